@@ -1,0 +1,1 @@
+//! The durable memory of purchases: orders, steps, services and events.

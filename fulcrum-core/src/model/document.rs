@@ -1,0 +1,202 @@
+//! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
+
+use std::fmt::Display;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The largest document that is read, in bytes: room for a hundred thousand offers.
+const MAX_BYTES: usize = 256 << 20;
+
+/// A document could not be read. The message names the path and the line, and says what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{message}", place(.path), line_text(*.line, *.column))]
+pub struct DocumentError {
+    /// Where in the document, as `components.web.vcpu`; empty for the whole.
+    pub path: String,
+    /// Counted from 1; 0 if unknown.
+    pub line: usize,
+    /// Counted from 1; 0 if unknown.
+    pub column: usize,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+fn place(path: &str) -> String {
+    if path.is_empty() || path == "." { String::new() } else { format!("{path}: ") }
+}
+
+fn line_text(line: usize, column: usize) -> String {
+    match (line, column) {
+        (0, _) => String::new(),
+        (line, 0) => format!("line {line}: "),
+        (line, column) => format!("line {line}, column {column}: "),
+    }
+}
+
+impl DocumentError {
+    /// A mistake at a path, where the line is not known.
+    pub fn at(path: impl Into<String>, message: impl Display) -> Self {
+        Self { path: path.into(), line: 0, column: 0, message: message.to_string() }
+    }
+
+    fn with_suggestion(mut self) -> Self {
+        if let Some(word) = suggestion(&self.message) {
+            self.message = format!("{}; did you mean `{word}`?", self.message);
+        }
+        self
+    }
+}
+
+/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`".
+fn suggestion(message: &str) -> Option<&str> {
+    let rest = message.split_once("unknown ")?.1;
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let written = quoted.next()?;
+    quoted
+        .map(|word| (strsim::damerau_levenshtein(written, word), word))
+        .min()
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 3)
+        .map(|(_, word)| word)
+}
+
+/// Reads a YAML document (JSON is YAML too) into a type, with limits against hostile input.
+///
+/// # Errors
+/// [`DocumentError`] with path, line and column: mend the document there.
+pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
+    check_size(text)?;
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        let mut track = serde_path_to_error::Track::new();
+        let wrapped = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+        let value = T::deserialize(wrapped);
+        Ok((value, track.path().to_string()))
+    });
+    let (error, path) = match read {
+        Ok((Ok(value), _)) => return Ok(value),
+        Ok((Err(error), path)) => (error, path),
+        Err(error) => (error, String::new()),
+    };
+    let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
+    let message = without_location(&error.without_snippet().to_string());
+    Err(DocumentError { path, line, column, message }.with_suggestion())
+}
+
+/// Reads a JSON document into a type. Depth is limited by the parser (128).
+///
+/// # Errors
+/// [`DocumentError`] with path, line and column: mend the document there.
+pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
+    check_size(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let inner = error.inner();
+        DocumentError {
+            path: error.path().to_string(),
+            line: inner.line(),
+            column: inner.column(),
+            message: without_location(&inner.to_string()),
+        }
+        .with_suggestion()
+    })?;
+    deserializer.end().map_err(|error| DocumentError {
+        path: String::new(),
+        line: error.line(),
+        column: error.column(),
+        message: "the document goes on after its end; remove what follows".to_owned(),
+    })?;
+    Ok(value)
+}
+
+/// Drops the parsers' own " at line 1 column 2", which [`DocumentError`] says in front.
+fn without_location(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    message.trim().to_owned()
+}
+
+fn check_size(text: &str) -> Result<(), DocumentError> {
+    if text.len() > MAX_BYTES {
+        return Err(DocumentError::at(
+            "",
+            format!("the document has {} bytes; write at most {MAX_BYTES}", text.len()),
+        ));
+    }
+    Ok(())
+}
+
+/// The digest of a value: BLAKE3 over its JSON form, as 64 hexadecimal digits.
+///
+/// The value's maps must have a fixed order, which all types of this library have.
+pub fn digest_of<T: Serialize>(value: &T) -> String {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    blake3::hash(&bytes).to_hex().to_string()
+}
+
+/// Decimals in documents: text, or a number. Written as text, so that no reader turns it into a float.
+pub(crate) mod decimal {
+    use std::fmt;
+
+    use rust_decimal::Decimal;
+    use serde::{Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        deserializer.deserialize_any(Read)
+    }
+
+    struct Read;
+
+    impl de::Visitor<'_> for Read {
+        type Value = Decimal;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a decimal number such as 12.5")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
+            let parsed =
+                if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { text.parse() };
+            parsed.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Decimal, E> {
+            Ok(value.into())
+        }
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Decimal, E> {
+            Ok(value.into())
+        }
+        /// The parser has made a float of it; its shortest text is what was written, up to 15 digits.
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<Decimal, E> {
+            self.visit_str(&value.to_string())
+        }
+    }
+
+    /// The same for a value that may be absent.
+    pub(crate) mod option {
+        use rust_decimal::Decimal;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        #[derive(Deserialize)]
+        struct Wrapped(#[serde(with = "super")] Decimal);
+
+        pub(crate) fn serialize<S: Serializer>(
+            value: &Option<Decimal>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(value),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Decimal>, D::Error> {
+            Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Which offers may be used at all.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CountryCode, Jurisdiction, Market, ProviderId, RegionId, ZoneId};
+
+/// Names that are allowed, and names that are not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allow<T> {
+    /// Only these; empty for all.
+    #[serde(default = "Vec::<T>::new", skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<T>,
+    /// None of these.
+    #[serde(default = "Vec::<T>::new", skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<T>,
+}
+
+impl<T> Default for Allow<T> {
+    fn default() -> Self {
+        Self { allow: Vec::new(), deny: Vec::new() }
+    }
+}
+
+impl<T: PartialEq> Allow<T> {
+    /// Whether a name passes.
+    pub fn admits(&self, name: &T) -> bool {
+        (self.allow.is_empty() || self.allow.contains(name)) && !self.deny.contains(name)
+    }
+
+    /// Whether every name passes.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
+/// Conditions on an offer that do not depend on the rest of the plan. Empty admits everything that is sold
+/// on demand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filter {
+    /// Who may sell.
+    #[serde(skip_serializing_if = "Allow::is_open")]
+    pub providers: Allow<ProviderId>,
+    /// Which regions, by the providers' names.
+    #[serde(skip_serializing_if = "Allow::is_open")]
+    pub regions: Allow<RegionId>,
+    /// Which zones; an offer without a zone passes only if none is allowed by name.
+    #[serde(skip_serializing_if = "Allow::is_open")]
+    pub zones: Allow<ZoneId>,
+    /// Where the machines stand.
+    #[serde(skip_serializing_if = "Allow::is_open")]
+    pub countries: Allow<CountryCode>,
+    /// The area of law that the place, the seller and all who control it must be in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<Jurisdiction>,
+    /// Certificates that the seller must hold, each on the day of the catalogue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certifications: Vec<String>,
+    /// Attributes that the offer must have, with exactly these values; `architecture` is one of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// How it may be sold; empty for on demand only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub markets: Vec<Market>,
+    /// The greatest age of a price in days, counted back from the day of the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_days: Option<u32>,
+}

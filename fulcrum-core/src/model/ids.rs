@@ -1,0 +1,156 @@
+//! Names as types, so that a SKU is never passed where a region is meant.
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A name was empty, too long, or held a control character.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} is not a name; write 1 to 200 characters without control characters")]
+pub struct InvalidId {
+    what: &'static str,
+    value: String,
+}
+
+const MAX_CHARS: usize = 200;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        ///
+        /// Cheap to clone. 1 to 200 characters, none of them a control character.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks and keeps a name.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when the text is empty, longer than 200 characters, or holds a control character.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+                let text = text.as_ref();
+                let is_name = !text.is_empty()
+                    && text.chars().count() <= MAX_CHARS
+                    && !text.chars().any(char::is_control);
+                if is_name {
+                    Ok(Self(text.into()))
+                } else {
+                    let value = text.chars().take(40).collect();
+                    Err(InvalidId { what: $what, value })
+                }
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::new(text).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": 200 })
+            }
+        }
+    };
+}
+
+id!(
+    /// A seller's short name in the federation, such as `scaleway`.
+    ProviderId, "provider"
+);
+id!(
+    /// A provider's own product code, such as `DEV1-S`.
+    SkuId, "SKU"
+);
+id!(
+    /// A provider's area, such as `fr-par`.
+    RegionId, "region"
+);
+id!(
+    /// A failure domain inside a region, such as `fr-par-1`.
+    ZoneId, "zone"
+);
+id!(
+    /// The name of one part of an application in a blueprint.
+    ComponentId, "component"
+);
+id!(
+    /// One offer in a catalogue: `provider/region/zone/sku`, and what else tells two offers apart.
+    OfferId, "offer"
+);
+id!(
+    /// What a provider calls a service that it runs.
+    ServiceId, "service"
+);
+id!(
+    /// One durable purchase; a UUID of version 7, so that orders sort by age.
+    OrderId, "order"
+);
+id!(
+    /// One intended effect, forever: the same key never has the effect twice.
+    ///
+    /// Lower-case letters, digits and `-` only, at most 63 characters, so that any provider takes it as a
+    /// label, a tag or a host name.
+    IdempotencyKey, "idempotency key"
+);
+
+impl OrderId {
+    /// A new id, later than all before it on this machine.
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+}
+
+impl IdempotencyKey {
+    /// The key of step `index` of an order: `f-<order>-<index>`.
+    pub fn of_step(order: &OrderId, index: u32) -> Self {
+        Self(format!("f-{order}-{index}").into())
+    }
+}

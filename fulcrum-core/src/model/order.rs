@@ -1,0 +1,232 @@
+//! A durable purchase: data only; what happens next is decided in `purchase::machine`.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{IdempotencyKey, Lease, Money, OrderId, Plan, ProviderId, Service, ServiceId};
+
+/// The durable purchase of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// UUID of version 7.
+    pub id: OrderId,
+    /// What is bought.
+    pub plan: Plan,
+    /// How it is bought.
+    pub policy: Policy,
+    /// How far it is.
+    pub state: OrderState,
+    /// When it was accepted.
+    pub created: Timestamp,
+    /// Why it does not go on as planned; for people.
+    pub reason: Option<String>,
+    /// One a lease, in the plan's order.
+    pub steps: Vec<Step>,
+}
+
+/// How far an order is. In parentheses: the TM Forum 622 state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderState {
+    /// Written down, prices not yet checked (acknowledged).
+    Accepted,
+    /// Prices checked; services are being made (inProgress).
+    Provisioning,
+    /// All services exist (completed).
+    Committed,
+    /// Services are being released again (assessingCancellation).
+    Compensating,
+    /// No service exists (failed).
+    Compensated,
+    /// A person must look (held).
+    Stuck,
+}
+
+impl OrderState {
+    /// Whether nothing more happens by itself.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Committed | Self::Compensated | Self::Stuck => true,
+            Self::Accepted | Self::Provisioning | Self::Compensating => false,
+        }
+    }
+
+    /// The word in ledgers and events.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Provisioning => "provisioning",
+            Self::Committed => "committed",
+            Self::Compensating => "compensating",
+            Self::Compensated => "compensated",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+/// What an order may do on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// How much a price may have risen since the plan, in per cent, before the order refuses to buy.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub price_tolerance_percent: Decimal,
+    /// The moment after which the plan's prices no longer hold; none for no limit.
+    #[schemars(with = "Option<String>")]
+    pub valid_until: Option<Timestamp>,
+    /// How long one step may take before the order is compensated, in seconds.
+    pub step_timeout_s: u32,
+    /// How long a compensation is tried before the order is stuck, in seconds.
+    pub compensation_timeout_s: u32,
+    /// Calls under way at once, per order.
+    pub concurrency: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            price_tolerance_percent: Decimal::ZERO,
+            valid_until: None,
+            step_timeout_s: 900,
+            compensation_timeout_s: 3600,
+            concurrency: 8,
+        }
+    }
+}
+
+/// The purchase of one lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Position in the plan, from 0.
+    pub index: u32,
+    /// The same for ever; the provider knows it as key, label or name.
+    pub key: IdempotencyKey,
+    /// Who is asked.
+    pub provider: ProviderId,
+    /// What is asked for.
+    pub lease: Lease,
+    /// How far it is.
+    pub state: StepState,
+    /// Tries so far, newest last; at most the last ten.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One try that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// What came back; no secrets.
+    pub error: String,
+}
+
+/// How far one step is. Every state is written before the call that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum StepState {
+    /// Nothing was sent.
+    Planned,
+    /// The provider may have been asked.
+    Provisioning {
+        /// The driver that wrote the intent; another one must look before it asks again.
+        claim: String,
+        /// When the intent was written.
+        since: Timestamp,
+        /// What is known of the outcome.
+        progress: Progress,
+    },
+    /// The service exists.
+    Provisioned {
+        /// As the provider reported it.
+        service: Service,
+    },
+    /// The service exists and the whole order is done.
+    Committed {
+        /// As the provider reported it.
+        service: Service,
+    },
+    /// What exists is being released.
+    Compensating {
+        /// What is known to exist; none if that must be found out first.
+        service: Option<ServiceId>,
+        /// The release under way, as the provider's operation handle.
+        operation: Option<String>,
+        /// When the provider was first asked to make it: how long a look-up may lag.
+        sent: Option<Timestamp>,
+        /// When compensation began.
+        since: Timestamp,
+    },
+    /// Proven: nothing exists.
+    Compensated,
+    /// A person must look.
+    Stuck {
+        /// At what, and why.
+        reason: String,
+    },
+}
+
+/// What is known of a provisioning call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// The intent is written; the call may or may not have been sent.
+    IntentOnly,
+    /// It was sent and no answer came.
+    OutcomeUnknown,
+    /// The provider works on it; the handle survives a restart.
+    Running(String),
+}
+
+/// Something that happened to an order, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// Rises by one within a ledger.
+    pub sequence: u64,
+    /// Whose.
+    pub order: OrderId,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: OrderEventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+pub enum OrderEventKind {
+    /// The order changed its state.
+    Order {
+        /// The new state.
+        state: OrderState,
+        /// Why, if not as planned.
+        reason: Option<String>,
+    },
+    /// A step changed its state.
+    Step {
+        /// Which.
+        index: u32,
+        /// Who is asked.
+        provider: ProviderId,
+        /// The new state.
+        step: StepState,
+    },
+    /// A call failed and is tried again or given up.
+    Attempt {
+        /// Which step.
+        index: u32,
+        /// Who was asked.
+        provider: ProviderId,
+        /// What came back.
+        error: String,
+    },
+    /// Prices were compared with the plan's.
+    PricesChecked {
+        /// A month at the plan's prices.
+        planned: Money,
+        /// A month at the providers' prices now.
+        current: Money,
+    },
+}

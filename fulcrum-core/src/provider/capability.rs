@@ -1,0 +1,78 @@
+//! What a provider says of itself. The conformance suite tests it by losing replies on purpose.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+
+/// What repeating a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "class")]
+pub enum IdempotencyClass {
+    /// The caller names the resource: the same call finds it again.
+    Natural,
+    /// The API takes a key and does not repeat the effect of a key that it has seen.
+    Key,
+    /// The key is a label; a look-up finds it, at the latest after the lag. Repeating would do it twice.
+    Searchable {
+        /// How long a new resource may be missing from the look-up, in milliseconds.
+        list_lag_ms: u64,
+    },
+    /// Neither. Such a provider takes part in catalogues, and in purchases only with serialised calls.
+    None,
+}
+
+impl IdempotencyClass {
+    /// How long after a call its effect may still be hidden from a look-up.
+    pub fn list_lag(self) -> Duration {
+        match self {
+            Self::Searchable { list_lag_ms } => Duration::from_millis(list_lag_ms),
+            Self::Natural | Self::Key | Self::None => Duration::ZERO,
+        }
+    }
+
+    /// Whether the same call with the same key may be sent again without looking first.
+    pub fn is_repeatable(self) -> bool {
+        match self {
+            Self::Natural | Self::Key => true,
+            Self::Searchable { .. } | Self::None => false,
+        }
+    }
+}
+
+/// What a provider can do, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {
+    /// The calls that work; all others answer `Unsupported`.
+    pub calls: Vec<Call>,
+    /// For each call that changes state, what repeating it does; missing means none.
+    pub idempotency: BTreeMap<Call, IdempotencyClass>,
+    /// The most calls that may be under way at once; none for no limit.
+    pub concurrency: Option<u32>,
+    /// How often an operation may be polled, at most every so many milliseconds.
+    pub poll_interval_ms: u64,
+}
+
+impl Capabilities {
+    /// Offers only: nothing can be bought.
+    pub fn offers_only() -> Self {
+        Self {
+            calls: vec![Call::Offers],
+            idempotency: BTreeMap::new(),
+            concurrency: None,
+            poll_interval_ms: 1000,
+        }
+    }
+
+    /// Whether a call works.
+    pub fn can(&self, call: Call) -> bool {
+        self.calls.contains(&call)
+    }
+
+    /// What repeating a call does.
+    pub fn idempotency_of(&self, call: Call) -> IdempotencyClass {
+        self.idempotency.get(&call).copied().unwrap_or(IdempotencyClass::None)
+    }
+}

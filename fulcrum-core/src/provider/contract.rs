@@ -1,0 +1,188 @@
+//! The contract between a cloud and the library.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Capabilities, Result};
+use crate::model::{
+    IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId, SkuId,
+    UsageRecord,
+};
+
+/// Offers as they come in.
+pub type OfferStream = BoxStream<'static, Result<Offer>>;
+/// Services as they come in.
+pub type ServiceStream = BoxStream<'static, Result<Service>>;
+/// Usage as it comes in.
+pub type UsageStream = BoxStream<'static, Result<UsageRecord>>;
+
+/// One independent cloud behind one API.
+///
+/// Dropping the future of a call that changes state leaves its outcome unknown; only
+/// [`find_by_key`](Self::find_by_key) can tell.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// Its name in the federation.
+    fn id(&self) -> &ProviderId;
+
+    /// What it can do. Does not change while the provider is in use.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// All offers that pass the filter, complete, or an error: one request per page polled; ends, or yields
+    /// one error and then ends.
+    fn offers(&self, filter: &OfferFilter) -> OfferStream;
+
+    /// What a request would cost right now. Buys nothing.
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote>;
+
+    /// Starts one service and returns at once. The same `key` never starts a second one if the declared
+    /// idempotency class is natural or key.
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle>;
+
+    /// The service that this key started, in whatever state, if it exists and the look-up shows it yet.
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>>;
+
+    /// One service; none after proof that it does not exist.
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>>;
+
+    /// All services that carry a key of this library, complete, or an error.
+    fn services(&self) -> ServiceStream;
+
+    /// Starts a lifecycle action.
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle>;
+
+    /// Ends a service. Releasing what is already gone is success.
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle>;
+
+    /// How far an operation is.
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus>;
+
+    /// Metered usage of a period.
+    fn usage(&self, period: &UsagePeriod) -> UsageStream;
+}
+
+/// Which offers are wanted. Empty for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferFilter {
+    /// Only these kinds; empty for all.
+    pub kinds: Vec<OfferKind>,
+    /// Only these regions; empty for all.
+    pub regions: Vec<RegionId>,
+    /// Only this product.
+    pub sku: Option<SkuId>,
+}
+
+impl OfferFilter {
+    /// Whether an offer passes.
+    pub fn admits(&self, offer: &Offer) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&offer.kind))
+            && (self.regions.is_empty() || self.regions.contains(&offer.place.region))
+            && self.sku.as_ref().is_none_or(|sku| *sku == offer.sku)
+    }
+}
+
+/// One service that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisionRequest {
+    /// What.
+    pub sku: SkuId,
+    /// What sort of product it is.
+    pub kind: OfferKind,
+    /// Where.
+    pub place: Place,
+    /// GiB of storage bought with it or as it; 0 if its size is fixed.
+    pub size_gib: u64,
+    /// On demand, committed or spot.
+    pub market: Market,
+    /// For people: shown as name or description where the provider has one.
+    pub name: String,
+    /// Adapter-specific settings, such as the image to boot; no secrets.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A price as it is right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Of the requested SKU.
+    pub price: Price,
+    /// Of the disk bought with it, per unit; none if no disk is.
+    pub disk: Option<Price>,
+    /// How long it holds; none if the provider does not say.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// A long call's handle. It is text, survives a restart, and means something to its provider only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OperationHandle(Arc<str>);
+
+impl OperationHandle {
+    /// Wraps what the provider needs to find the operation again.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text to store.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationStatus {
+    /// Not done yet.
+    Running {
+        /// Per cent, where the provider tells.
+        percent: Option<u8>,
+    },
+    /// Done; the service as it is now, or none if it was released.
+    Succeeded(Option<Service>),
+    /// Over without success. Something may still exist: look the key up.
+    Failed {
+        /// As an [`ErrorKind`](super::ErrorKind) would say it; for people.
+        reason: String,
+        /// Whether the reason is that there is none left.
+        is_capacity: bool,
+    },
+}
+
+/// A lifecycle action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Start what is stopped.
+    Start,
+    /// Stop what runs.
+    Stop,
+    /// Change to another SKU.
+    Resize {
+        /// The new SKU.
+        sku: SkuId,
+    },
+    /// Any other, by the provider's name for it.
+    Other {
+        /// The name.
+        name: String,
+    },
+}
+
+/// A span of time, from inclusive, to exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePeriod {
+    /// Inclusive.
+    pub from: Timestamp,
+    /// Exclusive.
+    pub to: Timestamp,
+}

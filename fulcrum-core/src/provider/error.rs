@@ -1,0 +1,270 @@
+//! What can go wrong at a provider: a closed set of kinds that callers act on, and the circumstances.
+
+use std::{fmt, time::Duration};
+
+use crate::model::{ProviderId, ServiceId, SkuId};
+
+/// The outcome of a provider call.
+pub type Result<T, E = ProviderError> = std::result::Result<T, E>;
+
+/// The cause of an error, for logs.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A call to a provider failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{provider}: {call} failed: {kind}{}", exists_text(.exists))]
+pub struct ProviderError {
+    /// Who was asked.
+    pub provider: ProviderId,
+    /// For what.
+    pub call: Call,
+    /// What the caller can do about it.
+    pub kind: ErrorKind,
+    /// The provider's own number for the request, for its support.
+    pub request_id: Option<String>,
+    /// What is known to exist in spite of the error, and may cost money.
+    pub exists: Vec<ServiceId>,
+    /// For logs; holds neither bodies nor secrets.
+    pub source: Option<BoxError>,
+}
+
+fn exists_text(exists: &[ServiceId]) -> String {
+    if exists.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = exists.iter().map(ServiceId::as_str).collect();
+    format!("; these exist: {}", names.join(", "))
+}
+
+impl ProviderError {
+    /// An error without circumstances; add them by the `with_` methods.
+    pub fn new(provider: ProviderId, call: Call, kind: ErrorKind) -> Self {
+        Self { provider, call, kind, request_id: None, exists: Vec::new(), source: None }
+    }
+
+    /// Adds a cause for logs.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<BoxError>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// Adds what is known to exist.
+    #[must_use]
+    pub fn with_existing(self, exists: Vec<ServiceId>) -> Self {
+        Self { exists, ..self }
+    }
+
+    /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
+/// Which method of [`Provider`](super::Provider) was called.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// `offers`.
+    Offers,
+    /// `quote`.
+    Quote,
+    /// `provision`.
+    Provision,
+    /// `find_by_key`.
+    FindByKey,
+    /// `describe`.
+    Describe,
+    /// `services`.
+    Services,
+    /// `act`.
+    Act,
+    /// `release`.
+    Release,
+    /// `poll`.
+    Poll,
+    /// `usage`.
+    Usage,
+}
+
+impl Call {
+    /// The method's name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Offers => "offers",
+            Self::Quote => "quote",
+            Self::Provision => "provision",
+            Self::FindByKey => "find_by_key",
+            Self::Describe => "describe",
+            Self::Services => "services",
+            Self::Act => "act",
+            Self::Release => "release",
+            Self::Poll => "poll",
+            Self::Usage => "usage",
+        }
+    }
+
+    /// Whether the call may change what exists or costs money.
+    pub fn is_mutation(self) -> bool {
+        match self {
+            Self::Provision | Self::Act | Self::Release => true,
+            Self::Offers
+            | Self::Quote
+            | Self::FindByKey
+            | Self::Describe
+            | Self::Services
+            | Self::Poll
+            | Self::Usage => false,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What a caller can do about a failed call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request can never succeed as it is.
+    #[error("the request is not valid: {message}")]
+    InvalidRequest {
+        /// What to change.
+        message: String,
+    },
+    /// The credentials are missing, wrong or expired.
+    #[error("not logged in; renew the credentials")]
+    Unauthorised,
+    /// The credentials do not allow this.
+    #[error("not allowed; ask for the right, or use other credentials")]
+    Forbidden,
+    /// There is no such thing.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// The SKU, service or operation that was named.
+        what: String,
+    },
+    /// It is in a state that does not allow this now.
+    #[error("conflicts with the present state: {message}")]
+    Conflict {
+        /// With what.
+        message: String,
+    },
+    /// The account's own limit.
+    #[error("over the quota of {quota}; ask the provider for more, or compose again without it")]
+    QuotaExceeded {
+        /// Of what.
+        quota: String,
+    },
+    /// The provider has none left.
+    #[error("{sku} is sold out; compose again without it")]
+    CapacityExhausted {
+        /// Of what.
+        sku: SkuId,
+    },
+    /// Too many calls.
+    #[error("rate limited; wait and try again")]
+    RateLimited {
+        /// How long the provider asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The provider answered that it cannot serve now; nothing happened.
+    #[error("the provider is not available; try again later")]
+    Unavailable {
+        /// How long the provider asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing left this machine.
+    #[error("could not connect; nothing was sent")]
+    NotSent,
+    /// Something may have happened.
+    #[error("sent, outcome unknown; look the idempotency key up first")]
+    Ambiguous,
+    /// The provider broke its own API.
+    #[error("the answer makes no sense: {message}")]
+    Protocol {
+        /// In which way; a redacted excerpt at most.
+        message: String,
+    },
+    /// The provider has no such function.
+    #[error("this provider cannot do that; see its capabilities")]
+    Unsupported,
+}
+
+impl ErrorKind {
+    /// Whether the same call may simply be sent again. No `_` arm: a new kind must decide.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NotSent => true,
+            Self::InvalidRequest { .. }
+            | Self::Unauthorised
+            | Self::Forbidden
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::CapacityExhausted { .. }
+            | Self::Ambiguous
+            | Self::Protocol { .. }
+            | Self::Unsupported => false,
+        }
+    }
+
+    /// Whether the call may have had its effect. Then nobody repeats it before looking.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Ambiguous | Self::Protocol { .. } => true,
+            Self::InvalidRequest { .. }
+            | Self::Unauthorised
+            | Self::Forbidden
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::CapacityExhausted { .. }
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::NotSent
+            | Self::Unsupported => false,
+        }
+    }
+
+    /// How long the provider asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Unavailable { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// A number that stays the same for ever; the C status and the Python exception follow from it.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::InvalidRequest { .. } => 101,
+            Self::Unauthorised => 102,
+            Self::Forbidden => 103,
+            Self::NotFound { .. } => 104,
+            Self::Conflict { .. } => 105,
+            Self::QuotaExceeded { .. } => 106,
+            Self::CapacityExhausted { .. } => 107,
+            Self::RateLimited { .. } => 108,
+            Self::Unavailable { .. } => 109,
+            Self::NotSent => 110,
+            Self::Ambiguous => 111,
+            Self::Protocol { .. } => 112,
+            Self::Unsupported => 113,
+        }
+    }
+}

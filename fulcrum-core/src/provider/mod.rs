@@ -1,0 +1,22 @@
+//! What every cloud must offer to take part, and the layers that add one concern each.
+//!
+//! ```text
+//! Trace ─ Retry ─ Concurrency ─ Deadline ─ adapter        (outermost first: the recommended stack)
+//! ```
+
+mod capability;
+mod contract;
+mod error;
+
+pub mod adapters;
+pub mod conformance;
+pub mod layers;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
+pub use capability::{Capabilities, IdempotencyClass};
+pub use contract::{
+    Action, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
+    ServiceStream, UsagePeriod, UsageStream,
+};
+pub use error::{BoxError, Call, ErrorKind, ProviderError, Result};
