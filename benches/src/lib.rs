@@ -1,1 +1,3 @@
-//! To come.
+//! What benches and tests share: the published composition benchmarks as blueprints and catalogues.
+
+pub mod published;

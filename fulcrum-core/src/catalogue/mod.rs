@@ -1,1 +1,14 @@
-//! To come.
+//! Immutable snapshots of all offers, in columns, with a digest; built from many providers at once.
+//!
+//! A snapshot keeps one row of small integers an offer (about 45 bytes) and every distinct place, price,
+//! size and seller once. Plans and quotes name the snapshot that they were made from by its digest.
+
+mod currency;
+mod ingest;
+mod query;
+mod snapshot;
+
+pub use currency::Rates;
+pub use ingest::{IngestOptions, SourceReport, SourceState, ingest};
+pub use query::{Query, Sort};
+pub use snapshot::{Catalogue, CatalogueBuilder, OfferIx};

@@ -36,4 +36,4 @@ pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Service, ServiceStatus};
 pub use usage::UsageRecord;
 
-pub(crate) use document::decimal;
+pub(crate) use document::{decimal, decimal::option as decimal_option};

@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod layers;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod table;
 
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{

@@ -1,0 +1,170 @@
+//! Questions to a snapshot.
+
+use std::collections::BTreeMap;
+
+use iso_currency::Currency;
+use jiff::Unit;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{Catalogue, OfferIx};
+use crate::model::{Filter, Market, Micros, OfferKind, Over, Resources, to_micros};
+
+/// What to look for. Empty for everything that is sold on demand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    /// Only these kinds; empty for all.
+    pub kinds: Vec<OfferKind>,
+    /// Place, seller, attributes, market.
+    #[serde(rename = "where")]
+    pub filter: Filter,
+    /// At least this size on every axis. Elastic disk counts as any size.
+    pub at_least: Resources,
+    /// In which prices are compared; ISO 4217.
+    #[schemars(with = "String")]
+    pub currency: Currency,
+    /// Size in GiB for which prices per unit are compared.
+    pub size_gib: u64,
+    /// The most that a month may cost, net.
+    #[serde(with = "crate::model::decimal::option")]
+    #[schemars(with = "Option<String>")]
+    pub max_monthly: Option<Decimal>,
+    /// In which order.
+    pub sort: Sort,
+    /// Only the first, in that order, of each place of this sort.
+    pub first_per: Option<Over>,
+    /// Leave out so many at the start: the next page.
+    pub offset: usize,
+    /// At most so many; none for all.
+    pub limit: Option<usize>,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            filter: Filter::default(),
+            at_least: Resources::default(),
+            currency: Currency::EUR,
+            size_gib: 1,
+            max_monthly: None,
+            sort: Sort::Price,
+            first_per: None,
+            offset: 0,
+            limit: None,
+        }
+    }
+}
+
+/// The order of an answer. Ties are broken by offer id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sort {
+    /// Cheapest first; offers without an exchange rate are left out.
+    #[default]
+    Price,
+    /// By id: provider, region, zone, SKU.
+    Id,
+}
+
+impl Catalogue {
+    /// Whether an offer passes a filter, or the first clause, in the blueprint's words, that it fails.
+    ///
+    /// Time: O(length of the filter's lists).
+    pub fn refusal(&self, ix: OfferIx, filter: &Filter) -> Option<&'static str> {
+        let place = self.place(ix);
+        let market = self.price(ix).market;
+        let is_market = if filter.markets.is_empty() {
+            market == Market::OnDemand
+        } else {
+            filter.markets.contains(&market)
+        };
+        let is_zone =
+            place.zone.as_ref().map_or(filter.zones.allow.is_empty(), |zone| filter.zones.admits(zone));
+        let is_lawful = |area| self.seller(ix).is_within(area, place);
+        let age_days = || {
+            let observed = self.provenance(ix).observed;
+            observed.until((Unit::Day, self.day())).map_or(i32::MAX, |span| span.get_days())
+        };
+        let attributes = self.attributes(ix);
+        let has_attributes =
+            || filter.attributes.iter().all(|(name, value)| attributes.get(name) == Some(value));
+        let is_valid = self.provenance(ix).valid_until.is_none_or(|end| self.day() <= end);
+        let checks: [(&'static str, bool); 10] = [
+            ("providers", filter.providers.admits(&place.provider)),
+            ("regions", filter.regions.admits(&place.region)),
+            ("zones", is_zone),
+            ("countries", filter.countries.admits(&place.country)),
+            ("jurisdiction", filter.jurisdiction.is_none_or(is_lawful)),
+            (
+                "certifications",
+                filter.certifications.iter().all(|name| self.seller(ix).is_certified(name, self.day())),
+            ),
+            ("attributes", has_attributes()),
+            ("markets", is_market),
+            (
+                "max_age_days",
+                filter.max_age_days.is_none_or(|limit| i64::from(age_days()) <= i64::from(limit)),
+            ),
+            ("validity", is_valid),
+        ];
+        checks.into_iter().find(|(_, passes)| !passes).map(|(clause, _)| clause)
+    }
+
+    /// Answers a question. Time: O(n log n) in the offers that pass.
+    pub fn query(&self, query: &Query) -> Vec<OfferIx> {
+        let max = query.max_monthly.and_then(|max| to_micros(max).ok());
+        let mut found: Vec<(Micros, OfferIx)> = self
+            .ids()
+            .filter(|ix| query.kinds.is_empty() || query.kinds.contains(&self.kind(*ix)))
+            .filter(|ix| self.refusal(*ix, &query.filter).is_none() && self.holds(*ix, &query.at_least))
+            .filter_map(|ix| match (self.month_micros(ix, query.size_gib, query.currency), query.sort) {
+                (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
+                (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
+                (None, _) => None,
+            })
+            .collect();
+        match query.sort {
+            Sort::Price => found.sort_unstable(),
+            Sort::Id => {}
+        }
+        if let Some(over) = query.first_per {
+            let mut seen = std::collections::BTreeSet::new();
+            found.retain(|(_, ix)| seen.insert(self.place_key(*ix, over)));
+        }
+        found
+            .into_iter()
+            .map(|(_, ix)| ix)
+            .skip(query.offset)
+            .take(query.limit.unwrap_or(usize::MAX))
+            .collect()
+    }
+
+    fn holds(&self, ix: OfferIx, at_least: &Resources) -> bool {
+        let has_elastic_disk = self.elastic_disk(ix).is_some();
+        at_least.dimensions().all(|dimension| {
+            self.capacity(ix).along(&dimension) >= at_least.along(&dimension)
+                || (dimension == crate::model::Dimension::DiskGib && has_elastic_disk)
+        })
+    }
+
+    /// What tells the place of an offer from others, at one level: equal keys mean the same place.
+    pub fn place_key(&self, ix: OfferIx, over: Over) -> String {
+        let place = self.place(ix);
+        match over {
+            Over::Provider => place.provider.to_string(),
+            Over::Region => format!("{}/{}", place.provider, place.region),
+            Over::Zone => place.to_string(),
+            Over::Country => place.country.to_string(),
+        }
+    }
+
+    /// How many offers each provider has.
+    pub fn providers(&self) -> BTreeMap<String, usize> {
+        self.ids().fold(BTreeMap::new(), |mut counts, ix| {
+            *counts.entry(self.place(ix).provider.to_string()).or_default() += 1;
+            counts
+        })
+    }
+}

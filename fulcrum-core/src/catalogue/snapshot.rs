@@ -1,0 +1,375 @@
+//! The columns.
+
+use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+
+use indexmap::IndexSet;
+use iso_currency::Currency;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::{Rates, SourceReport};
+use crate::{
+    model::{
+        ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, Resources, Seller, SkuId,
+        to_micros,
+    },
+    provider::table::{Quarantined, quarantine_reason},
+};
+
+/// Position of an offer in one catalogue; offers are sorted by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfferIx(pub(crate) u32);
+
+impl OfferIx {
+    /// As an index into a column.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Each distinct value once; a column holds positions in it.
+#[derive(Debug, Clone)]
+struct Shared<T> {
+    values: IndexSet<T>,
+    column: Vec<u32>,
+}
+
+impl<T: Hash + Eq + Clone> Shared<T> {
+    fn new() -> Self {
+        Self { values: IndexSet::new(), column: Vec::new() }
+    }
+
+    fn push(&mut self, value: &T) {
+        let position =
+            self.values.get_index_of(value).unwrap_or_else(|| self.values.insert_full(value.clone()).0);
+        // A catalogue holds fewer than 2³² offers; the builder refuses more.
+        self.column.push(position as u32);
+    }
+
+    fn at(&self, ix: OfferIx) -> &T {
+        &self.values[self.column[ix.index()] as usize]
+    }
+}
+
+/// An immutable snapshot of offers.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    taken_at: Timestamp,
+    rates: Rates,
+    digest: String,
+    kind: Vec<OfferKind>,
+    stock: Vec<Option<u32>>,
+    sku: Shared<SkuId>,
+    place: Shared<Arc<Place>>,
+    capacity: Shared<Resources>,
+    disk: Shared<Option<Arc<ElasticDisk>>>,
+    attributes: Shared<Arc<BTreeMap<String, String>>>,
+    price: Shared<Price>,
+    egress: Shared<Option<Arc<Price>>>,
+    seller: Shared<Arc<Seller>>,
+    provenance: Shared<Arc<Provenance>>,
+    quarantined: Vec<Quarantined>,
+    sources: Vec<SourceReport>,
+}
+
+/// Collects offers for a [`Catalogue`].
+///
+/// ```
+/// use fulcrum_core::catalogue::{CatalogueBuilder, Rates};
+/// let catalogue = CatalogueBuilder::new(jiff::Timestamp::UNIX_EPOCH, Rates::none()).build();
+/// assert!(catalogue.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct CatalogueBuilder {
+    taken_at: Timestamp,
+    rates: Rates,
+    offers: Vec<Offer>,
+    quarantined: Vec<Quarantined>,
+    sources: Vec<SourceReport>,
+}
+
+impl CatalogueBuilder {
+    /// An empty collection. The time is that of the snapshot: ages and validities are counted from it.
+    pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
+        Self { taken_at, rates, offers: Vec::new(), quarantined: Vec::new(), sources: Vec::new() }
+    }
+
+    /// Adds an offer; one with a zero or absurd price is quarantined instead.
+    pub fn add(&mut self, offer: Offer) {
+        match quarantine_reason(&offer) {
+            Some(reason) => self.quarantine(&offer, reason),
+            None => self.offers.push(offer),
+        }
+    }
+
+    /// Adds many offers.
+    pub fn extend(&mut self, offers: impl IntoIterator<Item = Offer>) {
+        offers.into_iter().for_each(|offer| self.add(offer));
+    }
+
+    /// Keeps what somebody else has quarantined already, so that the snapshot names it.
+    pub fn add_quarantined(&mut self, quarantined: impl IntoIterator<Item = Quarantined>) {
+        self.quarantined.extend(quarantined);
+    }
+
+    pub(super) fn add_source(&mut self, source: SourceReport) {
+        self.sources.push(source);
+    }
+
+    fn quarantine(&mut self, offer: &Offer, reason: String) {
+        self.quarantined.push(Quarantined {
+            provider: offer.place.provider.clone(),
+            sku: offer.sku.clone(),
+            place: offer.place.to_string(),
+            reason,
+        });
+    }
+
+    /// Sorts, drops doubles, and freezes. Of two offers with one id the one observed last stays; the other is
+    /// quarantined if it differs.
+    pub fn build(mut self) -> Catalogue {
+        let mut keyed: Vec<(OfferId, Offer)> =
+            std::mem::take(&mut self.offers).into_iter().map(|o| (o.id(), o)).collect();
+        keyed.sort_by(|(id, offer), (other_id, other)| {
+            let by_age = || other.provenance.observed.cmp(&offer.provenance.observed);
+            // The last resort makes the order independent of the order of arrival.
+            id.cmp(other_id).then_with(by_age).then_with(|| text_of(offer).cmp(&text_of(other)))
+        });
+        let mut last: Option<(OfferId, Offer)> = None;
+        let mut offers = Vec::with_capacity(keyed.len());
+        for (id, offer) in keyed {
+            match &last {
+                Some((last_id, kept)) if *last_id == id => {
+                    if *kept != offer {
+                        let reason = format!("{id} is offered twice; the price observed last is used");
+                        self.quarantine(&offer, reason);
+                    }
+                }
+                _ => offers.extend(last.replace((id, offer)).map(|(_, offer)| offer)),
+            }
+        }
+        offers.extend(last.map(|(_, offer)| offer));
+        self.quarantined.sort();
+        self.sources.sort_by(|a, b| a.provider.cmp(&b.provider));
+        Catalogue::freeze(self.taken_at, self.rates, &offers, self.quarantined, self.sources)
+    }
+}
+
+fn text_of(offer: &Offer) -> String {
+    serde_json::to_string(offer).unwrap_or_default()
+}
+
+impl Catalogue {
+    fn freeze(
+        taken_at: Timestamp,
+        rates: Rates,
+        offers: &[Offer],
+        quarantined: Vec<Quarantined>,
+        sources: Vec<SourceReport>,
+    ) -> Self {
+        let mut catalogue = Self {
+            taken_at,
+            rates,
+            digest: String::new(),
+            kind: Vec::with_capacity(offers.len()),
+            stock: Vec::with_capacity(offers.len()),
+            sku: Shared::new(),
+            place: Shared::new(),
+            capacity: Shared::new(),
+            disk: Shared::new(),
+            attributes: Shared::new(),
+            price: Shared::new(),
+            egress: Shared::new(),
+            seller: Shared::new(),
+            provenance: Shared::new(),
+            quarantined,
+            sources,
+        };
+        for offer in offers {
+            catalogue.kind.push(offer.kind);
+            catalogue.stock.push(offer.stock);
+            catalogue.sku.push(&offer.sku);
+            catalogue.place.push(&offer.place);
+            catalogue.capacity.push(&offer.capacity);
+            catalogue.disk.push(&offer.elastic_disk);
+            catalogue.attributes.push(&offer.attributes);
+            catalogue.price.push(&offer.price);
+            catalogue.egress.push(&offer.egress);
+            catalogue.seller.push(&offer.seller);
+            catalogue.provenance.push(&offer.provenance);
+        }
+        catalogue.digest = catalogue.compute_digest();
+        catalogue
+    }
+
+    /// Over the tables and columns, which follow from the sorted offers alone; time matters by its day.
+    fn compute_digest(&self) -> String {
+        fn table<T: Serialize>(hasher: &mut blake3::Hasher, shared: &Shared<T>) {
+            let values: Vec<_> = shared.values.iter().collect();
+            part(hasher, &serde_json::to_vec(&values).unwrap_or_default());
+            let column: Vec<u8> = shared.column.iter().flat_map(|position| position.to_le_bytes()).collect();
+            part(hasher, &column);
+        }
+        fn part(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        }
+        let mut hasher = blake3::Hasher::new();
+        part(&mut hasher, self.day().to_string().as_bytes());
+        part(&mut hasher, &serde_json::to_vec(&(&self.rates, &self.kind, &self.stock)).unwrap_or_default());
+        table(&mut hasher, &self.sku);
+        table(&mut hasher, &self.place);
+        table(&mut hasher, &self.capacity);
+        table(&mut hasher, &self.disk);
+        table(&mut hasher, &self.attributes);
+        table(&mut hasher, &self.price);
+        table(&mut hasher, &self.egress);
+        table(&mut hasher, &self.seller);
+        table(&mut hasher, &self.provenance);
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// When it was taken.
+    pub fn taken_at(&self) -> Timestamp {
+        self.taken_at
+    }
+
+    /// The day on which it was taken, in UTC.
+    pub fn day(&self) -> Date {
+        TimeZone::UTC.to_datetime(self.taken_at).date()
+    }
+
+    /// BLAKE3 of what is in it, as 64 hexadecimal digits. Equal offers, rates and day give equal digests,
+    /// whatever the order in which the offers came.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The exchange rates that go with it.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// How many offers it holds.
+    pub fn len(&self) -> usize {
+        self.kind.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.kind.is_empty()
+    }
+
+    /// All offers, sorted by id.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = OfferIx> + use<> {
+        (0..self.len() as u32).map(OfferIx)
+    }
+
+    /// What was left out, and why.
+    pub fn quarantined(&self) -> &[Quarantined] {
+        &self.quarantined
+    }
+
+    /// How each provider answered.
+    pub fn sources(&self) -> &[SourceReport] {
+        &self.sources
+    }
+
+    /// One offer, put together from the columns.
+    pub fn offer(&self, ix: OfferIx) -> Offer {
+        Offer {
+            sku: self.sku(ix).clone(),
+            kind: self.kind(ix),
+            place: self.place.at(ix).clone(),
+            capacity: self.capacity(ix).clone(),
+            elastic_disk: self.disk.at(ix).clone(),
+            attributes: self.attributes.at(ix).clone(),
+            price: self.price(ix).clone(),
+            egress: self.egress.at(ix).clone(),
+            stock: self.stock(ix),
+            seller: self.seller.at(ix).clone(),
+            provenance: self.provenance.at(ix).clone(),
+        }
+    }
+
+    /// Finds an offer by its id. Time: O(log n).
+    pub fn find(&self, id: &OfferId) -> Option<OfferIx> {
+        let (mut low, mut high) = (0, self.len() as u32);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.offer(OfferIx(middle)).id().cmp(id) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(OfferIx(middle)),
+            }
+        }
+        None
+    }
+
+    /// The product code.
+    pub fn sku(&self, ix: OfferIx) -> &SkuId {
+        self.sku.at(ix)
+    }
+
+    /// What sort of product.
+    pub fn kind(&self, ix: OfferIx) -> OfferKind {
+        self.kind[ix.index()]
+    }
+
+    /// Where it is.
+    pub fn place(&self, ix: OfferIx) -> &Place {
+        self.place.at(ix)
+    }
+
+    /// Which of the catalogue's distinct places that is: equal numbers mean equal places.
+    pub fn place_number(&self, ix: OfferIx) -> u32 {
+        self.place.column[ix.index()]
+    }
+
+    /// What it holds.
+    pub fn capacity(&self, ix: OfferIx) -> &Resources {
+        self.capacity.at(ix)
+    }
+
+    /// How further disk is bought.
+    pub fn elastic_disk(&self, ix: OfferIx) -> Option<&ElasticDisk> {
+        self.disk.at(ix).as_deref()
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self, ix: OfferIx) -> &BTreeMap<String, String> {
+        self.attributes.at(ix)
+    }
+
+    /// What it costs.
+    pub fn price(&self, ix: OfferIx) -> &Price {
+        self.price.at(ix)
+    }
+
+    /// How many can still be had; none if not told.
+    pub fn stock(&self, ix: OfferIx) -> Option<u32> {
+        self.stock[ix.index()]
+    }
+
+    /// Who sells it.
+    pub fn seller(&self, ix: OfferIx) -> &Seller {
+        self.seller.at(ix)
+    }
+
+    /// Where the figures come from.
+    pub fn provenance(&self, ix: OfferIx) -> &Provenance {
+        self.provenance.at(ix)
+    }
+
+    /// Net cost of a month in a currency, in main units, unrounded; `gib` is the size for prices per unit.
+    /// `None` if there is no exchange rate.
+    pub fn net_month(&self, price: &Price, gib: u64, currency: Currency) -> Option<Decimal> {
+        self.rates.convert(price.net_month(gib)?, price.currency, currency)
+    }
+
+    /// As [`net_month`](Self::net_month) of one offer without further disk, in micro-units; to sort by.
+    pub fn month_micros(&self, ix: OfferIx, gib: u64, currency: Currency) -> Option<Micros> {
+        to_micros(self.net_month(self.price(ix), gib, currency)?).ok()
+    }
+}

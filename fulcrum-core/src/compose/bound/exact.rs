@@ -1,0 +1,67 @@
+//! Bounds that hold to the last micro-unit, whatever the adviser got wrong.
+//!
+//! For any multipliers λ on the rows, `cost·x = Σ (cost_j − λA_j) x_j + Σ λ_r (A x)_r`, so the minimum of each
+//! term over its own limits is a bound on the cost (Lagrangian relaxation of all rows; M. L. Fisher, "The
+//! Lagrangian relaxation method for solving integer programming problems", Management Science 27(1), 1981).
+//! With λ near the simplex multipliers it is the bound of the linear program, less a rounding error that is
+//! far below one micro-unit.
+
+use crate::compose::{
+    id_vec::IdVec,
+    program::{Program, Row, Var},
+};
+
+/// Multipliers are in units of 2⁻²⁴ micro-units.
+pub(super) const SCALE_BITS: u32 = 24;
+
+/// Limits of the unknowns at one node of the search.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(crate) low: IdVec<Var, i64>,
+    pub(crate) high: IdVec<Var, i64>,
+}
+
+impl Bounds {
+    pub(crate) fn of(program: &Program) -> Self {
+        Self { low: program.low.clone(), high: program.high.clone() }
+    }
+}
+
+/// The bound that multipliers give, in the cost's unit, rounded up as costs are whole; `None` if the arithmetic
+/// leaves 128 bits, which then proves nothing. Time: O(entries).
+pub(crate) fn lagrange(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>) -> Option<i128> {
+    let scaled = minimum(program, bounds, multipliers, 1 << SCALE_BITS)?;
+    // Rounding up a negative number must go towards zero; `div_euclid` rounds down, so go the other way round.
+    Some(-(-scaled).div_euclid(1 << SCALE_BITS))
+}
+
+/// Whether multipliers show that no assignment within the limits meets all rows: then `0 ≥ minimum > 0`.
+pub(crate) fn proves_infeasible(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>) -> bool {
+    minimum(program, bounds, multipliers, 0).is_some_and(|minimum| minimum > 0)
+}
+
+/// The least of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over limits of `x` and of the row sums `s`.
+fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
+    let mut sum = 0i128;
+    for row in program.row_low.ids() {
+        let multiplier = multipliers[row];
+        let limit = match multiplier.signum() {
+            0 => continue,
+            1 => program.row_low[row]?,
+            _ => program.row_high[row]?,
+        };
+        sum = sum.checked_add(multiplier.checked_mul(limit.into())?)?;
+    }
+    for var in program.cost.ids() {
+        let mut reduced = scale.checked_mul(program.cost[var].into())?;
+        for &(row, factor) in &program.entries[var] {
+            let multiplier = multipliers[row];
+            if multiplier != 0 {
+                reduced = reduced.checked_sub(multiplier.checked_mul(factor.into())?)?;
+            }
+        }
+        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
+        sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
+    }
+    Some(sum)
+}

@@ -1,0 +1,7 @@
+//! Lower bounds: a floating-point simplex advises, integers decide.
+
+mod exact;
+mod simplex;
+
+pub(crate) use exact::{Bounds, lagrange, proves_infeasible};
+pub(crate) use simplex::{Outcome, Simplex};

@@ -1,0 +1,235 @@
+//! The single conditions of a blueprint: how to leave one out, and how to say it.
+
+use rust_decimal::Decimal;
+
+use crate::{
+    catalogue::Catalogue,
+    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas},
+};
+
+/// One condition that a blueprint can do without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Condition {
+    Budget,
+    /// By its number at the start; removed ones are replaced, so that numbers stay.
+    Constraint(usize),
+    /// A clause of the blueprint's own filter, or of a component's.
+    Clause(Option<ComponentId>, Clause),
+    Need(ComponentId, Need),
+    Replicas(ComponentId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clause {
+    Providers,
+    Regions,
+    Zones,
+    Countries,
+    Jurisdiction,
+    Certifications,
+    Attributes,
+    MaxAge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Vcpu,
+    Memory,
+    Disk,
+    Gpu,
+    Named,
+}
+
+const CLAUSES: [Clause; 8] = [
+    Clause::Providers,
+    Clause::Regions,
+    Clause::Zones,
+    Clause::Countries,
+    Clause::Jurisdiction,
+    Clause::Certifications,
+    Clause::Attributes,
+    Clause::MaxAge,
+];
+const NEEDS: [Need; 5] = [Need::Vcpu, Need::Memory, Need::Disk, Need::Gpu, Need::Named];
+
+/// All conditions; those that people would rather give up last come first, so that they are kept out of the
+/// conflict if there is a choice.
+pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
+    let components = || blueprint.components.iter();
+    let needs = components().flat_map(|(name, component)| {
+        NEEDS
+            .into_iter()
+            .filter(|need| need.is_set(component))
+            .map(|need| Condition::Need(name.clone(), need))
+    });
+    let replicas = components()
+        .filter(|(_, component)| component.replicas != Replicas::default())
+        .map(|(name, _)| Condition::Replicas(name.clone()));
+    let own = components().flat_map(|(name, component)| {
+        let is_set = |clause: &Clause| clause.is_set(&component.filter);
+        CLAUSES.into_iter().filter(is_set).map(|clause| Condition::Clause(Some(name.clone()), clause))
+    });
+    let global = CLAUSES
+        .into_iter()
+        .filter(|clause| clause.is_set(&blueprint.filter))
+        .map(|clause| Condition::Clause(None, clause));
+    let constraints = (0..blueprint.constraints.len())
+        // Without its one_of a component is no longer optional: that would be a stronger blueprint.
+        .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_)))
+        .map(Condition::Constraint);
+    let budget = blueprint.budget.map(|_| Condition::Budget);
+    needs.chain(replicas).chain(own).chain(global).chain(constraints).chain(budget).collect()
+}
+
+impl Condition {
+    /// The same blueprint without this condition.
+    pub(super) fn removed_from(&self, blueprint: &Blueprint) -> Blueprint {
+        let mut without = blueprint.clone();
+        match self {
+            Self::Budget => without.budget = None,
+            Self::Constraint(at) => {
+                without.constraints[*at] =
+                    Constraint::Colocate(crate::model::Colocate { components: Vec::new() });
+            }
+            Self::Clause(None, clause) => clause.clear(&mut without.filter),
+            Self::Clause(Some(name), clause) => {
+                if let Some(component) = without.components.get_mut(name) {
+                    clause.clear(&mut component.filter);
+                }
+            }
+            Self::Need(name, need) => {
+                if let Some(component) = without.components.get_mut(name) {
+                    need.clear(component);
+                }
+            }
+            Self::Replicas(name) => {
+                if let Some(component) = without.components.get_mut(name) {
+                    component.replicas = Replicas::default();
+                }
+            }
+        }
+        without
+    }
+
+    /// Where it stands in the blueprint and what it says there.
+    pub(super) fn text(&self, blueprint: &Blueprint) -> String {
+        let shown = |value: serde_json::Value| value.to_string().replace('"', "");
+        match self {
+            Self::Budget => format!("budget: {}", blueprint.budget.unwrap_or_default()),
+            Self::Constraint(at) => {
+                let json = serde_json::to_value(&blueprint.constraints[*at]).unwrap_or_default();
+                format!("constraints[{at}]: {}", shown(json))
+            }
+            Self::Clause(component, clause) => {
+                let (path, filter) = match component {
+                    None => ("where".to_owned(), &blueprint.filter),
+                    Some(name) => (format!("components.{name}.where"), &blueprint.components[name].filter),
+                };
+                let json = serde_json::to_value(filter).unwrap_or_default();
+                format!("{path}.{}: {}", clause.word(), shown(json[clause.word()].clone()))
+            }
+            Self::Need(name, need) => format!("components.{name}.{}", need.text(&blueprint.components[name])),
+            Self::Replicas(name) => {
+                let Replicas { min, max } = blueprint.components[name].replicas;
+                match max {
+                    Some(max) if max == min => format!("components.{name}.replicas: {min}"),
+                    Some(max) => format!("components.{name}.replicas: {min} to {max}"),
+                    None => format!("components.{name}.replicas: at least {min}"),
+                }
+            }
+        }
+    }
+}
+
+impl Clause {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Providers => "providers",
+            Self::Regions => "regions",
+            Self::Zones => "zones",
+            Self::Countries => "countries",
+            Self::Jurisdiction => "jurisdiction",
+            Self::Certifications => "certifications",
+            Self::Attributes => "attributes",
+            Self::MaxAge => "max_age_days",
+        }
+    }
+
+    fn is_set(self, filter: &Filter) -> bool {
+        let mut without = filter.clone();
+        self.clear(&mut without);
+        without != *filter
+    }
+
+    fn clear(self, filter: &mut Filter) {
+        match self {
+            Self::Providers => filter.providers = Default::default(),
+            Self::Regions => filter.regions = Default::default(),
+            Self::Zones => filter.zones = Default::default(),
+            Self::Countries => filter.countries = Default::default(),
+            Self::Jurisdiction => filter.jurisdiction = None,
+            Self::Certifications => filter.certifications.clear(),
+            Self::Attributes => filter.attributes.clear(),
+            Self::MaxAge => filter.max_age_days = None,
+        }
+    }
+}
+
+impl Need {
+    fn is_set(self, component: &Component) -> bool {
+        let mut without = component.clone();
+        self.clear(&mut without);
+        without != *component
+    }
+
+    fn clear(self, component: &mut Component) {
+        match self {
+            Self::Vcpu => component.vcpu = Decimal::ZERO,
+            Self::Memory => component.memory_mib = 0,
+            Self::Disk => component.disk_gib = 0,
+            Self::Gpu => component.gpu = 0,
+            Self::Named => component.resources.clear(),
+        }
+    }
+
+    fn text(self, component: &Component) -> String {
+        match self {
+            Self::Vcpu => format!("vcpu: {}", component.vcpu),
+            Self::Memory => format!("memory_mib: {}", component.memory_mib),
+            Self::Disk => format!("disk_gib: {}", component.disk_gib),
+            Self::Gpu => format!("gpu: {}", component.gpu),
+            Self::Named => {
+                let names: Vec<_> =
+                    component.resources.iter().map(|(name, size)| format!("{name}: {size}")).collect();
+                format!("resources: {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// What stands out: a component whose kind nobody sells, or the largest of what is asked for.
+pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Condition]) -> Option<String> {
+    let unsold = blueprint
+        .components
+        .iter()
+        .find(|(_, component)| !catalogue.ids().any(|ix| catalogue.kind(ix) == component.kind));
+    if let Some((name, component)) = unsold {
+        return Some(format!(
+            "the catalogue has no {} for `{name}`; add a provider that sells it",
+            component.kind
+        ));
+    }
+    let [Condition::Need(name, need)] = kept else { return None };
+    let component = &blueprint.components[name];
+    let offers = || {
+        catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind).map(|ix| catalogue.capacity(ix))
+    };
+    let largest = match need {
+        Need::Vcpu => offers().map(|capacity| u64::from(capacity.vcpu_milli) / 1000).max(),
+        Need::Memory => offers().map(|capacity| capacity.memory_mib).max(),
+        Need::Disk => offers().map(|capacity| capacity.disk_gib).max(),
+        Need::Gpu => offers().map(|capacity| u64::from(capacity.gpu)).max(),
+        Need::Named => None,
+    };
+    largest.map(|largest| format!("the largest {} in the catalogue has {largest}", component.kind))
+}

@@ -1,0 +1,243 @@
+//! Branch and bound, depth first, on the whole-numbered unknowns of a program.
+
+use std::rc::Rc;
+
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use super::Goal;
+use crate::{
+    compose::{
+        bound::{Bounds, Outcome, Simplex, lagrange, proves_infeasible},
+        id_vec::{Id, IdVec},
+        options::{ComposeOptions, Signal},
+        program::{Program, Var},
+    },
+    model::StopReason,
+};
+
+/// What a search found.
+#[derive(Debug)]
+pub(super) struct TreeOutcome {
+    pub(super) best: Option<(Vec<i64>, i128)>,
+    /// What no plan is below, as far as was proven.
+    pub(super) bound: i128,
+    /// Why it stopped early; `None` if the tree is exhausted.
+    pub(super) stop: Option<StopReason>,
+    pub(super) nodes: u64,
+    pub(super) pivots: u64,
+}
+
+/// Limits that a node adds to its parent's.
+#[derive(Debug)]
+struct Change {
+    var: Var,
+    low: i64,
+    high: i64,
+    before: Option<Rc<Change>>,
+}
+
+/// A part of the space that is still to be searched.
+struct Node {
+    change: Option<Rc<Change>>,
+    /// What no plan in it is below.
+    bound: i128,
+    /// The parent's solved tableau, unless memory is short.
+    parent: Option<Rc<Simplex>>,
+}
+
+/// Tableau entries that waiting nodes may hold on to together: 256 MiB.
+const MAX_KEPT: usize = 32 << 20;
+
+struct Tree<'a> {
+    program: &'a Program,
+    root: Simplex,
+    open: Vec<Node>,
+    kept: usize,
+    best: Option<(Vec<i64>, i128)>,
+    /// Plans must be below it.
+    ceiling: i128,
+    /// All costs are multiples of it, so all bounds may be rounded up to one.
+    step: i128,
+    nodes: u64,
+    pivots: u64,
+}
+
+/// Searches. `ceiling`: only plans below it count.
+pub(super) fn search(
+    program: &Program,
+    options: &ComposeOptions,
+    goal: Goal,
+    ceiling: Option<i128>,
+    watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+) -> TreeOutcome {
+    let mut tree = Tree {
+        program,
+        root: Simplex::new(program),
+        open: vec![Node { change: None, bound: trivial_bound(program), parent: None }],
+        kept: 0,
+        best: None,
+        ceiling: ceiling.unwrap_or(i128::MAX),
+        step: program.cost.iter().fold(0, |step, (_, cost)| gcd(step, (*cost).into())).max(1),
+        nodes: 0,
+        pivots: 0,
+    };
+    let mut stop = None;
+    while let Some(node) = tree.open.pop() {
+        tree.forget(&node);
+        if node.bound >= tree.ceiling {
+            continue;
+        }
+        if tree.nodes >= options.max_nodes {
+            stop = Some(StopReason::Limit);
+        }
+        let bound = tree.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
+        let incumbent = tree.best.as_ref().map(|(_, cost)| *cost);
+        stop = stop.or_else(|| match watch(incumbent, bound, tree.nodes) {
+            Signal::Continue => None,
+            Signal::Limit => Some(StopReason::Limit),
+            Signal::Cancel => Some(StopReason::Cancelled),
+        });
+        if incumbent.is_some_and(|cost| is_within_gap(cost, bound, options.gap_percent)) {
+            stop = stop.or(Some(StopReason::GapReached));
+        }
+        if goal == Goal::Any && incumbent.is_some() {
+            stop = stop.or(Some(StopReason::GapReached));
+        }
+        if stop.is_some() {
+            tree.open.push(Node { parent: None, ..node });
+            break;
+        }
+        tree.nodes += 1;
+        tree.expand(node, &mut || watch(incumbent, bound, 0) != Signal::Continue);
+    }
+    let bound = tree.open.iter().map(|open| open.bound).fold(tree.ceiling, i128::min);
+    TreeOutcome { best: tree.best, bound, stop, nodes: tree.nodes, pivots: tree.pivots }
+}
+
+/// What every plan pays: costs are never negative.
+pub(super) fn trivial_bound(program: &Program) -> i128 {
+    program.cost.iter().map(|(var, cost)| i128::from(*cost) * i128::from(program.low[var])).sum()
+}
+
+fn gcd(a: i128, b: i128) -> i128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn is_within_gap(cost: i128, bound: i128, percent: Decimal) -> bool {
+    // Two decimals of a per cent are plenty; rounded down, which asks for more proof, never less.
+    let basis_points = (percent * Decimal::ONE_HUNDRED).trunc().to_i128().unwrap_or(0);
+    basis_points > 0 && (cost - bound).saturating_mul(10_000) <= basis_points.saturating_mul(cost)
+}
+
+impl Tree<'_> {
+    fn forget(&mut self, node: &Node) {
+        if let Some(parent) = &node.parent {
+            self.kept -= parent.size();
+        }
+    }
+
+    /// Solves a node's relaxation; drops the node, records a plan, or splits it in two.
+    fn expand(&mut self, node: Node, should_stop: &mut dyn FnMut() -> bool) {
+        let mut bounds = Bounds::of(self.program);
+        let mut changes = Vec::new();
+        let mut next = node.change.as_deref();
+        while let Some(change) = next {
+            changes.push(change);
+            next = change.before.as_deref();
+        }
+        for change in changes.iter().rev() {
+            bounds.low[change.var] = bounds.low[change.var].max(change.low);
+            bounds.high[change.var] = bounds.high[change.var].min(change.high);
+            if bounds.low[change.var] > bounds.high[change.var] {
+                return;
+            }
+        }
+        let mut simplex = match (&node.parent, changes.first()) {
+            (Some(parent), Some(last)) => {
+                let mut simplex = Simplex::clone(parent);
+                simplex.limit(last.var, bounds.low[last.var], bounds.high[last.var]);
+                simplex
+            }
+            _ => {
+                let mut simplex = self.root.clone();
+                for change in &changes {
+                    simplex.limit(change.var, bounds.low[change.var], bounds.high[change.var]);
+                }
+                simplex
+            }
+        };
+        let before = simplex.pivots;
+        let outcome = simplex.run(self.ceiling, should_stop);
+        self.pivots += simplex.pivots - before;
+        if changes.is_empty() {
+            self.root = simplex.clone();
+        }
+        if outcome == Outcome::Infeasible
+            && proves_infeasible(self.program, &bounds, &simplex.infeasibility(self.program))
+        {
+            return;
+        }
+        let bound = lagrange(self.program, &bounds, &simplex.multipliers(self.program)).unwrap_or(node.bound);
+        let bound = self.round_up(bound).max(node.bound);
+        if bound >= self.ceiling {
+            return;
+        }
+        self.try_rounding(&simplex, &bounds);
+        if bound >= self.ceiling {
+            return;
+        }
+        let Some((var, split)) = self.branch(&simplex, &bounds) else {
+            return; // all unknowns are fixed; what they are was checked by try_rounding
+        };
+        let (low, high) = (bounds.low[var], bounds.high[var]);
+        let is_down_first = simplex.nearest(var) <= split;
+        let parent = (self.kept + 2 * simplex.size() <= MAX_KEPT).then(|| Rc::new(simplex));
+        let child = |low, high| Node {
+            change: Some(Rc::new(Change { var, low, high, before: node.change.clone() })),
+            bound,
+            parent: parent.clone(),
+        };
+        let (down, up) = (child(low, split), child(split + 1, high));
+        self.kept += 2 * parent.as_ref().map_or(0, |parent| parent.size());
+        self.open.extend(if is_down_first { [up, down] } else { [down, up] });
+    }
+
+    fn round_up(&self, bound: i128) -> i128 {
+        -(-bound).div_euclid(self.step) * self.step
+    }
+
+    /// Takes the nearest whole numbers if they are a plan, and a better one.
+    fn try_rounding(&mut self, simplex: &Simplex, bounds: &Bounds) {
+        let values: IdVec<Var, i64> = self
+            .program
+            .cost
+            .ids()
+            .map(|var| simplex.nearest(var).clamp(bounds.low[var], bounds.high[var]))
+            .collect();
+        if let Some(cost) = self.program.check(&values).filter(|cost| *cost < self.ceiling) {
+            self.ceiling = cost;
+            self.best = Some((values.iter().map(|(_, value)| *value).collect(), cost));
+        }
+    }
+
+    /// The unknown to split, and the value after which; `None` if all are fixed.
+    ///
+    /// Structure first: what is deployed, which places are used, how many replicas, and only then leases. Of one
+    /// role the one furthest from whole; ties go to the lower number. If the adviser's values are all whole and
+    /// yet no plan, any unknown that is still free, so that the search ends.
+    fn branch(&self, simplex: &Simplex, bounds: &Bounds) -> Option<(Var, i64)> {
+        let free = || self.program.cost.ids().filter(|&var| bounds.low[var] < bounds.high[var]);
+        let fractional = free()
+            .filter(|&var| simplex.fraction(var) > 0)
+            .min_by_key(|&var| {
+                (self.program.role[var], std::cmp::Reverse(simplex.fraction(var)), var.index())
+            })
+            .map(|var| (var, simplex.below(var).clamp(bounds.low[var], bounds.high[var] - 1)));
+        fractional.or_else(|| {
+            free().min_by_key(|&var| (self.program.role[var], var.index())).map(|var| {
+                let near = simplex.nearest(var).clamp(bounds.low[var], bounds.high[var] - 1);
+                (var, near)
+            })
+        })
+    }
+}

@@ -1,0 +1,359 @@
+//! An independent check of a plan: from blueprint, catalogue and plan alone. Shares no code with the search.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iso_currency::Currency;
+use rust_decimal::Decimal;
+
+use crate::{
+    catalogue::{Catalogue, OfferIx},
+    model::{
+        Blueprint, Charge, ComponentId, Constraint, Lease, Market, OfferKind, Over, Plan, Price, StopReason,
+        digest_of, from_micros, to_micros,
+    },
+};
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct Violation {
+    /// Where in the plan or the blueprint.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+fn violation<T>(place: impl Into<String>, message: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation { place: place.into(), message: message.into() })
+}
+
+/// Checks that a plan meets every condition of a blueprint, and adds every price up again.
+///
+/// Time: O(leases × (constraints + log offers)).
+///
+/// # Errors
+/// The first [`Violation`] found.
+pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Result<(), Violation> {
+    if plan.format != Plan::FORMAT {
+        return violation("format", format!("is {:?}, not {:?}", plan.format, Plan::FORMAT));
+    }
+    if plan.catalogue_digest != catalogue.digest() {
+        return violation("catalogue_digest", "the plan was made from another catalogue");
+    }
+    if plan.blueprint_digest != digest_of(blueprint) {
+        return violation("blueprint_digest", "the plan was made for another blueprint");
+    }
+    if plan.currency != blueprint.currency {
+        return violation("currency", "is not the blueprint's");
+    }
+    let offers = plan
+        .leases
+        .iter()
+        .enumerate()
+        .map(|(at, lease)| {
+            let found = catalogue.find(&lease.offer);
+            found.map_or_else(
+                || violation(format!("leases[{at}]"), format!("{} is not in the catalogue", lease.offer)),
+                Ok,
+            )
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let check = Check { catalogue, blueprint, plan, offers };
+    for at in 0..plan.leases.len() {
+        check.lease(at).map_err(|message| Violation { place: format!("leases[{at}]"), message })?;
+        check.prices(at).map_err(|message| Violation { place: format!("leases[{at}].lines"), message })?;
+    }
+    check.stock()?;
+    check.replicas()?;
+    for (at, constraint) in blueprint.constraints.iter().enumerate() {
+        check.constraint(constraint).map_err(|message| Violation {
+            place: format!("constraints[{at}].{}", constraint.word()),
+            message,
+        })?;
+    }
+    check.totals()
+}
+
+struct Check<'a> {
+    catalogue: &'a Catalogue,
+    blueprint: &'a Blueprint,
+    plan: &'a Plan,
+    /// Of each lease.
+    offers: Vec<OfferIx>,
+}
+
+type Checked = Result<(), String>;
+
+fn ensure(is_met: bool, message: impl FnOnce() -> String) -> Checked {
+    if is_met { Ok(()) } else { Err(message()) }
+}
+
+impl Check<'_> {
+    /// The lease is what the offer says, may be used, and holds what is on it.
+    fn lease(&self, at: usize) -> Checked {
+        let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
+        let is_copy = lease.sku == *self.catalogue.sku(ix)
+            && lease.kind == self.catalogue.kind(ix)
+            && lease.place == *self.catalogue.place(ix);
+        ensure(is_copy, || format!("does not say what offer {} says", lease.offer))?;
+        ensure(!lease.replicas.is_empty() && lease.replicas.values().all(|count| *count > 0), || {
+            "carries nothing".to_owned()
+        })?;
+        let is_short_enough = self.catalogue.price(ix).term_months <= self.blueprint.horizon_months;
+        ensure(is_short_enough, || "has a minimum term beyond the horizon".to_owned())?;
+        for name in lease.replicas.keys() {
+            let component =
+                self.blueprint.components.get(name).ok_or_else(|| format!("carries unknown {name}"))?;
+            ensure(component.kind == lease.kind, || format!("{name} needs a {}", component.kind))?;
+            let mut global = self.blueprint.filter.clone();
+            let mut own = component.filter.clone();
+            // The component's markets, else the blueprint's, else on demand.
+            let markets = match (own.markets.is_empty(), global.markets.is_empty()) {
+                (false, _) => own.markets.clone(),
+                (true, false) => global.markets.clone(),
+                (true, true) => vec![Market::OnDemand],
+            };
+            global.markets.clone_from(&markets);
+            own.markets = markets;
+            for filter in [&global, &own] {
+                if let Some(clause) = self.catalogue.refusal(ix, filter) {
+                    return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
+                }
+            }
+            let count = lease.replicas[name];
+            ensure(count <= component.per_machine, || format!("carries {count} of {name}"))?;
+        }
+        if lease.kind != OfferKind::Machine {
+            let total: u32 = lease.replicas.values().sum();
+            ensure(total == 1, || "is no machine and carries more than one replica".to_owned())?;
+        }
+        self.size(lease, ix)
+    }
+
+    fn size(&self, lease: &Lease, ix: OfferIx) -> Checked {
+        let mut demand: BTreeMap<String, u128> = BTreeMap::new();
+        for (name, count) in &lease.replicas {
+            let need = self.blueprint.components[name].demand();
+            for dimension in need.dimensions() {
+                *demand.entry(dimension.to_string()).or_default() +=
+                    u128::from(need.along(&dimension)) * u128::from(*count);
+            }
+        }
+        let capacity = self.catalogue.capacity(ix);
+        let is_by_size = matches!(self.catalogue.price(ix).charge, Charge::PerUnit { .. });
+        let held =
+            capacity.dimensions().fold(BTreeMap::new(), |mut held: BTreeMap<String, u128>, dimension| {
+                held.insert(dimension.to_string(), capacity.along(&dimension).into());
+                held
+            });
+        for (dimension, need) in demand {
+            let mut has = held.get(&dimension).copied().unwrap_or(0);
+            if dimension == "disk_gib" {
+                has = if is_by_size { lease.size_gib.into() } else { has + u128::from(lease.size_gib) };
+            }
+            ensure(has >= need, || format!("has {has} of {dimension}, {need} are needed"))?;
+        }
+        Ok(())
+    }
+
+    /// The lines are what the offer costs.
+    fn prices(&self, at: usize) -> Checked {
+        let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
+        let price = self.catalogue.price(ix);
+        let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
+        let mut expected = vec![(self.catalogue.sku(ix), price, if is_by_size { lease.size_gib } else { 0 })];
+        if !is_by_size && lease.size_gib > 0 {
+            let disk = self.catalogue.elastic_disk(ix).ok_or("buys disk that is not sold")?;
+            expected.push((&disk.sku, &disk.price, lease.size_gib));
+        }
+        ensure(expected.len() == lease.lines.len(), || format!("{} lines are needed", expected.len()))?;
+        for ((sku, price, gib), line) in expected.into_iter().zip(&lease.lines) {
+            ensure(line.sku == *sku, || format!("{} is not {sku}", line.sku))?;
+            let monthly = self.money(price, price.net_month(gib))?;
+            let once = self.money(price, price.net_once())?;
+            ensure(line.monthly == monthly && line.once == once, || {
+                format!(
+                    "{sku} costs {monthly} a month and {once} once, not {} and {}",
+                    line.monthly, line.once
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn money(&self, price: &Price, amount: Option<Decimal>) -> Result<Decimal, String> {
+        let currency: Currency = self.blueprint.currency;
+        let amount =
+            amount.and_then(|amount| self.catalogue.rates().convert(amount, price.currency, currency));
+        let amount = amount.ok_or_else(|| {
+            format!("no exchange rate from {} to {}", price.currency.code(), currency.code())
+        })?;
+        to_micros(amount).map(from_micros).map_err(|error| error.to_string())
+    }
+
+    fn stock(&self) -> Result<(), Violation> {
+        let mut used: BTreeMap<OfferIx, u32> = BTreeMap::new();
+        for ix in &self.offers {
+            *used.entry(*ix).or_default() += 1;
+        }
+        match used.iter().find(|(ix, count)| self.catalogue.stock(**ix).is_some_and(|stock| **count > stock))
+        {
+            Some((ix, count)) => {
+                violation("leases", format!("{count} of {}, more than are left", self.catalogue.sku(*ix)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn n(&self, name: &ComponentId) -> i128 {
+        self.plan
+            .leases
+            .iter()
+            .filter_map(|lease| lease.replicas.get(name))
+            .map(|count| i128::from(*count))
+            .sum()
+    }
+
+    fn replicas(&self) -> Result<(), Violation> {
+        let optional: BTreeSet<&ComponentId> = self
+            .blueprint
+            .constraints
+            .iter()
+            .flat_map(
+                |constraint| if let Constraint::OneOf(names) = constraint { names.as_slice() } else { &[] },
+            )
+            .collect();
+        for (name, component) in &self.blueprint.components {
+            let n = self.n(name);
+            let is_enough = n >= component.replicas.min.into() || (n == 0 && optional.contains(name));
+            if !is_enough || component.replicas.max.is_some_and(|max| n > max.into()) {
+                return violation(format!("components.{name}.replicas"), format!("there are {n}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn constraint(&self, constraint: &Constraint) -> Checked {
+        match constraint {
+            Constraint::Count(count) => {
+                let sum: i128 = count.components.iter().map(|name| self.n(name)).sum();
+                let low = count.exactly.or(count.min).map(i128::from);
+                let high = count.exactly.or(count.max).map(i128::from);
+                ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
+            }
+            Constraint::Serves(serves) => {
+                if serves.when.as_ref().is_some_and(|name| self.n(name) == 0) {
+                    return Ok(());
+                }
+                let (servers, clients) = (self.n(&serves.server), self.n(&serves.client));
+                let serve = |servers: i128| {
+                    servers * i128::from(serves.clients) >= clients * i128::from(serves.servers)
+                };
+                ensure(serve(servers), || format!("{servers} servers do not serve {clients} clients"))?;
+                ensure(!serves.no_spare || !serve(servers - 1), || "a server is superfluous".to_owned())
+            }
+            Constraint::Linear(linear) => {
+                if linear.when.as_ref().is_some_and(|name| self.n(name) == 0) {
+                    return Ok(());
+                }
+                let sum: i128 =
+                    linear.terms.iter().map(|(name, factor)| self.n(name) * i128::from(*factor)).sum();
+                let (low, high) = (linear.min.map(i128::from), linear.max.map(i128::from));
+                ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
+            }
+            Constraint::OneOf(names) => {
+                let deployed = names.iter().filter(|name| self.n(name) > 0).count();
+                ensure(deployed == 1, || format!("{deployed} are deployed"))
+            }
+            Constraint::Conflict(conflict) => self.machines(|lease| {
+                !lease.replicas.contains_key(&conflict.component)
+                    || !conflict.with.iter().any(|other| lease.replicas.contains_key(other))
+            }),
+            Constraint::Colocate(colocate) => self.machines(|lease| {
+                let mut counts = colocate.components.iter().map(|name| lease.replicas.get(name));
+                let first = counts.next();
+                first.is_none_or(|first| counts.all(|count| count == first))
+            }),
+            Constraint::Everywhere(everywhere) => self.machines(|lease| {
+                lease.kind != OfferKind::Machine
+                    || lease.replicas.contains_key(&everywhere.component)
+                    || everywhere.unless.iter().any(|name| lease.replicas.contains_key(name))
+            }),
+            Constraint::Spread(spread) => {
+                spread.components.iter().filter(|name| self.n(name) > 0).try_for_each(|name| {
+                    let places = self.places(name, spread.over);
+                    let (k, n) = (places.len(), self.n(name));
+                    let word = spread.over.word();
+                    ensure(spread.at_least.is_none_or(|least| k >= least as usize), || {
+                        format!("{name} is in {k} {word}(s)")
+                    })?;
+                    let most = places.values().max().copied().unwrap_or(0);
+                    let is_shared = spread.max_percent.is_none_or(|percent| {
+                        Decimal::from(most) * Decimal::ONE_HUNDRED <= percent * Decimal::from(n)
+                    });
+                    ensure(is_shared, || format!("{most} of {n} replicas of {name} are in one {word}"))
+                })
+            }
+            Constraint::Survive(survive) => {
+                survive.components.iter().filter(|name| self.n(name) > 0).try_for_each(|name| {
+                    let most = self.places(name, survive.loss_of).values().max().copied().unwrap_or(0);
+                    let left = self.n(name) - most;
+                    ensure(left >= survive.remaining.into(), || {
+                        format!("only {left} of {name} are left if one {} vanishes", survive.loss_of.word())
+                    })
+                })
+            }
+            Constraint::Distinct(distinct) => {
+                let places: BTreeSet<String> =
+                    self.offers.iter().map(|ix| self.catalogue.place_key(*ix, distinct.over)).collect();
+                let k = places.len();
+                ensure(k <= distinct.at_most as usize, || format!("{k} {}(s) are used", distinct.over.word()))
+            }
+        }
+    }
+
+    fn machines(&self, is_met: impl Fn(&Lease) -> bool) -> Checked {
+        let at = self.plan.leases.iter().position(|lease| !is_met(lease));
+        at.map_or(Ok(()), |at| Err(format!("leases[{at}] breaks it")))
+    }
+
+    fn places(&self, name: &ComponentId, over: Over) -> BTreeMap<String, i128> {
+        let mut places = BTreeMap::new();
+        for (lease, ix) in self.plan.leases.iter().zip(&self.offers) {
+            if let Some(count) = lease.replicas.get(name) {
+                *places.entry(self.catalogue.place_key(*ix, over)).or_default() += i128::from(*count);
+            }
+        }
+        places
+    }
+
+    /// Totals, budget, bound and gap.
+    fn totals(&self) -> Result<(), Violation> {
+        let plan = self.plan;
+        let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
+        let monthly: Decimal = lines().map(|line| line.monthly).sum();
+        let once: Decimal = lines().map(|line| line.once).sum();
+        if monthly != plan.monthly || once != plan.once {
+            return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
+        }
+        let months = Decimal::from(self.blueprint.horizon_months);
+        let off = (plan.objective - (monthly + once / months)).abs();
+        if off > Decimal::new(1, 6) {
+            return violation("objective", format!("is off by {off}"));
+        }
+        if self.blueprint.budget.is_some_and(|budget| monthly * months + once > budget * months) {
+            return violation("budget", "is exceeded");
+        }
+        if plan.bound > plan.objective || (plan.stop == StopReason::Optimal && plan.bound != plan.objective) {
+            return violation(
+                "bound",
+                format!("{} does not fit the objective {}", plan.bound, plan.objective),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn is_within(sum: i128, low: Option<i128>, high: Option<i128>) -> bool {
+    low.is_none_or(|low| sum >= low) && high.is_none_or(|high| sum <= high)
+}

@@ -1,0 +1,246 @@
+//! The files' own form.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::model::{Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, ZoneId};
+
+/// A whole catalogue in one JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueDocument {
+    /// `fulcrum-catalogue/1`.
+    pub format: String,
+    /// Who sells.
+    pub providers: Vec<ProviderDocument>,
+    /// What they sell.
+    pub offers: Vec<OfferRow>,
+}
+
+impl CatalogueDocument {
+    /// The format that this version reads.
+    pub const FORMAT: &str = "fulcrum-catalogue/1";
+}
+
+/// A row of a catalogue, with the provider that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct OfferRow {
+    /// One of the document's providers.
+    pub provider: ProviderId,
+    /// The row.
+    #[serde(flatten)]
+    pub row: Row,
+}
+
+/// Who a provider is and where its regions are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderDocument {
+    /// `fulcrum-provider/1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Its short name in the federation.
+    pub id: ProviderId,
+    /// For people.
+    pub name: String,
+    /// The company that sells.
+    pub legal_name: String,
+    /// Whose law governs that company.
+    pub country: CountryCode,
+    /// Who owns it, upwards.
+    #[serde(default)]
+    pub control_chain: Vec<LegalEntity>,
+    /// What it is certified for.
+    #[serde(default)]
+    pub certifications: Vec<Certification>,
+    /// Where it sells.
+    pub regions: Vec<RegionDocument>,
+    /// Where these facts come from.
+    #[serde(default)]
+    pub source: String,
+    /// When they were read.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub observed: Option<Date>,
+}
+
+/// A provider's area.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegionDocument {
+    /// The provider's name for it.
+    pub id: RegionId,
+    /// Where it is.
+    pub country: CountryCode,
+    /// The nearest city.
+    #[serde(default)]
+    pub city: Option<String>,
+    /// Degrees north.
+    #[serde(default, with = "crate::model::decimal_option")]
+    #[schemars(with = "Option<String>")]
+    pub latitude: Option<Decimal>,
+    /// Degrees east.
+    #[serde(default, with = "crate::model::decimal_option")]
+    #[schemars(with = "Option<String>")]
+    pub longitude: Option<Decimal>,
+    /// Its failure domains.
+    #[serde(default)]
+    pub zones: Vec<ZoneId>,
+}
+
+/// One row of prices. Text fields hold small languages of their own; see the README of the catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Row {
+    /// A kind of offer, or `egress`.
+    pub kind: String,
+    /// The provider's product code.
+    #[serde(deserialize_with = "sku")]
+    #[schemars(with = "String")]
+    pub sku: Option<SkuId>,
+    /// Regions, separated by blanks, or `*` for all.
+    pub region: String,
+    /// Zones of the region, separated by blanks; empty for the region as a whole.
+    pub zone: String,
+    /// Virtual CPUs.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub vcpu: Option<Decimal>,
+    /// MiB of memory.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub memory_mib: Option<Decimal>,
+    /// GiB of disk that is included; empty for a machine whose disk is bought as block storage.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub disk_gib: Option<Decimal>,
+    /// Graphics processors.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub gpu: Option<Decimal>,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// Price of an hour.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub hourly: Option<Decimal>,
+    /// Price of a month; with `hourly`, its cap.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub monthly: Option<Decimal>,
+    /// Set-up fee.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub once: Option<Decimal>,
+    /// What `unit_price` counts: GB-month, GiB-month, GB-hour, GiB-hour, GB, GiB.
+    pub unit: String,
+    /// A price, or tiers as `0:0 1000:0.01`.
+    pub unit_price: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// `net`, or `gross:19`.
+    pub tax: String,
+    /// `on_demand`, `committed` or `spot`; empty for the first.
+    pub market: String,
+    /// Months that must be paid at least.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub term_months: Option<Decimal>,
+    /// How many can be had.
+    #[serde(deserialize_with = "number")]
+    #[schemars(with = "String")]
+    pub stock: Option<Decimal>,
+    /// Free attributes as `cpu=shared;family=cx`.
+    pub attributes: String,
+    /// The day of the price.
+    #[serde(deserialize_with = "date")]
+    #[schemars(with = "String")]
+    pub observed: Option<Date>,
+    /// Where the price was read.
+    pub source: String,
+}
+
+impl Row {
+    /// The columns of the CSV form, in its order.
+    pub const COLUMNS: [&str; 22] = [
+        "kind",
+        "sku",
+        "region",
+        "zone",
+        "vcpu",
+        "memory_mib",
+        "disk_gib",
+        "gpu",
+        "architecture",
+        "hourly",
+        "monthly",
+        "once",
+        "unit",
+        "unit_price",
+        "currency",
+        "tax",
+        "market",
+        "term_months",
+        "stock",
+        "attributes",
+        "observed",
+        "source",
+    ];
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    /// Numbers are taken as they are written.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Cell {
+        Text(String),
+        Whole(i64),
+        Fraction(f64),
+        Empty,
+    }
+    Ok(match Cell::deserialize(deserializer)? {
+        Cell::Text(text) => text,
+        Cell::Whole(number) => number.to_string(),
+        Cell::Fraction(number) => number.to_string(),
+        Cell::Empty => String::new(),
+    })
+}
+
+fn parsed<'de, D: Deserializer<'de>, T: std::str::FromStr>(
+    deserializer: D,
+    hint: &str,
+) -> Result<Option<T>, D::Error> {
+    let text = text(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| D::Error::custom(format!("{text:?} is not {hint}")))
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+    parsed(deserializer, "a number such as 12.5")
+}
+
+fn sku<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SkuId>, D::Error> {
+    parsed(deserializer, "a product code")
+}
+
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+    parsed(deserializer, "a date such as 2026-11-20")
+}
+
+/// `k=v;k=v`.
+pub(super) fn attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
+    text.split(';')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) =
+                pair.split_once('=').ok_or_else(|| format!("{pair:?} is no attribute; write name=value"))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}

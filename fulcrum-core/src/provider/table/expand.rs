@@ -1,0 +1,244 @@
+//! From rows to offers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use iso_currency::Currency;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use super::{
+    ProviderDocument, Quarantined, RegionDocument, Row, Table, document::attributes, quarantine_reason,
+};
+use crate::model::{
+    Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Market, Offer, OfferKind, Place, Price,
+    Provenance, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+};
+
+/// What a column's text may be off by.
+type Cell<T> = Result<T, (&'static str, String)>;
+
+pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Result<Table, DocumentError> {
+    if provider.format.as_deref().is_some_and(|format| format != "fulcrum-provider/1") {
+        return Err(DocumentError::at("format", "write \"fulcrum-provider/1\""));
+    }
+    let seller = Arc::new(Seller {
+        owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
+        control_chain: provider.control_chain.clone(),
+        certifications: provider.certifications.clone(),
+    });
+    let mut table = Table {
+        provider: provider.id.clone(),
+        name: provider.name.clone(),
+        offers: Vec::new(),
+        quarantined: Vec::new(),
+    };
+    let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
+    // A machine without a disk of its own is completed when all block storage is known.
+    let mut is_diskless = Vec::new();
+    for (position, (line, row)) in rows.iter().enumerate() {
+        let mistake = |(column, message): (&'static str, String)| {
+            let path = if *line == 0 { format!("offers[{position}].{column}") } else { column.to_owned() };
+            DocumentError { path, line: *line, column: 0, message }
+        };
+        let price = price(row).map_err(mistake)?;
+        let places = places(provider, row).map_err(mistake)?;
+        if row.kind == "egress" {
+            let price = Arc::new(price);
+            egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
+            continue;
+        }
+        let template = offer(row, price, &seller).map_err(mistake)?;
+        for place in places {
+            let offer = Offer { place: Arc::new(place), ..template.clone() };
+            match quarantine_reason(&offer) {
+                None => {
+                    is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
+                    table.offers.push(offer);
+                }
+                Some(reason) => table.quarantined.push(Quarantined {
+                    provider: provider.id.clone(),
+                    sku: offer.sku,
+                    place: offer.place.to_string(),
+                    reason,
+                }),
+            }
+        }
+    }
+    let disks = block_storage(&table.offers);
+    for (offer, is_diskless) in table.offers.iter_mut().zip(is_diskless) {
+        offer.egress = egress.get(&offer.place.region).cloned();
+        if is_diskless {
+            offer.elastic_disk = disks.get(&offer.place.region).cloned();
+        }
+    }
+    Ok(table)
+}
+
+/// The block storage that completes a machine in each region: on SSD where the table tells, then the cheapest
+/// for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
+fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
+    let mut best: BTreeMap<RegionId, ((bool, Decimal), Arc<ElasticDisk>)> = BTreeMap::new();
+    for offer in offers.iter().filter(|offer| offer.kind == OfferKind::BlockStorage) {
+        let (Charge::PerUnit { .. }, Market::OnDemand, Some(month)) =
+            (&offer.price.charge, offer.price.market, offer.price.net_month(100))
+        else {
+            continue;
+        };
+        let rank = (offer.attributes.get("media").is_some_and(|media| media != "ssd"), month);
+        let disk = || Arc::new(ElasticDisk { sku: offer.sku.clone(), price: offer.price.clone() });
+        let entry = best.entry(offer.place.region.clone()).or_insert_with(|| (rank, disk()));
+        if rank < entry.0 {
+            *entry = (rank, disk());
+        }
+    }
+    best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
+}
+
+fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
+    let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, or egress")))?;
+    let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
+    if !row.architecture.is_empty() {
+        attributes.insert("architecture".to_owned(), row.architecture.clone());
+    }
+    let milli = row.vcpu.and_then(|vcpu| vcpu.checked_mul(Decimal::ONE_THOUSAND)).map(|milli| milli.floor());
+    let capacity = Resources {
+        vcpu_milli: whole("vcpu", milli)?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+        memory_mib: whole("memory_mib", row.memory_mib)?.unwrap_or(0),
+        disk_gib: whole("disk_gib", row.disk_gib)?.unwrap_or(0),
+        gpu: whole("gpu", row.gpu)?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+        named: BTreeMap::new(),
+    };
+    let observed =
+        row.observed.ok_or(("observed", "write the day of the price, such as 2026-11-20".to_owned()))?;
+    if row.source.is_empty() {
+        return Err(("source", "write where the price was read".to_owned()));
+    }
+    let place = Place {
+        provider: crate::model::ProviderId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
+        region: RegionId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
+        zone: None,
+        country: seller.owner.country,
+        coordinates: None,
+    };
+    Ok(Offer {
+        sku: row.sku.clone().ok_or(("sku", "write the provider's product code".to_owned()))?,
+        kind,
+        place: Arc::new(place),
+        capacity,
+        elastic_disk: None,
+        attributes: Arc::new(attributes),
+        price,
+        egress: None,
+        stock: whole("stock", row.stock)?.map(|stock| stock.try_into().unwrap_or(u32::MAX)),
+        seller: seller.clone(),
+        provenance: Arc::new(Provenance { source: row.source.clone(), observed, valid_until: None }),
+    })
+}
+
+fn whole(column: &'static str, number: Option<Decimal>) -> Cell<Option<u64>> {
+    let Some(number) = number else { return Ok(None) };
+    let is_whole = number.fract().is_zero() && !number.is_sign_negative();
+    let whole = number.to_u64().filter(|whole| is_whole && *whole <= 1 << 40);
+    whole
+        .map(Some)
+        .ok_or_else(|| (column, format!("{number} is no size; write a whole number of zero or more")))
+}
+
+fn price(row: &Row) -> Cell<Price> {
+    let charge = match (row.hourly, row.monthly, row.unit_price.is_empty()) {
+        (Some(hourly), None, true) => Charge::Hourly(hourly),
+        (None, Some(monthly), true) => Charge::Monthly(monthly),
+        (Some(hourly), Some(monthly), true) => Charge::HourlyCapped { hourly, monthly },
+        (None, None, false) => Charge::PerUnit {
+            unit: row.unit.parse().map_err(|message| ("unit", message))?,
+            tiers: tiers(&row.unit_price).map_err(|message| ("unit_price", message))?,
+        },
+        (None, None, true) if row.once.is_some() => Charge::Once,
+        (None, None, true) => {
+            return Err(("hourly", "no price; fill hourly, monthly, unit_price or once".to_owned()));
+        }
+        _ => return Err(("unit_price", "write a price per unit or per time, not both".to_owned())),
+    };
+    let currency = Currency::from_code(&row.currency).ok_or_else(|| {
+        ("currency", format!("{:?} is no currency of ISO 4217; write EUR, say", row.currency))
+    })?;
+    let tax = match row.tax.as_str() {
+        "net" => Tax::Net,
+        gross => gross
+            .strip_prefix("gross:")
+            .and_then(|percent| percent.parse().ok())
+            .filter(|percent| *percent >= Decimal::ZERO && *percent <= Decimal::ONE_HUNDRED)
+            .map(|vat_percent| Tax::Gross { vat_percent })
+            .ok_or_else(|| ("tax", format!("{gross:?}; write net, or gross:19 for 19 % inside")))?,
+    };
+    let market = match row.market.as_str() {
+        "" | "on_demand" => Market::OnDemand,
+        "committed" => Market::Committed,
+        "spot" => Market::Spot,
+        other => return Err(("market", format!("{other:?}; write on_demand, committed or spot"))),
+    };
+    let term_months = whole("term_months", row.term_months)?.unwrap_or(0).try_into().unwrap_or(u32::MAX);
+    Ok(Price { charge, once: row.once.unwrap_or_default(), currency, tax, market, term_months })
+}
+
+/// A bare price, or `0:0 1000:0.01`.
+fn tiers(text: &str) -> Result<Vec<Tier>, String> {
+    let number = |text: &str| {
+        text.parse::<Decimal>()
+            .map_err(|_| format!("{text:?} is no number; write 0.01, or tiers as 0:0 1000:0.01"))
+    };
+    let tiers: Vec<Tier> = if text.contains(':') {
+        text.split_whitespace()
+            .map(|tier| {
+                let (from, price) =
+                    tier.split_once(':').ok_or_else(|| format!("{tier:?} is no tier; write 1000:0.01"))?;
+                Ok(Tier { from: number(from)?, price: number(price)? })
+            })
+            .collect::<Result<_, String>>()?
+    } else {
+        vec![Tier { from: Decimal::ZERO, price: number(text)? }]
+    };
+    let starts_at_zero = tiers.first().is_some_and(|tier| tier.from.is_zero());
+    if !starts_at_zero || !tiers.is_sorted_by(|a, b| a.from < b.from) {
+        return Err("tiers must start at 0 and rise; write 0:0 1000:0.01".to_owned());
+    }
+    Ok(tiers)
+}
+
+fn places(provider: &ProviderDocument, row: &Row) -> Cell<Vec<Place>> {
+    let find = |name: &str| {
+        provider.regions.iter().find(|region| region.id.as_str() == name).ok_or_else(|| {
+            let known: Vec<_> = provider.regions.iter().map(|region| region.id.as_str()).collect();
+            ("region", format!("no region is called {name:?}; write one of {}, or *", known.join(", ")))
+        })
+    };
+    let regions: Vec<&RegionDocument> = match row.region.as_str() {
+        "" => return Err(("region", "write a region, or * for all".to_owned())),
+        "*" => provider.regions.iter().collect(),
+        names => names.split_whitespace().map(find).collect::<Result<_, _>>()?,
+    };
+    let place = |region: &RegionDocument, zone: Option<ZoneId>| Place {
+        provider: provider.id.clone(),
+        region: region.id.clone(),
+        zone,
+        country: region.country,
+        coordinates: match (region.latitude, region.longitude) {
+            (Some(latitude), Some(longitude)) => Some(Coordinates { latitude, longitude }),
+            _ => None,
+        },
+    };
+    if row.zone.is_empty() {
+        return Ok(regions.into_iter().map(|region| place(region, None)).collect());
+    }
+    let [region] = regions.as_slice() else {
+        return Err(("zone", "zones go with one region; write a row for each region".to_owned()));
+    };
+    row.zone
+        .split_whitespace()
+        .map(|name| {
+            let zone = region.zones.iter().find(|zone| zone.as_str() == name);
+            zone.map(|zone| place(region, Some(zone.clone()))).ok_or_else(|| {
+                ("zone", format!("{} has no zone {name:?}; add it to the provider's JSON file", region.id))
+            })
+        })
+        .collect()
+}

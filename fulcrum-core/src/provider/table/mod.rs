@@ -1,0 +1,172 @@
+//! Catalogue files: offers as people write them, in CSV or JSON. Pure parsing; no network.
+//!
+//! A provider is two files: `<id>.json` says who it is and where its regions are, `<id>.csv` has a row for each
+//! price. A catalogue can also be one JSON file that holds both. See `examples/catalogue/README.md`.
+
+mod document;
+mod expand;
+mod quarantine;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
+pub use quarantine::{Quarantined, quarantine_reason};
+
+use crate::model::{DocumentError, Offer, ProviderId, parse_json};
+
+/// Rows that one file may have.
+const MAX_ROWS: usize = 2_000_000;
+
+/// All offers of one provider, as its files say.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Whose.
+    pub provider: ProviderId,
+    /// For people.
+    pub name: String,
+    /// What can be used.
+    pub offers: Vec<Offer>,
+    /// What was left out, and why.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// A catalogue file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is wrong.
+    #[error("{file}: {source}")]
+    Document {
+        /// Which file.
+        file: String,
+        /// Where in it, and what to write instead.
+        source: DocumentError,
+    },
+}
+
+impl Table {
+    /// Reads a file or a folder: `.csv` with its `.json` beside it, a catalogue `.json`, or all of them in a
+    /// folder, sorted by name.
+    ///
+    /// # Errors
+    /// [`TableError`] names file, line and column, and what to write instead.
+    pub fn load(path: &Path) -> Result<Vec<Self>, TableError> {
+        let io = |source| TableError::Io { path: path.to_owned(), source };
+        if path.is_dir() {
+            let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+                .map_err(io)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()
+                .map_err(io)?;
+            files.sort();
+            // A provider's JSON is read with its CSV.
+            let is_start = |file: &&PathBuf| match extension(file) {
+                "csv" => true,
+                "json" => !file.with_extension("csv").exists(),
+                _ => false,
+            };
+            let tables: Vec<Vec<Self>> =
+                files.iter().filter(is_start).map(|file| Self::load(file)).collect::<Result<_, _>>()?;
+            return Ok(tables.into_iter().flatten().collect());
+        }
+        let text = read(path)?;
+        let named = |file: &Path, source| TableError::Document { file: file.display().to_string(), source };
+        if extension(path) == "csv" {
+            let companion = path.with_extension("json");
+            let provider: ProviderDocument =
+                parse_json(&read(&companion)?).map_err(|error| named(&companion, error))?;
+            let table = Self::from_csv(&provider, &text).map_err(|error| named(path, error))?;
+            return Ok(vec![table]);
+        }
+        if path.with_extension("csv").exists() {
+            return Self::load(&path.with_extension("csv"));
+        }
+        Self::from_json(&text).map_err(|error| named(path, error))
+    }
+
+    /// Reads the rows of one provider.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the line and column of the mistake.
+    pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv.as_bytes());
+        let header = reader.headers().map_err(|error| csv_error(&error))?.clone();
+        if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
+            let near = Row::COLUMNS.iter().min_by_key(|name| strsim::damerau_levenshtein(name, unknown));
+            let message = format!("unknown column `{unknown}`; did you mean `{}`?", near.unwrap_or(&"sku"));
+            return Err(DocumentError { path: String::new(), line: 1, column: 1, message });
+        }
+        let mut rows = Vec::new();
+        let mut record = csv::StringRecord::new();
+        while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
+            let line = record.position().map_or(0, |position| position.line() as usize);
+            let row: Row = record
+                .deserialize(Some(&header))
+                .map_err(|error| DocumentError { line, ..csv_error(&error) })?;
+            if rows.len() == MAX_ROWS {
+                return Err(DocumentError::at("", format!("more than {MAX_ROWS} rows; split the file")));
+            }
+            rows.push((line, row));
+        }
+        expand::expand(provider, rows)
+    }
+
+    /// Reads a catalogue that is one JSON document.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the path of the mistake.
+    pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
+        let document: CatalogueDocument = parse_json(json)?;
+        if document.format != CatalogueDocument::FORMAT {
+            return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
+        }
+        let mut rows: BTreeMap<ProviderId, Vec<(usize, Row)>> =
+            document.providers.iter().map(|provider| (provider.id.clone(), Vec::new())).collect();
+        for (at, offer) in document.offers.into_iter().enumerate() {
+            let Some(of_provider) = rows.get_mut(&offer.provider) else {
+                let message = format!("no provider is called `{}`; add it to `providers`", offer.provider);
+                return Err(DocumentError::at(format!("offers[{at}].provider"), message));
+            };
+            of_provider.push((0, offer.row));
+        }
+        document
+            .providers
+            .iter()
+            .map(|provider| expand::expand(provider, rows.remove(&provider.id).unwrap_or_default()))
+            .collect()
+    }
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<String, TableError> {
+    std::fs::read_to_string(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
+}
+
+fn csv_error(error: &csv::Error) -> DocumentError {
+    let line = error.position().map_or(0, |position| position.line() as usize);
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} columns where {expected_len} are needed; fill or remove some, or quote a comma")
+        }
+        csv::ErrorKind::Deserialize { err, .. } => {
+            let column =
+                err.field().and_then(|field| Row::COLUMNS.get(field as usize)).copied().unwrap_or("a column");
+            format!("{column}: {}", err.kind())
+        }
+        _ => error.to_string(),
+    };
+    DocumentError { path: String::new(), line, column: 0, message }
+}
