@@ -1,1 +1,205 @@
-//! To come.
+//! An in-process cloud for tests and demos: seeded, with stock that runs out, operations that take time, and
+//! faults on request. Its state can live in a file, so that a host that was killed finds the cloud as it left it.
+//!
+//! ```
+//! use fulcrum_core::provider::{Provider, sandbox::Sandbox};
+//! let sandbox = Sandbox::builder("acme".parse()?, Vec::new()).seed(7).build();
+//! assert_eq!(sandbox.id().as_str(), "acme");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod faults;
+mod provider;
+mod state;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rust_decimal::Decimal;
+
+pub use config::{SandboxConfig, SandboxError};
+pub use faults::{Fault, FaultRule};
+pub use state::SandboxResource;
+
+use super::{Call, Capabilities, IdempotencyClass};
+use crate::model::{Offer, ProviderId, SkuId};
+use state::{CloudState, Store};
+
+/// What happens when a fault says that the caller dies.
+pub type CrashHook = Arc<dyn Fn() + Send + Sync>;
+
+/// The in-process cloud. Clones are the same cloud.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: ProviderId,
+    capabilities: Capabilities,
+    offers: Vec<Offer>,
+    seed: u64,
+    latency: (Duration, Duration),
+    operation: (Duration, Duration),
+    stock: BTreeMap<SkuId, u32>,
+    quota: Option<u32>,
+    price_factor: BTreeMap<SkuId, Decimal>,
+    faults: Vec<FaultRule>,
+    /// What it does, where that differs from what it declares.
+    behaves: IdempotencyClass,
+    crash: CrashHook,
+    store: Store,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("id", &self.inner.id)
+            .field("offers", &self.inner.offers.len())
+            .finish()
+    }
+}
+
+/// Sets a [`Sandbox`] up.
+pub struct SandboxBuilder {
+    inner: Inner,
+}
+
+impl fmt::Debug for SandboxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxBuilder").field("id", &self.inner.id).finish()
+    }
+}
+
+impl Sandbox {
+    /// A cloud that sells these offers, at once, without limits and without faults, and de-duplicates by key.
+    pub fn builder(id: ProviderId, offers: Vec<Offer>) -> SandboxBuilder {
+        let class = IdempotencyClass::Key;
+        SandboxBuilder {
+            inner: Inner {
+                id,
+                capabilities: capabilities(class),
+                offers,
+                seed: 0,
+                latency: (Duration::ZERO, Duration::ZERO),
+                operation: (Duration::ZERO, Duration::ZERO),
+                stock: BTreeMap::new(),
+                quota: None,
+                price_factor: BTreeMap::new(),
+                faults: Vec::new(),
+                behaves: class,
+                crash: Arc::new(|| std::process::abort()),
+                store: Store::Memory(Box::new(Mutex::new(CloudState::default()))),
+            },
+        }
+    }
+
+    /// All that was ever made here, released or not, for tests to check.
+    ///
+    /// # Errors
+    /// The state file cannot be read.
+    pub fn resources(&self) -> std::io::Result<Vec<SandboxResource>> {
+        self.inner.store.with(|state| state.resources.clone())
+    }
+}
+
+fn capabilities(class: IdempotencyClass) -> Capabilities {
+    use Call::{Act, Describe, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
+    Capabilities {
+        calls: vec![Offers, Quote, Provision, FindByKey, Describe, Services, Act, Release, Poll],
+        idempotency: BTreeMap::from([(Provision, class), (Act, class), (Release, IdempotencyClass::Natural)]),
+        concurrency: None,
+        poll_interval_ms: 10,
+    }
+}
+
+impl SandboxBuilder {
+    /// Where chance starts: equal seeds give equal clouds.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.inner.seed = seed;
+        self
+    }
+
+    /// Keeps the state in a file, which other processes may use at the same time.
+    #[must_use]
+    pub fn state_file(mut self, path: PathBuf) -> Self {
+        self.inner.store = Store::File(path);
+        self
+    }
+
+    /// How long each call takes, at least and at most.
+    #[must_use]
+    pub fn latency(mut self, least: Duration, most: Duration) -> Self {
+        self.inner.latency = (least, most.max(least));
+        self
+    }
+
+    /// How long making and ending a service takes, at least and at most.
+    #[must_use]
+    pub fn operation(mut self, least: Duration, most: Duration) -> Self {
+        self.inner.operation = (least, most.max(least));
+        self
+    }
+
+    /// What it declares of repeated calls, and does.
+    #[must_use]
+    pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
+        self.inner.capabilities = capabilities(class);
+        self.inner.behaves = class;
+        self
+    }
+
+    /// What it does with repeated calls, whatever it declares: to test that a lie is caught.
+    #[must_use]
+    pub fn behaves(mut self, class: IdempotencyClass) -> Self {
+        self.inner.behaves = class;
+        self
+    }
+
+    /// How many of a product are left, over all places.
+    #[must_use]
+    pub fn stock(mut self, sku: SkuId, left: u32) -> Self {
+        self.inner.stock.insert(sku, left);
+        self
+    }
+
+    /// How many services the account may have at once.
+    #[must_use]
+    pub fn quota(mut self, services: u32) -> Self {
+        self.inner.quota = Some(services);
+        self
+    }
+
+    /// Multiplies the price that `quote` tells: prices have changed since the offers were listed.
+    #[must_use]
+    pub fn price_factor(mut self, sku: SkuId, factor: Decimal) -> Self {
+        self.inner.price_factor.insert(sku, factor);
+        self
+    }
+
+    /// Adds a fault.
+    #[must_use]
+    pub fn fault(mut self, rule: FaultRule) -> Self {
+        self.inner.faults.push(rule);
+        self
+    }
+
+    /// What to do when a fault says that the caller dies; the default aborts the process.
+    #[must_use]
+    pub fn on_crash(mut self, hook: CrashHook) -> Self {
+        self.inner.crash = hook;
+        self
+    }
+
+    /// The cloud.
+    pub fn build(self) -> Sandbox {
+        Sandbox { inner: Arc::new(self.inner) }
+    }
+}

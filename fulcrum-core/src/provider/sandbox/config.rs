@@ -1,0 +1,136 @@
+//! A sandbox from a configuration document.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{FaultRule, Sandbox};
+use crate::{
+    model::{ProviderId, SkuId},
+    provider::{
+        IdempotencyClass,
+        table::{Table, TableError},
+    },
+};
+
+/// A cloud made from a catalogue file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// The catalogue file or folder that its offers come from.
+    pub catalogue: PathBuf,
+    /// Which of the catalogue's providers it plays; none for all, one cloud each.
+    #[serde(default)]
+    pub provider: Option<ProviderId>,
+    /// Where chance starts.
+    #[serde(default)]
+    pub seed: u64,
+    /// The file or, for several clouds, the folder that keeps the state; none for memory.
+    #[serde(default)]
+    pub state: Option<PathBuf>,
+    /// How long each call takes, at least and at most, in milliseconds.
+    #[serde(default)]
+    pub latency_ms: [u64; 2],
+    /// How long making and ending a service takes, at least and at most, in milliseconds.
+    #[serde(default)]
+    pub operation_ms: [u64; 2],
+    /// What repeated calls do.
+    #[serde(default)]
+    pub idempotency: Option<IdempotencyClass>,
+    /// How many of a product are left.
+    #[serde(default)]
+    pub stock: BTreeMap<SkuId, u32>,
+    /// How many services the account may have.
+    #[serde(default)]
+    pub quota: Option<u32>,
+    /// What the price of a product is multiplied with when it is quoted.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<SkuId, String>")]
+    pub price_factor: BTreeMap<SkuId, Decimal>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Vec<FaultRule>,
+}
+
+/// A sandbox could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The catalogue cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The catalogue has no such provider.
+    #[error("{catalogue} has no provider {provider}; it has {known}", catalogue = .catalogue.display())]
+    NoProvider {
+        /// Where it was looked for.
+        catalogue: PathBuf,
+        /// Who was looked for.
+        provider: ProviderId,
+        /// Who is there.
+        known: String,
+    },
+    /// The folder for the state cannot be made.
+    #[error("{}: {source}", path.display())]
+    State {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl SandboxConfig {
+    /// The clouds, one for each provider of the catalogue. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`SandboxError`]: the catalogue cannot be read, or has no such provider.
+    pub fn build(&self, base: &Path) -> Result<Vec<Sandbox>, SandboxError> {
+        let catalogue = base.join(&self.catalogue);
+        let mut tables = Table::load(&catalogue)?;
+        if let Some(provider) = &self.provider {
+            let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
+            tables.retain(|table| table.provider == *provider);
+            if tables.is_empty() {
+                let known = known.join(", ");
+                return Err(SandboxError::NoProvider { catalogue, provider: provider.clone(), known });
+            }
+        }
+        let is_one = self.provider.is_some();
+        tables.into_iter().map(|table| self.cloud(base, table, is_one)).collect()
+    }
+
+    fn cloud(&self, base: &Path, table: Table, is_one: bool) -> Result<Sandbox, SandboxError> {
+        let range = |[least, most]: [u64; 2]| (Duration::from_millis(least), Duration::from_millis(most));
+        let (latency, operation) = (range(self.latency_ms), range(self.operation_ms));
+        let id = table.provider.clone();
+        let mut builder = Sandbox::builder(table.provider, table.offers)
+            .seed(self.seed)
+            .latency(latency.0, latency.1)
+            .operation(operation.0, operation.1);
+        if let Some(state) = &self.state {
+            let path = if is_one { base.join(state) } else { base.join(state).join(format!("{id}.json")) };
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                let state_error = |source| SandboxError::State { path: folder.to_owned(), source };
+                std::fs::create_dir_all(folder).map_err(state_error)?;
+            }
+            builder = builder.state_file(path);
+        }
+        if let Some(class) = self.idempotency {
+            builder = builder.idempotency(class);
+        }
+        if let Some(quota) = self.quota {
+            builder = builder.quota(quota);
+        }
+        let builder =
+            self.stock.iter().fold(builder, |builder, (sku, left)| builder.stock(sku.clone(), *left));
+        let factors = self.price_factor.iter();
+        let builder =
+            factors.fold(builder, |builder, (sku, factor)| builder.price_factor(sku.clone(), *factor));
+        let builder = self.faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone()));
+        Ok(builder.build())
+    }
+}

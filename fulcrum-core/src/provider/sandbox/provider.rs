@@ -1,0 +1,362 @@
+//! The cloud's API.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rust_decimal::Decimal;
+
+use super::{
+    Fault, Sandbox, SandboxResource,
+    state::{CloudState, Operation},
+};
+use crate::{
+    model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
+    provider::{
+        Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        UsagePeriod, UsageStream,
+    },
+};
+
+impl Sandbox {
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.inner.id.clone(), call, kind)
+    }
+
+    fn change<T>(&self, call: Call, change: impl FnOnce(&mut CloudState) -> T) -> Result<T> {
+        let store = &self.inner.store;
+        store.with(change).map_err(|error| {
+            self.error(call, ErrorKind::Unavailable { retry_after: None }).with_source(error)
+        })
+    }
+
+    /// Chance that depends on the seed, the cloud and the number of calls so far.
+    fn chance(&self, count: u64) -> SmallRng {
+        let mut hasher = DefaultHasher::new();
+        (self.inner.seed, &self.inner.id, count).hash(&mut hasher);
+        SmallRng::seed_from_u64(hasher.finish())
+    }
+
+    fn between(chance: &mut SmallRng, (least, most): (Duration, Duration)) -> Duration {
+        if least == most { least } else { chance.random_range(least..=most) }
+    }
+
+    /// Waits as a network would, and says which fault, if any, this call meets.
+    async fn arrive(&self, call: Call, sku: Option<&SkuId>) -> Result<Option<Fault>> {
+        let (count, fault) = self.change(call, |state| {
+            state.calls += 1;
+            let mut met = None;
+            for (number, rule) in self.inner.faults.iter().enumerate() {
+                let is_match = rule.call == call && (rule.sku.is_none() || rule.sku.as_ref() == sku);
+                if is_match {
+                    let matched = state.matched.entry(number as u32).or_default();
+                    *matched += 1;
+                    if met.is_none() && *matched >= rule.nth && *matched < rule.nth.saturating_add(rule.times)
+                    {
+                        met = Some(rule.fault.clone());
+                    }
+                }
+            }
+            (state.calls, met)
+        })?;
+        let latency = Self::between(&mut self.chance(count), self.inner.latency);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        if let Some(kind) = fault.as_ref().and_then(|fault| fault.refusal(sku)) {
+            return Err(self.error(call, kind));
+        }
+        if fault == Some(Fault::CrashBefore) {
+            (self.inner.crash)();
+        }
+        Ok(fault)
+    }
+
+    /// What a fault does once the effect is there.
+    fn depart<T>(&self, call: Call, fault: Option<&Fault>, answer: T) -> Result<T> {
+        match fault {
+            Some(Fault::CrashAfter) => (self.inner.crash)(),
+            Some(Fault::AmbiguousHappened) => return Err(self.error(call, ErrorKind::Ambiguous)),
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    fn offer(&self, request: &ProvisionRequest) -> Option<&Offer> {
+        self.inner.offers.iter().find(|offer| {
+            offer.sku == request.sku && *offer.place == request.place && offer.price.market == request.market
+        })
+    }
+
+    fn unknown(&self, call: Call, what: impl ToString) -> ProviderError {
+        self.error(call, ErrorKind::NotFound { what: what.to_string() })
+    }
+
+    fn done_at(&self, state: &CloudState, fault: Option<&Fault>) -> Timestamp {
+        let mut chance = self.chance(state.calls.wrapping_mul(1_000_003));
+        let late =
+            if let Some(Fault::Late { ms }) = fault { Duration::from_millis(*ms) } else { Duration::ZERO };
+        Timestamp::now() + (Self::between(&mut chance, self.inner.operation) + late)
+    }
+
+    /// Whether one more can be had.
+    fn admit(&self, state: &CloudState, sku: &SkuId) -> Option<ErrorKind> {
+        let now = Timestamp::now();
+        let alive = || state.resources.iter().filter(|resource| resource.exists(now));
+        let of_sku = alive().filter(|resource| resource.service.sku == *sku).count();
+        if self.inner.stock.get(sku).is_some_and(|left| of_sku >= *left as usize) {
+            return Some(ErrorKind::CapacityExhausted { sku: sku.clone() });
+        }
+        let is_over = self.inner.quota.is_some_and(|quota| alive().count() >= quota as usize);
+        is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
+    }
+
+    /// What the key has started before, in a cloud that looks.
+    fn known(&self, state: &CloudState, key: &IdempotencyKey) -> Option<OperationHandle> {
+        match self.inner.behaves {
+            IdempotencyClass::Natural | IdempotencyClass::Key => {
+                let by_key = |operation: &Operation| operation.key.as_ref() == Some(key);
+                let found = state.operations.iter().find(|(_, operation)| by_key(operation));
+                found.map(|(name, _)| OperationHandle::new(name.as_str()))
+            }
+            IdempotencyClass::Searchable { .. } | IdempotencyClass::None => None,
+        }
+    }
+
+    fn start(
+        &self,
+        state: &mut CloudState,
+        request: &ProvisionRequest,
+        key: &IdempotencyKey,
+        fault: Option<&Fault>,
+    ) -> OperationHandle {
+        let id = ServiceId::new(format!("{}-{}", self.inner.id, state.resources.len() + 1));
+        let id = id.expect("a provider's name and a number");
+        let lag = SignedDuration::try_from(self.inner.behaves.list_lag()).unwrap_or_default();
+        state.resources.push(SandboxResource {
+            service: Service {
+                id: id.clone(),
+                provider: self.inner.id.clone(),
+                key: Some(key.clone()),
+                sku: request.sku.clone(),
+                place: request.place.clone(),
+                status: ServiceStatus::Starting,
+                attributes: BTreeMap::from([("name".to_owned(), request.name.clone())]),
+            },
+            size_gib: request.size_gib,
+            visible_at: Timestamp::now() + lag,
+            released_at: None,
+        });
+        let fails = if let Some(Fault::OperationFails { leaves_resource }) = fault {
+            Some(*leaves_resource)
+        } else {
+            None
+        };
+        let done_at = self.done_at(state, fault);
+        state.begin(Operation { service: id, key: Some(key.clone()), done_at, fails, is_release: false })
+    }
+}
+
+/// All amounts of a price times a factor.
+fn scaled(price: &Price, factor: Decimal) -> Price {
+    let mut price = price.clone();
+    match &mut price.charge {
+        Charge::Hourly(amount) | Charge::Monthly(amount) => *amount *= factor,
+        Charge::HourlyCapped { hourly, monthly } => {
+            *hourly *= factor;
+            *monthly *= factor;
+        }
+        Charge::PerUnit { tiers, .. } => tiers.iter_mut().for_each(|tier| tier.price *= factor),
+        Charge::Once => price.once *= factor,
+    }
+    price
+}
+
+#[async_trait]
+impl Provider for Sandbox {
+    fn id(&self) -> &ProviderId {
+        &self.inner.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (cloud, filter) = (self.clone(), filter.clone());
+        async move {
+            match cloud.arrive(Call::Offers, None).await {
+                Err(error) => stream::iter(vec![Err(error)]),
+                Ok(_) => {
+                    let offers = cloud.inner.offers.iter().filter(|offer| filter.admits(offer));
+                    stream::iter(offers.cloned().map(Ok).collect::<Vec<_>>())
+                }
+            }
+        }
+        .flatten_stream()
+        .boxed()
+    }
+
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.arrive(Call::Quote, Some(&request.sku)).await?;
+        let offer = self.offer(request).ok_or_else(|| self.unknown(Call::Quote, &request.sku))?;
+        let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
+        Ok(Quote {
+            price: scaled(&offer.price, factor),
+            disk: offer.elastic_disk.as_ref().map(|disk| disk.price.clone()),
+            valid_until: None,
+        })
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        if self.offer(request).is_none() {
+            return Err(self.unknown(call, &request.sku));
+        }
+        let fault = self.arrive(call, Some(&request.sku)).await?;
+        let started = self.change(call, |state| {
+            state.settle(Timestamp::now());
+            if let Some(known) = self.known(state, key) {
+                return Ok(known);
+            }
+            match self.admit(state, &request.sku) {
+                Some(kind) => Err(self.error(call, kind)),
+                None => Ok(self.start(state, request, key, fault.as_ref())),
+            }
+        })??;
+        self.depart(call, fault.as_ref(), started)
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let fault = self.arrive(Call::FindByKey, None).await?;
+        let found = self.change(Call::FindByKey, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            let is_it = |r: &&SandboxResource| {
+                r.service.key.as_ref() == Some(key) && r.exists(now) && r.visible_at <= now
+            };
+            state.resources.iter().find(is_it).map(|resource| resource.service.clone())
+        })?;
+        self.depart(Call::FindByKey, fault.as_ref(), found)
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        let fault = self.arrive(Call::Describe, None).await?;
+        let found = self.change(Call::Describe, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            state
+                .resource(service)
+                .filter(|resource| resource.exists(now))
+                .map(|resource| resource.service.clone())
+        })?;
+        self.depart(Call::Describe, fault.as_ref(), found)
+    }
+
+    fn services(&self) -> ServiceStream {
+        let cloud = self.clone();
+        async move {
+            let listed = match cloud.arrive(Call::Services, None).await {
+                Err(error) => Err(error),
+                Ok(_) => cloud.change(Call::Services, |state| {
+                    let now = Timestamp::now();
+                    state.settle(now);
+                    let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
+                    seen.map(|resource| resource.service.clone()).collect::<Vec<_>>()
+                }),
+            };
+            stream::iter(match listed {
+                Ok(services) => services.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            })
+        }
+        .flatten_stream()
+        .boxed()
+    }
+
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        let fault = self.arrive(Call::Act, None).await?;
+        let started = self.change(Call::Act, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            if let Some(known) = self.known(state, key) {
+                return Ok(known);
+            }
+            let Some(resource) = state.resource_mut(service).filter(|resource| resource.exists(now)) else {
+                return Err(self.unknown(Call::Act, service));
+            };
+            match action {
+                Action::Start => resource.service.status = ServiceStatus::Running,
+                Action::Stop => resource.service.status = ServiceStatus::Stopped,
+                Action::Resize { sku } => resource.service.sku = sku.clone(),
+                Action::Other { .. } => return Err(self.error(Call::Act, ErrorKind::Unsupported)),
+            }
+            let done_at = self.done_at(state, fault.as_ref());
+            let (service, key) = (service.clone(), Some(key.clone()));
+            Ok(state.begin(Operation { service, key, done_at, fails: None, is_release: false }))
+        })??;
+        self.depart(Call::Act, fault.as_ref(), started)
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let fault = self.arrive(Call::Release, None).await?;
+        let started = self.change(Call::Release, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            let done_at = self.done_at(state, fault.as_ref());
+            if let Some(resource) =
+                state.resource_mut(service).filter(|resource| resource.released_at.is_none())
+            {
+                resource.service.status = ServiceStatus::Releasing;
+                resource.released_at = Some(done_at);
+            }
+            state.begin(Operation {
+                service: service.clone(),
+                key: None,
+                done_at,
+                fails: None,
+                is_release: true,
+            })
+        })?;
+        self.depart(Call::Release, fault.as_ref(), started)
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let fault = self.arrive(Call::Poll, None).await?;
+        let status = self.change(Call::Poll, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            let Some(found) = state.operations.get(operation.as_str()) else {
+                return Err(self.unknown(Call::Poll, operation.as_str()));
+            };
+            if now < found.done_at {
+                return Ok(OperationStatus::Running { percent: None });
+            }
+            if found.fails.is_some() {
+                return Ok(OperationStatus::Failed {
+                    reason: "failed on request".to_owned(),
+                    is_capacity: false,
+                });
+            }
+            let service = state.resource(&found.service).filter(|resource| resource.exists(now));
+            Ok(OperationStatus::Succeeded(service.map(|resource| resource.service.clone())))
+        })??;
+        self.depart(Call::Poll, fault.as_ref(), status)
+    }
+
+    fn usage(&self, _: &UsagePeriod) -> UsageStream {
+        stream::iter([Err(self.error(Call::Usage, ErrorKind::Unsupported))]).boxed()
+    }
+}
