@@ -1,1 +1,3 @@
-//! To come.
+//! One folder for each kind of API.
+
+pub mod catalogue_file;

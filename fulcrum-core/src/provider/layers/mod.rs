@@ -1,1 +1,138 @@
-//! To come.
+//! Wrappers that add one concern each to any provider and forward everything else.
+//!
+//! The recommended order, outermost first, is that of [`recommended`]: trace sees each call once, retry repeats
+//! what may be repeated, concurrency holds a place only while a try is under way, and the deadline bounds each try.
+
+mod concurrency;
+mod deadline;
+mod retry;
+mod trace;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+pub use concurrency::Concurrency;
+pub use deadline::Deadline;
+pub use retry::{Retry, RetryPolicy};
+pub use trace::Trace;
+
+use super::{
+    Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
+    ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+};
+use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
+
+/// All layers with their usual settings: half a minute a try, the provider's own limit of calls at once or else
+/// sixteen, five tries.
+pub fn recommended(provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    let at_once = provider.capabilities().concurrency.unwrap_or(16);
+    let limited = Concurrency::new(Deadline::new(provider, Duration::from_secs(30)), at_once);
+    Arc::new(Trace::new(Retry::new(limited, RetryPolicy::default())))
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Arc<dyn Provider> {
+    fn id(&self) -> &ProviderId {
+        (**self).id()
+    }
+    fn capabilities(&self) -> &Capabilities {
+        (**self).capabilities()
+    }
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        (**self).offers(filter)
+    }
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        (**self).quote(request).await
+    }
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        (**self).provision(request, key).await
+    }
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        (**self).find_by_key(key).await
+    }
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        (**self).describe(service).await
+    }
+    fn services(&self) -> ServiceStream {
+        (**self).services()
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        (**self).act(service, action, key).await
+    }
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        (**self).release(service, key).await
+    }
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        (**self).poll(operation).await
+    }
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        (**self).usage(period)
+    }
+}
+
+/// Implements [`Provider`] for a layer: `id` and `capabilities` are forwarded, each other call goes through the
+/// layer's own `call` (one answer) or `stream` (many).
+macro_rules! forward_through {
+    ($layer:ident) => {
+        #[async_trait::async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Provider> Provider for $layer<P> {
+            fn id(&self) -> &ProviderId {
+                self.inner.id()
+            }
+            fn capabilities(&self) -> &Capabilities {
+                self.inner.capabilities()
+            }
+            fn offers(&self, filter: &OfferFilter) -> OfferStream {
+                let (inner, filter) = (self.inner.clone(), filter.clone());
+                self.stream(Call::Offers, move || inner.offers(&filter))
+            }
+            async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+                self.call(Call::Quote, || self.inner.quote(request)).await
+            }
+            async fn provision(
+                &self,
+                request: &ProvisionRequest,
+                key: &IdempotencyKey,
+            ) -> Result<OperationHandle> {
+                self.call(Call::Provision, || self.inner.provision(request, key)).await
+            }
+            async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+                self.call(Call::FindByKey, || self.inner.find_by_key(key)).await
+            }
+            async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+                self.call(Call::Describe, || self.inner.describe(service)).await
+            }
+            fn services(&self) -> ServiceStream {
+                let inner = self.inner.clone();
+                self.stream(Call::Services, move || inner.services())
+            }
+            async fn act(
+                &self,
+                service: &ServiceId,
+                action: &Action,
+                key: &IdempotencyKey,
+            ) -> Result<OperationHandle> {
+                self.call(Call::Act, || self.inner.act(service, action, key)).await
+            }
+            async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+                self.call(Call::Release, || self.inner.release(service, key)).await
+            }
+            async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+                self.call(Call::Poll, || self.inner.poll(operation)).await
+            }
+            fn usage(&self, period: &UsagePeriod) -> UsageStream {
+                let (inner, period) = (self.inner.clone(), *period);
+                self.stream(Call::Usage, move || inner.usage(&period))
+            }
+        }
+    };
+}
+use forward_through;

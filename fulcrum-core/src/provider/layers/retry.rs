@@ -1,0 +1,113 @@
+//! Again, where that is safe.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::BoxStream};
+
+use super::forward_through;
+use crate::{
+    model::{IdempotencyKey, ProviderId, Service, ServiceId},
+    provider::{
+        Action, Call, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
+        ProviderError, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+    },
+};
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// How often and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all, the first one included.
+    pub tries: usize,
+    /// The wait before the second try; it doubles each time, with as much chance added.
+    pub first_wait: Duration,
+    /// The longest wait, also where the provider asks for more: then the error is returned instead.
+    pub longest_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { tries: 5, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(20) }
+    }
+}
+
+/// Repeats calls that failed without effect: rate limited, unavailable, not sent. Never one whose outcome is
+/// unknown. Waits as long as the provider asks. A list is opened again only if it has yielded nothing yet.
+#[derive(Debug)]
+pub struct Retry<P> {
+    inner: Arc<P>,
+    policy: RetryPolicy,
+}
+
+impl<P: Provider> Retry<P> {
+    /// Repeats calls of a provider.
+    pub fn new(inner: P, policy: RetryPolicy) -> Self {
+        Self { inner: Arc::new(inner), policy }
+    }
+
+    async fn call<T, F: Future<Output = Result<T>>>(&self, call: Call, make: impl Fn() -> F) -> Result<T> {
+        let mut waits = self.policy.waits();
+        loop {
+            match make().await {
+                Ok(value) => return Ok(value),
+                Err(error) => self.policy.pause(&mut waits, call, error).await?,
+            }
+        }
+    }
+
+    fn stream<T: Send + 'static>(
+        &self,
+        call: Call,
+        make: impl Fn() -> BoxStream<'static, Result<T>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T>> {
+        let policy = self.policy;
+        futures::stream::once(async move {
+            let mut waits = policy.waits();
+            loop {
+                let mut stream = make();
+                match stream.next().await {
+                    Some(Err(error)) => {
+                        if let Err(error) = policy.pause(&mut waits, call, error).await {
+                            return futures::stream::iter([Err(error)]).boxed();
+                        }
+                    }
+                    first => return futures::stream::iter(first).chain(stream).boxed(),
+                }
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+}
+
+impl RetryPolicy {
+    fn waits(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        ExponentialBuilder::new()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(self.longest_wait)
+            .with_max_times(self.tries.saturating_sub(1))
+            .with_jitter()
+            .build()
+    }
+
+    /// Waits before the next try, or gives the error back if there is none.
+    async fn pause(
+        &self,
+        waits: &mut impl Iterator<Item = Duration>,
+        call: Call,
+        error: ProviderError,
+    ) -> Result<()> {
+        let wait = match (error.is_retryable(), waits.next()) {
+            (true, Some(wait)) => wait.max(error.kind.retry_after().unwrap_or_default()),
+            _ => return Err(error),
+        };
+        if wait > self.longest_wait.saturating_mul(2) {
+            return Err(error);
+        }
+        tracing::debug!(call = call.word(), wait_ms = wait.as_millis() as u64, kind = %error.kind, "trying again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}
+
+forward_through!(Retry);
