@@ -1,0 +1,47 @@
+# `make` alone lists the commands. Each does its own set-up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+ARGS ?=
+VENV := build/venv
+
+.PHONY: help setup demo test bench fmt lint wheel header schemas install
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+setup: ## check what is needed and make build/venv
+	@scripts/setup
+
+demo: ## compose and buy a web application on sandbox clouds; ARGS="--help" for the options
+	@scripts/setup --rust
+	@cargo run --release -q -p fulcrum-examples --bin demo -- $(ARGS)
+
+test: ## run all tests in all languages and print the totals
+	@scripts/test
+
+bench: ## run the benches
+	@scripts/setup --rust
+	@cargo bench -p fulcrum-benches -- $(ARGS)
+
+fmt: ## format the code
+	@cargo fmt --all
+
+lint: ## check format and warnings
+	@cargo fmt --all -- --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+wheel: ## build the Python wheel into build/wheels
+	@scripts/setup
+	@cd fulcrum-py && ../$(VENV)/bin/maturin build --release --out ../build/wheels
+
+header: ## write include/fulcrum.h again
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-ffi --test header
+
+schemas: ## write schemas/*.json again
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --test schemas
+
+install: ## install the C library and headers below PREFIX (default /usr/local)
+	@scripts/setup --rust
+	@scripts/install "$(PREFIX)"

@@ -1,0 +1,269 @@
+//! Reads the sources and fails on an arrow that points up, or on what a part must not know.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The parts, from the top down: each may import what stands after it.
+const ORDER: [&str; 7] = ["federation", "purchase", "ledger", "compose", "catalogue", "provider", "model"];
+
+/// A place that may import less than its part: itself and the paths given.
+const STRICTER: [(&str, &[&str]); 3] = [
+    ("compose", &["catalogue", "model"]),
+    ("compose::verify", &["catalogue", "model"]),
+    ("ledger", &["compose", "catalogue", "model"]),
+];
+
+/// Words that must not appear in a place, outside comments and tests.
+const FORBIDDEN: [(&str, &[&str]); 3] = [
+    (
+        "compose",
+        &[
+            "tokio",
+            "sqlx",
+            "reqwest",
+            "async fn",
+            "std::time",
+            "Instant",
+            "SystemTime",
+            "Timestamp::now",
+            "Zoned::now",
+            "std::fs",
+            "std::net",
+            "thread_rng",
+            "rand::rng",
+            "RandomState",
+            "HashMap",
+            "HashSet",
+        ],
+    ),
+    (
+        "purchase::machine",
+        &["tokio", "sqlx", "async fn", "Instant::now", "SystemTime", "Timestamp::now", "std::fs"],
+    ),
+    ("model", &["tokio", "sqlx", "reqwest", "Instant::now", "SystemTime::now", "std::fs", "std::net"]),
+];
+
+/// The only file of `compose` that may contain floats: it advises, and decides nothing.
+const ADVISER: &str = "compose::bound::simplex";
+
+/// The code without comments and without its test module, which stands last by convention.
+fn code_of(source: &str) -> String {
+    let tests = source.find("#[cfg(test)]\nmod tests {").unwrap_or(source.len());
+    source[..tests]
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Where a word stands on its own.
+fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |&at| !code[..at].ends_with(is_word) && !code[at + word.len()..].starts_with(is_word))
+}
+
+fn contains_word(code: &str, word: &str) -> bool {
+    words(code, word).next().is_some()
+}
+
+/// Splits `a, b::{c, d}` at the commas outside braces.
+fn split_outside_braces(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Writes every path of a tree such as `a::{b, c::d}` out in full.
+fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+    let tree = tree.trim();
+    if let Some((head, rest)) = tree.split_once('{') {
+        let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+        let prefix = format!("{prefix}{}", head.trim());
+        split_outside_braces(inner).into_iter().for_each(|part| expand(&prefix, part, paths));
+    } else if !tree.is_empty() {
+        paths.push(format!("{prefix}{}", tree.split(" as ").next().unwrap_or(tree)));
+    }
+}
+
+/// All paths into the crate that a module's code names, as `part::…`: in `use` lines and in place.
+fn imports(module: &str, code: &str) -> BTreeSet<String> {
+    let mut paths = Vec::new();
+    for at in words(code, "use") {
+        let tree = code[at + 3..].split(';').next().unwrap_or_default();
+        expand("", tree, &mut paths);
+    }
+    for root in ["crate", "super"] {
+        for at in words(code, root).filter(|&at| !code[..at].ends_with("::")) {
+            let path = code[at..].split(|c| !is_word(c) && c != ':').next().unwrap_or_default();
+            paths.push(path.trim_end_matches(':').to_owned());
+        }
+    }
+    paths.iter().filter_map(|path| resolve(module, path)).collect()
+}
+
+/// `super::a` inside `x::y` is `x::a`; `crate::a` is `a`; what starts otherwise is another crate's.
+fn resolve(module: &str, path: &str) -> Option<String> {
+    let mut segments: Vec<_> = path.split("::").map(str::trim).filter(|name| *name != "self").collect();
+    let mut base: Vec<_> = module.split("::").collect();
+    match *segments.first()? {
+        "crate" => {
+            segments.remove(0);
+            base.clear();
+        }
+        "super" => {
+            while segments.first() == Some(&"super") {
+                segments.remove(0);
+                base.pop();
+            }
+        }
+        _ => return None,
+    }
+    base.extend(segments);
+    (!base.is_empty()).then(|| base.join("::"))
+}
+
+fn is_inside(path: &str, place: &str) -> bool {
+    path == place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// Everything that a module does wrong, one line each.
+fn violations(module: &str, source: &str) -> Vec<String> {
+    let code = code_of(source);
+    let mut found = Vec::new();
+    let rank = |path: &str| ORDER.iter().position(|part| is_inside(path, part));
+    for path in imports(module, &code) {
+        let (Some(from), Some(to)) = (rank(module), rank(&path)) else { continue };
+        if to < from {
+            found.push(format!("{module} imports {path}: that arrow points up"));
+        }
+        for (place, allowed) in STRICTER {
+            // `super::{a, b}` names the parent too, by its head: only what is in it counts.
+            let may = is_inside(&path, place)
+                || is_inside(place, &path)
+                || allowed.iter().any(|allowed| is_inside(&path, allowed));
+            if is_inside(module, place) && !may {
+                found
+                    .push(format!("{module} imports {path}: {place} may import only {}", allowed.join(", ")));
+            }
+        }
+        if let (Some(mine), Some(other)) = (adapter(module), adapter(&path))
+            && mine != other
+        {
+            found.push(format!("{module} imports {path}: adapters do not know each other"));
+        }
+    }
+    for (place, forbidden) in FORBIDDEN {
+        for word in forbidden.iter().filter(|word| is_inside(module, place) && contains_word(&code, word)) {
+            found.push(format!("{module} contains `{word}`: not in {place}"));
+        }
+    }
+    if is_inside(module, "compose") && module != ADVISER {
+        for word in ["f64", "f32"].iter().filter(|word| contains_word(&code, word)) {
+            found.push(format!("{module} contains `{word}`: floats only advise, in {ADVISER}"));
+        }
+    }
+    found
+}
+
+/// The adapter that a path belongs to.
+fn adapter(path: &str) -> Option<&str> {
+    path.strip_prefix("provider::adapters::")?.split("::").next()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn module_of(root: &Path, file: &Path) -> String {
+    let path = file.strip_prefix(root).unwrap().with_extension("");
+    let names: Vec<_> =
+        path.iter().map(|name| name.to_str().unwrap()).filter(|name| *name != "mod").collect();
+    names.join("::")
+}
+
+#[test]
+fn no_arrow_points_up() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let modules: Vec<_> = files
+        .iter()
+        .map(|file| (module_of(&root, file), fs::read_to_string(file).unwrap()))
+        .filter(|(module, _)| !module.ends_with("::tests"))
+        .collect();
+    for part in ORDER {
+        assert!(modules.iter().any(|(module, _)| module == part), "the part {part} is gone; mend ORDER");
+    }
+    assert!(modules.iter().any(|(module, _)| module == ADVISER), "{ADVISER} is gone; mend ADVISER");
+    let arrows: usize = modules.iter().map(|(module, source)| imports(module, &code_of(source)).len()).sum();
+    assert!(arrows > 100, "only {arrows} imports were understood; the reader of `use` lines is broken");
+    let found: Vec<_> = modules.iter().flat_map(|(module, source)| violations(module, source)).collect();
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_planted_violation_is_found() {
+    for (module, source) in [
+        ("model::offer", "use crate::catalogue::Catalogue;"),
+        ("catalogue::query", "use crate::{\n    compose::{self, Plan},\n    model::Offer,\n};"),
+        ("provider::contract", "use super::super::ledger::Ledger;"),
+        ("provider::layers::retry", "fn f() -> crate::purchase::Event {}"),
+        ("compose::plan", "use crate::provider::Provider;"),
+        ("compose::verify", "use super::problem::Problem;"),
+        ("compose::verify", "use crate::compose::program::Program;"),
+        ("ledger::sqlite", "use crate::{model::Order, provider::Provider};"),
+        ("provider::adapters::one", "use super::two::Client;"),
+        ("provider::adapters::one::wire", "use crate::provider::adapters::{one::Config, two};"),
+        ("compose::search", "let start = std::time::Instant::now();"),
+        ("compose::search::tree", "use tokio::sync::mpsc;"),
+        ("compose::reduce", "let mut rng = rand::rng();"),
+        ("compose::program", "let ratio = 1 as f64;"),
+        ("purchase::machine", "let now = jiff::Timestamp::now();"),
+    ] {
+        assert!(!violations(module, source).is_empty(), "not found in {module}: {source}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_reported() {
+    for (module, source) in [
+        ("federation", "use crate::{purchase::Engine, ledger::Ledger, provider::Provider};"),
+        (
+            "purchase::drive",
+            "use super::machine; use crate::{ledger::Ledger, provider::{self, Provider as P}};",
+        ),
+        ("compose::verify", "use crate::{catalogue::Catalogue, model::Plan};\n// not tokio, not f64"),
+        ("compose::bound::simplex", "let x: f64 = 0.0;"),
+        ("model::offer", "use super::price;\n#[cfg(test)]\nmod tests { use crate::compose::compose; }"),
+        ("provider::adapters::one::wire", "use super::Config; use crate::model::Offer;"),
+        ("compose::problem", "let operand = Instantiated;"),
+    ] {
+        assert_eq!(violations(module, source), Vec::<String>::new());
+    }
+}
