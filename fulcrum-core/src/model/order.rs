@@ -120,6 +120,9 @@ pub struct Attempt {
     pub at: Timestamp,
     /// What came back; no secrets.
     pub error: String,
+    /// Whether there was none left, or no quota.
+    #[serde(default)]
+    pub is_capacity: bool,
 }
 
 /// How far one step is. Every state is written before the call that it stands for.

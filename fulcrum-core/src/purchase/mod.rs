@@ -1,1 +1,17 @@
-//! To come.
+//! Orders as sagas: every intent is written before its call, every outcome after it, so that a purchase survives
+//! any crash with all of its services or with none.
+//!
+//! `machine` decides from the ledger alone what comes next and does nothing; `drive` does it.
+
+mod compensate;
+mod drive;
+mod engine;
+mod error;
+mod machine;
+mod prices;
+mod provision;
+mod reconcile;
+
+pub use engine::Engine;
+pub use error::{PurchaseError, sold_out};
+pub use reconcile::{Finding, Reconciliation};

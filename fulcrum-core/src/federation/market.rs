@@ -1,0 +1,246 @@
+//! The market: catalogue, composition and purchase behind one handle.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+
+use super::{ConfigError, FederationBuilder, FederationConfig};
+use crate::{
+    catalogue::{Catalogue, IngestOptions, Rates, ingest},
+    compose::{ComposeError, ComposeOptions, Progress, Signal, compose},
+    ledger::{Ledger, LedgerError},
+    model::{Blueprint, DocumentError, Order, OrderEvent, OrderId, Plan, Policy},
+    provider::{Provider, ProviderError},
+    purchase::{Engine, PurchaseError, Reconciliation},
+};
+
+/// Several providers as one market. Shareable between threads; open once, share everywhere.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), fulcrum_core::federation::FulcrumError> {
+/// use fulcrum_core::{federation::Federation, model::{Blueprint, Policy}};
+/// let federation = Federation::open("federation.yaml".as_ref()).await?;
+/// federation.refresh().await;
+/// let plan = federation.compose(&Blueprint::from_yaml(&std::fs::read_to_string("shop.yaml").unwrap())?)?;
+/// let order = federation.purchase(&plan, Policy::default()).await?;
+/// println!("{:?}: {} services", order.state, order.steps.len());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Federation {
+    pub(super) providers: Vec<Arc<dyn Provider>>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) rates: Rates,
+    pub(super) catalogue: RwLock<Arc<Catalogue>>,
+}
+
+/// Anything that a federation can fail with; [`code`](Self::code) is what C and Python translate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FulcrumError {
+    /// A document is not well formed.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The federation cannot be set up like this.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no plan.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The purchase failed.
+    #[error(transparent)]
+    Purchase(#[from] PurchaseError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A provider failed.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+impl FulcrumError {
+    /// A number that stays the same for ever: 1xx providers, 2xx purchases, 3xx composition, 4xx configuration
+    /// and documents, 5xx the ledger.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Document(_) => 401,
+            Self::Config(ConfigError::Ledger(error)) | Self::Ledger(error) => error.code(),
+            Self::Config(_) => 402,
+            Self::Compose(error) => error.code(),
+            Self::Purchase(error) => error.code(),
+            Self::Provider(error) => error.kind.code(),
+        }
+    }
+}
+
+impl Federation {
+    /// Starts to put a federation together.
+    pub fn builder() -> FederationBuilder {
+        FederationBuilder::default()
+    }
+
+    /// Opens a federation from a configuration file; its paths are relative to it.
+    ///
+    /// # Errors
+    /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
+    #[cfg(feature = "sqlite")]
+    pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
+        let io = |source| ConfigError::Io { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let config = FederationConfig::from_yaml(&text)?;
+        Ok(config.open(path.parent().unwrap_or(Path::new("."))).await?)
+    }
+
+    /// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails
+    /// leaves the others usable: see [`Catalogue::sources`].
+    pub async fn refresh(&self) -> Arc<Catalogue> {
+        self.refresh_with(IngestOptions::new(Timestamp::now(), self.rates.clone())).await
+    }
+
+    /// As [`refresh`](Self::refresh), with deadlines and filters of the caller's.
+    pub async fn refresh_with(&self, options: IngestOptions) -> Arc<Catalogue> {
+        let before = self.catalogue();
+        let catalogue = Arc::new(ingest(&self.providers, Some(&before), options).await);
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+        catalogue
+    }
+
+    /// The present catalogue; empty before the first [`refresh`](Self::refresh).
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The cheapest plan that meets a blueprint, over the present catalogue. Works on the calling thread.
+    ///
+    /// # Errors
+    /// [`ComposeError`]: nothing fits, and why.
+    pub fn compose(&self, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
+        compose(&self.catalogue(), blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
+    }
+
+    /// As [`compose`](Self::compose), with options and a watcher; see [`compose()`].
+    ///
+    /// # Errors
+    /// [`ComposeError`]: nothing fits, and why.
+    pub fn compose_with(
+        &self,
+        blueprint: &Blueprint,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<Plan, ComposeError> {
+        compose(&self.catalogue(), blueprint, options, watch)
+    }
+
+    /// As [`compose`](Self::compose) on a thread of its own, for at most so long; then the best plan so far is
+    /// the answer. Dropping the future cancels the search.
+    ///
+    /// # Errors
+    /// [`ComposeError`]: nothing fits, and why; or no plan was found in time.
+    pub async fn compose_async(
+        &self,
+        blueprint: &Blueprint,
+        options: &ComposeOptions,
+        timeout: Option<Duration>,
+    ) -> Result<Plan, ComposeError> {
+        /// Tells the search when nobody waits any more.
+        struct Cancel(Arc<AtomicBool>);
+        impl Drop for Cancel {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (catalogue, blueprint, options) = (self.catalogue(), blueprint.clone(), options.clone());
+        let cancel = Cancel(Arc::default());
+        let is_cancelled = cancel.0.clone();
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let search = tokio::task::spawn_blocking(move || {
+            compose(&catalogue, &blueprint, &options, &mut |_| match end {
+                _ if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
+                Some(end) if Instant::now() >= end => Signal::Limit,
+                _ => Signal::Continue,
+            })
+        });
+        let outcome = search.await;
+        drop(cancel);
+        // The task is never aborted, so that what is left is a panic of the search, which goes on here.
+        outcome.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ComposeError::Stopped),
+        })
+    }
+
+    /// Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck.
+    /// Dropping the future leaves an order that [`resume`](Self::resume) takes up again.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]; an order that failed and was compensated is no error: see its state and reason.
+    pub async fn purchase(&self, plan: &Plan, policy: Policy) -> Result<Order, PurchaseError> {
+        let order = self.accept(plan, policy, None).await?;
+        self.engine.drive(&order.id).await
+    }
+
+    /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe: the same
+    /// id and plan give the same order.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: a provider is not in the federation, or cannot be bought from; or the id is taken.
+    pub async fn accept(
+        &self,
+        plan: &Plan,
+        policy: Policy,
+        id: Option<OrderId>,
+    ) -> Result<Order, PurchaseError> {
+        self.engine.accept(plan.clone(), policy, id).await
+    }
+
+    /// Drives one order to its end.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: another host drives it, or it does not exist.
+    pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        self.engine.drive(order).await
+    }
+
+    /// Takes up every order that an earlier run left unfinished. Call it once at the start.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the ledger cannot be read.
+    pub async fn resume(&self) -> Result<Vec<Order>, PurchaseError> {
+        self.engine.resume_all().await
+    }
+
+    /// Ends all services of a committed order, or stops one that is under way.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: another host drives it, or it does not exist.
+    pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        self.engine.cancel(order).await
+    }
+
+    /// Compares what the providers have with what the ledger knows.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: a provider or the ledger cannot be read.
+    pub async fn reconcile(&self) -> Result<Reconciliation, PurchaseError> {
+        self.engine.reconcile().await
+    }
+
+    /// The events of one order, those of the past first, then as they happen, until it is final.
+    pub fn follow(&self, order: &OrderId) -> BoxStream<'static, Result<OrderEvent, PurchaseError>> {
+        self.engine.follow(order.clone())
+    }
+
+    /// Where purchases are remembered.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        self.engine.ledger()
+    }
+}

@@ -1,0 +1,81 @@
+//! What every ledger must pass: public, so that a host can test a store of its own.
+
+use std::time::Duration;
+
+use super::{Change, Ledger, LedgerError, OrderQuery};
+use crate::model::{Order, OrderEventKind, OrderState, StepState};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+macro_rules! ensure {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Err(format!($($what)+));
+        }
+    };
+}
+
+/// Checks a ledger with a new order of at least one step, in state accepted and planned.
+///
+/// # Errors
+/// The first promise that does not hold, in words.
+pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), String> {
+    let said = |error: LedgerError| error.to_string();
+    ledger.create(order).await.map_err(said)?;
+    let again = ledger.create(order).await;
+    ensure!(matches!(again, Err(LedgerError::Exists(_))), "an order was created twice");
+    let read = ledger.load(&order.id).await.map_err(said)?;
+    ensure!(read.as_ref() == Some(order), "what was read is not what was written");
+
+    let first = ledger.claim(&order.id, "first", LEASE).await.map_err(said)?;
+    let second = ledger.claim(&order.id, "second", LEASE).await;
+    ensure!(matches!(second, Err(LedgerError::Claimed { .. })), "two hosts hold one order");
+    ledger.release(&first).await.map_err(said)?;
+    let second = ledger.claim(&order.id, "second", Duration::ZERO).await.map_err(said)?;
+    ensure!(second.token > first.token, "a new claim does not outrank the old one");
+    let late = ledger.write(&first, &Change::default()).await;
+    ensure!(matches!(late, Err(LedgerError::Fenced(_))), "a host that lost its claim could write");
+    let late = ledger.renew(&first, LEASE).await;
+    ensure!(matches!(late, Err(LedgerError::Fenced(_))), "a host that lost its claim could renew it");
+    // Its lease has ended, as it was zero: the next one gets it without a release.
+    let third = ledger.claim(&order.id, "third", LEASE).await.map_err(said)?;
+    let late = ledger.write(&second, &Change::default()).await;
+    ensure!(
+        matches!(late, Err(LedgerError::Fenced(_))),
+        "a host whose lease ended could write after a takeover"
+    );
+
+    let before = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
+    let mut step = order.steps[0].clone();
+    step.state = StepState::Stuck { reason: "for a test".to_owned() };
+    let change = Change {
+        order: Some((OrderState::Stuck, Some("for a test".to_owned()))),
+        steps: vec![step.clone()],
+        events: Vec::new(),
+    };
+    let mut changes = ledger.changes();
+    changes.mark_unchanged();
+    ledger.write(&third, &change).await.map_err(said)?;
+    ensure!(changes.has_changed().unwrap_or(false), "a write was not announced");
+    let read = ledger.load(&order.id).await.map_err(said)?.ok_or("the order is gone")?;
+    ensure!(read.state == OrderState::Stuck && read.steps[0] == step, "a write was lost");
+    ensure!(read.reason.as_deref() == Some("for a test"), "the reason was lost");
+    let events = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?;
+    ensure!(events.len() == before + 2, "a write told {} events, not 2", events.len() - before);
+    ensure!(events.is_sorted_by(|a, b| a.sequence < b.sequence), "events are out of order");
+    let is_told = events.iter().any(|event| matches!(event.kind, OrderEventKind::Step { .. }));
+    ensure!(is_told, "a step's change was not told");
+    let page = ledger.events(events[0].sequence, Some(&order.id), 1).await.map_err(said)?;
+    ensure!(page.as_slice() == &events[1..2], "the next page of events is wrong");
+
+    ensure!(!ledger.is_cancelled(&order.id).await.map_err(said)?, "an order is cancelled from the start");
+    ledger.request_cancel(&order.id).await.map_err(said)?;
+    ensure!(ledger.is_cancelled(&order.id).await.map_err(said)?, "a cancellation was lost");
+
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    let listed = ledger.list(&unfinished).await.map_err(said)?;
+    ensure!(!listed.contains(&order.id), "a stuck order is listed as unfinished");
+    let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
+    ensure!(listed.contains(&order.id), "an order is not listed");
+    Ok(())
+}

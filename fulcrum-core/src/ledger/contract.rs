@@ -1,0 +1,130 @@
+//! What a store must do.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
+
+/// The outcome of a ledger call.
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// The ledger could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Somebody else drives this order.
+    #[error("order {order} is driven by {owner} until {until}; wait, or stop that host")]
+    Claimed {
+        /// Which.
+        order: OrderId,
+        /// By whom.
+        owner: String,
+        /// Until when at least.
+        until: Timestamp,
+    },
+    /// Another host has taken the order over; this one must not write or call any more.
+    #[error("order {0} has been taken over by another host; this one must let go")]
+    Fenced(OrderId),
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    NoSuchOrder(OrderId),
+    /// An order of this id is there already.
+    #[error("order {0} exists already")]
+    Exists(OrderId),
+    /// What is stored makes no sense.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// The store itself failed.
+    #[error("the ledger cannot be used: {0}; check the file, its folder's rights and the free space")]
+    Store(String),
+}
+
+impl LedgerError {
+    /// A number that stays the same for ever.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Claimed { .. } => 501,
+            Self::Fenced(_) => 502,
+            Self::NoSuchOrder(_) => 503,
+            Self::Exists(_) => 504,
+            Self::Damaged(_) => 505,
+            Self::Store(_) => 506,
+        }
+    }
+}
+
+/// The right to drive one order, for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which order.
+    pub order: OrderId,
+    /// Rises with each new owner: a write with an older one is refused.
+    pub token: u64,
+    /// When it ends unless renewed.
+    pub until: Timestamp,
+}
+
+/// What one write changes, all or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The order's new state, and why.
+    pub order: Option<(OrderState, Option<String>)>,
+    /// Steps in their new form.
+    pub steps: Vec<Step>,
+    /// What to tell besides the new states, which are told anyway.
+    pub events: Vec<OrderEventKind>,
+}
+
+/// Which orders are wanted, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct OrderQuery {
+    /// Only in this state.
+    pub state: Option<OrderState>,
+    /// Only those that are not final.
+    pub is_unfinished: bool,
+    /// Only those older than this one: the next page.
+    pub before: Option<OrderId>,
+    /// At most so many; 0 for all.
+    pub limit: u32,
+}
+
+/// Remembers orders. Every write is durable when it returns.
+#[async_trait]
+pub trait Ledger: fmt::Debug + Send + Sync {
+    /// Writes a new order down.
+    async fn create(&self, order: &Order) -> Result<()>;
+
+    /// One order with its steps.
+    async fn load(&self, order: &OrderId) -> Result<Option<Order>>;
+
+    /// Orders, newest first.
+    async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>>;
+
+    /// Takes the right to drive an order, if nobody has it; one's own older right is replaced only when it has
+    /// ended.
+    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim>;
+
+    /// Prolongs the right.
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim>;
+
+    /// Gives the right back.
+    async fn release(&self, claim: &Claim) -> Result<()>;
+
+    /// Changes an order, all or nothing, and tells its events; refused if the claim is no longer the newest.
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<()>;
+
+    /// Notes that the customer wants an order undone. Whoever drives it finds out by [`is_cancelled`](Self::is_cancelled).
+    async fn request_cancel(&self, order: &OrderId) -> Result<()>;
+
+    /// Whether that was noted.
+    async fn is_cancelled(&self, order: &OrderId) -> Result<bool>;
+
+    /// Events with a greater sequence number, in order.
+    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>>;
+
+    /// Changes when this process has written; other processes' writes are found by asking again.
+    fn changes(&self) -> watch::Receiver<u64>;
+}

@@ -1,0 +1,364 @@
+//! The embedded ledger: one SQLite file, or memory.
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    Row, Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use tokio::sync::watch;
+
+use super::{Change, Claim, Ledger, LedgerError, OrderQuery, Result};
+use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations");
+
+/// The embedded ledger. Several processes may use one file on a local disk.
+#[derive(Debug, Clone)]
+pub struct SqliteLedger {
+    pool: SqlitePool,
+    changes: watch::Sender<u64>,
+}
+
+fn store(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Store(error.to_string())
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
+    let text: String = row.try_get(column).map_err(store)?;
+    serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp> {
+    let text: String = row.try_get(column).map_err(store)?;
+    text.parse().map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+}
+
+fn after(now: Timestamp, lease: Duration) -> Timestamp {
+    now.checked_add(lease).unwrap_or(Timestamp::MAX)
+}
+
+impl SqliteLedger {
+    /// Opens a file, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`]: the file cannot be used, is no ledger, or was written by a newer version.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Money: what was written must survive a power cut, not only a crash.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true);
+        Self::connect(SqlitePoolOptions::new().max_connections(4), options).await
+    }
+
+    /// A ledger that is gone with the process.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`]: SQLite cannot be used.
+    pub async fn in_memory() -> Result<Self> {
+        // One connection that is never closed: memory belongs to the connection.
+        let pool = SqlitePoolOptions::new()
+            .min_connections(1)
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        Self::connect(pool, SqliteConnectOptions::new().in_memory(true).foreign_keys(true)).await
+    }
+
+    async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Result<Self> {
+        let pool = pool.connect_with(options).await.map_err(store)?;
+        MIGRATIONS.run(&pool).await.map_err(store)?;
+        Ok(Self { pool, changes: watch::Sender::new(0) })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        // Immediate: two writers wait for each other instead of failing in the middle.
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(store)
+    }
+
+    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<()> {
+        transaction.commit().await.map_err(store)?;
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+async fn tell(
+    transaction: &mut Transaction<'static, Sqlite>,
+    order: &OrderId,
+    kind: &OrderEventKind,
+) -> Result<()> {
+    sqlx::query("INSERT INTO events (order_id, at, kind) VALUES (?, ?, ?)")
+        .bind(order.as_str())
+        .bind(Timestamp::now().to_string())
+        .bind(text(kind)?)
+        .execute(&mut **transaction)
+        .await
+        .map_err(store)?;
+    Ok(())
+}
+
+async fn put_step(
+    transaction: &mut Transaction<'static, Sqlite>,
+    order: &OrderId,
+    step: &Step,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (order_id, position) DO UPDATE SET state = excluded.state, attempts = excluded.attempts",
+    )
+    .bind(order.as_str())
+    .bind(i64::from(step.index))
+    .bind(step.key.as_str())
+    .bind(step.provider.as_str())
+    .bind(text(&step.lease)?)
+    .bind(text(&step.state)?)
+    .bind(text(&step.attempts)?)
+    .execute(&mut **transaction)
+    .await
+    .map_err(store)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn create(&self, order: &Order) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        let written = sqlx::query(
+            "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(order.id.as_str())
+        .bind(order.state.word())
+        .bind(order.created.to_string())
+        .bind(order.reason.as_deref())
+        .bind(text(&order.plan)?)
+        .bind(text(&order.policy)?)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+        if written.rows_affected() == 0 {
+            return Err(LedgerError::Exists(order.id.clone()));
+        }
+        for step in &order.steps {
+            put_step(&mut transaction, &order.id, step).await?;
+        }
+        tell(&mut transaction, &order.id, &OrderEventKind::Order { state: order.state, reason: None })
+            .await?;
+        self.commit(transaction).await
+    }
+
+    async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
+        // One transaction, so that the order and its steps are of one moment.
+        let mut transaction = self.pool.begin().await.map_err(store)?;
+        let row = sqlx::query("SELECT state, created, reason, plan, policy FROM orders WHERE id = ?")
+            .bind(order.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(store)?;
+        let Some(row) = row else { return Ok(None) };
+        let steps = sqlx::query("SELECT * FROM steps WHERE order_id = ? ORDER BY position")
+            .bind(order.as_str())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(store)?;
+        Ok(Some(Order {
+            id: order.clone(),
+            plan: parse(&row, "plan")?,
+            policy: parse(&row, "policy")?,
+            state: state(&row)?,
+            created: time(&row, "created")?,
+            reason: row.try_get("reason").map_err(store)?,
+            steps: steps.iter().map(step).collect::<Result<_>>()?,
+        }))
+    }
+
+    async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
+        let limit = if query.limit == 0 { -1 } else { i64::from(query.limit) };
+        let rows = sqlx::query(
+            "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2)
+             AND (?3 = 0 OR state IN ('accepted', 'provisioning', 'compensating')) ORDER BY id DESC LIMIT ?4",
+        )
+        .bind(query.state.map(OrderState::word))
+        .bind(query.before.as_ref().map(OrderId::as_str))
+        .bind(query.is_unfinished)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store)?;
+        rows.iter().map(|row| order_id(row, "id")).collect()
+    }
+
+    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+        let now = Timestamp::now();
+        let mut transaction = self.begin().await?;
+        let row = sqlx::query("SELECT claim_owner, claim_token, claim_until FROM orders WHERE id = ?")
+            .bind(order.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(store)?
+            .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+        let holder: Option<String> = row.try_get("claim_owner").map_err(store)?;
+        if let Some(holder) = holder {
+            let until = time(&row, "claim_until")?;
+            if until > now {
+                return Err(LedgerError::Claimed { order: order.clone(), owner: holder, until });
+            }
+        }
+        let token = row.try_get::<i64, _>("claim_token").map_err(store)? + 1;
+        let until = after(now, lease);
+        sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_until = ? WHERE id = ?")
+            .bind(owner)
+            .bind(token)
+            .bind(until.to_string())
+            .bind(order.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(store)?;
+        self.commit(transaction).await?;
+        Ok(Claim { order: order.clone(), token: token.unsigned_abs(), until })
+    }
+
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
+        let until = after(Timestamp::now(), lease);
+        self.update_claim(claim, Some(until)).await?;
+        Ok(Claim { until, ..claim.clone() })
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<()> {
+        self.update_claim(claim, None).await
+    }
+
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        let (state, reason) = match &change.order {
+            Some((state, reason)) => (Some(state.word()), reason.as_deref()),
+            None => (None, None),
+        };
+        // Also without a new state: this is where the fencing token is checked.
+        let written = sqlx::query(
+            "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason) WHERE id = ? AND claim_token = ?",
+        )
+        .bind(state)
+        .bind(reason)
+        .bind(claim.order.as_str())
+        .bind(token(claim))
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+        if written.rows_affected() == 0 {
+            return Err(LedgerError::Fenced(claim.order.clone()));
+        }
+        for step in &change.steps {
+            put_step(&mut transaction, &claim.order, step).await?;
+            let (index, provider, step) = (step.index, step.provider.clone(), step.state.clone());
+            tell(&mut transaction, &claim.order, &OrderEventKind::Step { index, provider, step }).await?;
+        }
+        for event in &change.events {
+            tell(&mut transaction, &claim.order, event).await?;
+        }
+        if let Some((state, reason)) = &change.order {
+            let event = OrderEventKind::Order { state: *state, reason: reason.clone() };
+            tell(&mut transaction, &claim.order, &event).await?;
+        }
+        self.commit(transaction).await
+    }
+
+    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
+        let written = sqlx::query("UPDATE orders SET cancelled = 1 WHERE id = ?")
+            .bind(order.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(store)?;
+        if written.rows_affected() == 0 { Err(LedgerError::NoSuchOrder(order.clone())) } else { Ok(()) }
+    }
+
+    async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
+        let row = sqlx::query("SELECT cancelled FROM orders WHERE id = ?")
+            .bind(order.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(store)?;
+        row.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?.try_get(0).map_err(store)
+    }
+
+    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
+        let rows = sqlx::query(
+            "SELECT sequence, order_id, at, kind FROM events WHERE sequence > ?1 AND (?2 IS NULL OR order_id = ?2)
+             ORDER BY sequence LIMIT ?3",
+        )
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .bind(order.map(OrderId::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store)?;
+        rows.iter()
+            .map(|row| {
+                Ok(OrderEvent {
+                    sequence: row.try_get::<i64, _>("sequence").map_err(store)?.unsigned_abs(),
+                    order: order_id(row, "order_id")?,
+                    at: time(row, "at")?,
+                    kind: parse(row, "kind")?,
+                })
+            })
+            .collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+impl SqliteLedger {
+    async fn update_claim(&self, claim: &Claim, until: Option<Timestamp>) -> Result<()> {
+        let written = sqlx::query(
+            "UPDATE orders SET claim_until = ?1, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
+             WHERE id = ?2 AND claim_token = ?3",
+        )
+        .bind(until.map(|until| until.to_string()))
+        .bind(claim.order.as_str())
+        .bind(token(claim))
+        .execute(&self.pool)
+        .await
+        .map_err(store)?;
+        if written.rows_affected() == 0 { Err(LedgerError::Fenced(claim.order.clone())) } else { Ok(()) }
+    }
+}
+
+fn token(claim: &Claim) -> i64 {
+    i64::try_from(claim.token).unwrap_or(i64::MAX)
+}
+
+fn order_id(row: &SqliteRow, column: &str) -> Result<OrderId> {
+    let text: String = row.try_get(column).map_err(store)?;
+    OrderId::new(text).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
+fn state(row: &SqliteRow) -> Result<OrderState> {
+    let word: String = row.try_get("state").map_err(store)?;
+    serde_json::from_value(word.into()).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
+fn step(row: &SqliteRow) -> Result<Step> {
+    let name = |column: &str| row.try_get::<String, _>(column).map_err(store);
+    let damaged = |error: crate::model::InvalidId| LedgerError::Damaged(error.to_string());
+    Ok(Step {
+        index: row.try_get("position").map_err(store)?,
+        key: name("step_key")?.parse().map_err(damaged)?,
+        provider: name("provider")?.parse().map_err(damaged)?,
+        lease: parse(row, "lease")?,
+        state: parse(row, "state")?,
+        attempts: parse(row, "attempts")?,
+    })
+}

@@ -1,0 +1,228 @@
+//! One driver, one order: from its present state to a final one.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::{Engine, PurchaseError, machine, prices};
+use crate::{
+    ledger::{Change, Claim},
+    model::{Attempt, Order, OrderEventKind, OrderState, Policy, Step, StepState},
+    provider::{Call, ErrorKind, IdempotencyClass, Provider, ProviderError},
+};
+
+/// Attempts that a step remembers.
+const MAX_ATTEMPTS: usize = 10;
+
+pub(super) struct Driver<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) claim: Claim,
+    /// The claim as steps remember it.
+    pub(super) mine: String,
+    pub(super) order: Order,
+    pub(super) policy: Policy,
+    /// Why no further service should be made.
+    failure: Mutex<Option<String>>,
+    has_failed: AtomicBool,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(engine: &'a Engine, claim: Claim, order: Order) -> Result<Self, PurchaseError> {
+        for step in &order.steps {
+            if !engine.providers.contains_key(&step.provider) {
+                return Err(PurchaseError::UnknownProvider(step.provider.clone()));
+            }
+        }
+        let mine = claim.token.to_string();
+        let policy = order.policy.clone();
+        Ok(Self {
+            engine,
+            claim,
+            mine,
+            order,
+            policy,
+            failure: Mutex::new(None),
+            has_failed: AtomicBool::new(false),
+        })
+    }
+
+    /// Drives to a final state.
+    pub(super) async fn run(mut self) -> Result<(), PurchaseError> {
+        tracing::info!(order = %self.order.id, state = self.order.state.word(), "driving");
+        if self.engine.ledger.is_cancelled(&self.order.id).await?
+            && self.order.state != OrderState::Compensated
+        {
+            self.begin_compensation("cancelled by the customer".to_owned()).await?;
+        }
+        loop {
+            match self.order.state {
+                OrderState::Accepted => self.check_prices().await?,
+                OrderState::Provisioning => self.provision_all().await?,
+                OrderState::Compensating => self.compensate_all().await?,
+                OrderState::Committed | OrderState::Compensated | OrderState::Stuck => return Ok(()),
+            }
+        }
+    }
+
+    async fn check_prices(&mut self) -> Result<(), PurchaseError> {
+        let checked = prices::check(self.engine, &self.order).await;
+        match checked {
+            Ok(events) => self.enter(OrderState::Provisioning, None, Vec::new(), events).await,
+            Err(refusal) => {
+                // Nothing was bought: every step is done at once.
+                let steps = self.steps_as(|_| StepState::Compensated);
+                self.enter(OrderState::Compensated, Some(refusal), steps, Vec::new()).await
+            }
+        }
+    }
+
+    async fn provision_all(&mut self) -> Result<(), PurchaseError> {
+        let at_once = self.policy.concurrency.clamp(1, 256) as usize;
+        let steps = std::mem::take(&mut self.order.steps);
+        // A lost claim ends everything; what goes wrong with one step stops the others between two calls.
+        let driven: Vec<Result<Step, PurchaseError>> = {
+            let this = &*self;
+            futures::stream::iter(steps).map(|step| this.provision(step)).buffered(at_once).collect().await
+        };
+        self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            Some(reason) => self.begin_compensation(reason).await,
+            None => {
+                let steps = self.steps_as(|state| match state {
+                    StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
+                    other => other.clone(),
+                });
+                self.enter(OrderState::Committed, None, steps, Vec::new()).await
+            }
+        }
+    }
+
+    /// Writes down in one go that everything is to be undone, so that no restart goes on buying.
+    async fn begin_compensation(&mut self, reason: String) -> Result<(), PurchaseError> {
+        if self.order.state == OrderState::Compensating {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let steps = self.steps_as(|state| machine::to_compensate(state, now));
+        self.enter(OrderState::Compensating, Some(reason), steps, Vec::new()).await
+    }
+
+    async fn compensate_all(&mut self) -> Result<(), PurchaseError> {
+        // In reverse: what was bought last may depend on what was bought first.
+        for index in (0..self.order.steps.len()).rev() {
+            let step = self.compensate(self.order.steps[index].clone()).await?;
+            self.order.steps[index] = step;
+        }
+        let stuck = self.order.steps.iter().find_map(|step| match &step.state {
+            StepState::Stuck { reason } => Some(format!("{} at {}: {reason}", step.lease.sku, step.provider)),
+            _ => None,
+        });
+        let state = if stuck.is_some() { OrderState::Stuck } else { OrderState::Compensated };
+        self.enter(state, stuck, Vec::new(), Vec::new()).await
+    }
+
+    /// Writes a new state of the order, with all of its changed steps, in one transaction.
+    async fn enter(
+        &mut self,
+        state: OrderState,
+        reason: Option<String>,
+        steps: Vec<Step>,
+        events: Vec<OrderEventKind>,
+    ) -> Result<(), PurchaseError> {
+        tracing::info!(order = %self.order.id, state = state.word(), reason, "order");
+        let change = Change { order: Some((state, reason.clone())), steps: steps.clone(), events };
+        self.engine.ledger.write(&self.claim, &change).await?;
+        self.order.state = state;
+        self.order.reason = reason.or(self.order.reason.take());
+        for step in steps {
+            let index = step.index as usize;
+            self.order.steps[index] = step;
+        }
+        Ok(())
+    }
+
+    /// The steps whose state changes.
+    fn steps_as(&self, state: impl Fn(&StepState) -> StepState) -> Vec<Step> {
+        let changed = |step: &Step| Step { state: state(&step.state), ..step.clone() };
+        self.order
+            .steps
+            .iter()
+            .map(changed)
+            .zip(&self.order.steps)
+            .filter(|(new, old)| new != *old)
+            .map(|(new, _)| new)
+            .collect()
+    }
+
+    /// Writes a step's new state; nothing is done before it is durable.
+    pub(super) async fn put(&self, step: &mut Step, state: StepState) -> Result<(), PurchaseError> {
+        step.state = state;
+        let change = Change { steps: vec![step.clone()], ..Change::default() };
+        Ok(self.engine.ledger.write(&self.claim, &change).await?)
+    }
+
+    /// Remembers and tells a failed try; it is written with the step's next state.
+    pub(super) async fn note(&self, step: &mut Step, error: &ProviderError) -> Result<(), PurchaseError> {
+        let is_capacity =
+            matches!(error.kind, ErrorKind::CapacityExhausted { .. } | ErrorKind::QuotaExceeded { .. });
+        self.note_text(step, error.to_string(), is_capacity).await
+    }
+
+    pub(super) async fn note_text(
+        &self,
+        step: &mut Step,
+        error: String,
+        is_capacity: bool,
+    ) -> Result<(), PurchaseError> {
+        tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
+        if step.attempts.len() == MAX_ATTEMPTS {
+            // What tells that an offer is sold out must not be pushed out by later noise.
+            let oldest = step.attempts.iter().position(|attempt| !attempt.is_capacity).unwrap_or(0);
+            step.attempts.remove(oldest);
+        }
+        step.attempts.push(Attempt { at: Timestamp::now(), error: error.clone(), is_capacity });
+        let event = OrderEventKind::Attempt { index: step.index, provider: step.provider.clone(), error };
+        let change = Change { steps: vec![step.clone()], events: vec![event], ..Change::default() };
+        Ok(self.engine.ledger.write(&self.claim, &change).await?)
+    }
+
+    /// Stops the other steps from buying on.
+    pub(super) fn fail(&self, step: &Step, why: &str) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| format!("{} at {}: {why}", step.lease.sku, step.provider));
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    pub(super) async fn should_stop(&self) -> Result<bool, PurchaseError> {
+        if self.has_failed.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        if self.engine.ledger.is_cancelled(&self.order.id).await? {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| "cancelled by the customer".to_owned());
+            self.has_failed.store(true, Ordering::Release);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    pub(super) fn provider(&self, step: &Step) -> &Arc<dyn Provider> {
+        &self.engine.providers[&step.provider] // Driver::new has made sure
+    }
+
+    pub(super) fn class(&self, step: &Step) -> IdempotencyClass {
+        self.provider(step).capabilities().idempotency_of(Call::Provision)
+    }
+
+    pub(super) fn poll_interval(&self, step: &Step) -> Duration {
+        Duration::from_millis(self.provider(step).capabilities().poll_interval_ms.clamp(1, 60_000))
+    }
+}

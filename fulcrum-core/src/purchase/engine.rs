@@ -1,0 +1,238 @@
+//! The purchase engine as the federation sees it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
+
+use super::{PurchaseError, drive::Driver};
+use crate::{
+    catalogue::Rates,
+    ledger::{Claim, Ledger, LedgerError, OrderQuery},
+    model::{
+        IdempotencyKey, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy, ProviderId,
+        Step, StepState,
+    },
+    provider::{Call, IdempotencyClass, Provider},
+};
+
+/// Drives orders. Several engines, also in several processes, may share a ledger.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) rates: Rates,
+    owner: String,
+    lease: Duration,
+}
+
+impl Engine {
+    /// An engine over some providers and a ledger.
+    pub fn new(providers: BTreeMap<ProviderId, Arc<dyn Provider>>, ledger: Arc<dyn Ledger>) -> Self {
+        let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
+        Self { providers, ledger, rates: Rates::none(), owner, lease: Duration::from_secs(15) }
+    }
+
+    /// Sets the exchange rates for checking prices.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates, ..self }
+    }
+
+    /// Sets how long another host waits before it takes over the orders of one that has died.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Where purchases are remembered.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe.
+    ///
+    /// # Errors
+    /// * [`PurchaseError::InvalidPlan`]: the plan has no leases.
+    /// * [`PurchaseError::UnknownProvider`], [`PurchaseError::NotBuyable`]: compose again without that provider.
+    /// * [`PurchaseError::IdTaken`]: use a new id for a new purchase.
+    pub async fn accept(
+        &self,
+        plan: Plan,
+        policy: Policy,
+        id: Option<OrderId>,
+    ) -> Result<Order, PurchaseError> {
+        if plan.leases.is_empty() {
+            return Err(PurchaseError::InvalidPlan("it has no leases; compose again".to_owned()));
+        }
+        for lease in &plan.leases {
+            self.check_buyable(&lease.place.provider)?;
+        }
+        let id = id.unwrap_or_else(OrderId::generate);
+        if uuid::Uuid::parse_str(id.as_str()).is_err() {
+            return Err(PurchaseError::InvalidPlan(format!(
+                "{id} is no order id; write a UUID, or none for a new one"
+            )));
+        }
+        let steps = (0u32..)
+            .zip(&plan.leases)
+            .map(|(index, lease)| Step {
+                index,
+                key: IdempotencyKey::of_step(&id, index),
+                provider: lease.place.provider.clone(),
+                lease: lease.clone(),
+                state: StepState::Planned,
+                attempts: Vec::new(),
+            })
+            .collect();
+        let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
+        let order = Order { id: id.clone(), plan, policy, state, created, reason, steps };
+        match self.ledger.create(&order).await {
+            Ok(()) => Ok(order),
+            Err(LedgerError::Exists(_)) => {
+                let existing = self.load(&id).await?;
+                if existing.plan == order.plan { Ok(existing) } else { Err(PurchaseError::IdTaken(id)) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_buyable(&self, id: &ProviderId) -> Result<(), PurchaseError> {
+        let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
+        let capabilities = provider.capabilities();
+        let refuse = |why| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
+        let needed = [Call::Provision, Call::FindByKey, Call::Describe, Call::Release, Call::Poll];
+        if !needed.into_iter().all(|call| capabilities.can(call)) {
+            return refuse("it only lists offers");
+        }
+        match capabilities.idempotency_of(Call::Provision) {
+            IdempotencyClass::None => refuse("it could not tell a repeated purchase from a new one"),
+            IdempotencyClass::Natural | IdempotencyClass::Key | IdempotencyClass::Searchable { .. } => Ok(()),
+        }
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchOrder`], or the ledger cannot be read.
+    pub async fn load(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        let loaded = self.ledger.load(order).await?;
+        loaded.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()).into())
+    }
+
+    /// Drives an order until it is committed, compensated or stuck. Dropping the future leaves an order that can be
+    /// driven again.
+    ///
+    /// # Errors
+    /// [`LedgerError::Claimed`]: another host drives it. [`LedgerError::Fenced`]: another host has taken it over.
+    pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        let present = self.load(order).await?;
+        if present.state.is_final() {
+            return Ok(present);
+        }
+        let claim = self.ledger.claim(order, &self.owner, self.lease).await?;
+        self.drive_claimed(claim).await
+    }
+
+    async fn drive_claimed(&self, claim: Claim) -> Result<Order, PurchaseError> {
+        let order = claim.order.clone();
+        let driver = Driver::new(self, claim.clone(), self.load(&order).await?)?;
+        // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
+        let outcome = tokio::select! {
+            biased;
+            lost = self.keep(claim.clone()) => Err(lost),
+            outcome = driver.run() => outcome,
+        };
+        if let Err(error) = self.ledger.release(&claim).await {
+            tracing::debug!(%order, %error, "claim not released; it ends by itself");
+        }
+        outcome?;
+        self.load(&order).await
+    }
+
+    /// Renews a claim for ever; ends only when it is lost.
+    async fn keep(&self, claim: Claim) -> PurchaseError {
+        loop {
+            tokio::time::sleep(self.lease / 3).await;
+            if let Err(error) = self.ledger.renew(&claim, self.lease).await {
+                return error.into();
+            }
+        }
+    }
+
+    /// Takes up every unfinished order that nobody drives, and drives it to its end.
+    ///
+    /// # Errors
+    /// The ledger cannot be read. What goes wrong with one order is logged and leaves the others.
+    pub async fn resume_all(&self) -> Result<Vec<Order>, PurchaseError> {
+        let unfinished =
+            self.ledger.list(&OrderQuery { is_unfinished: true, ..OrderQuery::default() }).await?;
+        let mut done = Vec::new();
+        let mut driven = futures::stream::iter(&unfinished)
+            .map(|order| async move { (order, self.drive(order).await) })
+            .buffer_unordered(4);
+        while let Some((order, outcome)) = driven.next().await {
+            match outcome {
+                Ok(order) => done.push(order),
+                Err(error) => tracing::warn!(%order, %error, "order not resumed"),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Undoes an order: one that is under way is compensated, of a committed one all services are released.
+    ///
+    /// # Errors
+    /// As [`drive`](Self::drive). If another host drives the order it is told, and this call waits for the claim.
+    pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        self.ledger.request_cancel(order).await?;
+        loop {
+            match self.ledger.claim(order, &self.owner, self.lease).await {
+                Ok(claim) => return self.drive_claimed(claim).await,
+                Err(LedgerError::Claimed { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The events of one order, those of the past first, then as they happen; ends when the order is final.
+    pub fn follow(&self, order: OrderId) -> BoxStream<'static, Result<OrderEvent, PurchaseError>> {
+        let ledger = self.ledger.clone();
+        let start = (ledger.changes(), 0u64, false);
+        futures::stream::unfold(start, move |(mut changes, after, is_over)| {
+            let (ledger, order) = (ledger.clone(), order.clone());
+            async move {
+                if is_over {
+                    return None;
+                }
+                loop {
+                    let events = match ledger.events(after, Some(&order), 256).await {
+                        Ok(events) => events,
+                        Err(error) => return Some((vec![Err(error.into())], (changes, after, true))),
+                    };
+                    let Some(last) = events.last() else {
+                        // Other processes do not announce their writes here: ask again by and by.
+                        let _ = tokio::time::timeout(Duration::from_millis(250), changes.changed()).await;
+                        continue;
+                    };
+                    let is_final = |event: &OrderEvent| {
+                        matches!(&event.kind, OrderEventKind::Order { state, .. } if state.is_final())
+                    };
+                    let next = (changes, last.sequence, is_final(last));
+                    return Some((events.into_iter().map(Ok).collect(), next));
+                }
+            }
+        })
+        .flat_map(futures::stream::iter)
+        .boxed()
+    }
+
+    /// All orders of this ledger.
+    pub(super) async fn orders(&self) -> Result<Vec<Order>, PurchaseError> {
+        let mut orders = Vec::new();
+        for id in self.ledger.list(&OrderQuery::default()).await? {
+            orders.push(self.load(&id).await?);
+        }
+        Ok(orders)
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a purchase could not be carried through.
+
+use crate::{
+    ledger::LedgerError,
+    model::{OfferId, Order, OrderId, ProviderId},
+    provider::ProviderError,
+};
+
+/// A purchase call failed. An order that was compensated is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PurchaseError {
+    /// The ledger failed, or another host has the order.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The plan buys from somebody who is not here.
+    #[error("the plan buys from {0}, which is not in this federation; add it, or compose again")]
+    UnknownProvider(ProviderId),
+    /// Nothing can be bought there safely.
+    #[error("nothing can be bought from {provider}: {why}; deny it in the blueprint's `where`")]
+    NotBuyable {
+        /// Where.
+        provider: ProviderId,
+        /// Why.
+        why: &'static str,
+    },
+    /// The id belongs to the order of another plan.
+    #[error("order {0} exists already, for another plan; use a new id for a new purchase")]
+    IdTaken(OrderId),
+    /// A plan without leases, or with a damaged one.
+    #[error("the plan cannot be bought: {0}")]
+    InvalidPlan(String),
+    /// A provider failed while it was asked for what it has.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+impl PurchaseError {
+    /// A number that stays the same for ever.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::UnknownProvider(_) => 201,
+            Self::NotBuyable { .. } => 202,
+            Self::IdTaken(_) => 203,
+            Self::InvalidPlan(_) => 204,
+            Self::Provider(error) => error.kind.code(),
+        }
+    }
+}
+
+/// The offers that an order could not get because they were sold out or over quota: exclude them and compose
+/// again.
+pub fn sold_out(order: &Order) -> Vec<OfferId> {
+    let has_run_out = |step: &&crate::model::Step| step.attempts.iter().any(|attempt| attempt.is_capacity);
+    let mut offers: Vec<OfferId> =
+        order.steps.iter().filter(has_run_out).map(|step| step.lease.offer.clone()).collect();
+    offers.sort();
+    offers.dedup();
+    offers
+}

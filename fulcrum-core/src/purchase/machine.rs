@@ -1,0 +1,177 @@
+//! What comes next, from the ledger alone: no I/O, no clock.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Progress, ServiceId, Step, StepState},
+    provider::{IdempotencyClass, OperationHandle},
+};
+
+/// The next action of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Write down that the provider will be asked.
+    RecordIntent,
+    /// Write down that an earlier driver may have asked, and that the look-up begins now.
+    RecordUnknown,
+    /// Ask the provider.
+    Provision,
+    /// Look for what the key may have started; before `until`, not finding it proves nothing.
+    FindByKey { until: Timestamp },
+    /// Ask how far it is.
+    Poll(OperationHandle),
+    /// Look for what is to be released; before `until`, not finding it proves nothing.
+    FindToRelease { until: Timestamp },
+    /// End the service.
+    Release(ServiceId),
+    /// Ask how far the release is.
+    PollRelease(ServiceId, OperationHandle),
+    /// Nothing to do.
+    Nothing,
+}
+
+/// The next action of a step, for the driver that holds the claim `mine`.
+///
+/// A call is only ever made by the driver that wrote its intent, right after writing it. Whoever finds an intent of
+/// somebody else must look first: the other one may have died after sending. Where the provider itself
+/// de-duplicates, the look may be skipped.
+pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> Action {
+    let not_before = |since: Timestamp| since.checked_add(class.list_lag()).unwrap_or(Timestamp::MAX);
+    match &step.state {
+        StepState::Planned => Action::RecordIntent,
+        StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
+            Action::Provision
+        }
+        StepState::Provisioning { progress: Progress::IntentOnly, .. } => Action::RecordUnknown,
+        StepState::Provisioning { progress: Progress::OutcomeUnknown, since, .. } => {
+            Action::FindByKey { until: not_before(*since) }
+        }
+        StepState::Provisioning { progress: Progress::Running(operation), .. } => {
+            Action::Poll(OperationHandle::new(operation.as_str()))
+        }
+        StepState::Compensating { service: Some(service), operation: Some(operation), .. } => {
+            Action::PollRelease(service.clone(), OperationHandle::new(operation.as_str()))
+        }
+        StepState::Compensating { service: Some(service), operation: None, .. } => {
+            Action::Release(service.clone())
+        }
+        StepState::Compensating { service: None, sent, since, .. } => {
+            Action::FindToRelease { until: not_before(sent.unwrap_or(*since)) }
+        }
+        StepState::Provisioned { .. }
+        | StepState::Committed { .. }
+        | StepState::Compensated
+        | StepState::Stuck { .. } => Action::Nothing,
+    }
+}
+
+/// The state in which a step's compensation begins; a step that never sent anything is done at once.
+///
+/// `now` is when the look-up begins: an intent, or an answer that is missing, may be as young as that.
+pub(super) fn to_compensate(state: &StepState, now: Timestamp) -> StepState {
+    match state {
+        StepState::Planned | StepState::Compensated => StepState::Compensated,
+        StepState::Provisioning { .. } => {
+            StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
+        }
+        StepState::Provisioned { service } | StepState::Committed { service } => StepState::Compensating {
+            service: Some(service.id.clone()),
+            operation: None,
+            sent: None,
+            since: now,
+        },
+        StepState::Compensating { .. } => state.clone(),
+        // A person has asked to try again.
+        StepState::Stuck { .. } => {
+            StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
+        }
+    }
+}
+
+/// How long to wait before the `n`-th try in a row: doubling from 50 ms to 5 s.
+pub(super) fn back_off(n: u32) -> Duration {
+    Duration::from_millis(50u64.saturating_mul(1 << n.min(7))).min(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{IdempotencyKey, Lease, OfferKind, OrderId, Place};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn step(state: StepState) -> Step {
+        let place = Place {
+            provider: "acme".parse().expect("a name"),
+            region: "r".parse().expect("a name"),
+            zone: None,
+            country: "DE".parse().expect("a country"),
+            coordinates: None,
+        };
+        Step {
+            index: 0,
+            key: IdempotencyKey::of_step(&OrderId::generate(), 0),
+            provider: "acme".parse().expect("a name"),
+            lease: Lease {
+                offer: "acme/r/s".parse().expect("a name"),
+                sku: "s".parse().expect("a name"),
+                kind: OfferKind::Machine,
+                place,
+                replicas: indexmap::IndexMap::new(),
+                size_gib: 0,
+                lines: Vec::new(),
+            },
+            state,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn provisioning(claim: &str, progress: Progress) -> Step {
+        step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress })
+    }
+
+    const KEY: IdempotencyClass = IdempotencyClass::Key;
+    const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 5000 };
+
+    #[test]
+    fn nothing_is_called_before_its_intent_is_written() {
+        assert_eq!(next_action(&step(StepState::Planned), "me", KEY), Action::RecordIntent);
+    }
+
+    #[test]
+    fn only_the_writer_of_an_intent_makes_the_call() {
+        assert_eq!(next_action(&provisioning("me", Progress::IntentOnly), "me", KEY), Action::Provision);
+        assert_eq!(
+            next_action(&provisioning("other", Progress::IntentOnly), "me", KEY),
+            Action::RecordUnknown
+        );
+    }
+
+    #[test]
+    fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
+        let until = NOW + Duration::from_secs(5);
+        let unknown = provisioning("me", Progress::OutcomeUnknown);
+        assert_eq!(next_action(&unknown, "me", LAGGING), Action::FindByKey { until });
+        assert_eq!(next_action(&unknown, "me", KEY), Action::FindByKey { until: NOW });
+    }
+
+    #[test]
+    fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
+        let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW);
+        let until = NOW + Duration::from_secs(5);
+        assert_eq!(next_action(&step(state), "me", LAGGING), Action::FindToRelease { until });
+    }
+
+    #[test]
+    fn what_was_never_sent_needs_no_release() {
+        assert_eq!(to_compensate(&StepState::Planned, NOW), StepState::Compensated);
+    }
+
+    #[test]
+    fn back_off_grows_and_is_bounded() {
+        assert_eq!(back_off(0), Duration::from_millis(50));
+        assert_eq!(back_off(u32::MAX), Duration::from_secs(5));
+    }
+}

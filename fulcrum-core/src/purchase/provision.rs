@@ -1,0 +1,206 @@
+//! One step from planned to provisioned.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::{
+    PurchaseError,
+    drive::Driver,
+    machine::{Action, back_off, next_action},
+};
+use crate::{
+    model::{Progress, Service, ServiceStatus, Step, StepState},
+    provider::{ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
+};
+
+/// What a failed call means for the step.
+enum Next {
+    Retry,
+    GiveUp,
+}
+
+impl Driver<'_> {
+    /// Makes the service, or says by `fail` that it cannot be had and leaves the step as far as it is known.
+    pub(super) async fn provision(&self, mut step: Step) -> Result<Step, PurchaseError> {
+        let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
+        let mut tries = 0;
+        loop {
+            if matches!(step.state, StepState::Provisioned { .. } | StepState::Committed { .. }) {
+                return Ok(step);
+            }
+            if self.should_stop().await? {
+                return Ok(step);
+            }
+            if Instant::now() >= end {
+                self.fail(&step, &format!("not there within {} s", self.policy.step_timeout_s));
+                return Ok(step);
+            }
+            let outcome = match next_action(&step, &self.mine, self.class(&step)) {
+                Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
+                Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
+                Action::Provision => self.ask(&mut step).await?,
+                Action::FindByKey { until } => self.look(&mut step, until).await?,
+                Action::Poll(operation) => self.poll(&mut step, &operation).await?,
+                Action::FindToRelease { .. }
+                | Action::Release(_)
+                | Action::PollRelease(..)
+                | Action::Nothing => {
+                    self.fail(&step, "it is being released");
+                    return Ok(step);
+                }
+            };
+            let Err(error) = outcome else {
+                tries = 0;
+                continue;
+            };
+            self.note(&mut step, &error).await?;
+            match self.after(&mut step, &error).await? {
+                Next::Retry => {
+                    sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default()).min(left(end)))
+                        .await;
+                    tries += 1;
+                }
+                Next::GiveUp => {
+                    self.fail(&step, &error.kind.to_string());
+                    return Ok(step);
+                }
+            }
+        }
+    }
+
+    async fn intend(&self, step: &mut Step) -> Result<(), PurchaseError> {
+        self.enter_provisioning(step, Progress::IntentOnly).await
+    }
+
+    async fn unknown(&self, step: &mut Step) -> Result<(), PurchaseError> {
+        self.enter_provisioning(step, Progress::OutcomeUnknown).await
+    }
+
+    async fn enter_provisioning(&self, step: &mut Step, progress: Progress) -> Result<(), PurchaseError> {
+        let state = StepState::Provisioning { claim: self.mine.clone(), since: Timestamp::now(), progress };
+        self.put(step, state).await
+    }
+
+    async fn ask(&self, step: &mut Step) -> Result<Result<(), ProviderError>, PurchaseError> {
+        let request = request(&self.order.plan.blueprint, step);
+        match self.provider(step).provision(&request, &step.key).await {
+            Ok(operation) => {
+                self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn look(
+        &self,
+        step: &mut Step,
+        until: Timestamp,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        // Taken before the look: what is missing then may only have been hidden by the lag.
+        let began = Timestamp::now();
+        match self.provider(step).find_by_key(&step.key).await {
+            Ok(Some(service)) => self.found(step, service).await,
+            Ok(None) if began < until => {
+                let wait = until.duration_since(began).unsigned_abs();
+                sleep(wait.min(Duration::from_secs(1))).await;
+                Ok(Ok(()))
+            }
+            // Proven absent: the same key may be sent again, after a new intent.
+            Ok(None) => self.intend(step).await.map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn found(
+        &self,
+        step: &mut Step,
+        service: Service,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        match service.status {
+            ServiceStatus::Running | ServiceStatus::Stopped => {
+                self.put(step, StepState::Provisioned { service }).await?;
+            }
+            ServiceStatus::Starting => sleep(self.poll_interval(step)).await,
+            ServiceStatus::Failed | ServiceStatus::Releasing => {
+                self.fail(step, &format!("{} is broken or being released", service.id));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn poll(
+        &self,
+        step: &mut Step,
+        operation: &OperationHandle,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        match self.provider(step).poll(operation).await {
+            Ok(OperationStatus::Running { .. }) => sleep(self.poll_interval(step)).await,
+            Ok(OperationStatus::Succeeded(Some(service))) => {
+                self.put(step, StepState::Provisioned { service }).await?;
+            }
+            // Done, and yet nothing is there: only a look can tell.
+            Ok(OperationStatus::Succeeded(None)) => self.unknown(step).await?,
+            Ok(OperationStatus::Failed { reason, is_capacity }) => {
+                self.note_text(step, reason.clone(), is_capacity).await?;
+                self.fail(step, &reason);
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        Ok(Ok(()))
+    }
+
+    /// What to do after a failed call. No `_` arm: a new kind of error must decide.
+    async fn after(&self, step: &mut Step, error: &ProviderError) -> Result<Next, PurchaseError> {
+        let is_asking = matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+        match &error.kind {
+            kind if is_asking && kind.may_have_happened() => {
+                self.unknown(step).await?;
+                Ok(Next::Retry)
+            }
+            ErrorKind::RateLimited { .. }
+            | ErrorKind::Unavailable { .. }
+            | ErrorKind::NotSent
+            | ErrorKind::Ambiguous
+            | ErrorKind::Protocol { .. } => Ok(Next::Retry),
+            // The operation is forgotten, the service may be there.
+            ErrorKind::NotFound { .. } if !is_asking => {
+                self.unknown(step).await?;
+                Ok(Next::Retry)
+            }
+            ErrorKind::InvalidRequest { .. }
+            | ErrorKind::Unauthorised
+            | ErrorKind::Forbidden
+            | ErrorKind::NotFound { .. }
+            | ErrorKind::Conflict { .. }
+            | ErrorKind::QuotaExceeded { .. }
+            | ErrorKind::CapacityExhausted { .. }
+            | ErrorKind::Unsupported => Ok(Next::GiveUp),
+        }
+    }
+}
+
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+/// What is asked of a provider for a step.
+pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
+    let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
+    let market = match step.lease.offer.as_str().rsplit_once('@') {
+        Some((_, "spot")) => crate::model::Market::Spot,
+        Some((_, text)) if text.starts_with("committed-") => crate::model::Market::Committed,
+        _ => crate::model::Market::OnDemand,
+    };
+    ProvisionRequest {
+        sku: step.lease.sku.clone(),
+        kind: step.lease.kind,
+        place: step.lease.place.clone(),
+        size_gib: step.lease.size_gib,
+        market,
+        name: format!("{blueprint}-{}-{}", replicas.join("-"), step.index),
+        settings: Default::default(),
+    }
+}
