@@ -1,4 +1,5 @@
 //! Time to the proven optimum of each published deployment case, after parsing.
+#![expect(missing_docs, reason = "the macro of criterion writes a public function without any")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fulcrum_benches::published;

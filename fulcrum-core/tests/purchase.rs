@@ -1,0 +1,261 @@
+//! An order ends with all of its services or with none, whatever goes wrong on the way.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use fulcrum_core::{
+    ledger::{SqliteLedger, check_ledger},
+    model::{Order, OrderEventKind, OrderId, OrderState, Policy},
+    provider::{
+        Call, IdempotencyClass,
+        sandbox::{Fault, FaultRule, Sandbox},
+    },
+    purchase::{Engine, PurchaseError, sold_out},
+};
+use futures::StreamExt;
+use support::{clouds, count, plan, providers};
+
+const KEY: IdempotencyClass = IdempotencyClass::Key;
+const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 60 };
+
+fn fault(call: Call, fault: Fault) -> FaultRule {
+    FaultRule { call, sku: None, nth: 1, times: 1, fault }
+}
+
+async fn buy(class: IdempotencyClass, faults: &[FaultRule], policy: Policy) -> (Order, Vec<Sandbox>, Engine) {
+    let clouds = clouds(None, class, "gamma", faults);
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let order = engine.accept(plan(), policy, None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    (order, clouds, engine)
+}
+
+#[tokio::test]
+async fn a_plan_becomes_one_service_for_each_lease() {
+    let (order, clouds, engine) = buy(KEY, &[], Policy::default()).await;
+    assert_eq!(order.state, OrderState::Committed);
+    let (alive, of_key) = count(&clouds);
+    assert_eq!((alive, of_key.len()), (3, 3));
+    assert_eq!(engine.reconcile().await.expect("reconciled"), Default::default());
+}
+
+#[tokio::test]
+async fn every_fault_that_passes_ends_committed_without_doubles() {
+    let passing = [
+        Fault::RateLimited { retry_after_ms: 1 },
+        Fault::Unavailable,
+        Fault::NotSent,
+        Fault::AmbiguousHappened,
+        Fault::AmbiguousLost,
+        Fault::Late { ms: 20 },
+    ];
+    for class in [KEY, LAGGING, IdempotencyClass::Natural] {
+        for kind in &passing {
+            for call in [Call::Provision, Call::Poll, Call::FindByKey] {
+                let lost = fault(Call::Provision, Fault::AmbiguousHappened);
+                let faults = if call == Call::FindByKey {
+                    vec![lost, fault(call, kind.clone())]
+                } else {
+                    vec![fault(call, kind.clone())]
+                };
+                let (order, clouds, _) = buy(class, &faults, Policy::default()).await;
+                assert_eq!(
+                    order.state,
+                    OrderState::Committed,
+                    "{class:?} {call} {kind:?}: {:?}",
+                    order.reason
+                );
+                let (alive, of_key) = count(&clouds);
+                assert_eq!((alive, of_key.len()), (3, 3), "{class:?} {call} {kind:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_fault_that_stays_ends_compensated_with_nothing_left() {
+    let lasting = [
+        Fault::Refused,
+        Fault::Unauthorised,
+        Fault::Forbidden,
+        Fault::Quota,
+        Fault::SoldOut,
+        Fault::OperationFails { leaves_resource: true },
+        Fault::OperationFails { leaves_resource: false },
+    ];
+    for class in [KEY, LAGGING] {
+        for kind in &lasting {
+            let (order, clouds, engine) =
+                buy(class, &[fault(Call::Provision, kind.clone())], Policy::default()).await;
+            assert_eq!(order.state, OrderState::Compensated, "{class:?} {kind:?}");
+            assert!(
+                order.reason.as_deref().is_some_and(|reason| reason.contains("gamma")),
+                "{:?}",
+                order.reason
+            );
+            assert_eq!(count(&clouds).0, 0, "{class:?} {kind:?} left something running");
+            assert_eq!(engine.reconcile().await.expect("reconciled"), Default::default());
+            let is_capacity = matches!(kind, Fault::SoldOut | Fault::Quota);
+            assert_eq!(sold_out(&order).len(), usize::from(is_capacity), "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_release_that_goes_wrong_is_tried_until_nothing_is_left() {
+    for kind in [Fault::AmbiguousHappened, Fault::AmbiguousLost, Fault::Unavailable] {
+        let release = FaultRule { times: 2, ..fault(Call::Release, kind.clone()) };
+        let (order, clouds, engine) = buy(KEY, &[release], Policy::default()).await;
+        assert_eq!(order.state, OrderState::Committed);
+        let order = engine.cancel(&order.id).await.expect("cancelled");
+        assert_eq!(order.state, OrderState::Compensated, "{kind:?}");
+        assert_eq!(count(&clouds).0, 0, "{kind:?} left something running");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_both_ways_leaves_the_order_stuck_and_says_at_what() {
+    let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let (order, _, engine) = buy(KEY, &[release], policy).await;
+    let order = engine.cancel(&order.id).await.expect("cancelled");
+    assert_eq!(order.state, OrderState::Stuck);
+    let reason = order.reason.expect("a reason");
+    assert!(reason.contains("gamma") && reason.contains(order.steps[2].key.as_str()), "{reason}");
+}
+
+#[tokio::test]
+async fn a_price_that_rose_beyond_the_tolerance_buys_nothing() {
+    let dearer = |factor: &str| {
+        let factor = factor.parse().expect("a factor");
+        support::cloud("gamma", None).price_factor("small".parse().expect("a name"), factor).build()
+    };
+    for (factor, percent, expected) in [
+        ("1.01", "0", OrderState::Compensated),
+        ("1.01", "1", OrderState::Committed),
+        ("0.5", "0", OrderState::Committed),
+    ] {
+        let clouds =
+            [support::cloud("alpha", None).build(), support::cloud("beta", None).build(), dearer(factor)];
+        let engine =
+            Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+        let policy =
+            Policy { price_tolerance_percent: percent.parse().expect("a number"), ..Policy::default() };
+        let order = engine.accept(plan(), policy, None).await.expect("accepted");
+        let order = engine.drive(&order.id).await.expect("driven");
+        assert_eq!(order.state, expected, "{factor} at {percent} %");
+        let ever: usize = clouds.iter().map(|cloud| cloud.resources().expect("state").len()).sum();
+        assert_eq!(ever, if expected == OrderState::Committed { 3 } else { 0 });
+    }
+}
+
+#[tokio::test]
+async fn an_expired_plan_buys_nothing() {
+    let policy = Policy { valid_until: Some(jiff::Timestamp::UNIX_EPOCH), ..Policy::default() };
+    let (order, clouds, _) = buy(KEY, &[], policy).await;
+    assert_eq!(order.state, OrderState::Compensated);
+    assert!(clouds.iter().all(|cloud| cloud.resources().expect("state").is_empty()));
+}
+
+#[tokio::test]
+async fn accepting_the_same_order_twice_buys_once() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let engine =
+        Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+    let id = OrderId::generate();
+    for _ in 0..2 {
+        engine.accept(plan(), Policy::default(), Some(id.clone())).await.expect("accepted");
+        engine.drive(&id).await.expect("driven");
+    }
+    assert_eq!(count(&clouds).0, 3);
+    let mut other = plan();
+    other.blueprint = "another".to_owned();
+    let taken = engine.accept(other, Policy::default(), Some(id)).await;
+    assert!(matches!(taken, Err(PurchaseError::IdTaken(_))));
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_tell_a_repeat_is_refused_before_anything_is_bought() {
+    let clouds = clouds(None, IdempotencyClass::None, "", &[]);
+    let engine =
+        Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+    let refused = engine.accept(plan(), Policy::default(), None).await;
+    assert!(matches!(refused, Err(PurchaseError::NotBuyable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn two_hosts_on_one_file_never_drive_one_order_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clouds = clouds(Some(folder.path()), LAGGING, "", &[]);
+    let path = folder.path().join("orders.db");
+    let mut engines = Vec::new();
+    for _ in 0..2 {
+        let ledger = SqliteLedger::open(&path).await.expect("a ledger");
+        engines.push(Engine::new(providers(&clouds), Arc::new(ledger)));
+    }
+    let order = engines[0].accept(plan(), Policy::default(), None).await.expect("accepted");
+    let (one, other) = tokio::join!(engines[0].drive(&order.id), engines[1].drive(&order.id));
+    assert!(one.is_ok() || other.is_ok());
+    assert_eq!(count(&clouds).0, 3);
+}
+
+#[tokio::test]
+async fn dropping_the_driver_leaves_an_order_that_another_one_finishes() {
+    for class in [KEY, LAGGING] {
+        for ms in [0, 1, 2, 3, 5, 8, 13] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let clouds = clouds(Some(folder.path()), class, "", &[]);
+            let ledger =
+                Arc::new(SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger"));
+            let engine =
+                Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::from_millis(30));
+            let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+            let _ = tokio::time::timeout(Duration::from_millis(ms), engine.drive(&order.id)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            let next = Engine::new(providers(&clouds), ledger).with_lease(Duration::from_secs(5));
+            next.resume_all().await.expect("resumed");
+            let order = next.load(&order.id).await.expect("loaded");
+            assert_eq!(order.state, OrderState::Committed, "dropped after {ms} ms");
+            let (alive, of_key) = count(&clouds);
+            assert_eq!((alive, of_key.len()), (3, 3), "{class:?} dropped after {ms} ms");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_event_up_to_the_end() {
+    let (order, _, engine) = buy(KEY, &[], Policy::default()).await;
+    let events: Vec<_> = engine.follow(order.id.clone()).collect().await;
+    let states: Vec<OrderState> = events
+        .into_iter()
+        .filter_map(|event| match event.expect("readable").kind {
+            OrderEventKind::Order { state, .. } => Some(state),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [OrderState::Accepted, OrderState::Provisioning, OrderState::Committed]);
+}
+
+#[tokio::test]
+async fn the_embedded_ledger_keeps_its_promises_in_a_file_and_in_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clouds = clouds(None, KEY, "", &[]);
+    for ledger in [SqliteLedger::in_memory().await, SqliteLedger::open(folder.path().join("orders.db")).await]
+    {
+        let ledger = ledger.expect("a ledger");
+        let other =
+            Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+        let order = other.accept(plan(), Policy::default(), None).await.expect("accepted");
+        check_ledger(&ledger, &order).await.expect("a ledger that keeps its promises");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("text.db");
+    std::fs::write(&path, "this is no database, but a text of more than a hundred bytes, so that nobody takes it for an empty one at all").expect("written");
+    assert!(SqliteLedger::open(&path).await.is_err());
+}
