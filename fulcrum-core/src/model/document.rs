@@ -47,12 +47,16 @@ impl DocumentError {
     }
 }
 
-/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`".
+/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`"; the
+/// YAML reader leaves out the second kind of quotes.
 fn suggestion(message: &str) -> Option<&str> {
-    let rest = message.split_once("unknown ")?.1;
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let written = quoted.next()?;
-    quoted
+    let (unknown, expected) = message.split_once("unknown ")?.1.split_once("expected ")?;
+    let written = unknown.split('`').nth(1)?;
+    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+    expected
+        .split([',', ' '])
+        .map(|word| word.trim_matches('`'))
+        .filter(|word| !word.is_empty() && *word != "or")
         .map(|word| (strsim::damerau_levenshtein(written, word), word))
         .min()
         .filter(|(distance, word)| *distance <= 1 + word.len() / 3)
@@ -69,16 +73,16 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
         strict_booleans: true,
         with_snippet: false,
     };
+    let mut path = String::new();
+    // The error leaves through the closure: else the parser complains about what it has not read.
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         let mut track = serde_path_to_error::Track::new();
         let wrapped = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-        let value = T::deserialize(wrapped);
-        Ok((value, track.path().to_string()))
+        T::deserialize(wrapped).inspect_err(|_| path = track.path().to_string())
     });
-    let (error, path) = match read {
-        Ok((Ok(value), _)) => return Ok(value),
-        Ok((Err(error), path)) => (error, path),
-        Err(error) => (error, String::new()),
+    let error = match read {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
     };
     let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
     let message = without_location(&error.without_snippet().to_string());
