@@ -8,3 +8,8 @@ pub mod ledger;
 pub mod model;
 pub mod provider;
 pub mod purchase;
+
+/// The README's examples, compiled.
+#[cfg(all(doctest, feature = "sqlite", feature = "sandbox"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

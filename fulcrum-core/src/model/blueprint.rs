@@ -130,7 +130,7 @@ impl Component {
 pub struct Replicas {
     /// At least, if deployed at all.
     pub min: u32,
-    /// At most; none for no limit but the engine's.
+    /// At most; if left out the engine tries up to 250, or the minimum if that is more.
     pub max: Option<u32>,
 }
 

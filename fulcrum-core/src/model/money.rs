@@ -13,7 +13,7 @@ use iso_currency::Currency;
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
-/// Millionths of a currency's main unit. Costs in the engine are at most [`MAX_MICROS`].
+/// Millionths of a currency's main unit. Costs in the engine are at most a thousand million main units.
 pub type Micros = i64;
 
 /// Micro-units in one main unit of any currency.
