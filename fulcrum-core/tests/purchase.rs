@@ -259,3 +259,17 @@ async fn a_file_that_is_no_ledger_is_an_error() {
     std::fs::write(&path, "this is no database, but a text of more than a hundred bytes, so that nobody takes it for an empty one at all").expect("written");
     assert!(SqliteLedger::open(&path).await.is_err());
 }
+
+#[tokio::test]
+async fn a_purchase_can_be_spawned_as_a_task() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let engine =
+        Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+    let driven = tokio::spawn(async move {
+        let order = engine.accept(plan(), Policy::default(), None).await?;
+        engine.drive(&order.id).await?;
+        engine.resume_all().await?;
+        engine.cancel(&order.id).await
+    });
+    assert_eq!(driven.await.expect("no panic").expect("driven").state, OrderState::Compensated);
+}

@@ -89,7 +89,8 @@ impl<'a> Driver<'a> {
         // A lost claim ends everything; what goes wrong with one step stops the others between two calls.
         let driven: Vec<Result<Step, PurchaseError>> = {
             let this = &*self;
-            futures::stream::iter(steps).map(|step| this.provision(step)).buffered(at_once).collect().await
+            let calls: Vec<_> = steps.into_iter().map(|step| this.provision(step)).collect();
+            futures::stream::iter(calls).buffered(at_once).collect().await
         };
         self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();

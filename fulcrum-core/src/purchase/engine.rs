@@ -168,9 +168,9 @@ impl Engine {
         let unfinished =
             self.ledger.list(&OrderQuery { is_unfinished: true, ..OrderQuery::default() }).await?;
         let mut done = Vec::new();
-        let mut driven = futures::stream::iter(&unfinished)
-            .map(|order| async move { (order, self.drive(order).await) })
-            .buffer_unordered(4);
+        let drives: Vec<_> =
+            unfinished.iter().map(|order| async move { (order, self.drive(order).await) }).collect();
+        let mut driven = futures::stream::iter(drives).buffer_unordered(4);
         while let Some((order, outcome)) = driven.next().await {
             match outcome {
                 Ok(order) => done.push(order),

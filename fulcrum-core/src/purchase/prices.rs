@@ -19,11 +19,10 @@ pub(super) async fn check(engine: &Engine, order: &Order) -> Result<Vec<OrderEve
     }
     let currency = order.plan.currency;
     let at_once = policy.concurrency.clamp(1, 256) as usize;
-    let quotes: Vec<Result<Option<Decimal>, String>> = futures::stream::iter(&order.steps)
-        .map(|step| quote(engine, order, step, currency))
-        .buffered(at_once)
-        .collect()
-        .await;
+    // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
+    let calls: Vec<_> = order.steps.iter().map(|step| quote(engine, order, step, currency)).collect();
+    let quotes: Vec<Result<Option<Decimal>, String>> =
+        futures::stream::iter(calls).buffered(at_once).collect().await;
     let mut events = Vec::new();
     let (mut planned, mut current) = (Decimal::ZERO, Decimal::ZERO);
     for (step, quoted) in order.steps.iter().zip(quotes) {

@@ -1,0 +1,86 @@
+//! What went wrong, as a number and as text.
+
+use std::ffi::{CString, c_char};
+
+use fulcrum_core::{
+    compose::ComposeError,
+    federation::{ConfigError, FulcrumError},
+    model::DocumentError,
+    purchase::PurchaseError,
+};
+
+/// 0 is success; other numbers keep their meaning for ever: 1xx a provider, 2xx a purchase, 3xx a composition, 4xx
+/// configuration and documents, 5xx the ledger, 9xx this border.
+pub type fulcrum_status = i32;
+
+/// Success.
+pub const FULCRUM_OK: fulcrum_status = 0;
+/// A pointer is NULL that must not be, or text is no UTF-8.
+pub const FULCRUM_INVALID_ARGUMENT: fulcrum_status = 901;
+/// A fault of the library; nothing was unwound into the caller. Please report it.
+pub const FULCRUM_PANIC: fulcrum_status = 902;
+
+/// What went wrong. Opaque; freed by fulcrum_error_free().
+#[derive(Debug)]
+pub struct fulcrum_error {
+    pub(crate) code: fulcrum_status,
+    pub(crate) message: CString,
+}
+
+impl fulcrum_error {
+    pub(crate) fn new(code: fulcrum_status, message: &str) -> Self {
+        let without_nul: String = message.chars().filter(|c| *c != '\0').collect();
+        Self { code, message: CString::new(without_nul).unwrap_or_default() }
+    }
+
+    pub(crate) fn argument(message: &str) -> Self {
+        Self::new(FULCRUM_INVALID_ARGUMENT, message)
+    }
+}
+
+impl From<FulcrumError> for fulcrum_error {
+    fn from(error: FulcrumError) -> Self {
+        Self::new(error.code(), &error.to_string())
+    }
+}
+
+macro_rules! through_core {
+    ($($error:ty),*) => {$(
+        impl From<$error> for fulcrum_error {
+            fn from(error: $error) -> Self {
+                FulcrumError::from(error).into()
+            }
+        }
+    )*};
+}
+through_core!(ComposeError, ConfigError, DocumentError, PurchaseError);
+
+/// The status that the failed call returned; FULCRUM_OK for NULL.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_error_code(error: *const fulcrum_error) -> fulcrum_status {
+    // SAFETY: the caller's promise above.
+    unsafe { error.as_ref() }.map_or(FULCRUM_OK, |error| error.code)
+}
+
+/// What is wrong and what to do, in UTF-8 and ended by NUL. Owned by the error; empty for NULL.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_error_message(error: *const fulcrum_error) -> *const c_char {
+    // SAFETY: the caller's promise above.
+    unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
+}
+
+/// Frees an error; NULL is fine.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_error_free(error: *mut fulcrum_error) {
+    // SAFETY: the caller's promise above.
+    unsafe { crate::guard::free(error) };
+}

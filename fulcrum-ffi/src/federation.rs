@@ -1,0 +1,277 @@
+//! The market.
+
+use std::{ffi::c_void, path::Path, sync::Arc};
+
+use fulcrum_core::{
+    federation::{Federation, FederationConfig, FulcrumError},
+    model::{Blueprint, Order, Policy},
+};
+use tokio::runtime::Runtime;
+
+use crate::{
+    error::{fulcrum_error, fulcrum_status},
+    guard::{borrow, free, guard, out, utf8},
+    order::fulcrum_order,
+    plan::fulcrum_plan,
+};
+
+/// Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
+#[derive(Debug)]
+pub struct fulcrum_federation {
+    inner: Arc<Federation>,
+    runtime: Runtime,
+}
+
+/// Called once, on a thread of the library, when an order that was started by fulcrum_federation_purchase_async() has
+/// ended. Both handles are owned by the callee; one of them is NULL.
+pub type fulcrum_purchase_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
+
+/// Opens a federation.
+///
+/// @param config, length       borrowed; YAML or JSON: ledger, rates, providers.
+/// @param base, base_length    borrowed; the folder that relative paths start from; empty for the working folder.
+/// @param out_federation       receives a federation that the caller owns and frees with fulcrum_federation_free().
+/// @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_open(
+    config: *const u8,
+    length: usize,
+    base: *const u8,
+    base_length: usize,
+    out_federation: *mut *mut fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (config, base, out_federation) = unsafe {
+            (
+                utf8(config, length, "config")?,
+                utf8(base, base_length, "base")?,
+                out(out_federation, "out_federation")?,
+            )
+        };
+        let config = FederationConfig::from_yaml(config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("fulcrum")
+            .enable_all()
+            .build()
+            .map_err(|error| fulcrum_error::argument(&format!("no threads can be started: {error}")))?;
+        let inner = Arc::new(runtime.block_on(config.open(Path::new(base)))?);
+        *out_federation = Box::into_raw(Box::new(fulcrum_federation { inner, runtime }));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the
+/// others usable.
+///
+/// @param federation  borrowed.
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slot during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_refresh(
+    federation: *const fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
+        let federation = unsafe { borrow(federation, "federation")? };
+        federation.runtime.block_on(federation.inner.refresh());
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+///
+/// @param federation  borrowed.
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slot during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_resume(
+    federation: *const fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
+        let federation = unsafe { borrow(federation, "federation")? };
+        federation.runtime.block_on(federation.inner.resume())?;
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Composes the cheapest plan for a blueprint over the present catalogue.
+///
+/// @param federation         borrowed.
+/// @param blueprint, length  borrowed; YAML or JSON.
+/// @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
+/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_compose(
+    federation: *const fulcrum_federation,
+    blueprint: *const u8,
+    length: usize,
+    out_plan: *mut *mut fulcrum_plan,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, blueprint, out_plan) = unsafe {
+            (
+                borrow(federation, "federation")?,
+                utf8(blueprint, length, "blueprint")?,
+                out(out_plan, "out_plan")?,
+            )
+        };
+        let plan = federation.inner.compose(&Blueprint::from_yaml(blueprint)?)?;
+        *out_plan = Box::into_raw(Box::new(fulcrum_plan { inner: plan }));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+fn policy(json: &str) -> Result<Policy, fulcrum_error> {
+    if json.is_empty() { Ok(Policy::default()) } else { Ok(fulcrum_core::model::parse_json(json)?) }
+}
+
+/// Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck. An order that was
+/// compensated is a success of this call: see fulcrum_order_is_committed().
+///
+/// @param federation              borrowed.
+/// @param plan                    borrowed.
+/// @param policy, policy_length   borrowed; JSON, or empty for the usual policy.
+/// @param out_order               receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_purchase(
+    federation: *const fulcrum_federation,
+    plan: *const fulcrum_plan,
+    policy_json: *const u8,
+    policy_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, plan, json, out_order) = unsafe {
+            let federation = borrow(federation, "federation")?;
+            (
+                federation,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                out(out_order, "out_order")?,
+            )
+        };
+        let order = federation.runtime.block_on(federation.inner.purchase(&plan.inner, policy(json)?))?;
+        *out_order = Box::into_raw(Box::new(fulcrum_order { inner: order }));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// As fulcrum_federation_purchase(), but returns at once and calls back later. If the federation is freed before, the
+/// order stays in the ledger, fulcrum_federation_resume() takes it up again, and the callback is told so.
+///
+/// @param federation             borrowed.
+/// @param plan                   borrowed; a copy is kept.
+/// @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param callback               called exactly once if this call succeeds, never if it fails; on another thread.
+/// @param userdata               passed to the callback; may be NULL.
+/// @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_purchase_async(
+    federation: *const fulcrum_federation,
+    plan: *const fulcrum_plan,
+    policy_json: *const u8,
+    policy_length: usize,
+    callback: fulcrum_purchase_callback,
+    userdata: *mut c_void,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, plan, json) = unsafe {
+            (
+                borrow(federation, "federation")?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+            )
+        };
+        let callback = callback.ok_or_else(|| fulcrum_error::argument("callback is NULL"))?;
+        let (market, plan, policy) = (federation.inner.clone(), plan.inner.clone(), policy(json)?);
+        let mut reply = Reply { callback, userdata, is_told: false };
+        federation.runtime.spawn(async move {
+            let outcome = market.purchase(&plan, policy).await;
+            reply.tell(outcome.map_err(|error| FulcrumError::from(error).into()));
+        });
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// The callback with what belongs to it; told when dropped at the latest.
+struct Reply {
+    callback: unsafe extern "C" fn(*mut c_void, *mut fulcrum_order, *mut fulcrum_error),
+    userdata: *mut c_void,
+    is_told: bool,
+}
+
+// SAFETY: the caller of fulcrum_federation_purchase_async() promises that another thread may use `userdata`.
+unsafe impl Send for Reply {}
+
+impl Reply {
+    fn tell(&mut self, outcome: Result<Order, fulcrum_error>) {
+        self.is_told = true;
+        let (order, error) = match outcome {
+            Ok(inner) => (Box::into_raw(Box::new(fulcrum_order { inner })), std::ptr::null_mut()),
+            Err(error) => (std::ptr::null_mut(), Box::into_raw(Box::new(error))),
+        };
+        // SAFETY: called once; the handles are new and given to the callee.
+        unsafe { (self.callback)(self.userdata, order, error) };
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let message = "ended before the order did; it is in the ledger, resume it";
+            self.tell(Err(fulcrum_error::new(crate::error::FULCRUM_PANIC, message)));
+        }
+    }
+}
+
+/// Frees a federation; NULL is fine. Orders under way stay in the ledger.
+///
+/// # Safety
+/// `federation` is NULL or was not freed yet, and no other call with it is under way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_free(federation: *mut fulcrum_federation) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(federation) };
+}

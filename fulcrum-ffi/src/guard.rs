@@ -1,0 +1,78 @@
+//! What every entry point does: check pointers, catch panics, fill the error slot.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_status};
+
+pub(crate) type Outcome<T> = Result<T, fulcrum_error>;
+
+/// Runs a call; a failure or a panic becomes a status, and an error object if the caller wants one.
+///
+/// # Safety
+/// `out_error` is NULL or may be written.
+pub(crate) unsafe fn guard(
+    out_error: *mut *mut fulcrum_error,
+    call: impl FnOnce() -> Outcome<()>,
+) -> fulcrum_status {
+    let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(fulcrum_error::new(FULCRUM_PANIC, &format!("a fault of the library, please report it: {text}")))
+    });
+    let (status, error) = match outcome {
+        Ok(()) => (FULCRUM_OK, std::ptr::null_mut()),
+        Err(error) => (error.code, Box::into_raw(Box::new(error))),
+    };
+    if out_error.is_null() {
+        // SAFETY: made above and given to nobody.
+        unsafe { free(error) };
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { *out_error = error };
+    }
+    status
+}
+
+/// # Safety
+/// The pointer is NULL or points to a live value for as long as the result is used.
+pub(crate) unsafe fn borrow<'a, T>(pointer: *const T, name: &str) -> Outcome<&'a T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_ref() }.ok_or_else(|| fulcrum_error::argument(&format!("{name} is NULL")))
+}
+
+/// An output slot, set to NULL.
+///
+/// # Safety
+/// The pointer is NULL or may be written for as long as the result is used.
+pub(crate) unsafe fn out<'a, T>(pointer: *mut *mut T, name: &str) -> Outcome<&'a mut *mut T> {
+    // SAFETY: the caller's promise.
+    let slot =
+        unsafe { pointer.as_mut() }.ok_or_else(|| fulcrum_error::argument(&format!("{name} is NULL")))?;
+    *slot = std::ptr::null_mut();
+    Ok(slot)
+}
+
+/// # Safety
+/// The pointer is NULL with length 0, or points to that many bytes for as long as the result is used.
+pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> Outcome<&'a str> {
+    if length == 0 {
+        return Ok("");
+    }
+    if pointer.is_null() || length > isize::MAX as usize {
+        return Err(fulcrum_error::argument(&format!("{name} is NULL, or its length is absurd")));
+    }
+    // SAFETY: not NULL, and the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(pointer, length) };
+    std::str::from_utf8(bytes)
+        .map_err(|error| fulcrum_error::argument(&format!("{name} is no UTF-8: {error}")))
+}
+
+/// # Safety
+/// The pointer is NULL, or came from `Box::into_raw` and was not freed yet.
+pub(crate) unsafe fn free<T>(pointer: *mut T) {
+    if !pointer.is_null() {
+        // SAFETY: the caller's promise. A panic in a destructor must not leave this library.
+        let owned = unsafe { Box::from_raw(pointer) };
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+    }
+}

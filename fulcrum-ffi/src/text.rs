@@ -1,0 +1,59 @@
+//! Text that comes out of the library.
+
+use std::ffi::{CStr, CString, c_char};
+
+use crate::guard::free;
+
+/// UTF-8 text, ended by NUL. Opaque; freed by fulcrum_text_free().
+#[derive(Debug)]
+pub struct fulcrum_text {
+    inner: CString,
+}
+
+impl fulcrum_text {
+    pub(crate) fn boxed(text: String) -> *mut Self {
+        // JSON writes a NUL inside a string as an escape, so that none is here.
+        Box::into_raw(Box::new(Self { inner: CString::new(text).unwrap_or_default() }))
+    }
+}
+
+/// The text, ended by NUL. Owned by `text`; empty for NULL.
+///
+/// # Safety
+/// `text` is NULL or was not freed yet; the result is used no longer than it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_text_data(text: *const fulcrum_text) -> *const c_char {
+    // SAFETY: the caller's promise above.
+    unsafe { text.as_ref() }.map_or(c"".as_ptr(), |text| text.inner.as_ptr())
+}
+
+/// Its length in bytes, without the NUL; 0 for NULL.
+///
+/// # Safety
+/// `text` is NULL or was not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_text_length(text: *const fulcrum_text) -> usize {
+    // SAFETY: the caller's promise above.
+    unsafe { text.as_ref() }.map_or(0, |text| text.inner.as_bytes().len())
+}
+
+/// Frees a text; NULL is fine.
+///
+/// # Safety
+/// `text` is NULL or was not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_text_free(text: *mut fulcrum_text) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(text) };
+}
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+/// The library's version, such as "0.1.0". Static; never freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn fulcrum_version() -> *const c_char {
+    VERSION.as_ptr()
+}
