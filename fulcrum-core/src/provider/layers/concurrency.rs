@@ -14,7 +14,8 @@ use crate::{
 };
 use tokio::sync::Semaphore;
 
-/// Bounds the calls that are under way at once; a list holds its place until it ends.
+/// Bounds the calls that are under way at once. A list holds a place only while its next item is fetched, so
+/// that a caller may call again between two items even where one place is all there is.
 #[derive(Debug)]
 pub struct Concurrency<P> {
     inner: Arc<P>,
@@ -38,15 +39,13 @@ impl<P: Provider> Concurrency<P> {
         _: Call,
         make: impl Fn() -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
-        let places = self.places.clone();
-        futures::stream::once(async move {
-            let place = places.acquire_owned().await.ok();
-            make().map(move |item| {
-                let _held = &place;
-                item
-            })
+        futures::stream::unfold((self.places.clone(), make()), |(places, mut list)| async move {
+            let item = {
+                let _place = places.acquire().await.ok();
+                list.next().await
+            };
+            item.map(|item| (item, (places, list)))
         })
-        .flatten()
         .boxed()
     }
 }

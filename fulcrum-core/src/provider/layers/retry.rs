@@ -21,7 +21,7 @@ pub struct RetryPolicy {
     pub tries: usize,
     /// The wait before the second try; it doubles each time, with as much chance added.
     pub first_wait: Duration,
-    /// The longest wait, also where the provider asks for more: then the error is returned instead.
+    /// The longest wait before chance is added. Where the provider asks for more, the error is returned instead.
     pub longest_wait: Duration,
 }
 
@@ -67,10 +67,14 @@ impl<P: Provider> Retry<P> {
                 let mut stream = make();
                 match stream.next().await {
                     Some(Err(error)) => {
+                        // A failed list must not hold a place of the layers within while this one waits.
+                        drop(stream);
                         if let Err(error) = policy.pause(&mut waits, call, error).await {
                             return futures::stream::iter([Err(error)]).boxed();
                         }
                     }
+                    // A list that has ended must not be polled again.
+                    None => return futures::stream::empty().boxed(),
                     first => return futures::stream::iter(first).chain(stream).boxed(),
                 }
             }
@@ -97,13 +101,11 @@ impl RetryPolicy {
         call: Call,
         error: ProviderError,
     ) -> Result<()> {
-        let wait = match (error.is_retryable(), waits.next()) {
-            (true, Some(wait)) => wait.max(error.kind.retry_after().unwrap_or_default()),
+        let asked = error.kind.retry_after().unwrap_or_default();
+        let wait = match (error.is_retryable() && asked <= self.longest_wait, waits.next()) {
+            (true, Some(wait)) => wait.max(asked),
             _ => return Err(error),
         };
-        if wait > self.longest_wait.saturating_mul(2) {
-            return Err(error);
-        }
         tracing::debug!(call = call.word(), wait_ms = wait.as_millis() as u64, kind = %error.kind, "trying again");
         tokio::time::sleep(wait).await;
         Ok(())
