@@ -1,0 +1,136 @@
+//! The sandbox does what it declares in every idempotency class, and the suite catches a provider that lies.
+#![cfg(feature = "sandbox")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use fulcrum_core::{
+    model::Market,
+    provider::{
+        Call, IdempotencyClass, Provider, ProvisionRequest,
+        adapters::catalogue_file::CatalogueFile,
+        conformance::{Outcome, Report, Trial, check_provider},
+        layers,
+        sandbox::{Fault, FaultRule, Sandbox},
+    },
+};
+use support::{cloud, offers};
+
+const CLASSES: [IdempotencyClass; 4] = [
+    IdempotencyClass::Natural,
+    IdempotencyClass::Key,
+    IdempotencyClass::Searchable { list_lag_ms: 40 },
+    IdempotencyClass::None,
+];
+
+fn trial() -> Trial {
+    let offer = offers("alpha").remove(0);
+    let request = ProvisionRequest {
+        sku: offer.sku,
+        kind: offer.kind,
+        place: (*offer.place).clone(),
+        size_gib: 0,
+        market: Market::OnDemand,
+        name: "conformance".to_owned(),
+        settings: Default::default(),
+    };
+    Trial { request: Some(request), patience: Duration::from_secs(5) }
+}
+
+async fn report_of(sandbox: &Sandbox) -> Report {
+    check_provider(Arc::new(sandbox.clone()), trial()).await
+}
+
+fn broken(report: &Report) -> Vec<&str> {
+    report.failures().map(|check| check.name).collect()
+}
+
+fn alive(sandbox: &Sandbox) -> usize {
+    let now = jiff::Timestamp::now();
+    sandbox.resources().expect("the state").iter().filter(|resource| resource.exists(now)).count()
+}
+
+#[tokio::test]
+async fn the_sandbox_keeps_every_promise_in_every_class_and_is_left_clean() {
+    for class in CLASSES {
+        let sandbox = cloud("alpha", None).idempotency(class).build();
+        let report = report_of(&sandbox).await;
+        assert!(report.is_passed(), "{class:?}\n{report}");
+        let made = sandbox.resources().expect("the state").len();
+        assert!(made >= 1, "{class:?}: the suite bought nothing\n{report}");
+        assert_eq!(alive(&sandbox), 0, "{class:?}\n{report}");
+    }
+}
+
+#[tokio::test]
+async fn the_sandbox_keeps_every_promise_from_a_file_and_behind_all_layers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sandbox = cloud("alpha", Some(folder.path())).build();
+    let report = check_provider(layers::recommended(Arc::new(sandbox.clone())), trial()).await;
+    assert!(report.is_passed(), "{report}");
+    let again = cloud("alpha", Some(folder.path())).build();
+    assert_eq!(again.resources().expect("the state"), sandbox.resources().expect("the state"));
+    assert_eq!(alive(&again), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_declares_keys_and_ignores_them_is_caught_and_cleaned_up() {
+    let lies = cloud("alpha", None)
+        .idempotency(IdempotencyClass::Key)
+        .behaves(IdempotencyClass::Searchable { list_lag_ms: 0 })
+        .build();
+    let report = report_of(&lies).await;
+    assert!(broken(&report).contains(&"the same key twice makes one service"), "{report}");
+    assert!(broken(&report).contains(&"a call whose answer is lost makes one service at most"), "{report}");
+    assert_eq!(alive(&lies), 0, "duplicates were left\n{report}");
+}
+
+#[tokio::test]
+async fn a_provider_whose_list_lags_longer_than_declared_is_caught() {
+    let lies = cloud("alpha", None)
+        .idempotency(IdempotencyClass::Searchable { list_lag_ms: 1 })
+        .behaves(IdempotencyClass::Searchable { list_lag_ms: 60_000 })
+        .build();
+    let report = report_of(&lies).await;
+    assert!(broken(&report).contains(&"the key finds the service within the declared lag"), "{report}");
+    assert!(broken(&report).contains(&"the list has the service once within the declared lag"), "{report}");
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_is_reported_and_what_it_leaves_is_released() {
+    let fault = Fault::OperationFails { leaves_resource: true };
+    let rule = FaultRule { call: Call::Provision, sku: None, nth: 1, times: 1, fault };
+    let sandbox = cloud("alpha", None).fault(rule).build();
+    let report = report_of(&sandbox).await;
+    assert_eq!(broken(&report).len(), 1, "{report}");
+    assert_eq!(sandbox.resources().expect("the state").len(), 1);
+    assert_eq!(alive(&sandbox), 0, "the wreck was left\n{report}");
+}
+
+#[tokio::test]
+async fn without_a_request_nothing_is_bought() {
+    let sandbox = cloud("alpha", None).build();
+    let report = check_provider(Arc::new(sandbox.clone()), Trial { request: None, ..trial() }).await;
+    assert!(report.is_passed(), "{report}");
+    assert!(sandbox.resources().expect("the state").is_empty());
+}
+
+#[tokio::test]
+async fn a_catalogue_file_sells_nothing_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = r#"{"id": "acme", "name": "Acme", "legal_name": "Acme GmbH", "country": "DE",
+        "regions": [{"id": "r1", "country": "DE"}, {"id": "r2", "country": "DE"}]}"#;
+    let csv = "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,currency,tax,observed,source\n\
+        machine,small,*,2,4096,40,10,EUR,net,2026-11-01,a test\n";
+    std::fs::write(folder.path().join("acme.json"), provider).expect("written");
+    std::fs::write(folder.path().join("acme.csv"), csv).expect("written");
+    let mut files = CatalogueFile::open(folder.path()).expect("a catalogue");
+    assert_eq!(files.len(), 1);
+    let file = files.remove(0);
+    assert_eq!(file.id().as_str(), "acme");
+    let report = check_provider(Arc::new(file), trial()).await;
+    assert!(report.is_passed(), "{report}");
+    let passed = report.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
+    assert_eq!(passed, 3, "{report}");
+}

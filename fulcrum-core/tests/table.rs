@@ -1,0 +1,178 @@
+//! Catalogue files: what a row becomes, and that a mistake is an error that names its place.
+
+use fulcrum_core::{
+    model::{Charge, Offer, parse_json},
+    provider::table::{ProviderDocument, Table},
+};
+
+const HEADER: &str = "kind,sku,region,zone,vcpu,memory_mib,disk_gib,gpu,architecture,hourly,monthly,once,unit,\
+    unit_price,currency,tax,market,term_months,stock,attributes,observed,source";
+
+const PROVIDER: &str = r#"{"format": "fulcrum-provider/1", "id": "acme", "name": "Acme",
+    "legal_name": "Acme GmbH", "country": "DE", "regions": [
+        {"id": "r1", "country": "DE", "zones": ["r1-a", "r1-b"]}, {"id": "r2", "country": "FR"}]}"#;
+
+fn provider() -> ProviderDocument {
+    parse_json(PROVIDER).expect("a provider")
+}
+
+fn table(rows: &[&str]) -> Table {
+    Table::from_csv(&provider(), &format!("{HEADER}\n{}\n", rows.join("\n"))).expect("a table")
+}
+
+fn mistake(rows: &[&str]) -> String {
+    let csv = format!("{HEADER}\n{}\n", rows.join("\n"));
+    Table::from_csv(&provider(), &csv).expect_err("a mistake").to_string()
+}
+
+/// A machine with other cells: `cells` are columns and their text.
+fn row(cells: &[(&str, &str)]) -> String {
+    let usual = [
+        ("kind", "machine"),
+        ("sku", "small"),
+        ("region", "r1"),
+        ("vcpu", "2"),
+        ("memory_mib", "4096"),
+        ("disk_gib", "40"),
+        ("monthly", "10"),
+        ("currency", "EUR"),
+        ("tax", "net"),
+        ("observed", "2026-11-01"),
+        ("source", "a test"),
+    ];
+    let cell = |column: &str| {
+        let of = |cells: &[(&str, &str)]| cells.iter().find(|it| it.0 == column).map(|it| it.1.to_owned());
+        of(cells).or_else(|| of(&usual)).unwrap_or_default()
+    };
+    HEADER.split(',').map(|column| cell(column.trim())).collect::<Vec<_>>().join(",")
+}
+
+fn block(sku: &str, price: &str, attributes: &str) -> String {
+    row(&[
+        ("kind", "block_storage"),
+        ("sku", sku),
+        ("vcpu", ""),
+        ("memory_mib", ""),
+        ("disk_gib", ""),
+        ("monthly", ""),
+        ("unit", "GiB-month"),
+        ("unit_price", price),
+        ("attributes", attributes),
+    ])
+}
+
+fn disk_of(offers: &[Offer]) -> Option<&str> {
+    let machine = offers.iter().find(|offer| offer.sku.as_str() == "small").expect("the machine");
+    machine.elastic_disk.as_ref().map(|disk| disk.sku.as_str())
+}
+
+#[test]
+fn a_row_becomes_one_offer_for_each_of_its_places() {
+    let places = |cells: &[(&str, &str)]| -> Vec<_> {
+        let offers = table(&[&row(cells)]).offers;
+        offers
+            .iter()
+            .map(|it| format!("{} {:?}", it.place.region, it.place.zone.as_ref().map(|z| z.as_str())))
+            .collect()
+    };
+    assert_eq!(places(&[("region", "*")]), ["r1 None", "r2 None"]);
+    assert_eq!(places(&[("region", "r2 r1")]), ["r2 None", "r1 None"]);
+    assert_eq!(places(&[("zone", "r1-a r1-b")]), [r#"r1 Some("r1-a")"#, r#"r1 Some("r1-b")"#]);
+}
+
+#[test]
+fn a_machine_without_a_disk_takes_the_cheapest_ssd_of_its_region() {
+    let machine = row(&[("disk_gib", "")]);
+    let (hdd, dear, cheap) = (
+        block("hdd", "0.01", "media=hdd"),
+        block("dear", "0.09", "media=ssd"),
+        block("cheap", "0.05", "media=ssd"),
+    );
+    assert_eq!(disk_of(&table(&[&machine, &hdd, &dear, &cheap]).offers), Some("cheap"));
+    assert_eq!(disk_of(&table(&[&machine]).offers), None);
+    assert_eq!(disk_of(&table(&[&row(&[]), &cheap]).offers), None, "40 GiB are included");
+    let elsewhere = row(&[("disk_gib", ""), ("region", "r2")]);
+    assert_eq!(disk_of(&table(&[&elsewhere, &cheap]).offers), None, "a disk of another region");
+}
+
+#[test]
+fn egress_is_no_offer_and_goes_with_those_of_its_region() {
+    let egress = row(&[
+        ("kind", "egress"),
+        ("sku", "out"),
+        ("monthly", ""),
+        ("unit", "GB"),
+        ("unit_price", "0:0 1000:0.01"),
+    ]);
+    let offers = table(&[&row(&[("region", "*")]), &egress]).offers;
+    assert_eq!(offers.len(), 2);
+    let with: Vec<_> = offers.iter().map(|offer| offer.egress.is_some()).collect();
+    assert_eq!(with, [true, false]);
+    let tiers = &offers[0].egress.as_ref().expect("egress").charge;
+    assert!(matches!(tiers, Charge::PerUnit { tiers, .. } if tiers.len() == 2), "{tiers:?}");
+}
+
+#[test]
+fn prices_that_nobody_means_are_left_out_and_named() {
+    for (hourly, monthly, is_sane) in [
+        ("", "10", true),
+        ("0.01", "7", true),
+        ("", "0", false),
+        ("", "-1", false),
+        ("", "1000001", false),
+        ("0.01", "7.46", false),
+        ("1", "10", false),
+    ] {
+        let table = table(&[&row(&[("hourly", hourly), ("monthly", monthly)])]);
+        assert_eq!(table.quarantined.is_empty(), is_sane, "{hourly:?} {monthly:?}: {:?}", table.quarantined);
+        assert_eq!(table.offers.len(), usize::from(is_sane), "{hourly:?} {monthly:?}");
+    }
+    assert_eq!(table(&[&block("free", "0:0 75:0.01", "")]).offers.len(), 1, "a free allowance");
+    assert_eq!(table(&[&block("gift", "0", "")]).offers.len(), 0);
+}
+
+#[test]
+fn a_mistake_names_its_line_and_what_to_write() {
+    for (cells, words) in [
+        ([("region", "r9")], "r1, r2"),
+        ([("zone", "r9")], "no zone"),
+        ([("currency", "EURO")], "ISO 4217"),
+        ([("tax", "19")], "gross:19"),
+        ([("kind", "machin")], "egress"),
+        ([("market", "later")], "on_demand"),
+        ([("vcpu", "two")], "number"),
+        ([("memory_mib", "-1")], "size"),
+        ([("monthly", "")], "price"),
+        ([("attributes", "media")], "name=value"),
+        ([("observed", "")], "2026"),
+        ([("observed", "soon")], "date"),
+    ] {
+        let said = mistake(&[&row(&[]), &row(&cells)]);
+        assert!(said.contains(words) && said.contains('3'), "{cells:?}: {said}");
+    }
+    assert!(mistake(&["machine,small"]).contains("columns"));
+    let said = Table::from_csv(&provider(), "kind,sku,regoin\n").expect_err("a mistake").to_string();
+    assert!(said.contains("`regoin`") && said.contains("`region`"), "{said}");
+}
+
+#[test]
+fn text_that_is_no_catalogue_is_an_error_and_never_a_panic() {
+    for text in ["", "{", "[]", "null", "{\"format\":\"fulcrum-catalogue/9\",\"providers\":[],\"offers\":[]}"]
+    {
+        Table::from_json(text).expect_err(text);
+    }
+    let seed = 0x5eed_u64;
+    let mut state = seed;
+    let whole = format!("{HEADER}\n{}\n{}\n", row(&[]), block("b", "0:0 9:1", "media=ssd"));
+    for round in 0..3000 {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..=round % 4 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (state >> 33) as usize % bytes.len();
+            bytes[at] = b"0,-\"\n:e9 *"[(state >> 20) as usize % 10];
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let read = std::panic::catch_unwind(|| drop(Table::from_csv(&provider(), &text)));
+        assert!(read.is_ok(), "seed {seed:#x}, round {round}: {text}");
+    }
+}
