@@ -156,9 +156,45 @@ fn a_mistake_names_its_line_and_what_to_write() {
 }
 
 #[test]
+fn cells_are_taken_as_they_are_written() {
+    for sku in ["0012", "1e3", "true", "007.0", "-0", "NaN", "null"] {
+        assert_eq!(table(&[&row(&[("sku", sku)])]).offers[0].sku.as_str(), sku);
+    }
+    let exact = "0.1234567890123456789012345678";
+    let offers = table(&[&row(&[("monthly", exact)])]).offers;
+    assert!(matches!(&offers[0].price.charge, Charge::Monthly(price) if price.to_string() == exact));
+}
+
+#[test]
+fn a_catalogue_in_json_is_read_as_strictly_as_one_in_csv() {
+    let catalogue = |cells: &str| {
+        let offer = format!(
+            r#"{{"kind": "machine", "sku": "0012", "region": "r2", "vcpu": 2, "memory_mib": "4096", "disk_gib": 40,
+                "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test", {cells}}}"#
+        );
+        let provider = PROVIDER.trim_end_matches('}').trim_end_matches(']');
+        let provider = format!("{provider}], \"offers\": [{offer}]}}");
+        Table::from_json(&format!(r#"{{"format": "fulcrum-catalogue/1", "providers": [{provider}]}}"#))
+    };
+    let tables = catalogue(r#""hourly": 0.01"#).expect("a catalogue");
+    let offer = &tables[0].offers[0];
+    assert_eq!((offer.sku.as_str(), offer.capacity.vcpu_milli), ("0012", 2000));
+    assert!(matches!(&offer.price.charge, Charge::Hourly(price) if price.to_string() == "0.01"));
+    for (cells, words) in [
+        (r#""hourli": 1"#, "did you mean `hourly`"),
+        (r#""hourly": 0.12345678901234567"#, "in quotes"),
+        (r#""hourly": 1, "unit_price": 1"#, "not both"),
+        (r#""hourly": true"#, "text or a number"),
+        (r#""hourly": 1, "zone": "r9""#, "no zone"),
+    ] {
+        let said = catalogue(cells).expect_err(cells).to_string();
+        assert!(said.contains(words) && said.contains("providers[0].offers[0]"), "{cells}: {said}");
+    }
+}
+
+#[test]
 fn text_that_is_no_catalogue_is_an_error_and_never_a_panic() {
-    for text in ["", "{", "[]", "null", "{\"format\":\"fulcrum-catalogue/9\",\"providers\":[],\"offers\":[]}"]
-    {
+    for text in ["", "{", "[]", "null", "{\"format\":\"fulcrum-catalogue/9\",\"providers\":[]}"] {
         Table::from_json(text).expect_err(text);
     }
     let seed = 0x5eed_u64;

@@ -39,6 +39,12 @@ impl DocumentError {
         Self { path: path.into(), line: 0, column: 0, message: message.to_string() }
     }
 
+    /// The same mistake, seen from the document around it.
+    pub(crate) fn inside(mut self, path: &str) -> Self {
+        self.path = if self.path.is_empty() { path.to_owned() } else { format!("{path}.{}", self.path) };
+        self
+    }
+
     fn with_suggestion(mut self) -> Self {
         if let Some(word) = suggestion(&self.message) {
             self.message = format!("{}; did you mean `{word}`?", self.message);

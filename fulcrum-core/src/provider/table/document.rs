@@ -1,10 +1,13 @@
 //! The files' own form.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Error as _, Visitor},
+};
 
 use crate::model::{Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, ZoneId};
 
@@ -14,25 +17,13 @@ use crate::model::{Certification, CountryCode, LegalEntity, ProviderId, RegionId
 pub struct CatalogueDocument {
     /// `fulcrum-catalogue/1`.
     pub format: String,
-    /// Who sells.
+    /// Who sells, and what.
     pub providers: Vec<ProviderDocument>,
-    /// What they sell.
-    pub offers: Vec<OfferRow>,
 }
 
 impl CatalogueDocument {
     /// The format that this version reads.
     pub const FORMAT: &str = "fulcrum-catalogue/1";
-}
-
-/// A row of a catalogue, with the provider that it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct OfferRow {
-    /// One of the document's providers.
-    pub provider: ProviderId,
-    /// The row.
-    #[serde(flatten)]
-    pub row: Row,
 }
 
 /// Who a provider is and where its regions are.
@@ -65,6 +56,9 @@ pub struct ProviderDocument {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub observed: Option<Date>,
+    /// What it sells; empty if that is in a CSV file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Row>,
 }
 
 /// A provider's area.
@@ -93,7 +87,7 @@ pub struct RegionDocument {
 
 /// One row of prices. Text fields hold small languages of their own; see the README of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Row {
     /// A kind of offer, or `egress`.
     pub kind: String,
@@ -138,6 +132,7 @@ pub struct Row {
     /// What `unit_price` counts: GB-month, GiB-month, GB-hour, GiB-hour, GB, GiB.
     pub unit: String,
     /// A price, or tiers as `0:0 1000:0.01`.
+    #[serde(deserialize_with = "text")]
     pub unit_price: String,
     /// ISO 4217.
     pub currency: String,
@@ -191,22 +186,47 @@ impl Row {
     ];
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    /// Numbers are taken as they are written.
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Cell {
-        Text(String),
-        Whole(i64),
-        Fraction(f64),
-        Empty,
+/// Text, or a number in JSON. Cells of CSV are all text, so nothing is guessed about a product called 1e3.
+struct Cell;
+
+/// Digits that survive a binary floating-point number, which is what a JSON parser makes of a fraction.
+const EXACT_DIGITS: usize = 15;
+
+impl Visitor<'_> for Cell {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a number")
     }
-    Ok(match Cell::deserialize(deserializer)? {
-        Cell::Text(text) => text,
-        Cell::Whole(number) => number.to_string(),
-        Cell::Fraction(number) => number.to_string(),
-        Cell::Empty => String::new(),
-    })
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        let text = number.to_string();
+        let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+        if digits > EXACT_DIGITS {
+            return Err(E::custom(format!("write {number} in quotes, so that no digit is lost")));
+        }
+        Ok(text)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(Cell)
 }
 
 fn parsed<'de, D: Deserializer<'de>, T: std::str::FromStr>(

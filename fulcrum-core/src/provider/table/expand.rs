@@ -73,8 +73,8 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
     Ok(table)
 }
 
-/// The block storage that completes a machine in each region: on SSD where the table tells, then the cheapest
-/// for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
+/// The block storage that completes a machine in each region: what is not marked as another `media` than ssd,
+/// then the cheapest for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
 fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     let mut best: BTreeMap<RegionId, ((bool, Decimal), Arc<ElasticDisk>)> = BTreeMap::new();
     for offer in offers.iter().filter(|offer| offer.kind == OfferKind::BlockStorage) {

@@ -7,13 +7,11 @@ mod document;
 mod expand;
 mod quarantine;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
+use serde::de::value::MapDeserializer;
 
 use crate::model::{DocumentError, Offer, ProviderId, parse_json};
 
@@ -99,6 +97,9 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
+        if !provider.offers.is_empty() {
+            return Err(DocumentError::at("offers", "the prices are in the CSV file; remove these"));
+        }
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv.as_bytes());
         let header = reader.headers().map_err(|error| csv_error(&error))?.clone();
         if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
@@ -110,9 +111,7 @@ impl Table {
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
-            let row: Row = record
-                .deserialize(Some(&header))
-                .map_err(|error| DocumentError { line, ..csv_error(&error) })?;
+            let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
             if rows.len() == MAX_ROWS {
                 return Err(DocumentError::at("", format!("more than {MAX_ROWS} rows; split the file")));
             }
@@ -130,20 +129,20 @@ impl Table {
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
         }
-        let mut rows: BTreeMap<ProviderId, Vec<(usize, Row)>> =
-            document.providers.iter().map(|provider| (provider.id.clone(), Vec::new())).collect();
-        for (at, offer) in document.offers.into_iter().enumerate() {
-            let Some(of_provider) = rows.get_mut(&offer.provider) else {
-                let message = format!("no provider is called `{}`; add it to `providers`", offer.provider);
-                return Err(DocumentError::at(format!("offers[{at}].provider"), message));
-            };
-            of_provider.push((0, offer.row));
-        }
         document
             .providers
-            .iter()
-            .map(|provider| expand::expand(provider, rows.remove(&provider.id).unwrap_or_default()))
+            .into_iter()
+            .enumerate()
+            .map(|(at, provider)| {
+                Self::from_document(provider).map_err(|error| error.inside(&format!("providers[{at}]")))
+            })
             .collect()
+    }
+
+    /// What a provider's own JSON file sells, if its prices are in there.
+    fn from_document(mut provider: ProviderDocument) -> Result<Self, DocumentError> {
+        let rows = std::mem::take(&mut provider.offers);
+        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect())
     }
 }
 
@@ -155,16 +154,18 @@ fn read(path: &Path) -> Result<String, TableError> {
     std::fs::read_to_string(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
 }
 
+/// Reads the cells as text: the CSV reader's own way into a type guesses, and takes 0012 for 12.
+fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
+    let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
+    serde_path_to_error::deserialize(cells)
+        .map_err(|error| DocumentError::at(error.path().to_string(), error.inner()))
+}
+
 fn csv_error(error: &csv::Error) -> DocumentError {
     let line = error.position().map_or(0, |position| position.line() as usize);
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} columns where {expected_len} are needed; fill or remove some, or quote a comma")
-        }
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let column =
-                err.field().and_then(|field| Row::COLUMNS.get(field as usize)).copied().unwrap_or("a column");
-            format!("{column}: {}", err.kind())
         }
         _ => error.to_string(),
     };
