@@ -11,7 +11,7 @@ use fulcrum_core::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
     },
-    purchase::{Engine, PurchaseError, sold_out},
+    purchase::{Engine, PurchaseError, Reconciliation, sold_out},
 };
 use futures::StreamExt;
 use support::{clouds, count, plan, providers};
@@ -258,6 +258,28 @@ async fn a_file_that_is_no_ledger_is_an_error() {
     let path = folder.path().join("text.db");
     std::fs::write(&path, "this is no database, but a text of more than a hundred bytes, so that nobody takes it for an empty one at all").expect("written");
     assert!(SqliteLedger::open(&path).await.is_err());
+}
+
+#[tokio::test]
+async fn a_dropped_driver_lets_the_next_one_go_on_at_once() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = Engine::new(providers(&clouds), ledger).with_lease(Duration::from_secs(3600));
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    // Dropped at its first wait, which is after the claim was taken.
+    for _ in 0..20 {
+        let _ = tokio::time::timeout(Duration::from_micros(300), engine.drive(&order.id)).await;
+    }
+    let driven = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            match engine.drive(&order.id).await {
+                Ok(order) => return order,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    });
+    assert_eq!(driven.await.expect("in time").state, OrderState::Committed);
+    assert_eq!(engine.reconcile().await.expect("reconciled"), Reconciliation::default());
 }
 
 #[tokio::test]

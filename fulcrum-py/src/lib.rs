@@ -1,1 +1,32 @@
-//! To come.
+//! The Python module `fulcrum._fulcrum`: a thin skin over `fulcrum-core`. What users see is described in the stub
+//! `python/fulcrum/_fulcrum.pyi`.
+#![cfg(feature = "extension-module")]
+
+mod aio;
+mod convert;
+mod error;
+mod federation;
+mod runtime;
+mod values;
+
+use pyo3::prelude::*;
+
+/// Names of the module; `fulcrum/__init__.py` exports them.
+#[pymodule]
+mod _fulcrum {
+    #[pymodule_export]
+    use super::aio::AsyncFederation;
+    #[pymodule_export]
+    use super::federation::Federation;
+    #[pymodule_export]
+    use super::values::{Catalogue, Order, Plan};
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
+        module.py().import("atexit")?.call_method1("register", (shutdown,))?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -78,22 +78,13 @@ pub async fn ingest(
     previous: Option<&Catalogue>,
     options: IngestOptions,
 ) -> Catalogue {
-    let answers: Vec<(ProviderId, Result<Vec<Offer>, String>)> = stream::iter(providers.iter().cloned())
-        .map(|provider| {
-            let (filter, deadline) = (options.filter.clone(), options.deadline);
-            async move {
-                let listing = provider.offers(&filter).try_collect::<Vec<_>>();
-                let answer = match tokio::time::timeout(deadline, listing).await {
-                    Ok(Ok(offers)) => check_owner(provider.id(), offers),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err(format!("no complete list within {} ms", deadline.as_millis())),
-                };
-                (provider.id().clone(), answer)
-            }
-        })
-        .buffer_unordered(options.concurrency.max(1))
-        .collect()
-        .await;
+    // Boxed, so that the whole stays a future that can be spawned: a closure over borrowed providers is not.
+    let lists: Vec<BoxFuture<'static, _>> = providers
+        .iter()
+        .map(|provider| list(provider.clone(), options.filter.clone(), options.deadline).boxed())
+        .collect();
+    let answers: Vec<(ProviderId, Result<Vec<Offer>, String>)> =
+        stream::iter(lists).buffer_unordered(options.concurrency.max(1)).collect().await;
 
     let mut builder = CatalogueBuilder::new(options.now, options.rates);
     for (provider, answer) in answers {
@@ -114,6 +105,21 @@ pub async fn ingest(
         builder.extend(offers);
     }
     builder.build()
+}
+
+/// All offers of one provider, or why there are none.
+async fn list(
+    provider: Arc<dyn Provider>,
+    filter: OfferFilter,
+    deadline: Duration,
+) -> (ProviderId, Result<Vec<Offer>, String>) {
+    let listing = provider.offers(&filter).try_collect::<Vec<_>>();
+    let answer = match tokio::time::timeout(deadline, listing).await {
+        Ok(Ok(offers)) => check_owner(provider.id(), offers),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no complete list within {} ms", deadline.as_millis())),
+    };
+    (provider.id().clone(), answer)
 }
 
 /// A provider that lists offers of another would be bought from under a false name.

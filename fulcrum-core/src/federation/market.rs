@@ -82,6 +82,9 @@ impl FulcrumError {
     }
 }
 
+/// What [`Federation::follow`] answers.
+pub type Events = BoxStream<'static, Result<OrderEvent, PurchaseError>>;
+
 impl Federation {
     /// Starts to put a federation together.
     pub fn builder() -> FederationBuilder {
@@ -235,7 +238,7 @@ impl Federation {
     }
 
     /// The events of one order, those of the past first, then as they happen, until it is final.
-    pub fn follow(&self, order: &OrderId) -> BoxStream<'static, Result<OrderEvent, PurchaseError>> {
+    pub fn follow(&self, order: &OrderId) -> Events {
         self.engine.follow(order.clone())
     }
 

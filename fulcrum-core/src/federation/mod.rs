@@ -6,4 +6,4 @@ mod market;
 
 pub use builder::{ConfigError, FederationBuilder};
 pub use config::{FederationConfig, ProviderConfig};
-pub use market::{Federation, FulcrumError};
+pub use market::{Events, Federation, FulcrumError};

@@ -26,6 +26,37 @@ pub struct Engine {
     lease: Duration,
 }
 
+/// A claim that is given back at the end, also when its driver is dropped half-way: then the next driver need not
+/// wait until it ends by itself. What the dropped one still writes is fenced off by the next claim's token.
+struct Held {
+    ledger: Arc<dyn Ledger>,
+    claim: Option<Claim>,
+}
+
+impl Held {
+    async fn give_back(mut self) {
+        if let Some(claim) = self.claim.take() {
+            release(&*self.ledger, &claim).await;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Outside of a runtime, as at the end of a process, nobody is left to do it.
+        if let (Some(claim), Ok(handle)) = (self.claim.take(), tokio::runtime::Handle::try_current()) {
+            let ledger = self.ledger.clone();
+            handle.spawn(async move { release(&*ledger, &claim).await });
+        }
+    }
+}
+
+async fn release(ledger: &dyn Ledger, claim: &Claim) {
+    if let Err(error) = ledger.release(claim).await {
+        tracing::debug!(order = %claim.order, %error, "claim not released; it ends by itself");
+    }
+}
+
 impl Engine {
     /// An engine over some providers and a ledger.
     pub fn new(providers: BTreeMap<ProviderId, Arc<dyn Provider>>, ledger: Arc<dyn Ledger>) -> Self {
@@ -136,6 +167,7 @@ impl Engine {
 
     async fn drive_claimed(&self, claim: Claim) -> Result<Order, PurchaseError> {
         let order = claim.order.clone();
+        let held = Held { ledger: self.ledger.clone(), claim: Some(claim.clone()) };
         let driver = Driver::new(self, claim.clone(), self.load(&order).await?)?;
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
         let outcome = tokio::select! {
@@ -143,9 +175,7 @@ impl Engine {
             lost = self.keep(claim.clone()) => Err(lost),
             outcome = driver.run() => outcome,
         };
-        if let Err(error) = self.ledger.release(&claim).await {
-            tracing::debug!(%order, %error, "claim not released; it ends by itself");
-        }
+        held.give_back().await;
         outcome?;
         self.load(&order).await
     }

@@ -64,6 +64,11 @@ pub(super) fn solve(
         })
     };
     let outcome = tree::search(&program, options, goal, ceiling, &mut watch_month);
+    if let (Goal::Best, Some((_, cost))) = (goal, &outcome.best) {
+        // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
+        let bound = if outcome.stop.is_none() { *cost } else { outcome.bound.min(*cost) };
+        watch_month(Some(*cost), bound, outcome.nodes);
+    }
     let statistics = Statistics {
         offers: catalogue.len() as u64,
         eligible: problem.candidates.len() as u64,

@@ -1,0 +1,56 @@
+"""Composes a plan over the shipped price tables, buys it on sandbox clouds, and ends it again.
+
+Run it in the project's folder: python examples/python/buy.py
+"""
+
+import asyncio
+import sys
+
+import fulcrum
+
+CONFIG = {"ledger": ":memory:", "providers": [{"sandbox": {"catalogue": "examples/catalogue", "seed": 7}}]}
+SHOP = """
+name: shop
+components:
+  web: { vcpu: 2, memory_mib: 4096, replicas: 2 }
+where: { jurisdiction: EU }
+constraints:
+  - survive: { components: [web], loss_of: provider }
+"""
+
+
+def blocking() -> None:
+    market = fulcrum.Federation(CONFIG)
+    print(f"{len(market.refresh())} offers")
+
+    # A mistake is an exception that says what to write instead.
+    try:
+        market.compose(SHOP.replace("replicas", "replica"))
+    except fulcrum.DocumentError as mistake:
+        print(f"a mistake: {mistake}")
+
+    plan = market.compose(SHOP)
+    for lease in plan.leases:
+        print(f"  {lease['offer']}: {lease['replicas']}")
+    print(f"  {plan.monthly} {plan.currency} a month, proven best: {plan.is_optimal}")
+
+    order = market.purchase(plan)
+    if not order.is_committed:
+        sys.exit(f"{order.state}: {order.reason}")
+    print(f"order {order.state}: {len(order.services)} services")
+    print(f"then {market.cancel(order.id).state}")
+
+
+async def awaiting() -> None:
+    market = await fulcrum.AsyncFederation.create(CONFIG)
+    await market.refresh()
+    order = await market.accept(await market.compose(SHOP, timeout=10))
+    driven = asyncio.ensure_future(market.drive(order.id))
+    async for event in market.follow(order.id):
+        print(f"  {event['sequence']:>3} {event['kind']['event']}")
+    print(f"order {(await driven).state}")
+
+
+if __name__ == "__main__":
+    blocking()
+    asyncio.run(awaiting())

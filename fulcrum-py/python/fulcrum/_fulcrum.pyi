@@ -1,0 +1,159 @@
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from decimal import Decimal
+from os import PathLike
+from typing import Any, Optional, Union, final
+
+
+
+_Path = Union[str, PathLike[str]]
+# YAML or JSON text, the path of such a file, or what it says.
+_Document = Union[str, PathLike[str], dict[str, Any]]
+# Incumbent and bound (per month, in the blueprint's currency), nodes done; False stops the search.
+_Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
+
+__all__ = ["AsyncFederation", "Catalogue", "Federation", "Order", "Plan", "__version__"]
+__version__: str
+
+@final
+class Catalogue:
+    """A snapshot of all offers. Thread-safe."""
+
+    @property
+    def digest(self) -> str:
+        """BLAKE3 of the offers."""
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """For each provider: whether its offers are fresh, stale or missing, and why."""
+    @property
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Offers that were left out for zero or absurd prices, and why."""
+    def query(self, query: Optional[_Document] = None) -> list[dict[str, Any]]:
+        """Offers, cheapest first: kinds, where, at_least, max_monthly, currency, offset, limit …"""
+    def __len__(self) -> int: ...
+
+@final
+class Plan:
+    """Which offers, where, how many, and what they cost; amounts are net and Decimal."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan: ...
+    def to_json(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
+    @property
+    def leases(self) -> list[dict[str, Any]]: ...
+    @property
+    def currency(self) -> str:
+        """ISO 4217."""
+    @property
+    def monthly(self) -> Decimal: ...
+    @property
+    def once(self) -> Decimal: ...
+    @property
+    def objective(self) -> Decimal:
+        """What was minimised: a month's cost with its share of the set-up fees."""
+    @property
+    def bound(self) -> Decimal:
+        """No plan is below it, proven."""
+    @property
+    def gap_percent(self) -> Decimal: ...
+    @property
+    def is_optimal(self) -> bool: ...
+    def _repr_html_(self) -> str: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Order:
+    """The durable purchase of a plan, as it was when this object was made."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> str:
+        """accepted, provisioning, committed, compensating, compensated or stuck."""
+    @property
+    def is_committed(self) -> bool: ...
+    @property
+    def reason(self) -> Optional[str]: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def services(self) -> list[dict[str, Any]]: ...
+    @property
+    def sold_out(self) -> set[str]:
+        """Offers that could not be had: pass them to compose(exclude=…) and buy the new plan."""
+    def to_json(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+@final
+class Federation:
+    """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them."""
+
+    def __new__(cls, config: _Document, *, base: Optional[_Path] = None) -> Federation:
+        """Opens a federation from a configuration; its relative paths start at ``base``, or the working folder."""
+    @classmethod
+    def open(cls, path: _Path) -> Federation:
+        """Opens a federation from a configuration file; relative paths start at the file's folder."""
+    @property
+    def catalogue(self) -> Catalogue:
+        """The present catalogue; empty before the first refresh()."""
+    def refresh(self) -> Catalogue:
+        """Asks all providers for their offers. A provider that fails leaves the others usable."""
+    def compose(
+        self,
+        blueprint: _Document,
+        *,
+        timeout: Optional[float] = None,
+        gap_percent: Union[Decimal, float, str, None] = None,
+        exclude: Optional[Iterable[str]] = None,
+        progress: Optional[_Progress] = None,
+    ) -> Plan:
+        """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError."""
+    def purchase(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
+        """Buys all of a plan or nothing. With an ``id`` repeating the call is safe."""
+    def accept(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
+        """Writes an order down without buying yet; see drive()."""
+    def drive(self, id: str) -> Order: ...
+    def resume(self) -> list[Order]:
+        """Takes up every order that an earlier run left unfinished. Call it once at the start."""
+    def cancel(self, id: str) -> Order:
+        """Ends all services of an order, or stops one that is under way."""
+    def order(self, id: str) -> Optional[Order]: ...
+    def events(self, id: str) -> list[dict[str, Any]]: ...
+    def reconcile(self) -> dict[str, Any]:
+        """What providers have and the ledger does not know, and the reverse."""
+
+@final
+class AsyncFederation:
+    """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up."""
+
+    @classmethod
+    def create(cls, config: _Document, *, base: Optional[_Path] = None) -> Coroutine[Any, Any, AsyncFederation]: ...
+    @classmethod
+    def open(cls, path: _Path) -> Coroutine[Any, Any, AsyncFederation]: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    def refresh(self) -> Coroutine[Any, Any, Catalogue]: ...
+    def compose(
+        self,
+        blueprint: _Document,
+        *,
+        timeout: Optional[float] = None,
+        gap_percent: Union[Decimal, float, str, None] = None,
+        exclude: Optional[Iterable[str]] = None,
+    ) -> Coroutine[Any, Any, Plan]: ...
+    def purchase(
+        self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
+    ) -> Coroutine[Any, Any, Order]: ...
+    def accept(
+        self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
+    ) -> Coroutine[Any, Any, Order]: ...
+    def drive(self, id: str) -> Coroutine[Any, Any, Order]: ...
+    def resume(self) -> Coroutine[Any, Any, list[Order]]: ...
+    def cancel(self, id: str) -> Coroutine[Any, Any, Order]: ...
+    def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]: ...
+    def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
+    def follow(self, id: str) -> AsyncIterator[dict[str, Any]]:
+        """The order's events, those of the past first, until it is final."""
+    def reconcile(self) -> Coroutine[Any, Any, dict[str, Any]]: ...

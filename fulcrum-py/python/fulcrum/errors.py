@@ -1,0 +1,141 @@
+"""What can go wrong. Each exception has a ``code`` that keeps its meaning for ever.
+
+1xx a provider, 2xx a purchase, 3xx a composition, 4xx configuration and documents, 5xx the ledger.
+"""
+
+from __future__ import annotations
+
+
+class FulcrumError(Exception):
+    """Base of all; the text says what to do next."""
+
+    code: int = 0
+
+
+class ProviderError(FulcrumError):
+    """A provider failed."""
+
+
+class InvalidRequestError(ProviderError, ValueError):
+    """The provider does not accept what was asked for."""
+
+
+class UnauthorisedError(ProviderError, PermissionError):
+    """The provider does not know the credentials."""
+
+
+class ForbiddenError(ProviderError, PermissionError):
+    """The provider knows the credentials, and they do not suffice."""
+
+
+class NotFoundError(ProviderError, LookupError):
+    """The provider has no such thing."""
+
+
+class ConflictError(ProviderError):
+    """The thing exists already, or is in another state."""
+
+
+class QuotaError(ProviderError):
+    """The account may not have more."""
+
+
+class CapacityError(ProviderError):
+    """Sold out."""
+
+
+class RateLimitError(ProviderError):
+    """Too many calls."""
+
+
+class UnavailableError(ProviderError, ConnectionError):
+    """The provider does not work at present; nothing was done."""
+
+
+class NotSentError(ProviderError, ConnectionError):
+    """The provider was not reached; nothing was done."""
+
+
+class AmbiguousError(ProviderError, ConnectionError):
+    """Nobody knows whether it was done; do not repeat it without a look."""
+
+
+class ProtocolError(ProviderError):
+    """The provider's answer makes no sense."""
+
+
+class UnsupportedError(ProviderError, NotImplementedError):
+    """The provider cannot do that."""
+
+
+class PurchaseError(FulcrumError):
+    """A purchase was refused before anything was bought."""
+
+
+class ComposeError(FulcrumError):
+    """There is no plan."""
+
+
+class InfeasibleError(ComposeError, ValueError):
+    """Nothing fits; ``conditions`` are those of the blueprint that clash."""
+
+    conditions: list[str]
+
+
+class StoppedError(ComposeError, TimeoutError):
+    """Stopped before a plan was found."""
+
+
+class DocumentError(FulcrumError, ValueError):
+    """A document or a configuration is wrong; the text has path and line."""
+
+
+class LedgerError(FulcrumError):
+    """The ledger failed."""
+
+
+class OrderBusyError(LedgerError):
+    """Another host drives the order."""
+
+
+class OrderNotFoundError(LedgerError, LookupError):
+    """The ledger has no such order."""
+
+
+_BY_CODE: dict[int, type[FulcrumError]] = {
+    101: InvalidRequestError,
+    102: UnauthorisedError,
+    103: ForbiddenError,
+    104: NotFoundError,
+    105: ConflictError,
+    106: QuotaError,
+    107: CapacityError,
+    108: RateLimitError,
+    109: UnavailableError,
+    110: NotSentError,
+    111: AmbiguousError,
+    112: ProtocolError,
+    113: UnsupportedError,
+    301: DocumentError,
+    302: InfeasibleError,
+    303: StoppedError,
+    501: OrderBusyError,
+    502: OrderBusyError,
+    503: OrderNotFoundError,
+}
+_BY_HUNDRED: dict[int, type[FulcrumError]] = {
+    1: ProviderError,
+    2: PurchaseError,
+    3: ComposeError,
+    4: DocumentError,
+    5: LedgerError,
+}
+
+
+def _make(code: int, message: str, conditions: list[str]) -> FulcrumError:
+    kind = _BY_CODE.get(code) or _BY_HUNDRED.get(code // 100, FulcrumError)
+    error = kind(message)
+    error.code = code
+    if isinstance(error, InfeasibleError):
+        error.conditions = conditions
+    return error

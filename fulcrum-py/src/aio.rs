@@ -1,0 +1,170 @@
+//! The market, for callers that await.
+
+use std::{path::PathBuf, sync::Arc};
+
+use fulcrum_core::federation;
+use futures::StreamExt;
+use pyo3::{prelude::*, types::PyType};
+
+use crate::{
+    convert::{document, duration, python},
+    error::raise,
+    federation::{buy, options, order_id, read_blueprint, read_id, read_policy},
+    runtime::awaitable,
+    values::{Catalogue, Order, Plan},
+};
+
+type Awaitable<'py> = PyResult<Bound<'py, PyAny>>;
+
+/// Several providers as one market; its methods are coroutines.
+#[pyclass(frozen, module = "fulcrum")]
+pub(crate) struct AsyncFederation(Arc<federation::Federation>);
+
+#[pymethods]
+impl AsyncFederation {
+    #[classmethod]
+    #[pyo3(signature = (config, *, base=None))]
+    fn create<'py>(
+        _: &Bound<'py, PyType>,
+        py: Python<'py>,
+        config: &Bound<'py, PyAny>,
+        base: Option<PathBuf>,
+    ) -> Awaitable<'py> {
+        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
+        let base = base.unwrap_or_default();
+        awaitable(py, async move { config.open(&base).await.map(|it| Self(Arc::new(it))).map_err(raise) })
+    }
+
+    #[classmethod]
+    fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Awaitable<'py> {
+        awaitable(py, async move {
+            federation::Federation::open(&path).await.map(|it| Self(Arc::new(it))).map_err(raise)
+        })
+    }
+
+    fn refresh<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+        let market = self.0.clone();
+        awaitable(py, async move { Ok(Catalogue(market.refresh().await)) })
+    }
+
+    #[getter]
+    fn catalogue(&self) -> Catalogue {
+        Catalogue(self.0.catalogue())
+    }
+
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None))]
+    fn compose<'py>(
+        &self,
+        py: Python<'py>,
+        blueprint: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+        gap_percent: Option<&Bound<'py, PyAny>>,
+        exclude: Option<Vec<String>>,
+    ) -> Awaitable<'py> {
+        let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
+        let (options, timeout) = (options(gap_percent, exclude)?, duration(timeout)?);
+        awaitable(py, async move {
+            market.compose_async(&blueprint, &options, timeout).await.map(Plan).map_err(raise)
+        })
+    }
+
+    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    fn purchase<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        policy: Option<&Bound<'py, PyAny>>,
+        id: Option<&str>,
+    ) -> Awaitable<'py> {
+        let (market, plan) = (self.0.clone(), plan.0.clone());
+        let (policy, id) = (read_policy(policy)?, read_id(id)?);
+        awaitable(py, async move { buy(market, plan, policy, id).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    fn accept<'py>(
+        &self,
+        py: Python<'py>,
+        plan: &Plan,
+        policy: Option<&Bound<'py, PyAny>>,
+        id: Option<&str>,
+    ) -> Awaitable<'py> {
+        let (market, plan) = (self.0.clone(), plan.0.clone());
+        let (policy, id) = (read_policy(policy)?, read_id(id)?);
+        awaitable(py, async move { market.accept(&plan, policy, id).await.map(Order).map_err(raise) })
+    }
+
+    fn drive<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move { market.drive(&id).await.map(Order).map_err(raise) })
+    }
+
+    fn resume<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+        let market = self.0.clone();
+        awaitable(py, async move {
+            let orders = market.resume().await.map_err(raise)?;
+            Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
+        })
+    }
+
+    fn cancel<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move { market.cancel(&id).await.map(Order).map_err(raise) })
+    }
+
+    fn order<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
+    }
+
+    fn events<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move {
+            let events = market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise)?;
+            Python::attach(|py| python(py, &events).map(Bound::unbind))
+        })
+    }
+
+    /// The events of an order as an asynchronous iterator, until the order is final.
+    fn follow(&self, id: &str) -> PyResult<Events> {
+        let events = self.0.follow(&order_id(id)?);
+        Ok(Events(Arc::new(tokio::sync::Mutex::new(events))))
+    }
+
+    fn reconcile<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+        let market = self.0.clone();
+        awaitable(py, async move {
+            let found = market.reconcile().await.map_err(raise)?;
+            Python::attach(|py| python(py, &found).map(Bound::unbind))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<fulcrum.AsyncFederation: {} offers>", self.0.catalogue().len())
+    }
+}
+
+type EventStream = federation::Events;
+
+/// What `follow` answers.
+#[pyclass(frozen, module = "fulcrum")]
+pub(crate) struct Events(Arc<tokio::sync::Mutex<EventStream>>);
+
+#[pymethods]
+impl Events {
+    fn __aiter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __anext__<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+        let events = self.0.clone();
+        awaitable(py, async move {
+            let next = events.lock().await.next().await;
+            match next {
+                Some(Ok(event)) => Python::attach(|py| python(py, &event).map(Bound::unbind)),
+                Some(Err(error)) => Err(raise(error)),
+                None => Err(pyo3::exceptions::PyStopAsyncIteration::new_err(())),
+            }
+        })
+    }
+}

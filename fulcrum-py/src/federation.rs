@@ -1,0 +1,223 @@
+//! The market, for callers that wait.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fulcrum_core::{
+    compose::{ComposeOptions, Progress, Signal},
+    federation,
+    model::{Blueprint, OfferId, OrderId, Policy, parse_yaml},
+    purchase::PurchaseError,
+};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
+
+use rust_decimal::Decimal;
+
+use crate::{
+    convert::{document, duration, python},
+    error::raise,
+    runtime::{SIGNAL_INTERVAL, wait},
+    values::{Catalogue, Order, Plan},
+};
+
+/// The last events of one order that are answered at once.
+const EVENTS: u32 = 100_000;
+
+/// Several providers as one market.
+#[pyclass(frozen, module = "fulcrum")]
+pub(crate) struct Federation(Arc<federation::Federation>);
+
+#[pymethods]
+impl Federation {
+    #[new]
+    #[pyo3(signature = (config, *, base=None))]
+    fn new(py: Python<'_>, config: &Bound<'_, PyAny>, base: Option<PathBuf>) -> PyResult<Self> {
+        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
+        wait(py, config.open(&base.unwrap_or_default()))?.map(|market| Self(Arc::new(market))).map_err(raise)
+    }
+
+    #[classmethod]
+    fn open(_: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        wait(py, federation::Federation::open(&path))?.map(|market| Self(Arc::new(market))).map_err(raise)
+    }
+
+    fn refresh(&self, py: Python<'_>) -> PyResult<Catalogue> {
+        wait(py, self.0.refresh()).map(Catalogue)
+    }
+
+    #[getter]
+    fn catalogue(&self) -> Catalogue {
+        Catalogue(self.0.catalogue())
+    }
+
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None, progress=None))]
+    fn compose(
+        &self,
+        py: Python<'_>,
+        blueprint: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+        gap_percent: Option<&Bound<'_, PyAny>>,
+        exclude: Option<Vec<String>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Plan> {
+        let blueprint = read_blueprint(blueprint)?;
+        let options = options(gap_percent, exclude)?;
+        let mut watcher = Watcher::new(duration(timeout)?, progress);
+        let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
+        match watcher.failure {
+            Some(failure) => Err(failure),
+            None => outcome.map(Plan).map_err(raise),
+        }
+    }
+
+    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    fn purchase(
+        &self,
+        py: Python<'_>,
+        plan: &Plan,
+        policy: Option<&Bound<'_, PyAny>>,
+        id: Option<&str>,
+    ) -> PyResult<Order> {
+        let (policy, id) = (read_policy(policy)?, read_id(id)?);
+        wait(py, buy(self.0.clone(), plan.0.clone(), policy, id))?.map(Order).map_err(raise)
+    }
+
+    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    fn accept(
+        &self,
+        py: Python<'_>,
+        plan: &Plan,
+        policy: Option<&Bound<'_, PyAny>>,
+        id: Option<&str>,
+    ) -> PyResult<Order> {
+        let (policy, id) = (read_policy(policy)?, read_id(id)?);
+        wait(py, self.0.accept(&plan.0, policy, id))?.map(Order).map_err(raise)
+    }
+
+    fn drive(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
+        wait(py, self.0.drive(&order_id(id)?))?.map(Order).map_err(raise)
+    }
+
+    fn resume(&self, py: Python<'_>) -> PyResult<Vec<Order>> {
+        let orders = wait(py, self.0.resume())?.map_err(raise)?;
+        Ok(orders.into_iter().map(Order).collect())
+    }
+
+    fn cancel(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
+        wait(py, self.0.cancel(&order_id(id)?))?.map(Order).map_err(raise)
+    }
+
+    fn order(&self, py: Python<'_>, id: &str) -> PyResult<Option<Order>> {
+        let order = wait(py, self.0.ledger().load(&order_id(id)?))?.map_err(raise)?;
+        Ok(order.map(Order))
+    }
+
+    fn events<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
+        let id = order_id(id)?;
+        let events = wait(py, self.0.ledger().events(0, Some(&id), EVENTS))?.map_err(raise)?;
+        python(py, &events)
+    }
+
+    fn reconcile<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &wait(py, self.0.reconcile())?.map_err(raise)?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<fulcrum.Federation: {} offers>", self.0.catalogue().len())
+    }
+}
+
+/// Writes an order down and drives it.
+pub(crate) async fn buy(
+    market: Arc<federation::Federation>,
+    plan: fulcrum_core::model::Plan,
+    policy: Policy,
+    id: Option<OrderId>,
+) -> Result<fulcrum_core::model::Order, PurchaseError> {
+    let order = market.accept(&plan, policy, id).await?;
+    if order.state.is_final() {
+        return Ok(order);
+    }
+    market.drive(&order.id).await
+}
+
+pub(crate) fn read_blueprint(blueprint: &Bound<'_, PyAny>) -> PyResult<Blueprint> {
+    Blueprint::from_yaml(&document(blueprint)?).map_err(raise)
+}
+
+pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {
+    policy.map_or(Ok(Policy::default()), |policy| parse_yaml(&document(policy)?).map_err(raise))
+}
+
+pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {
+    id.map(order_id).transpose()
+}
+
+pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {
+    id.parse().map_err(|error| PyValueError::new_err(format!("{error}")))
+}
+
+pub(crate) fn options(
+    gap_percent: Option<&Bound<'_, PyAny>>,
+    exclude: Option<Vec<String>>,
+) -> PyResult<ComposeOptions> {
+    let mut options = ComposeOptions::default();
+    if let Some(gap) = gap_percent {
+        options.gap_percent = gap
+            .str()?
+            .extract::<String>()?
+            .parse()
+            .map_err(|_| PyValueError::new_err("gap_percent: write a number such as 0.5"))?;
+    }
+    for id in exclude.unwrap_or_default() {
+        let id: OfferId = id.parse().map_err(|error| PyValueError::new_err(format!("exclude: {error}")))?;
+        options.exclude.insert(id);
+    }
+    Ok(options)
+}
+
+/// Looks at a search now and then, for the clock, for Ctrl-C and for the host.
+struct Watcher {
+    end: Option<Instant>,
+    progress: Option<Py<PyAny>>,
+    looked: Instant,
+    incumbent: Option<Decimal>,
+    failure: Option<PyErr>,
+}
+
+impl Watcher {
+    fn new(timeout: Option<Duration>, progress: Option<Py<PyAny>>) -> Self {
+        let now = Instant::now();
+        let end = timeout.and_then(|timeout| now.checked_add(timeout));
+        Self { end, progress, looked: now, incumbent: None, failure: None }
+    }
+
+    fn look(&mut self, now: &Progress) -> Signal {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Signal::Limit;
+        }
+        let is_news = now.incumbent != self.incumbent;
+        if !is_news && self.looked.elapsed() < SIGNAL_INTERVAL {
+            return Signal::Continue;
+        }
+        (self.looked, self.incumbent) = (Instant::now(), now.incumbent);
+        let told = Python::attach(|py| -> PyResult<bool> {
+            py.check_signals()?;
+            let Some(progress) = &self.progress else { return Ok(true) };
+            let answer = progress.call1(py, (now.incumbent, now.bound, now.nodes))?;
+            // A callback that returns nothing goes on.
+            Ok(answer.is_none(py) || answer.is_truthy(py)?)
+        });
+        match told {
+            Ok(true) => Signal::Continue,
+            Ok(false) => Signal::Cancel,
+            Err(failure) => {
+                self.failure = Some(failure);
+                Signal::Cancel
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Catalogue, plan and order as Python objects. They do not change.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use fulcrum_core::{
+    catalogue,
+    model::{self, OfferId, OrderState, StepState, parse_yaml},
+    purchase,
+};
+use pyo3::{prelude::*, types::PyType};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::{
+    convert::{document, json, python},
+    error::raise,
+};
+
+/// A snapshot of all offers.
+#[pyclass(frozen, module = "fulcrum")]
+pub(crate) struct Catalogue(pub(crate) Arc<catalogue::Catalogue>);
+
+/// An offer with its id, as queries answer.
+#[derive(Serialize)]
+struct Found {
+    id: OfferId,
+    #[serde(flatten)]
+    offer: model::Offer,
+}
+
+#[pymethods]
+impl Catalogue {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<fulcrum.Catalogue of {} offers, {}>", self.0.len(), self.0.taken_at())
+    }
+
+    #[getter]
+    fn digest(&self) -> &str {
+        self.0.digest()
+    }
+
+    #[getter]
+    fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0.sources())
+    }
+
+    #[getter]
+    fn quarantined<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0.quarantined())
+    }
+
+    #[pyo3(signature = (query=None))]
+    fn query<'py>(&self, py: Python<'py>, query: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let query: catalogue::Query = match query {
+            Some(query) => parse_yaml(&document(query)?).map_err(raise)?,
+            None => catalogue::Query::default(),
+        };
+        let found: Vec<Found> = py.detach(|| {
+            let offers = self.0.query(&query).into_iter().map(|ix| self.0.offer(ix));
+            offers.map(|offer| Found { id: offer.id(), offer }).collect()
+        });
+        python(py, &found)
+    }
+}
+
+/// Which offers, where, how many, and what they cost.
+#[pyclass(frozen, eq, module = "fulcrum")]
+#[derive(PartialEq)]
+pub(crate) struct Plan(pub(crate) model::Plan);
+
+#[pymethods]
+impl Plan {
+    #[classmethod]
+    fn from_json(_: &Bound<'_, PyType>, text: &str) -> PyResult<Self> {
+        model::Plan::from_json(text).map(Self).map_err(raise)
+    }
+
+    fn to_json(&self) -> PyResult<String> {
+        json(&self.0)
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0)
+    }
+
+    #[getter]
+    fn leases<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0.leases)
+    }
+
+    #[getter]
+    fn currency(&self) -> &'static str {
+        self.0.currency.code()
+    }
+
+    #[getter]
+    fn monthly<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.monthly.into_pyobject(py)
+    }
+
+    #[getter]
+    fn once<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.once.into_pyobject(py)
+    }
+
+    #[getter]
+    fn objective<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.objective.into_pyobject(py)
+    }
+
+    #[getter]
+    fn bound<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.bound.into_pyobject(py)
+    }
+
+    #[getter]
+    fn gap_percent<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.gap_percent.into_pyobject(py)
+    }
+
+    #[getter]
+    fn is_optimal(&self) -> bool {
+        self.0.is_optimal()
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.leases.len()
+    }
+
+    fn __repr__(&self) -> String {
+        let plan = &self.0;
+        let proof = if plan.is_optimal() { "optimal" } else { "not proven" };
+        format!(
+            "<fulcrum.Plan {:?}: {} leases, {} {} a month, {proof}>",
+            plan.blueprint,
+            plan.leases.len(),
+            plan.monthly,
+            plan.currency.code()
+        )
+    }
+
+    /// A table for notebooks.
+    fn _repr_html_(&self) -> String {
+        let cell = |text: &str| {
+            let safe = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            format!("<td>{safe}</td>")
+        };
+        let rows: String = self
+            .0
+            .leases
+            .iter()
+            .map(|lease| {
+                let carries: Vec<_> =
+                    lease.replicas.iter().map(|(name, count)| format!("{count} × {name}")).collect();
+                let lines: Vec<_> = lease.lines.iter().map(|line| line.text.as_str()).collect();
+                let cells = [
+                    lease.place.to_string(),
+                    lease.sku.to_string(),
+                    carries.join(", "),
+                    lines.join("; "),
+                    lease.lines.iter().map(|line| line.monthly).sum::<Decimal>().to_string(),
+                ];
+                format!("<tr>{}</tr>", cells.iter().map(|text| cell(text)).collect::<String>())
+            })
+            .collect();
+        let head = "<tr><th>place</th><th>product</th><th>carries</th><th>price</th><th>a month</th></tr>";
+        format!(
+            "<table>{head}{rows}</table><p>{} {} a month, net; bound {}, gap {} %</p>",
+            self.0.objective,
+            self.0.currency.code(),
+            self.0.bound,
+            self.0.gap_percent
+        )
+    }
+}
+
+/// The durable purchase of a plan.
+#[pyclass(frozen, module = "fulcrum")]
+pub(crate) struct Order(pub(crate) model::Order);
+
+#[pymethods]
+impl Order {
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id.as_str()
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.0.state.word()
+    }
+
+    #[getter]
+    fn is_committed(&self) -> bool {
+        self.0.state == OrderState::Committed
+    }
+
+    #[getter]
+    fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+
+    #[getter]
+    fn plan(&self) -> Plan {
+        Plan(self.0.plan.clone())
+    }
+
+    #[getter]
+    fn services<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let service = |step: &model::Step| match &step.state {
+            StepState::Provisioned { service } | StepState::Committed { service } => Some(service.clone()),
+            _ => None,
+        };
+        python(py, &self.0.steps.iter().filter_map(service).collect::<Vec<_>>())
+    }
+
+    #[getter]
+    fn sold_out(&self) -> BTreeSet<String> {
+        purchase::sold_out(&self.0).iter().map(ToString::to_string).collect()
+    }
+
+    fn to_json(&self) -> PyResult<String> {
+        json(&self.0)
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<fulcrum.Order {} {}>", self.0.id, self.0.state.word())
+    }
+}

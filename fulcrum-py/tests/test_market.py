@@ -1,0 +1,242 @@
+"""The road from prices to a purchase, blocking and awaited; and what mistakes look like."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+
+import pytest
+from conftest import SHOP, Config
+
+import fulcrum
+from fulcrum import errors
+
+ID = "018f0000-0000-7000-8000-000000000001"
+
+
+@pytest.fixture
+def market(config: Config) -> fulcrum.Federation:
+    market = fulcrum.Federation(config)
+    market.refresh()
+    return market
+
+
+def test_composes_and_buys(market: fulcrum.Federation) -> None:
+    plan = market.compose(SHOP)
+    assert (plan.monthly, plan.bound, plan.once) == (Decimal("22.5"), Decimal("22.5"), Decimal(0))
+    assert isinstance(plan.monthly, Decimal)
+    assert plan.is_optimal and plan.gap_percent == 0 and plan.currency == "EUR"
+    assert len(plan) == 2 and {lease["sku"] for lease in plan.leases} == {"0012"}
+    assert "22.5" in repr(plan) and "<table>" in plan._repr_html_()
+
+    order = market.purchase(plan)
+    assert order.is_committed and order.state == "committed" and order.reason is None
+    assert {service["provider"] for service in order.services} == {"alpha", "beta"}
+    assert order.plan == plan and order.sold_out == set()
+    assert market.reconcile() == {"orphans": [], "missing": []}
+    again = market.order(order.id)
+    assert again is not None and again.to_dict() == order.to_dict()
+    assert [event["sequence"] for event in market.events(order.id)] == sorted(
+        event["sequence"] for event in market.events(order.id)
+    )
+
+    ended = market.cancel(order.id)
+    assert ended.state == "compensated" and ended.services == []
+
+
+def test_the_same_id_buys_once(market: fulcrum.Federation) -> None:
+    plan = market.compose(SHOP)
+    first, second = market.purchase(plan, id=ID), market.purchase(plan, id=ID)
+    assert first.id == second.id == ID
+    assert first.services == second.services and len(first.services) == 2
+    other = dict(SHOP, name="other")
+    with pytest.raises(fulcrum.PurchaseError, match="another plan") as caught:
+        market.purchase(market.compose(other), id=ID)
+    assert caught.value.code == 203
+
+
+def test_a_plan_survives_text(market: fulcrum.Federation) -> None:
+    plan = market.compose(json.dumps(SHOP))
+    assert fulcrum.Plan.from_json(plan.to_json()) == plan
+    assert json.loads(plan.to_json()) == plan.to_dict()
+    with pytest.raises(fulcrum.DocumentError):
+        fulcrum.Plan.from_json("{}")
+
+
+def test_documents_come_as_text_path_or_dict(market: fulcrum.Federation, tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(json.dumps(SHOP))
+    plans = [market.compose(SHOP), market.compose(json.dumps(SHOP)), market.compose(path)]
+    assert plans[0] == plans[1] == plans[2]
+    with pytest.raises(TypeError, match="not float"):
+        market.compose(1.5)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        market.compose(tmp_path / "none.yaml")
+
+
+def test_a_mistake_says_what_to_write(market: fulcrum.Federation) -> None:
+    with pytest.raises(fulcrum.DocumentError, match="did you mean `replicas`") as caught:
+        market.compose({"name": "x", "components": {"web": {"vcpu": 1, "memory_mib": 1, "replica": 2}}})
+    assert isinstance(caught.value, ValueError) and caught.value.code in (301, 401)
+    with pytest.raises(fulcrum.DocumentError):
+        fulcrum.Federation({"ledger": ":memory:", "provider": []})
+    with pytest.raises(ValueError, match="timeout"):
+        market.compose(SHOP, timeout=-1)
+    with pytest.raises(fulcrum.DocumentError, match="tolerance"):
+        market.purchase(market.compose(SHOP), {"price_tolerance": 1})
+    with pytest.raises(LookupError):
+        market.drive(ID)
+
+
+def test_what_clashes_is_named(market: fulcrum.Federation) -> None:
+    web = dict(SHOP["components"]["web"], replicas=3)
+    distinct = {"distinct": {"over": "provider", "at_most": 1}}
+    blueprint = dict(SHOP, components={"web": web}, constraints=[*SHOP["constraints"], distinct])
+    with pytest.raises(fulcrum.InfeasibleError) as caught:
+        market.compose(blueprint)
+    assert len(caught.value.conditions) == 2 and caught.value.code == 302
+    with pytest.raises(fulcrum.InfeasibleError):
+        market.compose(SHOP, exclude=[market.compose(SHOP).leases[0]["offer"]])
+
+
+def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum.Federation) -> None:
+    seen: list[int] = []
+
+    def watch(incumbent: Decimal | None, bound: Decimal | None, nodes: int) -> None:
+        seen.append(nodes)
+
+    market.compose(SHOP, progress=watch)
+    assert seen
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        market.compose(SHOP, progress=fail)
+
+
+def test_catalogue(market: fulcrum.Federation) -> None:
+    catalogue = market.catalogue
+    assert len(catalogue) == 2 and catalogue.quarantined == []
+    assert [source["state"] for source in catalogue.sources] == ["fresh", "fresh"]
+    cheapest = catalogue.query({"limit": 1})
+    assert [offer["id"] for offer in cheapest] == ["alpha/r1/0012"]
+    assert catalogue.query({"max_monthly": "1"}) == []
+    with pytest.raises(fulcrum.DocumentError):
+        catalogue.query({"limits": 1})
+
+
+def test_every_code_has_its_exception() -> None:
+    for code, kind in errors._BY_CODE.items():
+        error = errors._make(code, "text", ["a"])
+        assert type(error) is kind and error.code == code and str(error) == "text"
+    assert type(errors._make(299, "", [])) is fulcrum.PurchaseError
+    assert type(errors._make(902, "", [])) is fulcrum.FulcrumError
+
+
+def test_threads_share_a_market(market: fulcrum.Federation) -> None:
+    plan = market.compose(SHOP)
+    orders: list[fulcrum.Order] = []
+    threads = [threading.Thread(target=lambda: orders.append(market.purchase(plan))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({order.id for order in orders}) == 8 and all(order.is_committed for order in orders)
+
+
+async def test_awaited(config: Config) -> None:
+    market = await fulcrum.AsyncFederation.create(config)
+    assert len(await market.refresh()) == 2
+    plan = await market.compose(SHOP, timeout=10)
+    assert plan.monthly == Decimal("22.5")
+    order = await market.accept(plan)
+    driven = asyncio.ensure_future(market.drive(order.id))
+    states = [
+        event["kind"]["state"] async for event in market.follow(order.id) if event["kind"]["event"] == "order"
+    ]
+    assert states == ["accepted", "provisioning", "committed"]
+    assert (await driven).is_committed
+    ended = await market.cancel(order.id)
+    assert ended.state == "compensated"
+    assert (await market.reconcile()) == {"orphans": [], "missing": []}
+    with pytest.raises(fulcrum.DocumentError):
+        await market.compose("name: [")
+
+
+async def test_a_cancelled_purchase_is_taken_up_again(config: Config) -> None:
+    config["providers"][0]["sandbox"]["operation_ms"] = [300, 300]
+    market = await fulcrum.AsyncFederation.create(config)
+    await market.refresh()
+    task = asyncio.ensure_future(market.purchase(await market.compose(SHOP), id=ID))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    before = await market.order(ID)
+    assert before is not None and before.state == "provisioning"
+    for _ in range(100):  # until the cancelled driver has let go
+        try:
+            orders = await market.resume()
+        except fulcrum.OrderBusyError:
+            orders = []
+        order = await market.order(ID)
+        if order is not None and order.is_committed:
+            break
+        await asyncio.sleep(0.1)
+    assert order is not None and order.is_committed, orders
+    assert (await market.reconcile()) == {"orphans": [], "missing": []}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_ends_a_purchase_and_leaves_a_resumable_order(config: Config, tmp_path: Path) -> None:
+    config["providers"][0]["sandbox"] |= {"operation_ms": [20000, 20000], "state": str(tmp_path / "cloud")}
+    program = tmp_path / "buy.py"
+    program.write_text(
+        "import json, sys, fulcrum\n"
+        "config, shop = json.load(sys.stdin)\n"
+        "market = fulcrum.Federation(config); market.refresh()\n"
+        "plan = market.compose(shop)\n"
+        "print('buying', flush=True)\n"
+        f"market.purchase(plan, id={ID!r})\n"
+    )
+    child = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdin and child.stdout and child.stderr
+    child.stdin.write(json.dumps([config, SHOP]).encode())
+    child.stdin.close()
+    assert child.stdout.readline() == b"buying\n"
+    threading.Event().wait(0.5)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) != 0
+    assert b"KeyboardInterrupt" in child.stderr.read()
+    child.stdout.close()
+    child.stderr.close()
+    order = fulcrum.Federation(config).order(ID)
+    assert order is not None and order.state == "provisioning"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_gets_an_error_and_does_not_hang(market: fulcrum.Federation) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            market.refresh()
+        except RuntimeError:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_the_twins_have_the_same_methods() -> None:
+    def names(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("__")}
+
+    assert names(fulcrum.AsyncFederation) - {"create", "follow"} == names(fulcrum.Federation)
