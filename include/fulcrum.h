@@ -21,6 +21,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* A fulcrum_compose_options with its size and nothing else set. */
+#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL }
+
 /**
  * What went wrong. Opaque; freed by fulcrum_error_free().
  */
@@ -53,6 +56,68 @@ typedef struct fulcrum_text fulcrum_text;
 typedef int32_t fulcrum_status;
 
 /**
+ * What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
+ */
+typedef struct fulcrum_progress {
+  /**
+   * sizeof(fulcrum_progress) as the library knows it.
+   */
+  size_t size;
+  /**
+   * Cost of the best plan so far; -1 if there is none yet.
+   */
+  int64_t incumbent_micros;
+  /**
+   * What no plan can be below; -1 if unknown.
+   */
+  int64_t bound_micros;
+  /**
+   * Nodes done.
+   */
+  uint64_t nodes;
+} fulcrum_progress;
+
+/**
+ * Returns whether the search goes on; if not, the best plan so far is the answer.
+ */
+typedef bool (*fulcrum_progress_callback)(void *userdata, const struct fulcrum_progress *progress);
+
+/**
+ * How a plan is searched for. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
+ * special is wanted: FULCRUM_COMPOSE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
+ */
+typedef struct fulcrum_compose_options {
+  /**
+   * sizeof(fulcrum_compose_options) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * After so many milliseconds the best plan so far is the answer; 0 for no limit.
+   */
+  uint64_t timeout_ms;
+  /**
+   * After so many nodes of the search likewise, on any machine alike; 0 for no limit.
+   */
+  uint64_t max_nodes;
+  /**
+   * Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out() answers; or NULL.
+   */
+  const uint8_t *exclude;
+  /**
+   * Bytes of `exclude`.
+   */
+  size_t exclude_length;
+  /**
+   * May be NULL; called now and then on the calling thread.
+   */
+  fulcrum_progress_callback progress;
+  /**
+   * Passed to `progress`; may be NULL.
+   */
+  void *userdata;
+} fulcrum_compose_options;
+
+/**
  * Called once, on a thread of the library, when an order that was started by fulcrum_federation_purchase_async() has
  * ended. Both handles are owned by the callee; one of them is NULL.
  */
@@ -78,6 +143,25 @@ typedef void (*fulcrum_purchase_callback)(void *userdata,
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Composes the cheapest plan for a blueprint over the present catalogue.
+ *
+ * @param federation         borrowed.
+ * @param blueprint, length  borrowed; YAML or JSON.
+ * @param options            borrowed; NULL for the usual ones.
+ * @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *federation,
+                                          const uint8_t *blueprint,
+                                          size_t length,
+                                          const struct fulcrum_compose_options *options,
+                                          struct fulcrum_plan **out_plan,
+                                          struct fulcrum_error **out_error);
 
 /**
  * The status that the failed call returned; FULCRUM_OK for NULL.
@@ -147,23 +231,6 @@ fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * Composes the cheapest plan for a blueprint over the present catalogue.
- *
- * @param federation         borrowed.
- * @param blueprint, length  borrowed; YAML or JSON.
- * @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
- * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *federation,
-                                          const uint8_t *blueprint,
-                                          size_t length,
-                                          struct fulcrum_plan **out_plan,
-                                          struct fulcrum_error **out_error);
-
-/**
  * Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck. An order that was
  * compensated is a success of this call: see fulcrum_order_is_committed().
  *
@@ -182,6 +249,24 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
                                            size_t policy_length,
                                            struct fulcrum_order **out_order,
                                            struct fulcrum_error **out_error);
+
+/**
+ * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
+ * then compensated, or stuck where a person must look.
+ *
+ * @param federation  borrowed.
+ * @param id, length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federation,
+                                         const uint8_t *id,
+                                         size_t length,
+                                         struct fulcrum_order **out_order,
+                                         struct fulcrum_error **out_error);
 
 /**
  * As fulcrum_federation_purchase(), but returns at once and calls back later. If the federation is freed before, the
@@ -226,6 +311,29 @@ void fulcrum_federation_free(struct fulcrum_federation *federation);
 fulcrum_status fulcrum_order_json(const struct fulcrum_order *order,
                                   struct fulcrum_text **out_json,
                                   struct fulcrum_error **out_error);
+
+/**
+ * The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
+ * compose again.
+ *
+ * @param order      borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_order_sold_out(const struct fulcrum_order *order,
+                                      struct fulcrum_text **out_json,
+                                      struct fulcrum_error **out_error);
+
+/**
+ * The order's id, ended by NUL. Owned by the order; empty for NULL.
+ *
+ * # Safety
+ * `order` is NULL or was not freed yet; the text is used no longer than the order.
+ */
+const char *fulcrum_order_id(const struct fulcrum_order *order);
 
 /**
  * Whether all services exist; else the order's JSON says why not. False for NULL.

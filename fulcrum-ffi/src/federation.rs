@@ -4,7 +4,7 @@ use std::{ffi::c_void, path::Path, sync::Arc};
 
 use fulcrum_core::{
     federation::{Federation, FederationConfig, FulcrumError},
-    model::{Blueprint, Order, Policy},
+    model::{Order, OrderId, Policy},
 };
 use tokio::runtime::Runtime;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
 #[derive(Debug)]
 pub struct fulcrum_federation {
-    inner: Arc<Federation>,
+    pub(crate) inner: Arc<Federation>,
     runtime: Runtime,
 }
 
@@ -114,40 +114,6 @@ pub unsafe extern "C" fn fulcrum_federation_resume(
     unsafe { guard(out_error, call) }
 }
 
-/// Composes the cheapest plan for a blueprint over the present catalogue.
-///
-/// @param federation         borrowed.
-/// @param blueprint, length  borrowed; YAML or JSON.
-/// @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
-/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
-///
-/// # Safety
-/// Pointers are valid for the call; no other thread uses the output slots during it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fulcrum_federation_compose(
-    federation: *const fulcrum_federation,
-    blueprint: *const u8,
-    length: usize,
-    out_plan: *mut *mut fulcrum_plan,
-    out_error: *mut *mut fulcrum_error,
-) -> fulcrum_status {
-    let call = || {
-        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, blueprint, out_plan) = unsafe {
-            (
-                borrow(federation, "federation")?,
-                utf8(blueprint, length, "blueprint")?,
-                out(out_plan, "out_plan")?,
-            )
-        };
-        let plan = federation.inner.compose(&Blueprint::from_yaml(blueprint)?)?;
-        *out_plan = Box::into_raw(Box::new(fulcrum_plan { inner: plan }));
-        Ok(())
-    };
-    // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
-}
-
 fn policy(json: &str) -> Result<Policy, fulcrum_error> {
     if json.is_empty() { Ok(Policy::default()) } else { Ok(fulcrum_core::model::parse_json(json)?) }
 }
@@ -184,7 +150,39 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
             )
         };
         let order = federation.runtime.block_on(federation.inner.purchase(&plan.inner, policy(json)?))?;
-        *out_order = Box::into_raw(Box::new(fulcrum_order { inner: order }));
+        *out_order = fulcrum_order::boxed(order);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
+/// then compensated, or stuck where a person must look.
+///
+/// @param federation  borrowed.
+/// @param id, length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_cancel(
+    federation: *const fulcrum_federation,
+    id: *const u8,
+    length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_order) = unsafe {
+            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_order, "out_order")?)
+        };
+        let id: OrderId = id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))?;
+        let order = federation.runtime.block_on(federation.inner.cancel(&id))?;
+        *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
     // SAFETY: the caller's promise above.
@@ -249,7 +247,7 @@ impl Reply {
     fn tell(&mut self, outcome: Result<Order, fulcrum_error>) {
         self.is_told = true;
         let (order, error) = match outcome {
-            Ok(inner) => (Box::into_raw(Box::new(fulcrum_order { inner })), std::ptr::null_mut()),
+            Ok(order) => (fulcrum_order::boxed(order), std::ptr::null_mut()),
             Err(error) => (std::ptr::null_mut(), Box::into_raw(Box::new(error))),
         };
         // SAFETY: called once; the handles are new and given to the callee.

@@ -1,0 +1,58 @@
+// Opens a federation, composes, buys, both ways, ends the services, and shows what a mistake looks like.
+#include <cstdlib>
+#include <iostream>
+
+#include "fulcrum.hpp"
+
+int main(int argc, char **argv) try {
+    const fulcrum::federation market(R"(
+ledger: ":memory:"
+providers:
+  - sandbox: { catalogue: examples/catalogue, seed: 7 }
+)",
+                                     argc > 1 ? argv[1] : "");
+    market.refresh();
+
+    const std::string shop = R"(
+name: shop
+components:
+  web: { vcpu: 2, memory_mib: 4096, replicas: 2 }
+where: { jurisdiction: EU }
+constraints:
+  - survive: { components: [web], loss_of: provider }
+)";
+    fulcrum::compose_options options;
+    options.timeout = std::chrono::seconds(10);
+    options.progress = [](const fulcrum_progress &now) {
+        std::cout << "after " << now.nodes << " nodes: bound " << now.bound_micros << " micro-units a month\n";
+        return true;
+    };
+    const auto plan = market.compose(shop, options);
+    std::cout << plan.lease_count() << " leases, optimal: " << plan.is_optimal() << '\n';
+
+    const auto order = market.purchase(plan);
+    std::cout << "order " << order.id() << ", committed: " << order.is_committed() << '\n';
+    const auto ended = market.cancel(order.id());
+    const auto other = market.purchase_async(fulcrum::plan::from_json(plan.json())).get();
+    std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed() << '\n';
+
+    // A mistake is an exception with a number and words; so is one of your own in a callback.
+    int mistakes = 0;
+    try {
+        market.compose("name: [1");
+    } catch (const fulcrum::error &mistake) {
+        std::cout << "a mistake: " << mistake.code() << ' ' << mistake.what() << '\n';
+        ++mistakes;
+    }
+    try {
+        options.progress = [](const fulcrum_progress &) -> bool { throw std::domain_error("mine"); };
+        market.compose(shop, options);
+    } catch (const std::domain_error &) {
+        ++mistakes;
+    }
+    return order.is_committed() && !ended.is_committed() && other.is_committed() && mistakes == 2 ? EXIT_SUCCESS
+                                                                                                   : EXIT_FAILURE;
+} catch (const fulcrum::error &failure) {
+    std::cerr << failure.code() << ' ' << failure.what() << '\n';
+    return EXIT_FAILURE;
+}

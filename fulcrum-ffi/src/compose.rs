@@ -1,0 +1,167 @@
+//! Composition with a clock, a watcher, and offers left out.
+
+use std::{
+    collections::BTreeSet,
+    ffi::c_void,
+    time::{Duration, Instant},
+};
+
+use fulcrum_core::{
+    compose::{ComposeOptions, Progress, Signal},
+    model::{Blueprint, OfferId, parse_json, to_micros},
+};
+
+use crate::{
+    error::{fulcrum_error, fulcrum_status},
+    federation::fulcrum_federation,
+    guard::{Outcome, borrow, guard, out, utf8},
+    plan::fulcrum_plan,
+};
+
+/// How a plan is searched for. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
+/// special is wanted: FULCRUM_COMPOSE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct fulcrum_compose_options {
+    /// sizeof(fulcrum_compose_options) as the caller knows it.
+    pub size: usize,
+    /// After so many milliseconds the best plan so far is the answer; 0 for no limit.
+    pub timeout_ms: u64,
+    /// After so many nodes of the search likewise, on any machine alike; 0 for no limit.
+    pub max_nodes: u64,
+    /// Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out() answers; or NULL.
+    pub exclude: *const u8,
+    /// Bytes of `exclude`.
+    pub exclude_length: usize,
+    /// May be NULL; called now and then on the calling thread.
+    pub progress: fulcrum_progress_callback,
+    /// Passed to `progress`; may be NULL.
+    pub userdata: *mut c_void,
+}
+
+/// What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct fulcrum_progress {
+    /// sizeof(fulcrum_progress) as the library knows it.
+    pub size: usize,
+    /// Cost of the best plan so far; -1 if there is none yet.
+    pub incumbent_micros: i64,
+    /// What no plan can be below; -1 if unknown.
+    pub bound_micros: i64,
+    /// Nodes done.
+    pub nodes: u64,
+}
+
+/// Returns whether the search goes on; if not, the best plan so far is the answer.
+pub type fulcrum_progress_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, progress: *const fulcrum_progress) -> bool>;
+
+/// Composes the cheapest plan for a blueprint over the present catalogue.
+///
+/// @param federation         borrowed.
+/// @param blueprint, length  borrowed; YAML or JSON.
+/// @param options            borrowed; NULL for the usual ones.
+/// @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
+/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_compose(
+    federation: *const fulcrum_federation,
+    blueprint: *const u8,
+    length: usize,
+    options: *const fulcrum_compose_options,
+    out_plan: *mut *mut fulcrum_plan,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, blueprint, out_plan) = unsafe {
+            (
+                borrow(federation, "federation")?,
+                utf8(blueprint, length, "blueprint")?,
+                out(out_plan, "out_plan")?,
+            )
+        };
+        // SAFETY: the caller's promise above.
+        let search = unsafe { Search::read(options)? };
+        let blueprint = Blueprint::from_yaml(blueprint)?;
+        let plan = federation
+            .inner
+            .compose_with(&blueprint, &search.options, &mut |progress| search.look(progress))?;
+        *out_plan = Box::into_raw(Box::new(fulcrum_plan { inner: plan }));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// The options as the library uses them.
+struct Search {
+    options: ComposeOptions,
+    end: Option<Instant>,
+    progress: fulcrum_progress_callback,
+    userdata: *mut c_void,
+}
+
+impl Search {
+    /// # Safety
+    /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
+    unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
+        let mut search = Self {
+            options: ComposeOptions::default(),
+            end: None,
+            progress: None,
+            userdata: std::ptr::null_mut(),
+        };
+        if options.is_null() {
+            return Ok(search);
+        }
+        // SAFETY: the first field is there in every version.
+        let size = unsafe { options.cast::<usize>().read() };
+        if size != size_of::<fulcrum_compose_options>() {
+            let message = format!(
+                "options.size is {size}; set it to sizeof(fulcrum_compose_options), here {}",
+                size_of::<fulcrum_compose_options>()
+            );
+            return Err(fulcrum_error::argument(&message));
+        }
+        // SAFETY: as large as the caller says, which is large enough.
+        let options = unsafe { options.read() };
+        // SAFETY: the caller's promise above.
+        let exclude = unsafe { utf8(options.exclude, options.exclude_length, "options.exclude")? };
+        if !exclude.is_empty() {
+            search.options.exclude = parse_json::<BTreeSet<OfferId>>(exclude)?;
+        }
+        if options.max_nodes > 0 {
+            search.options.max_nodes = options.max_nodes;
+        }
+        if options.timeout_ms > 0 {
+            search.end = Instant::now().checked_add(Duration::from_millis(options.timeout_ms));
+        }
+        (search.progress, search.userdata) = (options.progress, options.userdata);
+        Ok(search)
+    }
+
+    fn look(&self, progress: &Progress) -> Signal {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Signal::Limit;
+        }
+        let Some(callback) = self.progress else { return Signal::Continue };
+        let micros = |cost: Option<_>| cost.and_then(|cost| to_micros(cost).ok()).unwrap_or(-1);
+        let progress = fulcrum_progress {
+            size: size_of::<fulcrum_progress>(),
+            incumbent_micros: micros(progress.incumbent),
+            bound_micros: micros(progress.bound),
+            nodes: progress.nodes,
+        };
+        // SAFETY: the caller gave it for this, and `progress` lives for the call.
+        if unsafe { callback(self.userdata, &raw const progress) } {
+            Signal::Continue
+        } else {
+            Signal::Cancel
+        }
+    }
+}

@@ -1,0 +1,224 @@
+/*
+ * Fulcrum for C++17: the handles of fulcrum.h as objects that free themselves, errors as exceptions, text as strings.
+ * Header only; link the C library.
+ */
+#ifndef FULCRUM_HPP
+#define FULCRUM_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "fulcrum.h"
+
+namespace fulcrum {
+
+/* What went wrong. code() keeps its meaning for ever: 1xx a provider, 2xx a purchase, 3xx a composition, 4xx
+ * configuration and documents, 5xx the ledger, 9xx the C border. */
+class error : public std::runtime_error {
+public:
+    error(fulcrum_status code, const std::string &text) : std::runtime_error(text), code_(code) {}
+    fulcrum_status code() const noexcept { return code_; }
+
+private:
+    fulcrum_status code_;
+};
+
+namespace detail {
+
+template <auto Free> struct deleter {
+    template <typename T> void operator()(T *handle) const noexcept { Free(handle); }
+};
+template <typename T, auto Free> using handle = std::unique_ptr<T, deleter<Free>>;
+
+using error_handle = handle<fulcrum_error, fulcrum_error_free>;
+using text_handle = handle<fulcrum_text, fulcrum_text_free>;
+
+inline error to_exception(fulcrum_error *raw) {
+    const error_handle owned(raw);
+    return error(fulcrum_error_code(raw), fulcrum_error_message(raw));
+}
+
+/* Calls with an output slot and an error slot; the status is told by the error. */
+template <typename T, typename Call> T *made(Call &&call) {
+    T *value = nullptr;
+    fulcrum_error *failure = nullptr;
+    if (call(&value, &failure) != FULCRUM_OK) throw to_exception(failure);
+    return value;
+}
+
+inline const std::uint8_t *bytes(std::string_view text) {
+    return text.empty() ? nullptr : reinterpret_cast<const std::uint8_t *>(text.data());
+}
+
+inline std::string string(fulcrum_text *raw) {
+    const text_handle owned(raw);
+    return std::string(fulcrum_text_data(raw), fulcrum_text_length(raw));
+}
+
+} // namespace detail
+
+/* Which offers, where, how many, and what they cost. */
+class plan {
+public:
+    explicit plan(fulcrum_plan *owned) noexcept : handle_(owned) {}
+
+    static plan from_json(std::string_view json) {
+        return plan(detail::made<fulcrum_plan>([&](auto out, auto failure) {
+            return fulcrum_plan_from_json(detail::bytes(json), json.size(), out, failure);
+        }));
+    }
+
+    std::string json() const {
+        return detail::string(detail::made<fulcrum_text>(
+            [&](auto out, auto failure) { return fulcrum_plan_json(get(), out, failure); }));
+    }
+    std::size_t lease_count() const noexcept { return fulcrum_plan_lease_count(get()); }
+    bool is_optimal() const noexcept { return fulcrum_plan_is_optimal(get()); }
+    const fulcrum_plan *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<fulcrum_plan, fulcrum_plan_free> handle_;
+};
+
+/* The durable purchase of a plan, as it was when it was answered. */
+class order {
+public:
+    explicit order(fulcrum_order *owned) noexcept : handle_(owned) {}
+
+    std::string id() const { return fulcrum_order_id(get()); }
+    bool is_committed() const noexcept { return fulcrum_order_is_committed(get()); }
+    std::string json() const {
+        return detail::string(detail::made<fulcrum_text>(
+            [&](auto out, auto failure) { return fulcrum_order_json(get(), out, failure); }));
+    }
+    /* A JSON array of offer ids, for compose_options::exclude. */
+    std::string sold_out() const {
+        return detail::string(detail::made<fulcrum_text>(
+            [&](auto out, auto failure) { return fulcrum_order_sold_out(get(), out, failure); }));
+    }
+    const fulcrum_order *get() const noexcept { return handle_.get(); }
+
+private:
+    detail::handle<fulcrum_order, fulcrum_order_free> handle_;
+};
+
+struct compose_options {
+    /* The best plan so far is the answer after it; zero for no limit. */
+    std::chrono::milliseconds timeout{0};
+    /* A JSON array of offer ids that must not be used. */
+    std::string exclude;
+    /* Returns whether the search goes on. An exception in it ends the search and comes out of compose(). */
+    std::function<bool(const fulcrum_progress &)> progress;
+};
+
+/* Several providers as one market; may be used by many threads at once. */
+class federation {
+public:
+    /* Opens a federation from YAML or JSON; relative paths start at `base`, or the working folder. */
+    explicit federation(std::string_view config, std::string_view base = {})
+        : handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+              return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
+                                             failure);
+          })) {}
+
+    void refresh() const {
+        fulcrum_error *failure = nullptr;
+        if (fulcrum_federation_refresh(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+    }
+
+    void resume() const {
+        fulcrum_error *failure = nullptr;
+        if (fulcrum_federation_resume(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+    }
+
+    plan compose(std::string_view blueprint, const compose_options &options = {}) const {
+        watch watched{&options.progress, nullptr};
+        fulcrum_compose_options raw = FULCRUM_COMPOSE_OPTIONS_INIT;
+        raw.timeout_ms = options.timeout.count() > 0 ? static_cast<std::uint64_t>(options.timeout.count()) : 0;
+        raw.exclude = detail::bytes(options.exclude);
+        raw.exclude_length = options.exclude.size();
+        if (options.progress) {
+            raw.progress = &watch::look;
+            raw.userdata = &watched;
+        }
+        fulcrum_plan *made = nullptr;
+        fulcrum_error *failure = nullptr;
+        const auto status =
+            fulcrum_federation_compose(get(), detail::bytes(blueprint), blueprint.size(), &raw, &made, &failure);
+        plan owned(made);
+        const detail::error_handle owned_failure(failure);
+        if (watched.failure) std::rethrow_exception(watched.failure);
+        if (status != FULCRUM_OK) throw error(status, fulcrum_error_message(failure));
+        return owned;
+    }
+
+    /* `policy` is JSON, or empty for the usual one. An order that was compensated is no exception: see is_committed(). */
+    order purchase(const plan &plan, std::string_view policy = {}) const {
+        return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
+            return fulcrum_federation_purchase(get(), plan.get(), detail::bytes(policy), policy.size(), out, failure);
+        }));
+    }
+
+    /* Returns at once. If the federation ends before, the future throws and the order stays in the ledger. */
+    std::future<order> purchase_async(const plan &plan, std::string_view policy = {}) const {
+        auto reply = std::make_unique<std::promise<order>>();
+        auto future = reply->get_future();
+        fulcrum_error *failure = nullptr;
+        const auto status = fulcrum_federation_purchase_async(get(), plan.get(), detail::bytes(policy), policy.size(),
+                                                              &tell, reply.get(), &failure);
+        if (status != FULCRUM_OK) throw detail::to_exception(failure);
+        reply.release(); // now the callback's
+        return future;
+    }
+
+    order cancel(std::string_view id) const {
+        return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
+            return fulcrum_federation_cancel(get(), detail::bytes(id), id.size(), out, failure);
+        }));
+    }
+
+    const fulcrum_federation *get() const noexcept { return handle_.get(); }
+
+private:
+    /* Exceptions must not pass through the C library: they are kept until it has returned. */
+    struct watch {
+        const std::function<bool(const fulcrum_progress &)> *progress;
+        std::exception_ptr failure;
+
+        static bool look(void *userdata, const fulcrum_progress *now) noexcept {
+            auto *self = static_cast<watch *>(userdata);
+            if (self->failure) return false;
+            try {
+                return (*self->progress)(*now);
+            } catch (...) {
+                self->failure = std::current_exception();
+                return false;
+            }
+        }
+    };
+
+    static void tell(void *userdata, fulcrum_order *made, fulcrum_error *failure) noexcept {
+        const std::unique_ptr<std::promise<order>> reply(static_cast<std::promise<order> *>(userdata));
+        if (failure != nullptr) {
+            reply->set_exception(std::make_exception_ptr(detail::to_exception(failure)));
+        } else {
+            reply->set_value(order(made));
+        }
+    }
+
+    detail::handle<fulcrum_federation, fulcrum_federation_free> handle_;
+};
+
+inline std::string version() { return fulcrum_version(); }
+
+} // namespace fulcrum
+
+#endif
