@@ -1,0 +1,107 @@
+//! A purchase as it happens: a bar for each step, or plain lines where nobody looks.
+
+use std::time::Duration;
+
+use fulcrum_core::{
+    federation::Federation,
+    model::{Order, OrderEvent, OrderEventKind, OrderState, StepState},
+};
+use futures::StreamExt;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::show;
+
+/// Follows an order until it is final.
+pub(crate) async fn watch(market: &Federation, order: &Order, is_silent: bool) {
+    let bars = (!is_silent && console_is_there()).then(|| Bars::new(order));
+    let mut events = market.follow(&order.id);
+    while let Some(Ok(event)) = events.next().await {
+        match &bars {
+            Some(bars) => bars.tell(&event),
+            None if is_silent => {}
+            None => {
+                let ms = event.at.duration_since(order.created).as_millis().max(0);
+                println!("  {ms:>6} ms  {}", show::event(&event.kind));
+            }
+        }
+    }
+    if let Some(bars) = bars {
+        bars.end();
+    }
+}
+
+fn console_is_there() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+        && std::io::IsTerminal::is_terminal(&std::io::stdout())
+}
+
+/// One bar for the order, one for each step.
+struct Bars {
+    order: ProgressBar,
+    steps: Vec<ProgressBar>,
+    _all: MultiProgress,
+}
+
+impl Bars {
+    /// Wanted, asked for, there, paid for.
+    const STAGES: u64 = 3;
+
+    fn new(order: &Order) -> Self {
+        let all = MultiProgress::new();
+        let style = |template| {
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+        };
+        let bar = |length, template, prefix: String| {
+            let bar = all.add(ProgressBar::new(length)).with_style(style(template)).with_prefix(prefix);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        };
+        let of_step = |step: &fulcrum_core::model::Step| {
+            let name = format!("{} {}", step.provider, step.lease.sku);
+            bar(Self::STAGES, "  {spinner} {prefix:<32.32} [{bar:12}] {wide_msg}", name)
+        };
+        let whole = bar(
+            order.steps.len() as u64,
+            "  {spinner} {prefix:<32} [{bar:12}] {pos}/{len} {wide_msg}",
+            "order".into(),
+        );
+        Self { order: whole, steps: order.steps.iter().map(of_step).collect(), _all: all }
+    }
+
+    fn tell(&self, event: &OrderEvent) {
+        match &event.kind {
+            OrderEventKind::Order { state, .. } => {
+                self.order.set_message(state.word());
+                if *state == OrderState::Committed {
+                    self.order.set_position(self.steps.len() as u64);
+                }
+            }
+            OrderEventKind::Step { index, step, .. } => {
+                let Some(bar) = self.steps.get(*index as usize) else { return };
+                bar.set_position(match step {
+                    StepState::Planned | StepState::Compensated => 0,
+                    StepState::Provisioning { .. }
+                    | StepState::Compensating { .. }
+                    | StepState::Stuck { .. } => 1,
+                    StepState::Provisioned { .. } => 2,
+                    StepState::Committed { .. } => Self::STAGES,
+                });
+                bar.set_message(show::step_word(step));
+                let is_there = |bar: &&ProgressBar| bar.position() >= 2;
+                self.order.set_position(self.steps.iter().filter(is_there).count() as u64);
+            }
+            OrderEventKind::Attempt { index, error, .. } => {
+                if let Some(bar) = self.steps.get(*index as usize) {
+                    bar.set_message(error.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&self) {
+        for bar in self.steps.iter().chain([&self.order]) {
+            bar.abandon();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The sandbox clouds, and what the plan is compared with.
+
+use std::time::Duration;
+
+use fulcrum_core::{
+    catalogue::Rates,
+    compose::ComposeError,
+    federation::Federation,
+    ledger::SqliteLedger,
+    model::{Blueprint, Constraint, Distinct, Over, Plan, ProviderId},
+    provider::{
+        Call,
+        sandbox::{Fault, FaultRule, Sandbox},
+        table::Table,
+    },
+};
+
+use super::{Arguments, Error};
+
+/// Clouds made from the tables, with some calls of theirs going wrong.
+pub(crate) async fn open(
+    arguments: &Arguments,
+    faults: &[(ProviderId, FaultRule)],
+) -> Result<Federation, Error> {
+    let ledger = match &arguments.ledger {
+        Some(path) => SqliteLedger::open(path).await?,
+        None => SqliteLedger::in_memory().await?,
+    };
+    let rates = Rates::from_ecb_csv(&std::fs::read_to_string(&arguments.rates)?)?;
+    let mut builder = Federation::builder().ledger(ledger).rates(rates);
+    let tables = Table::load(&arguments.catalogue)?;
+    if let Some((unknown, _)) = faults.iter().find(|(id, _)| tables.iter().all(|table| table.provider != *id))
+    {
+        let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
+        return Err(
+            format!("--fault: no provider is called {unknown}; write one of {}", known.join(", ")).into()
+        );
+    }
+    for table in tables {
+        let ms = Duration::from_millis;
+        let of_it = faults.iter().filter(|(provider, _)| *provider == table.provider);
+        let cloud = Sandbox::builder(table.provider.clone(), table.offers)
+            .seed(arguments.seed)
+            .latency(ms(5), ms(20))
+            .operation(ms(200), ms(900));
+        let cloud = of_it.fold(cloud, |cloud, (_, fault)| cloud.fault(fault.clone()));
+        builder = builder.provider(cloud.build());
+    }
+    let market = builder.build()?;
+    market.refresh().await;
+    Ok(market)
+}
+
+/// The plan's last product has run out.
+pub(crate) fn last_is_sold_out(plan: &Plan) -> Vec<(ProviderId, FaultRule)> {
+    let rule = |sku| FaultRule { call: Call::Provision, sku, nth: 1, times: u32::MAX, fault: Fault::SoldOut };
+    plan.leases
+        .last()
+        .map(|lease| (lease.place.provider.clone(), rule(Some(lease.sku.clone()))))
+        .into_iter()
+        .collect()
+}
+
+/// The best plan at one provider, without surviving its loss or spreading over several, which cannot be had there.
+pub(crate) fn at_one_provider(market: &Federation, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
+    let mut single = blueprint.clone();
+    single.constraints.retain(|constraint| match constraint {
+        Constraint::Survive(survive) => survive.loss_of != Over::Provider,
+        Constraint::Spread(spread) => spread.over != Over::Provider,
+        _ => true,
+    });
+    single.constraints.push(Constraint::Distinct(Distinct { over: Over::Provider, at_most: 1 }));
+    market.compose(&single)
+}
