@@ -100,6 +100,23 @@ async fn the_wait_that_a_provider_asks_for_is_kept_or_the_error_returned() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_wait_begins_that_would_end_after_the_budget() {
+    let patient = RetryPolicy { tries: 1000, ..RetryPolicy::default() };
+    let start = Instant::now();
+    Retry::new(failing(Call::Quote, 1000, Fault::Unavailable), patient)
+        .quote(&request())
+        .await
+        .expect_err("the budget is used up");
+    let elapsed = start.elapsed();
+    assert!(elapsed <= patient.budget && elapsed >= patient.budget / 4, "{elapsed:?}");
+    let endless = RetryPolicy { budget: Duration::MAX, ..RetryPolicy::default() };
+    Retry::new(failing(Call::Quote, 4, Fault::Unavailable), endless)
+        .quote(&request())
+        .await
+        .expect("a quote");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_fails_before_its_first_item_is_opened_again() {
     let provider = Retry::new(failing(Call::Offers, 2, Fault::Unavailable), RetryPolicy::default());
     let offers: Vec<_> = provider.offers(&OfferFilter::default()).try_collect().await.expect("a list");

@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
+use tokio::time::Instant;
 
 use super::forward_through;
 use crate::{
@@ -23,11 +24,18 @@ pub struct RetryPolicy {
     pub first_wait: Duration,
     /// The longest wait before chance is added. Where the provider asks for more, the error is returned instead.
     pub longest_wait: Duration,
+    /// The time for all tries and waits together: no wait begins that would end after it.
+    pub budget: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { tries: 5, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(20) }
+        Self {
+            tries: 5,
+            first_wait: Duration::from_millis(200),
+            longest_wait: Duration::from_secs(20),
+            budget: Duration::from_secs(60),
+        }
     }
 }
 
@@ -84,27 +92,42 @@ impl<P: Provider> Retry<P> {
     }
 }
 
+/// The waits of one call, and when its time is up; a budget beyond the clock is none.
+struct Waits<W> {
+    waits: W,
+    end: Option<Instant>,
+}
+
+impl<W> Waits<W> {
+    fn allow(&self, wait: Duration) -> bool {
+        let until = Instant::now().checked_add(wait);
+        self.end.is_none_or(|end| until.is_some_and(|until| until <= end))
+    }
+}
+
 impl RetryPolicy {
-    fn waits(&self) -> impl Iterator<Item = Duration> + Send + use<> {
-        ExponentialBuilder::new()
+    fn waits(&self) -> Waits<impl Iterator<Item = Duration> + Send + use<>> {
+        let waits = ExponentialBuilder::new()
             .with_min_delay(self.first_wait)
             .with_max_delay(self.longest_wait)
             .with_max_times(self.tries.saturating_sub(1))
             .with_jitter()
-            .build()
+            .build();
+        Waits { waits, end: Instant::now().checked_add(self.budget) }
     }
 
     /// Waits before the next try, or gives the error back if there is none.
     async fn pause(
         &self,
-        waits: &mut impl Iterator<Item = Duration>,
+        waits: &mut Waits<impl Iterator<Item = Duration>>,
         call: Call,
         error: ProviderError,
     ) -> Result<()> {
         let asked = error.kind.retry_after().unwrap_or_default();
-        let wait = match (error.is_retryable() && asked <= self.longest_wait, waits.next()) {
-            (true, Some(wait)) => wait.max(asked),
-            _ => return Err(error),
+        let is_worth_it = error.is_retryable() && asked <= self.longest_wait;
+        let wait = waits.waits.next().map(|wait| wait.max(asked));
+        let Some(wait) = wait.filter(|wait| is_worth_it && waits.allow(*wait)) else {
+            return Err(error);
         };
         tracing::debug!(call = call.word(), wait_ms = wait.as_millis() as u64, kind = %error.kind, "trying again");
         tokio::time::sleep(wait).await;
