@@ -42,7 +42,7 @@ pub(crate) async fn open(
         let cloud = Sandbox::builder(table.provider.clone(), table.offers)
             .seed(arguments.seed)
             .latency(ms(5), ms(20))
-            .operation(ms(200), ms(900));
+            .operation(ms(100), ms(600));
         let cloud = of_it.fold(cloud, |cloud, (_, fault)| cloud.fault(fault.clone()));
         builder = builder.provider(cloud.build());
     }
