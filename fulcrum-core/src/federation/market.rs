@@ -1,7 +1,6 @@
 //! The market: catalogue, composition and purchase behind one handle.
 
 use std::{
-    path::Path,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +11,7 @@ use std::{
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{ConfigError, FederationBuilder, FederationConfig};
+use super::{ConfigError, FederationBuilder};
 use crate::{
     catalogue::{Catalogue, IngestOptions, Rates, ingest},
     compose::{ComposeError, ComposeOptions, Progress, Signal, compose},
@@ -89,18 +88,6 @@ impl Federation {
     /// Starts to put a federation together.
     pub fn builder() -> FederationBuilder {
         FederationBuilder::default()
-    }
-
-    /// Opens a federation from a configuration file; its paths are relative to it.
-    ///
-    /// # Errors
-    /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
-    #[cfg(feature = "sqlite")]
-    pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
-        let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(io)?;
-        let config = FederationConfig::from_yaml(&text)?;
-        Ok(config.open(path.parent().unwrap_or(Path::new("."))).await?)
     }
 
     /// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails

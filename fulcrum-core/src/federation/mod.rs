@@ -3,6 +3,8 @@
 mod builder;
 mod config;
 mod market;
+#[cfg(feature = "sqlite")]
+mod open;
 
 pub use builder::{ConfigError, FederationBuilder};
 pub use config::{FederationConfig, ProviderConfig};
