@@ -21,6 +21,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migratio
 pub struct SqliteLedger {
     pool: SqlitePool,
     changes: watch::Sender<u64>,
+    /// Of a ledger in memory: a connection that no work uses. Memory is gone with its last connection, and a dropped
+    /// future may cost the pool one.
+    _keeper: Option<SqlitePool>,
 }
 
 fn store(error: impl std::fmt::Display) -> LedgerError {
@@ -67,19 +70,20 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError::Store`]: SQLite cannot be used.
     pub async fn in_memory() -> Result<Self> {
-        // One connection that is never closed: memory belongs to the connection.
-        let pool = SqlitePoolOptions::new()
-            .min_connections(1)
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None);
-        Self::connect(pool, SqliteConnectOptions::new().in_memory(true).foreign_keys(true)).await
+        let options = SqliteConnectOptions::new()
+            .filename(format!("file:fulcrum-{}", uuid::Uuid::now_v7()))
+            .in_memory(true)
+            .shared_cache(true)
+            .foreign_keys(true);
+        let one = || SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let keeper = one().connect_with(options.clone()).await.map_err(store)?;
+        Ok(Self { _keeper: Some(keeper), ..Self::connect(one(), options).await? })
     }
 
     async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Result<Self> {
         let pool = pool.connect_with(options).await.map_err(store)?;
         MIGRATIONS.run(&pool).await.map_err(store)?;
-        Ok(Self { pool, changes: watch::Sender::new(0) })
+        Ok(Self { pool, changes: watch::Sender::new(0), _keeper: None })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {

@@ -30,22 +30,22 @@ pub struct Engine {
 /// wait until it ends by itself. What the dropped one still writes is fenced off by the next claim's token.
 struct Held {
     ledger: Arc<dyn Ledger>,
-    claim: Option<Claim>,
+    claim: Claim,
+    is_given_back: bool,
 }
 
 impl Held {
     async fn give_back(mut self) {
-        if let Some(claim) = self.claim.take() {
-            release(&*self.ledger, &claim).await;
-        }
+        release(&*self.ledger, &self.claim).await;
+        self.is_given_back = true;
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         // Outside of a runtime, as at the end of a process, nobody is left to do it.
-        if let (Some(claim), Ok(handle)) = (self.claim.take(), tokio::runtime::Handle::try_current()) {
-            let ledger = self.ledger.clone();
+        if let (false, Ok(handle)) = (self.is_given_back, tokio::runtime::Handle::try_current()) {
+            let (ledger, claim) = (self.ledger.clone(), self.claim.clone());
             handle.spawn(async move { release(&*ledger, &claim).await });
         }
     }
@@ -161,13 +161,25 @@ impl Engine {
         if present.state.is_final() {
             return Ok(present);
         }
-        let claim = self.ledger.claim(order, &self.owner, self.lease).await?;
-        self.drive_claimed(claim).await
+        let held = self.claim(order).await?;
+        self.drive_claimed(held).await
     }
 
-    async fn drive_claimed(&self, claim: Claim) -> Result<Order, PurchaseError> {
+    /// The right to drive an order. Asked for by a task of its own: dropped half-way, a claim could be in the ledger
+    /// of which nobody knows the token.
+    async fn claim(&self, order: &OrderId) -> Result<Held, LedgerError> {
+        let (ledger, order, owner, lease) =
+            (self.ledger.clone(), order.clone(), self.owner.clone(), self.lease);
+        let asked = tokio::spawn(async move {
+            let claim = ledger.claim(&order, &owner, lease).await?;
+            Ok(Held { ledger, claim, is_given_back: false })
+        });
+        asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
+    }
+
+    async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
+        let claim = held.claim.clone();
         let order = claim.order.clone();
-        let held = Held { ledger: self.ledger.clone(), claim: Some(claim.clone()) };
         let driver = Driver::new(self, claim.clone(), self.load(&order).await?)?;
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
         let outcome = tokio::select! {
@@ -217,8 +229,8 @@ impl Engine {
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
         self.ledger.request_cancel(order).await?;
         loop {
-            match self.ledger.claim(order, &self.owner, self.lease).await {
-                Ok(claim) => return self.drive_claimed(claim).await,
+            match self.claim(order).await {
+                Ok(held) => return self.drive_claimed(held).await,
                 Err(LedgerError::Claimed { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
                 Err(error) => return Err(error.into()),
             }
