@@ -97,7 +97,12 @@ pub fn cases(folder: &Path) -> Result<Vec<Case>, Error> {
 
 fn catalogue(document: &Value) -> Result<Catalogue, Error> {
     let entity = LegalEntity { name: "Published".to_owned(), country: "RO".parse()? };
-    let seller = Arc::new(Seller { owner: entity, control_chain: Vec::new(), certifications: Vec::new() });
+    let seller = Arc::new(Seller {
+        owner: entity,
+        control_chain: Vec::new(),
+        certifications: Vec::new(),
+        assessments: BTreeMap::new(),
+    });
     let place = Arc::new(Place {
         provider: "published".parse()?,
         region: "any".parse()?,

@@ -8,7 +8,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, OfferIx};
-use crate::model::{Filter, Market, Micros, OfferKind, Over, Resources, to_micros};
+use crate::model::{
+    Filter, Market, Micros, OfferKind, Over, Resources, SovereigntyFloor, SovereigntyReport, Within,
+    to_micros,
+};
 
 /// What to look for. Empty for everything that is sold on demand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -91,7 +94,14 @@ impl Catalogue {
         let has_attributes =
             || filter.attributes.iter().all(|(name, value)| attributes.get(name) == Some(value));
         let is_valid = self.provenance(ix).valid_until.is_none_or(|end| self.day() <= end);
-        let checks: [(&'static str, bool); 10] = [
+        let is_sovereign = |floor: &SovereigntyFloor| {
+            SovereigntyReport::new(self.seller(ix), place, self.day()).meets(floor)
+        };
+        let is_near = |within: &Within| {
+            let km = place.coordinates.and_then(|at| at.distance_km(&within.of));
+            km.is_some_and(|km| km <= within.km)
+        };
+        let checks: [(&'static str, bool); 12] = [
             ("providers", filter.providers.admits(&place.provider)),
             ("regions", filter.regions.admits(&place.region)),
             ("zones", is_zone),
@@ -101,6 +111,8 @@ impl Catalogue {
                 "certifications",
                 filter.certifications.iter().all(|name| self.seller(ix).is_certified(name, self.day())),
             ),
+            ("sovereignty", filter.sovereignty.as_ref().is_none_or(is_sovereign)),
+            ("within", filter.within.as_ref().is_none_or(is_near)),
             ("attributes", has_attributes()),
             ("markets", is_market),
             (

@@ -52,6 +52,19 @@ impl<T: Hash + Eq + Clone> Shared<T> {
     }
 }
 
+/// Positions of one offer's values in the tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Positions {
+    pub(crate) place: u32,
+    pub(crate) capacity: u32,
+    pub(crate) disk: u32,
+    pub(crate) attributes: u32,
+    pub(crate) price: u32,
+    pub(crate) egress: u32,
+    pub(crate) seller: u32,
+    pub(crate) provenance: u32,
+}
+
 /// An immutable snapshot of offers.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
@@ -325,6 +338,26 @@ impl Catalogue {
     /// Which of the catalogue's distinct places that is: equal numbers mean equal places.
     pub fn place_number(&self, ix: OfferIx) -> u32 {
         self.place.column[ix.index()]
+    }
+
+    /// What traffic from it to the internet costs; none if unknown.
+    pub fn egress(&self, ix: OfferIx) -> Option<&Price> {
+        self.egress.at(ix).as_deref()
+    }
+
+    /// Which of the catalogue's distinct values an offer has: equal numbers mean equal values.
+    pub(crate) fn positions(&self, ix: OfferIx) -> Positions {
+        let at = ix.index();
+        Positions {
+            place: self.place.column[at],
+            capacity: self.capacity.column[at],
+            disk: self.disk.column[at],
+            attributes: self.attributes.column[at],
+            price: self.price.column[at],
+            egress: self.egress.column[at],
+            seller: self.seller.column[at],
+            provenance: self.provenance.column[at],
+        }
     }
 
     /// What it holds.

@@ -15,7 +15,9 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod aim;
 mod bound;
+mod eligible;
 mod error;
 mod explain;
 mod id_vec;
@@ -25,14 +27,18 @@ mod problem;
 mod program;
 mod reduce;
 mod search;
+mod sites;
 pub mod verify;
 
 pub use error::{ComposeError, Conflict};
 pub use options::{ComposeOptions, Progress, Signal};
 
+use aim::Aim;
+use problem::Problem;
+
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Plan},
+    model::{Blueprint, Plan, Stage, StopReason},
 };
 
 /// Finds the cheapest plan that meets a blueprint, with its proof.
@@ -62,11 +68,52 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
-    let found = search::solve(catalogue, blueprint, options, search::Goal::Best, watch)?;
-    let Some(found) = found else {
+    let mut stages = Aim::stages(blueprint, options)?.into_iter();
+    // An objective is never empty, as Blueprint::check has made sure.
+    let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
+    let Some((mut best, bound)) = stage(catalogue, blueprint, &first, options, watch)? else {
         return Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?));
     };
-    let plan = plan::build(catalogue, blueprint, &found)?;
-    verify::verify(catalogue, blueprint, &plan).map_err(ComposeError::Verification)?;
-    Ok(plan)
+    let mut done = vec![(first.clone(), bound)];
+    for mut aim in stages {
+        if best.plan.stop != StopReason::Optimal {
+            break;
+        }
+        // As good in all before.
+        let before = done.iter().filter_map(|(aim, _)| Some((aim.single()?, best.value(aim))));
+        aim.caps.extend(before);
+        match stage(catalogue, blueprint, &aim, options, watch) {
+            Ok(Some((built, bound))) => {
+                best = built;
+                done.push((aim, bound));
+            }
+            Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
+            Err(error) => return Err(error),
+        }
+    }
+    let horizon = blueprint.horizon_months;
+    best.prove(&first, horizon, bound);
+    best.plan.then = done[1..]
+        .iter()
+        .filter_map(|(aim, bound)| {
+            let value = best.value(aim);
+            let month = |value| search::per_month(aim, horizon, value);
+            Some(Stage { measure: aim.single()?, value: month(value), bound: month((*bound).min(value)) })
+        })
+        .collect();
+    verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
+    Ok(best.plan)
+}
+
+/// The best plan for one aim, and its bound; `None` if there is no plan.
+fn stage(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    aim: &Aim,
+    options: &ComposeOptions,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<(plan::Built, i128)>, ComposeError> {
+    let problem = Problem::new(catalogue, blueprint, aim.clone(), options)?;
+    let Some(found) = search::solve(&problem, options, search::Goal::Best, watch)? else { return Ok(None) };
+    Ok(Some((plan::build(&problem, &found)?, found.bound)))
 }

@@ -1,10 +1,10 @@
 //! What a caller can set, and what it sees during a search.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use crate::model::OfferId;
+use crate::model::{Measure, OfferId};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,16 +15,23 @@ pub struct ComposeOptions {
     pub max_nodes: u64,
     /// Offers that must not be used, such as those that turned out to be sold out.
     pub exclude: BTreeSet<OfferId>,
+    /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
+    pub caps: BTreeMap<Measure, Decimal>,
 }
 
 impl Default for ComposeOptions {
     fn default() -> Self {
-        Self { gap_percent: Decimal::ZERO, max_nodes: u64::MAX, exclude: BTreeSet::new() }
+        Self {
+            gap_percent: Decimal::ZERO,
+            max_nodes: u64::MAX,
+            exclude: BTreeSet::new(),
+            caps: BTreeMap::new(),
+        }
     }
 }
 
-/// What is known during a search. Costs are per month with the share of set-up fees, in the blueprint's
-/// currency.
+/// What is known during a search. Values are a month's, in the unit of what is minimised: of cost the blueprint's
+/// currency, the share of set-up fees included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The best plan so far.

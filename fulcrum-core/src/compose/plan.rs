@@ -1,72 +1,168 @@
 //! From a solution to a plan that people and programs read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
 
 use super::{
+    aim::{Aim, MICRO},
     error::ComposeError,
+    id_vec::Id,
+    problem::Problem,
+    program::Target,
     reduce::Column,
-    search::{Found, a_month},
+    search::{Found, Serving, per_month},
+    sites::{Cut, Site},
 };
-use crate::{
-    catalogue::Catalogue,
-    model::{
-        Blueprint, Charge, HOURS_PER_MONTH, Lease, Plan, Price, PriceLine, SkuId, digest_of, from_micros,
-        to_micros,
-    },
+use crate::model::{
+    Amount, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease, Measure,
+    Measures, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, TrafficTariff, digest_of,
+    from_micros, to_micros,
 };
 
-pub(super) fn build(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    found: &Found,
-) -> Result<Plan, ComposeError> {
+/// A plan, and what it is over the horizon in each measure that counts, in millionths.
+pub(super) struct Built {
+    pub(super) plan: Plan,
+    figures: BTreeMap<Measure, i128>,
+}
+
+impl Built {
+    /// What an aim minimises, over the horizon, in millionths times its scale.
+    pub(super) fn value(&self, aim: &Aim) -> i128 {
+        self.figures.iter().map(|(measure, value)| i128::from(aim.weight(*measure)) * value).sum()
+    }
+
+    /// The objective of an aim, its bound and the gap.
+    pub(super) fn prove(&mut self, aim: &Aim, horizon_months: u32, bound: i128) {
+        let value = self.value(aim);
+        let bound = bound.min(value);
+        let gap = if value == 0 { 0 } else { ((value - bound) * 10_000 + value - 1) / value };
+        let month = |value| per_month(aim, horizon_months, value);
+        self.plan.objective = month(value);
+        self.plan.bound = month(bound);
+        self.plan.gap_percent = Decimal::new(i64::try_from(gap).unwrap_or(i64::MAX), 2).normalize();
+    }
+}
+
+pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, ComposeError> {
+    let blueprint = problem.blueprint;
+    let too_large =
+        |what: String| ComposeError::TooLarge(format!("a price of {what} is beyond the range of money"));
     let mut leases = Vec::new();
     let mut columns: Vec<&(Column, i64)> = found.leases.iter().collect();
     columns.sort_by(|(a, _), (b, _)| (a.offer, &a.members).cmp(&(b.offer, &b.members)));
     for (column, count) in columns {
-        let lease = lease(catalogue, blueprint, column).ok_or_else(|| {
-            ComposeError::TooLarge(format!(
-                "a price of {} is beyond the range of money",
-                catalogue.offer(column.offer).id()
-            ))
-        })?;
+        let lease = lease(problem, column)
+            .ok_or_else(|| too_large(problem.catalogue.offer(column.offer).id().to_string()))?;
         leases.extend(std::iter::repeat_n(lease, usize::try_from(*count).unwrap_or(0)));
     }
-    let lines = || leases.iter().flat_map(|lease| &lease.lines);
-    let gap =
-        if found.cost == 0 { 0 } else { ((found.cost - found.bound) * 10_000 + found.cost - 1) / found.cost };
-    Ok(Plan {
+    let flows = flows(problem, found);
+    let traffic = traffic(problem, &flows).ok_or_else(|| too_large("traffic".to_owned()))?;
+    let fees = fees(problem, &leases);
+    let lines = || leases.iter().flat_map(|lease: &Lease| &lease.lines);
+    let monthly = lines().map(|line| line.monthly).sum::<Decimal>()
+        + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
+        + fees.iter().map(|line| line.monthly).sum::<Decimal>();
+    let once =
+        lines().map(|line| line.once).sum::<Decimal>() + fees.iter().map(|line| line.once).sum::<Decimal>();
+    let figures = figures(problem, found, &leases, &flows, &traffic, &fees);
+    let months = Decimal::from(blueprint.horizon_months);
+    let measures = figures
+        .iter()
+        .map(|(measure, value)| {
+            let micros = Decimal::from_i128_with_scale(*value, 6);
+            (*measure, Amount((micros / months).round_dp(6).normalize()))
+        })
+        .collect();
+    let plan = Plan {
         format: Plan::FORMAT.to_owned(),
         blueprint: blueprint.name.clone(),
         blueprint_digest: digest_of(blueprint),
-        catalogue_digest: catalogue.digest().to_owned(),
+        catalogue_digest: problem.catalogue.digest().to_owned(),
         currency: blueprint.currency,
-        monthly: lines().map(|line| line.monthly).sum(),
-        once: lines().map(|line| line.once).sum(),
         leases,
-        objective: a_month(found.cost, blueprint.horizon_months),
-        bound: a_month(found.bound, blueprint.horizon_months),
-        gap_percent: Decimal::new(i64::try_from(gap).unwrap_or(i64::MAX), 2).normalize(),
+        flows,
+        traffic,
+        fees,
+        monthly,
+        once,
+        measures: Measures(measures),
+        objective: Decimal::ZERO,
+        bound: Decimal::ZERO,
+        gap_percent: Decimal::ZERO,
+        then: Vec::new(),
         stop: found.stop,
         statistics: found.statistics,
-    })
+    };
+    let mut built = Built { plan, figures };
+    built.prove(&problem.aim, blueprint.horizon_months, found.bound);
+    Ok(built)
 }
 
-fn lease(catalogue: &Catalogue, blueprint: &Blueprint, column: &Column) -> Option<Lease> {
-    let offer = catalogue.offer(column.offer);
+/// All measures that count, and the cost, over the horizon.
+fn figures(
+    problem: &Problem<'_>,
+    found: &Found,
+    leases: &[Lease],
+    flows: &[Flow],
+    traffic: &[TrafficLine],
+    fees: &[FeeLine],
+) -> BTreeMap<Measure, i128> {
+    let horizon = i128::from(problem.blueprint.horizon_months);
+    let micros = |amount: Decimal| i128::from(to_micros(amount).unwrap_or(i64::MAX));
+    let columns = |measure: Measure| -> i128 {
+        found
+            .leases
+            .iter()
+            .map(|(column, count)| i128::from(column.measure(measure)) * i128::from(*count))
+            .sum()
+    };
+    let us = |flow: &Flow| i128::from(flow.round_trip_us.unwrap_or(0)) * 1000;
+    let value = |measure: Measure| match measure {
+        Measure::Cost => {
+            columns(measure)
+                + traffic.iter().map(|line| micros(line.monthly) * horizon).sum::<i128>()
+                + fees.iter().map(|fee| micros(fee.monthly) * horizon + micros(fee.once)).sum::<i128>()
+        }
+        Measure::Carbon | Measure::Sovereignty => columns(measure),
+        Measure::Latency => {
+            let weight = |flow: &Flow| match &flow.to {
+                FlowTarget::Link { link, .. } => {
+                    problem.blueprint.links[*link].traffic_gib.max(1) * u64::from(flow.replicas)
+                }
+                FlowTarget::Users(name) => {
+                    let users = &problem.blueprint.components[&flow.from].users;
+                    users.iter().find(|group| group.name == *name).map_or(1, |group| group.traffic_gib.max(1))
+                }
+            };
+            flows.iter().map(|flow| us(flow) * i128::from(weight(flow)) * horizon).sum()
+        }
+        Measure::WorstLatency => flows.iter().map(us).max().unwrap_or(0) * horizon,
+        Measure::Providers => {
+            let providers: BTreeSet<&ProviderId> = leases.iter().map(|lease| &lease.place.provider).collect();
+            providers.len() as i128 * i128::from(MICRO) * horizon
+        }
+    };
+    let known = Measure::ALL.iter().map(|(measure, _)| *measure);
+    let known = known.filter(|measure| *measure == Measure::Cost || problem.aim.knows(*measure));
+    known.map(|measure| (measure, value(measure))).collect()
+}
+
+fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
+    let offer = problem.catalogue.offer(column.offer);
     let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
     let gib = if is_by_size { column.size_gib } else { 0 };
-    let mut lines = vec![line(catalogue, blueprint, &offer.sku, &offer.price, gib)?];
+    let mut lines = vec![line(problem, &offer.sku, &offer.price, gib)?];
     if !is_by_size && column.size_gib > 0 {
         let disk = offer.elastic_disk.as_ref()?;
-        lines.push(line(catalogue, blueprint, &disk.sku, &disk.price, column.size_gib)?);
+        lines.push(line(problem, &disk.sku, &disk.price, column.size_gib)?);
     }
     let replicas: IndexMap<_, _> = column
         .members
         .iter()
         .map(|(component, count)| {
-            let (name, _) = blueprint.components.get_index(super::id_vec::Id::index(*component))?;
+            let (name, _) = problem.blueprint.components.get_index(component.index())?;
             Some((name.clone(), *count))
         })
         .collect::<Option<_>>()?;
@@ -81,21 +177,14 @@ fn lease(catalogue: &Catalogue, blueprint: &Blueprint, column: &Column) -> Optio
     })
 }
 
-fn line(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    sku: &SkuId,
-    price: &Price,
-    gib: u64,
-) -> Option<PriceLine> {
-    let currency = blueprint.currency;
+fn line(problem: &Problem<'_>, sku: &SkuId, price: &Price, gib: u64) -> Option<PriceLine> {
+    let (currency, catalogue) = (problem.blueprint.currency, problem.catalogue);
     let once = catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
-    Some(PriceLine {
-        sku: sku.clone(),
-        text: text(price, gib),
-        monthly: from_micros(to_micros(catalogue.net_month(price, gib, currency)?).ok()?),
-        once: from_micros(to_micros(once).ok()?),
-    })
+    let monthly = from_micros(to_micros(catalogue.net_month(price, gib, currency)?).ok()?);
+    let once = from_micros(to_micros(once).ok()?);
+    let (months, payments) = price.payments(problem.blueprint.horizon_months);
+    let total = monthly * Decimal::from(months) + once * Decimal::from(payments);
+    Some(PriceLine { sku: sku.clone(), text: text(price, gib), monthly, once, total })
 }
 
 /// How a figure comes about.
@@ -115,4 +204,112 @@ fn text(price: &Price, gib: u64) -> String {
         },
         Charge::Once => format!("{} {code} once", price.once),
     }
+}
+
+/// Who talks to whom: what the search decided, and where it made no difference the shortest way.
+fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
+    let (blueprint, sites) = (problem.blueprint, &problem.sites);
+    if blueprint.links.is_empty() && found.serving.is_empty() {
+        return Vec::new();
+    }
+    let count = |name: &ComponentId, cut: Cut| -> BTreeMap<usize, i64> {
+        let component = problem.component(name);
+        let level = sites.level(cut);
+        let mut places = BTreeMap::new();
+        for (column, leases) in &found.leases {
+            for (_, count) in column.members.iter().filter(|(member, _)| *member == component) {
+                *places.entry(level.place_of[column.class]).or_default() += leases * i64::from(*count);
+            }
+        }
+        places
+    };
+    let trip =
+        |site: &Site, to: &EndPoint| blueprint.assume.latency.round_trip_us(&sites.ends[site.region], to);
+    let mut flows = Vec::new();
+    for (at, link) in blueprint.links.iter().enumerate() {
+        let receivers = count(&link.to, Cut::Over(Over::Region));
+        if receivers.is_empty() {
+            continue;
+        }
+        let nearest = |site: &Site, can_stay: bool| {
+            let others = receivers.keys().filter(|region| can_stay || **region != site.region);
+            others.copied().min_by_key(|region| {
+                (trip(site, &sites.ends[*region]).unwrap_or(u32::MAX), *region != site.region, *region)
+            })
+        };
+        let decided: Vec<_> = found.sending.iter().filter(|sending| sending.link == at).copied().collect();
+        let chosen: Vec<(usize, Option<usize>, i64)> = if decided.is_empty() {
+            let senders = count(&link.from, Cut::Site);
+            senders.into_iter().map(|(site, n)| (site, nearest(&sites.sites[site], true), n)).collect()
+        } else {
+            let region = |site: usize, target: Target| match target {
+                Target::Region(region) => Some(region),
+                Target::Elsewhere => nearest(&sites.sites[site], false),
+            };
+            decided.iter().map(|s| (s.site, region(s.site, s.target), s.replicas)).collect()
+        };
+        for (site, region, replicas) in chosen {
+            let (site, Some(region)) = (&sites.sites[site], region) else { continue };
+            let leaves = region != site.region;
+            let gib = if leaves { link.traffic_gib * replicas.unsigned_abs() } else { 0 };
+            flows.push(Flow {
+                from: link.from.clone(),
+                from_region: sites.ends[site.region].name.clone(),
+                to: FlowTarget::Link { link: at, region: sites.ends[region].name.clone() },
+                replicas: u32::try_from(replicas).unwrap_or(u32::MAX),
+                gib,
+                tariff: site.tariff.as_ref().map(TrafficTariff::text),
+                round_trip_us: trip(site, &sites.ends[region]),
+            });
+        }
+    }
+    for Serving { component, group, site } in &found.serving {
+        let (name, component) = blueprint.components.get_index(component.index()).expect("a component of it");
+        let (users, site) = (&component.users[*group], &sites.sites[*site]);
+        let end = EndPoint { name: users.name.clone(), at: Some(users.at) };
+        flows.push(Flow {
+            from: name.clone(),
+            from_region: sites.ends[site.region].name.clone(),
+            to: FlowTarget::Users(users.name.clone()),
+            replicas: 1,
+            gib: users.traffic_gib,
+            tariff: site.tariff.as_ref().map(TrafficTariff::text),
+            round_trip_us: trip(site, &end),
+        });
+    }
+    flows
+}
+
+/// One line for each provider and tariff.
+fn traffic(problem: &Problem<'_>, flows: &[Flow]) -> Option<Vec<TrafficLine>> {
+    let mut pools: BTreeMap<(ProviderId, String), (u64, &TrafficTariff)> = BTreeMap::new();
+    for flow in flows.iter().filter(|flow| flow.gib > 0) {
+        let site = problem.sites.sites.iter().find(|site| {
+            problem.sites.ends[site.region].name == flow.from_region
+                && site.tariff.as_ref().map(TrafficTariff::text) == flow.tariff
+        })?;
+        let key = (site.provider.clone(), flow.tariff.clone()?);
+        let pool = pools.entry(key).or_insert((0, site.tariff.as_ref()?));
+        pool.0 = pool.0.checked_add(flow.gib)?;
+    }
+    pools
+        .into_iter()
+        .map(|((provider, text), (gib, tariff))| {
+            Some(TrafficLine { provider, tariff: text, gib, monthly: from_micros(tariff.month(gib)?) })
+        })
+        .collect()
+}
+
+fn fees(problem: &Problem<'_>, leases: &[Lease]) -> Vec<FeeLine> {
+    let providers: BTreeSet<&ProviderId> = leases.iter().map(|lease| &lease.place.provider).collect();
+    let fees = &problem.blueprint.provider_fees;
+    let round = |amount: Decimal| to_micros(amount).map_or(amount, from_micros);
+    providers
+        .into_iter()
+        .map(|provider| {
+            let fee = fees.of(provider);
+            FeeLine { provider: provider.clone(), monthly: round(fee.monthly), once: round(fee.once) }
+        })
+        .filter(|line| !line.monthly.is_zero() || !line.once.is_zero())
+        .collect()
 }

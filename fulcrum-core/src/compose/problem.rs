@@ -2,14 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
+
 use super::{
+    aim::Aim,
+    eligible::Eligibility,
     error::ComposeError,
-    id_vec::{IdVec, id_type},
+    id_vec::{Id, IdVec, id_type},
     options::ComposeOptions,
+    sites::Sites,
 };
 use crate::{
     catalogue::{Catalogue, OfferIx},
-    model::{Blueprint, Component, ComponentId, Constraint, Dimension, Filter, OfferKind, Over, to_micros},
+    model::{
+        Blueprint, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, Price,
+        SovereigntyReport, to_micros,
+    },
 };
 
 id_type!(
@@ -19,6 +27,14 @@ id_type!(
 id_type!(
     /// A set of places that no constraint tells apart.
     ClassId
+);
+id_type!(
+    /// A set of components that some offers may carry.
+    AllowedId
+);
+id_type!(
+    /// A size along the blueprint's dimensions.
+    ShapeId
 );
 
 /// Replicas of one component that the engine considers when the blueprint sets no limit.
@@ -40,44 +56,57 @@ pub(crate) struct Comp {
 }
 
 /// A set of components.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CompSet([u64; 4]);
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CompSet(Vec<u64>);
 
 impl CompSet {
     pub(crate) fn insert(&mut self, component: usize) {
+        if self.0.len() <= component / 64 {
+            self.0.resize(component / 64 + 1, 0);
+        }
         self.0[component / 64] |= 1 << (component % 64);
     }
 
     pub(crate) fn contains(&self, component: usize) -> bool {
-        self.0[component / 64] >> (component % 64) & 1 == 1
+        self.0.get(component / 64).is_some_and(|word| word >> (component % 64) & 1 == 1)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0 == [0; 4]
+        self.0.iter().all(|word| *word == 0)
     }
 
     pub(crate) fn is_superset(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(own, theirs)| own & theirs == *theirs)
+        (0..other.0.len()).all(|at| {
+            let own = self.0.get(at).copied().unwrap_or(0);
+            own & other.0[at] == other.0[at]
+        })
     }
 }
 
-/// Money over the horizon, in micro-units: a month's cost times the months, plus what is paid once. Exact,
-/// where a share of a set-up fee would have to be rounded.
+/// A figure over the horizon, in millionths of its unit. Of money: each month paid times the month's price, plus
+/// what is paid once as often as it is paid; exact, where a share of a set-up fee would have to be rounded.
 pub(crate) type Cost = i64;
 
-/// An offer that some component may use.
-#[derive(Debug, Clone)]
+/// An offer that some component may use, in 32 bytes.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     pub(crate) offer: OfferIx,
     pub(crate) class: ClassId,
     /// Who may use it.
-    pub(crate) allowed: CompSet,
-    /// What it holds along `Problem::dimensions`.
-    pub(crate) capacity: Vec<u64>,
-    pub(crate) disk_gib: u64,
+    pub(crate) allowed: AllowedId,
+    /// What it holds.
+    pub(crate) shape: ShapeId,
+    /// Equal numbers mean equal terms for further disk.
+    pub(crate) disk: u32,
+    stock: u32,
     /// Cost without further disk; of prices per unit: nothing yet.
     pub(crate) base: Cost,
-    pub(crate) stock: Option<u32>,
+}
+
+impl Candidate {
+    pub(crate) fn stock(&self) -> Option<u32> {
+        (self.stock != u32::MAX).then_some(self.stock)
+    }
 }
 
 /// The blueprint and what of the catalogue can serve it.
@@ -85,29 +114,25 @@ pub(crate) struct Candidate {
 pub(crate) struct Problem<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) blueprint: &'a Blueprint,
+    pub(crate) aim: Aim,
     pub(crate) components: IdVec<CompId, Comp>,
     /// Axes that some component asks for; disk is kept apart, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
     /// Sorted by offer.
     pub(crate) candidates: Vec<Candidate>,
-    pub(crate) classes: usize,
-    /// A level that a constraint counts places at, with the place that each class belongs to there.
-    pub(crate) levels: Vec<Level>,
-}
-
-/// One level of places.
-#[derive(Debug)]
-pub(crate) struct Level {
-    pub(crate) over: Over,
-    /// Place of each class at this level, numbered from 0.
-    pub(crate) place_of: IdVec<ClassId, usize>,
-    pub(crate) places: usize,
+    pub(crate) allowed: IdVec<AllowedId, CompSet>,
+    /// Sizes along `dimensions`, then the disk.
+    pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
+    pub(crate) sites: Sites,
+    /// Named resources of offers that a limit adds up.
+    pub(crate) limited: Vec<String>,
 }
 
 impl<'a> Problem<'a> {
     pub(crate) fn new(
         catalogue: &'a Catalogue,
         blueprint: &'a Blueprint,
+        aim: Aim,
         options: &ComposeOptions,
     ) -> Result<Self, ComposeError> {
         let optional: BTreeSet<&ComponentId> = blueprint
@@ -125,62 +150,79 @@ impl<'a> Problem<'a> {
             .iter()
             .map(|(name, component)| Comp::new(component, &dimensions, optional.contains(name)))
             .collect();
+        let limited: BTreeSet<&String> = blueprint
+            .constraints
+            .iter()
+            .filter_map(|constraint| match constraint {
+                Constraint::Limit(limit) => limit.resource.as_ref(),
+                _ => None,
+            })
+            .collect();
+        let sites = Sites::new(blueprint, &aim);
         let mut problem = Self {
             catalogue,
             blueprint,
+            aim,
             components,
             dimensions,
             candidates: Vec::new(),
-            classes: 0,
-            levels: Vec::new(),
+            allowed: IdVec::new(),
+            shapes: IdVec::new(),
+            sites,
+            limited: limited.into_iter().cloned().collect(),
         };
+        problem.tighten();
         problem.collect_candidates(options);
-        problem.class_places();
         Ok(problem)
     }
 
+    /// Replicas are at most what a count over them alone, or with others, allows.
+    fn tighten(&mut self) {
+        for constraint in &self.blueprint.constraints {
+            let Constraint::Count(count) = constraint else { continue };
+            let Some(most) = count.exactly.or(count.max) else { continue };
+            for name in &count.components {
+                let component = self.component(name);
+                let comp = &mut self.components[component];
+                // Below its minimum there is no plan; the rows will say so.
+                comp.max = comp.max.min(most.max(comp.min));
+            }
+        }
+    }
+
+    /// One pass over the offers. What depends on few things is asked once for each combination of them.
     fn collect_candidates(&mut self, options: &ComposeOptions) {
         let catalogue = self.catalogue;
-        let filters: Vec<(&Component, Filter)> = self
-            .blueprint
-            .components
-            .values()
-            .map(|component| (component, merged(&self.blueprint.filter, &component.filter)))
-            .collect();
+        let mut eligibility = Eligibility::new(catalogue, self.blueprint);
+        let mut base_of_price: FxHashMap<u32, Option<Cost>> = FxHashMap::default();
+        let mut shape_of: FxHashMap<u32, ShapeId> = FxHashMap::default();
         for ix in catalogue.ids() {
-            let kind = catalogue.kind(ix);
-            let price = catalogue.price(ix);
-            if price.term_months > self.blueprint.horizon_months {
-                continue;
-            }
-            let mut allowed = CompSet::default();
-            for (position, (component, filter)) in filters.iter().enumerate() {
-                let admits = component.kind == kind
-                    && catalogue.refusal(ix, &self.blueprint.filter).is_none_or(|clause| {
-                        // Markets are chosen by the component if it names some.
-                        clause == "markets" && !component.filter.markets.is_empty()
-                    })
-                    && catalogue.refusal(ix, filter).is_none();
-                if admits {
-                    allowed.insert(position);
-                }
-            }
-            if allowed.is_empty()
-                || (!options.exclude.is_empty() && options.exclude.contains(&catalogue.offer(ix).id()))
-            {
-                continue;
-            }
-            let capacity = catalogue.capacity(ix);
+            let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
+            let positions = catalogue.positions(ix);
             // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
-            let Some(base) = self.cost(ix, 0) else { continue };
+            let base = *base_of_price.entry(positions.price).or_insert_with(|| self.cost(ix, 0));
+            let Some(base) = base else { continue };
+            if !options.exclude.is_empty() && options.exclude.contains(&catalogue.offer(ix).id()) {
+                continue;
+            }
+            if self.aim.knows(Measure::Carbon) && self.carbon(ix, 0).is_none() {
+                continue;
+            }
+            let shape = *shape_of.entry(positions.capacity).or_insert_with(|| {
+                let capacity = catalogue.capacity(ix);
+                let along = self.dimensions.iter().map(|dimension| capacity.along(dimension)).collect();
+                self.shapes.push((along, capacity.disk_gib))
+            });
+            let class = self.sites.class(catalogue, ix);
+            let stock = catalogue.stock(ix).unwrap_or(u32::MAX);
             self.candidates.push(Candidate {
                 offer: ix,
-                class: ClassId::first(),
+                class,
                 allowed,
-                capacity: self.dimensions.iter().map(|dimension| capacity.along(dimension)).collect(),
-                disk_gib: capacity.disk_gib,
+                shape,
+                disk: positions.disk,
+                stock,
                 base,
-                stock: catalogue.stock(ix),
             });
         }
     }
@@ -188,11 +230,15 @@ impl<'a> Problem<'a> {
     /// What an offer costs over the horizon; `gib` is the size for prices per unit. Each part is rounded to
     /// micro-units as a price line is.
     pub(crate) fn cost(&self, ix: OfferIx, gib: u64) -> Option<Cost> {
+        self.cost_of(self.catalogue.price(ix), gib)
+    }
+
+    fn cost_of(&self, price: &Price, gib: u64) -> Option<Cost> {
         let currency = self.blueprint.currency;
-        let price = self.catalogue.price(ix);
         let month = to_micros(self.catalogue.net_month(price, gib, currency)?).ok()?;
         let once = self.catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
-        month.checked_mul(self.blueprint.horizon_months.into())?.checked_add(to_micros(once).ok()?)
+        let (months, payments) = price.payments(self.blueprint.horizon_months);
+        month.checked_mul(months.into())?.checked_add(to_micros(once).ok()?.checked_mul(payments.into())?)
     }
 
     /// What so many GiB of further disk cost over the horizon; `None` if the offer sells none.
@@ -200,59 +246,41 @@ impl<'a> Problem<'a> {
         if gib == 0 {
             return Some(0);
         }
-        let price = &self.catalogue.elastic_disk(ix)?.price;
-        let month = to_micros(self.catalogue.net_month(price, gib, self.blueprint.currency)?).ok()?;
+        self.cost_of(&self.catalogue.elastic_disk(ix)?.price, gib)
+    }
+
+    /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the country's grid is unknown.
+    pub(crate) fn carbon(&self, ix: OfferIx, bought_gib: u64) -> Option<i64> {
+        let model = self.blueprint.assume.carbon.as_ref()?;
+        let month =
+            model.month_mg(self.catalogue.place(ix).country, self.catalogue.capacity(ix), bought_gib)?;
         month.checked_mul(self.blueprint.horizon_months.into())
     }
 
-    /// Places that no constraint tells apart become one class.
-    fn class_places(&mut self) {
-        let mut levels: Vec<Over> = self.blueprint.constraints.iter().filter_map(level_of).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let mut class_of_place: std::collections::BTreeMap<u32, ClassId> = std::collections::BTreeMap::new();
-        let mut class_of_key: std::collections::BTreeMap<Vec<String>, ClassId> =
-            std::collections::BTreeMap::new();
-        let mut keys: Vec<Vec<String>> = Vec::new();
-        for candidate in &mut self.candidates {
-            let place = self.catalogue.place_number(candidate.offer);
-            candidate.class = *class_of_place.entry(place).or_insert_with(|| {
-                let key: Vec<String> =
-                    levels.iter().map(|over| self.catalogue.place_key(candidate.offer, *over)).collect();
-                *class_of_key.entry(key.clone()).or_insert_with(|| {
-                    keys.push(key);
-                    super::id_vec::Id::from_index(keys.len() - 1)
-                })
-            });
-        }
-        self.classes = keys.len();
-        self.levels = levels
-            .into_iter()
-            .enumerate()
-            .map(|(position, over)| {
-                let mut numbers = std::collections::BTreeMap::new();
-                let place_of = keys
-                    .iter()
-                    .map(|key| {
-                        let next = numbers.len();
-                        *numbers.entry(&key[position]).or_insert(next)
-                    })
-                    .collect();
-                Level { over, place_of, places: numbers.len() }
-            })
-            .collect();
+    /// Millionths of a point that an offer misses to a sovereignty score of 100, for each replica and over the
+    /// horizon.
+    pub(crate) fn sovereignty_missing(&self, ix: OfferIx) -> i64 {
+        let catalogue = self.catalogue;
+        let report = SovereigntyReport::new(catalogue.seller(ix), catalogue.place(ix), catalogue.day());
+        i64::from(10_000 - report.score().min(10_000)) * 10_000 * i64::from(self.blueprint.horizon_months)
     }
 
     pub(crate) fn component(&self, name: &ComponentId) -> CompId {
         let index = self.blueprint.components.get_index_of(name);
         // Blueprint::check has refused names that do not exist.
-        super::id_vec::Id::from_index(index.expect("checked before"))
+        Id::from_index(index.expect("checked before"))
     }
-}
 
-impl ClassId {
-    fn first() -> Self {
-        super::id_vec::Id::from_index(0)
+    pub(crate) fn size(&self, candidate: &Candidate) -> &[u64] {
+        &self.shapes[candidate.shape].0
+    }
+
+    pub(crate) fn disk_gib(&self, candidate: &Candidate) -> u64 {
+        self.shapes[candidate.shape].1
+    }
+
+    pub(crate) fn may_carry(&self, candidate: &Candidate, component: CompId) -> bool {
+        self.allowed[candidate.allowed].contains(component.index())
     }
 }
 
@@ -280,25 +308,4 @@ fn dimensions(blueprint: &Blueprint) -> Vec<Dimension> {
         .filter(|dimension| *dimension != Dimension::DiskGib)
         .collect();
     used.into_iter().collect()
-}
-
-/// The component's own filter, which sees the markets of the blueprint's unless it names its own.
-fn merged(global: &Filter, own: &Filter) -> Filter {
-    let markets = if own.markets.is_empty() { global.markets.clone() } else { own.markets.clone() };
-    Filter { markets, ..own.clone() }
-}
-
-fn level_of(constraint: &Constraint) -> Option<Over> {
-    match constraint {
-        Constraint::Spread(spread) => Some(spread.over),
-        Constraint::Survive(survive) => Some(survive.loss_of),
-        Constraint::Distinct(distinct) => Some(distinct.over),
-        Constraint::Count(_)
-        | Constraint::Serves(_)
-        | Constraint::Linear(_)
-        | Constraint::OneOf(_)
-        | Constraint::Conflict(_)
-        | Constraint::Colocate(_)
-        | Constraint::Everywhere(_) => None,
-    }
 }

@@ -1,13 +1,16 @@
 //! The customer's request.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use iso_currency::Currency;
-use rust_decimal::{Decimal, prelude::ToPrimitive};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, Constraint, DocumentError, Filter, OfferKind, Resources, parse_yaml};
+use super::{
+    Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, parse_yaml,
+};
+use crate::model::Constraint;
 
 /// What the customer wants: components, conditions, and what is best.
 ///
@@ -47,7 +50,17 @@ pub struct Blueprint {
     #[serde(default, with = "crate::model::decimal::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub budget: Option<Decimal>,
-    /// Months over which set-up fees are spread, and the longest minimum term that is accepted; 1 to 120.
+    /// Traffic between components.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// What it costs to have a provider at all, whatever is bought there.
+    #[serde(default, skip_serializing_if = "ProviderFees::is_none")]
+    pub provider_fees: ProviderFees,
+    /// What is known of round trips and emissions.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub assume: Assume,
+    /// Months over which set-up fees are spread, and the longest minimum term that is accepted; 1 to 120. A
+    /// committed price whose term is shorter is renewed until the end of the horizon.
     #[serde(default = "a_year")]
     pub horizon_months: u32,
     /// What is best.
@@ -63,124 +76,51 @@ fn a_year() -> u32 {
     12
 }
 
-fn one() -> u32 {
-    1
+fn is_default(assume: &Assume) -> bool {
+    *assume == Assume::default()
 }
 
-/// What makes one plan better than another.
+/// What a contract with a provider costs besides what is bought: onboarding, a minimum fee, one's own work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderFees {
+    /// For those not named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<ProviderFee>,
+    /// For single providers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<ProviderId, ProviderFee>,
+}
+
+/// A fee for each provider that a plan uses, net, in the blueprint's currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Objective {
-    /// The lowest monthly cost, set-up fees spread over the horizon.
-    #[default]
-    Cost,
-}
-
-/// One part of an application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Component {
-    /// What it runs on. Only machines are shared between components.
-    #[serde(default)]
-    pub kind: OfferKind,
-    /// Virtual CPUs of one replica, in steps of a thousandth.
-    #[serde(default, with = "crate::model::decimal", skip_serializing_if = "Decimal::is_zero")]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderFee {
+    /// Every month.
+    #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
-    pub vcpu: Decimal,
-    /// MiB of memory of one replica.
-    #[serde(default)]
-    pub memory_mib: u64,
-    /// GiB of disk, or of storage, of one replica.
-    #[serde(default)]
-    pub disk_gib: u64,
-    /// Graphics processors of one replica.
-    #[serde(default)]
-    pub gpu: u32,
-    /// Other needs by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub resources: BTreeMap<String, u64>,
-    /// How many.
-    #[serde(default)]
-    pub replicas: Replicas,
-    /// How many of them may share a machine.
-    #[serde(default = "one")]
-    pub per_machine: u32,
-    /// Which offers may carry it, besides the blueprint's own `where`.
-    #[serde(default, rename = "where")]
-    pub filter: Filter,
+    pub monthly: Decimal,
+    /// Once.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub once: Decimal,
 }
 
-impl Component {
-    /// What one replica needs.
-    pub fn demand(&self) -> Resources {
-        let milli =
-            self.vcpu.checked_mul(1000.into()).map(|milli| milli.ceil()).and_then(|milli| milli.to_u32());
-        Resources {
-            vcpu_milli: milli.unwrap_or(u32::MAX),
-            memory_mib: self.memory_mib,
-            disk_gib: self.disk_gib,
-            gpu: self.gpu,
-            named: self.resources.clone(),
-        }
+impl ProviderFees {
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        self.default.is_none() && self.providers.is_empty()
     }
-}
 
-/// A number of replicas: `3`, or `{ min: 2, max: 6 }`. At least one unless a `one_of` leaves it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Replicas {
-    /// At least, if deployed at all.
-    pub min: u32,
-    /// At most; if left out the engine tries up to 250, or the minimum if that is more.
-    pub max: Option<u32>,
-}
-
-impl Default for Replicas {
-    fn default() -> Self {
-        Self { min: 1, max: None }
-    }
-}
-
-impl<'de> Deserialize<'de> for Replicas {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Range {
-            #[serde(default = "one")]
-            min: u32,
-            max: Option<u32>,
-        }
-
-        impl<'de> de::Visitor<'de> for Read {
-            type Value = Replicas;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of replicas such as 3, or { min: 2, max: 6 }")
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Replicas, E> {
-                let exact = u32::try_from(value)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))?;
-                Ok(Replicas { min: exact, max: Some(exact) })
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Replicas, E> {
-                match u64::try_from(value) {
-                    Ok(value) => self.visit_u64(value),
-                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
-                }
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Replicas, A::Error> {
-                let range = Range::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Replicas { min: range.min, max: range.max })
-            }
-        }
-        deserializer.deserialize_any(Read)
+    /// The fee of a provider.
+    pub fn of(&self, provider: &ProviderId) -> ProviderFee {
+        self.providers.get(provider).copied().or(self.default).unwrap_or_default()
     }
 }
 
 /// Limits against blueprints that nobody means.
-const MAX_COMPONENTS: usize = 200;
-pub(crate) const MAX_REPLICAS: u32 = 1000;
-const MAX_FACTOR: u64 = 1_000_000;
+const MAX_COMPONENTS: usize = 500;
+const MAX_TRAFFIC: u64 = 1_000_000_000;
 
 impl Blueprint {
     /// Reads and checks a blueprint in YAML; JSON is read too.
@@ -226,122 +166,91 @@ impl Blueprint {
                 DocumentError::at(format!("components.{name}.{field}"), message)
             })?;
         }
+        self.check_links()?;
+        self.check_measures()?;
         for (index, constraint) in self.constraints.iter().enumerate() {
             let path = format!("constraints[{index}].{}", constraint.word());
-            self.check_constraint(constraint).map_err(|message| DocumentError::at(path, message))?;
+            constraint.check(self).map_err(|message| DocumentError::at(path, message))?;
         }
         Ok(())
     }
 
-    fn check_constraint(&self, constraint: &Constraint) -> Result<(), String> {
-        for name in constraint.components() {
-            if !self.components.contains_key(name) {
-                let known: Vec<_> = self.components.keys().map(ComponentId::as_str).collect();
-                return Err(format!("no component is called `{name}`; write one of {}", known.join(", ")));
+    fn check_links(&self) -> Result<(), DocumentError> {
+        for (at, link) in self.links.iter().enumerate() {
+            let fail = |message: String| Err(DocumentError::at(format!("links[{at}]"), message));
+            if let Some(name) =
+                [&link.from, &link.to].into_iter().find(|name| !self.components.contains_key(*name))
+            {
+                return fail(self.unknown(name));
+            }
+            if link.from == link.to {
+                return fail("a component is always where it is itself; link two components".to_owned());
+            }
+            if link.traffic_gib > MAX_TRAFFIC {
+                return fail(format!("write a traffic_gib up to {MAX_TRAFFIC}"));
             }
         }
-        let machines_only = |names: &[&ComponentId]| {
-            let other = names.iter().find(|name| self.components[name.as_str()].kind != OfferKind::Machine);
-            other.map_or(Ok(()), |name| {
-                Err(format!("`{name}` is no machine and shares none; leave it out of this constraint"))
-            })
-        };
-        match constraint {
-            Constraint::Count(count) => match (count.min, count.max, count.exactly) {
-                (None, None, None) => Err("write min, max or exactly".to_owned()),
-                (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-                    Err("write exactly, or min and max".to_owned())
+        for (name, component) in &self.components {
+            for (at, users) in component.users.iter().enumerate() {
+                let path = || format!("components.{name}.users[{at}]");
+                if users.traffic_gib > MAX_TRAFFIC {
+                    return Err(DocumentError::at(
+                        path(),
+                        format!("write a traffic_gib up to {MAX_TRAFFIC}"),
+                    ));
                 }
-                _ if count.components.is_empty() => Err("write at least one component".to_owned()),
-                _ => Ok(()),
-            },
-            Constraint::Serves(serves) => {
-                let is_sane = |n: u32| n >= 1 && u64::from(n) <= MAX_FACTOR;
-                if is_sane(serves.servers) && is_sane(serves.clients) {
-                    Ok(())
-                } else {
-                    Err(format!("write servers and clients from 1 to {MAX_FACTOR}"))
+                if !users.at.is_on_earth() {
+                    return Err(DocumentError::at(
+                        path(),
+                        "write a latitude of -90 to 90 and a longitude of -180 to 180",
+                    ));
                 }
             }
-            Constraint::Linear(linear) => {
-                if linear.min.is_none() && linear.max.is_none() {
-                    Err("write min or max".to_owned())
-                } else if linear.terms.values().any(|factor| factor.unsigned_abs() > MAX_FACTOR)
-                    || [linear.min, linear.max]
-                        .into_iter()
-                        .flatten()
-                        .any(|n| n.unsigned_abs() > MAX_FACTOR * 1000)
-                {
-                    Err(format!("write factors up to {MAX_FACTOR} and bounds up to {}", MAX_FACTOR * 1000))
-                } else {
-                    Ok(())
-                }
-            }
-            Constraint::OneOf(components) if components.len() < 2 => {
-                Err("write at least two components".to_owned())
-            }
-            Constraint::OneOf(components) => {
-                let twice = components.iter().enumerate().find(|(at, name)| components[..*at].contains(name));
-                twice.map_or(Ok(()), |(_, name)| Err(format!("`{name}` is named twice; name it once")))
-            }
-            Constraint::Conflict(conflict) if conflict.with.contains(&conflict.component) => {
-                Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
-            }
-            Constraint::Conflict(_) | Constraint::Colocate(_) | Constraint::Everywhere(_) => {
-                machines_only(&constraint.components())
-            }
-            Constraint::Spread(spread) => {
-                let percent = spread.max_percent;
-                if spread.at_least.is_none() && percent.is_none() {
-                    Err("write at_least or max_percent".to_owned())
-                } else if percent
-                    .is_some_and(|p| p <= Decimal::ZERO || p > Decimal::ONE_HUNDRED || p.scale() > 2)
-                {
-                    Err("write max_percent above 0, up to 100, with at most two decimals".to_owned())
-                } else {
-                    Ok(())
-                }
-            }
-            Constraint::Survive(_) => Ok(()),
-            Constraint::Distinct(distinct) if distinct.at_most == 0 => {
-                Err("write at_most of 1 or more".to_owned())
-            }
-            Constraint::Distinct(_) => Ok(()),
         }
+        Ok(())
     }
-}
 
-impl Component {
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        let limit: u64 = 1 << 40;
-        if self.vcpu.is_sign_negative() && !self.vcpu.is_zero() || self.vcpu > Decimal::from(1_000_000) {
-            return Err(("vcpu", "write 0 to 1000000".to_owned()));
-        }
-        let sizes = [("memory_mib", self.memory_mib), ("disk_gib", self.disk_gib)];
-        if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size > limit) {
-            return Err((field, format!("write at most {limit}")));
-        }
-        if self.resources.values().any(|size| *size > limit) {
-            return Err(("resources", format!("write at most {limit} of each")));
-        }
-        let Replicas { min, max } = self.replicas;
-        if min == 0 || min > MAX_REPLICAS || max.is_some_and(|max| max < min || max > MAX_REPLICAS) {
-            return Err((
-                "replicas",
-                format!("write 1 to {MAX_REPLICAS}, and a min that is not above the max"),
+    fn check_measures(&self) -> Result<(), DocumentError> {
+        self.objective.check().map_err(|message| DocumentError::at("objective", message))?;
+        if let Some(carbon) = &self.assume.carbon {
+            carbon.check().map_err(|message| DocumentError::at("assume.carbon", message))?;
+        } else if self.measures().contains(&Measure::Carbon) {
+            return Err(DocumentError::at(
+                "assume.carbon",
+                "the measure carbon needs it: write g_per_kwh and watts",
             ));
         }
-        if !(1..=MAX_REPLICAS).contains(&self.per_machine) {
-            return Err(("per_machine", format!("write 1 to {MAX_REPLICAS}")));
+        let latencies = &self.assume.latency;
+        if latencies.base_us.max(latencies.us_per_km).max(latencies.local_us) > 10_000_000
+            || latencies.pairs.iter().any(|pair| pair.us > 10_000_000)
+        {
+            return Err(DocumentError::at("assume.latency", "write at most 10000000 microseconds"));
         }
-        if self.kind != OfferKind::Machine && self.per_machine != 1 {
-            return Err(("per_machine", "only machines are shared; leave it out".to_owned()));
-        }
-        let is_storage = matches!(self.kind, OfferKind::BlockStorage | OfferKind::ObjectStorage);
-        if is_storage && self.disk_gib == 0 {
-            return Err(("disk_gib", "write how many GiB of storage one replica needs".to_owned()));
+        let fees = self.provider_fees.default.iter().chain(self.provider_fees.providers.values());
+        let limit = Decimal::from(1_000_000);
+        let is_sane = |amount: Decimal| (Decimal::ZERO..=limit).contains(&amount);
+        if fees.into_iter().any(|fee| !is_sane(fee.monthly) || !is_sane(fee.once)) {
+            return Err(DocumentError::at("provider_fees", format!("write fees from 0 to {limit}")));
         }
         Ok(())
+    }
+
+    /// All measures that the objective or a limit looks at.
+    pub fn measures(&self) -> Vec<Measure> {
+        let mut measures = self.objective.measures();
+        for constraint in &self.constraints {
+            if let Constraint::Limit(limit) = constraint {
+                measures.extend(limit.measure);
+            }
+        }
+        measures.sort_unstable();
+        measures.dedup();
+        measures
+    }
+
+    pub(super) fn unknown(&self, name: &ComponentId) -> String {
+        let known: Vec<_> = self.components.keys().map(ComponentId::as_str).collect();
+        format!("no component is called `{name}`; write one of {}", known.join(", "))
     }
 }
 

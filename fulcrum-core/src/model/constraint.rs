@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::ComponentId;
+use super::{ComponentId, Measure};
 
 /// One condition, written as `- spread: { components: [db], over: provider, at_least: 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +30,8 @@ pub enum Constraint {
     Survive(Survive),
     /// At most so many places for the whole plan.
     Distinct(Distinct),
+    /// An upper limit on a figure of the whole plan.
+    Limit(Limit),
 }
 
 /// What is counted as one place.
@@ -191,6 +193,28 @@ pub struct Distinct {
     pub at_most: u32,
 }
 
+/// An upper limit on a measure, or on a named resource that the leased offers use up, added over all leases.
+///
+/// `limit: { measure: carbon, max: 40 }`, `limit: { resource: power_w, max: 800 }`. What an offer uses of a
+/// resource is its figure in the offer's `capacity.named`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Which measure; or a resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
+    /// Which resource, by name; or a measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Only leases that carry one of these; empty for all. Of a resource only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentId>,
+    /// The most, in the unit of the measure or resource.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub max: Decimal,
+}
+
 impl Constraint {
     /// The word that starts it in a blueprint.
     pub fn word(&self) -> &'static str {
@@ -205,6 +229,7 @@ impl Constraint {
             Self::Spread(_) => "spread",
             Self::Survive(_) => "survive",
             Self::Distinct(_) => "distinct",
+            Self::Limit(_) => "limit",
         }
     }
 
@@ -225,6 +250,7 @@ impl Constraint {
             Self::Spread(spread) => spread.components.iter().collect(),
             Self::Survive(survive) => survive.components.iter().collect(),
             Self::Distinct(_) => Vec::new(),
+            Self::Limit(limit) => limit.components.iter().collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CountryCode, Jurisdiction, Market, ProviderId, RegionId, ZoneId};
+use super::{Coordinates, CountryCode, Jurisdiction, Market, ProviderId, RegionId, SovereigntyFloor, ZoneId};
 
 /// Names that are allowed, and names that are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -36,6 +36,16 @@ impl<T: PartialEq> Allow<T> {
     }
 }
 
+/// A circle on the globe. A place whose coordinates are not known is outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    /// Its radius along the surface, in kilometres.
+    pub km: u32,
+    /// Its centre.
+    pub of: Coordinates,
+}
+
 /// Conditions on an offer that do not depend on the rest of the plan. Empty admits everything that is sold
 /// on demand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -59,6 +69,12 @@ pub struct Filter {
     /// Certificates that the seller must hold, each on the day of the catalogue.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certifications: Vec<String>,
+    /// What the offer must show of sovereignty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sovereignty: Option<SovereigntyFloor>,
+    /// The places that are near enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
     /// Attributes that the offer must have, with exactly these values; `architecture` is one of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,

@@ -1,11 +1,17 @@
 //! Plain data: what a market is made of. No I/O, no behaviour beyond arithmetic and checks.
 
+mod assume;
 mod blueprint;
+mod component;
 mod constraint;
+mod constraint_check;
 mod document;
 mod filter;
+mod flow;
 mod ids;
+mod link;
 mod money;
+mod objective;
 mod offer;
 mod order;
 mod place;
@@ -14,26 +20,35 @@ mod price;
 mod resources;
 mod seller;
 mod service;
+mod sovereignty;
+mod traffic;
 mod usage;
 
-pub use blueprint::{Blueprint, Component, Objective, Replicas};
+pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
+pub use blueprint::{Blueprint, ProviderFee, ProviderFees};
+pub use component::{Component, Replicas};
 pub use constraint::{
-    Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Linear, Over, Serves, Spread, Survive,
+    Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml};
-pub use filter::{Allow, Filter};
+pub use filter::{Allow, Filter, Within};
+pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
 pub use ids::{
     ComponentId, IdempotencyKey, InvalidId, OfferId, OrderId, ProviderId, RegionId, ServiceId, SkuId, ZoneId,
 };
+pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micros};
+pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
 pub use order::{Attempt, Order, OrderEvent, OrderEventKind, OrderState, Policy, Progress, Step, StepState};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
-pub use plan::{Lease, Plan, PriceLine, Statistics, StopReason};
+pub use plan::{Amount, Lease, Measures, Plan, PriceLine, Stage, Statistics, StopReason};
 pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};
 pub use resources::{Dimension, Resources};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Service, ServiceStatus};
+pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
+pub use traffic::TrafficTariff;
 pub use usage::UsageRecord;
 
 pub(crate) use document::{decimal, decimal::option as decimal_option};

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ProviderId, RegionId, ZoneId};
@@ -142,6 +142,29 @@ pub struct Coordinates {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub longitude: Decimal,
+}
+
+impl Coordinates {
+    /// Whether there is such a point.
+    pub fn is_on_earth(&self) -> bool {
+        self.latitude.abs() <= Decimal::from(90) && self.longitude.abs() <= Decimal::from(180)
+    }
+
+    /// The great-circle distance in whole kilometres, rounded; `None` if a point is not on the globe.
+    ///
+    /// The haversine formula (R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68, 1984) on a sphere
+    /// of 6371.0088 km, in arithmetic that is the same on every platform.
+    pub fn distance_km(&self, other: &Self) -> Option<u32> {
+        if !self.is_on_earth() || !other.is_on_earth() {
+            return None;
+        }
+        let radians = |degrees: Decimal| Some(degrees.to_f64()?.to_radians());
+        let (lat_a, lat_b) = (radians(self.latitude)?, radians(other.latitude)?);
+        let half = |a: f64, b: f64| libm::sin((b - a) / 2.0);
+        let (across, along) = (half(lat_a, lat_b), half(radians(self.longitude)?, radians(other.longitude)?));
+        let h = across * across + libm::cos(lat_a) * libm::cos(lat_b) * along * along;
+        Some((2.0 * 6371.0088 * libm::asin(libm::sqrt(h.clamp(0.0, 1.0)))).round() as u32)
+    }
 }
 
 /// All of where an offer is.

@@ -5,7 +5,7 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, OfferId, OfferKind, Place, SkuId};
+use super::{ComponentId, FeeLine, Flow, Measure, OfferId, OfferKind, Place, SkuId, TrafficLine};
 
 /// Which offers, where, how many, what runs on what, what it costs, and how good that is.
 ///
@@ -14,7 +14,7 @@ use super::{ComponentId, OfferId, OfferKind, Place, SkuId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// `fulcrum-plan/1`.
+    /// `fulcrum-plan/2`.
     pub format: String,
     /// The blueprint's name.
     pub blueprint: String,
@@ -27,6 +27,15 @@ pub struct Plan {
     pub currency: Currency,
     /// What is bought.
     pub leases: Vec<Lease>,
+    /// Who talks to whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<Flow>,
+    /// What traffic costs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<TrafficLine>,
+    /// What the providers cost besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fees: Vec<FeeLine>,
     /// Net cost of a month, without set-up fees.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
@@ -35,7 +44,10 @@ pub struct Plan {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub once: Decimal,
-    /// What was minimised: a month's cost with its share of the set-up fees.
+    /// Every measure that the objective or a limit looks at, and the cost; lower is better.
+    #[schemars(with = "std::collections::BTreeMap<Measure, String>")]
+    pub measures: Measures,
+    /// What was minimised: one measure or a weighted sum; of several in turn the first.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub objective: Decimal,
@@ -47,6 +59,9 @@ pub struct Plan {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub gap_percent: Decimal,
+    /// What was minimised after that, in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Stage>,
     /// Why the search stopped.
     pub stop: StopReason,
     /// How much work it was.
@@ -55,7 +70,7 @@ pub struct Plan {
 
 impl Plan {
     /// The format that this version writes and reads.
-    pub const FORMAT: &str = "fulcrum-plan/1";
+    pub const FORMAT: &str = "fulcrum-plan/2";
 
     /// Whether the plan is proven to be the best.
     pub fn is_optimal(&self) -> bool {
@@ -78,6 +93,39 @@ impl Plan {
         }
         Ok(plan)
     }
+}
+
+/// Values of measures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Measures(pub std::collections::BTreeMap<Measure, Amount>);
+
+/// A number that is written as text, digit by digit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(#[serde(with = "crate::model::decimal")] pub Decimal);
+
+impl Measures {
+    /// The value of a measure, if it was looked at.
+    pub fn get(&self, measure: Measure) -> Option<Decimal> {
+        self.0.get(&measure).map(|amount| amount.0)
+    }
+}
+
+/// A measure that was minimised among the plans that are best in all before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Which.
+    pub measure: Measure,
+    /// Its value.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub value: Decimal,
+    /// What no plan that is as good in all before can be below.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub bound: Decimal,
 }
 
 /// One instance of an offer.
@@ -113,10 +161,14 @@ pub struct PriceLine {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub monthly: Decimal,
-    /// Net, once.
+    /// Net, once; of a commitment each time that it is renewed.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub once: Decimal,
+    /// Net, all that is paid over the blueprint's horizon, renewals included.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub total: Decimal,
 }
 
 /// Why a search stopped.

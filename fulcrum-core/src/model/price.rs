@@ -101,7 +101,7 @@ impl Unit {
     ];
 
     /// How many of this unit a number of GiB is, over a month.
-    fn quantity_of_gib(self, gib: u64) -> Option<Decimal> {
+    pub(super) fn quantity_of_gib(self, gib: u64) -> Option<Decimal> {
         // 2^30 / 10^9, exact (IEC 80000-13).
         let gb_per_gib = Decimal::new(1_073_741_824, 9);
         let gib = Decimal::from(gib);
@@ -112,7 +112,7 @@ impl Unit {
     }
 
     /// How often a month's price holds the unit price.
-    fn times_a_month(self) -> Decimal {
+    pub(super) fn times_a_month(self) -> Decimal {
         match self {
             Self::GbHour | Self::GibHour => HOURS_PER_MONTH.into(),
             Self::GbMonth | Self::GibMonth | Self::Gb | Self::Gib => Decimal::ONE,
@@ -229,12 +229,23 @@ impl Price {
         self.net(amount)
     }
 
+    /// How many months and how many times the one-off part are paid over a horizon. A commitment is renewed until
+    /// the end of the horizon, its up-front payment with it; a set-up fee is paid once.
+    pub fn payments(&self, horizon_months: u32) -> (u32, u32) {
+        if self.term_months == 0 {
+            return (horizon_months, 1);
+        }
+        let terms = horizon_months.div_ceil(self.term_months).max(1);
+        let months = terms.saturating_mul(self.term_months);
+        (months, if self.market == Market::Committed { terms } else { 1 })
+    }
+
     /// The one-off part, net, in main units.
     pub fn net_once(&self) -> Option<Decimal> {
         self.net(self.once)
     }
 
-    fn net(&self, amount: Decimal) -> Option<Decimal> {
+    pub(super) fn net(&self, amount: Decimal) -> Option<Decimal> {
         match self.tax {
             Tax::Net => Some(amount),
             Tax::Gross { vat_percent } => {

@@ -1,9 +1,11 @@
 //! Who sells: the legal side of a provider.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{CountryCode, Jurisdiction, Place};
+use super::{Assessment, CountryCode, Jurisdiction, Place, Sov};
 
 /// A company and the country whose law governs it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -46,6 +48,9 @@ pub struct Seller {
     /// What it is certified for.
     #[serde(default)]
     pub certifications: Vec<Certification>,
+    /// Sovereignty levels that somebody has assessed; they come before those computed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assessments: BTreeMap<Sov, Assessment>,
 }
 
 impl Seller {

@@ -11,8 +11,8 @@ use crate::compose::{
     program::{Program, Row, Var},
 };
 
-/// Multipliers are in units of 2⁻²⁴ micro-units.
-pub(super) const SCALE_BITS: u32 = 24;
+/// Multipliers are in units of 2⁻³⁶ micro-units.
+pub(super) const SCALE_BITS: u32 = 36;
 
 /// Limits of the unknowns at one node of the search.
 #[derive(Debug, Clone)]

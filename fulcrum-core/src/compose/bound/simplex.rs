@@ -17,6 +17,7 @@ use crate::compose::{
 
 const FEASIBLE: f64 = 1e-7;
 const PIVOT: f64 = 1e-9;
+const LARGE_FACTOR: u64 = 1 << 16;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Simplex {
     value: Vec<f64>,
     low: Vec<f64>,
     high: Vec<f64>,
+    /// Rows of large factors are divided by a power of two, so that all are of one order of magnitude.
+    scale: Vec<f64>,
     pub(crate) pivots: u64,
     /// The row that no entering unknown could mend, and whether it was below its limit.
     stuck: Option<(usize, bool)>,
@@ -56,14 +59,29 @@ impl Simplex {
     pub(crate) fn new(program: &Program) -> Self {
         let (vars, rows) = (program.cost.len(), program.row_low.len());
         let mut tableau = vec![0.0; vars * rows];
-        for (var, entries) in program.entries.iter() {
+        let mut scale = vec![1.0f64; rows];
+        for (_, entries) in program.entries.iter() {
             for &(row, factor) in entries {
-                tableau[row.index() * vars + var.index()] = factor as f64;
+                let factor = factor.unsigned_abs();
+                if factor > LARGE_FACTOR {
+                    let bits = i32::try_from(factor.ilog2()).unwrap_or(0);
+                    scale[row.index()] = scale[row.index()].min(0.5f64.powi(bits));
+                }
             }
         }
-        let row_low = program.row_low.iter().map(|(_, low)| low.map_or(f64::NEG_INFINITY, |low| low as f64));
-        let row_high =
-            program.row_high.iter().map(|(_, high)| high.map_or(f64::INFINITY, |high| high as f64));
+        for (var, entries) in program.entries.iter() {
+            for &(row, factor) in entries {
+                tableau[row.index() * vars + var.index()] = factor as f64 * scale[row.index()];
+            }
+        }
+        let row_low = program
+            .row_low
+            .iter()
+            .map(|(row, low)| low.map_or(f64::NEG_INFINITY, |low| low as f64 * scale[row.index()]));
+        let row_high = program
+            .row_high
+            .iter()
+            .map(|(row, high)| high.map_or(f64::INFINITY, |high| high as f64 * scale[row.index()]));
         let low: Vec<f64> = program.low.iter().map(|(_, low)| *low as f64).chain(row_low).collect();
         let high: Vec<f64> = program.high.iter().map(|(_, high)| *high as f64).chain(row_high).collect();
         let mut simplex = Self {
@@ -76,6 +94,7 @@ impl Simplex {
             value: low[..vars].iter().copied().chain(std::iter::repeat_n(0.0, rows)).collect(),
             low,
             high,
+            scale,
             pivots: 0,
             stuck: None,
         };
@@ -245,37 +264,45 @@ impl Simplex {
         ((value - value.round()).abs() * 1000.0) as u32
     }
 
-    /// The rows' multipliers, rounded to units of 2⁻²⁴; of the sign that the row's limits allow.
+    /// The rows' multipliers, rounded to units of 2⁻³⁶; of the sign that the row's limits allow.
     pub(crate) fn multipliers(&self, program: &Program) -> IdVec<Row, i128> {
         let mut multipliers: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
         for (j, &unknown) in self.nonbasic.iter().enumerate() {
             if let Some(row) = (unknown as usize).checked_sub(self.vars).map(Row::from_index) {
-                multipliers[row] = allowed(program, row, scaled(self.reduced[j]));
+                let multiplier = self.reduced[j] * self.scale[row.index()];
+                multipliers[row] = allowed(program, row, scaled(multiplier));
             }
         }
         multipliers
     }
 
-    /// Multipliers that show why there is no assignment, after [`Outcome::Infeasible`].
+    /// Multipliers that show why there is no assignment, after [`Outcome::Infeasible`]. Any multiple of them shows
+    /// it too, so the largest is made a large whole number.
     pub(crate) fn infeasibility(&self, program: &Program) -> IdVec<Row, i128> {
-        let mut multipliers: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
-        let Some((row, is_below)) = self.stuck else { return multipliers };
+        let Some((row, is_below)) = self.stuck else { return (0..self.rows).map(|_| 0).collect() };
         let sign = if is_below { 1.0 } else { -1.0 };
+        let mut multipliers = vec![0.0; self.rows];
         let mut set = |unknown: u32, factor: f64| {
-            if let Some(row) = (unknown as usize).checked_sub(self.vars).map(Row::from_index) {
-                multipliers[row] = allowed(program, row, scaled(sign * factor));
+            if let Some(row) = (unknown as usize).checked_sub(self.vars) {
+                multipliers[row] = sign * factor * self.scale[row];
             }
         };
         set(self.basic[row], 1.0);
         for (j, &unknown) in self.nonbasic.iter().enumerate() {
             set(unknown, -self.tableau[row * self.vars + j]);
         }
+        let largest = multipliers.iter().fold(0.0f64, |most, multiplier| most.max(multiplier.abs()));
+        let up = if largest > 0.0 { 2f64.powi(56) / largest } else { 1.0 };
         multipliers
+            .into_iter()
+            .enumerate()
+            .map(|(row, multiplier)| allowed(program, Row::from_index(row), (multiplier * up).round() as i128))
+            .collect()
     }
 }
 
 fn scaled(multiplier: f64) -> i128 {
-    (multiplier * f64::from(1u32 << SCALE_BITS)).round() as i128
+    (multiplier * (1u64 << SCALE_BITS) as f64).round() as i128
 }
 
 /// A multiplier of the wrong sign on a one-sided row is rounding noise.

@@ -17,6 +17,10 @@ pub(super) enum Condition {
     Clause(Option<ComponentId>, Clause),
     Need(ComponentId, Need),
     Replicas(ComponentId),
+    /// By its number.
+    Link(usize),
+    /// A component's users, by number.
+    Users(ComponentId, usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(super) enum Clause {
     Certifications,
     Attributes,
     MaxAge,
+    Sovereignty,
+    Within,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +46,7 @@ pub(super) enum Need {
     Named,
 }
 
-const CLAUSES: [Clause; 8] = [
+const CLAUSES: [Clause; 10] = [
     Clause::Providers,
     Clause::Regions,
     Clause::Zones,
@@ -49,6 +55,8 @@ const CLAUSES: [Clause; 8] = [
     Clause::Certifications,
     Clause::Attributes,
     Clause::MaxAge,
+    Clause::Sovereignty,
+    Clause::Within,
 ];
 const NEEDS: [Need; 5] = [Need::Vcpu, Need::Memory, Need::Disk, Need::Gpu, Need::Named];
 
@@ -77,8 +85,20 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         // Without its one_of a component is no longer optional: that would be a stronger blueprint.
         .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_)))
         .map(Condition::Constraint);
+    let links = (0..blueprint.links.len()).map(Condition::Link);
+    let users = components().flat_map(|(name, component)| {
+        (0..component.users.len()).map(|at| Condition::Users(name.clone(), at))
+    });
     let budget = blueprint.budget.map(|_| Condition::Budget);
-    needs.chain(replicas).chain(own).chain(global).chain(constraints).chain(budget).collect()
+    needs
+        .chain(replicas)
+        .chain(own)
+        .chain(global)
+        .chain(constraints)
+        .chain(links)
+        .chain(users)
+        .chain(budget)
+        .collect()
 }
 
 impl Condition {
@@ -107,6 +127,12 @@ impl Condition {
                     component.replicas = Replicas::default();
                 }
             }
+            Self::Link(at) => (without.links[*at].traffic_gib, without.links[*at].max_ms) = (0, None),
+            Self::Users(name, at) => {
+                if let Some(component) = without.components.get_mut(name) {
+                    (component.users[*at].traffic_gib, component.users[*at].max_ms) = (0, None);
+                }
+            }
         }
         without
     }
@@ -129,6 +155,14 @@ impl Condition {
                 format!("{path}.{}: {}", clause.word(), shown(json[clause.word()].clone()))
             }
             Self::Need(name, need) => format!("components.{name}.{}", need.text(&blueprint.components[name])),
+            Self::Link(at) => {
+                let json = serde_json::to_value(&blueprint.links[*at]).unwrap_or_default();
+                format!("links[{at}]: {}", shown(json))
+            }
+            Self::Users(name, at) => {
+                let json = serde_json::to_value(&blueprint.components[name].users[*at]).unwrap_or_default();
+                format!("components.{name}.users[{at}]: {}", shown(json))
+            }
             Self::Replicas(name) => {
                 let Replicas { min, max } = blueprint.components[name].replicas;
                 match max {
@@ -152,6 +186,8 @@ impl Clause {
             Self::Certifications => "certifications",
             Self::Attributes => "attributes",
             Self::MaxAge => "max_age_days",
+            Self::Sovereignty => "sovereignty",
+            Self::Within => "within",
         }
     }
 
@@ -171,6 +207,8 @@ impl Clause {
             Self::Certifications => filter.certifications.clear(),
             Self::Attributes => filter.attributes.clear(),
             Self::MaxAge => filter.max_age_days = None,
+            Self::Sovereignty => filter.sovereignty = None,
+            Self::Within => filter.within = None,
         }
     }
 }

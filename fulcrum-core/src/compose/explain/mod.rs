@@ -7,8 +7,10 @@
 mod conditions;
 
 use super::{
+    aim::Aim,
     error::{ComposeError, Conflict},
     options::{ComposeOptions, Progress, Signal},
+    problem::Problem,
     search::{Goal, solve},
 };
 use crate::{catalogue::Catalogue, model::Blueprint};
@@ -25,8 +27,12 @@ pub(super) fn conflict(
 ) -> Result<Conflict, ComposeError> {
     let options = ComposeOptions { max_nodes: MAX_NODES, ..options.clone() };
     let mut is_minimal = true;
-    let mut has_no_plan =
-        |blueprint: &Blueprint| match solve(catalogue, blueprint, &options, Goal::Any, watch) {
+    let mut has_no_plan = |blueprint: &Blueprint| {
+        let mut any = || {
+            let Some(aim) = Aim::stages(blueprint, &options)?.into_iter().next() else { return Ok(None) };
+            solve(&Problem::new(catalogue, blueprint, aim, &options)?, &options, Goal::Any, watch)
+        };
+        match any() {
             Ok(None) => true,
             Ok(Some(_)) => false,
             // Not decided: the condition stays, and the set is not called minimal.
@@ -34,7 +40,8 @@ pub(super) fn conflict(
                 is_minimal = false;
                 false
             }
-        };
+        }
+    };
     let mut remaining = blueprint.clone();
     let mut kept = Vec::new();
     for condition in conditions::all(blueprint) {

@@ -5,10 +5,11 @@ mod patterns;
 mod products;
 
 use super::{
+    aim::Aim,
     id_vec::IdVec,
-    problem::{ClassId, CompId, Cost, Problem},
+    problem::{Candidate, ClassId, CompId, Cost, Problem},
 };
-use crate::catalogue::OfferIx;
+use crate::{catalogue::OfferIx, model::Measure};
 
 super::id_vec::id_type!(
     /// A kind of lease: an offer with what it carries.
@@ -24,10 +25,61 @@ pub(crate) struct Column {
     pub(crate) class: ClassId,
     /// Never negative.
     pub(crate) cost: Cost,
+    /// Emissions, and points of sovereignty missing; zero where the aim does not look at them.
+    pub(crate) carbon: i64,
+    pub(crate) missing: i64,
+    /// Of each limited resource.
+    pub(crate) uses: Vec<u64>,
     /// GiB bought with it or as it.
     pub(crate) size_gib: u64,
     /// How many of the offer can be had, over all columns with it.
     pub(crate) stock: Option<u32>,
+}
+
+impl Column {
+    /// A column without its price checks; `None` if a figure leaves its range.
+    pub(crate) fn new(
+        problem: &Problem<'_>,
+        candidate: &Candidate,
+        members: Vec<(CompId, u32)>,
+        cost: Cost,
+        size_gib: u64,
+    ) -> Option<Self> {
+        let offer = candidate.offer;
+        let replicas: i64 = members.iter().map(|(_, count)| i64::from(*count)).sum();
+        let carbon = if problem.aim.knows(Measure::Carbon) { problem.carbon(offer, size_gib)? } else { 0 };
+        let missing = if problem.aim.knows(Measure::Sovereignty) {
+            problem.sovereignty_missing(offer).checked_mul(replicas)?
+        } else {
+            0
+        };
+        let uses = match problem.limited.as_slice() {
+            [] => Vec::new(),
+            names => {
+                let named = &problem.catalogue.capacity(offer).named;
+                names.iter().map(|name| named.get(name).copied().unwrap_or(0)).collect()
+            }
+        };
+        let (class, stock) = (candidate.class, candidate.stock());
+        Some(Self { members, offer, class, cost, carbon, missing, uses, size_gib, stock })
+    }
+
+    /// How much of a measure one such lease is.
+    pub(crate) fn measure(&self, measure: Measure) -> i64 {
+        match measure {
+            Measure::Cost => self.cost,
+            Measure::Carbon => self.carbon,
+            Measure::Sovereignty => self.missing,
+            Measure::Latency | Measure::WorstLatency | Measure::Providers => 0,
+        }
+    }
+
+    /// What is minimised of it; `None` beyond 64 bits.
+    pub(crate) fn objective(&self, aim: &Aim) -> Option<i64> {
+        [Measure::Cost, Measure::Carbon, Measure::Sovereignty].into_iter().try_fold(0i64, |sum, measure| {
+            sum.checked_add(self.measure(measure).checked_mul(aim.weight(measure))?)
+        })
+    }
 }
 
 /// All columns that an optimal plan may need.
@@ -47,20 +99,37 @@ pub(crate) fn reduce(problem: &Problem<'_>) -> Reduced {
     Reduced { columns: columns.into_iter().collect(), patterns: patterns + products, is_truncated }
 }
 
-/// Of several offers that can carry the same in the same place only the cheapest matters; where its stock is
-/// limited the next one too, and so on. Ties go to the lower offer id, for the sake of a fixed answer.
+/// Of several offers that can carry the same in the same place only those matter that no other one beats in
+/// what is minimised and in everything that is capped: with one axis the cheapest; where its stock is limited the
+/// next one too, and so on. Ties go to the lower offer id, for the sake of a fixed answer.
 ///
-/// Safe because constraints see the carried replicas and the class of places, never the offer itself.
-pub(crate) fn keep_cheapest(options: &mut Vec<Column>) {
-    options.sort_by_key(|column| (column.class, column.cost, column.offer));
-    let mut satisfied = None;
-    options.retain(|column| {
-        if satisfied == Some(column.class) {
-            return false;
+/// Safe because constraints see the carried replicas, the class of places and the capped figures, never the offer
+/// itself.
+pub(crate) fn keep_cheapest(aim: &Aim, options: Vec<Column>, columns: &mut Vec<Column>) {
+    let capped: Vec<Measure> = aim.caps.iter().map(|(measure, _)| *measure).collect();
+    let axes = |column: &Column| -> Option<Vec<i64>> {
+        let uses = column.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
+        let capped = capped.iter().map(|measure| column.measure(*measure));
+        Some([column.objective(aim)?].into_iter().chain(capped).chain(uses).collect())
+    };
+    // What cannot be reckoned with is left out; a price of a thousand million is already refused.
+    let mut keyed: Vec<(Vec<i64>, Column)> = options
+        .into_iter()
+        .filter(|column| column.stock != Some(0))
+        .filter_map(|column| Some((axes(&column)?, column)))
+        .collect();
+    keyed.sort_by(|(a, left), (b, right)| (left.class, a, left.offer).cmp(&(right.class, b, right.offer)));
+    for same in keyed.chunk_by(|(_, a), (_, b)| a.class == b.class) {
+        let mut unlimited: Vec<&Vec<i64>> = Vec::new();
+        for (axes, column) in same {
+            let is_beaten = |other: &&Vec<i64>| other.iter().zip(axes).all(|(theirs, own)| theirs <= own);
+            if unlimited.iter().any(is_beaten) {
+                continue;
+            }
+            if column.stock.is_none() {
+                unlimited.push(axes);
+            }
+            columns.push(column.clone());
         }
-        if column.stock.is_none() {
-            satisfied = Some(column.class);
-        }
-        column.stock != Some(0)
-    });
+    }
 }

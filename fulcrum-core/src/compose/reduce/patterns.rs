@@ -87,36 +87,30 @@ fn grow(problem: &Problem<'_>, rules: &Rules, growing: &Growing, component: Comp
         .copied()
         .filter(|&at| {
             let candidate = &problem.candidates[at];
-            candidate.allowed.contains(component.index()) && holds(problem, candidate, &demand, disk_gib)
+            problem.may_carry(candidate, component) && holds(problem, candidate, &demand, disk_gib)
         })
         .collect();
     (!holders.is_empty()).then_some(Growing { members, demand, disk_gib, holders })
 }
 
 fn holds(problem: &Problem<'_>, candidate: &Candidate, demand: &[u64], disk_gib: u64) -> bool {
-    candidate.capacity.iter().zip(demand).all(|(capacity, demand)| capacity >= demand)
-        && (candidate.disk_gib >= disk_gib || problem.catalogue.elastic_disk(candidate.offer).is_some())
+    problem.size(candidate).iter().zip(demand).all(|(capacity, demand)| capacity >= demand)
+        && (problem.disk_gib(candidate) >= disk_gib
+            || problem.catalogue.elastic_disk(candidate.offer).is_some())
 }
 
 fn emit(problem: &Problem<'_>, pattern: &Growing, columns: &mut Vec<Column>) {
-    let mut options: Vec<Column> = pattern
+    let options = pattern
         .holders
         .iter()
         .filter_map(|&at| {
             let candidate = &problem.candidates[at];
-            let size_gib = pattern.disk_gib.saturating_sub(candidate.disk_gib);
-            Some(Column {
-                members: pattern.members.clone(),
-                offer: candidate.offer,
-                class: candidate.class,
-                cost: candidate.base.checked_add(problem.disk_cost(candidate.offer, size_gib)?)?,
-                size_gib,
-                stock: candidate.stock,
-            })
+            let size_gib = pattern.disk_gib.saturating_sub(problem.disk_gib(candidate));
+            let cost = candidate.base.checked_add(problem.disk_cost(candidate.offer, size_gib)?)?;
+            Column::new(problem, candidate, pattern.members.clone(), cost, size_gib)
         })
         .collect();
-    keep_cheapest(&mut options);
-    columns.append(&mut options);
+    keep_cheapest(&problem.aim, options, columns);
 }
 
 /// What may share a machine.
@@ -155,7 +149,8 @@ impl Rules {
                 | Constraint::OneOf(_)
                 | Constraint::Spread(_)
                 | Constraint::Survive(_)
-                | Constraint::Distinct(_) => {}
+                | Constraint::Distinct(_)
+                | Constraint::Limit(_) => {}
             }
         }
         rules

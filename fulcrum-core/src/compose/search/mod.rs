@@ -5,17 +5,15 @@ mod tree;
 use rust_decimal::Decimal;
 
 use super::{
+    aim::Aim,
     error::ComposeError,
     id_vec::Id,
     options::{ComposeOptions, Progress, Signal},
-    problem::Problem,
-    program::Program,
+    problem::{CompId, Problem},
+    program::{Program, Scope, Target},
     reduce::{Column, reduce},
 };
-use crate::{
-    catalogue::Catalogue,
-    model::{Blueprint, Statistics, StopReason, from_micros, to_micros},
-};
+use crate::model::{Statistics, StopReason, from_micros};
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +24,31 @@ pub(super) enum Goal {
     Any,
 }
 
+/// Replicas of a site that send along a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sending {
+    pub(super) link: usize,
+    pub(super) site: usize,
+    pub(super) target: Target,
+    pub(super) replicas: i64,
+}
+
+/// A group of users and the site that serves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Serving {
+    pub(super) component: CompId,
+    pub(super) group: usize,
+    pub(super) site: usize,
+}
+
 /// A solution with its proof.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Each kind of lease and how many of it, in a fixed order.
     pub(super) leases: Vec<(Column, i64)>,
-    /// Over the horizon, in micro-units.
-    pub(super) cost: i128,
-    /// Over the horizon, in micro-units.
+    pub(super) sending: Vec<Sending>,
+    pub(super) serving: Vec<Serving>,
+    /// What no plan is below, over the horizon, in millionths times the aim's scale.
     pub(super) bound: i128,
     pub(super) stop: StopReason,
     pub(super) statistics: Statistics,
@@ -41,25 +56,21 @@ pub(super) struct Found {
 
 /// Solves; `None` if it is proven that there is no plan.
 pub(super) fn solve(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
+    problem: &Problem<'_>,
     options: &ComposeOptions,
     goal: Goal,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Found>, ComposeError> {
-    let problem = Problem::new(catalogue, blueprint, options)?;
-    let reduced = reduce(&problem);
-    let program = Program::new(&problem, &reduced)?;
-    let horizon = blueprint.horizon_months;
-    // A plan at the budget is allowed; the tree looks for plans below the ceiling.
-    let ceiling = match blueprint.budget {
-        None => None,
-        Some(budget) => to_micros(budget).ok().map(|micros| i128::from(micros) * i128::from(horizon) + 1),
-    };
+    let reduced = reduce(problem);
+    let program = Program::new(problem, &reduced, &Scope::All)?;
+    let aim = &problem.aim;
+    // A plan at the cap is allowed; the tree looks for plans below the ceiling.
+    let ceiling = aim.caps.iter().filter(|(measure, _)| aim.single() == Some(*measure));
+    let ceiling = ceiling.map(|(_, max)| max + 1).min();
     let mut watch_month = |incumbent: Option<i128>, bound: i128, nodes: u64| {
         watch(&Progress {
-            incumbent: incumbent.map(|cost| a_month(cost, horizon)),
-            bound: Some(a_month(bound, horizon)),
+            incumbent: incumbent.map(|value| a_month(problem, value)),
+            bound: Some(a_month(problem, bound)),
             nodes,
         })
     };
@@ -70,7 +81,7 @@ pub(super) fn solve(
         watch_month(Some(*cost), bound, outcome.nodes);
     }
     let statistics = Statistics {
-        offers: catalogue.len() as u64,
+        offers: problem.catalogue.len() as u64,
         eligible: problem.candidates.len() as u64,
         patterns: reduced.patterns as u64,
         variables: program.cost.len() as u64,
@@ -94,6 +105,23 @@ pub(super) fn solve(
         .filter(|(_, count)| *count > 0)
         .map(|(column, count)| (column.clone(), count))
         .collect();
+    let sending = program
+        .flows
+        .iter()
+        .map(|flow| Sending {
+            link: flow.link,
+            site: flow.site,
+            target: flow.target,
+            replicas: values[flow.var.index()],
+        })
+        .filter(|sending| sending.replicas > 0)
+        .collect();
+    let serving = program
+        .served
+        .iter()
+        .filter(|served| values[served.var.index()] > 0)
+        .map(|served| Serving { component: served.component, group: served.group, site: served.site })
+        .collect();
     // With patterns left out the search proves nothing about those: then only what every plan pays is a bound.
     let (bound, stop) = match outcome.stop {
         _ if reduced.is_truncated => {
@@ -102,12 +130,16 @@ pub(super) fn solve(
         None => (cost, StopReason::Optimal),
         Some(stop) => (outcome.bound.min(cost), stop),
     };
-    Ok(Some(Found { leases, cost, bound, stop, statistics }))
+    Ok(Some(Found { leases, sending, serving, bound, stop, statistics }))
 }
 
-/// A cost over the horizon as a month's cost in main units, rounded to micro-units.
-pub(super) fn a_month(cost: i128, horizon: u32) -> Decimal {
-    let months = i128::from(horizon);
-    let micros = (2 * cost + months).div_euclid(2 * months);
+/// A figure over the horizon as a month's in the unit of what is minimised, rounded to millionths.
+pub(super) fn a_month(problem: &Problem<'_>, value: i128) -> Decimal {
+    per_month(&problem.aim, problem.blueprint.horizon_months, value)
+}
+
+pub(super) fn per_month(aim: &Aim, horizon_months: u32, value: i128) -> Decimal {
+    let months = i128::from(horizon_months) * i128::from(aim.scale);
+    let micros = (2 * value + months).div_euclid(2 * months);
     from_micros(micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }

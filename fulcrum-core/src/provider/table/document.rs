@@ -9,7 +9,9 @@ use serde::{
     de::{self, Error as _, Visitor},
 };
 
-use crate::model::{Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, ZoneId};
+use crate::model::{
+    Assessment, Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, Sov, ZoneId,
+};
 
 /// A whole catalogue in one JSON document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -47,6 +49,9 @@ pub struct ProviderDocument {
     /// What it is certified for.
     #[serde(default)]
     pub certifications: Vec<Certification>,
+    /// Sovereignty levels that somebody has assessed; they come before those computed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assessments: BTreeMap<Sov, Assessment>,
     /// Where it sells.
     pub regions: Vec<RegionDocument>,
     /// Where these facts come from.

@@ -24,6 +24,7 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
         owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
         control_chain: provider.control_chain.clone(),
         certifications: provider.certifications.clone(),
+        assessments: provider.assessments.clone(),
     });
     let mut table = Table {
         provider: provider.id.clone(),

@@ -1,5 +1,8 @@
 //! An independent check of a plan: from blueprint, catalogue and plan alone. Shares no code with the search.
 
+mod flows;
+mod totals;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use iso_currency::Currency;
@@ -8,8 +11,8 @@ use rust_decimal::Decimal;
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, Lease, Market, OfferKind, Over, Plan, Price, StopReason,
-        digest_of, from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, Lease, Market, OfferKind, Over, Plan, Price, digest_of,
+        from_micros, to_micros,
     },
 };
 
@@ -71,6 +74,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
             message,
         })?;
     }
+    check.flows()?;
     check.totals()
 }
 
@@ -171,6 +175,9 @@ impl Check<'_> {
             ensure(line.sku == *sku, || format!("{} is not {sku}", line.sku))?;
             let monthly = self.money(price, price.net_month(gib))?;
             let once = self.money(price, price.net_once())?;
+            let (months, payments) = price.payments(self.blueprint.horizon_months);
+            let total = monthly * Decimal::from(months) + once * Decimal::from(payments);
+            ensure(line.total == total, || format!("{sku} costs {total} over the horizon"))?;
             ensure(line.monthly == monthly && line.once == once, || {
                 format!(
                     "{sku} costs {monthly} a month and {once} once, not {} and {}",
@@ -303,6 +310,7 @@ impl Check<'_> {
                     })
                 })
             }
+            Constraint::Limit(limit) => self.limit(limit),
             Constraint::Distinct(distinct) => {
                 let places: BTreeSet<String> =
                     self.offers.iter().map(|ix| self.catalogue.place_key(*ix, distinct.over)).collect();
@@ -325,32 +333,6 @@ impl Check<'_> {
             }
         }
         places
-    }
-
-    /// Totals, budget, bound and gap.
-    fn totals(&self) -> Result<(), Violation> {
-        let plan = self.plan;
-        let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
-        let monthly: Decimal = lines().map(|line| line.monthly).sum();
-        let once: Decimal = lines().map(|line| line.once).sum();
-        if monthly != plan.monthly || once != plan.once {
-            return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
-        }
-        let months = Decimal::from(self.blueprint.horizon_months);
-        let off = (plan.objective - (monthly + once / months)).abs();
-        if off > Decimal::new(1, 6) {
-            return violation("objective", format!("is off by {off}"));
-        }
-        if self.blueprint.budget.is_some_and(|budget| monthly * months + once > budget * months) {
-            return violation("budget", "is exceeded");
-        }
-        if plan.bound > plan.objective || (plan.stop == StopReason::Optimal && plan.bound != plan.objective) {
-            return violation(
-                "bound",
-                format!("{} does not fit the objective {}", plan.bound, plan.objective),
-            );
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,119 @@
+//! Which components an offer may carry, asked once for each combination of what filters look at.
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    id_vec::IdVec,
+    problem::{AllowedId, CompSet},
+};
+use crate::{
+    catalogue::{Catalogue, OfferIx},
+    model::{Blueprint, Filter, Market, OfferKind},
+};
+
+/// What filters look at of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    kind: OfferKind,
+    place: u32,
+    seller: u32,
+    attributes: u32,
+    provenance: u32,
+    market: Market,
+    term_months: u32,
+}
+
+pub(super) struct Eligibility<'a> {
+    catalogue: &'a Catalogue,
+    horizon_months: u32,
+    /// The blueprint's filter with a component's markets, and the component's own; each pair once.
+    filters: Vec<(Filter, Filter)>,
+    /// The kind of each component, and the position of its filters.
+    components: Vec<(OfferKind, usize)>,
+    last: Option<(Key, Option<AllowedId>)>,
+    known: FxHashMap<Key, Option<AllowedId>>,
+    sets: FxHashMap<CompSet, AllowedId>,
+}
+
+impl<'a> Eligibility<'a> {
+    pub(super) fn new(catalogue: &'a Catalogue, blueprint: &Blueprint) -> Self {
+        let mut filters = Vec::new();
+        let mut components = Vec::new();
+        for component in blueprint.components.values() {
+            let pair = pair(&blueprint.filter, &component.filter);
+            let at = filters.iter().position(|known| *known == pair).unwrap_or_else(|| {
+                filters.push(pair);
+                filters.len() - 1
+            });
+            components.push((component.kind, at));
+        }
+        Self {
+            catalogue,
+            horizon_months: blueprint.horizon_months,
+            filters,
+            components,
+            last: None,
+            known: FxHashMap::default(),
+            sets: FxHashMap::default(),
+        }
+    }
+
+    /// The set of components that an offer may carry; `None` if there are none.
+    pub(super) fn allowed(&mut self, ix: OfferIx, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+        let positions = self.catalogue.positions(ix);
+        let price = self.catalogue.price(ix);
+        let key = Key {
+            kind: self.catalogue.kind(ix),
+            place: positions.place,
+            seller: positions.seller,
+            attributes: positions.attributes,
+            provenance: positions.provenance,
+            market: price.market,
+            term_months: price.term_months,
+        };
+        if let Some((last, answer)) = &self.last
+            && *last == key
+        {
+            return *answer;
+        }
+        let answer = match self.known.get(&key) {
+            Some(answer) => *answer,
+            None => {
+                let answer = self.ask(ix, key, sets);
+                self.known.insert(key, answer);
+                answer
+            }
+        };
+        self.last = Some((key, answer));
+        answer
+    }
+
+    fn ask(&mut self, ix: OfferIx, key: Key, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+        if key.term_months > self.horizon_months {
+            return None;
+        }
+        let passes: Vec<bool> = self
+            .filters
+            .iter()
+            .map(|(global, own)| {
+                self.catalogue.refusal(ix, global).is_none() && self.catalogue.refusal(ix, own).is_none()
+            })
+            .collect();
+        let mut set = CompSet::default();
+        for (position, (kind, filter)) in self.components.iter().enumerate() {
+            if *kind == key.kind && passes[*filter] {
+                set.insert(position);
+            }
+        }
+        (!set.is_empty()).then(|| *self.sets.entry(set).or_insert_with_key(|set| sets.push(set.clone())))
+    }
+}
+
+/// The component's markets count for both filters if it names some, else the blueprint's.
+pub(super) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
+    let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
+    (
+        Filter { markets: markets.clone(), ..global.clone() },
+        Filter { markets: markets.clone(), ..own.clone() },
+    )
+}

@@ -1,0 +1,155 @@
+//! The integer program: how many of each kind of lease, under the blueprint's conditions as rows.
+//!
+//! Columns for leases enter it through rows that define replica counts only: of a component in all, and of a
+//! component in one place. All other conditions speak of those counts. So a condition on places that are not in
+//! the scope leaves rows out and never adds any: a program with a smaller scope is a relaxation.
+
+mod builder;
+mod flows;
+mod measures;
+mod places;
+mod scope;
+
+pub(crate) use flows::{Flow, Served, Target};
+pub(crate) use scope::Scope;
+
+use super::{
+    error::ComposeError,
+    id_vec::{IdVec, id_type},
+    problem::{Cost, Problem},
+    reduce::{ColumnId, Reduced},
+};
+
+id_type!(
+    /// A whole-numbered unknown.
+    Var
+);
+id_type!(
+    /// A linear condition.
+    Row
+);
+
+/// What an unknown stands for; the order is that in which the search decides them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Whether an optional component is deployed.
+    Deployed,
+    /// Whether a place is used, or holds a component.
+    Place,
+    /// Whether a price tier is reached.
+    Tier,
+    /// Where a group of users is served from.
+    Served,
+    /// Replicas of a component.
+    Replicas,
+    /// Replicas of a component in one place.
+    ReplicasAt,
+    /// Replicas that talk to a place.
+    Flow,
+    /// Leases of one kind.
+    Leases,
+    /// A figure that follows from the others, such as GiB in a price tier.
+    Figure,
+}
+
+/// Minimise `cost · x` with `low ≤ x ≤ high` and `row_low ≤ A x ≤ row_high`, all whole numbers.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) cost: IdVec<Var, Cost>,
+    pub(crate) low: IdVec<Var, i64>,
+    pub(crate) high: IdVec<Var, i64>,
+    pub(crate) role: IdVec<Var, Role>,
+    /// Entries of each column of `A`, at most one a row.
+    pub(crate) entries: IdVec<Var, Vec<(Row, i64)>>,
+    pub(crate) row_low: IdVec<Row, Option<i64>>,
+    pub(crate) row_high: IdVec<Row, Option<i64>>,
+    /// The unknown that counts the leases of each column.
+    pub(crate) leases: IdVec<ColumnId, Var>,
+    /// Who talks to whom from where.
+    pub(crate) flows: Vec<Flow>,
+    /// Which users are served from where.
+    pub(crate) served: Vec<Served>,
+    /// Figures other than those of leases; see `measures`.
+    figures: Vec<(Var, crate::model::Measure, i64)>,
+}
+
+/// Entries of a dense tableau beyond which memory would run out: half a gibibyte.
+pub(crate) const MAX_TABLEAU: usize = 64 << 20;
+
+impl Program {
+    /// Builds the program for the places in a scope.
+    ///
+    /// # Errors
+    /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits.
+    pub(crate) fn new(problem: &Problem<'_>, reduced: &Reduced, scope: &Scope) -> Result<Self, ComposeError> {
+        let program = builder::build(problem, reduced, scope)?;
+        let size = program.cost.len().saturating_mul(program.row_low.len());
+        if size > MAX_TABLEAU {
+            return Err(ComposeError::TooLarge(format!(
+                "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
+                program.cost.len(),
+                program.row_low.len()
+            )));
+        }
+        Ok(program)
+    }
+
+    fn empty() -> Self {
+        Self {
+            cost: IdVec::new(),
+            low: IdVec::new(),
+            high: IdVec::new(),
+            role: IdVec::new(),
+            entries: IdVec::new(),
+            row_low: IdVec::new(),
+            row_high: IdVec::new(),
+            leases: IdVec::new(),
+            flows: Vec::new(),
+            served: Vec::new(),
+            figures: Vec::new(),
+        }
+    }
+
+    /// The cost of an assignment, if it meets every row and limit.
+    pub(crate) fn check(&self, values: &IdVec<Var, i64>) -> Option<i128> {
+        let mut sums: IdVec<Row, i128> = self.row_low.ids().map(|_| 0).collect();
+        let mut cost = 0i128;
+        for (var, &value) in values.iter() {
+            if value < self.low[var] || value > self.high[var] {
+                return None;
+            }
+            cost += i128::from(value) * i128::from(self.cost[var]);
+            for &(row, factor) in &self.entries[var] {
+                sums[row] += i128::from(value) * i128::from(factor);
+            }
+        }
+        let is_met = |row: Row| {
+            self.row_low[row].is_none_or(|low| sums[row] >= low.into())
+                && self.row_high[row].is_none_or(|high| sums[row] <= high.into())
+        };
+        self.row_low.ids().all(is_met).then_some(cost)
+    }
+
+    fn var(&mut self, role: Role, cost: Cost, low: i64, high: i64) -> Var {
+        self.cost.push(cost);
+        self.low.push(low);
+        self.high.push(high.max(low));
+        self.role.push(role);
+        self.entries.push(Vec::new())
+    }
+
+    fn row(&mut self, low: Option<i64>, high: Option<i64>, terms: impl IntoIterator<Item = (Var, i64)>) {
+        self.row_low.push(low);
+        let row = self.row_high.push(high);
+        for (var, factor) in terms {
+            if factor == 0 {
+                continue;
+            }
+            let entries = &mut self.entries[var];
+            match entries.last_mut() {
+                Some((last, sum)) if *last == row => *sum += factor,
+                _ => entries.push((row, factor)),
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! One part of an application.
+
+use std::{collections::BTreeMap, fmt};
+
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{Filter, OfferKind, Resources, UserGroup};
+
+fn one() -> u32 {
+    1
+}
+
+pub(crate) const MAX_REPLICAS: u32 = 1000;
+
+/// One part of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// What it runs on. Only machines are shared between components.
+    #[serde(default)]
+    pub kind: OfferKind,
+    /// Virtual CPUs of one replica, in steps of a thousandth.
+    #[serde(default, with = "crate::model::decimal", skip_serializing_if = "Decimal::is_zero")]
+    #[schemars(with = "String")]
+    pub vcpu: Decimal,
+    /// MiB of memory of one replica.
+    #[serde(default)]
+    pub memory_mib: u64,
+    /// GiB of disk, or of storage, of one replica.
+    #[serde(default)]
+    pub disk_gib: u64,
+    /// Graphics processors of one replica.
+    #[serde(default)]
+    pub gpu: u32,
+    /// Other needs by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u64>,
+    /// How many.
+    #[serde(default)]
+    pub replicas: Replicas,
+    /// How many of them may share a machine.
+    #[serde(default = "one")]
+    pub per_machine: u32,
+    /// Who uses it from where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<UserGroup>,
+    /// Which offers may carry it, besides the blueprint's own `where`.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
+}
+
+impl Component {
+    /// What one replica needs.
+    pub fn demand(&self) -> Resources {
+        let milli =
+            self.vcpu.checked_mul(1000.into()).map(|milli| milli.ceil()).and_then(|milli| milli.to_u32());
+        Resources {
+            vcpu_milli: milli.unwrap_or(u32::MAX),
+            memory_mib: self.memory_mib,
+            disk_gib: self.disk_gib,
+            gpu: self.gpu,
+            named: self.resources.clone(),
+        }
+    }
+}
+
+/// A number of replicas: `3`, or `{ min: 2, max: 6 }`. At least one unless a `one_of` leaves it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Replicas {
+    /// At least, if deployed at all.
+    pub min: u32,
+    /// At most; if left out the engine tries up to 250, or the minimum if that is more.
+    pub max: Option<u32>,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self { min: 1, max: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for Replicas {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Range {
+            #[serde(default = "one")]
+            min: u32,
+            max: Option<u32>,
+        }
+
+        impl<'de> de::Visitor<'de> for Read {
+            type Value = Replicas;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of replicas such as 3, or { min: 2, max: 6 }")
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Replicas, E> {
+                let exact = u32::try_from(value)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))?;
+                Ok(Replicas { min: exact, max: Some(exact) })
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Replicas, E> {
+                match u64::try_from(value) {
+                    Ok(value) => self.visit_u64(value),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Replicas, A::Error> {
+                let range = Range::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Replicas { min: range.min, max: range.max })
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl Component {
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        let limit: u64 = 1 << 40;
+        if self.vcpu.is_sign_negative() && !self.vcpu.is_zero() || self.vcpu > Decimal::from(1_000_000) {
+            return Err(("vcpu", "write 0 to 1000000".to_owned()));
+        }
+        let sizes = [("memory_mib", self.memory_mib), ("disk_gib", self.disk_gib)];
+        if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size > limit) {
+            return Err((field, format!("write at most {limit}")));
+        }
+        if self.resources.values().any(|size| *size > limit) {
+            return Err(("resources", format!("write at most {limit} of each")));
+        }
+        let Replicas { min, max } = self.replicas;
+        if min == 0 || min > MAX_REPLICAS || max.is_some_and(|max| max < min || max > MAX_REPLICAS) {
+            return Err((
+                "replicas",
+                format!("write 1 to {MAX_REPLICAS}, and a min that is not above the max"),
+            ));
+        }
+        if !(1..=MAX_REPLICAS).contains(&self.per_machine) {
+            return Err(("per_machine", format!("write 1 to {MAX_REPLICAS}")));
+        }
+        if self.kind != OfferKind::Machine && self.per_machine != 1 {
+            return Err(("per_machine", "only machines are shared; leave it out".to_owned()));
+        }
+        let twice = self
+            .users
+            .iter()
+            .enumerate()
+            .find(|(at, group)| self.users[..*at].iter().any(|other| other.name == group.name));
+        if let Some((_, group)) = twice {
+            return Err((
+                "users",
+                format!("two groups are called `{}`; give each a name of its own", group.name),
+            ));
+        }
+        let is_storage = matches!(self.kind, OfferKind::BlockStorage | OfferKind::ObjectStorage);
+        if is_storage && self.disk_gib == 0 {
+            return Err(("disk_gib", "write how many GiB of storage one replica needs".to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! Who talks to whom, and how much.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ComponentId, Coordinates};
+
+/// Traffic from one component to another. Each replica of `from` talks to replicas of `to` in one place,
+/// which the plan names. What stays inside a region is free; what leaves it pays the egress price of the
+/// offer that it leaves from. A link between optional components holds only if both are deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Who sends. Answers count as a link of their own.
+    pub from: ComponentId,
+    /// Who receives.
+    pub to: ComponentId,
+    /// GiB that each replica of `from` sends in a month.
+    #[serde(default)]
+    pub traffic_gib: u64,
+    /// The longest round trip, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<u32>,
+}
+
+/// People who use a component from one location. Together they are served by replicas in one place, which
+/// the plan names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserGroup {
+    /// For people, and for the latency table.
+    pub name: String,
+    /// Where they are.
+    pub at: Coordinates,
+    /// GiB that are sent to them in a month; pays the egress price of the offer that it leaves from.
+    #[serde(default)]
+    pub traffic_gib: u64,
+    /// The longest round trip, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<u32>,
+}

@@ -1,0 +1,315 @@
+//! The best plan by trying all: every set of up to four leases, and every way to route traffic over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fulcrum_core::{
+    catalogue::{Catalogue, OfferIx},
+    compose::verify::verify,
+    model::{
+        Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, Measure, Measures,
+        Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine,
+        TrafficTariff, digest_of, from_micros,
+    },
+};
+use rust_decimal::Decimal;
+
+const MAX_LEASES: usize = 4;
+
+/// The values of what is minimised, in turn; `None` if the verifier lets no plan pass.
+pub fn brute_force(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<Vec<Decimal>> {
+    let mut search = Search { catalogue, blueprint, kinds: kinds(catalogue, blueprint), best: None };
+    search.extend(0, &mut Vec::new());
+    search.best
+}
+
+struct Search<'a> {
+    catalogue: &'a Catalogue,
+    blueprint: &'a Blueprint,
+    kinds: Vec<(OfferIx, Lease)>,
+    best: Option<Vec<Decimal>>,
+}
+
+/// Each offer with each set of replicas that it holds.
+fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> {
+    let names: Vec<&ComponentId> = blueprint.components.keys().collect();
+    let mut kinds = Vec::new();
+    for ix in catalogue.ids() {
+        let offer = catalogue.offer(ix);
+        for a in 0..=2u32 {
+            for b in 0..=2u32 {
+                let counts = [a, b];
+                let sum = |of: &dyn Fn(&fulcrum_core::model::Resources) -> u64| -> u64 {
+                    let needs = blueprint.components.values().zip(counts);
+                    needs.map(|(component, count)| of(&component.demand()) * u64::from(count)).sum()
+                };
+                let fits = sum(&|need| need.vcpu_milli.into()) <= offer.capacity.vcpu_milli.into()
+                    && sum(&|need| need.memory_mib) <= offer.capacity.memory_mib;
+                if a + b == 0 || !fits {
+                    continue;
+                }
+                let (monthly, once) = (offer.price.net_month(0).expect("a price"), offer.price.once);
+                let term = offer.price.term_months;
+                let terms = if term == 0 { 1 } else { blueprint.horizon_months.div_ceil(term) };
+                let months = if term == 0 { blueprint.horizon_months } else { terms * term };
+                let total = monthly * Decimal::from(months) + once * Decimal::from(terms);
+                let replicas = names.iter().map(|name| (*name).clone()).zip(counts);
+                kinds.push((
+                    ix,
+                    Lease {
+                        offer: offer.id(),
+                        sku: offer.sku.clone(),
+                        kind: offer.kind,
+                        place: (*offer.place).clone(),
+                        replicas: replicas.filter(|(_, count)| *count > 0).collect(),
+                        size_gib: 0,
+                        lines: vec![PriceLine {
+                            sku: offer.sku.clone(),
+                            text: String::new(),
+                            monthly,
+                            once,
+                            total,
+                        }],
+                    },
+                ));
+            }
+        }
+    }
+    kinds
+}
+
+impl Search<'_> {
+    fn extend(&mut self, from: usize, chosen: &mut Vec<usize>) {
+        if !chosen.is_empty() {
+            for flows in self.routings(chosen) {
+                self.consider(chosen, flows);
+            }
+        }
+        if chosen.len() == MAX_LEASES {
+            return;
+        }
+        for at in from..self.kinds.len() {
+            chosen.push(at);
+            self.extend(at, chosen);
+            chosen.pop();
+        }
+    }
+
+    fn region(&self, kind: usize) -> EndPoint {
+        EndPoint::of(&self.kinds[kind].1.place)
+    }
+
+    fn tariff(&self, kind: usize) -> Option<TrafficTariff> {
+        let price = self.catalogue.egress(self.kinds[kind].0)?;
+        TrafficTariff::new(price, self.catalogue.rates(), self.blueprint.currency)
+    }
+
+    /// Every way to route: each sending replica on its own to each region that receives, each group of users to
+    /// each site.
+    fn routings(&self, chosen: &[usize]) -> Vec<Vec<Flow>> {
+        let mut all: Vec<Vec<Flow>> = vec![Vec::new()];
+        let holders = |name: &ComponentId| -> Vec<(usize, u32)> {
+            chosen.iter().filter_map(|&kind| Some((kind, *self.kinds[kind].1.replicas.get(name)?))).collect()
+        };
+        for (at, link) in self.blueprint.links.iter().enumerate() {
+            let mut targets: Vec<EndPoint> =
+                holders(&link.to).iter().map(|(kind, _)| self.region(*kind)).collect();
+            targets.sort_by(|a, b| a.name.cmp(&b.name));
+            targets.dedup();
+            if targets.is_empty() {
+                continue;
+            }
+            for (kind, count) in holders(&link.from) {
+                for _ in 0..count {
+                    let from = self.region(kind);
+                    let ways: Vec<Flow> = targets
+                        .iter()
+                        .map(|to| Flow {
+                            from: link.from.clone(),
+                            from_region: from.name.clone(),
+                            to: FlowTarget::Link { link: at, region: to.name.clone() },
+                            replicas: 1,
+                            gib: if to.name == from.name { 0 } else { link.traffic_gib },
+                            tariff: self.tariff(kind).as_ref().map(TrafficTariff::text),
+                            round_trip_us: self.blueprint.assume.latency.round_trip_us(&from, to),
+                        })
+                        .collect();
+                    all = product(all, &ways);
+                }
+            }
+        }
+        for (name, component) in &self.blueprint.components {
+            let kinds: BTreeSet<usize> = holders(name).iter().map(|(kind, _)| *kind).collect();
+            for users in component.users.iter().filter(|_| !kinds.is_empty()) {
+                let end = EndPoint { name: users.name.clone(), at: Some(users.at) };
+                let ways: Vec<Flow> = kinds
+                    .iter()
+                    .map(|kind| Flow {
+                        from: name.clone(),
+                        from_region: self.region(*kind).name,
+                        to: FlowTarget::Users(users.name.clone()),
+                        replicas: 1,
+                        gib: users.traffic_gib,
+                        tariff: self.tariff(*kind).as_ref().map(TrafficTariff::text),
+                        round_trip_us: self.blueprint.assume.latency.round_trip_us(&self.region(*kind), &end),
+                    })
+                    .collect();
+                all = product(all, &ways);
+            }
+        }
+        all
+    }
+
+    fn consider(&mut self, chosen: &[usize], flows: Vec<Flow>) {
+        let leases: Vec<Lease> = chosen.iter().map(|&kind| self.kinds[kind].1.clone()).collect();
+        let offers: Vec<OfferIx> = chosen.iter().map(|&kind| self.kinds[kind].0).collect();
+        let Some(traffic) = self.traffic(chosen, &flows) else { return };
+        let providers: BTreeSet<_> = leases.iter().map(|lease| lease.place.provider.clone()).collect();
+        let fees: Vec<FeeLine> = providers
+            .into_iter()
+            .map(|provider| {
+                let fee = self.blueprint.provider_fees.of(&provider);
+                FeeLine { provider, monthly: fee.monthly, once: fee.once }
+            })
+            .filter(|fee| !(fee.monthly + fee.once).is_zero())
+            .collect();
+        let Some(measures) = self.measures(&offers, &leases, &flows, &traffic, &fees) else { return };
+        let of = |measure: &Measure| measures[measure];
+        let value: Vec<Decimal> = match &self.blueprint.objective {
+            Objective::InTurn(all) => all.iter().map(of).collect(),
+            Objective::Weighted(weights) => {
+                vec![weights.iter().map(|(measure, weight)| of(measure) * weight).sum()]
+            }
+        };
+        if self.best.as_ref().is_some_and(|best| *best <= value) {
+            return;
+        }
+        let lines = || leases.iter().flat_map(|lease| &lease.lines);
+        let plan = Plan {
+            format: Plan::FORMAT.to_owned(),
+            blueprint: self.blueprint.name.clone(),
+            blueprint_digest: digest_of(self.blueprint),
+            catalogue_digest: self.catalogue.digest().to_owned(),
+            currency: self.blueprint.currency,
+            monthly: lines().map(|line| line.monthly).sum::<Decimal>()
+                + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
+                + fees.iter().map(|fee| fee.monthly).sum::<Decimal>(),
+            once: lines().map(|line| line.once).sum::<Decimal>()
+                + fees.iter().map(|fee| fee.once).sum::<Decimal>(),
+            measures: Measures(measures.iter().map(|(measure, value)| (*measure, Amount(*value))).collect()),
+            objective: value[0],
+            bound: value[0],
+            gap_percent: Decimal::ZERO,
+            then: match &self.blueprint.objective {
+                Objective::Weighted(_) => Vec::new(),
+                Objective::InTurn(all) => all[1..]
+                    .iter()
+                    .map(|measure| Stage { measure: *measure, value: of(measure), bound: of(measure) })
+                    .collect(),
+            },
+            stop: StopReason::Optimal,
+            statistics: Statistics::default(),
+            leases,
+            flows,
+            traffic,
+            fees,
+        };
+        if verify(self.catalogue, self.blueprint, &plan).is_ok() {
+            self.best = Some(value);
+        }
+    }
+
+    fn traffic(&self, chosen: &[usize], flows: &[Flow]) -> Option<Vec<TrafficLine>> {
+        let mut lines: BTreeMap<(String, String), (u64, TrafficTariff, TrafficLine)> = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| flow.gib > 0) {
+            let text = flow.tariff.clone()?;
+            let kind = chosen.iter().copied().find(|kind| {
+                self.region(*kind).name == flow.from_region
+                    && self.tariff(*kind).is_some_and(|tariff| tariff.text() == text)
+            })?;
+            let provider = self.kinds[kind].1.place.provider.clone();
+            let line = TrafficLine {
+                provider: provider.clone(),
+                tariff: text.clone(),
+                gib: 0,
+                monthly: Decimal::ZERO,
+            };
+            let entry = lines.entry((provider.to_string(), text)).or_insert((0, self.tariff(kind)?, line));
+            entry.0 += flow.gib;
+        }
+        let line = |(gib, tariff, line): (u64, TrafficTariff, TrafficLine)| TrafficLine {
+            gib,
+            monthly: from_micros(tariff.month(gib).expect("money")),
+            ..line
+        };
+        Some(lines.into_values().map(line).collect())
+    }
+
+    /// Of the measures that the blueprint looks at, and the cost; `None` if one has no value.
+    fn measures(
+        &self,
+        offers: &[OfferIx],
+        leases: &[Lease],
+        flows: &[Flow],
+        traffic: &[TrafficLine],
+        fees: &[FeeLine],
+    ) -> Option<BTreeMap<Measure, Decimal>> {
+        let months = Decimal::from(self.blueprint.horizon_months);
+        let mut wanted = self.blueprint.measures();
+        wanted.push(Measure::Cost);
+        let mut measures = BTreeMap::new();
+        for measure in wanted {
+            let value = match measure {
+                Measure::Cost => {
+                    let lines: Decimal =
+                        leases.iter().flat_map(|lease| &lease.lines).map(|line| line.total).sum();
+                    let traffic: Decimal = traffic.iter().map(|line| line.monthly).sum();
+                    let fees: Decimal = fees.iter().map(|fee| fee.monthly * months + fee.once).sum();
+                    (lines + fees) / months + traffic
+                }
+                Measure::Carbon => {
+                    let model = self.blueprint.assume.carbon.as_ref()?;
+                    let mg = leases.iter().zip(offers).map(|(lease, ix)| {
+                        model.month_mg(lease.place.country, self.catalogue.capacity(*ix), 0)
+                    });
+                    Decimal::new(mg.sum::<Option<i64>>()?, 6)
+                }
+                Measure::Sovereignty => leases
+                    .iter()
+                    .zip(offers)
+                    .map(|(lease, ix)| {
+                        let seller = self.catalogue.seller(*ix);
+                        let score =
+                            SovereigntyReport::new(seller, &lease.place, self.catalogue.day()).score();
+                        Decimal::new(10_000 - i64::from(score), 2)
+                            * Decimal::from(lease.replicas.values().sum::<u32>())
+                    })
+                    .sum(),
+                Measure::Latency => {
+                    let mut sum = Decimal::ZERO;
+                    for flow in flows {
+                        let traffic = match &flow.to {
+                            FlowTarget::Link { link, .. } => self.blueprint.links[*link].traffic_gib,
+                            FlowTarget::Users(_) => flow.gib,
+                        };
+                        sum += Decimal::new(flow.round_trip_us?.into(), 3) * Decimal::from(traffic.max(1));
+                    }
+                    sum
+                }
+                Measure::WorstLatency => {
+                    let trips: Option<Vec<u32>> = flows.iter().map(|flow| flow.round_trip_us).collect();
+                    Decimal::new(trips?.into_iter().max().unwrap_or(0).into(), 3)
+                }
+                Measure::Providers => Decimal::from(
+                    leases.iter().map(|lease| &lease.place.provider).collect::<BTreeSet<_>>().len(),
+                ),
+            };
+            measures.insert(measure, value);
+        }
+        Some(measures)
+    }
+}
+
+fn product(all: Vec<Vec<Flow>>, ways: &[Flow]) -> Vec<Vec<Flow>> {
+    let with = |flows: &Vec<Flow>, way: &Flow| flows.iter().chain([way]).cloned().collect::<Vec<_>>();
+    all.iter().flat_map(|flows| ways.iter().map(move |way| with(flows, way))).collect()
+}
