@@ -1,3 +1,4 @@
 //! What benches and tests share: the published composition benchmarks as blueprints and catalogues.
 
+pub mod market;
 pub mod published;

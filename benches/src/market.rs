@@ -172,12 +172,14 @@ pub fn blueprint(seed: u64, components: usize) -> Result<Blueprint, Error> {
     let name = |at: usize| format!("c{at:02}");
     for at in 0..components {
         let replicas = chance.random_range(1..=3) + u32::from(at % 4 == 1);
+        let vcpu = [0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 6.0].choose(&mut chance).copied().ok_or("no size")?;
+        let gib: u64 = [1, 2, 2, 4, 8, 12, 16].choose(&mut chance).copied().ok_or("no size")?;
         let part = match at % 10 {
             4 => json!({ "kind": "object_storage", "disk_gib": chance.random_range(50..=500), "replicas": replicas }),
             9 => json!({ "kind": "load_balancer", "replicas": replicas }),
             _ => json!({
-                "vcpu": [0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 6.0].choose(&mut chance),
-                "memory_mib": 1024 * [1, 2, 2, 4, 8, 12, 16].choose(&mut chance).ok_or("no size")?,
+                "vcpu": vcpu,
+                "memory_mib": 1024 * gib,
                 "disk_gib": chance.random_range(5..=60),
                 "replicas": replicas,
             }),

@@ -225,6 +225,7 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
     };
     let trip =
         |site: &Site, to: &EndPoint| blueprint.assume.latency.round_trip_us(&sites.ends[site.region], to);
+    let is_timed = problem.aim.knows(Measure::Latency) || problem.aim.knows(Measure::WorstLatency);
     let mut flows = Vec::new();
     for (at, link) in blueprint.links.iter().enumerate() {
         let receivers = count(&link.to, Cut::Over(Over::Region));
@@ -238,16 +239,21 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
             })
         };
         let decided: Vec<_> = found.sending.iter().filter(|sending| sending.link == at).copied().collect();
-        let chosen: Vec<(usize, Option<usize>, i64)> = if decided.is_empty() {
-            let senders = count(&link.from, Cut::Site);
-            senders.into_iter().map(|(site, n)| (site, nearest(&sites.sites[site], true), n)).collect()
-        } else {
-            let region = |site: usize, target: Target| match target {
-                Target::Region(region) => Some(region),
-                Target::Elsewhere => nearest(&sites.sites[site], false),
-            };
-            decided.iter().map(|s| (s.site, region(s.site, s.target), s.replicas)).collect()
+        let region = |site: usize, target: Target| match target {
+            Target::Region(region) => Some(region),
+            Target::Elsewhere => nearest(&sites.sites[site], false),
         };
+        let mut chosen: Vec<(usize, Option<usize>, i64)> =
+            decided.iter().map(|s| (s.site, region(s.site, s.target), s.replicas)).collect();
+        // The others stay where they are if they can.
+        for (site, replicas) in count(&link.from, Cut::Site) {
+            let leaving: i64 = decided.iter().filter(|s| s.site == site).map(|s| s.replicas).sum();
+            let own = sites.sites[site].region;
+            let region = if receivers.contains_key(&own) && !is_timed { Some(own) } else { nearest(&sites.sites[site], true) };
+            if replicas > leaving {
+                chosen.push((site, region, replicas - leaving));
+            }
+        }
         for (site, region, replicas) in chosen {
             let (site, Some(region)) = (&sites.sites[site], region) else { continue };
             let leaves = region != site.region;

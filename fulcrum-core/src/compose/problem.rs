@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, Price,
+        Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, Price,
         SovereigntyReport, to_micros,
     },
 };
@@ -39,6 +39,9 @@ id_type!(
 
 /// Replicas of one component that the engine considers when the blueprint sets no limit.
 const DEFAULT_MAX_REPLICAS: u32 = 250;
+
+/// Leases of one kind, in a program whose columns are made on demand.
+pub(crate) const MAX_LEASES: u32 = 1_000;
 
 /// A component as numbers.
 #[derive(Debug, Clone)]
@@ -124,6 +127,8 @@ pub(crate) struct Problem<'a> {
     /// Sizes along `dimensions`, then the disk.
     pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
     pub(crate) sites: Sites,
+    /// What a GiB of further disk costs at least, by terms.
+    gib_costs: FxHashMap<u32, i64>,
     /// Named resources of offers that a limit adds up.
     pub(crate) limited: Vec<String>,
 }
@@ -169,6 +174,7 @@ impl<'a> Problem<'a> {
             allowed: IdVec::new(),
             shapes: IdVec::new(),
             sites,
+            gib_costs: FxHashMap::default(),
             limited: limited.into_iter().cloned().collect(),
         };
         problem.tighten();
@@ -213,6 +219,10 @@ impl<'a> Problem<'a> {
                 let along = self.dimensions.iter().map(|dimension| capacity.along(dimension)).collect();
                 self.shapes.push((along, capacity.disk_gib))
             });
+            if !self.gib_costs.contains_key(&positions.disk) {
+                let cost = self.least_gib_cost(ix);
+                self.gib_costs.insert(positions.disk, cost);
+            }
             let class = self.sites.class(catalogue, ix);
             let stock = catalogue.stock(ix).unwrap_or(u32::MAX);
             self.candidates.push(Candidate {
@@ -247,6 +257,24 @@ impl<'a> Problem<'a> {
             return Some(0);
         }
         self.cost_of(&self.catalogue.elastic_disk(ix)?.price, gib)
+    }
+
+    /// What each GiB of further disk costs at least over the horizon: the price of a GiB if there is one tier.
+    fn least_gib_cost(&self, ix: OfferIx) -> Cost {
+        const MANY: u64 = 1 << 20;
+        let price = self.catalogue.elastic_disk(ix).map(|disk| &disk.price);
+        match price.map(|price| &price.charge) {
+            Some(Charge::PerUnit { tiers, .. }) if tiers.len() == 1 => {
+                // Rounding takes half a micro-unit off a month at most.
+                let many = self.disk_cost(ix, MANY).unwrap_or(0) / MANY.cast_signed();
+                (many - 1).max(0)
+            }
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn gib_cost(&self, candidate: &Candidate) -> Cost {
+        self.gib_costs.get(&candidate.disk).copied().unwrap_or(0)
     }
 
     /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the country's grid is unknown.

@@ -14,6 +14,16 @@ use crate::compose::{
 /// Multipliers are in units of 2⁻³⁶ micro-units.
 pub(super) const SCALE_BITS: u32 = 36;
 
+/// A multiplier as a whole number of micro-units, rounded down: what is carried is worth no more than that.
+pub(crate) fn whole(multiplier: i128) -> i64 {
+    i64::try_from(multiplier >> SCALE_BITS).unwrap_or(0)
+}
+
+/// A whole number of micro-units as a multiplier.
+pub(crate) fn scaled_whole(micros: i64) -> i128 {
+    i128::from(micros) << SCALE_BITS
+}
+
 /// Limits of the unknowns at one node of the search.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {

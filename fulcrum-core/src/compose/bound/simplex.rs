@@ -248,6 +248,11 @@ impl Simplex {
             .sum()
     }
 
+    /// The present value of an unknown.
+    pub(crate) fn value(&self, var: Var) -> f64 {
+        self.value[var.index()]
+    }
+
     /// The whole number nearest to the present value of an unknown.
     pub(crate) fn nearest(&self, var: Var) -> i64 {
         self.value[var.index()].round() as i64

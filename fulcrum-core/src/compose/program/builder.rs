@@ -7,7 +7,7 @@ use crate::{
     compose::{
         error::ComposeError,
         id_vec::{Id, IdVec},
-        problem::{ClassId, CompId, Problem},
+        problem::{CompId, MAX_LEASES, Problem},
         reduce::Reduced,
         sites::Cut,
     },
@@ -19,8 +19,9 @@ pub(super) fn build(
     problem: &Problem<'_>,
     reduced: &Reduced,
     scope: &Scope,
+    penalty: Option<i64>,
 ) -> Result<Program, ComposeError> {
-    let mut builder = Builder::new(problem, reduced, scope)?;
+    let mut builder = Builder::new(problem, reduced, scope, penalty)?;
     builder.one_of();
     for constraint in &problem.blueprint.constraints {
         builder.constraint(constraint);
@@ -46,6 +47,8 @@ pub(super) struct Builder<'a> {
     pub(super) reduced: &'a Reduced,
     pub(super) scope: &'a Scope,
     pub(super) program: Program,
+    /// Whether columns are still to come.
+    is_growing: bool,
     pub(super) replicas: IdVec<CompId, Var>,
     /// Only of optional components.
     pub(super) deployed: IdVec<CompId, Option<Var>>,
@@ -56,7 +59,12 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(problem: &'a Problem<'a>, reduced: &'a Reduced, scope: &'a Scope) -> Result<Self, ComposeError> {
+    fn new(
+        problem: &'a Problem<'a>,
+        reduced: &'a Reduced,
+        scope: &'a Scope,
+        penalty: Option<i64>,
+    ) -> Result<Self, ComposeError> {
         let mut program = Program::empty();
         let replicas: IdVec<CompId, Var> = problem
             .components
@@ -75,6 +83,8 @@ impl<'a> Builder<'a> {
             let most =
                 column.members.iter().map(|(c, count)| problem.components[*c].max / count).min().unwrap_or(0);
             let most = column.stock.map_or(most, |stock| most.min(stock));
+            // Where columns are made on demand no limit of a single one may bind: rows have prices, limits have none.
+            let most = if penalty.is_some() { MAX_LEASES } else { most };
             let var = program.var(
                 Role::Leases,
                 column.objective(&problem.aim).ok_or_else(too_large)?,
@@ -84,27 +94,35 @@ impl<'a> Builder<'a> {
             program.leases.push(var);
         }
         let mut builder =
-            Self { problem, reduced, scope, program, replicas, deployed, at: Vec::new(), used: Vec::new() };
+            Self {
+            problem,
+            reduced,
+            scope,
+            program,
+            is_growing: penalty.is_some(),
+            replicas,
+            deployed,
+            at: Vec::new(),
+            used: Vec::new(),
+        };
         for component in problem.components.ids() {
+            let missing = penalty.map(|penalty| {
+                let max = i64::from(problem.components[component].max);
+                (builder.program.var(Role::Missing, penalty, 0, max), 1)
+            });
             let total = (builder.replicas[component], -1);
-            let terms: Vec<_> = builder.carriers(component, |_| true).chain([total]).collect();
+            let terms: Vec<_> = builder.carriers(component).chain(missing).chain([total]).collect();
             builder.program.row(Some(0), Some(0), terms);
         }
         Ok(builder)
     }
 
-    /// The lease unknowns whose columns carry a component in some classes, each with how many it carries.
-    pub(super) fn carriers(
-        &self,
-        component: CompId,
-        is_in: impl Fn(ClassId) -> bool,
-    ) -> impl Iterator<Item = (Var, i64)> {
-        self.reduced.columns.iter().filter(move |(_, column)| is_in(column.class)).filter_map(
-            move |(id, column)| {
-                let (_, count) = column.members.iter().find(|(c, _)| *c == component)?;
-                Some((self.program.leases[id], i64::from(*count)))
-            },
-        )
+    /// The lease unknowns whose columns carry a component, each with how many it carries.
+    fn carriers(&self, component: CompId) -> impl Iterator<Item = (Var, i64)> {
+        self.reduced.columns.iter().filter_map(move |(id, column)| {
+            let (_, count) = column.members.iter().find(|(c, _)| *c == component)?;
+            Some((self.program.leases[id], i64::from(*count)))
+        })
     }
 
     /// An optional component has replicas only if it is deployed, and then at least its minimum.
@@ -188,7 +206,8 @@ impl<'a> Builder<'a> {
     ) {
         let switch = when.and_then(|name| self.deployed[self.problem.component(name)]);
         let Some(switch) = switch else {
-            return self.program.row(low, high, terms);
+            self.program.row(low, high, terms);
+            return;
         };
         let (least, most) = self.range(&terms);
         if let Some(low) = low {
@@ -218,8 +237,9 @@ impl<'a> Builder<'a> {
             .collect();
         limited.sort_by_key(|(offer, _, var)| (*offer, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
-            if same.len() > 1 {
-                self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
+            if same.len() > 1 || self.is_growing {
+                let row = self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
+                self.program.stock_rows.push((same[0].0, row));
             }
         }
     }

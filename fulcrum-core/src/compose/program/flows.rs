@@ -106,6 +106,9 @@ impl Builder<'_> {
         let receivers = self.replicas_at(to, Cut::Over(Over::Region));
         let elsewhere = self.elsewhere(to, Cut::Over(Over::Region));
         let most = i64::from(problem.components[from].max);
+        if link.max_ms.is_none() && !clock.weighted && clock.worst.is_none() && self.deployed[to].is_none() {
+            return self.priced_link(at, link, pools);
+        }
         let by_region = clock.weighted || clock.worst.is_some();
         // What each region receives, to be matched with whether it holds a receiver.
         let mut received: Vec<Vec<(Var, i64)>> = vec![Vec::new(); receivers.len()];
@@ -154,7 +157,9 @@ impl Builder<'_> {
             }
             // All that is there sends, unless the receiver is not deployed.
             match self.deployed[to] {
-                None => self.program.row(Some(0), Some(0), all.into_iter().chain([(sending, -1)])),
+                None => {
+                    self.program.row(Some(0), Some(0), all.into_iter().chain([(sending, -1)]));
+                }
                 Some(deployed) => {
                     self.program.row(None, Some(0), all.iter().copied().chain([(sending, -1)]));
                     let terms = all.into_iter().chain([(sending, -1), (deployed, -most)]);
@@ -169,6 +174,34 @@ impl Builder<'_> {
             if !terms.is_empty() {
                 self.program.row(None, Some(0), terms.into_iter().chain([(holds, -most)]));
             }
+        }
+        Ok(())
+    }
+
+    /// A link of which only the price counts, to a component that is always there: what leaves a site is at least
+    /// what is there, unless the region holds a receiver.
+    fn priced_link(&mut self, at: usize, link: &Link, pools: &mut Vec<Pool>) -> Result<(), ComposeError> {
+        let problem = self.problem;
+        let (from, to) = (problem.component(&link.from), problem.component(&link.to));
+        let senders = self.replicas_at(from, Cut::Site);
+        let receivers = self.replicas_at(to, Cut::Over(Over::Region));
+        let most = i64::from(problem.components[from].max);
+        for same in senders.chunk_by(|a, b| problem.sites.sites[a.0].region == problem.sites.sites[b.0].region) {
+            let region = problem.sites.sites[same[0].0].region;
+            let mut terms: Vec<(Var, i64)> = same.iter().map(|(_, sending)| (*sending, -1)).collect();
+            for (site_at, sending) in same {
+                let site = &problem.sites.sites[*site_at];
+                let Some(tariff) = &site.tariff else { continue };
+                let var = self.program.var(Role::Flow, 0, 0, most);
+                self.program.flows.push(Flow { link: at, site: *site_at, target: Target::Elsewhere, var });
+                terms.push((var, 1));
+                if same.len() > 1 {
+                    self.program.row(None, Some(0), [(var, 1), (*sending, -1)]);
+                }
+                pools.push((site.provider.clone(), tariff.clone(), vec![(var, as_i64(link.traffic_gib))]));
+            }
+            let here = receivers.iter().find(|(place, _)| *place == region).map(|(_, holds)| (*holds, most));
+            self.program.row(Some(0), None, terms.into_iter().chain(here));
         }
         Ok(())
     }

@@ -8,17 +8,21 @@ mod builder;
 mod flows;
 mod measures;
 mod places;
+mod presolve;
 mod scope;
 
 pub(crate) use flows::{Flow, Served, Target};
+pub(crate) use presolve::Presolved;
 pub(crate) use scope::Scope;
 
 use super::{
     error::ComposeError,
     id_vec::{IdVec, id_type},
-    problem::{Cost, Problem},
+    problem::{CompId, Cost, Problem},
     reduce::{ColumnId, Reduced},
+    sites::Cut,
 };
+use crate::catalogue::OfferIx;
 
 id_type!(
     /// A whole-numbered unknown.
@@ -50,6 +54,8 @@ pub(crate) enum Role {
     Leases,
     /// A figure that follows from the others, such as GiB in a price tier.
     Figure,
+    /// Replicas that no column carries.
+    Missing,
 }
 
 /// Minimise `cost · x` with `low ≤ x ≤ high` and `row_low ≤ A x ≤ row_high`, all whole numbers.
@@ -69,6 +75,10 @@ pub(crate) struct Program {
     pub(crate) flows: Vec<Flow>,
     /// Which users are served from where.
     pub(crate) served: Vec<Served>,
+    /// The row that defines the replicas of a component in a place.
+    pub(crate) at_rows: Vec<(Cut, usize, CompId, Row)>,
+    /// The row that limits the leases of an offer.
+    pub(crate) stock_rows: Vec<(OfferIx, Row)>,
     /// Figures other than those of leases; see `measures`.
     figures: Vec<(Var, crate::model::Measure, i64)>,
 }
@@ -77,14 +87,19 @@ pub(crate) struct Program {
 pub(crate) const MAX_TABLEAU: usize = 64 << 20;
 
 impl Program {
-    /// Builds the program for the places in a scope.
+    /// Builds the program for the places in a scope. With a penalty, replicas that no column carries can be had for
+    /// it: then the program is never infeasible for want of columns, and its bound still holds.
     ///
     /// # Errors
     /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits.
-    pub(crate) fn new(problem: &Problem<'_>, reduced: &Reduced, scope: &Scope) -> Result<Self, ComposeError> {
-        let program = builder::build(problem, reduced, scope)?;
-        let size = program.cost.len().saturating_mul(program.row_low.len());
-        if size > MAX_TABLEAU {
+    pub(crate) fn new(
+        problem: &Problem<'_>,
+        reduced: &Reduced,
+        scope: &Scope,
+        penalty: Option<i64>,
+    ) -> Result<Self, ComposeError> {
+        let program = builder::build(problem, reduced, scope, penalty)?;
+        if program.size() > MAX_TABLEAU {
             return Err(ComposeError::TooLarge(format!(
                 "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
                 program.cost.len(),
@@ -92,6 +107,11 @@ impl Program {
             )));
         }
         Ok(program)
+    }
+
+    /// Entries of its table.
+    pub(crate) fn size(&self) -> usize {
+        self.cost.len().saturating_mul(self.row_low.len())
     }
 
     fn empty() -> Self {
@@ -106,6 +126,8 @@ impl Program {
             leases: IdVec::new(),
             flows: Vec::new(),
             served: Vec::new(),
+            at_rows: Vec::new(),
+            stock_rows: Vec::new(),
             figures: Vec::new(),
         }
     }
@@ -138,7 +160,12 @@ impl Program {
         self.entries.push(Vec::new())
     }
 
-    fn row(&mut self, low: Option<i64>, high: Option<i64>, terms: impl IntoIterator<Item = (Var, i64)>) {
+    fn row(
+        &mut self,
+        low: Option<i64>,
+        high: Option<i64>,
+        terms: impl IntoIterator<Item = (Var, i64)>,
+    ) -> Row {
         self.row_low.push(low);
         let row = self.row_high.push(high);
         for (var, factor) in terms {
@@ -151,5 +178,6 @@ impl Program {
                 _ => entries.push((row, factor)),
             }
         }
+        row
     }
 }

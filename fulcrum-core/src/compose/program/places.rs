@@ -35,7 +35,8 @@ impl Builder<'_> {
             }
             let most = if terms.is_empty() { 0 } else { max };
             let var = self.program.var(Role::ReplicasAt, 0, 0, most.into());
-            self.program.row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
+            let row = self.program.row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
+            self.program.at_rows.push((cut, place, component, row));
             vars.push((place, var));
         }
         let vars = Rc::new(vars);

@@ -6,7 +6,6 @@ use crate::compose::{problem::Problem, sites::Cut};
 
 /// Places by level. A place outside has no rows of its own; conditions on it are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(dead_code, reason = "the search over large markets, which narrows the scope, is on its way")]
 pub(crate) enum Scope {
     /// All.
     All,

@@ -6,24 +6,39 @@ use super::super::{
 };
 use crate::model::{Measure, OfferKind};
 
-/// The machines that are not dominated, as positions in `problem.candidates`, cheapest first.
+/// The machines that are not dominated in their class of places, as positions in `problem.candidates`, cheapest
+/// first.
 ///
 /// An offer goes if another one of the same class of places is no worse in any measure that counts, holds no less
 /// on every axis, may carry every component that this one may, sells further disk on the same terms, uses no more
 /// of a limited resource, and never runs out. Whatever plan uses the first can use the second for no more.
 ///
 /// Time: O(n log n + n·k) for k survivors in a class.
-pub(crate) fn undominated(problem: &Problem<'_>) -> Vec<usize> {
-    let candidates = &problem.candidates;
-    let mut order: Vec<usize> = (0..candidates.len())
-        .filter(|&at| problem.catalogue.kind(candidates[at].offer) == OfferKind::Machine)
+pub(super) fn undominated(problem: &Problem<'_>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..problem.candidates.len())
+        .filter(|&at| problem.catalogue.kind(problem.candidates[at].offer) == OfferKind::Machine)
         .collect();
-    order.sort_by_key(|&at| (candidates[at].base, candidates[at].offer));
-    let mut kept_of_class = vec![Vec::<usize>::new(); problem.sites.classes()];
+    sweep(problem, &mut order, problem.sites.classes(), |candidate| candidate.class.index())
+}
+
+/// The same for some candidates whose places are not told apart.
+pub(crate) fn skyline(problem: &Problem<'_>, mut candidates: Vec<usize>) -> Vec<usize> {
+    sweep(problem, &mut candidates, 1, |_| 0)
+}
+
+fn sweep(
+    problem: &Problem<'_>,
+    order: &mut [usize],
+    groups: usize,
+    group_of: impl Fn(&Candidate) -> usize,
+) -> Vec<usize> {
+    let candidates = &problem.candidates;
+    let mut rivals_of = vec![Vec::<usize>::new(); groups];
+    order.sort_unstable_by_key(|&at| (candidates[at].base, candidates[at].offer));
     let mut kept = Vec::new();
-    for at in order {
+    for &at in order.iter() {
         let mine = &candidates[at];
-        let rivals = &mut kept_of_class[mine.class.index()];
+        let rivals = &mut rivals_of[group_of(mine)];
         if rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine)) {
             continue;
         }

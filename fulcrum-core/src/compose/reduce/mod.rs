@@ -3,6 +3,11 @@
 mod dominance;
 mod patterns;
 mod products;
+mod rules;
+
+pub(crate) use dominance::skyline;
+pub(crate) use products::cost as product_cost;
+pub(crate) use rules::Rules;
 
 use super::{
     aim::Aim,
@@ -87,16 +92,20 @@ impl Column {
 pub(crate) struct Reduced {
     pub(crate) columns: IdVec<ColumnId, Column>,
     pub(crate) patterns: usize,
-    /// Whether there were too many patterns and some are missing: then the optimum is not proven.
-    pub(crate) is_truncated: bool,
 }
 
-/// Reduces a problem to columns.
-pub(crate) fn reduce(problem: &Problem<'_>) -> Reduced {
+/// Candidates beyond which columns are made on demand.
+const MAX_CANDIDATES: usize = 40_000;
+
+/// Reduces a problem to all its columns; `None` if they are too many to be written down.
+pub(crate) fn reduce(problem: &Problem<'_>) -> Option<Reduced> {
+    if problem.candidates.len() > MAX_CANDIDATES {
+        return None;
+    }
     let mut columns = Vec::new();
-    let (patterns, is_truncated) = patterns::enumerate(problem, &mut columns);
+    let patterns = patterns::enumerate(problem, &mut columns)?;
     let products = products::columns(problem, &mut columns);
-    Reduced { columns: columns.into_iter().collect(), patterns: patterns + products, is_truncated }
+    Some(Reduced { columns: columns.into_iter().collect(), patterns: patterns + products })
 }
 
 /// Of several offers that can carry the same in the same place only those matter that no other one beats in

@@ -1,18 +1,17 @@
 //! Every set of replicas that may share a machine and fits some offer.
 
-use std::collections::BTreeSet;
-
-use super::{Column, dominance, keep_cheapest};
+use super::{Column, Rules, dominance, keep_cheapest};
 use crate::{
     compose::{
         id_vec::Id,
         problem::{Candidate, CompId, Problem},
     },
-    model::{Constraint, OfferKind},
+    model::OfferKind,
 };
 
-/// Patterns beyond which the rest is left out and the optimum not claimed.
-const MAX_PATTERNS: usize = 100_000;
+/// Patterns beyond which columns are made on demand, and steps that counting them may take.
+const MAX_PATTERNS: usize = 20_000;
+const MAX_STEPS: usize = 2_000_000;
 
 /// A set of replicas under construction.
 struct Growing {
@@ -24,11 +23,11 @@ struct Growing {
     holders: Vec<usize>,
 }
 
-/// Adds the columns of all patterns; returns how many patterns there are and whether some were left out.
+/// Adds the columns of all patterns and returns how many patterns there are; `None` if they are too many.
 ///
 /// Level by level, so that small patterns come first: a pattern of `k` replicas grows from one of `k - 1`, and
 /// what no offer holds does not grow further. Time: O(patterns × components × holders).
-pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> (usize, bool) {
+pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> Option<usize> {
     let rules = Rules::new(problem);
     let machines: Vec<CompId> =
         problem.components.ids().filter(|&c| problem.components[c].kind == OfferKind::Machine).collect();
@@ -38,27 +37,32 @@ pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> (us
         disk_gib: 0,
         holders: dominance::undominated(problem),
     };
-    let mut level = vec![empty];
-    let mut patterns = 0;
+    let (mut level, mut found) = (vec![empty], Vec::new());
+    let (mut patterns, mut steps) = (0, 0);
     while !level.is_empty() {
         let mut next = Vec::new();
         for growing in &level {
             let from = growing.members.last().map_or(CompId::from_index(0), |(component, _)| *component);
             for &component in machines.iter().filter(|component| **component >= from) {
+                steps += growing.holders.len();
+                if steps > MAX_STEPS {
+                    return None;
+                }
                 let Some(grown) = grow(problem, &rules, growing, component) else { continue };
                 if patterns == MAX_PATTERNS {
-                    return (patterns, true);
+                    return None;
                 }
                 patterns += 1;
-                if rules.is_complete(&grown.members) {
-                    emit(problem, &grown, columns);
-                }
                 next.push(grown);
             }
         }
+        found.append(&mut level);
         level = next;
     }
-    (patterns, false)
+    for pattern in found.iter().filter(|pattern| rules.is_complete(&pattern.members)) {
+        emit(problem, pattern, columns);
+    }
+    Some(patterns)
 }
 
 fn grow(problem: &Problem<'_>, rules: &Rules, growing: &Growing, component: CompId) -> Option<Growing> {
@@ -111,64 +115,4 @@ fn emit(problem: &Problem<'_>, pattern: &Growing, columns: &mut Vec<Column>) {
         })
         .collect();
     keep_cheapest(&problem.aim, options, columns);
-}
-
-/// What may share a machine.
-struct Rules {
-    conflicts: BTreeSet<(CompId, CompId)>,
-    /// Together in equal numbers, or not at all.
-    together: Vec<Vec<CompId>>,
-    /// The first is there, or one of the others.
-    everywhere: Vec<(CompId, Vec<CompId>)>,
-}
-
-impl Rules {
-    fn new(problem: &Problem<'_>) -> Self {
-        let mut rules = Self { conflicts: BTreeSet::new(), together: Vec::new(), everywhere: Vec::new() };
-        for constraint in &problem.blueprint.constraints {
-            match constraint {
-                Constraint::Conflict(conflict) => {
-                    let one = problem.component(&conflict.component);
-                    for other in &conflict.with {
-                        let other = problem.component(other);
-                        rules.conflicts.insert((one.min(other), one.max(other)));
-                    }
-                }
-                Constraint::Colocate(colocate) => {
-                    rules
-                        .together
-                        .push(colocate.components.iter().map(|name| problem.component(name)).collect());
-                }
-                Constraint::Everywhere(everywhere) => {
-                    let unless = everywhere.unless.iter().map(|name| problem.component(name)).collect();
-                    rules.everywhere.push((problem.component(&everywhere.component), unless));
-                }
-                Constraint::Count(_)
-                | Constraint::Serves(_)
-                | Constraint::Linear(_)
-                | Constraint::OneOf(_)
-                | Constraint::Spread(_)
-                | Constraint::Survive(_)
-                | Constraint::Distinct(_)
-                | Constraint::Limit(_) => {}
-            }
-        }
-        rules
-    }
-
-    fn conflict(&self, one: CompId, other: CompId) -> bool {
-        self.conflicts.contains(&(one.min(other), one.max(other)))
-    }
-
-    /// Whether a machine may carry just this.
-    fn is_complete(&self, members: &[(CompId, u32)]) -> bool {
-        let count =
-            |component: &CompId| members.iter().find(|(c, _)| c == component).map_or(0, |(_, count)| *count);
-        let is_together =
-            |group: &Vec<CompId>| group.windows(2).all(|pair| count(&pair[0]) == count(&pair[1]));
-        let is_there = |(component, unless): &(CompId, Vec<CompId>)| {
-            count(component) > 0 || unless.iter().any(|other| count(other) > 0)
-        };
-        self.together.iter().all(is_together) && self.everywhere.iter().all(is_there)
-    }
 }

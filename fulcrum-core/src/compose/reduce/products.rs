@@ -27,7 +27,7 @@ pub(super) fn columns(problem: &Problem<'_>, columns: &mut Vec<Column>) -> usize
 }
 
 /// What one replica costs on an offer, and the GiB bought; `None` if it does not fit.
-pub(super) fn cost(problem: &Problem<'_>, comp: &Comp, candidate: &Candidate) -> Option<(Cost, u64)> {
+pub(crate) fn cost(problem: &Problem<'_>, comp: &Comp, candidate: &Candidate) -> Option<(Cost, u64)> {
     let is_large_enough =
         problem.size(candidate).iter().zip(&comp.demand).all(|(capacity, demand)| capacity >= demand);
     if !is_large_enough {

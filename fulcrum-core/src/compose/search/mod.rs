@@ -1,5 +1,6 @@
 //! From problem to proven solution.
 
+mod large;
 mod tree;
 
 use rust_decimal::Decimal;
@@ -11,7 +12,7 @@ use super::{
     options::{ComposeOptions, Progress, Signal},
     problem::{CompId, Problem},
     program::{Program, Scope, Target},
-    reduce::{Column, reduce},
+    reduce::{Column, Reduced, reduce},
 };
 use crate::model::{Statistics, StopReason, from_micros};
 
@@ -54,6 +55,43 @@ pub(super) struct Found {
     pub(super) statistics: Statistics,
 }
 
+impl Found {
+    fn new(
+        program: &Program,
+        reduced: &Reduced,
+        values: &[i64],
+        bound: i128,
+        stop: StopReason,
+        statistics: Statistics,
+    ) -> Self {
+        let leases = reduced
+            .columns
+            .iter()
+            .map(|(id, column)| (column, values[program.leases[id].index()]))
+            .filter(|(_, count)| *count > 0)
+            .map(|(column, count)| (column.clone(), count))
+            .collect();
+        let sending = program
+            .flows
+            .iter()
+            .map(|flow| Sending {
+                link: flow.link,
+                site: flow.site,
+                target: flow.target,
+                replicas: values[flow.var.index()],
+            })
+            .filter(|sending| sending.replicas > 0)
+            .collect();
+        let serving = program
+            .served
+            .iter()
+            .filter(|served| values[served.var.index()] > 0)
+            .map(|served| Serving { component: served.component, group: served.group, site: served.site })
+            .collect();
+        Self { leases, sending, serving, bound, stop, statistics }
+    }
+}
+
 /// Solves; `None` if it is proven that there is no plan.
 pub(super) fn solve(
     problem: &Problem<'_>,
@@ -61,12 +99,31 @@ pub(super) fn solve(
     goal: Goal,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Found>, ComposeError> {
-    let reduced = reduce(problem);
-    let program = Program::new(problem, &reduced, &Scope::All)?;
-    let aim = &problem.aim;
     // A plan at the cap is allowed; the tree looks for plans below the ceiling.
-    let ceiling = aim.caps.iter().filter(|(measure, _)| aim.single() == Some(*measure));
-    let ceiling = ceiling.map(|(_, max)| max + 1).min();
+    let caps = problem.aim.caps.iter().filter(|(measure, _)| problem.aim.single() == Some(*measure));
+    let ceiling = caps.map(|(_, max)| max + 1).min();
+    if let Some(reduced) = reduce(problem) {
+        let program = Program::new(problem, &reduced, &Scope::All, None)?;
+        if program.size() <= MAX_DIRECT {
+            return direct(problem, &reduced, &program, options, goal, ceiling, watch);
+        }
+    }
+    large::solve(problem, options, ceiling, watch)
+}
+
+/// Entries of a program's table beyond which columns are made on demand.
+const MAX_DIRECT: usize = 8 << 20;
+
+/// Branch and bound over all columns.
+fn direct(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    program: &Program,
+    options: &ComposeOptions,
+    goal: Goal,
+    ceiling: Option<i128>,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<Found>, ComposeError> {
     let mut watch_month = |incumbent: Option<i128>, bound: i128, nodes: u64| {
         watch(&Progress {
             incumbent: incumbent.map(|value| a_month(problem, value)),
@@ -74,7 +131,7 @@ pub(super) fn solve(
             nodes,
         })
     };
-    let outcome = tree::search(&program, options, goal, ceiling, &mut watch_month);
+    let outcome = tree::search(program, options, goal, ceiling, &mut watch_month);
     if let (Goal::Best, Some((_, cost))) = (goal, &outcome.best) {
         // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
         let bound = if outcome.stop.is_none() { *cost } else { outcome.bound.min(*cost) };
@@ -89,48 +146,15 @@ pub(super) fn solve(
         nodes: outcome.nodes,
         pivots: outcome.pivots,
     };
-    let Some((values, cost)) = outcome.best else {
-        return match outcome.stop {
-            None if reduced.is_truncated => Err(ComposeError::TooLarge(
-                "more than 100000 ways to share a machine; add conflicts, or larger demands, or split the blueprint".to_owned(),
-            )),
-            None => Ok(None),
-            Some(_) => Err(ComposeError::Stopped),
-        };
-    };
-    let leases = reduced
-        .columns
-        .iter()
-        .map(|(id, column)| (column, values[program.leases[id].index()]))
-        .filter(|(_, count)| *count > 0)
-        .map(|(column, count)| (column.clone(), count))
-        .collect();
-    let sending = program
-        .flows
-        .iter()
-        .map(|flow| Sending {
-            link: flow.link,
-            site: flow.site,
-            target: flow.target,
-            replicas: values[flow.var.index()],
-        })
-        .filter(|sending| sending.replicas > 0)
-        .collect();
-    let serving = program
-        .served
-        .iter()
-        .filter(|served| values[served.var.index()] > 0)
-        .map(|served| Serving { component: served.component, group: served.group, site: served.site })
-        .collect();
-    // With patterns left out the search proves nothing about those: then only what every plan pays is a bound.
-    let (bound, stop) = match outcome.stop {
-        _ if reduced.is_truncated => {
-            (tree::trivial_bound(&program), outcome.stop.unwrap_or(StopReason::Limit))
+    match (outcome.best, outcome.stop) {
+        (Some((values, value)), stop) => {
+            let bound = if stop.is_none() { value } else { outcome.bound.min(value) };
+            let stop = stop.unwrap_or(StopReason::Optimal);
+            Ok(Some(Found::new(program, reduced, &values, bound, stop, statistics)))
         }
-        None => (cost, StopReason::Optimal),
-        Some(stop) => (outcome.bound.min(cost), stop),
-    };
-    Ok(Some(Found { leases, sending, serving, bound, stop, statistics }))
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ComposeError::Stopped),
+    }
 }
 
 /// A figure over the horizon as a month's in the unit of what is minimised, rounded to millionths.

@@ -1,0 +1,295 @@
+//! Markets and applications too large to write all columns down: they are made on demand.
+//!
+//! 1. A relaxation tells no places apart at first, and knows few columns. Its prices for replicas find the columns
+//!    that would improve it (column generation: P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961); places
+//!    where its solution breaks a condition come into scope, with the rows that belong to them.
+//! 2. Whenever it is solved, its exact bound holds for the whole market: columns that are missing cost no less than
+//!    they are worth, and places that are missing leave conditions out.
+//! 3. Plans come from small programs over the places that the relaxation uses, in which all conditions are present;
+//!    later ones leave some of those places out and take others in (a neighbourhood search).
+//!
+//! The gap between both is told as it is.
+
+mod pool;
+mod price;
+mod relax;
+mod repair;
+
+use std::collections::BTreeSet;
+
+use rust_decimal::Decimal;
+
+use super::{Found, Goal, a_month, tree};
+use crate::{
+    compose::{
+        error::ComposeError,
+        id_vec::{Id, IdVec},
+        options::{ComposeOptions, Progress, Signal},
+        problem::Problem,
+        program::{Presolved, Program, Scope},
+        reduce::{Column, ColumnId, Reduced, Rules},
+        sites::Cut,
+    },
+    model::{Measure, Statistics, StopReason},
+};
+use pool::Pool;
+use relax::{Relaxation, Solved};
+use repair::Neighbourhood;
+
+/// Times that plans are sought in other places without finding a better one.
+const MAX_IDLE: u32 = 24;
+
+/// A program with the columns it was made from.
+type Small = (Program, Reduced, Vec<i64>);
+
+/// What is known so far, and when to stop.
+struct Search<'p, 'w> {
+    problem: &'p Problem<'p>,
+    options: &'p ComposeOptions,
+    watch: &'w mut dyn FnMut(&Progress) -> Signal,
+    /// Plans must be below it.
+    ceiling: i128,
+    best: Option<(Small, i128)>,
+    bound: i128,
+    nodes: u64,
+    pivots: u64,
+    stop: Option<StopReason>,
+}
+
+impl Search<'_, '_> {
+    /// Tells the caller; whether to go on.
+    fn goes_on(&mut self) -> bool {
+        let incumbent = self.best.as_ref().map(|(_, value)| *value);
+        let signal = (self.watch)(&Progress {
+            incumbent: incumbent.map(|value| a_month(self.problem, value)),
+            bound: Some(a_month(self.problem, self.bound.min(incumbent.unwrap_or(i128::MAX)))),
+            nodes: self.nodes,
+        });
+        self.stop = self.stop.or(match signal {
+            Signal::Continue => None,
+            Signal::Limit => Some(StopReason::Limit),
+            Signal::Cancel => Some(StopReason::Cancelled),
+        });
+        if let Some(value) = incumbent {
+            if self.bound >= value {
+                self.stop = self.stop.or(Some(StopReason::Optimal));
+            } else if tree::is_within_gap(value, self.bound, self.options.gap_percent) {
+                self.stop = self.stop.or(Some(StopReason::GapReached));
+            }
+        }
+        self.stop.is_none() && self.nodes < self.options.max_nodes
+    }
+
+    /// Searches a small program; `gap_percent` as in the options.
+    fn run(&mut self, program: &Program, max_nodes: u64, gap_percent: Decimal) -> tree::TreeOutcome {
+        let options = ComposeOptions { max_nodes, gap_percent, ..self.options.clone() };
+        let (problem, bound, nodes) = (self.problem, self.bound, self.nodes);
+        let best = self.best.as_ref().map(|(_, value)| *value);
+        let watch = &mut self.watch;
+        let mut stop = None;
+        let mut inner = |incumbent: Option<i128>, _: i128, more: u64| {
+            let value = incumbent.or(best);
+            let signal = watch(&Progress {
+                incumbent: value.map(|value| a_month(problem, value)),
+                bound: Some(a_month(problem, bound.min(value.unwrap_or(i128::MAX)))),
+                nodes: nodes + more,
+            });
+            stop = stop.or(match signal {
+                Signal::Continue => None,
+                Signal::Limit => Some(StopReason::Limit),
+                Signal::Cancel => Some(StopReason::Cancelled),
+            });
+            signal
+        };
+        let ceiling = self.ceiling;
+        let Some(presolved) = Presolved::new(program) else {
+            return tree::TreeOutcome { best: None, bound: ceiling, stop: None, nodes: 1, pivots: 0 };
+        };
+        let offset = presolved.offset;
+        let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
+            inner(incumbent.map(|value| value + offset), bound + offset, nodes)
+        };
+        let below = ceiling.saturating_sub(offset);
+        let mut outcome = tree::search(&presolved.program, &options, Goal::Best, Some(below), &mut shifted);
+        outcome.best = outcome.best.map(|(values, value)| (presolved.restore(&values), value + offset));
+        outcome.bound = outcome.bound.saturating_add(offset);
+        self.stop = self.stop.or(stop);
+        self.nodes += outcome.nodes;
+        self.pivots += outcome.pivots;
+        outcome
+    }
+
+    /// Takes some leases of the best plan back and finds the best way to run what was on them, all else as it is.
+    fn improve(&mut self, relaxation: &Relaxation<'_>, solved: &Solved, turn: u64) -> Result<(), ComposeError> {
+        let Some(((program, reduced, values), _)) = &self.best else { return Ok(()) };
+        let leases: Vec<(&Column, i64)> = reduced
+            .columns
+            .iter()
+            .map(|(id, column)| (column, values[program.leases[id].index()]))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let Neighbourhood { freed, components, classes, limit } = relaxation.around_leases(solved, &leases, turn);
+        let mut columns: IdVec<ColumnId, Column> = IdVec::new();
+        let mut kept = Vec::new();
+        for (at, (column, count)) in leases.iter().enumerate() {
+            kept.push(count - i64::from(freed.contains(&at)));
+            columns.push((*column).clone());
+        }
+        for column in relaxation.around(solved, &components, &classes, limit) {
+            if !columns.iter().any(|(_, known)| known.offer == column.offer && known.members == column.members) {
+                columns.push(column);
+            }
+        }
+        let places = columns.iter().flat_map(|(_, column)| relaxation.places_of(column.class)).collect();
+        let reduced = Reduced { columns, patterns: 0 };
+        let mut program = Program::new(self.problem, &reduced, &Scope::Some(places), None)?;
+        for (at, kept) in kept.into_iter().enumerate() {
+            let var = program.leases[Id::from_index(at)];
+            program.low[var] = kept;
+        }
+        let outcome = self.run(&program, 60, Decimal::ZERO);
+        if let Some((values, value)) = outcome.best {
+            self.ceiling = value;
+            self.best = Some(((program, reduced, values), value));
+        }
+        Ok(())
+    }
+
+    /// Looks for a better plan in some places, all of which the scope tells apart.
+    fn try_places(&mut self, reduced: Reduced, scope: &Scope, max_nodes: u64) -> Result<(), ComposeError> {
+        let program = Program::new(self.problem, &reduced, scope, None)?;
+        let outcome = self.run(&program, max_nodes, Decimal::new(2, 1));
+        if let Some((values, value)) = outcome.best {
+            self.ceiling = value;
+            self.best = Some(((program, reduced, values), value));
+        }
+        Ok(())
+    }
+
+    /// Searches all columns that a better plan can use, in a scope that the relaxation keeps to: if it ends, either
+    /// what it finds is the best plan, or it breaks conditions in places that are then returned.
+    fn close(
+        &mut self,
+        relaxation: &Relaxation<'_>,
+        solved: &Solved,
+        max_nodes: u64,
+    ) -> Result<BTreeSet<(Cut, usize)>, ComposeError> {
+        let gap = i64::try_from(self.ceiling.saturating_sub(solved.bound)).unwrap_or(i64::MAX);
+        if self.best.is_none() {
+            return Ok(BTreeSet::new());
+        }
+        let Some(reduced) = relaxation.within_gap(solved, gap) else { return Ok(BTreeSet::new()) };
+        let program = relaxation.program(&reduced)?;
+        eprintln!("   within gap {} columns, {} x {}", reduced.columns.len(), program.cost.len(), program.row_low.len());
+        let outcome = self.run(&program, max_nodes, Decimal::ZERO);
+        let Some((values, value)) = outcome.best else {
+            self.bound = self.bound.max(if outcome.stop.is_none() { self.ceiling } else { outcome.bound });
+            return Ok(BTreeSet::new());
+        };
+        self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
+        let leases = reduced.columns.iter().map(|(id, column)| (column, values[program.leases[id].index()] as f64));
+        let broken = relaxation.broken(leases.filter(|(_, leases)| *leases > 0.0));
+        if broken.is_empty() {
+            self.ceiling = value;
+            self.best = Some(((program, reduced, values), value));
+        }
+        Ok(broken)
+    }
+}
+
+/// Whether this search can take a problem: it weighs money, and what follows from places, but no other figure of
+/// leases.
+fn can_take(problem: &Problem<'_>) -> bool {
+    let is_other = |measure: &Measure| problem.aim.knows(*measure);
+    let capped = |measure: &Measure| problem.aim.caps.iter().any(|(of, _)| of == measure);
+    ![Measure::Carbon, Measure::Sovereignty].iter().any(is_other)
+        && problem.limited.is_empty()
+        && (!capped(&Measure::Cost) || problem.aim.single() == Some(Measure::Cost))
+}
+
+/// Solves as far as it is let; `None` if it is proven that there is no plan.
+pub(super) fn solve(
+    problem: &Problem<'_>,
+    options: &ComposeOptions,
+    ceiling: Option<i128>,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<Found>, ComposeError> {
+    if !can_take(problem) {
+        return Err(ComposeError::TooLarge(
+            "more than 20000 ways to share a machine, or 40000 offers, while a resource, carbon or sovereignty is weighed or limited; narrow the offers by `where`".to_owned(),
+        ));
+    }
+    let rules = Rules::new(problem);
+    let pool = Pool::new(problem);
+    let mut relaxation = Relaxation::new(problem, &rules, &pool);
+    let mut search = Search {
+        problem,
+        options,
+        watch,
+        ceiling: ceiling.unwrap_or(i128::MAX),
+        best: None,
+        bound: 0,
+        nodes: 0,
+        pivots: 0,
+        stop: None,
+    };
+    let mut idle = 0;
+    let mut turn = 0u64;
+    while search.goes_on() {
+        let t0 = std::time::Instant::now();
+        // A relaxation that is solved, or as far as it got.
+        let solved = relaxation.solve(&mut || search.goes_on())?;
+        eprintln!("turn {turn} relax {:?} bound {} cols {} scope {} pivots {}", t0.elapsed(), solved.bound, relaxation.reduced.columns.len(), relaxation.scope.len(), solved.pivots);
+        search.bound = search.bound.max(solved.bound);
+        search.pivots += solved.pivots;
+        search.nodes += 1;
+        if search.bound >= search.ceiling || !search.goes_on() {
+            break;
+        }
+        let values = relaxation.values(&solved);
+        let columns = values.iter().map(|(at, value)| (&relaxation.reduced.columns[Id::from_index(*at)], *value));
+        let mut broken = relaxation.broken(columns);
+        let is_settled = broken.is_empty();
+        let before = search.ceiling;
+        let places = relaxation.neighbourhood(&solved, turn);
+        let (reduced, scope) = relaxation.restrict(&solved, &places);
+        search.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
+        eprintln!("   plan {:?} best {:?} broken {} nodes {}", t0.elapsed(), search.best.as_ref().map(|b| b.1), broken.len(), search.nodes);
+        let mut failures = 0;
+        let mut step = 0u64;
+        while failures < (if is_settled { 60 } else { 4 }) && search.goes_on() {
+            let before = search.ceiling;
+            search.improve(&relaxation, &solved, turn * 1000 + step)?;
+            failures = if search.ceiling < before { 0 } else { failures + 1 };
+            step += 1;
+        }
+        eprintln!("   improve {:?} best {:?} steps {step}", t0.elapsed(), search.best.as_ref().map(|b| b.1));
+        if is_settled && search.goes_on() {
+            broken = search.close(&relaxation, &solved, 100 << idle.min(20))?;
+            eprintln!("   close {:?} best {:?} broken {} nodes {} bound {}", t0.elapsed(), search.best.as_ref().map(|b| b.1), broken.len(), search.nodes, search.bound);
+        }
+        idle = if search.ceiling < before || !broken.is_empty() { 0 } else { idle + 1 };
+        relaxation.enter(broken);
+        turn += 1;
+        if idle > MAX_IDLE {
+            search.stop = search.stop.or(Some(StopReason::Limit));
+        }
+    }
+    let statistics = Statistics {
+        offers: problem.catalogue.len() as u64,
+        eligible: problem.candidates.len() as u64,
+        patterns: relaxation.reduced.columns.len() as u64,
+        variables: search.best.as_ref().map_or(0, |((program, ..), _)| program.cost.len() as u64),
+        rows: search.best.as_ref().map_or(0, |((program, ..), _)| program.row_low.len() as u64),
+        nodes: search.nodes,
+        pivots: search.pivots,
+    };
+    let Some(((program, reduced, values), value)) = search.best else {
+        return match search.stop {
+            None if search.bound >= search.ceiling => Ok(None),
+            _ => Err(ComposeError::Stopped),
+        };
+    };
+    let stop = if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
+    Ok(Some(Found::new(&program, &reduced, &values, search.bound.min(value), stop, statistics)))
+}

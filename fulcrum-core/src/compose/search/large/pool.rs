@@ -1,0 +1,129 @@
+//! The candidates of a large market, by what they offer and by where they are.
+
+use crate::{
+    compose::{
+        id_vec::{Id, IdVec},
+        problem::{ClassId, CompId, Cost, Problem},
+        reduce::{product_cost, skyline},
+    },
+    model::OfferKind,
+};
+
+/// Machines by bucket and by class, products by component.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Positions in `problem.candidates`, those of equal buckets together, the cheapest of each bucket first.
+    by_bucket: Vec<u32>,
+    bucket_starts: Vec<u32>,
+    by_class: Vec<u32>,
+    class_starts: Vec<u32>,
+    /// For each component that is no machine: cost, size and candidate, cheapest first.
+    pub(super) products: IdVec<CompId, Vec<(Cost, u64, u32)>>,
+}
+
+/// How many of each bucket are in order.
+const SORTED: usize = 24;
+
+impl Pool {
+    /// Time: O(n) in the candidates.
+    pub(super) fn new(problem: &Problem<'_>) -> Self {
+        let candidates = &problem.candidates;
+        let is_machine = |at: &u32| problem.catalogue.kind(candidates[*at as usize].offer) == OfferKind::Machine;
+        let machines: Vec<u32> = (0..candidates.len() as u32).filter(is_machine).collect();
+        // Offers of one bucket differ in price and place only.
+        let mut bucket_of_key = rustc_hash::FxHashMap::default();
+        let buckets: Vec<u32> = machines
+            .iter()
+            .map(|at| {
+                let candidate = &candidates[*at as usize];
+                let next = bucket_of_key.len() as u32;
+                *bucket_of_key.entry((candidate.allowed, candidate.shape, candidate.disk)).or_insert(next)
+            })
+            .collect();
+        let (mut by_bucket, bucket_starts) = sorted(&machines, &buckets, bucket_of_key.len());
+        for range in bucket_starts.windows(2) {
+            let bucket = &mut by_bucket[range[0] as usize..range[1] as usize];
+            let key = |at: &u32| (candidates[*at as usize].base, candidates[*at as usize].offer);
+            if bucket.len() > SORTED {
+                bucket.select_nth_unstable_by_key(SORTED, key);
+                bucket[..SORTED].sort_unstable_by_key(key);
+            } else {
+                bucket.sort_unstable_by_key(key);
+            }
+        }
+        let classes: Vec<u32> =
+            machines.iter().map(|at| candidates[*at as usize].class.index() as u32).collect();
+        let (by_class, class_starts) = sorted(&machines, &classes, problem.sites.classes());
+        let products = problem.components.ids().map(|component| products(problem, component)).collect();
+        Self { by_bucket, bucket_starts, by_class, class_starts, products }
+    }
+
+    /// Machines in some classes that are not dominated there.
+    pub(super) fn in_classes(&self, problem: &Problem<'_>, classes: &[ClassId]) -> Vec<usize> {
+        let of = |class: &ClassId| {
+            let (from, to) = (self.class_starts[class.index()], self.class_starts[class.index() + 1]);
+            &self.by_class[from as usize..to as usize]
+        };
+        skyline(problem, classes.iter().flat_map(of).map(|at| *at as usize).collect())
+    }
+
+    /// Machines in all other classes that are not dominated there. Of each bucket only the cheapest counts, and
+    /// while those are limited in stock the next.
+    pub(super) fn elsewhere(&self, problem: &Problem<'_>, is_here: &[bool]) -> Vec<usize> {
+        let mut heads = Vec::new();
+        for range in self.bucket_starts.windows(2) {
+            let bucket = &self.by_bucket[range[0] as usize..range[1] as usize];
+            let (front, back) = bucket.split_at(bucket.len().min(SORTED));
+            let is_elsewhere = |at: &&u32| !is_here[problem.candidates[**at as usize].class.index()];
+            let mut is_satisfied = false;
+            for at in front.iter().filter(is_elsewhere) {
+                heads.push(*at as usize);
+                if problem.candidates[*at as usize].stock().is_none() {
+                    is_satisfied = true;
+                    break;
+                }
+            }
+            if !is_satisfied {
+                heads.extend(back.iter().filter(is_elsewhere).map(|at| *at as usize));
+            }
+        }
+        skyline(problem, heads)
+    }
+}
+
+fn products(problem: &Problem<'_>, component: CompId) -> Vec<(Cost, u64, u32)> {
+    let comp = &problem.components[component];
+    if comp.kind == OfferKind::Machine {
+        return Vec::new();
+    }
+    let mut costs: Vec<(Cost, u64, u32)> = problem
+        .candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, candidate)| problem.may_carry(candidate, component) && candidate.stock() != Some(0))
+        .filter_map(|(at, candidate)| {
+            let (cost, size_gib) = product_cost(problem, comp, candidate)?;
+            Some((cost, size_gib, at as u32))
+        })
+        .collect();
+    costs.sort_unstable();
+    costs
+}
+
+/// Items in the order of their keys, and where each key starts: a counting sort.
+fn sorted(items: &[u32], keys: &[u32], count: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; count + 1];
+    for key in keys {
+        starts[*key as usize + 1] += 1;
+    }
+    for at in 1..starts.len() {
+        starts[at] += starts[at - 1];
+    }
+    let mut next = starts.clone();
+    let mut order = vec![0; items.len()];
+    for (item, key) in items.iter().zip(keys) {
+        order[next[*key as usize] as usize] = *item;
+        next[*key as usize] += 1;
+    }
+    (order, starts)
+}
