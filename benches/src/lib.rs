@@ -1,4 +1,5 @@
 //! What benches and tests share: the published composition benchmarks as blueprints and catalogues.
 
 pub mod market;
+pub mod mmkp;
 pub mod published;

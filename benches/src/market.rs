@@ -117,7 +117,12 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
                     _ => Charge::Monthly(Decimal::new(chance.random_range(500..=2000), 2)),
                 };
                 let capacity = if kind == OfferKind::Machine {
-                    Resources { vcpu_milli: vcpu * 1000, memory_mib: gib * 1024, disk_gib: 40, ..Resources::default() }
+                    Resources {
+                        vcpu_milli: vcpu * 1000,
+                        memory_mib: gib * 1024,
+                        disk_gib: 40,
+                        ..Resources::default()
+                    }
                 } else {
                     Resources::default()
                 };
@@ -175,7 +180,9 @@ pub fn blueprint(seed: u64, components: usize) -> Result<Blueprint, Error> {
         let vcpu = [0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 6.0].choose(&mut chance).copied().ok_or("no size")?;
         let gib: u64 = [1, 2, 2, 4, 8, 12, 16].choose(&mut chance).copied().ok_or("no size")?;
         let part = match at % 10 {
-            4 => json!({ "kind": "object_storage", "disk_gib": chance.random_range(50..=500), "replicas": replicas }),
+            4 => {
+                json!({ "kind": "object_storage", "disk_gib": chance.random_range(50..=500), "replicas": replicas })
+            }
             9 => json!({ "kind": "load_balancer", "replicas": replicas }),
             _ => json!({
                 "vcpu": vcpu,
@@ -186,7 +193,9 @@ pub fn blueprint(seed: u64, components: usize) -> Result<Blueprint, Error> {
         };
         parts.insert(name(at), part);
         if at > 0 && at % 2 == 0 {
-            links.push(json!({ "from": name(at - 1), "to": name(at), "traffic_gib": chance.random_range(5..=50) }));
+            links.push(
+                json!({ "from": name(at - 1), "to": name(at), "traffic_gib": chance.random_range(5..=50) }),
+            );
         }
         if at % 4 == 1 {
             constraints.push(json!({ "survive": { "components": [name(at)], "loss_of": "provider" } }));

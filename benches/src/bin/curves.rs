@@ -33,7 +33,16 @@ fn main() -> Result<(), Error> {
     let largest = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(usize::MAX);
     println!(
         "{:>9} {:>9} {:>7} {:>10} {:>10} {:>9} {:>10} {:>8} {:>9} {:>7}",
-        "providers", "offers", "parts", "reduced ms", "first ms", "1 % at ms", "gap %", "ms", "columns", "seed"
+        "providers",
+        "offers",
+        "parts",
+        "reduced ms",
+        "first ms",
+        "1 % at ms",
+        "gap %",
+        "ms",
+        "columns",
+        "seed"
     );
     for size in sizes.into_iter().filter(|size| size.offers <= largest) {
         let seed = 7;
@@ -47,12 +56,17 @@ fn main() -> Result<(), Error> {
                 reduced.get_or_insert_with(|| ms(start));
                 if let Some(incumbent) = progress.incumbent {
                     first.get_or_insert_with(|| ms(start));
-                    let gap = progress.bound.map(|bound| (incumbent - bound) * rust_decimal::Decimal::ONE_HUNDRED);
+                    let gap =
+                        progress.bound.map(|bound| (incumbent - bound) * rust_decimal::Decimal::ONE_HUNDRED);
                     if gap.is_some_and(|gap| gap <= incumbent) {
                         one_percent.get_or_insert_with(|| ms(start));
                     }
                 }
-                if start.elapsed() > Duration::from_secs_f64(seconds) { Signal::Limit } else { Signal::Continue }
+                if start.elapsed() > Duration::from_secs_f64(seconds) {
+                    Signal::Limit
+                } else {
+                    Signal::Continue
+                }
             };
             let plan = compose(&catalogue, &blueprint, &ComposeOptions::default(), &mut watch);
             let total_ms = ms(start);
@@ -68,7 +82,10 @@ fn main() -> Result<(), Error> {
                     columns: plan.statistics.patterns,
                 },
                 Err(error) => {
-                    println!("{:>9} {:>9} {components:>7} {total_ms:>10.1} {error}", size.providers, size.offers);
+                    println!(
+                        "{:>9} {:>9} {components:>7} {total_ms:>10.1} {error}",
+                        size.providers, size.offers
+                    );
                     continue;
                 }
             };

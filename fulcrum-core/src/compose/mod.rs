@@ -31,7 +31,7 @@ mod sites;
 pub mod verify;
 
 pub use error::{ComposeError, Conflict};
-pub use options::{ComposeOptions, Progress, Signal};
+pub use options::{ComposeOptions, Method, Progress, Signal};
 
 use aim::Aim;
 use problem::Problem;

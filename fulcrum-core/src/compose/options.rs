@@ -17,6 +17,18 @@ pub struct ComposeOptions {
     pub exclude: BTreeSet<OfferId>,
     /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
     pub caps: BTreeMap<Measure, Decimal>,
+    /// How lease kinds are found.
+    pub method: Method,
+}
+
+/// How the engine finds the kinds of lease that a plan may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// All are written down if they are not too many, else they are made on demand.
+    #[default]
+    Auto,
+    /// Made on demand, as for large markets.
+    OnDemand,
 }
 
 impl Default for ComposeOptions {
@@ -26,6 +38,7 @@ impl Default for ComposeOptions {
             max_nodes: u64::MAX,
             exclude: BTreeSet::new(),
             caps: BTreeMap::new(),
+            method: Method::Auto,
         }
     }
 }

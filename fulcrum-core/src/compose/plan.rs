@@ -249,7 +249,11 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
         for (site, replicas) in count(&link.from, Cut::Site) {
             let leaving: i64 = decided.iter().filter(|s| s.site == site).map(|s| s.replicas).sum();
             let own = sites.sites[site].region;
-            let region = if receivers.contains_key(&own) && !is_timed { Some(own) } else { nearest(&sites.sites[site], true) };
+            let region = if receivers.contains_key(&own) && !is_timed {
+                Some(own)
+            } else {
+                nearest(&sites.sites[site], true)
+            };
             if replicas > leaving {
                 chosen.push((site, region, replicas - leaving));
             }

@@ -75,3 +75,26 @@ fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, s
     }
     Some(sum)
 }
+
+/// What each unknown costs above its worth at some multipliers, in micro-units rounded down, and the bound that they
+/// give: a plan in which an unknown is one above its lower limit costs no less than both together.
+pub(crate) fn reduced_costs(
+    program: &Program,
+    bounds: &Bounds,
+    multipliers: &IdVec<Row, i128>,
+) -> Option<(IdVec<Var, i64>, i128)> {
+    let bound = lagrange(program, bounds, multipliers)?;
+    let reduced = program
+        .cost
+        .ids()
+        .map(|var| {
+            let mut reduced = i128::from(program.cost[var]) << SCALE_BITS;
+            for &(row, factor) in &program.entries[var] {
+                reduced = reduced.checked_sub(multipliers[row].checked_mul(factor.into())?)?;
+            }
+            i64::try_from(reduced >> SCALE_BITS).ok()
+        })
+        .collect::<Option<Vec<i64>>>()?;
+    // `lagrange` rounds up: one less is what the bound is above for certain.
+    Some((reduced.into_iter().collect(), bound - 1))
+}

@@ -301,7 +301,9 @@ impl Simplex {
         multipliers
             .into_iter()
             .enumerate()
-            .map(|(row, multiplier)| allowed(program, Row::from_index(row), (multiplier * up).round() as i128))
+            .map(|(row, multiplier)| {
+                allowed(program, Row::from_index(row), (multiplier * up).round() as i128)
+            })
             .collect()
     }
 }

@@ -93,8 +93,7 @@ impl<'a> Builder<'a> {
             );
             program.leases.push(var);
         }
-        let mut builder =
-            Self {
+        let mut builder = Self {
             problem,
             reduced,
             scope,
@@ -238,7 +237,8 @@ impl<'a> Builder<'a> {
         limited.sort_by_key(|(offer, _, var)| (*offer, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
             if same.len() > 1 || self.is_growing {
-                let row = self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
+                let row =
+                    self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
                 self.program.stock_rows.push((same[0].0, row));
             }
         }

@@ -186,7 +186,9 @@ impl Builder<'_> {
         let senders = self.replicas_at(from, Cut::Site);
         let receivers = self.replicas_at(to, Cut::Over(Over::Region));
         let most = i64::from(problem.components[from].max);
-        for same in senders.chunk_by(|a, b| problem.sites.sites[a.0].region == problem.sites.sites[b.0].region) {
+        for same in
+            senders.chunk_by(|a, b| problem.sites.sites[a.0].region == problem.sites.sites[b.0].region)
+        {
             let region = problem.sites.sites[same[0].0].region;
             let mut terms: Vec<(Var, i64)> = same.iter().map(|(_, sending)| (*sending, -1)).collect();
             for (site_at, sending) in same {

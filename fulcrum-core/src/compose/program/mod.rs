@@ -59,7 +59,7 @@ pub(crate) enum Role {
 }
 
 /// Minimise `cost · x` with `low ≤ x ≤ high` and `row_low ≤ A x ≤ row_high`, all whole numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) cost: IdVec<Var, Cost>,
     pub(crate) low: IdVec<Var, i64>,

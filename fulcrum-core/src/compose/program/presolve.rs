@@ -43,7 +43,10 @@ impl Presolved {
                 let (mut least, mut most, mut free) = (0i128, 0i128, None);
                 let mut count = 0;
                 for (var, factor) in &by_row[row] {
-                    let ends = (i128::from(*factor) * i128::from(low[*var]), i128::from(*factor) * i128::from(high[*var]));
+                    let ends = (
+                        i128::from(*factor) * i128::from(low[*var]),
+                        i128::from(*factor) * i128::from(high[*var]),
+                    );
                     least += ends.0.min(ends.1);
                     most += ends.0.max(ends.1);
                     if low[*var] < high[*var] {
@@ -51,7 +54,8 @@ impl Presolved {
                         free = Some((*var, i128::from(*factor), ends));
                     }
                 }
-                let (at_least, at_most) = (program.row_low[id].map(i128::from), program.row_high[id].map(i128::from));
+                let (at_least, at_most) =
+                    (program.row_low[id].map(i128::from), program.row_high[id].map(i128::from));
                 if at_least.is_some_and(|limit| most < limit) || at_most.is_some_and(|limit| least > limit) {
                     return None;
                 }
@@ -119,8 +123,10 @@ impl Presolved {
                 continue;
             }
             let new = small.var(program.role[var], program.cost[var], low[at], high[at]);
-            small.entries[new] =
-                program.entries[var].iter().filter_map(|(row, factor)| Some((new_row[*row]?, *factor))).collect();
+            small.entries[new] = program.entries[var]
+                .iter()
+                .filter_map(|(row, factor)| Some((new_row[*row]?, *factor)))
+                .collect();
             place.push(Ok(new));
         }
         Self { program: small, offset, place }

@@ -1,5 +1,6 @@
 //! From problem to proven solution.
 
+mod direct;
 mod large;
 mod tree;
 
@@ -9,7 +10,7 @@ use super::{
     aim::Aim,
     error::ComposeError,
     id_vec::Id,
-    options::{ComposeOptions, Progress, Signal},
+    options::{ComposeOptions, Method, Progress, Signal},
     problem::{CompId, Problem},
     program::{Program, Scope, Target},
     reduce::{Column, Reduced, reduce},
@@ -102,10 +103,12 @@ pub(super) fn solve(
     // A plan at the cap is allowed; the tree looks for plans below the ceiling.
     let caps = problem.aim.caps.iter().filter(|(measure, _)| problem.aim.single() == Some(*measure));
     let ceiling = caps.map(|(_, max)| max + 1).min();
-    if let Some(reduced) = reduce(problem) {
+    if options.method == Method::Auto
+        && let Some(reduced) = reduce(problem)
+    {
         let program = Program::new(problem, &reduced, &Scope::All, None)?;
         if program.size() <= MAX_DIRECT {
-            return direct(problem, &reduced, &program, options, goal, ceiling, watch);
+            return direct::solve(problem, &reduced, &program, options, goal, ceiling, watch);
         }
     }
     large::solve(problem, options, ceiling, watch)
@@ -114,49 +117,6 @@ pub(super) fn solve(
 /// Entries of a program's table beyond which columns are made on demand.
 const MAX_DIRECT: usize = 8 << 20;
 
-/// Branch and bound over all columns.
-fn direct(
-    problem: &Problem<'_>,
-    reduced: &Reduced,
-    program: &Program,
-    options: &ComposeOptions,
-    goal: Goal,
-    ceiling: Option<i128>,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Found>, ComposeError> {
-    let mut watch_month = |incumbent: Option<i128>, bound: i128, nodes: u64| {
-        watch(&Progress {
-            incumbent: incumbent.map(|value| a_month(problem, value)),
-            bound: Some(a_month(problem, bound)),
-            nodes,
-        })
-    };
-    let outcome = tree::search(program, options, goal, ceiling, &mut watch_month);
-    if let (Goal::Best, Some((_, cost))) = (goal, &outcome.best) {
-        // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
-        let bound = if outcome.stop.is_none() { *cost } else { outcome.bound.min(*cost) };
-        watch_month(Some(*cost), bound, outcome.nodes);
-    }
-    let statistics = Statistics {
-        offers: problem.catalogue.len() as u64,
-        eligible: problem.candidates.len() as u64,
-        patterns: reduced.patterns as u64,
-        variables: program.cost.len() as u64,
-        rows: program.row_low.len() as u64,
-        nodes: outcome.nodes,
-        pivots: outcome.pivots,
-    };
-    match (outcome.best, outcome.stop) {
-        (Some((values, value)), stop) => {
-            let bound = if stop.is_none() { value } else { outcome.bound.min(value) };
-            let stop = stop.unwrap_or(StopReason::Optimal);
-            Ok(Some(Found::new(program, reduced, &values, bound, stop, statistics)))
-        }
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(ComposeError::Stopped),
-    }
-}
-
 /// A figure over the horizon as a month's in the unit of what is minimised, rounded to millionths.
 pub(super) fn a_month(problem: &Problem<'_>, value: i128) -> Decimal {
     per_month(&problem.aim, problem.blueprint.horizon_months, value)
@@ -164,6 +124,16 @@ pub(super) fn a_month(problem: &Problem<'_>, value: i128) -> Decimal {
 
 pub(super) fn per_month(aim: &Aim, horizon_months: u32, value: i128) -> Decimal {
     let months = i128::from(horizon_months) * i128::from(aim.scale);
+    let value = value.clamp(-(1 << 100), 1 << 100);
     let micros = (2 * value + months).div_euclid(2 * months);
     from_micros(micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+}
+
+/// A number that looks random and is always the same (the finaliser of SplitMix64: G. Steele, D. Lea, C. Flood,
+/// OOPSLA 2014).
+fn mixed(turn: u64, class: u64) -> u64 {
+    let mut z = (turn << 32 ^ class).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

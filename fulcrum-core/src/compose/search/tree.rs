@@ -48,18 +48,19 @@ struct Node {
 /// Tableau entries that waiting nodes may hold on to together: 256 MiB.
 const MAX_KEPT: usize = 32 << 20;
 
-struct Tree<'a> {
+/// A search that can be taken up again.
+pub(super) struct Tree<'a> {
     program: &'a Program,
     root: Simplex,
     open: Vec<Node>,
     kept: usize,
-    best: Option<(Vec<i64>, i128)>,
+    pub(super) best: Option<(Vec<i64>, i128)>,
     /// Plans must be below it.
     ceiling: i128,
     /// All costs are multiples of it, so all bounds may be rounded up to one.
     step: i128,
-    nodes: u64,
-    pivots: u64,
+    pub(super) nodes: u64,
+    pub(super) pivots: u64,
 }
 
 /// Searches. `ceiling`: only plans below it count.
@@ -70,48 +71,81 @@ pub(super) fn search(
     ceiling: Option<i128>,
     watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
 ) -> TreeOutcome {
-    let mut tree = Tree {
-        program,
-        root: Simplex::new(program),
-        open: vec![Node { change: None, bound: trivial_bound(program), parent: None }],
-        kept: 0,
-        best: None,
-        ceiling: ceiling.unwrap_or(i128::MAX),
-        step: program.cost.iter().fold(0, |step, (_, cost)| gcd(step, (*cost).into())).max(1),
-        nodes: 0,
-        pivots: 0,
-    };
-    let mut stop = None;
-    while let Some(node) = tree.open.pop() {
-        tree.forget(&node);
-        if node.bound >= tree.ceiling {
-            continue;
-        }
-        if tree.nodes >= options.max_nodes {
-            stop = Some(StopReason::Limit);
-        }
-        let bound = tree.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
-        let incumbent = tree.best.as_ref().map(|(_, cost)| *cost);
-        stop = stop.or_else(|| match watch(incumbent, bound, tree.nodes) {
-            Signal::Continue => None,
-            Signal::Limit => Some(StopReason::Limit),
-            Signal::Cancel => Some(StopReason::Cancelled),
-        });
-        if incumbent.is_some_and(|cost| is_within_gap(cost, bound, options.gap_percent)) {
-            stop = stop.or(Some(StopReason::GapReached));
-        }
-        if goal == Goal::Any && incumbent.is_some() {
-            stop = stop.or(Some(StopReason::GapReached));
-        }
-        if stop.is_some() {
-            tree.open.push(Node { parent: None, ..node });
-            break;
-        }
-        tree.nodes += 1;
-        tree.expand(node, &mut || watch(incumbent, bound, 0) != Signal::Continue);
-    }
-    let bound = tree.open.iter().map(|open| open.bound).fold(tree.ceiling, i128::min);
+    let mut tree = Tree::new(program, ceiling);
+    let stop = tree.go_on(options, options.max_nodes, goal, watch);
+    let bound = tree.bound();
     TreeOutcome { best: tree.best, bound, stop, nodes: tree.nodes, pivots: tree.pivots }
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(program: &'a Program, ceiling: Option<i128>) -> Self {
+        Self {
+            program,
+            root: Simplex::new(program),
+            open: vec![Node { change: None, bound: trivial_bound(program), parent: None }],
+            kept: 0,
+            best: None,
+            ceiling: ceiling.unwrap_or(i128::MAX),
+            step: program.cost.iter().fold(0, |step, (_, cost)| gcd(step, (*cost).into())).max(1),
+            nodes: 0,
+            pivots: 0,
+        }
+    }
+
+    /// What no plan is below, as far as was proven.
+    pub(super) fn bound(&self) -> i128 {
+        self.open.iter().map(|open| open.bound).fold(self.ceiling, i128::min)
+    }
+
+    /// The root's relaxation, once it was searched.
+    pub(super) fn root(&self) -> &Simplex {
+        &self.root
+    }
+
+    /// Takes over a plan that was found elsewhere, if it is better.
+    pub(super) fn offer(&mut self, values: Vec<i64>, value: i128) {
+        if value < self.ceiling {
+            self.ceiling = value;
+            self.best = Some((values, value));
+        }
+    }
+
+    /// Searches until there are so many nodes in all; says why it stopped, nothing if the tree is exhausted.
+    pub(super) fn go_on(
+        &mut self,
+        options: &ComposeOptions,
+        max_nodes: u64,
+        goal: Goal,
+        watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+    ) -> Option<StopReason> {
+        while let Some(node) = self.open.pop() {
+            self.forget(&node);
+            if node.bound >= self.ceiling {
+                continue;
+            }
+            let mut stop = (self.nodes >= max_nodes).then_some(StopReason::Limit);
+            let bound = self.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
+            let incumbent = self.best.as_ref().map(|(_, cost)| *cost);
+            stop = stop.or_else(|| match watch(incumbent, bound, self.nodes) {
+                Signal::Continue => None,
+                Signal::Limit => Some(StopReason::Limit),
+                Signal::Cancel => Some(StopReason::Cancelled),
+            });
+            if incumbent.is_some_and(|cost| is_within_gap(cost, bound, options.gap_percent)) {
+                stop = stop.or(Some(StopReason::GapReached));
+            }
+            if goal == Goal::Any && incumbent.is_some() {
+                stop = stop.or(Some(StopReason::GapReached));
+            }
+            if stop.is_some() {
+                self.open.push(Node { parent: None, ..node });
+                return stop;
+            }
+            self.nodes += 1;
+            self.expand(node, &mut || watch(incumbent, bound, 0) != Signal::Continue);
+        }
+        None
+    }
 }
 
 /// What every plan pays: costs are never negative.

@@ -39,6 +39,12 @@ use repair::Neighbourhood;
 /// Times that plans are sought in other places without finding a better one.
 const MAX_IDLE: u32 = 24;
 
+/// Rounds after which a relaxation counts as solved as far as it will be; the first time, where a plan is missing yet.
+const MAX_ROUNDS: usize = 100;
+const FIRST_ROUNDS: usize = 12;
+/// Nodes that the search for a first plan may take.
+const FIRST_NODES: u64 = 4_000;
+
 /// A program with the columns it was made from.
 type Small = (Program, Reduced, Vec<i64>);
 
@@ -81,7 +87,13 @@ impl Search<'_, '_> {
     }
 
     /// Searches a small program; `gap_percent` as in the options.
-    fn run(&mut self, program: &Program, max_nodes: u64, gap_percent: Decimal) -> tree::TreeOutcome {
+    fn run(
+        &mut self,
+        program: &Program,
+        goal: Goal,
+        max_nodes: u64,
+        gap_percent: Decimal,
+    ) -> tree::TreeOutcome {
         let options = ComposeOptions { max_nodes, gap_percent, ..self.options.clone() };
         let (problem, bound, nodes) = (self.problem, self.bound, self.nodes);
         let best = self.best.as_ref().map(|(_, value)| *value);
@@ -110,7 +122,7 @@ impl Search<'_, '_> {
             inner(incumbent.map(|value| value + offset), bound + offset, nodes)
         };
         let below = ceiling.saturating_sub(offset);
-        let mut outcome = tree::search(&presolved.program, &options, Goal::Best, Some(below), &mut shifted);
+        let mut outcome = tree::search(&presolved.program, &options, goal, Some(below), &mut shifted);
         outcome.best = outcome.best.map(|(values, value)| (presolved.restore(&values), value + offset));
         outcome.bound = outcome.bound.saturating_add(offset);
         self.stop = self.stop.or(stop);
@@ -120,7 +132,12 @@ impl Search<'_, '_> {
     }
 
     /// Takes some leases of the best plan back and finds the best way to run what was on them, all else as it is.
-    fn improve(&mut self, relaxation: &Relaxation<'_>, solved: &Solved, turn: u64) -> Result<(), ComposeError> {
+    fn improve(
+        &mut self,
+        relaxation: &Relaxation<'_>,
+        solved: &Solved,
+        turn: u64,
+    ) -> Result<(), ComposeError> {
         let Some(((program, reduced, values), _)) = &self.best else { return Ok(()) };
         let leases: Vec<(&Column, i64)> = reduced
             .columns
@@ -128,7 +145,8 @@ impl Search<'_, '_> {
             .map(|(id, column)| (column, values[program.leases[id].index()]))
             .filter(|(_, count)| *count > 0)
             .collect();
-        let Neighbourhood { freed, components, classes, limit } = relaxation.around_leases(solved, &leases, turn);
+        let Neighbourhood { freed, components, classes, limit } =
+            relaxation.around_leases(solved, &leases, turn);
         let mut columns: IdVec<ColumnId, Column> = IdVec::new();
         let mut kept = Vec::new();
         for (at, (column, count)) in leases.iter().enumerate() {
@@ -136,7 +154,10 @@ impl Search<'_, '_> {
             columns.push((*column).clone());
         }
         for column in relaxation.around(solved, &components, &classes, limit) {
-            if !columns.iter().any(|(_, known)| known.offer == column.offer && known.members == column.members) {
+            if !columns
+                .iter()
+                .any(|(_, known)| known.offer == column.offer && known.members == column.members)
+            {
                 columns.push(column);
             }
         }
@@ -147,7 +168,7 @@ impl Search<'_, '_> {
             let var = program.leases[Id::from_index(at)];
             program.low[var] = kept;
         }
-        let outcome = self.run(&program, 60, Decimal::ZERO);
+        let outcome = self.run(&program, Goal::Best, 60, Decimal::ZERO);
         if let Some((values, value)) = outcome.best {
             self.ceiling = value;
             self.best = Some(((program, reduced, values), value));
@@ -158,7 +179,12 @@ impl Search<'_, '_> {
     /// Looks for a better plan in some places, all of which the scope tells apart.
     fn try_places(&mut self, reduced: Reduced, scope: &Scope, max_nodes: u64) -> Result<(), ComposeError> {
         let program = Program::new(self.problem, &reduced, scope, None)?;
-        let outcome = self.run(&program, max_nodes, Decimal::new(2, 1));
+        let outcome = if self.best.is_none() {
+            // Any plan is a beginning.
+            self.run(&program, Goal::Any, FIRST_NODES, Decimal::ZERO)
+        } else {
+            self.run(&program, Goal::Best, max_nodes, Decimal::new(2, 1))
+        };
         if let Some((values, value)) = outcome.best {
             self.ceiling = value;
             self.best = Some(((program, reduced, values), value));
@@ -174,20 +200,18 @@ impl Search<'_, '_> {
         solved: &Solved,
         max_nodes: u64,
     ) -> Result<BTreeSet<(Cut, usize)>, ComposeError> {
-        let gap = i64::try_from(self.ceiling.saturating_sub(solved.bound)).unwrap_or(i64::MAX);
-        if self.best.is_none() {
-            return Ok(BTreeSet::new());
-        }
+        // Without a ceiling all columns count.
+        let gap = i64::try_from(self.ceiling.saturating_sub(solved.bound)).unwrap_or(i64::MAX / 4);
         let Some(reduced) = relaxation.within_gap(solved, gap) else { return Ok(BTreeSet::new()) };
         let program = relaxation.program(&reduced)?;
-        eprintln!("   within gap {} columns, {} x {}", reduced.columns.len(), program.cost.len(), program.row_low.len());
-        let outcome = self.run(&program, max_nodes, Decimal::ZERO);
+        let outcome = self.run(&program, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
             self.bound = self.bound.max(if outcome.stop.is_none() { self.ceiling } else { outcome.bound });
             return Ok(BTreeSet::new());
         };
         self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
-        let leases = reduced.columns.iter().map(|(id, column)| (column, values[program.leases[id].index()] as f64));
+        let leases =
+            reduced.columns.iter().map(|(id, column)| (column, values[program.leases[id].index()] as f64));
         let broken = relaxation.broken(leases.filter(|(_, leases)| *leases > 0.0));
         if broken.is_empty() {
             self.ceiling = value;
@@ -236,10 +260,9 @@ pub(super) fn solve(
     let mut idle = 0;
     let mut turn = 0u64;
     while search.goes_on() {
-        let t0 = std::time::Instant::now();
         // A relaxation that is solved, or as far as it got.
-        let solved = relaxation.solve(&mut || search.goes_on())?;
-        eprintln!("turn {turn} relax {:?} bound {} cols {} scope {} pivots {}", t0.elapsed(), solved.bound, relaxation.reduced.columns.len(), relaxation.scope.len(), solved.pivots);
+        let solved =
+            relaxation.solve(if turn == 0 { FIRST_ROUNDS } else { MAX_ROUNDS }, &mut || search.goes_on())?;
         search.bound = search.bound.max(solved.bound);
         search.pivots += solved.pivots;
         search.nodes += 1;
@@ -247,14 +270,14 @@ pub(super) fn solve(
             break;
         }
         let values = relaxation.values(&solved);
-        let columns = values.iter().map(|(at, value)| (&relaxation.reduced.columns[Id::from_index(*at)], *value));
+        let columns =
+            values.iter().map(|(at, value)| (&relaxation.reduced.columns[Id::from_index(*at)], *value));
         let mut broken = relaxation.broken(columns);
         let is_settled = broken.is_empty();
         let before = search.ceiling;
         let places = relaxation.neighbourhood(&solved, turn);
         let (reduced, scope) = relaxation.restrict(&solved, &places);
         search.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
-        eprintln!("   plan {:?} best {:?} broken {} nodes {}", t0.elapsed(), search.best.as_ref().map(|b| b.1), broken.len(), search.nodes);
         let mut failures = 0;
         let mut step = 0u64;
         while failures < (if is_settled { 60 } else { 4 }) && search.goes_on() {
@@ -263,10 +286,8 @@ pub(super) fn solve(
             failures = if search.ceiling < before { 0 } else { failures + 1 };
             step += 1;
         }
-        eprintln!("   improve {:?} best {:?} steps {step}", t0.elapsed(), search.best.as_ref().map(|b| b.1));
         if is_settled && search.goes_on() {
             broken = search.close(&relaxation, &solved, 100 << idle.min(20))?;
-            eprintln!("   close {:?} best {:?} broken {} nodes {} bound {}", t0.elapsed(), search.best.as_ref().map(|b| b.1), broken.len(), search.nodes, search.bound);
         }
         idle = if search.ceiling < before || !broken.is_empty() { 0 } else { idle + 1 };
         relaxation.enter(broken);
@@ -290,6 +311,7 @@ pub(super) fn solve(
             _ => Err(ComposeError::Stopped),
         };
     };
-    let stop = if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
+    let stop =
+        if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
     Ok(Some(Found::new(&program, &reduced, &values, search.bound.min(value), stop, statistics)))
 }

@@ -28,7 +28,8 @@ impl Pool {
     /// Time: O(n) in the candidates.
     pub(super) fn new(problem: &Problem<'_>) -> Self {
         let candidates = &problem.candidates;
-        let is_machine = |at: &u32| problem.catalogue.kind(candidates[*at as usize].offer) == OfferKind::Machine;
+        let is_machine =
+            |at: &u32| problem.catalogue.kind(candidates[*at as usize].offer) == OfferKind::Machine;
         let machines: Vec<u32> = (0..candidates.len() as u32).filter(is_machine).collect();
         // Offers of one bucket differ in price and place only.
         let mut bucket_of_key = rustc_hash::FxHashMap::default();

@@ -31,8 +31,48 @@ struct Item {
 pub(super) struct Priced {
     /// Columns with what each is worth less than it costs: negative ones improve the program; best first.
     pub(super) columns: Vec<(i64, Column)>,
-    /// No column is below it.
-    pub(super) bound: i64,
+    /// How far a column that was not found may be below its worth, and what it costs then.
+    pub(super) shortfall: Shortfall,
+}
+
+/// Missing columns may be worth more than they cost: by at most `amount` each, and by at most `amount / cost` of their
+/// cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shortfall {
+    pub(super) amount: i64,
+    worst: (i64, i64),
+}
+
+impl Shortfall {
+    /// Takes note of a column, or of a bound on columns, that costs so much and is worth so much more.
+    pub(super) fn note(&mut self, reduced: i64, cost: i64) {
+        if reduced < 0 {
+            self.amount = self.amount.max(-reduced);
+            let (amount, of) = self.worst;
+            if amount == 0
+                || i128::from(-reduced) * i128::from(of) > i128::from(amount) * i128::from(cost.max(1))
+            {
+                self.worst = (-reduced, cost.max(1));
+            }
+        }
+    }
+
+    pub(super) fn join(&mut self, other: Self) {
+        self.amount = self.amount.max(other.amount);
+        self.note(-other.worst.0, other.worst.1);
+    }
+
+    /// The bound that a relaxation gives which lacks these columns, by two arguments of which the better counts: a plan
+    /// has so many leases at most; and all that it spends on missing columns is at most its own cost (A. A. Farley, "A
+    /// note on bounding a class of linear programming problems", Operations Research 38(5), 1990).
+    pub(super) fn corrected(&self, bound: i128, leases: i128) -> i128 {
+        if self.amount == 0 || bound <= 0 {
+            return bound;
+        }
+        let (amount, cost) = (i128::from(self.worst.0), i128::from(self.worst.1));
+        let by_cost = bound.checked_mul(cost).map_or(0, |product| product / (cost + amount));
+        by_cost.max(bound - i128::from(self.amount) * leases)
+    }
 }
 
 /// The columns over some machines whose cost, less the worth of what they carry, is lowest and below `limit`: at most
@@ -54,12 +94,19 @@ pub(super) fn best_patterns(
         let cutoff = if priced.columns.len() < most { limit } else { priced.columns[most - 1].0 };
         let potential = cost.saturating_sub(knapsack.enter(at, cost, cutoff));
         if potential >= cutoff {
-            priced.bound = priced.bound.min(potential);
+            priced.shortfall.note(potential, cost);
             continue;
         }
         let (best, is_exact) = knapsack.solve(cost, cutoff);
-        priced.bound = priced.bound.min(if is_exact { best.as_ref().map_or(cutoff, |(reduced, _)| *reduced) } else { potential });
-        if let Some((reduced, column)) = best.and_then(|(reduced, members)| Some((reduced, column(problem, at, members)?))) {
+        let least = match &best {
+            _ if !is_exact => potential,
+            Some((reduced, _)) => *reduced,
+            None => cutoff,
+        };
+        priced.shortfall.note(least, cost);
+        if let Some((reduced, column)) =
+            best.and_then(|(reduced, members)| Some((reduced, column(problem, at, members)?)))
+        {
             let place = priced.columns.partition_point(|(other, _)| *other <= reduced);
             priced.columns.insert(place, (reduced, column));
             priced.columns.truncate(most);
@@ -82,7 +129,7 @@ pub(super) fn all_patterns(
 ) -> Option<Vec<(i64, Column)>> {
     let items = items(problem, rules, worth, wanted);
     let mut knapsack = Knapsack::new(problem, rules, &items);
-    let mut found: FxHashMap<Vec<(CompId, u32)>, Vec<(i64, usize)>> = FxHashMap::default();
+    let mut found: FxHashMap<Members, Vec<(i64, usize)>> = FxHashMap::default();
     for &at in machines {
         let cost = problem.candidates[at].base.saturating_add(extra(at));
         if cost.saturating_sub(knapsack.enter(at, cost, limit.saturating_add(1))) > limit {
@@ -107,7 +154,9 @@ pub(super) fn all_patterns(
             }
         }
     }
-    columns.sort_by(|(a, left), (b, right)| (a, left.offer, &left.members).cmp(&(b, right.offer, &right.members)));
+    columns.sort_by(|(a, left), (b, right)| {
+        (a, left.offer, &left.members).cmp(&(b, right.offer, &right.members))
+    });
     (columns.len() <= most).then_some(columns)
 }
 
@@ -115,8 +164,10 @@ pub(super) fn all_patterns(
 pub(super) fn column(problem: &Problem<'_>, at: usize, mut members: Vec<(CompId, u32)>) -> Option<Column> {
     let candidate = &problem.candidates[at];
     members.sort_unstable();
-    let disk: u64 =
-        members.iter().map(|(component, count)| problem.components[*component].disk_gib * u64::from(*count)).sum();
+    let disk: u64 = members
+        .iter()
+        .map(|(component, count)| problem.components[*component].disk_gib * u64::from(*count))
+        .sum();
     let size_gib = disk.saturating_sub(problem.disk_gib(candidate));
     let cost = candidate.base.checked_add(problem.disk_cost(candidate.offer, size_gib)?)?;
     Column::new(problem, candidate, members, cost, size_gib)
@@ -147,7 +198,8 @@ fn items(problem: &Problem<'_>, rules: &Rules, worth: &IdVec<CompId, i64>, wante
         while at < members.len() {
             let one = members[at];
             for group in rules.together.iter().filter(|group| group.contains(&one)) {
-                let more: Vec<CompId> = group.iter().copied().filter(|other| !members.contains(other)).collect();
+                let more: Vec<CompId> =
+                    group.iter().copied().filter(|other| !members.contains(other)).collect();
                 members.extend(more);
             }
             at += 1;
@@ -162,7 +214,9 @@ fn items(problem: &Problem<'_>, rules: &Rules, worth: &IdVec<CompId, i64>, wante
             Wanted::All => true,
             Wanted::Only(these) => members.iter().all(|member| these.contains(member)),
         };
-        if !is_wanted {
+        let clash =
+            members.iter().any(|one| members.iter().any(|two| one != two && rules.conflict(*one, *two)));
+        if !is_wanted || clash {
             continue;
         }
         let sum = |of: &dyn Fn(CompId) -> u64| members.iter().map(|member| of(*member)).sum();
@@ -208,8 +262,11 @@ struct Knapsack<'a> {
     all: Option<Vec<Pattern>>,
 }
 
+/// Replicas by component, sorted.
+type Members = Vec<(CompId, u32)>;
+
 /// What it costs less what it is worth, and what it carries.
-type Pattern = (i64, Vec<(CompId, u32)>);
+type Pattern = (i64, Members);
 
 impl<'a> Knapsack<'a> {
     fn new(problem: &'a Problem<'a>, rules: &'a Rules, items: &'a [Item]) -> Self {
@@ -243,7 +300,8 @@ impl<'a> Knapsack<'a> {
         let can_buy_disk = problem.catalogue.elastic_disk(candidate.offer).is_some();
         self.disk = (!can_buy_disk).then(|| problem.disk_gib(candidate));
         self.gib_cost = problem.gib_cost(candidate);
-        self.included = self.gib_cost.saturating_mul(i64::try_from(problem.disk_gib(candidate)).unwrap_or(i64::MAX));
+        self.included =
+            self.gib_cost.saturating_mul(i64::try_from(problem.disk_gib(candidate)).unwrap_or(i64::MAX));
         let fits = |item: &Item| {
             item.members.iter().all(|member| problem.may_carry(candidate, *member))
                 && item.demand.iter().zip(&self.room).all(|(demand, room)| demand <= room)
@@ -281,10 +339,13 @@ impl<'a> Knapsack<'a> {
     fn weigh(&mut self, carried: &[usize], weights: &[i128]) -> i64 {
         let full = self.problem.size(&self.problem.candidates[self.at]);
         self.unit.clear();
-        self.unit.extend(full.iter().zip(weights).map(|(all, weight)| weight * SHARE / i128::from((*all).max(1))));
+        self.unit
+            .extend(full.iter().zip(weights).map(|(all, weight)| weight * SHARE / i128::from((*all).max(1))));
         self.shares.clear();
         for item in self.items {
-            self.shares.push(item.demand.iter().zip(&self.unit).map(|(demand, unit)| i128::from(*demand) * unit).sum());
+            self.shares.push(
+                item.demand.iter().zip(&self.unit).map(|(demand, unit)| i128::from(*demand) * unit).sum(),
+            );
         }
         self.order.clear();
         self.order.extend_from_slice(carried);
@@ -300,7 +361,8 @@ impl<'a> Knapsack<'a> {
     /// The most that items from a position on can add to what is chosen: the fractional relaxation of the weighted
     /// sum over all dimensions. Any weights give a valid bound.
     fn bound(&self, from: usize) -> i64 {
-        let mut room: i128 = self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
+        let mut room: i128 =
+            self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
         let mut sum = 0i64;
         for &at in &self.order[from..] {
             let (worth, size) = (self.net[at], self.shares[at]);
@@ -345,7 +407,10 @@ impl<'a> Knapsack<'a> {
             return;
         }
         let best = self.best.as_ref().map_or(cutoff, |(best, _)| *best);
-        let disk_cost = self.gib_cost.saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX)).saturating_sub(self.included);
+        let disk_cost = self
+            .gib_cost
+            .saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX))
+            .saturating_sub(self.included);
         let least = cost.saturating_sub(worth).saturating_add(disk_cost).saturating_sub(self.bound(position));
         if least >= best {
             return;
@@ -377,7 +442,13 @@ impl<'a> Knapsack<'a> {
                 self.chosen.push((self.order[position], count));
             }
             let more = item.worth.saturating_mul(count.into());
-            self.descend(position + 1, worth.saturating_add(more), disk + item.disk_gib * times, cost, cutoff);
+            self.descend(
+                position + 1,
+                worth.saturating_add(more),
+                disk + item.disk_gib * times,
+                cost,
+                cutoff,
+            );
             if count > 0 {
                 self.chosen.pop();
             }

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     pool::Pool,
-    price::{Wanted, all_patterns, best_patterns, column},
+    price::{Shortfall, Wanted, all_patterns, best_patterns, column},
 };
 use crate::{
     catalogue::OfferIx,
@@ -14,7 +14,7 @@ use crate::{
         bound::{Bounds, Simplex, lagrange, scaled_whole, whole},
         error::ComposeError,
         id_vec::{Id, IdVec},
-        problem::{ClassId, CompId, MAX_LEASES, Problem},
+        problem::{ClassId, CompId, Problem},
         program::{Program, Row, Scope},
         reduce::{Column, Reduced, Rules},
         sites::Cut,
@@ -30,8 +30,6 @@ const MAX_WITHIN_GAP: usize = 2_500;
 const MAX_AROUND: usize = 60;
 /// Columns to begin with.
 const FIRST_COLUMNS: usize = 100;
-/// Rounds after which a relaxation counts as solved as far as it will be.
-const MAX_ROUNDS: usize = 80;
 
 /// A relaxation at its end.
 pub(super) struct Solved {
@@ -167,7 +165,11 @@ impl<'p> Relaxation<'p> {
     }
 
     /// Solves: prices, columns, prices, until no column improves.
-    pub(super) fn solve(&mut self, goes_on: &mut dyn FnMut() -> bool) -> Result<Solved, ComposeError> {
+    pub(super) fn solve(
+        &mut self,
+        max_rounds: usize,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Solved, ComposeError> {
         let mut best_bound = 0i128;
         let mut pivots = 0;
         for round in 0.. {
@@ -178,17 +180,14 @@ impl<'p> Relaxation<'p> {
             pivots += simplex.pivots;
             let multipliers = simplex.multipliers(&program);
             let prices: IdVec<Row, i64> = multipliers.iter().map(|(_, scaled)| whole(*scaled)).collect();
-            let t1 = std::time::Instant::now();
             let (added, missing) = self.price(&program, &prices);
-            eprintln!("      round {round} {}x{} pivots {} price {:?} added {added} missing {missing} cost {}", program.cost.len(), program.row_low.len(), simplex.pivots, t1.elapsed(), simplex.cost());
             // Missing columns cost at most so much less than they are worth, and leases are so many at most.
             let rounded: IdVec<Row, i128> = prices.iter().map(|(_, price)| scaled_whole(*price)).collect();
             if let Some(bound) = lagrange(&program, &Bounds::of(&program), &rounded) {
-                let leases: i128 =
-                    self.problem.components.iter().map(|(_, comp)| i128::from(comp.max)).sum();
-                best_bound = best_bound.max(bound + i128::from(missing.min(0)) * leases.min(MAX_LEASES.into()));
+                let leases: i128 = self.problem.components.iter().map(|(_, comp)| i128::from(comp.max)).sum();
+                best_bound = best_bound.max(missing.corrected(bound, leases));
             }
-            if added == 0 || round >= MAX_ROUNDS || !goes_on() {
+            if added == 0 || round >= max_rounds || !goes_on() {
                 return Ok(Solved { program, simplex, prices, bound: best_bound, pivots });
             }
         }
@@ -196,10 +195,19 @@ impl<'p> Relaxation<'p> {
     }
 
     /// What each component's replica is worth in a group.
-    fn worth(&self, program: &Program, prices: &IdVec<Row, i64>, places: &[(Cut, usize)]) -> IdVec<CompId, i64> {
+    fn worth(
+        &self,
+        program: &Program,
+        prices: &IdVec<Row, i64>,
+        places: &[(Cut, usize)],
+    ) -> IdVec<CompId, i64> {
         // The rows that define replicas come first, one for each component.
-        let mut worth: IdVec<CompId, i64> =
-            self.problem.components.ids().map(|component| prices[Row::from_index(component.index())]).collect();
+        let mut worth: IdVec<CompId, i64> = self
+            .problem
+            .components
+            .ids()
+            .map(|component| prices[Row::from_index(component.index())])
+            .collect();
         for (cut, place, component, row) in &program.at_rows {
             if places.contains(&(*cut, *place)) {
                 worth[*component] = worth[*component].saturating_add(prices[*row]);
@@ -208,27 +216,35 @@ impl<'p> Relaxation<'p> {
         worth
     }
 
-    /// Adds columns that improve; returns how many, and what the best missing one may be below its worth.
-    fn price(&mut self, program: &Program, prices: &IdVec<Row, i64>) -> (usize, i64) {
+    /// Adds columns that improve; returns how many, and how far those that are missing may be below their worth.
+    fn price(&mut self, program: &Program, prices: &IdVec<Row, i64>) -> (usize, Shortfall) {
         let stock: FxHashMap<OfferIx, i64> =
             program.stock_rows.iter().map(|(offer, row)| (*offer, -prices[*row])).collect();
         let extra = |at: usize| stock.get(&self.problem.candidates[at].offer).copied().unwrap_or(0);
         let mut fresh: Vec<Column> = Vec::new();
-        let mut lowest = 0i64;
+        let mut missing = Shortfall::default();
         for group in &self.groups {
             let worth = self.worth(program, prices, &group.places);
-            let limits = (-1, COLUMNS_A_ROUND);
+            let limits = (-1, COLUMNS_A_ROUND + self.problem.components.len() / 2);
             let priced = best_patterns(self.problem, self.rules, &group.machines, &worth, &extra, limits);
-            lowest = lowest.min(priced.bound);
+            missing.join(priced.shortfall);
             fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
             for (component, table) in self.pool.products.iter() {
-                let is_in = |at: u32| group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok();
+                let is_in = |at: u32| {
+                    group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok()
+                };
                 for (cost, size_gib, at) in table.iter().filter(|(_, _, at)| is_in(*at)) {
                     let reduced = cost.saturating_add(extra(*at as usize)).saturating_sub(worth[component]);
                     let candidate = &self.problem.candidates[*at as usize];
                     if reduced < -1 {
-                        lowest = lowest.min(reduced);
-                        fresh.extend(Column::new(self.problem, candidate, vec![(component, 1)], *cost, *size_gib));
+                        missing.note(reduced, *cost);
+                        fresh.extend(Column::new(
+                            self.problem,
+                            candidate,
+                            vec![(component, 1)],
+                            *cost,
+                            *size_gib,
+                        ));
                     }
                     if candidate.stock().is_none() || reduced >= -1 {
                         break; // the others are dearer
@@ -236,7 +252,7 @@ impl<'p> Relaxation<'p> {
                 }
             }
         }
-        (self.add(fresh), lowest)
+        (self.add(fresh), missing)
     }
 
     /// All columns that a plan below the ceiling can use: those whose cost is above their worth by no more than the
@@ -249,19 +265,29 @@ impl<'p> Relaxation<'p> {
         for group in &self.groups {
             let worth = self.worth(&solved.program, &solved.prices, &group.places);
             let left = MAX_WITHIN_GAP.checked_sub(reduced.columns.len())?;
-            let found =
-                all_patterns(self.problem, self.rules, &group.machines, &worth, &extra, Wanted::All, (gap, left))?;
+            let found = all_patterns(
+                self.problem,
+                self.rules,
+                &group.machines,
+                &worth,
+                &extra,
+                Wanted::All,
+                (gap, left),
+            )?;
             found.into_iter().for_each(|(_, column)| {
                 reduced.columns.push(column);
             });
             for (component, table) in self.pool.products.iter() {
-                let is_in = |at: u32| group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok();
+                let is_in = |at: u32| {
+                    group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok()
+                };
                 for (cost, size_gib, at) in table.iter().filter(|(_, _, at)| is_in(*at)) {
                     let candidate = &self.problem.candidates[*at as usize];
                     if cost.saturating_add(extra(*at as usize)).saturating_sub(worth[component]) > gap {
                         break;
                     }
-                    let column = Column::new(self.problem, candidate, vec![(component, 1)], *cost, *size_gib)?;
+                    let column =
+                        Column::new(self.problem, candidate, vec![(component, 1)], *cost, *size_gib)?;
                     reduced.columns.push(column);
                     if candidate.stock().is_none() {
                         break; // others here are dearer
@@ -276,7 +302,8 @@ impl<'p> Relaxation<'p> {
     pub(super) fn reduced_cost(&self, solved: &Solved, column: &Column) -> i64 {
         let places: Vec<_> = self.places_of(column.class).collect();
         let worth = self.worth(&solved.program, &solved.prices, &places);
-        let carried = column.members.iter().map(|(component, count)| worth[*component].saturating_mul((*count).into()));
+        let carried =
+            column.members.iter().map(|(component, count)| worth[*component].saturating_mul((*count).into()));
         column.cost.saturating_sub(carried.fold(0i64, i64::saturating_add))
     }
 
@@ -330,8 +357,10 @@ impl<'p> Relaxation<'p> {
     /// The columns that lie wholly in some places, with more of them for want of choice, and the scope for it.
     pub(super) fn restrict(&self, solved: &Solved, places: &BTreeSet<(Cut, usize)>) -> (Reduced, Scope) {
         let is_inside = |class: ClassId| self.places_of(class).all(|place| places.contains(&place));
-        let inside: Vec<ClassId> =
-            (0..self.problem.sites.classes()).map(ClassId::from_index).filter(|class| is_inside(*class)).collect();
+        let inside: Vec<ClassId> = (0..self.problem.sites.classes())
+            .map(ClassId::from_index)
+            .filter(|class| is_inside(*class))
+            .collect();
         let mut known = FxHashSet::default();
         let mut reduced = Reduced { columns: IdVec::new(), patterns: 0 };
         let mut push = |column: Column| {

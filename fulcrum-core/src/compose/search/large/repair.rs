@@ -1,8 +1,15 @@
 //! Where a relaxation breaks conditions that its scope left out, and where to look for plans.
+#![expect(
+    clippy::float_arithmetic,
+    reason = "a guess at what to look into next; whole plans are checked in integers, by the verifier"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::relax::{Relaxation, Solved};
+use super::{
+    super::mixed,
+    relax::{Relaxation, Solved},
+};
 use crate::{
     compose::{
         id_vec::Id,
@@ -57,14 +64,17 @@ impl Relaxation<'_> {
         replicas: &Replicas,
         broken: &mut BTreeSet<(Cut, usize)>,
     ) {
-        let total = |component: CompId, cut: Cut| -> f64 { at(replicas, component, cut).map(|(_, n)| n).sum() };
+        let total =
+            |component: CompId, cut: Cut| -> f64 { at(replicas, component, cut).map(|(_, n)| n).sum() };
         let mut add = |names: &[ComponentId], over: Over, is_broken: &dyn Fn(f64, f64) -> bool| {
             let cut = Cut::Over(over);
             for name in names {
                 let component = self.problem.component(name);
                 let all = total(component, cut);
                 broken.extend(
-                    at(replicas, component, cut).filter(|(_, n)| is_broken(*n, all)).map(|(place, _)| (cut, place)),
+                    at(replicas, component, cut)
+                        .filter(|(_, n)| is_broken(*n, all))
+                        .map(|(place, _)| (cut, place)),
                 );
             }
         };
@@ -110,7 +120,7 @@ impl Relaxation<'_> {
             for (site, n) in at(replicas, from, Cut::Site) {
                 let here = self.problem.sites.sites[site].region;
                 let received = replicas.get(&(to, region, here)).copied().unwrap_or(0.0);
-                if received < n.min(1.0) - EPSILON || is_timed {
+                if received < n.min(1.0) - EPSILON || link.max_ms.is_some() || is_timed {
                     broken.extend([(Cut::Site, site), (region, here)]);
                 }
             }
@@ -146,7 +156,7 @@ impl Relaxation<'_> {
         for class in (0..self.problem.sites.classes()).map(Id::from_index) {
             if !known.contains(&class) && self.places_of(class).any(|place| self.scope.contains(&place)) {
                 let chance = mixed(turn, class.index() as u64);
-                ranked.push((1 + chance % 6 / 5 - u64::from(chance % 7 == 0), chance, class));
+                ranked.push((1 + chance % 6 / 5, chance, class));
             }
         }
         ranked.sort_unstable();
@@ -165,8 +175,14 @@ impl Relaxation<'_> {
     }
 
     /// Some leases of a plan, preferably such that cost more than they are worth, and where else their load may go.
-    pub(super) fn around_leases(&self, solved: &Solved, leases: &[(&Column, i64)], turn: u64) -> Neighbourhood {
-        let above: Vec<i64> = leases.iter().map(|(column, _)| self.reduced_cost(solved, column).max(0)).collect();
+    pub(super) fn around_leases(
+        &self,
+        solved: &Solved,
+        leases: &[(&Column, i64)],
+        turn: u64,
+    ) -> Neighbourhood {
+        let above: Vec<i64> =
+            leases.iter().map(|(column, _)| self.reduced_cost(solved, column).max(0)).collect();
         let mut order: Vec<(u64, usize)> = (0..leases.len())
             .map(|at| {
                 // A draw whose odds are the cost above worth: the least of draws divided by odds.
@@ -178,8 +194,10 @@ impl Relaxation<'_> {
         order.sort_unstable();
         let count = 2 + (turn % 5) as usize;
         let freed: BTreeSet<usize> = order.into_iter().take(count).map(|(_, at)| at).collect();
-        let mut components: Vec<CompId> =
-            freed.iter().flat_map(|at| leases[*at].0.members.iter().map(|(component, _)| *component)).collect();
+        let mut components: Vec<CompId> = freed
+            .iter()
+            .flat_map(|at| leases[*at].0.members.iter().map(|(component, _)| *component))
+            .collect();
         components.sort_unstable();
         components.dedup();
         let own: BTreeSet<ClassId> = leases.iter().map(|(column, _)| column.class).collect();
@@ -212,13 +230,4 @@ fn at(replicas: &Replicas, component: CompId, cut: Cut) -> impl Iterator<Item = 
 fn places_at(replicas: &Replicas, cut: Cut) -> BTreeSet<usize> {
     let here = replicas.iter().filter(|((_, of, _), n)| *of == cut && **n > EPSILON);
     here.map(|((_, _, place), _)| *place).collect()
-}
-
-/// A number that looks random and is always the same (the finaliser of SplitMix64: G. Steele, D. Lea, C. Flood,
-/// OOPSLA 2014).
-fn mixed(turn: u64, class: u64) -> u64 {
-    let mut z = (turn << 32 ^ class).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
