@@ -46,6 +46,10 @@ impl<I: Id, T> IdVec<I, T> {
         I::from_index(self.values.len() - 1)
     }
 
+    pub(crate) fn into_inner(self) -> Vec<T> {
+        self.values
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }

@@ -52,6 +52,17 @@ pub(crate) fn proves_infeasible(program: &Program, bounds: &Bounds, multipliers:
 
 /// The least of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over limits of `x` and of the row sums `s`.
 fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
+    let mut sum = row_part(program, multipliers)?;
+    for var in program.cost.ids() {
+        let reduced = price(program, multipliers, var, scale)?;
+        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
+        sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
+    }
+    Some(sum)
+}
+
+/// The least of the rows' part.
+fn row_part(program: &Program, multipliers: &IdVec<Row, i128>) -> Option<i128> {
     let mut sum = 0i128;
     for row in program.row_low.ids() {
         let multiplier = multipliers[row];
@@ -62,39 +73,37 @@ fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, s
         };
         sum = sum.checked_add(multiplier.checked_mul(limit.into())?)?;
     }
-    for var in program.cost.ids() {
-        let mut reduced = scale.checked_mul(program.cost[var].into())?;
-        for &(row, factor) in &program.entries[var] {
-            let multiplier = multipliers[row];
-            if multiplier != 0 {
-                reduced = reduced.checked_sub(multiplier.checked_mul(factor.into())?)?;
-            }
-        }
-        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
-        sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
-    }
     Some(sum)
 }
 
+/// What one more of an unknown costs above its worth.
+fn price(program: &Program, multipliers: &IdVec<Row, i128>, var: Var, scale: i128) -> Option<i128> {
+    let mut reduced = scale.checked_mul(program.cost[var].into())?;
+    for &(row, factor) in &program.entries[var] {
+        let multiplier = multipliers[row];
+        if multiplier != 0 {
+            reduced = reduced.checked_sub(multiplier.checked_mul(factor.into())?)?;
+        }
+    }
+    Some(reduced)
+}
+
 /// What each unknown costs above its worth at some multipliers, in micro-units rounded down, and the bound that they
-/// give: a plan in which an unknown is one above its lower limit costs no less than both together.
+/// give, rounded up: a plan in which an unknown is one off the limit that the bound has it at costs no less than both
+/// together, less one for the rounding.
 pub(crate) fn reduced_costs(
     program: &Program,
     bounds: &Bounds,
     multipliers: &IdVec<Row, i128>,
 ) -> Option<(IdVec<Var, i64>, i128)> {
-    let bound = lagrange(program, bounds, multipliers)?;
-    let reduced = program
-        .cost
-        .ids()
-        .map(|var| {
-            let mut reduced = i128::from(program.cost[var]) << SCALE_BITS;
-            for &(row, factor) in &program.entries[var] {
-                reduced = reduced.checked_sub(multipliers[row].checked_mul(factor.into())?)?;
-            }
-            i64::try_from(reduced >> SCALE_BITS).ok()
-        })
-        .collect::<Option<Vec<i64>>>()?;
-    // `lagrange` rounds up: one less is what the bound is above for certain.
-    Some((reduced.into_iter().collect(), bound - 1))
+    let mut sum = row_part(program, multipliers)?;
+    let mut prices = Vec::with_capacity(program.cost.len());
+    for var in program.cost.ids() {
+        let reduced = price(program, multipliers, var, 1 << SCALE_BITS)?;
+        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
+        sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
+        prices.push(i64::try_from(reduced >> SCALE_BITS).ok()?);
+    }
+    // As in `lagrange`.
+    Some((prices.into_iter().collect(), -(-sum).div_euclid(1 << SCALE_BITS)))
 }

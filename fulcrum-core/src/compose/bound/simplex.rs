@@ -9,7 +9,7 @@
     reason = "advice only: multipliers are rounded to integers and every bound and plan is re-computed exactly"
 )]
 
-use super::exact::SCALE_BITS;
+use super::exact::{Bounds, SCALE_BITS};
 use crate::compose::{
     id_vec::{Id, IdVec},
     program::{Program, Row, Var},
@@ -110,14 +110,27 @@ impl Simplex {
         self.tableau.len()
     }
 
-    /// Narrows the limits of one unknown.
-    pub(crate) fn limit(&mut self, var: Var, low: i64, high: i64) {
-        let v = var.index();
-        (self.low[v], self.high[v]) = (low as f64, high as f64);
-        if let Some(j) = self.nonbasic.iter().position(|&unknown| unknown as usize == v) {
-            let at_low = self.reduced[j] >= 0.0 && self.value[v] <= self.high[v];
-            let target = if at_low { self.low[v] } else { self.high[v] };
-            self.shift(j, target);
+    /// Takes over the limits of all unknowns.
+    pub(crate) fn narrow(&mut self, bounds: &Bounds) {
+        let mut is_changed = false;
+        for (var, low) in bounds.low.iter() {
+            let (low, high) = (*low as f64, bounds.high[var] as f64);
+            let v = var.index();
+            if self.low[v] != low || self.high[v] != high {
+                (self.low[v], self.high[v]) = (low, high);
+                is_changed = true;
+            }
+        }
+        if !is_changed {
+            return;
+        }
+        for j in 0..self.vars {
+            let v = self.nonbasic[j] as usize;
+            // Where the price says: what costs stays low, what pays stays high.
+            if v < self.vars && (self.value[v] < self.low[v] || self.value[v] > self.high[v]) {
+                let at_low = self.reduced[j] >= 0.0;
+                self.shift(j, if at_low { self.low[v] } else { self.high[v] });
+            }
         }
     }
 

@@ -12,7 +12,7 @@ mod presolve;
 mod scope;
 
 pub(crate) use flows::{Flow, Served, Target};
-pub(crate) use presolve::Presolved;
+pub(crate) use presolve::{ByRow, Presolved};
 pub(crate) use scope::Scope;
 
 use super::{

@@ -3,7 +3,10 @@
 //! programming problems prior to applying the simplex algorithm", Mathematical Programming 8, 1975).
 
 use super::{Program, Row, Var};
-use crate::compose::id_vec::{Id, IdVec};
+use crate::compose::{
+    bound::Bounds,
+    id_vec::{Id, IdVec},
+};
 
 /// A smaller program, and how to get back.
 pub(crate) struct Presolved {
@@ -17,21 +20,37 @@ pub(crate) struct Presolved {
 /// Passes after which what is left stays.
 const MAX_PASSES: usize = 12;
 
-impl Presolved {
-    /// `None` if there is no solution.
-    ///
-    /// Time: O(entries) for each of at most twelve passes.
-    pub(crate) fn new(program: &Program) -> Option<Self> {
-        let vars = program.cost.len();
-        let rows = program.row_low.len();
-        let (mut low, mut high): (Vec<i64>, Vec<i64>) =
-            program.cost.ids().map(|var| (program.low[var], program.high[var])).unzip();
-        let mut by_row: Vec<Vec<(usize, i64)>> = vec![Vec::new(); rows];
+/// The rows of a program, each with its unknowns: what presolving needs and can be used again.
+#[derive(Debug)]
+pub(crate) struct ByRow(Vec<Vec<(usize, i64)>>);
+
+impl ByRow {
+    pub(crate) fn new(program: &Program) -> Self {
+        let mut by_row: Vec<Vec<(usize, i64)>> = vec![Vec::new(); program.row_low.len()];
         for (var, entries) in program.entries.iter() {
             for (row, factor) in entries {
                 by_row[row.index()].push((var.index(), *factor));
             }
         }
+        Self(by_row)
+    }
+}
+
+impl Presolved {
+    /// `None` if there is no solution.
+    ///
+    /// Time: O(entries) for each of at most twelve passes.
+    pub(crate) fn new(program: &Program) -> Option<Self> {
+        Self::within(program, &ByRow::new(program), Bounds::of(program))
+    }
+
+    /// The same within narrower limits.
+    pub(crate) fn within(program: &Program, by_row: &ByRow, bounds: Bounds) -> Option<Self> {
+        let vars = program.cost.len();
+        let rows = program.row_low.len();
+        let by_row = &by_row.0;
+        let Bounds { low, high } = bounds;
+        let (mut low, mut high) = (low.into_inner(), high.into_inner());
         let mut is_gone = vec![false; rows];
         for _ in 0..MAX_PASSES {
             let mut is_changed = false;

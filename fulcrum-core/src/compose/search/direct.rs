@@ -2,7 +2,8 @@
 //!
 //! The neighbourhood search takes some components out of the plan and puts them back in the best way, all else as it
 //! is (large neighbourhood search: P. Shaw, CP 1998), by the same branch and bound on what is then a small program.
-//! How many are taken out follows from how long the last ones took.
+//! How many are taken out changes from turn to turn; how many kinds of lease may join, those that cost least above
+//! their worth first, follows from how long the last turns took.
 
 use super::{Found, Goal, a_month, mixed, tree::Tree};
 use crate::{
@@ -12,18 +13,24 @@ use crate::{
         id_vec::{Id, IdVec},
         options::{ComposeOptions, Progress, Signal},
         problem::{CompId, Problem},
-        program::{Presolved, Program, Var},
-        reduce::Reduced,
+        program::{ByRow, Presolved, Program, Var},
+        reduce::{ColumnId, Reduced},
     },
     model::{Statistics, StopReason},
 };
 
 /// Nodes before neighbourhoods are looked at, and then each time in between.
-const FIRST_NODES: u64 = 2_000;
-const MORE_NODES: u64 = 200;
-/// Neighbourhoods in between, and nodes that each may take.
-const NEIGHBOURHOODS: u64 = 40;
+const FIRST_NODES: u64 = 500;
+/// Entries of a table that make a program large.
+const LARGE: usize = 200_000;
+const MORE_NODES: u64 = 100;
+/// Work on neighbourhoods in quarters of that on the tree: most while they find something.
+const MOST_SHARE: u64 = 20;
+const LEAST_SHARE: u64 = 3;
+/// Nodes that a neighbourhood may take.
 const NEIGHBOURHOOD_NODES: u64 = 300;
+/// Components that are taken out at a time, in turn.
+const SIZES: [usize; 5] = [8, 12, 20, 36, usize::MAX];
 
 /// Solves; `None` if it is proven that there is no plan.
 pub(super) fn solve(
@@ -43,18 +50,31 @@ pub(super) fn solve(
         })
     };
     let mut tree = Tree::new(program, ceiling);
-    let mut allowed = FIRST_NODES.min(options.max_nodes);
-    let mut neighbours = Neighbours { problem, reduced, program, size: 6, turn: 0, ranked: None };
+    // Of a large program the root first, from which plans can be made.
+    let is_large = program.size() > LARGE;
+    let mut allowed = if is_large { 1 } else { FIRST_NODES.min(options.max_nodes) };
+    let mut neighbours = Neighbours { problem, reduced, program, by_row: ByRow::new(program), widths: [40; SIZES.len()], turn: 0, work: 0, ranked: None };
+    let mut share = MOST_SHARE;
     let stop = loop {
         let stop = tree.go_on(options, allowed, goal, &mut watch_month);
         if stop != Some(StopReason::Limit) || tree.nodes < allowed || allowed >= options.max_nodes {
             break stop;
         }
-        if goal == Goal::Best && tree.best.is_some() {
-            let stop = neighbours.improve(&mut tree, &mut watch_month);
+        if is_large && tree.best.is_none() && tree.nodes == 1 {
+            let stop = neighbours.begin(&mut tree, &mut watch_month);
             if stop.is_some() {
                 break stop;
             }
+        }
+        if goal == Goal::Best && tree.best.is_some() {
+            let before = tree.best.as_ref().map(|(_, value)| *value);
+            let target = tree.work().saturating_mul(share) / 4;
+            let stop = neighbours.improve(&mut tree, target, &mut watch_month);
+            if stop.is_some() {
+                break stop;
+            }
+            let is_better = tree.best.as_ref().map(|(_, value)| *value) < before;
+            share = if is_better { MOST_SHARE } else { (share - 1).max(LEAST_SHARE) };
         }
         allowed = (allowed + MORE_NODES).min(options.max_nodes);
     };
@@ -88,25 +108,26 @@ struct Neighbours<'a> {
     problem: &'a Problem<'a>,
     reduced: &'a Reduced,
     program: &'a Program,
-    /// Components taken out at a time, in quarters.
-    size: usize,
+    by_row: ByRow,
+    /// Kinds of lease that may join the plan at a time, for each number of components taken out.
+    widths: [usize; SIZES.len()],
     turn: u64,
+    /// Done so far, as [`Tree::work`].
+    work: u64,
     /// What each lease costs above its worth at the root, in micro-units, and the root's bound.
     ranked: Option<(IdVec<Var, i64>, i128)>,
 }
 
 impl Neighbours<'_> {
-    /// Looks at some neighbourhoods; says why it stopped, nothing if there is time for more.
+    /// Looks at neighbourhoods until so much work is done on them in all; says why it stopped, nothing if there is time for more.
     fn improve(
         &mut self,
         tree: &mut Tree<'_>,
+        target: u64,
         watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
     ) -> Option<StopReason> {
-        if self.ranked.is_none() {
-            let multipliers = tree.root().multipliers(self.program);
-            self.ranked = reduced_costs(self.program, &Bounds::of(self.program), &multipliers);
-        }
-        for _ in 0..NEIGHBOURHOODS {
+        self.rank(tree);
+        while self.work < target {
             let (values, value) = tree.best.clone()?;
             let bound = tree.bound();
             let mut stop = None;
@@ -131,6 +152,77 @@ impl Neighbours<'_> {
         None
     }
 
+    /// A first plan near the root's relaxation: what is whole there stays, the rest is searched, together with more
+    /// and more components drawn at random until there is a plan (relaxation enforced neighbourhood search: T. Berthold,
+    /// Operations Research Letters 42(6), 2014).
+    fn begin(
+        &mut self,
+        tree: &mut Tree<'_>,
+        watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+    ) -> Option<StopReason> {
+        self.rank(tree);
+        let whole: IdVec<ColumnId, Option<i64>> = self
+            .reduced
+            .columns
+            .ids()
+            .map(|id| {
+                let var = self.program.leases[id];
+                (tree.root().fraction(var) == 0).then(|| tree.root().nearest(var))
+            })
+            .collect();
+        let bound = tree.bound();
+        let mut more = 0;
+        for turn in 0..8u64 {
+            let mut out: IdVec<CompId, bool> =
+                self.problem.components.ids().map(|c| mixed(turn, c.index() as u64) % 64 < more).collect();
+            for (_, column) in self.reduced.columns.iter().filter(|(id, _)| whole[*id].is_none()) {
+                column.members.iter().for_each(|(component, _)| out[*component] = true);
+            }
+            let mut bounds = Bounds::of(self.program);
+            let mut joining = Vec::new();
+            for (id, column) in self.reduced.columns.iter() {
+                let var = self.program.leases[id];
+                let value = whole[id].unwrap_or(0).clamp(bounds.low[var], bounds.high[var]);
+                if !column.members.iter().any(|(component, _)| out[*component]) {
+                    (bounds.low[var], bounds.high[var]) = (value, value);
+                } else if value == 0 && whole[id].is_some() {
+                    joining.push((self.ranked.as_ref().map_or(0, |(reduced, _)| reduced[var]), var));
+                }
+            }
+            joining.sort_unstable();
+            joining.into_iter().skip(400).for_each(|(_, var)| bounds.high[var] = bounds.low[var]);
+            more = 1 + 2 * more;
+            let Some(presolved) = Presolved::within(self.program, &self.by_row, bounds) else { continue };
+            let mut small = Tree::new(&presolved.program, None);
+            let mut stop = None;
+            let mut inner = |_: Option<i128>, _: i128, _: u64| {
+                let signal = watch(None, bound, 1);
+                stop = match signal {
+                    Signal::Continue => None,
+                    Signal::Limit => Some(StopReason::Limit),
+                    Signal::Cancel => Some(StopReason::Cancelled),
+                };
+                signal
+            };
+            small.go_on(&ComposeOptions::default(), FIRST_NODES, Goal::Any, &mut inner);
+            if stop.is_some() {
+                return stop;
+            }
+            if let Some((values, value)) = small.best {
+                tree.offer(presolved.restore(&values), value + presolved.offset);
+                return None;
+            }
+        }
+        None
+    }
+
+    fn rank(&mut self, tree: &Tree<'_>) {
+        if self.ranked.is_none() {
+            let multipliers = tree.root().multipliers(self.program);
+            self.ranked = reduced_costs(self.program, &Bounds::of(self.program), &multipliers);
+        }
+    }
+
     /// One neighbourhood: a better plan, if there is one in it.
     fn one(
         &mut self,
@@ -139,28 +231,43 @@ impl Neighbours<'_> {
         watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
     ) -> Option<(Vec<i64>, i128)> {
         self.turn += 1;
+        self.work += 50 * (self.program.cost.len() + self.program.row_low.len()) as u64;
         let out = self.taken_out(values);
-        let mut small = self.program.clone();
+        let mut bounds = Bounds::of(self.program);
+        let mut joining: Vec<(i64, Var)> = Vec::new();
         for (id, column) in self.reduced.columns.iter() {
-            let var = small.leases[id];
-            let is_free = column.members.iter().all(|(component, _)| out[*component]);
-            // A lease that costs more above its worth than all that can be gained is in no better plan.
-            let is_hopeless = self.ranked.as_ref().is_some_and(|(reduced, bound)| {
-                values[var.index()] == 0 && bound + i128::from(reduced[var]) >= value
-            });
-            if !is_free || is_hopeless {
-                (small.low[var], small.high[var]) = (values[var.index()], values[var.index()]);
+            let var = self.program.leases[id];
+            let is_out = column.members.iter().all(|(component, _)| out[*component]);
+            if values[var.index()] == 0 {
+                let reduced = self.ranked.as_ref().map_or(0, |(reduced, _)| reduced[var]);
+                // A lease that costs more above its worth than all that can be gained is in no better plan.
+                let is_hopeless =
+                    self.ranked.as_ref().is_some_and(|(_, bound)| bound + i128::from(reduced) - 2 >= value);
+                if is_out && !is_hopeless {
+                    let chance = 1 + mixed(self.turn, var.index() as u64) % 8;
+                    joining.push((reduced.saturating_mul(chance.cast_signed()), var));
+                }
+            }
+            if values[var.index()] == 0 || !is_out {
+                (bounds.low[var], bounds.high[var]) = (values[var.index()], values[var.index()]);
             }
         }
-        let presolved = Presolved::new(&small)?;
+        // The most promising ones may join, with some chance.
+        joining.sort_unstable();
+        let width = &mut self.widths[(self.turn % 5) as usize];
+        for (_, var) in joining.into_iter().take(*width) {
+            bounds.high[var] = self.program.high[var];
+        }
+        let presolved = Presolved::within(self.program, &self.by_row, bounds)?;
         let offset = presolved.offset;
         let mut tree = Tree::new(&presolved.program, Some(value - offset));
         let stop = tree.go_on(&ComposeOptions::default(), NEIGHBOURHOOD_NODES, Goal::Best, watch);
+        self.work += tree.work();
         // Soon done: take more out; not done: fewer.
         match stop {
-            None if tree.nodes < NEIGHBOURHOOD_NODES / 4 => self.size = (self.size + 1).min(4 * out.len()),
+            None if tree.nodes < NEIGHBOURHOOD_NODES / 4 => *width = (*width + 2).min(2_000),
             None => {}
-            Some(_) => self.size = (self.size - 1).max(8),
+            Some(_) => *width = (*width - 2).max(20),
         }
         tree.best.map(|(values, value)| (presolved.restore(&values), value + offset))
     }
@@ -189,7 +296,8 @@ impl Neighbours<'_> {
             .collect();
         draws.sort_unstable();
         let mut out: IdVec<CompId, bool> = self.problem.components.ids().map(|_| false).collect();
-        for (_, component) in draws.into_iter().take(self.size) {
+        let size = SIZES[(self.turn % 5) as usize];
+        for (_, component) in draws.into_iter().take(size) {
             out[component] = true;
         }
         // What shares a lease with one that is out is out.
