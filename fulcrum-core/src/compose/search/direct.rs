@@ -29,6 +29,10 @@ const MOST_SHARE: u64 = 20;
 const LEAST_SHARE: u64 = 3;
 /// Nodes that a neighbourhood may take.
 const NEIGHBOURHOOD_NODES: u64 = 300;
+/// A plan is nearly as good if it is dearer by no more than one part in so many powers of two; and how many turns a
+/// stroll over such plans takes.
+const NEARLY: u32 = 12;
+const STROLL: u64 = 100;
 /// Components that are taken out at a time, in turn.
 const SIZES: [usize; 5] = [8, 12, 20, 36, usize::MAX];
 
@@ -53,7 +57,7 @@ pub(super) fn solve(
     // Of a large program the root first, from which plans can be made.
     let is_large = program.size() > LARGE;
     let mut allowed = if is_large { 1 } else { FIRST_NODES.min(options.max_nodes) };
-    let mut neighbours = Neighbours { problem, reduced, program, by_row: ByRow::new(program), widths: [40; SIZES.len()], turn: 0, work: 0, ranked: None };
+    let mut neighbours = Neighbours { problem, reduced, program, by_row: ByRow::new(program), widths: [40; SIZES.len()], turn: 0, current: None, work: 0, ranked: None };
     let mut share = MOST_SHARE;
     let stop = loop {
         let stop = tree.go_on(options, allowed, goal, &mut watch_month);
@@ -112,6 +116,8 @@ struct Neighbours<'a> {
     /// Kinds of lease that may join the plan at a time, for each number of components taken out.
     widths: [usize; SIZES.len()],
     turn: u64,
+    /// The plan whose neighbourhood is looked at.
+    current: Option<Vec<i64>>,
     /// Done so far, as [`Tree::work`].
     work: u64,
     /// What each lease costs above its worth at the root, in micro-units, and the root's bound.
@@ -128,12 +134,18 @@ impl Neighbours<'_> {
     ) -> Option<StopReason> {
         self.rank(tree);
         while self.work < target {
-            let (values, value) = tree.best.clone()?;
+            let (best, best_value) = tree.best.clone()?;
+            // From time to time back to the best plan; in between others that are nearly as good are gone on from.
+            if self.turn.is_multiple_of(STROLL) || self.current.is_none() {
+                self.current = Some(best);
+            }
+            let Some(values) = self.current.clone() else { return None };
+            let value = best_value + (best_value >> NEARLY);
             let bound = tree.bound();
             let mut stop = None;
             let nodes = tree.nodes;
             let mut inner = |_: Option<i128>, _: i128, _: u64| {
-                let signal = watch(Some(value), bound, nodes);
+                let signal = watch(Some(best_value), bound, nodes);
                 stop = match signal {
                     Signal::Continue => None,
                     Signal::Limit => Some(StopReason::Limit),
@@ -146,6 +158,7 @@ impl Neighbours<'_> {
                 return stop;
             }
             if let Some((values, value)) = found {
+                self.current = Some(values.clone());
                 tree.offer(values, value);
             }
         }
@@ -265,6 +278,7 @@ impl Neighbours<'_> {
         self.work += tree.work();
         // Soon done: take more out; not done: fewer.
         match stop {
+            _ if tree.best.is_some() => {}
             None if tree.nodes < NEIGHBOURHOOD_NODES / 4 => *width = (*width + 2).min(2_000),
             None => {}
             Some(_) => *width = (*width - 2).max(20),
