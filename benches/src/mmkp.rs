@@ -10,8 +10,8 @@ use std::{
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     model::{
-        Blueprint, Charge, LegalEntity, Market, Offer, OfferKind, Place, Plan, Price, Provenance, Resources, Seller,
-        Tax,
+        Blueprint, Charge, LegalEntity, Market, Offer, OfferKind, Place, Plan, Price, Provenance, Resources,
+        Seller, Tax,
     },
 };
 use iso_currency::Currency;
@@ -146,7 +146,8 @@ pub fn instance(folder: &Path, name: &str) -> Result<Instance, Error> {
         .enumerate()
         .map(|(at, capacity)| json!({ "limit": { "resource": resource(at), "max": capacity.to_string() } }))
         .collect();
-    let document = json!({ "name": name, "components": components, "constraints": limits, "horizon_months": 1 });
+    let document =
+        json!({ "name": name, "components": components, "constraints": limits, "horizon_months": 1 });
     let number = |field: &str| -> Result<Decimal, Error> {
         Ok(known[field].to_string().parse().map_err(|_| format!("{name} has no {field}"))?)
     };

@@ -22,8 +22,7 @@ fn main() -> Result<(), Error> {
         let instance = mmkp::instance(&folder, name)?;
         let start = Instant::now();
         let limit = Duration::from_secs_f64(seconds);
-        let mut watch =
-            |_: &Progress| if start.elapsed() > limit { Signal::Limit } else { Signal::Continue };
+        let mut watch = |_: &Progress| if start.elapsed() > limit { Signal::Limit } else { Signal::Continue };
         let plan = compose(&instance.catalogue, &instance.blueprint, &ComposeOptions::default(), &mut watch)?;
         let value = instance.value(&plan);
         let behind = (instance.best_known - value) / instance.best_known * Decimal::ONE_HUNDRED;

@@ -7,8 +7,10 @@ mod currency;
 mod ingest;
 mod query;
 mod snapshot;
+mod traffic;
 
 pub use currency::Rates;
 pub use ingest::{IngestOptions, SourceReport, SourceState, ingest};
 pub use query::{Query, Sort};
 pub use snapshot::{Catalogue, CatalogueBuilder, OfferIx};
+pub use traffic::TrafficTariff;

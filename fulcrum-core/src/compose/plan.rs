@@ -15,10 +15,13 @@ use super::{
     search::{Found, Serving, per_month},
     sites::{Cut, Site},
 };
-use crate::model::{
-    Amount, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease, Measure,
-    Measures, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, TrafficTariff, digest_of,
-    from_micros, to_micros,
+use crate::{
+    catalogue::TrafficTariff,
+    model::{
+        Amount, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease, Measure,
+        Measures, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, digest_of, from_micros,
+        to_micros,
+    },
 };
 
 /// A plan, and what it is over the horizon in each measure that counts, in millionths.

@@ -9,8 +9,8 @@ use super::{
     problem::ClassId,
 };
 use crate::{
-    catalogue::{Catalogue, OfferIx},
-    model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId, TrafficTariff},
+    catalogue::{Catalogue, OfferIx, TrafficTariff},
+    model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId},
 };
 
 /// What a set of places is cut up by.

@@ -19,7 +19,7 @@ pub struct Flow {
     pub replicas: u32,
     /// GiB that leave the region in a month, all replicas together.
     pub gib: u64,
-    /// What they cost, as [`TrafficTariff::text`](super::TrafficTariff::text); none if not known.
+    /// What they cost, such as `0 up to 100 GiB, then 0.085`; none if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tariff: Option<String>,
     /// Microseconds there and back; none if not known.

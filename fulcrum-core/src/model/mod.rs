@@ -21,7 +21,6 @@ mod resources;
 mod seller;
 mod service;
 mod sovereignty;
-mod traffic;
 mod usage;
 
 pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
@@ -48,7 +47,6 @@ pub use resources::{Dimension, Resources};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Service, ServiceStatus};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
-pub use traffic::TrafficTariff;
 pub use usage::UsageRecord;
 
 pub(crate) use document::{decimal, decimal::option as decimal_option};

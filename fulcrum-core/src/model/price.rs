@@ -101,7 +101,7 @@ impl Unit {
     ];
 
     /// How many of this unit a number of GiB is, over a month.
-    pub(super) fn quantity_of_gib(self, gib: u64) -> Option<Decimal> {
+    pub(crate) fn quantity_of_gib(self, gib: u64) -> Option<Decimal> {
         // 2^30 / 10^9, exact (IEC 80000-13).
         let gb_per_gib = Decimal::new(1_073_741_824, 9);
         let gib = Decimal::from(gib);
@@ -112,7 +112,7 @@ impl Unit {
     }
 
     /// How often a month's price holds the unit price.
-    pub(super) fn times_a_month(self) -> Decimal {
+    pub(crate) fn times_a_month(self) -> Decimal {
         match self {
             Self::GbHour | Self::GibHour => HOURS_PER_MONTH.into(),
             Self::GbMonth | Self::GibMonth | Self::Gb | Self::Gib => Decimal::ONE,
@@ -245,7 +245,7 @@ impl Price {
         self.net(self.once)
     }
 
-    pub(super) fn net(&self, amount: Decimal) -> Option<Decimal> {
+    pub(crate) fn net(&self, amount: Decimal) -> Option<Decimal> {
         match self.tax {
             Tax::Net => Some(amount),
             Tax::Gross { vat_percent } => {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fulcrum_core::{
-    catalogue::{Catalogue, OfferIx},
+    catalogue::{Catalogue, OfferIx, TrafficTariff},
     compose::verify::verify,
     model::{
         Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, Measure, Measures,
-        Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine,
-        TrafficTariff, digest_of, from_micros,
+        Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine, digest_of,
+        from_micros,
     },
 };
 use rust_decimal::Decimal;

@@ -9,12 +9,13 @@ use super::{
     builder::{Builder, too_large},
 };
 use crate::{
+    catalogue::TrafficTariff,
     compose::{
         error::ComposeError,
         problem::CompId,
         sites::{Cut, Site},
     },
-    model::{ComponentId, EndPoint, Link, Measure, Over, TrafficTariff, UserGroup},
+    model::{ComponentId, EndPoint, Link, Measure, Over, UserGroup},
 };
 
 /// Where replicas send.

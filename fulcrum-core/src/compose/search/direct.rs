@@ -57,7 +57,17 @@ pub(super) fn solve(
     // Of a large program the root first, from which plans can be made.
     let is_large = program.size() > LARGE;
     let mut allowed = if is_large { 1 } else { FIRST_NODES.min(options.max_nodes) };
-    let mut neighbours = Neighbours { problem, reduced, program, by_row: ByRow::new(program), widths: [40; SIZES.len()], turn: 0, current: None, work: 0, ranked: None };
+    let mut neighbours = Neighbours {
+        problem,
+        reduced,
+        program,
+        by_row: ByRow::new(program),
+        widths: [40; SIZES.len()],
+        turn: 0,
+        current: None,
+        work: 0,
+        ranked: None,
+    };
     let mut share = MOST_SHARE;
     let stop = loop {
         let stop = tree.go_on(options, allowed, goal, &mut watch_month);
@@ -139,7 +149,7 @@ impl Neighbours<'_> {
             if self.turn.is_multiple_of(STROLL) || self.current.is_none() {
                 self.current = Some(best);
             }
-            let Some(values) = self.current.clone() else { return None };
+            let values = self.current.clone()?;
             let value = best_value + (best_value >> NEARLY);
             let bound = tree.bound();
             let mut stop = None;
@@ -300,7 +310,8 @@ impl Neighbours<'_> {
                 }
             }
         }
-        let mean = 1 + above.iter().map(|(_, cost)| *cost >> 8).sum::<u64>() * 256 / above.len().max(1) as u64;
+        let mean =
+            1 + above.iter().map(|(_, cost)| *cost >> 8).sum::<u64>() * 256 / above.len().max(1) as u64;
         let mut draws: Vec<(u64, CompId)> = above
             .iter()
             .map(|(component, cost)| {
@@ -320,7 +331,10 @@ impl Neighbours<'_> {
             is_changed = false;
             for (id, column) in self.reduced.columns.iter() {
                 let is_used = values[self.program.leases[id].index()] > 0;
-                if is_used && column.members.iter().any(|(c, _)| out[*c]) && !column.members.iter().all(|(c, _)| out[*c]) {
+                if is_used
+                    && column.members.iter().any(|(c, _)| out[*c])
+                    && !column.members.iter().all(|(c, _)| out[*c])
+                {
                     column.members.iter().for_each(|(c, _)| out[*c] = true);
                     is_changed = true;
                 }

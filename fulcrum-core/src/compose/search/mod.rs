@@ -2,6 +2,7 @@
 
 mod direct;
 mod large;
+mod promise;
 mod tree;
 
 use rust_decimal::Decimal;

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
-use super::Goal;
+use super::{
+    Goal,
+    promise::{Gains, Split},
+};
 use crate::{
     compose::{
         bound::{Bounds, Outcome, Simplex, proves_infeasible, reduced_costs},
@@ -38,24 +41,6 @@ struct Node {
     parent: Option<Rc<Simplex>>,
 }
 
-/// One side of a branching.
-#[derive(Debug, Clone, Copy)]
-struct Split {
-    var: Var,
-    is_up: bool,
-    /// How far the relaxation is moved by it.
-    distance: f64,
-}
-
-/// What branching upwards and downwards on an unknown has added to the bound for each unit of distance, on average
-/// (pseudo-costs: M. Bénichou et al., "Experiments in mixed-integer linear programming", Mathematical Programming 1,
-/// 1971). They choose what to branch on and decide nothing else.
-#[derive(Debug, Clone, Copy, Default)]
-struct Gain {
-    sum: f64,
-    count: f64,
-}
-
 /// Tableau entries that waiting nodes may hold on to together: 256 MiB.
 const MAX_KEPT: usize = 32 << 20;
 
@@ -70,9 +55,7 @@ pub(super) struct Tree<'a> {
     ceiling: i128,
     /// All costs are multiples of it, so all bounds may be rounded up to one.
     step: i128,
-    /// Downwards and upwards.
-    gains: Vec<[Gain; 2]>,
-    mean: Gain,
+    gains: Gains,
     pub(super) nodes: u64,
     pub(super) pivots: u64,
 }
@@ -102,8 +85,7 @@ impl<'a> Tree<'a> {
                 bound: trivial_bound(program),
                 parent: None,
             }],
-            gains: vec![[Gain::default(); 2]; program.cost.len()],
-            mean: Gain::default(),
+            gains: Gains::new(program.cost.len()),
             kept: 0,
             best: None,
             ceiling: ceiling.unwrap_or(i128::MAX),
@@ -219,7 +201,7 @@ impl Tree<'_> {
         let multipliers = simplex.multipliers(self.program);
         let priced = reduced_costs(self.program, &bounds, &multipliers);
         let bound = priced.as_ref().map_or(node.bound, |(_, bound)| self.round_up(*bound).max(node.bound));
-        self.learn(node.last, bound.saturating_sub(node.bound));
+        self.gains.learn(node.last, bound.saturating_sub(node.bound));
         if bound >= self.ceiling {
             return;
         }
@@ -233,21 +215,17 @@ impl Tree<'_> {
         let Some((var, split)) = self.branch(&simplex, &bounds) else {
             return; // all unknowns are fixed; what they are was checked by try_rounding
         };
-        let (low, high, value) = (bounds.low[var], bounds.high[var], simplex.value(var));
+        let (low, high) = (bounds.low[var], bounds.high[var]);
+        let sides = [(low, split), (split + 1, high)];
+        let [down, up] = [0, 1].map(|side| Split::new(&simplex, var, sides[side], side == 1));
         let is_down_first = simplex.nearest(var) <= split;
         let parent = (self.kept + 2 * simplex.size() <= MAX_KEPT).then(|| Rc::new(simplex));
-        let child = |low, high, is_up| {
+        let child = |(low, high), last| {
             let mut bounds = bounds.clone();
             (bounds.low[var], bounds.high[var]) = (low, high);
-            let distance = distance(value, low, high);
-            Node {
-                bounds: Rc::new(bounds),
-                last: Some(Split { var, is_up, distance }),
-                bound,
-                parent: parent.clone(),
-            }
+            Node { bounds: Rc::new(bounds), last: Some(last), bound, parent: parent.clone() }
         };
-        let (down, up) = (child(low, split, false), child(split + 1, high, true));
+        let (down, up) = (child(sides[0], down), child(sides[1], up));
         self.kept += 2 * parent.as_ref().map_or(0, |parent| parent.size());
         self.open.extend(if is_down_first { [up, down] } else { [down, up] });
     }
@@ -262,9 +240,9 @@ impl Tree<'_> {
         for (var, reduced) in reduced.iter() {
             let (low, high) = (bounds.low[var], bounds.high[var]);
             // One less of each: the price was rounded down.
-            if low < high && i128::from(*reduced) - 1 >= room {
+            if low < high && i128::from(*reduced) > room {
                 bounds.high[var] = low;
-            } else if low < high && i128::from(-*reduced) - 1 >= room {
+            } else if low < high && i128::from(-*reduced) > room {
                 bounds.low[var] = high;
             }
         }
@@ -298,7 +276,7 @@ impl Tree<'_> {
         let fractional = free()
             .filter(|&var| simplex.fraction(var) > 0)
             .min_by_key(|&var| {
-                (self.program.role[var], std::cmp::Reverse(self.promise(simplex, var)), var.index())
+                (self.program.role[var], std::cmp::Reverse(self.gains.promise(simplex, var)), var.index())
             })
             .map(|var| (var, simplex.below(var).clamp(bounds.low[var], bounds.high[var] - 1)));
         fractional.or_else(|| {
@@ -309,39 +287,3 @@ impl Tree<'_> {
         })
     }
 }
-
-#[expect(clippy::float_arithmetic, reason = "chooses what to branch on, and decides nothing else")]
-mod promise {
-    use super::{Gain, Simplex, Split, Tree, Var};
-    use crate::compose::id_vec::Id;
-
-    pub(super) fn distance(value: f64, low: i64, high: i64) -> f64 {
-        (low as f64 - value).max(value - high as f64).max(1e-3)
-    }
-
-    impl Tree<'_> {
-        pub(super) fn learn(&mut self, split: Option<Split>, gain: i128) {
-            if let Some(split) = split {
-                let known = &mut self.gains[split.var.index()][usize::from(split.is_up)];
-                let gain = gain as f64 / split.distance;
-                (known.sum, known.count) = (known.sum + gain, known.count + 1.0);
-                (self.mean.sum, self.mean.count) = (self.mean.sum + gain, self.mean.count + 1.0);
-            }
-        }
-
-        /// How much both sides of a branching are expected to add, multiplied; in whole numbers, to be compared.
-        pub(super) fn promise(&self, simplex: &Simplex, var: Var) -> u128 {
-            let value = simplex.value(var);
-            let part = value - value.floor();
-            let [down, up] = self.gains[var.index()];
-            let mean = |gain: Gain| if gain.count > 0.0 { gain.sum / gain.count } else { self.mean_gain() };
-            let product = (mean(down) * part).max(1e-3) * (mean(up) * (1.0 - part)).max(1e-3);
-            (product * 1e6) as u128
-        }
-
-        fn mean_gain(&self) -> f64 {
-            1.0 + self.mean.sum / self.mean.count.max(1.0)
-        }
-    }
-}
-use promise::distance;

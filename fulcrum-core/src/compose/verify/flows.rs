@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::{Check, Checked, Violation, ensure, violation};
-use crate::model::{
-    ComponentId, EndPoint, Flow, FlowTarget, Link, ProviderId, TrafficTariff, UserGroup, from_micros,
-    to_micros,
+use crate::{
+    catalogue::TrafficTariff,
+    model::{ComponentId, EndPoint, Flow, FlowTarget, Link, ProviderId, UserGroup, from_micros, to_micros},
 };
 
 /// Replicas by region and tariff.

@@ -210,9 +210,7 @@ impl Search<'_, '_> {
             return Ok(BTreeSet::new());
         };
         self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
-        let leases =
-            reduced.columns.iter().map(|(id, column)| (column, values[program.leases[id].index()] as f64));
-        let broken = relaxation.broken(leases.filter(|(_, leases)| *leases > 0.0));
+        let broken = relaxation.broken_by(&reduced, &program, &values);
         if broken.is_empty() {
             self.ceiling = value;
             self.best = Some(((program, reduced, values), value));
@@ -269,10 +267,7 @@ pub(super) fn solve(
         if search.bound >= search.ceiling || !search.goes_on() {
             break;
         }
-        let values = relaxation.values(&solved);
-        let columns =
-            values.iter().map(|(at, value)| (&relaxation.reduced.columns[Id::from_index(*at)], *value));
-        let mut broken = relaxation.broken(columns);
+        let mut broken = relaxation.broken_by_relaxation(&solved);
         let is_settled = broken.is_empty();
         let before = search.ceiling;
         let places = relaxation.neighbourhood(&solved, turn);

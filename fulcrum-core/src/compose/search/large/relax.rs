@@ -33,8 +33,8 @@ const FIRST_COLUMNS: usize = 100;
 
 /// A relaxation at its end.
 pub(super) struct Solved {
-    program: Program,
-    simplex: Simplex,
+    pub(super) program: Program,
+    pub(super) simplex: Simplex,
     prices: IdVec<Row, i64>,
     /// What no plan of the whole market is below, over the horizon.
     pub(super) bound: i128,
@@ -343,15 +343,6 @@ impl<'p> Relaxation<'p> {
     /// The program of some columns in the scope at hand, where places outside are not told apart.
     pub(super) fn program(&self, reduced: &Reduced) -> Result<Program, ComposeError> {
         Program::new(self.problem, reduced, &Scope::Some(self.scope.clone()), None)
-    }
-
-    /// How many leases of each column the relaxation uses; those that it uses at all.
-    pub(super) fn values(&self, solved: &Solved) -> Vec<(usize, f64)> {
-        let columns = solved.program.leases.iter();
-        columns
-            .map(|(id, var)| (id.index(), solved.simplex.value(*var)))
-            .filter(|(_, value)| *value > 1e-6)
-            .collect()
     }
 
     /// The columns that lie wholly in some places, with more of them for want of choice, and the scope for it.

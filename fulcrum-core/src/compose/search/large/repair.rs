@@ -14,7 +14,8 @@ use crate::{
     compose::{
         id_vec::Id,
         problem::{ClassId, CompId},
-        reduce::Column,
+        program::Program,
+        reduce::{Column, Reduced},
         sites::Cut,
     },
     model::{ComponentId, Constraint, Measure, Over},
@@ -32,11 +33,31 @@ type Replicas = BTreeMap<(CompId, Cut, usize), f64>;
 const EPSILON: f64 = 1e-6;
 
 impl Relaxation<'_> {
+    /// How many leases of each column the relaxation uses; those that it uses at all.
+    fn values<'s>(&'s self, solved: &'s Solved) -> impl Iterator<Item = (&'s Column, f64)> {
+        let columns = self.reduced.columns.iter().zip(solved.program.leases.iter());
+        columns
+            .map(|((_, column), (_, var))| (column, solved.simplex.value(*var)))
+            .filter(|(_, value)| *value > EPSILON)
+    }
+
     /// The places, not yet in scope, whose conditions the relaxation breaks or does not pay for.
-    pub(super) fn broken<'c>(
+    pub(super) fn broken_by_relaxation(&self, solved: &Solved) -> BTreeSet<(Cut, usize)> {
+        self.broken(self.values(solved))
+    }
+
+    /// The same for a solution of a program in the scope.
+    pub(super) fn broken_by(
         &self,
-        leases: impl Iterator<Item = (&'c Column, f64)>,
+        reduced: &Reduced,
+        program: &Program,
+        values: &[i64],
     ) -> BTreeSet<(Cut, usize)> {
+        let columns = reduced.columns.iter().map(|(id, column)| (column, values[program.leases[id].index()]));
+        self.broken(columns.filter(|(_, leases)| *leases > 0).map(|(column, leases)| (column, leases as f64)))
+    }
+
+    fn broken<'c>(&self, leases: impl Iterator<Item = (&'c Column, f64)>) -> BTreeSet<(Cut, usize)> {
         let mut replicas = Replicas::new();
         for (column, leases) in leases {
             for (component, count) in &column.members {
@@ -140,8 +161,7 @@ impl Relaxation<'_> {
     /// that depends on the turn.
     fn ranked(&self, solved: &Solved, turn: u64) -> Vec<ClassId> {
         let mut cost: BTreeMap<ClassId, f64> = BTreeMap::new();
-        for (at, leases) in self.values(solved) {
-            let column = &self.reduced.columns[Id::from_index(at)];
+        for (column, leases) in self.values(solved) {
             *cost.entry(column.class).or_default() += leases * column.cost as f64;
         }
         let mut ranked: Vec<(u64, u64, ClassId)> = cost

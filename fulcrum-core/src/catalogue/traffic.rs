@@ -3,8 +3,8 @@
 use iso_currency::Currency;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
-use super::{Charge, Micros, Price, to_micros};
-use crate::catalogue::Rates;
+use super::Rates;
+use crate::model::{Charge, Micros, Price, to_micros};
 
 /// A tariff for traffic in graduated tiers: `(from, price)` for GiB number `from + 1` and later.
 ///
