@@ -298,3 +298,21 @@ async fn a_purchase_can_be_spawned_as_a_task() {
     });
     assert_eq!(driven.await.expect("no panic").expect("driven").state, OrderState::Compensated);
 }
+
+#[tokio::test]
+async fn what_a_plan_keeps_is_not_bought_again() {
+    let clouds = clouds(None, KEY, "gamma", &[]);
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let mut again = plan();
+    again.leases[0].keeps = Some("what runs".parse().expect("a name"));
+    let order = engine.accept(again.clone(), Policy::default(), None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!((order.state, order.steps.len()), (OrderState::Committed, 2));
+    assert_eq!(count(&clouds).0, 2);
+    for lease in &mut again.leases {
+        lease.keeps = Some("what runs".parse().expect("a name"));
+    }
+    let refused = engine.accept(again, Policy::default(), None).await;
+    assert!(matches!(refused, Err(PurchaseError::InvalidPlan(_))), "{refused:?}");
+}

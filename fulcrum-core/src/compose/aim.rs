@@ -3,7 +3,10 @@
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{error::ComposeError, options::ComposeOptions};
-use crate::model::{Blueprint, Constraint, Measure, Objective};
+use crate::{
+    catalogue::OfferIx,
+    model::{Blueprint, Constraint, Measure, Objective, ProviderId},
+};
 
 /// Figures inside the engine are millionths of a measure's unit, over the whole horizon.
 pub(crate) const MICRO: i64 = 1_000_000;
@@ -17,6 +20,10 @@ pub(crate) struct Aim {
     pub(crate) scale: i64,
     /// The most of a measure, over the horizon.
     pub(crate) caps: Vec<(Measure, i128)>,
+    /// An offer that must be leased: to say what that would cost.
+    pub(crate) must_use: Option<OfferIx>,
+    /// What a provider charges less, in millionths: to say what it would have to charge.
+    pub(crate) discount: Option<(ProviderId, i64)>,
 }
 
 impl Aim {
@@ -46,7 +53,7 @@ impl Aim {
         let single = |measure: Measure| {
             let mut weights = [0; Measure::ALL.len()];
             weights[measure as usize] = 1;
-            Self { weights, scale: 1, caps: caps.clone() }
+            Self { weights, scale: 1, caps: caps.clone(), must_use: None, discount: None }
         };
         match &blueprint.objective {
             Objective::InTurn(measures) => Ok(measures.iter().copied().map(single).collect()),
@@ -59,7 +66,7 @@ impl Aim {
                     weights[*measure as usize] =
                         whole.ok_or_else(|| ComposeError::TooLarge(format!("a weight of {weight}")))?;
                 }
-                Ok(vec![Self { weights, scale, caps }])
+                Ok(vec![Self { weights, scale, caps, must_use: None, discount: None }])
             }
         }
     }

@@ -88,10 +88,25 @@ impl<'a> Eligibility<'a> {
         answer
     }
 
+    /// The same for what runs already, whose minimum term is no new commitment.
+    pub(super) fn allowed_to_stay(
+        &mut self,
+        ix: OfferIx,
+        sets: &mut IdVec<AllowedId, CompSet>,
+    ) -> Option<AllowedId> {
+        self.passing(ix, self.catalogue.kind(ix), sets)
+    }
+
     fn ask(&mut self, ix: OfferIx, key: Key, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
-        if key.term_months > self.horizon_months {
-            return None;
-        }
+        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, sets) }
+    }
+
+    fn passing(
+        &mut self,
+        ix: OfferIx,
+        sold: OfferKind,
+        sets: &mut IdVec<AllowedId, CompSet>,
+    ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
             .filters
             .iter()
@@ -101,7 +116,7 @@ impl<'a> Eligibility<'a> {
             .collect();
         let mut set = CompSet::default();
         for (position, (kind, filter)) in self.components.iter().enumerate() {
-            if *kind == key.kind && passes[*filter] {
+            if *kind == sold && passes[*filter] {
                 set.insert(position);
             }
         }

@@ -113,7 +113,7 @@ fn stage(
     options: &ComposeOptions,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<(plan::Built, i128)>, ComposeError> {
-    let problem = Problem::new(catalogue, blueprint, aim.clone(), options)?;
+    let problem = Problem::new(catalogue, blueprint, aim.clone(), options, watch)?;
     let Some(found) = search::solve(&problem, options, search::Goal::Best, watch)? else { return Ok(None) };
     Ok(Some((plan::build(&problem, &found)?, found.bound)))
 }

@@ -18,9 +18,9 @@ use super::{
 use crate::{
     catalogue::TrafficTariff,
     model::{
-        Amount, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease, Measure,
-        Measures, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, digest_of, from_micros,
-        to_micros,
+        Amount, Blueprint, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease,
+        Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, digest_of,
+        from_micros, to_micros,
     },
 };
 
@@ -53,23 +53,35 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
     let too_large =
         |what: String| ComposeError::TooLarge(format!("a price of {what} is beyond the range of money"));
     let mut leases = Vec::new();
+    let mut kept = vec![0; problem.running.len()];
     let mut columns: Vec<&(Column, i64)> = found.leases.iter().collect();
-    columns.sort_by(|(a, _), (b, _)| (a.offer, &a.members).cmp(&(b.offer, &b.members)));
+    columns.sort_by(|(a, _), (b, _)| (a.offer, a.keeps, &a.members).cmp(&(b.offer, b.keeps, &b.members)));
     for (column, count) in columns {
         let lease = lease(problem, column)
             .ok_or_else(|| too_large(problem.catalogue.offer(column.offer).id().to_string()))?;
-        leases.extend(std::iter::repeat_n(lease, usize::try_from(*count).unwrap_or(0)));
+        for _ in 0..*count {
+            // Those that are alike stay in the order in which they are written.
+            let keeps = column.keeps.and_then(|alike| {
+                let next = &mut kept[alike];
+                *next += 1;
+                let service = *problem.running[alike].services.get(*next - 1)?;
+                Some(blueprint.running.services[service].id.clone())
+            });
+            leases.push(Lease { keeps, ..lease.clone() });
+        }
     }
     let flows = flows(problem, found);
     let traffic = traffic(problem, &flows).ok_or_else(|| too_large("traffic".to_owned()))?;
     let fees = fees(problem, &leases);
+    let moves = moves(blueprint, &leases);
     let lines = || leases.iter().flat_map(|lease: &Lease| &lease.lines);
     let monthly = lines().map(|line| line.monthly).sum::<Decimal>()
         + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
         + fees.iter().map(|line| line.monthly).sum::<Decimal>();
-    let once =
-        lines().map(|line| line.once).sum::<Decimal>() + fees.iter().map(|line| line.once).sum::<Decimal>();
-    let figures = figures(problem, found, &leases, &flows, &traffic, &fees);
+    let once = lines().map(|line| line.once).sum::<Decimal>()
+        + fees.iter().map(|line| line.once).sum::<Decimal>()
+        + moves.iter().map(|line| line.once).sum::<Decimal>();
+    let figures = figures(problem, found, &leases, &flows, &traffic, (&fees, &moves));
     let months = Decimal::from(blueprint.horizon_months);
     let measures = figures
         .iter()
@@ -88,6 +100,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         flows,
         traffic,
         fees,
+        moves,
         monthly,
         once,
         measures: Measures(measures),
@@ -110,7 +123,7 @@ fn figures(
     leases: &[Lease],
     flows: &[Flow],
     traffic: &[TrafficLine],
-    fees: &[FeeLine],
+    (fees, moves): (&[FeeLine], &[MoveLine]),
 ) -> BTreeMap<Measure, i128> {
     let horizon = i128::from(problem.blueprint.horizon_months);
     let micros = |amount: Decimal| i128::from(to_micros(amount).unwrap_or(i64::MAX));
@@ -127,6 +140,7 @@ fn figures(
             columns(measure)
                 + traffic.iter().map(|line| micros(line.monthly) * horizon).sum::<i128>()
                 + fees.iter().map(|fee| micros(fee.monthly) * horizon + micros(fee.once)).sum::<i128>()
+                + moves.iter().map(|line| micros(line.once)).sum::<i128>()
         }
         Measure::Carbon | Measure::Sovereignty => columns(measure),
         Measure::Latency => {
@@ -156,10 +170,12 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
     let offer = problem.catalogue.offer(column.offer);
     let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
     let gib = if is_by_size { column.size_gib } else { 0 };
-    let mut lines = vec![line(problem, &offer.sku, &offer.price, gib)?];
+    let running = column.keeps.map(|alike| &problem.running[alike]);
+    let mut lines = vec![line(problem, &offer.sku, &offer.price, gib, running.is_some())?];
     if !is_by_size && column.size_gib > 0 {
         let disk = offer.elastic_disk.as_ref()?;
-        lines.push(line(problem, &disk.sku, &disk.price, column.size_gib)?);
+        let is_paid = running.is_some_and(|alike| alike.size_gib > 0);
+        lines.push(line(problem, &disk.sku, &disk.price, column.size_gib, is_paid)?);
     }
     let replicas: IndexMap<_, _> = column
         .members
@@ -176,17 +192,21 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
         place: (*offer.place).clone(),
         replicas,
         size_gib: column.size_gib,
+        keeps: None,
         lines,
     })
 }
 
-fn line(problem: &Problem<'_>, sku: &SkuId, price: &Price, gib: u64) -> Option<PriceLine> {
+/// Of what runs already, what was due at its start `is_paid`.
+fn line(problem: &Problem<'_>, sku: &SkuId, price: &Price, gib: u64, is_paid: bool) -> Option<PriceLine> {
     let (currency, catalogue) = (problem.blueprint.currency, problem.catalogue);
     let once = catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
     let monthly = from_micros(to_micros(catalogue.net_month(price, gib, currency)?).ok()?);
     let once = from_micros(to_micros(once).ok()?);
     let (months, payments) = price.payments(problem.blueprint.horizon_months);
+    let payments = payments - u32::from(is_paid);
     let total = monthly * Decimal::from(months) + once * Decimal::from(payments);
+    let once = if is_paid { Decimal::ZERO } else { once };
     Some(PriceLine { sku: sku.clone(), text: text(price, gib), monthly, once, total })
 }
 
@@ -325,4 +345,26 @@ fn fees(problem: &Problem<'_>, leases: &[Lease]) -> Vec<FeeLine> {
         })
         .filter(|line| !line.monthly.is_zero() || !line.once.is_zero())
         .collect()
+}
+
+/// What moves of what runs already.
+fn moves(blueprint: &Blueprint, leases: &[Lease]) -> Vec<MoveLine> {
+    let running = &blueprint.running;
+    let mut lines = Vec::new();
+    for name in blueprint.components.keys() {
+        let now: u32 = running.services.iter().filter_map(|service| service.replicas.get(name)).sum();
+        let planned: u32 = leases.iter().filter_map(|lease| lease.replicas.get(name)).sum();
+        let kept = leases.iter().filter_map(|lease| {
+            let id = lease.keeps.as_ref()?;
+            let service = running.services.iter().find(|service| service.id == *id)?;
+            Some(*lease.replicas.get(name)?.min(service.replicas.get(name)?))
+        });
+        let replicas = now.min(planned).saturating_sub(kept.sum());
+        if replicas > 0 {
+            let cost = running.cost_of(name);
+            let once = to_micros(cost).map_or(cost, from_micros) * Decimal::from(replicas);
+            lines.push(MoveLine { component: name.clone(), replicas, once });
+        }
+    }
+    lines
 }

@@ -1,15 +1,15 @@
 //! Who may run on what: the blueprint's components against the catalogue's offers, as numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
 use super::{
-    aim::Aim,
+    aim::{Aim, MICRO},
     eligible::Eligibility,
     error::ComposeError,
     id_vec::{Id, IdVec, id_type},
-    options::ComposeOptions,
+    options::{ComposeOptions, Progress, Signal},
     sites::Sites,
 };
 use crate::{
@@ -39,6 +39,17 @@ id_type!(
 
 /// Replicas of one component that the engine considers when the blueprint sets no limit.
 const DEFAULT_MAX_REPLICAS: u32 = 250;
+
+/// Offers after which the caller is asked whether to go on: fewer than a millisecond's worth.
+const BETWEEN_LOOKS: usize = 4_096;
+
+/// Asks the caller before there is anything to tell.
+pub(crate) fn watch_for_stop(watch: &mut dyn FnMut(&Progress) -> Signal) -> Result<(), ComposeError> {
+    match watch(&Progress { incumbent: None, bound: None, nodes: 0 }) {
+        Signal::Continue => Ok(()),
+        Signal::Limit | Signal::Cancel => Err(ComposeError::Stopped),
+    }
+}
 
 /// Leases of one kind, in a program whose columns are made on demand.
 pub(crate) const MAX_LEASES: u32 = 1_000;
@@ -90,7 +101,7 @@ impl CompSet {
 /// what is paid once as often as it is paid; exact, where a share of a set-up fee would have to be rounded.
 pub(crate) type Cost = i64;
 
-/// An offer that some component may use, in 32 bytes.
+/// An offer that some component may use, in 40 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     pub(crate) offer: OfferIx,
@@ -102,6 +113,8 @@ pub(crate) struct Candidate {
     /// Equal numbers mean equal terms for further disk.
     pub(crate) disk: u32,
     stock: u32,
+    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
+    keeps: u32,
     /// Cost without further disk; of prices per unit: nothing yet.
     pub(crate) base: Cost,
 }
@@ -110,7 +123,25 @@ impl Candidate {
     pub(crate) fn stock(&self) -> Option<u32> {
         (self.stock != u32::MAX).then_some(self.stock)
     }
+
+    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
+    pub(crate) fn keeps(&self) -> Option<usize> {
+        (self.keeps != u32::MAX).then_some(self.keeps as usize)
+    }
 }
+
+/// Running services that are alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Alike {
+    /// Positions in the blueprint's `running.services`.
+    pub(crate) services: Vec<usize>,
+    pub(crate) members: Vec<(CompId, u32)>,
+    pub(crate) size_gib: u64,
+    pub(crate) is_pinned: bool,
+}
+
+/// What running services are alike in: offer, replicas, disk, whether they are pinned.
+type Alikeness = (OfferIx, Vec<(CompId, u32)>, u64, bool);
 
 /// The blueprint and what of the catalogue can serve it.
 #[derive(Debug)]
@@ -121,7 +152,7 @@ pub(crate) struct Problem<'a> {
     pub(crate) components: IdVec<CompId, Comp>,
     /// Axes that some component asks for; disk is kept apart, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
-    /// Sorted by offer.
+    /// Sorted by offer; then those that run already.
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) allowed: IdVec<AllowedId, CompSet>,
     /// Sizes along `dimensions`, then the disk.
@@ -131,6 +162,8 @@ pub(crate) struct Problem<'a> {
     gib_costs: FxHashMap<u32, i64>,
     /// Named resources of offers that a limit adds up.
     pub(crate) limited: Vec<String>,
+    /// What runs already.
+    pub(crate) running: Vec<Alike>,
 }
 
 impl<'a> Problem<'a> {
@@ -139,6 +172,7 @@ impl<'a> Problem<'a> {
         blueprint: &'a Blueprint,
         aim: Aim,
         options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<Self, ComposeError> {
         let optional: BTreeSet<&ComponentId> = blueprint
             .constraints
@@ -176,9 +210,10 @@ impl<'a> Problem<'a> {
             sites,
             gib_costs: FxHashMap::default(),
             limited: limited.into_iter().cloned().collect(),
+            running: Vec::new(),
         };
         problem.tighten();
-        problem.collect_candidates(options);
+        problem.collect_candidates(options, watch)?;
         Ok(problem)
     }
 
@@ -197,28 +232,33 @@ impl<'a> Problem<'a> {
     }
 
     /// One pass over the offers. What depends on few things is asked once for each combination of them.
-    fn collect_candidates(&mut self, options: &ComposeOptions) {
+    fn collect_candidates(
+        &mut self,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<(), ComposeError> {
         let catalogue = self.catalogue;
         let mut eligibility = Eligibility::new(catalogue, self.blueprint);
         let mut base_of_price: FxHashMap<u32, Option<Cost>> = FxHashMap::default();
         let mut shape_of: FxHashMap<u32, ShapeId> = FxHashMap::default();
         for ix in catalogue.ids() {
+            if ix.index() % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 {
+                watch_for_stop(watch)?;
+            }
             let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
             let positions = catalogue.positions(ix);
             // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
-            let base = *base_of_price.entry(positions.price).or_insert_with(|| self.cost(ix, 0));
-            let Some(base) = base else { continue };
-            if !options.exclude.is_empty() && options.exclude.contains(&catalogue.offer(ix).id()) {
+            let base =
+                *base_of_price.entry(positions.price).or_insert_with(|| self.cost_of(catalogue.price(ix), 0));
+            let Some(base) = base.map(|base| self.discounted(ix, base)) else { continue };
+            let is_excluded = || options.exclude.contains(&catalogue.offer(ix).id());
+            if !options.exclude.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
                 continue;
             }
             if self.aim.knows(Measure::Carbon) && self.carbon(ix, 0).is_none() {
                 continue;
             }
-            let shape = *shape_of.entry(positions.capacity).or_insert_with(|| {
-                let capacity = catalogue.capacity(ix);
-                let along = self.dimensions.iter().map(|dimension| capacity.along(dimension)).collect();
-                self.shapes.push((along, capacity.disk_gib))
-            });
+            let shape = *shape_of.entry(positions.capacity).or_insert_with(|| self.shape(ix));
             if !self.gib_costs.contains_key(&positions.disk) {
                 let cost = self.least_gib_cost(ix);
                 self.gib_costs.insert(positions.disk, cost);
@@ -232,22 +272,97 @@ impl<'a> Problem<'a> {
                 shape,
                 disk: positions.disk,
                 stock,
+                keeps: u32::MAX,
                 base,
             });
         }
+        self.collect_running(&mut eligibility);
+        Ok(())
+    }
+
+    fn shape(&mut self, ix: OfferIx) -> ShapeId {
+        let capacity = self.catalogue.capacity(ix);
+        let along = self.dimensions.iter().map(|dimension| capacity.along(dimension)).collect();
+        self.shapes.push((along, capacity.disk_gib))
+    }
+
+    /// What runs already, each sort of it as a candidate of its own: with its own price, as often as it is there.
+    fn collect_running(&mut self, eligibility: &mut Eligibility<'_>) {
+        let (catalogue, blueprint) = (self.catalogue, self.blueprint);
+        let mut alike: BTreeMap<Alikeness, Vec<usize>> = BTreeMap::new();
+        for (at, service) in blueprint.running.services.iter().enumerate() {
+            let Some(ix) = catalogue.find(&service.offer) else { continue };
+            let mut members: Vec<_> =
+                service.replicas.iter().map(|(name, count)| (self.component(name), *count)).collect();
+            members.sort_unstable();
+            alike.entry((ix, members, service.size_gib, service.pinned)).or_default().push(at);
+        }
+        for ((ix, members, size_gib, is_pinned), services) in alike {
+            let Some(allowed) = eligibility.allowed_to_stay(ix, &mut self.allowed) else { continue };
+            let Some(base) = self.paid_cost(catalogue.price(ix), 0, true) else { continue };
+            if self.aim.knows(Measure::Carbon) && self.carbon(ix, 0).is_none() {
+                continue;
+            }
+            let (class, shape) = (self.sites.class(catalogue, ix), self.shape(ix));
+            self.candidates.push(Candidate {
+                offer: ix,
+                class,
+                allowed,
+                shape,
+                disk: catalogue.positions(ix).disk,
+                stock: u32::try_from(services.len()).unwrap_or(u32::MAX - 1),
+                keeps: self.running.len() as u32, // services are far fewer
+                base,
+            });
+            self.running.push(Alike { services, members, size_gib, is_pinned });
+        }
+    }
+
+    /// What a machine costs over the horizon with so much disk in all, and the GiB bought for it. One that runs
+    /// already keeps the disk that it has.
+    pub(crate) fn machine_cost(&self, candidate: &Candidate, disk_gib: u64) -> Option<(Cost, u64)> {
+        let further = disk_gib.saturating_sub(self.disk_gib(candidate));
+        let Some(alike) = candidate.keeps().map(|at| &self.running[at]) else {
+            let cost = candidate.base.checked_add(self.disk_cost(candidate.offer, further)?)?;
+            return Some((cost, further));
+        };
+        let size_gib = further.max(alike.size_gib);
+        if size_gib == 0 {
+            return Some((candidate.base, 0));
+        }
+        let disk = &self.catalogue.elastic_disk(candidate.offer)?.price;
+        let disk = self.paid_cost(disk, size_gib, alike.size_gib > 0)?;
+        Some((candidate.base.checked_add(disk)?, size_gib))
     }
 
     /// What an offer costs over the horizon; `gib` is the size for prices per unit. Each part is rounded to
     /// micro-units as a price line is.
     pub(crate) fn cost(&self, ix: OfferIx, gib: u64) -> Option<Cost> {
-        self.cost_of(self.catalogue.price(ix), gib)
+        Some(self.discounted(ix, self.cost_of(self.catalogue.price(ix), gib)?))
+    }
+
+    /// With the discount that the aim supposes, rounded down.
+    fn discounted(&self, ix: OfferIx, cost: Cost) -> Cost {
+        match &self.aim.discount {
+            Some((provider, millionths)) if self.catalogue.place(ix).provider == *provider => {
+                let rest = i128::from(cost) * i128::from(MICRO - millionths) / i128::from(MICRO);
+                i64::try_from(rest).unwrap_or(cost) // it lies between 0 and the cost
+            }
+            _ => cost,
+        }
     }
 
     fn cost_of(&self, price: &Price, gib: u64) -> Option<Cost> {
+        self.paid_cost(price, gib, false)
+    }
+
+    /// What a price comes to; if it has been paid before, without what is due at the start.
+    pub(crate) fn paid_cost(&self, price: &Price, gib: u64, is_paid: bool) -> Option<Cost> {
         let currency = self.blueprint.currency;
         let month = to_micros(self.catalogue.net_month(price, gib, currency)?).ok()?;
         let once = self.catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
         let (months, payments) = price.payments(self.blueprint.horizon_months);
+        let payments = payments - u32::from(is_paid);
         month.checked_mul(months.into())?.checked_add(to_micros(once).ok()?.checked_mul(payments.into())?)
     }
 
@@ -256,7 +371,7 @@ impl<'a> Problem<'a> {
         if gib == 0 {
             return Some(0);
         }
-        self.cost_of(&self.catalogue.elastic_disk(ix)?.price, gib)
+        Some(self.discounted(ix, self.cost_of(&self.catalogue.elastic_disk(ix)?.price, gib)?))
     }
 
     /// What each GiB of further disk costs at least over the horizon: the price of a GiB if there is one tier.
@@ -274,6 +389,10 @@ impl<'a> Problem<'a> {
     }
 
     pub(crate) fn gib_cost(&self, candidate: &Candidate) -> Cost {
+        // What is due at the start of a disk may be paid, or its price be supposed to be lower.
+        if candidate.keeps().is_some() || self.aim.discount.is_some() {
+            return 0;
+        }
         self.gib_costs.get(&candidate.disk).copied().unwrap_or(0)
     }
 
@@ -297,6 +416,11 @@ impl<'a> Problem<'a> {
         let index = self.blueprint.components.get_index_of(name);
         // Blueprint::check has refused names that do not exist.
         Id::from_index(index.expect("checked before"))
+    }
+
+    pub(crate) fn name(&self, component: CompId) -> &'a ComponentId {
+        let (name, _) = self.blueprint.components.get_index(component.index()).expect("a component of it");
+        name
     }
 
     pub(crate) fn size(&self, candidate: &Candidate) -> &[u64] {

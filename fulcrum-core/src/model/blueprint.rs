@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, parse_yaml,
+    Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, Running,
+    parse_yaml,
 };
 use crate::model::Constraint;
 
@@ -56,6 +57,9 @@ pub struct Blueprint {
     /// What it costs to have a provider at all, whatever is bought there.
     #[serde(default, skip_serializing_if = "ProviderFees::is_none")]
     pub provider_fees: ProviderFees,
+    /// What runs already: a plan keeps of it what is worth keeping.
+    #[serde(default, skip_serializing_if = "Running::is_none")]
+    pub running: Running,
     /// What is known of round trips and emissions.
     #[serde(default, skip_serializing_if = "is_default")]
     pub assume: Assume,
@@ -168,6 +172,7 @@ impl Blueprint {
         }
         self.check_links()?;
         self.check_measures()?;
+        self.running.check(self)?;
         for (index, constraint) in self.constraints.iter().enumerate() {
             let path = format!("constraints[{index}].{}", constraint.word());
             constraint.check(self).map_err(|message| DocumentError::at(path, message))?;

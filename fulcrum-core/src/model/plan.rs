@@ -5,7 +5,9 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, FeeLine, Flow, Measure, OfferId, OfferKind, Place, SkuId, TrafficLine};
+use super::{
+    ComponentId, FeeLine, Flow, Measure, MoveLine, OfferId, OfferKind, Place, ServiceId, SkuId, TrafficLine,
+};
 
 /// Which offers, where, how many, what runs on what, what it costs, and how good that is.
 ///
@@ -14,7 +16,7 @@ use super::{ComponentId, FeeLine, Flow, Measure, OfferId, OfferKind, Place, SkuI
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// `fulcrum-plan/2`.
+    /// `fulcrum-plan/3`.
     pub format: String,
     /// The blueprint's name.
     pub blueprint: String,
@@ -36,6 +38,9 @@ pub struct Plan {
     /// What the providers cost besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fees: Vec<FeeLine>,
+    /// What moving replicas that run already costs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MoveLine>,
     /// Net cost of a month, without set-up fees.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
@@ -70,7 +75,7 @@ pub struct Plan {
 
 impl Plan {
     /// The format that this version writes and reads.
-    pub const FORMAT: &str = "fulcrum-plan/2";
+    pub const FORMAT: &str = "fulcrum-plan/3";
 
     /// Whether the plan is proven to be the best.
     pub fn is_optimal(&self) -> bool {
@@ -145,6 +150,9 @@ pub struct Lease {
     pub replicas: IndexMap<ComponentId, u32>,
     /// GiB of storage that are bought with it or as it; 0 if its size is fixed.
     pub size_gib: u64,
+    /// The running service that it is, if the blueprint named one that stays; else it is to be bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<ServiceId>,
     /// What it costs, line by line.
     pub lines: Vec<PriceLine>,
 }

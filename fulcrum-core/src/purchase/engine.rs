@@ -10,8 +10,8 @@ use crate::{
     catalogue::Rates,
     ledger::{Claim, Ledger, LedgerError, OrderQuery},
     model::{
-        IdempotencyKey, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy, ProviderId,
-        Step, StepState,
+        IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy,
+        ProviderId, Step, StepState,
     },
     provider::{Call, IdempotencyClass, Provider},
 };
@@ -84,7 +84,7 @@ impl Engine {
     /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe.
     ///
     /// # Errors
-    /// * [`PurchaseError::InvalidPlan`]: the plan has no leases.
+    /// * [`PurchaseError::InvalidPlan`]: the plan buys nothing.
     /// * [`PurchaseError::UnknownProvider`], [`PurchaseError::NotBuyable`]: compose again without that provider.
     /// * [`PurchaseError::IdTaken`]: use a new id for a new purchase.
     pub async fn accept(
@@ -93,10 +93,17 @@ impl Engine {
         policy: Policy,
         id: Option<OrderId>,
     ) -> Result<Order, PurchaseError> {
-        if plan.leases.is_empty() {
-            return Err(PurchaseError::InvalidPlan("it has no leases; compose again".to_owned()));
+        // What the plan keeps runs already and is never bought again.
+        let bought: Vec<&Lease> = plan.leases.iter().filter(|lease| lease.keeps.is_none()).collect();
+        if bought.is_empty() {
+            let message = if plan.leases.is_empty() {
+                "it has no leases; compose again"
+            } else {
+                "it keeps what runs and buys nothing; there is no order to place"
+            };
+            return Err(PurchaseError::InvalidPlan(message.to_owned()));
         }
-        for lease in &plan.leases {
+        for lease in &bought {
             self.check_buyable(&lease.place.provider)?;
         }
         let id = id.unwrap_or_else(OrderId::generate);
@@ -106,7 +113,7 @@ impl Engine {
             )));
         }
         let steps = (0u32..)
-            .zip(&plan.leases)
+            .zip(bought)
             .map(|(index, lease)| Step {
                 index,
                 key: IdempotencyKey::of_step(&id, index),

@@ -121,6 +121,7 @@ mod tests {
                 place,
                 replicas: indexmap::IndexMap::new(),
                 size_gib: 0,
+                keeps: None,
                 lines: Vec::new(),
             },
             state,

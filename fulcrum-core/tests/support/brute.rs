@@ -7,8 +7,8 @@ use fulcrum_core::{
     compose::verify::verify,
     model::{
         Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, Measure, Measures,
-        Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine, digest_of,
-        from_micros,
+        MoveLine, Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine,
+        digest_of, from_micros,
     },
 };
 use rust_decimal::Decimal;
@@ -53,7 +53,7 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                 let months = if term == 0 { blueprint.horizon_months } else { terms * term };
                 let total = monthly * Decimal::from(months) + once * Decimal::from(terms);
                 let replicas = names.iter().map(|name| (*name).clone()).zip(counts);
-                kinds.push((
+                let bought = (
                     ix,
                     Lease {
                         offer: offer.id(),
@@ -62,6 +62,7 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                         place: (*offer.place).clone(),
                         replicas: replicas.filter(|(_, count)| *count > 0).collect(),
                         size_gib: 0,
+                        keeps: None,
                         lines: vec![PriceLine {
                             sku: offer.sku.clone(),
                             text: String::new(),
@@ -70,7 +71,14 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                             total,
                         }],
                     },
-                ));
+                );
+                for service in blueprint.running.services.iter().filter(|s| s.offer == bought.1.offer) {
+                    let mut kept = bought.clone();
+                    kept.1.keeps = Some(service.id.clone());
+                    (kept.1.lines[0].once, kept.1.lines[0].total) = (Decimal::ZERO, total - once);
+                    kinds.push(kept);
+                }
+                kinds.push(bought);
             }
         }
     }
@@ -172,7 +180,10 @@ impl Search<'_> {
             })
             .filter(|fee| !(fee.monthly + fee.once).is_zero())
             .collect();
-        let Some(measures) = self.measures(&offers, &leases, &flows, &traffic, &fees) else { return };
+        let moves = self.moves(&leases);
+        let Some(measures) = self.measures(&offers, &leases, &flows, &traffic, (&fees, &moves)) else {
+            return;
+        };
         let of = |measure: &Measure| measures[measure];
         let value: Vec<Decimal> = match &self.blueprint.objective {
             Objective::InTurn(all) => all.iter().map(of).collect(),
@@ -194,7 +205,8 @@ impl Search<'_> {
                 + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
                 + fees.iter().map(|fee| fee.monthly).sum::<Decimal>(),
             once: lines().map(|line| line.once).sum::<Decimal>()
-                + fees.iter().map(|fee| fee.once).sum::<Decimal>(),
+                + fees.iter().map(|fee| fee.once).sum::<Decimal>()
+                + moves.iter().map(|line| line.once).sum::<Decimal>(),
             measures: Measures(measures.iter().map(|(measure, value)| (*measure, Amount(*value))).collect()),
             objective: value[0],
             bound: value[0],
@@ -212,10 +224,36 @@ impl Search<'_> {
             flows,
             traffic,
             fees,
+            moves,
         };
         if verify(self.catalogue, self.blueprint, &plan).is_ok() {
             self.best = Some(value);
         }
+    }
+
+    /// Of each component the fewer of those that run and those that will, less those that stay.
+    fn moves(&self, leases: &[Lease]) -> Vec<MoveLine> {
+        let running = &self.blueprint.running;
+        let mut lines = Vec::new();
+        for component in self.blueprint.components.keys() {
+            let count = |replicas: &indexmap::IndexMap<ComponentId, u32>| {
+                replicas.get(component).copied().unwrap_or(0)
+            };
+            let now: u32 = running.services.iter().map(|service| count(&service.replicas)).sum();
+            let then: u32 = leases.iter().map(|lease| count(&lease.replicas)).sum();
+            let mut stay = 0;
+            for lease in leases {
+                for service in running.services.iter().filter(|s| lease.keeps.as_ref() == Some(&s.id)) {
+                    stay += count(&service.replicas).min(count(&lease.replicas));
+                }
+            }
+            let replicas = now.min(then).saturating_sub(stay);
+            if replicas > 0 {
+                let once = running.cost_of(component) * Decimal::from(replicas);
+                lines.push(MoveLine { component: component.clone(), replicas, once });
+            }
+        }
+        lines
     }
 
     fn traffic(&self, chosen: &[usize], flows: &[Flow]) -> Option<Vec<TrafficLine>> {
@@ -251,7 +289,7 @@ impl Search<'_> {
         leases: &[Lease],
         flows: &[Flow],
         traffic: &[TrafficLine],
-        fees: &[FeeLine],
+        (fees, moves): (&[FeeLine], &[MoveLine]),
     ) -> Option<BTreeMap<Measure, Decimal>> {
         let months = Decimal::from(self.blueprint.horizon_months);
         let mut wanted = self.blueprint.measures();
@@ -264,7 +302,8 @@ impl Search<'_> {
                         leases.iter().flat_map(|lease| &lease.lines).map(|line| line.total).sum();
                     let traffic: Decimal = traffic.iter().map(|line| line.monthly).sum();
                     let fees: Decimal = fees.iter().map(|fee| fee.monthly * months + fee.once).sum();
-                    (lines + fees) / months + traffic
+                    let moves: Decimal = moves.iter().map(|line| line.once).sum();
+                    (lines + fees + moves) / months + traffic
                 }
                 Measure::Carbon => {
                     let model = self.blueprint.assume.carbon.as_ref()?;

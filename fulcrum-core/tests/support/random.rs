@@ -98,7 +98,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
 }
 
 /// The kinds of condition that the generator knows.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 28] = [
     "conflict",
     "colocate",
     "everywhere",
@@ -124,6 +124,9 @@ pub const KINDS: [&str; 25] = [
     "within",
     "in_turn",
     "weighted",
+    "running",
+    "pinned",
+    "max_moves",
 ];
 
 /// Two small components under one to four random conditions; counts which.
@@ -131,6 +134,22 @@ pub fn random_blueprint(chance: &mut StdRng, kinds: &mut BTreeMap<&'static str, 
     let chosen: Vec<&'static str> =
         (0..chance.random_range(1..=4)).map(|_| *KINDS.choose(chance).expect("kinds")).collect();
     blueprint_with(chance, &chosen, kinds)
+}
+
+/// One or two services that run, of offers that may be there.
+fn running(number: &mut impl FnMut(i64, i64) -> i64) -> Value {
+    let services: Vec<Value> = (0..number(1, 2))
+        .map(|at| {
+            let place = ["acme/one", "acme/two", "umbra/one"][usize::try_from(number(0, 2)).unwrap_or(0)];
+            let replicas = match number(0, 2) {
+                0 => json!({ "a": 1 }),
+                1 => json!({ "b": 1 }),
+                _ => json!({ "a": 1, "b": 1 }),
+            };
+            json!({ "id": format!("s{at}"), "offer": format!("{place}/s{}", number(0, 1)), "replicas": replicas })
+        })
+        .collect();
+    json!({ "services": services, "move_cost": number(0, 9), "move_costs": { "b": number(0, 30) } })
 }
 
 /// Two small components under these conditions.
@@ -238,6 +257,16 @@ pub fn blueprint_with(
                 weights.insert("cost".to_owned(), json!(1));
                 weights.insert(second.to_owned(), json!("0.25"));
                 whole["objective"] = Value::Object(weights);
+            }
+            "running" | "pinned" | "max_moves" => {
+                if whole.get("running").is_none() {
+                    whole["running"] = running(&mut number);
+                }
+                if kind == "pinned" {
+                    whole["running"]["services"][0]["pinned"] = json!(true);
+                } else if kind == "max_moves" {
+                    whole["running"]["max_moves"] = json!(number(0, 2));
+                }
             }
             other => panic!("unknown kind {other}"),
         }

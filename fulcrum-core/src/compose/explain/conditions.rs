@@ -21,6 +21,9 @@ pub(super) enum Condition {
     Link(usize),
     /// A component's users, by number.
     Users(ComponentId, usize),
+    /// A running service that must stay, by number.
+    Pinned(usize),
+    MaxMoves,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,9 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         (0..component.users.len()).map(|at| Condition::Users(name.clone(), at))
     });
     let budget = blueprint.budget.map(|_| Condition::Budget);
+    let running = &blueprint.running;
+    let pinned = (0..running.services.len()).filter(|at| running.services[*at].pinned).map(Condition::Pinned);
+    let moves = running.max_moves.map(|_| Condition::MaxMoves);
     needs
         .chain(replicas)
         .chain(own)
@@ -97,6 +103,8 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         .chain(constraints)
         .chain(links)
         .chain(users)
+        .chain(pinned)
+        .chain(moves)
         .chain(budget)
         .collect()
 }
@@ -107,6 +115,8 @@ impl Condition {
         let mut without = blueprint.clone();
         match self {
             Self::Budget => without.budget = None,
+            Self::Pinned(at) => without.running.services[*at].pinned = false,
+            Self::MaxMoves => without.running.max_moves = None,
             Self::Constraint(at) => {
                 without.constraints[*at] =
                     Constraint::Colocate(crate::model::Colocate { components: Vec::new() });
@@ -142,6 +152,12 @@ impl Condition {
         let shown = |value: serde_json::Value| value.to_string().replace('"', "");
         match self {
             Self::Budget => format!("budget: {}", blueprint.budget.unwrap_or_default()),
+            Self::Pinned(at) => {
+                format!("running.services[{at}].pinned: {}", blueprint.running.services[*at].id)
+            }
+            Self::MaxMoves => {
+                format!("running.max_moves: {}", blueprint.running.max_moves.unwrap_or_default())
+            }
             Self::Constraint(at) => {
                 let json = serde_json::to_value(&blueprint.constraints[*at]).unwrap_or_default();
                 format!("constraints[{at}]: {}", shown(json))

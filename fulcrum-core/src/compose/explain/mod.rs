@@ -30,7 +30,7 @@ pub(super) fn conflict(
     let mut has_no_plan = |blueprint: &Blueprint| {
         let mut any = || {
             let Some(aim) = Aim::stages(blueprint, &options)?.into_iter().next() else { return Ok(None) };
-            solve(&Problem::new(catalogue, blueprint, aim, &options)?, &options, Goal::Any, watch)
+            solve(&Problem::new(catalogue, blueprint, aim, &options, watch)?, &options, Goal::Any, watch)
         };
         match any() {
             Ok(None) => true,

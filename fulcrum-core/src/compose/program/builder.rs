@@ -8,6 +8,7 @@ use crate::{
         error::ComposeError,
         id_vec::{Id, IdVec},
         problem::{CompId, MAX_LEASES, Problem},
+        program::Stocked,
         reduce::Reduced,
         sites::Cut,
     },
@@ -28,6 +29,8 @@ pub(super) fn build(
     }
     builder.stock();
     builder.fees();
+    builder.must_use();
+    builder.running();
     builder.flows()?;
     builder.caps()?;
     Ok(builder.program)
@@ -228,19 +231,30 @@ impl<'a> Builder<'a> {
     }
 
     fn stock(&mut self) {
-        let mut limited: Vec<(crate::catalogue::OfferIx, u32, Var)> = self
+        // What runs already takes nothing of an offer's stock: it is one of its own.
+        let mut limited: Vec<(Stocked, u32, Var)> = self
             .reduced
             .columns
             .iter()
-            .filter_map(|(id, column)| Some((column.offer, column.stock?, self.program.leases[id])))
+            .filter_map(|(id, column)| {
+                Some(((column.offer, column.keeps), column.stock?, self.program.leases[id]))
+            })
             .collect();
-        limited.sort_by_key(|(offer, _, var)| (*offer, var.index()));
+        limited.sort_by_key(|(stocked, _, var)| (*stocked, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
             if same.len() > 1 || self.is_growing {
                 let row =
                     self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
                 self.program.stock_rows.push((same[0].0, row));
             }
+        }
+    }
+
+    fn must_use(&mut self) {
+        if let Some(offer) = self.problem.aim.must_use {
+            let columns = self.reduced.columns.iter().filter(|(_, column)| column.offer == offer);
+            let terms: Vec<_> = columns.map(|(id, _)| (self.program.leases[id], 1)).collect();
+            self.program.row(Some(1), None, terms);
         }
     }
 }

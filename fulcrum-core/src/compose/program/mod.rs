@@ -9,6 +9,7 @@ mod flows;
 mod measures;
 mod places;
 mod presolve;
+mod running;
 mod scope;
 
 pub(crate) use flows::{Flow, Served, Target};
@@ -58,6 +59,9 @@ pub(crate) enum Role {
     Missing,
 }
 
+/// An offer to be bought, or services that run already.
+pub(crate) type Stocked = (OfferIx, Option<usize>);
+
 /// Minimise `cost · x` with `low ≤ x ≤ high` and `row_low ≤ A x ≤ row_high`, all whole numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -78,7 +82,7 @@ pub(crate) struct Program {
     /// The row that defines the replicas of a component in a place.
     pub(crate) at_rows: Vec<(Cut, usize, CompId, Row)>,
     /// The row that limits the leases of an offer.
-    pub(crate) stock_rows: Vec<(OfferIx, Row)>,
+    pub(crate) stock_rows: Vec<(Stocked, Row)>,
     /// Figures other than those of leases; see `measures`.
     figures: Vec<(Var, crate::model::Measure, i64)>,
 }

@@ -39,7 +39,9 @@ fn sweep(
     for &at in order.iter() {
         let mine = &candidates[at];
         let rivals = &mut rivals_of[group_of(mine)];
-        if rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine)) {
+        // What runs already has a worth of its own.
+        let is_apart = mine.keeps().is_some() || problem.aim.must_use == Some(mine.offer);
+        if !is_apart && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine)) {
             continue;
         }
         if mine.stock().is_none() {

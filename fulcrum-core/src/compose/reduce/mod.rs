@@ -37,8 +37,10 @@ pub(crate) struct Column {
     pub(crate) uses: Vec<u64>,
     /// GiB bought with it or as it.
     pub(crate) size_gib: u64,
-    /// How many of the offer can be had, over all columns with it.
+    /// How many of the offer can be had, over all columns with it; or how many of what runs already there are.
     pub(crate) stock: Option<u32>,
+    /// Position in `Problem::running` of the services that it keeps.
+    pub(crate) keeps: Option<usize>,
 }
 
 impl Column {
@@ -65,8 +67,8 @@ impl Column {
                 names.iter().map(|name| named.get(name).copied().unwrap_or(0)).collect()
             }
         };
-        let (class, stock) = (candidate.class, candidate.stock());
-        Some(Self { members, offer, class, cost, carbon, missing, uses, size_gib, stock })
+        let (class, stock, keeps) = (candidate.class, candidate.stock(), candidate.keeps());
+        Some(Self { members, offer, class, cost, carbon, missing, uses, size_gib, stock, keeps })
     }
 
     /// How much of a measure one such lease is.
@@ -114,7 +116,8 @@ pub(crate) fn reduce(problem: &Problem<'_>) -> Option<Reduced> {
 ///
 /// Safe because constraints see the carried replicas, the class of places and the capped figures, never the offer
 /// itself.
-pub(crate) fn keep_cheapest(aim: &Aim, options: Vec<Column>, columns: &mut Vec<Column>) {
+pub(crate) fn keep_cheapest(problem: &Problem<'_>, options: Vec<Column>, columns: &mut Vec<Column>) {
+    let aim = &problem.aim;
     let capped: Vec<Measure> = aim.caps.iter().map(|(measure, _)| *measure).collect();
     let axes = |column: &Column| -> Option<Vec<i64>> {
         let uses = column.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
@@ -127,12 +130,15 @@ pub(crate) fn keep_cheapest(aim: &Aim, options: Vec<Column>, columns: &mut Vec<C
         .filter(|column| column.stock != Some(0))
         .filter_map(|column| Some((axes(&column)?, column)))
         .collect();
-    keyed.sort_by(|(a, left), (b, right)| (left.class, a, left.offer).cmp(&(right.class, b, right.offer)));
+    keyed.sort_by(|(a, left), (b, right)| {
+        (left.class, a, left.offer, left.keeps).cmp(&(right.class, b, right.offer, right.keeps))
+    });
     for same in keyed.chunk_by(|(_, a), (_, b)| a.class == b.class) {
         let mut unlimited: Vec<&Vec<i64>> = Vec::new();
         for (axes, column) in same {
             let is_beaten = |other: &&Vec<i64>| other.iter().zip(axes).all(|(theirs, own)| theirs <= own);
-            if unlimited.iter().any(is_beaten) {
+            let is_apart = column.keeps.is_some() || problem.aim.must_use == Some(column.offer);
+            if !is_apart && unlimited.iter().any(is_beaten) {
                 continue;
             }
             if column.stock.is_none() {

@@ -109,10 +109,9 @@ fn emit(problem: &Problem<'_>, pattern: &Growing, columns: &mut Vec<Column>) {
         .iter()
         .filter_map(|&at| {
             let candidate = &problem.candidates[at];
-            let size_gib = pattern.disk_gib.saturating_sub(problem.disk_gib(candidate));
-            let cost = candidate.base.checked_add(problem.disk_cost(candidate.offer, size_gib)?)?;
+            let (cost, size_gib) = problem.machine_cost(candidate, pattern.disk_gib)?;
             Column::new(problem, candidate, pattern.members.clone(), cost, size_gib)
         })
         .collect();
-    keep_cheapest(&problem.aim, options, columns);
+    keep_cheapest(problem, options, columns);
 }

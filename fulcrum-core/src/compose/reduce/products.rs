@@ -21,7 +21,7 @@ pub(super) fn columns(problem: &Problem<'_>, columns: &mut Vec<Column>) -> usize
                 Column::new(problem, candidate, vec![(component, 1)], cost, size_gib)
             })
             .collect();
-        keep_cheapest(&problem.aim, options, columns);
+        keep_cheapest(problem, options, columns);
     }
     products.len()
 }
@@ -33,7 +33,16 @@ pub(crate) fn cost(problem: &Problem<'_>, comp: &Comp, candidate: &Candidate) ->
     if !is_large_enough {
         return None;
     }
-    match problem.catalogue.price(candidate.offer).charge {
+    let charge = &problem.catalogue.price(candidate.offer).charge;
+    if let Some(alike) = candidate.keeps().map(|at| &problem.running[at]) {
+        let Charge::PerUnit { .. } = charge else { return problem.machine_cost(candidate, comp.disk_gib) };
+        let size_gib = comp.disk_gib.max(alike.size_gib);
+        return Some((
+            problem.paid_cost(problem.catalogue.price(candidate.offer), size_gib, true)?,
+            size_gib,
+        ));
+    }
+    match charge {
         Charge::PerUnit { .. } => Some((problem.cost(candidate.offer, comp.disk_gib)?, comp.disk_gib)),
         Charge::Hourly(_) | Charge::Monthly(_) | Charge::HourlyCapped { .. } | Charge::Once => {
             let further = comp.disk_gib.saturating_sub(problem.disk_gib(candidate));

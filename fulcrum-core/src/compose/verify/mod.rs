@@ -1,6 +1,7 @@
 //! An independent check of a plan: from blueprint, catalogue and plan alone. Shares no code with the search.
 
 mod flows;
+mod running;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
         check.prices(at).map_err(|message| Violation { place: format!("leases[{at}].lines"), message })?;
     }
     check.stock()?;
+    check.running()?;
     check.replicas()?;
     for (at, constraint) in blueprint.constraints.iter().enumerate() {
         check.constraint(constraint).map_err(|message| Violation {
@@ -103,7 +105,8 @@ impl Check<'_> {
         ensure(!lease.replicas.is_empty() && lease.replicas.values().all(|count| *count > 0), || {
             "carries nothing".to_owned()
         })?;
-        let is_short_enough = self.catalogue.price(ix).term_months <= self.blueprint.horizon_months;
+        let is_short_enough =
+            lease.keeps.is_some() || self.catalogue.price(ix).term_months <= self.blueprint.horizon_months;
         ensure(is_short_enough, || "has a minimum term beyond the horizon".to_owned())?;
         for name in lease.replicas.keys() {
             let component =
@@ -171,12 +174,17 @@ impl Check<'_> {
             expected.push((&disk.sku, &disk.price, lease.size_gib));
         }
         ensure(expected.len() == lease.lines.len(), || format!("{} lines are needed", expected.len()))?;
-        for ((sku, price, gib), line) in expected.into_iter().zip(&lease.lines) {
+        let running = self.kept(lease);
+        for (at, ((sku, price, gib), line)) in expected.into_iter().zip(&lease.lines).enumerate() {
+            // What is due at the start of a service, or of its disk, is paid if it is there already.
+            let is_paid = running.is_some_and(|service| at == 0 || service.size_gib > 0);
             ensure(line.sku == *sku, || format!("{} is not {sku}", line.sku))?;
             let monthly = self.money(price, price.net_month(gib))?;
             let once = self.money(price, price.net_once())?;
             let (months, payments) = price.payments(self.blueprint.horizon_months);
-            let total = monthly * Decimal::from(months) + once * Decimal::from(payments);
+            let payments = Decimal::from(payments) - if is_paid { Decimal::ONE } else { Decimal::ZERO };
+            let total = monthly * Decimal::from(months) + once * payments;
+            let once = if is_paid { Decimal::ZERO } else { once };
             ensure(line.total == total, || format!("{sku} costs {total} over the horizon"))?;
             ensure(line.monthly == monthly && line.once == once, || {
                 format!(
@@ -200,7 +208,8 @@ impl Check<'_> {
 
     fn stock(&self) -> Result<(), Violation> {
         let mut used: BTreeMap<OfferIx, u32> = BTreeMap::new();
-        for ix in &self.offers {
+        let bought = self.plan.leases.iter().zip(&self.offers).filter(|(lease, _)| lease.keeps.is_none());
+        for (_, ix) in bought {
             *used.entry(*ix).or_default() += 1;
         }
         match used.iter().find(|(ix, count)| self.catalogue.stock(**ix).is_some_and(|stock| **count > stock))

@@ -15,7 +15,9 @@ impl Check<'_> {
         let monthly = add(&mut lines().map(|line| line.monthly))
             + add(&mut plan.traffic.iter().map(|line| line.monthly))
             + add(&mut plan.fees.iter().map(|line| line.monthly));
-        let once = add(&mut lines().map(|line| line.once)) + add(&mut plan.fees.iter().map(|line| line.once));
+        let once = add(&mut lines().map(|line| line.once))
+            + add(&mut plan.fees.iter().map(|line| line.once))
+            + add(&mut plan.moves.iter().map(|line| line.once));
         if monthly != plan.monthly || once != plan.once {
             return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
         }
@@ -43,7 +45,8 @@ impl Check<'_> {
         let lines = self.plan.leases.iter().flat_map(|lease| &lease.lines).map(|line| line.total);
         let traffic = self.plan.traffic.iter().map(|line| line.monthly * months);
         let fees = self.plan.fees.iter().map(|line| line.monthly * months + line.once);
-        lines.sum::<Decimal>() + traffic.sum::<Decimal>() + fees.sum::<Decimal>()
+        let moves = self.plan.moves.iter().map(|line| line.once);
+        lines.sum::<Decimal>() + traffic.sum::<Decimal>() + fees.sum::<Decimal>() + moves.sum::<Decimal>()
     }
 
     /// A month's figure in the measure's unit.

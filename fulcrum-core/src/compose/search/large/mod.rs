@@ -226,6 +226,8 @@ fn can_take(problem: &Problem<'_>) -> bool {
     let capped = |measure: &Measure| problem.aim.caps.iter().any(|(of, _)| of == measure);
     ![Measure::Carbon, Measure::Sovereignty].iter().any(is_other)
         && problem.limited.is_empty()
+        && problem.running.is_empty()
+        && problem.aim.must_use.is_none()
         && (!capped(&Measure::Cost) || problem.aim.single() == Some(Measure::Cost))
 }
 

@@ -219,7 +219,7 @@ impl<'p> Relaxation<'p> {
     /// Adds columns that improve; returns how many, and how far those that are missing may be below their worth.
     fn price(&mut self, program: &Program, prices: &IdVec<Row, i64>) -> (usize, Shortfall) {
         let stock: FxHashMap<OfferIx, i64> =
-            program.stock_rows.iter().map(|(offer, row)| (*offer, -prices[*row])).collect();
+            program.stock_rows.iter().map(|((offer, _), row)| (*offer, -prices[*row])).collect();
         let extra = |at: usize| stock.get(&self.problem.candidates[at].offer).copied().unwrap_or(0);
         let mut fresh: Vec<Column> = Vec::new();
         let mut missing = Shortfall::default();
@@ -258,8 +258,12 @@ impl<'p> Relaxation<'p> {
     /// All columns that a plan below the ceiling can use: those whose cost is above their worth by no more than the
     /// gap (reduced cost fixing). `None` if they are too many. With them goes a program in the scope at hand.
     pub(super) fn within_gap(&self, solved: &Solved, gap: i64) -> Option<Reduced> {
-        let stock: FxHashMap<OfferIx, i64> =
-            solved.program.stock_rows.iter().map(|(offer, row)| (*offer, -solved.prices[*row])).collect();
+        let stock: FxHashMap<OfferIx, i64> = solved
+            .program
+            .stock_rows
+            .iter()
+            .map(|((offer, _), row)| (*offer, -solved.prices[*row]))
+            .collect();
         let extra = |at: usize| stock.get(&self.problem.candidates[at].offer).copied().unwrap_or(0);
         let mut reduced = Reduced { columns: IdVec::new(), patterns: 0 };
         for group in &self.groups {

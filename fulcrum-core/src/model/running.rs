@@ -1,0 +1,160 @@
+//! What runs already, for a plan that changes as little as it must.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, ServiceId, StepState};
+
+/// Services that run now. A plan may keep each of them, with what is on it or with something else, or end it.
+///
+/// A kept service needs no stock, what was paid at its start is not paid again, and storage that was bought with it
+/// stays. It can be kept only while the catalogue has its offer and the blueprint's filters allow it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Running {
+    /// Which.
+    pub services: Vec<RunningService>,
+    /// What it costs, once and net, in the blueprint's currency, to move one replica: copying, testing, downtime.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub move_cost: Decimal,
+    /// The same for single components, where it differs.
+    #[serde(with = "costs", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<ComponentId, String>")]
+    pub move_costs: BTreeMap<ComponentId, Decimal>,
+    /// At most so many replicas move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_moves: Option<u32>,
+}
+
+/// One service that runs, and what is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunningService {
+    /// Its name; a plan that keeps it says so by this name.
+    pub id: ServiceId,
+    /// Which offer it is an instance of.
+    pub offer: OfferId,
+    /// How many replicas of which components are on it.
+    #[schemars(with = "BTreeMap<ComponentId, u32>")]
+    pub replicas: IndexMap<ComponentId, u32>,
+    /// GiB of storage that were bought with it or as it.
+    #[serde(default)]
+    pub size_gib: u64,
+    /// Whether it must stay, with all that is on it.
+    #[serde(default)]
+    pub pinned: bool,
+}
+
+/// Replicas of one component that move: they run now, and in the plan as many run elsewhere. Ending a replica that is
+/// not needed any more is no move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveLine {
+    /// Whose.
+    pub component: ComponentId,
+    /// How many.
+    pub replicas: u32,
+    /// What that costs, net, once.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "String")]
+    pub once: Decimal,
+}
+
+impl Running {
+    /// Whether nothing runs.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a plan bought, as what runs now; services are named `lease-0`, `lease-1`, … by position, or keep the name
+    /// that the plan kept them by.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let name =
+            |at: usize, lease: &Lease| lease.keeps.clone().or_else(|| format!("lease-{at}").parse().ok());
+        let services = plan.leases.iter().enumerate();
+        let services = services.filter_map(|(at, lease)| Some(RunningService::new(name(at, lease)?, lease)));
+        Self { services: services.collect(), ..Self::default() }
+    }
+
+    /// What an order has bought and still holds; services are named `provider/service`.
+    pub fn of_order(order: &Order) -> Self {
+        let services = order.steps.iter().filter_map(|step| {
+            let (StepState::Provisioned { service } | StepState::Committed { service }) = &step.state else {
+                return None;
+            };
+            let name = format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone());
+            Some(RunningService::new(name, &step.lease))
+        });
+        Self { services: services.collect(), ..Self::default() }
+    }
+
+    /// What moving one replica of a component costs.
+    pub fn cost_of(&self, component: &ComponentId) -> Decimal {
+        self.move_costs.get(component).copied().unwrap_or(self.move_cost)
+    }
+
+    pub(super) fn check(&self, blueprint: &Blueprint) -> Result<(), DocumentError> {
+        let limit = Decimal::from(1_000_000);
+        let is_sane = |amount: &Decimal| (Decimal::ZERO..=limit).contains(amount);
+        if !is_sane(&self.move_cost) || !self.move_costs.values().all(is_sane) {
+            return Err(DocumentError::at("running.move_cost", format!("write costs from 0 to {limit}")));
+        }
+        if let Some(name) = self.move_costs.keys().find(|name| !blueprint.components.contains_key(*name)) {
+            return Err(DocumentError::at("running.move_costs", blueprint.unknown(name)));
+        }
+        for (at, service) in self.services.iter().enumerate() {
+            let fail = |message| Err(DocumentError::at(format!("running.services[{at}]"), message));
+            if self.services[..at].iter().any(|other| other.id == service.id) {
+                return fail(format!("`{}` is there twice; write each service once", service.id));
+            }
+            if let Some(name) = service.replicas.keys().find(|name| !blueprint.components.contains_key(*name))
+            {
+                return fail(format!("{}, or leave it out: then it ends", blueprint.unknown(name)));
+            }
+            if service.replicas.values().any(|count| *count == 0 || *count > 10_000) {
+                return fail(
+                    "write 1 to 10000 replicas of each component, or leave the component out".to_owned(),
+                );
+            }
+            if service.size_gib > 1 << 40 {
+                return fail(format!("write a size_gib up to {}", 1u64 << 40));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunningService {
+    fn new(id: ServiceId, lease: &Lease) -> Self {
+        let (offer, replicas, size_gib) = (lease.offer.clone(), lease.replicas.clone(), lease.size_gib);
+        Self { id, offer, replicas, size_gib, pinned: false }
+    }
+}
+
+/// Amounts by component, each a number or text.
+mod costs {
+    use std::collections::BTreeMap;
+
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::model::{Amount, ComponentId};
+
+    pub(super) fn serialize<S: Serializer>(
+        costs: &BTreeMap<ComponentId, Decimal>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(costs.iter().map(|(name, cost)| (name, Amount(*cost))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ComponentId, Decimal>, D::Error> {
+        let costs = BTreeMap::<ComponentId, Amount>::deserialize(deserializer)?;
+        Ok(costs.into_iter().map(|(name, Amount(cost))| (name, cost)).collect())
+    }
+}
