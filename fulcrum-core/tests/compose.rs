@@ -11,7 +11,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use rust_decimal::Decimal;
 
 #[path = "support/brute.rs"]
-#[allow(unreachable_pub, reason = "shared by tests")]
+#[allow(unreachable_pub, dead_code, reason = "shared by tests")]
 mod brute;
 #[path = "support/random.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared by tests")]
@@ -197,4 +197,33 @@ fn a_search_that_is_stopped_says_so() {
             Signal::Cancel
         });
     assert_eq!(stopped, Err(ComposeError::Stopped));
+}
+
+/// The first GiB are free in region two, so that to leave it costs nothing; yet nobody is elsewhere to receive them.
+#[test]
+fn traffic_that_could_leave_for_free_stays_if_nobody_is_elsewhere() {
+    let mut all = offers(
+        "acme",
+        "DE",
+        "machine,s0,one,4,4096,10,8,,EUR,net,1,2026-11-01,test\n\
+         machine,s0,two,2,3072,10,19,6,EUR,net,1,2026-11-01,test\n\
+         machine,s1,two,4,2048,10,11,,EUR,net,,2026-11-01,test\n",
+    );
+    let tiers = [[("0", "0.20"), ("15", "0.05")], [("0", "0"), ("15", "0.20")]];
+    for offer in &mut all {
+        let [first, second] = tiers[usize::from(offer.place.region.as_str() == "two")]
+            .map(|(from, price)| serde_json::json!({ "from": from, "price": price }));
+        let price = serde_json::json!({
+            "charge": { "per_unit": { "unit": "GiB", "tiers": [first, second] } }, "currency": "EUR",
+        });
+        offer.egress = Some(std::sync::Arc::new(serde_json::from_value(price).expect("a price")));
+    }
+    let blueprint = Blueprint::from_yaml(
+        "{ name: x, horizon_months: 3, links: [{ from: a, to: b, traffic_gib: 11 }], components: {
+           a: { vcpu: 2, memory_mib: 3072, replicas: 2 },
+           b: { vcpu: 1, memory_mib: 2048, replicas: { max: 2 }, per_machine: 2 } } }",
+    )
+    .expect("a blueprint");
+    let plan = solve(&catalogue(all), &blueprint).expect("a plan that the verifier accepts");
+    assert_eq!(plan.flows.iter().map(|flow| flow.replicas).sum::<u32>(), 2, "{:?}", plan.flows);
 }

@@ -264,7 +264,11 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
         let decided: Vec<_> = found.sending.iter().filter(|sending| sending.link == at).copied().collect();
         let region = |site: usize, target: Target| match target {
             Target::Region(region) => Some(region),
-            Target::Elsewhere => nearest(&sites.sites[site], false),
+            // What leaves for free may be told to leave although nobody is elsewhere: then it stays.
+            Target::Elsewhere => {
+                let site = &sites.sites[site];
+                nearest(site, false).or_else(|| nearest(site, true))
+            }
         };
         let mut chosen: Vec<(usize, Option<usize>, i64)> =
             decided.iter().map(|s| (s.site, region(s.site, s.target), s.replicas)).collect();

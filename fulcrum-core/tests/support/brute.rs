@@ -22,6 +22,25 @@ pub fn brute_force(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<Vec<D
     search.best
 }
 
+/// The best values that these leases allow, however their traffic is routed; `None` if the verifier lets no plan of
+/// them pass.
+pub fn best_of_leases(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    leases: &[Lease],
+) -> Option<Vec<Decimal>> {
+    let kinds: Vec<(OfferIx, Lease)> = leases
+        .iter()
+        .map(|lease| (catalogue.find(&lease.offer).expect("an offer of the catalogue"), lease.clone()))
+        .collect();
+    let chosen: Vec<usize> = (0..kinds.len()).collect();
+    let mut search = Search { catalogue, blueprint, kinds, best: None };
+    for flows in search.routings(&chosen) {
+        search.consider(&chosen, flows);
+    }
+    search.best
+}
+
 struct Search<'a> {
     catalogue: &'a Catalogue,
     blueprint: &'a Blueprint,
