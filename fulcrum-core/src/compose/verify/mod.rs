@@ -44,7 +44,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
     if plan.catalogue_digest != catalogue.digest() {
         return violation("catalogue_digest", "the plan was made from another catalogue");
     }
-    if plan.blueprint_digest != digest_of(blueprint) {
+    if plan.blueprint != blueprint.name || plan.blueprint_digest != digest_of(blueprint) {
         return violation("blueprint_digest", "the plan was made for another blueprint");
     }
     if plan.currency != blueprint.currency {

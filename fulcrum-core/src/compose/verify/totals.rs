@@ -124,6 +124,19 @@ impl Check<'_> {
         ensure(is_within, || format!("{used} of {name} are used"))
     }
 
+    /// Between what the gap may be told to be: objective and bound are rounded to millionths, the gap up to two
+    /// decimals.
+    fn gap_percent(&self) -> Option<(Decimal, Decimal)> {
+        let plan = self.plan;
+        let off = plan.objective.checked_sub(plan.bound)?;
+        if plan.objective <= Decimal::ZERO {
+            return Some((Decimal::ZERO, Decimal::ZERO));
+        }
+        let percent = |off: Decimal| off.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(plan.objective);
+        let (least, most) = (off - Decimal::new(2, 6), off + Decimal::new(2, 6));
+        Some((percent(least)?, percent(most)?.checked_add(Decimal::new(1, 2))?))
+    }
+
     /// What the blueprint minimises, re-computed, and that no proof claims too much.
     fn objective(&self) -> Result<(), Violation> {
         let plan = self.plan;
@@ -149,6 +162,14 @@ impl Check<'_> {
         if plan.bound > plan.objective || (is_optimal && plan.bound != plan.objective) {
             let message = format!("{} does not fit the objective {}", plan.bound, plan.objective);
             return violation("bound", message);
+        }
+        let gap = self.gap_percent();
+        let is_told = gap.is_some_and(|(low, high)| (low..=high).contains(&plan.gap_percent));
+        if !is_told || (is_optimal && !plan.gap_percent.is_zero()) {
+            return violation(
+                "gap_percent",
+                format!("{} does not fit the bound {}", plan.gap_percent, plan.bound),
+            );
         }
         if plan.then.len() > stages.len() || (is_optimal && plan.then.len() < stages.len()) {
             return violation("then", format!("{} stages are needed", stages.len()));
