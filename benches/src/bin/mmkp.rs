@@ -1,4 +1,5 @@
 //! The published knapsack instances: value after a time limit (10 s unless told) on one core, against the best known.
+//! `mmkp [--json] [SECONDS [CASE…]]`; `--json` prints a line for each case instead of a table, for comparisons.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +8,17 @@ use fulcrum_core::compose::{ComposeOptions, Progress, Signal, compose};
 use rust_decimal::Decimal;
 
 fn main() -> Result<(), Error> {
-    let mut arguments = std::env::args().skip(1);
+    let is_json = std::env::args().any(|argument| argument == "--json");
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--json");
     let seconds: f64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10.0);
     let only: Vec<String> = arguments.collect();
     let Some(folder) = mmkp::folder() else { return Ok(()) };
-    println!(
-        "{:<5} {:>10} {:>10} {:>10} {:>11} {:>8} {:>8} {:>9}",
-        "case", "value", "best known", "behind %", "bound", "gap %", "s", "nodes"
-    );
+    if !is_json {
+        println!(
+            "{:<5} {:>10} {:>10} {:>10} {:>11} {:>8} {:>8} {:>9}",
+            "case", "value", "best known", "behind %", "bound", "gap %", "s", "nodes"
+        );
+    }
     for name in ["I01", "I02", "I03", "I04", "I05", "I06", "I07", "I09", "I11", "I13"] {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
             continue;
@@ -25,6 +29,17 @@ fn main() -> Result<(), Error> {
         let mut watch = |_: &Progress| if start.elapsed() > limit { Signal::Limit } else { Signal::Continue };
         let plan = compose(&instance.catalogue, &instance.blueprint, &ComposeOptions::default(), &mut watch)?;
         let value = instance.value(&plan);
+        if is_json {
+            let line = serde_json::json!({
+                "case": instance.name,
+                "value": value.normalize(),
+                "bound": instance.bound(&plan).normalize(),
+                "seconds": start.elapsed().as_secs_f64(),
+                "proven": plan.is_optimal(),
+            });
+            println!("{line}");
+            continue;
+        }
         let behind = (instance.best_known - value) / instance.best_known * Decimal::ONE_HUNDRED;
         println!(
             "{:<5} {:>10} {:>10} {:>10.4} {:>11.2} {:>8} {:>8.2} {:>9}{}",
