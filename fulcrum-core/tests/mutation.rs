@@ -66,6 +66,10 @@ fn watched(kind: &str) -> (Watchman, &'static [&'static str]) {
         "markets" => (BruteForce, &[]),
         "in_turn" => (BruteForce, &["measures", "objective", "then"]),
         "weighted" => (BruteForce, &["measures", "objective"]),
+        // Plans that buy everything again are plans, only dearer.
+        "running" => (BruteForce, &["moves"]),
+        "pinned" => (Verifier, &[".pinned"]),
+        "max_moves" => (Verifier, &["max_moves"]),
         "conflict" => (Verifier, &[".conflict"]),
         "colocate" => (Verifier, &[".colocate"]),
         "everywhere" => (Verifier, &[".everywhere"]),
@@ -103,6 +107,9 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
         "users_ms" => users(&mut less, &|group| group.max_ms = None),
         "fees" => less.provider_fees = Default::default(),
         "in_turn" | "weighted" => less.objective = Default::default(),
+        "running" => less.running = Default::default(),
+        "pinned" => less.running.services.iter_mut().for_each(|service| service.pinned = false),
+        "max_moves" => less.running.max_moves = None,
         word => less.constraints.retain(|constraint| constraint.word() != word),
     }
     less
