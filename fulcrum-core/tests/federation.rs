@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    compose::ComposeOptions,
+    compose::{ComposeError, ComposeOptions},
     federation::FederationConfig,
     model::{Blueprint, OrderState, Policy},
     purchase::Reconciliation,
@@ -48,4 +48,72 @@ async fn every_call_of_the_road_can_be_spawned() {
         assert_eq!(order.expect("no panic").expect("an order").state, OrderState::Committed);
     }
     assert_eq!(market.reconcile().await.expect("reconciled"), Reconciliation::default());
+}
+
+const ODD: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
+    {"id": "alpha", "name": "Alpha", "legal_name": "Alpha", "country": "DE", "regions": [{"id": "r", "country": "DE"}],
+     "offers": [{"kind": "machine", "sku": "free", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "0",
+                 "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"},
+                {"kind": "machine", "sku": "m", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "10",
+                 "disk_gib": 40, "currency": "EUR", "tax": "net", "stock": 1, "observed": "2026-11-01", "source": "a test"}]},
+    {"id": "beta", "name": "Beta", "legal_name": "Beta", "country": "FR", "regions": [{"id": "r", "country": "FR"}],
+     "offers": [{"kind": "machine", "sku": "m", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "12",
+                 "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"},
+                {"kind": "egress", "sku": "traffic", "region": "r", "unit_price": "0:-5", "unit": "GiB",
+                 "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]},
+    {"id": "gamma", "name": "Gamma", "legal_name": "Gamma", "country": "US", "regions": [{"id": "r", "country": "US"}],
+     "offers": [{"kind": "machine", "sku": "m", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "1",
+                 "disk_gib": 40, "currency": "USD", "tax": "net", "observed": "2026-11-01", "source": "a test"}]}]}"#;
+
+async fn odd_market(folder: &std::path::Path, kind: &str) -> fulcrum_core::federation::Federation {
+    std::fs::write(folder.join("catalogue.json"), ODD).expect("written");
+    let config = format!("{{ ledger: ':memory:', providers: [ {kind} ] }}");
+    let market = FederationConfig::from_yaml(&config).expect("a configuration").open(folder).await;
+    market.expect("a market")
+}
+
+#[tokio::test]
+async fn absurd_prices_of_a_table_are_left_out_and_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for kind in ["catalogue_file: catalogue.json", "sandbox: { catalogue: catalogue.json }"] {
+        let catalogue = odd_market(folder.path(), kind).await.refresh().await;
+        let named: Vec<String> = catalogue
+            .quarantined()
+            .iter()
+            .map(|left_out| format!("{}/{}: {}", left_out.provider, left_out.sku, left_out.reason))
+            .collect();
+        let expected = [
+            "alpha/free: its price of 0 is zero or absurd",
+            "beta/m: its traffic: its tiers do not rise from zero, or one is negative",
+        ];
+        assert_eq!(named, expected, "{kind}");
+        assert_eq!(catalogue.len(), 2, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_s_stock_runs_out_and_the_next_catalogue_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let market = odd_market(folder.path(), "sandbox: { catalogue: catalogue.json }").await;
+    market.refresh().await;
+    let blueprint = "{ name: one, components: { web: { vcpu: 2 } }, where: { countries: { allow: [DE] } } }";
+    let blueprint = Blueprint::from_yaml(blueprint).expect("a blueprint");
+    let plan = market.compose(&blueprint).expect("a plan");
+    let states = [OrderState::Committed, OrderState::Compensated];
+    for state in states {
+        assert_eq!(market.purchase(&plan, Policy::default()).await.expect("an order").state, state);
+    }
+    market.refresh().await;
+    let sold_out = market.compose(&blueprint);
+    assert!(matches!(sold_out, Err(ComposeError::Infeasible(_))), "{sold_out:?}");
+}
+
+#[tokio::test]
+async fn what_has_no_exchange_rate_is_named_where_it_is_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let market = odd_market(folder.path(), "catalogue_file: catalogue.json").await;
+    market.refresh().await;
+    let blueprint = "{ name: one, components: { web: { vcpu: 2 } }, where: { countries: { allow: [US] } } }";
+    let error = market.compose(&Blueprint::from_yaml(blueprint).expect("a blueprint")).expect_err("no rate");
+    assert!(error.to_string().contains("1 offers in USD have no exchange rate to EUR"), "{error}");
 }

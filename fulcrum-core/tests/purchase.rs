@@ -316,3 +316,16 @@ async fn what_a_plan_keeps_is_not_bought_again() {
     let refused = engine.accept(again, Policy::default(), None).await;
     assert!(matches!(refused, Err(PurchaseError::InvalidPlan(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn resuming_waits_for_the_claim_of_a_dead_host_to_lapse() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let ledger: Arc<dyn fulcrum_core::ledger::Ledger> =
+        Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::from_millis(400));
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    // Its host dies at once: nobody renews this.
+    ledger.claim(&order.id, "a host that died", Duration::from_millis(300)).await.expect("claimed");
+    let resumed = engine.resume_all().await.expect("resumed");
+    assert_eq!(resumed.iter().map(|order| order.state).collect::<Vec<_>>(), [OrderState::Committed]);
+}

@@ -209,7 +209,8 @@ impl Engine {
         }
     }
 
-    /// Takes up every unfinished order that nobody drives, and drives it to its end.
+    /// Takes up every unfinished order that nobody drives, and drives it to its end. A claim that its host has not
+    /// renewed when it lapses is that of a dead one: it is waited for, for as long as a claim lasts.
     ///
     /// # Errors
     /// The ledger cannot be read. What goes wrong with one order is logged and leaves the others.
@@ -218,7 +219,7 @@ impl Engine {
             self.ledger.list(&OrderQuery { is_unfinished: true, ..OrderQuery::default() }).await?;
         let mut done = Vec::new();
         let drives: Vec<_> =
-            unfinished.iter().map(|order| async move { (order, self.drive(order).await) }).collect();
+            unfinished.iter().map(|order| async move { (order, self.take_over(order).await) }).collect();
         let mut driven = futures::stream::iter(drives).buffer_unordered(4);
         while let Some((order, outcome)) = driven.next().await {
             match outcome {
@@ -227,6 +228,15 @@ impl Engine {
             }
         }
         Ok(done)
+    }
+
+    async fn take_over(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        let outcome = self.drive(order).await;
+        let Err(PurchaseError::Ledger(LedgerError::Claimed { until, .. })) = &outcome else { return outcome };
+        // Waiting is bounded: clocks of two hosts may differ.
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        tokio::time::sleep(left.min(self.lease) + Duration::from_millis(20)).await;
+        self.drive(order).await
     }
 
     /// Undoes an order: one that is under way is compensated, of a committed one all services are released.

@@ -1,5 +1,7 @@
 //! The single conditions of a blueprint: how to leave one out, and how to say it.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 
 use crate::{
@@ -261,6 +263,22 @@ impl Need {
     }
 }
 
+/// Offers that no exchange rate brings into the blueprint's currency.
+fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
+    let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
+    for ix in catalogue.ids() {
+        let price = catalogue.price(ix);
+        if catalogue.rates().convert(Decimal::ONE, price.currency, blueprint.currency).is_none() {
+            *missing.entry(price.currency.code()).or_default() += 1;
+        }
+    }
+    let (currency, count) = missing.into_iter().max_by_key(|(_, count)| *count)?;
+    let own = blueprint.currency.code();
+    Some(format!(
+        "{count} offers in {currency} have no exchange rate to {own} and are left out; give the catalogue rates"
+    ))
+}
+
 /// What stands out: a component whose kind nobody sells, or the largest of what is asked for.
 pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Condition]) -> Option<String> {
     let unsold = blueprint
@@ -273,7 +291,7 @@ pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Conditi
             component.kind
         ));
     }
-    let [Condition::Need(name, need)] = kept else { return None };
+    let [Condition::Need(name, need)] = kept else { return unpriced(catalogue, blueprint) };
     let component = &blueprint.components[name];
     let offers = || {
         catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind).map(|ix| catalogue.capacity(ix))

@@ -107,7 +107,7 @@ impl SandboxConfig {
         let range = |[least, most]: [u64; 2]| (Duration::from_millis(least), Duration::from_millis(most));
         let (latency, operation) = (range(self.latency_ms), range(self.operation_ms));
         let id = table.provider.clone();
-        let mut builder = Sandbox::builder(table.provider, table.offers)
+        let mut builder = Sandbox::builder(table.provider.clone(), table.into_listed())
             .seed(self.seed)
             .latency(latency.0, latency.1)
             .operation(operation.0, operation.1);

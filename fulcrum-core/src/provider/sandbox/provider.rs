@@ -37,10 +37,10 @@ impl Sandbox {
         })
     }
 
-    /// Chance that depends on the seed, the cloud and the number of calls so far.
-    fn chance(&self, count: u64) -> SmallRng {
+    /// Chance that depends on the seed, the cloud, and what happens for which time: not on how often others ask.
+    fn chance(&self, what: impl Hash) -> SmallRng {
         let mut hasher = DefaultHasher::new();
-        (self.inner.seed, &self.inner.id, count).hash(&mut hasher);
+        (self.inner.seed, &self.inner.id, what).hash(&mut hasher);
         SmallRng::seed_from_u64(hasher.finish())
     }
 
@@ -51,7 +51,9 @@ impl Sandbox {
     /// Waits as a network would, and says which fault, if any, this call meets.
     async fn arrive(&self, call: Call, sku: Option<&SkuId>) -> Result<Option<Fault>> {
         let (count, fault) = self.change(call, |state| {
-            state.calls += 1;
+            let calls = state.calls.entry(call).or_default();
+            *calls += 1;
+            let count = *calls;
             let mut met = None;
             for (number, rule) in self.inner.faults.iter().enumerate() {
                 let is_match = rule.call == call && (rule.sku.is_none() || rule.sku.as_ref() == sku);
@@ -64,9 +66,9 @@ impl Sandbox {
                     }
                 }
             }
-            (state.calls, met)
+            (count, met)
         })?;
-        let latency = Self::between(&mut self.chance(count), self.inner.latency);
+        let latency = Self::between(&mut self.chance((call, count)), self.inner.latency);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
@@ -100,19 +102,31 @@ impl Sandbox {
     }
 
     fn done_at(&self, state: &CloudState, fault: Option<&Fault>) -> Timestamp {
-        let mut chance = self.chance(state.calls.wrapping_mul(1_000_003));
+        let mut chance = self.chance(("operation", state.operations.len()));
         let late =
             if let Some(Fault::Late { ms }) = fault { Duration::from_millis(*ms) } else { Duration::ZERO };
         Timestamp::now() + (Self::between(&mut chance, self.inner.operation) + late)
     }
 
+    /// How many more of an offer can be had: of its SKU over all places, and as its table says in its own.
+    fn left(&self, state: &CloudState, offer: &Offer) -> Option<u32> {
+        let now = Timestamp::now();
+        let used = |is_it: &dyn Fn(&Service) -> bool| {
+            let alive = state.resources.iter().filter(|resource| resource.exists(now));
+            alive.filter(|resource| resource.service.sku == offer.sku && is_it(&resource.service)).count()
+                as u32
+        };
+        let anywhere = self.inner.stock.get(&offer.sku).map(|stock| stock.saturating_sub(used(&|_| true)));
+        let here = offer.stock.map(|stock| stock.saturating_sub(used(&|s| s.place == *offer.place)));
+        anywhere.into_iter().chain(here).min()
+    }
+
     /// Whether one more can be had.
-    fn admit(&self, state: &CloudState, sku: &SkuId) -> Option<ErrorKind> {
+    fn admit(&self, state: &CloudState, offer: &Offer) -> Option<ErrorKind> {
         let now = Timestamp::now();
         let alive = || state.resources.iter().filter(|resource| resource.exists(now));
-        let of_sku = alive().filter(|resource| resource.service.sku == *sku).count();
-        if self.inner.stock.get(sku).is_some_and(|left| of_sku >= *left as usize) {
-            return Some(ErrorKind::CapacityExhausted { sku: sku.clone() });
+        if self.left(state, offer) == Some(0) {
+            return Some(ErrorKind::CapacityExhausted { sku: offer.sku.clone() });
         }
         let is_over = self.inner.quota.is_some_and(|quota| alive().count() >= quota as usize);
         is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
@@ -196,7 +210,15 @@ impl Provider for Sandbox {
                 Err(error) => stream::iter(vec![Err(error)]),
                 Ok(_) => {
                     let offers = cloud.inner.offers.iter().filter(|offer| filter.admits(offer));
-                    stream::iter(offers.cloned().map(Ok).collect::<Vec<_>>())
+                    // With what is left of them now.
+                    let listed = cloud.change(Call::Offers, |state| {
+                        let now = |offer: &Offer| Offer { stock: cloud.left(state, offer), ..offer.clone() };
+                        offers.map(now).collect::<Vec<_>>()
+                    });
+                    stream::iter(match listed {
+                        Ok(offers) => offers.into_iter().map(Ok).collect(),
+                        Err(error) => vec![Err(error)],
+                    })
                 }
             }
         }
@@ -217,16 +239,14 @@ impl Provider for Sandbox {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        if self.offer(request).is_none() {
-            return Err(self.unknown(call, &request.sku));
-        }
+        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
         let fault = self.arrive(call, Some(&request.sku)).await?;
         let started = self.change(call, |state| {
             state.settle(Timestamp::now());
             if let Some(known) = self.known(state, key) {
                 return Ok(known);
             }
-            match self.admit(state, &request.sku) {
+            match self.admit(state, offer) {
                 Some(kind) => Err(self.error(call, kind)),
                 None => Ok(self.start(state, request, key, fault.as_ref())),
             }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{IdempotencyKey, Service, ServiceId, ServiceStatus},
-    provider::OperationHandle,
+    provider::{Call, OperationHandle},
 };
 
 /// A thing that exists, or existed, in the cloud.
@@ -52,8 +52,9 @@ pub(super) struct CloudState {
     pub(super) operations: BTreeMap<String, Operation>,
     /// Matching calls so far, for each fault rule.
     pub(super) matched: BTreeMap<u32, u32>,
-    /// All calls so far: chance goes on where it was.
-    pub(super) calls: u64,
+    /// Calls so far: chance goes on where it was.
+    #[serde(default)]
+    pub(super) calls: BTreeMap<Call, u64>,
 }
 
 impl CloudState {

@@ -31,7 +31,9 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
         name: provider.name.clone(),
         offers: Vec::new(),
         quarantined: Vec::new(),
+        rejected: Vec::new(),
     };
+    let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
@@ -50,25 +52,27 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
         let template = offer(row, price, &seller).map_err(mistake)?;
         for place in places {
             let offer = Offer { place: Arc::new(place), ..template.clone() };
-            match quarantine_reason(&offer) {
-                None => {
-                    is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
-                    table.offers.push(offer);
-                }
-                Some(reason) => table.quarantined.push(Quarantined {
-                    provider: provider.id.clone(),
-                    sku: offer.sku,
-                    place: offer.place.to_string(),
-                    reason,
-                }),
-            }
+            is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
+            offers.push(offer);
         }
     }
-    let disks = block_storage(&table.offers);
-    for (offer, is_diskless) in table.offers.iter_mut().zip(is_diskless) {
+    let disks = block_storage(&offers);
+    for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
         offer.egress = egress.get(&offer.place.region).cloned();
         if is_diskless {
             offer.elastic_disk = disks.get(&offer.place.region).cloned();
+        }
+        match quarantine_reason(&offer) {
+            None => table.offers.push(offer),
+            Some(reason) => {
+                table.quarantined.push(Quarantined {
+                    provider: provider.id.clone(),
+                    sku: offer.sku.clone(),
+                    place: offer.place.to_string(),
+                    reason,
+                });
+                table.rejected.push(offer);
+            }
         }
     }
     Ok(table)
@@ -78,7 +82,9 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
 /// then the cheapest for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
 fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     let mut best: BTreeMap<RegionId, ((bool, Decimal), Arc<ElasticDisk>)> = BTreeMap::new();
-    for offer in offers.iter().filter(|offer| offer.kind == OfferKind::BlockStorage) {
+    let is_sane =
+        |offer: &&Offer| offer.kind == OfferKind::BlockStorage && quarantine_reason(offer).is_none();
+    for offer in offers.iter().filter(is_sane) {
         let (Charge::PerUnit { .. }, Market::OnDemand, Some(month)) =
             (&offer.price.charge, offer.price.market, offer.price.net_month(100))
         else {

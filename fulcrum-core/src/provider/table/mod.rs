@@ -29,6 +29,8 @@ pub struct Table {
     pub offers: Vec<Offer>,
     /// What was left out, and why.
     pub quarantined: Vec<Quarantined>,
+    /// The same, as it stands in the table: a catalogue that is offered it names it.
+    pub rejected: Vec<Offer>,
 }
 
 /// A catalogue file could not be used.
@@ -53,6 +55,13 @@ pub enum TableError {
 }
 
 impl Table {
+    /// All that the table lists, also what is not to be trusted.
+    pub fn into_listed(self) -> Vec<Offer> {
+        let mut offers = self.offers;
+        offers.extend(self.rejected);
+        offers
+    }
+
     /// Reads a file or a folder: `.csv` with its `.json` beside it, a catalogue `.json`, or all of them in a
     /// folder, sorted by name.
     ///

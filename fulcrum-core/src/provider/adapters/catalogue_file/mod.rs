@@ -32,9 +32,9 @@ impl CatalogueFile {
         Ok(tables
             .into_iter()
             .map(|table| Self {
-                id: table.provider,
+                id: table.provider.clone(),
                 capabilities: Capabilities::offers_only(),
-                offers: table.offers,
+                offers: table.into_listed(),
             })
             .collect())
     }
