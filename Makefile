@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo test bench fmt lint wheel header schemas install
+.PHONY: help setup demo test bench compare fmt lint wheel header schemas install
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,9 @@ test: ## run all tests in all languages and print the totals
 bench: ## run the benches
 	@scripts/setup --rust
 	@cargo bench -p fulcrum-benches -- $(ARGS)
+
+compare: ## compare with other solvers; ARGS="deployment --only 'on 40'" for one of the comparisons
+	@benches/peers/run $(ARGS)
 
 fmt: ## format the code
 	@cargo fmt --all
