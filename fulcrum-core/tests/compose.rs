@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use fulcrum_core::{
     catalogue::Catalogue,
-    compose::{ComposeError, ComposeOptions, Method, Signal, compose},
-    model::{Blueprint, Plan},
+    compose::{ComposeError, ComposeOptions, Method, Signal, compose, verify::verify},
+    model::{Blueprint, Measure, Plan, StopReason},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use rust_decimal::Decimal;
@@ -226,4 +226,18 @@ fn traffic_that_could_leave_for_free_stays_if_nobody_is_elsewhere() {
     .expect("a blueprint");
     let plan = solve(&catalogue(all), &blueprint).expect("a plan that the verifier accepts");
     assert_eq!(plan.flows.iter().map(|flow| flow.replicas).sum::<u32>(), 2, "{:?}", plan.flows);
+}
+
+/// The first objective's plan, as it is when time is up before the second: nothing is known of that.
+#[test]
+fn a_plan_of_a_search_that_did_not_come_to_the_second_objective_is_sound() {
+    let catalogue = catalogue(offers("acme", "DE", "machine,s,one,4,4096,10,10,,EUR,net,,2026-11-01,test\n"));
+    let blueprint =
+        Blueprint::from_yaml("{ name: x, objective: [cost, providers], components: { web: { vcpu: 2 } } }")
+            .expect("a blueprint");
+    let mut plan = solve(&catalogue, &blueprint).expect("a plan");
+    plan.stop = StopReason::Limit;
+    plan.then.clear();
+    plan.measures.0.remove(&Measure::Providers);
+    assert_eq!(verify(&catalogue, &blueprint, &plan), Ok(()));
 }

@@ -49,7 +49,8 @@ pub struct Plan {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "String")]
     pub once: Decimal,
-    /// Every measure that the objective or a limit looks at, and the cost; lower is better.
+    /// Every measure that the objective or a limit looks at, and the cost; lower is better. Of an objective in turn
+    /// those that the search came to.
     #[schemars(with = "std::collections::BTreeMap<Measure, String>")]
     pub measures: Measures,
     /// What was minimised: one measure or a weighted sum; of several in turn the first.

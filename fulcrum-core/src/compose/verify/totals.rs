@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::{Check, Checked, Violation, ensure, violation};
-use crate::model::{FlowTarget, Limit, Measure, Objective, ProviderId, SovereigntyReport, StopReason};
+use crate::model::{
+    Constraint, FlowTarget, Limit, Measure, Objective, ProviderId, SovereigntyReport, StopReason,
+};
 
 impl Check<'_> {
     pub(super) fn totals(&self) -> Result<(), Violation> {
@@ -21,8 +23,17 @@ impl Check<'_> {
         if monthly != plan.monthly || once != plan.once {
             return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
         }
-        let needed: BTreeSet<Measure> =
-            self.blueprint.measures().into_iter().chain([Measure::Cost]).collect();
+        let mut needed: BTreeSet<Measure> = match &self.blueprint.objective {
+            // A stage that the search did not come to need not be told.
+            Objective::InTurn(measures) => measures.iter().copied().take(1 + plan.then.len()).collect(),
+            Objective::Weighted(weights) => weights.keys().copied().collect(),
+        };
+        let limited = self.blueprint.constraints.iter().filter_map(|constraint| match constraint {
+            Constraint::Limit(limit) => limit.measure,
+            _ => None,
+        });
+        needed.extend(limited.chain([Measure::Cost]));
+        needed.extend(plan.measures.0.keys());
         for measure in needed {
             let value =
                 self.measure(measure).map_err(|message| Violation { place: measure.to_string(), message })?;
