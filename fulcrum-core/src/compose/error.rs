@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::verify::Violation;
@@ -23,6 +24,9 @@ pub enum ComposeError {
     /// Beyond the engine's limits.
     #[error("too large to compose: {0}")]
     TooLarge(String),
+    /// A plan that was handed in does not belong to the blueprint and catalogue.
+    #[error("this is no plan for the blueprint and catalogue ({0}); compose again and ask about that plan")]
+    Foreign(Violation),
     /// The verifier refused the plan: a fault of the library.
     #[error("the plan failed its own verification ({0}); it was withheld, please report this")]
     Verification(Violation),
@@ -37,6 +41,7 @@ impl ComposeError {
             Self::Stopped => 303,
             Self::TooLarge(_) => 304,
             Self::Verification(_) => 305,
+            Self::Foreign(_) => 306,
         }
     }
 }
@@ -51,6 +56,19 @@ pub struct Conflict {
     pub is_minimal: bool,
     /// What stands out at once, such as a component that no offer at all can hold.
     pub hint: Option<String>,
+    /// Single conditions without which there is a plan, and how good the best one is then; the best way out first.
+    pub relaxations: Vec<Relaxation>,
+}
+
+/// A way out of a [`Conflict`]: to give up one condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Relaxation {
+    /// Which, as in [`Conflict::conditions`].
+    pub condition: String,
+    /// What is minimised, of the best plan without it: of cost so much a month.
+    pub objective: Decimal,
+    /// Whether that is proven to be the best.
+    pub is_proven: bool,
 }
 
 impl fmt::Display for Conflict {
@@ -63,8 +81,14 @@ impl fmt::Display for Conflict {
             _ => write!(f, "these clash, loosen one of them: {conditions}")?,
         }
         match &self.hint {
-            Some(hint) if self.conditions.is_empty() => f.write_str(hint),
-            Some(hint) => write!(f, " ({hint})"),
+            Some(hint) if self.conditions.is_empty() => f.write_str(hint)?,
+            Some(hint) => write!(f, " ({hint})")?,
+            None => {}
+        }
+        match self.relaxations.first() {
+            Some(Relaxation { condition, objective, .. }) => {
+                write!(f, "; the best way out: without `{condition}` there is a plan at {objective}")
+            }
             None => Ok(()),
         }
     }

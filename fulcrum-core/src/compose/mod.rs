@@ -7,7 +7,7 @@
 //! bound     dual simplex as an adviser; every bound re-computed exactly in integers
 //! search    branch and bound over the program
 //! verify    re-checks the plan from blueprint and catalogue alone; shares no code with the above
-//! explain   for an infeasible blueprint a minimal set of clashing conditions
+//! explain   why there is no plan and what would help; why this plan, and what else there is
 //! ```
 //!
 //! The same blueprint, catalogue and options give the same plan, byte for byte, unless the caller stops the
@@ -22,6 +22,7 @@ mod error;
 mod explain;
 mod id_vec;
 mod options;
+mod pareto;
 mod plan;
 mod problem;
 mod program;
@@ -30,8 +31,10 @@ mod search;
 mod sites;
 pub mod verify;
 
-pub use error::{ComposeError, Conflict};
+pub use error::{ComposeError, Conflict, Relaxation};
+pub use explain::{Binding, Entry, Explanation, Rejection, RunnerUp, explain, why_not};
 pub use options::{ComposeOptions, Method, Progress, Signal};
+pub use pareto::{Frontier, pareto};
 
 use aim::Aim;
 use problem::Problem;
@@ -68,11 +71,24 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
+    match best(catalogue, blueprint, options, watch)? {
+        Some(plan) => Ok(plan),
+        None => Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?)),
+    }
+}
+
+/// The best plan, verified; `None` if there is none.
+fn best(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    options: &ComposeOptions,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<Plan>, ComposeError> {
     let mut stages = Aim::stages(blueprint, options)?.into_iter();
     // An objective is never empty, as Blueprint::check has made sure.
     let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
     let Some((mut best, bound)) = stage(catalogue, blueprint, &first, options, watch)? else {
-        return Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?));
+        return Ok(None);
     };
     let mut done = vec![(first.clone(), bound)];
     for mut aim in stages {
@@ -102,7 +118,7 @@ pub fn compose(
         })
         .collect();
     verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
-    Ok(best.plan)
+    Ok(Some(best.plan))
 }
 
 /// The best plan for one aim, and its bound; `None` if there is no plan.

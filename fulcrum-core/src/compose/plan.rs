@@ -270,19 +270,27 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
                 nearest(site, false).or_else(|| nearest(site, true))
             }
         };
-        let mut chosen: Vec<(usize, Option<usize>, i64)> =
-            decided.iter().map(|s| (s.site, region(s.site, s.target), s.replicas)).collect();
+        // What costs nothing to send may be said to be sent by more than are there.
+        let mut idle = count(&link.from, Cut::Site);
+        let mut chosen: Vec<(usize, Option<usize>, i64)> = Vec::new();
+        for sending in &decided {
+            let idle = idle.entry(sending.site).or_default();
+            let replicas = sending.replicas.min(*idle);
+            *idle -= replicas;
+            if replicas > 0 {
+                chosen.push((sending.site, region(sending.site, sending.target), replicas));
+            }
+        }
         // The others stay where they are if they can.
-        for (site, replicas) in count(&link.from, Cut::Site) {
-            let leaving: i64 = decided.iter().filter(|s| s.site == site).map(|s| s.replicas).sum();
+        for (site, replicas) in idle {
             let own = sites.sites[site].region;
             let region = if receivers.contains_key(&own) && !is_timed {
                 Some(own)
             } else {
                 nearest(&sites.sites[site], true)
             };
-            if replicas > leaving {
-                chosen.push((site, region, replicas - leaving));
+            if replicas > 0 {
+                chosen.push((site, region, replicas));
             }
         }
         for (site, region, replicas) in chosen {

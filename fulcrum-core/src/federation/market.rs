@@ -10,13 +10,17 @@ use std::{
 
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use super::{ConfigError, FederationBuilder};
 use crate::{
     catalogue::{Catalogue, IngestOptions, Rates, ingest},
-    compose::{ComposeError, ComposeOptions, Progress, Signal, compose},
+    compose::{
+        ComposeError, ComposeOptions, Explanation, Frontier, Progress, Rejection, Signal, compose, explain,
+        pareto, why_not,
+    },
     ledger::{Ledger, LedgerError},
-    model::{Blueprint, DocumentError, Order, OrderEvent, OrderId, Plan, Policy},
+    model::{Blueprint, DocumentError, Measure, OfferId, Order, OrderEvent, OrderId, Plan, Policy},
     provider::{Provider, ProviderError},
     purchase::{Engine, PurchaseError, Reconciliation},
 };
@@ -128,6 +132,51 @@ impl Federation {
         watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<Plan, ComposeError> {
         compose(&self.catalogue(), blueprint, options, watch)
+    }
+
+    /// Why a plan is as it is: what binds, what comes next, who would get in; see [`explain()`]. Works on the calling
+    /// thread.
+    ///
+    /// # Errors
+    /// [`ComposeError`]: the plan does not belong to the blueprint and the present catalogue.
+    pub fn explain(
+        &self,
+        blueprint: &Blueprint,
+        plan: &Plan,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<Explanation, ComposeError> {
+        explain(&self.catalogue(), blueprint, plan, options, watch)
+    }
+
+    /// Why an offer is not in a plan; see [`why_not()`]. Works on the calling thread.
+    ///
+    /// # Errors
+    /// [`ComposeError`]: the plan does not belong to the blueprint and the present catalogue.
+    pub fn why_not(
+        &self,
+        blueprint: &Blueprint,
+        plan: &Plan,
+        offer: &OfferId,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<Rejection, ComposeError> {
+        why_not(&self.catalogue(), blueprint, plan, offer, options, watch)
+    }
+
+    /// All trade-offs between two measures; see [`pareto()`]. Works on the calling thread.
+    ///
+    /// # Errors
+    /// [`ComposeError`]: nothing fits, and why.
+    pub fn pareto(
+        &self,
+        blueprint: &Blueprint,
+        measures: [Measure; 2],
+        step: Decimal,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<Frontier, ComposeError> {
+        pareto(&self.catalogue(), blueprint, measures, step, options, watch)
     }
 
     /// As [`compose`](Self::compose) on a thread of its own, for at most so long; then the best plan so far is

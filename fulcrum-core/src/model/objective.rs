@@ -51,6 +51,18 @@ impl Measure {
         (Self::Sovereignty, "sovereignty"),
     ];
 
+    /// Its unit; money is in `currency`.
+    pub fn unit(self, currency: iso_currency::Currency) -> String {
+        match self {
+            Self::Cost => currency.code().to_owned(),
+            Self::Carbon => "kg CO2e".to_owned(),
+            Self::Latency => "ms × GiB".to_owned(),
+            Self::WorstLatency => "ms".to_owned(),
+            Self::Providers => "providers".to_owned(),
+            Self::Sovereignty => "points".to_owned(),
+        }
+    }
+
     /// The word in a blueprint.
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(measure, _)| *measure == self).map_or("", |(_, word)| word)
@@ -85,6 +97,16 @@ impl Objective {
         match self {
             Self::InTurn(measures) => measures.clone(),
             Self::Weighted(weights) => weights.keys().copied().collect(),
+        }
+    }
+
+    /// The unit of what is minimised first; money is in `currency`.
+    pub fn unit(&self, currency: iso_currency::Currency) -> String {
+        match self {
+            Self::InTurn(measures) => {
+                measures.first().map_or(String::new(), |measure| measure.unit(currency))
+            }
+            Self::Weighted(_) => "weighted points".to_owned(),
         }
     }
 

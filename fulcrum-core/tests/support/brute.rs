@@ -7,8 +7,8 @@ use fulcrum_core::{
     compose::verify::verify,
     model::{
         Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, Measure, Measures,
-        MoveLine, Objective, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason, TrafficLine,
-        digest_of, from_micros,
+        MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason,
+        TrafficLine, digest_of, from_micros,
     },
 };
 use rust_decimal::Decimal;
@@ -17,9 +17,31 @@ const MAX_LEASES: usize = 4;
 
 /// The values of what is minimised, in turn; `None` if the verifier lets no plan pass.
 pub fn brute_force(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<Vec<Decimal>> {
-    let mut search = Search { catalogue, blueprint, kinds: kinds(catalogue, blueprint), best: None };
+    let mut search = Search::new(catalogue, blueprint, kinds(catalogue, blueprint));
     search.extend(0, &mut Vec::new());
     search.best
+}
+
+/// The same of the plans that use an offer.
+pub fn brute_force_using(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    offer: &OfferId,
+) -> Option<Vec<Decimal>> {
+    let mut search = Search::new(catalogue, blueprint, kinds(catalogue, blueprint));
+    search.must_use = Some(offer.clone());
+    search.extend(0, &mut Vec::new());
+    search.best
+}
+
+/// All values of what is minimised that no plan beats in every respect, sorted.
+pub fn brute_frontier(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Vec<Decimal>> {
+    let mut search = Search::new(catalogue, blueprint, kinds(catalogue, blueprint));
+    search.front = Some(Vec::new());
+    search.extend(0, &mut Vec::new());
+    let mut front = search.front.unwrap_or_default();
+    front.sort();
+    front
 }
 
 /// The best values that these leases allow, however their traffic is routed; `None` if the verifier lets no plan of
@@ -34,7 +56,7 @@ pub fn best_of_leases(
         .map(|lease| (catalogue.find(&lease.offer).expect("an offer of the catalogue"), lease.clone()))
         .collect();
     let chosen: Vec<usize> = (0..kinds.len()).collect();
-    let mut search = Search { catalogue, blueprint, kinds, best: None };
+    let mut search = Search::new(catalogue, blueprint, kinds);
     for flows in search.routings(&chosen) {
         search.consider(&chosen, flows);
     }
@@ -46,6 +68,10 @@ struct Search<'a> {
     blueprint: &'a Blueprint,
     kinds: Vec<(OfferIx, Lease)>,
     best: Option<Vec<Decimal>>,
+    /// Only plans with this offer count.
+    must_use: Option<OfferId>,
+    /// What is not beaten, if that is wanted.
+    front: Option<Vec<Vec<Decimal>>>,
 }
 
 /// Each offer with each set of replicas that it holds.
@@ -104,9 +130,20 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
     kinds
 }
 
+impl<'a> Search<'a> {
+    fn new(catalogue: &'a Catalogue, blueprint: &'a Blueprint, kinds: Vec<(OfferIx, Lease)>) -> Self {
+        Self { catalogue, blueprint, kinds, best: None, must_use: None, front: None }
+    }
+}
+
+fn is_beaten(value: &[Decimal], by: &[Decimal]) -> bool {
+    by.iter().zip(value).all(|(by, value)| by <= value)
+}
+
 impl Search<'_> {
     fn extend(&mut self, from: usize, chosen: &mut Vec<usize>) {
-        if !chosen.is_empty() {
+        let is_used = |offer: &OfferId| chosen.iter().any(|kind| self.kinds[*kind].1.offer == *offer);
+        if !chosen.is_empty() && self.must_use.as_ref().is_none_or(is_used) {
             for flows in self.routings(chosen) {
                 self.consider(chosen, flows);
             }
@@ -210,7 +247,11 @@ impl Search<'_> {
                 vec![weights.iter().map(|(measure, weight)| of(measure) * weight).sum()]
             }
         };
-        if self.best.as_ref().is_some_and(|best| *best <= value) {
+        let is_known = match &self.front {
+            Some(front) => front.iter().any(|point| is_beaten(&value, point)),
+            None => self.best.as_ref().is_some_and(|best| *best <= value),
+        };
+        if is_known {
             return;
         }
         let lines = || leases.iter().flat_map(|lease| &lease.lines);
@@ -246,6 +287,10 @@ impl Search<'_> {
             moves,
         };
         if verify(self.catalogue, self.blueprint, &plan).is_ok() {
+            if let Some(front) = &mut self.front {
+                front.retain(|point| !is_beaten(point, &value));
+                front.push(value.clone());
+            }
             self.best = Some(value);
         }
     }

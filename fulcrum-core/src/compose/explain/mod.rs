@@ -1,61 +1,109 @@
-//! For a blueprint that nothing meets: a minimal set of conditions that clash.
+//! Why: a minimal conflict and the ways out where there is no plan; what binds, what comes next and who would get in
+//! where there is one; what is wrong with an offer that somebody asks about.
 //!
-//! A deletion filter (J. W. Chinneck, *Feasibility and Infeasibility in Optimization*, Springer 2008, §6.2.1):
-//! leave conditions out one by one; what stays infeasible without a condition does not need it. What remains is
-//! minimal: without any one of its conditions there is a plan.
+//! All answers come from the engine itself, asked about a blueprint that is changed in one point.
 
 mod conditions;
+mod conflict;
+mod entry;
+mod plan;
+mod rejection;
+
+pub(super) use conflict::conflict;
+pub use entry::Entry;
+pub use plan::{Binding, Explanation, RunnerUp, explain};
+pub use rejection::{Rejection, why_not};
+
+use rust_decimal::Decimal;
 
 use super::{
     aim::Aim,
-    error::{ComposeError, Conflict},
+    error::ComposeError,
     options::{ComposeOptions, Progress, Signal},
     problem::Problem,
-    search::{Goal, solve},
+    search::{Found, Goal, per_month, solve},
 };
-use crate::{catalogue::Catalogue, model::Blueprint};
+use crate::{
+    catalogue::Catalogue,
+    model::{Blueprint, Plan, StopReason},
+};
 
-/// Nodes that one question may take: then the answer is "not minimal", not a hang.
+/// Nodes that one question may take: then the answer is "not proven", not a hang.
 const MAX_NODES: u64 = 20_000;
 
-/// The conflict in a blueprint that has no plan.
-pub(super) fn conflict(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    options: &ComposeOptions,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Conflict, ComposeError> {
-    let options = ComposeOptions { max_nodes: MAX_NODES, ..options.clone() };
-    let mut is_minimal = true;
-    let mut has_no_plan = |blueprint: &Blueprint| {
-        let mut any = || {
-            let Some(aim) = Aim::stages(blueprint, &options)?.into_iter().next() else { return Ok(None) };
-            solve(&Problem::new(catalogue, blueprint, aim, &options, watch)?, &options, Goal::Any, watch)
-        };
-        match any() {
-            Ok(None) => true,
-            Ok(Some(_)) => false,
-            // Not decided: the condition stays, and the set is not called minimal.
-            Err(_) => {
-                is_minimal = false;
-                false
-            }
+/// Somebody who asks the engine one question after the other.
+struct Asker<'a> {
+    catalogue: &'a Catalogue,
+    options: ComposeOptions,
+    watch: &'a mut dyn FnMut(&Progress) -> Signal,
+    /// The caller has had enough.
+    is_stopped: bool,
+}
+
+/// What the engine says.
+enum Answer {
+    /// There is no plan.
+    Nothing,
+    /// The best plan, or one as good as could be found.
+    Plan(Value),
+    /// Not to be said in time.
+    Unknown,
+}
+
+/// How good a plan is, in the first thing that is minimised.
+struct Value {
+    /// A month's, in its unit.
+    objective: Decimal,
+    /// Over the horizon, as the engine reckons.
+    exact: i128,
+    is_proven: bool,
+    /// Its leases at full prices.
+    plan: Plan,
+    found: Found,
+}
+
+impl<'a> Asker<'a> {
+    fn new(
+        catalogue: &'a Catalogue,
+        options: &ComposeOptions,
+        watch: &'a mut dyn FnMut(&Progress) -> Signal,
+    ) -> Self {
+        let options = ComposeOptions { max_nodes: options.max_nodes.min(MAX_NODES), ..options.clone() };
+        Self { catalogue, options, watch, is_stopped: false }
+    }
+
+    /// The best plan for a blueprint whose aim may be changed.
+    fn ask(&mut self, blueprint: &Blueprint, goal: Goal, change: impl FnOnce(&mut Aim)) -> Answer {
+        if self.is_stopped {
+            return Answer::Unknown;
         }
-    };
-    let mut remaining = blueprint.clone();
-    let mut kept = Vec::new();
-    for condition in conditions::all(blueprint) {
-        let without = condition.removed_from(&remaining);
-        if has_no_plan(&without) {
-            remaining = without;
-        } else {
-            kept.push(condition);
+        let (watch, is_stopped) = (&mut self.watch, &mut self.is_stopped);
+        let mut watch = |progress: &Progress| {
+            let signal = watch(progress);
+            *is_stopped |= signal != Signal::Continue;
+            signal
+        };
+        let answer = (|| -> Result<Option<Value>, ComposeError> {
+            let Some(mut aim) = Aim::stages(blueprint, &self.options)?.into_iter().next() else {
+                return Err(ComposeError::Stopped);
+            };
+            change(&mut aim);
+            let problem = Problem::new(self.catalogue, blueprint, aim, &self.options, &mut watch)?;
+            let Some(found) = solve(&problem, &self.options, goal, &mut watch)? else { return Ok(None) };
+            let built = super::plan::build(&problem, &found)?;
+            let exact = built.value(&problem.aim);
+            let objective = per_month(&problem.aim, blueprint.horizon_months, exact);
+            let is_proven = found.stop == StopReason::Optimal;
+            Ok(Some(Value { objective, exact, is_proven, plan: built.plan, found }))
+        })();
+        match answer {
+            Ok(Some(value)) => Answer::Plan(value),
+            Ok(None) => Answer::Nothing,
+            Err(_) => Answer::Unknown,
         }
     }
-    let hint = conditions::hint(catalogue, blueprint, &kept);
-    Ok(Conflict {
-        conditions: kept.iter().map(|condition| condition.text(blueprint)).collect(),
-        is_minimal,
-        hint,
-    })
+
+    fn best(&mut self, blueprint: &Blueprint) -> Answer {
+        self.ask(blueprint, Goal::Best, |_| {})
+    }
 }

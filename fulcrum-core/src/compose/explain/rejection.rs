@@ -1,0 +1,132 @@
+//! Why an offer is not in a plan.
+
+use serde::Serialize;
+
+use super::{Answer, Asker};
+use crate::{
+    catalogue::{Catalogue, OfferIx},
+    compose::{
+        eligible,
+        error::ComposeError,
+        options::{ComposeOptions, Progress, Signal},
+        search::Goal,
+    },
+    model::{Blueprint, Charge, Component, Dimension, OfferId, Plan},
+};
+
+/// Why an offer is not in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rejection {
+    /// Which.
+    pub offer: OfferId,
+    /// What is wrong with it, component by component; or what using it would cost. Never empty.
+    pub reasons: Vec<String>,
+    /// How much worse the best plan is that uses it, in the unit of what is minimised first; none if there is none,
+    /// or it could not be found out.
+    pub more: Option<rust_decimal::Decimal>,
+}
+
+/// Says why an offer is not in a plan, in the blueprint's words; if nothing is wrong with it, what using it would cost.
+///
+/// # Errors
+/// [`ComposeError`]: the blueprint is not well formed, or the plan does not belong to it.
+pub fn why_not(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    plan: &Plan,
+    offer: &OfferId,
+    options: &ComposeOptions,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Rejection, ComposeError> {
+    blueprint.check()?;
+    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::Foreign)?;
+    let answer = |reasons, more| Ok(Rejection { offer: offer.clone(), reasons, more });
+    let only = |reason: String| answer(vec![reason], None);
+    if plan.leases.iter().any(|lease| lease.offer == *offer) {
+        return only("the plan uses it".to_owned());
+    }
+    let Some(ix) = catalogue.find(offer) else { return only(missing(catalogue, offer)) };
+    if options.exclude.contains(offer) {
+        return only("the caller excludes it".to_owned());
+    }
+    if catalogue.stock(ix) == Some(0) {
+        return only("it is sold out".to_owned());
+    }
+    if catalogue.month_micros(ix, 1, blueprint.currency).is_none() {
+        let (from, to) = (catalogue.price(ix).currency.code(), blueprint.currency.code());
+        return only(format!("there is no exchange rate from {from} to {to}"));
+    }
+    let refusals: Vec<Option<String>> = blueprint
+        .components
+        .iter()
+        .map(|(name, component)| {
+            refusal(catalogue, blueprint, component, ix).map(|why| format!("{name}: {why}"))
+        })
+        .collect();
+    if refusals.iter().all(Option::is_some) {
+        return answer(refusals.into_iter().flatten().collect(), None);
+    }
+    let mut asker = Asker::new(catalogue, options, watch);
+    match asker.ask(blueprint, Goal::Best, |aim| aim.must_use = Some(ix)) {
+        Answer::Nothing => only("it fits, but no plan that uses it meets all conditions".to_owned()),
+        Answer::Unknown => {
+            only("it fits; what using it would cost could not be found out in time".to_owned())
+        }
+        Answer::Plan(value) => {
+            let more = value.objective - plan.objective;
+            let unit = blueprint.objective.unit(blueprint.currency);
+            let reason = match (more.is_sign_positive() && !more.is_zero(), value.is_proven) {
+                (true, true) => {
+                    format!("it fits, but the best plan that uses it is {} {unit} worse", more.normalize())
+                }
+                (true, false) => {
+                    format!("it fits; the best plan found that uses it is {} {unit} worse", more.normalize())
+                }
+                (false, _) => "it fits, and a plan that uses it is as good as this one".to_owned(),
+            };
+            answer(vec![reason], Some(more))
+        }
+    }
+}
+
+fn missing(catalogue: &Catalogue, offer: &OfferId) -> String {
+    let left_out = catalogue
+        .quarantined()
+        .iter()
+        .find(|left_out| offer.as_str().starts_with(&format!("{}/{}", left_out.place, left_out.sku)));
+    left_out.map_or_else(
+        || "the catalogue has no such offer".to_owned(),
+        |left_out| format!("it was left out of the catalogue: {}", left_out.reason),
+    )
+}
+
+/// Why a component cannot run on an offer.
+fn refusal(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    component: &Component,
+    ix: OfferIx,
+) -> Option<String> {
+    if component.kind != catalogue.kind(ix) {
+        return Some(format!("needs a {}, this is a {}", component.kind, catalogue.kind(ix)));
+    }
+    let price = catalogue.price(ix);
+    if price.term_months > blueprint.horizon_months {
+        return Some(format!("a term of {} months is beyond horizon_months", price.term_months));
+    }
+    let (global, own) = eligible::pair(&blueprint.filter, &component.filter);
+    if let Some(clause) = catalogue.refusal(ix, &global) {
+        return Some(format!("where.{clause} does not allow it"));
+    }
+    if let Some(clause) = catalogue.refusal(ix, &own) {
+        return Some(format!("its own where.{clause} does not allow it"));
+    }
+    let (demand, capacity) = (component.demand(), catalogue.capacity(ix));
+    let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
+    demand.dimensions().find_map(|dimension| {
+        let (need, has) = (demand.along(&dimension), capacity.along(&dimension));
+        let is_bought =
+            dimension == Dimension::DiskGib && (is_by_size || catalogue.elastic_disk(ix).is_some());
+        (has < need && !is_bought).then(|| format!("needs {need} of {dimension}, it has {has}"))
+    })
+}
