@@ -54,7 +54,7 @@ pub(in crate::compose) fn conflict(
             Answer::Nothing | Answer::Unknown => None,
         })
         .collect();
-    relaxations.sort_by(|a, b| a.objective.cmp(&b.objective));
+    relaxations.sort_by_key(|way| way.objective);
     let hint = conditions::hint(catalogue, blueprint, &kept);
     Ok(Conflict {
         conditions: kept.iter().map(|condition| condition.text(blueprint)).collect(),

@@ -45,7 +45,7 @@ enum Answer {
     /// There is no plan.
     Nothing,
     /// The best plan, or one as good as could be found.
-    Plan(Value),
+    Plan(Box<Value>),
     /// Not to be said in time.
     Unknown,
 }
@@ -97,7 +97,7 @@ impl<'a> Asker<'a> {
             Ok(Some(Value { objective, exact, is_proven, plan: built.plan, found }))
         })();
         match answer {
-            Ok(Some(value)) => Answer::Plan(value),
+            Ok(Some(value)) => Answer::Plan(Box::new(value)),
             Ok(None) => Answer::Nothing,
             Err(_) => Answer::Unknown,
         }

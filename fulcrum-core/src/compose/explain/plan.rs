@@ -98,7 +98,7 @@ fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Bin
             });
         }
     }
-    binding.sort_by(|a, b| b.costs.cmp(&a.costs));
+    binding.sort_by_key(|binding| std::cmp::Reverse(binding.costs));
     binding
 }
 
