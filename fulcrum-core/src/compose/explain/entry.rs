@@ -84,9 +84,8 @@ fn discount(
     for _ in 0..MAX_ROUNDS {
         let answer =
             asker.ask(blueprint, Goal::Best, |aim| aim.discount = Some((provider.clone(), millionths)));
-        let Answer::Plan(Value { found, plan: other, exact, is_proven: true, .. }) = answer else {
-            return None;
-        };
+        let Answer::Plan(value) = answer else { return None };
+        let Value { found, plan: other, exact, is_proven: true, .. } = *value else { return None };
         let is_theirs = |lease: &&Lease| lease.place.provider == *provider && lease.keeps.is_none();
         let lines = other.leases.iter().filter(is_theirs).flat_map(|lease| &lease.lines);
         let full: i128 =
