@@ -241,3 +241,31 @@ fn a_plan_of_a_search_that_did_not_come_to_the_second_objective_is_sound() {
     plan.measures.0.remove(&Measure::Providers);
     assert_eq!(verify(&catalogue, &blueprint, &plan), Ok(()));
 }
+
+/// Nothing says how many GiB a machine is: its price would be nothing.
+#[test]
+fn a_machine_that_is_sold_by_the_gib_is_not_bought() {
+    let mut all = offers("acme", "DE", "machine,s,one,4,4096,10,10,,EUR,net,,2026-11-01,test\n");
+    all[0].price.charge = serde_json::from_str(
+        r#"{ "per_unit": { "unit": "GiB-month", "tiers": [{ "from": "0", "price": "1" }] } }"#,
+    )
+    .expect("a charge");
+    let blueprint = Blueprint::from_yaml("{ name: x, components: { web: { vcpu: 2, disk_gib: 5 } } }")
+        .expect("a blueprint");
+    let outcome = solve(&catalogue(all), &blueprint);
+    assert!(matches!(outcome, Err(ComposeError::Infeasible(_))), "{outcome:?}");
+}
+
+#[test]
+fn a_gap_beyond_reason_is_as_good_as_any() {
+    let rows = "machine,s,one,4,4096,10,10,,EUR,net,,2026-11-01,test\n";
+    let blueprint =
+        Blueprint::from_yaml("{ name: x, components: { web: { vcpu: 3, replicas: { min: 3, max: 7 } } } }")
+            .expect("a blueprint");
+    for gap_percent in [Decimal::MAX, Decimal::MIN] {
+        let options = ComposeOptions { gap_percent, ..ComposeOptions::default() };
+        let plan =
+            compose(&catalogue(offers("acme", "DE", rows)), &blueprint, &options, &mut |_| Signal::Continue);
+        assert!(plan.is_ok(), "{plan:?}");
+    }
+}

@@ -246,6 +246,10 @@ impl<'a> Problem<'a> {
                 watch_for_stop(watch)?;
             }
             let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
+            let is_by_size = matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
+            if catalogue.kind(ix) == OfferKind::Machine && is_by_size {
+                continue; // nothing says how many GiB a machine is
+            }
             let positions = catalogue.positions(ix);
             // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
             let base =
