@@ -4,8 +4,8 @@
 use std::{fs, path::PathBuf};
 
 use fulcrum_core::{
-    model::{Blueprint, Plan},
-    provider::table::CatalogueDocument,
+    model::{Blueprint, Plan, parse_yaml},
+    provider::table::{CatalogueDocument, Table},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
 
@@ -44,6 +44,88 @@ fn the_committed_plan_schema_is_that_of_the_type() {
 #[test]
 fn the_committed_catalogue_schema_is_that_of_the_type() {
     assert_committed::<CatalogueDocument>("catalogue", "Fulcrum catalogue");
+}
+
+fn examples(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(folder);
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|it| it == extension)).collect();
+    assert!(!files.is_empty(), "the examples have no {extension}");
+    files
+}
+
+/// What a validator finds wrong, as an editor would underline it.
+fn objections(schema: &serde_json::Value, document: &serde_json::Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    let object = |error: jsonschema::ValidationError<'_>| format!("{}: {error}", error.instance_path());
+    validator.iter_errors(document).map(object).collect()
+}
+
+#[test]
+fn the_blueprint_schema_takes_the_blueprints_of_the_examples() {
+    let schema = schema_of::<Blueprint>("Fulcrum blueprint");
+    for file in examples("blueprints", "yaml") {
+        let text = fs::read_to_string(&file).unwrap();
+        let document = parse_yaml(&text).unwrap();
+        assert_eq!(objections(&schema, &document), [""; 0], "{}", file.display());
+        Blueprint::from_yaml(&text).unwrap();
+        // What the library writes, it takes again.
+        let written = serde_json::to_value(Blueprint::from_yaml(&text).unwrap()).unwrap();
+        assert_eq!(objections(&schema, &written), [""; 0], "{} as it is written", file.display());
+    }
+}
+
+const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [{
+    "id": "acme", "name": "Acme", "legal_name": "Acme GmbH", "country": "DE",
+    "regions": [{"id": "r1", "country": "DE", "latitude": 52.5, "longitude": "13.4"}],
+    "offers": [{"kind": "machine", "sku": 12, "region": "r1", "vcpu": 2, "memory_mib": "4096", "disk_gib": "",
+        "gpu": null, "hourly": 0.01, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]}]}"#;
+
+#[test]
+fn the_catalogue_schema_takes_what_the_parser_takes() {
+    let schema = schema_of::<CatalogueDocument>("Fulcrum catalogue");
+    Table::from_json(CATALOGUE).unwrap();
+    assert_eq!(objections(&schema, &serde_json::from_str(CATALOGUE).unwrap()), [""; 0]);
+    for file in examples("catalogue", "json") {
+        let provider: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let document = serde_json::json!({ "format": "fulcrum-catalogue/1", "providers": [provider] });
+        assert_eq!(objections(&schema, &document), [""; 0], "{}", file.display());
+    }
+}
+
+#[test]
+fn the_schemas_refuse_what_the_parser_refuses() {
+    let schema = schema_of::<Blueprint>("Fulcrum blueprint");
+    for mistake in [
+        "{ name: x }",
+        "{ name: x, components: { web: { vcpus: 2 } } }",
+        "{ name: x, components: { web: { vcpu: two } } }",
+        "{ name: x, components: { web: { vcpu: true } } }",
+        "{ name: x, components: { web: { memory_mib: -5 } } }",
+        "{ name: x, components: { web: { kind: machin } } }",
+        "{ name: x, components: { web: { replicas: 0 } } }",
+        "{ name: x, components: { web: { replicas: -3 } } }",
+        "{ name: x, components: { web: { replicas: many } } }",
+        "{ name: x, components: { web: { replicas: { most: 3 } } } }",
+        "{ name: x, components: { web: {} }, budget: cheap }",
+        "{ name: x, components: { web: {} }, constraints: [{ sprad: {} }] }",
+    ] {
+        Blueprint::from_yaml(mistake).unwrap_err();
+        assert_ne!(objections(&schema, &parse_yaml(mistake).unwrap()), [""; 0], "{mistake}");
+    }
+    let schema = schema_of::<CatalogueDocument>("Fulcrum catalogue");
+    for (right, wrong) in [
+        (r#""vcpu": 2"#, r#""vcpu": "two""#),
+        (r#""vcpu": 2"#, r#""vcpus": 2"#),
+        (r#""hourly": 0.01"#, r#""hourly": true"#),
+        ("2026-11-01", "soon"),
+        (r#""name": "Acme","#, ""),
+        ("52.5", r#""north""#),
+    ] {
+        let mistake = CATALOGUE.replacen(right, wrong, 1);
+        Table::from_json(&mistake).unwrap_err();
+        assert_ne!(objections(&schema, &serde_json::from_str(&mistake).unwrap()), [""; 0], "{wrong}");
+    }
 }
 
 /// An editor that uses the schema must complain where the parser does.

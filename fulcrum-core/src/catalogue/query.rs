@@ -31,7 +31,7 @@ pub struct Query {
     pub size_gib: u64,
     /// The most that a month may cost, net.
     #[serde(with = "crate::model::decimal::option")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_monthly: Option<Decimal>,
     /// In which order.
     pub sort: Sort,

@@ -96,27 +96,27 @@ impl LatencyModel {
 pub struct CarbonModel {
     /// Grams CO₂e for each kWh, by country. An offer in another country cannot be used where carbon counts.
     #[serde(with = "decimals")]
-    #[schemars(with = "BTreeMap<CountryCode, String>")]
+    #[schemars(with = "BTreeMap<CountryCode, crate::model::AnyDecimal>")]
     pub g_per_kwh: BTreeMap<CountryCode, Decimal>,
     /// Watts of one virtual CPU.
     #[serde(default, with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub watts_per_vcpu: Decimal,
     /// Watts of one GiB of memory.
     #[serde(default, with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub watts_per_gib_memory: Decimal,
     /// Watts of one TiB of disk or storage.
     #[serde(default, with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub watts_per_tib_disk: Decimal,
     /// Watts of one graphics processor.
     #[serde(default, with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub watts_per_gpu: Decimal,
     /// Power usage effectiveness of the data centres (ISO/IEC 30134-2); 1 or more.
     #[serde(default = "one", with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub pue: Decimal,
 }
 

@@ -49,7 +49,7 @@ pub struct Blueprint {
     pub constraints: Vec<Constraint>,
     /// The most that a month may cost, net, in `currency`.
     #[serde(default, with = "crate::model::decimal::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub budget: Option<Decimal>,
     /// Traffic between components.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -102,11 +102,11 @@ pub struct ProviderFees {
 pub struct ProviderFee {
     /// Every month.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
     /// Once.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
 }
 

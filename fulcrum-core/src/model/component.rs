@@ -22,7 +22,7 @@ pub struct Component {
     pub kind: OfferKind,
     /// Virtual CPUs of one replica, in steps of a thousandth.
     #[serde(default, with = "crate::model::decimal", skip_serializing_if = "Decimal::is_zero")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub vcpu: Decimal,
     /// MiB of memory of one replica.
     #[serde(default)]
@@ -66,7 +66,7 @@ impl Component {
 }
 
 /// A number of replicas: `3`, or `{ min: 2, max: 6 }`. At least one unless a `one_of` leaves it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Replicas {
     /// At least, if deployed at all.
     pub min: u32,
@@ -77,6 +77,31 @@ pub struct Replicas {
 impl Default for Replicas {
     fn default() -> Self {
         Self { min: 1, max: None }
+    }
+}
+
+impl schemars::JsonSchema for Replicas {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Replicas".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let number = |kind: serde_json::Value| serde_json::json!({ "type": kind, "minimum": 1, "maximum": MAX_REPLICAS });
+        schemars::json_schema!({
+            "description": "A number of replicas: `3`, or `{ min: 2, max: 6 }`. Without a max the engine tries up to 250, \
+                or the minimum if that is more.",
+            "anyOf": [
+                number("integer".into()),
+                {
+                    "type": "object",
+                    "properties": {
+                        "min": number("integer".into()),
+                        "max": number(serde_json::json!(["integer", "null"])),
+                    },
+                    "additionalProperties": false,
+                },
+            ],
+        })
     }
 }
 

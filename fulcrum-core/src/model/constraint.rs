@@ -166,7 +166,7 @@ pub struct Spread {
     pub at_least: Option<u32>,
     /// The largest share of the replicas in one place, in per cent.
     #[serde(default, with = "crate::model::decimal::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_percent: Option<Decimal>,
 }
 
@@ -211,7 +211,7 @@ pub struct Limit {
     pub components: Vec<ComponentId>,
     /// The most, in the unit of the measure or resource.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub max: Decimal,
 }
 

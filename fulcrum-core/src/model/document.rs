@@ -146,6 +146,28 @@ pub fn digest_of<T: Serialize>(value: &T) -> String {
     blake3::hash(&bytes).to_hex().to_string()
 }
 
+/// The schema of a decimal: text or a number, as [`decimal`] reads it.
+pub(crate) struct AnyDecimal;
+
+impl AnyDecimal {
+    /// What the text looks like.
+    pub(crate) const PATTERN: &str = r"[-+]?[0-9.][0-9_.]*([eE][-+]?[0-9]+)?";
+}
+
+impl schemars::JsonSchema for AnyDecimal {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number"], "pattern": format!("^{}$", Self::PATTERN) })
+    }
+}
+
 /// Decimals in documents: text, or a number. Written as text, so that no reader turns it into a float.
 pub(crate) mod decimal {
     use std::fmt;

@@ -54,7 +54,7 @@ pub struct TrafficLine {
     pub gib: u64,
     /// Net, per month, in the plan's currency.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
 }
 
@@ -66,10 +66,10 @@ pub struct FeeLine {
     pub provider: ProviderId,
     /// Net, per month.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
     /// Net, once.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
 }

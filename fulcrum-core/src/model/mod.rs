@@ -51,4 +51,4 @@ pub use service::{Service, ServiceStatus};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 
-pub(crate) use document::{decimal, decimal::option as decimal_option};
+pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};

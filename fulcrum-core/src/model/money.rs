@@ -47,7 +47,7 @@ pub enum MoneyError {
 pub struct Money {
     /// In main units of the currency.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub amount: Decimal,
     /// ISO 4217.
     #[schemars(with = "String")]

@@ -71,7 +71,7 @@ impl OrderState {
 pub struct Policy {
     /// How much a price may have risen since the plan, in per cent, before the order refuses to buy.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub price_tolerance_percent: Decimal,
     /// The moment after which the plan's prices no longer hold; none for no limit.
     #[schemars(with = "Option<String>")]

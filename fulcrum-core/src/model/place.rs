@@ -136,11 +136,11 @@ text_form!(Jurisdiction, "^([A-Z]{2}|EEA)$");
 pub struct Coordinates {
     /// -90 to 90.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub latitude: Decimal,
     /// -180 to 180.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub longitude: Decimal,
 }
 

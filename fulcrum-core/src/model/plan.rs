@@ -43,11 +43,11 @@ pub struct Plan {
     pub moves: Vec<MoveLine>,
     /// Net cost of a month, without set-up fees.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
     /// Net cost at the start.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
     /// Every measure that the objective or a limit looks at, and the cost; lower is better. Of an objective in turn
     /// those that the search came to.
@@ -55,15 +55,15 @@ pub struct Plan {
     pub measures: Measures,
     /// What was minimised: one measure or a weighted sum; of several in turn the first.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub objective: Decimal,
     /// A value that no plan can be below, proven.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub bound: Decimal,
     /// `(objective - bound) / objective`, in per cent, rounded up to two decimals; 0 means proven optimal.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub gap_percent: Decimal,
     /// What was minimised after that, in turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -126,11 +126,11 @@ pub struct Stage {
     pub measure: Measure,
     /// Its value.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub value: Decimal,
     /// What no plan that is as good in all before can be below.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub bound: Decimal,
 }
 
@@ -168,15 +168,15 @@ pub struct PriceLine {
     pub text: String,
     /// Net, per month, in the plan's currency, rounded to micro-units.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub monthly: Decimal,
     /// Net, once; of a commitment each time that it is renewed.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
     /// Net, all that is paid over the blueprint's horizon, renewals included.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub total: Decimal,
 }
 

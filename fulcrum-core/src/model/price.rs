@@ -34,7 +34,7 @@ pub enum Tax {
     Gross {
         /// Per cent of the net price.
         #[serde(with = "crate::model::decimal")]
-        #[schemars(with = "String")]
+        #[schemars(with = "crate::model::AnyDecimal")]
         vat_percent: Decimal,
     },
 }
@@ -141,11 +141,11 @@ impl FromStr for Unit {
 pub struct Tier {
     /// In the price's unit; the first tier starts at zero, later ones rise.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub from: Decimal,
     /// Per unit.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub price: Decimal,
 }
 
@@ -156,24 +156,24 @@ pub enum Charge {
     /// Every hour.
     Hourly(
         #[serde(with = "crate::model::decimal")]
-        #[schemars(with = "String")]
+        #[schemars(with = "crate::model::AnyDecimal")]
         Decimal,
     ),
     /// Every month.
     Monthly(
         #[serde(with = "crate::model::decimal")]
-        #[schemars(with = "String")]
+        #[schemars(with = "crate::model::AnyDecimal")]
         Decimal,
     ),
     /// Every hour, but at most so much a month.
     HourlyCapped {
         /// Per hour.
         #[serde(with = "crate::model::decimal")]
-        #[schemars(with = "String")]
+        #[schemars(with = "crate::model::AnyDecimal")]
         hourly: Decimal,
         /// The most that a month costs.
         #[serde(with = "crate::model::decimal")]
-        #[schemars(with = "String")]
+        #[schemars(with = "crate::model::AnyDecimal")]
         monthly: Decimal,
     },
     /// By quantity, in graduated tiers: each part of the quantity at the price of its own tier.
@@ -195,7 +195,7 @@ pub struct Price {
     pub charge: Charge,
     /// Set-up fee or one-off price, in main units.
     #[serde(default, with = "crate::model::decimal", skip_serializing_if = "Decimal::is_zero")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
     /// ISO 4217.
     #[schemars(with = "String")]

@@ -19,11 +19,11 @@ pub struct Running {
     pub services: Vec<RunningService>,
     /// What it costs, once and net, in the blueprint's currency, to move one replica: copying, testing, downtime.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub move_cost: Decimal,
     /// The same for single components, where it differs.
     #[serde(with = "costs", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<ComponentId, String>")]
+    #[schemars(with = "BTreeMap<ComponentId, crate::model::AnyDecimal>")]
     pub move_costs: BTreeMap<ComponentId, Decimal>,
     /// At most so many replicas move.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct MoveLine {
     pub replicas: u32,
     /// What that costs, net, once.
     #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "String")]
+    #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
 }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 
 use crate::model::{
-    Assessment, Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, Sov, ZoneId,
+    AnyDecimal, Assessment, Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, Sov, ZoneId,
 };
 
 /// A whole catalogue in one JSON document.
@@ -79,11 +79,11 @@ pub struct RegionDocument {
     pub city: Option<String>,
     /// Degrees north.
     #[serde(default, with = "crate::model::decimal_option")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub latitude: Option<Decimal>,
     /// Degrees east.
     #[serde(default, with = "crate::model::decimal_option")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub longitude: Option<Decimal>,
     /// Its failure domains.
     #[serde(default)]
@@ -98,7 +98,7 @@ pub struct Row {
     pub kind: String,
     /// The provider's product code.
     #[serde(deserialize_with = "sku")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellText")]
     pub sku: Option<SkuId>,
     /// Regions, separated by blanks, or `*` for all.
     pub region: String,
@@ -106,38 +106,39 @@ pub struct Row {
     pub zone: String,
     /// Virtual CPUs.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub vcpu: Option<Decimal>,
     /// MiB of memory.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub memory_mib: Option<Decimal>,
     /// GiB of disk that is included; empty for a machine whose disk is bought as block storage.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub disk_gib: Option<Decimal>,
     /// Graphics processors.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub gpu: Option<Decimal>,
     /// `x86_64` or `arm64`.
     pub architecture: String,
     /// Price of an hour.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub hourly: Option<Decimal>,
     /// Price of a month; with `hourly`, its cap.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub monthly: Option<Decimal>,
     /// Set-up fee.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub once: Option<Decimal>,
     /// What `unit_price` counts: GB-month, GiB-month, GB-hour, GiB-hour, GB, GiB.
     pub unit: String,
     /// A price, or tiers as `0:0 1000:0.01`.
     #[serde(deserialize_with = "text")]
+    #[schemars(with = "CellText")]
     pub unit_price: String,
     /// ISO 4217.
     pub currency: String,
@@ -147,17 +148,17 @@ pub struct Row {
     pub market: String,
     /// Months that must be paid at least.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub term_months: Option<Decimal>,
     /// How many can be had.
     #[serde(deserialize_with = "number")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellNumber")]
     pub stock: Option<Decimal>,
     /// Free attributes as `cpu=shared;family=cx`.
     pub attributes: String,
     /// The day of the price.
     #[serde(deserialize_with = "date")]
-    #[schemars(with = "String")]
+    #[schemars(with = "CellDate")]
     pub observed: Option<Date>,
     /// Where the price was read.
     pub source: String,
@@ -190,6 +191,49 @@ impl Row {
         "source",
     ];
 }
+
+/// The schema of a cell that is read by [`text`]: text or a number, or empty in one of three ways.
+macro_rules! cell_schema {
+    ($(#[$doc:meta])* $name:ident, $title:literal, $schema:expr) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $title.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $schema
+            }
+        }
+    };
+}
+
+cell_schema!(
+    /// Whatever is written.
+    CellText,
+    "CellText",
+    schemars::json_schema!({ "type": ["string", "number", "null"] })
+);
+cell_schema!(
+    /// A number, also in quotes.
+    CellNumber,
+    "CellNumber",
+    schemars::json_schema!({
+        "type": ["string", "number", "null"], "pattern": format!("^({})?$", AnyDecimal::PATTERN),
+    })
+);
+cell_schema!(
+    /// A day.
+    CellDate,
+    "CellDate",
+    schemars::json_schema!({ "type": ["string", "null"], "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" })
+);
 
 /// Text, or a number in JSON. Cells of CSV are all text, so nothing is guessed about a product called 1e3.
 struct Cell;
