@@ -109,6 +109,7 @@ fn the_schemas_refuse_what_the_parser_refuses() {
         "{ name: x, components: { web: { replicas: { most: 3 } } } }",
         "{ name: x, components: { web: {} }, budget: cheap }",
         "{ name: x, components: { web: {} }, constraints: [{ sprad: {} }] }",
+        "{ name: x, components: { web: {} }, constraints: [{ survive: { components: [], loss_of: region } }] }",
     ] {
         Blueprint::from_yaml(mistake).unwrap_err();
         assert_ne!(objections(&schema, &parse_yaml(mistake).unwrap()), [""; 0], "{mistake}");

@@ -133,7 +133,7 @@ impl Blueprint {
     /// [`DocumentError`] with the path and line, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
         let blueprint: Self = parse_yaml(text)?;
-        blueprint.check()?;
+        blueprint.check().map_err(|error| error.located_in_yaml(text))?;
         Ok(blueprint)
     }
 
@@ -143,7 +143,7 @@ impl Blueprint {
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         let blueprint: Self = super::parse_json(text)?;
-        blueprint.check()?;
+        blueprint.check().map_err(|error| error.located_in_json(text))?;
         Ok(blueprint)
     }
 
@@ -280,7 +280,105 @@ mod tests {
     fn an_unknown_component_is_named_with_those_that_exist() {
         let message =
             error("name: x\ncomponents: {web: {}}\nconstraints:\n- conflict: {component: web, with: [db]}\n");
-        assert_eq!(message, "constraints[0].conflict: no component is called `db`; write one of web");
+        assert_eq!(
+            message,
+            "constraints[0].conflict: line 4, column 3: no component is called `db`; write one of web"
+        );
+    }
+
+    #[test]
+    fn mistakes_that_the_form_allows_have_a_line_too() {
+        let with =
+            |component: &str, rest: &str| format!("name: x\ncomponents:\n  web:\n    {component}\n{rest}");
+        for (text, place) in [
+            (with("vcpu: -2", ""), "components.web.vcpu: line 4, column 11: "),
+            (with("replicas: 0", ""), "components.web.replicas: line 4, column 15: "),
+            (with("replicas: { min: 3, max: 2 }", ""), "components.web.replicas: line 4, column 5: "),
+            (with("vcpu: 2", "budget: -1"), "budget: line 5, column 9: "),
+            (with("vcpu: 2", "horizon_months: 0"), "horizon_months: line 5, column 17: "),
+            (with("vcpu: 2", "links:\n  - { from: web, to: db }"), "links[0]: line 6, column 5: "),
+            (with("vcpu: 2", "constraints:\n  - one_of: [web]"), "constraints[0].one_of: line 6, column 5: "),
+        ] {
+            let said = error(&text);
+            assert!(said.starts_with(place), "{text}\n{said}");
+        }
+        let json = "{\"name\": \"x\",\n \"components\": {\"web\": {\n  \"vcpu\": -2}}}";
+        let said = Blueprint::from_json(json).expect_err("a mistake").to_string();
+        assert!(said.starts_with("components.web.vcpu: line 3, column 11: "), "{said}");
+    }
+
+    /// Words of the parsers that no user should meet.
+    const JARGON: [&str; 12] = [
+        "u64", "u32", "Options", "Policy", "policy", "from_str", "variant", "AED", "struct ", ".?", "EOF",
+        "end of ",
+    ];
+
+    #[test]
+    fn mistakes_are_said_in_words_of_what_to_write() {
+        let web = |fields: &str| format!("name: x\ncomponents:\n  web: {{ {fields} }}\n");
+        for (text, words) in [
+            (web("memory_mib: -5"), "a whole number from 0 to 18446744073709551615"),
+            (web("memory_mib: 100000000000000000000000000"), "a whole number from 0"),
+            (web("memory_mib: many"), "a whole number from 0"),
+            (web("memory_mib: [1]"), "write one value, not a list"),
+            (web("replicas: many"), "a number of replicas such as 3"),
+            (web("vcpu: .inf"), "such as 12.5"),
+            (web("vcpu: two"), "a decimal number such as 12.5"),
+            (web("kind: machin"), "did you mean `machine`?"),
+            (web("users: 7"), "a list, as [a, b]"),
+            (web("vcpu: 1, vcpu: 2"), "components.web: line 3, column 19: `vcpu` is written twice; keep one"),
+            (
+                web("vcpu: 1") + "  web: {}\n",
+                "components: line 4, column 3: `web` is written twice; keep one",
+            ),
+            (web("vcpu: 1") + "name: y\n", "`name` is written twice; keep one of them"),
+            (web("vcpu: 1") + "---\nname: y\n", "a second document starts here; write one in a file"),
+            (web("vcpu: 1") + "currency: EURO\n", "`EURO` is no currency of ISO 4217; write EUR, say"),
+            (web("vcpu: 1") + "constraints: [{ sprad: {} }]\n", "did you mean `spread`?"),
+            ("name: x\ncomponents: 7\n".to_owned(), "components: line 2, column 13: write "),
+            ("name: x\n".to_owned(), "`components` is missing; write it"),
+            ("name: [1".to_owned(), "name: line 1"),
+            (String::new(), "the document is empty"),
+            ("# a comment\n".to_owned(), "the document is empty"),
+        ] {
+            let said = error(&text);
+            assert!(said.contains(words), "{text}\n{said}");
+            assert!(!JARGON.iter().any(|word| said.contains(word)), "{text}\n{said}");
+        }
+        let web = |fields: &str| format!("{{\"name\": \"x\", \"components\": {{\"web\": {{{fields}}}}}");
+        for (text, words) in [
+            (
+                web("\"memory_mib\": -5") + "}",
+                "write a whole number from 0 to 18446744073709551615, not `-5`",
+            ),
+            (web("\"memory_mib\": 100000000000000000000000000") + "}", "a whole number from 0"),
+            (web("\"kind\": \"machin\"") + "}", "did you mean `machine`?"),
+            (web("") + ", \"currency\": \"EURO\"}", "no currency of ISO 4217"),
+            (web("") + ", \"name\": \"y\"}", "`name` is written twice"),
+            (web(""), "the document ends too early"),
+            (String::new(), "the document is empty"),
+            ("7".to_owned(), "write fields"),
+        ] {
+            let said = Blueprint::from_json(&text).expect_err("a mistake").to_string();
+            assert!(said.contains(words), "{text}\n{said}");
+            assert!(!JARGON.iter().any(|word| said.contains(word)), "{text}\n{said}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_ask_for_nothing_are_refused() {
+        for (constraint, words) in [
+            ("spread: { components: [], over: provider, at_least: 2 }", "at least one component"),
+            ("spread: { components: [web], over: provider }", "at_least or max_percent"),
+            ("spread: { components: [web], over: provider, at_least: 0 }", "at_least of 1 or more"),
+            ("survive: { components: [], loss_of: provider }", "at least one component"),
+            ("survive: { components: [web], loss_of: provider, remaining: 0 }", "remaining of 1 or more"),
+            ("colocate: { components: [] }", "at least one component"),
+        ] {
+            let said =
+                error(&format!("name: x\ncomponents: {{ web: {{}} }}\nconstraints:\n  - {constraint}\n"));
+            assert!(said.contains(words) && said.contains("line 4"), "{constraint}\n{said}");
+        }
     }
 
     #[test]

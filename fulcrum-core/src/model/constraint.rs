@@ -67,6 +67,7 @@ impl Over {
 #[serde(deny_unknown_fields)]
 pub struct Count {
     /// Whose replicas are added.
+    #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
     /// At least; with `exactly` left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +139,7 @@ pub struct Conflict {
 #[serde(deny_unknown_fields)]
 pub struct Colocate {
     /// Which.
+    #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
 }
 
@@ -158,11 +160,13 @@ pub struct Everywhere {
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Which, each for itself.
+    #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
     /// What counts as one place.
     pub over: Over,
     /// Distinct places with at least one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub at_least: Option<u32>,
     /// The largest share of the replicas in one place, in per cent.
     #[serde(default, with = "crate::model::decimal::option", skip_serializing_if = "Option::is_none")]
@@ -175,11 +179,13 @@ pub struct Spread {
 #[serde(deny_unknown_fields)]
 pub struct Survive {
     /// Which, each for itself.
+    #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
     /// What vanishes.
     pub loss_of: Over,
     /// Replicas that must be left.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub remaining: u32,
 }
 
@@ -190,6 +196,7 @@ pub struct Distinct {
     /// What counts as one place.
     pub over: Over,
     /// At most.
+    #[schemars(range(min = 1))]
     pub at_most: u32,
 }
 

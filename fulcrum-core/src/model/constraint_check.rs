@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::{Blueprint, ComponentId, Constraint, OfferKind};
 
+const NO_COMPONENT: &str = "write at least one component";
 const MAX_FACTOR: u64 = 1_000_000;
 
 impl Constraint {
@@ -26,7 +27,7 @@ impl Constraint {
                 (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
                     Err("write exactly, or min and max".to_owned())
                 }
-                _ if count.components.is_empty() => Err("write at least one component".to_owned()),
+                _ if count.components.is_empty() => Err(NO_COMPONENT.to_owned()),
                 _ => Ok(()),
             },
             Self::Serves(serves) => {
@@ -61,7 +62,13 @@ impl Constraint {
             Self::Conflict(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
             }
+            // Explaining a clash puts one of these in a removed condition's stead; people never mean it.
+            Self::Colocate(colocate) if colocate.components.is_empty() => Err(NO_COMPONENT.to_owned()),
             Self::Conflict(_) | Self::Colocate(_) | Self::Everywhere(_) => machines_only(&self.components()),
+            Self::Spread(spread) if spread.components.is_empty() => Err(NO_COMPONENT.to_owned()),
+            Self::Spread(spread) if spread.at_least == Some(0) => {
+                Err("write at_least of 1 or more".to_owned())
+            }
             Self::Spread(spread) => {
                 let percent = spread.max_percent;
                 if spread.at_least.is_none() && percent.is_none() {
@@ -73,6 +80,10 @@ impl Constraint {
                 } else {
                     Ok(())
                 }
+            }
+            Self::Survive(survive) if survive.components.is_empty() => Err(NO_COMPONENT.to_owned()),
+            Self::Survive(survive) if survive.remaining == 0 => {
+                Err("write remaining of 1 or more".to_owned())
             }
             Self::Survive(_) => Ok(()),
             Self::Distinct(distinct) if distinct.at_most == 0 => Err("write at_most of 1 or more".to_owned()),

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{locate, words};
+
 /// The largest document that is read, in bytes: room for a hundred thousand offers.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -45,18 +47,40 @@ impl DocumentError {
         self
     }
 
-    fn with_suggestion(mut self) -> Self {
-        if let Some(word) = suggestion(&self.message) {
-            self.message = format!("{}; did you mean `{word}`?", self.message);
+    /// The same mistake with the line and column of its path, if the text has it.
+    pub(crate) fn located_in_yaml(self, text: &str) -> Self {
+        let position = locate::in_yaml(text, &self.path);
+        self.located(position)
+    }
+
+    /// The same mistake with the line and column of its path, if the text has it.
+    pub(crate) fn located_in_json(self, text: &str) -> Self {
+        let position = locate::in_json(text, &self.path);
+        self.located(position)
+    }
+
+    fn located(self, position: Option<(usize, usize)>) -> Self {
+        match position {
+            Some((line, column)) if self.line == 0 => Self { line, column, ..self },
+            _ => self,
         }
-        self
     }
 }
 
-/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`"; the
-/// YAML reader leaves out the second kind of quotes.
+fn with_suggestion(message: String) -> String {
+    match suggestion(&message) {
+        Some(word) => format!("{message}; did you mean `{word}`?"),
+        None => message,
+    }
+}
+
+/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`", of
+/// which the YAML reader leaves out the second kind of quotes, or in our own "`a` is unknown here; write one of b, c".
 fn suggestion(message: &str) -> Option<&str> {
-    let (unknown, expected) = message.split_once("unknown ")?.1.split_once("expected ")?;
+    let (unknown, expected) = match message.split_once(" is unknown here; write ") {
+        Some(parts) => parts,
+        None => message.split_once("unknown ")?.1.split_once("expected ")?,
+    };
     let written = unknown.split('`').nth(1)?;
     let expected = expected.strip_prefix("one of ").unwrap_or(expected);
     expected
@@ -90,9 +114,15 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
+    let error = error.without_snippet();
     let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
-    let message = without_location(&error.without_snippet().to_string());
-    Err(DocumentError { path, line, column, message }.with_suggestion())
+    let message = with_suggestion(words::of_yaml(error, text));
+    Err(DocumentError { path: known_part(&path), line, column, message })
+}
+
+/// The path up to where the reader lost it: a name that is no field, or stands twice.
+fn known_part(path: &str) -> String {
+    path.trim_end_matches('?').trim_end_matches('.').to_owned()
 }
 
 /// Reads a JSON document into a type. Depth is limited by the parser (128).
@@ -105,12 +135,11 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let inner = error.inner();
         DocumentError {
-            path: error.path().to_string(),
+            path: known_part(&error.path().to_string()),
             line: inner.line(),
             column: inner.column(),
-            message: without_location(&inner.to_string()),
+            message: with_suggestion(words::of_json(inner, text)),
         }
-        .with_suggestion()
     })?;
     deserializer.end().map_err(|error| DocumentError {
         path: String::new(),
@@ -119,13 +148,6 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
         message: "the document goes on after its end; remove what follows".to_owned(),
     })?;
     Ok(value)
-}
-
-/// Drops the parsers' own " at line 1 column 2", which [`DocumentError`] says in front.
-fn without_location(message: &str) -> String {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    message.trim().to_owned()
 }
 
 fn check_size(text: &str) -> Result<(), DocumentError> {

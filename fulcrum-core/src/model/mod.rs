@@ -10,6 +10,7 @@ mod filter;
 mod flow;
 mod ids;
 mod link;
+mod locate;
 mod money;
 mod objective;
 mod offer;
@@ -23,6 +24,7 @@ mod seller;
 mod service;
 mod sovereignty;
 mod usage;
+mod words;
 
 pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
 pub use blueprint::{Blueprint, ProviderFee, ProviderFees};
