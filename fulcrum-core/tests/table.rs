@@ -146,6 +146,11 @@ fn a_mistake_names_its_line_and_what_to_write() {
         ([("attributes", "media")], "name=value"),
         ([("observed", "")], "2026"),
         ([("observed", "soon")], "date"),
+        ([("observed", "2999-01-01")], "2999-01-01 is not the day of a price"),
+        ([("vcpu", "0")], "vcpu"),
+        ([("vcpu", "")], "vcpu"),
+        ([("memory_mib", "0")], "memory_mib"),
+        ([("kind", "egress")], "by quantity"),
     ] {
         let said = mistake(&[&row(&[]), &row(&cells)]);
         assert!(said.contains(words) && said.contains('3'), "{cells:?}: {said}");
@@ -153,6 +158,54 @@ fn a_mistake_names_its_line_and_what_to_write() {
     assert!(mistake(&["machine,small"]).contains("columns"));
     let said = Table::from_csv(&provider(), "kind,sku,regoin\n").expect_err("a mistake").to_string();
     assert!(said.contains("`regoin`") && said.contains("`region`"), "{said}");
+}
+
+#[test]
+fn nobody_pays_for_traffic_to_leave() {
+    let egress = |price| row(&[("kind", "egress"), ("monthly", ""), ("unit", "GB"), ("unit_price", price)]);
+    assert_eq!(table(&[&egress("0")]).offers.len(), 0);
+    for price in ["-0.01", "0:0 100:-0.01"] {
+        assert!(mistake(&[&egress(price)]).contains("zero or more"), "{price}");
+    }
+}
+
+#[test]
+fn a_file_without_a_header_is_empty() {
+    let said = Table::from_csv(&provider(), "").expect_err("a mistake").to_string();
+    assert!(said.contains("the file is empty; write the line kind,sku,region"), "{said}");
+}
+
+#[test]
+fn regions_are_different_ones_and_on_the_globe() {
+    for (regions, words) in [
+        (r#"{"id": "r1", "country": "DE"}, {"id": "r1", "country": "US"}"#, "regions[1].id: two regions are"),
+        (
+            r#"{"id": "r1", "country": "DE", "latitude": 500, "longitude": 9}"#,
+            "regions[0].latitude: write degrees",
+        ),
+        (
+            r#"{"id": "r1", "country": "DE", "latitude": 50, "longitude": -181}"#,
+            "regions[0].longitude: write",
+        ),
+        (r#"{"id": "r1", "country": "DE", "zones": ["a", "a"]}"#, "regions[0].zones: two zones are"),
+    ] {
+        let provider = format!(
+            r#"{{"id": "acme", "name": "Acme", "legal_name": "Acme GmbH", "country": "DE", "regions": [{regions}]}}"#
+        );
+        let said = Table::from_csv(&parse_json(&provider).expect("a form"), HEADER).expect_err("a mistake");
+        assert!(said.to_string().contains(words), "{said}");
+        let catalogue = format!("{{\"format\": \"fulcrum-catalogue/1\", \"providers\": [\n{provider}]}}");
+        let said = Table::from_json(&catalogue).expect_err("a mistake");
+        assert!(format!("{}: {}", said.path, said.message).contains(words) && said.line == 2, "{said}");
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("acme.json"), &provider).expect("written");
+        std::fs::write(folder.path().join("acme.csv"), HEADER).expect("written");
+        let said = Table::load(folder.path()).expect_err("a mistake").to_string();
+        assert!(said.contains("acme.json: ") && said.contains(": line 1, column "), "{said}");
+    }
+    let twice = format!(r#"{{"format": "fulcrum-catalogue/1", "providers": [{PROVIDER}, {PROVIDER}]}}"#);
+    let said = Table::from_json(&twice).expect_err("a mistake").to_string();
+    assert!(said.contains("providers[1].id: ") && said.contains("two providers are called `acme`"), "{said}");
 }
 
 #[test]
@@ -189,6 +242,7 @@ fn a_catalogue_in_json_is_read_as_strictly_as_one_in_csv() {
     ] {
         let said = catalogue(cells).expect_err(cells).to_string();
         assert!(said.contains(words) && said.contains("providers[0].offers[0]"), "{cells}: {said}");
+        assert!(said.contains(": line "), "{cells}: {said}");
     }
 }
 

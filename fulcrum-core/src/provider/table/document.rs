@@ -10,7 +10,8 @@ use serde::{
 };
 
 use crate::model::{
-    AnyDecimal, Assessment, Certification, CountryCode, LegalEntity, ProviderId, RegionId, SkuId, Sov, ZoneId,
+    AnyDecimal, Assessment, Certification, CountryCode, DocumentError, LegalEntity, ProviderId, RegionId,
+    SkuId, Sov, ZoneId,
 };
 
 /// A whole catalogue in one JSON document.
@@ -64,6 +65,38 @@ pub struct ProviderDocument {
     /// What it sells; empty if that is in a CSV file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Row>,
+}
+
+impl ProviderDocument {
+    /// Checks what the form alone does not: regions are different ones, and on the globe.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the path, and what to write instead.
+    pub fn check(&self) -> Result<(), DocumentError> {
+        if self.format.as_deref().is_some_and(|format| format != "fulcrum-provider/1") {
+            return Err(DocumentError::at("format", "write \"fulcrum-provider/1\""));
+        }
+        for (at, region) in self.regions.iter().enumerate() {
+            let fail = |field: &str, message: String| {
+                Err(DocumentError::at(format!("regions[{at}].{field}"), message))
+            };
+            if self.regions[..at].iter().any(|other| other.id == region.id) {
+                return fail("id", format!("two regions are called `{}`; keep one of them", region.id));
+            }
+            let twice = region.zones.iter().enumerate().find(|(at, zone)| region.zones[..*at].contains(zone));
+            if let Some((_, zone)) = twice {
+                return fail("zones", format!("two zones are called `{zone}`; keep one of them"));
+            }
+            for (field, degrees, most) in
+                [("latitude", region.latitude, 90), ("longitude", region.longitude, 180)]
+            {
+                if degrees.is_some_and(|degrees| degrees.abs() > most.into()) {
+                    return fail(field, format!("write degrees from -{most} to {most}"));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A provider's area.

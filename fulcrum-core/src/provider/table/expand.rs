@@ -13,13 +13,14 @@ use crate::model::{
     Provenance, RegionId, Resources, Seller, Tax, Tier, ZoneId,
 };
 
+/// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
+const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
+
 /// What a column's text may be off by.
 type Cell<T> = Result<T, (&'static str, String)>;
 
 pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Result<Table, DocumentError> {
-    if provider.format.as_deref().is_some_and(|format| format != "fulcrum-provider/1") {
-        return Err(DocumentError::at("format", "write \"fulcrum-provider/1\""));
-    }
+    provider.check()?;
     let seller = Arc::new(Seller {
         owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
         control_chain: provider.control_chain.clone(),
@@ -45,6 +46,7 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
         let price = price(row).map_err(mistake)?;
         let places = places(provider, row).map_err(mistake)?;
         if row.kind == "egress" {
+            check_egress(&price).map_err(mistake)?;
             let price = Arc::new(price);
             egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
             continue;
@@ -100,6 +102,17 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
 }
 
+/// Traffic has no offer that could be quarantined.
+fn check_egress(price: &Price) -> Cell<()> {
+    match &price.charge {
+        Charge::PerUnit { tiers, .. } if tiers.iter().any(|tier| tier.price < Decimal::ZERO) => {
+            Err(("unit_price", "nobody pays for traffic to leave; write prices of zero or more".to_owned()))
+        }
+        Charge::PerUnit { .. } => Ok(()),
+        _ => Err(("unit_price", "traffic is priced by quantity; fill unit and unit_price".to_owned())),
+    }
+}
+
 fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
     let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, or egress")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
@@ -114,8 +127,20 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
         gpu: whole("gpu", row.gpu)?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
         named: BTreeMap::new(),
     };
+    if kind == OfferKind::Machine {
+        let missing = [("vcpu", capacity.vcpu_milli == 0), ("memory_mib", capacity.memory_mib == 0)];
+        if let Some((column, _)) = missing.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err((column, "a machine has some of it; write how much".to_owned()));
+        }
+    }
     let observed =
         row.observed.ok_or(("observed", "write the day of the price, such as 2026-11-20".to_owned()))?;
+    if !YEARS.contains(&observed.year()) {
+        return Err((
+            "observed",
+            format!("{observed} is not the day of a price; write one such as 2026-11-20"),
+        ));
+    }
     if row.source.is_empty() {
         return Err(("source", "write where the price was read".to_owned()));
     }

@@ -91,7 +91,7 @@ impl Table {
         if extension(path) == "csv" {
             let companion = path.with_extension("json");
             let provider: ProviderDocument =
-                parse_json(&read(&companion)?).map_err(|error| named(&companion, error))?;
+                Self::provider(&read(&companion)?).map_err(|error| named(&companion, error))?;
             let table = Self::from_csv(&provider, &text).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
@@ -101,16 +101,29 @@ impl Table {
         Self::from_json(&text).map_err(|error| named(path, error))
     }
 
+    /// Who sells, from the file beside the CSV.
+    fn provider(json: &str) -> Result<ProviderDocument, DocumentError> {
+        let provider: ProviderDocument = parse_json(json)?;
+        let check = || {
+            provider.check()?;
+            has_no_offers(&provider)
+        };
+        check().map_err(|error| error.located_in_json(json))?;
+        Ok(provider)
+    }
+
     /// Reads the rows of one provider.
     ///
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
-        if !provider.offers.is_empty() {
-            return Err(DocumentError::at("offers", "the prices are in the CSV file; remove these"));
-        }
+        has_no_offers(provider)?;
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv.as_bytes());
         let header = reader.headers().map_err(|error| csv_error(&error))?.clone();
+        if header.is_empty() {
+            let message = format!("the file is empty; write the line {}", Row::COLUMNS.join(","));
+            return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
+        }
         if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
             let near = Row::COLUMNS.iter().min_by_key(|name| strsim::damerau_levenshtein(name, unknown));
             let message = format!("unknown column `{unknown}`; did you mean `{}`?", near.unwrap_or(&"sku"));
@@ -132,11 +145,21 @@ impl Table {
     /// Reads a catalogue that is one JSON document.
     ///
     /// # Errors
-    /// [`DocumentError`] with the path of the mistake.
+    /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
+        Self::all_from_json(json).map_err(|error| error.located_in_json(json))
+    }
+
+    fn all_from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
         let document: CatalogueDocument = parse_json(json)?;
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
+        }
+        for (at, provider) in document.providers.iter().enumerate() {
+            if document.providers[..at].iter().any(|other| other.id == provider.id) {
+                let message = format!("two providers are called `{}`; keep one of them", provider.id);
+                return Err(DocumentError::at(format!("providers[{at}].id"), message));
+            }
         }
         document
             .providers
@@ -153,6 +176,13 @@ impl Table {
         let rows = std::mem::take(&mut provider.offers);
         expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect())
     }
+}
+
+fn has_no_offers(provider: &ProviderDocument) -> Result<(), DocumentError> {
+    if provider.offers.is_empty() {
+        return Ok(());
+    }
+    Err(DocumentError::at("offers", "the prices are in the CSV file; remove these"))
 }
 
 fn extension(path: &Path) -> &str {
