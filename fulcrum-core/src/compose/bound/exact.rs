@@ -7,7 +7,7 @@
 //! far below one micro-unit.
 
 use crate::compose::{
-    id_vec::IdVec,
+    id_vec::{Id, IdVec},
     program::{Program, Row, Var},
 };
 
@@ -35,6 +35,20 @@ impl Bounds {
     pub(crate) fn of(program: &Program) -> Self {
         Self { low: program.low.clone(), high: program.high.clone() }
     }
+
+    /// Unknowns whose price is more than the room that is left to gain stay where they are (reduced cost fixing;
+    /// exact, as the price is: G. L. Nemhauser, L. A. Wolsey, *Integer and Combinatorial Optimization*, Wiley 1988,
+    /// §II.5.3). Prices were rounded down: room for one more must be in `room`.
+    pub(crate) fn fix(&mut self, prices: &IdVec<Var, i64>, room: i128) {
+        for (var, price) in prices.iter() {
+            let (low, high) = (self.low[var], self.high[var]);
+            if low < high && i128::from(*price) > room {
+                self.high[var] = low;
+            } else if low < high && i128::from(-*price) > room {
+                self.low[var] = high;
+            }
+        }
+    }
 }
 
 /// The bound that multipliers give, in the cost's unit, rounded up as costs are whole; `None` if the arithmetic
@@ -54,6 +68,9 @@ pub(crate) fn proves_infeasible(program: &Program, bounds: &Bounds, multipliers:
 fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
     let mut sum = row_part(program, multipliers)?;
     for var in program.cost.ids() {
+        if bounds.low[var] == 0 && bounds.high[var] == 0 {
+            continue;
+        }
         let reduced = price(program, multipliers, var, scale)?;
         let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
         sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
@@ -88,9 +105,14 @@ fn price(program: &Program, multipliers: &IdVec<Row, i128>, var: Var, scale: i12
     Some(reduced)
 }
 
+/// The multipliers in 64 bits, if they fit: a product with a factor is then below 2¹²⁶, and a sum is checked once.
+fn narrow(multipliers: &IdVec<Row, i128>) -> Option<Vec<i64>> {
+    multipliers.iter().map(|(_, multiplier)| i64::try_from(*multiplier).ok()).collect()
+}
+
 /// What each unknown costs above its worth at some multipliers, in micro-units rounded down, and the bound that they
 /// give, rounded up: a plan in which an unknown is one off the limit that the bound has it at costs no less than both
-/// together, less one for the rounding.
+/// together, less one for the rounding. Of an unknown that can only be zero the price is not worked out.
 pub(crate) fn reduced_costs(
     program: &Program,
     bounds: &Bounds,
@@ -98,10 +120,30 @@ pub(crate) fn reduced_costs(
 ) -> Option<(IdVec<Var, i64>, i128)> {
     let mut sum = row_part(program, multipliers)?;
     let mut prices = Vec::with_capacity(program.cost.len());
-    for var in program.cost.ids() {
-        let reduced = price(program, multipliers, var, 1 << SCALE_BITS)?;
-        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
-        sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
+    let narrow = narrow(multipliers);
+    for (var, cost) in program.cost.iter() {
+        let (low, high) = (bounds.low[var], bounds.high[var]);
+        if low == 0 && high == 0 {
+            prices.push(0); // it adds nothing, and no one asks
+            continue;
+        }
+        let reduced = match &narrow {
+            Some(narrow) => {
+                let mut reduced = i128::from(*cost) << SCALE_BITS;
+                for &(row, factor) in &program.entries[var] {
+                    let product = i128::from(narrow[row.index()]) * i128::from(factor);
+                    reduced = reduced.checked_sub(product)?;
+                }
+                reduced
+            }
+            None => price(program, multipliers, var, 1 << SCALE_BITS)?,
+        };
+        let value = if reduced > 0 { low } else { high };
+        sum = match value {
+            0 => sum,
+            1 => sum.checked_add(reduced)?,
+            _ => sum.checked_add(reduced.checked_mul(value.into())?)?,
+        };
         prices.push(i64::try_from(reduced >> SCALE_BITS).ok()?);
     }
     // As in `lagrange`.

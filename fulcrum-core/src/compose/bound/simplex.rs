@@ -18,6 +18,8 @@ use crate::compose::{
 const FEASIBLE: f64 = 1e-7;
 const PIVOT: f64 = 1e-9;
 const LARGE_FACTOR: u64 = 1 << 16;
+/// Work after which the caller is asked whether to go on: a millisecond or so.
+const WORK_UNASKED: u64 = 1 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +35,19 @@ pub(crate) enum Outcome {
 }
 
 /// The tableau. Unknown `v < n` is `Var(v)`; unknown `n + r` is the sum of row `r`.
+///
+/// Columns of unknowns that have one value left, and rows that nothing can move any more, are left out by
+/// [`pack`](Self::pack): a tableau becomes smaller the deeper the search is.
 #[derive(Debug, Clone)]
 pub(crate) struct Simplex {
     vars: usize,
     rows: usize,
-    /// `basic[r] = Σ tableau[r·vars + j] · nonbasic[j]`.
+    /// `basic[r] = Σ tableau[r·width + j] · nonbasic[j]`, plus what was left out; the width is the number of `nonbasic`.
     tableau: Vec<f64>,
     basic: Vec<u32>,
     nonbasic: Vec<u32>,
+    /// Of each nonbasic unknown: 1 if it may rise, -1 if it may fall, 0 if it may not move.
+    side: Vec<f64>,
     /// Cost of one more of each nonbasic unknown.
     reduced: Vec<f64>,
     /// Of all unknowns.
@@ -49,9 +56,16 @@ pub(crate) struct Simplex {
     high: Vec<f64>,
     /// Rows of large factors are divided by a power of two, so that all are of one order of magnitude.
     scale: Vec<f64>,
+    /// Of the present assignment.
+    cost: f64,
     pub(crate) pivots: u64,
+    /// Entries looked at: the same on every machine.
+    pub(crate) work: u64,
     /// The row that no entering unknown could mend, and whether it was below its limit.
     stuck: Option<(usize, bool)>,
+    /// Room for the rows that a pivot changes, and for the columns.
+    touched: Vec<(u32, f64)>,
+    support: Vec<u32>,
 }
 
 impl Simplex {
@@ -69,45 +83,76 @@ impl Simplex {
                 }
             }
         }
+        let low: Vec<f64> = program
+            .low
+            .iter()
+            .map(|(_, low)| *low as f64)
+            .chain(
+                program
+                    .row_low
+                    .iter()
+                    .map(|(row, low)| low.map_or(f64::NEG_INFINITY, |low| low as f64 * scale[row.index()])),
+            )
+            .collect();
+        let high: Vec<f64> = program
+            .high
+            .iter()
+            .map(|(_, high)| *high as f64)
+            .chain(
+                program
+                    .row_high
+                    .iter()
+                    .map(|(row, high)| high.map_or(f64::INFINITY, |high| high as f64 * scale[row.index()])),
+            )
+            .collect();
+        let mut value: Vec<f64> = low[..vars].iter().copied().chain(std::iter::repeat_n(0.0, rows)).collect();
+        let mut cost = 0.0;
         for (var, entries) in program.entries.iter() {
+            cost += program.cost[var] as f64 * value[var.index()];
             for &(row, factor) in entries {
-                tableau[row.index() * vars + var.index()] = factor as f64 * scale[row.index()];
+                let factor = factor as f64 * scale[row.index()];
+                tableau[row.index() * vars + var.index()] = factor;
+                value[vars + row.index()] += factor * value[var.index()];
             }
         }
-        let row_low = program
-            .row_low
-            .iter()
-            .map(|(row, low)| low.map_or(f64::NEG_INFINITY, |low| low as f64 * scale[row.index()]));
-        let row_high = program
-            .row_high
-            .iter()
-            .map(|(row, high)| high.map_or(f64::INFINITY, |high| high as f64 * scale[row.index()]));
-        let low: Vec<f64> = program.low.iter().map(|(_, low)| *low as f64).chain(row_low).collect();
-        let high: Vec<f64> = program.high.iter().map(|(_, high)| *high as f64).chain(row_high).collect();
         let mut simplex = Self {
             vars,
             rows,
             tableau,
             basic: (vars as u32..(vars + rows) as u32).collect(),
             nonbasic: (0..vars as u32).collect(),
+            side: vec![0.0; vars],
             reduced: program.cost.iter().map(|(_, cost)| *cost as f64).collect(),
-            value: low[..vars].iter().copied().chain(std::iter::repeat_n(0.0, rows)).collect(),
+            value,
             low,
             high,
             scale,
+            cost,
             pivots: 0,
+            work: (vars * rows) as u64,
             stuck: None,
+            touched: Vec::new(),
+            support: Vec::new(),
         };
-        for row in 0..rows {
-            simplex.value[vars + row] =
-                (0..vars).map(|j| simplex.tableau[row * vars + j] * simplex.value[j]).sum();
-        }
+        (0..vars).for_each(|j| simplex.take_side(j));
         simplex
     }
 
     /// Entries of the tableau, to reckon with memory.
     pub(crate) fn size(&self) -> usize {
         self.tableau.len()
+    }
+
+    fn take_side(&mut self, j: usize) {
+        let unknown = self.nonbasic[j] as usize;
+        let (low, high) = (self.low[unknown], self.high[unknown]);
+        self.side[j] = if low == high {
+            0.0
+        } else if self.value[unknown] <= low {
+            1.0
+        } else {
+            -1.0
+        };
     }
 
     /// Takes over the limits of all unknowns.
@@ -124,14 +169,58 @@ impl Simplex {
         if !is_changed {
             return;
         }
-        for j in 0..self.vars {
+        for j in 0..self.nonbasic.len() {
             let v = self.nonbasic[j] as usize;
+            if v >= self.vars {
+                continue;
+            }
             // Where the price says: what costs stays low, what pays stays high.
-            if v < self.vars && (self.value[v] < self.low[v] || self.value[v] > self.high[v]) {
+            if self.value[v] < self.low[v] || self.value[v] > self.high[v] {
                 let at_low = self.reduced[j] >= 0.0;
                 self.shift(j, if at_low { self.low[v] } else { self.high[v] });
             }
+            self.take_side(j);
         }
+    }
+
+    /// Leaves out what can no longer change, if that is a good part: limits only ever become narrower from here on.
+    pub(crate) fn pack(&mut self) {
+        let width = self.nonbasic.len();
+        let is_kept = |j: usize| self.side[j] != 0.0 || self.nonbasic[j] as usize >= self.vars;
+        let kept: Vec<usize> = (0..width).filter(|&j| is_kept(j)).collect();
+        if kept.len() * 8 > width * 7 {
+            return;
+        }
+        let mut to = 0;
+        let mut height = 0;
+        for row in 0..self.basic.len() {
+            let unknown = self.basic[row] as usize;
+            let from = row * width;
+            let is_settled = (unknown >= self.vars || self.low[unknown] == self.high[unknown])
+                && self.value[unknown] >= self.low[unknown] - FEASIBLE
+                && self.value[unknown] <= self.high[unknown] + FEASIBLE;
+            if is_settled && kept.iter().all(|&j| self.side[j] == 0.0 || self.tableau[from + j] == 0.0) {
+                continue;
+            }
+            for &j in &kept {
+                self.tableau[to] = self.tableau[from + j];
+                to += 1;
+            }
+            self.basic[height] = self.basic[row];
+            height += 1;
+        }
+        self.basic.truncate(height);
+        self.tableau.truncate(to);
+        for (new, &j) in kept.iter().enumerate() {
+            self.nonbasic[new] = self.nonbasic[j];
+            self.side[new] = self.side[j];
+            self.reduced[new] = self.reduced[j];
+        }
+        self.nonbasic.truncate(kept.len());
+        self.side.truncate(kept.len());
+        self.reduced.truncate(kept.len());
+        // What is left is to be copied: for every node.
+        self.tableau.shrink_to_fit();
     }
 
     /// Moves a nonbasic unknown.
@@ -142,22 +231,42 @@ impl Simplex {
             return;
         }
         self.value[unknown] = target;
-        for row in 0..self.rows {
-            self.value[self.basic[row] as usize] += self.tableau[row * self.vars + j] * step;
+        self.cost += self.reduced[j] * step;
+        let width = self.nonbasic.len();
+        self.work += self.basic.len() as u64;
+        for (row, &basic) in self.basic.iter().enumerate() {
+            self.value[basic as usize] += self.tableau[row * width + j] * step;
         }
     }
 
     /// Runs until solved, infeasible, past the ceiling, out of steps, or told to stop.
     pub(crate) fn run(&mut self, ceiling: i128, should_stop: &mut dyn FnMut() -> bool) -> Outcome {
+        let limit = 200 + 20 * (self.rows as u64 + self.vars as u64);
+        self.steps(limit, ceiling, should_stop)
+    }
+
+    /// The same with so many steps at most.
+    pub(crate) fn steps(
+        &mut self,
+        limit: u64,
+        ceiling: i128,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Outcome {
         // A little above, so that what is called cut off here stands up to exact arithmetic.
         let cut_off = ceiling as f64 * (1.0 + 1e-9) + 1.0;
-        let limit = 200 + 20 * (self.rows as u64 + self.vars as u64);
-        for step in 0..limit {
-            if step % 32 == 31 && (should_stop() || self.cost() > cut_off) {
-                return if self.cost() > cut_off { Outcome::CutOff } else { Outcome::Interrupted };
+        let mut asked = self.work;
+        for _ in 0..limit {
+            if self.cost > cut_off {
+                return Outcome::CutOff;
+            }
+            if self.work - asked > WORK_UNASKED {
+                asked = self.work;
+                if should_stop() {
+                    return Outcome::Interrupted;
+                }
             }
             let Some((row, is_below)) = self.most_violated() else {
-                return if self.cost() > cut_off { Outcome::CutOff } else { Outcome::Optimal };
+                return Outcome::Optimal;
             };
             let Some(j) = self.entering(row, is_below) else {
                 self.stuck = Some((row, is_below));
@@ -171,13 +280,17 @@ impl Simplex {
     /// The basic unknown that is furthest outside its limits; ties go to the lower row.
     fn most_violated(&self) -> Option<(usize, bool)> {
         let mut worst = (FEASIBLE, None);
-        for row in 0..self.rows {
-            let unknown = self.basic[row] as usize;
+        for (row, &unknown) in self.basic.iter().enumerate() {
+            let unknown = unknown as usize;
             let (below, above) =
                 (self.low[unknown] - self.value[unknown], self.value[unknown] - self.high[unknown]);
-            let scale = 1.0 + self.value[unknown].abs() * 1e-3;
-            if below.max(above) / scale > worst.0 {
-                worst = (below.max(above) / scale, Some((row, below > above)));
+            let most = below.max(above);
+            if most <= FEASIBLE {
+                continue;
+            }
+            let scaled = most / (1.0 + self.value[unknown].abs() * 1e-3);
+            if scaled > worst.0 {
+                worst = (scaled, Some((row, below > above)));
             }
         }
         worst.1
@@ -187,25 +300,21 @@ impl Simplex {
     /// nearly equal ones the one with the largest pivot.
     fn entering(&self, row: usize, is_below: bool) -> Option<usize> {
         let direction = if is_below { 1.0 } else { -1.0 };
-        let entries = &self.tableau[row * self.vars..(row + 1) * self.vars];
+        let width = self.nonbasic.len();
+        let entries = &self.tableau[row * width..(row + 1) * width];
         let mut best: Option<(f64, f64, usize)> = None;
-        for (j, &entry) in entries.iter().enumerate() {
-            let unknown = self.nonbasic[j] as usize;
-            if entry.abs() <= PIVOT || self.low[unknown] == self.high[unknown] {
+        for (j, ((&entry, side), reduced)) in entries.iter().zip(&self.side).zip(&self.reduced).enumerate() {
+            let pivot = direction * entry * side;
+            if pivot <= PIVOT {
                 continue;
             }
-            let is_at_low = self.value[unknown] <= self.low[unknown];
-            let helps = if is_at_low { direction * entry > 0.0 } else { direction * entry < 0.0 };
-            if !helps {
-                continue;
-            }
-            let ratio = self.reduced[j].abs() / entry.abs();
-            let is_better = best.is_none_or(|(least, pivot, _)| {
+            let ratio = reduced.abs() / pivot;
+            let is_better = best.is_none_or(|(least, most, _)| {
                 let tie = 1e-9 * (1.0 + least);
-                ratio < least - tie || (ratio <= least + tie && entry.abs() > pivot)
+                ratio < least - tie || (ratio <= least + tie && pivot > most)
             });
             if is_better {
-                best = Some((ratio, entry.abs(), j));
+                best = Some((ratio, pivot, j));
             }
         }
         best.map(|(_, _, j)| j)
@@ -213,52 +322,70 @@ impl Simplex {
 
     fn pivot(&mut self, row: usize, j: usize, is_below: bool) {
         self.pivots += 1;
-        let vars = self.vars;
+        let width = self.nonbasic.len();
         let leaving = self.basic[row] as usize;
         let target = if is_below { self.low[leaving] } else { self.high[leaving] };
-        let entry = self.tableau[row * vars + j];
+        let entry = self.tableau[row * width + j];
         let step = (target - self.value[leaving]) / entry;
         self.value[self.nonbasic[j] as usize] += step;
-        for other in 0..self.rows {
-            self.value[self.basic[other] as usize] += self.tableau[other * vars + j] * step;
+        self.cost += self.reduced[j] * step;
+        let mut touched = std::mem::take(&mut self.touched);
+        let mut support = std::mem::take(&mut self.support);
+        touched.clear();
+        support.clear();
+        for (other, &basic) in self.basic.iter().enumerate() {
+            let factor = self.tableau[other * width + j];
+            if factor != 0.0 {
+                self.value[basic as usize] += factor * step;
+                if other != row {
+                    touched.push((other as u32, factor));
+                }
+            }
         }
         self.value[leaving] = target;
 
-        let (before, rest) = self.tableau.split_at_mut(row * vars);
-        let (mine, after) = rest.split_at_mut(vars);
+        let (before, rest) = self.tableau.split_at_mut(row * width);
+        let (mine, after) = rest.split_at_mut(width);
         for value in mine.iter_mut() {
             *value /= -entry;
         }
         mine[j] = 1.0 / entry;
-        let rows = before
-            .chunks_exact_mut(vars)
-            .chain(after.chunks_exact_mut(vars))
-            .chain([self.reduced.as_mut_slice()]);
-        for other in rows {
-            let factor = other[j];
-            if factor == 0.0 {
-                continue;
-            }
+        let is_nonzero = |(at, value): (usize, &f64)| (*value != 0.0).then_some(at as u32);
+        support.extend(mine.iter().enumerate().filter_map(is_nonzero));
+        let is_sparse = support.len() * 3 < width;
+        let done = if is_sparse { support.len() } else { width };
+        self.work += (2 * width + 2 * self.basic.len() + (touched.len() + 1) * done) as u64;
+        let add = |other: &mut [f64], factor: f64| {
             other[j] = 0.0;
-            for (value, own) in other.iter_mut().zip(mine.iter()) {
-                *value += factor * own;
-                if value.abs() < 1e-12 {
-                    *value = 0.0;
+            if is_sparse {
+                for &at in &support {
+                    let value = other[at as usize] + factor * mine[at as usize];
+                    other[at as usize] = if value.abs() < 1e-12 { 0.0 } else { value };
+                }
+            } else {
+                for (value, own) in other.iter_mut().zip(mine.iter()) {
+                    let sum = *value + factor * own;
+                    *value = if sum.abs() < 1e-12 { 0.0 } else { sum };
                 }
             }
+        };
+        for &(other, factor) in &touched {
+            let other = other as usize;
+            if other < row {
+                add(&mut before[other * width..(other + 1) * width], factor);
+            } else {
+                add(&mut after[(other - row - 1) * width..(other - row) * width], factor);
+            }
         }
+        let factor = self.reduced[j];
+        if factor != 0.0 {
+            add(&mut self.reduced, factor);
+        }
+        (self.touched, self.support) = (touched, support);
         let entering = self.nonbasic[j];
         self.nonbasic[j] = leaving as u32;
         self.basic[row] = entering;
-    }
-
-    /// Cost of the present assignment, which while the run goes on is below the optimum.
-    pub(crate) fn cost(&self) -> f64 {
-        self.nonbasic
-            .iter()
-            .zip(&self.reduced)
-            .map(|(&unknown, cost)| cost * self.value[unknown as usize])
-            .sum()
+        self.take_side(j);
     }
 
     /// The present value of an unknown.
@@ -307,7 +434,7 @@ impl Simplex {
         };
         set(self.basic[row], 1.0);
         for (j, &unknown) in self.nonbasic.iter().enumerate() {
-            set(unknown, -self.tableau[row * self.vars + j]);
+            set(unknown, -self.tableau[row * self.nonbasic.len() + j]);
         }
         let largest = multipliers.iter().fold(0.0f64, |most, multiplier| most.max(multiplier.abs()));
         let up = if largest > 0.0 { 2f64.powi(56) / largest } else { 1.0 };

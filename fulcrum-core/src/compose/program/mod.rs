@@ -144,6 +144,9 @@ impl Program {
             if value < self.low[var] || value > self.high[var] {
                 return None;
             }
+            if value == 0 {
+                continue;
+            }
             cost += i128::from(value) * i128::from(self.cost[var]);
             for &(row, factor) in &self.entries[var] {
                 sums[row] += i128::from(value) * i128::from(factor);

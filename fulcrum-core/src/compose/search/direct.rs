@@ -5,7 +5,10 @@
 //! How many are taken out changes from turn to turn; how many kinds of lease may join, those that cost least above
 //! their worth first, follows from how long the last turns took.
 
-use super::{Found, Goal, a_month, mixed, tree::Tree};
+use super::{
+    Found, Goal, a_month, mixed,
+    tree::{Tree, is_within_gap},
+};
 use crate::{
     compose::{
         bound::{Bounds, reduced_costs},
@@ -69,29 +72,37 @@ pub(super) fn solve(
         ranked: None,
     };
     let mut share = MOST_SHARE;
-    let stop = loop {
-        let stop = tree.go_on(options, allowed, goal, &mut watch_month);
-        if stop != Some(StopReason::Limit) || tree.nodes < allowed || allowed >= options.max_nodes {
-            break stop;
-        }
-        if is_large && tree.best.is_none() && tree.nodes == 1 {
-            let stop = neighbours.begin(&mut tree, &mut watch_month);
-            if stop.is_some() {
-                break stop;
+    // One round of neighbourhoods after each round of the tree.
+    let mut look_around = |tree: &mut Tree<'_>, watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal| {
+        let before = tree.ceiling;
+        let target = tree.work().saturating_mul(share) / 4;
+        let stop = neighbours.improve(tree, target, watch);
+        share = if tree.ceiling < before { MOST_SHARE } else { (share - 1).max(LEAST_SHARE) };
+        stop
+    };
+    let mut stop = tree.go_on(options, allowed, goal, &mut watch_month);
+    while stop == Some(StopReason::Limit) && tree.nodes >= allowed && allowed < options.max_nodes {
+        stop = if tree.best.is_none() {
+            if is_large && tree.nodes == 1 {
+                begin(problem, reduced, program, &mut tree, &mut watch_month)
+            } else {
+                None
             }
+        } else if goal == Goal::Best {
+            look_around(&mut tree, &mut watch_month)
+        } else {
+            None
+        };
+        if stop.is_some() {
+            break;
         }
         if goal == Goal::Best && tree.best.is_some() {
-            let before = tree.best.as_ref().map(|(_, value)| *value);
-            let target = tree.work().saturating_mul(share) / 4;
-            let stop = neighbours.improve(&mut tree, target, &mut watch_month);
-            if stop.is_some() {
-                break stop;
-            }
-            let is_better = tree.best.as_ref().map(|(_, value)| *value) < before;
-            share = if is_better { MOST_SHARE } else { (share - 1).max(LEAST_SHARE) };
+            stop = over(&mut tree, program, options, &mut look_around, &mut watch_month);
+            break;
         }
         allowed = (allowed + MORE_NODES).min(options.max_nodes);
-    };
+        stop = tree.go_on(options, allowed, goal, &mut watch_month);
+    }
     let bound = tree.bound();
     if let (Goal::Best, Some((_, cost))) = (goal, &tree.best) {
         // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
@@ -116,6 +127,144 @@ pub(super) fn solve(
         (None, None) => Ok(None),
         (None, Some(_)) => Err(ComposeError::Stopped),
     }
+}
+
+/// A round of neighbourhoods: why it stopped, if it did.
+type LookAround<'f> =
+    dyn FnMut(&mut Tree<'_>, &mut dyn FnMut(Option<i128>, i128, u64) -> Signal) -> Option<StopReason> + 'f;
+
+/// Goes on from a tree with a plan on what is left of the program: unknowns whose price at the root is above what is
+/// left to gain stay where they are, and what they settle is presolved. Starts over whenever a better plan settles many
+/// more (restarts after root fixing: T. Achterberg, *Constraint Integer Programming*, TU Berlin 2007, §10.9).
+fn over(
+    whole: &mut Tree<'_>,
+    program: &Program,
+    options: &ComposeOptions,
+    look_around: &mut LookAround<'_>,
+    watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+) -> Option<StopReason> {
+    let by_row = ByRow::new(program);
+    let root = ranked(program, whole);
+    loop {
+        let (bounds, free) = fixed(program, root.as_ref(), whole.ceiling);
+        let Some(small) = Presolved::within(program, &by_row, bounds) else { return None };
+        let offset = small.offset;
+        let mut tree = Tree::new(&small.program, Some(whole.ceiling - offset));
+        let mut allowed = 0;
+        loop {
+            let (nodes, pivots, work) = tree.effort();
+            allowed += MORE_NODES.min(options.max_nodes.saturating_sub(whole.nodes));
+            let (so_far, proven) = (whole.nodes - nodes.min(whole.nodes), whole.bound());
+            let best = whole.best.as_ref().map(|(_, value)| *value);
+            let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
+                let incumbent = incumbent.map(|value| value + offset).or(best);
+                watch(incumbent, (bound + offset).max(proven), so_far + nodes)
+            };
+            let mut stop = tree.go_on(options, allowed, Goal::Best, &mut shifted);
+            let more = tree.effort();
+            if let Some((values, value)) = tree.best.take() {
+                whole.offer(small.restore(&values), value + offset);
+            }
+            whole.account(tree.bound() + offset, (more.0 - nodes, more.1 - pivots, more.2 - work));
+            if stop == Some(StopReason::Limit) && tree.nodes >= allowed && whole.nodes < options.max_nodes {
+                stop = look_around(whole, watch);
+                let best = whole.best.as_ref().map(|(_, value)| *value);
+                if best.is_some_and(|cost| is_within_gap(cost, whole.bound(), options.gap_percent)) {
+                    stop = stop.or(Some(StopReason::GapReached));
+                }
+                if stop.is_none() {
+                    tree.lower(whole.ceiling - offset);
+                    if fixed(program, root.as_ref(), whole.ceiling).1 * 5 < free * 4 {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            return stop;
+        }
+    }
+}
+
+/// The limits of the unknowns in plans below a ceiling, and how many unknowns are not settled by them.
+fn fixed(program: &Program, root: Option<&(IdVec<Var, i64>, i128)>, ceiling: i128) -> (Bounds, usize) {
+    let mut bounds = Bounds::of(program);
+    if let Some((prices, bound)) = root {
+        // One more for the rounding.
+        bounds.fix(prices, ceiling.saturating_sub(*bound).saturating_add(1));
+    }
+    let free = program.cost.ids().filter(|&var| bounds.low[var] < bounds.high[var]).count();
+    (bounds, free)
+}
+
+/// What each unknown costs above its worth at the root, and the root's bound.
+fn ranked(program: &Program, tree: &Tree<'_>) -> Option<(IdVec<Var, i64>, i128)> {
+    reduced_costs(program, &Bounds::of(program), &tree.root().multipliers(program))
+}
+
+/// A first plan near the root's relaxation: what is whole there stays, the rest is searched, together with more
+/// and more components drawn at random until there is a plan (relaxation enforced neighbourhood search: T. Berthold,
+/// Operations Research Letters 42(6), 2014).
+fn begin(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    program: &Program,
+    tree: &mut Tree<'_>,
+    watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+) -> Option<StopReason> {
+    let by_row = ByRow::new(program);
+    let ranked = ranked(program, tree);
+    let whole: IdVec<ColumnId, Option<i64>> = reduced
+        .columns
+        .ids()
+        .map(|id| {
+            let var = program.leases[id];
+            (tree.root().fraction(var) == 0).then(|| tree.root().nearest(var))
+        })
+        .collect();
+    let bound = tree.bound();
+    let mut more = 0;
+    for turn in 0..8u64 {
+        let mut out: IdVec<CompId, bool> =
+            problem.components.ids().map(|c| mixed(turn, c.index() as u64) % 64 < more).collect();
+        for (_, column) in reduced.columns.iter().filter(|(id, _)| whole[*id].is_none()) {
+            column.members.iter().for_each(|(component, _)| out[*component] = true);
+        }
+        let mut bounds = Bounds::of(program);
+        let mut joining = Vec::new();
+        for (id, column) in reduced.columns.iter() {
+            let var = program.leases[id];
+            let value = whole[id].unwrap_or(0).clamp(bounds.low[var], bounds.high[var]);
+            if !column.members.iter().any(|(component, _)| out[*component]) {
+                (bounds.low[var], bounds.high[var]) = (value, value);
+            } else if value == 0 && whole[id].is_some() {
+                joining.push((ranked.as_ref().map_or(0, |(costs, _)| costs[var]), var));
+            }
+        }
+        joining.sort_unstable();
+        joining.into_iter().skip(400).for_each(|(_, var)| bounds.high[var] = bounds.low[var]);
+        more = 1 + 2 * more;
+        let Some(presolved) = Presolved::within(program, &by_row, bounds) else { continue };
+        let mut small = Tree::new(&presolved.program, None);
+        let mut stop = None;
+        let mut inner = |_: Option<i128>, _: i128, _: u64| {
+            let signal = watch(None, bound, 1);
+            stop = match signal {
+                Signal::Continue => None,
+                Signal::Limit => Some(StopReason::Limit),
+                Signal::Cancel => Some(StopReason::Cancelled),
+            };
+            signal
+        };
+        small.go_on(&ComposeOptions::default(), FIRST_NODES, Goal::Any, &mut inner);
+        if stop.is_some() {
+            return stop;
+        }
+        if let Some((values, value)) = small.best {
+            tree.offer(presolved.restore(&values), value + presolved.offset);
+            return None;
+        }
+    }
+    None
 }
 
 struct Neighbours<'a> {
@@ -175,74 +324,9 @@ impl Neighbours<'_> {
         None
     }
 
-    /// A first plan near the root's relaxation: what is whole there stays, the rest is searched, together with more
-    /// and more components drawn at random until there is a plan (relaxation enforced neighbourhood search: T. Berthold,
-    /// Operations Research Letters 42(6), 2014).
-    fn begin(
-        &mut self,
-        tree: &mut Tree<'_>,
-        watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
-    ) -> Option<StopReason> {
-        self.rank(tree);
-        let whole: IdVec<ColumnId, Option<i64>> = self
-            .reduced
-            .columns
-            .ids()
-            .map(|id| {
-                let var = self.program.leases[id];
-                (tree.root().fraction(var) == 0).then(|| tree.root().nearest(var))
-            })
-            .collect();
-        let bound = tree.bound();
-        let mut more = 0;
-        for turn in 0..8u64 {
-            let mut out: IdVec<CompId, bool> =
-                self.problem.components.ids().map(|c| mixed(turn, c.index() as u64) % 64 < more).collect();
-            for (_, column) in self.reduced.columns.iter().filter(|(id, _)| whole[*id].is_none()) {
-                column.members.iter().for_each(|(component, _)| out[*component] = true);
-            }
-            let mut bounds = Bounds::of(self.program);
-            let mut joining = Vec::new();
-            for (id, column) in self.reduced.columns.iter() {
-                let var = self.program.leases[id];
-                let value = whole[id].unwrap_or(0).clamp(bounds.low[var], bounds.high[var]);
-                if !column.members.iter().any(|(component, _)| out[*component]) {
-                    (bounds.low[var], bounds.high[var]) = (value, value);
-                } else if value == 0 && whole[id].is_some() {
-                    joining.push((self.ranked.as_ref().map_or(0, |(reduced, _)| reduced[var]), var));
-                }
-            }
-            joining.sort_unstable();
-            joining.into_iter().skip(400).for_each(|(_, var)| bounds.high[var] = bounds.low[var]);
-            more = 1 + 2 * more;
-            let Some(presolved) = Presolved::within(self.program, &self.by_row, bounds) else { continue };
-            let mut small = Tree::new(&presolved.program, None);
-            let mut stop = None;
-            let mut inner = |_: Option<i128>, _: i128, _: u64| {
-                let signal = watch(None, bound, 1);
-                stop = match signal {
-                    Signal::Continue => None,
-                    Signal::Limit => Some(StopReason::Limit),
-                    Signal::Cancel => Some(StopReason::Cancelled),
-                };
-                signal
-            };
-            small.go_on(&ComposeOptions::default(), FIRST_NODES, Goal::Any, &mut inner);
-            if stop.is_some() {
-                return stop;
-            }
-            if let Some((values, value)) = small.best {
-                tree.offer(presolved.restore(&values), value + presolved.offset);
-                return None;
-            }
-        }
-        None
-    }
-
     fn rank(&mut self, tree: &Tree<'_>) {
         if self.ranked.is_none() {
-            let multipliers = tree.root().multipliers(self.program);
-            self.ranked = reduced_costs(self.program, &Bounds::of(self.program), &multipliers);
+            self.ranked = ranked(self.program, tree);
         }
     }
 

@@ -44,6 +44,9 @@ struct Node {
 /// Tableau entries that waiting nodes may hold on to together: 256 MiB.
 const MAX_KEPT: usize = 32 << 20;
 
+/// Work between two looks at the watcher: well below a millisecond.
+const WORK_UNWATCHED: u64 = 200_000;
+
 /// A search that can be taken up again.
 pub(super) struct Tree<'a> {
     program: &'a Program,
@@ -52,12 +55,18 @@ pub(super) struct Tree<'a> {
     kept: usize,
     pub(super) best: Option<(Vec<i64>, i128)>,
     /// Plans must be below it.
-    ceiling: i128,
+    pub(super) ceiling: i128,
+    /// What was proven elsewhere: no plan below the ceiling is below it.
+    proven: i128,
     /// All costs are multiples of it, so all bounds may be rounded up to one.
     step: i128,
     gains: Gains,
     pub(super) nodes: u64,
     pub(super) pivots: u64,
+    /// Entries of tableaux that were looked at.
+    work: u64,
+    /// The work after which the watcher is asked next.
+    next_look: u64,
 }
 
 /// Searches. `ceiling`: only plans below it count.
@@ -89,20 +98,42 @@ impl<'a> Tree<'a> {
             kept: 0,
             best: None,
             ceiling: ceiling.unwrap_or(i128::MAX),
+            proven: i128::MIN,
             step: program.cost.iter().fold(0, |step, (_, cost)| gcd(step, (*cost).into())).max(1),
             nodes: 0,
             pivots: 0,
+            work: 0,
+            next_look: 0,
         }
     }
 
     /// What no plan is below, as far as was proven.
     pub(super) fn bound(&self) -> i128 {
-        self.open.iter().map(|open| open.bound).fold(self.ceiling, i128::min)
+        let open = self.open.iter().map(|open| open.bound).fold(self.ceiling, i128::min);
+        open.max(self.proven.min(self.ceiling))
+    }
+
+    /// Takes over what another tree over the same plans has done since it was asked last.
+    pub(super) fn account(&mut self, bound: i128, (nodes, pivots, work): (u64, u64, u64)) {
+        self.proven = self.proven.max(bound);
+        self.nodes += nodes;
+        self.pivots += pivots;
+        self.work += work;
+    }
+
+    /// Nodes, pivots, work.
+    pub(super) fn effort(&self) -> (u64, u64, u64) {
+        (self.nodes, self.pivots, self.work)
+    }
+
+    /// Plans must be below a value that another tree has found.
+    pub(super) fn lower(&mut self, ceiling: i128) {
+        self.ceiling = self.ceiling.min(ceiling);
     }
 
     /// How much was done, in entries of a tableau that were looked at: the same on every machine.
     pub(super) fn work(&self) -> u64 {
-        (self.pivots + 2 * self.nodes) * (self.program.size() as u64)
+        self.work
     }
 
     /// The root's relaxation, once it was searched.
@@ -126,21 +157,26 @@ impl<'a> Tree<'a> {
         goal: Goal,
         watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
     ) -> Option<StopReason> {
+        self.next_look = self.work;
+        let mut bound = self.bound();
         while let Some(node) = self.open.pop() {
             self.forget(&node);
             if node.bound >= self.ceiling {
                 continue;
             }
             let mut stop = (self.nodes >= max_nodes).then_some(StopReason::Limit);
-            let bound = self.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
             let incumbent = self.best.as_ref().map(|(_, cost)| *cost);
-            stop = stop.or_else(|| match watch(incumbent, bound, self.nodes) {
-                Signal::Continue => None,
-                Signal::Limit => Some(StopReason::Limit),
-                Signal::Cancel => Some(StopReason::Cancelled),
-            });
-            if incumbent.is_some_and(|cost| is_within_gap(cost, bound, options.gap_percent)) {
-                stop = stop.or(Some(StopReason::GapReached));
+            if stop.is_some() || self.work >= self.next_look {
+                self.next_look = self.work + WORK_UNWATCHED;
+                bound = self.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
+                stop = stop.or_else(|| match watch(incumbent, bound, self.nodes) {
+                    Signal::Continue => None,
+                    Signal::Limit => Some(StopReason::Limit),
+                    Signal::Cancel => Some(StopReason::Cancelled),
+                });
+                if incumbent.is_some_and(|cost| is_within_gap(cost, bound, options.gap_percent)) {
+                    stop = stop.or(Some(StopReason::GapReached));
+                }
             }
             if goal == Goal::Any && incumbent.is_some() {
                 stop = stop.or(Some(StopReason::GapReached));
@@ -188,9 +224,11 @@ impl Tree<'_> {
         };
         // What the tableau has of these limits already costs nothing to say again.
         simplex.narrow(&bounds);
-        let before = simplex.pivots;
+        let (pivots, work) = (simplex.pivots, simplex.work);
         let outcome = simplex.run(self.ceiling, should_stop);
-        self.pivots += simplex.pivots - before;
+        self.pivots += simplex.pivots - pivots;
+        // Besides the pivots: one more copy of the tableau, and what all unknowns are looked at for.
+        self.work += simplex.work - work + (simplex.size() + 40 * self.program.cost.len()) as u64;
         if node.last.is_none() {
             self.root = simplex.clone();
         }
@@ -211,7 +249,9 @@ impl Tree<'_> {
             return;
         }
         if let Some((reduced, bound)) = &priced {
-            self.fix(&mut bounds, reduced, *bound);
+            if self.ceiling < i128::MAX {
+                bounds.fix(reduced, self.ceiling - bound + 1);
+            }
         }
         let Some((var, split)) = self.branch(&simplex, &bounds) else {
             return; // all unknowns are fixed; what they are was checked by try_rounding
@@ -220,6 +260,8 @@ impl Tree<'_> {
         let sides = [(low, split), (split + 1, high)];
         let [down, up] = [0, 1].map(|side| Split::new(&simplex, var, sides[side], side == 1));
         let is_down_first = simplex.nearest(var) <= split;
+        simplex.narrow(&bounds);
+        simplex.pack();
         let parent = (self.kept + 2 * simplex.size() <= MAX_KEPT).then(|| Rc::new(simplex));
         let child = |(low, high), last| {
             let mut bounds = bounds.clone();
@@ -229,24 +271,6 @@ impl Tree<'_> {
         let (down, up) = (child(sides[0], down), child(sides[1], up));
         self.kept += 2 * parent.as_ref().map_or(0, |parent| parent.size());
         self.open.extend(if is_down_first { [up, down] } else { [down, up] });
-    }
-
-    /// Unknowns whose price at these multipliers is more than what is left to gain stay where they are (reduced cost
-    /// fixing; exact, as the price is).
-    fn fix(&self, bounds: &mut Bounds, reduced: &IdVec<Var, i64>, bound: i128) {
-        if self.ceiling == i128::MAX {
-            return;
-        }
-        let room = self.ceiling - bound + 1;
-        for (var, reduced) in reduced.iter() {
-            let (low, high) = (bounds.low[var], bounds.high[var]);
-            // One less of each: the price was rounded down.
-            if low < high && i128::from(*reduced) > room {
-                bounds.high[var] = low;
-            } else if low < high && i128::from(-*reduced) > room {
-                bounds.low[var] = high;
-            }
-        }
     }
 
     fn round_up(&self, bound: i128) -> i128 {
