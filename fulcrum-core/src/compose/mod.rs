@@ -46,7 +46,7 @@ use crate::{
 
 /// Finds the cheapest plan that meets a blueprint, with its proof.
 ///
-/// `watch` is called at every node of the search with what is known so far; its answer goes on or stops the
+/// `watch` is called every millisecond or so of the search with what is known so far; its answer goes on or stops the
 /// search, in which case the best plan so far is returned with its gap.
 ///
 /// # Errors

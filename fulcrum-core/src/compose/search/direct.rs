@@ -29,9 +29,9 @@ const LARGE: usize = 200_000;
 const MORE_NODES: u64 = 100;
 /// Work on neighbourhoods in quarters of that on the tree: most while they find something.
 const MOST_SHARE: u64 = 20;
-const LEAST_SHARE: u64 = 3;
+const LEAST_SHARE: u64 = 1;
 /// Nodes that a neighbourhood may take.
-const NEIGHBOURHOOD_NODES: u64 = 300;
+const NEIGHBOURHOOD_NODES: u64 = 1_000;
 /// A plan is nearly as good if it is dearer by no more than one part in so many powers of two; and how many turns a
 /// stroll over such plans takes.
 const NEARLY: u32 = 12;
@@ -147,7 +147,7 @@ fn over(
     let root = ranked(program, whole);
     loop {
         let (bounds, free) = fixed(program, root.as_ref(), whole.ceiling);
-        let Some(small) = Presolved::within(program, &by_row, bounds) else { return None };
+        let small = Presolved::within(program, &by_row, bounds)?; // none: no plan is better
         let offset = small.offset;
         let mut tree = Tree::new(&small.program, Some(whole.ceiling - offset));
         let mut allowed = 0;

@@ -248,10 +248,10 @@ impl Tree<'_> {
         if bound >= self.ceiling {
             return;
         }
-        if let Some((reduced, bound)) = &priced {
-            if self.ceiling < i128::MAX {
-                bounds.fix(reduced, self.ceiling - bound + 1);
-            }
+        if let Some((reduced, bound)) = &priced
+            && self.ceiling < i128::MAX
+        {
+            bounds.fix(reduced, self.ceiling - bound + 1);
         }
         let Some((var, split)) = self.branch(&simplex, &bounds) else {
             return; // all unknowns are fixed; what they are was checked by try_rounding
