@@ -118,8 +118,9 @@ typedef struct fulcrum_compose_options {
 } fulcrum_compose_options;
 
 /**
- * Called once, on a thread of the library, when an order that was started by fulcrum_federation_purchase_async() has
- * ended. Both handles are owned by the callee; one of them is NULL.
+ * Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:
+ * every function of the library may be called here, also those that wait and fulcrum_federation_free(). Both handles are
+ * owned by the callee; one of them is NULL.
  */
 typedef void (*fulcrum_purchase_callback)(void *userdata,
                                           struct fulcrum_order *order,
@@ -139,6 +140,11 @@ typedef void (*fulcrum_purchase_callback)(void *userdata,
  * A fault of the library; nothing was unwound into the caller. Please report it.
  */
 #define FULCRUM_PANIC 902
+
+/**
+ * The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
+ */
+#define FULCRUM_FEDERATION_ENDED 903
 
 #ifdef __cplusplus
 extern "C" {
@@ -269,14 +275,17 @@ fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * As fulcrum_federation_purchase(), but returns at once and calls back later. If the federation is freed before, the
- * order stays in the ledger, fulcrum_federation_resume() takes it up again, and the callback is told so.
+ * As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
+ * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
+ * fulcrum_federation_resume() takes it up again.
  *
  * @param federation             borrowed.
  * @param plan                   borrowed; a copy is kept.
  * @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
- * @param callback               called exactly once if this call succeeds, never if it fails; on another thread.
- * @param userdata               passed to the callback; may be NULL.
+ * @param callback               called exactly once if this call succeeds, never if it fails; see its type.
+ * @param userdata               lent to the callback until that returns; may be NULL.
+ * @param out_order              may be NULL; else receives the order as it was written down, with its id, which the
+ *                               caller owns and frees with fulcrum_order_free().
  * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
  * # Safety
@@ -288,10 +297,14 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
                                                  size_t policy_length,
                                                  fulcrum_purchase_callback callback,
                                                  void *userdata,
+                                                 struct fulcrum_order **out_order,
                                                  struct fulcrum_error **out_error);
 
 /**
- * Frees a federation; NULL is fine. Orders under way stay in the ledger.
+ * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
+ * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback.
+ *
+ * @param federation  given up by the caller.
  *
  * # Safety
  * `federation` is NULL or was not freed yet, and no other call with it is under way.

@@ -167,15 +167,19 @@ public:
         }));
     }
 
-    /* Returns at once. If the federation ends before, the future throws and the order stays in the ledger. */
-    std::future<order> purchase_async(const plan &plan, std::string_view policy = {}) const {
+    /* Returns when the order is in the ledger, and says its id if asked. If the federation ends first, the future throws
+     * FULCRUM_FEDERATION_ENDED and resume() takes the order up again. */
+    std::future<order> purchase_async(const plan &plan, std::string_view policy = {}, std::string *id = nullptr) const {
         auto reply = std::make_unique<std::promise<order>>();
         auto future = reply->get_future();
+        fulcrum_order *accepted = nullptr;
         fulcrum_error *failure = nullptr;
         const auto status = fulcrum_federation_purchase_async(get(), plan.get(), detail::bytes(policy), policy.size(),
-                                                              &tell, reply.get(), &failure);
+                                                              &tell, reply.get(), &accepted, &failure);
         if (status != FULCRUM_OK) throw detail::to_exception(failure);
         reply.release(); // now the callback's
+        const order owned(accepted);
+        if (id != nullptr) *id = owned.id();
         return future;
     }
 

@@ -95,7 +95,7 @@ int main(int argc, char **argv) {
     options.size = 8;
     if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &again, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
-    if (fulcrum_federation_purchase_async(federation, plan, NULL, 0, on_order, &done, &error)) return failed("purchase_async", error);
+    if (fulcrum_federation_purchase_async(federation, plan, NULL, 0, on_order, &done, NULL, &error)) return failed("purchase_async", error);
     pthread_mutex_lock(&done.lock);
     while (!done.is_done) pthread_cond_wait(&done.signal, &done.lock);
     pthread_mutex_unlock(&done.lock);

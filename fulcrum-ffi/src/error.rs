@@ -1,6 +1,9 @@
 //! What went wrong, as a number and as text.
 
-use std::ffi::{CString, c_char};
+use std::{
+    any::Any,
+    ffi::{CString, c_char},
+};
 
 use fulcrum_core::{
     compose::ComposeError,
@@ -19,6 +22,8 @@ pub const FULCRUM_OK: fulcrum_status = 0;
 pub const FULCRUM_INVALID_ARGUMENT: fulcrum_status = 901;
 /// A fault of the library; nothing was unwound into the caller. Please report it.
 pub const FULCRUM_PANIC: fulcrum_status = 902;
+/// The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
+pub const FULCRUM_FEDERATION_ENDED: fulcrum_status = 903;
 
 /// What went wrong. Opaque; freed by fulcrum_error_free().
 #[derive(Debug)]
@@ -31,6 +36,13 @@ impl fulcrum_error {
     pub(crate) fn new(code: fulcrum_status, message: &str) -> Self {
         let without_nul: String = message.chars().filter(|c| *c != '\0').collect();
         Self { code, message: CString::new(without_nul).unwrap_or_default() }
+    }
+
+    /// A fault of the library, with what a panic carried.
+    pub(crate) fn panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Self::new(FULCRUM_PANIC, &format!("a fault of the library, please report it: {text}"))
     }
 
     pub(crate) fn argument(message: &str) -> Self {

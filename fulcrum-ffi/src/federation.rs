@@ -1,15 +1,20 @@
 //! The market.
 
-use std::{ffi::c_void, path::Path, sync::Arc};
+use std::{
+    ffi::c_void,
+    path::Path,
+    sync::{Arc, mpsc},
+};
 
 use fulcrum_core::{
-    federation::{Federation, FederationConfig, FulcrumError},
+    federation::{Federation, FederationConfig},
     model::{Order, OrderId, Policy},
+    purchase::PurchaseError,
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
 
 use crate::{
-    error::{fulcrum_error, fulcrum_status},
+    error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
     guard::{borrow, free, guard, out, utf8},
     order::fulcrum_order,
     plan::fulcrum_plan,
@@ -22,8 +27,9 @@ pub struct fulcrum_federation {
     runtime: Runtime,
 }
 
-/// Called once, on a thread of the library, when an order that was started by fulcrum_federation_purchase_async() has
-/// ended. Both handles are owned by the callee; one of them is NULL.
+/// Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:
+/// every function of the library may be called here, also those that wait and fulcrum_federation_free(). Both handles are
+/// owned by the callee; one of them is NULL.
 pub type fulcrum_purchase_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
 
@@ -189,14 +195,17 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
     unsafe { guard(out_error, call) }
 }
 
-/// As fulcrum_federation_purchase(), but returns at once and calls back later. If the federation is freed before, the
-/// order stays in the ledger, fulcrum_federation_resume() takes it up again, and the callback is told so.
+/// As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
+/// If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
+/// fulcrum_federation_resume() takes it up again.
 ///
 /// @param federation             borrowed.
 /// @param plan                   borrowed; a copy is kept.
 /// @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
-/// @param callback               called exactly once if this call succeeds, never if it fails; on another thread.
-/// @param userdata               passed to the callback; may be NULL.
+/// @param callback               called exactly once if this call succeeds, never if it fails; see its type.
+/// @param userdata               lent to the callback until that returns; may be NULL.
+/// @param out_order              may be NULL; else receives the order as it was written down, with its id, which the
+///                               caller owns and frees with fulcrum_order_free().
 /// @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
@@ -209,6 +218,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
     policy_length: usize,
     callback: fulcrum_purchase_callback,
     userdata: *mut c_void,
+    out_order: *mut *mut fulcrum_order,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
     let call = || {
@@ -220,51 +230,77 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
                 utf8(policy_json, policy_length, "policy")?,
             )
         };
+        // SAFETY: the caller's promise above.
+        let out_order = (!out_order.is_null()).then(|| unsafe { out(out_order, "out_order") }).transpose()?;
         let callback = callback.ok_or_else(|| fulcrum_error::argument("callback is NULL"))?;
-        let (market, plan, policy) = (federation.inner.clone(), plan.inner.clone(), policy(json)?);
-        let mut reply = Reply { callback, userdata, is_told: false };
+        let policy = policy(json)?;
+        // The thread comes first: once the order is written down, nothing may fail any more.
+        let (start, started) = mpsc::channel::<(OrderId, oneshot::Receiver<Ended>)>();
+        let reply = Reply { callback, userdata };
+        std::thread::Builder::new()
+            .name("fulcrum-reply".to_owned())
+            .spawn(move || {
+                if let Ok((id, ended)) = started.recv() {
+                    reply.tell(outcome(&id, ended.blocking_recv().ok()));
+                }
+            })
+            .map_err(|error| fulcrum_error::argument(&format!("no thread can be started: {error}")))?;
+        let order = federation.runtime.block_on(federation.inner.accept(&plan.inner, policy, None))?;
+        let (market, id) = (federation.inner.clone(), order.id.clone());
+        let driven = federation.runtime.spawn(async move { market.drive(&id).await });
+        let (end, ended) = oneshot::channel();
         federation.runtime.spawn(async move {
-            let outcome = market.purchase(&plan, policy).await;
-            reply.tell(outcome.map_err(|error| FulcrumError::from(error).into()));
+            let _ = end.send(driven.await);
         });
+        let _ = start.send((order.id.clone(), ended));
+        if let Some(out_order) = out_order {
+            *out_order = fulcrum_order::boxed(order);
+        }
         Ok(())
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }
 }
 
-/// The callback with what belongs to it; told when dropped at the latest.
+/// How a task that drives an order ended.
+type Ended = Result<Result<Order, PurchaseError>, JoinError>;
+
+/// What the callback is told; a task that was dropped belongs to a federation that was freed.
+fn outcome(id: &OrderId, ended: Option<Ended>) -> Result<Order, fulcrum_error> {
+    match ended {
+        Some(Ok(outcome)) => Ok(outcome?),
+        Some(Err(error)) if error.is_panic() => Err(fulcrum_error::panic(&*error.into_panic())),
+        Some(Err(_)) | None => {
+            let message = format!("the federation ended first; resume takes the order up again: {id}");
+            Err(fulcrum_error::new(FULCRUM_FEDERATION_ENDED, &message))
+        }
+    }
+}
+
+/// The callback with what belongs to it.
 struct Reply {
     callback: unsafe extern "C" fn(*mut c_void, *mut fulcrum_order, *mut fulcrum_error),
     userdata: *mut c_void,
-    is_told: bool,
 }
 
 // SAFETY: the caller of fulcrum_federation_purchase_async() promises that another thread may use `userdata`.
 unsafe impl Send for Reply {}
 
 impl Reply {
-    fn tell(&mut self, outcome: Result<Order, fulcrum_error>) {
-        self.is_told = true;
+    fn tell(self, outcome: Result<Order, fulcrum_error>) {
         let (order, error) = match outcome {
             Ok(order) => (fulcrum_order::boxed(order), std::ptr::null_mut()),
             Err(error) => (std::ptr::null_mut(), Box::into_raw(Box::new(error))),
         };
-        // SAFETY: called once; the handles are new and given to the callee.
+        // SAFETY: called once, for `tell` consumes it; the handles are new and given to the callee.
         unsafe { (self.callback)(self.userdata, order, error) };
     }
 }
 
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if !self.is_told {
-            let message = "ended before the order did; it is in the ledger, resume it";
-            self.tell(Err(fulcrum_error::new(crate::error::FULCRUM_PANIC, message)));
-        }
-    }
-}
-
-/// Frees a federation; NULL is fine. Orders under way stay in the ledger.
+/// Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
+/// FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback.
+///
+/// @param federation  given up by the caller.
 ///
 /// # Safety
 /// `federation` is NULL or was not freed yet, and no other call with it is under way.

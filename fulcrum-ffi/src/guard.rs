@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_status};
+use crate::error::{FULCRUM_OK, fulcrum_error, fulcrum_status};
 
 pub(crate) type Outcome<T> = Result<T, fulcrum_error>;
 
@@ -14,11 +14,8 @@ pub(crate) unsafe fn guard(
     out_error: *mut *mut fulcrum_error,
     call: impl FnOnce() -> Outcome<()>,
 ) -> fulcrum_status {
-    let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(fulcrum_error::new(FULCRUM_PANIC, &format!("a fault of the library, please report it: {text}")))
-    });
+    let outcome =
+        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(fulcrum_error::panic(&*panic)));
     let (status, error) = match outcome {
         Ok(()) => (FULCRUM_OK, std::ptr::null_mut()),
         Err(error) => (error.code, Box::into_raw(Box::new(error))),

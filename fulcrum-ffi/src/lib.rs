@@ -14,8 +14,8 @@ pub use compose::{
     fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
-    FULCRUM_INVALID_ARGUMENT, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_error_code,
-    fulcrum_error_free, fulcrum_error_message, fulcrum_status,
+    FULCRUM_FEDERATION_ENDED, FULCRUM_INVALID_ARGUMENT, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error,
+    fulcrum_error_code, fulcrum_error_free, fulcrum_error_message, fulcrum_status,
 };
 pub use federation::{
     fulcrum_federation, fulcrum_federation_cancel, fulcrum_federation_free, fulcrum_federation_open,
