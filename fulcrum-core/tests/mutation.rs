@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
 
 #[path = "support/brute.rs"]
-#[allow(unreachable_pub, reason = "shared by tests")]
+#[allow(unreachable_pub, dead_code, reason = "shared by tests")]
 mod brute;
 #[path = "support/random.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared by tests")]
