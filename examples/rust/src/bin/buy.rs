@@ -10,6 +10,7 @@ use futures::StreamExt;
 
 const CONFIG: &str = "
 ledger: ':memory:'
+rates: examples/rates/ecb.csv
 providers:
   - sandbox: { catalogue: examples/catalogue, seed: 7 }
 ";

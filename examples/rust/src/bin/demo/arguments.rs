@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// The price tables: a file or a folder
     #[arg(long, value_name = "PATH", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../catalogue"))]
     pub(crate) catalogue: PathBuf,
-    /// Exchange rates, as the European Central Bank writes them in CSV
+    /// Exchange rates, as the European Central Bank writes them in CSV or XML
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../rates/ecb.csv"))]
     pub(crate) rates: PathBuf,
     /// The ledger's file; in memory without it
@@ -33,8 +33,8 @@ pub(crate) struct Arguments {
     ///
     /// Calls: provision, quote, find_by_key, describe, release, poll, services. Faults: refused, unauthorised,
     /// forbidden, quota, sold_out, {rate_limited: {retry_after_ms: N}}, unavailable, not_sent, ambiguous_happened,
-    /// ambiguous_lost, {late: {ms: N}}, {operation_fails: {leaves_resource: true}}. Without any, the last product of
-    /// the plan is sold out.
+    /// ambiguous_lost, {late: {ms: N}}, {operation_fails: {leaves_resource: true}}, crash_before, crash_after (the
+    /// caller is gone before or after the effect). Without any, the last product of the plan is sold out.
     #[arg(long = "fault", value_name = "PROVIDER=RULE")]
     fault: Vec<String>,
     /// Let every cloud deliver

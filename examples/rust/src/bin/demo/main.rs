@@ -37,10 +37,11 @@ async fn main() -> std::process::ExitCode {
 
 /// Whether the application runs in the end, or was only to be planned.
 async fn run(arguments: &Arguments) -> Result<bool, Error> {
-    let blueprint = Blueprint::from_yaml(&std::fs::read_to_string(&arguments.blueprint)?)
+    let blueprint = Blueprint::from_yaml(&market::read(&arguments.blueprint)?)
         .map_err(|error| format!("{}: {error}", arguments.blueprint.display()))?;
     let faults = arguments.faults()?;
-    let prices = market::open(arguments, &[]).await?;
+    let tables = market::tables(arguments, &faults)?;
+    let prices = market::open(arguments, tables.clone(), &[]).await?;
     let plan = prices.compose(&blueprint)?;
     let single = market::at_one_provider(&prices, &blueprint);
     if !arguments.json {
@@ -62,11 +63,11 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
         (false, true) => market::last_is_sold_out(&plan),
         (false, false) => faults,
     };
-    let market = market::open(arguments, &faults).await?;
+    let market = market::open(arguments, tables, &faults).await?;
     let orders = buy_with_fail_over(arguments, &market, &blueprint, plan.clone()).await?;
     let reconciled = market.reconcile().await?;
-    let events = market.ledger().events(0, None, 100_000).await?;
     if arguments.json {
+        let events = market.ledger().events(0, None, 100_000).await?;
         let single = single.as_ref().map_err(ToString::to_string);
         let result = json!({
             "plan": plan, "single_provider_plan": single.ok(), "orders": orders, "events": events,
@@ -75,7 +76,9 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
         println!("{}", serde_json::to_string_pretty(&result)?);
     } else {
         println!("\nThe ledger:\n");
-        show::ledger(&orders, &events);
+        for order in &orders {
+            show::order(&market.ledger().load(&order.id).await?.unwrap_or_else(|| order.clone()));
+        }
         println!(
             "\nEvery cloud was asked what it has: {} orphans, {} missing services.",
             reconciled.orphans.len(),

@@ -1,6 +1,6 @@
 //! The sandbox clouds, and what the plan is compared with.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use fulcrum_core::{
     catalogue::Rates,
@@ -17,17 +17,8 @@ use fulcrum_core::{
 
 use super::{Arguments, Error};
 
-/// Clouds made from the tables, with some calls of theirs going wrong.
-pub(crate) async fn open(
-    arguments: &Arguments,
-    faults: &[(ProviderId, FaultRule)],
-) -> Result<Federation, Error> {
-    let ledger = match &arguments.ledger {
-        Some(path) => SqliteLedger::open(path).await?,
-        None => SqliteLedger::in_memory().await?,
-    };
-    let rates = Rates::from_ecb_csv(&std::fs::read_to_string(&arguments.rates)?)?;
-    let mut builder = Federation::builder().ledger(ledger).rates(rates);
+/// The price tables; a fault that names none of their providers is refused.
+pub(crate) fn tables(arguments: &Arguments, faults: &[(ProviderId, FaultRule)]) -> Result<Vec<Table>, Error> {
     let tables = Table::load(&arguments.catalogue)?;
     if let Some((unknown, _)) = faults.iter().find(|(id, _)| tables.iter().all(|table| table.provider != *id))
     {
@@ -36,6 +27,33 @@ pub(crate) async fn open(
             format!("--fault: no provider is called {unknown}; write one of {}", known.join(", ")).into()
         );
     }
+    Ok(tables)
+}
+
+/// Reads a file; an error names it.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    Ok(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?)
+}
+
+/// The European Central Bank's rates, in either of its forms.
+fn rates(path: &Path) -> Result<Rates, Error> {
+    let text = read(path)?;
+    let is_xml = text.trim_start().starts_with('<');
+    let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };
+    Ok(rates.map_err(|error| format!("{}: {error}", path.display()))?)
+}
+
+/// Clouds made from the tables, with some calls of theirs going wrong.
+pub(crate) async fn open(
+    arguments: &Arguments,
+    tables: Vec<Table>,
+    faults: &[(ProviderId, FaultRule)],
+) -> Result<Federation, Error> {
+    let ledger = match &arguments.ledger {
+        Some(path) => SqliteLedger::open(path).await?,
+        None => SqliteLedger::in_memory().await?,
+    };
+    let mut builder = Federation::builder().ledger(ledger).rates(rates(&arguments.rates)?);
     for table in tables {
         let ms = Duration::from_millis;
         let of_it = faults.iter().filter(|(provider, _)| *provider == table.provider);
