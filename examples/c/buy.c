@@ -40,7 +40,8 @@ static const uint8_t *bytes(const char *text) { return (const uint8_t *)text; }
 
 int main(int argc, char **argv) {
     const char *base = argc > 1 ? argv[1] : ".";
-    const char *config = "{\"ledger\": \":memory:\", \"providers\": [{\"sandbox\": {\"catalogue\": \"examples/catalogue\"}}]}";
+    const char *config = "{\"ledger\": \":memory:\", \"rates\": \"examples/rates/ecb.csv\", \"providers\": "
+                         "[{\"sandbox\": {\"catalogue\": \"examples/catalogue\"}}]}";
     const char *blueprint = "name: shop\n"
                             "components: { web: { vcpu: 2, memory_mib: 4096, replicas: 2 } }\n"
                             "where: { jurisdiction: EU }\n"

@@ -7,6 +7,7 @@
 int main(int argc, char **argv) try {
     const fulcrum::federation market(R"(
 ledger: ":memory:"
+rates: examples/rates/ecb.csv
 providers:
   - sandbox: { catalogue: examples/catalogue, seed: 7 }
 )",

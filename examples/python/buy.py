@@ -8,7 +8,11 @@ import sys
 
 import fulcrum
 
-CONFIG = {"ledger": ":memory:", "providers": [{"sandbox": {"catalogue": "examples/catalogue", "seed": 7}}]}
+CONFIG = {
+    "ledger": ":memory:",
+    "rates": "examples/rates/ecb.csv",
+    "providers": [{"sandbox": {"catalogue": "examples/catalogue", "seed": 7}}],
+}
 SHOP = """
 name: shop
 components:
