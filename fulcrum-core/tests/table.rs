@@ -156,6 +156,8 @@ fn a_mistake_names_its_line_and_what_to_write() {
         assert!(said.contains(words) && said.contains('3'), "{cells:?}: {said}");
     }
     assert!(mistake(&["machine,small"]).contains("columns"));
+    let said = Table::from_csv(&provider(), "kind,sku,sku\n").expect_err("a mistake").to_string();
+    assert!(said.contains("line 1: two columns are called `sku`"), "{said}");
     let said = Table::from_csv(&provider(), "kind,sku,regoin\n").expect_err("a mistake").to_string();
     assert!(said.contains("`regoin`") && said.contains("`region`"), "{said}");
 }

@@ -39,6 +39,7 @@ pub struct Blueprint {
     #[schemars(with = "String")]
     pub currency: Currency,
     /// The parts of the application, by name.
+    #[serde(deserialize_with = "super::document::unique")]
     #[schemars(with = "BTreeMap<ComponentId, Component>")]
     pub components: IndexMap<ComponentId, Component>,
     /// Which offers may be used, for all components.
@@ -332,6 +333,13 @@ mod tests {
                 "components: line 4, column 3: `web` is written twice; keep one",
             ),
             (web("vcpu: 1") + "name: y\n", "`name` is written twice; keep one of them"),
+            (
+                web("vcpu: 1") + "constraints: [{ count: { components: [web], min: 1 }, serves: {} }]\n",
+                "only one word",
+            ),
+            (web("vcpu: 1") + "currency: {}\n", "write a word"),
+            ("name: x\n components: y\n".to_owned(), "mend the indentation"),
+            ("name: x\ncomponents:\n\tweb: {}\n".to_owned(), "instead of tabs"),
             (web("vcpu: 1") + "---\nname: y\n", "a second document starts here; write one in a file"),
             (web("vcpu: 1") + "currency: EURO\n", "`EURO` is no currency of ISO 4217; write EUR, say"),
             (web("vcpu: 1") + "constraints: [{ sprad: {} }]\n", "did you mean `spread`?"),
@@ -353,6 +361,7 @@ mod tests {
             ),
             (web("\"memory_mib\": 100000000000000000000000000") + "}", "a whole number from 0"),
             (web("\"kind\": \"machin\"") + "}", "did you mean `machine`?"),
+            (web("}, \"web\": {") + "}}", "components: line 1, column 45: `web` is written twice; keep one"),
             (web("") + ", \"currency\": \"EURO\"}", "no currency of ISO 4217"),
             (web("") + ", \"name\": \"y\"}", "`name` is written twice"),
             (web(""), "the document ends too early"),

@@ -111,6 +111,7 @@ pub struct Serves {
 #[serde(deny_unknown_fields)]
 pub struct Linear {
     /// The factor of each component, -1,000,000 to 1,000,000.
+    #[serde(deserialize_with = "super::document::unique")]
     #[schemars(with = "std::collections::BTreeMap<ComponentId, i64>")]
     pub terms: IndexMap<ComponentId, i64>,
     /// At least.

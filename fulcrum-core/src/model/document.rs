@@ -1,8 +1,16 @@
 //! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
 
-use std::fmt::Display;
+use std::{
+    fmt::{self, Display},
+    hash::Hash,
+    marker::PhantomData,
+};
 
-use serde::{Serialize, de::DeserializeOwned};
+use indexmap::IndexMap;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+};
 
 use super::{locate, words};
 
@@ -166,6 +174,34 @@ fn check_size(text: &str) -> Result<(), DocumentError> {
 pub fn digest_of<T: Serialize>(value: &T) -> String {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
     blake3::hash(&bytes).to_hex().to_string()
+}
+
+/// A map whose names are written once each; a reader of JSON would take the last of two silently.
+pub(crate) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Hash + Eq + Display,
+    V: Deserialize<'de>,
+{
+    struct Read<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K: Deserialize<'de> + Hash + Eq + Display, V: Deserialize<'de>> Visitor<'de> for Read<K, V> {
+        type Value = IndexMap<K, V>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut read = IndexMap::new();
+            while let Some(name) = map.next_key::<K>()? {
+                if read.contains_key(&name) {
+                    return Err(A::Error::custom(format!("`{name}` is written twice; keep one of them")));
+                }
+                read.insert(name, map.next_value()?);
+            }
+            Ok(read)
+        }
+    }
+    deserializer.deserialize_map(Read(PhantomData))
 }
 
 /// The schema of a decimal: text or a number, as [`decimal`] reads it.

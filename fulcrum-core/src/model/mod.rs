@@ -54,3 +54,4 @@ pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, Sover
 pub use usage::UsageRecord;
 
 pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};
+pub(crate) use words::of_cells;

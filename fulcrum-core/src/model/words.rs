@@ -24,6 +24,13 @@ pub(super) fn of_yaml(error: &YamlError, text: &str) -> String {
         YamlError::NullIntoString { .. } => "nothing is written here; write text".to_owned(),
         YamlError::SerdeInvalidType { unexpected, expected, .. }
         | YamlError::SerdeInvalidValue { unexpected, expected, .. } => instead(unexpected, expected),
+        YamlError::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            "only one word can be here; write the next one as an item of its own, after a -".to_owned()
+        }
+        YamlError::ExpectedStringKeyForExternallyTaggedEnum { .. }
+        | YamlError::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => {
+            "write a word, or { word: … }".to_owned()
+        }
         YamlError::Unexpected { expected, .. } => format!("write {}", wanted(expected)),
         YamlError::Budget { .. }
         | YamlError::AliasReplayCounterOverflow { .. }
@@ -62,6 +69,11 @@ fn without_place(message: &str) -> String {
     message.strip_prefix("error: ").unwrap_or(message).trim().to_owned()
 }
 
+/// What is wrong with a row of text cells.
+pub(crate) fn of_cells(error: &serde::de::value::Error) -> String {
+    of_serde(&error.to_string(), "a row")
+}
+
 /// The words that serde and its JSON parser have for all types.
 fn of_serde(message: &str, text: &str) -> String {
     if message.starts_with("EOF while") {
@@ -82,6 +94,13 @@ fn of_serde(message: &str, text: &str) -> String {
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         return unknown_word(rest);
+    }
+    if message.starts_with("mapping values are not allowed") {
+        return "no name can be here; mend the indentation, or write text that holds a colon in quotes"
+            .to_owned();
+    }
+    if message.starts_with("tabs disallowed") {
+        return "indent with blanks instead of tabs".to_owned();
     }
     match message {
         "expected value" => {

@@ -13,7 +13,7 @@ pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
 use serde::de::value::MapDeserializer;
 
-use crate::model::{DocumentError, Offer, ProviderId, parse_json};
+use crate::model::{DocumentError, Offer, ProviderId, of_cells, parse_json};
 
 /// Rows that one file may have.
 const MAX_ROWS: usize = 2_000_000;
@@ -129,6 +129,12 @@ impl Table {
             let message = format!("unknown column `{unknown}`; did you mean `{}`?", near.unwrap_or(&"sku"));
             return Err(DocumentError { path: String::new(), line: 1, column: 1, message });
         }
+        let twice =
+            header.iter().enumerate().find(|(at, name)| header.iter().take(*at).any(|other| other == *name));
+        if let Some((_, name)) = twice {
+            let message = format!("two columns are called `{name}`; keep one of them");
+            return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
+        }
         let mut rows = Vec::new();
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
@@ -197,7 +203,7 @@ fn read(path: &Path) -> Result<String, TableError> {
 fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
     let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
     serde_path_to_error::deserialize(cells)
-        .map_err(|error| DocumentError::at(error.path().to_string(), error.inner()))
+        .map_err(|error| DocumentError::at(error.path().to_string(), of_cells(error.inner())))
 }
 
 fn csv_error(error: &csv::Error) -> DocumentError {
@@ -206,6 +212,7 @@ fn csv_error(error: &csv::Error) -> DocumentError {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} columns where {expected_len} are needed; fill or remove some, or quote a comma")
         }
+        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8; save the file as UTF-8".to_owned(),
         _ => error.to_string(),
     };
     DocumentError { path: String::new(), line, column: 0, message }
