@@ -5,8 +5,10 @@
  * -----------
  * Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call. Outputs are owned by the
  * caller and NULL on failure; each type has a `_free`, which accepts NULL. Text that goes in is pointer + length in
- * UTF-8, NULL if the length is 0; text that comes out is a fulcrum_text. A `const` self may be used by many threads
- * at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
+ * UTF-8, NULL if the length is 0; text that comes out is a fulcrum_text, which the caller owns, or a const char pointer
+ * that is borrowed from the handle and lives as long as that. Structures begin with their size, which the caller sets, so
+ * that later versions can append members; those that come out are the caller's memory, their text is the handle's. A
+ * `const` self may be used by many threads at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
  * NULL. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
  *
  * This file is generated; see `make header`.
@@ -25,6 +27,118 @@
 #define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL }
 
 /**
+ * How far an order is.
+ */
+typedef enum fulcrum_order_state {
+  /**
+   * Written down, prices not yet checked.
+   */
+  FULCRUM_ORDER_STATE_ACCEPTED = 1,
+  /**
+   * Prices checked; services are being made.
+   */
+  FULCRUM_ORDER_STATE_PROVISIONING = 2,
+  /**
+   * All services exist.
+   */
+  FULCRUM_ORDER_STATE_COMMITTED = 3,
+  /**
+   * Services are being released again.
+   */
+  FULCRUM_ORDER_STATE_COMPENSATING = 4,
+  /**
+   * No service exists.
+   */
+  FULCRUM_ORDER_STATE_COMPENSATED = 5,
+  /**
+   * A person must look.
+   */
+  FULCRUM_ORDER_STATE_STUCK = 6,
+} fulcrum_order_state;
+
+/**
+ * What a service did when its provider was last asked.
+ */
+typedef enum fulcrum_service_status {
+  /**
+   * Being made; may already cost money.
+   */
+  FULCRUM_SERVICE_STATUS_STARTING = 1,
+  /**
+   * Works.
+   */
+  FULCRUM_SERVICE_STATUS_RUNNING = 2,
+  /**
+   * Exists, costs money, does not work.
+   */
+  FULCRUM_SERVICE_STATUS_STOPPED = 3,
+  /**
+   * The provider says that it is broken; it may cost money.
+   */
+  FULCRUM_SERVICE_STATUS_FAILED = 4,
+  /**
+   * Being ended.
+   */
+  FULCRUM_SERVICE_STATUS_RELEASING = 5,
+} fulcrum_service_status;
+
+/**
+ * How far the purchase of one lease is.
+ */
+typedef enum fulcrum_step_state {
+  /**
+   * Nothing was sent.
+   */
+  FULCRUM_STEP_STATE_PLANNED = 1,
+  /**
+   * The provider may have been asked.
+   */
+  FULCRUM_STEP_STATE_PROVISIONING = 2,
+  /**
+   * The service exists.
+   */
+  FULCRUM_STEP_STATE_PROVISIONED = 3,
+  /**
+   * The service exists and the whole order is done.
+   */
+  FULCRUM_STEP_STATE_COMMITTED = 4,
+  /**
+   * What exists is being released.
+   */
+  FULCRUM_STEP_STATE_COMPENSATING = 5,
+  /**
+   * Proven: nothing exists.
+   */
+  FULCRUM_STEP_STATE_COMPENSATED = 6,
+  /**
+   * A person must look.
+   */
+  FULCRUM_STEP_STATE_STUCK = 7,
+} fulcrum_step_state;
+
+/**
+ * Why a search stopped. Later versions may add reasons.
+ */
+typedef enum fulcrum_stop_reason {
+  /**
+   * The plan is proven best.
+   */
+  FULCRUM_STOP_REASON_OPTIMAL = 1,
+  /**
+   * The allowed gap is reached.
+   */
+  FULCRUM_STOP_REASON_GAP_REACHED = 2,
+  /**
+   * Time or nodes are used up.
+   */
+  FULCRUM_STOP_REASON_LIMIT = 3,
+  /**
+   * The caller asked for it.
+   */
+  FULCRUM_STOP_REASON_CANCELLED = 4,
+} fulcrum_stop_reason;
+
+/**
  * What went wrong. Opaque; freed by fulcrum_error_free().
  */
 typedef struct fulcrum_error fulcrum_error;
@@ -38,6 +152,11 @@ typedef struct fulcrum_federation fulcrum_federation;
  * An order as it was when the call returned. Opaque; freed by fulcrum_order_free(); shareable between threads.
  */
 typedef struct fulcrum_order fulcrum_order;
+
+/**
+ * Orders that one call answered. Opaque; freed by fulcrum_orders_free(); shareable between threads.
+ */
+typedef struct fulcrum_orders fulcrum_orders;
 
 /**
  * A plan with its proof. Opaque; freed by fulcrum_plan_free(); shareable between threads.
@@ -127,6 +246,281 @@ typedef void (*fulcrum_purchase_callback)(void *userdata,
                                           struct fulcrum_error *error);
 
 /**
+ * An order in short. Set `size` to sizeof(fulcrum_order_summary) before it is read. Text belongs to the order and lives
+ * as long as that, if not said otherwise. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_order_summary {
+  /**
+   * sizeof(fulcrum_order_summary) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Its id; borrowed from the order.
+   */
+  const char *id;
+  /**
+   * The word for `state`; static.
+   */
+  const char *state_text;
+  /**
+   * Why it does not go on as planned, for people, borrowed from the order; NULL if it does.
+   */
+  const char *reason;
+  /**
+   * Leases that are bought, for fulcrum_order_read_step().
+   */
+  size_t step_count;
+  /**
+   * Services that it has made and still holds, for fulcrum_order_read_service().
+   */
+  size_t service_count;
+  /**
+   * How far it is.
+   */
+  enum fulcrum_order_state state;
+} fulcrum_order_summary;
+
+/**
+ * The purchase of one lease. Set `size` to sizeof(fulcrum_step) before it is read. Text belongs to the order and lives as
+ * long as that, if not said otherwise. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_step {
+  /**
+   * sizeof(fulcrum_step) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Who is asked; borrowed from the order.
+   */
+  const char *provider;
+  /**
+   * For which offer; borrowed from the order.
+   */
+  const char *offer;
+  /**
+   * The idempotency key that the provider knows it by; borrowed from the order.
+   */
+  const char *key;
+  /**
+   * The word for `state`; static.
+   */
+  const char *state_text;
+  /**
+   * Why it is stuck, or what the last try that failed came back with, borrowed from the order; else NULL.
+   */
+  const char *problem;
+  /**
+   * Tries that failed; the last ten at most.
+   */
+  size_t attempt_count;
+  /**
+   * How far it is.
+   */
+  enum fulcrum_step_state state;
+} fulcrum_step;
+
+/**
+ * A service that an order has made. Set `size` to sizeof(fulcrum_service) before it is read. Text belongs to the order
+ * and lives as long as that, if not said otherwise. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_service {
+  /**
+   * sizeof(fulcrum_service) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Who runs it; borrowed from the order.
+   */
+  const char *provider;
+  /**
+   * The provider's name for it; borrowed from the order.
+   */
+  const char *id;
+  /**
+   * What was bought; borrowed from the order.
+   */
+  const char *sku;
+  /**
+   * Where it is, in the provider's words; borrowed from the order.
+   */
+  const char *region;
+  /**
+   * Where it is, as two letters of ISO 3166-1; borrowed from the order.
+   */
+  const char *country;
+  /**
+   * The word for `status`; static.
+   */
+  const char *status_text;
+  /**
+   * The step that made it, and the lease of the plan, from 0.
+   */
+  size_t step;
+  /**
+   * Addresses and other facts, for fulcrum_order_read_attribute().
+   */
+  size_t attribute_count;
+  /**
+   * What it did when the provider was last asked.
+   */
+  enum fulcrum_service_status status;
+} fulcrum_service;
+
+/**
+ * An address or another fact that the application needs. Set `size` to sizeof(fulcrum_attribute) before it is read. Text
+ * belongs to the order and lives as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_attribute {
+  /**
+   * sizeof(fulcrum_attribute) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Which; borrowed from the order.
+   */
+  const char *name;
+  /**
+   * Its value; borrowed from the order.
+   */
+  const char *value;
+} fulcrum_attribute;
+
+/**
+ * An amount, net. The text belongs to the handle that it was read from and lives as long as that.
+ */
+typedef struct fulcrum_amount {
+  /**
+   * Exact, in decimal digits, such as "12.5"; ended by NUL; borrowed.
+   */
+  const char *text;
+  /**
+   * In micro-units (1/1,000,000), rounded half to even; INT64_MAX or INT64_MIN beyond a thousand million units.
+   */
+  int64_t micros;
+} fulcrum_amount;
+
+/**
+ * A plan in figures. Set `size` to sizeof(fulcrum_plan_summary) before it is read. Text belongs to the plan and lives
+ * as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_plan_summary {
+  /**
+   * sizeof(fulcrum_plan_summary) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Of all amounts of the plan; ISO 4217; borrowed from the plan.
+   */
+  const char *currency;
+  /**
+   * A month, without set-up fees.
+   */
+  struct fulcrum_amount monthly;
+  /**
+   * At the start.
+   */
+  struct fulcrum_amount once;
+  /**
+   * What was minimised.
+   */
+  struct fulcrum_amount objective;
+  /**
+   * What no plan can be below, proven.
+   */
+  struct fulcrum_amount bound;
+  /**
+   * How far the bound is below the objective, in per cent; 0 if proven best.
+   */
+  struct fulcrum_amount gap_percent;
+  /**
+   * Leases in the plan.
+   */
+  size_t lease_count;
+  /**
+   * Why the search stopped.
+   */
+  enum fulcrum_stop_reason stop;
+  /**
+   * Whether the plan is proven to be the best.
+   */
+  bool is_optimal;
+} fulcrum_plan_summary;
+
+/**
+ * One instance of an offer. Set `size` to sizeof(fulcrum_lease) before it is read. Text belongs to the plan and lives as
+ * long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_lease {
+  /**
+   * sizeof(fulcrum_lease) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Which offer, by its id, such as hetzner/fsn1/cx23; borrowed from the plan.
+   */
+  const char *offer;
+  /**
+   * Its SKU; borrowed from the plan.
+   */
+  const char *sku;
+  /**
+   * Who sells it; borrowed from the plan.
+   */
+  const char *provider;
+  /**
+   * Where it is, in the provider's words; borrowed from the plan.
+   */
+  const char *region;
+  /**
+   * Where it is, as two letters of ISO 3166-1; borrowed from the plan.
+   */
+  const char *country;
+  /**
+   * machine, block_storage, object_storage, database and so on; borrowed from the plan.
+   */
+  const char *kind;
+  /**
+   * The running service that it is, borrowed from the plan; NULL if it is to be bought.
+   */
+  const char *keeps;
+  /**
+   * What it costs a month, all lines together.
+   */
+  struct fulcrum_amount monthly;
+  /**
+   * What it costs at the start, all lines together.
+   */
+  struct fulcrum_amount once;
+  /**
+   * GiB of storage that are bought with it or as it; 0 if its size is fixed.
+   */
+  uint64_t size_gib;
+  /**
+   * Components that run on it, for fulcrum_plan_read_replica().
+   */
+  size_t replica_count;
+} fulcrum_lease;
+
+/**
+ * How many replicas of a component are on a lease. Set `size` to sizeof(fulcrum_replica) before it is read. Text belongs
+ * to the plan and lives as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_replica {
+  /**
+   * sizeof(fulcrum_replica) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * The component's name in the blueprint; borrowed from the plan.
+   */
+  const char *component;
+  /**
+   * How many.
+   */
+  uint32_t count;
+} fulcrum_replica;
+
+/**
  * Success.
  */
 #define FULCRUM_OK 0
@@ -145,6 +539,156 @@ typedef void (*fulcrum_purchase_callback)(void *userdata,
  * The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
  */
 #define FULCRUM_FEDERATION_ENDED 903
+
+/**
+ * The request can never succeed as it is.
+ */
+#define FULCRUM_PROVIDER_INVALID_REQUEST 101
+
+/**
+ * The credentials are missing, wrong or expired.
+ */
+#define FULCRUM_PROVIDER_UNAUTHORISED 102
+
+/**
+ * The credentials do not allow this.
+ */
+#define FULCRUM_PROVIDER_FORBIDDEN 103
+
+/**
+ * There is no such thing.
+ */
+#define FULCRUM_PROVIDER_NOT_FOUND 104
+
+/**
+ * It is in a state that does not allow this now.
+ */
+#define FULCRUM_PROVIDER_CONFLICT 105
+
+/**
+ * The account's own limit.
+ */
+#define FULCRUM_PROVIDER_QUOTA_EXCEEDED 106
+
+/**
+ * The provider has none left.
+ */
+#define FULCRUM_PROVIDER_CAPACITY_EXHAUSTED 107
+
+/**
+ * Too many calls.
+ */
+#define FULCRUM_PROVIDER_RATE_LIMITED 108
+
+/**
+ * The provider answered that it cannot serve now; nothing happened.
+ */
+#define FULCRUM_PROVIDER_UNAVAILABLE 109
+
+/**
+ * Nothing left this machine.
+ */
+#define FULCRUM_PROVIDER_NOT_SENT 110
+
+/**
+ * Something may have happened.
+ */
+#define FULCRUM_PROVIDER_AMBIGUOUS 111
+
+/**
+ * The provider broke its own API.
+ */
+#define FULCRUM_PROVIDER_PROTOCOL 112
+
+/**
+ * The provider has no such function.
+ */
+#define FULCRUM_PROVIDER_UNSUPPORTED 113
+
+/**
+ * The plan buys from somebody who is not here.
+ */
+#define FULCRUM_PURCHASE_UNKNOWN_PROVIDER 201
+
+/**
+ * Nothing can be bought there safely.
+ */
+#define FULCRUM_PURCHASE_NOT_BUYABLE 202
+
+/**
+ * The id belongs to the order of another plan.
+ */
+#define FULCRUM_PURCHASE_ID_TAKEN 203
+
+/**
+ * A plan without leases, or with a damaged one.
+ */
+#define FULCRUM_PURCHASE_INVALID_PLAN 204
+
+/**
+ * The blueprint is not well formed.
+ */
+#define FULCRUM_COMPOSE_DOCUMENT 301
+
+/**
+ * Nothing fits.
+ */
+#define FULCRUM_COMPOSE_INFEASIBLE 302
+
+/**
+ * Stopped before a plan was found.
+ */
+#define FULCRUM_COMPOSE_STOPPED 303
+
+/**
+ * Beyond the engine's limits.
+ */
+#define FULCRUM_COMPOSE_TOO_LARGE 304
+
+/**
+ * The verifier refused the plan: a fault of the library.
+ */
+#define FULCRUM_COMPOSE_VERIFICATION 305
+
+/**
+ * A document is not well formed.
+ */
+#define FULCRUM_DOCUMENT 401
+
+/**
+ * The federation cannot be set up like this.
+ */
+#define FULCRUM_CONFIG 402
+
+/**
+ * Somebody else drives this order.
+ */
+#define FULCRUM_LEDGER_CLAIMED 501
+
+/**
+ * Another host has taken the order over; this one must not write or call any more.
+ */
+#define FULCRUM_LEDGER_FENCED 502
+
+/**
+ * There is no such order.
+ */
+#define FULCRUM_LEDGER_NO_SUCH_ORDER 503
+
+/**
+ * An order of this id is there already.
+ */
+#define FULCRUM_LEDGER_EXISTS 504
+
+/**
+ * What is stored makes no sense.
+ */
+#define FULCRUM_LEDGER_DAMAGED 505
+
+/**
+ * The store itself failed.
+ */
+#define FULCRUM_LEDGER_STORE 506
 
 #ifdef __cplusplus
 extern "C" {
@@ -172,6 +716,8 @@ fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *feder
 /**
  * The status that the failed call returned; FULCRUM_OK for NULL.
  *
+ * @param error  borrowed; may be NULL.
+ *
  * # Safety
  * `error` is NULL or an error that was not freed yet.
  */
@@ -180,13 +726,22 @@ fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
 /**
  * What is wrong and what to do, in UTF-8 and ended by NUL. Owned by the error; empty for NULL.
  *
+ * @param error  borrowed; may be NULL.
+ *
  * # Safety
  * `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
  */
 const char *fulcrum_error_message(const struct fulcrum_error *error);
 
 /**
+ * The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+ */
+const char *fulcrum_status_name(fulcrum_status status);
+
+/**
  * Frees an error; NULL is fine.
+ *
+ * @param error  given up by the caller.
  *
  * # Safety
  * `error` is NULL or an error that was not freed yet.
@@ -225,16 +780,69 @@ fulcrum_status fulcrum_federation_refresh(const struct fulcrum_federation *feder
                                           struct fulcrum_error **out_error);
 
 /**
- * Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+ * How each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with provider, state (fresh,
+ * stale or missing, the last two with the reason), offers and listed_at. Empty before the first refresh.
  *
  * @param federation  borrowed.
+ * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
  * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
  * # Safety
- * Pointers are valid for the call; no other thread uses the output slot during it.
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *federation,
+                                               struct fulcrum_text **out_json,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+ *
+ * @param federation  borrowed.
+ * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the caller owns and
+ *                    frees with fulcrum_orders_free(). An order that another host drives is not among them.
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federation,
+                                         struct fulcrum_orders **out_orders,
                                          struct fulcrum_error **out_error);
+
+/**
+ * Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+ *
+ * @param federation  borrowed.
+ * @param id, length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federation,
+                                        const uint8_t *id,
+                                        size_t length,
+                                        struct fulcrum_order **out_order,
+                                        struct fulcrum_error **out_error);
+
+/**
+ * What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
+ * there.
+ *
+ * @param federation  borrowed.
+ * @param id, length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *federation,
+                                              const uint8_t *id,
+                                              size_t length,
+                                              struct fulcrum_text **out_json,
+                                              struct fulcrum_error **out_error);
 
 /**
  * Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck. An order that was
@@ -341,7 +949,77 @@ fulcrum_status fulcrum_order_sold_out(const struct fulcrum_order *order,
                                       struct fulcrum_error **out_error);
 
 /**
+ * Reads how far an order is.
+ *
+ * @param order      borrowed; owns the text.
+ * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read(const struct fulcrum_order *order,
+                                  struct fulcrum_order_summary *out_summary,
+                                  struct fulcrum_error **out_error);
+
+/**
+ * Reads one step: the purchase of the lease of the same number.
+ *
+ * @param order      borrowed; owns the text.
+ * @param index      from 0, below `step_count` of fulcrum_order_read().
+ * @param out_step  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_step` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_step(const struct fulcrum_order *order,
+                                       size_t index,
+                                       struct fulcrum_step *out_step,
+                                       struct fulcrum_error **out_error);
+
+/**
+ * Reads one of the services that the order has made and still holds.
+ *
+ * @param order      borrowed; owns the text.
+ * @param index      from 0, below `service_count` of fulcrum_order_read().
+ * @param out_service  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_service` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_service(const struct fulcrum_order *order,
+                                          size_t index,
+                                          struct fulcrum_service *out_service,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Reads an address or another fact of a service.
+ *
+ * @param order      borrowed; owns the text.
+ * @param service    from 0, below `service_count` of fulcrum_order_read().
+ * @param index      from 0, below the service's `attribute_count`.
+ * @param out_attribute  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_attribute` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_attribute(const struct fulcrum_order *order,
+                                            size_t service,
+                                            size_t index,
+                                            struct fulcrum_attribute *out_attribute,
+                                            struct fulcrum_error **out_error);
+
+/**
  * The order's id, ended by NUL. Owned by the order; empty for NULL.
+ *
+ * @param order  borrowed; may be NULL.
  *
  * # Safety
  * `order` is NULL or was not freed yet; the text is used no longer than the order.
@@ -349,7 +1027,9 @@ fulcrum_status fulcrum_order_sold_out(const struct fulcrum_order *order,
 const char *fulcrum_order_id(const struct fulcrum_order *order);
 
 /**
- * Whether all services exist; else the order's JSON says why not. False for NULL.
+ * Whether all services exist; else fulcrum_order_read() says why not. False for NULL.
+ *
+ * @param order  borrowed; may be NULL.
  *
  * # Safety
  * `order` is NULL or was not freed yet.
@@ -357,12 +1037,50 @@ const char *fulcrum_order_id(const struct fulcrum_order *order);
 bool fulcrum_order_is_committed(const struct fulcrum_order *order);
 
 /**
- * Frees an order; NULL is fine.
+ * Frees an order, and with it the text that was read from it; NULL is fine.
+ *
+ * @param order  given up by the caller.
  *
  * # Safety
  * `order` is NULL or was not freed yet.
  */
 void fulcrum_order_free(struct fulcrum_order *order);
+
+/**
+ * How many orders these are; 0 for NULL.
+ *
+ * @param orders  borrowed; may be NULL.
+ *
+ * # Safety
+ * `orders` is NULL or was not freed yet.
+ */
+size_t fulcrum_orders_count(const struct fulcrum_orders *orders);
+
+/**
+ * One of the orders, as a handle of its own.
+ *
+ * @param orders     borrowed.
+ * @param index      from 0, below fulcrum_orders_count().
+ * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free(); it may outlive `orders`.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
+                                  size_t index,
+                                  struct fulcrum_order **out_order,
+                                  struct fulcrum_error **out_error);
+
+/**
+ * Frees a list of orders; orders that were got from it live on; NULL is fine.
+ *
+ * @param orders  given up by the caller.
+ *
+ * # Safety
+ * `orders` is NULL or was not freed yet.
+ */
+void fulcrum_orders_free(struct fulcrum_orders *orders);
 
 /**
  * Reads a plan that was written by fulcrum_plan_json().
@@ -394,7 +1112,60 @@ fulcrum_status fulcrum_plan_json(const struct fulcrum_plan *plan,
                                  struct fulcrum_error **out_error);
 
 /**
+ * Reads a plan's figures.
+ *
+ * @param plan         borrowed; owns the text of the summary.
+ * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text
+ * is used no longer than the plan.
+ */
+fulcrum_status fulcrum_plan_read(const struct fulcrum_plan *plan,
+                                 struct fulcrum_plan_summary *out_summary,
+                                 struct fulcrum_error **out_error);
+
+/**
+ * Reads one lease.
+ *
+ * @param plan       borrowed; owns the text of the lease.
+ * @param index      from 0, below fulcrum_plan_lease_count().
+ * @param out_lease  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_lease` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the plan.
+ */
+fulcrum_status fulcrum_plan_read_lease(const struct fulcrum_plan *plan,
+                                       size_t index,
+                                       struct fulcrum_lease *out_lease,
+                                       struct fulcrum_error **out_error);
+
+/**
+ * Reads how many replicas of one component are on a lease.
+ *
+ * @param plan         borrowed; owns the text of the replica.
+ * @param lease        from 0, below fulcrum_plan_lease_count().
+ * @param index        from 0, below the lease's `replica_count`.
+ * @param out_replica  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call, `out_replica` for `size` bytes; no other thread uses the outputs during it; the text
+ * is used no longer than the plan.
+ */
+fulcrum_status fulcrum_plan_read_replica(const struct fulcrum_plan *plan,
+                                         size_t lease,
+                                         size_t index,
+                                         struct fulcrum_replica *out_replica,
+                                         struct fulcrum_error **out_error);
+
+/**
  * How many leases the plan has; 0 for NULL.
+ *
+ * @param plan  borrowed; may be NULL.
  *
  * # Safety
  * `plan` is NULL or was not freed yet.
@@ -404,13 +1175,17 @@ size_t fulcrum_plan_lease_count(const struct fulcrum_plan *plan);
 /**
  * Whether the plan is proven to be the best; false for NULL.
  *
+ * @param plan  borrowed; may be NULL.
+ *
  * # Safety
  * `plan` is NULL or was not freed yet.
  */
 bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
 
 /**
- * Frees a plan; NULL is fine.
+ * Frees a plan, and with it the text that was read from it; NULL is fine.
+ *
+ * @param plan  given up by the caller.
  *
  * # Safety
  * `plan` is NULL or was not freed yet.
@@ -420,6 +1195,8 @@ void fulcrum_plan_free(struct fulcrum_plan *plan);
 /**
  * The text, ended by NUL. Owned by `text`; empty for NULL.
  *
+ * @param text  borrowed; may be NULL.
+ *
  * # Safety
  * `text` is NULL or was not freed yet; the result is used no longer than it.
  */
@@ -428,6 +1205,8 @@ const char *fulcrum_text_data(const struct fulcrum_text *text);
 /**
  * Its length in bytes, without the NUL; 0 for NULL.
  *
+ * @param text  borrowed; may be NULL.
+ *
  * # Safety
  * `text` is NULL or was not freed yet.
  */
@@ -435,6 +1214,8 @@ size_t fulcrum_text_length(const struct fulcrum_text *text);
 
 /**
  * Frees a text; NULL is fine.
+ *
+ * @param text  given up by the caller.
  *
  * # Safety
  * `text` is NULL or was not freed yet.

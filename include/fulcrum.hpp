@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "fulcrum.h"
 
@@ -26,6 +28,8 @@ class error : public std::runtime_error {
 public:
     error(fulcrum_status code, const std::string &text) : std::runtime_error(text), code_(code) {}
     fulcrum_status code() const noexcept { return code_; }
+    /* Such as "FULCRUM_LEDGER_NO_SUCH_ORDER". */
+    const char *name() const noexcept { return fulcrum_status_name(code_); }
 
 private:
     fulcrum_status code_;
@@ -49,6 +53,15 @@ inline error to_exception(fulcrum_error *raw) {
 /* Calls with an output slot and an error slot; the status is told by the error. */
 template <typename T, typename Call> T *made(Call &&call) {
     T *value = nullptr;
+    fulcrum_error *failure = nullptr;
+    if (call(&value, &failure) != FULCRUM_OK) throw to_exception(failure);
+    return value;
+}
+
+/* Calls that fill a structure which begins with its size. */
+template <typename T, typename Call> T filled(Call &&call) {
+    T value{};
+    value.size = sizeof(T);
     fulcrum_error *failure = nullptr;
     if (call(&value, &failure) != FULCRUM_OK) throw to_exception(failure);
     return value;
@@ -80,6 +93,33 @@ public:
         return detail::string(detail::made<fulcrum_text>(
             [&](auto out, auto failure) { return fulcrum_plan_json(get(), out, failure); }));
     }
+    /* Text in these structures belongs to the plan: use it no longer than that. */
+    fulcrum_plan_summary summary() const & {
+        return detail::filled<fulcrum_plan_summary>(
+            [&](auto out, auto failure) { return fulcrum_plan_read(get(), out, failure); });
+    }
+    fulcrum_plan_summary summary() const && = delete;
+    fulcrum_lease lease(std::size_t index) const & {
+        return detail::filled<fulcrum_lease>(
+            [&](auto out, auto failure) { return fulcrum_plan_read_lease(get(), index, out, failure); });
+    }
+    fulcrum_lease lease(std::size_t index) const && = delete;
+    std::vector<fulcrum_lease> leases() const & {
+        std::vector<fulcrum_lease> all;
+        for (std::size_t index = 0; index < lease_count(); ++index) all.push_back(lease(index));
+        return all;
+    }
+    std::vector<fulcrum_lease> leases() const && = delete;
+    /* Which components are on a lease, and how often. */
+    std::vector<fulcrum_replica> replicas(std::size_t lease_index) const & {
+        std::vector<fulcrum_replica> all;
+        for (std::size_t index = 0, end = lease(lease_index).replica_count; index < end; ++index)
+            all.push_back(detail::filled<fulcrum_replica>([&](auto out, auto failure) {
+                return fulcrum_plan_read_replica(get(), lease_index, index, out, failure);
+            }));
+        return all;
+    }
+    std::vector<fulcrum_replica> replicas(std::size_t lease_index) const && = delete;
     std::size_t lease_count() const noexcept { return fulcrum_plan_lease_count(get()); }
     bool is_optimal() const noexcept { return fulcrum_plan_is_optimal(get()); }
     const fulcrum_plan *get() const noexcept { return handle_.get(); }
@@ -95,6 +135,43 @@ public:
 
     std::string id() const { return fulcrum_order_id(get()); }
     bool is_committed() const noexcept { return fulcrum_order_is_committed(get()); }
+    fulcrum_order_state state() const { return read().state; }
+    /* Static text. */
+    const char *state_text() const { return read().state_text; }
+    /* Why it does not go on as planned. */
+    std::optional<std::string> reason() const {
+        const char *text = read().reason;
+        return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+    }
+    /* Text in these structures belongs to the order: use it no longer than that. */
+    fulcrum_order_summary summary() const & { return read(); }
+    fulcrum_order_summary summary() const && = delete;
+    /* One a lease, in the plan's order. */
+    std::vector<fulcrum_step> steps() const & {
+        std::vector<fulcrum_step> all;
+        for (std::size_t index = 0, end = read().step_count; index < end; ++index)
+            all.push_back(detail::filled<fulcrum_step>(
+                [&](auto out, auto failure) { return fulcrum_order_read_step(get(), index, out, failure); }));
+        return all;
+    }
+    std::vector<fulcrum_step> steps() const && = delete;
+    std::vector<fulcrum_service> services() const & {
+        std::vector<fulcrum_service> all;
+        for (std::size_t index = 0, end = read().service_count; index < end; ++index)
+            all.push_back(service(index));
+        return all;
+    }
+    std::vector<fulcrum_service> services() const && = delete;
+    /* Addresses and other facts of a service. */
+    std::vector<fulcrum_attribute> attributes(std::size_t service_index) const & {
+        std::vector<fulcrum_attribute> all;
+        for (std::size_t index = 0, end = service(service_index).attribute_count; index < end; ++index)
+            all.push_back(detail::filled<fulcrum_attribute>([&](auto out, auto failure) {
+                return fulcrum_order_read_attribute(get(), service_index, index, out, failure);
+            }));
+        return all;
+    }
+    std::vector<fulcrum_attribute> attributes(std::size_t service_index) const && = delete;
     std::string json() const {
         return detail::string(detail::made<fulcrum_text>(
             [&](auto out, auto failure) { return fulcrum_order_json(get(), out, failure); }));
@@ -107,6 +184,15 @@ public:
     const fulcrum_order *get() const noexcept { return handle_.get(); }
 
 private:
+    fulcrum_order_summary read() const {
+        return detail::filled<fulcrum_order_summary>(
+            [&](auto out, auto failure) { return fulcrum_order_read(get(), out, failure); });
+    }
+    fulcrum_service service(std::size_t index) const {
+        return detail::filled<fulcrum_service>(
+            [&](auto out, auto failure) { return fulcrum_order_read_service(get(), index, out, failure); });
+    }
+
     detail::handle<fulcrum_order, fulcrum_order_free> handle_;
 };
 
@@ -134,9 +220,35 @@ public:
         if (fulcrum_federation_refresh(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
     }
 
-    void resume() const {
-        fulcrum_error *failure = nullptr;
-        if (fulcrum_federation_resume(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+    /* How each provider answered the last refresh(), as a JSON array. */
+    std::string sources_json() const {
+        return detail::string(detail::made<fulcrum_text>(
+            [&](auto out, auto failure) { return fulcrum_federation_sources_json(get(), out, failure); }));
+    }
+
+    /* The orders that an earlier run left unfinished, as they ended now. */
+    std::vector<order> resume() const {
+        const detail::handle<fulcrum_orders, fulcrum_orders_free> list(detail::made<fulcrum_orders>(
+            [&](auto out, auto failure) { return fulcrum_federation_resume(get(), out, failure); }));
+        std::vector<order> all;
+        for (std::size_t index = 0; index < fulcrum_orders_count(list.get()); ++index)
+            all.emplace_back(detail::made<fulcrum_order>(
+                [&](auto out, auto failure) { return fulcrum_orders_get(list.get(), index, out, failure); }));
+        return all;
+    }
+
+    /* An order as it is in the ledger; throws FULCRUM_LEDGER_NO_SUCH_ORDER. */
+    order read_order(std::string_view id) const {
+        return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
+            return fulcrum_federation_order(get(), detail::bytes(id), id.size(), out, failure);
+        }));
+    }
+
+    /* What has happened to an order so far, as a JSON array. */
+    std::string events_json(std::string_view id) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_events_json(get(), detail::bytes(id), id.size(), out, failure);
+        }));
     }
 
     plan compose(std::string_view blueprint, const compose_options &options = {}) const {

@@ -1,4 +1,4 @@
-/* Opens a federation, composes, buys, both ways, and shows what a mistake looks like. */
+/* Opens a federation, composes, buys, both ways, reads the results, and shows what a mistake looks like. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,12 +31,56 @@ static bool on_progress(void *userdata, const fulcrum_progress *progress) {
 }
 
 static int failed(const char *what, fulcrum_error *error) {
-    fprintf(stderr, "%s: %d %s\n", what, (int)fulcrum_error_code(error), fulcrum_error_message(error));
+    const fulcrum_status code = fulcrum_error_code(error);
+    fprintf(stderr, "%s: %s (%d) %s\n", what, fulcrum_status_name(code), (int)code, fulcrum_error_message(error));
     fulcrum_error_free(error);
     return 1;
 }
 
 static const uint8_t *bytes(const char *text) { return (const uint8_t *)text; }
+
+/* The text in the structures belongs to the plan. */
+static int show_plan(const fulcrum_plan *plan) {
+    fulcrum_plan_summary summary = {0};
+    fulcrum_error *error = NULL;
+    size_t at, on;
+    summary.size = sizeof summary;
+    if (fulcrum_plan_read(plan, &summary, &error)) return failed("plan", error);
+    printf("%zu leases for %s %s a month, at least %s, proven best: %d\n", summary.lease_count, summary.monthly.text,
+           summary.currency, summary.bound.text, (int)summary.is_optimal);
+    for (at = 0; at < summary.lease_count; ++at) {
+        fulcrum_lease lease = {0};
+        lease.size = sizeof lease;
+        if (fulcrum_plan_read_lease(plan, at, &lease, &error)) return failed("lease", error);
+        printf("  %s %s in %s (%s): %lld micro-units", lease.provider, lease.sku, lease.region, lease.country,
+               (long long)lease.monthly.micros);
+        for (on = 0; on < lease.replica_count; ++on) {
+            fulcrum_replica replica = {0};
+            replica.size = sizeof replica;
+            if (fulcrum_plan_read_replica(plan, at, on, &replica, &error)) return failed("replica", error);
+            printf(", %u of %s", (unsigned)replica.count, replica.component);
+        }
+        putchar('\n');
+    }
+    return 0;
+}
+
+/* So does that of an order. */
+static int show_order(const fulcrum_order *order) {
+    fulcrum_order_summary summary = {0};
+    fulcrum_error *error = NULL;
+    size_t at;
+    summary.size = sizeof summary;
+    if (fulcrum_order_read(order, &summary, &error)) return failed("order", error);
+    printf("order %s is %s%s%s\n", summary.id, summary.state_text, summary.reason ? ": " : "", summary.reason ? summary.reason : "");
+    for (at = 0; at < summary.service_count; ++at) {
+        fulcrum_service service = {0};
+        service.size = sizeof service;
+        if (fulcrum_order_read_service(order, at, &service, &error)) return failed("service", error);
+        printf("  %s/%s, a %s, is %s\n", service.provider, service.id, service.sku, service.status_text);
+    }
+    return 0;
+}
 
 int main(int argc, char **argv) {
     const char *base = argc > 1 ? argv[1] : ".";
@@ -71,12 +115,13 @@ int main(int argc, char **argv) {
     if (fulcrum_federation_compose(NULL, NULL, 0, NULL, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
     if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, &error)) return failed("compose", error);
-    printf("%zu leases, optimal: %d\n", fulcrum_plan_lease_count(plan), (int)fulcrum_plan_is_optimal(plan));
+    if (show_plan(plan)) return 1;
 
     if (fulcrum_federation_purchase(federation, plan, NULL, 0, &order, &error)) return failed("purchase", error);
     is_committed = fulcrum_order_is_committed(order);
-    if (fulcrum_order_json(order, &json, &error)) return failed("json", error);
-    printf("an order of %zu bytes, committed: %d\n", fulcrum_text_length(json), is_committed);
+    if (show_order(order)) return 1;
+    if (fulcrum_federation_sources_json(federation, &json, &error)) return failed("sources", error);
+    printf("%.60s...\n", fulcrum_text_data(json));
     fulcrum_text_free(json);
     if (fulcrum_order_sold_out(order, &json, &error)) return failed("sold_out", error);
     is_committed = is_committed && strcmp(fulcrum_text_data(json), "[]") == 0 && reports > 0;
@@ -87,8 +132,14 @@ int main(int argc, char **argv) {
         fulcrum_order *ended = NULL;
         const char *id = fulcrum_order_id(order);
         if (fulcrum_federation_cancel(federation, bytes(id), strlen(id), &ended, &error)) return failed("cancel", error);
-        printf("ended %s, committed: %d\n", id, (int)fulcrum_order_is_committed(ended));
         fulcrum_order_free(ended);
+        if (fulcrum_federation_order(federation, bytes(id), strlen(id), &ended, &error)) return failed("order", error);
+        if (show_order(ended) || fulcrum_order_is_committed(ended)) return 1;
+        fulcrum_order_free(ended);
+        if (fulcrum_federation_events_json(federation, bytes(id), strlen(id), &json, &error)) return failed("events", error);
+        printf("its events are %zu bytes\n", fulcrum_text_length(json));
+        fulcrum_text_free(json);
+        if (fulcrum_federation_order(federation, bytes("018f0000-0000-7000-8000-000000000001"), 36, &ended, NULL) != FULCRUM_LEDGER_NO_SUCH_ORDER) return 1;
     }
     fulcrum_order_free(order);
 

@@ -91,7 +91,7 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
         let plan = federation
             .inner
             .compose_with(&blueprint, &search.options, &mut |progress| search.look(progress))?;
-        *out_plan = Box::into_raw(Box::new(fulcrum_plan { inner: plan }));
+        *out_plan = fulcrum_plan::boxed(plan);
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -8,9 +8,12 @@ use std::{
 use fulcrum_core::{
     compose::ComposeError,
     federation::{ConfigError, FulcrumError},
+    ledger::LedgerError,
     model::DocumentError,
     purchase::PurchaseError,
 };
+
+use crate::status;
 
 /// 0 is success; other numbers keep their meaning for ever: 1xx a provider, 2xx a purchase, 3xx a composition, 4xx
 /// configuration and documents, 5xx the ledger, 9xx this border.
@@ -65,9 +68,11 @@ macro_rules! through_core {
         }
     )*};
 }
-through_core!(ComposeError, ConfigError, DocumentError, PurchaseError);
+through_core!(ComposeError, ConfigError, DocumentError, LedgerError, PurchaseError);
 
 /// The status that the failed call returned; FULCRUM_OK for NULL.
+///
+/// @param error  borrowed; may be NULL.
 ///
 /// # Safety
 /// `error` is NULL or an error that was not freed yet.
@@ -79,6 +84,8 @@ pub unsafe extern "C" fn fulcrum_error_code(error: *const fulcrum_error) -> fulc
 
 /// What is wrong and what to do, in UTF-8 and ended by NUL. Owned by the error; empty for NULL.
 ///
+/// @param error  borrowed; may be NULL.
+///
 /// # Safety
 /// `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
 #[unsafe(no_mangle)]
@@ -87,7 +94,22 @@ pub unsafe extern "C" fn fulcrum_error_message(error: *const fulcrum_error) -> *
     unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
 }
 
+/// The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+#[unsafe(no_mangle)]
+pub extern "C" fn fulcrum_status_name(status: fulcrum_status) -> *const c_char {
+    let name = match status {
+        FULCRUM_OK => Some(c"FULCRUM_OK"),
+        FULCRUM_INVALID_ARGUMENT => Some(c"FULCRUM_INVALID_ARGUMENT"),
+        FULCRUM_PANIC => Some(c"FULCRUM_PANIC"),
+        FULCRUM_FEDERATION_ENDED => Some(c"FULCRUM_FEDERATION_ENDED"),
+        other => status::name(other),
+    };
+    name.unwrap_or_default().as_ptr()
+}
+
 /// Frees an error; NULL is fine.
+///
+/// @param error  given up by the caller.
 ///
 /// # Safety
 /// `error` is NULL or an error that was not freed yet.

@@ -8,6 +8,7 @@ use std::{
 
 use fulcrum_core::{
     federation::{Federation, FederationConfig},
+    ledger::LedgerError,
     model::{Order, OrderId, Policy},
     purchase::PurchaseError,
 };
@@ -15,9 +16,10 @@ use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
 
 use crate::{
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
-    guard::{borrow, free, guard, out, utf8},
-    order::fulcrum_order,
+    guard::{borrow, free, guard, out, out_if_wanted, utf8},
+    order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
+    text::fulcrum_text,
 };
 
 /// Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
@@ -98,26 +100,135 @@ pub unsafe extern "C" fn fulcrum_federation_refresh(
     unsafe { guard(out_error, call) }
 }
 
-/// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+/// How each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with provider, state (fresh,
+/// stale or missing, the last two with the reason), offers and listed_at. Empty before the first refresh.
 ///
 /// @param federation  borrowed.
+/// @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
 /// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
-/// Pointers are valid for the call; no other thread uses the output slot during it.
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_sources_json(
+    federation: *const fulcrum_federation,
+    out_json: *mut *mut fulcrum_text,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, out_json) =
+            unsafe { (borrow(federation, "federation")?, out(out_json, "out_json")?) };
+        let catalogue = federation.inner.catalogue();
+        *out_json = fulcrum_text::boxed(serde_json::to_string(catalogue.sources()).unwrap_or_default());
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+///
+/// @param federation  borrowed.
+/// @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the caller owns and
+///                    frees with fulcrum_orders_free(). An order that another host drives is not among them.
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_resume(
     federation: *const fulcrum_federation,
+    out_orders: *mut *mut fulcrum_orders,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
         let federation = unsafe { borrow(federation, "federation")? };
-        federation.runtime.block_on(federation.inner.resume())?;
+        // SAFETY: the caller's promise above.
+        let out_orders = unsafe { out_if_wanted(out_orders) };
+        let orders = federation.runtime.block_on(federation.inner.resume())?;
+        if let Some(out_orders) = out_orders {
+            *out_orders = fulcrum_orders::boxed(orders);
+        }
         Ok(())
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }
+}
+
+/// Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+///
+/// @param federation  borrowed.
+/// @param id, length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_order(
+    federation: *const fulcrum_federation,
+    id: *const u8,
+    length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_order) = unsafe {
+            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_order, "out_order")?)
+        };
+        *out_order = fulcrum_order::boxed(federation.load(&order_id(id)?)?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
+/// there.
+///
+/// @param federation  borrowed.
+/// @param id, length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_events_json(
+    federation: *const fulcrum_federation,
+    id: *const u8,
+    length: usize,
+    out_json: *mut *mut fulcrum_text,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_json) = unsafe {
+            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_json, "out_json")?)
+        };
+        let id = order_id(id)?;
+        federation.load(&id)?;
+        let ledger = federation.inner.ledger();
+        let events = federation.runtime.block_on(ledger.events(0, Some(&id), u32::MAX))?;
+        *out_json = fulcrum_text::boxed(serde_json::to_string(&events).unwrap_or_default());
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+impl fulcrum_federation {
+    fn load(&self, id: &OrderId) -> Result<Order, LedgerError> {
+        let order = self.runtime.block_on(self.inner.ledger().load(id))?;
+        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()))
+    }
+}
+
+fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
+    id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))
 }
 
 fn policy(json: &str) -> Result<Policy, fulcrum_error> {
@@ -186,8 +297,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
         let (federation, id, out_order) = unsafe {
             (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_order, "out_order")?)
         };
-        let id: OrderId = id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))?;
-        let order = federation.runtime.block_on(federation.inner.cancel(&id))?;
+        let order = federation.runtime.block_on(federation.inner.cancel(&order_id(id)?))?;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -231,7 +341,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
             )
         };
         // SAFETY: the caller's promise above.
-        let out_order = (!out_order.is_null()).then(|| unsafe { out(out_order, "out_order") }).transpose()?;
+        let out_order = unsafe { out_if_wanted(out_order) };
         let callback = callback.ok_or_else(|| fulcrum_error::argument("callback is NULL"))?;
         let policy = policy(json)?;
         // The thread comes first: once the order is written down, nothing may fail any more.

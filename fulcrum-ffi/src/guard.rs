@@ -49,6 +49,52 @@ pub(crate) unsafe fn out<'a, T>(pointer: *mut *mut T, name: &str) -> Outcome<&'a
     Ok(slot)
 }
 
+/// An output slot that the caller may leave out, set to NULL.
+///
+/// # Safety
+/// As [`out`].
+pub(crate) unsafe fn out_if_wanted<'a, T>(pointer: *mut *mut T) -> Option<&'a mut *mut T> {
+    // SAFETY: the caller's promise.
+    let slot = unsafe { pointer.as_mut() }?;
+    *slot = std::ptr::null_mut();
+    Some(slot)
+}
+
+/// Larger than any structure of this library: a `size` beyond it was never set.
+const SIZE_LIMIT: usize = 4096;
+
+/// Fills a structure of the caller's, which begins with its size. What a later version has behind it becomes zero.
+///
+/// # Safety
+/// The pointer is NULL, or its first member may be read and as many bytes as that says may be written; `T` is `repr(C)`
+/// and begins with a `usize`.
+pub(crate) unsafe fn fill<T: Copy>(target: *mut T, value: T, name: &str) -> Outcome<()> {
+    if target.is_null() {
+        return Err(fulcrum_error::argument(&format!("{name} is NULL")));
+    }
+    let own = size_of::<T>();
+    // SAFETY: the caller's promise.
+    let size = unsafe { target.cast::<usize>().read() };
+    if !(own..=SIZE_LIMIT).contains(&size) {
+        let message = format!("{name}->size is {size}; set it to the sizeof of its type, here {own}");
+        return Err(fulcrum_error::argument(&message));
+    }
+    // SAFETY: `size` bytes may be written, which are `own` or more.
+    unsafe {
+        target.write(value);
+        target.cast::<u8>().add(own).write_bytes(0, size - own);
+        target.cast::<usize>().write(size);
+    }
+    Ok(())
+}
+
+/// An item by its number.
+pub(crate) fn at<'a, T>(items: &'a [T], index: usize, name: &str) -> Outcome<&'a T> {
+    items.get(index).ok_or_else(|| {
+        fulcrum_error::argument(&format!("{name} is {index}, and there are {}, counted from 0", items.len()))
+    })
+}
+
 /// # Safety
 /// The pointer is NULL with length 0, or points to that many bytes for as long as the result is used.
 pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> Outcome<&'a str> {

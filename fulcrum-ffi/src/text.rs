@@ -17,7 +17,19 @@ impl fulcrum_text {
     }
 }
 
+/// Text as C reads it; a NUL inside, which nobody writes, is left out.
+pub(crate) fn c_text(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}
+
+/// The pointer to lend, NULL for none.
+pub(crate) fn lend(text: Option<&CString>) -> *const c_char {
+    text.map_or(std::ptr::null(), |text| text.as_ptr())
+}
+
 /// The text, ended by NUL. Owned by `text`; empty for NULL.
+///
+/// @param text  borrowed; may be NULL.
 ///
 /// # Safety
 /// `text` is NULL or was not freed yet; the result is used no longer than it.
@@ -29,6 +41,8 @@ pub unsafe extern "C" fn fulcrum_text_data(text: *const fulcrum_text) -> *const 
 
 /// Its length in bytes, without the NUL; 0 for NULL.
 ///
+/// @param text  borrowed; may be NULL.
+///
 /// # Safety
 /// `text` is NULL or was not freed yet.
 #[unsafe(no_mangle)]
@@ -38,6 +52,8 @@ pub unsafe extern "C" fn fulcrum_text_length(text: *const fulcrum_text) -> usize
 }
 
 /// Frees a text; NULL is fine.
+///
+/// @param text  given up by the caller.
 ///
 /// # Safety
 /// `text` is NULL or was not freed yet.

@@ -1,0 +1,103 @@
+//! Statuses of the core's errors. Generated from their `code()` by `make header`; do not edit.
+
+use std::ffi::CStr;
+
+use crate::error::fulcrum_status;
+
+/// The request can never succeed as it is.
+pub const FULCRUM_PROVIDER_INVALID_REQUEST: fulcrum_status = 101;
+/// The credentials are missing, wrong or expired.
+pub const FULCRUM_PROVIDER_UNAUTHORISED: fulcrum_status = 102;
+/// The credentials do not allow this.
+pub const FULCRUM_PROVIDER_FORBIDDEN: fulcrum_status = 103;
+/// There is no such thing.
+pub const FULCRUM_PROVIDER_NOT_FOUND: fulcrum_status = 104;
+/// It is in a state that does not allow this now.
+pub const FULCRUM_PROVIDER_CONFLICT: fulcrum_status = 105;
+/// The account's own limit.
+pub const FULCRUM_PROVIDER_QUOTA_EXCEEDED: fulcrum_status = 106;
+/// The provider has none left.
+pub const FULCRUM_PROVIDER_CAPACITY_EXHAUSTED: fulcrum_status = 107;
+/// Too many calls.
+pub const FULCRUM_PROVIDER_RATE_LIMITED: fulcrum_status = 108;
+/// The provider answered that it cannot serve now; nothing happened.
+pub const FULCRUM_PROVIDER_UNAVAILABLE: fulcrum_status = 109;
+/// Nothing left this machine.
+pub const FULCRUM_PROVIDER_NOT_SENT: fulcrum_status = 110;
+/// Something may have happened.
+pub const FULCRUM_PROVIDER_AMBIGUOUS: fulcrum_status = 111;
+/// The provider broke its own API.
+pub const FULCRUM_PROVIDER_PROTOCOL: fulcrum_status = 112;
+/// The provider has no such function.
+pub const FULCRUM_PROVIDER_UNSUPPORTED: fulcrum_status = 113;
+/// The plan buys from somebody who is not here.
+pub const FULCRUM_PURCHASE_UNKNOWN_PROVIDER: fulcrum_status = 201;
+/// Nothing can be bought there safely.
+pub const FULCRUM_PURCHASE_NOT_BUYABLE: fulcrum_status = 202;
+/// The id belongs to the order of another plan.
+pub const FULCRUM_PURCHASE_ID_TAKEN: fulcrum_status = 203;
+/// A plan without leases, or with a damaged one.
+pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
+/// The blueprint is not well formed.
+pub const FULCRUM_COMPOSE_DOCUMENT: fulcrum_status = 301;
+/// Nothing fits.
+pub const FULCRUM_COMPOSE_INFEASIBLE: fulcrum_status = 302;
+/// Stopped before a plan was found.
+pub const FULCRUM_COMPOSE_STOPPED: fulcrum_status = 303;
+/// Beyond the engine's limits.
+pub const FULCRUM_COMPOSE_TOO_LARGE: fulcrum_status = 304;
+/// The verifier refused the plan: a fault of the library.
+pub const FULCRUM_COMPOSE_VERIFICATION: fulcrum_status = 305;
+/// A document is not well formed.
+pub const FULCRUM_DOCUMENT: fulcrum_status = 401;
+/// The federation cannot be set up like this.
+pub const FULCRUM_CONFIG: fulcrum_status = 402;
+/// Somebody else drives this order.
+pub const FULCRUM_LEDGER_CLAIMED: fulcrum_status = 501;
+/// Another host has taken the order over; this one must not write or call any more.
+pub const FULCRUM_LEDGER_FENCED: fulcrum_status = 502;
+/// There is no such order.
+pub const FULCRUM_LEDGER_NO_SUCH_ORDER: fulcrum_status = 503;
+/// An order of this id is there already.
+pub const FULCRUM_LEDGER_EXISTS: fulcrum_status = 504;
+/// What is stored makes no sense.
+pub const FULCRUM_LEDGER_DAMAGED: fulcrum_status = 505;
+/// The store itself failed.
+pub const FULCRUM_LEDGER_STORE: fulcrum_status = 506;
+
+/// The name of a status of the core's.
+pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
+    match status {
+        FULCRUM_PROVIDER_INVALID_REQUEST => Some(c"FULCRUM_PROVIDER_INVALID_REQUEST"),
+        FULCRUM_PROVIDER_UNAUTHORISED => Some(c"FULCRUM_PROVIDER_UNAUTHORISED"),
+        FULCRUM_PROVIDER_FORBIDDEN => Some(c"FULCRUM_PROVIDER_FORBIDDEN"),
+        FULCRUM_PROVIDER_NOT_FOUND => Some(c"FULCRUM_PROVIDER_NOT_FOUND"),
+        FULCRUM_PROVIDER_CONFLICT => Some(c"FULCRUM_PROVIDER_CONFLICT"),
+        FULCRUM_PROVIDER_QUOTA_EXCEEDED => Some(c"FULCRUM_PROVIDER_QUOTA_EXCEEDED"),
+        FULCRUM_PROVIDER_CAPACITY_EXHAUSTED => Some(c"FULCRUM_PROVIDER_CAPACITY_EXHAUSTED"),
+        FULCRUM_PROVIDER_RATE_LIMITED => Some(c"FULCRUM_PROVIDER_RATE_LIMITED"),
+        FULCRUM_PROVIDER_UNAVAILABLE => Some(c"FULCRUM_PROVIDER_UNAVAILABLE"),
+        FULCRUM_PROVIDER_NOT_SENT => Some(c"FULCRUM_PROVIDER_NOT_SENT"),
+        FULCRUM_PROVIDER_AMBIGUOUS => Some(c"FULCRUM_PROVIDER_AMBIGUOUS"),
+        FULCRUM_PROVIDER_PROTOCOL => Some(c"FULCRUM_PROVIDER_PROTOCOL"),
+        FULCRUM_PROVIDER_UNSUPPORTED => Some(c"FULCRUM_PROVIDER_UNSUPPORTED"),
+        FULCRUM_PURCHASE_UNKNOWN_PROVIDER => Some(c"FULCRUM_PURCHASE_UNKNOWN_PROVIDER"),
+        FULCRUM_PURCHASE_NOT_BUYABLE => Some(c"FULCRUM_PURCHASE_NOT_BUYABLE"),
+        FULCRUM_PURCHASE_ID_TAKEN => Some(c"FULCRUM_PURCHASE_ID_TAKEN"),
+        FULCRUM_PURCHASE_INVALID_PLAN => Some(c"FULCRUM_PURCHASE_INVALID_PLAN"),
+        FULCRUM_COMPOSE_DOCUMENT => Some(c"FULCRUM_COMPOSE_DOCUMENT"),
+        FULCRUM_COMPOSE_INFEASIBLE => Some(c"FULCRUM_COMPOSE_INFEASIBLE"),
+        FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),
+        FULCRUM_COMPOSE_TOO_LARGE => Some(c"FULCRUM_COMPOSE_TOO_LARGE"),
+        FULCRUM_COMPOSE_VERIFICATION => Some(c"FULCRUM_COMPOSE_VERIFICATION"),
+        FULCRUM_DOCUMENT => Some(c"FULCRUM_DOCUMENT"),
+        FULCRUM_CONFIG => Some(c"FULCRUM_CONFIG"),
+        FULCRUM_LEDGER_CLAIMED => Some(c"FULCRUM_LEDGER_CLAIMED"),
+        FULCRUM_LEDGER_FENCED => Some(c"FULCRUM_LEDGER_FENCED"),
+        FULCRUM_LEDGER_NO_SUCH_ORDER => Some(c"FULCRUM_LEDGER_NO_SUCH_ORDER"),
+        FULCRUM_LEDGER_EXISTS => Some(c"FULCRUM_LEDGER_EXISTS"),
+        FULCRUM_LEDGER_DAMAGED => Some(c"FULCRUM_LEDGER_DAMAGED"),
+        FULCRUM_LEDGER_STORE => Some(c"FULCRUM_LEDGER_STORE"),
+        _ => None,
+    }
+}
