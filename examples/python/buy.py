@@ -5,6 +5,7 @@ Run it in the project's folder: python examples/python/buy.py
 
 import asyncio
 import sys
+import threading
 
 import fulcrum
 
@@ -26,6 +27,8 @@ constraints:
 def blocking() -> None:
     market = fulcrum.Federation(CONFIG)
     print(f"{len(market.refresh())} offers")
+    for source in market.sources:
+        print(f"  {source['provider']}: {source['offers']}, {source['state']}")
 
     # A mistake is an exception that says what to write instead.
     try:
@@ -42,13 +45,22 @@ def blocking() -> None:
     if not order.is_committed:
         sys.exit(f"{order.state}: {order.reason}")
     print(f"order {order.state}: {len(order.services)} services")
-    print(f"then {market.cancel(order.id).state}")
+    print(f"then {market.cancel(order.id).state}, after {len(market.events(order.id))} events")
+
+    # One thread drives an order, another one follows it.
+    order = market.accept(plan)
+    driver = threading.Thread(target=market.drive, args=[order.id])
+    driver.start()
+    for event in market.follow(order.id):
+        if event["kind"]["event"] == "order":
+            print(f"  it is {event['kind']['state']}")
+    driver.join()
 
 
 async def awaiting() -> None:
     market = await fulcrum.AsyncFederation.create(CONFIG)
     await market.refresh()
-    order = await market.accept(await market.compose(SHOP, timeout=10))
+    order = await market.accept(await market.compose(SHOP, timeout=10, progress=lambda *now: print(f"  searching: {now}")))
     driven = asyncio.ensure_future(market.drive(order.id))
     async for event in market.follow(order.id):
         print(f"  {event['sequence']:>3} {event['kind']['event']}")

@@ -1,15 +1,25 @@
 //! The market, for callers that await.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use fulcrum_core::federation;
-use futures::StreamExt;
-use pyo3::{prelude::*, types::PyType};
+use fulcrum_core::{
+    compose::{ComposeOptions, Signal},
+    federation,
+    model::Blueprint,
+};
+use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyType};
 
 use crate::{
     convert::{document, duration, python},
     error::raise,
-    federation::{buy, options, order_id, read_blueprint, read_id, read_policy},
+    events::Events,
+    federation::{Watcher, buy, options, order_id, read_blueprint, read_id, read_policy},
     runtime::awaitable,
     values::{Catalogue, Order, Plan},
 };
@@ -52,7 +62,12 @@ impl AsyncFederation {
         Catalogue(self.0.catalogue())
     }
 
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None))]
+    #[getter]
+    fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0.catalogue().sources())
+    }
+
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None, progress=None))]
     fn compose<'py>(
         &self,
         py: Python<'py>,
@@ -60,9 +75,14 @@ impl AsyncFederation {
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'py, PyAny>>,
         exclude: Option<Vec<String>>,
+        progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
         let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
         let (options, timeout) = (options(gap_percent, exclude)?, duration(timeout)?);
+        if progress.is_some() {
+            let watcher = Watcher::new(timeout, progress);
+            return awaitable(py, compose_told(market, blueprint, options, watcher));
+        }
         awaitable(py, async move {
             market.compose_async(&blueprint, &options, timeout).await.map(Plan).map_err(raise)
         })
@@ -125,10 +145,9 @@ impl AsyncFederation {
         })
     }
 
-    /// The events of an order as an asynchronous iterator, until the order is final.
+    /// The events of an order as an iterator, until the order is final.
     fn follow(&self, id: &str) -> PyResult<Events> {
-        let events = self.0.follow(&order_id(id)?);
-        Ok(Events(Arc::new(tokio::sync::Mutex::new(events))))
+        Ok(Events::new(self.0.follow(&order_id(id)?)))
     }
 
     fn reconcile<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
@@ -144,27 +163,29 @@ impl AsyncFederation {
     }
 }
 
-type EventStream = federation::Events;
-
-/// What `follow` answers.
-#[pyclass(frozen, module = "fulcrum")]
-pub(crate) struct Events(Arc<tokio::sync::Mutex<EventStream>>);
-
-#[pymethods]
-impl Events {
-    fn __aiter__(slf: Py<Self>) -> Py<Self> {
-        slf
+/// Searches on a thread of its own and tells the host. Dropping the future ends the search.
+async fn compose_told(
+    market: Arc<federation::Federation>,
+    blueprint: Blueprint,
+    options: ComposeOptions,
+    mut watcher: Watcher,
+) -> PyResult<Plan> {
+    /// Tells the search when nobody waits any more.
+    struct Cancel(Arc<AtomicBool>);
+    impl Drop for Cancel {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
-
-    fn __anext__<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
-        let events = self.0.clone();
-        awaitable(py, async move {
-            let next = events.lock().await.next().await;
-            match next {
-                Some(Ok(event)) => Python::attach(|py| python(py, &event).map(Bound::unbind)),
-                Some(Err(error)) => Err(raise(error)),
-                None => Err(pyo3::exceptions::PyStopAsyncIteration::new_err(())),
-            }
-        })
-    }
+    let cancel = Cancel(Arc::default());
+    let is_cancelled = cancel.0.clone();
+    let search = tokio::task::spawn_blocking(move || {
+        let outcome = market.compose_with(&blueprint, &options, &mut |now| {
+            if is_cancelled.load(Ordering::Relaxed) { Signal::Cancel } else { watcher.look(now) }
+        });
+        watcher.answer(outcome)
+    });
+    let outcome = search.await;
+    drop(cancel);
+    outcome.unwrap_or_else(|error| Err(PyRuntimeError::new_err(error.to_string())))
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use fulcrum_core::{
-    compose::{ComposeOptions, Progress, Signal},
+    compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
-    model::{Blueprint, OfferId, OrderId, Policy, parse_yaml},
+    ledger::LedgerError,
+    model::{self, Blueprint, OfferId, OrderId, Policy, parse_yaml},
     purchase::PurchaseError,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
@@ -19,12 +20,10 @@ use rust_decimal::Decimal;
 use crate::{
     convert::{document, duration, python},
     error::raise,
+    events::Events,
     runtime::{SIGNAL_INTERVAL, wait},
     values::{Catalogue, Order, Plan},
 };
-
-/// The last events of one order that are answered at once.
-const EVENTS: u32 = 100_000;
 
 /// Several providers as one market.
 #[pyclass(frozen, module = "fulcrum")]
@@ -53,6 +52,11 @@ impl Federation {
         Catalogue(self.0.catalogue())
     }
 
+    #[getter]
+    fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &self.0.catalogue().sources())
+    }
+
     #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None, progress=None))]
     fn compose(
         &self,
@@ -67,10 +71,7 @@ impl Federation {
         let options = options(gap_percent, exclude)?;
         let mut watcher = Watcher::new(duration(timeout)?, progress);
         let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
-        match watcher.failure {
-            Some(failure) => Err(failure),
-            None => outcome.map(Plan).map_err(raise),
-        }
+        watcher.answer(outcome)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None))]
@@ -117,8 +118,18 @@ impl Federation {
 
     fn events<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
         let id = order_id(id)?;
-        let events = wait(py, self.0.ledger().events(0, Some(&id), EVENTS))?.map_err(raise)?;
+        let events = wait(py, self.0.ledger().events(0, Some(&id), u32::MAX))?.map_err(raise)?;
         python(py, &events)
+    }
+
+    /// The events of an order as an iterator, until the order is final.
+    fn follow(&self, py: Python<'_>, id: &str) -> PyResult<Events> {
+        let id = order_id(id)?;
+        // Nobody could write down an order that is not there while this thread waits for its events.
+        if wait(py, self.0.ledger().load(&id))?.map_err(raise)?.is_none() {
+            return Err(raise(LedgerError::NoSuchOrder(id)));
+        }
+        Ok(Events::new(self.0.follow(&id)))
     }
 
     fn reconcile<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -133,10 +144,10 @@ impl Federation {
 /// Writes an order down and drives it.
 pub(crate) async fn buy(
     market: Arc<federation::Federation>,
-    plan: fulcrum_core::model::Plan,
+    plan: model::Plan,
     policy: Policy,
     id: Option<OrderId>,
-) -> Result<fulcrum_core::model::Order, PurchaseError> {
+) -> Result<model::Order, PurchaseError> {
     let order = market.accept(&plan, policy, id).await?;
     if order.state.is_final() {
         return Ok(order);
@@ -180,7 +191,7 @@ pub(crate) fn options(
 }
 
 /// Looks at a search now and then, for the clock, for Ctrl-C and for the host.
-struct Watcher {
+pub(crate) struct Watcher {
     end: Option<Instant>,
     progress: Option<Py<PyAny>>,
     looked: Instant,
@@ -189,13 +200,21 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(timeout: Option<Duration>, progress: Option<Py<PyAny>>) -> Self {
+    pub(crate) fn new(timeout: Option<Duration>, progress: Option<Py<PyAny>>) -> Self {
         let now = Instant::now();
         let end = timeout.and_then(|timeout| now.checked_add(timeout));
         Self { end, progress, looked: now, incumbent: None, failure: None }
     }
 
-    fn look(&mut self, now: &Progress) -> Signal {
+    /// What the host gets: its own failure before that of the search.
+    pub(crate) fn answer(self, outcome: Result<model::Plan, ComposeError>) -> PyResult<Plan> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => outcome.map(Plan).map_err(raise),
+        }
+    }
+
+    pub(crate) fn look(&mut self, now: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }

@@ -5,6 +5,7 @@
 mod aio;
 mod convert;
 mod error;
+mod events;
 mod federation;
 mod runtime;
 mod values;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 mod _fulcrum {
     #[pymodule_export]
     use super::aio::AsyncFederation;
+    #[pymodule_export]
+    use super::events::Events;
     #[pymodule_export]
     use super::federation::Federation;
     #[pymodule_export]

@@ -142,6 +142,71 @@ def test_every_code_has_its_exception() -> None:
     assert type(errors._make(902, "", [])) is fulcrum.FulcrumError
 
 
+def test_every_exception_is_exported() -> None:
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert len(kinds) > 20 and kinds <= set(fulcrum.__all__)
+    assert all(getattr(fulcrum, name) is getattr(errors, name) for name in kinds)
+
+
+def test_a_provider_that_fails_says_who_and_what(config: Config) -> None:
+    fault = {"call": "services", "times": 100, "fault": "unauthorised"}
+    config["providers"][0]["sandbox"]["faults"] = [fault]
+    market = fulcrum.Federation(config)
+    with pytest.raises(fulcrum.UnauthorisedError) as caught:
+        market.reconcile()
+    error = caught.value
+    assert error.provider in ("alpha", "beta") and error.call == "services"
+    assert error.retryable is False and error.request_id is None and error.code == 102
+
+    made = errors._make(108, "slow down", [], ("alpha", "quote", "r-17", True))
+    assert (made.provider, made.call, made.request_id, made.retryable) == ("alpha", "quote", "r-17", True)
+
+
+def test_what_is_not_known_of_an_error_is_none(market: fulcrum.Federation) -> None:
+    with pytest.raises(fulcrum.DocumentError) as caught:
+        market.compose("name: [")
+    error = caught.value
+    assert (error.provider, error.call, error.request_id, error.retryable) == (None, None, None, None)
+
+
+def test_a_plan_from_elsewhere_names_the_provider(market: fulcrum.Federation) -> None:
+    text = market.compose(SHOP).to_json().replace("beta", "gamma")
+    with pytest.raises(fulcrum.PurchaseError) as caught:
+        market.purchase(fulcrum.Plan.from_json(text))
+    assert caught.value.provider == "gamma" and caught.value.call is None
+
+
+def test_sources_say_how_each_provider_answered(config: Config) -> None:
+    fault = {"call": "offers", "times": 100, "fault": "forbidden"}
+    config["providers"][0]["sandbox"]["faults"] = [fault]
+    market = fulcrum.Federation(config)
+    assert market.sources == []
+    market.refresh()
+    assert {source["provider"] for source in market.sources} == {"alpha", "beta"}
+    assert all("not allowed" in source["state"]["missing"]["reason"] for source in market.sources)
+    assert market.sources == market.catalogue.sources
+
+
+def test_an_order_is_followed_while_another_thread_drives_it(market: fulcrum.Federation) -> None:
+    order = market.accept(market.compose(SHOP))
+    events = market.follow(order.id)
+    assert iter(events) is events
+    first = next(events)
+    assert first["kind"] == {"event": "order", "state": "accepted", "reason": None}
+    # The driver starts while this thread waits: that it ends shows that the interpreter is free meanwhile.
+    driver = threading.Timer(0.2, market.drive, [order.id])
+    driver.start()
+    seen = [first, *events]
+    driver.join()
+    assert seen == market.events(order.id)
+    assert [event["kind"]["state"] for event in seen if event["kind"]["event"] == "order"] == [
+        "accepted", "provisioning", "committed",
+    ]  # fmt: skip
+    assert list(events) == []
+    with pytest.raises(fulcrum.OrderNotFoundError):
+        market.follow(ID)
+
+
 def test_threads_share_a_market(market: fulcrum.Federation) -> None:
     plan = market.compose(SHOP)
     orders: list[fulcrum.Order] = []
@@ -170,6 +235,28 @@ async def test_awaited(config: Config) -> None:
     assert (await market.reconcile()) == {"orphans": [], "missing": []}
     with pytest.raises(fulcrum.DocumentError):
         await market.compose("name: [")
+
+
+async def test_awaited_progress_is_told_and_its_failure_ends_the_search(config: Config) -> None:
+    market = await fulcrum.AsyncFederation.create(config)
+    await market.refresh()
+    assert [source["state"] for source in market.sources] == ["fresh", "fresh"]
+    seen: list[tuple[int, int]] = []
+
+    def watch(incumbent: Decimal | None, bound: Decimal | None, nodes: int) -> None:
+        seen.append((nodes, threading.get_ident()))
+
+    plan = await market.compose(SHOP, progress=watch)
+    assert plan == await market.compose(SHOP)
+    assert seen and all(thread != threading.get_ident() for _, thread in seen)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        await market.compose(SHOP, progress=fail)
+    with pytest.raises(fulcrum.DocumentError):
+        await market.compose("name: [", progress=watch)
 
 
 async def test_a_cancelled_purchase_is_taken_up_again(config: Config) -> None:
@@ -239,4 +326,4 @@ def test_the_twins_have_the_same_methods() -> None:
     def names(kind: type) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("__")}
 
-    assert names(fulcrum.AsyncFederation) - {"create", "follow"} == names(fulcrum.Federation)
+    assert names(fulcrum.AsyncFederation) - {"create"} == names(fulcrum.Federation)

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 from os import PathLike
 from typing import Any, Optional, Union, final
@@ -11,7 +11,7 @@ _Document = Union[str, PathLike[str], dict[str, Any]]
 # Incumbent and bound (per month, in the blueprint's currency), nodes done; False stops the search.
 _Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
 
-__all__ = ["AsyncFederation", "Catalogue", "Federation", "Order", "Plan", "__version__"]
+__all__ = ["AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "__version__"]
 __version__: str
 
 @final
@@ -87,6 +87,16 @@ class Order:
     def to_dict(self) -> dict[str, Any]: ...
 
 @final
+class Events:
+    """Events of one order, for both ``for`` and ``async for``: those of the past first, until the order is final."""
+
+    def __iter__(self) -> Events: ...
+    def __next__(self) -> dict[str, Any]:
+        """Waits for the next one; other threads run meanwhile, and Ctrl-C ends the wait."""
+    def __aiter__(self) -> Events: ...
+    def __anext__(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+
+@final
 class Federation:
     """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them."""
 
@@ -98,6 +108,9 @@ class Federation:
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """How each provider answered the last refresh(): provider, state (fresh, stale or missing, and why), offers."""
     def refresh(self) -> Catalogue:
         """Asks all providers for their offers. A provider that fails leaves the others usable."""
     def compose(
@@ -109,7 +122,11 @@ class Federation:
         exclude: Optional[Iterable[str]] = None,
         progress: Optional[_Progress] = None,
     ) -> Plan:
-        """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError."""
+        """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError.
+
+        ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
+        exception in it ends the search and comes out here.
+        """
     def purchase(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
         """Buys all of a plan or nothing. With an ``id`` repeating the call is safe."""
     def accept(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
@@ -119,8 +136,15 @@ class Federation:
         """Takes up every order that an earlier run left unfinished. Call it once at the start."""
     def cancel(self, id: str) -> Order:
         """Ends all services of an order, or stops one that is under way."""
-    def order(self, id: str) -> Optional[Order]: ...
-    def events(self, id: str) -> list[dict[str, Any]]: ...
+    def order(self, id: str) -> Optional[Order]:
+        """An order as it is in the ledger; None if it is not there."""
+    def events(self, id: str) -> list[dict[str, Any]]:
+        """What has happened to an order so far, oldest first; see follow()."""
+    def follow(self, id: str) -> Events:
+        """The order's events, those of the past first, then as they happen, until it is final.
+
+        Raises OrderNotFoundError if the ledger has no such order.
+        """
     def reconcile(self) -> dict[str, Any]:
         """What providers have and the ledger does not know, and the reverse."""
 
@@ -134,6 +158,8 @@ class AsyncFederation:
     def open(cls, path: _Path) -> Coroutine[Any, Any, AsyncFederation]: ...
     @property
     def catalogue(self) -> Catalogue: ...
+    @property
+    def sources(self) -> list[dict[str, Any]]: ...
     def refresh(self) -> Coroutine[Any, Any, Catalogue]: ...
     def compose(
         self,
@@ -142,7 +168,11 @@ class AsyncFederation:
         timeout: Optional[float] = None,
         gap_percent: Union[Decimal, float, str, None] = None,
         exclude: Optional[Iterable[str]] = None,
-    ) -> Coroutine[Any, Any, Plan]: ...
+        progress: Optional[_Progress] = None,
+    ) -> Coroutine[Any, Any, Plan]:
+        """As Federation.compose. ``progress`` is a plain function, called on a thread of the library's: to touch what
+        belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends the search.
+        """
     def purchase(
         self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
     ) -> Coroutine[Any, Any, Order]: ...
@@ -154,6 +184,6 @@ class AsyncFederation:
     def cancel(self, id: str) -> Coroutine[Any, Any, Order]: ...
     def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]: ...
     def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
-    def follow(self, id: str) -> AsyncIterator[dict[str, Any]]:
-        """The order's events, those of the past first, until it is final."""
+    def follow(self, id: str) -> Events:
+        """The order's events, those of the past first, then as they happen, until it is final."""
     def reconcile(self) -> Coroutine[Any, Any, dict[str, Any]]: ...

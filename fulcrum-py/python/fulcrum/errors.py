@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+from typing import Optional, Tuple
+
 
 class FulcrumError(Exception):
-    """Base of all; the text says what to do next."""
+    """Base of all; the text says what to do next. What is not known, or does not apply, is None."""
 
     code: int = 0
+    #: Who failed.
+    provider: str | None = None
+    #: What the provider was asked for: offers, quote, provision, find_by_key, describe, services, act, release, poll, usage.
+    call: str | None = None
+    #: The provider's own number for the request, for its support.
+    request_id: str | None = None
+    #: Whether the same call may simply be sent again.
+    retryable: bool | None = None
 
 
 class ProviderError(FulcrumError):
@@ -132,10 +142,16 @@ _BY_HUNDRED: dict[int, type[FulcrumError]] = {
 }
 
 
-def _make(code: int, message: str, conditions: list[str]) -> FulcrumError:
+_Circumstances = Tuple[Optional[str], Optional[str], Optional[str], Optional[bool]]
+
+
+def _make(
+    code: int, message: str, conditions: list[str], circumstances: _Circumstances = (None, None, None, None)
+) -> FulcrumError:
     kind = _BY_CODE.get(code) or _BY_HUNDRED.get(code // 100, FulcrumError)
     error = kind(message)
     error.code = code
+    error.provider, error.call, error.request_id, error.retryable = circumstances
     if isinstance(error, InfeasibleError):
         error.conditions = conditions
     return error
