@@ -362,10 +362,12 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
         federation.runtime.spawn(async move {
             let _ = end.send(driven.await);
         });
-        let _ = start.send((order.id.clone(), ended));
+        let id = order.id.clone();
         if let Some(out_order) = out_order {
             *out_order = fulcrum_order::boxed(order);
         }
+        // From here on the callback may come, and free the federation.
+        let _ = start.send((id, ended));
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -60,7 +60,7 @@ impl StepTexts {
         };
         Self {
             provider: c_text(step.provider.as_str()),
-            offer: c_text(&step.lease.offer.to_string()),
+            offer: c_text(step.lease.offer.as_ref()),
             key: c_text(step.key.as_str()),
             problem: problem.map(|text| c_text(text)),
         }

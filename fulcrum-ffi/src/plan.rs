@@ -51,7 +51,7 @@ struct LeaseTexts {
 impl LeaseTexts {
     fn new(lease: &Lease) -> Self {
         Self {
-            offer: c_text(&lease.offer.to_string()),
+            offer: c_text(lease.offer.as_ref()),
             sku: c_text(lease.sku.as_str()),
             provider: c_text(lease.place.provider.as_str()),
             region: c_text(lease.place.region.as_str()),
