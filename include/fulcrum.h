@@ -651,6 +651,11 @@ typedef struct fulcrum_replica {
 #define FULCRUM_COMPOSE_VERIFICATION 305
 
 /**
+ * A plan that was handed in does not belong to the blueprint and catalogue.
+ */
+#define FULCRUM_COMPOSE_FOREIGN 306
+
+/**
  * A document is not well formed.
  */
 #define FULCRUM_DOCUMENT 401

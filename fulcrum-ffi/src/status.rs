@@ -48,6 +48,8 @@ pub const FULCRUM_COMPOSE_STOPPED: fulcrum_status = 303;
 pub const FULCRUM_COMPOSE_TOO_LARGE: fulcrum_status = 304;
 /// The verifier refused the plan: a fault of the library.
 pub const FULCRUM_COMPOSE_VERIFICATION: fulcrum_status = 305;
+/// A plan that was handed in does not belong to the blueprint and catalogue.
+pub const FULCRUM_COMPOSE_FOREIGN: fulcrum_status = 306;
 /// A document is not well formed.
 pub const FULCRUM_DOCUMENT: fulcrum_status = 401;
 /// The federation cannot be set up like this.
@@ -90,6 +92,7 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),
         FULCRUM_COMPOSE_TOO_LARGE => Some(c"FULCRUM_COMPOSE_TOO_LARGE"),
         FULCRUM_COMPOSE_VERIFICATION => Some(c"FULCRUM_COMPOSE_VERIFICATION"),
+        FULCRUM_COMPOSE_FOREIGN => Some(c"FULCRUM_COMPOSE_FOREIGN"),
         FULCRUM_DOCUMENT => Some(c"FULCRUM_DOCUMENT"),
         FULCRUM_CONFIG => Some(c"FULCRUM_CONFIG"),
         FULCRUM_LEDGER_CLAIMED => Some(c"FULCRUM_LEDGER_CLAIMED"),
