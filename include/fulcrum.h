@@ -754,6 +754,79 @@ const char *fulcrum_status_name(fulcrum_status status);
 void fulcrum_error_free(struct fulcrum_error *error);
 
 /**
+ * Why a plan is as it is: a JSON object with `binding` (what each condition costs), `runners_up` (the best plan without
+ * each provider), `entries` (at what discount another provider would get in), `unit`, `is_complete`, and all of it for
+ * people as `text`.
+ *
+ * @param federation         borrowed.
+ * @param blueprint, length  borrowed; YAML or JSON: the one that the plan was composed for.
+ * @param plan               borrowed; over the present catalogue.
+ * @param options            borrowed; NULL for the usual ones.
+ * @param out_json           receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_explain(const struct fulcrum_federation *federation,
+                                          const uint8_t *blueprint,
+                                          size_t length,
+                                          const struct fulcrum_plan *plan,
+                                          const struct fulcrum_compose_options *options,
+                                          struct fulcrum_text **out_json,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
+ *
+ * @param federation           borrowed.
+ * @param blueprint, length    borrowed; YAML or JSON: the one that the plan was composed for.
+ * @param plan                 borrowed; over the present catalogue.
+ * @param offer, offer_length  borrowed; the offer's id, such as `hetzner/fsn1/cx23`.
+ * @param options              borrowed; NULL for the usual ones.
+ * @param out_json             receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_why_not(const struct fulcrum_federation *federation,
+                                          const uint8_t *blueprint,
+                                          size_t length,
+                                          const struct fulcrum_plan *plan,
+                                          const uint8_t *offer,
+                                          size_t offer_length,
+                                          const struct fulcrum_compose_options *options,
+                                          struct fulcrum_text **out_json,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
+ * best in the second, and `is_complete`.
+ *
+ * @param federation                 borrowed.
+ * @param blueprint, length          borrowed; YAML or JSON; its objective does not count.
+ * @param measures, measures_length  borrowed; a JSON array of two words such as `["cost", "carbon"]`.
+ * @param step_micros                the least distance of two plans in the second measure, in millionths of its unit; 0
+ *                                   for the least there is.
+ * @param options                    borrowed; NULL for the usual ones.
+ * @param out_json                   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_pareto(const struct fulcrum_federation *federation,
+                                         const uint8_t *blueprint,
+                                         size_t length,
+                                         const uint8_t *measures,
+                                         size_t measures_length,
+                                         int64_t step_micros,
+                                         const struct fulcrum_compose_options *options,
+                                         struct fulcrum_text **out_json,
+                                         struct fulcrum_error **out_error);
+
+/**
  * Opens a federation.
  *
  * @param config, length       borrowed; YAML or JSON: ledger, rates, providers.

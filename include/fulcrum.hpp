@@ -220,6 +220,31 @@ public:
         if (fulcrum_federation_refresh(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
     }
 
+    /* Why a plan is as it is, as a JSON object; see fulcrum_federation_explain(). */
+    std::string explain(std::string_view blueprint, const plan &asked) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_explain(get(), detail::bytes(blueprint), blueprint.size(), asked.get(), nullptr,
+                                              out, failure);
+        }));
+    }
+
+    /* Why an offer is not in a plan, as a JSON object; see fulcrum_federation_why_not(). */
+    std::string why_not(std::string_view blueprint, const plan &asked, std::string_view offer) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_why_not(get(), detail::bytes(blueprint), blueprint.size(), asked.get(),
+                                              detail::bytes(offer), offer.size(), nullptr, out, failure);
+        }));
+    }
+
+    /* All trade-offs between two measures, as a JSON object; see fulcrum_federation_pareto(). */
+    std::string pareto(std::string_view blueprint, std::string_view measures, std::int64_t step_micros = 0) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_pareto(get(), detail::bytes(blueprint), blueprint.size(),
+                                             detail::bytes(measures), measures.size(), step_micros, nullptr, out,
+                                             failure);
+        }));
+    }
+
     /* How each provider answered the last refresh(), as a JSON array. */
     std::string sources_json() const {
         return detail::string(detail::made<fulcrum_text>(

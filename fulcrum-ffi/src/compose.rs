@@ -99,8 +99,8 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
 }
 
 /// The options as the library uses them.
-struct Search {
-    options: ComposeOptions,
+pub(crate) struct Search {
+    pub(crate) options: ComposeOptions,
     end: Option<Instant>,
     progress: fulcrum_progress_callback,
     userdata: *mut c_void,
@@ -109,7 +109,7 @@ struct Search {
 impl Search {
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-    unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
+    pub(crate) unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
         let mut search = Self {
             options: ComposeOptions::default(),
             end: None,
@@ -145,7 +145,7 @@ impl Search {
         Ok(search)
     }
 
-    fn look(&self, progress: &Progress) -> Signal {
+    pub(crate) fn look(&self, progress: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }

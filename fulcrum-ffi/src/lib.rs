@@ -5,6 +5,7 @@
 mod amount;
 mod compose;
 mod error;
+mod explain;
 mod federation;
 mod guard;
 mod order;
@@ -20,6 +21,7 @@ pub use error::{
     FULCRUM_FEDERATION_ENDED, FULCRUM_INVALID_ARGUMENT, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error,
     fulcrum_error_code, fulcrum_error_free, fulcrum_error_message, fulcrum_status, fulcrum_status_name,
 };
+pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
 pub use federation::{
     fulcrum_federation, fulcrum_federation_cancel, fulcrum_federation_events_json, fulcrum_federation_free,
     fulcrum_federation_open, fulcrum_federation_order, fulcrum_federation_purchase,

@@ -9,13 +9,13 @@ use std::{
 };
 
 use fulcrum_core::{
-    compose::{ComposeOptions, Signal},
+    compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
-    model::Blueprint,
 };
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyType};
 
 use crate::{
+    ask::Question,
     convert::{document, duration, python},
     error::raise,
     events::Events,
@@ -81,11 +81,52 @@ impl AsyncFederation {
         let (options, timeout) = (options(gap_percent, exclude)?, duration(timeout)?);
         if progress.is_some() {
             let watcher = Watcher::new(timeout, progress);
-            return awaitable(py, compose_told(market, blueprint, options, watcher));
+            let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {
+                market.compose_with(&blueprint, &options, watch).map(Plan)
+            };
+            return awaitable(py, told(watcher, search));
         }
         awaitable(py, async move {
             market.compose_async(&blueprint, &options, timeout).await.map(Plan).map_err(raise)
         })
+    }
+
+    #[pyo3(signature = (blueprint, plan, *, timeout=None, progress=None))]
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        blueprint: &Bound<'py, PyAny>,
+        plan: &Plan,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> Awaitable<'py> {
+        self.ask(py, blueprint, Question::Explain(plan.0.clone()), timeout, progress)
+    }
+
+    #[pyo3(signature = (blueprint, plan, offer, *, timeout=None, progress=None))]
+    fn why_not<'py>(
+        &self,
+        py: Python<'py>,
+        blueprint: &Bound<'py, PyAny>,
+        plan: &Plan,
+        offer: &str,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> Awaitable<'py> {
+        self.ask(py, blueprint, Question::why_not(plan, offer)?, timeout, progress)
+    }
+
+    #[pyo3(signature = (blueprint, measures, *, step=None, timeout=None, progress=None))]
+    fn pareto<'py>(
+        &self,
+        py: Python<'py>,
+        blueprint: &Bound<'py, PyAny>,
+        measures: (String, String),
+        step: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> Awaitable<'py> {
+        self.ask(py, blueprint, Question::pareto(measures, step)?, timeout, progress)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None))]
@@ -163,13 +204,29 @@ impl AsyncFederation {
     }
 }
 
-/// Searches on a thread of its own and tells the host. Dropping the future ends the search.
-async fn compose_told(
-    market: Arc<federation::Federation>,
-    blueprint: Blueprint,
-    options: ComposeOptions,
+impl AsyncFederation {
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        blueprint: &Bound<'py, PyAny>,
+        question: Question,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> Awaitable<'py> {
+        let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
+        let watcher = Watcher::new(duration(timeout)?, progress);
+        let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {
+            question.ask(&market, &blueprint, &ComposeOptions::default(), watch)
+        };
+        awaitable(py, told(watcher, search))
+    }
+}
+
+/// A search on a thread of its own, of which the host is told; dropping the future ends it.
+async fn told<T: Send + 'static>(
     mut watcher: Watcher,
-) -> PyResult<Plan> {
+    search: impl FnOnce(&mut dyn FnMut(&Progress) -> Signal) -> Result<T, ComposeError> + Send + 'static,
+) -> PyResult<T> {
     /// Tells the search when nobody waits any more.
     struct Cancel(Arc<AtomicBool>);
     impl Drop for Cancel {
@@ -180,7 +237,7 @@ async fn compose_told(
     let cancel = Cancel(Arc::default());
     let is_cancelled = cancel.0.clone();
     let search = tokio::task::spawn_blocking(move || {
-        let outcome = market.compose_with(&blueprint, &options, &mut |now| {
+        let outcome = search(&mut |now| {
             if is_cancelled.load(Ordering::Relaxed) { Signal::Cancel } else { watcher.look(now) }
         });
         watcher.answer(outcome)

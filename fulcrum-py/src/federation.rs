@@ -18,6 +18,7 @@ use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
 use rust_decimal::Decimal;
 
 use crate::{
+    ask::{Answer, Question},
     convert::{document, duration, python},
     error::raise,
     events::Events,
@@ -71,7 +72,45 @@ impl Federation {
         let options = options(gap_percent, exclude)?;
         let mut watcher = Watcher::new(duration(timeout)?, progress);
         let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
-        watcher.answer(outcome)
+        watcher.answer(outcome).map(Plan)
+    }
+
+    #[pyo3(signature = (blueprint, plan, *, timeout=None, progress=None))]
+    fn explain(
+        &self,
+        py: Python<'_>,
+        blueprint: &Bound<'_, PyAny>,
+        plan: &Plan,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Answer> {
+        self.ask(py, blueprint, Question::Explain(plan.0.clone()), timeout, progress)
+    }
+
+    #[pyo3(signature = (blueprint, plan, offer, *, timeout=None, progress=None))]
+    fn why_not(
+        &self,
+        py: Python<'_>,
+        blueprint: &Bound<'_, PyAny>,
+        plan: &Plan,
+        offer: &str,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Answer> {
+        self.ask(py, blueprint, Question::why_not(plan, offer)?, timeout, progress)
+    }
+
+    #[pyo3(signature = (blueprint, measures, *, step=None, timeout=None, progress=None))]
+    fn pareto(
+        &self,
+        py: Python<'_>,
+        blueprint: &Bound<'_, PyAny>,
+        measures: (String, String),
+        step: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Answer> {
+        self.ask(py, blueprint, Question::pareto(measures, step)?, timeout, progress)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None))]
@@ -141,6 +180,23 @@ impl Federation {
     }
 }
 
+impl Federation {
+    fn ask(
+        &self,
+        py: Python<'_>,
+        blueprint: &Bound<'_, PyAny>,
+        question: Question,
+        timeout: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Answer> {
+        let blueprint = read_blueprint(blueprint)?;
+        let options = ComposeOptions::default();
+        let mut watcher = Watcher::new(duration(timeout)?, progress);
+        let outcome = py.detach(|| question.ask(&self.0, &blueprint, &options, &mut |now| watcher.look(now)));
+        watcher.answer(outcome)
+    }
+}
+
 /// Writes an order down and drives it.
 pub(crate) async fn buy(
     market: Arc<federation::Federation>,
@@ -207,10 +263,10 @@ impl Watcher {
     }
 
     /// What the host gets: its own failure before that of the search.
-    pub(crate) fn answer(self, outcome: Result<model::Plan, ComposeError>) -> PyResult<Plan> {
+    pub(crate) fn answer<T>(self, outcome: Result<T, ComposeError>) -> PyResult<T> {
         match self.failure {
             Some(failure) => Err(failure),
-            None => outcome.map(Plan).map_err(raise),
+            None => outcome.map_err(raise),
         }
     }
 

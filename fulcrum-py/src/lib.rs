@@ -3,6 +3,7 @@
 #![cfg(feature = "extension-module")]
 
 mod aio;
+mod ask;
 mod convert;
 mod error;
 mod events;

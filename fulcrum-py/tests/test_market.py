@@ -327,3 +327,38 @@ def test_the_twins_have_the_same_methods() -> None:
         return {name for name in vars(kind) if not name.startswith("__")}
 
     assert names(fulcrum.AsyncFederation) - {"create"} == names(fulcrum.Federation)
+
+
+def test_says_why(market: fulcrum.Federation) -> None:
+    plan = market.compose(SHOP)
+    said = market.explain(SHOP, plan)
+    assert said["is_complete"] and said["unit"] == "EUR"
+    assert [(b["condition"].split(":")[0], b["costs"]) for b in said["binding"]] == [("constraints[0]", "2.5")]
+    assert [(r["without"], r["plan"]) for r in said["runners_up"]] == [("alpha", None), ("beta", None)]
+    assert "constraints[0]" in said["text"]
+    assert market.why_not(SHOP, plan, "alpha/r1/none")["reasons"] == ["the catalogue has no such offer"]
+    assert market.why_not(SHOP, plan, "alpha/r1/0012")["reasons"] == ["the plan uses it"]
+    with pytest.raises(errors.FulcrumError):
+        market.explain(dict(SHOP, name="other"), plan)
+
+
+def test_trades_one_measure_for_another(market: fulcrum.Federation) -> None:
+    blueprint = {"name": "two", "components": {"web": {"vcpu": 2, "replicas": 2}}, "constraints": [
+        {"spread": {"components": ["web"], "over": "provider", "max_percent": 100}}
+    ]}  # fmt: skip
+    plans = market.pareto(blueprint, ("cost", "providers"))
+    assert [plan.monthly for plan in plans] == [Decimal(20)]
+    with pytest.raises(ValueError, match="no measure"):
+        market.pareto(blueprint, ("cost", "beauty"))
+
+
+def test_says_why_awaited(config: Config) -> None:
+    async def ask() -> tuple[bool, list[str], int]:
+        market = await fulcrum.AsyncFederation.create(config)
+        await market.refresh()
+        plan = await market.compose(SHOP)
+        said = await market.explain(SHOP, plan)
+        why = await market.why_not(SHOP, plan, "beta/r1/0012")
+        return said["is_complete"], why["reasons"], len(await market.pareto(SHOP, ("cost", "providers")))
+
+    assert asyncio.run(ask()) == (True, ["the plan uses it"], 1)

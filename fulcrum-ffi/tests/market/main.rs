@@ -3,6 +3,7 @@
 
 mod accessors;
 mod callback;
+mod questions;
 
 use std::{
     ffi::{CStr, c_char},

@@ -127,6 +127,39 @@ class Federation:
         ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
         exception in it ends the search and comes out here.
         """
+    def explain(
+        self,
+        blueprint: _Document,
+        plan: Plan,
+        *,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> dict[str, Any]:
+        """Why a plan is as it is: ``binding`` (what each condition costs), ``runners_up`` (the best plan without each
+        provider), ``entries`` (at what discount another provider would get in), and all of it as ``text``.
+        """
+    def why_not(
+        self,
+        blueprint: _Document,
+        plan: Plan,
+        offer: str,
+        *,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> dict[str, Any]:
+        """Why an offer is not in a plan: ``reasons``, and how much ``more`` the best plan with it costs."""
+    def pareto(
+        self,
+        blueprint: _Document,
+        measures: tuple[str, str],
+        *,
+        step: Union[Decimal, float, str, None] = None,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> list[Plan]:
+        """All trade-offs between two measures such as ``("cost", "carbon")``, from the best in the first to the best in
+        the second, at least ``step`` apart in the second.
+        """
     def purchase(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
         """Buys all of a plan or nothing. With an ``id`` repeating the call is safe."""
     def accept(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
@@ -173,6 +206,32 @@ class AsyncFederation:
         """As Federation.compose. ``progress`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends the search.
         """
+    def explain(
+        self,
+        blueprint: _Document,
+        plan: Plan,
+        *,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def why_not(
+        self,
+        blueprint: _Document,
+        plan: Plan,
+        offer: str,
+        *,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def pareto(
+        self,
+        blueprint: _Document,
+        measures: tuple[str, str],
+        *,
+        step: Union[Decimal, float, str, None] = None,
+        timeout: Optional[float] = None,
+        progress: Optional[_Progress] = None,
+    ) -> Coroutine[Any, Any, list[Plan]]: ...
     def purchase(
         self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
     ) -> Coroutine[Any, Any, Order]: ...

@@ -1,0 +1,95 @@
+//! Questions about plans, for both kinds of market.
+
+use fulcrum_core::{
+    compose::{ComposeError, ComposeOptions, Frontier, Progress, Signal},
+    federation::Federation,
+    model::{Blueprint, Measure, OfferId, Plan},
+};
+use pyo3::{exceptions::PyValueError, prelude::*};
+use rust_decimal::Decimal;
+
+use crate::{convert::python, values};
+
+/// What is asked.
+pub(crate) enum Question {
+    /// Why a plan is as it is.
+    Explain(Plan),
+    /// Why an offer is not in a plan.
+    WhyNot(Plan, OfferId),
+    /// All trade-offs between two measures, at least so far apart.
+    Pareto([Measure; 2], Decimal),
+}
+
+/// What Python gets.
+pub(crate) enum Answer {
+    Document(serde_json::Value),
+    Frontier(Frontier),
+}
+
+impl Question {
+    pub(crate) fn why_not(plan: &values::Plan, offer: &str) -> PyResult<Self> {
+        let offer = offer.parse().map_err(|error| PyValueError::new_err(format!("offer: {error}")))?;
+        Ok(Self::WhyNot(plan.0.clone(), offer))
+    }
+
+    pub(crate) fn pareto(measures: (String, String), step: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let measure = |word: &str| {
+            let known = Measure::ALL.iter().find(|(_, name)| *name == word);
+            known.map(|(measure, _)| *measure).ok_or_else(|| {
+                let words: Vec<_> = Measure::ALL.iter().map(|(_, name)| *name).collect();
+                PyValueError::new_err(format!("{word:?} is no measure; write one of {}", words.join(", ")))
+            })
+        };
+        let step = match step {
+            None => Decimal::ZERO,
+            Some(step) => step
+                .str()?
+                .extract::<String>()?
+                .parse()
+                .map_err(|_| PyValueError::new_err("step: write a number such as 0.5"))?,
+        };
+        Ok(Self::Pareto([measure(&measures.0)?, measure(&measures.1)?], step))
+    }
+
+    /// Works on the calling thread.
+    pub(crate) fn ask(
+        self,
+        market: &Federation,
+        blueprint: &Blueprint,
+        options: &ComposeOptions,
+        watch: &mut dyn FnMut(&Progress) -> Signal,
+    ) -> Result<Answer, ComposeError> {
+        let document = |value| Answer::Document(value);
+        Ok(match self {
+            Self::Explain(plan) => {
+                let said = market.explain(blueprint, &plan, options, watch)?;
+                let mut value = serde_json::to_value(&said).unwrap_or_default();
+                value["text"] = said.to_string().into();
+                document(value)
+            }
+            Self::WhyNot(plan, offer) => {
+                let said = market.why_not(blueprint, &plan, &offer, options, watch)?;
+                document(serde_json::to_value(&said).unwrap_or_default())
+            }
+            Self::Pareto(measures, step) => {
+                Answer::Frontier(market.pareto(blueprint, measures, step, options, watch)?)
+            }
+        })
+    }
+}
+
+impl<'py> IntoPyObject<'py> for Answer {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Document(value) => python(py, &value),
+            Self::Frontier(frontier) => {
+                let plans: Vec<values::Plan> = frontier.plans.into_iter().map(values::Plan).collect();
+                Ok(plans.into_pyobject(py)?.into_any())
+            }
+        }
+    }
+}
