@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo test bench compare fmt lint wheel header schemas install
+.PHONY: help setup demo test bench compare fmt lint wheel header schemas install fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ bench: ## run the benches
 
 compare: ## compare with other solvers; ARGS="deployment --only 'on 40'" for one of the comparisons
 	@benches/peers/run $(ARGS)
+
+fuzz: ## run each fuzz target for ARGS seconds (60 unless told); coverage-guided, needs cargo-fuzz
+	@scripts/fuzz $(ARGS)
 
 fmt: ## format the code
 	@cargo fmt --all
