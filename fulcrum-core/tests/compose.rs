@@ -7,7 +7,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Method, Signal, compose, verify::verify},
     model::{Blueprint, Measure, Plan, StopReason},
 };
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedMutRandom};
 use rust_decimal::Decimal;
 
 #[path = "support/brute.rs"]
@@ -130,6 +130,51 @@ fn prop_columns_on_demand_agree_with_all_columns() {
         cases() < 250 || optimal > 10 * (early + missed + unknown),
         "{optimal} optimal, {early} with a gap, {missed} missed"
     );
+}
+
+/// An earlier plan, also one of another catalogue, or of another blueprint, changes how soon a plan is found and not
+/// how good it is.
+#[test]
+fn prop_an_earlier_plan_to_begin_with_changes_no_optimum() {
+    let seed = seed();
+    let (mut same, mut gone) = (0, 0);
+    for case in 0..cases() as u64 {
+        let mut chance = StdRng::seed_from_u64(seed.wrapping_add(case));
+        let mut offers = random_offers(&mut chance);
+        let blueprint = random_blueprint(&mut chance, &mut BTreeMap::new());
+        let Ok(before) = solve(&catalogue(offers.clone()), &blueprint) else { continue };
+        // One offer is gone, another one costs something else.
+        offers.remove(chance.random_range(0..offers.len()));
+        if let Some(offer) = offers.choose_mut(&mut chance) {
+            offer.price.once += Decimal::from(3);
+        }
+        let market = catalogue(offers);
+        let cold = solve(&market, &blueprint);
+        for method in [Method::Auto, Method::OnDemand] {
+            let start = Some(std::sync::Arc::new(before.clone()));
+            let options = ComposeOptions { start, method, ..ComposeOptions::default() };
+            let warm = compose(&market, &blueprint, &options, &mut |_| Signal::Continue);
+            match (&cold, warm) {
+                (_, Err(ComposeError::TooLarge(_))) => {}
+                (Ok(cold), Ok(warm)) => {
+                    let is_right = if warm.is_optimal() {
+                        (cold.objective - warm.objective).abs() <= Decimal::new(2, 6)
+                    } else {
+                        method == Method::OnDemand && warm.bound <= cold.objective + Decimal::new(2, 6)
+                    };
+                    assert!(is_right, "FULCRUM_SEED={} FULCRUM_CASES=1", seed.wrapping_add(case));
+                    same += 1;
+                }
+                (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => gone += 1,
+                (_, Err(ComposeError::Stopped)) if method == Method::OnDemand => {}
+                (cold, warm) => {
+                    panic!("FULCRUM_SEED={}: {cold:?} but {warm:?}", seed.wrapping_add(case))
+                }
+            }
+        }
+    }
+    println!("{same} plans as good, {gone} times no plan any more");
+    assert!(cases() < 250 || same > 50, "{same}");
 }
 
 #[test]

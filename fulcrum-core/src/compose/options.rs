@@ -1,10 +1,13 @@
 //! What a caller can set, and what it sees during a search.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId};
+use crate::model::{Measure, OfferId, Plan};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,9 @@ pub struct ComposeOptions {
     pub exclude: BTreeSet<OfferId>,
     /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
     pub caps: BTreeMap<Measure, Decimal>,
+    /// A plan that was made for the same blueprint or one like it, perhaps from another catalogue: the search begins
+    /// with what of it can still be had. It changes how soon plans are found, never how good the best one is.
+    pub start: Option<Arc<Plan>>,
     /// How lease kinds are found.
     pub method: Method,
 }
@@ -38,6 +44,7 @@ impl Default for ComposeOptions {
             max_nodes: u64::MAX,
             exclude: BTreeSet::new(),
             caps: BTreeMap::new(),
+            start: None,
             method: Method::Auto,
         }
     }

@@ -90,7 +90,7 @@ impl Column {
 }
 
 /// All columns that an optimal plan may need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reduced {
     pub(crate) columns: IdVec<ColumnId, Column>,
     pub(crate) patterns: usize,

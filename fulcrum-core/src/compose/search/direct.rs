@@ -6,7 +6,7 @@
 //! their worth first, follows from how long the last turns took.
 
 use super::{
-    Found, Goal, a_month, mixed,
+    Found, Goal, a_month, mixed, start,
     tree::{Tree, is_within_gap},
 };
 use crate::{
@@ -80,6 +80,9 @@ pub(super) fn solve(
         share = if tree.ceiling < before { MOST_SHARE } else { (share - 1).max(LEAST_SHARE) };
         stop
     };
+    if let Some(plan) = &options.start {
+        start::offer(problem, reduced, program, plan, &mut tree, &mut watch_month);
+    }
     let mut stop = tree.go_on(options, allowed, goal, &mut watch_month);
     while stop == Some(StopReason::Limit) && tree.nodes >= allowed && allowed < options.max_nodes {
         stop = if tree.best.is_none() {

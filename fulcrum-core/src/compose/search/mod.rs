@@ -3,6 +3,7 @@
 mod direct;
 mod large;
 mod promise;
+mod start;
 mod tree;
 
 use rust_decimal::Decimal;

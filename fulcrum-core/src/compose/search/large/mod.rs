@@ -19,13 +19,13 @@ use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 
-use super::{Found, Goal, a_month, tree};
+use super::{Found, Goal, a_month, start, tree};
 use crate::{
     compose::{
         error::ComposeError,
         id_vec::{Id, IdVec},
         options::{ComposeOptions, Progress, Signal},
-        problem::Problem,
+        problem::{ClassId, Problem},
         program::{Presolved, Program, Scope},
         reduce::{Column, ColumnId, Reduced, Rules},
         sites::Cut,
@@ -44,6 +44,9 @@ const MAX_ROUNDS: usize = 100;
 const FIRST_ROUNDS: usize = 12;
 /// Nodes that the search for a first plan may take.
 const FIRST_NODES: u64 = 4_000;
+
+/// Nodes that making an earlier plan better with its own columns may take.
+const START_NODES: u64 = 200;
 
 /// A program with the columns it was made from.
 type Small = (Program, Reduced, Vec<i64>);
@@ -176,6 +179,24 @@ impl Search<'_, '_> {
         Ok(())
     }
 
+    /// Begins with the columns of an earlier plan, and whatever else may be needed at their places.
+    fn begin_with(
+        &mut self,
+        relaxation: &mut Relaxation<'_>,
+        columns: Vec<Column>,
+    ) -> Result<(), ComposeError> {
+        let classes: BTreeSet<ClassId> = columns.iter().map(|column| column.class).collect();
+        let places: BTreeSet<_> = classes.iter().flat_map(|class| relaxation.places_of(*class)).collect();
+        relaxation.enter(places.clone());
+        let reduced = relaxation.together(&classes, columns);
+        let scope = Scope::Some(places);
+        self.try_places(reduced.clone(), &scope, FIRST_NODES)?;
+        if self.best.is_some() && self.goes_on() {
+            self.try_places(reduced, &scope, START_NODES)?;
+        }
+        Ok(())
+    }
+
     /// Looks for a better plan in some places, all of which the scope tells apart.
     fn try_places(&mut self, reduced: Reduced, scope: &Scope, max_nodes: u64) -> Result<(), ComposeError> {
         let program = Program::new(self.problem, &reduced, scope, None)?;
@@ -257,6 +278,9 @@ pub(super) fn solve(
         pivots: 0,
         stop: None,
     };
+    if let Some(plan) = &options.start {
+        search.begin_with(&mut relaxation, start::columns(problem, plan))?;
+    }
     let mut idle = 0;
     let mut turn = 0u64;
     while search.goes_on() {

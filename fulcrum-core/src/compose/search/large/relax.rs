@@ -381,6 +381,21 @@ impl<'p> Relaxation<'p> {
         (reduced, Scope::Some(places.clone()))
     }
 
+    /// Some columns, which the relaxation gets to know too, with the cheapest of each component in some classes.
+    pub(super) fn together(&mut self, classes: &BTreeSet<ClassId>, columns: Vec<Column>) -> Reduced {
+        self.add(columns.clone());
+        let mut all: Vec<Column> = columns;
+        for class in classes {
+            let machines = self.pool.in_classes(self.problem, &[*class]);
+            for component in self.problem.components.ids() {
+                all.extend(self.cheapest(component, *class, &machines));
+            }
+        }
+        let mut known = FxHashSet::default();
+        all.retain(|column| known.insert((column.offer, column.members.clone())));
+        Reduced { columns: all.into_iter().collect(), patterns: 0 }
+    }
+
     /// The cheapest way to run one replica alone in a class.
     fn cheapest(&self, component: CompId, class: ClassId, machines: &[usize]) -> Option<Column> {
         let problem = self.problem;

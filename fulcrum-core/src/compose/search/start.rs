@@ -1,0 +1,118 @@
+//! A search that was made before begins where that one ended: with the leases of an earlier plan, as far as they can
+//! still be had, at today's prices. What cannot be had any more is left to the search.
+
+use std::collections::BTreeMap;
+
+use super::tree::Tree;
+use crate::{
+    catalogue::OfferIx,
+    compose::{
+        bound::Bounds,
+        id_vec::{Id, IdVec},
+        options::{ComposeOptions, Signal},
+        problem::{CompId, Problem},
+        program::{ByRow, Presolved, Program},
+        reduce::{Column, ColumnId, Reduced, product_cost},
+        search::Goal,
+    },
+    model::{Lease, OfferKind, Plan},
+};
+
+/// Nodes that putting an earlier plan together again may take.
+const MAX_NODES: u64 = 300;
+
+/// Replicas by component, sorted.
+type Members = Vec<(CompId, u32)>;
+
+/// The candidate of each lease with what is on it; leases whose offer is gone are left out.
+fn leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
+    let bought = problem.candidates.partition_point(|candidate| candidate.keeps().is_none());
+    let candidate = |lease: &Lease, ix: OfferIx| match &lease.keeps {
+        None => problem.candidates[..bought].binary_search_by_key(&ix, |candidate| candidate.offer).ok(),
+        Some(id) => {
+            let services = &problem.blueprint.running.services;
+            let is_it = |at: usize| {
+                let alike = problem.candidates[at].keeps().map(|alike| &problem.running[alike]);
+                alike.is_some_and(|alike| alike.services.iter().any(|service| services[*service].id == *id))
+            };
+            (bought..problem.candidates.len()).find(|at| is_it(*at))
+        }
+    };
+    plan.leases
+        .iter()
+        .filter_map(|lease| {
+            let at = candidate(lease, problem.catalogue.find(&lease.offer)?)?;
+            let mut members: Members = lease
+                .replicas
+                .iter()
+                .map(|(name, count)| {
+                    let position = problem.blueprint.components.get_index_of(name)?;
+                    Some((CompId::from_index(position), *count))
+                })
+                .collect::<Option<_>>()?;
+            members.sort_unstable();
+            let is_allowed = members.iter().all(|(c, _)| problem.may_carry(&problem.candidates[at], *c));
+            is_allowed.then_some((at, members))
+        })
+        .collect()
+}
+
+/// The columns of an earlier plan at today's prices.
+pub(super) fn columns(problem: &Problem<'_>, plan: &Plan) -> Vec<Column> {
+    let column = |(at, members): (usize, Members)| {
+        let candidate = &problem.candidates[at];
+        let (first, _) = members.first()?;
+        let comp = &problem.components[*first];
+        let (cost, size_gib) = match comp.kind {
+            OfferKind::Machine => {
+                let disk = members.iter().map(|(c, n)| problem.components[*c].disk_gib * u64::from(*n)).sum();
+                problem.machine_cost(candidate, disk)?
+            }
+            _ => product_cost(problem, comp, candidate)?,
+        };
+        Column::new(problem, candidate, members, cost, size_gib)
+    };
+    leases(problem, plan).into_iter().filter_map(column).collect()
+}
+
+/// Offers an earlier plan to a tree over all columns, if the leases that are left of it can be completed to a plan.
+pub(super) fn offer(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    program: &Program,
+    plan: &Plan,
+    tree: &mut Tree<'_>,
+    watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
+) {
+    let mut counts: BTreeMap<ColumnId, i64> = BTreeMap::new();
+    let mut missing: IdVec<CompId, i64> =
+        problem.components.iter().map(|(_, comp)| comp.min.into()).collect();
+    for (at, members) in leases(problem, plan) {
+        let candidate = &problem.candidates[at];
+        let same = |column: &Column| {
+            column.members == members && column.class == candidate.class && column.keeps == candidate.keeps()
+        };
+        // The offer itself, or the one that makes it superfluous.
+        let columns = reduced.columns.iter().filter(|(_, column)| same(column));
+        let best =
+            columns.min_by_key(|(id, column)| (column.offer != candidate.offer, column.cost, id.index()));
+        if let Some((id, column)) = best {
+            *counts.entry(id).or_default() += 1;
+            column.members.iter().for_each(|(component, count)| missing[*component] -= i64::from(*count));
+        }
+    }
+    let mut bounds = Bounds::of(program);
+    for (id, column) in reduced.columns.iter() {
+        let var = program.leases[id];
+        let count = counts.get(&id).copied().unwrap_or(0).min(bounds.high[var]);
+        if count > 0 || !column.members.iter().any(|(component, _)| missing[*component] > 0) {
+            (bounds.low[var], bounds.high[var]) = (count, count);
+        }
+    }
+    let Some(presolved) = Presolved::within(program, &ByRow::new(program), bounds) else { return };
+    let mut small = Tree::new(&presolved.program, None);
+    small.go_on(&ComposeOptions::default(), MAX_NODES, Goal::Best, watch);
+    if let Some((values, value)) = small.best {
+        tree.offer(presolved.restore(&values), value + presolved.offset);
+    }
+}
