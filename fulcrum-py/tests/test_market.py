@@ -295,7 +295,12 @@ def test_ctrl_c_ends_a_purchase_and_leaves_a_resumable_order(config: Config, tmp
         "print('buying', flush=True)\n"
         f"market.purchase(plan, id={ID!r})\n"
     )
-    child = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def listen() -> None:
+        # Where tests run in the background, SIGINT is ignored, and children would inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([sys.executable, program], stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=listen)
     assert child.stdin and child.stdout and child.stderr
     child.stdin.write(json.dumps([config, SHOP]).encode())
     child.stdin.close()
