@@ -301,7 +301,7 @@ pub(super) fn solve(
         search.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
         let mut failures = 0;
         let mut step = 0u64;
-        while failures < (if is_settled { 60 } else { 4 }) && search.goes_on() {
+        while failures < (if is_settled { 60 } else { 12 }) && search.goes_on() {
             let before = search.ceiling;
             search.improve(&relaxation, &solved, turn * 1000 + step)?;
             failures = if search.ceiling < before { 0 } else { failures + 1 };
