@@ -134,3 +134,55 @@ async fn a_catalogue_file_sells_nothing_and_says_so() {
     let passed = report.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
     assert_eq!(passed, 3, "{report}");
 }
+
+/// What a call does under a fault: the code of its error, or nothing.
+async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
+    use fulcrum_core::{
+        model::{IdempotencyKey, OrderId, ServiceId},
+        provider::{Action, OfferFilter, OperationHandle, UsagePeriod},
+    };
+    use futures::TryStreamExt;
+    let request = trial().request.expect("a request");
+    let key = IdempotencyKey::of_step(&OrderId::generate(), 0);
+    let service: ServiceId = "none".parse().expect("a name");
+    let period = UsagePeriod { from: jiff::Timestamp::MIN, to: jiff::Timestamp::MAX };
+    let done = match call {
+        Call::Offers => sandbox.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await.map(drop),
+        Call::Quote => sandbox.quote(&request).await.map(drop),
+        Call::Provision => sandbox.provision(&request, &key).await.map(drop),
+        Call::FindByKey => sandbox.find_by_key(&key).await.map(drop),
+        Call::Describe => sandbox.describe(&service).await.map(drop),
+        Call::Services => sandbox.services().try_collect::<Vec<_>>().await.map(drop),
+        Call::Act => sandbox.act(&service, &Action::Stop, &key).await.map(drop),
+        Call::Release => sandbox.release(&service, &key).await.map(drop),
+        Call::Poll => sandbox.poll(&OperationHandle::new("none")).await.map(drop),
+        Call::Usage => sandbox.usage(&period).try_collect::<Vec<_>>().await.map(drop),
+    };
+    done.err().map(|error| error.kind.code())
+}
+
+#[tokio::test]
+async fn a_fault_is_met_at_every_call() {
+    let calls = [
+        Call::Offers,
+        Call::Quote,
+        Call::Provision,
+        Call::FindByKey,
+        Call::Describe,
+        Call::Services,
+        Call::Act,
+        Call::Release,
+        Call::Poll,
+        Call::Usage,
+    ];
+    for call in calls {
+        for fault in [Fault::Unavailable, Fault::NotSent, Fault::AmbiguousHappened, Fault::AmbiguousLost] {
+            let rule = FaultRule { call, sku: None, nth: 1, times: 1, fault: fault.clone() };
+            let with = outcome(&cloud("alpha", None).fault(rule).build(), call).await;
+            let without = outcome(&cloud("alpha", None).build(), call).await;
+            // A call that fails anyway has no effect whose answer could be lost.
+            let is_lost = fault == Fault::AmbiguousHappened && without.is_some();
+            assert!(with.is_some() && (is_lost || with != without), "{call:?} under {fault:?}: {with:?}");
+        }
+    }
+}

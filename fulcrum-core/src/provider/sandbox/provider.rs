@@ -208,13 +208,14 @@ impl Provider for Sandbox {
         async move {
             match cloud.arrive(Call::Offers, None).await {
                 Err(error) => stream::iter(vec![Err(error)]),
-                Ok(_) => {
+                Ok(fault) => {
                     let offers = cloud.inner.offers.iter().filter(|offer| filter.admits(offer));
                     // With what is left of them now.
                     let listed = cloud.change(Call::Offers, |state| {
                         let now = |offer: &Offer| Offer { stock: cloud.left(state, offer), ..offer.clone() };
                         offers.map(now).collect::<Vec<_>>()
                     });
+                    let listed = listed.and_then(|offers| cloud.depart(Call::Offers, fault.as_ref(), offers));
                     stream::iter(match listed {
                         Ok(offers) => offers.into_iter().map(Ok).collect(),
                         Err(error) => vec![Err(error)],
@@ -227,14 +228,15 @@ impl Provider for Sandbox {
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        self.arrive(Call::Quote, Some(&request.sku)).await?;
+        let fault = self.arrive(Call::Quote, Some(&request.sku)).await?;
         let offer = self.offer(request).ok_or_else(|| self.unknown(Call::Quote, &request.sku))?;
         let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
-        Ok(Quote {
+        let quote = Quote {
             price: scaled(&offer.price, factor),
             disk: offer.elastic_disk.as_ref().map(|disk| disk.price.clone()),
             valid_until: None,
-        })
+        };
+        self.depart(Call::Quote, fault.as_ref(), quote)
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -285,12 +287,14 @@ impl Provider for Sandbox {
         async move {
             let listed = match cloud.arrive(Call::Services, None).await {
                 Err(error) => Err(error),
-                Ok(_) => cloud.change(Call::Services, |state| {
-                    let now = Timestamp::now();
-                    state.settle(now);
-                    let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
-                    seen.map(|resource| resource.service.clone()).collect::<Vec<_>>()
-                }),
+                Ok(fault) => cloud
+                    .change(Call::Services, |state| {
+                        let now = Timestamp::now();
+                        state.settle(now);
+                        let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
+                        seen.map(|resource| resource.service.clone()).collect::<Vec<_>>()
+                    })
+                    .and_then(|services| cloud.depart(Call::Services, fault.as_ref(), services)),
             };
             stream::iter(match listed {
                 Ok(services) => services.into_iter().map(Ok).collect(),
@@ -377,6 +381,13 @@ impl Provider for Sandbox {
     }
 
     fn usage(&self, _: &UsagePeriod) -> UsageStream {
-        stream::iter([Err(self.error(Call::Usage, ErrorKind::Unsupported))]).boxed()
+        let cloud = self.clone();
+        async move {
+            let met = cloud.arrive(Call::Usage, None).await;
+            let unsupported = || cloud.error(Call::Usage, ErrorKind::Unsupported);
+            stream::iter([Err(met.err().unwrap_or_else(unsupported))])
+        }
+        .flatten_stream()
+        .boxed()
     }
 }
