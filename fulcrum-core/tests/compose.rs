@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use fulcrum_core::{
-    catalogue::Catalogue,
     compose::{ComposeError, ComposeOptions, Method, Signal, compose, verify::verify},
-    model::{Blueprint, Measure, Plan, StopReason},
+    model::{Blueprint, Measure, StopReason},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedMutRandom};
 use rust_decimal::Decimal;
@@ -18,18 +17,7 @@ mod brute;
 mod random;
 
 use brute::brute_force;
-use random::{KINDS, catalogue, offers, random_blueprint, random_offers};
-
-fn solve(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
-    compose(catalogue, blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
-}
-
-fn seed() -> u64 {
-    let set = std::env::var("FULCRUM_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = set.unwrap_or_else(rand::random::<u64>);
-    println!("seed {seed}; set FULCRUM_SEED to repeat");
-    seed
-}
+use random::{KINDS, catalogue, offers, random_blueprint, random_offers, seed, solve};
 
 /// How many random cases are tried; more where the code is optimised.
 fn cases() -> usize {

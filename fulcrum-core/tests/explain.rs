@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fulcrum_core::{
     catalogue::Catalogue,
-    compose::{ComposeError, ComposeOptions, Signal, compose, explain, pareto, why_not},
+    compose::{ComposeError, ComposeOptions, Signal, explain, pareto, why_not},
     model::{Blueprint, Measure, Objective, Offer, Plan},
 };
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -18,18 +18,7 @@ mod brute;
 mod random;
 
 use brute::{brute_force_using, brute_frontier};
-use random::{KINDS, blueprint_with, catalogue, offers, random_offers};
-
-fn solve(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
-    compose(catalogue, blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
-}
-
-fn seed() -> u64 {
-    let set = std::env::var("FULCRUM_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = set.unwrap_or_else(rand::random::<u64>);
-    println!("seed {seed}; set FULCRUM_SEED to repeat");
-    seed
-}
+use random::{KINDS, blueprint_with, catalogue, offers, random_offers, seed, solve};
 
 /// Random markets with a blueprint that has a plan, and those conditions in it.
 fn cases(

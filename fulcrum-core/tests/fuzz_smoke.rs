@@ -8,13 +8,11 @@ use rand::{Rng, RngCore, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 #[path = "support/fuzz_bodies.rs"]
 #[allow(unreachable_pub, reason = "shared with the fuzz targets")]
 mod bodies;
+#[path = "support/seed.rs"]
+#[allow(unreachable_pub, reason = "shared by tests")]
+mod seeds;
 
-fn seed() -> u64 {
-    let set = std::env::var("FULCRUM_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = set.unwrap_or_else(rand::random::<u64>);
-    println!("seed {seed}; set FULCRUM_SEED to repeat");
-    seed
-}
+use seeds::seed;
 
 /// How many inputs; more where the code is optimised.
 fn cases() -> u64 {

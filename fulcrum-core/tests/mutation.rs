@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fulcrum_core::{
     catalogue::Catalogue,
     compose::{
-        ComposeError, ComposeOptions, Signal, compose,
+        ComposeError,
         verify::{Violation, verify},
     },
     model::{Amount, Blueprint, Constraint, Measure, Plan, digest_of},
@@ -24,18 +24,7 @@ mod brute;
 mod random;
 
 use brute::{best_of_leases, brute_force};
-use random::{KINDS, blueprint_with, catalogue, random_offers};
-
-fn solve(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
-    compose(catalogue, blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
-}
-
-fn seed() -> u64 {
-    let set = std::env::var("FULCRUM_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = set.unwrap_or_else(rand::random::<u64>);
-    println!("seed {seed}; set FULCRUM_SEED to repeat");
-    seed
-}
+use random::{KINDS, blueprint_with, catalogue, random_offers, seed, solve};
 
 /// How often each kind must be caught, and the most blueprints that are tried for it.
 const WANTED: usize = 3;

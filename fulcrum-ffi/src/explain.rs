@@ -50,9 +50,7 @@ pub unsafe extern "C" fn fulcrum_federation_explain(
         let said = federation
             .inner
             .explain(&blueprint, &plan.inner, &search.options, &mut |progress| search.look(progress))?;
-        let mut value = serde_json::to_value(&said).unwrap_or_default();
-        value["text"] = said.to_string().into();
-        *out_json = fulcrum_text::boxed(value.to_string());
+        *out_json = fulcrum_text::boxed(said.to_document().to_string());
         Ok(())
     };
     // SAFETY: the caller's promise above.

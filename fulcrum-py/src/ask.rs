@@ -63,9 +63,7 @@ impl Question {
         Ok(match self {
             Self::Explain(plan) => {
                 let said = market.explain(blueprint, &plan, options, watch)?;
-                let mut value = serde_json::to_value(&said).unwrap_or_default();
-                value["text"] = said.to_string().into();
-                document(value)
+                document(said.to_document())
             }
             Self::WhyNot(plan, offer) => {
                 let said = market.why_not(blueprint, &plan, &offer, options, watch)?;

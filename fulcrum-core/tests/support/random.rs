@@ -4,12 +4,24 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
-    model::{Blueprint, Certification, Charge, Market, Offer, Price, Seller, Tax, Tier, Unit, parse_json},
+    compose::{ComposeError, ComposeOptions, Signal, compose},
+    model::{
+        Blueprint, Certification, Charge, Market, Offer, Plan, Price, Seller, Tax, Tier, Unit, parse_json,
+    },
     provider::table::Table,
 };
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+
+#[path = "seed.rs"]
+mod seeds;
+pub use seeds::seed;
+
+/// The best plan, with the usual options.
+pub fn solve(catalogue: &Catalogue, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
+    compose(catalogue, blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
+}
 
 const HEADER: &str =
     "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,once,currency,tax,stock,observed,source";

@@ -77,12 +77,7 @@ impl<'a> Asker<'a> {
         if self.is_stopped {
             return Answer::Unknown;
         }
-        let (watch, is_stopped) = (&mut self.watch, &mut self.is_stopped);
-        let mut watch = |progress: &Progress| {
-            let signal = watch(progress);
-            *is_stopped |= signal != Signal::Continue;
-            signal
-        };
+        let mut watch = noting(self.watch, &mut self.is_stopped);
         let answer = (|| -> Result<Option<Value>, ComposeError> {
             let Some(mut aim) = Aim::stages(blueprint, &self.options)?.into_iter().next() else {
                 return Err(ComposeError::Stopped);
@@ -105,5 +100,23 @@ impl<'a> Asker<'a> {
 
     fn best(&mut self, blueprint: &Blueprint) -> Answer {
         self.ask(blueprint, Goal::Best, |_| {})
+    }
+
+    /// The best plan, verified, in all that is minimised.
+    fn plan(&mut self, blueprint: &Blueprint) -> Result<Option<Plan>, ComposeError> {
+        let mut watch = noting(self.watch, &mut self.is_stopped);
+        super::best(self.catalogue, blueprint, &self.options, &mut watch)
+    }
+}
+
+/// A watcher that remembers whether the caller has had enough.
+fn noting(
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+    is_stopped: &mut bool,
+) -> impl FnMut(&Progress) -> Signal {
+    |progress| {
+        let signal = watch(progress);
+        *is_stopped |= signal != Signal::Continue;
+        signal
     }
 }

@@ -13,7 +13,6 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     compose::{
-        best,
         error::ComposeError,
         options::{ComposeOptions, Progress, Signal},
     },
@@ -115,13 +114,7 @@ fn runners_up(
         }
         let mut without = blueprint.clone();
         without.filter.providers.deny.push(provider.clone());
-        let (watch, is_stopped) = (&mut asker.watch, &mut asker.is_stopped);
-        let mut watch = |progress: &Progress| {
-            let signal = watch(progress);
-            *is_stopped |= signal != Signal::Continue;
-            signal
-        };
-        let next = match best(asker.catalogue, &without, &asker.options, &mut watch) {
+        let next = match asker.plan(&without) {
             Ok(next) => next,
             Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => continue,
             Err(error) => return Err(error),
@@ -132,6 +125,15 @@ fn runners_up(
     runners_up
         .sort_by(|a, b| (a.more.is_none(), a.more, &a.without).cmp(&(b.more.is_none(), b.more, &b.without)));
     Ok(runners_up)
+}
+
+impl Explanation {
+    /// As a document for other programs, with the lines for people as `text`.
+    pub fn to_document(&self) -> serde_json::Value {
+        let mut document = serde_json::to_value(self).unwrap_or_default();
+        document["text"] = self.to_string().into();
+        document
+    }
 }
 
 impl fmt::Display for Explanation {

@@ -168,8 +168,7 @@ pub(super) fn column(problem: &Problem<'_>, at: usize, mut members: Vec<(CompId,
         .iter()
         .map(|(component, count)| problem.components[*component].disk_gib * u64::from(*count))
         .sum();
-    let size_gib = disk.saturating_sub(problem.disk_gib(candidate));
-    let cost = candidate.base.checked_add(problem.disk_cost(candidate.offer, size_gib)?)?;
+    let (cost, size_gib) = problem.machine_cost(candidate, disk)?;
     Column::new(problem, candidate, members, cost, size_gib)
 }
 
