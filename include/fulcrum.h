@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 /* A fulcrum_compose_options with its size and nothing else set. */
-#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL }
+#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0 }
 
 /**
  * How far an order is.
@@ -234,6 +234,14 @@ typedef struct fulcrum_compose_options {
    * Passed to `progress`; may be NULL.
    */
   void *userdata;
+  /**
+   * Threads that search, up to 64; 0 counts as 1. For the same number the answer is the same each time.
+   */
+  uint32_t threads;
+  /**
+   * Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
+   */
+  uint32_t gap_basis_points;
 } fulcrum_compose_options;
 
 /**

@@ -201,6 +201,10 @@ struct compose_options {
     std::chrono::milliseconds timeout{0};
     /* A JSON array of offer ids that must not be used. */
     std::string exclude;
+    /* Threads that search; for the same number the answer is the same each time. */
+    std::uint32_t threads = 1;
+    /* Enough is a plan so many hundredths of a per cent above the best; 0 for the best. */
+    std::uint32_t gap_basis_points = 0;
     /* Returns whether the search goes on. An exception in it ends the search and comes out of compose(). */
     std::function<bool(const fulcrum_progress &)> progress;
 };
@@ -280,6 +284,8 @@ public:
         watch watched{&options.progress, nullptr};
         fulcrum_compose_options raw = FULCRUM_COMPOSE_OPTIONS_INIT;
         raw.timeout_ms = options.timeout.count() > 0 ? static_cast<std::uint64_t>(options.timeout.count()) : 0;
+        raw.threads = options.threads;
+        raw.gap_basis_points = options.gap_basis_points;
         raw.exclude = detail::bytes(options.exclude);
         raw.exclude_length = options.exclude.size();
         if (options.progress) {

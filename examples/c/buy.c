@@ -105,6 +105,7 @@ int main(int argc, char **argv) {
     if (fulcrum_federation_refresh(federation, &error)) return failed("refresh", error);
 
     options.timeout_ms = 10000;
+    options.threads = 2;
     options.progress = on_progress;
     options.userdata = &reports;
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::c_void,
+    num::NonZeroUsize,
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,8 @@ use fulcrum_core::{
     compose::{ComposeOptions, Progress, Signal},
     model::{Blueprint, OfferId, parse_json, to_micros},
 };
+
+use rust_decimal::Decimal;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
@@ -37,6 +40,10 @@ pub struct fulcrum_compose_options {
     pub progress: fulcrum_progress_callback,
     /// Passed to `progress`; may be NULL.
     pub userdata: *mut c_void,
+    /// Threads that search, up to 64; 0 counts as 1. For the same number the answer is the same each time.
+    pub threads: u32,
+    /// Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
+    pub gap_basis_points: u32,
 }
 
 /// What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
@@ -138,6 +145,10 @@ impl Search {
         if options.max_nodes > 0 {
             search.options.max_nodes = options.max_nodes;
         }
+        if let Some(threads) = usize::try_from(options.threads).ok().and_then(NonZeroUsize::new) {
+            search.options.threads = threads;
+        }
+        search.options.gap_percent = Decimal::new(options.gap_basis_points.into(), 2);
         if options.timeout_ms > 0 {
             search.end = Instant::now().checked_add(Duration::from_millis(options.timeout_ms));
         }

@@ -67,18 +67,20 @@ impl AsyncFederation {
         python(py, &self.0.catalogue().sources())
     }
 
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, progress=None))]
     fn compose<'py>(
         &self,
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'py, PyAny>>,
+        threads: usize,
         exclude: Option<Vec<String>>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
         let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
-        let (options, timeout) = (options(gap_percent, exclude)?, duration(timeout)?);
+        let (options, timeout) = (options(gap_percent, threads, exclude)?, duration(timeout)?);
         if progress.is_some() {
             let watcher = Watcher::new(timeout, progress);
             let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {

@@ -1,6 +1,7 @@
 //! The market, for callers that wait.
 
 use std::{
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -58,18 +59,20 @@ impl Federation {
         python(py, &self.0.catalogue().sources())
     }
 
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, exclude=None, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, progress=None))]
     fn compose(
         &self,
         py: Python<'_>,
         blueprint: &Bound<'_, PyAny>,
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'_, PyAny>>,
+        threads: usize,
         exclude: Option<Vec<String>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Plan> {
         let blueprint = read_blueprint(blueprint)?;
-        let options = options(gap_percent, exclude)?;
+        let options = options(gap_percent, threads, exclude)?;
         let mut watcher = Watcher::new(duration(timeout)?, progress);
         let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
         watcher.answer(outcome).map(Plan)
@@ -229,9 +232,12 @@ pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {
 
 pub(crate) fn options(
     gap_percent: Option<&Bound<'_, PyAny>>,
+    threads: usize,
     exclude: Option<Vec<String>>,
 ) -> PyResult<ComposeOptions> {
-    let mut options = ComposeOptions::default();
+    let threads = NonZeroUsize::new(threads)
+        .ok_or_else(|| PyValueError::new_err("threads: 1 or more, such as os.cpu_count()"))?;
+    let mut options = ComposeOptions { threads, ..ComposeOptions::default() };
     if let Some(gap) = gap_percent {
         options.gap_percent = gap
             .str()?

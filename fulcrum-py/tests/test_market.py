@@ -52,6 +52,12 @@ def test_composes_and_buys(market: fulcrum.Federation) -> None:
     assert ended.state == "compensated" and ended.services == []
 
 
+def test_threads_find_the_same(market: fulcrum.Federation) -> None:
+    assert market.compose(SHOP, threads=2) == market.compose(SHOP)
+    with pytest.raises(ValueError, match="threads"):
+        market.compose(SHOP, threads=0)
+
+
 def test_the_same_id_buys_once(market: fulcrum.Federation) -> None:
     plan = market.compose(SHOP)
     first, second = market.purchase(plan, id=ID), market.purchase(plan, id=ID)

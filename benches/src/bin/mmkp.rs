@@ -1,7 +1,11 @@
-//! The published knapsack instances: value after a time limit (10 s unless told) on one core, against the best known.
-//! `mmkp [--json] [SECONDS [CASE…]]`; `--json` prints a line for each case instead of a table, for comparisons.
+//! The published knapsack instances: value after a time limit (10 s unless told) on one core unless told, against the best known.
+//! `mmkp [--json] [--threads=N] [SECONDS [CASE…]]`; `--json` prints a line for each case instead of a table, for
+//! comparisons.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
 
 use fulcrum_benches::{mmkp, published::Error};
 use fulcrum_core::compose::{ComposeOptions, Progress, Signal, compose};
@@ -9,7 +13,10 @@ use rust_decimal::Decimal;
 
 fn main() -> Result<(), Error> {
     let is_json = std::env::args().any(|argument| argument == "--json");
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--json");
+    let threads = std::env::args().find_map(|argument| argument.strip_prefix("--threads=")?.parse().ok());
+    let options =
+        ComposeOptions { threads: threads.unwrap_or(NonZeroUsize::MIN), ..ComposeOptions::default() };
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let seconds: f64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10.0);
     let only: Vec<String> = arguments.collect();
     let Some(folder) = mmkp::folder() else { return Ok(()) };
@@ -27,7 +34,7 @@ fn main() -> Result<(), Error> {
         let start = Instant::now();
         let limit = Duration::from_secs_f64(seconds);
         let mut watch = |_: &Progress| if start.elapsed() > limit { Signal::Limit } else { Signal::Continue };
-        let plan = compose(&instance.catalogue, &instance.blueprint, &ComposeOptions::default(), &mut watch)?;
+        let plan = compose(&instance.catalogue, &instance.blueprint, &options, &mut watch)?;
         let value = instance.value(&plan);
         if is_json {
             let line = serde_json::json!({

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
@@ -16,6 +17,9 @@ pub struct ComposeOptions {
     pub gap_percent: Decimal,
     /// Stop after so many nodes; a limit that does not depend on the machine's speed.
     pub max_nodes: u64,
+    /// How many threads search, up to 64. For the same number the answer is the same each time; another number may give
+    /// another plan of the same cost, or at a limit another plan.
+    pub threads: NonZeroUsize,
     /// Offers that must not be used, such as those that turned out to be sold out.
     pub exclude: BTreeSet<OfferId>,
     /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
@@ -42,6 +46,7 @@ impl Default for ComposeOptions {
         Self {
             gap_percent: Decimal::ZERO,
             max_nodes: u64::MAX,
+            threads: NonZeroUsize::MIN,
             exclude: BTreeSet::new(),
             caps: BTreeMap::new(),
             start: None,

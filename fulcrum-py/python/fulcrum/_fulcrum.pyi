@@ -119,10 +119,13 @@ class Federation:
         *,
         timeout: Optional[float] = None,
         gap_percent: Union[Decimal, float, str, None] = None,
+        threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
         progress: Optional[_Progress] = None,
     ) -> Plan:
         """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError.
+
+        Searches on so many ``threads``, up to 64; for the same number the answer is the same each time.
 
         ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
         exception in it ends the search and comes out here.
@@ -200,6 +203,7 @@ class AsyncFederation:
         *,
         timeout: Optional[float] = None,
         gap_percent: Union[Decimal, float, str, None] = None,
+        threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
         progress: Optional[_Progress] = None,
     ) -> Coroutine[Any, Any, Plan]:

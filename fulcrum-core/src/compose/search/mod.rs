@@ -2,8 +2,11 @@
 
 mod direct;
 mod large;
+mod neighbours;
 mod promise;
 mod start;
+mod team;
+mod together;
 mod tree;
 
 use rust_decimal::Decimal;

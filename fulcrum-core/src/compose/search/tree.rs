@@ -1,6 +1,6 @@
 //! Branch and bound, depth first, on the whole-numbered unknowns of a program.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
@@ -32,16 +32,16 @@ pub(super) struct TreeOutcome {
 
 /// A part of the space that is still to be searched.
 struct Node {
-    bounds: Rc<Bounds>,
+    bounds: Arc<Bounds>,
     /// What was split off last, and on which side of where the parent's relaxation had it.
     last: Option<Split>,
     /// What no plan in it is below.
     bound: i128,
     /// The parent's solved tableau, unless memory is short.
-    parent: Option<Rc<Simplex>>,
+    parent: Option<Arc<Simplex>>,
 }
 
-/// Tableau entries that waiting nodes may hold on to together: 256 MiB.
+/// Tableau entries that waiting nodes of all threads may hold on to together: 256 MiB.
 const MAX_KEPT: usize = 32 << 20;
 
 /// Work between two looks at the watcher: well below a millisecond.
@@ -50,14 +50,18 @@ const WORK_UNWATCHED: u64 = 200_000;
 /// A search that can be taken up again.
 pub(super) struct Tree<'a> {
     program: &'a Program,
-    root: Simplex,
+    root: Arc<Simplex>,
     open: Vec<Node>,
     kept: usize,
+    /// Of [`MAX_KEPT`] what this tree may.
+    max_kept: usize,
     pub(super) best: Option<(Vec<i64>, i128)>,
     /// Plans must be below it.
     pub(super) ceiling: i128,
     /// What was proven elsewhere: no plan below the ceiling is below it.
     proven: i128,
+    /// What no plan is below in the parts that other trees search.
+    elsewhere: i128,
     /// All costs are multiples of it, so all bounds may be rounded up to one.
     step: i128,
     gains: Gains,
@@ -87,24 +91,78 @@ impl<'a> Tree<'a> {
     pub(super) fn new(program: &'a Program, ceiling: Option<i128>) -> Self {
         Self {
             program,
-            root: Simplex::new(program),
+            root: Arc::new(Simplex::new(program)),
             open: vec![Node {
-                bounds: Rc::new(Bounds::of(program)),
+                bounds: Arc::new(Bounds::of(program)),
                 last: None,
                 bound: trivial_bound(program),
                 parent: None,
             }],
             gains: Gains::new(program.cost.len()),
             kept: 0,
+            max_kept: MAX_KEPT,
             best: None,
             ceiling: ceiling.unwrap_or(i128::MAX),
             proven: i128::MIN,
+            elsewhere: i128::MAX,
             step: program.cost.iter().fold(0, |step, (_, cost)| gcd(step, (*cost).into())).max(1),
             nodes: 0,
             pivots: 0,
             work: 0,
             next_look: 0,
         }
+    }
+
+    /// The same as one of so many trees that go on side by side.
+    pub(super) fn one_of(self, threads: usize) -> Self {
+        Self { max_kept: MAX_KEPT / threads.max(1), ..self }
+    }
+
+    /// A tree over the same space with nothing to search yet.
+    pub(super) fn sibling(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+            open: Vec::new(),
+            gains: self.gains.clone(),
+            kept: 0,
+            best: None,
+            nodes: 0,
+            pivots: 0,
+            work: 0,
+            next_look: 0,
+            ..*self
+        }
+    }
+
+    /// Whether there is something left to search.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// How many parts are left to search.
+    pub(super) fn open_nodes(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Gives another tree every second of the parts that are left.
+    pub(super) fn share_with(&mut self, other: &mut Self) {
+        let mut is_mine = false;
+        let theirs = self.open.extract_if(.., |_| {
+            is_mine = !is_mine;
+            !is_mine
+        });
+        let theirs: Vec<Node> = theirs.collect();
+        for node in theirs {
+            self.forget(&node);
+            other.kept += node.parent.as_ref().map_or(0, |parent| parent.size());
+            other.open.push(node);
+        }
+        other.root = self.root.clone();
+    }
+
+    /// Says what no plan is below in the parts that other trees search.
+    pub(super) fn set_elsewhere(&mut self, bound: i128) {
+        self.elsewhere = bound;
     }
 
     /// What no plan is below, as far as was proven.
@@ -160,15 +218,16 @@ impl<'a> Tree<'a> {
         self.next_look = self.work;
         let mut bound = self.bound();
         while let Some(node) = self.open.pop() {
-            self.forget(&node);
             if node.bound >= self.ceiling {
+                self.forget(&node);
                 continue;
             }
             let mut stop = (self.nodes >= max_nodes).then_some(StopReason::Limit);
             let incumbent = self.best.as_ref().map(|(_, cost)| *cost);
             if stop.is_some() || self.work >= self.next_look {
                 self.next_look = self.work + WORK_UNWATCHED;
-                bound = self.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
+                let here = self.open.iter().map(|open| open.bound).fold(node.bound, i128::min);
+                bound = here.min(self.elsewhere);
                 stop = stop.or_else(|| match watch(incumbent, bound, self.nodes) {
                     Signal::Continue => None,
                     Signal::Limit => Some(StopReason::Limit),
@@ -182,9 +241,10 @@ impl<'a> Tree<'a> {
                 stop = stop.or(Some(StopReason::GapReached));
             }
             if stop.is_some() {
-                self.open.push(Node { parent: None, ..node });
+                self.open.push(node);
                 return stop;
             }
+            self.forget(&node);
             self.nodes += 1;
             self.expand(node, &mut || watch(incumbent, bound, 0) != Signal::Continue);
         }
@@ -217,10 +277,10 @@ impl Tree<'_> {
 
     /// Solves a node's relaxation; drops the node, records a plan, or splits it in two.
     fn expand(&mut self, node: Node, should_stop: &mut dyn FnMut() -> bool) {
-        let mut bounds = Rc::unwrap_or_clone(node.bounds);
+        let mut bounds = Arc::unwrap_or_clone(node.bounds);
         let mut simplex = match node.parent {
-            Some(parent) => Rc::unwrap_or_clone(parent),
-            None => self.root.clone(),
+            Some(parent) => Arc::unwrap_or_clone(parent),
+            None => Simplex::clone(&self.root),
         };
         // What the tableau has of these limits already costs nothing to say again.
         simplex.narrow(&bounds);
@@ -230,7 +290,7 @@ impl Tree<'_> {
         // Besides the pivots: one more copy of the tableau, and what all unknowns are looked at for.
         self.work += simplex.work - work + (simplex.size() + 40 * self.program.cost.len()) as u64;
         if node.last.is_none() {
-            self.root = simplex.clone();
+            self.root = Arc::new(simplex.clone());
         }
         if outcome == Outcome::Infeasible
             && proves_infeasible(self.program, &bounds, &simplex.infeasibility(self.program))
@@ -262,11 +322,11 @@ impl Tree<'_> {
         let is_down_first = simplex.nearest(var) <= split;
         simplex.narrow(&bounds);
         simplex.pack();
-        let parent = (self.kept + 2 * simplex.size() <= MAX_KEPT).then(|| Rc::new(simplex));
+        let parent = (self.kept + 2 * simplex.size() <= self.max_kept).then(|| Arc::new(simplex));
         let child = |(low, high), last| {
             let mut bounds = bounds.clone();
             (bounds.low[var], bounds.high[var]) = (low, high);
-            Node { bounds: Rc::new(bounds), last: Some(last), bound, parent: parent.clone() }
+            Node { bounds: Arc::new(bounds), last: Some(last), bound, parent: parent.clone() }
         };
         let (down, up) = (child(sides[0], down), child(sides[1], up));
         self.kept += 2 * parent.as_ref().map_or(0, |parent| parent.size());
