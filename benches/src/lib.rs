@@ -1,5 +1,6 @@
-//! What benches and tests share: the published composition benchmarks as blueprints and catalogues.
+//! What benches and tests share: published benchmarks and generated markets as blueprints and catalogues, and curves.
 
+pub mod curves;
 pub mod market;
 pub mod medium;
 pub mod mmkp;

@@ -51,6 +51,18 @@ pub struct Size {
     pub offers: usize,
 }
 
+impl Size {
+    /// The market of so many offers: 20, 200 or 2,000 providers, in five regions each; in two if it is tiny.
+    pub fn of(offers: usize) -> Self {
+        let providers = match offers {
+            0..=10_000 => 20,
+            10_001..=100_000 => 200,
+            _ => 2_000,
+        };
+        Self { providers, regions: if offers <= 1_000 { 2 } else { 5 }, offers }
+    }
+}
+
 /// A market.
 ///
 /// # Errors

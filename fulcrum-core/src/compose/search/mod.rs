@@ -16,7 +16,7 @@ use super::{
     error::ComposeError,
     id_vec::Id,
     options::{ComposeOptions, Method, Progress, Signal},
-    problem::{CompId, Problem},
+    problem::{CompId, Problem, watch_for_stop},
     program::{Program, Scope, Target},
     reduce::{Column, Reduced, reduce},
 };
@@ -113,6 +113,7 @@ pub(super) fn solve(
     {
         let program = Program::new(problem, &reduced, &Scope::All, None)?;
         if program.size() <= MAX_DIRECT {
+            watch_for_stop(watch)?; // the last look before the search, which begins with a large table
             return direct::solve(problem, &reduced, &program, options, goal, ceiling, watch);
         }
     }

@@ -25,7 +25,7 @@ use crate::{
         error::ComposeError,
         id_vec::{Id, IdVec},
         options::{ComposeOptions, Progress, Signal},
-        problem::{ClassId, Problem},
+        problem::{ClassId, Problem, watch_for_stop},
         program::{Presolved, Program, Scope},
         reduce::{Column, ColumnId, Reduced, Rules},
         sites::Cut,
@@ -267,6 +267,7 @@ pub(super) fn solve(
     let rules = Rules::new(problem);
     let pool = Pool::new(problem);
     let mut relaxation = Relaxation::new(problem, &rules, &pool);
+    watch_for_stop(watch)?; // the last look before the search
     let mut search = Search {
         problem,
         options,
