@@ -111,10 +111,13 @@ pub(super) fn solve(
     if options.method == Method::Auto
         && let Some(reduced) = reduce(problem)
     {
-        let program = Program::new(problem, &reduced, &Scope::All, None)?;
-        if program.size() <= MAX_DIRECT {
-            watch_for_stop(watch)?; // the last look before the search, which begins with a large table
-            return direct::solve(problem, &reduced, &program, options, goal, ceiling, watch);
+        match Program::new(problem, &reduced, &Scope::All, None) {
+            Ok(program) if program.size() <= MAX_DIRECT => {
+                watch_for_stop(watch)?; // the last look before the search, which begins with a large table
+                return direct::solve(problem, &reduced, &program, options, goal, ceiling, watch);
+            }
+            Ok(_) | Err(ComposeError::TooLarge(_)) => {} // too large to be written down
+            Err(error) => return Err(error),
         }
     }
     large::solve(problem, options, ceiling, watch)

@@ -10,9 +10,9 @@ use crate::{
         bound::Bounds,
         id_vec::{Id, IdVec},
         options::{ComposeOptions, Signal},
-        problem::{CompId, Problem},
+        problem::{Candidate, CompId, Problem},
         program::{ByRow, Presolved, Program},
-        reduce::{Column, ColumnId, Reduced, product_cost},
+        reduce::{Column, ColumnId, Reduced, Rules, product_cost},
         search::Goal,
     },
     model::{Lease, OfferKind, Plan},
@@ -58,21 +58,38 @@ fn leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
 }
 
 /// The columns of an earlier plan at today's prices.
-pub(super) fn columns(problem: &Problem<'_>, plan: &Plan) -> Vec<Column> {
+pub(super) fn columns(problem: &Problem<'_>, rules: &Rules, plan: &Plan) -> Vec<Column> {
     let column = |(at, members): (usize, Members)| {
         let candidate = &problem.candidates[at];
         let (first, _) = members.first()?;
         let comp = &problem.components[*first];
         let (cost, size_gib) = match comp.kind {
+            OfferKind::Machine if !fits(problem, rules, candidate, &members) => return None,
             OfferKind::Machine => {
                 let disk = members.iter().map(|(c, n)| problem.components[*c].disk_gib * u64::from(*n)).sum();
                 problem.machine_cost(candidate, disk)?
             }
+            _ if members != [(*first, 1)] => return None,
             _ => product_cost(problem, comp, candidate)?,
         };
         Column::new(problem, candidate, members, cost, size_gib)
     };
     leases(problem, plan).into_iter().filter_map(column).collect()
+}
+
+/// Whether a machine still holds what was on it, and the blueprint still lets that share a machine: an offer of the same
+/// name may be another size today.
+fn fits(problem: &Problem<'_>, rules: &Rules, candidate: &Candidate, members: &[(CompId, u32)]) -> bool {
+    let are_few = members.iter().all(|(component, count)| {
+        let comp = &problem.components[*component];
+        (1..=comp.per_machine.min(comp.max)).contains(count)
+    });
+    let agree = |one: CompId| members.iter().all(|(two, _)| one == *two || !rules.conflict(one, *two));
+    let holds = problem.size(candidate).iter().enumerate().all(|(axis, size)| {
+        let demand = |(c, n): &(CompId, u32)| problem.components[*c].demand[axis].saturating_mul((*n).into());
+        members.iter().map(demand).fold(0, u64::saturating_add) <= *size
+    });
+    are_few && holds && members.iter().all(|(one, _)| agree(*one)) && rules.is_complete(members)
 }
 
 /// Offers an earlier plan to a tree over all columns, if the leases that are left of it can be completed to a plan.
@@ -111,7 +128,10 @@ pub(super) fn offer(
     }
     let Some(presolved) = Presolved::within(program, &ByRow::new(program), bounds) else { return };
     let mut small = Tree::new(&presolved.program, None);
-    small.go_on(&ComposeOptions::default(), MAX_NODES, Goal::Best, watch);
+    // Plans and bounds of a part of the program, without what is settled in it, are none of the whole.
+    let bound = tree.bound();
+    let mut inner = |_: Option<i128>, _: i128, _: u64| watch(None, bound, 0);
+    small.go_on(&ComposeOptions::default(), MAX_NODES, Goal::Best, &mut inner);
     if let Some((values, value)) = small.best {
         tree.offer(presolved.restore(&values), value + presolved.offset);
     }

@@ -89,10 +89,12 @@ impl Search<'_, '_> {
         self.stop.is_none() && self.nodes < self.options.max_nodes
     }
 
-    /// Searches a small program; `gap_percent` as in the options.
+    /// Searches a small program; `gap_percent` as in the options. `is_strict`: it leaves no condition out, so that what
+    /// it finds are plans that the caller may be told of.
     fn run(
         &mut self,
         program: &Program,
+        is_strict: bool,
         goal: Goal,
         max_nodes: u64,
         gap_percent: Decimal,
@@ -103,7 +105,7 @@ impl Search<'_, '_> {
         let watch = &mut self.watch;
         let mut stop = None;
         let mut inner = |incumbent: Option<i128>, _: i128, more: u64| {
-            let value = incumbent.or(best);
+            let value = incumbent.filter(|_| is_strict).or(best);
             let signal = watch(&Progress {
                 incumbent: value.map(|value| a_month(problem, value)),
                 bound: Some(a_month(problem, bound.min(value.unwrap_or(i128::MAX)))),
@@ -171,7 +173,7 @@ impl Search<'_, '_> {
             let var = program.leases[Id::from_index(at)];
             program.low[var] = kept;
         }
-        let outcome = self.run(&program, Goal::Best, 60, Decimal::ZERO);
+        let outcome = self.run(&program, true, Goal::Best, 60, Decimal::ZERO);
         if let Some((values, value)) = outcome.best {
             self.ceiling = value;
             self.best = Some(((program, reduced, values), value));
@@ -202,9 +204,9 @@ impl Search<'_, '_> {
         let program = Program::new(self.problem, &reduced, scope, None)?;
         let outcome = if self.best.is_none() {
             // Any plan is a beginning.
-            self.run(&program, Goal::Any, FIRST_NODES, Decimal::ZERO)
+            self.run(&program, true, Goal::Any, FIRST_NODES, Decimal::ZERO)
         } else {
-            self.run(&program, Goal::Best, max_nodes, Decimal::new(2, 1))
+            self.run(&program, true, Goal::Best, max_nodes, Decimal::new(2, 1))
         };
         if let Some((values, value)) = outcome.best {
             self.ceiling = value;
@@ -225,7 +227,7 @@ impl Search<'_, '_> {
         let gap = i64::try_from(self.ceiling.saturating_sub(solved.bound)).unwrap_or(i64::MAX / 4);
         let Some(reduced) = relaxation.within_gap(solved, gap) else { return Ok(BTreeSet::new()) };
         let program = relaxation.program(&reduced)?;
-        let outcome = self.run(&program, Goal::Best, max_nodes, Decimal::ZERO);
+        let outcome = self.run(&program, false, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
             self.bound = self.bound.max(if outcome.stop.is_none() { self.ceiling } else { outcome.bound });
             return Ok(BTreeSet::new());
@@ -280,7 +282,7 @@ pub(super) fn solve(
         stop: None,
     };
     if let Some(plan) = &options.start {
-        search.begin_with(&mut relaxation, start::columns(problem, plan))?;
+        search.begin_with(&mut relaxation, start::columns(problem, &rules, plan))?;
     }
     let mut idle = 0;
     let mut turn = 0u64;

@@ -19,7 +19,7 @@ use crate::{
         reduce::{Column, Reduced, Rules},
         sites::Cut,
     },
-    model::OfferKind,
+    model::{Measure, OfferKind},
 };
 
 /// Columns that one round adds for each set of places.
@@ -183,7 +183,9 @@ impl<'p> Relaxation<'p> {
             let (added, missing) = self.price(&program, &prices);
             // Missing columns cost at most so much less than they are worth, and leases are so many at most.
             let rounded: IdVec<Row, i128> = prices.iter().map(|(_, price)| scaled_whole(*price)).collect();
-            if let Some(bound) = lagrange(&program, &Bounds::of(&program), &rounded) {
+            if self.prices_are_costs()
+                && let Some(bound) = lagrange(&program, &Bounds::of(&program), &rounded)
+            {
                 let leases: i128 = self.problem.components.iter().map(|(_, comp)| i128::from(comp.max)).sum();
                 best_bound = best_bound.max(missing.corrected(bound, leases));
             }
@@ -192,6 +194,12 @@ impl<'p> Relaxation<'p> {
             }
         }
         Err(ComposeError::Stopped)
+    }
+
+    /// Whether a column's price in money is at most what it counts for in the objective. Columns are found by their price
+    /// in money: where that counts for nothing, those that are missing prove nothing.
+    fn prices_are_costs(&self) -> bool {
+        self.problem.aim.weight(Measure::Cost) >= 1
     }
 
     /// What each component's replica is worth in a group.
@@ -258,6 +266,8 @@ impl<'p> Relaxation<'p> {
     /// All columns that a plan below the ceiling can use: those whose cost is above their worth by no more than the
     /// gap (reduced cost fixing). `None` if they are too many. With them goes a program in the scope at hand.
     pub(super) fn within_gap(&self, solved: &Solved, gap: i64) -> Option<Reduced> {
+        // Without a limit all columns are taken, whatever they cost.
+        let gap = if self.prices_are_costs() { gap } else { i64::MAX / 4 };
         let stock: FxHashMap<OfferIx, i64> = solved
             .program
             .stock_rows
