@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo test bench compare fmt lint wheel header schemas install fuzz
+.PHONY: help setup demo test bench curves compare fmt lint wheel header schemas install fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,10 @@ test: ## run all tests in all languages and print the totals
 bench: ## run the benches
 	@scripts/setup --rust
 	@cargo bench -p fulcrum-benches -- $(ARGS)
+
+curves: ## measure time and memory against the size of a market and write docs/curves.md; ARGS="--help" for the options
+	@scripts/setup --rust
+	@cargo run --release -q -p fulcrum-benches --bin curves -- --out docs $(ARGS)
 
 compare: ## compare with other solvers; ARGS="deployment --only 'on 40'" for one of the comparisons
 	@benches/peers/run $(ARGS)

@@ -46,14 +46,18 @@ pub fn draw(folder: &Path, points: &[Point]) -> Result<(), Error> {
 /// The document as Markdown.
 pub fn text(about: &About, points: &[Point], again: &[Again]) -> String {
     let About { command, seconds, repeat, machine, date } = about;
+    let of = match repeat {
+        1 => "of one call each".to_owned(),
+        _ => format!("the median of {repeat} calls each"),
+    };
     let (points, again) = (table::points(points), table::again(again));
     format!(
         "# Time and memory against the size of a market
 
-Written by `{command}`; do not edit. Measured on {date} on {machine}, one thread, optimised build. The machine was
-shared, so a time may be too long, never too short. Markets and applications are generated from a seed
+Written by `{command}`; do not edit. Measured on {date} on {machine}.
+One thread, optimised build. The machine was shared, so a time may be too long, never too short. Markets and applications are generated from a seed
 (`benches/src/market.rs`): links, spread, survival of a provider, and stock that runs out. Each call to `compose` had
-{seconds} s; times are the median of {repeat}, from the call on. The figures are also in `curves.csv` and `curves-again.csv`.
+{seconds} s; times are from the call on, {of}. The figures are also in `curves.csv` and `curves-again.csv`.
 
 * **reduced**: until the problem is compiled: filters and reductions are done, the search begins.
 * **first plan**: until there is a plan that meets all conditions.
