@@ -117,3 +117,24 @@ async fn what_has_no_exchange_rate_is_named_where_it_is_missed() {
     let error = market.compose(&Blueprint::from_yaml(blueprint).expect("a blueprint")).expect_err("no rate");
     assert!(error.to_string().contains("1 offers in USD have no exchange rate to EUR"), "{error}");
 }
+
+#[tokio::test]
+async fn a_ledger_is_named_without_its_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = async |ledger: &str| {
+        let config = format!("{{ ledger: '{ledger}', providers: [] }}");
+        let config = FederationConfig::from_yaml(&config).expect("well formed");
+        config.open(folder.path()).await.expect_err("there are no providers either").to_string()
+    };
+    for (ledger, what) in [
+        ("postgresql://user:canary@host/orders", "a password does not belong"),
+        ("postgresql://host/orders?user=u&password=canary", "a password does not belong"),
+        ("mysql://host/orders", "write a file's name"),
+        ("env:FULCRUM_TEST_NO_SUCH_VARIABLE", "FULCRUM_TEST_NO_SUCH_VARIABLE is not set"),
+        (":memory:", "no provider"),
+        ("orders.db", "no provider"),
+    ] {
+        let error = open(ledger).await;
+        assert!(error.contains(what) && !error.contains("canary"), "{ledger}: {error}");
+    }
+}

@@ -207,6 +207,9 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> LedgerResult<Claim> {
         mortal(self.inner.claim(order, owner, lease)).await
     }
+    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> LedgerResult<Vec<Claim>> {
+        mortal(self.inner.claim_next(owner, lease, limit)).await
+    }
     async fn renew(&self, claim: &Claim, lease: Duration) -> LedgerResult<Claim> {
         self.inner.renew(claim, lease).await
     }
@@ -224,6 +227,9 @@ impl Ledger for Mortal<SqliteLedger> {
     }
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> LedgerResult<Vec<OrderEvent>> {
         self.inner.events(after, order, limit).await
+    }
+    async fn verify(&self, order: &OrderId) -> LedgerResult<()> {
+        self.inner.verify(order).await
     }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()

@@ -5,7 +5,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    ledger::{LedgerError, SqliteLedger, check_ledger},
+    ledger::{LedgerError, SqliteLedger},
     model::{Order, OrderEventKind, OrderId, OrderState, Policy},
     provider::{
         Call, IdempotencyClass,
@@ -236,28 +236,6 @@ async fn a_follower_sees_every_event_up_to_the_end() {
         })
         .collect();
     assert_eq!(states, [OrderState::Accepted, OrderState::Provisioning, OrderState::Committed]);
-}
-
-#[tokio::test]
-async fn the_embedded_ledger_keeps_its_promises_in_a_file_and_in_memory() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clouds = clouds(None, KEY, "", &[]);
-    for ledger in [SqliteLedger::in_memory().await, SqliteLedger::open(folder.path().join("orders.db")).await]
-    {
-        let ledger = ledger.expect("a ledger");
-        let other =
-            Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
-        let order = other.accept(plan(), Policy::default(), None).await.expect("accepted");
-        check_ledger(&ledger, &order).await.expect("a ledger that keeps its promises");
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_is_no_ledger_is_an_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("text.db");
-    std::fs::write(&path, "this is no database, but a text of more than a hundred bytes, so that nobody takes it for an empty one at all").expect("written");
-    assert!(SqliteLedger::open(&path).await.is_err());
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ pub enum ConfigError {
         "no ledger; call `.ledger(…)`, or write `ledger: orders.db`, or `ledger: \":memory:\"` for a trial"
     )]
     NoLedger,
+    /// It does not say where the ledger is.
+    #[error("ledger: {0}")]
+    LedgerAddress(String),
     /// The configuration is not well formed.
     #[error("configuration: {0}")]
     Document(#[from] DocumentError),

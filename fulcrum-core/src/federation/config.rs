@@ -17,7 +17,8 @@ use crate::model::{DocumentError, parse_yaml};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FederationConfig {
-    /// The ledger's file, or `:memory:` for one that is gone with the process.
+    /// The ledger's file, `:memory:` for one that is gone with the process, `postgresql://user@host/database` for one
+    /// that many hosts share, or `env:NAME` for what that environment variable says.
     pub ledger: String,
     /// The European Central Bank's rates, as CSV or XML.
     #[serde(default)]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{ConfigError, Federation, FederationConfig, FulcrumError, ProviderConfig};
+use super::{ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig};
+#[cfg(feature = "postgres")]
+use crate::ledger::PostgresLedger;
 use crate::{catalogue::Rates, ledger::SqliteLedger, provider::adapters::catalogue_file::CatalogueFile};
 
 impl Federation {
@@ -24,11 +26,7 @@ impl FederationConfig {
     /// # Errors
     /// [`ConfigError`]: a file cannot be read, or the parts do not fit together.
     pub async fn open(&self, base: &Path) -> Result<Federation, ConfigError> {
-        let ledger = match self.ledger.as_str() {
-            ":memory:" => SqliteLedger::in_memory().await?,
-            path => SqliteLedger::open(base.join(path)).await?,
-        };
-        let mut builder = Federation::builder().ledger(ledger);
+        let mut builder = with_ledger(Federation::builder(), &self.ledger, base).await?;
         if let Some(rates) = &self.rates {
             builder = builder.rates(read_rates(&base.join(rates))?);
         }
@@ -48,6 +46,49 @@ impl FederationConfig {
             }
         }
         builder.build()
+    }
+}
+
+/// Opens the ledger that a document names.
+async fn with_ledger(
+    builder: FederationBuilder,
+    name: &str,
+    base: &Path,
+) -> Result<FederationBuilder, ConfigError> {
+    if let Some(variable) = name.strip_prefix("env:") {
+        let value = std::env::var(variable).map_err(|_| {
+            ConfigError::LedgerAddress(format!("the environment variable {variable} is not set"))
+        })?;
+        return open_ledger(builder, &value, base).await;
+    }
+    // Documents are shown, logged and kept with the code.
+    let authority = name.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    if authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
+        || name.contains("password=")
+    {
+        let message = "a password does not belong into a document; set PGPASSWORD, use a password file, or write \
+                       `ledger: env:NAME` and set that variable to the whole address";
+        return Err(ConfigError::LedgerAddress(message.to_owned()));
+    }
+    open_ledger(builder, name, base).await
+}
+
+async fn open_ledger(
+    builder: FederationBuilder,
+    name: &str,
+    base: &Path,
+) -> Result<FederationBuilder, ConfigError> {
+    match name {
+        ":memory:" => Ok(builder.ledger(SqliteLedger::in_memory().await?)),
+        #[cfg(feature = "postgres")]
+        url if url.starts_with("postgresql://") || url.starts_with("postgres://") => {
+            Ok(builder.ledger(PostgresLedger::open(url).await?))
+        }
+        url if url.contains("://") => {
+            let message = "write a file's name, postgresql://user@host/database, or env:NAME";
+            Err(ConfigError::LedgerAddress(message.to_owned()))
+        }
+        path => Ok(builder.ledger(SqliteLedger::open(base.join(path)).await?)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Change, Ledger, LedgerError, OrderQuery};
+use super::{Change, Ledger, LedgerError, OrderQuery, verify_events};
 use crate::model::{Order, OrderEventKind, OrderState, StepState};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ macro_rules! ensure {
     };
 }
 
-/// Checks a ledger with a new order of at least one step, in state accepted and planned.
+/// Checks a ledger that nobody else uses meanwhile, with a new order of at least one step, in state accepted and planned.
 ///
 /// # Errors
 /// The first promise that does not hold, in words.
@@ -27,12 +27,19 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let read = ledger.load(&order.id).await.map_err(said)?;
     ensure!(read.as_ref() == Some(order), "what was read is not what was written");
 
-    let first = ledger.claim(&order.id, "first", LEASE).await.map_err(said)?;
+    let next = ledger.claim_next("first", LEASE, 1_000).await.map_err(said)?;
+    let first = next.into_iter().find(|claim| claim.order == order.id);
+    let first = first.ok_or("an order that waits is not given to who asks for work")?;
+    let again = ledger.claim_next("second", LEASE, 1_000).await.map_err(said)?;
+    ensure!(again.iter().all(|claim| claim.order != order.id), "two hosts were given one order");
     let second = ledger.claim(&order.id, "second", LEASE).await;
     ensure!(matches!(second, Err(LedgerError::Claimed { .. })), "two hosts hold one order");
     ledger.release(&first).await.map_err(said)?;
     let second = ledger.claim(&order.id, "second", Duration::ZERO).await.map_err(said)?;
     ensure!(second.token > first.token, "a new claim does not outrank the old one");
+    let next = ledger.claim_next("third", Duration::ZERO, 1_000).await.map_err(said)?;
+    let second = next.into_iter().find(|claim| claim.order == order.id);
+    let second = second.ok_or("an order whose driver's lease ended is not given to who asks for work")?;
     let late = ledger.write(&first, &Change::default()).await;
     ensure!(matches!(late, Err(LedgerError::Fenced(_))), "a host that lost its claim could write");
     let late = ledger.renew(&first, LEASE).await;
@@ -65,6 +72,12 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     ensure!(events.is_sorted_by(|a, b| a.sequence < b.sequence), "events are out of order");
     let is_told = events.iter().any(|event| matches!(event.kind, OrderEventKind::Step { .. }));
     ensure!(is_told, "a step's change was not told");
+    let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
+    ensure!(numbers.iter().copied().eq(1..=numbers.len() as u64), "events are numbered {numbers:?}");
+    ledger.verify(&order.id).await.map_err(said)?;
+    verify_events(&events).map_err(said)?;
+    let all = ledger.events(0, None, 1000).await.map_err(said)?;
+    ensure!(events.iter().all(|event| all.contains(event)), "an event is missing among those of all orders");
     let page = ledger.events(events[0].sequence, Some(&order.id), 1).await.map_err(said)?;
     ensure!(page.as_slice() == &events[1..2], "the next page of events is wrong");
 
@@ -75,6 +88,8 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
     let listed = ledger.list(&unfinished).await.map_err(said)?;
     ensure!(!listed.contains(&order.id), "a stuck order is listed as unfinished");
+    let next = ledger.claim_next("fourth", Duration::ZERO, 1_000).await.map_err(said)?;
+    ensure!(next.iter().all(|claim| claim.order != order.id), "a stuck order is given to who asks for work");
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
     Ok(())

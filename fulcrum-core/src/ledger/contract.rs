@@ -107,6 +107,10 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// ended.
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim>;
 
+    /// Takes the right to drive unfinished orders that nobody drives or whose driver's right has ended, those that
+    /// wait longest first, at most so many. Hosts that ask at the same time get different ones.
+    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>>;
+
     /// Prolongs the right.
     async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim>;
 
@@ -124,6 +128,9 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// Events with a greater sequence number, in order.
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>>;
+
+    /// Checks that the events of an order are all there and as they were written.
+    async fn verify(&self, order: &OrderId) -> Result<()>;
 
     /// Changes when this process has written; other processes' writes are found by asking again.
     fn changes(&self) -> watch::Receiver<u64>;

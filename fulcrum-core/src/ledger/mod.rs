@@ -1,11 +1,18 @@
 //! The durable memory of purchases: orders, steps, and what happened to them.
 
+mod chain;
 mod conformance;
 mod contract;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stored;
 
+pub use chain::verify_events;
 pub use conformance::check_ledger;
 pub use contract::{Change, Claim, Ledger, LedgerError, OrderQuery, Result};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresLedger;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;

@@ -4,17 +4,21 @@ use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use tokio::sync::watch;
 
-use super::{Change, Claim, Ledger, LedgerError, OrderQuery, Result};
+use super::{
+    Change, Claim, Ledger, LedgerError, OrderQuery, Result,
+    chain::{Head, START, verify_events},
+    stored::{changed_kinds, is_head, parsed, store, text, token},
+};
 use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations");
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
 /// The embedded ledger. Several processes may use one file on a local disk.
 #[derive(Debug, Clone)]
@@ -26,17 +30,8 @@ pub struct SqliteLedger {
     _keeper: Option<SqlitePool>,
 }
 
-fn store(error: impl std::fmt::Display) -> LedgerError {
-    LedgerError::Store(error.to_string())
-}
-
-fn text<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))
-}
-
 fn parse<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
-    let text: String = row.try_get(column).map_err(store)?;
-    serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    parsed(row.try_get(column).map_err(store)?, column)
 }
 
 fn time(row: &SqliteRow, column: &str) -> Result<Timestamp> {
@@ -98,18 +93,25 @@ impl SqliteLedger {
     }
 }
 
+/// Appends events to an order's chain.
 async fn tell(
     transaction: &mut Transaction<'static, Sqlite>,
     order: &OrderId,
-    kind: &OrderEventKind,
+    head: &mut Head,
+    kinds: &[OrderEventKind],
 ) -> Result<()> {
-    sqlx::query("INSERT INTO events (order_id, at, kind) VALUES (?, ?, ?)")
-        .bind(order.as_str())
-        .bind(Timestamp::now().to_string())
-        .bind(text(kind)?)
-        .execute(&mut **transaction)
-        .await
-        .map_err(store)?;
+    for kind in kinds {
+        let link = head.append(order, Timestamp::now(), kind)?;
+        sqlx::query("INSERT INTO events (order_id, number, at, kind, hash) VALUES (?, ?, ?, ?, ?)")
+            .bind(order.as_str())
+            .bind(link.number.cast_signed())
+            .bind(link.at)
+            .bind(link.kind)
+            .bind(link.hash)
+            .execute(&mut **transaction)
+            .await
+            .map_err(store)?;
+    }
     Ok(())
 }
 
@@ -140,7 +142,8 @@ impl Ledger for SqliteLedger {
     async fn create(&self, order: &Order) -> Result<()> {
         let mut transaction = self.begin().await?;
         let written = sqlx::query(
-            "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
         )
         .bind(order.id.as_str())
         .bind(order.state.word())
@@ -157,8 +160,16 @@ impl Ledger for SqliteLedger {
         for step in &order.steps {
             put_step(&mut transaction, &order.id, step).await?;
         }
-        tell(&mut transaction, &order.id, &OrderEventKind::Order { state: order.state, reason: None })
-            .await?;
+        let mut head = Head { count: 0, hash: START.to_owned() };
+        let kind = OrderEventKind::Order { state: order.state, reason: None };
+        tell(&mut transaction, &order.id, &mut head, &[kind]).await?;
+        sqlx::query("UPDATE orders SET events = ?, head = ? WHERE id = ?")
+            .bind(head.count.cast_signed())
+            .bind(&head.hash)
+            .bind(order.id.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(store)?;
         self.commit(transaction).await
     }
 
@@ -224,13 +235,38 @@ impl Ledger for SqliteLedger {
         sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_until = ? WHERE id = ?")
             .bind(owner)
             .bind(token)
-            .bind(until.to_string())
+            .bind(moment(until))
             .bind(order.as_str())
             .execute(&mut *transaction)
             .await
             .map_err(store)?;
         self.commit(transaction).await?;
         Ok(Claim { order: order.clone(), token: token.unsigned_abs(), until })
+    }
+
+    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
+        let now = Timestamp::now();
+        let until = after(now, lease);
+        // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
+        let rows = sqlx::query(
+            "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_until = ?2
+             WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
+                          AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
+             RETURNING id, claim_token",
+        )
+        .bind(owner)
+        .bind(moment(until))
+        .bind(moment(now))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(store)?;
+        rows.iter()
+            .map(|row| {
+                let token = row.try_get::<i64, _>("claim_token").map_err(store)?;
+                Ok(Claim { order: order_id(row, "id")?, token: token.unsigned_abs(), until })
+            })
+            .collect()
     }
 
     async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
@@ -245,36 +281,38 @@ impl Ledger for SqliteLedger {
 
     async fn write(&self, claim: &Claim, change: &Change) -> Result<()> {
         let mut transaction = self.begin().await?;
+        // This is where the fencing token is checked.
+        let row = sqlx::query("SELECT events, head FROM orders WHERE id = ? AND claim_token = ?")
+            .bind(claim.order.as_str())
+            .bind(token(claim))
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(store)?
+            .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
+        let mut head = Head {
+            count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
+            hash: row.try_get("head").map_err(store)?,
+        };
+        for step in &change.steps {
+            put_step(&mut transaction, &claim.order, step).await?;
+        }
+        tell(&mut transaction, &claim.order, &mut head, &changed_kinds(change)).await?;
         let (state, reason) = match &change.order {
             Some((state, reason)) => (Some(state.word()), reason.as_deref()),
             None => (None, None),
         };
-        // Also without a new state: this is where the fencing token is checked.
-        let written = sqlx::query(
-            "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason) WHERE id = ? AND claim_token = ?",
+        sqlx::query(
+            "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), events = ?, head = ?
+             WHERE id = ?",
         )
         .bind(state)
         .bind(reason)
+        .bind(head.count.cast_signed())
+        .bind(&head.hash)
         .bind(claim.order.as_str())
-        .bind(token(claim))
         .execute(&mut *transaction)
         .await
         .map_err(store)?;
-        if written.rows_affected() == 0 {
-            return Err(LedgerError::Fenced(claim.order.clone()));
-        }
-        for step in &change.steps {
-            put_step(&mut transaction, &claim.order, step).await?;
-            let (index, provider, step) = (step.index, step.provider.clone(), step.state.clone());
-            tell(&mut transaction, &claim.order, &OrderEventKind::Step { index, provider, step }).await?;
-        }
-        for event in &change.events {
-            tell(&mut transaction, &claim.order, event).await?;
-        }
-        if let Some((state, reason)) = &change.order {
-            let event = OrderEventKind::Order { state: *state, reason: reason.clone() };
-            tell(&mut transaction, &claim.order, &event).await?;
-        }
         self.commit(transaction).await
     }
 
@@ -298,8 +336,8 @@ impl Ledger for SqliteLedger {
 
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
         let rows = sqlx::query(
-            "SELECT sequence, order_id, at, kind FROM events WHERE sequence > ?1 AND (?2 IS NULL OR order_id = ?2)
-             ORDER BY sequence LIMIT ?3",
+            "SELECT sequence, number, order_id, at, kind, hash FROM events
+             WHERE sequence > ?1 AND (?2 IS NULL OR order_id = ?2) ORDER BY sequence LIMIT ?3",
         )
         .bind(i64::try_from(after).unwrap_or(i64::MAX))
         .bind(order.map(OrderId::as_str))
@@ -311,12 +349,25 @@ impl Ledger for SqliteLedger {
             .map(|row| {
                 Ok(OrderEvent {
                     sequence: row.try_get::<i64, _>("sequence").map_err(store)?.unsigned_abs(),
+                    number: row.try_get::<i64, _>("number").map_err(store)?.unsigned_abs(),
                     order: order_id(row, "order_id")?,
                     at: time(row, "at")?,
                     kind: parse(row, "kind")?,
+                    hash: row.try_get("hash").map_err(store)?,
                 })
             })
             .collect()
+    }
+
+    async fn verify(&self, order: &OrderId) -> Result<()> {
+        let head: Option<String> = sqlx::query_scalar("SELECT head FROM orders WHERE id = ?")
+            .bind(order.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(store)?;
+        let head = head.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+        let events = self.events(0, Some(order), u32::MAX).await?;
+        is_head(order, &head, &verify_events(&events)?)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -330,7 +381,7 @@ impl SqliteLedger {
             "UPDATE orders SET claim_until = ?1, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
              WHERE id = ?2 AND claim_token = ?3",
         )
-        .bind(until.map(|until| until.to_string()))
+        .bind(until.map(moment))
         .bind(claim.order.as_str())
         .bind(token(claim))
         .execute(&self.pool)
@@ -340,8 +391,9 @@ impl SqliteLedger {
     }
 }
 
-fn token(claim: &Claim) -> i64 {
-    i64::try_from(claim.token).unwrap_or(i64::MAX)
+/// A time as text that sorts as times do: the same number of digits always.
+fn moment(at: Timestamp) -> String {
+    format!("{at:.9}")
 }
 
 fn order_id(row: &SqliteRow, column: &str) -> Result<OrderId> {

@@ -185,14 +185,18 @@ pub enum Progress {
 /// Something that happened to an order, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEvent {
-    /// Rises by one within a ledger.
+    /// Rises within a ledger; some numbers may be missing.
     pub sequence: u64,
+    /// Counts the order's events from 1; none is missing.
+    pub number: u64,
     /// Whose.
     pub order: OrderId,
     /// When.
     pub at: Timestamp,
     /// What.
     pub kind: OrderEventKind,
+    /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
+    pub hash: String,
 }
 
 /// What happened.

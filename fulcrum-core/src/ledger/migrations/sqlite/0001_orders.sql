@@ -11,7 +11,10 @@ CREATE TABLE orders (
     -- Who drives it; the token rises with each new owner and is never given twice.
     claim_owner TEXT,
     claim_token INTEGER NOT NULL DEFAULT 0,
-    claim_until TEXT
+    claim_until TEXT,
+    -- The end of the chain of its events: how many there are, and the hash of the last one.
+    events      INTEGER NOT NULL DEFAULT 0,
+    head        TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE INDEX orders_by_state ON orders (state, id);
@@ -31,11 +34,13 @@ CREATE TABLE steps (
 CREATE TABLE events (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     order_id TEXT NOT NULL REFERENCES orders (id),
+    number   INTEGER NOT NULL,
     at       TEXT NOT NULL,
-    kind     TEXT NOT NULL
+    kind     TEXT NOT NULL,
+    hash     TEXT NOT NULL,
+    -- Also what refuses a second event in the same place, should two ever write at once.
+    UNIQUE (order_id, number)
 ) STRICT;
-
-CREATE INDEX events_of_order ON events (order_id, sequence);
 
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are never removed'); END;

@@ -1,0 +1,115 @@
+//! The chain of an order's events: each carries a hash over itself and the one before, so that a change shows.
+//!
+//! Who can write to the store can also write a whole new chain; to tell that too, keep the hash of an order's last
+//! event somewhere else (S. Haber, W. S. Stornetta, "How to time-stamp a digital document", J. Cryptology 3, 1991).
+#![cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "no store of ours is built in")
+)]
+
+use jiff::Timestamp;
+
+use super::{LedgerError, Result};
+use crate::model::{OrderEvent, OrderEventKind, OrderId};
+
+/// The hash before the first event.
+pub(super) const START: &str = "";
+
+/// The end of an order's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// How many events there are.
+    pub(super) count: u64,
+    /// The hash of the last one.
+    pub(super) hash: String,
+}
+
+/// An event as it is stored.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) number: u64,
+    pub(super) at: String,
+    pub(super) kind: String,
+    pub(super) hash: String,
+}
+
+impl Head {
+    /// The next event.
+    pub(super) fn append(&mut self, order: &OrderId, at: Timestamp, kind: &OrderEventKind) -> Result<Link> {
+        let kind = super::stored::text(kind)?;
+        let at = at.to_string();
+        self.count += 1;
+        self.hash = hash(&self.hash, order, self.count, &at, &kind);
+        Ok(Link { number: self.count, at, kind, hash: self.hash.clone() })
+    }
+}
+
+/// Each part with its length before it, so that no two lists of parts give the same bytes.
+fn hash(previous: &str, order: &OrderId, number: u64, at: &str, kind: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in [previous, order.as_str(), &number.to_string(), at, kind] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Checks all events of one order, in their order; gives the hash of the last one.
+///
+/// # Errors
+/// [`LedgerError::Damaged`]: the first event that was changed, added, or follows on one that was removed.
+pub fn verify_events(events: &[OrderEvent]) -> Result<String> {
+    let mut head = Head { count: 0, hash: START.to_owned() };
+    for event in events {
+        let link = head.append(&event.order, event.at, &event.kind)?;
+        if (link.number, &link.hash) != (event.number, &event.hash) {
+            return Err(LedgerError::Damaged(format!(
+                "event {} of order {} does not follow from those before it: one of them was changed, or is missing",
+                event.number, event.order
+            )));
+        }
+    }
+    Ok(head.hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::OrderState;
+
+    fn events() -> Vec<OrderEvent> {
+        let order = OrderId::generate();
+        let mut head = Head { count: 0, hash: START.to_owned() };
+        let states = [OrderState::Accepted, OrderState::Provisioning, OrderState::Committed];
+        let events = states.into_iter().map(|state| {
+            let (at, kind) = (Timestamp::now(), OrderEventKind::Order { state, reason: None });
+            let link = head.append(&order, at, &kind).expect("a link");
+            OrderEvent { sequence: 7, number: link.number, order: order.clone(), at, kind, hash: link.hash }
+        });
+        events.collect()
+    }
+
+    #[test]
+    fn a_chain_as_written_holds() {
+        let events = events();
+        assert_eq!(verify_events(&events).expect("whole"), events[2].hash);
+        assert_eq!(verify_events(&[]).expect("nothing is whole"), START);
+    }
+
+    #[test]
+    fn every_change_shows() {
+        let changes: [fn(&mut Vec<OrderEvent>); 6] = [
+            |events| events[1].kind = OrderEventKind::Order { state: OrderState::Stuck, reason: None },
+            |events| events[0].at += jiff::SignedDuration::from_nanos(1),
+            |events| events[2].order = OrderId::generate(),
+            |events| events[1].hash = events[2].hash.clone(),
+            |events| drop(events.remove(1)),
+            |events| events.swap(0, 1),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut events = events();
+            change(&mut events);
+            assert!(verify_events(&events).is_err(), "change {at}");
+        }
+    }
+}
