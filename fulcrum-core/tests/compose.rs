@@ -87,11 +87,16 @@ fn prop_columns_on_demand_agree_with_all_columns() {
         let options = ComposeOptions { method: Method::OnDemand, ..ComposeOptions::default() };
         let on_demand = compose(&catalogue, &blueprint, &options, &mut |_| Signal::Continue);
         match (all, on_demand) {
-            (_, Err(ComposeError::TooLarge(_))) => {}
             (Ok(all), Ok(found)) => {
                 let slack = Decimal::new(2, 6);
                 if found.is_optimal() {
-                    assert!((found.objective - all.objective).abs() <= slack, "{}", context());
+                    assert!(
+                        (found.objective - all.objective).abs() <= slack,
+                        "{} not {}; {}",
+                        found.objective,
+                        all.objective,
+                        context()
+                    );
                     optimal += 1;
                 } else {
                     early += 1;
@@ -143,7 +148,6 @@ fn prop_an_earlier_plan_to_begin_with_changes_no_optimum() {
             let options = ComposeOptions { start, method, ..ComposeOptions::default() };
             let warm = compose(&market, &blueprint, &options, &mut |_| Signal::Continue);
             match (&cold, warm) {
-                (_, Err(ComposeError::TooLarge(_))) => {}
                 (Ok(cold), Ok(warm)) => {
                     let is_right = if warm.is_optimal() {
                         (cold.objective - warm.objective).abs() <= Decimal::new(2, 6)

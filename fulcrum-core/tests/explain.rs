@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fulcrum_core::{
     catalogue::Catalogue,
-    compose::{ComposeError, ComposeOptions, Signal, explain, pareto, why_not},
+    compose::{ComposeError, ComposeOptions, Method, Signal, explain, pareto, why_not},
     model::{Blueprint, Measure, Objective, Offer, Plan},
 };
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -164,9 +164,10 @@ fn prop_what_an_offer_costs_more_is_what_brute_force_finds() {
     let (mut fits, mut refused) = (0, 0);
     for (seed, offers, blueprint, plan) in cases(seed(), count(25), &KINDS) {
         let market = catalogue(offers);
-        for ix in market.ids() {
+        let methods = [Method::Auto, Method::OnDemand];
+        for (ix, method) in market.ids().flat_map(|ix| methods.map(|method| (ix, method))) {
             let id = market.offer(ix).id();
-            let options = ComposeOptions::default();
+            let options = ComposeOptions { method, ..ComposeOptions::default() };
             let said = why_not(&market, &blueprint, &plan, &id, &options, &mut |_| Signal::Continue);
             let said = said.expect("answered");
             assert!(!said.reasons.is_empty(), "seed {seed}");
@@ -196,9 +197,10 @@ fn prop_the_frontier_is_that_of_brute_force() {
         cases(seed(), count(8), &["link", "users", "spread", "survive", "count"])
     {
         let market = catalogue(offers);
-        for second in others {
+        let methods = [Method::Auto, Method::OnDemand];
+        for (second, method) in others.into_iter().flat_map(|second| methods.map(|method| (second, method))) {
             let measures = [Measure::Cost, second];
-            let options = ComposeOptions::default();
+            let options = ComposeOptions { method, ..ComposeOptions::default() };
             let step = Decimal::new(1, 6);
             let found = pareto(&market, &blueprint, measures, step, &options, &mut |_| Signal::Continue);
             let found = match found {

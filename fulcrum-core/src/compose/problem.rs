@@ -33,6 +33,10 @@ id_type!(
     AllowedId
 );
 id_type!(
+    /// What an offer is besides its price.
+    FiguresId
+);
+id_type!(
     /// A size along the blueprint's dimensions.
     ShapeId
 );
@@ -115,6 +119,8 @@ pub(crate) struct Candidate {
     stock: u32,
     /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
     keeps: u32,
+    /// What else counts of it.
+    pub(crate) figures: FiguresId,
     /// Cost without further disk; of prices per unit: nothing yet.
     pub(crate) base: Cost,
 }
@@ -128,6 +134,17 @@ impl Candidate {
     pub(crate) fn keeps(&self) -> Option<usize> {
         (self.keeps != u32::MAX).then_some(self.keeps as usize)
     }
+}
+
+/// What counts of an offer besides its price; nothing where neither aim nor limits look at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Figures {
+    /// Emissions without further disk.
+    pub(crate) carbon: i64,
+    /// Points of sovereignty missing, for each replica.
+    pub(crate) missing: i64,
+    /// Of each of `Problem::limited`.
+    pub(crate) uses: Vec<u64>,
 }
 
 /// Running services that are alike.
@@ -158,6 +175,10 @@ pub(crate) struct Problem<'a> {
     /// Sizes along `dimensions`, then the disk.
     pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
     pub(crate) sites: Sites,
+    pub(crate) figures: IdVec<FiguresId, Figures>,
+    figures_ids: FxHashMap<Figures, FiguresId>,
+    /// Points of sovereignty missing, by seller and place.
+    missing_of: FxHashMap<(u32, u32), i64>,
     /// What a GiB of further disk costs at least, by terms.
     gib_costs: FxHashMap<u32, i64>,
     /// Named resources of offers that a limit adds up.
@@ -208,6 +229,9 @@ impl<'a> Problem<'a> {
             allowed: IdVec::new(),
             shapes: IdVec::new(),
             sites,
+            figures: [Figures::default()].into_iter().collect(),
+            figures_ids: FxHashMap::default(),
+            missing_of: FxHashMap::default(),
             gib_costs: FxHashMap::default(),
             limited: limited.into_iter().cloned().collect(),
             running: Vec::new(),
@@ -259,9 +283,7 @@ impl<'a> Problem<'a> {
             if !options.exclude.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
                 continue;
             }
-            if self.aim.knows(Measure::Carbon) && self.carbon(ix, 0).is_none() {
-                continue;
-            }
+            let Some(figures) = self.figures(ix) else { continue };
             let shape = *shape_of.entry(positions.capacity).or_insert_with(|| self.shape(ix));
             if !self.gib_costs.contains_key(&positions.disk) {
                 let cost = self.least_gib_cost(ix);
@@ -277,11 +299,32 @@ impl<'a> Problem<'a> {
                 disk: positions.disk,
                 stock,
                 keeps: u32::MAX,
+                figures,
                 base,
             });
         }
         self.collect_running(&mut eligibility);
         Ok(())
+    }
+
+    /// What counts of an offer besides its price; `None` if that is not known.
+    fn figures(&mut self, ix: OfferIx) -> Option<FiguresId> {
+        let [counts_carbon, counts_missing] =
+            [Measure::Carbon, Measure::Sovereignty].map(|measure| self.aim.knows(measure));
+        if !counts_carbon && !counts_missing && self.limited.is_empty() {
+            return Some(FiguresId::from_index(0)); // the first stands for nothing
+        }
+        let carbon = if counts_carbon { self.carbon(ix, 0)? } else { 0 };
+        let missing = if counts_missing { self.sovereignty_missing(ix) } else { 0 };
+        let named = &self.catalogue.capacity(ix).named;
+        let uses = self.limited.iter().map(|name| named.get(name).copied().unwrap_or(0)).collect();
+        let figures = &mut self.figures;
+        Some(
+            *self
+                .figures_ids
+                .entry(Figures { carbon, missing, uses })
+                .or_insert_with_key(|key| figures.push(key.clone())),
+        )
     }
 
     fn shape(&mut self, ix: OfferIx) -> ShapeId {
@@ -304,9 +347,7 @@ impl<'a> Problem<'a> {
         for ((ix, members, size_gib, is_pinned), services) in alike {
             let Some(allowed) = eligibility.allowed_to_stay(ix, &mut self.allowed) else { continue };
             let Some(base) = self.paid_cost(catalogue.price(ix), 0, true) else { continue };
-            if self.aim.knows(Measure::Carbon) && self.carbon(ix, 0).is_none() {
-                continue;
-            }
+            let Some(figures) = self.figures(ix) else { continue };
             let (class, shape) = (self.sites.class(catalogue, ix), self.shape(ix));
             self.candidates.push(Candidate {
                 offer: ix,
@@ -316,6 +357,7 @@ impl<'a> Problem<'a> {
                 disk: catalogue.positions(ix).disk,
                 stock: u32::try_from(services.len()).unwrap_or(u32::MAX - 1),
                 keeps: self.running.len() as u32, // services are far fewer
+                figures,
                 base,
             });
             self.running.push(Alike { services, members, size_gib, is_pinned });
@@ -410,10 +452,28 @@ impl<'a> Problem<'a> {
 
     /// Millionths of a point that an offer misses to a sovereignty score of 100, for each replica and over the
     /// horizon.
-    pub(crate) fn sovereignty_missing(&self, ix: OfferIx) -> i64 {
+    fn sovereignty_missing(&mut self, ix: OfferIx) -> i64 {
         let catalogue = self.catalogue;
+        let positions = catalogue.positions(ix);
+        if let Some(known) = self.missing_of.get(&(positions.seller, positions.place)) {
+            return *known;
+        }
         let report = SovereigntyReport::new(catalogue.seller(ix), catalogue.place(ix), catalogue.day());
-        i64::from(10_000 - report.score().min(10_000)) * 10_000 * i64::from(self.blueprint.horizon_months)
+        let points = i64::from(10_000 - report.score().min(10_000)) * 10_000;
+        let missing = points * i64::from(self.blueprint.horizon_months);
+        self.missing_of.insert((positions.seller, positions.place), missing);
+        missing
+    }
+
+    /// What counts of a candidate besides its price.
+    pub(crate) fn figures_of(&self, candidate: &Candidate) -> &Figures {
+        &self.figures[candidate.figures]
+    }
+
+    /// Whether a candidate has a worth of its own, so that another one that is cheaper does not stand for it: what runs
+    /// already, and an offer that must be used.
+    pub(crate) fn is_apart(&self, candidate: &Candidate) -> bool {
+        candidate.keeps().is_some() || self.aim.must_use == Some(candidate.offer)
     }
 
     pub(crate) fn component(&self, name: &ComponentId) -> CompId {

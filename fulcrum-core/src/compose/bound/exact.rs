@@ -19,6 +19,11 @@ pub(crate) fn whole(multiplier: i128) -> i64 {
     i64::try_from(multiplier >> SCALE_BITS).unwrap_or(0)
 }
 
+/// A figure in the multipliers' unit as micro-units, rounded down; no more than fits.
+pub(crate) fn unscaled(figure: i128) -> i64 {
+    (figure >> SCALE_BITS).clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
 /// A whole number of micro-units as a multiplier.
 pub(crate) fn scaled_whole(micros: i64) -> i128 {
     i128::from(micros) << SCALE_BITS

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Program, Role, Scope, Var};
+use super::{Program, Role, Scope, Term, Var};
 use crate::{
     compose::{
         error::ComposeError,
@@ -50,8 +50,8 @@ pub(super) struct Builder<'a> {
     pub(super) reduced: &'a Reduced,
     pub(super) scope: &'a Scope,
     pub(super) program: Program,
-    /// Whether columns are still to come.
-    is_growing: bool,
+    /// What is missing can be had for it, where columns are still to come.
+    penalty: Option<i64>,
     pub(super) replicas: IdVec<CompId, Var>,
     /// Only of optional components.
     pub(super) deployed: IdVec<CompId, Option<Var>>,
@@ -101,22 +101,24 @@ impl<'a> Builder<'a> {
             reduced,
             scope,
             program,
-            is_growing: penalty.is_some(),
+            penalty,
             replicas,
             deployed,
             at: Vec::new(),
             used: Vec::new(),
         };
         for component in problem.components.ids() {
-            let missing = penalty.map(|penalty| {
-                let max = i64::from(problem.components[component].max);
-                (builder.program.var(Role::Missing, penalty, 0, max), 1)
-            });
+            let missing = builder.missing(problem.components[component].max.into());
             let total = (builder.replicas[component], -1);
             let terms: Vec<_> = builder.carriers(component).chain(missing).chain([total]).collect();
             builder.program.row(Some(0), Some(0), terms);
         }
         Ok(builder)
+    }
+
+    /// Where columns are still to come, an unknown for what they do not give yet, which is at most `most`.
+    pub(super) fn missing(&mut self, most: i64) -> Option<(Var, i64)> {
+        self.penalty.map(|penalty| (self.program.var(Role::Missing, penalty, 0, most), 1))
     }
 
     /// The lease unknowns whose columns carry a component, each with how many it carries.
@@ -242,19 +244,18 @@ impl<'a> Builder<'a> {
             .collect();
         limited.sort_by_key(|(stocked, _, var)| (*stocked, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
-            if same.len() > 1 || self.is_growing {
+            if same.len() > 1 || self.penalty.is_some() {
                 let row =
                     self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
-                self.program.stock_rows.push((same[0].0, row));
+                self.program.lease_rows.push((Term::Stock(same[0].0), row));
             }
         }
     }
 
     fn must_use(&mut self) {
         if let Some(offer) = self.problem.aim.must_use {
-            let columns = self.reduced.columns.iter().filter(|(_, column)| column.offer == offer);
-            let terms: Vec<_> = columns.map(|(id, _)| (self.program.leases[id], 1)).collect();
-            self.program.row(Some(1), None, terms);
+            let missing = self.missing(1);
+            self.lease_row((Some(1), None), Term::Used(offer), missing);
         }
     }
 }

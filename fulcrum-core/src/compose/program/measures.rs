@@ -1,11 +1,11 @@
 //! What is minimised and what is capped, as costs and rows.
 
 use super::{
-    Var,
+    Term, Var,
     builder::{Builder, too_large},
 };
 use crate::{
-    compose::{error::ComposeError, reduce::Column},
+    compose::error::ComposeError,
     model::{Limit, Measure},
 };
 
@@ -29,16 +29,15 @@ impl Builder<'_> {
             if aim.single() == Some(*measure) {
                 continue;
             }
-            let mut terms: Vec<(Var, i64)> = self
+            let figures: Vec<(Var, i64)> = self
                 .program
                 .figures
                 .iter()
                 .filter(|(_, of, _)| of == measure)
                 .map(|(var, _, amount)| (*var, *amount))
                 .collect();
-            terms.extend(self.leases(|column| column.measure(*measure)));
             let max = i64::try_from(*max).unwrap_or(i64::MAX);
-            self.program.row(None, Some(max), terms);
+            self.lease_row((None, Some(max)), Term::Measure(*measure), figures);
         }
         Ok(())
     }
@@ -47,18 +46,8 @@ impl Builder<'_> {
         let Some(resource) = &limit.resource else { return };
         let at = self.problem.limited.iter().position(|name| name == resource).unwrap_or_default();
         let only: Vec<_> = limit.components.iter().map(|name| self.problem.component(name)).collect();
-        let counts =
-            |column: &Column| only.is_empty() || column.members.iter().any(|(c, _)| only.contains(c));
-        let uses = |column: &Column| {
-            if counts(column) { i64::try_from(column.uses[at]).unwrap_or(i64::MAX) } else { 0 }
-        };
-        let terms: Vec<_> = self.leases(uses).collect();
         // The sum of whole numbers is at most the whole part.
         let max = rust_decimal::prelude::ToPrimitive::to_i64(&limit.max.floor()).unwrap_or(i64::MAX);
-        self.program.row(None, Some(max), terms);
-    }
-
-    fn leases(&self, amount: impl Fn(&Column) -> i64) -> impl Iterator<Item = (Var, i64)> {
-        self.reduced.columns.iter().map(move |(id, column)| (self.program.leases[id], amount(column)))
+        self.lease_row((None, Some(max)), Term::Resource(at, only), None);
     }
 }

@@ -11,10 +11,12 @@ mod places;
 mod presolve;
 mod running;
 mod scope;
+mod terms;
 
 pub(crate) use flows::{Flow, Served, Target};
 pub(crate) use presolve::{ByRow, Presolved};
 pub(crate) use scope::Scope;
+pub(crate) use terms::Term;
 
 use super::{
     error::ComposeError,
@@ -55,7 +57,7 @@ pub(crate) enum Role {
     Leases,
     /// A figure that follows from the others, such as GiB in a price tier.
     Figure,
-    /// Replicas that no column carries.
+    /// What no column gives, such as replicas that none carries.
     Missing,
 }
 
@@ -81,8 +83,8 @@ pub(crate) struct Program {
     pub(crate) served: Vec<Served>,
     /// The row that defines the replicas of a component in a place.
     pub(crate) at_rows: Vec<(Cut, usize, CompId, Row)>,
-    /// The row that limits the leases of an offer.
-    pub(crate) stock_rows: Vec<(Stocked, Row)>,
+    /// Rows that look at leases themselves.
+    pub(crate) lease_rows: Vec<(Term, Row)>,
     /// Figures other than those of leases; see `measures`.
     figures: Vec<(Var, crate::model::Measure, i64)>,
 }
@@ -92,7 +94,8 @@ pub(crate) const MAX_TABLEAU: usize = 64 << 20;
 
 impl Program {
     /// Builds the program for the places in a scope. With a penalty, replicas that no column carries can be had for
-    /// it: then the program is never infeasible for want of columns, and its bound still holds.
+    /// it, and so can whatever else only leases give: then the program is never infeasible for want of columns, and its
+    /// bound still holds.
     ///
     /// # Errors
     /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits.
@@ -131,7 +134,7 @@ impl Program {
             flows: Vec::new(),
             served: Vec::new(),
             at_rows: Vec::new(),
-            stock_rows: Vec::new(),
+            lease_rows: Vec::new(),
             figures: Vec::new(),
         }
     }

@@ -1,14 +1,10 @@
 //! What runs already: what must stay, what moves, and what that costs.
 
-use super::{Role, builder::Builder};
+use super::{Role, Term, Var, builder::Builder};
 use crate::{
     compose::problem::CompId,
     model::{Measure, RunningService, to_micros},
 };
-
-fn kept_of(members: &[(CompId, u32)], component: CompId) -> u32 {
-    members.iter().find(|(c, _)| *c == component).map_or(0, |(_, count)| *count)
-}
 
 impl Builder<'_> {
     /// Rows for pinned services, and an unknown for the moves of each component that runs.
@@ -42,48 +38,37 @@ impl Builder<'_> {
             }
         }
         for (at, alike) in problem.running.iter().enumerate().filter(|(_, alike)| alike.is_pinned) {
-            let holds = |members: &[(CompId, u32)]| {
-                alike.members.iter().all(|(component, count)| kept_of(members, *component) >= *count)
-            };
-            let columns = self.reduced.columns.iter();
-            let terms: Vec<_> = columns
-                .filter(|(_, column)| column.keeps == Some(at) && holds(&column.members))
-                .map(|(id, _)| (self.program.leases[id], 1))
-                .collect();
-            self.program.row(Some(alike.services.len() as i64), None, terms);
+            let all = alike.services.len() as i64;
+            let missing = self.missing(all);
+            self.lease_row((Some(all), None), Term::Pinned(at), missing);
         }
     }
 
     /// `moves(c) = min(n(c), now) - kept(c)`: from below, which is enough as moves cost and are limited.
-    fn moves(&mut self, component: CompId, now: i64) -> super::Var {
+    fn moves(&mut self, component: CompId, now: i64) -> Var {
         let problem = self.problem;
         let moves = self.program.var(Role::Figure, 0, 0, now);
         let cost = problem.blueprint.running.cost_of(problem.name(component));
         // Blueprint::check keeps costs within a million.
         self.figure(moves, Measure::Cost, to_micros(cost).unwrap_or_default());
-        let kept: Vec<_> = self
-            .reduced
-            .columns
-            .iter()
-            .filter_map(|(id, column)| {
-                let alike = &problem.running[column.keeps?];
-                let count = kept_of(&column.members, component).min(kept_of(&alike.members, component));
-                (count > 0).then_some((self.program.leases[id], i64::from(count)))
-            })
-            .collect();
         let replicas = self.replicas[component];
         let (least, most) = (self.program.low[replicas], self.program.high[replicas]);
-        let terms = || kept.iter().copied().chain([(moves, 1)]);
         if least >= now {
-            self.program.row(Some(now), None, terms());
+            self.stays(component, now, [(moves, 1)]);
         } else if most <= now {
-            self.program.row(Some(0), None, terms().chain([(replicas, -1)]));
+            self.stays(component, 0, [(moves, 1), (replicas, -1)]);
         } else {
             // The lower of both counts: which one is for the search to choose.
             let is_now = self.program.var(Role::Place, 0, 0, 1);
-            self.program.row(Some(0), None, terms().chain([(is_now, -now)]));
-            self.program.row(Some(0), None, terms().chain([(replicas, -1), (is_now, most)]));
+            self.stays(component, 0, [(moves, 1), (is_now, -now)]);
+            self.stays(component, 0, [(moves, 1), (replicas, -1), (is_now, most)]);
         }
         moves
+    }
+
+    /// A row from below over the replicas of a component that stay, and others.
+    fn stays<const N: usize>(&mut self, component: CompId, low: i64, others: [(Var, i64); N]) {
+        let missing = self.missing(self.problem.components[component].max.into());
+        self.lease_row((Some(low), None), Term::Stays(component), others.into_iter().chain(missing));
     }
 }

@@ -4,7 +4,7 @@ use super::super::{
     id_vec::Id,
     problem::{Candidate, Problem},
 };
-use crate::model::{Measure, OfferKind};
+use crate::model::OfferKind;
 
 /// The machines that are not dominated in their class of places, as positions in `problem.candidates`, cheapest
 /// first.
@@ -39,9 +39,8 @@ fn sweep(
     for &at in order.iter() {
         let mine = &candidates[at];
         let rivals = &mut rivals_of[group_of(mine)];
-        // What runs already has a worth of its own.
-        let is_apart = mine.keeps().is_some() || problem.aim.must_use == Some(mine.offer);
-        if !is_apart && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine)) {
+        if !problem.is_apart(mine) && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine))
+        {
             continue;
         }
         if mine.stock().is_none() {
@@ -65,13 +64,11 @@ fn dominates(problem: &Problem<'_>, rival: &Candidate, mine: &Candidate) -> bool
 
 /// In what else counts besides money.
 fn is_no_worse(problem: &Problem<'_>, rival: &Candidate, mine: &Candidate) -> bool {
-    let aim = &problem.aim;
-    let is_clean =
-        !aim.knows(Measure::Carbon) || problem.carbon(rival.offer, 0) <= problem.carbon(mine.offer, 0);
-    let is_sovereign = !aim.knows(Measure::Sovereignty)
-        || problem.sovereignty_missing(rival.offer) <= problem.sovereignty_missing(mine.offer);
-    let named = |candidate: &Candidate, name: &str| {
-        problem.catalogue.capacity(candidate.offer).named.get(name).copied().unwrap_or(0)
-    };
-    is_clean && is_sovereign && problem.limited.iter().all(|name| named(rival, name) <= named(mine, name))
+    if rival.figures == mine.figures {
+        return true;
+    }
+    let (theirs, own) = (problem.figures_of(rival), problem.figures_of(mine));
+    theirs.carbon <= own.carbon
+        && theirs.missing <= own.missing
+        && theirs.uses.iter().zip(&own.uses).all(|(theirs, own)| theirs <= own)
 }

@@ -54,19 +54,11 @@ impl Column {
     ) -> Option<Self> {
         let offer = candidate.offer;
         let replicas: i64 = members.iter().map(|(_, count)| i64::from(*count)).sum();
-        let carbon = if problem.aim.knows(Measure::Carbon) { problem.carbon(offer, size_gib)? } else { 0 };
-        let missing = if problem.aim.knows(Measure::Sovereignty) {
-            problem.sovereignty_missing(offer).checked_mul(replicas)?
-        } else {
-            0
-        };
-        let uses = match problem.limited.as_slice() {
-            [] => Vec::new(),
-            names => {
-                let named = &problem.catalogue.capacity(offer).named;
-                names.iter().map(|name| named.get(name).copied().unwrap_or(0)).collect()
-            }
-        };
+        let figures = problem.figures_of(candidate);
+        let is_larger = size_gib > 0 && problem.aim.knows(Measure::Carbon);
+        let carbon = if is_larger { problem.carbon(offer, size_gib)? } else { figures.carbon };
+        let missing = figures.missing.checked_mul(replicas)?;
+        let uses = figures.uses.clone();
         let (class, stock, keeps) = (candidate.class, candidate.stock(), candidate.keeps());
         Some(Self { members, offer, class, cost, carbon, missing, uses, size_gib, stock, keeps })
     }
@@ -110,41 +102,49 @@ pub(crate) fn reduce(problem: &Problem<'_>) -> Option<Reduced> {
     Some(Reduced { columns: columns.into_iter().collect(), patterns: patterns + products })
 }
 
-/// Of several offers that can carry the same in the same place only those matter that no other one beats in
-/// what is minimised and in everything that is capped: with one axis the cheapest; where its stock is limited the
-/// next one too, and so on. Ties go to the lower offer id, for the sake of a fixed answer.
+/// The columns that matter of several that can carry the same, in each class of places.
+pub(crate) fn keep_cheapest(problem: &Problem<'_>, mut options: Vec<Column>, columns: &mut Vec<Column>) {
+    options.sort_by_key(|column| column.class);
+    for same in options.chunk_by(|a, b| a.class == b.class) {
+        columns.extend(unbeaten(problem, same));
+    }
+}
+
+/// Of several offers that can carry the same in places that are not told apart only those matter that no other one
+/// beats in what is minimised and in everything that is capped: with one axis the cheapest; where its stock is limited
+/// the next one too, and so on. Ties go to the lower offer id, for the sake of a fixed answer.
 ///
 /// Safe because constraints see the carried replicas, the class of places and the capped figures, never the offer
 /// itself.
-pub(crate) fn keep_cheapest(problem: &Problem<'_>, options: Vec<Column>, columns: &mut Vec<Column>) {
+pub(crate) fn unbeaten<'c>(
+    problem: &Problem<'_>,
+    options: impl IntoIterator<Item = &'c Column>,
+) -> Vec<Column> {
     let aim = &problem.aim;
-    let capped: Vec<Measure> = aim.caps.iter().map(|(measure, _)| *measure).collect();
     let axes = |column: &Column| -> Option<Vec<i64>> {
         let uses = column.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
-        let capped = capped.iter().map(|measure| column.measure(*measure));
+        let capped = aim.caps.iter().map(|(measure, _)| column.measure(*measure));
         Some([column.objective(aim)?].into_iter().chain(capped).chain(uses).collect())
     };
     // What cannot be reckoned with is left out; a price of a thousand million is already refused.
-    let mut keyed: Vec<(Vec<i64>, Column)> = options
+    let mut keyed: Vec<(Vec<i64>, &Column)> = options
         .into_iter()
         .filter(|column| column.stock != Some(0))
-        .filter_map(|column| Some((axes(&column)?, column)))
+        .filter_map(|column| Some((axes(column)?, column)))
         .collect();
-    keyed.sort_by(|(a, left), (b, right)| {
-        (left.class, a, left.offer, left.keeps).cmp(&(right.class, b, right.offer, right.keeps))
-    });
-    for same in keyed.chunk_by(|(_, a), (_, b)| a.class == b.class) {
-        let mut unlimited: Vec<&Vec<i64>> = Vec::new();
-        for (axes, column) in same {
-            let is_beaten = |other: &&Vec<i64>| other.iter().zip(axes).all(|(theirs, own)| theirs <= own);
-            let is_apart = column.keeps.is_some() || problem.aim.must_use == Some(column.offer);
-            if !is_apart && unlimited.iter().any(is_beaten) {
-                continue;
-            }
-            if column.stock.is_none() {
-                unlimited.push(axes);
-            }
-            columns.push(column.clone());
+    keyed.sort_by(|(a, left), (b, right)| (a, left.offer, left.keeps).cmp(&(b, right.offer, right.keeps)));
+    let mut unlimited: Vec<&Vec<i64>> = Vec::new();
+    let mut kept = Vec::new();
+    for (axes, column) in &keyed {
+        let is_beaten = |other: &&Vec<i64>| other.iter().zip(axes).all(|(theirs, own)| theirs <= own);
+        let is_apart = column.keeps.is_some() || aim.must_use == Some(column.offer);
+        if !is_apart && unlimited.iter().any(is_beaten) {
+            continue;
         }
+        if column.stock.is_none() {
+            unlimited.push(axes);
+        }
+        kept.push((*column).clone());
     }
+    kept
 }

@@ -10,8 +10,11 @@
 //!
 //! The gap between both is told as it is.
 
+mod knapsack;
+mod plain;
 mod pool;
 mod price;
+mod prices;
 mod relax;
 mod repair;
 
@@ -23,17 +26,17 @@ use super::{Found, Goal, a_month, start, tree};
 use crate::{
     compose::{
         error::ComposeError,
-        id_vec::{Id, IdVec},
+        id_vec::Id,
         options::{ComposeOptions, Progress, Signal},
-        problem::{ClassId, Problem, watch_for_stop},
+        problem::{Problem, watch_for_stop},
         program::{Presolved, Program, Scope},
-        reduce::{Column, ColumnId, Reduced, Rules},
+        reduce::{Column, Reduced, Rules},
         sites::Cut,
     },
-    model::{Measure, Statistics, StopReason},
+    model::{Statistics, StopReason},
 };
 use pool::Pool;
-use relax::{Relaxation, Solved};
+use relax::{Relaxation, Solved, distinct};
 use repair::Neighbourhood;
 
 /// Times that plans are sought in other places without finding a better one.
@@ -152,22 +155,15 @@ impl Search<'_, '_> {
             .collect();
         let Neighbourhood { freed, components, classes, limit } =
             relaxation.around_leases(solved, &leases, turn);
-        let mut columns: IdVec<ColumnId, Column> = IdVec::new();
-        let mut kept = Vec::new();
-        for (at, (column, count)) in leases.iter().enumerate() {
-            kept.push(count - i64::from(freed.contains(&at)));
-            columns.push((*column).clone());
-        }
-        for column in relaxation.around(solved, &components, &classes, limit) {
-            if !columns
-                .iter()
-                .any(|(_, known)| known.offer == column.offer && known.members == column.members)
-            {
-                columns.push(column);
-            }
-        }
-        let places = columns.iter().flat_map(|(_, column)| relaxation.places_of(column.class)).collect();
-        let reduced = Reduced { columns, patterns: 0 };
+        let kept: Vec<i64> = leases
+            .iter()
+            .enumerate()
+            .map(|(at, (_, count))| count - i64::from(freed.contains(&at)))
+            .collect();
+        let own = leases.iter().map(|(column, _)| (*column).clone());
+        let reduced = distinct(own.chain(relaxation.around(solved, &components, &classes, limit)));
+        let places =
+            reduced.columns.iter().flat_map(|(_, column)| relaxation.places_of(column.class)).collect();
         let mut program = Program::new(self.problem, &reduced, &Scope::Some(places), None)?;
         for (at, kept) in kept.into_iter().enumerate() {
             let var = program.leases[Id::from_index(at)];
@@ -187,7 +183,8 @@ impl Search<'_, '_> {
         relaxation: &mut Relaxation<'_>,
         columns: Vec<Column>,
     ) -> Result<(), ComposeError> {
-        let classes: BTreeSet<ClassId> = columns.iter().map(|column| column.class).collect();
+        let mut classes = relaxation.pool.classes_apart.clone();
+        classes.extend(columns.iter().map(|column| column.class));
         let places: BTreeSet<_> = classes.iter().flat_map(|class| relaxation.places_of(*class)).collect();
         relaxation.enter(places.clone());
         let reduced = relaxation.together(&classes, columns);
@@ -223,9 +220,7 @@ impl Search<'_, '_> {
         solved: &Solved,
         max_nodes: u64,
     ) -> Result<BTreeSet<(Cut, usize)>, ComposeError> {
-        // Without a ceiling all columns count.
-        let gap = i64::try_from(self.ceiling.saturating_sub(solved.bound)).unwrap_or(i64::MAX / 4);
-        let Some(reduced) = relaxation.within_gap(solved, gap) else { return Ok(BTreeSet::new()) };
+        let Some(reduced) = relaxation.within_gap(solved, self.ceiling) else { return Ok(BTreeSet::new()) };
         let program = relaxation.program(&reduced)?;
         let outcome = self.run(&program, false, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
@@ -242,18 +237,6 @@ impl Search<'_, '_> {
     }
 }
 
-/// Whether this search can take a problem: it weighs money, and what follows from places, but no other figure of
-/// leases.
-fn can_take(problem: &Problem<'_>) -> bool {
-    let is_other = |measure: &Measure| problem.aim.knows(*measure);
-    let capped = |measure: &Measure| problem.aim.caps.iter().any(|(of, _)| of == measure);
-    ![Measure::Carbon, Measure::Sovereignty].iter().any(is_other)
-        && problem.limited.is_empty()
-        && problem.running.is_empty()
-        && problem.aim.must_use.is_none()
-        && (!capped(&Measure::Cost) || problem.aim.single() == Some(Measure::Cost))
-}
-
 /// Solves as far as it is let; `None` if it is proven that there is no plan.
 pub(super) fn solve(
     problem: &Problem<'_>,
@@ -261,11 +244,6 @@ pub(super) fn solve(
     ceiling: Option<i128>,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Found>, ComposeError> {
-    if !can_take(problem) {
-        return Err(ComposeError::TooLarge(
-            "more than 20000 ways to share a machine, or 40000 offers, while a resource, carbon or sovereignty is weighed or limited; narrow the offers by `where`".to_owned(),
-        ));
-    }
     let rules = Rules::new(problem);
     let pool = Pool::new(problem);
     let mut relaxation = Relaxation::new(problem, &rules, &pool);

@@ -1,10 +1,12 @@
 //! The candidates of a large market, by what they offer and by where they are.
 
+use std::collections::BTreeSet;
+
 use crate::{
     compose::{
         id_vec::{Id, IdVec},
-        problem::{ClassId, CompId, Cost, Problem},
-        reduce::{product_cost, skyline},
+        problem::{ClassId, CompId, Problem},
+        reduce::{Column, keep_cheapest, product_cost, skyline},
     },
     model::OfferKind,
 };
@@ -17,8 +19,12 @@ pub(super) struct Pool {
     bucket_starts: Vec<u32>,
     by_class: Vec<u32>,
     class_starts: Vec<u32>,
-    /// For each component that is no machine: cost, size and candidate, cheapest first.
-    pub(super) products: IdVec<CompId, Vec<(Cost, u64, u32)>>,
+    /// Machines that have a worth of their own: they are in no bucket.
+    pub(super) apart: Vec<u32>,
+    /// Where they and products of that sort are: plans are sought there too.
+    pub(super) classes_apart: BTreeSet<ClassId>,
+    /// For each component that is no machine what one replica may run on, by class.
+    products: IdVec<CompId, Vec<Column>>,
 }
 
 /// How many of each bucket are in order.
@@ -31,17 +37,20 @@ impl Pool {
         let is_machine =
             |at: &u32| problem.catalogue.kind(candidates[*at as usize].offer) == OfferKind::Machine;
         let machines: Vec<u32> = (0..candidates.len() as u32).filter(is_machine).collect();
+        let (apart, alike): (Vec<u32>, Vec<u32>) =
+            machines.iter().partition(|at| problem.is_apart(&candidates[**at as usize]));
         // Offers of one bucket differ in price and place only.
         let mut bucket_of_key = rustc_hash::FxHashMap::default();
-        let buckets: Vec<u32> = machines
+        let buckets: Vec<u32> = alike
             .iter()
             .map(|at| {
                 let candidate = &candidates[*at as usize];
                 let next = bucket_of_key.len() as u32;
-                *bucket_of_key.entry((candidate.allowed, candidate.shape, candidate.disk)).or_insert(next)
+                let key = (candidate.allowed, candidate.shape, candidate.disk, candidate.figures);
+                *bucket_of_key.entry(key).or_insert(next)
             })
             .collect();
-        let (mut by_bucket, bucket_starts) = sorted(&machines, &buckets, bucket_of_key.len());
+        let (mut by_bucket, bucket_starts) = sorted(&alike, &buckets, bucket_of_key.len());
         for range in bucket_starts.windows(2) {
             let bucket = &mut by_bucket[range[0] as usize..range[1] as usize];
             let key = |at: &u32| (candidates[*at as usize].base, candidates[*at as usize].offer);
@@ -56,7 +65,9 @@ impl Pool {
             machines.iter().map(|at| candidates[*at as usize].class.index() as u32).collect();
         let (by_class, class_starts) = sorted(&machines, &classes, problem.sites.classes());
         let products = problem.components.ids().map(|component| products(problem, component)).collect();
-        Self { by_bucket, bucket_starts, by_class, class_starts, products }
+        let all_apart = candidates.iter().filter(|candidate| problem.is_apart(candidate));
+        let classes_apart = all_apart.map(|candidate| candidate.class).collect();
+        Self { by_bucket, bucket_starts, by_class, class_starts, apart, classes_apart, products }
     }
 
     /// Machines in some classes that are not dominated there.
@@ -88,27 +99,38 @@ impl Pool {
                 heads.extend(back.iter().filter(is_elsewhere).map(|at| *at as usize));
             }
         }
+        let class = |at: u32| problem.candidates[at as usize].class;
+        heads.extend(self.apart.iter().filter(|at| !is_here[class(**at).index()]).map(|at| *at as usize));
         skyline(problem, heads)
+    }
+
+    /// What one replica of a component that is no machine may run on in a class.
+    pub(super) fn products(&self, component: CompId, class: ClassId) -> &[Column] {
+        let all = &self.products[component];
+        let from = all.partition_point(|column| column.class < class);
+        let to = all.partition_point(|column| column.class <= class);
+        &all[from..to]
     }
 }
 
-fn products(problem: &Problem<'_>, component: CompId) -> Vec<(Cost, u64, u32)> {
+/// What one replica of a component that is no machine may run on, by class.
+fn products(problem: &Problem<'_>, component: CompId) -> Vec<Column> {
     let comp = &problem.components[component];
     if comp.kind == OfferKind::Machine {
         return Vec::new();
     }
-    let mut costs: Vec<(Cost, u64, u32)> = problem
+    let options = problem
         .candidates
         .iter()
-        .enumerate()
-        .filter(|(_, candidate)| problem.may_carry(candidate, component) && candidate.stock() != Some(0))
-        .filter_map(|(at, candidate)| {
+        .filter(|candidate| problem.may_carry(candidate, component))
+        .filter_map(|candidate| {
             let (cost, size_gib) = product_cost(problem, comp, candidate)?;
-            Some((cost, size_gib, at as u32))
+            Column::new(problem, candidate, vec![(component, 1)], cost, size_gib)
         })
         .collect();
-    costs.sort_unstable();
-    costs
+    let mut columns = Vec::new();
+    keep_cheapest(problem, options, &mut columns);
+    columns
 }
 
 /// Items in the order of their keys, and where each key starts: a counting sort.

@@ -1,42 +1,48 @@
-//! The best patterns for given prices of replicas: a small knapsack with conflicts for each offer that may be best.
-//!
-//! For each machine the replicas that are worth most, after their worth the machine's cost is subtracted. Branch
-//! and bound with the fractional relaxation of each dimension (S. Martello, P. Toth, *Knapsack Problems*, Wiley 1990,
-//! §2.2) as bound; all in whole numbers.
+//! The best columns over some machines at given prices: a knapsack for each machine that may have one.
 
 use rustc_hash::FxHashMap;
 
+use super::{
+    knapsack::{Knapsack, Wanted, items},
+    prices::{Prices, objective},
+};
 use crate::compose::{
-    id_vec::{Id, IdVec},
-    problem::{CompId, Cost, Problem},
-    reduce::{Column, Rules},
+    id_vec::IdVec,
+    problem::{CompId, Problem},
+    reduce::{Column, Rules, unbeaten},
 };
 
-/// Nodes for one machine; beyond them only the bound is known.
-const MAX_NODES: u32 = 4_000;
+/// What columns are priced by: the rows' prices, and what a replica is worth in the places in question.
+#[derive(Clone, Copy)]
+pub(super) struct Pricing<'a> {
+    pub(super) problem: &'a Problem<'a>,
+    pub(super) rules: &'a Rules,
+    pub(super) prices: &'a Prices,
+    pub(super) worth: &'a IdVec<CompId, i64>,
+}
 
-/// Components that go together, and what they are worth.
-#[derive(Debug)]
-struct Item {
-    members: Vec<CompId>,
-    worth: i64,
-    /// Along the problem's dimensions.
-    demand: Vec<u64>,
-    disk_gib: u64,
-    most: u32,
+impl Pricing<'_> {
+    /// What a column counts less what it carries is worth.
+    pub(super) fn reduced(&self, column: &Column) -> i64 {
+        let carried = column
+            .members
+            .iter()
+            .map(|(component, count)| self.worth[*component].saturating_mul((*count).into()));
+        self.prices.of(self.problem, column).saturating_sub(carried.fold(0i64, i64::saturating_add))
+    }
 }
 
 /// What was found for one set of machines.
 #[derive(Debug, Default)]
 pub(super) struct Priced {
-    /// Columns with what each is worth less than it costs: negative ones improve the program; best first.
+    /// Columns with what each counts less what it is worth: negative ones improve the program; best first.
     pub(super) columns: Vec<(i64, Column)>,
     /// How far a column that was not found may be below its worth, and what it costs then.
     pub(super) shortfall: Shortfall,
 }
 
-/// Missing columns may be worth more than they cost: by at most `amount` each, and by at most `amount / cost` of their
-/// cost.
+/// Missing columns may be worth more than they count: by at most `amount` each, and by at most the worst ratio of that
+/// to their own part of what is minimised, which no plan spends more on than its value.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shortfall {
     pub(super) amount: i64,
@@ -44,15 +50,14 @@ pub(super) struct Shortfall {
 }
 
 impl Shortfall {
-    /// Takes note of a column, or of a bound on columns, that costs so much and is worth so much more.
+    /// Takes note of a column, or of a bound on columns, that adds so much to what is minimised and is worth so much
+    /// more than it counts.
     pub(super) fn note(&mut self, reduced: i64, cost: i64) {
         if reduced < 0 {
             self.amount = self.amount.max(-reduced);
             let (amount, of) = self.worst;
-            if amount == 0
-                || i128::from(-reduced) * i128::from(of) > i128::from(amount) * i128::from(cost.max(1))
-            {
-                self.worst = (-reduced, cost.max(1));
+            if amount == 0 || i128::from(-reduced) * i128::from(of) > i128::from(amount) * i128::from(cost) {
+                self.worst = (-reduced, cost.max(0));
             }
         }
     }
@@ -71,30 +76,49 @@ impl Shortfall {
         }
         let (amount, cost) = (i128::from(self.worst.0), i128::from(self.worst.1));
         let by_cost = bound.checked_mul(cost).map_or(0, |product| product / (cost + amount));
-        by_cost.max(bound - i128::from(self.amount) * leases)
+        by_cost.max(self.by_leases(bound, leases))
+    }
+
+    /// What a column may cost above its worth at most, if a plan below a ceiling uses it, by the same arguments.
+    pub(super) fn room(&self, bound: i128, leases: i128, ceiling: i128) -> i128 {
+        let by_leases = ceiling.saturating_sub(self.by_leases(bound, leases));
+        let (amount, cost) = (i128::from(self.worst.0), i128::from(self.worst.1));
+        let spent = ceiling.max(0).checked_mul(amount).and_then(|product| product.checked_div(cost));
+        let by_cost = match spent {
+            _ if amount == 0 => i128::MAX,
+            Some(spent) => ceiling.saturating_sub(bound).saturating_add(spent).saturating_add(1),
+            None => i128::MAX,
+        };
+        by_leases.min(by_cost)
+    }
+
+    fn by_leases(&self, bound: i128, leases: i128) -> i128 {
+        bound.saturating_sub(i128::from(self.amount).saturating_mul(leases))
     }
 }
 
-/// The columns over some machines whose cost, less the worth of what they carry, is lowest and below `limit`: at most
-/// `most` of them and one of each machine. `extra` is what an offer costs besides.
+/// The columns over some machines that count least, less the worth of what they carry, and less than `limit`: at most
+/// `most` of them and one of each machine.
 pub(super) fn best_patterns(
-    problem: &Problem<'_>,
-    rules: &Rules,
+    pricing: &Pricing<'_>,
     machines: &[usize],
-    worth: &IdVec<CompId, i64>,
-    extra: &dyn Fn(usize) -> i64,
     (limit, most): (i64, usize),
 ) -> Priced {
-    let items = items(problem, rules, worth, Wanted::Worthy);
-    let mut knapsack = Knapsack::new(problem, rules, &items);
+    let Pricing { problem, rules, prices, worth } = *pricing;
+    let [worthy, all] = [Wanted::Worthy, Wanted::All].map(|wanted| items(problem, rules, worth, wanted));
+    let mut knapsack = Knapsack::new(problem, rules, prices, &worthy);
+    // What may be worth something by itself may carry what is worth nothing.
+    let mut apart = Knapsack::new(problem, rules, prices, &all);
     let mut priced = Priced::default();
     for &at in machines {
-        let cost = problem.candidates[at].base.saturating_add(extra(at));
+        let candidate = &problem.candidates[at];
+        let cost = prices.least(problem, candidate);
         // A machine that cannot beat the worst kept so far is not looked into.
         let cutoff = if priced.columns.len() < most { limit } else { priced.columns[most - 1].0 };
+        let knapsack = if problem.is_apart(candidate) { &mut apart } else { &mut knapsack };
         let potential = cost.saturating_sub(knapsack.enter(at, cost, cutoff));
         if potential >= cutoff {
-            priced.shortfall.note(potential, cost);
+            priced.shortfall.note(potential, objective(problem, candidate));
             continue;
         }
         let (best, is_exact) = knapsack.solve(cost, cutoff);
@@ -103,382 +127,50 @@ pub(super) fn best_patterns(
             Some((reduced, _)) => *reduced,
             None => cutoff,
         };
-        priced.shortfall.note(least, cost);
-        if let Some((reduced, column)) =
-            best.and_then(|(reduced, members)| Some((reduced, column(problem, at, members)?)))
-        {
-            let place = priced.columns.partition_point(|(other, _)| *other <= reduced);
-            priced.columns.insert(place, (reduced, column));
+        priced.shortfall.note(least, objective(problem, candidate));
+        if let Some(best) = best {
+            let place = priced.columns.partition_point(|(other, _)| *other <= best.0);
+            priced.columns.insert(place, best);
             priced.columns.truncate(most);
         }
     }
     priced
 }
 
-/// Every column over some machines whose cost, less the worth of what it carries, is at most `limit`; of columns that
-/// carry the same the cheapest, and while that is limited in stock the next. `None` if they are more than `most`, or
-/// not to be found in time.
+/// Every column over some machines that counts, less the worth of what it carries, at most `limit`, as far as columns
+/// that carry the same do not beat it. `None` if they are more than `most`, or not to be found in time.
 pub(super) fn all_patterns(
-    problem: &Problem<'_>,
-    rules: &Rules,
+    pricing: &Pricing<'_>,
     machines: &[usize],
-    worth: &IdVec<CompId, i64>,
-    extra: &dyn Fn(usize) -> i64,
     wanted: Wanted<'_>,
     (limit, most): (i64, usize),
-) -> Option<Vec<(i64, Column)>> {
+) -> Option<Vec<Column>> {
+    let Pricing { problem, rules, prices, worth } = *pricing;
     let items = items(problem, rules, worth, wanted);
-    let mut knapsack = Knapsack::new(problem, rules, &items);
-    let mut found: FxHashMap<Members, Vec<(i64, usize)>> = FxHashMap::default();
+    let mut knapsack = Knapsack::new(problem, rules, prices, &items);
+    let mut found: FxHashMap<Vec<(CompId, u32)>, Vec<Column>> = FxHashMap::default();
     for &at in machines {
-        let cost = problem.candidates[at].base.saturating_add(extra(at));
+        let cost = prices.least(problem, &problem.candidates[at]);
         if cost.saturating_sub(knapsack.enter(at, cost, limit.saturating_add(1))) > limit {
             continue;
         }
-        let patterns = knapsack.all(cost, limit)?;
-        for (reduced, members) in patterns {
-            let same = found.entry(members).or_default();
-            same.push((reduced, at));
+        for (_, column) in knapsack.all(cost, limit)? {
+            match found.get_mut(&column.members) {
+                Some(same) => same.push(column),
+                None => drop(found.insert(column.members.clone(), vec![column])),
+            }
         }
         if found.len() > most {
             return None;
         }
     }
-    let mut columns = Vec::new();
-    for (members, mut same) in found {
-        same.sort_unstable();
-        for (reduced, at) in same {
-            columns.push((reduced, column(problem, at, members.clone())?));
-            if problem.candidates[at].stock().is_none() {
-                break;
-            }
-        }
-    }
+    let mut columns: Vec<(i64, Column)> = found
+        .values()
+        .flat_map(|same| unbeaten(problem, same))
+        .map(|column| (pricing.reduced(&column), column))
+        .collect();
     columns.sort_by(|(a, left), (b, right)| {
-        (a, left.offer, &left.members).cmp(&(b, right.offer, &right.members))
+        (a, left.offer, left.keeps, &left.members).cmp(&(b, right.offer, right.keeps, &right.members))
     });
-    (columns.len() <= most).then_some(columns)
+    (columns.len() <= most).then(|| columns.into_iter().map(|(_, column)| column).collect())
 }
-
-/// The column of a machine that carries some replicas.
-pub(super) fn column(problem: &Problem<'_>, at: usize, mut members: Vec<(CompId, u32)>) -> Option<Column> {
-    let candidate = &problem.candidates[at];
-    members.sort_unstable();
-    let disk: u64 = members
-        .iter()
-        .map(|(component, count)| problem.components[*component].disk_gib * u64::from(*count))
-        .sum();
-    let (cost, size_gib) = problem.machine_cost(candidate, disk)?;
-    Column::new(problem, candidate, members, cost, size_gib)
-}
-
-/// Which components may be carried.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted<'a> {
-    /// What is worth carrying, and what must be carried whatever it is worth.
-    Worthy,
-    /// All.
-    All,
-    /// These.
-    Only(&'a [CompId]),
-}
-
-/// Components that go together as one.
-fn items(problem: &Problem<'_>, rules: &Rules, worth: &IdVec<CompId, i64>, wanted: Wanted<'_>) -> Vec<Item> {
-    let mut is_done: IdVec<CompId, bool> = problem.components.ids().map(|_| false).collect();
-    let mut items = Vec::new();
-    for component in problem.components.ids() {
-        if is_done[component] || problem.components[component].kind != crate::model::OfferKind::Machine {
-            continue;
-        }
-        let mut members = vec![component];
-        // All that goes together, and what goes together with that.
-        let mut at = 0;
-        while at < members.len() {
-            let one = members[at];
-            for group in rules.together.iter().filter(|group| group.contains(&one)) {
-                let more: Vec<CompId> =
-                    group.iter().copied().filter(|other| !members.contains(other)).collect();
-                members.extend(more);
-            }
-            at += 1;
-        }
-        members.iter().for_each(|member| is_done[*member] = true);
-        let total: i64 = members.iter().fold(0i64, |sum, member| sum.saturating_add(worth[*member]));
-        let is_forced = rules.everywhere.iter().any(|(component, unless)| {
-            members.contains(component) || unless.iter().any(|other| members.contains(other))
-        });
-        let is_wanted = match wanted {
-            Wanted::Worthy => total > 0 || is_forced,
-            Wanted::All => true,
-            Wanted::Only(these) => members.iter().all(|member| these.contains(member)),
-        };
-        let clash =
-            members.iter().any(|one| members.iter().any(|two| one != two && rules.conflict(*one, *two)));
-        if !is_wanted || clash {
-            continue;
-        }
-        let sum = |of: &dyn Fn(CompId) -> u64| members.iter().map(|member| of(*member)).sum();
-        items.push(Item {
-            worth: total,
-            demand: (0..problem.dimensions.len())
-                .map(|d| sum(&|member| problem.components[member].demand[d]))
-                .collect(),
-            disk_gib: sum(&|member| problem.components[member].disk_gib),
-            most: members
-                .iter()
-                .map(|member| problem.components[*member].per_machine.min(problem.components[*member].max))
-                .min()
-                .unwrap_or(0),
-            members,
-        });
-    }
-    items
-}
-
-struct Knapsack<'a> {
-    problem: &'a Problem<'a>,
-    rules: &'a Rules,
-    items: &'a [Item],
-    at: usize,
-    room: Vec<u64>,
-    disk: Option<u64>,
-    /// What each GiB of disk costs at least, and the machine less the disk that it includes at that price: the cost
-    /// is no lower than that plus the price of all disk that is needed.
-    gib_cost: i64,
-    included: i64,
-    /// Items that this machine may carry, best for their size first.
-    order: Vec<usize>,
-    /// What one unit of each dimension counts, and what each item counts then.
-    unit: Vec<i128>,
-    shares: Vec<i128>,
-    /// Worth of each item less the disk that it needs.
-    net: Vec<i64>,
-    nodes: u32,
-    chosen: Vec<(usize, u32)>,
-    best: Option<Pattern>,
-    /// All that were found, where all are wanted.
-    all: Option<Vec<Pattern>>,
-}
-
-/// Replicas by component, sorted.
-type Members = Vec<(CompId, u32)>;
-
-/// What it costs less what it is worth, and what it carries.
-type Pattern = (i64, Members);
-
-impl<'a> Knapsack<'a> {
-    fn new(problem: &'a Problem<'a>, rules: &'a Rules, items: &'a [Item]) -> Self {
-        Self {
-            problem,
-            rules,
-            items,
-            at: 0,
-            room: Vec::new(),
-            disk: None,
-            gib_cost: 0,
-            included: 0,
-            order: Vec::new(),
-            unit: Vec::new(),
-            shares: Vec::new(),
-            net: Vec::new(),
-            nodes: 0,
-            chosen: Vec::new(),
-            best: None,
-            all: None,
-        }
-    }
-
-    /// Takes up a machine; returns the most that it could carry, or what shows that it stays above the cutoff.
-    fn enter(&mut self, at: usize, cost: Cost, cutoff: i64) -> i64 {
-        let problem = self.problem;
-        let candidate = &problem.candidates[at];
-        self.at = at;
-        self.room.clear();
-        self.room.extend_from_slice(problem.size(candidate));
-        let can_buy_disk = problem.catalogue.elastic_disk(candidate.offer).is_some();
-        self.disk = (!can_buy_disk).then(|| problem.disk_gib(candidate));
-        self.gib_cost = problem.gib_cost(candidate);
-        self.included =
-            self.gib_cost.saturating_mul(i64::try_from(problem.disk_gib(candidate)).unwrap_or(i64::MAX));
-        let fits = |item: &Item| {
-            item.members.iter().all(|member| problem.may_carry(candidate, *member))
-                && item.demand.iter().zip(&self.room).all(|(demand, room)| demand <= room)
-                && self.disk.is_none_or(|disk| item.disk_gib <= disk)
-        };
-        let carried: Vec<usize> = (0..self.items.len()).filter(|item| fits(&self.items[*item])).collect();
-        self.net.clear();
-        for item in self.items {
-            let disk = self.gib_cost.saturating_mul(i64::try_from(item.disk_gib).unwrap_or(i64::MAX));
-            self.net.push(item.worth.saturating_sub(disk));
-        }
-        let dimensions = self.room.len();
-        let mut best: Option<(i64, Vec<i128>)> = None;
-        // All dimensions alike; then one alone, or with weight.
-        let even = vec![1i128; dimensions];
-        let one = (0..dimensions).flat_map(|d| {
-            [0, 1, 3].map(|others| (0..dimensions).map(|at| if at == d { 8 } else { others }).collect())
-        });
-        for weights in [even].into_iter().chain(one) {
-            let bound = self.weigh(&carried, &weights).saturating_add(self.included);
-            if best.as_ref().is_none_or(|(least, _)| bound < *least) {
-                best = Some((bound, weights));
-            }
-            if best.as_ref().is_some_and(|(least, _)| cost.saturating_sub(*least) >= cutoff) {
-                break; // enough to leave this machine alone
-            }
-        }
-        let Some((bound, weights)) = best else { return 0 };
-        self.weigh(&carried, &weights);
-        bound
-    }
-
-    /// Orders items by what they are worth for their size, which is the weighted sum of their shares of the
-    /// machine's dimensions; returns the most that the machine can carry by this measure.
-    fn weigh(&mut self, carried: &[usize], weights: &[i128]) -> i64 {
-        let full = self.problem.size(&self.problem.candidates[self.at]);
-        self.unit.clear();
-        self.unit
-            .extend(full.iter().zip(weights).map(|(all, weight)| weight * SHARE / i128::from((*all).max(1))));
-        self.shares.clear();
-        for item in self.items {
-            self.shares.push(
-                item.demand.iter().zip(&self.unit).map(|(demand, unit)| i128::from(*demand) * unit).sum(),
-            );
-        }
-        self.order.clear();
-        self.order.extend_from_slice(carried);
-        let (net, shares) = (&self.net, &self.shares);
-        // Compared crosswise, so that the order is exact.
-        self.order.sort_unstable_by(|&a, &b| {
-            let (left, right) = (i128::from(net[a]) * shares[b], i128::from(net[b]) * shares[a]);
-            right.cmp(&left).then(a.cmp(&b))
-        });
-        self.bound(0)
-    }
-
-    /// The most that items from a position on can add to what is chosen: the fractional relaxation of the weighted
-    /// sum over all dimensions. Any weights give a valid bound.
-    fn bound(&self, from: usize) -> i64 {
-        let mut room: i128 =
-            self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
-        let mut sum = 0i64;
-        for &at in &self.order[from..] {
-            let (worth, size) = (self.net[at], self.shares[at]);
-            if worth <= 0 {
-                break;
-            }
-            for _ in 0..self.items[at].most {
-                if size > room {
-                    let part = i128::from(worth) * room / size + 1;
-                    return sum.saturating_add(i64::try_from(part).unwrap_or(i64::MAX));
-                }
-                room -= size;
-                sum = sum.saturating_add(worth);
-            }
-        }
-        sum
-    }
-
-    /// The best choice below a cutoff, and whether it is proven.
-    fn solve(&mut self, cost: Cost, cutoff: i64) -> (Option<Pattern>, bool) {
-        self.nodes = 0;
-        self.chosen.clear();
-        self.best = None;
-        self.descend(0, 0, 0, cost, cutoff);
-        (self.best.take(), self.nodes < MAX_NODES)
-    }
-
-    /// All choices at or below a limit; `None` if they were not found in time.
-    fn all(&mut self, cost: Cost, limit: i64) -> Option<Vec<Pattern>> {
-        self.nodes = 0;
-        self.chosen.clear();
-        self.best = None;
-        self.all = Some(Vec::new());
-        self.descend(0, 0, 0, cost, limit.saturating_add(1));
-        let all = self.all.take();
-        if self.nodes < MAX_NODES { all } else { None }
-    }
-
-    fn descend(&mut self, position: usize, worth: i64, disk: u64, cost: Cost, cutoff: i64) {
-        self.nodes += 1;
-        if self.nodes >= MAX_NODES {
-            return;
-        }
-        let best = self.best.as_ref().map_or(cutoff, |(best, _)| *best);
-        let disk_cost = self
-            .gib_cost
-            .saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX))
-            .saturating_sub(self.included);
-        let least = cost.saturating_sub(worth).saturating_add(disk_cost).saturating_sub(self.bound(position));
-        if least >= best {
-            return;
-        }
-        if position == self.order.len() {
-            self.record(worth, disk, cost, best);
-            return;
-        }
-        let item = &self.items[self.order[position]];
-        let is_free = self.chosen.iter().all(|(other, _)| {
-            let others = &self.items[*other].members;
-            item.members.iter().all(|one| others.iter().all(|two| !self.rules.conflict(*one, *two)))
-        });
-        let mut most = if is_free { item.most } else { 0 };
-        for (demand, room) in item.demand.iter().zip(&self.room) {
-            if let Some(times) = room.checked_div(*demand) {
-                most = most.min(u32::try_from(times).unwrap_or(u32::MAX));
-            }
-        }
-        if let (Some(room), true) = (self.disk, item.disk_gib > 0) {
-            most = most.min(u32::try_from((room - disk) / item.disk_gib).unwrap_or(u32::MAX));
-        }
-        for count in (0..=most).rev() {
-            let times = u64::from(count);
-            for (room, demand) in self.room.iter_mut().zip(&item.demand) {
-                *room -= demand * times;
-            }
-            if count > 0 {
-                self.chosen.push((self.order[position], count));
-            }
-            let more = item.worth.saturating_mul(count.into());
-            self.descend(
-                position + 1,
-                worth.saturating_add(more),
-                disk + item.disk_gib * times,
-                cost,
-                cutoff,
-            );
-            if count > 0 {
-                self.chosen.pop();
-            }
-            for (room, demand) in self.room.iter_mut().zip(&item.demand) {
-                *room += demand * times;
-            }
-        }
-    }
-
-    fn record(&mut self, worth: i64, disk: u64, cost: Cost, best: i64) {
-        let candidate = &self.problem.candidates[self.at];
-        let further = disk.saturating_sub(self.problem.disk_gib(candidate));
-        let Some(disk_cost) = self.problem.disk_cost(candidate.offer, further) else { return };
-        let reduced = cost.saturating_add(disk_cost).saturating_sub(worth);
-        if reduced >= best || self.chosen.is_empty() {
-            return;
-        }
-        let mut members: Vec<(CompId, u32)> = self
-            .chosen
-            .iter()
-            .flat_map(|(item, count)| self.items[*item].members.iter().map(move |member| (*member, *count)))
-            .collect();
-        members.sort_unstable_by_key(|(member, _)| member.index());
-        if !self.rules.is_complete(&members) {
-            return;
-        }
-        match &mut self.all {
-            Some(all) => all.push((reduced, members)),
-            None => self.best = Some((reduced, members)),
-        }
-    }
-}
-
-const SHARE: i128 = 1 << 50;

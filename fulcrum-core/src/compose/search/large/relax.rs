@@ -5,21 +5,23 @@ use std::collections::BTreeSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
+    knapsack::Wanted,
     pool::Pool,
-    price::{Shortfall, Wanted, all_patterns, best_patterns, column},
+    price::{Pricing, Shortfall, all_patterns, best_patterns},
+    prices::{Prices, objective},
 };
 use crate::{
     catalogue::OfferIx,
     compose::{
-        bound::{Bounds, Simplex, lagrange, scaled_whole, whole},
+        bound::{Bounds, Simplex, lagrange},
         error::ComposeError,
         id_vec::{Id, IdVec},
         problem::{ClassId, CompId, Problem},
-        program::{Program, Row, Scope},
-        reduce::{Column, Reduced, Rules},
+        program::{Program, Scope},
+        reduce::{Column, Reduced, Rules, unbeaten},
         sites::Cut,
     },
-    model::{Measure, OfferKind},
+    model::{OfferKind, Over},
 };
 
 /// Columns that one round adds for each set of places.
@@ -35,7 +37,9 @@ const FIRST_COLUMNS: usize = 100;
 pub(super) struct Solved {
     pub(super) program: Program,
     pub(super) simplex: Simplex,
-    prices: IdVec<Row, i64>,
+    prices: Prices,
+    /// The bound at these prices, and how far columns that are missing then may be below their worth.
+    last: (i128, Shortfall),
     /// What no plan of the whole market is below, over the horizon.
     pub(super) bound: i128,
     pub(super) pivots: u64,
@@ -50,12 +54,26 @@ struct Group {
     is_elsewhere: bool,
 }
 
+/// What tells kinds of lease apart: the offer, the services that it keeps, and what is on it.
+type Kind = (OfferIx, Option<usize>, Vec<(CompId, u32)>);
+
+fn kind(column: &Column) -> Kind {
+    (column.offer, column.keeps, column.members.clone())
+}
+
+/// Some kinds of lease, each once.
+pub(super) fn distinct(columns: impl IntoIterator<Item = Column>) -> Reduced {
+    let mut known = FxHashSet::default();
+    let columns = columns.into_iter().filter(|column| known.insert(kind(column))).collect();
+    Reduced { columns, patterns: 0 }
+}
+
 pub(super) struct Relaxation<'p> {
     pub(super) problem: &'p Problem<'p>,
-    rules: &'p Rules,
-    pool: &'p Pool,
+    pub(super) rules: &'p Rules,
+    pub(super) pool: &'p Pool,
     pub(super) reduced: Reduced,
-    known: FxHashSet<(OfferIx, Vec<(CompId, u32)>)>,
+    known: FxHashSet<Kind>,
     pub(super) scope: BTreeSet<(Cut, usize)>,
     groups: Vec<Group>,
     penalty: i64,
@@ -63,7 +81,8 @@ pub(super) struct Relaxation<'p> {
 
 impl<'p> Relaxation<'p> {
     pub(super) fn new(problem: &'p Problem<'p>, rules: &'p Rules, pool: &'p Pool) -> Self {
-        let dearest = problem.candidates.iter().map(|candidate| candidate.base).max().unwrap_or(0);
+        let dearest =
+            problem.candidates.iter().map(|candidate| objective(problem, candidate)).max().unwrap_or(0);
         let mut relaxation = Self {
             problem,
             rules,
@@ -82,23 +101,22 @@ impl<'p> Relaxation<'p> {
 
     /// First columns: what each machine best carries if a replica is worth what it costs alone.
     fn begin(&mut self) {
-        let mut worth: IdVec<CompId, i64> = self.problem.components.ids().map(|_| 0).collect();
-        let mut fresh = Vec::new();
-        let group = self.groups.iter().find(|group| group.is_elsewhere);
-        let Some(group) = group else { return };
-        for component in self.problem.components.ids() {
-            let alone = match self.problem.components[component].kind {
+        let problem = self.problem;
+        let mut worth: IdVec<CompId, i64> = problem.components.ids().map(|_| 0).collect();
+        let mut fresh = self.apart();
+        let Some(group) = self.groups.iter().find(|group| group.is_elsewhere) else { return };
+        for component in problem.components.ids() {
+            let alone = match problem.components[component].kind {
                 OfferKind::Machine => self.alone(component, &group.machines),
-                _ => self.pool.products[component].first().and_then(|(cost, size_gib, at)| {
-                    let candidate = &self.problem.candidates[*at as usize];
-                    Column::new(self.problem, candidate, vec![(component, 1)], *cost, *size_gib)
-                }),
+                _ => self
+                    .least_of(group.classes.iter().flat_map(|class| self.pool.products(component, *class))),
             };
-            worth[component] = alone.as_ref().map_or(0, |column| column.cost);
+            worth[component] = alone.first().and_then(|column| column.objective(&problem.aim)).unwrap_or(0);
             fresh.extend(alone);
         }
-        let priced =
-            best_patterns(self.problem, self.rules, &group.machines, &worth, &|_| 0, (0, FIRST_COLUMNS));
+        let prices = Prices::none(problem);
+        let pricing = Pricing { problem, rules: self.rules, prices: &prices, worth: &worth };
+        let priced = best_patterns(&pricing, &group.machines, (0, FIRST_COLUMNS));
         fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
         self.add(fresh);
     }
@@ -106,7 +124,7 @@ impl<'p> Relaxation<'p> {
     fn add(&mut self, columns: Vec<Column>) -> usize {
         let mut added = 0;
         for column in columns {
-            if self.known.insert((column.offer, column.members.clone())) {
+            if self.known.insert(kind(&column)) {
                 self.reduced.columns.push(column);
                 added += 1;
             }
@@ -114,8 +132,13 @@ impl<'p> Relaxation<'p> {
         added
     }
 
-    /// Brings places into scope.
-    pub(super) fn enter(&mut self, places: BTreeSet<(Cut, usize)>) {
+    /// Brings places into scope. With a site comes its region: what is sent from a site pays unless a receiver is seen
+    /// in its region.
+    pub(super) fn enter(&mut self, mut places: BTreeSet<(Cut, usize)>) {
+        let sites = places.iter().filter(|(cut, _)| *cut == Cut::Site);
+        let region = |site: usize| (Cut::Over(Over::Region), self.problem.sites.sites[site].region);
+        let regions: Vec<_> = sites.map(|(_, site)| region(*site)).collect();
+        places.extend(regions);
         if !places.is_subset(&self.scope) {
             self.scope.extend(places);
             self.group();
@@ -178,150 +201,90 @@ impl<'p> Relaxation<'p> {
             let mut simplex = Simplex::new(&program);
             simplex.run(i128::MAX, &mut || !goes_on());
             pivots += simplex.pivots;
-            let multipliers = simplex.multipliers(&program);
-            let prices: IdVec<Row, i64> = multipliers.iter().map(|(_, scaled)| whole(*scaled)).collect();
+            let prices = Prices::new(self.problem, &program, simplex.multipliers(&program));
             let (added, missing) = self.price(&program, &prices);
-            // Missing columns cost at most so much less than they are worth, and leases are so many at most.
-            let rounded: IdVec<Row, i128> = prices.iter().map(|(_, price)| scaled_whole(*price)).collect();
-            if self.prices_are_costs()
-                && let Some(bound) = lagrange(&program, &Bounds::of(&program), &rounded)
-            {
-                let leases: i128 = self.problem.components.iter().map(|(_, comp)| i128::from(comp.max)).sum();
-                best_bound = best_bound.max(missing.corrected(bound, leases));
-            }
+            let bound = lagrange(&program, &Bounds::of(&program), &prices.rows).unwrap_or(i128::MIN);
+            best_bound = best_bound.max(missing.corrected(bound, self.leases()));
             if added == 0 || round >= max_rounds || !goes_on() {
-                return Ok(Solved { program, simplex, prices, bound: best_bound, pivots });
+                let last = (bound, missing);
+                return Ok(Solved { program, simplex, prices, last, bound: best_bound, pivots });
             }
         }
         Err(ComposeError::Stopped)
     }
 
-    /// Whether a column's price in money is at most what it counts for in the objective. Columns are found by their price
-    /// in money: where that counts for nothing, those that are missing prove nothing.
-    fn prices_are_costs(&self) -> bool {
-        self.problem.aim.weight(Measure::Cost) >= 1
-    }
-
-    /// What each component's replica is worth in a group.
-    fn worth(
-        &self,
-        program: &Program,
-        prices: &IdVec<Row, i64>,
-        places: &[(Cut, usize)],
-    ) -> IdVec<CompId, i64> {
-        // The rows that define replicas come first, one for each component.
-        let mut worth: IdVec<CompId, i64> = self
-            .problem
-            .components
-            .ids()
-            .map(|component| prices[Row::from_index(component.index())])
-            .collect();
-        for (cut, place, component, row) in &program.at_rows {
-            if places.contains(&(*cut, *place)) {
-                worth[*component] = worth[*component].saturating_add(prices[*row]);
-            }
-        }
-        worth
+    /// Leases that a plan has at most.
+    fn leases(&self) -> i128 {
+        self.problem.components.iter().map(|(_, comp)| i128::from(comp.max)).sum()
     }
 
     /// Adds columns that improve; returns how many, and how far those that are missing may be below their worth.
-    fn price(&mut self, program: &Program, prices: &IdVec<Row, i64>) -> (usize, Shortfall) {
-        let stock: FxHashMap<OfferIx, i64> =
-            program.stock_rows.iter().map(|((offer, _), row)| (*offer, -prices[*row])).collect();
-        let extra = |at: usize| stock.get(&self.problem.candidates[at].offer).copied().unwrap_or(0);
+    fn price(&mut self, program: &Program, prices: &Prices) -> (usize, Shortfall) {
+        let problem = self.problem;
         let mut fresh: Vec<Column> = Vec::new();
         let mut missing = Shortfall::default();
         for group in &self.groups {
-            let worth = self.worth(program, prices, &group.places);
-            let limits = (-1, COLUMNS_A_ROUND + self.problem.components.len() / 2);
-            let priced = best_patterns(self.problem, self.rules, &group.machines, &worth, &extra, limits);
+            let worth = prices.worth(problem, program, &group.places);
+            let pricing = Pricing { problem, rules: self.rules, prices, worth: &worth };
+            let limits = (-1, COLUMNS_A_ROUND + problem.components.len() / 2);
+            let priced = best_patterns(&pricing, &group.machines, limits);
             missing.join(priced.shortfall);
             fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
-            for (component, table) in self.pool.products.iter() {
-                let is_in = |at: u32| {
-                    group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok()
-                };
-                for (cost, size_gib, at) in table.iter().filter(|(_, _, at)| is_in(*at)) {
-                    let reduced = cost.saturating_add(extra(*at as usize)).saturating_sub(worth[component]);
-                    let candidate = &self.problem.candidates[*at as usize];
-                    if reduced < -1 {
-                        missing.note(reduced, *cost);
-                        fresh.extend(Column::new(
-                            self.problem,
-                            candidate,
-                            vec![(component, 1)],
-                            *cost,
-                            *size_gib,
-                        ));
-                    }
-                    if candidate.stock().is_none() || reduced >= -1 {
-                        break; // the others are dearer
-                    }
+            for component in problem.components.ids() {
+                let here = group.classes.iter().flat_map(|class| self.pool.products(component, *class));
+                let mut good: Vec<(i64, &Column)> = here
+                    .map(|column| (pricing.reduced(column), column))
+                    .filter(|(reduced, _)| *reduced < -1)
+                    .collect();
+                good.sort_by_key(|(reduced, column)| (*reduced, column.offer, column.keeps));
+                for (reduced, column) in &good {
+                    missing.note(*reduced, column.objective(&problem.aim).unwrap_or(0));
                 }
+                // The best, and while their stock is limited the next.
+                let enough = good.iter().position(|(_, column)| column.stock.is_none());
+                let count = enough.map_or(good.len(), |at| at + 1);
+                fresh.extend(good[..count].iter().map(|(_, column)| (*column).clone()));
             }
         }
         (self.add(fresh), missing)
     }
 
-    /// All columns that a plan below the ceiling can use: those whose cost is above their worth by no more than the
-    /// gap (reduced cost fixing). `None` if they are too many. With them goes a program in the scope at hand.
-    pub(super) fn within_gap(&self, solved: &Solved, gap: i64) -> Option<Reduced> {
-        // Without a limit all columns are taken, whatever they cost.
-        let gap = if self.prices_are_costs() { gap } else { i64::MAX / 4 };
-        let stock: FxHashMap<OfferIx, i64> = solved
-            .program
-            .stock_rows
-            .iter()
-            .map(|((offer, _), row)| (*offer, -solved.prices[*row]))
-            .collect();
-        let extra = |at: usize| stock.get(&self.problem.candidates[at].offer).copied().unwrap_or(0);
+    /// All columns that a plan below the ceiling can use: those that count above their worth no more than there is room
+    /// for (reduced cost fixing). `None` if they are too many.
+    pub(super) fn within_gap(&self, solved: &Solved, ceiling: i128) -> Option<Reduced> {
+        let problem = self.problem;
+        let room = solved.last.1.room(solved.last.0, self.leases(), ceiling);
+        let room = i64::try_from(room).unwrap_or(i64::MAX).min(i64::MAX / 4);
         let mut reduced = Reduced { columns: IdVec::new(), patterns: 0 };
         for group in &self.groups {
-            let worth = self.worth(&solved.program, &solved.prices, &group.places);
+            let worth = solved.prices.worth(problem, &solved.program, &group.places);
+            let pricing = Pricing { problem, rules: self.rules, prices: &solved.prices, worth: &worth };
             let left = MAX_WITHIN_GAP.checked_sub(reduced.columns.len())?;
-            let found = all_patterns(
-                self.problem,
-                self.rules,
-                &group.machines,
-                &worth,
-                &extra,
-                Wanted::All,
-                (gap, left),
-            )?;
-            found.into_iter().for_each(|(_, column)| {
-                reduced.columns.push(column);
+            let found = all_patterns(&pricing, &group.machines, Wanted::All, (room, left))?;
+            let products = problem.components.ids().flat_map(|component| {
+                let here = group.classes.iter().flat_map(move |class| self.pool.products(component, *class));
+                unbeaten(problem, here.filter(|column| pricing.reduced(column) <= room))
             });
-            for (component, table) in self.pool.products.iter() {
-                let is_in = |at: u32| {
-                    group.classes.binary_search(&self.problem.candidates[at as usize].class).is_ok()
-                };
-                for (cost, size_gib, at) in table.iter().filter(|(_, _, at)| is_in(*at)) {
-                    let candidate = &self.problem.candidates[*at as usize];
-                    if cost.saturating_add(extra(*at as usize)).saturating_sub(worth[component]) > gap {
-                        break;
-                    }
-                    let column =
-                        Column::new(self.problem, candidate, vec![(component, 1)], *cost, *size_gib)?;
-                    reduced.columns.push(column);
-                    if candidate.stock().is_none() {
-                        break; // others here are dearer
-                    }
-                }
+            for column in found.into_iter().chain(products) {
+                reduced.columns.push(column);
             }
         }
         (reduced.columns.len() <= MAX_WITHIN_GAP).then_some(reduced)
     }
 
-    /// What a column costs above what it is worth.
+    /// What a column counts above what it is worth.
     pub(super) fn reduced_cost(&self, solved: &Solved, column: &Column) -> i64 {
-        let places: Vec<_> = self.places_of(column.class).collect();
-        let worth = self.worth(&solved.program, &solved.prices, &places);
-        let carried =
-            column.members.iter().map(|(component, count)| worth[*component].saturating_mul((*count).into()));
-        column.cost.saturating_sub(carried.fold(0i64, i64::saturating_add))
+        self.priced(solved, column.class, |pricing| pricing.reduced(column))
     }
 
-    /// Columns in some classes that carry only some components and cost above their worth no more than a limit; the
+    /// At the prices of a relaxation, in a class.
+    fn priced<T>(&self, solved: &Solved, class: ClassId, then: impl FnOnce(&Pricing<'_>) -> T) -> T {
+        let places: Vec<_> = self.places_of(class).collect();
+        let worth = solved.prices.worth(self.problem, &solved.program, &places);
+        then(&Pricing { problem: self.problem, rules: self.rules, prices: &solved.prices, worth: &worth })
+    }
+
+    /// Columns in some classes that carry only some components and count above their worth no more than a limit; the
     /// limit is halved until they are not too many.
     pub(super) fn around(
         &self,
@@ -330,23 +293,16 @@ impl<'p> Relaxation<'p> {
         classes: &[ClassId],
         limit: i64,
     ) -> Vec<Column> {
-        let mut columns = Vec::new();
+        let mut columns = self.apart();
         for class in classes {
-            let places: Vec<_> = self.places_of(*class).collect();
-            let worth = self.worth(&solved.program, &solved.prices, &places);
             let machines = self.pool.in_classes(self.problem, &[*class]);
-            let mut limit = limit;
-            for _ in 0..4 {
-                let limits = (limit, MAX_AROUND);
-                let wanted = Wanted::Only(components);
-                if let Some(found) =
-                    all_patterns(self.problem, self.rules, &machines, &worth, &|_| 0, wanted, limits)
-                {
-                    columns.extend(found.into_iter().map(|(_, column)| column));
-                    break;
-                }
-                limit /= 2;
-            }
+            let found = self.priced(solved, *class, |pricing| {
+                let below = |halved: u32| (limit >> halved, MAX_AROUND);
+                (0..4).find_map(|halved| {
+                    all_patterns(pricing, &machines, Wanted::Only(components), below(halved))
+                })
+            });
+            columns.extend(found.into_iter().flatten());
             for component in components {
                 columns.extend(self.cheapest(*component, *class, &machines));
             }
@@ -366,29 +322,21 @@ impl<'p> Relaxation<'p> {
             .map(ClassId::from_index)
             .filter(|class| is_inside(*class))
             .collect();
-        let mut known = FxHashSet::default();
-        let mut reduced = Reduced { columns: IdVec::new(), patterns: 0 };
-        let mut push = |column: Column| {
-            if known.insert((column.offer, column.members.clone())) {
-                reduced.columns.push(column);
-            }
-        };
-        for (_, column) in self.reduced.columns.iter().filter(|(_, column)| is_inside(column.class)) {
-            push(column.clone());
-        }
+        let known = self.reduced.columns.iter().map(|(_, column)| column);
+        let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
         for class in &inside {
-            let at: Vec<_> = self.places_of(*class).collect();
-            let worth = self.worth(&solved.program, &solved.prices, &at);
             let machines = self.pool.in_classes(self.problem, &[*class]);
             // Good ones even if the relaxation has no use for them.
-            let slack = worth.iter().map(|(_, worth)| *worth).max().unwrap_or(0) / 4;
-            let priced = best_patterns(self.problem, self.rules, &machines, &worth, &|_| 0, (slack, 6));
-            priced.columns.into_iter().for_each(|(_, column)| push(column));
+            let priced = self.priced(solved, *class, |pricing| {
+                let slack = pricing.worth.iter().map(|(_, worth)| *worth).max().unwrap_or(0) / 4;
+                best_patterns(pricing, &machines, (slack, 6))
+            });
+            columns.extend(priced.columns.into_iter().map(|(_, column)| column));
             for component in self.problem.components.ids() {
-                self.cheapest(component, *class, &machines).into_iter().for_each(&mut push);
+                columns.extend(self.cheapest(component, *class, &machines));
             }
         }
-        (reduced, Scope::Some(places.clone()))
+        (distinct(columns), Scope::Some(places.clone()))
     }
 
     /// Some columns, which the relaxation gets to know too, with the cheapest of each component in some classes.
@@ -401,40 +349,6 @@ impl<'p> Relaxation<'p> {
                 all.extend(self.cheapest(component, *class, &machines));
             }
         }
-        let mut known = FxHashSet::default();
-        all.retain(|column| known.insert((column.offer, column.members.clone())));
-        Reduced { columns: all.into_iter().collect(), patterns: 0 }
-    }
-
-    /// The cheapest way to run one replica alone in a class.
-    fn cheapest(&self, component: CompId, class: ClassId, machines: &[usize]) -> Option<Column> {
-        let problem = self.problem;
-        if problem.components[component].kind != OfferKind::Machine {
-            let table = &self.pool.products[component];
-            let (cost, size_gib, at) =
-                table.iter().find(|(_, _, at)| problem.candidates[*at as usize].class == class)?;
-            let candidate = &problem.candidates[*at as usize];
-            return Column::new(problem, candidate, vec![(component, 1)], *cost, *size_gib);
-        }
-        self.alone(component, machines)
-    }
-
-    /// The cheapest of some machines that can carry one replica alone.
-    fn alone(&self, component: CompId, machines: &[usize]) -> Option<Column> {
-        let problem = self.problem;
-        let members = vec![(component, 1)];
-        if !self.rules.is_complete(&members) {
-            return None;
-        }
-        let comp = &problem.components[component];
-        let holds = |at: &&usize| {
-            let candidate = &problem.candidates[**at];
-            let disk = problem.disk_gib(candidate) >= comp.disk_gib
-                || problem.catalogue.elastic_disk(candidate.offer).is_some();
-            problem.may_carry(candidate, component)
-                && disk
-                && problem.size(candidate).iter().zip(&comp.demand).all(|(size, demand)| size >= demand)
-        };
-        machines.iter().filter(holds).find_map(|at| column(problem, *at, members.clone()))
+        distinct(all)
     }
 }

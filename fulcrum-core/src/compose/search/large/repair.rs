@@ -191,7 +191,11 @@ impl Relaxation<'_> {
         let users: usize = blueprint.components.values().map(|component| component.users.len()).sum();
         let rows = 1 + named + 3 * blueprint.links.len() + 2 * users;
         let classes = (MAX_ROWS / rows).clamp(4, MAX_CLASSES);
-        self.ranked(solved, turn).into_iter().take(classes).flat_map(|class| self.places_of(class)).collect()
+        let ranked = self.ranked(solved, turn).into_iter().take(classes);
+        ranked
+            .chain(self.pool.classes_apart.iter().copied())
+            .flat_map(|class| self.places_of(class))
+            .collect()
     }
 
     /// Some leases of a plan, preferably such that cost more than they are worth, and where else their load may go.
