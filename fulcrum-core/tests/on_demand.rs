@@ -170,3 +170,43 @@ fn prop_what_must_be_used_costs_as_much_on_demand() {
     println!("{same} plans as good, {never} times none, {open} not decided");
     assert!(cases() < 250 || same > 20 * open && same > 20 && never > 20);
 }
+
+/// Whenever it is told to stop, a search ends at once, with what is proven by then or nothing.
+#[test]
+fn prop_a_search_that_is_stopped_claims_no_more_than_it_knows() {
+    let seed = seed();
+    let (mut plans, mut early) = (0, 0);
+    for case in (0..cases() / 5).map(|case| seed.wrapping_add(case)) {
+        let mut chance = StdRng::seed_from_u64(case);
+        let mut all = random_offers(&mut chance);
+        all.extend(products(&mut chance));
+        let market = catalogue(all);
+        let blueprint = blueprint(&mut chance, &mut BTreeMap::new());
+        let expected = solve(&market, &blueprint);
+        let method = if chance.random_bool(0.8) { Method::OnDemand } else { Method::Auto };
+        let options = ComposeOptions { method, ..ComposeOptions::default() };
+        let (last, mut asked) = (chance.random_range(1..60), 0);
+        let found = compose(&market, &blueprint, &options, &mut |_| {
+            asked += 1;
+            if asked < last { Signal::Continue } else { Signal::Cancel }
+        });
+        assert!(
+            asked < last + 40,
+            "FULCRUM_SEED={case} FULCRUM_CASES=5: asked {asked} times, told at {last}"
+        );
+        let slack = Decimal::new(2, 6);
+        match (&expected, &found) {
+            (Ok(all), Ok(found)) => {
+                let is_sound =
+                    found.objective >= all.objective - slack && found.bound <= all.objective + slack;
+                assert!(is_sound, "FULCRUM_SEED={case} FULCRUM_CASES=5: {found:?} but {all:?}");
+                plans += 1;
+            }
+            (_, Err(ComposeError::Stopped)) => early += 1,
+            (Err(ComposeError::Infeasible(_)), Err(ComposeError::Infeasible(_))) => {}
+            (all, found) => panic!("FULCRUM_SEED={case} FULCRUM_CASES=5: {all:?} but {found:?}"),
+        }
+    }
+    println!("{plans} plans, {early} times none yet");
+    assert!(cases() < 250 || plans > 5 && early > 5);
+}

@@ -21,6 +21,7 @@ mod eligible;
 mod error;
 mod explain;
 mod id_vec;
+mod looks;
 mod options;
 mod pareto;
 mod plan;

@@ -9,6 +9,7 @@ use super::{
     eligible::Eligibility,
     error::ComposeError,
     id_vec::{Id, IdVec, id_type},
+    looks::BETWEEN_LOOKS,
     options::{ComposeOptions, Progress, Signal},
     sites::Sites,
 };
@@ -43,9 +44,6 @@ id_type!(
 
 /// Replicas of one component that the engine considers when the blueprint sets no limit.
 const DEFAULT_MAX_REPLICAS: u32 = 250;
-
-/// Offers after which the caller is asked whether to go on: fewer than a millisecond's worth.
-const BETWEEN_LOOKS: usize = 4_096;
 
 /// Asks the caller before there is anything to tell.
 pub(crate) fn watch_for_stop(watch: &mut dyn FnMut(&Progress) -> Signal) -> Result<(), ComposeError> {

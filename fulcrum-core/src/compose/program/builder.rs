@@ -7,6 +7,7 @@ use crate::{
     compose::{
         error::ComposeError,
         id_vec::{Id, IdVec},
+        looks::Looks,
         problem::{CompId, MAX_LEASES, Problem},
         program::Stocked,
         reduce::Reduced,
@@ -21,17 +22,23 @@ pub(super) fn build(
     reduced: &Reduced,
     scope: &Scope,
     penalty: Option<i64>,
+    looks: &mut Looks<'_>,
 ) -> Result<Program, ComposeError> {
-    let mut builder = Builder::new(problem, reduced, scope, penalty)?;
+    let mut builder = Builder::new(problem, reduced, scope, penalty, looks)?;
+    // A pass over the columns, as each condition makes a few.
+    let pass = reduced.columns.len() / 4;
     builder.one_of();
     for constraint in &problem.blueprint.constraints {
         builder.constraint(constraint);
+        looks.after(pass)?;
     }
     builder.stock();
     builder.fees();
+    looks.after(pass)?;
     builder.must_use();
     builder.running();
-    builder.flows()?;
+    looks.after(pass)?;
+    builder.flows(&mut || looks.after(pass))?;
     builder.caps()?;
     Ok(builder.program)
 }
@@ -67,6 +74,7 @@ impl<'a> Builder<'a> {
         reduced: &'a Reduced,
         scope: &'a Scope,
         penalty: Option<i64>,
+        looks: &mut Looks<'_>,
     ) -> Result<Self, ComposeError> {
         let mut program = Program::empty();
         let replicas: IdVec<CompId, Var> = problem
@@ -108,6 +116,7 @@ impl<'a> Builder<'a> {
             used: Vec::new(),
         };
         for component in problem.components.ids() {
+            looks.after(reduced.columns.len() / 8)?;
             let missing = builder.missing(problem.components[component].max.into());
             let total = (builder.replicas[component], -1);
             let terms: Vec<_> = builder.carriers(component).chain(missing).chain([total]).collect();

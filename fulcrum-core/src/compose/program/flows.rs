@@ -64,7 +64,11 @@ type Pool = (crate::model::ProviderId, TrafficTariff, Vec<(Var, i64)>);
 const MICROS_PER_US: i64 = 1000; // of a millisecond
 
 impl Builder<'_> {
-    pub(super) fn flows(&mut self) -> Result<(), ComposeError> {
+    /// `look` asks between one link or group of users and the next whether to go on.
+    pub(super) fn flows(
+        &mut self,
+        look: &mut dyn FnMut() -> Result<(), ComposeError>,
+    ) -> Result<(), ComposeError> {
         let blueprint = self.problem.blueprint;
         let horizon = i64::from(blueprint.horizon_months);
         let worst = self.problem.aim.knows(Measure::WorstLatency).then(|| {
@@ -80,10 +84,12 @@ impl Builder<'_> {
                 continue; // whoever talks to whom, it makes no difference
             }
             self.link(at, link, clock, &mut pools)?;
+            look()?;
         }
         for (name, component) in &blueprint.components {
             for (at, users) in component.users.iter().enumerate() {
                 self.users(name, at, users, clock, &mut pools)?;
+                look()?;
             }
         }
         pools.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));

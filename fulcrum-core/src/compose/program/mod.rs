@@ -21,6 +21,7 @@ pub(crate) use terms::Term;
 use super::{
     error::ComposeError,
     id_vec::{IdVec, id_type},
+    looks::Looks,
     problem::{CompId, Cost, Problem},
     reduce::{ColumnId, Reduced},
     sites::Cut,
@@ -98,14 +99,16 @@ impl Program {
     /// bound still holds.
     ///
     /// # Errors
-    /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits.
+    /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits;
+    /// [`ComposeError::Stopped`].
     pub(crate) fn new(
         problem: &Problem<'_>,
         reduced: &Reduced,
         scope: &Scope,
         penalty: Option<i64>,
+        looks: &mut Looks<'_>,
     ) -> Result<Self, ComposeError> {
-        let program = builder::build(problem, reduced, scope, penalty)?;
+        let program = builder::build(problem, reduced, scope, penalty, looks)?;
         if program.size() > MAX_TABLEAU {
             return Err(ComposeError::TooLarge(format!(
                 "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",

@@ -1,7 +1,9 @@
 //! Machines that are no better than another one in any respect disappear.
 
 use super::super::{
+    error::ComposeError,
     id_vec::Id,
+    looks::Looks,
     problem::{Candidate, Problem},
 };
 use crate::model::OfferKind;
@@ -14,16 +16,23 @@ use crate::model::OfferKind;
 /// of a limited resource, and never runs out. Whatever plan uses the first can use the second for no more.
 ///
 /// Time: O(n log n + n·k) for k survivors in a class.
-pub(super) fn undominated(problem: &Problem<'_>) -> Vec<usize> {
+///
+/// # Errors
+/// [`ComposeError::Stopped`].
+pub(super) fn undominated(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Vec<usize>, ComposeError> {
     let mut order: Vec<usize> = (0..problem.candidates.len())
         .filter(|&at| problem.catalogue.kind(problem.candidates[at].offer) == OfferKind::Machine)
         .collect();
-    sweep(problem, &mut order, problem.sites.classes(), |candidate| candidate.class.index())
+    sweep(problem, &mut order, problem.sites.classes(), |candidate| candidate.class.index(), looks)
 }
 
 /// The same for some candidates whose places are not told apart.
-pub(crate) fn skyline(problem: &Problem<'_>, mut candidates: Vec<usize>) -> Vec<usize> {
-    sweep(problem, &mut candidates, 1, |_| 0)
+pub(crate) fn skyline(
+    problem: &Problem<'_>,
+    mut candidates: Vec<usize>,
+    looks: &mut Looks<'_>,
+) -> Result<Vec<usize>, ComposeError> {
+    sweep(problem, &mut candidates, 1, |_| 0, looks)
 }
 
 fn sweep(
@@ -31,7 +40,8 @@ fn sweep(
     order: &mut [usize],
     groups: usize,
     group_of: impl Fn(&Candidate) -> usize,
-) -> Vec<usize> {
+    looks: &mut Looks<'_>,
+) -> Result<Vec<usize>, ComposeError> {
     let candidates = &problem.candidates;
     let mut rivals_of = vec![Vec::<usize>::new(); groups];
     order.sort_unstable_by_key(|&at| (candidates[at].base, candidates[at].offer));
@@ -39,6 +49,7 @@ fn sweep(
     for &at in order.iter() {
         let mine = &candidates[at];
         let rivals = &mut rivals_of[group_of(mine)];
+        looks.after(1 + rivals.len() / 16)?;
         if !problem.is_apart(mine) && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine))
         {
             continue;
@@ -48,7 +59,7 @@ fn sweep(
         }
         kept.push(at);
     }
-    kept
+    Ok(kept)
 }
 
 /// Whether `rival`, which costs no more, is at least as good as `mine` in every respect. Its stock is unlimited.

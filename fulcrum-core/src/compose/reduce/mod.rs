@@ -11,7 +11,9 @@ pub(crate) use rules::Rules;
 
 use super::{
     aim::Aim,
+    error::ComposeError,
     id_vec::IdVec,
+    looks::Looks,
     problem::{Candidate, ClassId, CompId, Cost, Problem},
 };
 use crate::{catalogue::OfferIx, model::Measure};
@@ -92,14 +94,17 @@ pub(crate) struct Reduced {
 const MAX_CANDIDATES: usize = 40_000;
 
 /// Reduces a problem to all its columns; `None` if they are too many to be written down.
-pub(crate) fn reduce(problem: &Problem<'_>) -> Option<Reduced> {
+///
+/// # Errors
+/// [`ComposeError::Stopped`].
+pub(crate) fn reduce(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Option<Reduced>, ComposeError> {
     if problem.candidates.len() > MAX_CANDIDATES {
-        return None;
+        return Ok(None);
     }
     let mut columns = Vec::new();
-    let patterns = patterns::enumerate(problem, &mut columns)?;
+    let Some(patterns) = patterns::enumerate(problem, &mut columns, looks)? else { return Ok(None) };
     let products = products::columns(problem, &mut columns);
-    Some(Reduced { columns: columns.into_iter().collect(), patterns: patterns + products })
+    Ok(Some(Reduced { columns: columns.into_iter().collect(), patterns: patterns + products }))
 }
 
 /// The columns that matter of several that can carry the same, in each class of places.

@@ -3,7 +3,9 @@
 use super::{Column, Rules, dominance, keep_cheapest};
 use crate::{
     compose::{
+        error::ComposeError,
         id_vec::Id,
+        looks::Looks,
         problem::{Candidate, CompId, Problem},
     },
     model::OfferKind,
@@ -27,7 +29,11 @@ struct Growing {
 ///
 /// Level by level, so that small patterns come first: a pattern of `k` replicas grows from one of `k - 1`, and
 /// what no offer holds does not grow further. Time: O(patterns × components × holders).
-pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> Option<usize> {
+pub(super) fn enumerate(
+    problem: &Problem<'_>,
+    columns: &mut Vec<Column>,
+    looks: &mut Looks<'_>,
+) -> Result<Option<usize>, ComposeError> {
     let rules = Rules::new(problem);
     let machines: Vec<CompId> =
         problem.components.ids().filter(|&c| problem.components[c].kind == OfferKind::Machine).collect();
@@ -35,7 +41,7 @@ pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> Opt
         members: Vec::new(),
         demand: vec![0; problem.dimensions.len()],
         disk_gib: 0,
-        holders: dominance::undominated(problem),
+        holders: dominance::undominated(problem, looks)?,
     };
     let (mut level, mut found) = (vec![empty], Vec::new());
     let (mut patterns, mut steps) = (0, 0);
@@ -46,11 +52,12 @@ pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> Opt
             for &component in machines.iter().filter(|component| **component >= from) {
                 steps += growing.holders.len();
                 if steps > MAX_STEPS {
-                    return None;
+                    return Ok(None);
                 }
+                looks.after(1 + growing.holders.len() / 16)?;
                 let Some(grown) = grow(problem, &rules, growing, component) else { continue };
                 if patterns == MAX_PATTERNS {
-                    return None;
+                    return Ok(None);
                 }
                 patterns += 1;
                 next.push(grown);
@@ -60,9 +67,10 @@ pub(super) fn enumerate(problem: &Problem<'_>, columns: &mut Vec<Column>) -> Opt
         level = next;
     }
     for pattern in found.iter().filter(|pattern| rules.is_complete(&pattern.members)) {
+        looks.after(1 + pattern.holders.len())?;
         emit(problem, pattern, columns);
     }
-    Some(patterns)
+    Ok(Some(patterns))
 }
 
 fn grow(problem: &Problem<'_>, rules: &Rules, growing: &Growing, component: CompId) -> Option<Growing> {

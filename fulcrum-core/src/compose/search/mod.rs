@@ -15,6 +15,7 @@ use super::{
     aim::Aim,
     error::ComposeError,
     id_vec::Id,
+    looks::Looks,
     options::{ComposeOptions, Method, Progress, Signal},
     problem::{CompId, Problem, watch_for_stop},
     program::{Program, Scope, Target},
@@ -108,10 +109,12 @@ pub(super) fn solve(
     // A plan at the cap is allowed; the tree looks for plans below the ceiling.
     let caps = problem.aim.caps.iter().filter(|(measure, _)| problem.aim.single() == Some(*measure));
     let ceiling = caps.map(|(_, max)| max + 1).min();
+    let mut goes_on = || watch_for_stop(watch).is_ok();
+    let mut looks = Looks::new(&mut goes_on);
     if options.method == Method::Auto
-        && let Some(reduced) = reduce(problem)
+        && let Some(reduced) = reduce(problem, &mut looks)?
     {
-        match Program::new(problem, &reduced, &Scope::All, None) {
+        match Program::new(problem, &reduced, &Scope::All, None, &mut looks) {
             Ok(program) if program.size() <= MAX_DIRECT => {
                 watch_for_stop(watch)?; // the last look before the search, which begins with a large table
                 return direct::solve(problem, &reduced, &program, options, goal, ceiling, watch);

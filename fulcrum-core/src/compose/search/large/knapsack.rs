@@ -264,6 +264,11 @@ impl<'a> Knapsack<'a> {
         sum
     }
 
+    /// Nodes that the last machine took.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes as usize
+    }
+
     /// The best choice below a cutoff, and whether it is proven.
     pub(super) fn solve(&mut self, cost: Cost, cutoff: i64) -> (Option<Pattern>, bool) {
         self.nodes = 0;

@@ -27,6 +27,7 @@ use crate::{
     compose::{
         error::ComposeError,
         id_vec::Id,
+        looks::Looks,
         options::{ComposeOptions, Progress, Signal},
         problem::{Problem, watch_for_stop},
         program::{Presolved, Program, Scope},
@@ -139,6 +140,51 @@ impl Search<'_, '_> {
         outcome
     }
 
+    /// Searches until the best plan is proven, or it is stopped.
+    fn go(&mut self, relaxation: &mut Relaxation<'_>) -> Result<(), ComposeError> {
+        if let Some(plan) = &self.options.start {
+            self.begin_with(relaxation, start::columns(self.problem, relaxation.rules, plan))?;
+        }
+        let mut idle = 0;
+        let mut turn = 0u64;
+        while self.goes_on() {
+            // A relaxation that is solved, or as far as it got.
+            let rounds = if turn == 0 { FIRST_ROUNDS } else { MAX_ROUNDS };
+            let solved = relaxation.solve(rounds, &mut Looks::new(&mut || self.goes_on()))?;
+            self.bound = self.bound.max(relaxation.bound);
+            self.pivots += solved.pivots;
+            self.nodes += 1;
+            if self.bound >= self.ceiling || !self.goes_on() {
+                break;
+            }
+            let mut broken = relaxation.broken_by_relaxation(&solved);
+            let is_settled = broken.is_empty();
+            let before = self.ceiling;
+            let places = relaxation.neighbourhood(&solved, turn);
+            let (reduced, scope) =
+                relaxation.restrict(&solved, &places, &mut Looks::new(&mut || self.goes_on()))?;
+            self.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
+            let mut failures = 0;
+            let mut step = 0u64;
+            while failures < (if is_settled { 60 } else { 12 }) && self.goes_on() {
+                let before = self.ceiling;
+                self.improve(relaxation, &solved, turn * 1000 + step)?;
+                failures = if self.ceiling < before { 0 } else { failures + 1 };
+                step += 1;
+            }
+            if is_settled && self.goes_on() {
+                broken = self.close(relaxation, &solved, 100 << idle.min(20))?;
+            }
+            idle = if self.ceiling < before || !broken.is_empty() { 0 } else { idle + 1 };
+            relaxation.enter(broken, &mut Looks::new(&mut || self.goes_on()))?;
+            turn += 1;
+            if idle > MAX_IDLE {
+                self.stop = self.stop.or(Some(StopReason::Limit));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes some leases of the best plan back and finds the best way to run what was on them, all else as it is.
     fn improve(
         &mut self,
@@ -147,12 +193,16 @@ impl Search<'_, '_> {
         turn: u64,
     ) -> Result<(), ComposeError> {
         let Some(((program, reduced, values), _)) = &self.best else { return Ok(()) };
-        let leases: Vec<(&Column, i64)> = reduced
+        let leases: Vec<(Column, i64)> = reduced
             .columns
             .iter()
             .map(|(id, column)| (column, values[program.leases[id].index()]))
             .filter(|(_, count)| *count > 0)
+            .map(|(column, count)| (column.clone(), count))
             .collect();
+        let problem = self.problem;
+        let mut goes_on = || self.goes_on();
+        let mut looks = Looks::new(&mut goes_on);
         let Neighbourhood { freed, components, classes, limit } =
             relaxation.around_leases(solved, &leases, turn);
         let kept: Vec<i64> = leases
@@ -160,11 +210,11 @@ impl Search<'_, '_> {
             .enumerate()
             .map(|(at, (_, count))| count - i64::from(freed.contains(&at)))
             .collect();
-        let own = leases.iter().map(|(column, _)| (*column).clone());
-        let reduced = distinct(own.chain(relaxation.around(solved, &components, &classes, limit)));
+        let around = relaxation.around(solved, &components, &classes, limit, &mut looks)?;
+        let reduced = distinct(leases.into_iter().map(|(column, _)| column).chain(around));
         let places =
             reduced.columns.iter().flat_map(|(_, column)| relaxation.places_of(column.class)).collect();
-        let mut program = Program::new(self.problem, &reduced, &Scope::Some(places), None)?;
+        let mut program = Program::new(problem, &reduced, &Scope::Some(places), None, &mut looks)?;
         for (at, kept) in kept.into_iter().enumerate() {
             let var = program.leases[Id::from_index(at)];
             program.low[var] = kept;
@@ -186,8 +236,10 @@ impl Search<'_, '_> {
         let mut classes = relaxation.pool.classes_apart.clone();
         classes.extend(columns.iter().map(|column| column.class));
         let places: BTreeSet<_> = classes.iter().flat_map(|class| relaxation.places_of(*class)).collect();
-        relaxation.enter(places.clone());
-        let reduced = relaxation.together(&classes, columns);
+        let mut goes_on = || self.goes_on();
+        let mut looks = Looks::new(&mut goes_on);
+        relaxation.enter(places.clone(), &mut looks)?;
+        let reduced = relaxation.together(&classes, columns, &mut looks)?;
         let scope = Scope::Some(places);
         self.try_places(reduced.clone(), &scope, FIRST_NODES)?;
         if self.best.is_some() && self.goes_on() {
@@ -198,7 +250,8 @@ impl Search<'_, '_> {
 
     /// Looks for a better plan in some places, all of which the scope tells apart.
     fn try_places(&mut self, reduced: Reduced, scope: &Scope, max_nodes: u64) -> Result<(), ComposeError> {
-        let program = Program::new(self.problem, &reduced, scope, None)?;
+        let problem = self.problem;
+        let program = Program::new(problem, &reduced, scope, None, &mut Looks::new(&mut || self.goes_on()))?;
         let outcome = if self.best.is_none() {
             // Any plan is a beginning.
             self.run(&program, true, Goal::Any, FIRST_NODES, Decimal::ZERO)
@@ -220,8 +273,13 @@ impl Search<'_, '_> {
         solved: &Solved,
         max_nodes: u64,
     ) -> Result<BTreeSet<(Cut, usize)>, ComposeError> {
-        let Some(reduced) = relaxation.within_gap(solved, self.ceiling) else { return Ok(BTreeSet::new()) };
-        let program = relaxation.program(&reduced)?;
+        let ceiling = self.ceiling;
+        let mut goes_on = || self.goes_on();
+        let mut looks = Looks::new(&mut goes_on);
+        let Some(reduced) = relaxation.within_gap(solved, ceiling, &mut looks)? else {
+            return Ok(BTreeSet::new());
+        };
+        let program = relaxation.program(&reduced, &mut looks)?;
         let outcome = self.run(&program, false, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
             self.bound = self.bound.max(if outcome.stop.is_none() { self.ceiling } else { outcome.bound });
@@ -245,9 +303,10 @@ pub(super) fn solve(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Found>, ComposeError> {
     let rules = Rules::new(problem);
-    let pool = Pool::new(problem);
-    let mut relaxation = Relaxation::new(problem, &rules, &pool);
-    watch_for_stop(watch)?; // the last look before the search
+    let mut goes_on = || watch_for_stop(watch).is_ok();
+    let mut looks = Looks::new(&mut goes_on);
+    let pool = Pool::new(problem, &mut looks)?;
+    let mut relaxation = Relaxation::new(problem, &rules, &pool, &mut looks)?;
     let mut search = Search {
         problem,
         options,
@@ -259,44 +318,10 @@ pub(super) fn solve(
         pivots: 0,
         stop: None,
     };
-    if let Some(plan) = &options.start {
-        search.begin_with(&mut relaxation, start::columns(problem, &rules, plan))?;
-    }
-    let mut idle = 0;
-    let mut turn = 0u64;
-    while search.goes_on() {
-        // A relaxation that is solved, or as far as it got.
-        let solved =
-            relaxation.solve(if turn == 0 { FIRST_ROUNDS } else { MAX_ROUNDS }, &mut || search.goes_on())?;
-        search.bound = search.bound.max(solved.bound);
-        search.pivots += solved.pivots;
-        search.nodes += 1;
-        if search.bound >= search.ceiling || !search.goes_on() {
-            break;
-        }
-        let mut broken = relaxation.broken_by_relaxation(&solved);
-        let is_settled = broken.is_empty();
-        let before = search.ceiling;
-        let places = relaxation.neighbourhood(&solved, turn);
-        let (reduced, scope) = relaxation.restrict(&solved, &places);
-        search.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
-        let mut failures = 0;
-        let mut step = 0u64;
-        while failures < (if is_settled { 60 } else { 12 }) && search.goes_on() {
-            let before = search.ceiling;
-            search.improve(&relaxation, &solved, turn * 1000 + step)?;
-            failures = if search.ceiling < before { 0 } else { failures + 1 };
-            step += 1;
-        }
-        if is_settled && search.goes_on() {
-            broken = search.close(&relaxation, &solved, 100 << idle.min(20))?;
-        }
-        idle = if search.ceiling < before || !broken.is_empty() { 0 } else { idle + 1 };
-        relaxation.enter(broken);
-        turn += 1;
-        if idle > MAX_IDLE {
-            search.stop = search.stop.or(Some(StopReason::Limit));
-        }
+    match search.go(&mut relaxation) {
+        // What is known by then is told.
+        Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(relaxation.bound),
+        Err(error) => return Err(error),
     }
     let statistics = Statistics {
         offers: problem.catalogue.len() as u64,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     compose::{
+        error::ComposeError,
         id_vec::{Id, IdVec},
+        looks::{BETWEEN_LOOKS, Looks},
         problem::{ClassId, CompId, Problem},
         reduce::{Column, keep_cheapest, product_cost, skyline},
     },
@@ -32,27 +34,36 @@ const SORTED: usize = 24;
 
 impl Pool {
     /// Time: O(n) in the candidates.
-    pub(super) fn new(problem: &Problem<'_>) -> Self {
+    ///
+    /// # Errors
+    /// [`ComposeError::Stopped`].
+    pub(super) fn new(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Self, ComposeError> {
         let candidates = &problem.candidates;
-        let is_machine =
-            |at: &u32| problem.catalogue.kind(candidates[*at as usize].offer) == OfferKind::Machine;
-        let machines: Vec<u32> = (0..candidates.len() as u32).filter(is_machine).collect();
+        let mut machines = Vec::new();
+        for (at, candidate) in candidates.iter().enumerate() {
+            looks.after(1)?;
+            if problem.catalogue.kind(candidate.offer) == OfferKind::Machine {
+                machines.push(at as u32);
+            }
+        }
         let (apart, alike): (Vec<u32>, Vec<u32>) =
             machines.iter().partition(|at| problem.is_apart(&candidates[**at as usize]));
         // Offers of one bucket differ in price and place only.
         let mut bucket_of_key = rustc_hash::FxHashMap::default();
-        let buckets: Vec<u32> = alike
+        let buckets = alike
             .iter()
             .map(|at| {
+                looks.after(1)?;
                 let candidate = &candidates[*at as usize];
                 let next = bucket_of_key.len() as u32;
                 let key = (candidate.allowed, candidate.shape, candidate.disk, candidate.figures);
-                *bucket_of_key.entry(key).or_insert(next)
+                Ok(*bucket_of_key.entry(key).or_insert(next))
             })
-            .collect();
+            .collect::<Result<Vec<u32>, ComposeError>>()?;
         let (mut by_bucket, bucket_starts) = sorted(&alike, &buckets, bucket_of_key.len());
         for range in bucket_starts.windows(2) {
             let bucket = &mut by_bucket[range[0] as usize..range[1] as usize];
+            looks.after(bucket.len())?;
             let key = |at: &u32| (candidates[*at as usize].base, candidates[*at as usize].offer);
             if bucket.len() > SORTED {
                 bucket.select_nth_unstable_by_key(SORTED, key);
@@ -64,28 +75,44 @@ impl Pool {
         let classes: Vec<u32> =
             machines.iter().map(|at| candidates[*at as usize].class.index() as u32).collect();
         let (by_class, class_starts) = sorted(&machines, &classes, problem.sites.classes());
-        let products = problem.components.ids().map(|component| products(problem, component)).collect();
+        let products = problem
+            .components
+            .ids()
+            .map(|component| products(problem, component, looks))
+            .collect::<Result<IdVec<_, _>, _>>()?;
         let all_apart = candidates.iter().filter(|candidate| problem.is_apart(candidate));
         let classes_apart = all_apart.map(|candidate| candidate.class).collect();
-        Self { by_bucket, bucket_starts, by_class, class_starts, apart, classes_apart, products }
+        Ok(Self { by_bucket, bucket_starts, by_class, class_starts, apart, classes_apart, products })
     }
 
     /// Machines in some classes that are not dominated there.
-    pub(super) fn in_classes(&self, problem: &Problem<'_>, classes: &[ClassId]) -> Vec<usize> {
+    pub(super) fn in_classes(
+        &self,
+        problem: &Problem<'_>,
+        classes: &[ClassId],
+        looks: &mut Looks<'_>,
+    ) -> Result<Vec<usize>, ComposeError> {
         let of = |class: &ClassId| {
             let (from, to) = (self.class_starts[class.index()], self.class_starts[class.index() + 1]);
             &self.by_class[from as usize..to as usize]
         };
-        skyline(problem, classes.iter().flat_map(of).map(|at| *at as usize).collect())
+        let all: Vec<usize> = classes.iter().flat_map(of).map(|at| *at as usize).collect();
+        skyline(problem, all, looks)
     }
 
     /// Machines in all other classes that are not dominated there. Of each bucket only the cheapest counts, and
     /// while those are limited in stock the next.
-    pub(super) fn elsewhere(&self, problem: &Problem<'_>, is_here: &[bool]) -> Vec<usize> {
+    pub(super) fn elsewhere(
+        &self,
+        problem: &Problem<'_>,
+        is_here: &[bool],
+        looks: &mut Looks<'_>,
+    ) -> Result<Vec<usize>, ComposeError> {
         let mut heads = Vec::new();
         for range in self.bucket_starts.windows(2) {
             let bucket = &self.by_bucket[range[0] as usize..range[1] as usize];
             let (front, back) = bucket.split_at(bucket.len().min(SORTED));
+            looks.after(1 + front.len() / 4)?;
             let is_elsewhere = |at: &&u32| !is_here[problem.candidates[**at as usize].class.index()];
             let mut is_satisfied = false;
             for at in front.iter().filter(is_elsewhere) {
@@ -96,12 +123,13 @@ impl Pool {
                 }
             }
             if !is_satisfied {
+                looks.after(back.len() / 4)?;
                 heads.extend(back.iter().filter(is_elsewhere).map(|at| *at as usize));
             }
         }
         let class = |at: u32| problem.candidates[at as usize].class;
         heads.extend(self.apart.iter().filter(|at| !is_here[class(**at).index()]).map(|at| *at as usize));
-        skyline(problem, heads)
+        skyline(problem, heads, looks)
     }
 
     /// What one replica of a component that is no machine may run on in a class.
@@ -114,23 +142,27 @@ impl Pool {
 }
 
 /// What one replica of a component that is no machine may run on, by class.
-fn products(problem: &Problem<'_>, component: CompId) -> Vec<Column> {
+fn products(
+    problem: &Problem<'_>,
+    component: CompId,
+    looks: &mut Looks<'_>,
+) -> Result<Vec<Column>, ComposeError> {
     let comp = &problem.components[component];
     if comp.kind == OfferKind::Machine {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let options = problem
-        .candidates
-        .iter()
-        .filter(|candidate| problem.may_carry(candidate, component))
-        .filter_map(|candidate| {
+    let mut options = Vec::new();
+    for part in problem.candidates.chunks(BETWEEN_LOOKS) {
+        looks.after(part.len() / 4)?;
+        let able = part.iter().filter(|candidate| problem.may_carry(candidate, component));
+        options.extend(able.filter_map(|candidate| {
             let (cost, size_gib) = product_cost(problem, comp, candidate)?;
             Column::new(problem, candidate, vec![(component, 1)], cost, size_gib)
-        })
-        .collect();
+        }));
+    }
     let mut columns = Vec::new();
     keep_cheapest(problem, options, &mut columns);
-    columns
+    Ok(columns)
 }
 
 /// Items in the order of their keys, and where each key starts: a counting sort.

@@ -7,10 +7,15 @@ use super::{
     prices::{Prices, objective},
 };
 use crate::compose::{
+    error::ComposeError,
     id_vec::IdVec,
+    looks::Looks,
     problem::{CompId, Problem},
     reduce::{Column, Rules, unbeaten},
 };
+
+/// Work of taking up a machine, in looks at an offer.
+const ENTERED: usize = 16;
 
 /// What columns are priced by: the rows' prices, and what a replica is worth in the places in question.
 #[derive(Clone, Copy)]
@@ -103,7 +108,8 @@ pub(super) fn best_patterns(
     pricing: &Pricing<'_>,
     machines: &[usize],
     (limit, most): (i64, usize),
-) -> Priced {
+    looks: &mut Looks<'_>,
+) -> Result<Priced, ComposeError> {
     let Pricing { problem, rules, prices, worth } = *pricing;
     let [worthy, all] = [Wanted::Worthy, Wanted::All].map(|wanted| items(problem, rules, worth, wanted));
     let mut knapsack = Knapsack::new(problem, rules, prices, &worthy);
@@ -117,11 +123,13 @@ pub(super) fn best_patterns(
         let cutoff = if priced.columns.len() < most { limit } else { priced.columns[most - 1].0 };
         let knapsack = if problem.is_apart(candidate) { &mut apart } else { &mut knapsack };
         let potential = cost.saturating_sub(knapsack.enter(at, cost, cutoff));
+        looks.after(ENTERED)?;
         if potential >= cutoff {
             priced.shortfall.note(potential, objective(problem, candidate));
             continue;
         }
         let (best, is_exact) = knapsack.solve(cost, cutoff);
+        looks.after(knapsack.nodes())?;
         let least = match &best {
             _ if !is_exact => potential,
             Some((reduced, _)) => *reduced,
@@ -134,7 +142,7 @@ pub(super) fn best_patterns(
             priced.columns.truncate(most);
         }
     }
-    priced
+    Ok(priced)
 }
 
 /// Every column over some machines that counts, less the worth of what it carries, at most `limit`, as far as columns
@@ -144,24 +152,29 @@ pub(super) fn all_patterns(
     machines: &[usize],
     wanted: Wanted<'_>,
     (limit, most): (i64, usize),
-) -> Option<Vec<Column>> {
+    looks: &mut Looks<'_>,
+) -> Result<Option<Vec<Column>>, ComposeError> {
     let Pricing { problem, rules, prices, worth } = *pricing;
     let items = items(problem, rules, worth, wanted);
     let mut knapsack = Knapsack::new(problem, rules, prices, &items);
     let mut found: FxHashMap<Vec<(CompId, u32)>, Vec<Column>> = FxHashMap::default();
     for &at in machines {
         let cost = prices.least(problem, &problem.candidates[at]);
+        looks.after(ENTERED)?;
         if cost.saturating_sub(knapsack.enter(at, cost, limit.saturating_add(1))) > limit {
             continue;
         }
-        for (_, column) in knapsack.all(cost, limit)? {
+        let all = knapsack.all(cost, limit);
+        looks.after(2 * knapsack.nodes())?;
+        let Some(all) = all else { return Ok(None) };
+        for (_, column) in all {
             match found.get_mut(&column.members) {
                 Some(same) => same.push(column),
                 None => drop(found.insert(column.members.clone(), vec![column])),
             }
         }
         if found.len() > most {
-            return None;
+            return Ok(None);
         }
     }
     let mut columns: Vec<(i64, Column)> = found
@@ -172,5 +185,5 @@ pub(super) fn all_patterns(
     columns.sort_by(|(a, left), (b, right)| {
         (a, left.offer, left.keeps, &left.members).cmp(&(b, right.offer, right.keeps, &right.members))
     });
-    (columns.len() <= most).then(|| columns.into_iter().map(|(_, column)| column).collect())
+    Ok((columns.len() <= most).then(|| columns.into_iter().map(|(_, column)| column).collect()))
 }

@@ -16,6 +16,7 @@ use crate::{
         bound::{Bounds, Simplex, lagrange},
         error::ComposeError,
         id_vec::{Id, IdVec},
+        looks::Looks,
         problem::{ClassId, CompId, Problem},
         program::{Program, Scope},
         reduce::{Column, Reduced, Rules, unbeaten},
@@ -40,8 +41,6 @@ pub(super) struct Solved {
     prices: Prices,
     /// The bound at these prices, and how far columns that are missing then may be below their worth.
     last: (i128, Shortfall),
-    /// What no plan of the whole market is below, over the horizon.
-    pub(super) bound: i128,
     pub(super) pivots: u64,
 }
 
@@ -76,11 +75,18 @@ pub(super) struct Relaxation<'p> {
     known: FxHashSet<Kind>,
     pub(super) scope: BTreeSet<(Cut, usize)>,
     groups: Vec<Group>,
+    /// What no plan of the whole market is below, over the horizon.
+    pub(super) bound: i128,
     penalty: i64,
 }
 
 impl<'p> Relaxation<'p> {
-    pub(super) fn new(problem: &'p Problem<'p>, rules: &'p Rules, pool: &'p Pool) -> Self {
+    pub(super) fn new(
+        problem: &'p Problem<'p>,
+        rules: &'p Rules,
+        pool: &'p Pool,
+        looks: &mut Looks<'_>,
+    ) -> Result<Self, ComposeError> {
         let dearest =
             problem.candidates.iter().map(|candidate| objective(problem, candidate)).max().unwrap_or(0);
         let mut relaxation = Self {
@@ -91,21 +97,23 @@ impl<'p> Relaxation<'p> {
             known: FxHashSet::default(),
             scope: BTreeSet::new(),
             groups: Vec::new(),
+            bound: 0,
             // Above what any replica can be worth where a plan exists at all; see `solve`.
             penalty: dearest.clamp(1, 1 << 50).saturating_mul(4),
         };
-        relaxation.group();
-        relaxation.begin();
-        relaxation
+        relaxation.group(looks)?;
+        relaxation.begin(looks)?;
+        Ok(relaxation)
     }
 
     /// First columns: what each machine best carries if a replica is worth what it costs alone.
-    fn begin(&mut self) {
+    fn begin(&mut self, looks: &mut Looks<'_>) -> Result<(), ComposeError> {
         let problem = self.problem;
         let mut worth: IdVec<CompId, i64> = problem.components.ids().map(|_| 0).collect();
         let mut fresh = self.apart();
-        let Some(group) = self.groups.iter().find(|group| group.is_elsewhere) else { return };
+        let Some(group) = self.groups.iter().find(|group| group.is_elsewhere) else { return Ok(()) };
         for component in problem.components.ids() {
+            looks.after(group.machines.len())?;
             let alone = match problem.components[component].kind {
                 OfferKind::Machine => self.alone(component, &group.machines),
                 _ => self
@@ -116,9 +124,10 @@ impl<'p> Relaxation<'p> {
         }
         let prices = Prices::none(problem);
         let pricing = Pricing { problem, rules: self.rules, prices: &prices, worth: &worth };
-        let priced = best_patterns(&pricing, &group.machines, (0, FIRST_COLUMNS));
+        let priced = best_patterns(&pricing, &group.machines, (0, FIRST_COLUMNS), looks)?;
         fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
         self.add(fresh);
+        Ok(())
     }
 
     fn add(&mut self, columns: Vec<Column>) -> usize {
@@ -134,15 +143,20 @@ impl<'p> Relaxation<'p> {
 
     /// Brings places into scope. With a site comes its region: what is sent from a site pays unless a receiver is seen
     /// in its region.
-    pub(super) fn enter(&mut self, mut places: BTreeSet<(Cut, usize)>) {
+    pub(super) fn enter(
+        &mut self,
+        mut places: BTreeSet<(Cut, usize)>,
+        looks: &mut Looks<'_>,
+    ) -> Result<(), ComposeError> {
         let sites = places.iter().filter(|(cut, _)| *cut == Cut::Site);
         let region = |site: usize| (Cut::Over(Over::Region), self.problem.sites.sites[site].region);
         let regions: Vec<_> = sites.map(|(_, site)| region(*site)).collect();
         places.extend(regions);
         if !places.is_subset(&self.scope) {
             self.scope.extend(places);
-            self.group();
+            self.group(looks)?;
         }
+        Ok(())
     }
 
     /// The places of a class that are in a scope.
@@ -150,11 +164,12 @@ impl<'p> Relaxation<'p> {
         self.problem.sites.levels.iter().map(move |level| (level.cut, level.place_of[class]))
     }
 
-    fn group(&mut self) {
+    fn group(&mut self, looks: &mut Looks<'_>) -> Result<(), ComposeError> {
         let sites = &self.problem.sites;
         let mut by_places: FxHashMap<Vec<(Cut, usize)>, Vec<ClassId>> = FxHashMap::default();
         let mut is_here = vec![false; sites.classes()];
         for (at, is_here) in is_here.iter_mut().enumerate() {
+            looks.after(1)?;
             let class = ClassId::from_index(at);
             let places: Vec<_> = self.places_of(class).filter(|place| self.scope.contains(place)).collect();
             if !places.is_empty() {
@@ -167,47 +182,43 @@ impl<'p> Relaxation<'p> {
             .filter(|group| !group.is_elsewhere)
             .map(|group| (group.places.clone(), group))
             .collect();
-        let mut groups: Vec<Group> = by_places
-            .into_iter()
-            .map(|(places, classes)| match before.remove(&places) {
+        let mut groups = Vec::new();
+        for (places, classes) in by_places {
+            groups.push(match before.remove(&places) {
                 Some(group) if group.classes == classes => group,
                 _ => {
-                    let machines = self.pool.in_classes(self.problem, &classes);
+                    let machines = self.pool.in_classes(self.problem, &classes, looks)?;
                     Group { places, classes, machines, is_elsewhere: false }
                 }
-            })
-            .collect();
+            });
+        }
         groups.sort_by(|a, b| a.places.cmp(&b.places));
         let classes: Vec<ClassId> =
             (0..is_here.len()).filter(|at| !is_here[*at]).map(ClassId::from_index).collect();
         if !classes.is_empty() {
-            let machines = self.pool.elsewhere(self.problem, &is_here);
+            let machines = self.pool.elsewhere(self.problem, &is_here, looks)?;
             groups.push(Group { places: Vec::new(), classes, machines, is_elsewhere: true });
         }
         self.groups = groups;
+        Ok(())
     }
 
-    /// Solves: prices, columns, prices, until no column improves.
-    pub(super) fn solve(
-        &mut self,
-        max_rounds: usize,
-        goes_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Solved, ComposeError> {
-        let mut best_bound = 0i128;
+    /// Solves: prices, columns, prices, until no column improves. What is proven on the way stays so if it is stopped.
+    pub(super) fn solve(&mut self, max_rounds: usize, looks: &mut Looks<'_>) -> Result<Solved, ComposeError> {
         let mut pivots = 0;
         for round in 0.. {
             let scope = Scope::Some(self.scope.clone());
-            let program = Program::new(self.problem, &self.reduced, &scope, Some(self.penalty))?;
+            let program = Program::new(self.problem, &self.reduced, &scope, Some(self.penalty), looks)?;
             let mut simplex = Simplex::new(&program);
-            simplex.run(i128::MAX, &mut || !goes_on());
+            simplex.run(i128::MAX, &mut || !looks.goes_on());
             pivots += simplex.pivots;
             let prices = Prices::new(self.problem, &program, simplex.multipliers(&program));
-            let (added, missing) = self.price(&program, &prices);
+            let (added, missing) = self.price(&program, &prices, looks)?;
             let bound = lagrange(&program, &Bounds::of(&program), &prices.rows).unwrap_or(i128::MIN);
-            best_bound = best_bound.max(missing.corrected(bound, self.leases()));
-            if added == 0 || round >= max_rounds || !goes_on() {
+            self.bound = self.bound.max(missing.corrected(bound, self.leases()));
+            if added == 0 || round >= max_rounds || !looks.goes_on() {
                 let last = (bound, missing);
-                return Ok(Solved { program, simplex, prices, last, bound: best_bound, pivots });
+                return Ok(Solved { program, simplex, prices, last, pivots });
             }
         }
         Err(ComposeError::Stopped)
@@ -219,7 +230,12 @@ impl<'p> Relaxation<'p> {
     }
 
     /// Adds columns that improve; returns how many, and how far those that are missing may be below their worth.
-    fn price(&mut self, program: &Program, prices: &Prices) -> (usize, Shortfall) {
+    fn price(
+        &mut self,
+        program: &Program,
+        prices: &Prices,
+        looks: &mut Looks<'_>,
+    ) -> Result<(usize, Shortfall), ComposeError> {
         let problem = self.problem;
         let mut fresh: Vec<Column> = Vec::new();
         let mut missing = Shortfall::default();
@@ -227,10 +243,11 @@ impl<'p> Relaxation<'p> {
             let worth = prices.worth(problem, program, &group.places);
             let pricing = Pricing { problem, rules: self.rules, prices, worth: &worth };
             let limits = (-1, COLUMNS_A_ROUND + problem.components.len() / 2);
-            let priced = best_patterns(&pricing, &group.machines, limits);
+            let priced = best_patterns(&pricing, &group.machines, limits, looks)?;
             missing.join(priced.shortfall);
             fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
-            for component in problem.components.ids() {
+            for component in self.products() {
+                looks.after(group.classes.len() / 2)?;
                 let here = group.classes.iter().flat_map(|class| self.pool.products(component, *class));
                 let mut good: Vec<(i64, &Column)> = here
                     .map(|column| (pricing.reduced(column), column))
@@ -246,12 +263,17 @@ impl<'p> Relaxation<'p> {
                 fresh.extend(good[..count].iter().map(|(_, column)| (*column).clone()));
             }
         }
-        (self.add(fresh), missing)
+        Ok((self.add(fresh), missing))
     }
 
     /// All columns that a plan below the ceiling can use: those that count above their worth no more than there is room
     /// for (reduced cost fixing). `None` if they are too many.
-    pub(super) fn within_gap(&self, solved: &Solved, ceiling: i128) -> Option<Reduced> {
+    pub(super) fn within_gap(
+        &self,
+        solved: &Solved,
+        ceiling: i128,
+        looks: &mut Looks<'_>,
+    ) -> Result<Option<Reduced>, ComposeError> {
         let problem = self.problem;
         let room = solved.last.1.room(solved.last.0, self.leases(), ceiling);
         let room = i64::try_from(room).unwrap_or(i64::MAX).min(i64::MAX / 4);
@@ -259,9 +281,11 @@ impl<'p> Relaxation<'p> {
         for group in &self.groups {
             let worth = solved.prices.worth(problem, &solved.program, &group.places);
             let pricing = Pricing { problem, rules: self.rules, prices: &solved.prices, worth: &worth };
-            let left = MAX_WITHIN_GAP.checked_sub(reduced.columns.len())?;
-            let found = all_patterns(&pricing, &group.machines, Wanted::All, (room, left))?;
-            let products = problem.components.ids().flat_map(|component| {
+            let left = MAX_WITHIN_GAP.saturating_sub(reduced.columns.len());
+            let found = all_patterns(&pricing, &group.machines, Wanted::All, (room, left), looks)?;
+            let Some(found) = found else { return Ok(None) };
+            looks.after(group.classes.len())?;
+            let products = self.products().flat_map(|component| {
                 let here = group.classes.iter().flat_map(move |class| self.pool.products(component, *class));
                 unbeaten(problem, here.filter(|column| pricing.reduced(column) <= room))
             });
@@ -269,7 +293,7 @@ impl<'p> Relaxation<'p> {
                 reduced.columns.push(column);
             }
         }
-        (reduced.columns.len() <= MAX_WITHIN_GAP).then_some(reduced)
+        Ok((reduced.columns.len() <= MAX_WITHIN_GAP).then_some(reduced))
     }
 
     /// What a column counts above what it is worth.
@@ -292,31 +316,47 @@ impl<'p> Relaxation<'p> {
         components: &[CompId],
         classes: &[ClassId],
         limit: i64,
-    ) -> Vec<Column> {
+        looks: &mut Looks<'_>,
+    ) -> Result<Vec<Column>, ComposeError> {
         let mut columns = self.apart();
         for class in classes {
-            let machines = self.pool.in_classes(self.problem, &[*class]);
+            let machines = self.pool.in_classes(self.problem, &[*class], looks)?;
             let found = self.priced(solved, *class, |pricing| {
-                let below = |halved: u32| (limit >> halved, MAX_AROUND);
-                (0..4).find_map(|halved| {
-                    all_patterns(pricing, &machines, Wanted::Only(components), below(halved))
-                })
-            });
+                for halved in 0..4 {
+                    let below = (limit >> halved, MAX_AROUND);
+                    let found = all_patterns(pricing, &machines, Wanted::Only(components), below, looks)?;
+                    if found.is_some() {
+                        return Ok::<_, ComposeError>(found);
+                    }
+                }
+                Ok(None)
+            })?;
             columns.extend(found.into_iter().flatten());
             for component in components {
                 columns.extend(self.cheapest(*component, *class, &machines));
             }
         }
-        columns
+        Ok(columns)
+    }
+
+    /// Components that are no machines.
+    fn products(&self) -> impl Iterator<Item = CompId> {
+        let components = self.problem.components.iter();
+        components.filter(|(_, comp)| comp.kind != OfferKind::Machine).map(|(component, _)| component)
     }
 
     /// The program of some columns in the scope at hand, where places outside are not told apart.
-    pub(super) fn program(&self, reduced: &Reduced) -> Result<Program, ComposeError> {
-        Program::new(self.problem, reduced, &Scope::Some(self.scope.clone()), None)
+    pub(super) fn program(&self, reduced: &Reduced, looks: &mut Looks<'_>) -> Result<Program, ComposeError> {
+        Program::new(self.problem, reduced, &Scope::Some(self.scope.clone()), None, looks)
     }
 
     /// The columns that lie wholly in some places, with more of them for want of choice, and the scope for it.
-    pub(super) fn restrict(&self, solved: &Solved, places: &BTreeSet<(Cut, usize)>) -> (Reduced, Scope) {
+    pub(super) fn restrict(
+        &self,
+        solved: &Solved,
+        places: &BTreeSet<(Cut, usize)>,
+        looks: &mut Looks<'_>,
+    ) -> Result<(Reduced, Scope), ComposeError> {
         let is_inside = |class: ClassId| self.places_of(class).all(|place| places.contains(&place));
         let inside: Vec<ClassId> = (0..self.problem.sites.classes())
             .map(ClassId::from_index)
@@ -325,30 +365,35 @@ impl<'p> Relaxation<'p> {
         let known = self.reduced.columns.iter().map(|(_, column)| column);
         let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
         for class in &inside {
-            let machines = self.pool.in_classes(self.problem, &[*class]);
+            let machines = self.pool.in_classes(self.problem, &[*class], looks)?;
             // Good ones even if the relaxation has no use for them.
             let priced = self.priced(solved, *class, |pricing| {
                 let slack = pricing.worth.iter().map(|(_, worth)| *worth).max().unwrap_or(0) / 4;
-                best_patterns(pricing, &machines, (slack, 6))
-            });
+                best_patterns(pricing, &machines, (slack, 6), looks)
+            })?;
             columns.extend(priced.columns.into_iter().map(|(_, column)| column));
             for component in self.problem.components.ids() {
                 columns.extend(self.cheapest(component, *class, &machines));
             }
         }
-        (distinct(columns), Scope::Some(places.clone()))
+        Ok((distinct(columns), Scope::Some(places.clone())))
     }
 
     /// Some columns, which the relaxation gets to know too, with the cheapest of each component in some classes.
-    pub(super) fn together(&mut self, classes: &BTreeSet<ClassId>, columns: Vec<Column>) -> Reduced {
+    pub(super) fn together(
+        &mut self,
+        classes: &BTreeSet<ClassId>,
+        columns: Vec<Column>,
+        looks: &mut Looks<'_>,
+    ) -> Result<Reduced, ComposeError> {
         self.add(columns.clone());
         let mut all: Vec<Column> = columns;
         for class in classes {
-            let machines = self.pool.in_classes(self.problem, &[*class]);
+            let machines = self.pool.in_classes(self.problem, &[*class], looks)?;
             for component in self.problem.components.ids() {
                 all.extend(self.cheapest(component, *class, &machines));
             }
         }
-        distinct(all)
+        Ok(distinct(all))
     }
 }

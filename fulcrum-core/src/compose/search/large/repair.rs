@@ -202,7 +202,7 @@ impl Relaxation<'_> {
     pub(super) fn around_leases(
         &self,
         solved: &Solved,
-        leases: &[(&Column, i64)],
+        leases: &[(Column, i64)],
         turn: u64,
     ) -> Neighbourhood {
         let above: Vec<i64> =
