@@ -23,6 +23,9 @@ use random::{catalogue, random_blueprint, random_offers, seed, solve};
 /// Limits of nodes that are tried.
 const LIMITS: [u64; 11] = [1, 2, 3, 5, 10, 30, 100, 300, 1_000, 3_000, u64::MAX];
 
+/// Seeds of cases that once went wrong.
+const KNOWN: [u64; 2] = [15_490_662_748_148_589_844, 2_591_159_808_523_327_598];
+
 /// How many random cases of each kind are tried; more where the code is optimised.
 fn cases() -> u64 {
     let set = std::env::var("FULCRUM_CASES").ok().and_then(|text| text.parse().ok());
@@ -159,15 +162,15 @@ fn judged(
 fn judge_all(method: Method, with_start: bool, make: fn(&mut StdRng) -> (Catalogue, Blueprint)) -> Better {
     let seed = seed();
     let mut sum = Better::default();
-    for case in 0..cases() {
-        let mut chance = StdRng::seed_from_u64(seed.wrapping_add(case));
+    for seed in KNOWN.into_iter().chain((0..cases()).map(|case| seed.wrapping_add(case))) {
+        let mut chance = StdRng::seed_from_u64(seed);
         let (catalogue, blueprint) = make(&mut chance);
         // An earlier plan, of another market.
         let start = with_start.then(|| make(&mut chance).0).and_then(|other| solve(&other, &blueprint).ok());
         let Some(outcome) = judged(&catalogue, &blueprint, method, start.map(Arc::new)) else { continue };
         let better = outcome.unwrap_or_else(|error| {
             let json = serde_json::to_string_pretty(&blueprint).expect("json");
-            panic!("FULCRUM_SEED={} FULCRUM_CASES=1: {error}\n{json}", seed.wrapping_add(case))
+            panic!("FULCRUM_SEED={seed} FULCRUM_CASES=1: {error}\n{json}")
         });
         sum.plans += better.plans;
         sum.bounds += better.bounds;

@@ -125,6 +125,11 @@ impl<'a> Builder<'a> {
         Ok(builder)
     }
 
+    /// Whether columns are made on demand: then no limit may follow from those that are there.
+    pub(super) fn has_columns_to_come(&self) -> bool {
+        self.penalty.is_some()
+    }
+
     /// Where columns are still to come, an unknown for what they do not give yet, which is at most `most`.
     pub(super) fn missing(&mut self, most: i64) -> Option<(Var, i64)> {
         self.penalty.map(|penalty| (self.program.var(Role::Missing, penalty, 0, most), 1))
@@ -253,7 +258,7 @@ impl<'a> Builder<'a> {
             .collect();
         limited.sort_by_key(|(stocked, _, var)| (*stocked, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
-            if same.len() > 1 || self.penalty.is_some() {
+            if same.len() > 1 || self.has_columns_to_come() {
                 let row =
                     self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
                 self.program.lease_rows.push((Term::Stock(same[0].0), row));

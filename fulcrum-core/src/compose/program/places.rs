@@ -33,7 +33,8 @@ impl Builder<'_> {
             if terms.is_empty() && self.scope.is_all() {
                 continue;
             }
-            let most = if terms.is_empty() { 0 } else { max };
+            // Columns that are still to come may have some here.
+            let most = if terms.is_empty() && !self.has_columns_to_come() { 0 } else { max };
             let var = self.program.var(Role::ReplicasAt, 0, 0, most.into());
             let row = self.program.row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
             self.program.at_rows.push((cut, place, component, row));
