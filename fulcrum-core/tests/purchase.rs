@@ -307,3 +307,20 @@ async fn resuming_waits_for_the_claim_of_a_dead_host_to_lapse() {
     let resumed = engine.resume_all().await.expect("resumed");
     assert_eq!(resumed.iter().map(|order| order.state).collect::<Vec<_>>(), [OrderState::Committed]);
 }
+
+#[tokio::test]
+async fn a_host_whose_claim_may_have_ended_makes_no_call() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    // As after a stop that was longer than the claim: it may be another host's by now.
+    let late = Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::ZERO);
+    let order = late.accept(plan(), Policy::default(), None).await.expect("accepted");
+    let driven = late.drive(&order.id).await;
+    assert!(matches!(driven, Err(PurchaseError::Ledger(LedgerError::Fenced(_)))), "{driven:?}");
+    assert_eq!(count(&clouds).0, 0, "it called in spite of that");
+    let engine = Engine::new(providers(&clouds), ledger);
+    assert_eq!(engine.drive(&order.id).await.expect("driven").state, OrderState::Committed);
+    let cancelled = late.cancel(&order.id).await;
+    assert!(matches!(cancelled, Err(PurchaseError::Ledger(LedgerError::Fenced(_)))), "{cancelled:?}");
+    assert_eq!(count(&clouds).0, 3, "it released in spite of that");
+}

@@ -74,7 +74,7 @@ impl Driver<'_> {
     }
 
     async fn release(&self, step: &mut Step, service: &ServiceId) -> Tried {
-        match self.provider(step).release(service, &release_key(step)).await {
+        match self.changing(step)?.release(service, &release_key(step)).await {
             Ok(operation) => self.compensating(step, Some(service.clone()), Some(operation)).await,
             Err(error) => Ok(Err(error)),
         }

@@ -11,7 +11,7 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::{Engine, PurchaseError, machine, prices};
+use super::{Engine, PurchaseError, held::Held, machine, prices};
 use crate::{
     ledger::{Change, Claim},
     model::{Attempt, Order, OrderEventKind, OrderState, Policy, Step, StepState},
@@ -23,7 +23,8 @@ const MAX_ATTEMPTS: usize = 10;
 
 pub(super) struct Driver<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) claim: Claim,
+    held: &'a Held,
+    claim: Claim,
     /// The claim as steps remember it.
     pub(super) mine: String,
     pub(super) order: Order,
@@ -34,16 +35,18 @@ pub(super) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(engine: &'a Engine, claim: Claim, order: Order) -> Result<Self, PurchaseError> {
+    pub(super) fn new(engine: &'a Engine, held: &'a Held, order: Order) -> Result<Self, PurchaseError> {
         for step in &order.steps {
             if !engine.providers.contains_key(&step.provider) {
                 return Err(PurchaseError::UnknownProvider(step.provider.clone()));
             }
         }
+        let claim = held.claim().clone();
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
         Ok(Self {
             engine,
+            held,
             claim,
             mine,
             order,
@@ -213,6 +216,12 @@ impl<'a> Driver<'a> {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The provider, for a call that makes or ends something.
+    pub(super) fn changing(&self, step: &Step) -> Result<&Arc<dyn Provider>, PurchaseError> {
+        self.held.check()?;
+        Ok(self.provider(step))
     }
 
     pub(super) fn provider(&self, step: &Step) -> &Arc<dyn Provider> {

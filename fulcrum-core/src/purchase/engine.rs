@@ -1,14 +1,18 @@
 //! The purchase engine as the federation sees it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 
-use super::{PurchaseError, drive::Driver};
+use super::{PurchaseError, drive::Driver, held::Held};
 use crate::{
     catalogue::Rates,
-    ledger::{Claim, Ledger, LedgerError, OrderQuery},
+    ledger::{Ledger, LedgerError, OrderQuery},
     model::{
         IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy,
         ProviderId, Step, StepState,
@@ -23,38 +27,7 @@ pub struct Engine {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) rates: Rates,
     owner: String,
-    lease: Duration,
-}
-
-/// A claim that is given back at the end, also when its driver is dropped half-way: then the next driver need not
-/// wait until it ends by itself. What the dropped one still writes is fenced off by the next claim's token.
-struct Held {
-    ledger: Arc<dyn Ledger>,
-    claim: Claim,
-    is_given_back: bool,
-}
-
-impl Held {
-    async fn give_back(mut self) {
-        release(&*self.ledger, &self.claim).await;
-        self.is_given_back = true;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Outside of a runtime, as at the end of a process, nobody is left to do it.
-        if let (false, Ok(handle)) = (self.is_given_back, tokio::runtime::Handle::try_current()) {
-            let (ledger, claim) = (self.ledger.clone(), self.claim.clone());
-            handle.spawn(async move { release(&*ledger, &claim).await });
-        }
-    }
-}
-
-async fn release(ledger: &dyn Ledger, claim: &Claim) {
-    if let Err(error) = ledger.release(claim).await {
-        tracing::debug!(order = %claim.order, %error, "claim not released; it ends by itself");
-    }
+    pub(super) lease: Duration,
 }
 
 impl Engine {
@@ -178,35 +151,36 @@ impl Engine {
         let (ledger, order, owner, lease) =
             (self.ledger.clone(), order.clone(), self.owner.clone(), self.lease);
         let asked = tokio::spawn(async move {
+            let since = Instant::now();
             let claim = ledger.claim(&order, &owner, lease).await?;
-            Ok(Held { ledger, claim, is_given_back: false })
+            Ok(Held::new(ledger, claim, since + lease))
         });
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
     }
 
-    async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
-        let claim = held.claim.clone();
-        let order = claim.order.clone();
-        let driver = Driver::new(self, claim.clone(), self.load(&order).await?)?;
+    /// The right to drive orders that wait, at most so many.
+    pub(super) async fn claim_next(&self, most: usize) -> Result<Vec<Held>, LedgerError> {
+        let (ledger, owner, lease) = (self.ledger.clone(), self.owner.clone(), self.lease);
+        let asked = tokio::spawn(async move {
+            let since = Instant::now();
+            let claims = ledger.claim_next(&owner, lease, u32::try_from(most).unwrap_or(u32::MAX)).await?;
+            Ok(claims.into_iter().map(|claim| Held::new(ledger.clone(), claim, since + lease)).collect())
+        });
+        asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
+    }
+
+    pub(super) async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
+        let order = held.order().clone();
+        let driver = Driver::new(self, &held, self.load(&order).await?)?;
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
         let outcome = tokio::select! {
             biased;
-            lost = self.keep(claim.clone()) => Err(lost),
+            lost = held.keep(self.lease) => Err(lost.into()),
             outcome = driver.run() => outcome,
         };
         held.give_back().await;
         outcome?;
         self.load(&order).await
-    }
-
-    /// Renews a claim for ever; ends only when it is lost.
-    async fn keep(&self, claim: Claim) -> PurchaseError {
-        loop {
-            tokio::time::sleep(self.lease / 3).await;
-            if let Err(error) = self.ledger.renew(&claim, self.lease).await {
-                return error.into();
-            }
-        }
     }
 
     /// Takes up every unfinished order that nobody drives, and drives it to its end. A claim that its host has not

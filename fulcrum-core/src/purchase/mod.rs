@@ -7,10 +7,12 @@ mod compensate;
 mod drive;
 mod engine;
 mod error;
+mod held;
 mod machine;
 mod prices;
 mod provision;
 mod reconcile;
+mod serve;
 
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};

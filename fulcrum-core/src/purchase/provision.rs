@@ -85,7 +85,7 @@ impl Driver<'_> {
 
     async fn ask(&self, step: &mut Step) -> Result<Result<(), ProviderError>, PurchaseError> {
         let request = request(&self.order.plan.blueprint, step);
-        match self.provider(step).provision(&request, &step.key).await {
+        match self.changing(step)?.provision(&request, &step.key).await {
             Ok(operation) => {
                 self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
                 Ok(Ok(()))

@@ -12,24 +12,10 @@ use sqlx::{Connection, PgConnection};
 
 use crate::{
     every_change_shows, orders,
-    support::{clouds, plan, providers},
+    support::{clouds, plan, postgres::database, providers},
 };
 
 const LEASE: Duration = Duration::from_secs(60);
-
-/// A new, empty database; `None`, and said aloud, where there is no server.
-async fn database() -> Option<String> {
-    let Ok(server) = std::env::var("FULCRUM_TEST_POSTGRES") else {
-        println!("SKIPPED: no PostgreSQL; run this by scripts/with-postgres");
-        return None;
-    };
-    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-    let mut raw = PgConnection::connect(&server).await.expect("connected");
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut raw).await.expect("created");
-    let (host, _) = server.rsplit_once('/').expect("a database");
-    Some(format!("{host}/{name}"))
-}
 
 async fn open(url: &str) -> PostgresLedger {
     PostgresLedger::with_connections(url, 8).await.expect("a ledger")

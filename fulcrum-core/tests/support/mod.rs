@@ -1,6 +1,9 @@
 //! What several tests need: three small clouds, and a plan that buys from each of them.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use fulcrum_core::{
