@@ -257,6 +257,12 @@ impl Federation {
         self.engine.resume_all().await
     }
 
+    /// Drives orders that wait in the ledger, at most `at_once` at a time, until `stop` is ready. Many hosts may do so
+    /// side by side; [`accept`](Self::accept) on any of them is enough to have an order bought.
+    pub async fn serve(&self, at_once: usize, stop: impl Future<Output = ()>) {
+        self.engine.serve(at_once, stop).await;
+    }
+
     /// Ends all services of a committed order, or stops one that is under way.
     ///
     /// # Errors

@@ -307,6 +307,7 @@ pub(super) fn solve(
     let mut looks = Looks::new(&mut goes_on);
     let pool = Pool::new(problem, &mut looks)?;
     let mut relaxation = Relaxation::new(problem, &rules, &pool, &mut looks)?;
+    watch_for_stop(watch)?; // the last look before the search
     let mut search = Search {
         problem,
         options,
