@@ -18,6 +18,9 @@ use crate::{
     model::StopReason,
 };
 
+/// A tree that has so many times less left than another one gets some of it.
+const LITTLE: usize = 2;
+
 /// How a round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Round {
@@ -109,15 +112,15 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// Gives each that has nothing half of what the one with most has; whether all have something now.
+    /// Gives each that has little half of what the one with most has; whether all have something now.
     fn share_out(&mut self) -> bool {
         for at in 0..self.trees.len() {
-            if self.trees[at].is_open() {
-                continue;
-            }
             // Of equal ones the first.
             let fullest = (0..self.trees.len()).rev().max_by_key(|&other| self.trees[other].open_nodes());
-            if let Some(fullest) = fullest.filter(|&other| self.trees[other].open_nodes() > 1)
+            let has_little =
+                |other: usize| self.trees[at].open_nodes() * LITTLE < self.trees[other].open_nodes();
+            if let Some(fullest) =
+                fullest.filter(|&other| has_little(other) && self.trees[other].open_nodes() > 1)
                 && let Ok([idle, fullest]) = self.trees.get_disjoint_mut([at, fullest])
             {
                 fullest.share_with(idle);
