@@ -634,6 +634,16 @@ typedef struct fulcrum_replica {
 #define FULCRUM_PURCHASE_INVALID_PLAN 204
 
 /**
+ * An operator's action on an order that needs none.
+ */
+#define FULCRUM_PURCHASE_NOT_STUCK 205
+
+/**
+ * An operator's action without a name, a reason or evidence.
+ */
+#define FULCRUM_PURCHASE_NOBODY_SAID 206
+
+/**
  * The blueprint is not well formed.
  */
 #define FULCRUM_COMPOSE_DOCUMENT 301

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
     ledger::{LedgerError, SqliteLedger},
-    model::{Order, OrderEventKind, OrderId, OrderState, Policy},
+    model::{Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Policy, Step, StepState},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -124,6 +124,62 @@ async fn a_provider_that_refuses_both_ways_leaves_the_order_stuck_and_says_at_wh
     assert_eq!(order.state, OrderState::Stuck);
     let reason = order.reason.expect("a reason");
     assert!(reason.contains("gamma") && reason.contains(order.steps[2].key.as_str()), "{reason}");
+}
+
+fn operator() -> Operator {
+    Operator { who: "ada".to_owned(), why: "rights were mended".to_owned() }
+}
+
+#[tokio::test]
+async fn a_person_lets_a_stuck_order_be_undone_once_more_and_that_is_recorded() {
+    // Refused as often as the order tries by itself, and not once more.
+    let release = FaultRule { times: 1, ..fault(Call::Release, Fault::Forbidden) };
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let (order, clouds, engine) = buy(KEY, &[release], policy).await;
+    let refused = engine.retry(&order.id, operator()).await;
+    assert!(matches!(refused, Err(PurchaseError::NotStuck(_))), "{refused:?}");
+    // The claim that it took is given back by then.
+    let claim = engine.ledger().claim(&order.id, "another host", Duration::ZERO).await.expect("free");
+    engine.ledger().release(&claim).await.expect("released");
+    let order = engine.cancel(&order.id).await.expect("cancelled");
+    assert_eq!(order.state, OrderState::Stuck);
+    for by in [Operator { who: " ".to_owned(), ..operator() }, Operator { why: String::new(), ..operator() }]
+    {
+        let refused = engine.retry(&order.id, by).await;
+        assert!(matches!(refused, Err(PurchaseError::NobodySaid(_))), "{refused:?}");
+    }
+    let order = engine.retry(&order.id, operator()).await.expect("undone");
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0));
+    let events = engine.ledger().events(0, Some(&order.id), 1_000).await.expect("events");
+    let expected = OrderEventKind::Operator { by: operator(), action: OperatorAction::Retry };
+    assert!(events.iter().any(|event| event.kind == expected), "{events:#?}");
+    engine.ledger().verify(&order.id).await.expect("whole");
+}
+
+#[tokio::test]
+async fn a_person_settles_what_is_stuck_with_evidence() {
+    let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let (order, _, engine) = buy(KEY, &[release], policy).await;
+    let order = engine.cancel(&order.id).await.expect("cancelled");
+    let is_stuck = |step: &&Step| matches!(step.state, StepState::Stuck { .. });
+    let stuck: Vec<u32> = order.steps.iter().filter(is_stuck).map(|step| step.index).collect();
+    assert_eq!(stuck, [2], "gamma alone refuses");
+    let seen = || "ended by hand, ticket 4711".to_owned();
+    let refused = engine.settle(&order.id, 0, operator(), seen()).await;
+    assert!(matches!(refused, Err(PurchaseError::NotStuck(_))), "{refused:?}");
+    let refused = engine.settle(&order.id, 2, operator(), " ".to_owned()).await;
+    assert!(matches!(refused, Err(PurchaseError::NobodySaid(_))), "{refused:?}");
+    let order = engine.settle(&order.id, 2, operator(), seen()).await.expect("settled");
+    assert_eq!(order.state, OrderState::Compensated);
+    assert!(order.reason.expect("a reason").contains("ada"));
+    let events = engine.ledger().events(0, Some(&order.id), 1_000).await.expect("events");
+    let action = OperatorAction::Settle { index: 2, evidence: seen() };
+    assert!(
+        events
+            .iter()
+            .any(|event| event.kind == OrderEventKind::Operator { by: operator(), action: action.clone() })
+    );
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ pub const FULCRUM_PURCHASE_NOT_BUYABLE: fulcrum_status = 202;
 pub const FULCRUM_PURCHASE_ID_TAKEN: fulcrum_status = 203;
 /// A plan without leases, or with a damaged one.
 pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
+/// An operator's action on an order that needs none.
+pub const FULCRUM_PURCHASE_NOT_STUCK: fulcrum_status = 205;
+/// An operator's action without a name, a reason or evidence.
+pub const FULCRUM_PURCHASE_NOBODY_SAID: fulcrum_status = 206;
 /// The blueprint is not well formed.
 pub const FULCRUM_COMPOSE_DOCUMENT: fulcrum_status = 301;
 /// Nothing fits.
@@ -87,6 +91,8 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_PURCHASE_NOT_BUYABLE => Some(c"FULCRUM_PURCHASE_NOT_BUYABLE"),
         FULCRUM_PURCHASE_ID_TAKEN => Some(c"FULCRUM_PURCHASE_ID_TAKEN"),
         FULCRUM_PURCHASE_INVALID_PLAN => Some(c"FULCRUM_PURCHASE_INVALID_PLAN"),
+        FULCRUM_PURCHASE_NOT_STUCK => Some(c"FULCRUM_PURCHASE_NOT_STUCK"),
+        FULCRUM_PURCHASE_NOBODY_SAID => Some(c"FULCRUM_PURCHASE_NOBODY_SAID"),
         FULCRUM_COMPOSE_DOCUMENT => Some(c"FULCRUM_COMPOSE_DOCUMENT"),
         FULCRUM_COMPOSE_INFEASIBLE => Some(c"FULCRUM_COMPOSE_INFEASIBLE"),
         FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),

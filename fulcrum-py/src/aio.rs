@@ -11,6 +11,7 @@ use std::{
 use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
+    model::Operator,
 };
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyType};
 
@@ -19,7 +20,7 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     events::Events,
-    federation::{Watcher, buy, options, order_id, read_blueprint, read_id, read_policy},
+    federation::{Watcher, buy, ended, options, order_id, read_blueprint, read_id, read_policy},
     runtime::awaitable,
     values::{Catalogue, Order, Plan},
 };
@@ -173,6 +174,35 @@ impl AsyncFederation {
     fn cancel<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.clone(), order_id(id)?);
         awaitable(py, async move { market.cancel(&id).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (id, *, who, why))]
+    fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move { market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (id, step, *, who, why, evidence))]
+    fn settle<'py>(
+        &self,
+        py: Python<'py>,
+        id: &str,
+        step: u32,
+        who: String,
+        why: String,
+        evidence: String,
+    ) -> Awaitable<'py> {
+        let (market, id, by) = (self.0.clone(), order_id(id)?, Operator { who, why });
+        awaitable(py, async move { market.settle(&id, step, by, evidence).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (*, at_once=16, timeout=None))]
+    fn serve<'py>(&self, py: Python<'py>, at_once: usize, timeout: Option<f64>) -> Awaitable<'py> {
+        let (market, timeout) = (self.0.clone(), duration(timeout)?);
+        awaitable(py, async move {
+            market.serve(at_once, ended(timeout)).await;
+            Ok(())
+        })
     }
 
     fn order<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {

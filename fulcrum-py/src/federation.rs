@@ -11,7 +11,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{self, Blueprint, OfferId, OrderId, Policy, parse_yaml},
+    model::{self, Blueprint, OfferId, Operator, OrderId, Policy, parse_yaml},
     purchase::PurchaseError,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
@@ -153,6 +153,31 @@ impl Federation {
         wait(py, self.0.cancel(&order_id(id)?))?.map(Order).map_err(raise)
     }
 
+    #[pyo3(signature = (id, *, who, why))]
+    fn retry(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
+        wait(py, self.0.retry(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+    }
+
+    #[pyo3(signature = (id, step, *, who, why, evidence))]
+    fn settle(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        step: u32,
+        who: String,
+        why: String,
+        evidence: String,
+    ) -> PyResult<Order> {
+        let (id, by) = (order_id(id)?, Operator { who, why });
+        wait(py, self.0.settle(&id, step, by, evidence))?.map(Order).map_err(raise)
+    }
+
+    #[pyo3(signature = (*, at_once=16, timeout=None))]
+    fn serve(&self, py: Python<'_>, at_once: usize, timeout: Option<f64>) -> PyResult<()> {
+        let timeout = duration(timeout)?;
+        wait(py, self.0.serve(at_once, ended(timeout)))
+    }
+
     fn order(&self, py: Python<'_>, id: &str) -> PyResult<Option<Order>> {
         let order = wait(py, self.0.ledger().load(&order_id(id)?))?.map_err(raise)?;
         Ok(order.map(Order))
@@ -224,6 +249,14 @@ pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy>
 
 pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {
     id.map(order_id).transpose()
+}
+
+/// Ready after a time, or never.
+pub(crate) async fn ended(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
 }
 
 pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {

@@ -58,6 +58,20 @@ def test_threads_find_the_same(market: fulcrum.Federation) -> None:
         market.compose(SHOP, threads=0)
 
 
+def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: fulcrum.Federation) -> None:
+    order = market.purchase(market.compose(SHOP))
+    with pytest.raises(errors.PurchaseError, match="not stuck"):
+        market.retry(order.id, who="ada", why="to see")
+    with pytest.raises(errors.PurchaseError, match="not stuck"):
+        market.settle(order.id, 0, who="ada", why="to see", evidence="none")
+    with pytest.raises(errors.PurchaseError, match="who"):
+        market.retry(order.id, who=" ", why="to see")
+
+
+def test_serves_for_a_while(market: fulcrum.Federation) -> None:
+    market.serve(at_once=2, timeout=0.2)
+
+
 def test_the_same_id_buys_once(market: fulcrum.Federation) -> None:
     plan = market.compose(SHOP)
     first, second = market.purchase(plan, id=ID), market.purchase(plan, id=ID)

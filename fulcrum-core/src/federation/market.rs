@@ -20,7 +20,7 @@ use crate::{
         pareto, why_not,
     },
     ledger::{Ledger, LedgerError},
-    model::{Blueprint, DocumentError, Measure, OfferId, Order, OrderEvent, OrderId, Plan, Policy},
+    model::{Blueprint, DocumentError, Measure, OfferId, Operator, Order, OrderEvent, OrderId, Plan, Policy},
     provider::{Provider, ProviderError},
     purchase::{Engine, PurchaseError, Reconciliation},
 };
@@ -261,6 +261,28 @@ impl Federation {
     /// side by side; [`accept`](Self::accept) on any of them is enough to have an order bought.
     pub async fn serve(&self, at_once: usize, stop: impl Future<Output = ()>) {
         self.engine.serve(at_once, stop).await;
+    }
+
+    /// Tries once more to undo a stuck order; who and why are recorded.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the order is not stuck, or nobody says why.
+    pub async fn retry(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        self.engine.retry(order, by).await
+    }
+
+    /// Says that nothing is left of a stuck step, and how that is known; with the last one the order is compensated.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the step is not stuck, or who, why or the evidence is missing.
+    pub async fn settle(
+        &self,
+        order: &OrderId,
+        step: u32,
+        by: Operator,
+        evidence: String,
+    ) -> Result<Order, PurchaseError> {
+        self.engine.settle(order, step, by, evidence).await
     }
 
     /// Ends all services of a committed order, or stops one that is under way.

@@ -42,7 +42,10 @@ pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micros};
 pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
-pub use order::{Attempt, Order, OrderEvent, OrderEventKind, OrderState, Policy, Progress, Step, StepState};
+pub use order::{
+    Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Policy, Progress, Step,
+    StepState,
+};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Lease, Measures, Plan, PriceLine, Stage, Statistics, StopReason};
 pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};

@@ -229,11 +229,43 @@ pub enum OrderEventKind {
         /// What came back.
         error: String,
     },
+    /// A person has done something about the order.
+    Operator {
+        /// Who, and why.
+        by: Operator,
+        /// What.
+        action: OperatorAction,
+    },
     /// Prices were compared with the plan's.
     PricesChecked {
         /// A month at the plan's prices.
         planned: Money,
         /// A month at the providers' prices now.
         current: Money,
+    },
+}
+
+/// A person who does something about an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// A name by which others find that person.
+    pub who: String,
+    /// The reason, in a sentence.
+    pub why: String,
+}
+
+/// What a person has done about an order that was stuck.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+#[non_exhaustive]
+pub enum OperatorAction {
+    /// Let it be undone once more.
+    Retry,
+    /// Said that nothing of a step is left at its provider.
+    Settle {
+        /// Which step.
+        index: u32,
+        /// How that is known.
+        evidence: String,
     },
 }

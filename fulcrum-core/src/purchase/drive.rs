@@ -119,6 +119,24 @@ impl<'a> Driver<'a> {
         self.enter(OrderState::Compensating, Some(reason), steps, Vec::new()).await
     }
 
+    pub(super) fn check_stuck(&self) -> Result<(), PurchaseError> {
+        match self.order.state {
+            OrderState::Stuck => Ok(()),
+            _ => Err(PurchaseError::NotStuck(self.order.id.clone())),
+        }
+    }
+
+    /// Writes down that everything is to be undone once more, and what led to it.
+    pub(super) async fn compensate_again(
+        &mut self,
+        reason: String,
+        why: OrderEventKind,
+    ) -> Result<(), PurchaseError> {
+        let now = Timestamp::now();
+        let steps = self.steps_as(|state| machine::to_compensate(state, now));
+        self.enter(OrderState::Compensating, Some(reason), steps, vec![why]).await
+    }
+
     async fn compensate_all(&mut self) -> Result<(), PurchaseError> {
         // In reverse: what was bought last may depend on what was bought first.
         for index in (0..self.order.steps.len()).rev() {

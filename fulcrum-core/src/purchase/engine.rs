@@ -147,7 +147,7 @@ impl Engine {
 
     /// The right to drive an order. Asked for by a task of its own: dropped half-way, a claim could be in the ledger
     /// of which nobody knows the token.
-    async fn claim(&self, order: &OrderId) -> Result<Held, LedgerError> {
+    pub(super) async fn claim(&self, order: &OrderId) -> Result<Held, LedgerError> {
         let (ledger, order, owner, lease) =
             (self.ledger.clone(), order.clone(), self.owner.clone(), self.lease);
         let asked = tokio::spawn(async move {

@@ -27,6 +27,12 @@ pub enum PurchaseError {
     /// The id belongs to the order of another plan.
     #[error("order {0} exists already, for another plan; use a new id for a new purchase")]
     IdTaken(OrderId),
+    /// An operator's action on an order that needs none.
+    #[error("order {0}, or that step of it, is not stuck; nothing is left for a person to do")]
+    NotStuck(OrderId),
+    /// An operator's action without a name, a reason or evidence.
+    #[error("say {0}; it is recorded with the order")]
+    NobodySaid(&'static str),
     /// A plan without leases, or with a damaged one.
     #[error("the plan cannot be bought: {0}")]
     InvalidPlan(String),
@@ -44,6 +50,8 @@ impl PurchaseError {
             Self::NotBuyable { .. } => 202,
             Self::IdTaken(_) => 203,
             Self::InvalidPlan(_) => 204,
+            Self::NotStuck(_) => 205,
+            Self::NobodySaid(_) => 206,
             Self::Provider(error) => error.kind.code(),
         }
     }

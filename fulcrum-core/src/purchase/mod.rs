@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod held;
 mod machine;
+mod operate;
 mod prices;
 mod provision;
 mod reconcile;

@@ -1,0 +1,92 @@
+//! What a person does about an order that is stuck.
+
+use super::{Engine, PurchaseError, drive::Driver, held::Held};
+use crate::{
+    ledger::Change,
+    model::{Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
+};
+
+impl Engine {
+    /// Tries once more to undo a stuck order, as after rights or a provider were mended. Who and why are recorded.
+    ///
+    /// # Errors
+    /// * [`PurchaseError::NotStuck`]: there is nothing for a person to do.
+    /// * [`PurchaseError::NobodySaid`]: `by` names nobody, or no reason.
+    /// * As [`drive`](Self::drive).
+    pub async fn retry(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        by.check()?;
+        let held = self.claim(order).await?;
+        match self.begin_again(&held, by).await {
+            Ok(()) => self.drive_claimed(held).await,
+            Err(error) => {
+                held.give_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin_again(&self, held: &Held, by: Operator) -> Result<(), PurchaseError> {
+        let mut driver = Driver::new(self, held, self.load(held.order()).await?)?;
+        driver.check_stuck()?;
+        let reason = format!("taken up again by {}: {}", by.who, by.why);
+        driver.compensate_again(reason, OrderEventKind::Operator { by, action: OperatorAction::Retry }).await
+    }
+
+    /// Says that what a stuck step may have left at its provider is gone, or never was: somebody has looked, or ended it
+    /// by hand. The evidence is recorded, with who and why. With the last stuck step the order is compensated.
+    ///
+    /// # Errors
+    /// * [`PurchaseError::NotStuck`]: the order, or that step of it, is not stuck.
+    /// * [`PurchaseError::NobodySaid`]: `by` names nobody, or no reason, or the evidence is empty.
+    /// * [`LedgerError::Claimed`](crate::ledger::LedgerError::Claimed): a host is just driving it.
+    pub async fn settle(
+        &self,
+        order: &OrderId,
+        step: u32,
+        by: Operator,
+        evidence: String,
+    ) -> Result<Order, PurchaseError> {
+        by.check()?;
+        if evidence.trim().is_empty() {
+            return Err(PurchaseError::NobodySaid("the evidence"));
+        }
+        let held = self.claim(order).await?;
+        let present = self.load(order).await?;
+        let outcome = self.settled(held.claim(), &present, step, by, evidence).await;
+        held.give_back().await;
+        outcome?;
+        self.load(order).await
+    }
+
+    async fn settled(
+        &self,
+        claim: &crate::ledger::Claim,
+        present: &Order,
+        index: u32,
+        by: Operator,
+        evidence: String,
+    ) -> Result<(), PurchaseError> {
+        let is_stuck = |step: &&Step| matches!(step.state, StepState::Stuck { .. });
+        let not_stuck = || PurchaseError::NotStuck(present.id.clone());
+        let step = present.steps.iter().filter(is_stuck).find(|step| step.index == index);
+        let step = step.filter(|_| present.state == OrderState::Stuck).ok_or_else(not_stuck)?;
+        let is_last = present.steps.iter().filter(is_stuck).count() == 1;
+        let reason = format!("settled by {}: {}", by.who, by.why);
+        let change = Change {
+            order: is_last.then_some((OrderState::Compensated, Some(reason))),
+            steps: vec![Step { state: StepState::Compensated, ..step.clone() }],
+            events: vec![OrderEventKind::Operator { by, action: OperatorAction::Settle { index, evidence } }],
+        };
+        Ok(self.ledger.write(claim, &change).await?)
+    }
+}
+
+impl Operator {
+    fn check(&self) -> Result<(), PurchaseError> {
+        match self {
+            _ if self.who.trim().is_empty() => Err(PurchaseError::NobodySaid("who does this")),
+            _ if self.why.trim().is_empty() => Err(PurchaseError::NobodySaid("why")),
+            _ => Ok(()),
+        }
+    }
+}
