@@ -20,8 +20,12 @@ impl Engine {
     /// When it stops, or is dropped, what is under way is left as it is, for another host or a later run.
     ///
     /// ```no_run
-    /// # async fn example(engine: fulcrum_core::purchase::Engine) {
-    /// engine.serve(64, async { tokio::signal::ctrl_c().await.unwrap_or_default() }).await;
+    /// # async fn example(engine: std::sync::Arc<fulcrum_core::purchase::Engine>) {
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let serving = tokio::spawn(async move { engine.serve(64, async { stopped.await.unwrap_or_default() }).await });
+    /// // Later, as when the process is told to end:
+    /// let _ = stop.send(());
+    /// serving.await.unwrap_or_default();
     /// # }
     /// ```
     pub async fn serve(&self, at_once: usize, stop: impl Future<Output = ()>) {
