@@ -15,8 +15,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     Change, Claim, Ledger, LedgerError, OrderQuery, Result,
-    chain::{Head, Link, START, verify_events},
-    stored::{changed_kinds, is_head, parsed, store, text, token},
+    chain::{Head, Link, START},
+    stored::{self, changed_kinds, parsed, store, text, token, verified},
 };
 use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
 
@@ -468,7 +468,7 @@ impl Ledger for PostgresLedger {
             .map_err(store)?;
         let head = head.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
         let events = self.events(0, Some(order), u32::MAX).await?;
-        is_head(order, &head, &verify_events(&events)?)
+        verified(order, &head, &events)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -486,30 +486,22 @@ fn parse<T: serde::de::DeserializeOwned>(row: &PgRow, column: &str) -> Result<T>
 }
 
 fn time(row: &PgRow, column: &str) -> Result<Timestamp> {
-    let text: &str = row.try_get(column).map_err(store)?;
-    text.parse().map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    stored::time(row.try_get(column).map_err(store)?, column)
 }
 
 fn order_id(row: &PgRow, column: &str) -> Result<OrderId> {
-    let text: &str = row.try_get(column).map_err(store)?;
-    OrderId::new(text).map_err(|error| LedgerError::Damaged(error.to_string()))
+    stored::order_id(row.try_get(column).map_err(store)?)
 }
 
 fn state(row: &PgRow) -> Result<OrderState> {
-    let word: String = row.try_get("state").map_err(store)?;
-    serde_json::from_value(word.into()).map_err(|error| LedgerError::Damaged(error.to_string()))
+    stored::state(row.try_get("state").map_err(store)?)
 }
 
 fn step(row: &PgRow) -> Result<Step> {
-    let name = |column: &str| row.try_get::<String, _>(column).map_err(store);
-    let damaged = |error: crate::model::InvalidId| LedgerError::Damaged(error.to_string());
-    let index: i32 = row.try_get("position").map_err(store)?;
-    Ok(Step {
-        index: index.unsigned_abs(),
-        key: name("step_key")?.parse().map_err(damaged)?,
-        provider: name("provider")?.parse().map_err(damaged)?,
-        lease: parse(row, "lease")?,
-        state: parse(row, "state")?,
-        attempts: parse(row, "attempts")?,
-    })
+    let column = |name: &str| row.try_get::<&str, _>(name).map_err(store);
+    let index = row.try_get::<i32, _>("position").map_err(store)?.unsigned_abs();
+    stored::step(
+        index,
+        [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
+    )
 }

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::{
     Change, Claim, Ledger, LedgerError, OrderQuery, Result,
-    chain::{Head, START, verify_events},
-    stored::{changed_kinds, is_head, parsed, store, text, token},
+    chain::{Head, START},
+    stored::{self, changed_kinds, parsed, store, text, token, verified},
 };
 use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
 
@@ -35,8 +35,7 @@ fn parse<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
 }
 
 fn time(row: &SqliteRow, column: &str) -> Result<Timestamp> {
-    let text: String = row.try_get(column).map_err(store)?;
-    text.parse().map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    stored::time(row.try_get(column).map_err(store)?, column)
 }
 
 fn after(now: Timestamp, lease: Duration) -> Timestamp {
@@ -367,7 +366,7 @@ impl Ledger for SqliteLedger {
             .map_err(store)?;
         let head = head.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
         let events = self.events(0, Some(order), u32::MAX).await?;
-        is_head(order, &head, &verify_events(&events)?)
+        verified(order, &head, &events)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -397,24 +396,18 @@ fn moment(at: Timestamp) -> String {
 }
 
 fn order_id(row: &SqliteRow, column: &str) -> Result<OrderId> {
-    let text: String = row.try_get(column).map_err(store)?;
-    OrderId::new(text).map_err(|error| LedgerError::Damaged(error.to_string()))
+    stored::order_id(row.try_get(column).map_err(store)?)
 }
 
 fn state(row: &SqliteRow) -> Result<OrderState> {
-    let word: String = row.try_get("state").map_err(store)?;
-    serde_json::from_value(word.into()).map_err(|error| LedgerError::Damaged(error.to_string()))
+    stored::state(row.try_get("state").map_err(store)?)
 }
 
 fn step(row: &SqliteRow) -> Result<Step> {
-    let name = |column: &str| row.try_get::<String, _>(column).map_err(store);
-    let damaged = |error: crate::model::InvalidId| LedgerError::Damaged(error.to_string());
-    Ok(Step {
-        index: row.try_get("position").map_err(store)?,
-        key: name("step_key")?.parse().map_err(damaged)?,
-        provider: name("provider")?.parse().map_err(damaged)?,
-        lease: parse(row, "lease")?,
-        state: parse(row, "state")?,
-        attempts: parse(row, "attempts")?,
-    })
+    let column = |name: &str| row.try_get::<&str, _>(name).map_err(store);
+    let index = row.try_get("position").map_err(store)?;
+    stored::step(
+        index,
+        [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
+    )
 }

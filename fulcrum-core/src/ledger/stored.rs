@@ -4,10 +4,11 @@
     expect(dead_code, reason = "no store of ours is built in")
 )]
 
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Change, Claim, LedgerError, Result};
-use crate::model::{OrderEventKind, OrderId};
+use super::{Change, Claim, LedgerError, Result, verify_events};
+use crate::model::{InvalidId, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
 
 pub(super) fn store(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Store(error.to_string())
@@ -39,12 +40,37 @@ pub(super) fn changed_kinds(change: &Change) -> Vec<OrderEventKind> {
     steps.chain(change.events.iter().cloned()).chain(order).collect()
 }
 
-/// Whether a chain ends where the order says.
-pub(super) fn is_head(order: &OrderId, head: &str, found: &str) -> Result<()> {
-    if head == found {
+/// Checks the chain of an order's events, and that it ends where the order says.
+pub(super) fn verified(order: &OrderId, head: &str, events: &[OrderEvent]) -> Result<()> {
+    if head == verify_events(events)? {
         return Ok(());
     }
     Err(LedgerError::Damaged(format!(
         "the last events of order {order} are missing, or were added by others"
     )))
+}
+
+pub(super) fn order_id(text: &str) -> Result<OrderId> {
+    OrderId::new(text).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
+pub(super) fn time(text: &str, column: &str) -> Result<Timestamp> {
+    text.parse().map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+}
+
+pub(super) fn state(word: String) -> Result<OrderState> {
+    serde_json::from_value(word.into()).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
+/// A step from its columns `step_key`, `provider`, `lease`, `state` and `attempts`.
+pub(super) fn step(index: u32, [key, provider, lease, state, attempts]: [&str; 5]) -> Result<Step> {
+    let damaged = |error: InvalidId| LedgerError::Damaged(error.to_string());
+    Ok(Step {
+        index,
+        key: key.parse().map_err(damaged)?,
+        provider: provider.parse().map_err(damaged)?,
+        lease: parsed(lease, "lease")?,
+        state: parsed(state, "state")?,
+        attempts: parsed(attempts, "attempts")?,
+    })
 }
