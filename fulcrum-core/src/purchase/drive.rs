@@ -109,14 +109,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Writes down in one go that everything is to be undone, so that no restart goes on buying.
+    /// Begins to undo everything, unless that has begun, so that no restart goes on buying.
     async fn begin_compensation(&mut self, reason: String) -> Result<(), PurchaseError> {
         if self.order.state == OrderState::Compensating {
             return Ok(());
         }
-        let now = Timestamp::now();
-        let steps = self.steps_as(|state| machine::to_compensate(state, now));
-        self.enter(OrderState::Compensating, Some(reason), steps, Vec::new()).await
+        self.undo(reason, Vec::new()).await
     }
 
     pub(super) fn check_stuck(&self) -> Result<(), PurchaseError> {
@@ -126,15 +124,15 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Writes down that everything is to be undone once more, and what led to it.
-    pub(super) async fn compensate_again(
+    /// Writes down in one go that everything is to be undone, and what led to it.
+    pub(super) async fn undo(
         &mut self,
         reason: String,
-        why: OrderEventKind,
+        events: Vec<OrderEventKind>,
     ) -> Result<(), PurchaseError> {
         let now = Timestamp::now();
         let steps = self.steps_as(|state| machine::to_compensate(state, now));
-        self.enter(OrderState::Compensating, Some(reason), steps, vec![why]).await
+        self.enter(OrderState::Compensating, Some(reason), steps, events).await
     }
 
     async fn compensate_all(&mut self) -> Result<(), PurchaseError> {

@@ -29,7 +29,7 @@ impl Engine {
         let mut driver = Driver::new(self, held, self.load(held.order()).await?)?;
         driver.check_stuck()?;
         let reason = format!("taken up again by {}: {}", by.who, by.why);
-        driver.compensate_again(reason, OrderEventKind::Operator { by, action: OperatorAction::Retry }).await
+        driver.undo(reason, vec![OrderEventKind::Operator { by, action: OperatorAction::Retry }]).await
     }
 
     /// Says that what a stuck step may have left at its provider is gone, or never was: somebody has looked, or ended it
