@@ -16,6 +16,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod aim;
+mod aside;
 mod bound;
 mod eligible;
 mod error;

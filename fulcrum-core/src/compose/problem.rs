@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     aim::{Aim, MICRO},
+    aside::Aside,
     eligible::Eligibility,
     error::ComposeError,
     id_vec::{Id, IdVec, id_type},
@@ -168,7 +169,7 @@ pub(crate) struct Problem<'a> {
     /// Axes that some component asks for; disk is kept apart, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
     /// Sorted by offer; then those that run already.
-    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) candidates: Aside<Candidate>,
     pub(crate) allowed: IdVec<AllowedId, CompSet>,
     /// Sizes along `dimensions`, then the disk.
     pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
@@ -223,7 +224,7 @@ impl<'a> Problem<'a> {
             aim,
             components,
             dimensions,
-            candidates: Vec::new(),
+            candidates: Vec::new().into(),
             allowed: IdVec::new(),
             shapes: IdVec::new(),
             sites,

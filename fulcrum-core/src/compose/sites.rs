@@ -1,10 +1,13 @@
 //! Places, as far as the blueprint tells them apart.
 
+use std::mem;
+
 use iso_currency::Currency;
 use rustc_hash::FxHashMap;
 
 use super::{
     aim::Aim,
+    aside::drop_aside,
     id_vec::{Id, IdVec},
     problem::ClassId,
 };
@@ -58,6 +61,19 @@ pub(crate) struct Sites {
     class_of: FxHashMap<(u32, u32), ClassId>,
     class_of_key: FxHashMap<Vec<usize>, ClassId>,
     countries: Vec<String>,
+}
+
+/// Classes whose memory is not given back within a moment.
+const MANY: usize = 500;
+
+impl Drop for Sites {
+    fn drop(&mut self) {
+        if self.class_of.len() >= MANY {
+            let names = (mem::take(&mut self.levels), mem::take(&mut self.countries));
+            let keys = (mem::take(&mut self.class_of), mem::take(&mut self.class_of_key));
+            drop_aside((names, keys, mem::take(&mut self.sites), mem::take(&mut self.ends)));
+        }
+    }
 }
 
 impl Sites {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     compose::{
+        aside::Aside,
         error::ComposeError,
         id_vec::{Id, IdVec},
         looks::{BETWEEN_LOOKS, Looks},
@@ -17,16 +18,16 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Positions in `problem.candidates`, those of equal buckets together, the cheapest of each bucket first.
-    by_bucket: Vec<u32>,
+    by_bucket: Aside<u32>,
     bucket_starts: Vec<u32>,
-    by_class: Vec<u32>,
+    by_class: Aside<u32>,
     class_starts: Vec<u32>,
     /// Machines that have a worth of their own: they are in no bucket.
     pub(super) apart: Vec<u32>,
     /// Where they and products of that sort are: plans are sought there too.
     pub(super) classes_apart: BTreeSet<ClassId>,
     /// For each component that is no machine what one replica may run on, by class.
-    products: IdVec<CompId, Vec<Column>>,
+    products: IdVec<CompId, Aside<Column>>,
 }
 
 /// How many of each bucket are in order.
@@ -39,7 +40,7 @@ impl Pool {
     /// [`ComposeError::Stopped`].
     pub(super) fn new(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Self, ComposeError> {
         let candidates = &problem.candidates;
-        let mut machines = Vec::new();
+        let mut machines = Aside::from(Vec::new());
         for (at, candidate) in candidates.iter().enumerate() {
             looks.after(1)?;
             if problem.catalogue.kind(candidate.offer) == OfferKind::Machine {
@@ -48,9 +49,10 @@ impl Pool {
         }
         let (apart, alike): (Vec<u32>, Vec<u32>) =
             machines.iter().partition(|at| problem.is_apart(&candidates[**at as usize]));
+        let alike = Aside::from(alike);
         // Offers of one bucket differ in price and place only.
         let mut bucket_of_key = rustc_hash::FxHashMap::default();
-        let buckets = alike
+        let buckets: Aside<u32> = alike
             .iter()
             .map(|at| {
                 looks.after(1)?;
@@ -59,7 +61,8 @@ impl Pool {
                 let key = (candidate.allowed, candidate.shape, candidate.disk, candidate.figures);
                 Ok(*bucket_of_key.entry(key).or_insert(next))
             })
-            .collect::<Result<Vec<u32>, ComposeError>>()?;
+            .collect::<Result<Vec<u32>, ComposeError>>()?
+            .into();
         let (mut by_bucket, bucket_starts) = sorted(&alike, &buckets, bucket_of_key.len());
         for range in bucket_starts.windows(2) {
             let bucket = &mut by_bucket[range[0] as usize..range[1] as usize];
@@ -74,11 +77,12 @@ impl Pool {
         }
         let classes: Vec<u32> =
             machines.iter().map(|at| candidates[*at as usize].class.index() as u32).collect();
+        let classes = Aside::from(classes);
         let (by_class, class_starts) = sorted(&machines, &classes, problem.sites.classes());
         let products = problem
             .components
             .ids()
-            .map(|component| products(problem, component, looks))
+            .map(|component| products(problem, component, looks).map(Aside::from))
             .collect::<Result<IdVec<_, _>, _>>()?;
         let all_apart = candidates.iter().filter(|candidate| problem.is_apart(candidate));
         let classes_apart = all_apart.map(|candidate| candidate.class).collect();
@@ -166,7 +170,7 @@ fn products(
 }
 
 /// Items in the order of their keys, and where each key starts: a counting sort.
-fn sorted(items: &[u32], keys: &[u32], count: usize) -> (Vec<u32>, Vec<u32>) {
+fn sorted(items: &[u32], keys: &[u32], count: usize) -> (Aside<u32>, Vec<u32>) {
     let mut starts = vec![0u32; count + 1];
     for key in keys {
         starts[*key as usize + 1] += 1;
@@ -180,5 +184,5 @@ fn sorted(items: &[u32], keys: &[u32], count: usize) -> (Vec<u32>, Vec<u32>) {
         order[next[*key as usize] as usize] = *item;
         next[*key as usize] += 1;
     }
-    (order, starts)
+    (order.into(), starts)
 }
