@@ -306,3 +306,24 @@ fn a_gap_beyond_reason_is_as_good_as_any() {
         assert!(plan.is_ok(), "{plan:?}");
     }
 }
+
+/// A pinned machine stays with what is on it and takes more where that is cheaper; unpinned it would go.
+#[test]
+fn a_pinned_machine_stays_and_holds_more() {
+    let rows = "machine,s,one,4,4096,10,10,,EUR,net,,2026-11-01,test\n\
+                machine,l,one,8,8192,10,25,,EUR,net,,2026-11-01,test\n";
+    let catalogue = catalogue(offers("acme", "DE", rows));
+    let blueprint = |pinned: bool| {
+        Blueprint::from_yaml(&format!(
+            "{{ name: x, components: {{ web: {{ vcpu: 2, memory_mib: 2048 }}, db: {{ vcpu: 2, memory_mib: 2048 }} }},
+               running: {{ services: [ {{ id: old, offer: acme/one/l, replicas: {{ web: 1 }}, pinned: {pinned} }} ] }} }}"
+        ))
+        .expect("a blueprint")
+    };
+    let kept = solve(&catalogue, &blueprint(true)).expect("a plan");
+    let [lease] = &kept.leases[..] else { panic!("one machine is enough: {:?}", kept.leases) };
+    assert_eq!((lease.keeps.as_ref().map(|id| id.as_str()), lease.replicas.len()), (Some("old"), 2));
+    let free = solve(&catalogue, &blueprint(false)).expect("a plan");
+    assert!(free.leases.iter().all(|lease| lease.keeps.is_none()), "{:?}", free.leases);
+    assert!(free.monthly < kept.monthly);
+}
