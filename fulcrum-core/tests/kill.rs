@@ -27,7 +27,7 @@ use fulcrum_core::{
     },
     purchase::Engine,
 };
-use support::{CLOUDS, cloud, count, plan};
+use support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, plan};
 
 const LEASE: Duration = Duration::from_millis(60);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
@@ -37,16 +37,20 @@ struct Scenario {
     name: &'static str,
     class: IdempotencyClass,
     at_once: u32,
-    /// At gamma, the third cloud.
+    /// At gamma, the third cloud; of a duo at beta.
     faults: Vec<FaultRule>,
+    /// Two machines, and another plan where one cannot be had.
+    is_duo: bool,
     price_factor: &'static str,
     end: OrderState,
 }
 
 fn scenarios() -> Vec<Scenario> {
     let fault = |call, fault| FaultRule { call, sku: None, nth: 1, times: 1, fault };
-    let plain =
-        |name, class, at_once, faults, end| Scenario { name, class, at_once, faults, price_factor: "1", end };
+    let plain = |name, class, at_once, faults, end| {
+        let (is_duo, price_factor) = (false, "1");
+        Scenario { name, class, at_once, faults, is_duo, price_factor, end }
+    };
     let lost =
         || vec![fault(Call::Provision, Fault::AmbiguousHappened), fault(Call::Release, Fault::AmbiguousLost)];
     let broken = || vec![fault(Call::Provision, Fault::OperationFails { leaves_resource: true })];
@@ -61,6 +65,8 @@ fn scenarios() -> Vec<Scenario> {
     ];
     let drift = plain("price doubled", LAGGING, 1, Vec::new(), OrderState::Compensated);
     scenarios.push(Scenario { price_factor: "2", ..drift });
+    let instead = plain("another plan", LAGGING, 8, sold_out(), OrderState::Committed);
+    scenarios.push(Scenario { is_duo: true, ..instead });
     scenarios
 }
 
@@ -120,7 +126,8 @@ fn check(scenario: &Scenario, folder: &Path, kill_at: u64, id: &OrderId) {
         "{context}: {order:#?}"
     );
     let (alive, of_key) = count(&clouds);
-    let expected = if order.state == OrderState::Committed { 3 } else { 0 };
+    let all = if scenario.is_duo { 2 } else { 3 };
+    let expected = if order.state == OrderState::Committed { all } else { 0 };
     assert_eq!((alive, of_key.len()), (expected, expected), "{context}: {of_key:?}");
     if scenario.price_factor != "1" {
         let ever: usize = clouds.iter().map(|cloud| cloud.resources().expect("state").len()).sum();
@@ -141,7 +148,7 @@ fn the_child_that_is_killed() {
         .iter()
         .map(|name| {
             let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class);
-            if *name == "gamma" {
+            if *name == if scenario.is_duo { "beta" } else { "gamma" } {
                 let factor = scenario.price_factor.parse().expect("a number");
                 builder = builder.price_factor("small".parse().expect("a name"), factor);
                 builder = scenario.faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone()));
@@ -155,7 +162,11 @@ fn the_child_that_is_killed() {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
         let engine = Engine::new(providers, Arc::new(Mortal { inner: ledger })).with_lease(LEASE);
         let policy = Policy { concurrency: scenario.at_once, ..Policy::default() };
-        engine.accept(plan(), policy, Some(id.clone())).await.expect("accepted");
+        let (plan, policy) = match scenario.is_duo {
+            true => (duo_plan(&duo("")), Policy { fail_over: duo_policy(duo("")).fail_over, ..policy }),
+            false => (plan(), policy),
+        };
+        engine.accept(plan, policy, Some(id.clone())).await.expect("accepted");
         // The lease of a killed process ends by itself.
         loop {
             match engine.drive(&id).await {

@@ -8,7 +8,7 @@ use std::{
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId, Plan};
+use crate::model::{Measure, OfferId, Plan, ProviderId};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct ComposeOptions {
     pub threads: NonZeroUsize,
     /// Offers that must not be used, such as those that turned out to be sold out.
     pub exclude: BTreeSet<OfferId>,
+    /// Providers of whom nothing more must be bought; what runs there already may stay.
+    pub exclude_providers: BTreeSet<ProviderId>,
     /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
     pub caps: BTreeMap<Measure, Decimal>,
     /// A plan that was made for the same blueprint or one like it, perhaps from another catalogue: the search begins
@@ -48,6 +50,7 @@ impl Default for ComposeOptions {
             max_nodes: u64::MAX,
             threads: NonZeroUsize::MIN,
             exclude: BTreeSet::new(),
+            exclude_providers: BTreeSet::new(),
             caps: BTreeMap::new(),
             start: None,
             method: Method::Auto,

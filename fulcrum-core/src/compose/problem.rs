@@ -282,6 +282,11 @@ impl<'a> Problem<'a> {
             if !options.exclude.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
                 continue;
             }
+            let providers = &options.exclude_providers;
+            let is_excluded = || providers.contains(&catalogue.place(ix).provider);
+            if !providers.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
+                continue;
+            }
             let Some(figures) = self.figures(ix) else { continue };
             let shape = *shape_of.entry(positions.capacity).or_insert_with(|| self.shape(ix));
             if !self.gib_costs.contains_key(&positions.disk) {

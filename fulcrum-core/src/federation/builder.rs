@@ -110,11 +110,8 @@ impl FederationBuilder {
             }
         }
         let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, self.rates.clone()).build();
-        Ok(Federation {
-            providers: self.providers,
-            engine: Arc::new(Engine::new(by_id, ledger).with_rates(self.rates.clone())),
-            rates: self.rates,
-            catalogue: RwLock::new(Arc::new(empty)),
-        })
+        let catalogue = Arc::new(RwLock::new(Arc::new(empty)));
+        let engine = Engine::new(by_id, ledger).with_rates(self.rates.clone()).with_market(catalogue.clone());
+        Ok(Federation { providers: self.providers, engine: Arc::new(engine), rates: self.rates, catalogue })
     }
 }

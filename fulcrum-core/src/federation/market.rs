@@ -43,7 +43,7 @@ pub struct Federation {
     pub(super) providers: Vec<Arc<dyn Provider>>,
     pub(super) engine: Arc<Engine>,
     pub(super) rates: Rates,
-    pub(super) catalogue: RwLock<Arc<Catalogue>>,
+    pub(super) catalogue: Arc<RwLock<Arc<Catalogue>>>,
 }
 
 /// Anything that a federation can fail with; [`code`](Self::code) is what C and Python translate.

@@ -58,7 +58,7 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let change = Change {
         order: Some((OrderState::Stuck, Some("for a test".to_owned()))),
         steps: vec![step.clone()],
-        events: Vec::new(),
+        ..Change::default()
     };
     let mut changes = ledger.changes();
     changes.mark_unchanged();

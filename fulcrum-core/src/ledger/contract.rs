@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
+use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Round, Step};
 
 /// The outcome of a ledger call.
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -72,8 +72,10 @@ pub struct Claim {
 pub struct Change {
     /// The order's new state, and why.
     pub order: Option<(OrderState, Option<String>)>,
-    /// Steps in their new form.
+    /// Steps in their new form; those with a new index are added.
     pub steps: Vec<Step>,
+    /// The order's new plan, and all fail-overs so far.
+    pub plan: Option<(Plan, Vec<Round>)>,
     /// What to tell besides the new states, which are told anyway.
     pub events: Vec<OrderEventKind>,
 }

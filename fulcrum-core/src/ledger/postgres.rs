@@ -168,7 +168,7 @@ async fn put_steps(
     sqlx::query(
         "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts)
          SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-         ON CONFLICT (order_id, position) DO UPDATE SET state = excluded.state, attempts = excluded.attempts",
+         ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
     )
     .bind(order.as_str())
     .bind(positions)
@@ -266,11 +266,12 @@ impl Ledger for PostgresLedger {
         // One snapshot, so that the order and its steps are of one moment.
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         let mut transaction = self.pool.begin_with(begin).await.map_err(store)?;
-        let row = sqlx::query("SELECT state, created, reason, plan, policy FROM orders WHERE id = $1")
-            .bind(order.as_str())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(store)?;
+        let row =
+            sqlx::query("SELECT state, created, reason, plan, policy, rounds FROM orders WHERE id = $1")
+                .bind(order.as_str())
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(store)?;
         let Some(row) = row else { return Ok(None) };
         let steps = sqlx::query("SELECT * FROM steps WHERE order_id = $1 ORDER BY position")
             .bind(order.as_str())
@@ -284,6 +285,7 @@ impl Ledger for PostgresLedger {
             state: state(&row)?,
             created: time(&row, "created")?,
             reason: row.try_get("reason").map_err(store)?,
+            rounds: parse(&row, "rounds")?,
             steps: steps.iter().map(step).collect::<Result<_>>()?,
         }))
     }
@@ -390,11 +392,13 @@ impl Ledger for PostgresLedger {
             None => (None, None),
         };
         sqlx::query(
-            "UPDATE orders SET state = coalesce($1, state), reason = coalesce($2, reason), events = $3, head = $4
-             WHERE id = $5",
+            "UPDATE orders SET state = coalesce($1, state), reason = coalesce($2, reason), plan = coalesce($3, plan),
+                 rounds = coalesce($4, rounds), events = $5, head = $6 WHERE id = $7",
         )
         .bind(state)
         .bind(reason)
+        .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)
+        .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)
         .bind(head.count.cast_signed())
         .bind(&head.hash)
         .bind(claim.order.as_str())

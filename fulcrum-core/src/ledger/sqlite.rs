@@ -121,7 +121,7 @@ async fn put_step(
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (order_id, position) DO UPDATE SET state = excluded.state, attempts = excluded.attempts",
+         ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
     )
     .bind(order.as_str())
     .bind(i64::from(step.index))
@@ -175,7 +175,7 @@ impl Ledger for SqliteLedger {
     async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
         // One transaction, so that the order and its steps are of one moment.
         let mut transaction = self.pool.begin().await.map_err(store)?;
-        let row = sqlx::query("SELECT state, created, reason, plan, policy FROM orders WHERE id = ?")
+        let row = sqlx::query("SELECT state, created, reason, plan, policy, rounds FROM orders WHERE id = ?")
             .bind(order.as_str())
             .fetch_optional(&mut *transaction)
             .await
@@ -193,6 +193,7 @@ impl Ledger for SqliteLedger {
             state: state(&row)?,
             created: time(&row, "created")?,
             reason: row.try_get("reason").map_err(store)?,
+            rounds: parse(&row, "rounds")?,
             steps: steps.iter().map(step).collect::<Result<_>>()?,
         }))
     }
@@ -301,11 +302,13 @@ impl Ledger for SqliteLedger {
             None => (None, None),
         };
         sqlx::query(
-            "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), events = ?, head = ?
-             WHERE id = ?",
+            "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
+                 rounds = coalesce(?, rounds), events = ?, head = ? WHERE id = ?",
         )
         .bind(state)
         .bind(reason)
+        .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)
+        .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)
         .bind(head.count.cast_signed())
         .bind(&head.hash)
         .bind(claim.order.as_str())

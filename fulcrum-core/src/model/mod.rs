@@ -17,6 +17,7 @@ mod offer;
 mod order;
 mod place;
 mod plan;
+mod policy;
 mod price;
 mod resources;
 mod running;
@@ -43,11 +44,12 @@ pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micr
 pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
 pub use order::{
-    Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Policy, Progress, Step,
-    StepState,
+    Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Progress, Round,
+    Shortage, Step, StepState,
 };
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Lease, Measures, Plan, PriceLine, Stage, Statistics, StopReason};
+pub use policy::{FailOver, Policy};
 pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};

@@ -1,17 +1,18 @@
 //! A durable purchase: data only; what happens next is decided in `purchase::machine`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{IdempotencyKey, Lease, Money, OrderId, Plan, ProviderId, Service, ServiceId};
+use super::{IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, Service, ServiceId};
 
 /// The durable purchase of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// UUID of version 7.
     pub id: OrderId,
-    /// What is bought.
+    /// What is bought; after a fail-over the newest plan.
     pub plan: Plan,
     /// How it is bought.
     pub policy: Policy,
@@ -21,8 +22,34 @@ pub struct Order {
     pub created: Timestamp,
     /// Why it does not go on as planned; for people.
     pub reason: Option<String>,
-    /// One a lease, in the plan's order.
+    /// Fail-overs so far.
+    pub rounds: Vec<Round>,
+    /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
     pub steps: Vec<Step>,
+}
+
+impl Order {
+    /// The plan that was accepted.
+    pub fn first_plan(&self) -> &Plan {
+        self.rounds.first().map_or(&self.plan, |round| &round.plan)
+    }
+}
+
+/// One fail-over: what could not be had, and what was planned before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// When the new plan was written down.
+    pub at: Timestamp,
+    /// For people.
+    pub reason: String,
+    /// Offers that are not asked for again.
+    pub offers: BTreeSet<OfferId>,
+    /// Providers that are not bought from again.
+    pub providers: BTreeSet<ProviderId>,
+    /// Steps that the new plan replaces.
+    pub replaced: Vec<u32>,
+    /// The plan before.
+    pub plan: Plan,
 }
 
 /// How far an order is. In parentheses: the TM Forum 622 state.
@@ -65,37 +92,6 @@ impl OrderState {
     }
 }
 
-/// What an order may do on its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Policy {
-    /// How much a price may have risen since the plan, in per cent, before the order refuses to buy.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub price_tolerance_percent: Decimal,
-    /// The moment after which the plan's prices no longer hold; none for no limit.
-    #[schemars(with = "Option<String>")]
-    pub valid_until: Option<Timestamp>,
-    /// How long one step may take before the order is compensated, in seconds.
-    pub step_timeout_s: u32,
-    /// How long a compensation is tried before the order is stuck, in seconds.
-    pub compensation_timeout_s: u32,
-    /// Calls under way at once, per order.
-    pub concurrency: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            price_tolerance_percent: Decimal::ZERO,
-            valid_until: None,
-            step_timeout_s: 900,
-            compensation_timeout_s: 3600,
-            concurrency: 8,
-        }
-    }
-}
-
 /// The purchase of one lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -120,9 +116,21 @@ pub struct Attempt {
     pub at: Timestamp,
     /// What came back; no secrets.
     pub error: String,
-    /// Whether there was none left, or no quota.
-    #[serde(default)]
-    pub is_capacity: bool,
+    /// Why it cannot be had there, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<Shortage>,
+}
+
+/// Why something cannot be had at one provider, though perhaps elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortage {
+    /// None is left.
+    SoldOut,
+    /// The account may not have more.
+    Quota,
+    /// The provider has not answered, or not made it, for as long as a step may take.
+    Unavailable,
 }
 
 /// How far one step is. Every state is written before the call that it stands for.
@@ -228,6 +236,13 @@ pub enum OrderEventKind {
         provider: ProviderId,
         /// What came back.
         error: String,
+    },
+    /// Another plan was made for what cannot be had.
+    FailedOver {
+        /// What could not be had, and the plan before.
+        round: Box<Round>,
+        /// The plan from now on.
+        plan: Box<Plan>,
     },
     /// A person has done something about the order.
     Operator {

@@ -97,7 +97,7 @@ impl Driver<'_> {
                 Err(error) => Ok(Err(error)),
             },
             Ok(OperationStatus::Failed { reason, .. }) => {
-                self.note_text(step, reason, false).await?;
+                self.note_text(step, reason, None).await?;
                 self.compensating(step, Some(service.clone()), None).await
             }
             Err(error) => {

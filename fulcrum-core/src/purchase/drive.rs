@@ -1,21 +1,20 @@
 //! One driver, one order: from its present state to a final one.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::{Engine, PurchaseError, held::Held, machine, prices};
+use super::{
+    Engine, PurchaseError,
+    failures::{Failures, Outcome, shortage_of},
+    held::Held,
+    machine, prices,
+};
 use crate::{
     ledger::{Change, Claim},
-    model::{Attempt, Order, OrderEventKind, OrderState, Policy, Step, StepState},
-    provider::{Call, ErrorKind, IdempotencyClass, Provider, ProviderError},
+    model::{Attempt, Order, OrderEventKind, OrderState, Policy, Shortage, Step, StepState},
+    provider::{Call, IdempotencyClass, Provider, ProviderError},
 };
 
 /// Attempts that a step remembers.
@@ -29,9 +28,7 @@ pub(super) struct Driver<'a> {
     pub(super) mine: String,
     pub(super) order: Order,
     pub(super) policy: Policy,
-    /// Why no further service should be made.
-    failure: Mutex<Option<String>>,
-    has_failed: AtomicBool,
+    pub(super) failures: Failures,
 }
 
 impl<'a> Driver<'a> {
@@ -44,16 +41,7 @@ impl<'a> Driver<'a> {
         let claim = held.claim().clone();
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
-        Ok(Self {
-            engine,
-            held,
-            claim,
-            mine,
-            order,
-            policy,
-            failure: Mutex::new(None),
-            has_failed: AtomicBool::new(false),
-        })
+        Ok(Self { engine, held, claim, mine, order, policy, failures: Failures::default() })
     }
 
     /// Drives to a final state.
@@ -75,7 +63,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn check_prices(&mut self) -> Result<(), PurchaseError> {
-        let checked = prices::check(self.engine, &self.order).await;
+        let checked = prices::check(self.engine, &self.policy, &self.order.plan, &self.order.steps).await;
         match checked {
             Ok(events) => self.enter(OrderState::Provisioning, None, Vec::new(), events).await,
             Err(refusal) => {
@@ -87,26 +75,77 @@ impl<'a> Driver<'a> {
     }
 
     async fn provision_all(&mut self) -> Result<(), PurchaseError> {
+        if self.should_stop().await? {
+            let reason = self.failures.take().reason_to_undo.unwrap_or_default();
+            return self.begin_compensation(reason).await;
+        }
+        // What an earlier round gave up goes first.
+        for index in 0..self.order.steps.len() {
+            if matches!(self.order.steps[index].state, StepState::Compensating { .. }) {
+                let step = self.compensate(self.order.steps[index].clone()).await?;
+                let is_stuck = matches!(step.state, StepState::Stuck { .. });
+                self.order.steps[index] = step;
+                if is_stuck {
+                    let reason = format!("step {index} could not be released");
+                    return self.begin_compensation(reason).await;
+                }
+            }
+        }
+        if self.lost().any(|step| !self.may_miss(step)) {
+            return self.fail_over().await;
+        }
+        self.provision_rest().await?;
+        let Outcome { reason_to_undo, failed } = self.failures.take();
+        if let Some(reason) = reason_to_undo {
+            return self.begin_compensation(reason).await;
+        }
+        if failed.is_empty() {
+            return self.commit().await;
+        }
+        let now = Timestamp::now();
+        let failed = self.order.steps.iter().filter(|step| failed.contains(&step.index));
+        let given_up = |step: &Step| Step { state: machine::to_compensate(&step.state, now), ..step.clone() };
+        let steps = failed.map(given_up).collect();
+        self.change(Change { steps, ..Change::default() }).await
+    }
+
+    /// Drives all steps that are not there yet, side by side.
+    async fn provision_rest(&mut self) -> Result<(), PurchaseError> {
         let at_once = self.policy.concurrency.clamp(1, 256) as usize;
         let steps = std::mem::take(&mut self.order.steps);
-        // A lost claim ends everything; what goes wrong with one step stops the others between two calls.
+        // A lost claim ends everything; what goes wrong with one step stops the others between two calls, unless the
+        // order can go on without it.
         let driven: Vec<Result<Step, PurchaseError>> = {
             let this = &*self;
             let calls: Vec<_> = steps.into_iter().map(|step| this.provision(step)).collect();
             futures::stream::iter(calls).buffered(at_once).collect().await
         };
         self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match failure {
-            Some(reason) => self.begin_compensation(reason).await,
-            None => {
-                let steps = self.steps_as(|state| match state {
-                    StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
-                    other => other.clone(),
-                });
-                self.enter(OrderState::Committed, None, steps, Vec::new()).await
-            }
-        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), PurchaseError> {
+        let steps = self.steps_as(|state| match state {
+            StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
+            other => other.clone(),
+        });
+        let missed: Vec<String> =
+            self.lost().map(|step| format!("{} at {}", step.lease.sku, step.provider)).collect();
+        let reason = (!missed.is_empty()).then(|| format!("without {}", missed.join(", ")));
+        self.enter(OrderState::Committed, reason, steps, Vec::new()).await
+    }
+
+    /// Steps that ended with nothing and that no later plan stands in for.
+    pub(super) fn lost(&self) -> impl Iterator<Item = &Step> {
+        let is_replaced =
+            |step: &Step| self.order.rounds.iter().any(|round| round.replaced.contains(&step.index));
+        let steps = self.order.steps.iter();
+        steps.filter(move |step| step.state == StepState::Compensated && !is_replaced(step))
+    }
+
+    /// Whether the order may do without a step.
+    fn may_miss(&self, step: &Step) -> bool {
+        step.lease.replicas.keys().all(|component| self.policy.may_miss.contains(component))
     }
 
     /// Begins to undo everything, unless that has begun, so that no restart goes on buying.
@@ -158,13 +197,24 @@ impl<'a> Driver<'a> {
         events: Vec<OrderEventKind>,
     ) -> Result<(), PurchaseError> {
         tracing::info!(order = %self.order.id, state = state.word(), reason, "order");
-        let change = Change { order: Some((state, reason.clone())), steps: steps.clone(), events };
+        self.change(Change { order: Some((state, reason)), steps, events, plan: None }).await
+    }
+
+    /// Writes a change, and takes it over.
+    pub(super) async fn change(&mut self, change: Change) -> Result<(), PurchaseError> {
         self.engine.ledger.write(&self.claim, &change).await?;
-        self.order.state = state;
-        self.order.reason = reason.or(self.order.reason.take());
-        for step in steps {
-            let index = step.index as usize;
-            self.order.steps[index] = step;
+        if let Some((state, reason)) = change.order {
+            self.order.state = state;
+            self.order.reason = reason.or(self.order.reason.take());
+        }
+        if let Some((plan, rounds)) = change.plan {
+            (self.order.plan, self.order.rounds) = (plan, rounds);
+        }
+        for step in change.steps {
+            match self.order.steps.get_mut(step.index as usize) {
+                Some(place) => *place = step,
+                None => self.order.steps.push(step),
+            }
         }
         Ok(())
     }
@@ -191,47 +241,47 @@ impl<'a> Driver<'a> {
 
     /// Remembers and tells a failed try; it is written with the step's next state.
     pub(super) async fn note(&self, step: &mut Step, error: &ProviderError) -> Result<(), PurchaseError> {
-        let is_capacity =
-            matches!(error.kind, ErrorKind::CapacityExhausted { .. } | ErrorKind::QuotaExceeded { .. });
-        self.note_text(step, error.to_string(), is_capacity).await
+        self.note_text(step, error.to_string(), shortage_of(&error.kind)).await
     }
 
     pub(super) async fn note_text(
         &self,
         step: &mut Step,
         error: String,
-        is_capacity: bool,
+        shortage: Option<Shortage>,
     ) -> Result<(), PurchaseError> {
         tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
         if step.attempts.len() == MAX_ATTEMPTS {
-            // What tells that an offer is sold out must not be pushed out by later noise.
-            let oldest = step.attempts.iter().position(|attempt| !attempt.is_capacity).unwrap_or(0);
+            // What tells that an offer cannot be had must not be pushed out by later noise.
+            let oldest = step.attempts.iter().position(|attempt| attempt.shortage.is_none()).unwrap_or(0);
             step.attempts.remove(oldest);
         }
-        step.attempts.push(Attempt { at: Timestamp::now(), error: error.clone(), is_capacity });
+        step.attempts.push(Attempt { at: Timestamp::now(), error: error.clone(), shortage });
         let event = OrderEventKind::Attempt { index: step.index, provider: step.provider.clone(), error };
         let change = Change { steps: vec![step.clone()], events: vec![event], ..Change::default() };
         Ok(self.engine.ledger.write(&self.claim, &change).await?)
     }
 
-    /// Stops the other steps from buying on.
-    pub(super) fn fail(&self, step: &Step, why: &str) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert_with(|| format!("{} at {}: {why}", step.lease.sku, step.provider));
-        self.has_failed.store(true, Ordering::Release);
+    /// Gives a step up. Unless the order can go on without it, or with another plan, the other steps stop too.
+    pub(super) fn fail(&self, step: &Step, shortage: Option<Shortage>, why: &str) {
+        let can_go_on = self.may_miss(step) || (shortage.is_some() && self.has_rounds_left());
+        self.failures.add(step, why, can_go_on);
     }
 
     pub(super) async fn should_stop(&self) -> Result<bool, PurchaseError> {
-        if self.has_failed.load(Ordering::Acquire) {
+        if self.failures.must_stop() {
             return Ok(true);
         }
         if self.engine.ledger.is_cancelled(&self.order.id).await? {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert_with(|| "cancelled by the customer".to_owned());
-            self.has_failed.store(true, Ordering::Release);
-            return Ok(true);
+            self.failures.stop("cancelled by the customer".to_owned());
         }
-        Ok(false)
+        if let Some(most) = self.policy.order_timeout_s {
+            let end = self.order.created.checked_add(Duration::from_secs(most.into()));
+            if end.is_ok_and(|end| Timestamp::now() > end) {
+                self.failures.stop(format!("not all there within {most} s"));
+            }
+        }
+        Ok(self.failures.must_stop())
     }
 
     /// The provider, for a call that makes or ends something.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
@@ -11,14 +11,29 @@ use jiff::Timestamp;
 
 use super::{PurchaseError, drive::Driver, held::Held};
 use crate::{
-    catalogue::Rates,
+    catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Ledger, LedgerError, OrderQuery},
     model::{
         IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy,
-        ProviderId, Step, StepState,
+        ProviderId, Step, StepState, digest_of,
     },
     provider::{Call, IdempotencyClass, Provider},
 };
+
+/// The present catalogue, shared.
+pub(crate) type Present = Arc<RwLock<Arc<Catalogue>>>;
+
+/// A step of which nothing was sent.
+pub(super) fn planned(order: &OrderId, index: u32, lease: &Lease) -> Step {
+    Step {
+        index,
+        key: IdempotencyKey::of_step(order, index),
+        provider: lease.place.provider.clone(),
+        lease: lease.clone(),
+        state: StepState::Planned,
+        attempts: Vec::new(),
+    }
+}
 
 /// Drives orders. Several engines, also in several processes, may share a ledger.
 #[derive(Debug)]
@@ -26,6 +41,8 @@ pub struct Engine {
     pub(super) providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) rates: Rates,
+    /// What was last known of the market, for fail-overs.
+    pub(super) market: Present,
     owner: String,
     pub(super) lease: Duration,
 }
@@ -34,13 +51,21 @@ impl Engine {
     /// An engine over some providers and a ledger.
     pub fn new(providers: BTreeMap<ProviderId, Arc<dyn Provider>>, ledger: Arc<dyn Ledger>) -> Self {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
-        Self { providers, ledger, rates: Rates::none(), owner, lease: Duration::from_secs(15) }
+        let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none()).build();
+        let market = Arc::new(RwLock::new(Arc::new(empty)));
+        Self { providers, ledger, rates: Rates::none(), market, owner, lease: Duration::from_secs(15) }
     }
 
     /// Sets the exchange rates for checking prices.
     #[must_use]
     pub fn with_rates(self, rates: Rates) -> Self {
         Self { rates, ..self }
+    }
+
+    /// Shares what is known of the market, so that a fail-over also knows the offers of a provider that does not answer.
+    #[must_use]
+    pub(crate) fn with_market(self, market: Present) -> Self {
+        Self { market, ..self }
     }
 
     /// Sets how long another host waits before it takes over the orders of one that has died.
@@ -79,36 +104,39 @@ impl Engine {
         for lease in &bought {
             self.check_buyable(&lease.place.provider)?;
         }
+        if let Some(fail_over) = &policy.fail_over {
+            fail_over.blueprint.check().map_err(|error| PurchaseError::InvalidPlan(error.to_string()))?;
+            if digest_of(&fail_over.blueprint) != plan.blueprint_digest {
+                let message =
+                    "the policy's fail_over names another blueprint than the one that it was made for";
+                return Err(PurchaseError::InvalidPlan(message.to_owned()));
+            }
+        }
         let id = id.unwrap_or_else(OrderId::generate);
         if uuid::Uuid::parse_str(id.as_str()).is_err() {
             return Err(PurchaseError::InvalidPlan(format!(
                 "{id} is no order id; write a UUID, or none for a new one"
             )));
         }
-        let steps = (0u32..)
-            .zip(bought)
-            .map(|(index, lease)| Step {
-                index,
-                key: IdempotencyKey::of_step(&id, index),
-                provider: lease.place.provider.clone(),
-                lease: lease.clone(),
-                state: StepState::Planned,
-                attempts: Vec::new(),
-            })
-            .collect();
+        let steps = (0u32..).zip(bought).map(|(index, lease)| planned(&id, index, lease)).collect();
         let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
-        let order = Order { id: id.clone(), plan, policy, state, created, reason, steps };
+        let rounds = Vec::new();
+        let order = Order { id: id.clone(), plan, policy, state, created, reason, rounds, steps };
         match self.ledger.create(&order).await {
             Ok(()) => Ok(order),
             Err(LedgerError::Exists(_)) => {
                 let existing = self.load(&id).await?;
-                if existing.plan == order.plan { Ok(existing) } else { Err(PurchaseError::IdTaken(id)) }
+                if *existing.first_plan() == order.plan {
+                    Ok(existing)
+                } else {
+                    Err(PurchaseError::IdTaken(id))
+                }
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn check_buyable(&self, id: &ProviderId) -> Result<(), PurchaseError> {
+    pub(super) fn check_buyable(&self, id: &ProviderId) -> Result<(), PurchaseError> {
         let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
         let capabilities = provider.capabilities();
         let refuse = |why| Err(PurchaseError::NotBuyable { provider: id.clone(), why });

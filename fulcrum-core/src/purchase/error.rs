@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::LedgerError,
-    model::{OfferId, Order, OrderId, ProviderId},
+    model::{Attempt, OfferId, Order, OrderId, ProviderId, Shortage, Step},
     provider::ProviderError,
 };
 
@@ -60,7 +60,9 @@ impl PurchaseError {
 /// The offers that an order could not get because they were sold out or over quota: exclude them and compose
 /// again.
 pub fn sold_out(order: &Order) -> Vec<OfferId> {
-    let has_run_out = |step: &&crate::model::Step| step.attempts.iter().any(|attempt| attempt.is_capacity);
+    let is_capacity =
+        |attempt: &Attempt| matches!(attempt.shortage, Some(Shortage::SoldOut | Shortage::Quota));
+    let has_run_out = |step: &&Step| step.attempts.iter().any(is_capacity);
     let mut offers: Vec<OfferId> =
         order.steps.iter().filter(has_run_out).map(|step| step.lease.offer.clone()).collect();
     offers.sort();

@@ -7,6 +7,8 @@ mod compensate;
 mod drive;
 mod engine;
 mod error;
+mod fail_over;
+mod failures;
 mod held;
 mod machine;
 mod operate;

@@ -76,6 +76,7 @@ impl Engine {
             order: is_last.then_some((OrderState::Compensated, Some(reason))),
             steps: vec![Step { state: StepState::Compensated, ..step.clone() }],
             events: vec![OrderEventKind::Operator { by, action: OperatorAction::Settle { index, evidence } }],
+            plan: None,
         };
         Ok(self.ledger.write(claim, &change).await?)
     }

@@ -7,25 +7,29 @@ use rust_decimal::Decimal;
 
 use super::{Engine, provision::request};
 use crate::{
-    model::{Charge, Money, Order, OrderEventKind, Step, from_micros, to_micros},
+    model::{Charge, Money, OrderEventKind, Plan, Policy, Step, from_micros, to_micros},
     provider::{ErrorKind, Quote},
 };
 
 /// The events to tell, or why the order must not buy.
-pub(super) async fn check(engine: &Engine, order: &Order) -> Result<Vec<OrderEventKind>, String> {
-    let policy = &order.policy;
+pub(super) async fn check(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    steps: &[Step],
+) -> Result<Vec<OrderEventKind>, String> {
     if policy.valid_until.is_some_and(|end| Timestamp::now() > end) {
         return Err("the prices were valid only until a moment that has passed; compose again".to_owned());
     }
-    let currency = order.plan.currency;
+    let currency = plan.currency;
     let at_once = policy.concurrency.clamp(1, 256) as usize;
     // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
-    let calls: Vec<_> = order.steps.iter().map(|step| quote(engine, order, step, currency)).collect();
+    let calls: Vec<_> = steps.iter().map(|step| quote(engine, plan, step, currency)).collect();
     let quotes: Vec<Result<Option<Decimal>, String>> =
         futures::stream::iter(calls).buffered(at_once).collect().await;
     let mut events = Vec::new();
     let (mut planned, mut current) = (Decimal::ZERO, Decimal::ZERO);
-    for (step, quoted) in order.steps.iter().zip(quotes) {
+    for (step, quoted) in steps.iter().zip(quotes) {
         let before: Decimal = step.lease.lines.iter().map(|line| line.monthly + line.once).sum();
         let now = match quoted? {
             Some(now) => now,
@@ -57,12 +61,12 @@ pub(super) async fn check(engine: &Engine, order: &Order) -> Result<Vec<OrderEve
 /// What a step costs now, a month and once, in the plan's currency; `None` if the provider does not quote.
 async fn quote(
     engine: &Engine,
-    order: &Order,
+    plan: &Plan,
     step: &Step,
     currency: Currency,
 ) -> Result<Option<Decimal>, String> {
     let provider = &engine.providers[&step.provider];
-    let quote = match provider.quote(&request(&order.plan.blueprint, step)).await {
+    let quote = match provider.quote(&request(&plan.blueprint, step)).await {
         Ok(quote) => quote,
         Err(error) if error.kind == ErrorKind::Unsupported => return Ok(None),
         Err(error) => return Err(format!("no present price: {error}")),

@@ -8,10 +8,11 @@ use tokio::time::sleep;
 use super::{
     PurchaseError,
     drive::Driver,
+    failures::shortage_of,
     machine::{Action, back_off, next_action},
 };
 use crate::{
-    model::{Progress, Service, ServiceStatus, Step, StepState},
+    model::{Progress, Service, ServiceStatus, Shortage, Step, StepState},
     provider::{ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -27,14 +28,20 @@ impl Driver<'_> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         loop {
-            if matches!(step.state, StepState::Provisioned { .. } | StepState::Committed { .. }) {
-                return Ok(step);
+            match step.state {
+                // There, or given up in an earlier round.
+                StepState::Provisioned { .. } | StepState::Committed { .. } | StepState::Compensated => {
+                    return Ok(step);
+                }
+                _ => {}
             }
             if self.should_stop().await? {
                 return Ok(step);
             }
             if Instant::now() >= end {
-                self.fail(&step, &format!("not there within {} s", self.policy.step_timeout_s));
+                let why = format!("not there within {} s", self.policy.step_timeout_s);
+                self.note_text(&mut step, why.clone(), Some(Shortage::Unavailable)).await?;
+                self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
             }
             let outcome = match next_action(&step, &self.mine, self.class(&step)) {
@@ -47,7 +54,7 @@ impl Driver<'_> {
                 | Action::Release(_)
                 | Action::PollRelease(..)
                 | Action::Nothing => {
-                    self.fail(&step, "it is being released");
+                    self.fail(&step, None, "it is being released");
                     return Ok(step);
                 }
             };
@@ -55,15 +62,21 @@ impl Driver<'_> {
                 tries = 0;
                 continue;
             };
+            let is_asking =
+                matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+            if is_asking && !error.kind.may_have_happened() {
+                // Refused, or never sent: nothing was made, and nothing has to be looked for.
+                step.state = StepState::Planned;
+            }
             self.note(&mut step, &error).await?;
-            match self.after(&mut step, &error).await? {
+            match self.after(&mut step, &error, is_asking).await? {
                 Next::Retry => {
                     sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default()).min(left(end)))
                         .await;
                     tries += 1;
                 }
                 Next::GiveUp => {
-                    self.fail(&step, &error.kind.to_string());
+                    self.fail(&step, shortage_of(&error.kind), &error.kind.to_string());
                     return Ok(step);
                 }
             }
@@ -125,7 +138,7 @@ impl Driver<'_> {
             }
             ServiceStatus::Starting => sleep(self.poll_interval(step)).await,
             ServiceStatus::Failed | ServiceStatus::Releasing => {
-                self.fail(step, &format!("{} is broken or being released", service.id));
+                self.fail(step, None, &format!("{} is broken or being released", service.id));
             }
         }
         Ok(Ok(()))
@@ -144,8 +157,9 @@ impl Driver<'_> {
             // Done, and yet nothing is there: only a look can tell.
             Ok(OperationStatus::Succeeded(None)) => self.unknown(step).await?,
             Ok(OperationStatus::Failed { reason, is_capacity }) => {
-                self.note_text(step, reason.clone(), is_capacity).await?;
-                self.fail(step, &reason);
+                let shortage = is_capacity.then_some(Shortage::SoldOut);
+                self.note_text(step, reason.clone(), shortage).await?;
+                self.fail(step, shortage, &reason);
             }
             Err(error) => return Ok(Err(error)),
         }
@@ -153,8 +167,12 @@ impl Driver<'_> {
     }
 
     /// What to do after a failed call. No `_` arm: a new kind of error must decide.
-    async fn after(&self, step: &mut Step, error: &ProviderError) -> Result<Next, PurchaseError> {
-        let is_asking = matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+    async fn after(
+        &self,
+        step: &mut Step,
+        error: &ProviderError,
+        is_asking: bool,
+    ) -> Result<Next, PurchaseError> {
         match &error.kind {
             kind if is_asking && kind.may_have_happened() => {
                 self.unknown(step).await?;

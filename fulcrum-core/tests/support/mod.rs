@@ -9,13 +9,14 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     compose::{ComposeOptions, Signal, compose},
-    model::{Blueprint, Offer, Plan, ProviderId},
+    model::{Blueprint, FailOver, Offer, Plan, Policy, ProviderId},
     provider::{
         IdempotencyClass, Provider,
         sandbox::{FaultRule, Sandbox, SandboxBuilder},
         table::Table,
     },
 };
+use rust_decimal::Decimal;
 
 /// The names of the clouds.
 pub const CLOUDS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -53,6 +54,30 @@ pub fn plan() -> Plan {
         .expect("a plan");
     assert_eq!(plan.leases.len(), 3);
     plan
+}
+
+/// Two machines at two clouds.
+pub fn duo(more: &str) -> Blueprint {
+    Blueprint::from_yaml(&format!(
+        "{{ name: duo, components: {{ web: {{ vcpu: 2, replicas: 2 }} }},
+            constraints: [ spread: {{ components: [web], over: provider, at_least: 2 }} ] {more} }}"
+    ))
+    .expect("a blueprint")
+}
+
+/// One machine at alpha and one at beta, as gamma is dearer.
+pub fn duo_plan(blueprint: &Blueprint) -> Plan {
+    let plan = compose(&catalogue(), blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
+    let plan = plan.expect("a plan");
+    let providers: Vec<_> = plan.leases.iter().map(|lease| lease.place.provider.as_str()).collect();
+    assert_eq!(providers, ["alpha", "beta"]);
+    plan
+}
+
+/// With another plan for what cannot be had, up to half as dear again.
+pub fn duo_policy(blueprint: Blueprint) -> Policy {
+    let fail_over = FailOver { max_rise_percent: Decimal::from(50), ..FailOver::new(blueprint) };
+    Policy { fail_over: Some(Box::new(fail_over)), ..Policy::default() }
 }
 
 /// A cloud whose state is in a folder, or in memory.

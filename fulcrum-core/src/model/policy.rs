@@ -1,0 +1,92 @@
+//! What an order may do on its own.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{Blueprint, ComponentId};
+
+/// What an order may do on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// How much a price may have risen since the plan, in per cent, before the order refuses to buy.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "crate::model::AnyDecimal")]
+    pub price_tolerance_percent: Decimal,
+    /// The moment after which the plan's prices no longer hold; none for no limit.
+    #[schemars(with = "Option<String>")]
+    pub valid_until: Option<Timestamp>,
+    /// How long one step may take before the order is compensated, in seconds.
+    pub step_timeout_s: u32,
+    /// How long a compensation is tried before the order is stuck, in seconds.
+    pub compensation_timeout_s: u32,
+    /// Calls under way at once, per order.
+    pub concurrency: u32,
+    /// How long the whole order may take from its acceptance until all is there, in seconds; what is not committed by
+    /// then is undone. None for no limit.
+    pub order_timeout_s: Option<u32>,
+    /// Components that the order may do without: a service that only serves such may be missing in the end.
+    #[schemars(with = "BTreeSet<String>")]
+    pub may_miss: BTreeSet<ComponentId>,
+    /// What to do when something cannot be had; none: everything is undone.
+    pub fail_over: Option<Box<FailOver>>,
+}
+
+/// Another plan for what cannot be had: sold out, over quota, or at a provider that does not answer for longer than a
+/// step may take. What is bought by then stays and is part of every plan; a sold-out offer, and a provider that has no
+/// quota left or does not answer, are not asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailOver {
+    /// The blueprint that the plan was made for.
+    pub blueprint: Blueprint,
+    /// So many other plans at most.
+    #[serde(default = "three")]
+    pub rounds: u32,
+    /// How much dearer than the first plan they may be over the horizon, in per cent. The blueprint's budget holds
+    /// anyway, what was paid once for what stays included.
+    #[serde(with = "crate::model::decimal", default)]
+    #[schemars(with = "crate::model::AnyDecimal")]
+    pub max_rise_percent: Decimal,
+    /// How long one search may take, in seconds; then the best plan so far is taken.
+    #[serde(default = "half_a_minute")]
+    pub search_timeout_s: u32,
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn half_a_minute() -> u32 {
+    30
+}
+
+impl FailOver {
+    /// Three rounds at no rise of cost, half a minute each.
+    pub fn new(blueprint: Blueprint) -> Self {
+        Self {
+            blueprint,
+            rounds: three(),
+            max_rise_percent: Decimal::ZERO,
+            search_timeout_s: half_a_minute(),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            price_tolerance_percent: Decimal::ZERO,
+            valid_until: None,
+            step_timeout_s: 900,
+            compensation_timeout_s: 3600,
+            concurrency: 8,
+            order_timeout_s: None,
+            may_miss: BTreeSet::new(),
+            fail_over: None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Another plan for what cannot be had, with what is bought kept.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use super::{PurchaseError, drive::Driver, engine::planned, prices};
+use crate::{
+    catalogue::{Catalogue, IngestOptions, ingest},
+    compose::{ComposeOptions, Signal, compose},
+    ledger::Change,
+    model::{
+        Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, Round, Running, Shortage, Step,
+        StepState,
+    },
+};
+
+/// A plan to go on with.
+struct Next {
+    plan: Plan,
+    /// Steps that are new, or carry something else.
+    steps: Vec<Step>,
+    events: Vec<OrderEventKind>,
+}
+
+impl Driver<'_> {
+    pub(super) fn has_rounds_left(&self) -> bool {
+        let rounds = self.order.rounds.len();
+        self.policy.fail_over.as_ref().is_some_and(|policy| rounds < policy.rounds as usize)
+    }
+
+    /// Goes on with another plan for what is lost, or begins to undo everything.
+    pub(super) async fn fail_over(&mut self) -> Result<(), PurchaseError> {
+        let lost: Vec<String> = self
+            .lost()
+            .map(|step| {
+                let why = step.attempts.last().map_or("given up", |attempt| attempt.error.as_str());
+                format!("{} at {}: {why}", step.lease.sku, step.provider)
+            })
+            .collect();
+        let reason = lost.join("; ");
+        let Some(policy) = self.policy.fail_over.clone() else { return self.undo(reason, Vec::new()).await };
+        if !self.has_rounds_left() {
+            let reason = format!("{reason}; {} other plans were tried", policy.rounds);
+            return self.undo(reason, Vec::new()).await;
+        }
+        let (offers, providers) = self.unavailable();
+        match self.next_plan(&policy, &offers, &providers).await {
+            Ok(next) => {
+                let replaced = self.lost().map(|step| step.index).collect();
+                let (at, plan) = (Timestamp::now(), self.order.plan.clone());
+                let round = Round { at, reason, offers, providers, replaced, plan };
+                self.go_on_with(next, round).await
+            }
+            Err(why) => self.undo(format!("{reason}; no other plan: {why}"), Vec::new()).await,
+        }
+    }
+
+    async fn go_on_with(&mut self, next: Next, round: Round) -> Result<(), PurchaseError> {
+        let Next { plan, steps, mut events } = next;
+        tracing::info!(order = %self.order.id, reason = round.reason, steps = steps.len(), "another plan");
+        let mut rounds = self.order.rounds.clone();
+        rounds.push(round.clone());
+        events.push(OrderEventKind::FailedOver { round: Box::new(round), plan: Box::new(plan.clone()) });
+        self.change(Change { steps, events, plan: Some((plan, rounds)), order: None }).await
+    }
+
+    /// Offers and providers of which nothing more can be had, from all that was tried so far.
+    fn unavailable(&self) -> (BTreeSet<OfferId>, BTreeSet<ProviderId>) {
+        let (mut offers, mut providers) = (BTreeSet::new(), BTreeSet::new());
+        for step in &self.order.steps {
+            for shortage in step.attempts.iter().filter_map(|attempt| attempt.shortage) {
+                match shortage {
+                    Shortage::SoldOut => drop(offers.insert(step.lease.offer.clone())),
+                    Shortage::Quota | Shortage::Unavailable => drop(providers.insert(step.provider.clone())),
+                }
+            }
+        }
+        (offers, providers)
+    }
+
+    /// The best plan with what is bought, at present prices, or why there is none.
+    async fn next_plan(
+        &self,
+        policy: &FailOver,
+        offers: &BTreeSet<OfferId>,
+        providers: &BTreeSet<ProviderId>,
+    ) -> Result<Next, String> {
+        let engine = self.engine;
+        let all: Vec<_> = engine.providers.values().cloned().collect();
+        let before = engine.market.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let options = IngestOptions::new(Timestamp::now(), engine.rates.clone());
+        let catalogue = Arc::new(ingest(&all, Some(&before), options).await);
+        *engine.market.write().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+        let options = ComposeOptions {
+            exclude: offers.clone(),
+            exclude_providers: providers.clone(),
+            start: Some(Arc::new(self.order.plan.clone())),
+            ..ComposeOptions::default()
+        };
+        let plan = search(catalogue, self.with_bought(policy), options, policy.search_timeout_s).await?;
+        self.check_rise(policy, &plan)?;
+        let mut steps = self.kept(&plan)?;
+        let first = u32::try_from(self.order.steps.len()).unwrap_or(u32::MAX);
+        let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
+        let new: Vec<Step> =
+            (first..).zip(bought).map(|(index, lease)| planned(&self.order.id, index, lease)).collect();
+        for step in &new {
+            engine.check_buyable(&step.provider).map_err(|error| error.to_string())?;
+        }
+        let events = prices::check(engine, &self.policy, &plan, &new).await?;
+        steps.extend(new);
+        Ok(Next { plan, steps, events })
+    }
+
+    /// The blueprint with what is bought as what runs and stays; what was paid for it once is off the budget.
+    fn with_bought(&self, policy: &FailOver) -> Blueprint {
+        let mut blueprint = policy.blueprint.clone();
+        for mut service in Running::of_order(&self.order).services {
+            service.pinned = true;
+            blueprint.running.services.push(service);
+        }
+        let share = (self.paid_once() / Decimal::from(blueprint.horizon_months))
+            .round_dp_with_strategy(6, RoundingStrategy::ToPositiveInfinity);
+        blueprint.budget = blueprint.budget.map(|budget| (budget - share).max(Decimal::ZERO));
+        blueprint
+    }
+
+    /// What was paid at the start for what is bought and stays.
+    fn paid_once(&self) -> Decimal {
+        let bought =
+            self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
+        bought.flat_map(|step| &step.lease.lines).map(|line| line.once).sum()
+    }
+
+    fn check_rise(&self, policy: &FailOver, plan: &Plan) -> Result<(), String> {
+        let months = Decimal::from(policy.blueprint.horizon_months);
+        let total = |plan: &Plan| plan.monthly * months + plan.once;
+        let first = total(self.order.first_plan());
+        let now = total(plan) + self.paid_once();
+        let limit = first + first * policy.max_rise_percent / Decimal::ONE_HUNDRED;
+        if now <= limit {
+            return Ok(());
+        }
+        Err(format!(
+            "the next best costs {} {} over {months} months, the first plan {}; allow a higher max_rise_percent",
+            now.round_dp(2),
+            plan.currency.code(),
+            first.round_dp(2)
+        ))
+    }
+
+    /// Bought steps that carry something else in a plan. All that is bought must be in it as it is.
+    fn kept(&self, plan: &Plan) -> Result<Vec<Step>, String> {
+        let mut changed = Vec::new();
+        for step in &self.order.steps {
+            let StepState::Provisioned { service } = &step.state else { continue };
+            let name = format!("{}/{}", step.provider, service.id);
+            let lease =
+                plan.leases.iter().find(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name));
+            let lease = lease.filter(|lease| lease.size_gib == step.lease.size_gib);
+            let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
+            if lease.replicas != step.lease.replicas {
+                let mut step = step.clone();
+                step.lease.replicas = lease.replicas.clone();
+                changed.push(step);
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Composes on another thread; a driver that is dropped ends the search.
+async fn search(
+    catalogue: Arc<Catalogue>,
+    blueprint: Blueprint,
+    options: ComposeOptions,
+    timeout_s: u32,
+) -> Result<Plan, String> {
+    struct Cancel(Arc<AtomicBool>);
+    impl Drop for Cancel {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let cancel = Cancel(Arc::default());
+    let is_cancelled = cancel.0.clone();
+    let end = Instant::now() + Duration::from_secs(timeout_s.into());
+    let search = tokio::task::spawn_blocking(move || {
+        compose(&catalogue, &blueprint, &options, &mut |_| match () {
+            () if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
+            () if Instant::now() >= end => Signal::Limit,
+            () => Signal::Continue,
+        })
+    });
+    let outcome = search.await;
+    drop(cancel);
+    match outcome {
+        Ok(plan) => plan.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("the search ended early: {error}")),
+    }
+}

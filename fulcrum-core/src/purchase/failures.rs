@@ -1,0 +1,66 @@
+//! What goes wrong with the steps of an order while they run side by side.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    model::{Shortage, Step},
+    provider::ErrorKind,
+};
+
+/// Filled by many steps at once.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    outcome: Mutex<Outcome>,
+    must_stop: AtomicBool,
+}
+
+/// What a round of steps came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Why the order cannot go on.
+    pub(super) reason_to_undo: Option<String>,
+    /// Steps that were given up.
+    pub(super) failed: BTreeSet<u32>,
+}
+
+impl Failures {
+    pub(super) fn add(&self, step: &Step, why: &str, can_go_on: bool) {
+        if !can_go_on {
+            self.stop(format!("{} at {}: {why}", step.lease.sku, step.provider));
+        }
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed.insert(step.index);
+    }
+
+    /// Stops the steps between two calls; the first reason counts.
+    pub(super) fn stop(&self, reason: String) {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.reason_to_undo.get_or_insert(reason);
+        self.must_stop.store(true, Ordering::Release);
+    }
+
+    pub(super) fn must_stop(&self) -> bool {
+        self.must_stop.load(Ordering::Acquire)
+    }
+
+    /// What happened, and nothing from now on.
+    pub(super) fn take(&mut self) -> Outcome {
+        let outcome = self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner);
+        *self.must_stop.get_mut() = false;
+        std::mem::take(outcome)
+    }
+}
+
+/// What an error says about whether something can be had there at all.
+pub(super) fn shortage_of(kind: &ErrorKind) -> Option<Shortage> {
+    match kind {
+        ErrorKind::CapacityExhausted { .. } => Some(Shortage::SoldOut),
+        ErrorKind::QuotaExceeded { .. } => Some(Shortage::Quota),
+        _ => None,
+    }
+}
