@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fulcrum_core::{
     federation::Federation,
-    model::{Order, OrderEvent, OrderEventKind, OrderState, StepState},
+    model::{Lease, Order, OrderEvent, OrderEventKind, OrderState, StepState},
 };
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -13,10 +13,10 @@ use super::show;
 
 /// Follows an order until it is final.
 pub(crate) async fn watch(market: &Federation, order: &Order, is_silent: bool) {
-    let bars = (!is_silent && console_is_there()).then(|| Bars::new(order));
+    let mut bars = (!is_silent && console_is_there()).then(|| Bars::new(order));
     let mut events = market.follow(&order.id);
     while let Some(Ok(event)) = events.next().await {
-        match &bars {
+        match &mut bars {
             Some(bars) => bars.tell(&event),
             None if is_silent => {}
             None => {
@@ -39,7 +39,7 @@ fn console_is_there() -> bool {
 struct Bars {
     order: ProgressBar,
     steps: Vec<ProgressBar>,
-    _all: MultiProgress,
+    all: MultiProgress,
 }
 
 impl Bars {
@@ -48,32 +48,26 @@ impl Bars {
 
     fn new(order: &Order) -> Self {
         let all = MultiProgress::new();
-        let style = |template| {
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-        };
-        let bar = |length, template, prefix: String| {
-            let bar = all.add(ProgressBar::new(length)).with_style(style(template)).with_prefix(prefix);
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        };
-        let of_step = |step: &fulcrum_core::model::Step| {
-            let name = format!("{} {}", step.provider, step.lease.sku);
-            bar(Self::STAGES, "  {spinner} {prefix:<32.32} [{bar:12}] {wide_msg}", name)
-        };
-        let whole = bar(
-            order.steps.len() as u64,
-            "  {spinner} {prefix:<32} [{bar:12}] {pos}/{len} {wide_msg}",
-            "order".into(),
-        );
-        Self { order: whole, steps: order.steps.iter().map(of_step).collect(), _all: all }
+        let template = "  {spinner} {prefix:<32} [{bar:12}] {pos}/{len} {wide_msg}";
+        let whole = bar(&all, order.steps.len() as u64, template, "order".to_owned());
+        let mut bars = Self { order: whole, steps: Vec::new(), all };
+        order.steps.iter().for_each(|step| bars.add(&step.lease));
+        bars
     }
 
-    fn tell(&self, event: &OrderEvent) {
+    /// A bar for a step that buys a lease.
+    fn add(&mut self, lease: &Lease) {
+        let name = format!("{} {}", lease.place.provider, lease.sku);
+        let template = "  {spinner} {prefix:<32.32} [{bar:12}] {wide_msg}";
+        self.steps.push(bar(&self.all, Self::STAGES, template, name));
+    }
+
+    fn tell(&mut self, event: &OrderEvent) {
         match &event.kind {
             OrderEventKind::Order { state, .. } => {
                 self.order.set_message(state.word());
                 if *state == OrderState::Committed {
-                    self.order.set_position(self.steps.len() as u64);
+                    self.order.set_position(self.order.length().unwrap_or_default());
                 }
             }
             OrderEventKind::Step { index, step, .. } => {
@@ -95,6 +89,10 @@ impl Bars {
                     bar.set_message(error.clone());
                 }
             }
+            OrderEventKind::FailedOver { plan, .. } => {
+                plan.leases.iter().filter(|lease| lease.keeps.is_none()).for_each(|lease| self.add(lease));
+                self.order.set_length(plan.leases.len() as u64);
+            }
             _ => {}
         }
     }
@@ -104,4 +102,11 @@ impl Bars {
             bar.abandon();
         }
     }
+}
+
+fn bar(all: &MultiProgress, length: u64, template: &str, prefix: String) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = all.add(ProgressBar::new(length)).with_style(style).with_prefix(prefix);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }

@@ -8,11 +8,10 @@ mod show;
 
 use clap::Parser;
 use fulcrum_core::{
-    compose::ComposeOptions,
     federation::Federation,
-    model::{Blueprint, OfferId, Order, OrderState, Plan, Policy},
-    purchase::sold_out,
+    model::{Blueprint, FailOver, Order, OrderState, Plan, Policy},
 };
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use arguments::Arguments;
@@ -20,7 +19,9 @@ use arguments::Arguments;
 type Error = Box<dyn std::error::Error>;
 
 /// Plans that are tried when products turn out to be sold out.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 8;
+/// How much dearer they may be, in per cent.
+const MOST_RISE: Decimal = Decimal::ONE_HUNDRED;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
@@ -64,74 +65,56 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
         (false, false) => faults,
     };
     let market = market::open(arguments, tables, &faults).await?;
-    let orders = buy_with_fail_over(arguments, &market, &blueprint, plan.clone()).await?;
+    let order = buy(arguments, &market, &blueprint, &plan).await?;
     let reconciled = market.reconcile().await?;
     if arguments.json {
         let events = market.ledger().events(0, None, 100_000).await?;
         let single = single.as_ref().map_err(ToString::to_string);
         let result = json!({
-            "plan": plan, "single_provider_plan": single.ok(), "orders": orders, "events": events,
+            "plan": plan, "single_provider_plan": single.ok(), "order": order, "events": events,
             "reconciliation": reconciled,
         });
         println!("{}", serde_json::to_string_pretty(&result)?);
     } else {
         println!("\nThe ledger:\n");
-        for order in &orders {
-            show::order(&market.ledger().load(&order.id).await?.unwrap_or_else(|| order.clone()));
-        }
+        show::order(&order);
         println!(
             "\nEvery cloud was asked what it has: {} orphans, {} missing services.",
             reconciled.orphans.len(),
             reconciled.missing.len()
         );
     }
-    Ok(orders.last().is_some_and(|order| order.state == OrderState::Committed))
+    Ok(order.state == OrderState::Committed)
 }
 
-/// Buys; where something is sold out, nothing is left running, and the best plan without it is bought instead.
-async fn buy_with_fail_over(
+/// Buys; what is sold out is replaced by the best plan without it, and what is bought by then stays.
+async fn buy(
     arguments: &Arguments,
     market: &Federation,
     blueprint: &Blueprint,
-    mut plan: Plan,
-) -> Result<Vec<Order>, Error> {
-    let mut options = ComposeOptions::default();
-    let mut orders = Vec::new();
-    for _ in 0..ROUNDS {
-        if !arguments.json {
-            println!("\nBuying it:\n");
-        }
-        let order = market.accept(&plan, Policy::default(), None).await?;
-        let (driven, ()) = tokio::join!(market.drive(&order.id), live::watch(market, &order, arguments.json));
-        let order = driven?;
-        let sold_out = sold_out(&order);
-        let state = order.state;
-        if let (Some(reason), false) = (&order.reason, arguments.json) {
-            println!("\n  {}: {reason}", state.word());
-        }
-        orders.push(order);
-        if state != OrderState::Compensated || sold_out.is_empty() {
-            break;
-        }
-        options.exclude.extend(everywhere(market, &sold_out));
-        plan = market.compose_async(blueprint, &options, None).await?;
-        if !arguments.json {
-            println!("\nNothing is left running. The best plan without what is sold out:\n");
-            show::plan(&plan);
-        }
+    plan: &Plan,
+) -> Result<Order, Error> {
+    if !arguments.json {
+        println!("\nBuying it:\n");
     }
-    Ok(orders)
-}
-
-/// A product that is sold out in one place is left out at all places of its provider.
-fn everywhere(market: &Federation, sold_out: &[OfferId]) -> Vec<OfferId> {
-    let catalogue = market.catalogue();
-    let sold: Vec<_> = sold_out.iter().filter_map(|id| catalogue.find(id)).collect();
-    let is_sold = |ix: &_| {
-        sold.iter().any(|sold| {
-            catalogue.sku(*sold) == catalogue.sku(*ix)
-                && catalogue.place(*sold).provider == catalogue.place(*ix).provider
-        })
-    };
-    catalogue.ids().filter(is_sold).map(|ix| catalogue.offer(ix).id()).collect()
+    let fail_over =
+        FailOver { rounds: ROUNDS, max_rise_percent: MOST_RISE, ..FailOver::new(blueprint.clone()) };
+    let policy = Policy { fail_over: Some(Box::new(fail_over)), ..Policy::default() };
+    let order = market.accept(plan, policy, None).await?;
+    let (driven, ()) = tokio::join!(market.drive(&order.id), live::watch(market, &order, arguments.json));
+    let order = driven?;
+    if arguments.json {
+        return Ok(order);
+    }
+    if let Some(reason) = &order.reason {
+        println!("\n  {}: {reason}", order.state.word());
+    }
+    for round in &order.rounds {
+        println!("\n  Not to be had: {}. All else that was bought stayed.", round.reason);
+    }
+    if !order.rounds.is_empty() {
+        println!("\nThe plan in the end; what was paid once for what stayed is not in it again:\n");
+        show::plan(&order.plan);
+    }
+    Ok(order)
 }

@@ -138,6 +138,9 @@ pub(crate) fn event(kind: &OrderEventKind) -> String {
         OrderEventKind::PricesChecked { planned, current } => {
             format!("prices checked: planned {planned}, now {current}")
         }
+        OrderEventKind::FailedOver { round, .. } => {
+            format!("another plan in place of steps {:?}; what is bought stays", round.replaced)
+        }
         _ => "an event of a later version".to_owned(),
     }
 }
