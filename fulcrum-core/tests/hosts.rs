@@ -160,9 +160,9 @@ async fn check(orders: usize, ledger: &str, folder: &Path) {
 async fn hosts_with_one_file_may_be_killed_and_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("orders.db").to_str().expect("a path").to_owned();
-    let harm = harm(15, &ledger, folder.path(), async || {}).await;
-    check(15, &ledger, folder.path()).await;
-    println!("{harm:?}: 15 orders, no orphan, no double, no limbo");
+    let harm = harm(60, &ledger, folder.path(), async || {}).await;
+    check(60, &ledger, folder.path()).await;
+    println!("{harm:?}: 60 orders, no orphan, no double, no limbo");
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 

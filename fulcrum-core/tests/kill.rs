@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger},
+    ledger::{Change, Claim, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
     model::{IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -227,7 +227,7 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn release(&self, claim: &Claim) -> LedgerResult<()> {
         mortal(self.inner.release(claim)).await
     }
-    async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<()> {
+    async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<Written> {
         mortal(self.inner.write(claim, change)).await
     }
     async fn request_cancel(&self, order: &OrderId) -> LedgerResult<()> {

@@ -80,6 +80,13 @@ pub struct Change {
     pub events: Vec<OrderEventKind>,
 }
 
+/// What a driver hears with each write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Whether the customer wants the order undone.
+    pub is_cancelled: bool,
+}
+
 /// Which orders are wanted, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct OrderQuery {
@@ -120,7 +127,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn release(&self, claim: &Claim) -> Result<()>;
 
     /// Changes an order, all or nothing, and tells its events; refused if the claim is no longer the newest.
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<()>;
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written>;
 
     /// Notes that the customer wants an order undone. Whoever drives it finds out by [`is_cancelled`](Self::is_cancelled).
     async fn request_cancel(&self, order: &OrderId) -> Result<()>;

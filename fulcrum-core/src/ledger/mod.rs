@@ -11,7 +11,7 @@ mod stored;
 
 pub use chain::verify_events;
 pub use conformance::check_ledger;
-pub use contract::{Change, Claim, Ledger, LedgerError, OrderQuery, Result};
+pub use contract::{Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 #[cfg(feature = "sqlite")]

@@ -14,7 +14,7 @@ use sqlx::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    Change, Claim, Ledger, LedgerError, OrderQuery, Result,
+    Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
     chain::{Head, Link, START},
     stored::{self, changed_kinds, parsed, store, text, token, verified},
 };
@@ -367,11 +367,11 @@ impl Ledger for PostgresLedger {
         self.update_claim(claim, None).await.map(|_| ())
     }
 
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<()> {
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
         let mut transaction = self.begin().await?;
         // This is where the fencing token is checked; the row stays locked, so that the chain has one end.
         let row = sqlx::query(
-            "SELECT events, head, pg_advisory_xact_lock_shared($3) FROM orders
+            "SELECT events, head, cancelled, pg_advisory_xact_lock_shared($3) FROM orders
              WHERE id = $1 AND claim_token = $2 FOR UPDATE",
         )
         .bind(claim.order.as_str())
@@ -408,7 +408,8 @@ impl Ledger for PostgresLedger {
         if state.is_some() {
             notify(&mut transaction, &claim.order).await?;
         }
-        self.commit(transaction).await
+        self.commit(transaction).await?;
+        Ok(Written { is_cancelled: row.try_get("cancelled").map_err(store)? })
     }
 
     async fn request_cancel(&self, order: &OrderId) -> Result<()> {
@@ -435,20 +436,26 @@ impl Ledger for PostgresLedger {
     }
 
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
-        // Those of one order are written one transaction after the other: nothing appears behind.
-        let last = if order.is_some() { i64::MAX } else { self.settled().await? };
-        let rows = sqlx::query(
-            "SELECT sequence, number, order_id, at, kind, hash FROM events
-             WHERE sequence > $1 AND sequence <= $4 AND ($2::text IS NULL OR order_id = $2)
-             ORDER BY sequence LIMIT $3",
-        )
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(order.map(OrderId::as_str))
-        .bind(i64::from(limit))
-        .bind(last)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(store)?;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let query = match order {
+            // Those of one order are written one transaction after the other: nothing appears behind. By the order's
+            // own index, however many events the ledger has.
+            Some(order) => sqlx::query(
+                "SELECT sequence, number, order_id, at, kind, hash FROM events
+                 WHERE sequence > $1 AND order_id = $3 ORDER BY number LIMIT $2",
+            )
+            .bind(after)
+            .bind(i64::from(limit))
+            .bind(order.as_str()),
+            None => sqlx::query(
+                "SELECT sequence, number, order_id, at, kind, hash FROM events
+                 WHERE sequence > $1 AND sequence <= $3 ORDER BY sequence LIMIT $2",
+            )
+            .bind(after)
+            .bind(i64::from(limit))
+            .bind(self.settled().await?),
+        };
+        let rows = query.fetch_all(&self.pool).await.map_err(store)?;
         rows.iter()
             .map(|row| {
                 let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(store);

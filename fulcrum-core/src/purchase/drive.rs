@@ -1,6 +1,9 @@
 //! One driver, one order: from its present state to a final one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -19,6 +22,8 @@ use crate::{
 
 /// Attempts that a step remembers.
 const MAX_ATTEMPTS: usize = 10;
+/// How old an answer may be to whether the customer wants the order undone. Each write answers it too.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 pub(super) struct Driver<'a> {
     pub(super) engine: &'a Engine,
@@ -29,6 +34,8 @@ pub(super) struct Driver<'a> {
     pub(super) order: Order,
     pub(super) policy: Policy,
     pub(super) failures: Failures,
+    /// When the ledger last said that the customer does not want the order undone.
+    is_wanted_at: Mutex<Instant>,
 }
 
 impl<'a> Driver<'a> {
@@ -41,7 +48,8 @@ impl<'a> Driver<'a> {
         let claim = held.claim().clone();
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
-        Ok(Self { engine, held, claim, mine, order, policy, failures: Failures::default() })
+        let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
+        Ok(Self { engine, held, claim, mine, order, policy, failures, is_wanted_at })
     }
 
     /// Drives to a final state.
@@ -202,7 +210,7 @@ impl<'a> Driver<'a> {
 
     /// Writes a change, and takes it over.
     pub(super) async fn change(&mut self, change: Change) -> Result<(), PurchaseError> {
-        self.engine.ledger.write(&self.claim, &change).await?;
+        self.write(&change).await?;
         if let Some((state, reason)) = change.order {
             self.order.state = state;
             self.order.reason = reason.or(self.order.reason.take());
@@ -217,6 +225,21 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
+    }
+
+    async fn write(&self, change: &Change) -> Result<(), PurchaseError> {
+        let written = self.engine.ledger.write(&self.claim, change).await?;
+        self.hear(written.is_cancelled);
+        Ok(())
+    }
+
+    /// Takes account of whether the customer wants the order undone.
+    fn hear(&self, is_cancelled: bool) {
+        if is_cancelled {
+            self.failures.stop("cancelled by the customer".to_owned());
+        } else {
+            *self.is_wanted_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
     }
 
     /// The steps whose state changes.
@@ -235,8 +258,7 @@ impl<'a> Driver<'a> {
     /// Writes a step's new state; nothing is done before it is durable.
     pub(super) async fn put(&self, step: &mut Step, state: StepState) -> Result<(), PurchaseError> {
         step.state = state;
-        let change = Change { steps: vec![step.clone()], ..Change::default() };
-        Ok(self.engine.ledger.write(&self.claim, &change).await?)
+        self.write(&Change { steps: vec![step.clone()], ..Change::default() }).await
     }
 
     /// Remembers and tells a failed try; it is written with the step's next state.
@@ -258,8 +280,7 @@ impl<'a> Driver<'a> {
         }
         step.attempts.push(Attempt { at: Timestamp::now(), error: error.clone(), shortage });
         let event = OrderEventKind::Attempt { index: step.index, provider: step.provider.clone(), error };
-        let change = Change { steps: vec![step.clone()], events: vec![event], ..Change::default() };
-        Ok(self.engine.ledger.write(&self.claim, &change).await?)
+        self.write(&Change { steps: vec![step.clone()], events: vec![event], ..Change::default() }).await
     }
 
     /// Gives a step up. Unless the order can go on without it, or with another plan, the other steps stop too.
@@ -272,8 +293,9 @@ impl<'a> Driver<'a> {
         if self.failures.must_stop() {
             return Ok(true);
         }
-        if self.engine.ledger.is_cancelled(&self.order.id).await? {
-            self.failures.stop("cancelled by the customer".to_owned());
+        let heard = *self.is_wanted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.elapsed() >= BETWEEN_LOOKS {
+            self.hear(self.engine.ledger.is_cancelled(&self.order.id).await?);
         }
         if let Some(most) = self.policy.order_timeout_s {
             let end = self.order.created.checked_add(Duration::from_secs(most.into()));

@@ -78,7 +78,8 @@ impl Engine {
             events: vec![OrderEventKind::Operator { by, action: OperatorAction::Settle { index, evidence } }],
             plan: None,
         };
-        Ok(self.ledger.write(claim, &change).await?)
+        self.ledger.write(claim, &change).await?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,152 @@
+//! The embedded ledger: one SQLite file, or memory.
+
+mod statements;
+mod writer;
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::watch;
+
+use super::{
+    Change, Claim, Ledger, OrderQuery, Result, Written,
+    stored::{store, verified},
+};
+use crate::model::{Order, OrderEvent, OrderId};
+use writer::{Work, Writer};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
+
+/// The embedded ledger. Several processes may use one file on a local disk.
+#[derive(Debug, Clone)]
+pub struct SqliteLedger {
+    writer: Writer,
+    /// A ledger in memory has one connection only, that of the writer.
+    readers: Option<SqlitePool>,
+    changes: watch::Sender<u64>,
+}
+
+impl SqliteLedger {
+    /// Opens a file, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`]: the file cannot be used, is no ledger, or was written by a newer version.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Money: what was written must survive a power cut, not only a crash.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true);
+        let (changes, writer) = Self::write_to(options.clone()).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(store)?;
+        Ok(Self { writer, readers: Some(readers), changes })
+    }
+
+    /// A ledger that is gone with the process.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`]: SQLite cannot be used.
+    pub async fn in_memory() -> Result<Self> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let (changes, writer) = Self::write_to(options).await?;
+        Ok(Self { writer, readers: None, changes })
+    }
+
+    async fn write_to(options: SqliteConnectOptions) -> Result<(watch::Sender<u64>, Writer)> {
+        let changes = watch::Sender::new(0);
+        let writer = Writer::open(options, changes.clone(), &MIGRATIONS).await?;
+        Ok((changes, writer))
+    }
+
+    /// Runs `work` on one moment's state.
+    async fn read<T, D>(&self, with: D, work: Work<T, D>) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+    {
+        let Some(readers) = &self.readers else { return self.writer.write(false, with, work).await };
+        let mut transaction = readers.begin().await.map_err(store)?;
+        work(&mut transaction, &with).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn create(&self, order: &Order) -> Result<()> {
+        self.writer.write(true, order.clone(), |c, order| statements::create(c, order).boxed()).await
+    }
+
+    async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
+        self.read(order.clone(), |c, order| statements::load(c, order).boxed()).await
+    }
+
+    async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
+        self.read(query.clone(), |c, query| statements::list(c, query).boxed()).await
+    }
+
+    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+        let with = (order.clone(), owner.to_owned(), lease);
+        self.writer
+            .write(true, with, |c, (order, owner, lease)| statements::claim(c, order, owner, *lease).boxed())
+            .await
+    }
+
+    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
+        let with = (owner.to_owned(), lease, limit);
+        self.writer
+            .write(false, with, |c, (owner, lease, limit)| {
+                statements::claim_next(c, owner, *lease, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
+        let with = (claim.clone(), lease);
+        self.writer.write(false, with, |c, (claim, lease)| statements::renew(c, claim, *lease).boxed()).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<()> {
+        self.writer
+            .write(false, claim.clone(), |c, claim| statements::update_claim(c, claim, None).boxed())
+            .await
+    }
+
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
+        let with = (claim.clone(), change.clone());
+        self.writer.write(true, with, |c, (claim, change)| statements::write(c, claim, change).boxed()).await
+    }
+
+    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
+        self.writer.write(false, order.clone(), |c, order| statements::request_cancel(c, order).boxed()).await
+    }
+
+    async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
+        self.read(order.clone(), |c, order| statements::is_cancelled(c, order).boxed()).await
+    }
+
+    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
+        let with = (after, order.cloned(), limit);
+        self.read(with, |c, (after, order, limit)| {
+            statements::events(c, *after, order.as_ref(), *limit).boxed()
+        })
+        .await
+    }
+
+    async fn verify(&self, order: &OrderId) -> Result<()> {
+        let (head, events) = self.read(order.clone(), |c, order| statements::chain(c, order).boxed()).await?;
+        verified(order, &head, &events)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

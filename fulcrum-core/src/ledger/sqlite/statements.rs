@@ -1,0 +1,363 @@
+//! What the ledger asks of SQLite: each on a connection that is in a transaction. Errors other than of the store come
+//! before anything is changed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+
+use crate::{
+    ledger::{
+        Change, Claim, LedgerError, OrderQuery, Result, Written,
+        chain::{Head, START},
+        stored::{self, changed_kinds, parsed, store, text, token},
+    },
+    model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step},
+};
+
+fn parse<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
+    parsed(row.try_get(column).map_err(store)?, column)
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp> {
+    stored::time(row.try_get(column).map_err(store)?, column)
+}
+
+fn after(now: Timestamp, lease: Duration) -> Timestamp {
+    now.checked_add(lease).unwrap_or(Timestamp::MAX)
+}
+
+/// Appends events to an order's chain.
+async fn tell(
+    connection: &mut SqliteConnection,
+    order: &OrderId,
+    head: &mut Head,
+    kinds: &[OrderEventKind],
+) -> Result<()> {
+    for kind in kinds {
+        let link = head.append(order, Timestamp::now(), kind)?;
+        sqlx::query("INSERT INTO events (order_id, number, at, kind, hash) VALUES (?, ?, ?, ?, ?)")
+            .bind(order.as_str())
+            .bind(link.number.cast_signed())
+            .bind(link.at)
+            .bind(link.kind)
+            .bind(link.hash)
+            .execute(&mut *connection)
+            .await
+            .map_err(store)?;
+    }
+    Ok(())
+}
+
+async fn put_step(connection: &mut SqliteConnection, order: &OrderId, step: &Step) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
+    )
+    .bind(order.as_str())
+    .bind(i64::from(step.index))
+    .bind(step.key.as_str())
+    .bind(step.provider.as_str())
+    .bind(text(&step.lease)?)
+    .bind(text(&step.state)?)
+    .bind(text(&step.attempts)?)
+    .execute(&mut *connection)
+    .await
+    .map_err(store)?;
+    Ok(())
+}
+
+pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> Result<()> {
+    let written = sqlx::query(
+        "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(order.id.as_str())
+    .bind(order.state.word())
+    .bind(order.created.to_string())
+    .bind(order.reason.as_deref())
+    .bind(text(&order.plan)?)
+    .bind(text(&order.policy)?)
+    .execute(&mut *connection)
+    .await
+    .map_err(store)?;
+    if written.rows_affected() == 0 {
+        return Err(LedgerError::Exists(order.id.clone()));
+    }
+    for step in &order.steps {
+        put_step(connection, &order.id, step).await?;
+    }
+    let mut head = Head { count: 0, hash: START.to_owned() };
+    let kind = OrderEventKind::Order { state: order.state, reason: None };
+    tell(connection, &order.id, &mut head, &[kind]).await?;
+    sqlx::query("UPDATE orders SET events = ?, head = ? WHERE id = ?")
+        .bind(head.count.cast_signed())
+        .bind(&head.hash)
+        .bind(order.id.as_str())
+        .execute(&mut *connection)
+        .await
+        .map_err(store)?;
+    Ok(())
+}
+
+pub(super) async fn load(connection: &mut SqliteConnection, order: &OrderId) -> Result<Option<Order>> {
+    let row = sqlx::query("SELECT state, created, reason, plan, policy, rounds FROM orders WHERE id = ?")
+        .bind(order.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(store)?;
+    let Some(row) = row else { return Ok(None) };
+    let steps = sqlx::query("SELECT * FROM steps WHERE order_id = ? ORDER BY position")
+        .bind(order.as_str())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(store)?;
+    Ok(Some(Order {
+        id: order.clone(),
+        plan: parse(&row, "plan")?,
+        policy: parse(&row, "policy")?,
+        state: state(&row)?,
+        created: time(&row, "created")?,
+        reason: row.try_get("reason").map_err(store)?,
+        rounds: parse(&row, "rounds")?,
+        steps: steps.iter().map(step).collect::<Result<_>>()?,
+    }))
+}
+
+pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) -> Result<Vec<OrderId>> {
+    let limit = if query.limit == 0 { -1 } else { i64::from(query.limit) };
+    let rows = sqlx::query(
+        "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2)
+         AND (?3 = 0 OR state IN ('accepted', 'provisioning', 'compensating')) ORDER BY id DESC LIMIT ?4",
+    )
+    .bind(query.state.map(OrderState::word))
+    .bind(query.before.as_ref().map(OrderId::as_str))
+    .bind(query.is_unfinished)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+    .map_err(store)?;
+    rows.iter().map(|row| order_id(row, "id")).collect()
+}
+
+pub(super) async fn claim(
+    connection: &mut SqliteConnection,
+    order: &OrderId,
+    owner: &str,
+    lease: Duration,
+) -> Result<Claim> {
+    let now = Timestamp::now();
+    let row = sqlx::query("SELECT claim_owner, claim_token, claim_until FROM orders WHERE id = ?")
+        .bind(order.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(store)?
+        .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+    let holder: Option<String> = row.try_get("claim_owner").map_err(store)?;
+    if let Some(holder) = holder {
+        let until = time(&row, "claim_until")?;
+        if until > now {
+            return Err(LedgerError::Claimed { order: order.clone(), owner: holder, until });
+        }
+    }
+    let token = row.try_get::<i64, _>("claim_token").map_err(store)? + 1;
+    let until = after(now, lease);
+    sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_until = ? WHERE id = ?")
+        .bind(owner)
+        .bind(token)
+        .bind(moment(until))
+        .bind(order.as_str())
+        .execute(&mut *connection)
+        .await
+        .map_err(store)?;
+    Ok(Claim { order: order.clone(), token: token.unsigned_abs(), until })
+}
+
+pub(super) async fn claim_next(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Claim>> {
+    let now = Timestamp::now();
+    let until = after(now, lease);
+    // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
+    let rows = sqlx::query(
+        "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_until = ?2
+         WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
+                      AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
+         RETURNING id, claim_token",
+    )
+    .bind(owner)
+    .bind(moment(until))
+    .bind(moment(now))
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .map_err(store)?;
+    rows.iter()
+        .map(|row| {
+            let token = row.try_get::<i64, _>("claim_token").map_err(store)?;
+            Ok(Claim { order: order_id(row, "id")?, token: token.unsigned_abs(), until })
+        })
+        .collect()
+}
+
+pub(super) async fn renew(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    lease: Duration,
+) -> Result<Claim> {
+    let until = after(Timestamp::now(), lease);
+    update_claim(connection, claim, Some(until)).await?;
+    Ok(Claim { until, ..claim.clone() })
+}
+
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    change: &Change,
+) -> Result<Written> {
+    // This is where the fencing token is checked.
+    let row = sqlx::query("SELECT events, head, cancelled FROM orders WHERE id = ? AND claim_token = ?")
+        .bind(claim.order.as_str())
+        .bind(token(claim))
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(store)?
+        .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
+    let mut head = Head {
+        count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
+        hash: row.try_get("head").map_err(store)?,
+    };
+    for step in &change.steps {
+        put_step(connection, &claim.order, step).await?;
+    }
+    tell(connection, &claim.order, &mut head, &changed_kinds(change)).await?;
+    let (state, reason) = match &change.order {
+        Some((state, reason)) => (Some(state.word()), reason.as_deref()),
+        None => (None, None),
+    };
+    sqlx::query(
+        "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
+             rounds = coalesce(?, rounds), events = ?, head = ? WHERE id = ?",
+    )
+    .bind(state)
+    .bind(reason)
+    .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)
+    .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)
+    .bind(head.count.cast_signed())
+    .bind(&head.hash)
+    .bind(claim.order.as_str())
+    .execute(&mut *connection)
+    .await
+    .map_err(store)?;
+    Ok(Written { is_cancelled: row.try_get("cancelled").map_err(store)? })
+}
+
+pub(super) async fn request_cancel(connection: &mut SqliteConnection, order: &OrderId) -> Result<()> {
+    let written = sqlx::query("UPDATE orders SET cancelled = 1 WHERE id = ?")
+        .bind(order.as_str())
+        .execute(connection)
+        .await
+        .map_err(store)?;
+    if written.rows_affected() == 0 { Err(LedgerError::NoSuchOrder(order.clone())) } else { Ok(()) }
+}
+
+pub(super) async fn is_cancelled(connection: &mut SqliteConnection, order: &OrderId) -> Result<bool> {
+    let row = sqlx::query("SELECT cancelled FROM orders WHERE id = ?")
+        .bind(order.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(store)?;
+    row.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?.try_get(0).map_err(store)
+}
+
+pub(super) async fn events(
+    connection: &mut SqliteConnection,
+    after: u64,
+    order: Option<&OrderId>,
+    limit: u32,
+) -> Result<Vec<OrderEvent>> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let query = match order {
+        // By the order's own index, however many events the ledger has.
+        Some(order) => sqlx::query(
+            "SELECT sequence, number, order_id, at, kind, hash FROM events
+             WHERE order_id = ? AND +sequence > ? ORDER BY number LIMIT ?",
+        )
+        .bind(order.as_str()),
+        None => sqlx::query(
+            "SELECT sequence, number, order_id, at, kind, hash FROM events
+             WHERE sequence > ? ORDER BY sequence LIMIT ?",
+        ),
+    };
+    let rows = query.bind(after).bind(i64::from(limit)).fetch_all(connection).await.map_err(store)?;
+    rows.iter()
+        .map(|row| {
+            Ok(OrderEvent {
+                sequence: row.try_get::<i64, _>("sequence").map_err(store)?.unsigned_abs(),
+                number: row.try_get::<i64, _>("number").map_err(store)?.unsigned_abs(),
+                order: order_id(row, "order_id")?,
+                at: time(row, "at")?,
+                kind: parse(row, "kind")?,
+                hash: row.try_get("hash").map_err(store)?,
+            })
+        })
+        .collect()
+}
+
+/// The hash at the end of an order's chain, and all of its events.
+pub(super) async fn chain(
+    connection: &mut SqliteConnection,
+    order: &OrderId,
+) -> Result<(String, Vec<OrderEvent>)> {
+    let head: Option<String> = sqlx::query_scalar("SELECT head FROM orders WHERE id = ?")
+        .bind(order.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(store)?;
+    let head = head.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+    Ok((head, events(connection, 0, Some(order), u32::MAX).await?))
+}
+
+pub(super) async fn update_claim(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    until: Option<Timestamp>,
+) -> Result<()> {
+    let written = sqlx::query(
+        "UPDATE orders SET claim_until = ?1, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
+         WHERE id = ?2 AND claim_token = ?3",
+    )
+    .bind(until.map(moment))
+    .bind(claim.order.as_str())
+    .bind(token(claim))
+    .execute(connection)
+    .await
+    .map_err(store)?;
+    if written.rows_affected() == 0 { Err(LedgerError::Fenced(claim.order.clone())) } else { Ok(()) }
+}
+
+/// A time as text that sorts as times do: the same number of digits always.
+fn moment(at: Timestamp) -> String {
+    format!("{at:.9}")
+}
+
+fn order_id(row: &SqliteRow, column: &str) -> Result<OrderId> {
+    stored::order_id(row.try_get(column).map_err(store)?)
+}
+
+fn state(row: &SqliteRow) -> Result<OrderState> {
+    stored::state(row.try_get("state").map_err(store)?)
+}
+
+fn step(row: &SqliteRow) -> Result<Step> {
+    let column = |name: &str| row.try_get::<&str, _>(name).map_err(store);
+    let index = row.try_get("position").map_err(store)?;
+    stored::step(
+        index,
+        [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
+    )
+}
