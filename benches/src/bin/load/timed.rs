@@ -1,0 +1,87 @@
+//! A ledger that remembers how long the writes of each step took.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use fulcrum_core::{
+    ledger::{Change, Claim, Ledger, OrderQuery, Result, Written},
+    model::{Order, OrderEvent, OrderId},
+};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(crate) struct Timed {
+    inner: Arc<dyn Ledger>,
+    of_step: Mutex<HashMap<(OrderId, u32), Duration>>,
+}
+
+impl Timed {
+    pub(crate) fn new(inner: Arc<dyn Ledger>) -> Self {
+        Self { inner, of_step: Mutex::default() }
+    }
+
+    pub(crate) fn forget(&self) {
+        self.of_step.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What all writes of one step took, in the middle and at the 99th percentile.
+    pub(crate) fn overhead(&self) -> Option<(Duration, Duration)> {
+        let mut all: Vec<Duration> =
+            self.of_step.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect();
+        all.sort_unstable();
+        Some((*all.get(all.len() / 2)?, *all.get(all.len() * 99 / 100)?))
+    }
+}
+
+#[async_trait]
+impl Ledger for Timed {
+    async fn create(&self, order: &Order) -> Result<()> {
+        self.inner.create(order).await
+    }
+    async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
+        self.inner.load(order).await
+    }
+    async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
+        self.inner.list(query).await
+    }
+    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+        self.inner.claim(order, owner, lease).await
+    }
+    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
+        self.inner.claim_next(owner, lease, limit).await
+    }
+    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
+        self.inner.renew(claim, lease).await
+    }
+    async fn release(&self, claim: &Claim) -> Result<()> {
+        self.inner.release(claim).await
+    }
+    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
+        let start = Instant::now();
+        let written = self.inner.write(claim, change).await?;
+        if let ([step], None) = (&change.steps[..], &change.order) {
+            let mut of_step = self.of_step.lock().unwrap_or_else(PoisonError::into_inner);
+            *of_step.entry((claim.order.clone(), step.index)).or_default() += start.elapsed();
+        }
+        Ok(written)
+    }
+    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
+        self.inner.request_cancel(order).await
+    }
+    async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
+        self.inner.is_cancelled(order).await
+    }
+    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
+        self.inner.events(after, order, limit).await
+    }
+    async fn verify(&self, order: &OrderId) -> Result<()> {
+        self.inner.verify(order).await
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes()
+    }
+}
