@@ -124,7 +124,7 @@ impl Program {
         self.cost.len().saturating_mul(self.row_low.len())
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             cost: IdVec::new(),
             low: IdVec::new(),
@@ -165,7 +165,7 @@ impl Program {
         self.row_low.ids().all(is_met).then_some(cost)
     }
 
-    fn var(&mut self, role: Role, cost: Cost, low: i64, high: i64) -> Var {
+    pub(crate) fn var(&mut self, role: Role, cost: Cost, low: i64, high: i64) -> Var {
         self.cost.push(cost);
         self.low.push(low);
         self.high.push(high.max(low));
@@ -173,7 +173,7 @@ impl Program {
         self.entries.push(Vec::new())
     }
 
-    fn row(
+    pub(crate) fn row(
         &mut self,
         low: Option<i64>,
         high: Option<i64>,

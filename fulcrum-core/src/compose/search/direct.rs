@@ -1,7 +1,10 @@
 //! Branch and bound over all columns; where that takes long, with a search in the neighbourhood of the best plan.
 
 use super::{
-    Found, Goal, a_month, mixed,
+    Found, Goal, a_month,
+    choices::Choices,
+    four_lists::FourLists,
+    mixed,
     neighbours::{Neighbours, Ranked},
     start,
     team::{Round, Team},
@@ -115,7 +118,13 @@ fn go_on(
     let root = ranked(program, whole);
     let mut around = Around {
         searches: (0..threads)
-            .map(|at| Neighbours::new((problem, reduced, program), &by_row, root.as_ref(), at))
+            .map(|at| Search {
+                lists: root.as_ref().and_then(|ranked| {
+                    let choices = Choices::new(program, ranked, &whole.root().multipliers(program))?;
+                    Some(FourLists::new(program, choices, ranked.1, (at, threads)))
+                }),
+                neighbours: Neighbours::new((problem, reduced, program), &by_row, root.as_ref(), at),
+            })
             .collect(),
         share: MOST_SHARE,
     };
@@ -163,9 +172,34 @@ fn go_on(
     stop
 }
 
+/// What one thread looks for better plans with.
+struct Search<'a> {
+    /// Where the program is of that kind.
+    lists: Option<FourLists<'a>>,
+    neighbours: Neighbours<'a>,
+}
+
+impl Search<'_> {
+    /// Until so much work is done in all, half of it each; a plan better than `best`, if one was found.
+    fn improve(
+        &mut self,
+        best: (Vec<i64>, i128),
+        target: u64,
+        watch: &mut Watch<'_>,
+    ) -> (Option<(Vec<i64>, i128)>, Option<StopReason>) {
+        let Some(lists) = &mut self.lists else { return self.neighbours.improve(best, target, watch) };
+        let (found, stop) = lists.improve(best.1, target / 2, watch);
+        if stop.is_some() {
+            return (found, stop);
+        }
+        let (better, stop) = self.neighbours.improve(found.clone().unwrap_or(best), target / 2, watch);
+        (better.or(found), stop)
+    }
+}
+
 /// Rounds of neighbourhoods.
 struct Around<'a> {
-    searches: Vec<Neighbours<'a>>,
+    searches: Vec<Search<'a>>,
     share: u64,
 }
 

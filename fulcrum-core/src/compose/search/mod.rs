@@ -1,6 +1,8 @@
 //! From problem to proven solution.
 
+mod choices;
 mod direct;
+mod four_lists;
 mod large;
 mod neighbours;
 mod promise;
@@ -128,6 +130,9 @@ pub(super) fn solve(
 
 /// Entries of a program's table beyond which columns are made on demand.
 const MAX_DIRECT: usize = 8 << 20;
+
+/// Turns between the first ones of two searches that go on side by side: more than either will see.
+const APART: u64 = 1 << 24;
 
 /// A figure over the horizon as a month's in the unit of what is minimised, rounded to millionths.
 pub(super) fn a_month(problem: &Problem<'_>, value: i128) -> Decimal {

@@ -5,7 +5,7 @@
 //! turn to turn; how many kinds of lease may join, those that cost least above their worth first, follows from how long
 //! the last turns took.
 
-use super::{Goal, mixed, together::Watch, tree::Tree};
+use super::{APART, Goal, mixed, together::Watch, tree::Tree};
 use crate::{
     compose::{
         bound::Bounds,
@@ -26,9 +26,6 @@ const NEARLY: u32 = 12;
 const STROLL: u64 = 100;
 /// Components that are taken out at a time, in turn.
 const SIZES: [usize; 5] = [8, 12, 20, 36, usize::MAX];
-/// Turns between the first ones of two searches that go on side by side: more than either will see.
-const APART: u64 = 1 << 24;
-
 /// What each unknown costs above its worth at the root, in micro-units, and the root's bound.
 pub(super) type Ranked = (IdVec<Var, i64>, i128);
 
