@@ -153,4 +153,21 @@ impl IdempotencyKey {
     pub fn of_step(order: &OrderId, index: u32) -> Self {
         Self(format!("f-{order}-{index}").into())
     }
+
+    /// The order and the step of a key that [`of_step`](Self::of_step) made; none for every other key, also for one
+    /// that only resembles it.
+    ///
+    /// ```
+    /// use fulcrum_core::model::{IdempotencyKey, OrderId};
+    /// let order = OrderId::generate();
+    /// assert_eq!(IdempotencyKey::of_step(&order, 2).step(), Some((order, 2)));
+    /// assert_eq!(IdempotencyKey::new("web-2")?.step(), None);
+    /// # Ok::<(), fulcrum_core::model::InvalidId>(())
+    /// ```
+    pub fn step(&self) -> Option<(OrderId, u32)> {
+        let (order, index) = self.0.strip_prefix("f-")?.rsplit_once('-')?;
+        uuid::Uuid::parse_str(order).ok()?;
+        let (order, index) = (OrderId::new(order).ok()?, index.parse().ok()?);
+        (Self::of_step(&order, index) == *self).then_some((order, index))
+    }
 }

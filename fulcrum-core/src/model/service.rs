@@ -22,6 +22,19 @@ pub enum ServiceStatus {
     Releasing,
 }
 
+impl ServiceStatus {
+    /// The word in documents and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Releasing => "releasing",
+        }
+    }
+}
+
 /// One running thing at a provider that somebody pays for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {

@@ -107,6 +107,15 @@ impl Sandbox {
     pub fn resources(&self) -> std::io::Result<Vec<SandboxResource>> {
         self.inner.store.with(|state| state.resources.clone())
     }
+
+    /// Changes what exists behind the library's back, as a person or another program would, for tests. To end something,
+    /// set when it was released: a name is never used twice.
+    ///
+    /// # Errors
+    /// The state file cannot be read or written.
+    pub fn tamper(&self, change: impl FnOnce(&mut Vec<SandboxResource>)) -> std::io::Result<()> {
+        self.inner.store.with(|state| change(&mut state.resources))
+    }
 }
 
 fn capabilities(class: IdempotencyClass) -> Capabilities {
