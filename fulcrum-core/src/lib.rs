@@ -13,3 +13,8 @@ pub mod purchase;
 #[cfg(all(doctest, feature = "sqlite", feature = "sandbox"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The examples of the guide to orders, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/orders.md")]
+struct Orders;

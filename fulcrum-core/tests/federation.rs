@@ -6,7 +6,6 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions},
     federation::FederationConfig,
     model::{Blueprint, OrderState, Policy},
-    purchase::Reconciliation,
 };
 
 const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
@@ -39,7 +38,8 @@ async fn every_call_of_the_road_can_be_spawned() {
     });
     let order = road.await.expect("no panic");
     assert_eq!(order.state, OrderState::Committed);
-    assert_eq!(market.reconcile().await.expect("reconciled"), Reconciliation::default());
+    let reconciled = market.reconcile().await.expect("reconciled");
+    assert!(reconciled.is_clean(), "{reconciled:?}");
     let orders = (0..8).map(|_| {
         let (market, plan) = (market.clone(), order.plan.clone());
         tokio::spawn(async move { market.purchase(&plan, Policy::default()).await })
@@ -47,7 +47,8 @@ async fn every_call_of_the_road_can_be_spawned() {
     for order in futures::future::join_all(orders).await {
         assert_eq!(order.expect("no panic").expect("an order").state, OrderState::Committed);
     }
-    assert_eq!(market.reconcile().await.expect("reconciled"), Reconciliation::default());
+    let reconciled = market.reconcile().await.expect("reconciled");
+    assert!(reconciled.is_clean(), "{reconciled:?}");
 }
 
 const ODD: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [

@@ -23,7 +23,7 @@ use fulcrum_core::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
     },
-    purchase::{Engine, Reconciliation},
+    purchase::Engine,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use support::{CLOUDS, cloud, count, plan, providers};
@@ -153,7 +153,7 @@ async fn check(orders: usize, ledger: &str, folder: &Path) {
         (3 * orders, 3 * orders),
         "services, and keys that have any: {of_key:?}"
     );
-    assert_eq!(engine.reconcile().await.expect("reconciled"), Reconciliation::default());
+    support::assert_clean(&engine.reconcile().await.expect("reconciled"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

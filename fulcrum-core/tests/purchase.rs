@@ -11,7 +11,7 @@ use fulcrum_core::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
     },
-    purchase::{Engine, PurchaseError, Reconciliation, sold_out},
+    purchase::{Engine, PurchaseError, sold_out},
 };
 use futures::StreamExt;
 use support::{clouds, count, plan, providers};
@@ -38,7 +38,7 @@ async fn a_plan_becomes_one_service_for_each_lease() {
     assert_eq!(order.state, OrderState::Committed);
     let (alive, of_key) = count(&clouds);
     assert_eq!((alive, of_key.len()), (3, 3));
-    assert_eq!(engine.reconcile().await.expect("reconciled"), Default::default());
+    support::assert_clean(&engine.reconcile().await.expect("reconciled"));
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn every_fault_that_stays_ends_compensated_with_nothing_left() {
                 order.reason
             );
             assert_eq!(count(&clouds).0, 0, "{class:?} {kind:?} left something running");
-            assert_eq!(engine.reconcile().await.expect("reconciled"), Default::default());
+            support::assert_clean(&engine.reconcile().await.expect("reconciled"));
             let is_capacity = matches!(kind, Fault::SoldOut | Fault::Quota);
             assert_eq!(sold_out(&order).len(), usize::from(is_capacity), "{kind:?}");
         }
@@ -316,7 +316,7 @@ async fn a_dropped_driver_lets_the_next_one_go_on_at_once() {
         }
     });
     assert_eq!(driven.await.expect("in time").state, OrderState::Committed);
-    assert_eq!(engine.reconcile().await.expect("reconciled"), Reconciliation::default());
+    support::assert_clean(&engine.reconcile().await.expect("reconciled"));
 }
 
 #[tokio::test]

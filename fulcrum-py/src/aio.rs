@@ -21,6 +21,7 @@ use crate::{
     error::raise,
     events::Events,
     federation::{Watcher, buy, ended, options, order_id, read_blueprint, read_id, read_policy},
+    reconcile::{Schedule, read_repair},
     runtime::awaitable,
     values::{Catalogue, Order, Plan},
 };
@@ -223,12 +224,26 @@ impl AsyncFederation {
         Ok(Events::new(self.0.follow(&order_id(id)?)))
     }
 
-    fn reconcile<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
-        let market = self.0.clone();
+    #[pyo3(signature = (repair=None))]
+    fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Awaitable<'py> {
+        let (market, policy) = (self.0.clone(), read_repair(repair)?);
         awaitable(py, async move {
-            let found = market.reconcile().await.map_err(raise)?;
+            let found = market.repair(&policy).await.map_err(raise)?;
             Python::attach(|py| python(py, &found).map(Bound::unbind))
         })
+    }
+
+    #[pyo3(signature = (interval, report, *, repair=None, timeout=None))]
+    fn reconcile_every<'py>(
+        &self,
+        py: Python<'py>,
+        interval: f64,
+        report: Py<PyAny>,
+        repair: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+    ) -> Awaitable<'py> {
+        let (market, schedule) = (self.0.clone(), Schedule::new(interval, repair, timeout)?);
+        awaitable(py, schedule.run(market, report))
     }
 
     fn __repr__(&self) -> String {

@@ -23,6 +23,7 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     events::Events,
+    reconcile::{Schedule, read_repair},
     runtime::{SIGNAL_INTERVAL, wait},
     values::{Catalogue, Order, Plan},
 };
@@ -199,8 +200,27 @@ impl Federation {
         Ok(Events::new(self.0.follow(&id)))
     }
 
-    fn reconcile<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &wait(py, self.0.reconcile())?.map_err(raise)?)
+    #[pyo3(signature = (repair=None))]
+    fn reconcile<'py>(
+        &self,
+        py: Python<'py>,
+        repair: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let policy = read_repair(repair)?;
+        python(py, &wait(py, self.0.repair(&policy))?.map_err(raise)?)
+    }
+
+    #[pyo3(signature = (interval, report, *, repair=None, timeout=None))]
+    fn reconcile_every(
+        &self,
+        py: Python<'_>,
+        interval: f64,
+        report: Py<PyAny>,
+        repair: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
+        let schedule = Schedule::new(interval, repair, timeout)?;
+        wait(py, schedule.run(self.0.clone(), report))?
     }
 
     fn __repr__(&self) -> String {

@@ -41,7 +41,8 @@ def test_composes_and_buys(market: fulcrum.Federation) -> None:
     assert order.is_committed and order.state == "committed" and order.reason is None
     assert {service["provider"] for service in order.services} == {"alpha", "beta"}
     assert order.plan == plan and order.sold_out == set()
-    assert market.reconcile() == {"orphans": [], "missing": []}
+    found = market.reconcile()
+    assert found["findings"] == [] and found["failed"] == {} and found["scanned"]["services"] == 2
     again = market.order(order.id)
     assert again is not None and again.to_dict() == order.to_dict()
     assert [event["sequence"] for event in market.events(order.id)] == sorted(
@@ -171,12 +172,64 @@ def test_every_exception_is_exported() -> None:
 def test_a_provider_that_fails_says_who_and_what(config: Config) -> None:
     fault = {"call": "services", "times": 100, "fault": "unauthorised"}
     config["providers"][0]["sandbox"]["faults"] = [fault]
-    market = fulcrum.Federation(config)
-    with pytest.raises(fulcrum.UnauthorisedError) as caught:
-        market.reconcile()
-    error = caught.value
-    assert error.provider in ("alpha", "beta") and error.call == "services"
-    assert error.retryable is False and error.request_id is None and error.code == 102
+    failed = fulcrum.Federation(config).reconcile()["failed"]
+    assert set(failed) == {"alpha", "beta"} and "services" in failed["alpha"], failed
+    error = errors._make(102, "refused", [], ("alpha", "services", None, False))
+    assert isinstance(error, fulcrum.UnauthorisedError)
+    assert (error.provider, error.call, error.request_id, error.retryable) == ("alpha", "services", None, False)
+
+
+def restored(config: Config, tmp_path: Path) -> tuple[fulcrum.Federation, fulcrum.Federation]:
+    """A market, and one over the same clouds with an empty ledger."""
+    config["providers"][0]["sandbox"]["state"] = str(tmp_path / "clouds")
+    elsewhere = dict(config, ledger=str(tmp_path / "restored.db"))
+    return fulcrum.Federation(config), fulcrum.Federation(elsewhere)
+
+
+def test_what_a_restored_ledger_does_not_know_is_reported_and_never_touched(config: Config, tmp_path: Path) -> None:
+    market, other = restored(config, tmp_path)
+    market.refresh()
+    order = market.purchase(market.compose(SHOP))
+    found = other.reconcile({"orphans": "release", "duplicates": "release"})
+    assert {finding["kind"] for finding in found["findings"]} == {"unknown"}
+    assert {finding["order"] for finding in found["findings"]} == {order.id}
+    assert all("restored" in finding["evidence"] for finding in found["findings"])
+    assert found["repaired"] == [] and market.reconcile()["scanned"]["services"] == 2
+    with pytest.raises(fulcrum.DocumentError, match="orphans"):
+        market.reconcile({"orphans": "end"})
+    with pytest.raises(fulcrum.DocumentError, match="orphan"):
+        market.reconcile("{ orphan: release }")
+
+
+def test_reconciles_on_a_schedule(market: fulcrum.Federation) -> None:
+    market.purchase(market.compose(SHOP))
+    told: list[object] = []
+    market.reconcile_every(0.05, told.append, repair={"orphans": "release"}, timeout=0.5)
+    assert len(told) > 2 and all(isinstance(one, dict) and one["findings"] == [] for one in told)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        market.reconcile_every(60, fail)
+    with pytest.raises(ValueError, match="interval"):
+        market.reconcile_every(-1, told.append)
+
+
+async def test_reconciles_on_a_schedule_awaited(config: Config) -> None:
+    market = await fulcrum.AsyncFederation.create(config)
+    seen = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def report(outcome: object) -> None:
+        assert isinstance(outcome, dict) and outcome["findings"] == []
+        loop.call_soon_threadsafe(seen.set)
+
+    task = asyncio.ensure_future(market.reconcile_every(0.05, report))
+    await asyncio.wait_for(seen.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
     made = errors._make(108, "slow down", [], ("alpha", "quote", "r-17", True))
     assert (made.provider, made.call, made.request_id, made.retryable) == ("alpha", "quote", "r-17", True)
@@ -252,7 +305,7 @@ async def test_awaited(config: Config) -> None:
     assert (await driven).is_committed
     ended = await market.cancel(order.id)
     assert ended.state == "compensated"
-    assert (await market.reconcile()) == {"orphans": [], "missing": []}
+    assert (await market.reconcile())["findings"] == []
     with pytest.raises(fulcrum.DocumentError):
         await market.compose("name: [")
 
@@ -300,7 +353,7 @@ async def test_a_cancelled_purchase_is_taken_up_again(config: Config) -> None:
             break
         await asyncio.sleep(0.1)
     assert order is not None and order.is_committed, orders
-    assert (await market.reconcile()) == {"orphans": [], "missing": []}
+    assert (await market.reconcile())["findings"] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

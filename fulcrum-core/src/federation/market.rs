@@ -22,7 +22,7 @@ use crate::{
     ledger::{Ledger, LedgerError},
     model::{Blueprint, DocumentError, Measure, OfferId, Operator, Order, OrderEvent, OrderId, Plan, Policy},
     provider::{Provider, ProviderError},
-    purchase::{Engine, PurchaseError, Reconciliation},
+    purchase::{Engine, PurchaseError, Reconciliation, RepairPolicy},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -293,12 +293,42 @@ impl Federation {
         self.engine.cancel(order).await
     }
 
-    /// Compares what the providers have with what the ledger knows.
+    /// Compares what the providers have with what the ledger holds; changes nothing.
     ///
     /// # Errors
-    /// [`PurchaseError`]: a provider or the ledger cannot be read.
+    /// [`PurchaseError`]: the ledger cannot be read. A provider that fails leaves the others.
     pub async fn reconcile(&self) -> Result<Reconciliation, PurchaseError> {
         self.engine.reconcile().await
+    }
+
+    /// Compares, and then does what the policy says; see [`Engine::repair`].
+    ///
+    /// # Errors
+    /// As [`reconcile`](Self::reconcile).
+    pub async fn repair(&self, policy: &RepairPolicy) -> Result<Reconciliation, PurchaseError> {
+        self.engine.repair(policy).await
+    }
+
+    /// Repairs at once and then again `interval` after each end, until `stop` is ready; see
+    /// [`Engine::reconcile_every`].
+    ///
+    /// ```no_run
+    /// # async fn example(market: fulcrum_core::federation::Federation) {
+    /// use fulcrum_core::purchase::RepairPolicy;
+    /// use std::time::Duration;
+    /// let report = |outcome| println!("{outcome:?}");
+    /// let policy = RepairPolicy::default(); // reports only
+    /// market.reconcile_every(Duration::from_secs(3600), &policy, std::future::pending(), report).await;
+    /// # }
+    /// ```
+    pub async fn reconcile_every(
+        &self,
+        interval: Duration,
+        policy: &RepairPolicy,
+        stop: impl Future<Output = ()>,
+        report: impl FnMut(Result<Reconciliation, PurchaseError>),
+    ) {
+        self.engine.reconcile_every(interval, policy, stop, report).await;
     }
 
     /// The events of one order, those of the past first, then as they happen, until it is final.

@@ -7,6 +7,7 @@ mod constraint;
 mod constraint_check;
 mod document;
 mod filter;
+mod finding;
 mod flow;
 mod ids;
 mod link;
@@ -35,6 +36,7 @@ pub use constraint::{
 };
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml};
 pub use filter::{Allow, Filter, Within};
+pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
 pub use ids::{
     ComponentId, IdempotencyKey, InvalidId, OfferId, OrderId, ProviderId, RegionId, ServiceId, SkuId, ZoneId,

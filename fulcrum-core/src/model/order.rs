@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, Service, ServiceId};
+use super::{
+    Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RepairAction, Service,
+    ServiceId,
+};
 
 /// The durable purchase of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +253,13 @@ pub enum OrderEventKind {
         by: Operator,
         /// What.
         action: OperatorAction,
+    },
+    /// A scan of the providers found something that does not fit, and something was done about it.
+    Reconciled {
+        /// What was found.
+        finding: Finding,
+        /// What was done.
+        action: RepairAction,
     },
     /// Prices were compared with the plan's.
     PricesChecked {

@@ -35,6 +35,9 @@ pub(super) fn planned(order: &OrderId, index: u32, lease: &Lease) -> Step {
     }
 }
 
+/// Events that are read at once.
+const PAGE: u32 = 256;
+
 /// Drives orders. Several engines, also in several processes, may share a ledger.
 #[derive(Debug)]
 pub struct Engine {
@@ -259,19 +262,21 @@ impl Engine {
     /// The events of one order, those of the past first, then as they happen; ends when the order is final.
     pub fn follow(&self, order: OrderId) -> BoxStream<'static, Result<OrderEvent, PurchaseError>> {
         let ledger = self.ledger.clone();
-        let start = (ledger.changes(), 0u64, false);
-        futures::stream::unfold(start, move |(mut changes, after, is_over)| {
+        // None when nothing more is to come.
+        let start = Some((ledger.changes(), 0u64, false));
+        futures::stream::unfold(start, move |state| {
             let (ledger, order) = (ledger.clone(), order.clone());
             async move {
-                if is_over {
-                    return None;
-                }
+                let (mut changes, after, was_final) = state?;
                 loop {
-                    let events = match ledger.events(after, Some(&order), 256).await {
+                    let events = match ledger.events(after, Some(&order), PAGE).await {
                         Ok(events) => events,
-                        Err(error) => return Some((vec![Err(error.into())], (changes, after, true))),
+                        Err(error) => return Some((vec![Err(error.into())], None)),
                     };
                     let Some(last) = events.last() else {
+                        if was_final {
+                            return None;
+                        }
                         // Other processes do not announce their writes here: ask again by and by.
                         let _ = tokio::time::timeout(Duration::from_millis(250), changes.changed()).await;
                         continue;
@@ -279,21 +284,16 @@ impl Engine {
                     let is_final = |event: &OrderEvent| {
                         matches!(&event.kind, OrderEventKind::Order { state, .. } if state.is_final())
                     };
-                    let next = (changes, last.sequence, is_final(last));
+                    // What a scan wrote down later leaves the order as it was.
+                    let is_own = |event: &&OrderEvent| !matches!(event.kind, OrderEventKind::Reconciled { .. });
+                    let is_final = events.iter().rfind(is_own).map_or(was_final, is_final);
+                    let is_over = is_final && events.len() < PAGE as usize;
+                    let next = (!is_over).then_some((changes, last.sequence, is_final));
                     return Some((events.into_iter().map(Ok).collect(), next));
                 }
             }
         })
         .flat_map(futures::stream::iter)
         .boxed()
-    }
-
-    /// All orders of this ledger.
-    pub(super) async fn orders(&self) -> Result<Vec<Order>, PurchaseError> {
-        let mut orders = Vec::new();
-        for id in self.ledger.list(&OrderQuery::default()).await? {
-            orders.push(self.load(&id).await?);
-        }
-        Ok(orders)
     }
 }

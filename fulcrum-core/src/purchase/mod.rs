@@ -19,4 +19,4 @@ mod serve;
 
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};
-pub use reconcile::{Finding, Reconciliation};
+pub use reconcile::{Reconciliation, Record, Repair, RepairPolicy, Scanned, Unrepaired};

@@ -15,6 +15,7 @@ use fulcrum_core::{
         sandbox::{FaultRule, Sandbox, SandboxBuilder},
         table::Table,
     },
+    purchase::Reconciliation,
 };
 use rust_decimal::Decimal;
 
@@ -110,6 +111,11 @@ pub fn clouds(
 /// As an engine takes them.
 pub fn providers(clouds: &[Sandbox]) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
     clouds.iter().map(|cloud| (cloud.id().clone(), Arc::new(cloud.clone()) as Arc<dyn Provider>)).collect()
+}
+
+/// What providers have is what the ledger holds.
+pub fn assert_clean(outcome: &Reconciliation) {
+    assert!(outcome.is_clean(), "{outcome:#?}");
 }
 
 /// Services that exist, and all that were ever made, for each key.

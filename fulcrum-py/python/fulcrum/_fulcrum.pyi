@@ -3,7 +3,7 @@ from decimal import Decimal
 from os import PathLike
 from typing import Any, Optional, Union, final
 
-
+from .errors import FulcrumError
 
 _Path = Union[str, PathLike[str]]
 # YAML or JSON text, the path of such a file, or what it says.
@@ -189,8 +189,28 @@ class Federation:
 
         Raises OrderNotFoundError if the ledger has no such order.
         """
-    def reconcile(self) -> dict[str, Any]:
-        """What providers have and the ledger does not know, and the reverse."""
+    def reconcile(self, repair: Optional[_Document] = None) -> dict[str, Any]:
+        """Compares what the providers have with what the ledger holds.
+
+        ``findings`` are dicts with ``kind`` (orphan, duplicate, missing, drifted or unknown), ``provider``, ``service``,
+        ``order``, ``step`` and ``evidence``. Without ``repair`` nothing is changed. With it, as in ``{"orphans":
+        "release", "duplicates": "release", "missing": "record", "drifted": "record"}``, services too many are ended
+        (``repaired``, or ``unrepaired`` with a ``reason``) and others written into their order (``recorded``).
+
+        A provider that fails is in ``failed`` and one that cannot be listed in ``unlisted``; neither ends the call.
+        """
+    def reconcile_every(
+        self,
+        interval: float,
+        report: Callable[[Union[dict[str, Any], FulcrumError]], object],
+        *,
+        repair: Optional[_Document] = None,
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Reconciles at once and then again ``interval`` seconds after each end, for ``timeout`` seconds or until Ctrl-C.
+
+        ``report`` gets what reconcile() answers, or the exception with which it failed; what it raises ends this call.
+        """
 
 @final
 class AsyncFederation:
@@ -260,4 +280,15 @@ class AsyncFederation:
     def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
     def follow(self, id: str) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final."""
-    def reconcile(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def reconcile_every(
+        self,
+        interval: float,
+        report: Callable[[Union[dict[str, Any], FulcrumError]], object],
+        *,
+        repair: Optional[_Document] = None,
+        timeout: Optional[float] = None,
+    ) -> Coroutine[Any, Any, None]:
+        """As Federation.reconcile_every. ``report`` is a plain function, called on a thread of the library's: to touch what
+        belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends it.
+        """

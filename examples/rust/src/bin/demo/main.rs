@@ -79,9 +79,9 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
         println!("\nThe ledger:\n");
         show::order(&order);
         println!(
-            "\nEvery cloud was asked what it has: {} orphans, {} missing services.",
-            reconciled.orphans.len(),
-            reconciled.missing.len()
+            "\nEvery cloud was asked what it has: {} services, {} findings.",
+            reconciled.scanned.services,
+            reconciled.findings.len()
         );
     }
     Ok(order.state == OrderState::Committed)

@@ -141,6 +141,13 @@ pub(crate) fn event(kind: &OrderEventKind) -> String {
         OrderEventKind::FailedOver { round, .. } => {
             format!("another plan in place of steps {:?}; what is bought stays", round.replaced)
         }
+        OrderEventKind::Reconciled { finding, .. } => {
+            let (kind, evidence) = (finding.kind.word(), &finding.evidence);
+            format!(
+                "step {}: {} at {} is {kind}: {evidence}",
+                finding.step, finding.service, finding.provider
+            )
+        }
         _ => "an event of a later version".to_owned(),
     }
 }

@@ -1,0 +1,180 @@
+//! Ends a service that nothing holds: looked at once more under the claim, the intent written before the call.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::{
+    RepairPolicy,
+    judge::{Verdict, judge},
+    repair::Done,
+};
+use crate::{
+    model::{Finding, IdempotencyKey, Order, OrderState, RepairAction, ServiceStatus},
+    provider::{OperationHandle, OperationStatus, Provider, ProviderError},
+    purchase::{Engine, PurchaseError, held::Held, machine::back_off},
+};
+
+/// A service that is being ended.
+struct Ending<'a> {
+    engine: &'a Engine,
+    held: &'a Held,
+    order: &'a Order,
+    provider: &'a dyn Provider,
+    finding: &'a Finding,
+    until: Instant,
+}
+
+const CHANGED: &str = "its order has changed meanwhile";
+const UNDONE: &str = "its order is about to be undone";
+
+impl Engine {
+    /// Ends a service, if it is still too many; `before` is what was last done about it.
+    pub(super) async fn end(
+        &self,
+        policy: &RepairPolicy,
+        held: &Held,
+        finding: &Finding,
+        before: Option<&RepairAction>,
+    ) -> Result<Done, PurchaseError> {
+        let left = |reason: String| Ok(Done::Left(reason));
+        let Some(provider) = self.providers.get(&finding.provider) else {
+            return left("its provider is not in this federation".to_owned());
+        };
+        let order = self.load(held.order()).await?;
+        if let Err(reason) = self.check_surplus(&order, provider.as_ref(), finding).await {
+            return left(reason);
+        }
+        let patience = policy.timeout_s.min(order.policy.compensation_timeout_s);
+        let until = Instant::now() + Duration::from_secs(patience.into());
+        let ending =
+            Ending { engine: self, held, order: &order, provider: provider.as_ref(), finding, until };
+        if ending.is_undone().await? {
+            return left(UNDONE.to_owned());
+        }
+        // What failed before is still meant to be ended: an order does not grow with each scan.
+        let stands = matches!(before, Some(RepairAction::Releasing | RepairAction::Failed { .. }));
+        if !stands {
+            self.tell(held, finding, RepairAction::Releasing).await?;
+        }
+        let (action, done) = match ending.run().await? {
+            Ok(()) => (RepairAction::Released, Done::Released),
+            Err(reason) => (RepairAction::Failed { reason: reason.clone() }, Done::Left(reason)),
+        };
+        if !stands || before != Some(&action) {
+            self.tell(held, finding, action).await?;
+        }
+        Ok(done)
+    }
+
+    /// Whether a service is still what the finding says; else why it is left.
+    async fn check_surplus(
+        &self,
+        order: &Order,
+        provider: &dyn Provider,
+        finding: &Finding,
+    ) -> Result<(), String> {
+        let key = IdempotencyKey::of_step(&order.id, finding.step);
+        let Verdict::Surplus { kind, spared, instead, .. } =
+            judge(Some(order), &key, &finding.provider, &finding.service)
+        else {
+            return Err(CHANGED.to_owned());
+        };
+        if kind != finding.kind {
+            return Err(CHANGED.to_owned());
+        }
+        if let Some(reason) = spared {
+            return Err(reason.to_owned());
+        }
+        let failed = |error: ProviderError| error.kind.to_string();
+        if let Some((at, own)) = instead {
+            let other = match self.providers.get(&at) {
+                Some(other) => other.describe(&own).await.map_err(failed)?,
+                None => None,
+            };
+            let is_well = |status| match status {
+                ServiceStatus::Starting | ServiceStatus::Running | ServiceStatus::Stopped => true,
+                ServiceStatus::Failed | ServiceStatus::Releasing => false,
+            };
+            if !other.is_some_and(|other| is_well(other.status)) {
+                return Err(format!(
+                    "{own}, which its step holds, is gone or broken: this may be all that is left of it; compare them"
+                ));
+            }
+        }
+        let now = provider.describe(&finding.service).await.map_err(failed)?;
+        match now {
+            Some(now) if now.key.as_ref() == Some(&key) => Ok(()),
+            Some(_) => Err("it carries another key by now".to_owned()),
+            None => Err("it is gone by itself".to_owned()),
+        }
+    }
+}
+
+impl Ending<'_> {
+    /// Asks until the service is proven to be gone; else why it is not.
+    async fn run(&self) -> Result<Result<(), String>, PurchaseError> {
+        let key = release_key(self.finding);
+        let mut tries = 0;
+        loop {
+            // A host that was stopped for longer than its claim must not call.
+            self.held.check()?;
+            let reason = match self.provider.release(&self.finding.service, &key).await {
+                Ok(operation) => match self.gone(&operation).await? {
+                    Ok(()) => return Ok(Ok(())),
+                    Err(reason) => reason,
+                },
+                // Releasing again is safe in any case; where it is refused for good, a person must look.
+                Err(error) if error.kind.is_retryable() || error.kind.may_have_happened() => {
+                    sleep(error.kind.retry_after().unwrap_or_default().min(self.left())).await;
+                    error.kind.to_string()
+                }
+                Err(error) => return Ok(Err(error.kind.to_string())),
+            };
+            if self.left().is_zero() || self.is_undone().await? {
+                return Ok(Err(reason));
+            }
+            sleep(back_off(tries).min(self.left())).await;
+            tries += 1;
+        }
+    }
+
+    /// Waits until a release is over.
+    async fn gone(&self, operation: &OperationHandle) -> Result<Result<(), String>, PurchaseError> {
+        let pause = Duration::from_millis(self.provider.capabilities().poll_interval_ms.clamp(1, 60_000));
+        loop {
+            match self.provider.describe(&self.finding.service).await {
+                Ok(None) => return Ok(Ok(())),
+                Ok(Some(_)) => {}
+                Err(error) => return Ok(Err(error.kind.to_string())),
+            }
+            if let Ok(OperationStatus::Failed { reason, .. }) = self.provider.poll(operation).await {
+                return Ok(Err(reason));
+            }
+            if self.left().is_zero() {
+                return Ok(Err("it was asked to end, and still existed when the time was over".to_owned()));
+            }
+            if self.is_undone().await? {
+                return Ok(Err(UNDONE.to_owned()));
+            }
+            sleep(pause).await;
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether a customer waits for the claim, to have the services of the order ended.
+    async fn is_undone(&self) -> Result<bool, PurchaseError> {
+        let may_be = self.order.state == OrderState::Committed;
+        Ok(may_be && self.engine.ledger.is_cancelled(&self.order.id).await?)
+    }
+}
+
+/// Another effect than the release of what the step itself had made, for a provider that knows effects by their keys.
+fn release_key(finding: &Finding) -> IdempotencyKey {
+    let key = IdempotencyKey::of_step(&finding.order, finding.step);
+    let service = blake3::hash(finding.service.as_str().as_bytes()).to_hex();
+    IdempotencyKey::new(format!("{key}-r{}", &service[..12])).unwrap_or(key)
+}
