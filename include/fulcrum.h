@@ -1289,6 +1289,30 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
 void fulcrum_plan_free(struct fulcrum_plan *plan);
 
 /**
+ * Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that
+ * is done. A provider that fails is named in the answer and leaves the others: that is a success of this call.
+ *
+ * The answer is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
+ * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and `recorded`;
+ * `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
+ * from a thread of your own.
+ *
+ * @param federation              borrowed.
+ * @param policy, policy_length   borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
+ *                                "missing": "record", "drifted": "record"}`, or empty to report only.
+ * @param out_json                receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
+                                                 const uint8_t *policy,
+                                                 size_t policy_length,
+                                                 struct fulcrum_text **out_json,
+                                                 struct fulcrum_error **out_error);
+
+/**
  * The text, ended by NUL. Owned by `text`; empty for NULL.
  *
  * @param text  borrowed; may be NULL.

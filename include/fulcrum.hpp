@@ -280,6 +280,13 @@ public:
         }));
     }
 
+    /* What the providers have against what the ledger holds, as JSON; does what the policy says, without one nothing. */
+    std::string reconcile_json(std::string_view policy = {}) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_reconcile_json(get(), detail::bytes(policy), policy.size(), out, failure);
+        }));
+    }
+
     plan compose(std::string_view blueprint, const compose_options &options = {}) const {
         watch watched{&options.progress, nullptr};
         fulcrum_compose_options raw = FULCRUM_COMPOSE_OPTIONS_INIT;

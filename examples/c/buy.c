@@ -140,6 +140,10 @@ int main(int argc, char **argv) {
         if (fulcrum_federation_events_json(federation, bytes(id), strlen(id), &json, &error)) return failed("events", error);
         printf("its events are %zu bytes\n", fulcrum_text_length(json));
         fulcrum_text_free(json);
+        /* Reports what does not fit, and ends nothing: there is no policy. */
+        if (fulcrum_federation_reconcile_json(federation, NULL, 0, &json, &error)) return failed("reconcile", error);
+        if (!strstr(fulcrum_text_data(json), "\"findings\":[]")) return 1;
+        fulcrum_text_free(json);
         if (fulcrum_federation_order(federation, bytes("018f0000-0000-7000-8000-000000000001"), 36, &ended, NULL) != FULCRUM_LEDGER_NO_SUCH_ORDER) return 1;
     }
     fulcrum_order_free(order);

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct fulcrum_federation {
     pub(crate) inner: Arc<Federation>,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
 /// Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:

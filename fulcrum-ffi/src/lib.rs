@@ -10,6 +10,7 @@ mod federation;
 mod guard;
 mod order;
 mod plan;
+mod reconcile;
 mod status;
 mod text;
 
@@ -40,5 +41,6 @@ pub use plan::{
     fulcrum_plan_json, fulcrum_plan_lease_count, fulcrum_plan_read, fulcrum_plan_read_lease,
     fulcrum_plan_read_replica, fulcrum_plan_summary, fulcrum_replica, fulcrum_stop_reason,
 };
+pub use reconcile::fulcrum_federation_reconcile_json;
 pub use status::*;
 pub use text::{fulcrum_text, fulcrum_text_data, fulcrum_text_free, fulcrum_text_length, fulcrum_version};

@@ -190,6 +190,17 @@ fn an_order_is_read_without_json_and_from_the_ledger() {
         let mut none = null_mut();
         let status = fulcrum_federation_events_json(market, raw, length, &raw mut none, null_mut());
         assert!(status == FULCRUM_LEDGER_NO_SUCH_ORDER && none.is_null());
+        let mut found = null_mut();
+        let (raw, length) = bytes(r#"{"orphans": "release"}"#);
+        let status = fulcrum_federation_reconcile_json(market, raw, length, &raw mut found, null_mut());
+        assert_eq!(status, FULCRUM_OK);
+        let found = json(found);
+        assert_eq!(found["findings"].as_array().map(Vec::len), Some(0), "{found}");
+        assert_eq!(found["scanned"]["orders"], 1, "{found}");
+        let (raw, length) = bytes(r#"{"orphans": "end"}"#);
+        let mut none = null_mut();
+        let status = fulcrum_federation_reconcile_json(market, raw, length, &raw mut none, null_mut());
+        assert!(status == FULCRUM_DOCUMENT && none.is_null());
         fulcrum_order_free(order);
         fulcrum_plan_free(plan);
         fulcrum_federation_free(market);
