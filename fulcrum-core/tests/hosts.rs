@@ -185,6 +185,27 @@ async fn hosts_with_one_database_may_be_killed_stopped_and_cut_off() {
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 
+/// Far more orders than connections: none waits for one that another has been given and does not use.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn many_orders_share_few_connections() {
+    let Some(url) = support::postgres::database().await else { return };
+    let clouds: Vec<Sandbox> = CLOUDS.iter().map(|name| cloud(name, None).build()).collect();
+    let ledger = PostgresLedger::with_connections(&url, 2).await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    for _ in 0..40 {
+        engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    }
+    let all_done = async {
+        let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+        while !engine.ledger().list(&unfinished).await.expect("listed").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let served = tokio::time::timeout(Duration::from_secs(25), engine.serve(40, all_done)).await;
+    assert!(served.is_ok(), "the orders wait for each other");
+}
+
 #[test]
 #[ignore = "run by the tests above, as a process that is killed"]
 fn the_host_that_is_killed() {

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Engine, PurchaseError, held::Held};
 use crate::model::{Order, OrderId};
@@ -32,30 +32,40 @@ impl Engine {
         let at_once = at_once.max(1);
         let mut stop = pin!(stop);
         let mut driven = FuturesUnordered::new();
+        // Never awaited by itself: it may need a connection that one of the driven orders is next in line for.
+        let mut claiming = FuturesUnordered::new();
         let mut changes = self.ledger.changes();
+        let mut can_hear = true;
+        let mut due = Instant::now();
         loop {
             let free = at_once - driven.len();
-            if free > 0 {
+            let may_claim = free > 0 && claiming.is_empty();
+            if may_claim && Instant::now() >= due {
                 changes.mark_unchanged();
-                match self.claim_next(free).await {
-                    Ok(claims) => driven.extend(claims.into_iter().map(|held| self.drive_one(held))),
-                    Err(error) => tracing::warn!(%error, "no orders taken up; trying again"),
-                }
+                due = Instant::now() + LOOK.min(self.lease);
+                claiming.push(self.claim_next(free));
+                continue;
             }
-            let is_free = driven.len() < at_once;
             // Steps of this host's own orders are changes too: not for each of them a look.
-            let change = async {
-                sleep(MOMENT).await;
-                if changes.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
+            let soon = Instant::now() + MOMENT;
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                Some((order, outcome)) = driven.next() => note(&order, &outcome),
-                () = change, if is_free => {}
-                () = sleep(LOOK.min(self.lease)), if is_free => {}
+                Some((order, outcome)) = driven.next() => {
+                    note(&order, &outcome);
+                    if free == 0 {
+                        due = Instant::now();
+                    }
+                }
+                Some(claims) = claiming.next() => match claims {
+                    Ok(claims) => driven.extend(claims.into_iter().map(|held| self.drive_one(held))),
+                    Err(error) => tracing::warn!(%error, "no orders taken up; trying again"),
+                },
+                heard = changes.changed(), if can_hear && may_claim && due > soon => match heard {
+                    Ok(()) => due = soon,
+                    Err(_) => can_hear = false,
+                },
+                () = sleep_until(due), if may_claim => {}
             }
         }
     }
