@@ -3,6 +3,8 @@
 //! Claims are compared with the database's clock, so that hosts whose clocks differ agree. What is used besides plain
 //! SQL: `SKIP LOCKED`, `unnest`, one trigger, advisory locks and `LISTEN`/`NOTIFY`.
 
+mod batch;
+
 use std::{fmt, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
@@ -11,13 +13,18 @@ use sqlx::{
     PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 use super::{
     Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
-    chain::{Head, Link, START},
-    stored::{self, changed_kinds, parsed, store, text, token, verified},
+    chain::{Head, START},
+    stored::{self, parsed, store, text, token, verified},
 };
+use batch::{Failure, Job};
+
 use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/postgres");
@@ -34,6 +41,7 @@ const EVENTS_LOCK: i64 = 0x6675_6c63_7275_6d01;
 pub struct PostgresLedger {
     pool: PgPool,
     changes: watch::Sender<u64>,
+    queue: mpsc::UnboundedSender<Job>,
     listener: JoinHandle<()>,
 }
 
@@ -80,7 +88,9 @@ impl PostgresLedger {
         let mut listener = PgListener::connect_with(&pool).await.map_err(store)?;
         listener.listen(CHANNEL).await.map_err(store)?;
         let listener = tokio::spawn(listen(listener, changes.clone()));
-        Ok(Self { pool, changes, listener })
+        let (queue, jobs) = mpsc::unbounded_channel();
+        tokio::spawn(batch::serve(pool.clone(), jobs, changes.clone()));
+        Ok(Self { pool, changes, queue, listener })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
@@ -154,64 +164,6 @@ fn until(row: &PgRow) -> Result<Option<Timestamp>> {
         .map_err(|error| LedgerError::Damaged(error.to_string()))
 }
 
-async fn put_steps(
-    transaction: &mut Transaction<'static, Postgres>,
-    order: &OrderId,
-    steps: &[Step],
-) -> Result<()> {
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let texts = |of: fn(&Step) -> Result<String>| steps.iter().map(of).collect::<Result<Vec<String>>>();
-    let positions =
-        steps.iter().map(|step| i32::try_from(step.index).map_err(store)).collect::<Result<Vec<_>>>()?;
-    sqlx::query(
-        "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts)
-         SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-         ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
-    )
-    .bind(order.as_str())
-    .bind(positions)
-    .bind(texts(|step| Ok(step.key.as_str().to_owned()))?)
-    .bind(texts(|step| Ok(step.provider.as_str().to_owned()))?)
-    .bind(texts(|step| text(&step.lease))?)
-    .bind(texts(|step| text(&step.state))?)
-    .bind(texts(|step| text(&step.attempts))?)
-    .execute(&mut **transaction)
-    .await
-    .map_err(store)?;
-    Ok(())
-}
-
-/// Appends events to an order's chain. The lock of the events must be shared already.
-async fn tell(
-    transaction: &mut Transaction<'static, Postgres>,
-    order: &OrderId,
-    head: &mut Head,
-    kinds: &[OrderEventKind],
-) -> Result<()> {
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    let links =
-        kinds.iter().map(|kind| head.append(order, Timestamp::now(), kind)).collect::<Result<Vec<Link>>>()?;
-    let texts = |of: fn(&Link) -> &str| links.iter().map(|link| of(link).to_owned()).collect::<Vec<String>>();
-    // In the order of their numbers, so that sequence numbers rise with them.
-    sqlx::query(
-        "INSERT INTO events (order_id, number, at, kind, hash)
-         SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS link (number) ORDER BY number",
-    )
-    .bind(order.as_str())
-    .bind(links.iter().map(|link| link.number.cast_signed()).collect::<Vec<i64>>())
-    .bind(texts(|link| &link.at))
-    .bind(texts(|link| &link.kind))
-    .bind(texts(|link| &link.hash))
-    .execute(&mut **transaction)
-    .await
-    .map_err(store)?;
-    Ok(())
-}
-
 async fn notify(transaction: &mut Transaction<'static, Postgres>, order: &OrderId) -> Result<()> {
     sqlx::query("SELECT pg_notify($1, $2)")
         .bind(CHANNEL)
@@ -247,10 +199,12 @@ impl Ledger for PostgresLedger {
         if written.rows_affected() == 0 {
             return Err(LedgerError::Exists(order.id.clone()));
         }
-        put_steps(&mut transaction, &order.id, &order.steps).await?;
+        let steps: Vec<_> = order.steps.iter().map(|step| (&order.id, step)).collect();
+        batch::put_steps(&mut transaction, &steps).await.map_err(Failure::into_error)?;
         let mut head = Head { count: 0, hash: START.to_owned() };
         let kind = OrderEventKind::Order { state: order.state, reason: None };
-        tell(&mut transaction, &order.id, &mut head, &[kind]).await?;
+        let link = head.append(&order.id, Timestamp::now(), &kind)?;
+        batch::tell(&mut transaction, &[(&order.id, link)]).await.map_err(Failure::into_error)?;
         sqlx::query("UPDATE orders SET events = $1, head = $2 WHERE id = $3")
             .bind(head.count.cast_signed())
             .bind(&head.hash)
@@ -368,48 +322,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
-        let mut transaction = self.begin().await?;
-        // This is where the fencing token is checked; the row stays locked, so that the chain has one end.
-        let row = sqlx::query(
-            "SELECT events, head, cancelled, pg_advisory_xact_lock_shared($3) FROM orders
-             WHERE id = $1 AND claim_token = $2 FOR UPDATE",
-        )
-        .bind(claim.order.as_str())
-        .bind(token(claim))
-        .bind(EVENTS_LOCK)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(store)?
-        .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
-        let mut head = Head {
-            count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
-            hash: row.try_get("head").map_err(store)?,
-        };
-        put_steps(&mut transaction, &claim.order, &change.steps).await?;
-        tell(&mut transaction, &claim.order, &mut head, &changed_kinds(change)).await?;
-        let (state, reason) = match &change.order {
-            Some((state, reason)) => (Some(state.word()), reason.as_deref()),
-            None => (None, None),
-        };
-        sqlx::query(
-            "UPDATE orders SET state = coalesce($1, state), reason = coalesce($2, reason), plan = coalesce($3, plan),
-                 rounds = coalesce($4, rounds), events = $5, head = $6 WHERE id = $7",
-        )
-        .bind(state)
-        .bind(reason)
-        .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)
-        .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)
-        .bind(head.count.cast_signed())
-        .bind(&head.hash)
-        .bind(claim.order.as_str())
-        .execute(&mut *transaction)
-        .await
-        .map_err(store)?;
-        if state.is_some() {
-            notify(&mut transaction, &claim.order).await?;
-        }
-        self.commit(transaction).await?;
-        Ok(Written { is_cancelled: row.try_get("cancelled").map_err(store)? })
+        let (asker, answer) = oneshot::channel();
+        let ended = || LedgerError::Store("the runtime in which the ledger was opened has ended".to_owned());
+        let job = Job { claim: claim.clone(), change: change.clone(), asker };
+        self.queue.send(job).map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
     }
 
     async fn request_cancel(&self, order: &OrderId) -> Result<()> {
