@@ -29,6 +29,12 @@ async fn it_keeps_its_promises() {
     assert_eq!(open(&url).await.list(&Default::default()).await.expect("listed").len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_calls_leave_nothing_behind() {
+    let Some(url) = database().await else { return };
+    crate::dropped_calls_leave_nothing_behind(&open(&url).await).await;
+}
+
 #[tokio::test]
 async fn an_address_that_makes_no_sense_is_an_error_without_its_password() {
     for url in ["postgresql://user:canary@127.0.0.1:1/none", "nonsense://user:canary@host"] {

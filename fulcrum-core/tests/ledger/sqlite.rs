@@ -5,6 +5,15 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::{every_change_shows, orders};
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_calls_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger");
+    crate::dropped_calls_leave_nothing_behind(&file).await;
+    let memory = SqliteLedger::in_memory().await.expect("a ledger");
+    crate::dropped_calls_leave_nothing_behind(&memory).await;
+}
+
 #[tokio::test]
 async fn it_keeps_its_promises_in_a_file_and_in_memory() {
     let folder = tempfile::tempdir().expect("a folder");

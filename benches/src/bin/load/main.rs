@@ -80,6 +80,8 @@ async fn run(arguments: &Arguments, file: &PathBuf) -> Result<(), Error> {
         engine.serve(arguments.orders, std::future::pending()).await;
         return Ok(());
     }
+    let committed = OrderQuery { state: Some(OrderState::Committed), ..OrderQuery::default() };
+    let before = ledger.list(&committed).await?.len();
     let plan = cloud::plan(arguments.steps)?;
     let start = Instant::now();
     let accepted = stream::iter(0..arguments.orders)
@@ -95,14 +97,13 @@ async fn run(arguments: &Arguments, file: &PathBuf) -> Result<(), Error> {
     ledger.forget();
     let start = Instant::now();
     let seconds = if arguments.hosts == 0 {
-        let last = orders.clone();
-        let all_done = wait(ledger.clone(), last);
+        let all_done = wait(ledger.clone());
         engine.serve(arguments.orders, all_done).await;
         start.elapsed().as_secs_f64()
     } else {
         let mut hosts: Vec<Child> =
             (0..arguments.hosts).map(|_| host(arguments, file)).collect::<Result<_, _>>()?;
-        wait(ledger.clone(), orders.clone()).await;
+        wait(ledger.clone()).await;
         let seconds = start.elapsed().as_secs_f64();
         for host in &mut hosts {
             host.kill()?;
@@ -110,8 +111,7 @@ async fn run(arguments: &Arguments, file: &PathBuf) -> Result<(), Error> {
         }
         seconds
     };
-    let committed =
-        ledger.list(&OrderQuery { state: Some(OrderState::Committed), ..OrderQuery::default() }).await?.len();
+    let committed = ledger.list(&committed).await?.len() - before;
     if committed != orders.len() {
         return Err(format!("{committed} of {} orders are committed", orders.len()).into());
     }
@@ -163,7 +163,7 @@ fn host(arguments: &Arguments, file: &PathBuf) -> std::io::Result<Child> {
 }
 
 /// Until no order is unfinished.
-async fn wait(ledger: Arc<Timed>, _orders: Vec<OrderId>) {
+async fn wait(ledger: Arc<Timed>) {
     let unfinished = OrderQuery { is_unfinished: true, limit: 1, ..OrderQuery::default() };
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -25,7 +25,7 @@ use super::{
 };
 use batch::{Failure, Job};
 
-use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
+use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/postgres");
 
@@ -93,16 +93,6 @@ impl PostgresLedger {
         Ok(Self { pool, changes, queue, listener })
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        self.pool.begin().await.map_err(store)
-    }
-
-    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
-        transaction.commit().await.map_err(store)?;
-        self.changes.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
     async fn update_claim(&self, claim: &Claim, lease: Option<Duration>) -> Result<Timestamp> {
         let row = sqlx::query(
             "UPDATE orders SET claim_until = clock_timestamp() + $1 * interval '1 microsecond',
@@ -118,22 +108,6 @@ impl PostgresLedger {
         .map_err(store)?
         .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
         Ok(until(&row)?.unwrap_or(Timestamp::UNIX_EPOCH))
-    }
-
-    /// Events up to a number that nothing can appear below any more.
-    async fn settled(&self) -> Result<i64> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(EVENTS_LOCK)
-            .execute(&mut *transaction)
-            .await
-            .map_err(store)?;
-        let last = sqlx::query_scalar("SELECT coalesce(max(sequence), 0) FROM events")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(store)?;
-        transaction.commit().await.map_err(store)?;
-        Ok(last)
     }
 }
 
@@ -164,6 +138,121 @@ fn until(row: &PgRow) -> Result<Option<Timestamp>> {
         .map_err(|error| LedgerError::Damaged(error.to_string()))
 }
 
+/// Runs a transaction to its end even if nobody waits for it any more: a connection whose caller is dropped while it
+/// begins would go back to the pool with the transaction open.
+async fn unbroken<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(store(error)))
+}
+
+async fn commit(transaction: Transaction<'static, Postgres>, changes: &watch::Sender<u64>) -> Result<()> {
+    transaction.commit().await.map_err(store)?;
+    changes.send_modify(|count| *count += 1);
+    Ok(())
+}
+
+/// Events up to a number that nothing can appear below any more.
+async fn settled(pool: &PgPool) -> Result<i64> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(EVENTS_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+    let last = sqlx::query_scalar("SELECT coalesce(max(sequence), 0) FROM events")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(store)?;
+    transaction.commit().await.map_err(store)?;
+    Ok(last)
+}
+
+async fn create(pool: &PgPool, changes: &watch::Sender<u64>, order: &Order) -> Result<()> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
+        .bind(EVENTS_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+    let written = sqlx::query(
+        "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(order.id.as_str())
+    .bind(order.state.word())
+    .bind(order.created.to_string())
+    .bind(order.reason.as_deref())
+    .bind(text(&order.plan)?)
+    .bind(text(&order.policy)?)
+    .execute(&mut *transaction)
+    .await
+    .map_err(store)?;
+    if written.rows_affected() == 0 {
+        return Err(LedgerError::Exists(order.id.clone()));
+    }
+    let steps: Vec<_> = order.steps.iter().map(|step| (&order.id, step)).collect();
+    batch::put_steps(&mut transaction, &steps).await.map_err(Failure::into_error)?;
+    let mut head = Head { count: 0, hash: START.to_owned() };
+    let kind = OrderEventKind::Order { state: order.state, reason: None };
+    let link = head.append(&order.id, Timestamp::now(), &kind)?;
+    batch::tell(&mut transaction, &[(&order.id, link)]).await.map_err(Failure::into_error)?;
+    sqlx::query("UPDATE orders SET events = $1, head = $2 WHERE id = $3")
+        .bind(head.count.cast_signed())
+        .bind(&head.hash)
+        .bind(order.id.as_str())
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+    notify(&mut transaction, &order.id).await?;
+    commit(transaction, changes).await
+}
+
+async fn claim(pool: &PgPool, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    let taken = sqlx::query(
+        "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
+             claim_until = clock_timestamp() + $2 * interval '1 microsecond'
+         WHERE id = $3 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
+         RETURNING claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
+    )
+    .bind(owner)
+    .bind(micros(lease))
+    .bind(order.as_str())
+    .fetch_optional(&mut *transaction)
+    .await
+    .map_err(store)?;
+    if let Some(row) = taken {
+        transaction.commit().await.map_err(store)?;
+        return claimed(&row, order.clone());
+    }
+    let row = sqlx::query(
+        "SELECT claim_owner, (extract(epoch FROM claim_until) * 1000000)::bigint AS until
+         FROM orders WHERE id = $1",
+    )
+    .bind(order.as_str())
+    .fetch_optional(&mut *transaction)
+    .await
+    .map_err(store)?
+    .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+    let owner: Option<String> = row.try_get("claim_owner").map_err(store)?;
+    // Let go in between: then the caller may ask again at once.
+    let (owner, until) = (owner.unwrap_or_default(), until(&row)?.unwrap_or(Timestamp::UNIX_EPOCH));
+    Err(LedgerError::Claimed { order: order.clone(), owner, until })
+}
+
+async fn request_cancel(pool: &PgPool, changes: &watch::Sender<u64>, order: &OrderId) -> Result<()> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    let written = sqlx::query("UPDATE orders SET cancelled = TRUE WHERE id = $1")
+        .bind(order.as_str())
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+    if written.rows_affected() == 0 {
+        return Err(LedgerError::NoSuchOrder(order.clone()));
+    }
+    notify(&mut transaction, order).await?;
+    commit(transaction, changes).await
+}
+
 async fn notify(transaction: &mut Transaction<'static, Postgres>, order: &OrderId) -> Result<()> {
     sqlx::query("SELECT pg_notify($1, $2)")
         .bind(CHANNEL)
@@ -177,61 +266,29 @@ async fn notify(transaction: &mut Transaction<'static, Postgres>, order: &OrderI
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn create(&self, order: &Order) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
-            .bind(EVENTS_LOCK)
-            .execute(&mut *transaction)
-            .await
-            .map_err(store)?;
-        let written = sqlx::query(
-            "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(order.id.as_str())
-        .bind(order.state.word())
-        .bind(order.created.to_string())
-        .bind(order.reason.as_deref())
-        .bind(text(&order.plan)?)
-        .bind(text(&order.policy)?)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store)?;
-        if written.rows_affected() == 0 {
-            return Err(LedgerError::Exists(order.id.clone()));
-        }
-        let steps: Vec<_> = order.steps.iter().map(|step| (&order.id, step)).collect();
-        batch::put_steps(&mut transaction, &steps).await.map_err(Failure::into_error)?;
-        let mut head = Head { count: 0, hash: START.to_owned() };
-        let kind = OrderEventKind::Order { state: order.state, reason: None };
-        let link = head.append(&order.id, Timestamp::now(), &kind)?;
-        batch::tell(&mut transaction, &[(&order.id, link)]).await.map_err(Failure::into_error)?;
-        sqlx::query("UPDATE orders SET events = $1, head = $2 WHERE id = $3")
-            .bind(head.count.cast_signed())
-            .bind(&head.hash)
-            .bind(order.id.as_str())
-            .execute(&mut *transaction)
-            .await
-            .map_err(store)?;
-        notify(&mut transaction, &order.id).await?;
-        self.commit(transaction).await
+        let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
+        unbroken(async move { create(&pool, &changes, &order).await }).await
     }
 
     async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
-        // One snapshot, so that the order and its steps are of one moment.
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        let mut transaction = self.pool.begin_with(begin).await.map_err(store)?;
-        let row =
-            sqlx::query("SELECT state, created, reason, plan, policy, rounds FROM orders WHERE id = $1")
-                .bind(order.as_str())
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(store)?;
+        // One statement, so that the order and its steps are of one moment.
+        let row = sqlx::query(
+            "SELECT state, created, reason, plan, policy, rounds,
+                 (SELECT coalesce(json_agg(json_build_array(step_key, provider, lease, state, attempts)
+                                           ORDER BY position), '[]')::text
+                  FROM steps WHERE order_id = orders.id) AS steps
+             FROM orders WHERE id = $1",
+        )
+        .bind(order.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(store)?;
         let Some(row) = row else { return Ok(None) };
-        let steps = sqlx::query("SELECT * FROM steps WHERE order_id = $1 ORDER BY position")
-            .bind(order.as_str())
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(store)?;
+        // Positions count from 0 without gaps.
+        let steps: Vec<[String; 5]> = parse(&row, "steps")?;
+        let steps = (0u32..)
+            .zip(&steps)
+            .map(|(index, columns)| stored::step(index, columns.each_ref().map(String::as_str)));
         Ok(Some(Order {
             id: order.clone(),
             plan: parse(&row, "plan")?,
@@ -240,7 +297,7 @@ impl Ledger for PostgresLedger {
             created: time(&row, "created")?,
             reason: row.try_get("reason").map_err(store)?,
             rounds: parse(&row, "rounds")?,
-            steps: steps.iter().map(step).collect::<Result<_>>()?,
+            steps: steps.collect::<Result<_>>()?,
         }))
     }
 
@@ -260,36 +317,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
-        let mut transaction = self.begin().await?;
-        let taken = sqlx::query(
-            "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
-                 claim_until = clock_timestamp() + $2 * interval '1 microsecond'
-             WHERE id = $3 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
-             RETURNING claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
-        )
-        .bind(owner)
-        .bind(micros(lease))
-        .bind(order.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(store)?;
-        if let Some(row) = taken {
-            transaction.commit().await.map_err(store)?;
-            return claimed(&row, order.clone());
-        }
-        let row = sqlx::query(
-            "SELECT claim_owner, (extract(epoch FROM claim_until) * 1000000)::bigint AS until
-             FROM orders WHERE id = $1",
-        )
-        .bind(order.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(store)?
-        .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
-        let owner: Option<String> = row.try_get("claim_owner").map_err(store)?;
-        // Let go in between: then the caller may ask again at once.
-        let (owner, until) = (owner.unwrap_or_default(), until(&row)?.unwrap_or(Timestamp::UNIX_EPOCH));
-        Err(LedgerError::Claimed { order: order.clone(), owner, until })
+        let (pool, order, owner) = (self.pool.clone(), order.clone(), owner.to_owned());
+        unbroken(async move { claim(&pool, &order, &owner, lease).await }).await
     }
 
     async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
@@ -330,17 +359,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn request_cancel(&self, order: &OrderId) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        let written = sqlx::query("UPDATE orders SET cancelled = TRUE WHERE id = $1")
-            .bind(order.as_str())
-            .execute(&mut *transaction)
-            .await
-            .map_err(store)?;
-        if written.rows_affected() == 0 {
-            return Err(LedgerError::NoSuchOrder(order.clone()));
-        }
-        notify(&mut transaction, order).await?;
-        self.commit(transaction).await
+        let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
+        unbroken(async move { request_cancel(&pool, &changes, &order).await }).await
     }
 
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
@@ -354,6 +374,8 @@ impl Ledger for PostgresLedger {
 
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let pool = self.pool.clone();
+        let last = if order.is_none() { unbroken(async move { settled(&pool).await }).await? } else { 0 };
         let query = match order {
             // Those of one order are written one transaction after the other: nothing appears behind. By the order's
             // own index, however many events the ledger has.
@@ -370,7 +392,7 @@ impl Ledger for PostgresLedger {
             )
             .bind(after)
             .bind(i64::from(limit))
-            .bind(self.settled().await?),
+            .bind(last),
         };
         let rows = query.fetch_all(&self.pool).await.map_err(store)?;
         rows.iter()
@@ -423,13 +445,4 @@ fn order_id(row: &PgRow, column: &str) -> Result<OrderId> {
 
 fn state(row: &PgRow) -> Result<OrderState> {
     stored::state(row.try_get("state").map_err(store)?)
-}
-
-fn step(row: &PgRow) -> Result<Step> {
-    let column = |name: &str| row.try_get::<&str, _>(name).map_err(store);
-    let index = row.try_get::<i32, _>("position").map_err(store)?.unsigned_abs();
-    stored::step(
-        index,
-        [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
-    )
 }
