@@ -7,10 +7,10 @@ mod support;
 mod postgres;
 mod sqlite;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    ledger::{Change, Ledger, LedgerError, SqliteLedger},
+    ledger::{Change, Claim, Ledger, LedgerError, SqliteLedger},
     model::{Order, Policy},
     provider::IdempotencyClass,
     purchase::Engine,
@@ -39,8 +39,9 @@ async fn dropped_calls_leave_nothing_behind(ledger: &dyn Ledger) {
     for order in &orders[1..] {
         ledger.create(order).await.expect("created");
     }
+    let stale = Claim { order: orders[2].id.clone(), token: u64::MAX, until: jiff::Timestamp::UNIX_EPOCH };
     for turn in 0..400 {
-        let (id, moment) = (&orders[1].id, Duration::from_micros(chance.random_range(0..1500)));
+        let (id, polls) = (&orders[1].id, chance.random_range(1..12));
         let call = async {
             match turn % 6 {
                 0 => drop(ledger.create(&orders[0]).await),
@@ -51,7 +52,18 @@ async fn dropped_calls_leave_nothing_behind(ledger: &dyn Ledger) {
                 _ => drop(ledger.claim_next("dropped", Duration::from_millis(1), 1).await),
             }
         };
-        let _ = tokio::time::timeout(moment, call).await;
+        // By polls and not by time, of which timers know a millisecond only.
+        let mut call = pin!(call);
+        for _ in 0..polls {
+            if futures::poll!(&mut call).is_ready() {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        // On all connections at once: none is in a transaction that nobody ends.
+        for answer in futures::future::join_all((0..8).map(|_| ledger.release(&stale))).await {
+            assert!(matches!(answer, Err(LedgerError::Fenced(_))), "seed {seed}, turn {turn}: {answer:?}");
+        }
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
     for _ in 0..40 {
