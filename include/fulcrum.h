@@ -54,6 +54,10 @@ typedef enum fulcrum_order_state {
    * A person must look.
    */
   FULCRUM_ORDER_STATE_STUCK = 6,
+  /**
+   * All services exist, and something is done to one of them.
+   */
+  FULCRUM_ORDER_STATE_CHANGING = 7,
 } fulcrum_order_state;
 
 /**
@@ -114,6 +118,10 @@ typedef enum fulcrum_step_state {
    * A person must look.
    */
   FULCRUM_STEP_STATE_STUCK = 7,
+  /**
+   * Something is done to the service of an order that is done.
+   */
+  FULCRUM_STEP_STATE_ACTING = 8,
 } fulcrum_step_state;
 
 /**
@@ -642,6 +650,16 @@ typedef struct fulcrum_replica {
  * An operator's action without a name, a reason or evidence.
  */
 #define FULCRUM_PURCHASE_NOBODY_SAID 206
+
+/**
+ * An action on a service that is not there, or while another action is under way.
+ */
+#define FULCRUM_PURCHASE_NOT_HELD 207
+
+/**
+ * The provider knows no actions.
+ */
+#define FULCRUM_PURCHASE_CANNOT_ACT 208
 
 /**
  * The blueprint is not well formed.

@@ -94,9 +94,9 @@ impl fulcrum_order {
 
     fn texts(&self) -> &Texts {
         let service = |step: &Step| match &step.state {
-            StepState::Provisioned { service } | StepState::Committed { service } => {
-                Some(ServiceTexts::new(step.index, service))
-            }
+            StepState::Provisioned { service }
+            | StepState::Committed { service }
+            | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
             _ => None,
         };
         self.texts.get_or_init(|| Texts {
@@ -123,6 +123,8 @@ pub enum fulcrum_order_state {
     Compensated = 5,
     /// A person must look.
     Stuck = 6,
+    /// All services exist, and something is done to one of them.
+    Changing = 7,
 }
 
 fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
@@ -133,6 +135,7 @@ fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
         OrderState::Compensating => (fulcrum_order_state::Compensating, c"compensating"),
         OrderState::Compensated => (fulcrum_order_state::Compensated, c"compensated"),
         OrderState::Stuck => (fulcrum_order_state::Stuck, c"stuck"),
+        OrderState::Changing => (fulcrum_order_state::Changing, c"changing"),
     }
 }
 
@@ -154,6 +157,8 @@ pub enum fulcrum_step_state {
     Compensated = 6,
     /// A person must look.
     Stuck = 7,
+    /// Something is done to the service of an order that is done.
+    Acting = 8,
 }
 
 fn step_state(state: &StepState) -> (fulcrum_step_state, &'static CStr) {
@@ -165,6 +170,7 @@ fn step_state(state: &StepState) -> (fulcrum_step_state, &'static CStr) {
         StepState::Compensating { .. } => (fulcrum_step_state::Compensating, c"compensating"),
         StepState::Compensated => (fulcrum_step_state::Compensated, c"compensated"),
         StepState::Stuck { .. } => (fulcrum_step_state::Stuck, c"stuck"),
+        StepState::Acting { .. } => (fulcrum_step_state::Acting, c"acting"),
     }
 }
 
@@ -591,6 +597,7 @@ mod tests {
             OrderState::Compensating,
             OrderState::Compensated,
             OrderState::Stuck,
+            OrderState::Changing,
         ] {
             assert_eq!(word(state).as_deref(), Ok(state.word()));
         }

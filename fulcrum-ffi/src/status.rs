@@ -42,6 +42,10 @@ pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
 pub const FULCRUM_PURCHASE_NOT_STUCK: fulcrum_status = 205;
 /// An operator's action without a name, a reason or evidence.
 pub const FULCRUM_PURCHASE_NOBODY_SAID: fulcrum_status = 206;
+/// An action on a service that is not there, or while another action is under way.
+pub const FULCRUM_PURCHASE_NOT_HELD: fulcrum_status = 207;
+/// The provider knows no actions.
+pub const FULCRUM_PURCHASE_CANNOT_ACT: fulcrum_status = 208;
 /// The blueprint is not well formed.
 pub const FULCRUM_COMPOSE_DOCUMENT: fulcrum_status = 301;
 /// Nothing fits.
@@ -93,6 +97,8 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_PURCHASE_INVALID_PLAN => Some(c"FULCRUM_PURCHASE_INVALID_PLAN"),
         FULCRUM_PURCHASE_NOT_STUCK => Some(c"FULCRUM_PURCHASE_NOT_STUCK"),
         FULCRUM_PURCHASE_NOBODY_SAID => Some(c"FULCRUM_PURCHASE_NOBODY_SAID"),
+        FULCRUM_PURCHASE_NOT_HELD => Some(c"FULCRUM_PURCHASE_NOT_HELD"),
+        FULCRUM_PURCHASE_CANNOT_ACT => Some(c"FULCRUM_PURCHASE_CANNOT_ACT"),
         FULCRUM_COMPOSE_DOCUMENT => Some(c"FULCRUM_COMPOSE_DOCUMENT"),
         FULCRUM_COMPOSE_INFEASIBLE => Some(c"FULCRUM_COMPOSE_INFEASIBLE"),
         FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),

@@ -20,7 +20,7 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     events::Events,
-    federation::{Watcher, buy, ended, options, order_id, read_blueprint, read_id, read_policy},
+    federation::{Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_policy},
     reconcile::{Schedule, read_repair},
     runtime::awaitable,
     values::{Catalogue, Order, Plan},
@@ -195,6 +195,27 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (market, id, by) = (self.0.clone(), order_id(id)?, Operator { who, why });
         awaitable(py, async move { market.settle(&id, step, by, evidence).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (id, step, action, *, who, why))]
+    fn act<'py>(
+        &self,
+        py: Python<'py>,
+        id: &str,
+        step: u32,
+        action: &Bound<'py, PyAny>,
+        who: String,
+        why: String,
+    ) -> Awaitable<'py> {
+        let (market, id, action) = (self.0.clone(), order_id(id)?, read_action(action)?);
+        let by = Operator { who, why };
+        awaitable(py, async move { market.act(&id, step, action, by).await.map(Order).map_err(raise) })
+    }
+
+    #[pyo3(signature = (id, step, *, who, why))]
+    fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Awaitable<'py> {
+        let (market, id, by) = (self.0.clone(), order_id(id)?, Operator { who, why });
+        awaitable(py, async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (*, at_once=16, timeout=None))]

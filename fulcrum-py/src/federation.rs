@@ -11,7 +11,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{self, Blueprint, OfferId, Operator, OrderId, Policy, parse_yaml},
+    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, parse_yaml},
     purchase::PurchaseError,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
@@ -173,6 +173,26 @@ impl Federation {
         wait(py, self.0.settle(&id, step, by, evidence))?.map(Order).map_err(raise)
     }
 
+    #[pyo3(signature = (id, step, action, *, who, why))]
+    fn act(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        step: u32,
+        action: &Bound<'_, PyAny>,
+        who: String,
+        why: String,
+    ) -> PyResult<Order> {
+        let (id, action, by) = (order_id(id)?, read_action(action)?, Operator { who, why });
+        wait(py, self.0.act(&id, step, action, by))?.map(Order).map_err(raise)
+    }
+
+    #[pyo3(signature = (id, step, *, who, why))]
+    fn release(&self, py: Python<'_>, id: &str, step: u32, who: String, why: String) -> PyResult<Order> {
+        let (id, by) = (order_id(id)?, Operator { who, why });
+        wait(py, self.0.release(&id, step, by))?.map(Order).map_err(raise)
+    }
+
     #[pyo3(signature = (*, at_once=16, timeout=None))]
     fn serve(&self, py: Python<'_>, at_once: usize, timeout: Option<f64>) -> PyResult<()> {
         let timeout = duration(timeout)?;
@@ -261,6 +281,15 @@ pub(crate) async fn buy(
 
 pub(crate) fn read_blueprint(blueprint: &Bound<'_, PyAny>) -> PyResult<Blueprint> {
     Blueprint::from_yaml(&document(blueprint)?).map_err(raise)
+}
+
+/// `"start"`, `"stop"`, `{"resize": {"sku": …}}` or `{"other": {"name": …}}`.
+pub(crate) fn read_action(action: &Bound<'_, PyAny>) -> PyResult<Action> {
+    let text = match action.extract::<String>() {
+        Ok(word) => serde_json::Value::String(word).to_string(),
+        Err(_) => document(action)?,
+    };
+    parse_yaml(&text).map_err(raise)
 }
 
 pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {

@@ -212,7 +212,9 @@ impl Order {
     #[getter]
     fn services<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let service = |step: &model::Step| match &step.state {
-            StepState::Provisioned { service } | StepState::Committed { service } => Some(service.clone()),
+            StepState::Provisioned { service }
+            | StepState::Committed { service }
+            | StepState::Acting { service, .. } => Some(service.clone()),
             _ => None,
         };
         python(py, &self.0.steps.iter().filter_map(service).collect::<Vec<_>>())

@@ -69,6 +69,19 @@ def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: ful
         market.retry(order.id, who=" ", why="to see")
 
 
+def test_services_are_stopped_and_released(market: fulcrum.Federation) -> None:
+    order = market.purchase(market.compose(SHOP))
+    order = market.act(order.id, 0, "stop", who="ada", why="night")
+    assert order.is_committed and order.services[0]["status"] == "stopped"
+    with pytest.raises(errors.DocumentError):
+        market.act(order.id, 0, "explode", who="ada", why="to see")
+    before = len(order.services)
+    order = market.release(order.id, 0, who="ada", why="not needed")
+    assert len(order.services) == before - 1
+    with pytest.raises(errors.PurchaseError, match="holds no service"):
+        market.act(order.id, 0, {"resize": {"sku": "large"}}, who="ada", why="to see")
+
+
 def test_serves_for_a_while(market: fulcrum.Federation) -> None:
     market.serve(at_once=2, timeout=0.2)
 

@@ -20,7 +20,10 @@ use crate::{
         pareto, why_not,
     },
     ledger::{Ledger, LedgerError},
-    model::{Blueprint, DocumentError, Measure, OfferId, Operator, Order, OrderEvent, OrderId, Plan, Policy},
+    model::{
+        Action, Blueprint, DocumentError, Measure, OfferId, Operator, Order, OrderEvent, OrderId, Plan,
+        Policy,
+    },
     provider::{Provider, ProviderError},
     purchase::{Engine, PurchaseError, Reconciliation, RepairPolicy},
 };
@@ -283,6 +286,28 @@ impl Federation {
         evidence: String,
     ) -> Result<Order, PurchaseError> {
         self.engine.settle(order, step, by, evidence).await
+    }
+
+    /// Starts, stops or resizes a service of a committed order; see [`Engine::act`].
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the step holds no service, its provider knows no actions, or nobody says why.
+    pub async fn act(
+        &self,
+        order: &OrderId,
+        step: u32,
+        action: Action,
+        by: Operator,
+    ) -> Result<Order, PurchaseError> {
+        self.engine.act(order, step, action, by).await
+    }
+
+    /// Ends one service of a committed order; see [`Engine::release`].
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the step holds no service, or nobody says why.
+    pub async fn release(&self, order: &OrderId, step: u32, by: Operator) -> Result<Order, PurchaseError> {
+        self.engine.release(order, step, by).await
     }
 
     /// Ends all services of a committed order, or stops one that is under way.

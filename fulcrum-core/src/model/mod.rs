@@ -56,7 +56,7 @@ pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
-pub use service::{Service, ServiceStatus};
+pub use service::{Action, Service, ServiceStatus};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

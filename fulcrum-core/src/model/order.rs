@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RepairAction, Service,
-    ServiceId,
+    Action, Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RepairAction,
+    Service, ServiceId,
 };
 
 /// The durable purchase of a plan.
@@ -71,6 +71,8 @@ pub enum OrderState {
     Compensated,
     /// A person must look (held).
     Stuck,
+    /// All services exist, and something is done to one of them (pending).
+    Changing,
 }
 
 impl OrderState {
@@ -78,7 +80,7 @@ impl OrderState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Committed | Self::Compensated | Self::Stuck => true,
-            Self::Accepted | Self::Provisioning | Self::Compensating => false,
+            Self::Accepted | Self::Provisioning | Self::Compensating | Self::Changing => false,
         }
     }
 
@@ -91,6 +93,7 @@ impl OrderState {
             Self::Compensating => "compensating",
             Self::Compensated => "compensated",
             Self::Stuck => "stuck",
+            Self::Changing => "changing",
         }
     }
 }
@@ -161,6 +164,19 @@ pub enum StepState {
         /// As the provider reported it.
         service: Service,
     },
+    /// Something is done to the service of an order that is done.
+    Acting {
+        /// As the provider last reported it.
+        service: Service,
+        /// What.
+        action: Action,
+        /// The driver that wrote the intent; another one must look before it asks again.
+        claim: String,
+        /// When it was wanted; with it the call's key is made.
+        since: Timestamp,
+        /// What is known of the outcome.
+        progress: Progress,
+    },
     /// What exists is being released.
     Compensating {
         /// What is known to exist; none if that must be found out first.
@@ -181,7 +197,7 @@ pub enum StepState {
     },
 }
 
-/// What is known of a provisioning call.
+/// What is known of a call that makes or changes something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
@@ -279,13 +295,20 @@ pub struct Operator {
     pub why: String,
 }
 
-/// What a person has done about an order that was stuck.
+/// What a person has done about an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 #[non_exhaustive]
 pub enum OperatorAction {
     /// Let it be undone once more.
     Retry,
+    /// Wanted something done to one service.
+    Act {
+        /// Of which step.
+        index: u32,
+        /// What; none: ended.
+        wanted: Option<Action>,
+    },
     /// Said that nothing of a step is left at its provider.
     Settle {
         /// Which step.

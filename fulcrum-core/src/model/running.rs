@@ -83,7 +83,10 @@ impl Running {
     /// What an order has bought and still holds; services are named `provider/service`.
     pub fn of_order(order: &Order) -> Self {
         let services = order.steps.iter().filter_map(|step| {
-            let (StepState::Provisioned { service } | StepState::Committed { service }) = &step.state else {
+            let (StepState::Provisioned { service }
+            | StepState::Committed { service }
+            | StepState::Acting { service, .. }) = &step.state
+            else {
                 return None;
             };
             let name = format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone());

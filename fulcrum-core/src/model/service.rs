@@ -54,3 +54,46 @@ pub struct Service {
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
+
+/// A lifecycle action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Start what is stopped.
+    Start,
+    /// Stop what runs.
+    Stop,
+    /// Change to another SKU.
+    Resize {
+        /// The new SKU.
+        sku: SkuId,
+    },
+    /// Any other, by the provider's name for it.
+    Other {
+        /// The name.
+        name: String,
+    },
+}
+
+impl Action {
+    /// The word for it.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Resize { .. } => "resize",
+            Self::Other { name } => name,
+        }
+    }
+
+    /// Whether a service is as it would be after it; of an action that only its provider knows that cannot be told.
+    pub fn is_done(&self, service: &Service) -> bool {
+        match self {
+            Self::Start => service.status == ServiceStatus::Running,
+            Self::Stop => service.status == ServiceStatus::Stopped,
+            Self::Resize { sku } => service.sku == *sku,
+            Self::Other { .. } => false,
+        }
+    }
+}

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Capabilities, Result};
 use crate::model::{
-    IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId, SkuId,
-    UsageRecord,
+    Action, IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId,
+    SkuId, UsageRecord,
 };
 
 /// Offers as they come in.
@@ -154,27 +154,6 @@ pub enum OperationStatus {
         reason: String,
         /// Whether the reason is that there is none left.
         is_capacity: bool,
-    },
-}
-
-/// A lifecycle action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Action {
-    /// Start what is stopped.
-    Start,
-    /// Stop what runs.
-    Stop,
-    /// Change to another SKU.
-    Resize {
-        /// The new SKU.
-        sku: SkuId,
-    },
-    /// Any other, by the provider's name for it.
-    Other {
-        /// The name.
-        name: String,
     },
 }
 

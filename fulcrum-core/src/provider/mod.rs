@@ -15,9 +15,10 @@ pub mod layers;
 pub mod sandbox;
 pub mod table;
 
+pub use crate::model::Action;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
-    Action, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
+    OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     ServiceStream, UsagePeriod, UsageStream,
 };
 pub use error::{BoxError, Call, ErrorKind, ProviderError, Result};

@@ -65,6 +65,7 @@ impl<'a> Driver<'a> {
                 OrderState::Accepted => self.check_prices().await?,
                 OrderState::Provisioning => self.provision_all().await?,
                 OrderState::Compensating => self.compensate_all().await?,
+                OrderState::Changing => self.act_all().await?,
                 OrderState::Committed | OrderState::Compensated | OrderState::Stuck => return Ok(()),
             }
         }
@@ -157,7 +158,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Begins to undo everything, unless that has begun, so that no restart goes on buying.
-    async fn begin_compensation(&mut self, reason: String) -> Result<(), PurchaseError> {
+    pub(super) async fn begin_compensation(&mut self, reason: String) -> Result<(), PurchaseError> {
         if self.order.state == OrderState::Compensating {
             return Ok(());
         }
@@ -188,16 +189,21 @@ impl<'a> Driver<'a> {
             let step = self.compensate(self.order.steps[index].clone()).await?;
             self.order.steps[index] = step;
         }
-        let stuck = self.order.steps.iter().find_map(|step| match &step.state {
-            StepState::Stuck { reason } => Some(format!("{} at {}: {reason}", step.lease.sku, step.provider)),
-            _ => None,
-        });
+        let stuck = self.stuck();
         let state = if stuck.is_some() { OrderState::Stuck } else { OrderState::Compensated };
         self.enter(state, stuck, Vec::new(), Vec::new()).await
     }
 
+    /// At what a person must look.
+    pub(super) fn stuck(&self) -> Option<String> {
+        self.order.steps.iter().find_map(|step| match &step.state {
+            StepState::Stuck { reason } => Some(format!("{} at {}: {reason}", step.lease.sku, step.provider)),
+            _ => None,
+        })
+    }
+
     /// Writes a new state of the order, with all of its changed steps, in one transaction.
-    async fn enter(
+    pub(super) async fn enter(
         &mut self,
         state: OrderState,
         reason: Option<String>,

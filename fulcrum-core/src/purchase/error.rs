@@ -33,6 +33,17 @@ pub enum PurchaseError {
     /// An operator's action without a name, a reason or evidence.
     #[error("say {0}; it is recorded with the order")]
     NobodySaid(&'static str),
+    /// An action on a service that is not there, or while another action is under way.
+    #[error("step {step} of order {order} holds no service to act on now; look at the order")]
+    NotHeld {
+        /// Which order.
+        order: OrderId,
+        /// Which step.
+        step: u32,
+    },
+    /// The provider knows no actions.
+    #[error("{0} cannot do that to a service; use its own tools")]
+    CannotAct(ProviderId),
     /// A plan without leases, or with a damaged one.
     #[error("the plan cannot be bought: {0}")]
     InvalidPlan(String),
@@ -52,6 +63,8 @@ impl PurchaseError {
             Self::InvalidPlan(_) => 204,
             Self::NotStuck(_) => 205,
             Self::NobodySaid(_) => 206,
+            Self::NotHeld { .. } => 207,
+            Self::CannotAct(_) => 208,
             Self::Provider(error) => error.kind.code(),
         }
     }

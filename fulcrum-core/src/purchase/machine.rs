@@ -62,6 +62,7 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> A
         }
         StepState::Provisioned { .. }
         | StepState::Committed { .. }
+        | StepState::Acting { .. }
         | StepState::Compensated
         | StepState::Stuck { .. } => Action::Nothing,
     }
@@ -76,7 +77,9 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp) -> StepState {
         StepState::Provisioning { .. } => {
             StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
         }
-        StepState::Provisioned { service } | StepState::Committed { service } => StepState::Compensating {
+        StepState::Provisioned { service }
+        | StepState::Committed { service }
+        | StepState::Acting { service, .. } => StepState::Compensating {
             service: Some(service.id.clone()),
             operation: None,
             sent: None,

@@ -3,6 +3,7 @@
 //!
 //! `machine` decides from the ledger alone what comes next and does nothing; `drive` does it.
 
+mod act;
 mod compensate;
 mod drive;
 mod engine;

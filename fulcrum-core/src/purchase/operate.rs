@@ -84,7 +84,7 @@ impl Engine {
 }
 
 impl Operator {
-    fn check(&self) -> Result<(), PurchaseError> {
+    pub(super) fn check(&self) -> Result<(), PurchaseError> {
         match self {
             _ if self.who.trim().is_empty() => Err(PurchaseError::NobodySaid("who does this")),
             _ if self.why.trim().is_empty() => Err(PurchaseError::NobodySaid("why")),

@@ -5,7 +5,7 @@ mod cloud;
 mod timed;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -65,14 +65,14 @@ async fn main() -> Result<(), Error> {
     outcome
 }
 
-async fn open(arguments: &Arguments, file: &PathBuf) -> Result<Arc<dyn Ledger>, Error> {
+async fn open(arguments: &Arguments, file: &Path) -> Result<Arc<dyn Ledger>, Error> {
     Ok(match &arguments.postgres {
         Some(url) => Arc::new(PostgresLedger::open(url).await?),
         None => Arc::new(SqliteLedger::open(file).await?),
     })
 }
 
-async fn run(arguments: &Arguments, file: &PathBuf) -> Result<(), Error> {
+async fn run(arguments: &Arguments, file: &Path) -> Result<(), Error> {
     let ledger = Arc::new(Timed::new(open(arguments, file).await?));
     let lease = Duration::from_secs(60);
     let engine = Engine::new(cloud::providers(), ledger.clone()).with_lease(lease);
@@ -149,7 +149,7 @@ async fn run(arguments: &Arguments, file: &PathBuf) -> Result<(), Error> {
     Ok(())
 }
 
-fn host(arguments: &Arguments, file: &PathBuf) -> std::io::Result<Child> {
+fn host(arguments: &Arguments, file: &Path) -> std::io::Result<Child> {
     let share = arguments.orders.div_ceil(arguments.hosts).min(2_000);
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--serve", "--orders", &share.to_string()]).stdout(Stdio::null());
@@ -174,7 +174,7 @@ async fn wait(ledger: Arc<Timed>) {
 }
 
 /// Commits a second of one small row each, as durable as the ledger's.
-async fn bare_sqlite(file: &PathBuf, commits: usize) -> Result<f64, Error> {
+async fn bare_sqlite(file: &Path, commits: usize) -> Result<f64, Error> {
     use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
     let options = SqliteConnectOptions::new()
         .filename(file)

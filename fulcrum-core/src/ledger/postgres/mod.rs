@@ -304,7 +304,7 @@ impl Ledger for PostgresLedger {
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
         let rows = sqlx::query(
             "SELECT id FROM orders WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR id < $2)
-             AND (NOT $3 OR state IN ('accepted', 'provisioning', 'compensating')) ORDER BY id DESC LIMIT $4",
+             AND (NOT $3 OR state IN ('accepted', 'provisioning', 'changing', 'compensating')) ORDER BY id DESC LIMIT $4",
         )
         .bind(query.state.map(OrderState::word))
         .bind(query.before.as_ref().map(OrderId::as_str))
@@ -324,7 +324,7 @@ impl Ledger for PostgresLedger {
     async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
         let rows = sqlx::query(
             "WITH next AS (
-                 SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
+                 SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
                  AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
              UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,

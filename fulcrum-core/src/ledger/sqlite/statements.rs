@@ -129,7 +129,7 @@ pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) 
     let limit = if query.limit == 0 { -1 } else { i64::from(query.limit) };
     let rows = sqlx::query(
         "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2)
-         AND (?3 = 0 OR state IN ('accepted', 'provisioning', 'compensating')) ORDER BY id DESC LIMIT ?4",
+         AND (?3 = 0 OR state IN ('accepted', 'provisioning', 'changing', 'compensating')) ORDER BY id DESC LIMIT ?4",
     )
     .bind(query.state.map(OrderState::word))
     .bind(query.before.as_ref().map(OrderId::as_str))
@@ -185,7 +185,7 @@ pub(super) async fn claim_next(
     // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
     let rows = sqlx::query(
         "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_until = ?2
-         WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
+         WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
                       AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
          RETURNING id, claim_token",
     )

@@ -83,14 +83,18 @@ fn judge_steps(
             let spared = "its provider refused before, and a person must look: `retry` or `settle` the order";
             surplus(FindingKind::Orphan, why, Some(spared), None)
         }
-        StepState::Provisioning { .. } | StepState::Compensating { .. } => Verdict::Leave,
+        StepState::Provisioning { .. } | StepState::Acting { .. } | StepState::Compensating { .. } => {
+            Verdict::Leave
+        }
     }
 }
 
 /// What a step is known to have made and not to have ended.
 pub(super) fn held(step: &Step) -> Option<&Service> {
     match &step.state {
-        StepState::Provisioned { service } | StepState::Committed { service } => Some(service),
+        StepState::Provisioned { service }
+        | StepState::Committed { service }
+        | StepState::Acting { service, .. } => Some(service),
         StepState::Planned
         | StepState::Provisioning { .. }
         | StepState::Compensating { .. }

@@ -78,7 +78,7 @@ impl Bars {
                     | StepState::Compensating { .. }
                     | StepState::Stuck { .. } => 1,
                     StepState::Provisioned { .. } => 2,
-                    StepState::Committed { .. } => Self::STAGES,
+                    StepState::Committed { .. } | StepState::Acting { .. } => Self::STAGES,
                 });
                 bar.set_message(show::step_word(step));
                 let is_there = |bar: &&ProgressBar| bar.position() >= 2;

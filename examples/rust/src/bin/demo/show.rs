@@ -168,6 +168,7 @@ pub(crate) fn step_word(step: &StepState) -> String {
         StepState::Compensating { service: Some(id), operation: Some(_), .. } => {
             format!("releasing {id}, the cloud works on it")
         }
+        StepState::Acting { service, action, .. } => format!("{} of {}", action.word(), service.id),
         StepState::Compensated => "compensated, nothing exists".to_owned(),
         StepState::Stuck { reason } => format!("stuck: {reason}"),
     }
@@ -179,7 +180,9 @@ pub(crate) fn order(order: &Order) {
     println!("    {:<12} {:<34} {:<22} state", "provider", "service", "product");
     for step in &order.steps {
         let service = match &step.state {
-            StepState::Provisioned { service } | StepState::Committed { service } => service.id.as_str(),
+            StepState::Provisioned { service }
+            | StepState::Committed { service }
+            | StepState::Acting { service, .. } => service.id.as_str(),
             StepState::Compensating { service: Some(id), .. } => id.as_str(),
             _ => "–",
         };
@@ -196,6 +199,7 @@ fn state_word(step: &StepState) -> String {
         StepState::Provisioned { .. } => "provisioned".to_owned(),
         StepState::Committed { .. } => "committed".to_owned(),
         StepState::Compensating { .. } => "compensating".to_owned(),
+        StepState::Acting { .. } => "acting".to_owned(),
         StepState::Compensated => "compensated".to_owned(),
         StepState::Stuck { reason } => format!("stuck: {reason}"),
     }

@@ -1,0 +1,306 @@
+//! What is done to services of an order that is done: started, stopped, resized, released.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::{
+    Engine, PurchaseError,
+    drive::Driver,
+    held::Held,
+    machine::{back_off, to_compensate},
+};
+use crate::{
+    ledger::Change,
+    model::{
+        Action, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState,
+        Progress, Service, Step, StepState,
+    },
+    provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError},
+};
+
+/// Nobody: whoever takes the action up looks first whether it is done already.
+const NOBODY: &str = "";
+
+impl Engine {
+    /// Starts, stops or resizes a service of a committed order, or does to it what its provider calls by another name.
+    /// Who and why are recorded. What is as wanted already is left alone, so that repeating the call is safe; after a
+    /// crash or a lost answer the provider is looked at before it is asked again. If the provider refuses, the
+    /// service stays as it is and the order's reason says so.
+    ///
+    /// # Errors
+    /// * [`PurchaseError::NotHeld`]: that step holds no service, or another action is under way.
+    /// * [`PurchaseError::CannotAct`]: the provider knows no actions.
+    /// * [`PurchaseError::NobodySaid`]: `by` names nobody, or no reason.
+    /// * As [`drive`](Self::drive).
+    pub async fn act(
+        &self,
+        order: &OrderId,
+        step: u32,
+        action: Action,
+        by: Operator,
+    ) -> Result<Order, PurchaseError> {
+        self.change_one(order, step, by, Some(action)).await
+    }
+
+    /// Ends one service of a committed order; with the last one the order is compensated. Who and why are recorded.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    pub async fn release(&self, order: &OrderId, step: u32, by: Operator) -> Result<Order, PurchaseError> {
+        self.change_one(order, step, by, None).await
+    }
+
+    async fn change_one(
+        &self,
+        order: &OrderId,
+        step: u32,
+        by: Operator,
+        action: Option<Action>,
+    ) -> Result<Order, PurchaseError> {
+        by.check()?;
+        let held = self.claim(order).await?;
+        match self.begin_change(&held, step, by, action).await {
+            Ok(()) => self.drive_claimed(held).await,
+            Err(error) => {
+                held.give_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin_change(
+        &self,
+        held: &Held,
+        index: u32,
+        by: Operator,
+        action: Option<Action>,
+    ) -> Result<(), PurchaseError> {
+        let mut driver = Driver::new(self, held, self.load(held.order()).await?)?;
+        let not_held = || PurchaseError::NotHeld { order: held.order().clone(), step: index };
+        let step = driver.order.steps.get(index as usize).cloned().ok_or_else(not_held)?;
+        let StepState::Committed { service } = &step.state else { return Err(not_held()) };
+        if driver.order.state != OrderState::Committed {
+            return Err(not_held());
+        }
+        if action.is_some() && !driver.provider(&step).capabilities().can(Call::Act) {
+            return Err(PurchaseError::CannotAct(step.provider.clone()));
+        }
+        let since = Timestamp::now();
+        let state = match action.clone() {
+            Some(action) => {
+                let (service, claim, progress) = (service.clone(), NOBODY.to_owned(), Progress::IntentOnly);
+                StepState::Acting { service, action, claim, since, progress }
+            }
+            None => to_compensate(&step.state, since),
+        };
+        let reason = format!(
+            "{} {} wanted by {}: {}",
+            action.as_ref().map_or("release", Action::word),
+            step.lease.sku,
+            by.who,
+            by.why
+        );
+        let recorded = OperatorAction::Act { index, wanted: action };
+        driver
+            .change(Change {
+                order: Some((OrderState::Changing, Some(reason))),
+                steps: vec![Step { state, ..step }],
+                events: vec![OrderEventKind::Operator { by, action: recorded }],
+                plan: None,
+            })
+            .await
+    }
+}
+
+/// An action under way, as its step remembers it.
+struct Under {
+    service: Service,
+    action: Action,
+    since: Timestamp,
+}
+
+impl Under {
+    fn of(step: &Step) -> Option<Self> {
+        match &step.state {
+            StepState::Acting { service, action, since, .. } => {
+                Some(Self { service: service.clone(), action: action.clone(), since: *since })
+            }
+            _ => None,
+        }
+    }
+
+    /// The same for ever: the same action at another moment is another effect.
+    fn key(&self, step: &Step) -> IdempotencyKey {
+        IdempotencyKey::new(format!("{}-a{}", step.key, self.since.as_microsecond()))
+            .unwrap_or_else(|_| step.key.clone())
+    }
+}
+
+impl Driver<'_> {
+    /// Carries all that is wanted through, one after the other, and ends the change.
+    pub(super) async fn act_all(&mut self) -> Result<(), PurchaseError> {
+        let mut failure = None;
+        for index in 0..self.order.steps.len() {
+            let step = self.order.steps[index].clone();
+            let step = match step.state {
+                StepState::Acting { .. } => self.carry_out(step, &mut failure).await?,
+                StepState::Compensating { .. } => self.compensate(step).await?,
+                _ => continue,
+            };
+            self.order.steps[index] = step;
+            if self.failures.must_stop() {
+                let reason = self.failures.take().reason_to_undo.unwrap_or_default();
+                return self.begin_compensation(reason).await;
+            }
+        }
+        if let Some(reason) = self.stuck() {
+            return self.enter(OrderState::Stuck, Some(reason), Vec::new(), Vec::new()).await;
+        }
+        let is_held = |step: &Step| matches!(step.state, StepState::Committed { .. });
+        let state = match self.order.steps.iter().any(is_held) {
+            true => OrderState::Committed,
+            false => OrderState::Compensated,
+        };
+        self.enter(state, failure, Vec::new(), Vec::new()).await
+    }
+
+    /// One action to its end. What the provider refuses is told by `failure`, and the service stays as it is.
+    async fn carry_out(&self, mut step: Step, failure: &mut Option<String>) -> Result<Step, PurchaseError> {
+        let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
+        let mut tries = 0;
+        while let Some(under) = Under::of(&step) {
+            if self.should_stop().await? {
+                return Ok(step);
+            }
+            match self.advance(&mut step, &under).await? {
+                Ok(()) => tries = 0,
+                Err(error) => {
+                    self.note(&mut step, &error).await?;
+                    if may_pass(&error.kind) && Instant::now() < end {
+                        sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default())).await;
+                        tries += 1;
+                    } else {
+                        let why = error.kind.to_string();
+                        *failure = Some(self.give_up(&mut step, under, &why).await?);
+                    }
+                    continue;
+                }
+            }
+            if Instant::now() >= end && Under::of(&step).is_some() {
+                let why = format!("not done within {} s", self.policy.step_timeout_s);
+                *failure = Some(self.give_up(&mut step, under, &why).await?);
+            }
+        }
+        Ok(step)
+    }
+
+    /// The next call of an action.
+    async fn advance(
+        &self,
+        step: &mut Step,
+        under: &Under,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        let StepState::Acting { claim, progress, .. } = step.state.clone() else { return Ok(Ok(())) };
+        match progress {
+            Progress::IntentOnly if claim == self.mine => {
+                let (service, action) = (&under.service.id, &under.action);
+                match self.changing(step)?.act(service, action, &under.key(step)).await {
+                    Ok(handle) => {
+                        let running = Progress::Running(handle.as_str().to_owned());
+                        self.acting(step, under, running).await.map(Ok)
+                    }
+                    Err(error) if error.kind.may_have_happened() => {
+                        self.acting(step, under, Progress::OutcomeUnknown).await?;
+                        Ok(Err(error))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+            Progress::IntentOnly | Progress::OutcomeUnknown => {
+                match self.provider(step).describe(&under.service.id).await {
+                    Ok(Some(now)) if under.action.is_done(&now) => self.done(step, now).await.map(Ok),
+                    // All but a provider's own actions set a state: to ask twice is to ask once.
+                    Ok(Some(_)) if claim == NOBODY || self.may_repeat(step, &under.action) => {
+                        self.acting(step, under, Progress::IntentOnly).await.map(Ok)
+                    }
+                    Ok(Some(_)) => {
+                        let message = "whether it was done cannot be told; look at the provider".to_owned();
+                        Ok(Err(self.refused(step, ErrorKind::Conflict { message })))
+                    }
+                    Ok(None) => {
+                        let what = under.service.id.to_string();
+                        Ok(Err(self.refused(step, ErrorKind::NotFound { what })))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+            Progress::Running(handle) => {
+                match self.provider(step).poll(&OperationHandle::new(handle)).await {
+                    Ok(OperationStatus::Running { .. }) => {
+                        sleep(self.poll_interval(step)).await;
+                        Ok(Ok(()))
+                    }
+                    Ok(OperationStatus::Succeeded(Some(now))) => self.done(step, now).await.map(Ok),
+                    Ok(OperationStatus::Succeeded(None)) => {
+                        self.acting(step, under, Progress::OutcomeUnknown).await.map(Ok)
+                    }
+                    Ok(OperationStatus::Failed { reason, .. }) => {
+                        Ok(Err(self.refused(step, ErrorKind::Conflict { message: reason })))
+                    }
+                    // The handle is forgotten: only a look can tell.
+                    Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
+                        self.acting(step, under, Progress::OutcomeUnknown).await.map(Ok)
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn may_repeat(&self, step: &Step, action: &Action) -> bool {
+        let class = self.provider(step).capabilities().idempotency_of(Call::Act);
+        class.is_repeatable() || !matches!(action, Action::Other { .. })
+    }
+
+    fn refused(&self, step: &Step, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(step.provider.clone(), Call::Act, kind)
+    }
+
+    async fn acting(&self, step: &mut Step, under: &Under, progress: Progress) -> Result<(), PurchaseError> {
+        let (service, action) = (under.service.clone(), under.action.clone());
+        let state =
+            StepState::Acting { service, action, claim: self.mine.clone(), since: under.since, progress };
+        self.put(step, state).await
+    }
+
+    async fn done(&self, step: &mut Step, service: Service) -> Result<(), PurchaseError> {
+        step.lease.sku = service.sku.clone();
+        self.put(step, StepState::Committed { service }).await
+    }
+
+    /// Leaves the service as it is; what it is then, if the provider tells. For people: what was not done, and why.
+    async fn give_up(&self, step: &mut Step, under: Under, why: &str) -> Result<String, PurchaseError> {
+        let now = self.provider(step).describe(&under.service.id).await.ok().flatten();
+        let is_done = now.as_ref().is_some_and(|now| under.action.is_done(now));
+        self.done(step, now.unwrap_or(under.service)).await?;
+        let (action, sku, provider) = (under.action.word(), &step.lease.sku, &step.provider);
+        Ok(match is_done {
+            true => format!("{action} of {sku} at {provider} is done, though: {why}"),
+            false => format!("{action} of {sku} at {provider} was not done: {why}"),
+        })
+    }
+}
+
+/// Whether the same call may succeed later.
+fn may_pass(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::RateLimited { .. }
+            | ErrorKind::Unavailable { .. }
+            | ErrorKind::NotSent
+            | ErrorKind::Ambiguous
+            | ErrorKind::Protocol { .. }
+    )
+}
