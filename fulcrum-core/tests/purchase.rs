@@ -380,3 +380,41 @@ async fn a_host_whose_claim_may_have_ended_makes_no_call() {
     assert!(matches!(cancelled, Err(PurchaseError::Ledger(LedgerError::Fenced(_)))), "{cancelled:?}");
     assert_eq!(count(&clouds).0, 3, "it released in spite of that");
 }
+
+/// A ledger that is restored from an older copy knows less than the clouds: what exists is adopted, not bought again.
+#[tokio::test]
+async fn a_ledger_restored_from_an_older_copy_adopts_what_exists() {
+    for class in [KEY, LAGGING, IdempotencyClass::Natural] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("orders.db");
+        let clouds = clouds(None, class, "", &[]);
+        let open = async || {
+            let ledger = SqliteLedger::open(&file).await.expect("a ledger");
+            Engine::new(providers(&clouds), Arc::new(ledger))
+        };
+        let order = open().await.accept(plan(), Policy::default(), None).await.expect("accepted");
+        // A copy as SQLite makes it, of one moment.
+        let copy = folder.path().join("copy.db");
+        let source = sqlx::SqlitePool::connect(file.to_str().expect("a path")).await.expect("opened");
+        let into = format!("VACUUM INTO '{}'", copy.display());
+        sqlx::query(sqlx::AssertSqlSafe(into)).execute(&source).await.expect("copied");
+        source.close().await;
+        let driven = open().await.drive(&order.id).await.expect("driven");
+        assert_eq!((driven.state, count(&clouds).0), (OrderState::Committed, 3));
+        tokio::time::sleep(Duration::from_millis(80)).await; // a copy is older than any list's lag
+        for gone in ["db", "db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(file.with_extension(gone));
+        }
+        std::fs::rename(&copy, &file).expect("restored");
+        let restored = open().await;
+        if class == IdempotencyClass::Natural {
+            let order = restored.cancel(&order.id).await.expect("cancelled");
+            assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0));
+            continue;
+        }
+        let order = restored.drive(&order.id).await.expect("driven again");
+        assert_eq!((order.state, count(&clouds).0), (OrderState::Committed, 3), "{class:?}");
+        assert_eq!(order.steps.len(), 3);
+        assert!(restored.reconcile().await.expect("reconciled").is_clean(), "{class:?}");
+    }
+}

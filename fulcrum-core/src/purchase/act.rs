@@ -93,7 +93,7 @@ impl Engine {
                 let (service, claim, progress) = (service.clone(), NOBODY.to_owned(), Progress::IntentOnly);
                 StepState::Acting { service, action, claim, since, progress }
             }
-            None => to_compensate(&step.state, since),
+            None => to_compensate(&step.state, since, true),
         };
         let reason = format!(
             "{} {} wanted by {}: {}",

@@ -23,7 +23,7 @@ impl Driver<'_> {
         let end = Instant::now() + Duration::from_secs(self.policy.compensation_timeout_s.into());
         let mut tries = 0;
         loop {
-            let outcome = match next_action(&step, &self.mine, self.class(&step)) {
+            let outcome = match next_action(&step, &self.mine, self.class(&step), true) {
                 Action::FindToRelease { until } => self.look_to_release(&mut step, until).await?,
                 Action::Release(service) => self.release(&mut step, &service).await?,
                 Action::PollRelease(service, operation) => {
@@ -32,11 +32,13 @@ impl Driver<'_> {
                 Action::Nothing => return Ok(step),
                 // The order's state was written together with those of its steps: none is left to buy.
                 Action::RecordIntent
+                | Action::LookFirst
                 | Action::RecordUnknown
                 | Action::Provision
                 | Action::FindByKey { .. }
                 | Action::Poll(_) => {
-                    let state = super::machine::to_compensate(&step.state, Timestamp::now());
+                    let state =
+                        super::machine::to_compensate(&step.state, Timestamp::now(), self.is_new(&step));
                     self.put(&mut step, state).await?;
                     Ok(())
                 }

@@ -34,6 +34,8 @@ pub(super) struct Driver<'a> {
     pub(super) order: Order,
     pub(super) policy: Policy,
     pub(super) failures: Failures,
+    /// Steps from this one on were planned by this driver.
+    first_own_step: u32,
     /// When the ledger last said that the customer does not want the order undone.
     is_wanted_at: Mutex<Instant>,
 }
@@ -49,7 +51,8 @@ impl<'a> Driver<'a> {
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
         let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
-        Ok(Self { engine, held, claim, mine, order, policy, failures, is_wanted_at })
+        let first_own_step = u32::try_from(order.steps.len()).unwrap_or(u32::MAX);
+        Ok(Self { engine, held, claim, mine, order, policy, failures, first_own_step, is_wanted_at })
     }
 
     /// Drives to a final state.
@@ -66,7 +69,14 @@ impl<'a> Driver<'a> {
                 OrderState::Provisioning => self.provision_all().await?,
                 OrderState::Compensating => self.compensate_all().await?,
                 OrderState::Changing => self.act_all().await?,
-                OrderState::Committed | OrderState::Compensated | OrderState::Stuck => return Ok(()),
+                OrderState::Committed | OrderState::Compensated | OrderState::Stuck => {
+                    self.engine
+                        .accepted
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&self.order.id);
+                    return Ok(());
+                }
             }
         }
     }
@@ -75,6 +85,9 @@ impl<'a> Driver<'a> {
         let checked = prices::check(self.engine, &self.policy, &self.order.plan, &self.order.steps).await;
         match checked {
             Ok(events) => self.enter(OrderState::Provisioning, None, Vec::new(), events).await,
+            Err(refusal) if !self.order.steps.iter().all(|step| self.is_new(step)) => {
+                self.undo(refusal, Vec::new()).await
+            }
             Err(refusal) => {
                 // Nothing was bought: every step is done at once.
                 let steps = self.steps_as(|_| StepState::Compensated);
@@ -113,7 +126,10 @@ impl<'a> Driver<'a> {
         }
         let now = Timestamp::now();
         let failed = self.order.steps.iter().filter(|step| failed.contains(&step.index));
-        let given_up = |step: &Step| Step { state: machine::to_compensate(&step.state, now), ..step.clone() };
+        let given_up = |step: &Step| Step {
+            state: machine::to_compensate(&step.state, now, self.is_new(step)),
+            ..step.clone()
+        };
         let steps = failed.map(given_up).collect();
         self.change(Change { steps, ..Change::default() }).await
     }
@@ -134,7 +150,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self) -> Result<(), PurchaseError> {
-        let steps = self.steps_as(|state| match state {
+        let steps = self.steps_as(|step| match &step.state {
             StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
             other => other.clone(),
         });
@@ -179,7 +195,7 @@ impl<'a> Driver<'a> {
         events: Vec<OrderEventKind>,
     ) -> Result<(), PurchaseError> {
         let now = Timestamp::now();
-        let steps = self.steps_as(|state| machine::to_compensate(state, now));
+        let steps = self.steps_as(|step| machine::to_compensate(&step.state, now, self.is_new(step)));
         self.enter(OrderState::Compensating, Some(reason), steps, events).await
     }
 
@@ -249,8 +265,8 @@ impl<'a> Driver<'a> {
     }
 
     /// The steps whose state changes.
-    fn steps_as(&self, state: impl Fn(&StepState) -> StepState) -> Vec<Step> {
-        let changed = |step: &Step| Step { state: state(&step.state), ..step.clone() };
+    fn steps_as(&self, state: impl Fn(&Step) -> StepState) -> Vec<Step> {
+        let changed = |step: &Step| Step { state: state(step), ..step.clone() };
         self.order
             .steps
             .iter()
@@ -310,6 +326,13 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(self.failures.must_stop())
+    }
+
+    /// Whether nobody can have asked for a planned step before: this process has accepted the order, or has planned the
+    /// step itself.
+    pub(super) fn is_new(&self, step: &Step) -> bool {
+        let accepted_here = self.engine.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted_here.contains(&self.order.id) || step.index >= self.first_own_step
     }
 
     /// The provider, for a call that makes or ends something.

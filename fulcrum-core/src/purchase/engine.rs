@@ -1,8 +1,8 @@
 //! The purchase engine as the federation sees it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,9 @@ use crate::{
     },
     provider::{Call, IdempotencyClass, Provider},
 };
+
+/// Accepted orders that an engine remembers; of an older one it asks its provider once more than it need.
+const MOST_ACCEPTED: usize = 20_000;
 
 /// The present catalogue, shared.
 pub(crate) type Present = Arc<RwLock<Arc<Catalogue>>>;
@@ -46,6 +49,8 @@ pub struct Engine {
     pub(super) rates: Rates,
     /// What was last known of the market, for fail-overs.
     pub(super) market: Present,
+    /// Orders that this process has accepted and not seen end, the newest.
+    pub(super) accepted: Mutex<BTreeSet<OrderId>>,
     owner: String,
     pub(super) lease: Duration,
 }
@@ -56,7 +61,8 @@ impl Engine {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
         let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none()).build();
         let market = Arc::new(RwLock::new(Arc::new(empty)));
-        Self { providers, ledger, rates: Rates::none(), market, owner, lease: Duration::from_secs(15) }
+        let (accepted, lease) = (Mutex::default(), Duration::from_secs(15));
+        Self { providers, ledger, rates: Rates::none(), market, accepted, owner, lease }
     }
 
     /// Sets the exchange rates for checking prices.
@@ -126,7 +132,14 @@ impl Engine {
         let rounds = Vec::new();
         let order = Order { id: id.clone(), plan, policy, state, created, reason, rounds, steps };
         match self.ledger.create(&order).await {
-            Ok(()) => Ok(order),
+            Ok(()) => {
+                let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+                accepted.insert(id);
+                if accepted.len() > MOST_ACCEPTED {
+                    accepted.pop_first();
+                }
+                Ok(order)
+            }
             Err(LedgerError::Exists(_)) => {
                 let existing = self.load(&id).await?;
                 if *existing.first_plan() == order.plan {

@@ -18,6 +18,9 @@ pub(super) enum Action {
     RecordUnknown,
     /// Ask the provider.
     Provision,
+    /// Look whether the key has started something that this ledger does not know of, as after it was restored from an
+    /// older copy.
+    LookFirst,
     /// Look for what the key may have started; before `until`, not finding it proves nothing.
     FindByKey { until: Timestamp },
     /// Ask how far it is.
@@ -37,10 +40,14 @@ pub(super) enum Action {
 /// A call is only ever made by the driver that wrote its intent, right after writing it. Whoever finds an intent of
 /// somebody else must look first: the other one may have died after sending. Where the provider itself
 /// de-duplicates, the look may be skipped.
-pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> Action {
+///
+/// `is_new`: nobody can have asked for a planned step, as this driver's own process has accepted the order, or has
+/// looked.
+pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_new: bool) -> Action {
     let not_before = |since: Timestamp| since.checked_add(class.list_lag()).unwrap_or(Timestamp::MAX);
     match &step.state {
-        StepState::Planned => Action::RecordIntent,
+        StepState::Planned if is_new || class.is_repeatable() => Action::RecordIntent,
+        StepState::Planned => Action::LookFirst,
         StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
             Action::Provision
         }
@@ -70,9 +77,16 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> A
 
 /// The state in which a step's compensation begins; a step that never sent anything is done at once.
 ///
-/// `now` is when the look-up begins: an intent, or an answer that is missing, may be as young as that.
-pub(super) fn to_compensate(state: &StepState, now: Timestamp) -> StepState {
+/// `now` is when the look-up begins: an intent, or an answer that is missing, may be as young as that. `is_new` as in
+/// [`next_action`]: of another planned step it is looked whether there is something, too.
+pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> StepState {
     match state {
+        StepState::Planned if !is_new => StepState::Compensating {
+            service: None,
+            operation: None,
+            sent: Some(Timestamp::UNIX_EPOCH), // long ago, if ever
+            since: now,
+        },
         StepState::Planned | StepState::Compensated => StepState::Compensated,
         StepState::Provisioning { .. } => {
             StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
@@ -141,14 +155,24 @@ mod tests {
 
     #[test]
     fn nothing_is_called_before_its_intent_is_written() {
-        assert_eq!(next_action(&step(StepState::Planned), "me", KEY), Action::RecordIntent);
+        assert_eq!(next_action(&step(StepState::Planned), "me", KEY, true), Action::RecordIntent);
+        assert_eq!(next_action(&step(StepState::Planned), "me", LAGGING, true), Action::RecordIntent);
+    }
+
+    #[test]
+    fn an_order_of_an_earlier_process_is_looked_for_unless_a_repeat_does_no_harm() {
+        assert_eq!(next_action(&step(StepState::Planned), "me", LAGGING, false), Action::LookFirst);
+        assert_eq!(next_action(&step(StepState::Planned), "me", KEY, false), Action::RecordIntent);
     }
 
     #[test]
     fn only_the_writer_of_an_intent_makes_the_call() {
-        assert_eq!(next_action(&provisioning("me", Progress::IntentOnly), "me", KEY), Action::Provision);
         assert_eq!(
-            next_action(&provisioning("other", Progress::IntentOnly), "me", KEY),
+            next_action(&provisioning("me", Progress::IntentOnly), "me", KEY, true),
+            Action::Provision
+        );
+        assert_eq!(
+            next_action(&provisioning("other", Progress::IntentOnly), "me", KEY, true),
             Action::RecordUnknown
         );
     }
@@ -157,20 +181,20 @@ mod tests {
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
         let until = NOW + Duration::from_secs(5);
         let unknown = provisioning("me", Progress::OutcomeUnknown);
-        assert_eq!(next_action(&unknown, "me", LAGGING), Action::FindByKey { until });
-        assert_eq!(next_action(&unknown, "me", KEY), Action::FindByKey { until: NOW });
+        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { until });
+        assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { until: NOW });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
-        let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW);
+        let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW, true);
         let until = NOW + Duration::from_secs(5);
-        assert_eq!(next_action(&step(state), "me", LAGGING), Action::FindToRelease { until });
+        assert_eq!(next_action(&step(state), "me", LAGGING, true), Action::FindToRelease { until });
     }
 
     #[test]
     fn what_was_never_sent_needs_no_release() {
-        assert_eq!(to_compensate(&StepState::Planned, NOW), StepState::Compensated);
+        assert_eq!(to_compensate(&StepState::Planned, NOW, true), StepState::Compensated);
     }
 
     #[test]

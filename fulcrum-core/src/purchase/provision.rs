@@ -27,6 +27,7 @@ impl Driver<'_> {
     pub(super) async fn provision(&self, mut step: Step) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
+        let mut is_new = self.is_new(&step);
         loop {
             match step.state {
                 // There, or given up in an earlier round.
@@ -44,7 +45,20 @@ impl Driver<'_> {
                 self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
             }
-            let outcome = match next_action(&step, &self.mine, self.class(&step)) {
+            let outcome = match next_action(&step, &self.mine, self.class(&step), is_new) {
+                Action::LookFirst => match self.provider(&step).find_by_key(&step.key).await {
+                    Ok(Some(service)) => {
+                        tracing::warn!(order = %self.order.id, step = step.index, service = %service.id,
+                            "exists, though this ledger never asked for it: was it restored from an older copy?");
+                        is_new = true;
+                        self.unknown(&mut step).await.map(Ok)?
+                    }
+                    Ok(None) => {
+                        is_new = true;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
                 Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
                 Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
                 Action::Provision => self.ask(&mut step).await?,
