@@ -58,6 +58,10 @@ typedef enum fulcrum_order_state {
    * All services exist, and something is done to one of them.
    */
   FULCRUM_ORDER_STATE_CHANGING = 7,
+  /**
+   * A person has given up; something may be left at a provider.
+   */
+  FULCRUM_ORDER_STATE_ABANDONED = 8,
 } fulcrum_order_state;
 
 /**

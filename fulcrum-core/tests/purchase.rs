@@ -157,6 +157,27 @@ async fn a_person_lets_a_stuck_order_be_undone_once_more_and_that_is_recorded() 
 }
 
 #[tokio::test]
+async fn a_person_gives_a_stuck_order_up_and_may_still_settle_it() {
+    let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let (order, clouds, engine) = buy(KEY, &[release], policy).await;
+    assert!(matches!(engine.abandon(&order.id, operator()).await, Err(PurchaseError::NotStuck(_))));
+    engine.cancel(&order.id).await.expect("cancelled");
+    let order = engine.abandon(&order.id, operator()).await.expect("given up");
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Abandoned, 1));
+    assert!(engine.resume_all().await.expect("resumed").is_empty());
+    let found = engine.reconcile().await.expect("reconciled");
+    assert_eq!(found.findings.len(), 1, "what is left is told: {found:?}");
+    let events = engine.ledger().events(0, Some(&order.id), 1000).await.expect("events");
+    let is_told = |event: &fulcrum_core::model::OrderEvent| {
+        matches!(&event.kind, OrderEventKind::Operator { action: OperatorAction::Abandon, .. })
+    };
+    assert!(events.iter().any(is_told));
+    let order = engine.settle(&order.id, 2, operator(), "ended by hand".to_owned()).await.expect("settled");
+    assert_eq!(order.state, OrderState::Compensated);
+}
+
+#[tokio::test]
 async fn a_person_settles_what_is_stuck_with_evidence() {
     let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
     let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };

@@ -125,6 +125,8 @@ pub enum fulcrum_order_state {
     Stuck = 6,
     /// All services exist, and something is done to one of them.
     Changing = 7,
+    /// A person has given up; something may be left at a provider.
+    Abandoned = 8,
 }
 
 fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
@@ -136,6 +138,7 @@ fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
         OrderState::Compensated => (fulcrum_order_state::Compensated, c"compensated"),
         OrderState::Stuck => (fulcrum_order_state::Stuck, c"stuck"),
         OrderState::Changing => (fulcrum_order_state::Changing, c"changing"),
+        OrderState::Abandoned => (fulcrum_order_state::Abandoned, c"abandoned"),
     }
 }
 
@@ -598,6 +601,7 @@ mod tests {
             OrderState::Compensated,
             OrderState::Stuck,
             OrderState::Changing,
+            OrderState::Abandoned,
         ] {
             assert_eq!(word(state).as_deref(), Ok(state.word()));
         }

@@ -183,6 +183,15 @@ impl AsyncFederation {
         awaitable(py, async move { market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise) })
     }
 
+    #[pyo3(signature = (id, *, who, why))]
+    fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(
+            py,
+            async move { market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise) },
+        )
+    }
+
     #[pyo3(signature = (id, step, *, who, why, evidence))]
     fn settle<'py>(
         &self,

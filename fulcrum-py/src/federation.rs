@@ -159,6 +159,11 @@ impl Federation {
         wait(py, self.0.retry(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
     }
 
+    #[pyo3(signature = (id, *, who, why))]
+    fn abandon(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
+        wait(py, self.0.abandon(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+    }
+
     #[pyo3(signature = (id, step, *, who, why, evidence))]
     fn settle(
         &self,

@@ -274,6 +274,14 @@ impl Federation {
         self.engine.retry(order, by).await
     }
 
+    /// Gives a stuck order up, though something of it may be left; see [`Engine::abandon`].
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the order is not stuck, or nobody says why.
+    pub async fn abandon(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        self.engine.abandon(order, by).await
+    }
+
     /// Says that nothing is left of a stuck step, and how that is known; with the last one the order is compensated.
     ///
     /// # Errors

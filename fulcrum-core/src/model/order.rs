@@ -73,13 +73,15 @@ pub enum OrderState {
     Stuck,
     /// All services exist, and something is done to one of them (pending).
     Changing,
+    /// A person has given up; something may be left at a provider (cancelled).
+    Abandoned,
 }
 
 impl OrderState {
     /// Whether nothing more happens by itself.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Committed | Self::Compensated | Self::Stuck => true,
+            Self::Committed | Self::Compensated | Self::Stuck | Self::Abandoned => true,
             Self::Accepted | Self::Provisioning | Self::Compensating | Self::Changing => false,
         }
     }
@@ -94,6 +96,7 @@ impl OrderState {
             Self::Compensated => "compensated",
             Self::Stuck => "stuck",
             Self::Changing => "changing",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -309,6 +312,8 @@ pub enum OperatorAction {
         /// What; none: ended.
         wanted: Option<Action>,
     },
+    /// Gave up: nobody will look for what may be left.
+    Abandon,
     /// Said that nothing of a step is left at its provider.
     Settle {
         /// Which step.

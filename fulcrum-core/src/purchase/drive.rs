@@ -69,7 +69,10 @@ impl<'a> Driver<'a> {
                 OrderState::Provisioning => self.provision_all().await?,
                 OrderState::Compensating => self.compensate_all().await?,
                 OrderState::Changing => self.act_all().await?,
-                OrderState::Committed | OrderState::Compensated | OrderState::Stuck => {
+                OrderState::Committed
+                | OrderState::Compensated
+                | OrderState::Stuck
+                | OrderState::Abandoned => {
                     self.engine
                         .accepted
                         .lock()
@@ -183,7 +186,7 @@ impl<'a> Driver<'a> {
 
     pub(super) fn check_stuck(&self) -> Result<(), PurchaseError> {
         match self.order.state {
-            OrderState::Stuck => Ok(()),
+            OrderState::Stuck | OrderState::Abandoned => Ok(()),
             _ => Err(PurchaseError::NotStuck(self.order.id.clone())),
         }
     }

@@ -32,6 +32,29 @@ impl Engine {
         driver.undo(reason, vec![OrderEventKind::Operator { by, action: OperatorAction::Retry }]).await
     }
 
+    /// Gives a stuck order up: it is no longer among those that wait for a person, though something of it may still be
+    /// there and cost money. Who and why are recorded; [`reconcile`](Self::reconcile) goes on telling what it finds,
+    /// and [`retry`](Self::retry) and [`settle`](Self::settle) still work.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub async fn abandon(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        by.check()?;
+        let held = self.claim(order).await?;
+        let outcome = self.give_up(&held, by).await;
+        held.give_back().await;
+        outcome?;
+        self.load(order).await
+    }
+
+    async fn give_up(&self, held: &Held, by: Operator) -> Result<(), PurchaseError> {
+        let mut driver = Driver::new(self, held, self.load(held.order()).await?)?;
+        driver.check_stuck()?;
+        let reason = format!("given up by {}: {}", by.who, by.why);
+        let events = vec![OrderEventKind::Operator { by, action: OperatorAction::Abandon }];
+        driver.enter(OrderState::Abandoned, Some(reason), Vec::new(), events).await
+    }
+
     /// Says that what a stuck step may have left at its provider is gone, or never was: somebody has looked, or ended it
     /// by hand. The evidence is recorded, with who and why. With the last stuck step the order is compensated.
     ///
@@ -69,7 +92,9 @@ impl Engine {
         let is_stuck = |step: &&Step| matches!(step.state, StepState::Stuck { .. });
         let not_stuck = || PurchaseError::NotStuck(present.id.clone());
         let step = present.steps.iter().filter(is_stuck).find(|step| step.index == index);
-        let step = step.filter(|_| present.state == OrderState::Stuck).ok_or_else(not_stuck)?;
+        let step = step
+            .filter(|_| matches!(present.state, OrderState::Stuck | OrderState::Abandoned))
+            .ok_or_else(not_stuck)?;
         let is_last = present.steps.iter().filter(is_stuck).count() == 1;
         let reason = format!("settled by {}: {}", by.who, by.why);
         let change = Change {

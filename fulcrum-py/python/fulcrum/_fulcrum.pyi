@@ -174,6 +174,8 @@ class Federation:
         """Ends all services of an order, or stops one that is under way."""
     def retry(self, id: str, *, who: str, why: str) -> Order:
         """Tries once more to undo a stuck order; ``who`` and ``why`` are recorded."""
+    def abandon(self, id: str, *, who: str, why: str) -> Order:
+        """Gives a stuck order up, though something of it may be left at a provider and cost money."""
     def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Order:
         """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is compensated."""
     def act(self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str) -> Order:
@@ -281,6 +283,7 @@ class AsyncFederation:
     def resume(self) -> Coroutine[Any, Any, list[Order]]: ...
     def cancel(self, id: str) -> Coroutine[Any, Any, Order]: ...
     def retry(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
+    def abandon(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
     def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]: ...
     def act(
         self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str
