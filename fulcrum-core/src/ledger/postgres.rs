@@ -96,6 +96,7 @@ impl PostgresLedger {
     async fn update_claim(&self, claim: &Claim, lease: Option<Duration>) -> Result<Timestamp> {
         let row = sqlx::query(
             "UPDATE orders SET claim_until = clock_timestamp() + $1 * interval '1 microsecond',
+                 claim_since = clock_timestamp(),
                  claim_owner = CASE WHEN $1 IS NULL THEN NULL ELSE claim_owner END
              WHERE id = $2 AND claim_token = $3
              RETURNING (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -108,6 +109,26 @@ impl PostgresLedger {
         .map_err(store)?
         .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
         Ok(until(&row)?.unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// A claim that begins in the future is of a time before the database's clock was set back, or of another machine's. It
+    /// begins now instead and lasts as long as it did: its holder may be alive, and has it for no longer than that by
+    /// its own clock.
+    async fn wind_back(&self, order: Option<&OrderId>) -> Result<()> {
+        sqlx::query(
+            "WITH early AS (
+                 SELECT id FROM orders
+                 WHERE (id = $1 OR $1 IS NULL AND state IN ('accepted', 'provisioning', 'compensating'))
+                 AND claim_owner IS NOT NULL AND claim_since > clock_timestamp() FOR UPDATE SKIP LOCKED)
+             UPDATE orders SET claim_since = clock_timestamp(),
+                 claim_until = clock_timestamp() + (claim_until - claim_since)
+             FROM early WHERE orders.id = early.id",
+        )
+        .bind(order.map(OrderId::as_str))
+        .execute(&self.pool)
+        .await
+        .map_err(store)?;
+        Ok(())
     }
 
     /// Events up to a number that nothing can appear below any more.
@@ -308,7 +329,7 @@ impl Ledger for PostgresLedger {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
         let mut transaction = self.begin().await?;
         let taken = sqlx::query(
-            "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
+            "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
                  claim_until = clock_timestamp() + $2 * interval '1 microsecond'
              WHERE id = $3 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
              RETURNING claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -323,12 +344,14 @@ impl Ledger for PostgresLedger {
             transaction.commit().await.map_err(store)?;
             return claimed(&row, order.clone());
         }
+        transaction.commit().await.map_err(store)?;
+        self.wind_back(Some(order)).await?;
         let row = sqlx::query(
             "SELECT claim_owner, (extract(epoch FROM claim_until) * 1000000)::bigint AS until
              FROM orders WHERE id = $1",
         )
         .bind(order.as_str())
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&self.pool)
         .await
         .map_err(store)?
         .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
@@ -344,7 +367,7 @@ impl Ledger for PostgresLedger {
                  SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
                  AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
-             UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
+             UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
                  claim_until = clock_timestamp() + $2 * interval '1 microsecond'
              FROM next WHERE orders.id = next.id
              RETURNING orders.id, claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -355,6 +378,9 @@ impl Ledger for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(store)?;
+        if rows.is_empty() {
+            self.wind_back(None).await?;
+        }
         rows.iter().map(|row| claimed(row, order_id(row, "id")?)).collect()
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
+    Connection, Row, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use tokio::sync::watch;
@@ -48,6 +48,7 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError::Store`]: the file cannot be used, is no ledger, or was written by a newer version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -56,7 +57,11 @@ impl SqliteLedger {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true);
-        Self::connect(SqlitePoolOptions::new().max_connections(4), options).await
+        let opened = Self::connect(SqlitePoolOptions::new().max_connections(4), options).await;
+        opened.map_err(|error| match error {
+            LedgerError::Store(why) => LedgerError::Store(format!("{}: {why}", path.display())),
+            other => other,
+        })
     }
 
     /// A ledger that is gone with the process.
@@ -75,6 +80,12 @@ impl SqliteLedger {
     }
 
     async fn connect(pool: SqlitePoolOptions, options: SqliteConnectOptions) -> Result<Self> {
+        // A commit that fails, as on a full disk, is rolled back by SQLite itself, and the connection would believe for ever
+        // that it is in a transaction.
+        let pool = pool.after_release(|connection, _| {
+            let is_idle = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_idle) })
+        });
         let pool = pool.connect_with(options).await.map_err(store)?;
         MIGRATIONS.run(&pool).await.map_err(store)?;
         Ok(Self { pool, changes: watch::Sender::new(0), _keeper: None })
@@ -215,26 +226,34 @@ impl Ledger for SqliteLedger {
     }
 
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
-        let now = Timestamp::now();
         let mut transaction = self.begin().await?;
-        let row = sqlx::query("SELECT claim_owner, claim_token, claim_until FROM orders WHERE id = ?")
-            .bind(order.as_str())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(store)?
-            .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+        // Within the transaction: no other process can have written anything later.
+        let now = Timestamp::now();
+        let row = sqlx::query(
+            "SELECT id, claim_owner, claim_token, claim_since, claim_until FROM orders WHERE id = ?",
+        )
+        .bind(order.as_str())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(store)?
+        .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
         let holder: Option<String> = row.try_get("claim_owner").map_err(store)?;
         if let Some(holder) = holder {
-            let until = time(&row, "claim_until")?;
+            let mut until = time(&row, "claim_until")?;
+            if since(&row)?.is_some_and(|since| since > now) {
+                until = wind_back(&mut transaction, &row, now).await?;
+            }
             if until > now {
+                self.commit(transaction).await?;
                 return Err(LedgerError::Claimed { order: order.clone(), owner: holder, until });
             }
         }
         let token = row.try_get::<i64, _>("claim_token").map_err(store)? + 1;
         let until = after(now, lease);
-        sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_until = ? WHERE id = ?")
+        sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_since = ?, claim_until = ? WHERE id = ?")
             .bind(owner)
             .bind(token)
+            .bind(moment(now))
             .bind(moment(until))
             .bind(order.as_str())
             .execute(&mut *transaction)
@@ -245,11 +264,12 @@ impl Ledger for SqliteLedger {
     }
 
     async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
+        let mut transaction = self.begin().await?;
         let now = Timestamp::now();
         let until = after(now, lease);
         // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
         let rows = sqlx::query(
-            "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_until = ?2
+            "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
              WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
                           AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
              RETURNING id, claim_token",
@@ -258,9 +278,13 @@ impl Ledger for SqliteLedger {
         .bind(moment(until))
         .bind(moment(now))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await
         .map_err(store)?;
+        if rows.is_empty() {
+            wind_all_back(&mut transaction, now).await?;
+        }
+        transaction.commit().await.map_err(store)?;
         rows.iter()
             .map(|row| {
                 let token = row.try_get::<i64, _>("claim_token").map_err(store)?;
@@ -380,17 +404,58 @@ impl Ledger for SqliteLedger {
 impl SqliteLedger {
     async fn update_claim(&self, claim: &Claim, until: Option<Timestamp>) -> Result<()> {
         let written = sqlx::query(
-            "UPDATE orders SET claim_until = ?1, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
+            "UPDATE orders SET claim_until = ?1, claim_since = ?4, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
              WHERE id = ?2 AND claim_token = ?3",
         )
         .bind(until.map(moment))
         .bind(claim.order.as_str())
         .bind(token(claim))
+        .bind(moment(Timestamp::now()))
         .execute(&self.pool)
         .await
         .map_err(store)?;
         if written.rows_affected() == 0 { Err(LedgerError::Fenced(claim.order.clone())) } else { Ok(()) }
     }
+}
+
+fn since(row: &SqliteRow) -> Result<Option<Timestamp>> {
+    let since: Option<&str> = row.try_get("claim_since").map_err(store)?;
+    since.map(|text| stored::time(text, "claim_since")).transpose()
+}
+
+/// A claim that begins in the future is of a time before the clock was set back. It begins now instead and lasts as long
+/// as it did: its holder may be alive, and has it for no longer than that by its own clock.
+async fn wind_back(
+    transaction: &mut Transaction<'static, Sqlite>,
+    row: &SqliteRow,
+    now: Timestamp,
+) -> Result<Timestamp> {
+    let lease = time(row, "claim_until")?.duration_since(since(row)?.unwrap_or(now)).unsigned_abs();
+    let until = after(now, lease);
+    sqlx::query("UPDATE orders SET claim_since = ?, claim_until = ? WHERE id = ?")
+        .bind(moment(now))
+        .bind(moment(until))
+        .bind(row.try_get::<&str, _>("id").map_err(store)?)
+        .execute(&mut **transaction)
+        .await
+        .map_err(store)?;
+    Ok(until)
+}
+
+/// The same for all unfinished orders.
+async fn wind_all_back(transaction: &mut Transaction<'static, Sqlite>, now: Timestamp) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT id, claim_since, claim_until FROM orders WHERE state IN ('accepted', 'provisioning', 'compensating')
+         AND claim_owner IS NOT NULL AND claim_since > ?",
+    )
+    .bind(moment(now))
+    .fetch_all(&mut **transaction)
+    .await
+    .map_err(store)?;
+    for row in &rows {
+        wind_back(transaction, row, now).await?;
+    }
+    Ok(())
 }
 
 /// A time as text that sorts as times do: the same number of digits always.

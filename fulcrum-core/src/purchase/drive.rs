@@ -1,13 +1,13 @@
 //! One driver, one order: from its present state to a final one.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::{
     Engine, PurchaseError,
-    failures::{Failures, Outcome, shortage_of},
+    failures::{Failures, Outcome, cut, shortage_of},
     held::Held,
     machine, prices,
 };
@@ -125,6 +125,11 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self) -> Result<(), PurchaseError> {
+        if let Some(service) = self.counted_twice() {
+            let reason =
+                format!("{service} is named as the service of two steps; its provider is not to be trusted");
+            return self.begin_compensation(reason).await;
+        }
         let steps = self.steps_as(|state| match state {
             StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
             other => other.clone(),
@@ -133,6 +138,17 @@ impl<'a> Driver<'a> {
             self.lost().map(|step| format!("{} at {}", step.lease.sku, step.provider)).collect();
         let reason = (!missed.is_empty()).then(|| format!("without {}", missed.join(", ")));
         self.enter(OrderState::Committed, reason, steps, Vec::new()).await
+    }
+
+    /// A service that is said to be that of two steps.
+    fn counted_twice(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        self.order.steps.iter().find_map(|step| match &step.state {
+            StepState::Provisioned { service } if !seen.insert((&step.provider, &service.id)) => {
+                Some(format!("{} at {}", service.id, step.provider))
+            }
+            _ => None,
+        })
     }
 
     /// Steps that ended with nothing and that no later plan stands in for.
@@ -250,6 +266,7 @@ impl<'a> Driver<'a> {
         error: String,
         shortage: Option<Shortage>,
     ) -> Result<(), PurchaseError> {
+        let error = cut(&error);
         tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
         if step.attempts.len() == MAX_ATTEMPTS {
             // What tells that an offer cannot be had must not be pushed out by later noise.

@@ -18,12 +18,13 @@ pub(super) enum Action {
     RecordUnknown,
     /// Ask the provider.
     Provision,
-    /// Look for what the key may have started; before `until`, not finding it proves nothing.
-    FindByKey { until: Timestamp },
+    /// Look for what the key may have started; until it has been looked for as long as lists lag, not finding it proves
+    /// nothing.
+    FindByKey { lag: Duration },
     /// Ask how far it is.
     Poll(OperationHandle),
-    /// Look for what is to be released; before `until`, not finding it proves nothing.
-    FindToRelease { until: Timestamp },
+    /// Look for what is to be released; until it has been looked for as long as lists lag, not finding it proves nothing.
+    FindToRelease { lag: Duration },
     /// End the service.
     Release(ServiceId),
     /// Ask how far the release is.
@@ -37,17 +38,17 @@ pub(super) enum Action {
 /// A call is only ever made by the driver that wrote its intent, right after writing it. Whoever finds an intent of
 /// somebody else must look first: the other one may have died after sending. Where the provider itself
 /// de-duplicates, the look may be skipped.
+///
+/// How long it must be looked for is told as a span, not as a moment: the driver measures it by a clock that nobody sets.
 pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> Action {
-    let not_before = |since: Timestamp| since.checked_add(class.list_lag()).unwrap_or(Timestamp::MAX);
+    let lag = class.list_lag();
     match &step.state {
         StepState::Planned => Action::RecordIntent,
         StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
             Action::Provision
         }
         StepState::Provisioning { progress: Progress::IntentOnly, .. } => Action::RecordUnknown,
-        StepState::Provisioning { progress: Progress::OutcomeUnknown, since, .. } => {
-            Action::FindByKey { until: not_before(*since) }
-        }
+        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => Action::FindByKey { lag },
         StepState::Provisioning { progress: Progress::Running(operation), .. } => {
             Action::Poll(OperationHandle::new(operation.as_str()))
         }
@@ -57,9 +58,7 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass) -> A
         StepState::Compensating { service: Some(service), operation: None, .. } => {
             Action::Release(service.clone())
         }
-        StepState::Compensating { service: None, sent, since, .. } => {
-            Action::FindToRelease { until: not_before(sent.unwrap_or(*since)) }
-        }
+        StepState::Compensating { service: None, .. } => Action::FindToRelease { lag },
         StepState::Provisioned { .. }
         | StepState::Committed { .. }
         | StepState::Compensated
@@ -152,17 +151,17 @@ mod tests {
 
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
-        let until = NOW + Duration::from_secs(5);
         let unknown = provisioning("me", Progress::OutcomeUnknown);
-        assert_eq!(next_action(&unknown, "me", LAGGING), Action::FindByKey { until });
-        assert_eq!(next_action(&unknown, "me", KEY), Action::FindByKey { until: NOW });
+        let lag = Duration::from_secs(5);
+        assert_eq!(next_action(&unknown, "me", LAGGING), Action::FindByKey { lag });
+        assert_eq!(next_action(&unknown, "me", KEY), Action::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
         let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW);
-        let until = NOW + Duration::from_secs(5);
-        assert_eq!(next_action(&step(state), "me", LAGGING), Action::FindToRelease { until });
+        let lag = Duration::from_secs(5);
+        assert_eq!(next_action(&step(state), "me", LAGGING), Action::FindToRelease { lag });
     }
 
     #[test]
