@@ -37,7 +37,17 @@ impl Engine {
             let free = at_once - driven.len();
             if free > 0 {
                 changes.mark_unchanged();
-                match self.claim_next(free).await {
+                // What is under way goes on meanwhile: it renews its claims, and may hold the lock that this waits for.
+                let mut asked = pin!(self.claim_next(free));
+                let claims = loop {
+                    tokio::select! {
+                        biased;
+                        () = &mut stop => return,
+                        claims = &mut asked => break claims,
+                        Some((order, outcome)) = driven.next() => note(&order, &outcome),
+                    }
+                };
+                match claims {
                     Ok(claims) => driven.extend(claims.into_iter().map(|held| self.drive_one(held))),
                     Err(error) => tracing::warn!(%error, "no orders taken up; trying again"),
                 }
