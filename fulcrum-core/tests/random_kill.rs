@@ -68,13 +68,18 @@ impl World {
             IdempotencyClass::Searchable { list_lag_ms: lag },
         ];
         let class = *classes.choose(&mut chance).expect("some");
-        let lost = [Fault::AmbiguousHappened, Fault::AmbiguousLost, Fault::NotSent, Fault::Unavailable];
+        let happened = Fault::AmbiguousHappened;
+        let lost = [happened.clone(), happened, Fault::AmbiguousLost, Fault::NotSent, Fault::Unavailable];
         let mut faults = Vec::new();
         for name in CLOUDS {
             for call in
                 [Call::Provision, Call::Poll, Call::FindByKey, Call::Release, Call::Describe, Call::Quote]
             {
-                let rules = if call == Call::Quote { 0..=1 } else { 0..=3 };
+                let rules = match call {
+                    Call::Quote => 0..=1,
+                    Call::Provision => 1..=4,
+                    _ => 0..=3,
+                };
                 for _ in 0..chance.random_range(rules) {
                     let late = Fault::Late { ms: chance.random_range(5..60) };
                     let limited = Fault::RateLimited { retry_after_ms: chance.random_range(1..20) };
