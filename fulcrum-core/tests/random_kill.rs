@@ -60,7 +60,8 @@ struct World {
 impl World {
     fn new(number: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(number);
-        let lag = chance.random_range(5..60);
+        // Longer than a claim lasts and a driver waits before it looks, else a look too early would not show.
+        let lag = chance.random_range(5..400);
         let classes = [
             IdempotencyClass::Key,
             IdempotencyClass::Natural,
