@@ -160,9 +160,9 @@ async fn check(orders: usize, ledger: &str, folder: &Path) {
 async fn hosts_with_one_file_may_be_killed_and_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("orders.db").to_str().expect("a path").to_owned();
-    let harm = harm(60, &ledger, folder.path(), async || {}).await;
-    check(60, &ledger, folder.path()).await;
-    println!("{harm:?}: 60 orders, no orphan, no double, no limbo");
+    let harm = harm(90, &ledger, folder.path(), async || {}).await;
+    check(90, &ledger, folder.path()).await;
+    println!("{harm:?}: 90 orders, no orphan, no double, no limbo");
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 
@@ -180,9 +180,9 @@ async fn hosts_with_one_database_may_be_killed_stopped_and_cut_off() {
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         sqlx::query(cut).execute(&mut raw).await.expect("cut");
     };
-    let harm = harm(60, &url, folder.path(), cut).await;
-    check(60, &url, folder.path()).await;
-    println!("{harm:?}: 60 orders, no orphan, no double, no limbo");
+    let harm = harm(150, &url, folder.path(), cut).await;
+    check(150, &url, folder.path()).await;
+    println!("{harm:?}: 150 orders, no orphan, no double, no limbo");
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 

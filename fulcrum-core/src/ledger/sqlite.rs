@@ -244,7 +244,7 @@ impl Ledger for SqliteLedger {
                 until = wind_back(&mut transaction, &row, now).await?;
             }
             if until > now {
-                self.commit(transaction).await?;
+                transaction.commit().await.map_err(store)?;
                 return Err(LedgerError::Claimed { order: order.clone(), owner: holder, until });
             }
         }
