@@ -160,9 +160,9 @@ async fn check(orders: usize, ledger: &str, folder: &Path) {
 async fn hosts_with_one_file_may_be_killed_and_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("orders.db").to_str().expect("a path").to_owned();
-    let harm = harm(60, &ledger, folder.path(), async || {}).await;
-    check(60, &ledger, folder.path()).await;
-    println!("{harm:?}: 60 orders, no orphan, no double, no limbo");
+    let harm = harm(90, &ledger, folder.path(), async || {}).await;
+    check(90, &ledger, folder.path()).await;
+    println!("{harm:?}: 90 orders, no orphan, no double, no limbo");
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 
@@ -171,6 +171,7 @@ async fn hosts_with_one_file_may_be_killed_and_stopped() {
 async fn hosts_with_one_database_may_be_killed_stopped_and_cut_off() {
     use sqlx::{Connection, PgConnection};
 
+    let _not_alone = support::postgres::SERVER.read().await;
     let Some(url) = support::postgres::database().await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let cut = async || {
@@ -179,9 +180,9 @@ async fn hosts_with_one_database_may_be_killed_stopped_and_cut_off() {
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         sqlx::query(cut).execute(&mut raw).await.expect("cut");
     };
-    let harm = harm(60, &url, folder.path(), cut).await;
-    check(60, &url, folder.path()).await;
-    println!("{harm:?}: 60 orders, no orphan, no double, no limbo");
+    let harm = harm(150, &url, folder.path(), cut).await;
+    check(150, &url, folder.path()).await;
+    println!("{harm:?}: 150 orders, no orphan, no double, no limbo");
     assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
 }
 
@@ -204,6 +205,56 @@ async fn many_orders_share_few_connections() {
     };
     let served = tokio::time::timeout(Duration::from_secs(25), engine.serve(40, all_done)).await;
     assert!(served.is_ok(), "the orders wait for each other");
+}
+
+/// Nobody harms the hosts here: they must go on by themselves once the server is back.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_outlive_a_database_that_crashes_and_starts_again() {
+    // The server is everybody's.
+    let _alone = support::postgres::SERVER.write().await;
+    let Some(url) = support::postgres::database().await else { return };
+    let Ok(restart) = std::env::var("FULCRUM_TEST_POSTGRES_RESTART") else {
+        println!("SKIPPED: no server that this test may restart; run it by scripts/with-postgres");
+        return;
+    };
+    let (folder, orders) = (tempfile::tempdir().expect("a folder"), 90);
+    let mut chance = StdRng::seed_from_u64(seed::seed());
+    let engine = Engine::new(providers(&clouds(folder.path())), open(&url).await);
+    for _ in 0..orders {
+        engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    }
+    let mut hosts: Vec<Child> = (0..HOSTS).map(|_| spawn(folder.path(), &url)).collect();
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    let mut crashes = 0;
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        tokio::time::sleep(Duration::from_millis(chance.random_range(100..600))).await;
+        // The first question may meet a connection of before the crash.
+        match engine.ledger().list(&unfinished).await {
+            Ok(left) if left.is_empty() => break,
+            // Once hosts are at work.
+            Ok(left) if crashes < 6 && left.len() < orders => {
+                let restarted = tokio::process::Command::new(&restart).status().await;
+                assert!(
+                    restarted.expect("the script's program").success(),
+                    "the server does not start again"
+                );
+                crashes += 1;
+            }
+            Ok(_) | Err(_) => assert!(Instant::now() < end, "orders in limbo"),
+        }
+        for host in &mut hosts {
+            assert_eq!(host.try_wait().expect("a process"), None, "a host has ended");
+        }
+    }
+    for mut host in hosts {
+        host.kill().expect("killed");
+        host.wait().expect("ended");
+    }
+    check(orders, &url, folder.path()).await;
+    println!("{crashes} crashes of the server: {orders} orders, no orphan, no double, no limbo");
+    assert!(crashes > 1, "it crashed only {crashes} times while work was under way");
 }
 
 #[test]

@@ -8,24 +8,43 @@ use tokio::time::sleep;
 use super::{
     PurchaseError,
     drive::Driver,
+    failures::cut,
     machine::{Action, back_off, next_action},
+    provision::{FOREIGN, MAX_HANDLE, is_own, protocol},
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
-    provider::{OperationHandle, OperationStatus, ProviderError},
+    provider::{Call, OperationHandle, OperationStatus, ProviderError},
 };
+
+/// Actions that may follow when the time is up.
+const LATE: u32 = 10;
 
 type Tried = Result<Result<(), ProviderError>, PurchaseError>;
 
 impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
     pub(super) async fn compensate(&self, mut step: Step) -> Result<Step, PurchaseError> {
-        let end = Instant::now() + Duration::from_secs(self.policy.compensation_timeout_s.into());
-        let mut tries = 0;
+        // Also from when on lists may lag: no call that makes something is under way any more.
+        let began = Instant::now();
+        let most = Duration::from_secs(self.policy.compensation_timeout_s.into());
+        let unsettled = self.unsettled(&step);
+        let end = began + most.max(self.class(&step).list_lag() + unsettled);
+        let (mut tries, mut releases, mut late) = (0, 0, 0);
         loop {
             let outcome = match next_action(&step, &self.mine, self.class(&step), true) {
-                Action::FindToRelease { until } => self.look_to_release(&mut step, until).await?,
-                Action::Release(service) => self.release(&mut step, &service).await?,
+                Action::FindToRelease { lag } => {
+                    let lag = lag + unsettled;
+                    self.look_to_release(&mut step, lag.saturating_sub(began.elapsed())).await?
+                }
+                Action::Release(service) => {
+                    // Once more: it was not gone, or shows again.
+                    if releases > 0 {
+                        sleep(back_off(releases).min(end.saturating_duration_since(Instant::now()))).await;
+                    }
+                    releases += 1;
+                    self.release(&mut step, &service).await?
+                }
                 Action::PollRelease(service, operation) => {
                     self.poll_release(&mut step, &service, &operation).await?
                 }
@@ -43,15 +62,25 @@ impl Driver<'_> {
                     Ok(())
                 }
             };
-            let Err(error) = outcome else {
-                tries = 0;
-                continue;
+            late += u32::from(Instant::now() >= end);
+            let error = match outcome {
+                // What is about done may be finished.
+                Ok(()) if late <= LATE => {
+                    tries = 0;
+                    continue;
+                }
+                Ok(()) if step.state == StepState::Compensated => return Ok(step),
+                Ok(()) => protocol(&step, Call::Release, "it never comes to an end"),
+                Err(error) => error,
             };
             self.note(&mut step, &error).await?;
-            if Instant::now() >= end {
+            if late > 0 {
                 let reason = format!(
                     "could not be released for {} s ({}); look for the key {} at {} and end it there",
-                    self.policy.compensation_timeout_s, error.kind, step.key, step.provider
+                    self.policy.compensation_timeout_s,
+                    cut(&error.kind.to_string()),
+                    step.key,
+                    step.provider
                 );
                 self.put(&mut step, StepState::Stuck { reason }).await?;
                 return Ok(step);
@@ -61,13 +90,14 @@ impl Driver<'_> {
         }
     }
 
-    async fn look_to_release(&self, step: &mut Step, until: Timestamp) -> Tried {
-        let began = Timestamp::now();
+    /// With `lag` still left, what is missing may only be hidden.
+    async fn look_to_release(&self, step: &mut Step, lag: Duration) -> Tried {
         match self.provider(step).find_by_key(&step.key).await {
+            // Nothing that this order did not make is ever touched.
+            Ok(Some(service)) if !is_own(step, &service) => Ok(Err(protocol(step, Call::FindByKey, FOREIGN))),
             Ok(Some(service)) => self.compensating(step, Some(service.id), None).await,
-            Ok(None) if began < until => {
-                let wait = until.duration_since(began).unsigned_abs();
-                sleep(wait.min(Duration::from_secs(1))).await;
+            Ok(None) if !lag.is_zero() => {
+                sleep(lag.min(Duration::from_secs(1))).await;
                 Ok(Ok(()))
             }
             Ok(None) => self.put(step, StepState::Compensated).await.map(Ok),
@@ -77,7 +107,10 @@ impl Driver<'_> {
 
     async fn release(&self, step: &mut Step, service: &ServiceId) -> Tried {
         match self.changing(step)?.release(service, &release_key(step)).await {
-            Ok(operation) => self.compensating(step, Some(service.clone()), Some(operation)).await,
+            Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
+                self.compensating(step, Some(service.clone()), Some(operation)).await
+            }
+            Ok(_) => Ok(Err(protocol(step, Call::Release, "the operation's handle is too long"))),
             Err(error) => Ok(Err(error)),
         }
     }

@@ -1,6 +1,7 @@
 //! One driver, one order: from its present state to a final one.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     Engine, PurchaseError,
-    failures::{Failures, Outcome, shortage_of},
+    failures::{Failures, Outcome, cut, shortage_of},
     held::Held,
     machine, prices,
 };
@@ -36,6 +37,8 @@ pub(super) struct Driver<'a> {
     pub(super) failures: Failures,
     /// Steps from this one on were planned by this driver.
     first_own_step: u32,
+    /// Steps for which another driver may have a call on its way.
+    taken_over: BTreeSet<u32>,
     /// When the ledger last said that the customer does not want the order undone.
     is_wanted_at: Mutex<Instant>,
 }
@@ -52,7 +55,24 @@ impl<'a> Driver<'a> {
         let policy = order.policy.clone();
         let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
         let first_own_step = u32::try_from(order.steps.len()).unwrap_or(u32::MAX);
-        Ok(Self { engine, held, claim, mine, order, policy, failures, first_own_step, is_wanted_at })
+        let may_be_asked = |step: &&Step| match &step.state {
+            StepState::Provisioning { .. } => true,
+            StepState::Compensating { service: None, sent, .. } => *sent != Some(Timestamp::UNIX_EPOCH),
+            _ => false,
+        };
+        let taken_over = order.steps.iter().filter(may_be_asked).map(|step| step.index).collect();
+        Ok(Self {
+            engine,
+            held,
+            claim,
+            mine,
+            order,
+            policy,
+            failures,
+            first_own_step,
+            taken_over,
+            is_wanted_at,
+        })
     }
 
     /// Drives to a final state.
@@ -153,6 +173,11 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self) -> Result<(), PurchaseError> {
+        if let Some(service) = self.counted_twice() {
+            let reason =
+                format!("{service} is named as the service of two steps; its provider is not to be trusted");
+            return self.begin_compensation(reason).await;
+        }
         let steps = self.steps_as(|step| match &step.state {
             StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
             other => other.clone(),
@@ -161,6 +186,17 @@ impl<'a> Driver<'a> {
             self.lost().map(|step| format!("{} at {}", step.lease.sku, step.provider)).collect();
         let reason = (!missed.is_empty()).then(|| format!("without {}", missed.join(", ")));
         self.enter(OrderState::Committed, reason, steps, Vec::new()).await
+    }
+
+    /// A service that is said to be that of two steps.
+    fn counted_twice(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        self.order.steps.iter().find_map(|step| match &step.state {
+            StepState::Provisioned { service } if !seen.insert((&step.provider, &service.id)) => {
+                Some(format!("{} at {}", service.id, step.provider))
+            }
+            _ => None,
+        })
     }
 
     /// Steps that ended with nothing and that no later plan stands in for.
@@ -297,6 +333,7 @@ impl<'a> Driver<'a> {
         error: String,
         shortage: Option<Shortage>,
     ) -> Result<(), PurchaseError> {
+        let error = cut(&error);
         tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
         if step.attempts.len() == MAX_ATTEMPTS {
             // What tells that an offer cannot be had must not be pushed out by later noise.
@@ -336,6 +373,14 @@ impl<'a> Driver<'a> {
     pub(super) fn is_new(&self, step: &Step) -> bool {
         let accepted_here = self.engine.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         accepted_here.contains(&self.order.id) || step.index >= self.first_own_step
+    }
+
+    /// How much longer than lists lag it must be looked for what a step may have made: a host that was stopped in the
+    /// middle of its call goes on with it when it is let. One that is stopped for longer is beyond this; then
+    /// `reconcile` finds what it made late.
+    pub(super) fn unsettled(&self, step: &Step) -> Duration {
+        let is_late = self.taken_over.contains(&step.index) && !self.class(step).is_repeatable();
+        if is_late { self.engine.lease } else { Duration::ZERO }
     }
 
     /// The provider, for a call that makes or ends something.

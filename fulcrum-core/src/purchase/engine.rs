@@ -3,13 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 
-use super::{PurchaseError, drive::Driver, held::Held};
+use super::{
+    PurchaseError,
+    drive::Driver,
+    held::{End, Held},
+};
 use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Ledger, LedgerError, OrderQuery},
@@ -195,9 +199,9 @@ impl Engine {
         let (ledger, order, owner, lease) =
             (self.ledger.clone(), order.clone(), self.owner.clone(), self.lease);
         let asked = tokio::spawn(async move {
-            let since = Instant::now();
+            let end = End::after(lease);
             let claim = ledger.claim(&order, &owner, lease).await?;
-            Ok(Held::new(ledger, claim, since + lease))
+            Ok(Held::new(ledger, claim, end))
         });
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
     }
@@ -206,9 +210,9 @@ impl Engine {
     pub(super) async fn claim_next(&self, most: usize) -> Result<Vec<Held>, LedgerError> {
         let (ledger, owner, lease) = (self.ledger.clone(), self.owner.clone(), self.lease);
         let asked = tokio::spawn(async move {
-            let since = Instant::now();
+            let end = End::after(lease);
             let claims = ledger.claim_next(&owner, lease, u32::try_from(most).unwrap_or(u32::MAX)).await?;
-            Ok(claims.into_iter().map(|claim| Held::new(ledger.clone(), claim, since + lease)).collect())
+            Ok(claims.into_iter().map(|claim| Held::new(ledger.clone(), claim, end)).collect())
         });
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
     }

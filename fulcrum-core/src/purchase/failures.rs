@@ -13,6 +13,9 @@ use crate::{
     provider::ErrorKind,
 };
 
+/// Characters of an error that are kept.
+const MAX_WORDS: usize = 1000;
+
 /// Filled by many steps at once.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
@@ -32,7 +35,7 @@ pub(super) struct Outcome {
 impl Failures {
     pub(super) fn add(&self, step: &Step, why: &str, can_go_on: bool) {
         if !can_go_on {
-            self.stop(format!("{} at {}: {why}", step.lease.sku, step.provider));
+            self.stop(format!("{} at {}: {}", step.lease.sku, step.provider, cut(why)));
         }
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed.insert(step.index);
     }
@@ -42,6 +45,11 @@ impl Failures {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         outcome.reason_to_undo.get_or_insert(reason);
         self.must_stop.store(true, Ordering::Release);
+    }
+
+    /// Whether a step was given up in this round.
+    pub(super) fn has(&self, step: &Step) -> bool {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed.contains(&step.index)
     }
 
     pub(super) fn must_stop(&self) -> bool {
@@ -54,6 +62,11 @@ impl Failures {
         *self.must_stop.get_mut() = false;
         std::mem::take(outcome)
     }
+}
+
+/// What is kept of a provider's words: an answer must not fill the ledger.
+pub(super) fn cut(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
 }
 
 /// What an error says about whether something can be had there at all.

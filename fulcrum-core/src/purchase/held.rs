@@ -5,10 +5,33 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     ledger::{Claim, Ledger, LedgerError},
     model::OrderId,
 };
+
+/// The end of a lease as its holder sees it: by two clocks, whichever says so first. One that nobody sets goes on while
+/// the process is stopped, but not while the machine sleeps. The other one does then; and processes that share a file go by
+/// it, so that a jump of it ends the lease for all of them at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    unset: Instant,
+    wall: Timestamp,
+}
+
+impl End {
+    /// So long from now; taken before the ledger is asked, which counts from when the question is there.
+    pub(super) fn after(lease: Duration) -> Self {
+        let wall = Timestamp::now().checked_add(lease).unwrap_or(Timestamp::MAX);
+        Self { unset: Instant::now() + lease, wall }
+    }
+
+    fn is_over(self) -> bool {
+        Instant::now() >= self.unset || Timestamp::now() >= self.wall
+    }
+}
 
 /// A claim that is given back at the end, also when its driver is dropped half-way: then the next driver need not
 /// wait until it ends by itself. What the dropped one still writes is fenced off by the next claim's token.
@@ -16,15 +39,14 @@ use crate::{
 pub(super) struct Held {
     ledger: Arc<dyn Ledger>,
     claim: Claim,
-    /// Until when no other host can have it, by this host's own clock, which nobody sets and which goes on while the
-    /// process is stopped.
-    until: Mutex<Instant>,
+    /// Until when no other host can have it.
+    end: Mutex<End>,
     is_given_back: bool,
 }
 
 impl Held {
-    pub(super) fn new(ledger: Arc<dyn Ledger>, claim: Claim, until: Instant) -> Self {
-        Self { ledger, claim, until: Mutex::new(until), is_given_back: false }
+    pub(super) fn new(ledger: Arc<dyn Ledger>, claim: Claim, end: End) -> Self {
+        Self { ledger, claim, end: Mutex::new(end), is_given_back: false }
     }
 
     pub(super) fn order(&self) -> &OrderId {
@@ -38,20 +60,19 @@ impl Held {
     /// Whether a call that changes something may be made: not by a host that was stopped or cut off for so long that
     /// another one may have taken over. Writes need no such care, as the ledger refuses them.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if Instant::now() < until { Ok(()) } else { Err(LedgerError::Fenced(self.claim.order.clone())) }
+        let end = *self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.is_over() { Err(LedgerError::Fenced(self.claim.order.clone())) } else { Ok(()) }
     }
 
     /// Renews the claim for ever; ends only when it is lost.
     pub(super) async fn keep(&self, lease: Duration) -> LedgerError {
         loop {
             tokio::time::sleep(lease / 3).await;
-            // From before the call: the ledger counts from when it is there.
-            let since = Instant::now();
+            let end = End::after(lease);
             if let Err(error) = self.ledger.renew(&self.claim, lease).await {
                 return error;
             }
-            *self.until.lock().unwrap_or_else(PoisonError::into_inner) = since + lease;
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
         }
     }
 
@@ -74,5 +95,21 @@ impl Drop for Held {
 async fn release(ledger: &dyn Ledger, claim: &Claim) {
     if let Err(error) = ledger.release(claim).await {
         tracing::debug!(order = %claim.order, %error, "claim not released; it ends by itself");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_over_when_either_clock_says_so() {
+        let hour = Duration::from_secs(3600);
+        let end = End::after(hour);
+        assert!(!end.is_over());
+        // As after a sleep of the machine, or a clock set ahead: the wall clock alone has gone on.
+        assert!(End { wall: Timestamp::now() - hour, ..end }.is_over());
+        // As after a clock set back.
+        assert!(End { unset: Instant::now(), ..End::after(hour) }.is_over());
     }
 }

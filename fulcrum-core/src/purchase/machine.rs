@@ -21,12 +21,13 @@ pub(super) enum Action {
     /// Look whether the key has started something that this ledger does not know of, as after it was restored from an
     /// older copy.
     LookFirst,
-    /// Look for what the key may have started; before `until`, not finding it proves nothing.
-    FindByKey { until: Timestamp },
+    /// Look for what the key may have started; until it has been looked for as long as lists lag, not finding it proves
+    /// nothing.
+    FindByKey { lag: Duration },
     /// Ask how far it is.
     Poll(OperationHandle),
-    /// Look for what is to be released; before `until`, not finding it proves nothing.
-    FindToRelease { until: Timestamp },
+    /// Look for what is to be released; until it has been looked for as long as lists lag, not finding it proves nothing.
+    FindToRelease { lag: Duration },
     /// End the service.
     Release(ServiceId),
     /// Ask how far the release is.
@@ -43,8 +44,10 @@ pub(super) enum Action {
 ///
 /// `is_new`: nobody can have asked for a planned step, as this driver's own process has accepted the order, or has
 /// looked.
+///
+/// How long it must be looked for is told as a span, not as a moment: the driver measures it by a clock that nobody sets.
 pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_new: bool) -> Action {
-    let not_before = |since: Timestamp| since.checked_add(class.list_lag()).unwrap_or(Timestamp::MAX);
+    let lag = class.list_lag();
     match &step.state {
         StepState::Planned if is_new || class.is_repeatable() => Action::RecordIntent,
         StepState::Planned => Action::LookFirst,
@@ -52,9 +55,7 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_n
             Action::Provision
         }
         StepState::Provisioning { progress: Progress::IntentOnly, .. } => Action::RecordUnknown,
-        StepState::Provisioning { progress: Progress::OutcomeUnknown, since, .. } => {
-            Action::FindByKey { until: not_before(*since) }
-        }
+        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => Action::FindByKey { lag },
         StepState::Provisioning { progress: Progress::Running(operation), .. } => {
             Action::Poll(OperationHandle::new(operation.as_str()))
         }
@@ -64,9 +65,11 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_n
         StepState::Compensating { service: Some(service), operation: None, .. } => {
             Action::Release(service.clone())
         }
-        StepState::Compensating { service: None, sent, since, .. } => {
-            Action::FindToRelease { until: not_before(sent.unwrap_or(*since)) }
+        // Nothing was sent as far as this ledger knows; a copy that it was restored from is older than any lag.
+        StepState::Compensating { service: None, sent: Some(sent), .. } if *sent == Timestamp::UNIX_EPOCH => {
+            Action::FindToRelease { lag: Duration::ZERO }
         }
+        StepState::Compensating { service: None, .. } => Action::FindToRelease { lag },
         StepState::Provisioned { .. }
         | StepState::Committed { .. }
         | StepState::Acting { .. }
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
     use crate::model::{IdempotencyKey, Lease, OfferKind, OrderId, Place};
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const NOW: Timestamp = Timestamp::MAX;
 
     fn step(state: StepState) -> Step {
         let place = Place {
@@ -179,17 +182,17 @@ mod tests {
 
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
-        let until = NOW + Duration::from_secs(5);
         let unknown = provisioning("me", Progress::OutcomeUnknown);
-        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { until });
-        assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { until: NOW });
+        let lag = Duration::from_secs(5);
+        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { lag });
+        assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
         let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW, true);
-        let until = NOW + Duration::from_secs(5);
-        assert_eq!(next_action(&step(state), "me", LAGGING, true), Action::FindToRelease { until });
+        let lag = Duration::from_secs(5);
+        assert_eq!(next_action(&step(state), "me", LAGGING, true), Action::FindToRelease { lag });
     }
 
     #[test]

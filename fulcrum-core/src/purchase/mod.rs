@@ -12,6 +12,8 @@ mod fail_over;
 mod failures;
 mod held;
 mod machine;
+#[cfg(test)]
+mod model;
 mod operate;
 mod prices;
 mod provision;

@@ -5,7 +5,7 @@ use iso_currency::Currency;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{Engine, provision::request};
+use super::{Engine, failures::cut, provision::request};
 use crate::{
     model::{Charge, Money, OrderEventKind, Plan, Policy, Step, from_micros, to_micros},
     provider::{ErrorKind, Quote},
@@ -69,7 +69,7 @@ async fn quote(
     let quote = match provider.quote(&request(&plan.blueprint, step)).await {
         Ok(quote) => quote,
         Err(error) if error.kind == ErrorKind::Unsupported => return Ok(None),
-        Err(error) => return Err(format!("no present price: {error}")),
+        Err(error) => return Err(format!("no present price: {}", cut(&error.to_string()))),
     };
     if quote.valid_until.is_some_and(|end| Timestamp::now() > end) {
         return Err(format!("{} quotes a price that has expired", step.provider));

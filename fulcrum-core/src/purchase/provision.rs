@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Progress, Service, ServiceStatus, Shortage, Step, StepState},
-    provider::{ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
+    provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
 /// What a failed call means for the step.
@@ -28,6 +28,9 @@ impl Driver<'_> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         let mut is_new = self.is_new(&step);
+        // When this driver last did anything but look: from then on lists may lag. By a clock that nobody sets, and from
+        // this driver's own time only: the moment in the ledger may be by a clock that has jumped since.
+        let mut acted = Instant::now();
         loop {
             match step.state {
                 // There, or given up in an earlier round.
@@ -36,7 +39,7 @@ impl Driver<'_> {
                 }
                 _ => {}
             }
-            if self.should_stop().await? {
+            if self.failures.has(&step) || self.should_stop().await? {
                 return Ok(step);
             }
             if Instant::now() >= end {
@@ -45,8 +48,13 @@ impl Driver<'_> {
                 self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
             }
+            let is_looking =
+                matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
             let outcome = match next_action(&step, &self.mine, self.class(&step), is_new) {
                 Action::LookFirst => match self.provider(&step).find_by_key(&step.key).await {
+                    Ok(Some(service)) if !is_own(&step, &service) => {
+                        Err(protocol(&step, Call::FindByKey, FOREIGN))
+                    }
                     Ok(Some(service)) => {
                         tracing::warn!(order = %self.order.id, step = step.index, service = %service.id,
                             "exists, though this ledger never asked for it: was it restored from an older copy?");
@@ -62,7 +70,10 @@ impl Driver<'_> {
                 Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
                 Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
                 Action::Provision => self.ask(&mut step).await?,
-                Action::FindByKey { until } => self.look(&mut step, until).await?,
+                Action::FindByKey { lag } => {
+                    let lag = lag + self.unsettled(&step);
+                    self.look(&mut step, lag.saturating_sub(acted.elapsed())).await?
+                }
                 Action::Poll(operation) => self.poll(&mut step, &operation).await?,
                 Action::FindToRelease { .. }
                 | Action::Release(_)
@@ -72,6 +83,9 @@ impl Driver<'_> {
                     return Ok(step);
                 }
             };
+            if !is_looking {
+                acted = Instant::now();
+            }
             let Err(error) = outcome else {
                 tries = 0;
                 continue;
@@ -113,26 +127,22 @@ impl Driver<'_> {
     async fn ask(&self, step: &mut Step) -> Result<Result<(), ProviderError>, PurchaseError> {
         let request = request(&self.order.plan.blueprint, step);
         match self.changing(step)?.provision(&request, &step.key).await {
-            Ok(operation) => {
+            Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
                 self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
                 Ok(Ok(()))
             }
+            Ok(_) => Ok(Err(protocol(step, Call::Provision, "the operation's handle is too long"))),
             Err(error) => Ok(Err(error)),
         }
     }
 
-    async fn look(
-        &self,
-        step: &mut Step,
-        until: Timestamp,
-    ) -> Result<Result<(), ProviderError>, PurchaseError> {
-        // Taken before the look: what is missing then may only have been hidden by the lag.
-        let began = Timestamp::now();
+    /// With `lag` still left, what is missing may only be hidden.
+    async fn look(&self, step: &mut Step, lag: Duration) -> Result<Result<(), ProviderError>, PurchaseError> {
         match self.provider(step).find_by_key(&step.key).await {
+            Ok(Some(service)) if !is_own(step, &service) => Ok(Err(protocol(step, Call::FindByKey, FOREIGN))),
             Ok(Some(service)) => self.found(step, service).await,
-            Ok(None) if began < until => {
-                let wait = until.duration_since(began).unsigned_abs();
-                sleep(wait.min(Duration::from_secs(1))).await;
+            Ok(None) if !lag.is_zero() => {
+                sleep(lag.min(Duration::from_secs(1))).await;
                 Ok(Ok(()))
             }
             // Proven absent: the same key may be sent again, after a new intent.
@@ -148,6 +158,7 @@ impl Driver<'_> {
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         match service.status {
             ServiceStatus::Running | ServiceStatus::Stopped => {
+                let service = bounded(service);
                 self.put(step, StepState::Provisioned { service }).await?;
             }
             ServiceStatus::Starting => sleep(self.poll_interval(step)).await,
@@ -165,9 +176,12 @@ impl Driver<'_> {
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         match self.provider(step).poll(operation).await {
             Ok(OperationStatus::Running { .. }) => sleep(self.poll_interval(step)).await,
-            Ok(OperationStatus::Succeeded(Some(service))) => {
-                self.put(step, StepState::Provisioned { service }).await?;
+            // The operation is somebody else's: what is the step's own only its key can tell.
+            Ok(OperationStatus::Succeeded(Some(service))) if !is_own(step, &service) => {
+                self.unknown(step).await?;
+                return Ok(Err(protocol(step, Call::Poll, FOREIGN)));
             }
+            Ok(OperationStatus::Succeeded(Some(service))) => return self.found(step, service).await,
             // Done, and yet nothing is there: only a look can tell.
             Ok(OperationStatus::Succeeded(None)) => self.unknown(step).await?,
             Ok(OperationStatus::Failed { reason, is_capacity }) => {
@@ -212,6 +226,30 @@ impl Driver<'_> {
             | ErrorKind::Unsupported => Ok(Next::GiveUp),
         }
     }
+}
+
+/// Whether a service may be the step's. One that tells no key is taken at the provider's word.
+pub(super) fn is_own(step: &Step, service: &Service) -> bool {
+    service.provider == step.provider && service.key.as_ref().is_none_or(|key| *key == step.key)
+}
+
+pub(super) const FOREIGN: &str = "it answered with a service of another key";
+/// Bytes of an operation's handle, and of what a service tells about itself: a provider's answer must not fill the ledger.
+pub(super) const MAX_HANDLE: usize = 16 << 10;
+const MAX_ATTRIBUTES: usize = 64 << 10;
+
+pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError {
+    ProviderError::new(step.provider.clone(), call, ErrorKind::Protocol { message: message.to_owned() })
+}
+
+/// A service with as many of its attributes as fit.
+fn bounded(mut service: Service) -> Service {
+    let mut size = 0;
+    service.attributes.retain(|name, value| {
+        size += name.len() + value.len();
+        size <= MAX_ATTRIBUTES
+    });
+    service
 }
 
 fn left(end: Instant) -> Duration {

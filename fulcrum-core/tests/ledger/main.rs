@@ -93,3 +93,22 @@ async fn every_change_shows(
         ledger.verify(&order.id).await.expect(back);
     }
 }
+
+/// `ahead` moves all claims into the future, as those are that were written before a clock was set back.
+async fn clock_set_back(ledger: &dyn Ledger, ahead: impl AsyncFn()) {
+    let lease = Duration::from_millis(300);
+    let orders = orders(2).await;
+    for order in &orders {
+        ledger.create(order).await.expect("created");
+        ledger.claim(&order.id, "a host that died", lease).await.expect("claimed");
+    }
+    ahead().await;
+    // Its driver may be alive: nobody else has it before a whole lease is over, and after that somebody has.
+    let early = ledger.claim(&orders[0].id, "another", lease).await;
+    assert!(matches!(early, Err(LedgerError::Claimed { .. })), "{early:?}");
+    assert_eq!(ledger.claim_next("another", lease, 10).await.expect("asked"), []);
+    tokio::time::sleep(lease + Duration::from_millis(50)).await;
+    ledger.claim(&orders[0].id, "another", lease).await.expect("free by now");
+    let next = ledger.claim_next("another", lease, 10).await.expect("asked");
+    assert_eq!(next.iter().map(|claim| &claim.order).collect::<Vec<_>>(), [&orders[1].id]);
+}

@@ -177,3 +177,15 @@ async fn orders_are_bought_and_undone() {
     assert_eq!(engine.cancel(&order.id).await.expect("undone").state, OrderState::Compensated);
     engine.ledger().verify(&order.id).await.expect("whole");
 }
+
+#[tokio::test]
+async fn a_claim_from_before_the_clock_was_set_back_ends_after_one_lease() {
+    let Some(url) = database().await else { return };
+    crate::clock_set_back(&open(&url).await, async || {
+        let mut raw = PgConnection::connect(&url).await.expect("connected");
+        let ahead = "UPDATE orders SET claim_since = claim_since + interval '1 year',
+                     claim_until = claim_until + interval '1 year'";
+        sqlx::query(ahead).execute(&mut raw).await.expect("changed");
+    })
+    .await;
+}

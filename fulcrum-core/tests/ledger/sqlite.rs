@@ -74,3 +74,20 @@ async fn events_are_not_changed_and_a_change_by_force_shows() {
     let error = ledger.verify(&order.id).await.expect_err("a missing event shows");
     assert!(error.to_string().contains("missing"), "{error}");
 }
+
+#[tokio::test]
+async fn a_claim_from_before_the_clock_was_set_back_ends_after_one_lease() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orders.db");
+    let ledger = SqliteLedger::open(&path).await.expect("a ledger");
+    let raw = SqliteConnection::connect(path.to_str().expect("a path")).await.expect("connected");
+    let raw = tokio::sync::Mutex::new(raw);
+    crate::clock_set_back(&ledger, async || {
+        for column in ["claim_since", "claim_until"] {
+            // As if that had been written a thousand years ahead.
+            let ahead = format!("UPDATE orders SET {column} = '3' || substr({column}, 2)");
+            sqlx::query(sqlx::AssertSqlSafe(ahead)).execute(&mut *raw.lock().await).await.expect("changed");
+        }
+    })
+    .await;
+}

@@ -157,7 +157,7 @@ async fn a_provider_that_is_not_here_any_more_is_named() {
 
 #[tokio::test]
 async fn what_is_left_of_a_stuck_order_is_found_and_left_to_a_person() {
-    let refusal = FaultRule { call: Call::Release, sku: None, nth: 1, times: 1, fault: Fault::Forbidden };
+    let refusal = FaultRule { call: Call::Release, sku: None, nth: 1, times: 3, fault: Fault::Forbidden };
     let market = market(&[refusal]).await;
     let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
     let order = bought(&market.engine, policy).await;

@@ -2,6 +2,9 @@
 
 use sqlx::{Connection, PgConnection};
 
+/// Held alone by a test that lets the server crash.
+pub static SERVER: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 /// A new, empty database; `None`, and said aloud, where there is no server.
 pub async fn database() -> Option<String> {
     let Ok(server) = std::env::var("FULCRUM_TEST_POSTGRES") else {

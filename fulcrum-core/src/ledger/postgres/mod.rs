@@ -96,6 +96,7 @@ impl PostgresLedger {
     async fn update_claim(&self, claim: &Claim, lease: Option<Duration>) -> Result<Timestamp> {
         let row = sqlx::query(
             "UPDATE orders SET claim_until = clock_timestamp() + $1 * interval '1 microsecond',
+                 claim_since = clock_timestamp(),
                  claim_owner = CASE WHEN $1 IS NULL THEN NULL ELSE claim_owner END
              WHERE id = $2 AND claim_token = $3
              RETURNING (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -142,6 +143,26 @@ fn until(row: &PgRow) -> Result<Option<Timestamp>> {
 /// begins would go back to the pool with the transaction open.
 async fn unbroken<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     tokio::spawn(work).await.unwrap_or_else(|error| Err(store(error)))
+}
+
+/// A claim that begins in the future is of a time before the database's clock was set back, or of another machine's. It
+/// begins now instead and lasts as long as it did: its holder may be alive, and has it for no longer than that by
+/// its own clock.
+async fn wind_back(pool: &PgPool, order: Option<&OrderId>) -> Result<()> {
+    sqlx::query(
+        "WITH early AS (
+             SELECT id FROM orders
+             WHERE (id = $1 OR $1 IS NULL AND state IN ('accepted', 'provisioning', 'changing', 'compensating'))
+             AND claim_owner IS NOT NULL AND claim_since > clock_timestamp() FOR UPDATE SKIP LOCKED)
+         UPDATE orders SET claim_since = clock_timestamp(),
+             claim_until = clock_timestamp() + (claim_until - claim_since)
+         FROM early WHERE orders.id = early.id",
+    )
+    .bind(order.map(OrderId::as_str))
+    .execute(pool)
+    .await
+    .map_err(store)?;
+    Ok(())
 }
 
 async fn commit(transaction: Transaction<'static, Postgres>, changes: &watch::Sender<u64>) -> Result<()> {
@@ -209,7 +230,7 @@ async fn create(pool: &PgPool, changes: &watch::Sender<u64>, order: &Order) -> R
 async fn claim(pool: &PgPool, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
     let mut transaction = pool.begin().await.map_err(store)?;
     let taken = sqlx::query(
-        "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
+        "UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
              claim_until = clock_timestamp() + $2 * interval '1 microsecond'
          WHERE id = $3 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
          RETURNING claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -224,12 +245,14 @@ async fn claim(pool: &PgPool, order: &OrderId, owner: &str, lease: Duration) -> 
         transaction.commit().await.map_err(store)?;
         return claimed(&row, order.clone());
     }
+    transaction.commit().await.map_err(store)?;
+    wind_back(pool, Some(order)).await?;
     let row = sqlx::query(
         "SELECT claim_owner, (extract(epoch FROM claim_until) * 1000000)::bigint AS until
          FROM orders WHERE id = $1",
     )
     .bind(order.as_str())
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(pool)
     .await
     .map_err(store)?
     .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
@@ -327,7 +350,7 @@ impl Ledger for PostgresLedger {
                  SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
                  AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
-             UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1,
+             UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
                  claim_until = clock_timestamp() + $2 * interval '1 microsecond'
              FROM next WHERE orders.id = next.id
              RETURNING orders.id, claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
@@ -338,6 +361,9 @@ impl Ledger for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(store)?;
+        if rows.is_empty() {
+            wind_back(&self.pool, None).await?;
+        }
         rows.iter().map(|row| claimed(row, order_id(row, "id")?)).collect()
     }
 

@@ -14,7 +14,7 @@ use sqlx::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Claim, Ledger, OrderQuery, Result, Written,
+    Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
     stored::{store, verified},
 };
 use crate::model::{Order, OrderEvent, OrderId};
@@ -37,6 +37,14 @@ impl SqliteLedger {
     /// # Errors
     /// [`LedgerError::Store`]: the file cannot be used, is no ledger, or was written by a newer version.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::open_file(path).await.map_err(|error| match error {
+            LedgerError::Store(why) => LedgerError::Store(format!("{}: {why}", path.display())),
+            other => other,
+        })
+    }
+
+    async fn open_file(path: &Path) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

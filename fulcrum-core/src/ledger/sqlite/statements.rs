@@ -148,29 +148,36 @@ pub(super) async fn claim(
     lease: Duration,
 ) -> Result<Claim> {
     let now = Timestamp::now();
-    let row = sqlx::query("SELECT claim_owner, claim_token, claim_until FROM orders WHERE id = ?")
-        .bind(order.as_str())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(store)?
-        .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+    let row =
+        sqlx::query("SELECT id, claim_owner, claim_token, claim_since, claim_until FROM orders WHERE id = ?")
+            .bind(order.as_str())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(store)?
+            .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
     let holder: Option<String> = row.try_get("claim_owner").map_err(store)?;
     if let Some(holder) = holder {
-        let until = time(&row, "claim_until")?;
+        let mut until = time(&row, "claim_until")?;
+        if since(&row)?.is_some_and(|since| since > now) {
+            until = wind_back(connection, &row, now).await?;
+        }
         if until > now {
             return Err(LedgerError::Claimed { order: order.clone(), owner: holder, until });
         }
     }
     let token = row.try_get::<i64, _>("claim_token").map_err(store)? + 1;
     let until = after(now, lease);
-    sqlx::query("UPDATE orders SET claim_owner = ?, claim_token = ?, claim_until = ? WHERE id = ?")
-        .bind(owner)
-        .bind(token)
-        .bind(moment(until))
-        .bind(order.as_str())
-        .execute(&mut *connection)
-        .await
-        .map_err(store)?;
+    sqlx::query(
+        "UPDATE orders SET claim_owner = ?, claim_token = ?, claim_since = ?, claim_until = ? WHERE id = ?",
+    )
+    .bind(owner)
+    .bind(token)
+    .bind(moment(now))
+    .bind(moment(until))
+    .bind(order.as_str())
+    .execute(&mut *connection)
+    .await
+    .map_err(store)?;
     Ok(Claim { order: order.clone(), token: token.unsigned_abs(), until })
 }
 
@@ -184,7 +191,7 @@ pub(super) async fn claim_next(
     let until = after(now, lease);
     // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
     let rows = sqlx::query(
-        "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_until = ?2
+        "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
          WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
                       AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
          RETURNING id, claim_token",
@@ -193,9 +200,12 @@ pub(super) async fn claim_next(
     .bind(moment(until))
     .bind(moment(now))
     .bind(i64::from(limit))
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await
     .map_err(store)?;
+    if rows.is_empty() {
+        wind_all_back(connection, now).await?;
+    }
     rows.iter()
         .map(|row| {
             let token = row.try_get::<i64, _>("claim_token").map_err(store)?;
@@ -328,16 +338,55 @@ pub(super) async fn update_claim(
     until: Option<Timestamp>,
 ) -> Result<()> {
     let written = sqlx::query(
-        "UPDATE orders SET claim_until = ?1, claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
+        "UPDATE orders SET claim_until = ?1, claim_since = ?4,
+             claim_owner = CASE WHEN ?1 IS NULL THEN NULL ELSE claim_owner END
          WHERE id = ?2 AND claim_token = ?3",
     )
     .bind(until.map(moment))
     .bind(claim.order.as_str())
     .bind(token(claim))
+    .bind(moment(Timestamp::now()))
     .execute(connection)
     .await
     .map_err(store)?;
     if written.rows_affected() == 0 { Err(LedgerError::Fenced(claim.order.clone())) } else { Ok(()) }
+}
+
+fn since(row: &SqliteRow) -> Result<Option<Timestamp>> {
+    let since: Option<&str> = row.try_get("claim_since").map_err(store)?;
+    since.map(|text| stored::time(text, "claim_since")).transpose()
+}
+
+/// A claim that begins in the future is of a time before the clock was set back. It begins now instead and lasts as long
+/// as it did: its holder may be alive, and has it for no longer than that by its own clock.
+async fn wind_back(connection: &mut SqliteConnection, row: &SqliteRow, now: Timestamp) -> Result<Timestamp> {
+    let lease = time(row, "claim_until")?.duration_since(since(row)?.unwrap_or(now)).unsigned_abs();
+    let until = after(now, lease);
+    sqlx::query("UPDATE orders SET claim_since = ?, claim_until = ? WHERE id = ?")
+        .bind(moment(now))
+        .bind(moment(until))
+        .bind(row.try_get::<&str, _>("id").map_err(store)?)
+        .execute(connection)
+        .await
+        .map_err(store)?;
+    Ok(until)
+}
+
+/// The same for all unfinished orders.
+async fn wind_all_back(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT id, claim_since, claim_until FROM orders
+         WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
+         AND claim_owner IS NOT NULL AND claim_since > ?",
+    )
+    .bind(moment(now))
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(store)?;
+    for row in &rows {
+        wind_back(connection, row, now).await?;
+    }
+    Ok(())
 }
 
 /// A time as text that sorts as times do: the same number of digits always.
