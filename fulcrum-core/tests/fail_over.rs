@@ -26,7 +26,8 @@ fn lasting(fault: Fault) -> FaultRule {
 }
 
 fn engine(clouds: &[Sandbox], ledger: SqliteLedger) -> Engine {
-    Engine::new(providers(clouds), Arc::new(ledger))
+    // Short, as whoever takes a step over waits for as long.
+    Engine::new(providers(clouds), Arc::new(ledger)).with_lease(std::time::Duration::from_millis(200))
 }
 
 /// Buys with some faults at beta.
