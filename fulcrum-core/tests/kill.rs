@@ -242,6 +242,9 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn verify(&self, order: &OrderId) -> LedgerResult<()> {
         self.inner.verify(order).await
     }
+    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> LedgerResult<bool> {
+        mortal(self.inner.forget(order, before)).await
+    }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()
     }

@@ -25,7 +25,7 @@ use crate::{
         Policy,
     },
     provider::{Provider, ProviderError},
-    purchase::{Engine, PurchaseError, Reconciliation, RepairPolicy},
+    purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -362,6 +362,22 @@ impl Federation {
         report: impl FnMut(Result<Reconciliation, PurchaseError>),
     ) {
         self.engine.reconcile_every(interval, policy, stop, report).await;
+    }
+
+    /// An order with all that ever happened to it, as a document that proves itself; see [`Engine::export`].
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: there is no such order, or the ledger is damaged.
+    pub async fn export(&self, order: &OrderId) -> Result<OrderArchive, PurchaseError> {
+        self.engine.export(order).await
+    }
+
+    /// Removes orders of which nothing exists and to which nothing has happened since `before`; see [`Engine::forget`].
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: the ledger cannot be used.
+    pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
+        self.engine.forget(before).await
     }
 
     /// The events of one order, those of the past first, then as they happen, until it is final.

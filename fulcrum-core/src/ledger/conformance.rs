@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Change, Ledger, LedgerError, OrderQuery, verify_events};
-use crate::model::{Order, OrderEventKind, OrderState, StepState};
+use jiff::Timestamp;
+
+use super::{Change, Claim, Ledger, LedgerError, OrderQuery, verify_events};
+use crate::model::{Order, OrderEventKind, OrderState, Step, StepState};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -92,5 +94,46 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     ensure!(next.iter().all(|claim| claim.order != order.id), "a stuck order is given to who asks for work");
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
+    check_forget(ledger, order, &third).await
+}
+
+/// Of an order that is stuck, under its claim.
+async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Result<(), String> {
+    let said = |error: LedgerError| error.to_string();
+    let end = Timestamp::MAX;
+    let undone =
+        order.steps.iter().map(|step| Step { state: StepState::Compensated, ..step.clone() }).collect();
+    let change = Change { order: Some((OrderState::Compensated, None)), steps: undone, ..Change::default() };
+    ledger.release(claim).await.map_err(said)?;
+    ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "a stuck order was removed");
+    let claim = ledger.claim(&order.id, "fifth", LEASE).await.map_err(said)?;
+    ledger.write(&claim, &change).await.map_err(said)?;
+    ensure!(
+        !ledger.forget(&order.id, end).await.map_err(said)?,
+        "an order was removed while somebody held its claim"
+    );
+    ledger.release(&claim).await.map_err(said)?;
+    let last =
+        ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.pop().ok_or("its events are gone")?;
+    ensure!(!ledger.forget(&order.id, last.at).await.map_err(said)?, "an order was removed before its time");
+    ensure!(
+        ledger.forget(&order.id, end).await.map_err(said)?,
+        "an order of which nothing exists was not removed"
+    );
+    ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "an order was removed twice");
+    ensure!(ledger.load(&order.id).await.map_err(said)?.is_none(), "a removed order was read");
+    let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
+    ensure!(!listed.contains(&order.id), "a removed order is listed");
+    for of in [None, Some(&order.id)] {
+        let events = ledger.events(0, of, 1000).await.map_err(said)?;
+        ensure!(events.iter().all(|event| event.order != order.id), "an event of a removed order was read");
+    }
+    let gone = |outcome| matches!(outcome, Err(LedgerError::NoSuchOrder(_)));
+    ensure!(gone(ledger.verify(&order.id).await), "a removed order was verified");
+    ensure!(gone(ledger.request_cancel(&order.id).await), "a removed order was cancelled");
+    ensure!(gone(ledger.claim(&order.id, "sixth", LEASE).await.map(drop)), "a removed order was claimed");
+    let again = ledger.create(order).await;
+    ensure!(matches!(again, Err(LedgerError::Exists(_))), "the id of a removed order was used again");
+    ensure!(ledger.load(&order.id).await.map_err(said)?.is_none(), "a removed order came back");
     Ok(())
 }

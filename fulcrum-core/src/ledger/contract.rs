@@ -141,6 +141,10 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Checks that the events of an order are all there and as they were written.
     async fn verify(&self, order: &OrderId) -> Result<()>;
 
+    /// Removes an order that is compensated, with its events, unless something has happened to it since `before`, something
+    /// of it may still exist, or somebody holds its claim. The answer is whether it was removed. Its id is never used again.
+    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool>;
+
     /// Changes when this process has written; other processes' writes are found by asking again.
     fn changes(&self) -> watch::Receiver<u64>;
 }

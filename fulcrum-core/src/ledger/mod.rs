@@ -3,6 +3,7 @@
 mod chain;
 mod conformance;
 mod contract;
+mod forget;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]

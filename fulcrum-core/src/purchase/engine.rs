@@ -145,7 +145,10 @@ impl Engine {
                 Ok(order)
             }
             Err(LedgerError::Exists(_)) => {
-                let existing = self.load(&id).await?;
+                // One that was forgotten is there no more, and its id is not used again.
+                let Some(existing) = self.ledger.load(&id).await? else {
+                    return Err(PurchaseError::IdTaken(id));
+                };
                 if *existing.first_plan() == order.plan {
                     Ok(existing)
                 } else {

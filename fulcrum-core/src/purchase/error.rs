@@ -24,8 +24,8 @@ pub enum PurchaseError {
         /// Why.
         why: &'static str,
     },
-    /// The id belongs to the order of another plan.
-    #[error("order {0} exists already, for another plan; use a new id for a new purchase")]
+    /// The id belongs to the order of another plan, or of one that was forgotten.
+    #[error("order {0} exists already, for another plan, or was forgotten; use a new id for a new purchase")]
     IdTaken(OrderId),
     /// An operator's action on an order that needs none.
     #[error("order {0}, or that step of it, is not stuck; nothing is left for a person to do")]

@@ -4,6 +4,7 @@
 //! `machine` decides from the ledger alone what comes next and does nothing; `drive` does it.
 
 mod act;
+mod archive;
 mod compensate;
 mod drive;
 mod engine;
@@ -20,6 +21,7 @@ mod provision;
 mod reconcile;
 mod serve;
 
+pub use archive::OrderArchive;
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};
 pub use reconcile::{Reconciliation, Record, Repair, RepairPolicy, Scanned, Unrepaired};

@@ -24,9 +24,10 @@ async fn open(url: &str) -> PostgresLedger {
 #[tokio::test]
 async fn it_keeps_its_promises() {
     let Some(url) = database().await else { return };
-    check_ledger(&open(&url).await, &orders(1).await[0]).await.expect("a ledger that keeps its promises");
+    let order = &orders(1).await[0];
+    check_ledger(&open(&url).await, order).await.expect("a ledger that keeps its promises");
     // Opened again it is the same.
-    assert_eq!(open(&url).await.list(&Default::default()).await.expect("listed").len(), 1);
+    assert!(matches!(open(&url).await.create(order).await, Err(LedgerError::Exists(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +140,9 @@ async fn events_are_not_changed_and_a_change_by_force_shows() {
     let order = orders(1).await.remove(0);
     ledger.create(&order).await.expect("created");
     let mut raw = PgConnection::connect(&url).await.expect("connected");
-    for refused in ["UPDATE events SET at = 'never'", "DELETE FROM events", "TRUNCATE events"] {
+    // Nor by way of an order that is not over.
+    let by_force = "INSERT INTO forgotten (id, events, head, at) SELECT id, events, head, 'now' FROM orders";
+    for refused in ["UPDATE events SET at = 'never'", "DELETE FROM events", "TRUNCATE events", by_force] {
         let error = sqlx::query(refused).execute(&mut raw).await.expect_err("refused");
         assert!(error.to_string().contains("never"), "{error}");
     }

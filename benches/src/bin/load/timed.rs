@@ -81,6 +81,9 @@ impl Ledger for Timed {
     async fn verify(&self, order: &OrderId) -> Result<()> {
         self.inner.verify(order).await
     }
+    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> Result<bool> {
+        self.inner.forget(order, before).await
+    }
     fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes()
     }

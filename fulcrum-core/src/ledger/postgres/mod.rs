@@ -4,6 +4,7 @@
 //! SQL: `SKIP LOCKED`, `unnest`, one trigger, advisory locks and `LISTEN`/`NOTIFY`.
 
 mod batch;
+mod retain;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -421,19 +422,7 @@ impl Ledger for PostgresLedger {
             .bind(last),
         };
         let rows = query.fetch_all(&self.pool).await.map_err(store)?;
-        rows.iter()
-            .map(|row| {
-                let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(store);
-                Ok(OrderEvent {
-                    sequence: count("sequence")?,
-                    number: count("number")?,
-                    order: order_id(row, "order_id")?,
-                    at: time(row, "at")?,
-                    kind: parse(row, "kind")?,
-                    hash: row.try_get("hash").map_err(store)?,
-                })
-            })
-            .collect()
+        rows.iter().map(read_event).collect()
     }
 
     async fn verify(&self, order: &OrderId) -> Result<()> {
@@ -447,9 +436,26 @@ impl Ledger for PostgresLedger {
         verified(order, &head, &events)
     }
 
+    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
+        let (pool, order) = (self.pool.clone(), order.clone());
+        unbroken(async move { retain::forget(&pool, &order, before).await }).await
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
+}
+
+fn read_event(row: &PgRow) -> Result<OrderEvent> {
+    let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(store);
+    Ok(OrderEvent {
+        sequence: count("sequence")?,
+        number: count("number")?,
+        order: order_id(row, "order_id")?,
+        at: time(row, "at")?,
+        kind: parse(row, "kind")?,
+        hash: row.try_get("hash").map_err(store)?,
+    })
 }
 
 fn claimed(row: &PgRow, order: OrderId) -> Result<Claim> {

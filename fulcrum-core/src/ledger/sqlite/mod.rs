@@ -1,5 +1,6 @@
 //! The embedded ledger: one SQLite file, or memory.
 
+mod retain;
 mod statements;
 mod writer;
 
@@ -7,6 +8,7 @@ use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use jiff::Timestamp;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -152,6 +154,11 @@ impl Ledger for SqliteLedger {
     async fn verify(&self, order: &OrderId) -> Result<()> {
         let (head, events) = self.read(order.clone(), |c, order| statements::chain(c, order).boxed()).await?;
         verified(order, &head, &events)
+    }
+
+    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
+        let with = (order.clone(), before);
+        self.writer.write(true, with, |c, (order, before)| retain::forget(c, order, *before).boxed()).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -390,7 +390,7 @@ async fn wind_all_back(connection: &mut SqliteConnection, now: Timestamp) -> Res
 }
 
 /// A time as text that sorts as times do: the same number of digits always.
-fn moment(at: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 

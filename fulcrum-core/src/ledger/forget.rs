@@ -1,0 +1,115 @@
+//! Which orders may be removed.
+#![cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "no store of ours is built in")
+)]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::model::{OrderEvent, OrderEventKind, OrderState, RepairAction, StepState};
+
+/// Whether an order could be removed, from its state and the time of its last event.
+pub(super) fn may_be_over(state: OrderState, last: Timestamp, before: Timestamp) -> bool {
+    state == OrderState::Compensated && last < before
+}
+
+/// Whether nothing of an order exists any more, from all of its events: each of its steps is proven to have left nothing,
+/// and no scan has found something since that is not proven to be gone.
+pub(super) fn is_over(events: &[OrderEvent]) -> bool {
+    let (mut steps, mut found) = (BTreeMap::new(), BTreeMap::new());
+    let mut is_compensated = false;
+    for event in events {
+        match &event.kind {
+            OrderEventKind::Order { state, .. } => is_compensated = *state == OrderState::Compensated,
+            OrderEventKind::Step { index, step, .. } => {
+                steps.insert(*index, *step == StepState::Compensated);
+            }
+            OrderEventKind::Reconciled { finding, action } => match action {
+                RepairAction::Releasing | RepairAction::Failed { .. } => {
+                    found.insert((&finding.provider, &finding.service), false);
+                }
+                RepairAction::Released => {
+                    found.insert((&finding.provider, &finding.service), true);
+                }
+                // Of a service that a step held: the step's own end proves that it is gone.
+                RepairAction::Recorded => {}
+            },
+            OrderEventKind::Attempt { .. }
+            | OrderEventKind::FailedOver { .. }
+            | OrderEventKind::Operator { .. }
+            | OrderEventKind::PricesChecked { .. } => {}
+        }
+    }
+    is_compensated && steps.into_values().all(|is_over| is_over) && found.into_values().all(|is_gone| is_gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Finding, FindingKind, OrderId};
+
+    fn kinds(last: &[OrderEventKind]) -> Vec<OrderEvent> {
+        let step = |step| OrderEventKind::Step { index: 0, provider: "acme".parse().expect("a name"), step };
+        let order = |state| OrderEventKind::Order { state, reason: None };
+        let stuck = StepState::Stuck { reason: "refused".to_owned() };
+        let mut kinds = vec![
+            order(OrderState::Stuck),
+            step(stuck),
+            order(OrderState::Compensated),
+            step(StepState::Compensated),
+        ];
+        kinds.extend(last.iter().cloned());
+        let at = Timestamp::UNIX_EPOCH;
+        let event = |(number, kind)| OrderEvent {
+            sequence: number,
+            number,
+            order: OrderId::generate(),
+            at,
+            kind,
+            hash: String::new(),
+        };
+        (1..).zip(kinds).map(event).collect()
+    }
+
+    fn found(action: RepairAction) -> OrderEventKind {
+        let finding = Finding {
+            kind: FindingKind::Orphan,
+            provider: "acme".parse().expect("a name"),
+            service: "vm-1".parse().expect("a name"),
+            order: OrderId::generate(),
+            step: 0,
+            evidence: String::new(),
+        };
+        OrderEventKind::Reconciled { finding, action }
+    }
+
+    #[test]
+    fn nothing_is_left_of_steps_that_are_compensated() {
+        assert!(is_over(&kinds(&[])));
+        assert!(!is_over(&kinds(&[])[..3]), "a step is stuck");
+        assert!(!is_over(&kinds(&[])[..1]), "the order is stuck");
+        assert!(!is_over(&[]));
+    }
+
+    #[test]
+    fn what_a_scan_could_not_end_may_still_exist() {
+        let failed = RepairAction::Failed { reason: "refused".to_owned() };
+        for action in [RepairAction::Releasing, failed] {
+            assert!(!is_over(&kinds(&[found(action.clone())])), "{action:?}");
+            assert!(is_over(&kinds(&[found(action), found(RepairAction::Released)])));
+        }
+        assert!(is_over(&kinds(&[found(RepairAction::Recorded)])));
+    }
+
+    #[test]
+    fn only_compensated_orders_and_only_old_ones_are_looked_at() {
+        let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        assert!(may_be_over(OrderState::Compensated, now, later));
+        assert!(!may_be_over(OrderState::Compensated, now, now));
+        for state in [OrderState::Accepted, OrderState::Committed, OrderState::Stuck, OrderState::Abandoned] {
+            assert!(!may_be_over(state, now, later), "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What is removed.
+
+use jiff::Timestamp;
+use sqlx::{PgPool, Row};
+
+use super::read_event;
+use crate::{
+    ledger::{
+        Result,
+        forget::{is_over, may_be_over},
+        stored::{self, store},
+    },
+    model::{OrderEvent, OrderId},
+};
+
+/// Held alone while an order is forgotten, and shared by who writes a new one down: see the migration.
+const FORGET_LOCK: i64 = 0x6675_6c63_7275_6d02;
+
+pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) -> Result<bool> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    let row = sqlx::query(
+        "SELECT state, (SELECT at FROM events WHERE order_id = orders.id ORDER BY number DESC LIMIT 1) AS last
+         FROM orders WHERE id = $1 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
+         FOR UPDATE SKIP LOCKED",
+    )
+    .bind(order.as_str())
+    .fetch_optional(&mut *transaction)
+    .await
+    .map_err(store)?;
+    let Some(row) = row else { return Ok(false) };
+    let state = stored::state(row.try_get("state").map_err(store)?)?;
+    if !may_be_over(state, stored::time(row.try_get("last").map_err(store)?, "at")?, before) {
+        return Ok(false);
+    }
+    let rows = sqlx::query(
+        "SELECT sequence, number, order_id, at, kind, hash FROM events WHERE order_id = $1 ORDER BY number",
+    )
+    .bind(order.as_str())
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(store)?;
+    let events: Vec<OrderEvent> = rows.iter().map(read_event).collect::<Result<_>>()?;
+    if !is_over(&events) {
+        return Ok(false);
+    }
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(FORGET_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store)?;
+    sqlx::query(
+        "INSERT INTO forgotten (id, events, head, at) SELECT id, events, head, $2 FROM orders WHERE id = $1",
+    )
+    .bind(order.as_str())
+    .bind(Timestamp::now().to_string())
+    .execute(&mut *transaction)
+    .await
+    .map_err(store)?;
+    transaction.commit().await.map_err(store)?;
+    Ok(true)
+}

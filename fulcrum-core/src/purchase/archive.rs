@@ -1,0 +1,193 @@
+//! Old orders: taken out as a document that proves itself, and removed.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, PurchaseError, machine::back_off};
+use crate::{
+    ledger::{LedgerError, OrderQuery, verify_events},
+    model::{
+        DocumentError, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round,
+        StepState, parse_json,
+    },
+};
+
+/// Orders that are listed at once.
+const PAGE: u32 = 256;
+/// Orders that are removed side by side: a ledger writes together what comes at the same time.
+const AT_ONCE: usize = 16;
+
+/// An order with all that ever happened to it, as a document that is kept outside of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderArchive {
+    /// [`OrderArchive::FORMAT`].
+    pub format: String,
+    /// As it was when it was exported.
+    pub order: Order,
+    /// From the first to the last.
+    pub events: Vec<OrderEvent>,
+    /// The hash of the last event. Kept elsewhere too, it tells whether the whole archive was written anew.
+    pub head: String,
+}
+
+impl OrderArchive {
+    /// The format that this version writes and reads.
+    pub const FORMAT: &str = "fulcrum-order-archive/1";
+
+    /// Reads an archive; [`verify`](Self::verify) it before it is believed.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: it is no archive, or of another version.
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        let archive: Self = parse_json(text)?;
+        if archive.format != Self::FORMAT {
+            let (found, known) = (&archive.format, Self::FORMAT);
+            let message = format!("{found:?} is not the format that this version reads, which is {known}");
+            return Err(DocumentError::at("format", message));
+        }
+        Ok(archive)
+    }
+
+    /// The archive as JSON.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`]: something in it cannot be written as JSON, which none of this library's orders has.
+    pub fn to_json(&self) -> Result<String, LedgerError> {
+        serde_json::to_string(self).map_err(|error| LedgerError::Damaged(error.to_string()))
+    }
+
+    /// Checks that no event was changed, removed, added or moved, and that the order is where its events lead: its state,
+    /// reason and fail-overs, and the state of each step. The first plan, the policy, and what the attempts say are in no
+    /// event, and not covered.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`]: what does not fit.
+    pub fn verify(&self) -> Result<(), LedgerError> {
+        let order = &self.order;
+        let damaged = |what: String| LedgerError::Damaged(format!("archive of order {}: {what}", order.id));
+        if verify_events(&self.events)? != self.head {
+            return Err(damaged("its last events are missing, or were added by others".to_owned()));
+        }
+        if let Some(other) = self.events.iter().find(|event| event.order != order.id) {
+            return Err(damaged(format!("event {} belongs to order {}", other.number, other.order)));
+        }
+        let told = Told::of(&self.events);
+        let Some(state) = told.state else { return Err(damaged("there is no event of it".to_owned())) };
+        if (state, told.reason) != (order.state, order.reason.as_deref()) {
+            let (is, was) = (order.state.word(), state.word());
+            return Err(damaged(format!("it is {is} and its events lead to {was}, or to another reason")));
+        }
+        let rounds = order.rounds.iter().zip(&told.rounds).all(|(round, (told, _))| round == *told);
+        let plan = told.rounds.last().is_none_or(|(_, plan)| **plan == order.plan);
+        if !rounds || !plan || order.rounds.len() != told.rounds.len() {
+            return Err(damaged("its fail-overs or its plan are not those of its events".to_owned()));
+        }
+        for (index, event) in told.steps {
+            let step = order.steps.iter().find(|step| step.index == index);
+            if step.is_none_or(|step| (&step.provider, &step.state) != event) {
+                return Err(damaged(format!("step {index} is not where its events lead")));
+            }
+        }
+        let planned = |index| !self.events.iter().any(|event| event.is_of_step(index));
+        for step in &order.steps {
+            if step.state != StepState::Planned && planned(step.index) {
+                return Err(damaged(format!("nothing is told of step {}", step.index)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the events of an order lead to.
+#[derive(Default)]
+struct Told<'a> {
+    state: Option<OrderState>,
+    reason: Option<&'a str>,
+    steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
+    rounds: Vec<(&'a Round, &'a Plan)>,
+}
+
+impl<'a> Told<'a> {
+    fn of(events: &'a [OrderEvent]) -> Self {
+        let mut told = Self::default();
+        for event in events {
+            match &event.kind {
+                OrderEventKind::Order { state, reason } => {
+                    told.state = Some(*state);
+                    told.reason = reason.as_deref().or(told.reason);
+                }
+                OrderEventKind::Step { index, provider, step } => {
+                    told.steps.insert(*index, (provider, step));
+                }
+                OrderEventKind::FailedOver { round, plan } => told.rounds.push((round, plan)),
+                OrderEventKind::Attempt { .. }
+                | OrderEventKind::Operator { .. }
+                | OrderEventKind::Reconciled { .. }
+                | OrderEventKind::PricesChecked { .. } => {}
+            }
+        }
+        told
+    }
+}
+
+impl OrderEvent {
+    fn is_of_step(&self, step: u32) -> bool {
+        matches!(self.kind, OrderEventKind::Step { index, .. } if index == step)
+    }
+}
+
+impl Engine {
+    /// An order with all that ever happened to it, all of one moment. Of an order under way it is what was so far.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchOrder`]; [`LedgerError::Damaged`]: the ledger's own records do not fit together.
+    pub async fn export(&self, order: &OrderId) -> Result<OrderArchive, PurchaseError> {
+        let mut tries = 0;
+        loop {
+            let events = self.ledger.events(0, Some(order), u32::MAX).await?;
+            let present = self.load(order).await?;
+            let last = events.last().map_or(0, |event| event.sequence);
+            // Whatever changes an order is told: with no event since, all of it is of one moment.
+            if self.ledger.events(last, Some(order), 1).await?.is_empty() {
+                let (format, head) = (OrderArchive::FORMAT.to_owned(), verify_events(&events)?);
+                let archive = OrderArchive { format, order: present, events, head };
+                archive.verify()?;
+                return Ok(archive);
+            }
+            tokio::time::sleep(back_off(tries)).await;
+            tries += 1;
+        }
+    }
+
+    /// Removes the orders that are compensated and to which nothing has happened since `before`, with their events;
+    /// answers how many. [`export`](Self::export) first what is to be kept.
+    ///
+    /// Never removed are orders of which something exists or may exist: those that are committed, stuck, abandoned or
+    /// under way, and those at which a scan has found something that is not proven to be gone. The id of an order that was
+    /// removed is never used again, and a service that appears with its key later is reported as unknown.
+    ///
+    /// # Errors
+    /// The ledger cannot be used; what was removed until then stays removed.
+    pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
+        let mut query =
+            OrderQuery { state: Some(OrderState::Compensated), limit: PAGE, ..OrderQuery::default() };
+        let mut forgotten = 0;
+        loop {
+            let ids = self.ledger.list(&query).await?;
+            let is_last = ids.len() < PAGE as usize;
+            query.before = ids.last().cloned();
+            let removals: Vec<_> =
+                ids.into_iter().map(|id| async move { self.ledger.forget(&id, before).await }).collect();
+            let removed = futures::stream::iter(removals).buffer_unordered(AT_ONCE);
+            forgotten += removed.try_fold(0, async |sum, is_gone| Ok(sum + u64::from(is_gone))).await?;
+            if is_last {
+                tracing::info!(forgotten, %before, "old orders removed");
+                return Ok(forgotten);
+            }
+        }
+    }
+}
