@@ -245,6 +245,15 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> LedgerResult<bool> {
         mortal(self.inner.forget(order, before)).await
     }
+    async fn cursor(&self, name: &str) -> LedgerResult<u64> {
+        self.inner.cursor(name).await
+    }
+    async fn advance(&self, name: &str, sequence: u64) -> LedgerResult<u64> {
+        mortal(self.inner.advance(name, sequence)).await
+    }
+    async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
+        mortal(self.inner.drop_cursor(name)).await
+    }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()
     }

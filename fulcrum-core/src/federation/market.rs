@@ -380,6 +380,19 @@ impl Federation {
         self.engine.forget(before).await
     }
 
+    /// Delivers the events of all orders to `sink`, each at least once, until `stop` is ready; see [`Engine::deliver`].
+    pub async fn deliver<F, E>(
+        &self,
+        name: &str,
+        sink: impl FnMut(Vec<OrderEvent>) -> F,
+        stop: impl Future<Output = ()>,
+    ) where
+        F: Future<Output = Result<(), E>>,
+        E: std::fmt::Display,
+    {
+        self.engine.deliver(name, sink, stop).await;
+    }
+
     /// The events of one order, those of the past first, then as they happen, until it is final.
     pub fn follow(&self, order: &OrderId) -> Events {
         self.engine.follow(order.clone())

@@ -94,7 +94,26 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     ensure!(next.iter().all(|claim| claim.order != order.id), "a stuck order is given to who asks for work");
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
+    check_cursor(ledger).await.map_err(said)??;
     check_forget(ledger, order, &third).await
+}
+
+async fn check_cursor(ledger: &dyn Ledger) -> Result<Result<(), String>, LedgerError> {
+    let said = async {
+        for (to, now) in [(0, 0), (3, 3), (9, 9), (4, 9), (0, 9)] {
+            let advanced = ledger.advance("a test", to).await?;
+            let read = ledger.cursor("a test").await?;
+            if (advanced, read) != (now, now) {
+                return Ok(Err(format!("a cursor at {now} was {advanced} after {to}, and read as {read}")));
+            }
+        }
+        let other = ledger.cursor("another test").await?;
+        let dropped = [ledger.drop_cursor("a test").await?, ledger.drop_cursor("a test").await?];
+        let after = ledger.cursor("a test").await?;
+        let is_fine = (other, dropped, after) == (0, [true, false], 0);
+        Ok(is_fine.then_some(()).ok_or(format!("cursors: {other}, {dropped:?}, {after}")))
+    };
+    said.await
 }
 
 /// Of an order that is stuck, under its claim.
@@ -116,10 +135,12 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
     let last =
         ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.pop().ok_or("its events are gone")?;
     ensure!(!ledger.forget(&order.id, last.at).await.map_err(said)?, "an order was removed before its time");
-    ensure!(
-        ledger.forget(&order.id, end).await.map_err(said)?,
-        "an order of which nothing exists was not removed"
-    );
+    for (sequence, may) in [(0, false), (last.sequence - 1, false), (last.sequence, true)] {
+        ledger.advance("a test", sequence).await.map_err(said)?;
+        let is_gone = ledger.forget(&order.id, end).await.map_err(said)?;
+        ensure!(is_gone == may, "delivered up to {sequence} of {}, removed: {is_gone}", last.sequence);
+    }
+    ledger.drop_cursor("a test").await.map_err(said)?;
     ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "an order was removed twice");
     ensure!(ledger.load(&order.id).await.map_err(said)?.is_none(), "a removed order was read");
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;

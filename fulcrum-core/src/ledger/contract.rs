@@ -142,8 +142,19 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn verify(&self, order: &OrderId) -> Result<()>;
 
     /// Removes an order that is compensated, with its events, unless something has happened to it since `before`, something
-    /// of it may still exist, or somebody holds its claim. The answer is whether it was removed. Its id is never used again.
+    /// of it may still exist, a delivery has not taken all of its events, or somebody holds its claim. The answer is whether it was removed. Its id is never used again.
     async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool>;
+
+    /// How far a delivery of events has come, by its name: all events up to this sequence number were taken. 0 for a name
+    /// that is not known.
+    async fn cursor(&self, name: &str) -> Result<u64>;
+
+    /// Writes down how far a delivery has come, and answers that. It never goes back: a lower number changes nothing. From
+    /// the first call on [`forget`](Self::forget) removes no order with an event that this delivery has not taken.
+    async fn advance(&self, name: &str, sequence: u64) -> Result<u64>;
+
+    /// Ends a delivery; the answer is whether its name was known.
+    async fn drop_cursor(&self, name: &str) -> Result<bool>;
 
     /// Changes when this process has written; other processes' writes are found by asking again.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -6,6 +6,7 @@
 mod act;
 mod archive;
 mod compensate;
+mod deliver;
 mod drive;
 mod engine;
 mod error;

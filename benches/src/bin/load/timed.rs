@@ -84,6 +84,15 @@ impl Ledger for Timed {
     async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> Result<bool> {
         self.inner.forget(order, before).await
     }
+    async fn cursor(&self, name: &str) -> Result<u64> {
+        self.inner.cursor(name).await
+    }
+    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
+        self.inner.advance(name, sequence).await
+    }
+    async fn drop_cursor(&self, name: &str) -> Result<bool> {
+        self.inner.drop_cursor(name).await
+    }
     fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes()
     }

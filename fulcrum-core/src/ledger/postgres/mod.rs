@@ -441,6 +441,18 @@ impl Ledger for PostgresLedger {
         unbroken(async move { retain::forget(&pool, &order, before).await }).await
     }
 
+    async fn cursor(&self, name: &str) -> Result<u64> {
+        retain::cursor(&self.pool, name).await
+    }
+
+    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
+        retain::advance(&self.pool, name, sequence).await
+    }
+
+    async fn drop_cursor(&self, name: &str) -> Result<bool> {
+        retain::drop_cursor(&self.pool, name).await
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

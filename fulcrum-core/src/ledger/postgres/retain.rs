@@ -1,4 +1,4 @@
-//! What is removed.
+//! What is removed, and what was delivered.
 
 use jiff::Timestamp;
 use sqlx::{PgPool, Row};
@@ -21,6 +21,8 @@ pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) ->
     let row = sqlx::query(
         "SELECT state, (SELECT at FROM events WHERE order_id = orders.id ORDER BY number DESC LIMIT 1) AS last
          FROM orders WHERE id = $1 AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
+         AND NOT EXISTS (SELECT 1 FROM deliveries
+                             WHERE sequence < (SELECT max(sequence) FROM events WHERE order_id = $1))
          FOR UPDATE SKIP LOCKED",
     )
     .bind(order.as_str())
@@ -58,4 +60,36 @@ pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) ->
     .map_err(store)?;
     transaction.commit().await.map_err(store)?;
     Ok(true)
+}
+
+pub(super) async fn cursor(pool: &PgPool, name: &str) -> Result<u64> {
+    let sequence: Option<i64> = sqlx::query_scalar("SELECT sequence FROM deliveries WHERE name = $1")
+        .bind(name)
+        .fetch_optional(pool)
+        .await
+        .map_err(store)?;
+    Ok(sequence.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) async fn advance(pool: &PgPool, name: &str, sequence: u64) -> Result<u64> {
+    let now: i64 = sqlx::query_scalar(
+        "INSERT INTO deliveries (name, sequence) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET sequence = greatest(deliveries.sequence, excluded.sequence)
+         RETURNING sequence",
+    )
+    .bind(name)
+    .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
+    .fetch_one(pool)
+    .await
+    .map_err(store)?;
+    Ok(now.unsigned_abs())
+}
+
+pub(super) async fn drop_cursor(pool: &PgPool, name: &str) -> Result<bool> {
+    let dropped = sqlx::query("DELETE FROM deliveries WHERE name = $1")
+        .bind(name)
+        .execute(pool)
+        .await
+        .map_err(store)?;
+    Ok(dropped.rows_affected() > 0)
 }

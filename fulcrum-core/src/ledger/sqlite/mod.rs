@@ -161,6 +161,21 @@ impl Ledger for SqliteLedger {
         self.writer.write(true, with, |c, (order, before)| retain::forget(c, order, *before).boxed()).await
     }
 
+    async fn cursor(&self, name: &str) -> Result<u64> {
+        self.read(name.to_owned(), |c, name| retain::cursor(c, name).boxed()).await
+    }
+
+    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
+        let with = (name.to_owned(), sequence);
+        self.writer
+            .write(false, with, |c, (name, sequence)| retain::advance(c, name, *sequence).boxed())
+            .await
+    }
+
+    async fn drop_cursor(&self, name: &str) -> Result<bool> {
+        self.writer.write(false, name.to_owned(), |c, name| retain::drop_cursor(c, name).boxed()).await
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -1,4 +1,4 @@
-//! What is removed, each in a transaction. Errors other than of the store come before anything is changed.
+//! What is removed, and what was delivered, each in a transaction. Errors other than of the store come before anything is changed.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
@@ -21,7 +21,9 @@ pub(super) async fn forget(
     let now = Timestamp::now();
     let row = sqlx::query(
         "SELECT state, (SELECT at FROM events WHERE order_id = orders.id ORDER BY number DESC LIMIT 1) AS last
-         FROM orders WHERE id = ?1 AND (claim_owner IS NULL OR claim_until <= ?2)",
+         FROM orders WHERE id = ?1 AND (claim_owner IS NULL OR claim_until <= ?2)
+         AND NOT EXISTS (SELECT 1 FROM deliveries
+                             WHERE sequence < (SELECT max(sequence) FROM events WHERE order_id = ?1))",
     )
     .bind(order.as_str())
     .bind(moment(now))
@@ -43,4 +45,36 @@ pub(super) async fn forget(
     .await
     .map_err(store)?;
     Ok(true)
+}
+
+pub(super) async fn cursor(connection: &mut SqliteConnection, name: &str) -> Result<u64> {
+    let sequence: Option<i64> = sqlx::query_scalar("SELECT sequence FROM deliveries WHERE name = ?1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .map_err(store)?;
+    Ok(sequence.unwrap_or(0).unsigned_abs())
+}
+
+pub(super) async fn advance(connection: &mut SqliteConnection, name: &str, sequence: u64) -> Result<u64> {
+    let now: i64 = sqlx::query_scalar(
+        "INSERT INTO deliveries (name, sequence) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET sequence = max(deliveries.sequence, excluded.sequence)
+         RETURNING sequence",
+    )
+    .bind(name)
+    .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
+    .fetch_one(connection)
+    .await
+    .map_err(store)?;
+    Ok(now.unsigned_abs())
+}
+
+pub(super) async fn drop_cursor(connection: &mut SqliteConnection, name: &str) -> Result<bool> {
+    let dropped = sqlx::query("DELETE FROM deliveries WHERE name = ?1")
+        .bind(name)
+        .execute(connection)
+        .await
+        .map_err(store)?;
+    Ok(dropped.rows_affected() > 0)
 }
