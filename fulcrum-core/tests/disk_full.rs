@@ -331,6 +331,18 @@ impl Ledger for Full {
     async fn verify(&self, order: &OrderId) -> LedgerResult<()> {
         self.inner.verify(order).await
     }
+    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> LedgerResult<bool> {
+        self.writing().forget(order, before).await
+    }
+    async fn cursor(&self, name: &str) -> LedgerResult<u64> {
+        self.inner.cursor(name).await
+    }
+    async fn advance(&self, name: &str, sequence: u64) -> LedgerResult<u64> {
+        self.writing().advance(name, sequence).await
+    }
+    async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
+        self.writing().drop_cursor(name).await
+    }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()
     }
