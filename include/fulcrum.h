@@ -636,7 +636,7 @@ typedef struct fulcrum_replica {
 #define FULCRUM_PURCHASE_NOT_BUYABLE 202
 
 /**
- * The id belongs to the order of another plan.
+ * The id belongs to the order of another plan, or of one that was forgotten.
  */
 #define FULCRUM_PURCHASE_ID_TAKEN 203
 
@@ -1368,6 +1368,43 @@ void fulcrum_text_free(struct fulcrum_text *text);
  * The library's version, such as "0.1.0". Static; never freed.
  */
 const char *fulcrum_version(void);
+
+/**
+ * What has happened to an order so far, in words for people: a head line, then one line for each event.
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the order is not there.
+ *
+ * @param federation  borrowed.
+ * @param id, length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_text    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation *federation,
+                                                const uint8_t *id,
+                                                size_t length,
+                                                struct fulcrum_text **out_text,
+                                                struct fulcrum_error **out_error);
+
+/**
+ * The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
+ * `since_start_ms`, `subject` and `text`. The words may change from version to version: programs read
+ * fulcrum_federation_events_json().
+ *
+ * @param federation  borrowed.
+ * @param id, length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation *federation,
+                                                const uint8_t *id,
+                                                size_t length,
+                                                struct fulcrum_text **out_json,
+                                                struct fulcrum_error **out_error);
 
 #ifdef __cplusplus
 }  // extern "C"

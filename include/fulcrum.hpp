@@ -280,6 +280,20 @@ public:
         }));
     }
 
+    /* The same in words for people: a head line, then one line for each event. */
+    std::string timeline_text(std::string_view id) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_timeline_text(get(), detail::bytes(id), id.size(), out, failure);
+        }));
+    }
+
+    /* The same as JSON. */
+    std::string timeline_json(std::string_view id) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_timeline_json(get(), detail::bytes(id), id.size(), out, failure);
+        }));
+    }
+
     /* What the providers have against what the ledger holds, as JSON; does what the policy says, without one nothing. */
     std::string reconcile_json(std::string_view policy = {}) const {
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {

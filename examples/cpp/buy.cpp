@@ -42,7 +42,9 @@ constraints:
     const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_COMPENSATED &&
                          !ended.reason().value_or("").empty() && plan.replicas(0).size() == 1 && order.steps().size() == 2 &&
                          market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 && market.resume().empty();
-    const bool is_whole = market.reconcile_json().find("\"findings\":[]") != std::string::npos;
+    const bool is_told = market.timeline_text(order.id()).find("order: compensated") != std::string::npos &&
+                         market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
+    const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;
     std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed()
               << "; providers and ledger agree: " << is_whole << '\n';
 

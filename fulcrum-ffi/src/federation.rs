@@ -227,7 +227,7 @@ impl fulcrum_federation {
     }
 }
 
-fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
+pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
     id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))
 }
 

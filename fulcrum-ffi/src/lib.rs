@@ -13,6 +13,7 @@ mod plan;
 mod reconcile;
 mod status;
 mod text;
+mod timeline;
 
 pub use amount::fulcrum_amount;
 pub use compose::{
@@ -44,3 +45,4 @@ pub use plan::{
 pub use reconcile::fulcrum_federation_reconcile_json;
 pub use status::*;
 pub use text::{fulcrum_text, fulcrum_text_data, fulcrum_text_free, fulcrum_text_length, fulcrum_version};
+pub use timeline::{fulcrum_federation_timeline_json, fulcrum_federation_timeline_text};

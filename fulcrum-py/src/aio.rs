@@ -22,6 +22,7 @@ use crate::{
     events::Events,
     federation::{Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_policy},
     reconcile::{Schedule, read_repair},
+    retain::{Sink, Timeline, moment},
     runtime::awaitable,
     values::{Catalogue, Order, Plan},
 };
@@ -274,6 +275,36 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (market, schedule) = (self.0.clone(), Schedule::new(interval, repair, timeout)?);
         awaitable(py, schedule.run(market, report))
+    }
+
+    fn export<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move {
+            let archive = market.export(&id).await.map_err(raise)?;
+            Python::attach(|py| python(py, &archive).map(Bound::unbind))
+        })
+    }
+
+    fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Awaitable<'py> {
+        let (market, before) = (self.0.clone(), moment(before)?);
+        awaitable(py, async move { market.forget(before).await.map_err(raise) })
+    }
+
+    fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+        let (market, id) = (self.0.clone(), order_id(id)?);
+        awaitable(py, async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
+    }
+
+    #[pyo3(signature = (name, sink, *, timeout=None))]
+    fn deliver<'py>(
+        &self,
+        py: Python<'py>,
+        name: String,
+        sink: Py<PyAny>,
+        timeout: Option<f64>,
+    ) -> Awaitable<'py> {
+        let (market, sink) = (self.0.clone(), Sink::awaited(py, sink)?);
+        awaitable(py, sink.run(market, name, duration(timeout)?))
     }
 
     fn __repr__(&self) -> String {

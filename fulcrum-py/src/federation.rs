@@ -24,6 +24,7 @@ use crate::{
     error::raise,
     events::Events,
     reconcile::{Schedule, read_repair},
+    retain::{Sink, Timeline, moment},
     runtime::{SIGNAL_INTERVAL, wait},
     values::{Catalogue, Order, Plan},
 };
@@ -246,6 +247,23 @@ impl Federation {
     ) -> PyResult<()> {
         let schedule = Schedule::new(interval, repair, timeout)?;
         wait(py, schedule.run(self.0.clone(), report))?
+    }
+
+    fn export<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
+        python(py, &wait(py, self.0.export(&order_id(id)?))?.map_err(raise)?)
+    }
+
+    fn forget(&self, py: Python<'_>, before: &Bound<'_, PyAny>) -> PyResult<u64> {
+        wait(py, self.0.forget(moment(before)?))?.map_err(raise)
+    }
+
+    fn timeline(&self, py: Python<'_>, id: &str) -> PyResult<Timeline> {
+        wait(py, self.0.timeline(&order_id(id)?))?.map(Timeline).map_err(raise)
+    }
+
+    #[pyo3(signature = (name, sink, *, timeout=None))]
+    fn deliver(&self, py: Python<'_>, name: String, sink: Py<PyAny>, timeout: Option<f64>) -> PyResult<()> {
+        wait(py, Sink::new(sink).run(self.0.clone(), name, duration(timeout)?))?
     }
 
     fn __repr__(&self) -> String {

@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod federation;
 mod reconcile;
+mod retain;
 mod runtime;
 mod values;
 
@@ -23,6 +24,8 @@ mod _fulcrum {
     use super::events::Events;
     #[pymodule_export]
     use super::federation::Federation;
+    #[pymodule_export]
+    use super::retain::{Timeline, verify_archive};
     #[pymodule_export]
     use super::values::{Catalogue, Order, Plan};
 

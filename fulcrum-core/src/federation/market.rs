@@ -25,7 +25,7 @@ use crate::{
         Policy,
     },
     provider::{Provider, ProviderError},
-    purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy},
+    purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy, Timeline},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -391,6 +391,14 @@ impl Federation {
         E: std::fmt::Display,
     {
         self.engine.deliver(name, sink, stop).await;
+    }
+
+    /// What has happened to an order so far, in words.
+    ///
+    /// # Errors
+    /// [`PurchaseError`]: there is no such order.
+    pub async fn timeline(&self, order: &OrderId) -> Result<Timeline, PurchaseError> {
+        self.engine.timeline(order).await
     }
 
     /// The events of one order, those of the past first, then as they happen, until it is final.

@@ -21,8 +21,10 @@ mod prices;
 mod provision;
 mod reconcile;
 mod serve;
+mod timeline;
 
 pub use archive::OrderArchive;
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};
 pub use reconcile::{Reconciliation, Record, Repair, RepairPolicy, Scanned, Unrepaired};
+pub use timeline::{Timeline, TimelineEntry};

@@ -16,7 +16,9 @@ from fulcrum._fulcrum import (
     Federation,
     Order,
     Plan,
+    Timeline,
     __version__,
+    verify_archive,
 )
 from fulcrum.errors import (
     AmbiguousError,
@@ -71,8 +73,10 @@ __all__ = [
     "QuotaError",
     "RateLimitError",
     "StoppedError",
+    "Timeline",
     "UnauthorisedError",
     "UnavailableError",
     "UnsupportedError",
     "__version__",
+    "verify_archive",
 ]

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from decimal import Decimal
 from os import PathLike
 from typing import Any, Optional, Union, final
@@ -11,8 +12,15 @@ _Document = Union[str, PathLike[str], dict[str, Any]]
 # Incumbent and bound (per month, in the blueprint's currency), nodes done; False stops the search.
 _Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
 
-__all__ = ["AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "__version__"]
+__all__ = [
+    "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "verify_archive",
+]  # fmt: skip
 __version__: str
+
+def verify_archive(archive: _Document) -> None:
+    """Checks what Federation.export answered, without a ledger: no event was changed, removed or added, and the order is
+    where its events lead. Raises LedgerError if not.
+    """
 
 @final
 class Catalogue:
@@ -95,6 +103,14 @@ class Events:
         """Waits for the next one; other threads run meanwhile, and Ctrl-C ends the wait."""
     def __aiter__(self) -> Events: ...
     def __anext__(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+
+@final
+class Timeline:
+    """What has happened to an order, in words: ``str()`` has a head line and one line for each event."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """``fulcrum-timeline/1``: order, state, start, and entries with at, since_start_ms, subject, text."""
+    def __len__(self) -> int: ...
 
 @final
 class Federation:
@@ -220,6 +236,23 @@ class Federation:
 
         ``report`` gets what reconcile() answers, or the exception with which it failed; what it raises ends this call.
         """
+    def export(self, id: str) -> dict[str, Any]:
+        """An order with all that ever happened to it, as a document that proves itself; see verify_archive()."""
+    def forget(self, before: datetime) -> int:
+        """Removes the orders that are compensated and to which nothing has happened since ``before``; answers how many.
+        Orders of which something exists, or may exist, stay.
+        """
+    def timeline(self, id: str) -> Timeline: ...
+    def deliver(
+        self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+    ) -> None:
+        """Gives the events of all orders to ``sink``, in batches and in order, for ``timeout`` seconds or until Ctrl-C.
+
+        How far it has come is kept in the ledger under ``name``: a later run goes on there. A batch counts as delivered
+        when ``sink`` returns. If it raises an Exception the batch comes again after a pause. It comes again, too, where
+        this process dies before the ledger knows: remember the highest ``sequence`` that was dealt with, and skip what is
+        not above it.
+        """
 
 @final
 class AsyncFederation:
@@ -305,4 +338,13 @@ class AsyncFederation:
     ) -> Coroutine[Any, Any, None]:
         """As Federation.reconcile_every. ``report`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends it.
+        """
+    def export(self, id: str) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def forget(self, before: datetime) -> Coroutine[Any, Any, int]: ...
+    def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]: ...
+    def deliver(
+        self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+    ) -> Coroutine[Any, Any, None]:
+        """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
+        called on a thread of the library's. Cancelling ends it; a batch under way comes again.
         """

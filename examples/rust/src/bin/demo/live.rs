@@ -5,11 +5,10 @@ use std::time::Duration;
 use fulcrum_core::{
     federation::Federation,
     model::{Lease, Order, OrderEvent, OrderEventKind, OrderState, StepState},
+    purchase::TimelineEntry,
 };
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
-use super::show;
 
 /// Follows an order until it is final.
 pub(crate) async fn watch(market: &Federation, order: &Order, is_silent: bool) {
@@ -19,10 +18,7 @@ pub(crate) async fn watch(market: &Federation, order: &Order, is_silent: bool) {
         match &mut bars {
             Some(bars) => bars.tell(&event),
             None if is_silent => {}
-            None => {
-                let ms = event.at.duration_since(order.created).as_millis().max(0);
-                println!("  {ms:>6} ms  {}", show::event(&event.kind));
-            }
+            None => println!("  {}", TimelineEntry::new(order, &event)),
         }
     }
     if let Some(bars) = bars {
@@ -80,7 +76,7 @@ impl Bars {
                     StepState::Provisioned { .. } => 2,
                     StepState::Committed { .. } | StepState::Acting { .. } => Self::STAGES,
                 });
-                bar.set_message(show::step_word(step));
+                bar.set_message(step.words());
                 let is_there = |bar: &&ProgressBar| bar.position() >= 2;
                 self.order.set_position(self.steps.iter().filter(is_there).count() as u64);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fulcrum_core::{
     catalogue::Catalogue,
     compose::ComposeError,
-    model::{Lease, Order, OrderEventKind, Plan, Progress, StepState},
+    model::{Lease, Order, Plan, StepState},
 };
 use iso_currency::Currency;
 use jiff::civil::Date;
@@ -121,56 +121,6 @@ pub(crate) fn compare(best: &Plan, single: &Result<Plan, ComposeError>) {
             );
         }
         Err(error) => println!("\n  At one provider alone: {error}."),
-    }
-}
-
-/// An event in one line.
-pub(crate) fn event(kind: &OrderEventKind) -> String {
-    match kind {
-        OrderEventKind::Order { state, reason } => {
-            let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("order {}{reason}", state.word())
-        }
-        OrderEventKind::Step { index, provider, step } => {
-            format!("step {index} at {provider}: {}", step_word(step))
-        }
-        OrderEventKind::Attempt { index, provider, error } => format!("step {index} at {provider}: {error}"),
-        OrderEventKind::PricesChecked { planned, current } => {
-            format!("prices checked: planned {planned}, now {current}")
-        }
-        OrderEventKind::FailedOver { round, .. } => {
-            format!("another plan in place of steps {:?}; what is bought stays", round.replaced)
-        }
-        OrderEventKind::Reconciled { finding, .. } => {
-            let (kind, evidence) = (finding.kind.word(), &finding.evidence);
-            format!(
-                "step {}: {} at {} is {kind}: {evidence}",
-                finding.step, finding.service, finding.provider
-            )
-        }
-        _ => "an event of a later version".to_owned(),
-    }
-}
-
-/// A step's state in one line.
-pub(crate) fn step_word(step: &StepState) -> String {
-    match step {
-        StepState::Planned => "planned".to_owned(),
-        StepState::Provisioning { progress, .. } => match progress {
-            Progress::IntentOnly => "intent written, asking".to_owned(),
-            Progress::OutcomeUnknown => "no answer; looking for the key before anything else".to_owned(),
-            Progress::Running(_) => "the cloud works on it".to_owned(),
-        },
-        StepState::Provisioned { service } => format!("provisioned {}", service.id),
-        StepState::Committed { service } => format!("committed {}", service.id),
-        StepState::Compensating { service: None, .. } => "to be undone: finding out what exists".to_owned(),
-        StepState::Compensating { service: Some(id), operation: None, .. } => format!("releasing {id}"),
-        StepState::Compensating { service: Some(id), operation: Some(_), .. } => {
-            format!("releasing {id}, the cloud works on it")
-        }
-        StepState::Acting { service, action, .. } => format!("{} of {}", action.word(), service.id),
-        StepState::Compensated => "compensated, nothing exists".to_owned(),
-        StepState::Stuck { reason } => format!("stuck: {reason}"),
     }
 }
 
