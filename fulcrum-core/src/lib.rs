@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod model;
 pub mod provider;
 pub mod purchase;
+pub mod telemetry;
 
 /// The README's examples, compiled.
 #[cfg(all(doctest, feature = "sqlite", feature = "sandbox"))]

@@ -249,6 +249,25 @@ impl ErrorKind {
         }
     }
 
+    /// The kind in a word, for labels.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::Unauthorised => "unauthorised",
+            Self::Forbidden => "forbidden",
+            Self::NotFound { .. } => "not_found",
+            Self::Conflict { .. } => "conflict",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::CapacityExhausted { .. } => "capacity_exhausted",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NotSent => "not_sent",
+            Self::Ambiguous => "ambiguous",
+            Self::Protocol { .. } => "protocol",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
     /// A number that stays the same for ever; the C status and the Python exception follow from it.
     pub fn code(&self) -> i32 {
         match self {

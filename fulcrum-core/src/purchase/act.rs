@@ -167,7 +167,11 @@ impl Driver<'_> {
     }
 
     /// One action to its end. What the provider refuses is told by `failure`, and the service stays as it is.
-    async fn carry_out(&self, mut step: Step, failure: &mut Option<String>) -> Result<Step, PurchaseError> {
+    pub(super) async fn act_on(
+        &self,
+        mut step: Step,
+        failure: &mut Option<String>,
+    ) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         while let Some(under) = Under::of(&step) {

@@ -24,7 +24,7 @@ type Tried = Result<Result<(), ProviderError>, PurchaseError>;
 
 impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
-    pub(super) async fn compensate(&self, mut step: Step) -> Result<Step, PurchaseError> {
+    pub(super) async fn unmake(&self, mut step: Step) -> Result<Step, PurchaseError> {
         // Also from when on lists may lag: no call that makes something is under way any more.
         let began = Instant::now();
         let most = Duration::from_secs(self.policy.compensation_timeout_s.into());

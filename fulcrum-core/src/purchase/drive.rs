@@ -13,12 +13,15 @@ use super::{
     Engine, PurchaseError,
     failures::{Failures, Outcome, cut, shortage_of},
     held::Held,
-    machine, prices,
+    machine,
+    metrics::{kind_of, span_of_order},
+    prices,
 };
 use crate::{
     ledger::{Change, Claim},
     model::{Attempt, Order, OrderEventKind, OrderState, Policy, Shortage, Step, StepState},
     provider::{Call, IdempotencyClass, Provider, ProviderError},
+    telemetry,
 };
 
 /// Attempts that a step remembers.
@@ -35,6 +38,7 @@ pub(super) struct Driver<'a> {
     pub(super) order: Order,
     pub(super) policy: Policy,
     pub(super) failures: Failures,
+    pub(super) span: tracing::Span,
     /// Steps from this one on were planned by this driver.
     first_own_step: u32,
     /// Steps for which another driver may have a call on its way.
@@ -55,6 +59,7 @@ impl<'a> Driver<'a> {
         let policy = order.policy.clone();
         let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
         let first_own_step = u32::try_from(order.steps.len()).unwrap_or(u32::MAX);
+        let span = span_of_order(&order);
         let may_be_asked = |step: &&Step| match &step.state {
             StepState::Provisioning { .. } => true,
             StepState::Compensating { service: None, sent, .. } => *sent != Some(Timestamp::UNIX_EPOCH),
@@ -69,6 +74,7 @@ impl<'a> Driver<'a> {
             order,
             policy,
             failures,
+            span,
             first_own_step,
             taken_over,
             is_wanted_at,
@@ -273,6 +279,8 @@ impl<'a> Driver<'a> {
     pub(super) async fn change(&mut self, change: Change) -> Result<(), PurchaseError> {
         self.write(&change).await?;
         if let Some((state, reason)) = change.order {
+            telemetry::order_entered(state, self.order.created);
+            self.span.record("state", state.word());
             self.order.state = state;
             self.order.reason = reason.or(self.order.reason.take());
         }
@@ -324,7 +332,8 @@ impl<'a> Driver<'a> {
 
     /// Remembers and tells a failed try; it is written with the step's next state.
     pub(super) async fn note(&self, step: &mut Step, error: &ProviderError) -> Result<(), PurchaseError> {
-        self.note_text(step, error.to_string(), shortage_of(&error.kind)).await
+        let shortage = shortage_of(&error.kind);
+        self.note_as(step, error.kind.word(), error.to_string(), shortage).await
     }
 
     pub(super) async fn note_text(
@@ -333,7 +342,18 @@ impl<'a> Driver<'a> {
         error: String,
         shortage: Option<Shortage>,
     ) -> Result<(), PurchaseError> {
+        self.note_as(step, kind_of(shortage), error, shortage).await
+    }
+
+    async fn note_as(
+        &self,
+        step: &mut Step,
+        kind: &'static str,
+        error: String,
+        shortage: Option<Shortage>,
+    ) -> Result<(), PurchaseError> {
         let error = cut(&error);
+        telemetry::attempt_failed(&step.provider, kind);
         tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
         if step.attempts.len() == MAX_ATTEMPTS {
             // What tells that an offer cannot be had must not be pushed out by later noise.

@@ -8,6 +8,7 @@ use std::{
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{
     PurchaseError,
@@ -22,6 +23,7 @@ use crate::{
         ProviderId, Step, StepState, digest_of,
     },
     provider::{Call, IdempotencyClass, Provider},
+    telemetry,
 };
 
 /// Accepted orders that an engine remembers; of an older one it asks its provider once more than it need.
@@ -137,6 +139,7 @@ impl Engine {
         let order = Order { id: id.clone(), plan, policy, state, created, reason, rounds, steps };
         match self.ledger.create(&order).await {
             Ok(()) => {
+                telemetry::order_entered(order.state, order.created);
                 let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
                 accepted.insert(id);
                 if accepted.len() > MOST_ACCEPTED {
@@ -223,11 +226,12 @@ impl Engine {
     pub(super) async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
         let order = held.order().clone();
         let driver = Driver::new(self, &held, self.load(&order).await?)?;
+        let span = driver.span.clone();
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
         let outcome = tokio::select! {
             biased;
             lost = held.keep(self.lease) => Err(lost.into()),
-            outcome = driver.run() => outcome,
+            outcome = driver.run().instrument(span) => outcome,
         };
         held.give_back().await;
         outcome?;

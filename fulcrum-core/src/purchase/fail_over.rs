@@ -70,7 +70,9 @@ impl Driver<'_> {
         let mut rounds = self.order.rounds.clone();
         rounds.push(round.clone());
         events.push(OrderEventKind::FailedOver { round: Box::new(round), plan: Box::new(plan.clone()) });
-        self.change(Change { steps, events, plan: Some((plan, rounds)), order: None }).await
+        self.change(Change { steps, events, plan: Some((plan, rounds)), order: None }).await?;
+        crate::telemetry::failed_over();
+        Ok(())
     }
 
     /// Offers and providers of which nothing more can be had, from all that was tried so far.

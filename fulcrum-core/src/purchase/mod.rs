@@ -14,6 +14,7 @@ mod fail_over;
 mod failures;
 mod held;
 mod machine;
+mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;

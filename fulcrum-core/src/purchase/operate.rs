@@ -104,6 +104,9 @@ impl Engine {
             plan: None,
         };
         self.ledger.write(claim, &change).await?;
+        if let Some((state, _)) = change.order {
+            crate::telemetry::order_entered(state, present.created);
+        }
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ enum Next {
 
 impl Driver<'_> {
     /// Makes the service, or says by `fail` that it cannot be had and leaves the step as far as it is known.
-    pub(super) async fn provision(&self, mut step: Step) -> Result<Step, PurchaseError> {
+    pub(super) async fn make(&self, mut step: Step) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         let mut is_new = self.is_new(&step);

@@ -6,7 +6,11 @@
 mod batch;
 mod retain;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -381,8 +385,11 @@ impl Ledger for PostgresLedger {
         let (asker, answer) = oneshot::channel();
         let ended = || LedgerError::Store("the runtime in which the ledger was opened has ended".to_owned());
         let job = Job { claim: claim.clone(), change: change.clone(), asker };
+        let began = Instant::now();
         self.queue.send(job).map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        let written = answer.await.unwrap_or_else(|_| Err(ended()))?;
+        crate::telemetry::written(began);
+        Ok(written)
     }
 
     async fn request_cancel(&self, order: &OrderId) -> Result<()> {

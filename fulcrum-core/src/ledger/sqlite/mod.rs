@@ -4,7 +4,10 @@ mod retain;
 mod statements;
 mod writer;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -19,7 +22,10 @@ use super::{
     Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
     stored::{store, verified},
 };
-use crate::model::{Order, OrderEvent, OrderId};
+use crate::{
+    model::{Order, OrderEvent, OrderId},
+    telemetry,
+};
 use writer::{Work, Writer};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
@@ -131,8 +137,12 @@ impl Ledger for SqliteLedger {
     }
 
     async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
-        let with = (claim.clone(), change.clone());
-        self.writer.write(true, with, |c, (claim, change)| statements::write(c, claim, change).boxed()).await
+        let (with, began) = ((claim.clone(), change.clone()), Instant::now());
+        let write =
+            self.writer.write(true, with, |c, (claim, change)| statements::write(c, claim, change).boxed());
+        let written = write.await?;
+        telemetry::written(began);
+        Ok(written)
     }
 
     async fn request_cancel(&self, order: &OrderId) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What every call did, for people who look later.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use futures::{StreamExt, stream::BoxStream};
 
@@ -11,11 +11,12 @@ use crate::{
         Action, Call, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
         ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
     },
+    telemetry,
 };
 use tracing::Instrument;
 
-/// A span for each call, with provider, call, and how it ended; neither requests nor answers are written.
-/// Stands outermost.
+/// A span for each call, with provider, call, and how it ended, and its time by [`telemetry`]; neither requests nor
+/// answers are written. Stands outermost.
 #[derive(Debug)]
 pub struct Trace<P> {
     inner: Arc<P>,
@@ -30,7 +31,10 @@ impl<P: Provider> Trace<P> {
     async fn call<T, F: Future<Output = Result<T>>>(&self, call: Call, make: impl Fn() -> F) -> Result<T> {
         let span =
             tracing::debug_span!("fulcrum.provider.call", provider = %self.inner.id(), call = call.word());
+        let began = Instant::now();
         let outcome = make().instrument(span.clone()).await;
+        let word = outcome.as_ref().map_or_else(|error| error.kind.word(), |_| "ok");
+        telemetry::called(self.inner.id(), call.word(), word, began);
         span.in_scope(|| match &outcome {
             Ok(_) => tracing::debug!("done"),
             Err(error) => tracing::warn!(kind = %error.kind, request_id = error.request_id, "failed"),
@@ -44,13 +48,26 @@ impl<P: Provider> Trace<P> {
         make: impl Fn() -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
         let provider = self.inner.id().clone();
-        make()
-            .inspect(move |item| {
-                if let Err(error) = item {
-                    tracing::warn!(%provider, call = call.word(), kind = %error.kind, "list failed");
+        let state = (make(), Instant::now(), false);
+        futures::stream::unfold(state, move |state| {
+            let provider = provider.clone();
+            async move {
+                let (mut list, began, has_failed) = state;
+                let item = list.next().await;
+                match &item {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => {
+                        tracing::warn!(%provider, call = call.word(), kind = %error.kind, "list failed");
+                        telemetry::called(&provider, call.word(), error.kind.word(), began);
+                    }
+                    None if has_failed => {}
+                    None => telemetry::called(&provider, call.word(), "ok", began),
                 }
-            })
-            .boxed()
+                let has_failed = has_failed || matches!(item, Some(Err(_)));
+                item.map(|item| (item, (list, began, has_failed)))
+            }
+        })
+        .boxed()
     }
 }
 

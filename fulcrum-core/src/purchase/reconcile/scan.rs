@@ -275,6 +275,7 @@ impl<'a> Scan<'a> {
         (order, step): (&OrderId, u32),
         evidence: String,
     ) {
+        crate::telemetry::found(kind);
         tracing::warn!(kind = kind.word(), %provider, %service, %order, step, evidence, "found");
         let (provider, service, order) = (provider.clone(), service.clone(), order.clone());
         self.outcome.findings.push(Finding { kind, provider, service, order, step, evidence });
