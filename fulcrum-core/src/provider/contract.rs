@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, Result};
+use super::{Call, Capabilities, ErrorKind, ProviderError, Result};
 use crate::model::{
     Action, IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId,
     SkuId, UsageRecord,
@@ -21,6 +24,9 @@ pub type ServiceStream = BoxStream<'static, Result<Service>>;
 pub type UsageStream = BoxStream<'static, Result<UsageRecord>>;
 
 /// One independent cloud behind one API.
+///
+/// What a provider cannot do it leaves out here and in its [`Capabilities`]: the calls that are not written answer
+/// [`Unsupported`](super::ErrorKind::Unsupported).
 ///
 /// Dropping the future of a call that changes state leaves its outcome unknown; only
 /// [`find_by_key`](Self::find_by_key) can tell.
@@ -37,37 +43,63 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn offers(&self, filter: &OfferFilter) -> OfferStream;
 
     /// What a request would cost right now. Buys nothing.
-    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote>;
+    async fn quote(&self, _request: &ProvisionRequest) -> Result<Quote> {
+        Err(unsupported(self.id(), Call::Quote))
+    }
 
     /// Starts one service and returns at once. The same `key` never starts a second one if the declared
     /// idempotency class is natural or key.
-    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle>;
+    async fn provision(&self, _request: &ProvisionRequest, _key: &IdempotencyKey) -> Result<OperationHandle> {
+        Err(unsupported(self.id(), Call::Provision))
+    }
 
     /// The service that this key started, in whatever state, if it exists and the look-up shows it yet.
-    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>>;
+    async fn find_by_key(&self, _key: &IdempotencyKey) -> Result<Option<Service>> {
+        Err(unsupported(self.id(), Call::FindByKey))
+    }
 
     /// One service; none after proof that it does not exist.
-    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>>;
+    async fn describe(&self, _service: &ServiceId) -> Result<Option<Service>> {
+        Err(unsupported(self.id(), Call::Describe))
+    }
 
     /// All services that carry a key of this library, complete, or an error.
-    fn services(&self) -> ServiceStream;
+    fn services(&self) -> ServiceStream {
+        unsupported_list(self.id(), Call::Services)
+    }
 
     /// Starts a lifecycle action.
     async fn act(
         &self,
-        service: &ServiceId,
-        action: &Action,
-        key: &IdempotencyKey,
-    ) -> Result<OperationHandle>;
+        _service: &ServiceId,
+        _action: &Action,
+        _key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        Err(unsupported(self.id(), Call::Act))
+    }
 
     /// Ends a service. Releasing what is already gone is success.
-    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle>;
+    async fn release(&self, _service: &ServiceId, _key: &IdempotencyKey) -> Result<OperationHandle> {
+        Err(unsupported(self.id(), Call::Release))
+    }
 
     /// How far an operation is.
-    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus>;
+    async fn poll(&self, _operation: &OperationHandle) -> Result<OperationStatus> {
+        Err(unsupported(self.id(), Call::Poll))
+    }
 
     /// Metered usage of a period.
-    fn usage(&self, period: &UsagePeriod) -> UsageStream;
+    fn usage(&self, _period: &UsagePeriod) -> UsageStream {
+        unsupported_list(self.id(), Call::Usage)
+    }
+}
+
+fn unsupported(provider: &ProviderId, call: Call) -> ProviderError {
+    ProviderError::new(provider.clone(), call, ErrorKind::Unsupported)
+}
+
+fn unsupported_list<T: Send + 'static>(provider: &ProviderId, call: Call) -> BoxStream<'static, Result<T>> {
+    stream::iter([Err(unsupported(provider, call))]).boxed()
 }
 
 /// Which offers are wanted. Empty for all.
