@@ -53,6 +53,15 @@ pub enum ConfigError {
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] crate::provider::sandbox::SandboxError),
+    /// An adapter is wrong.
+    #[cfg(feature = "http")]
+    #[error("provider {provider}: {source}")]
+    Adapter {
+        /// Which provider.
+        provider: ProviderId,
+        /// What is wrong.
+        source: crate::provider::http::HttpConfigError,
+    },
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

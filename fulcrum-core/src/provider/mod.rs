@@ -10,6 +10,8 @@ mod error;
 
 pub mod adapters;
 pub mod conformance;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod layers;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

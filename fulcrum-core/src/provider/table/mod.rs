@@ -112,6 +112,14 @@ impl Table {
         Ok(provider)
     }
 
+    /// Offers from rows that an adapter has made of an API's answer, by the same checks as those of a file.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the number of the row, from 0, and the column.
+    pub fn from_rows(provider: &ProviderDocument, rows: Vec<Row>) -> Result<Self, DocumentError> {
+        expand::expand(provider, rows.into_iter().map(|row| (0, row)).collect())
+    }
+
     /// Reads the rows of one provider.
     ///
     /// # Errors

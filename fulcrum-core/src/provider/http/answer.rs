@@ -1,0 +1,184 @@
+//! One answer, and the errors that it stands for.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, fmt::rfc2822};
+use reqwest::{StatusCode, header::HeaderMap};
+use serde::de::DeserializeOwned;
+
+use super::{Redactor, Request, WireAnswer};
+use crate::{
+    model::{ProviderId, SkuId},
+    provider::{Call, ErrorKind, ProviderError, Result},
+};
+
+/// Where providers put their number for a request.
+const REQUEST_IDS: [&str; 6] = [
+    "x-request-id",
+    "x-correlation-id",
+    "x-openstack-request-id",
+    "x-compute-request-id",
+    "x-broker-api-request-identity",
+    "x-amzn-requestid",
+];
+
+/// A whole answer to one request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    provider: ProviderId,
+    call: Call,
+    changes: bool,
+    about: Option<SkuId>,
+    wire: WireAnswer,
+    redactor: Redactor,
+}
+
+impl Answer {
+    pub(super) fn new(
+        provider: &ProviderId,
+        request: &Request,
+        wire: WireAnswer,
+        redactor: &Redactor,
+    ) -> Self {
+        Self {
+            provider: provider.clone(),
+            call: request.call,
+            changes: request.changes,
+            about: request.about.clone(),
+            wire,
+            redactor: redactor.clone(),
+        }
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.wire.status
+    }
+
+    /// All that stands beside it.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.wire.headers
+    }
+
+    /// A header as text; none if it is not there, or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.wire.headers.get(name)?.to_str().ok()
+    }
+
+    /// What it says.
+    pub fn body(&self) -> &[u8] {
+        &self.wire.body
+    }
+
+    /// The product that the request was about.
+    pub fn about(&self) -> Option<&SkuId> {
+        self.about.as_ref()
+    }
+
+    /// What it says, as JSON. Fields that are not known are passed over; the depth is bounded.
+    ///
+    /// # Errors
+    /// A protocol error that names the place in the answer. It may have had its effect.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
+        let value: Result<T, String> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            // The text of the error may repeat a value of the answer.
+            let error = self.redactor.text(&error.into_inner().to_string());
+            if path == "." { error } else { format!("{path}: {error}") }
+        });
+        let value = value.and_then(|value| match deserializer.end() {
+            Ok(()) => Ok(value),
+            Err(error) => Err(error.to_string()),
+        });
+        value.map_err(|message| self.nonsense(message))
+    }
+
+    /// What it says, as JSON, or nothing if it is not that: for answers that say why something is refused.
+    pub fn try_json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.wire.body).ok()
+    }
+
+    /// An error of a kind, with this answer's circumstances.
+    pub fn error(&self, kind: ErrorKind) -> ProviderError {
+        let kind = match kind {
+            ErrorKind::InvalidRequest { message } => {
+                ErrorKind::InvalidRequest { message: self.redactor.text(&message) }
+            }
+            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.redactor.text(&message) },
+            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.redactor.text(&message) },
+            other => other,
+        };
+        let excerpt = format!("{}: {}", self.status(), self.redactor.excerpt(self.body()));
+        let error = ProviderError::new(self.provider.clone(), self.call, kind).with_source(excerpt);
+        let request_id = REQUEST_IDS.iter().find_map(|name| self.header(name));
+        ProviderError { request_id: request_id.map(|id| id.chars().take(200).collect()), ..error }
+    }
+
+    /// The error of an answer that breaks the API. It may have had its effect.
+    pub fn nonsense(&self, message: impl Into<String>) -> ProviderError {
+        self.error(ErrorKind::Protocol { message: message.into() })
+    }
+
+    /// The kind of a refusal because none is left of what the request was about.
+    pub fn sold_out(&self) -> ErrorKind {
+        match &self.about {
+            Some(sku) => ErrorKind::CapacityExhausted { sku: sku.clone() },
+            None => ErrorKind::Conflict { message: "no capacity is left".to_owned() },
+        }
+    }
+
+    /// What its status alone says; none for success.
+    pub fn kind_by_status(&self) -> Option<ErrorKind> {
+        let status = self.status();
+        if status.is_success() {
+            return None;
+        }
+        let said = || self.redactor.excerpt(self.body());
+        Some(match status.as_u16() {
+            401 => ErrorKind::Unauthorised,
+            402 | 403 => ErrorKind::Forbidden,
+            404 | 410 => {
+                ErrorKind::NotFound { what: self.about.as_ref().map_or("it".to_owned(), SkuId::to_string) }
+            }
+            409 | 412 | 423 => ErrorKind::Conflict { message: said() },
+            429 => ErrorKind::RateLimited { retry_after: self.retry_after() },
+            501 => ErrorKind::Unsupported,
+            // Also 503: gateways answer it when the server behind them went away in the middle of a request.
+            408 | 500..=599 if self.changes => ErrorKind::Ambiguous,
+            408 | 500..=599 => ErrorKind::Unavailable { retry_after: self.retry_after() },
+            400..=499 => ErrorKind::InvalidRequest { message: said() },
+            300..=399 => ErrorKind::Protocol { message: format!("{status} leads elsewhere") },
+            _ => ErrorKind::Protocol { message: format!("unexpected status {status}") },
+        })
+    }
+
+    /// How long the provider asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        wait_of(self.header("retry-after")?, Timestamp::now())
+    }
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+fn wait_of(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-11-25T08:00:00Z".parse().expect("a time");
+        assert_eq!(wait_of("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(wait_of("Wed, 25 Nov 2026 08:00:30 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(wait_of("Wed, 25 Nov 2026 07:00:30 GMT", now), Some(Duration::ZERO));
+        assert_eq!(wait_of("soon", now), None);
+    }
+}

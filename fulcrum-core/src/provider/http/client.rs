@@ -1,0 +1,295 @@
+//! One API with its address and credentials.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use reqwest::{
+    Method, StatusCode,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+
+use super::{
+    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Transport, WireRequest,
+    pace::Pace,
+};
+use crate::{
+    model::ProviderId,
+    provider::{BoxError, ErrorKind, ProviderError, Result},
+};
+
+/// Redirects of one request that are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// How one kind of API says what is wrong, beyond the status.
+pub trait Dialect: fmt::Debug + Send + Sync {
+    /// The kind of an answer's error; none if the status says all. Asked for every answer that is no success.
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind>;
+}
+
+/// An API whose status says all.
+#[derive(Debug)]
+pub struct Plain;
+
+impl Dialect for Plain {
+    fn kind_of(&self, _: &Answer) -> Option<ErrorKind> {
+        None
+    }
+}
+
+/// Puts what proves the caller's identity on a request that is otherwise complete.
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// Adds headers.
+    ///
+    /// # Errors
+    /// It cannot be signed. Nothing is sent then.
+    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError>;
+}
+
+/// One API: where it is, who asks, how fast, and how its errors read. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    provider: ProviderId,
+    base: url::Url,
+    headers: HeaderMap,
+    transport: Arc<dyn Transport>,
+    dialect: Arc<dyn Dialect>,
+    signer: Option<Arc<dyn Signer>>,
+    pace: Arc<Pace>,
+    redactor: Redactor,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client without credentials, of an API at `address` unless the configuration names another one.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting that is wrong.
+    pub fn new(provider: &ProviderId, address: &str, config: &HttpConfig) -> Result<Self, HttpConfigError> {
+        let base = config.address(address)?;
+        let redactor = Redactor::default();
+        let live: Arc<dyn Transport> = Arc::new(Live::new(config)?);
+        let transport = match &config.record {
+            None => live,
+            Some(path) => {
+                let io = |source| HttpConfigError::Io { path: path.clone(), source };
+                Arc::new(Recorder::append(live, path, redactor.clone()).map_err(io)?)
+            }
+        };
+        Ok(Self {
+            provider: provider.clone(),
+            base,
+            headers: HeaderMap::new(),
+            transport,
+            dialect: Arc::new(Plain),
+            signer: None,
+            pace: Arc::default(),
+            redactor,
+            timeout: config.timeout(),
+        })
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// The same with an API's way to say what is wrong.
+    #[must_use]
+    pub fn dialect(self, dialect: impl Dialect + 'static) -> Self {
+        Self { dialect: Arc::new(dialect), ..self }
+    }
+
+    /// The same with requests signed.
+    #[must_use]
+    pub fn signed(self, signer: impl Signer + 'static) -> Self {
+        Self { signer: Some(Arc::new(signer)), ..self }
+    }
+
+    /// The same for another address of the API, such as one service of a cloud; credentials, pace and secrets are shared.
+    ///
+    /// # Errors
+    /// It is no address, or would send credentials in the clear.
+    pub fn at(&self, address: &str) -> Result<Self, HttpConfigError> {
+        let base =
+            HttpConfig { base_url: Some(address.to_owned()), ..HttpConfig::default() }.address(address)?;
+        Ok(Self { base, ..self.clone() })
+    }
+
+    /// With `Authorization: Bearer …`.
+    ///
+    /// # Errors
+    /// The token holds what cannot stand in a header.
+    pub fn bearer(self, token: &SecretString) -> Result<Self, HttpConfigError> {
+        let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
+        self.redactor.add(token.clone());
+        self.secret_header(AUTHORIZATION, &value)
+    }
+
+    /// With name and password (RFC 7617).
+    ///
+    /// # Errors
+    /// None in practice: the coded form always fits into a header.
+    pub fn basic(self, user: &str, password: &SecretString) -> Result<Self, HttpConfigError> {
+        use base64::Engine;
+        let coded =
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+        self.redactor.add(password.clone());
+        self.redactor.add(SecretString::from(coded.clone()));
+        self.secret_header(AUTHORIZATION, &SecretString::from(format!("Basic {coded}")))
+    }
+
+    /// With a header that is never shown.
+    ///
+    /// # Errors
+    /// The value cannot stand in a header.
+    pub fn secret_header(mut self, name: HeaderName, value: &SecretString) -> Result<Self, HttpConfigError> {
+        let mut header = HeaderValue::from_str(value.expose_secret())
+            .map_err(|_| HttpConfigError::Credential(format!("it cannot stand in the header {name}")))?;
+        header.set_sensitive(true);
+        self.redactor.add(value.clone());
+        self.headers.insert(name, header);
+        Ok(self)
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    /// Whose API it is.
+    pub fn provider(&self) -> &ProviderId {
+        &self.provider
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &url::Url {
+        &self.base
+    }
+
+    /// Takes this client's secrets out of texts; tell it tokens that the API hands out.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// Not sent, ambiguous, unavailable, or a protocol error, by where it broke; rate limited if its turn would not come in
+    /// time.
+    pub async fn send(&self, request: &Request) -> Result<Answer> {
+        let mut url = request.url(&self.base);
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.send_to(request, url.clone()).await?;
+            match self.redirect(request, &url, &answer) {
+                Some(next) => url = next,
+                None => return Ok(answer),
+            }
+        }
+        let message = "it is redirected in a circle".to_owned();
+        Err(self.error(request, ErrorKind::Protocol { message }))
+    }
+
+    /// Sends a request that must succeed.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and what status and [`Dialect`] say.
+    pub async fn ask(&self, request: &Request) -> Result<Answer> {
+        let answer = self.send(request).await?;
+        self.check(&answer)?;
+        Ok(answer)
+    }
+
+    /// Sends a request that must succeed and be answered in JSON.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and a protocol error that names the place in the answer.
+    pub async fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
+        self.ask(request).await?.json()
+    }
+
+    /// Sends a request about one thing; none if the answer is that it does not exist.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json).
+    pub async fn find<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
+        match self.ask(request).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an answer is a success, or which error it is.
+    ///
+    /// # Errors
+    /// What status and [`Dialect`] say.
+    pub fn check(&self, answer: &Answer) -> Result<()> {
+        let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
+        Err(answer.error(self.dialect.kind_of(answer).unwrap_or(by_status)))
+    }
+
+    async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {
+        if let Err(wait) = self.pace.wait(self.timeout).await {
+            return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
+        }
+        let mut headers = self.headers.clone();
+        headers.extend(request.headers.clone());
+        let mut wire =
+            WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
+        if let Some(signer) = &self.signer
+            && let Err(error) = signer.sign(&mut wire)
+        {
+            return Err(self.error(request, ErrorKind::NotSent).with_source(error));
+        }
+        let span = tracing::debug_span!(
+            "fulcrum.http.request",
+            http.request.method = %wire.method,
+            server.address = wire.url.host_str(),
+            url.path = wire.url.path(),
+            http.response.status_code = tracing::field::Empty,
+        );
+        match self.transport.send(wire).instrument(span.clone()).await {
+            Ok(wire) => {
+                span.record("http.response.status_code", wire.status.as_u16());
+                let answer = Answer::new(&self.provider, request, wire, &self.redactor);
+                self.pace.learn(&answer);
+                Ok(answer)
+            }
+            Err(lost) => {
+                span.in_scope(|| tracing::debug!(%lost, "no answer"));
+                let kind = match &lost {
+                    Lost::NotSent(_) => ErrorKind::NotSent,
+                    Lost::Unknown(_) | Lost::TooLarge { .. } if request.changes => ErrorKind::Ambiguous,
+                    Lost::Unknown(_) => ErrorKind::Unavailable { retry_after: None },
+                    Lost::TooLarge { .. } => ErrorKind::Protocol { message: lost.to_string() },
+                };
+                Err(self.error(request, kind).with_source(lost))
+            }
+        }
+    }
+
+    /// Where a redirect leads, if it may be followed: reading only, and to the same host by the same scheme.
+    fn redirect(&self, request: &Request, from: &url::Url, answer: &Answer) -> Option<url::Url> {
+        let is_redirect = matches!(
+            answer.status(),
+            StatusCode::MOVED_PERMANENTLY
+                | StatusCode::FOUND
+                | StatusCode::TEMPORARY_REDIRECT
+                | StatusCode::PERMANENT_REDIRECT
+        );
+        if !is_redirect || request.method != Method::GET {
+            return None;
+        }
+        let next = from.join(answer.header(LOCATION.as_str())?).ok()?;
+        (next.origin() == self.base.origin() && next.username().is_empty()).then_some(next)
+    }
+
+    fn error(&self, request: &Request, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.provider.clone(), request.call, kind)
+    }
+}

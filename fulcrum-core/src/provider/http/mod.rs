@@ -1,0 +1,39 @@
+//! What adapters to HTTP APIs share.
+//!
+//! ```text
+//! adapter ─ Client ─ Transport (Live, Recorder, Replay)
+//! ```
+//!
+//! An adapter builds a [`Request`] and reads an [`Answer`]. In between, the [`Client`] adds base address, credentials
+//! and pace, bounds time and size, and turns what goes wrong into the closed set of [`ErrorKind`](super::ErrorKind)s.
+//! Repeating, the limit of calls at once and the deadline of a whole call are [`layers`](super::layers): they
+//! are the same for every provider, also for one that does not speak HTTP.
+
+mod answer;
+mod cache;
+mod client;
+mod config;
+mod credential;
+mod live;
+mod pace;
+mod pages;
+mod redact;
+mod request;
+mod tape;
+mod transport;
+
+pub use answer::Answer;
+pub use cache::Cache;
+pub use client::{Client, Dialect, Plain, Signer};
+pub use config::{HttpConfig, HttpConfigError};
+pub use credential::Credential;
+pub use live::Live;
+pub use pages::{Page, pages};
+pub use redact::Redactor;
+pub use request::Request;
+pub use reqwest::{
+    Method, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+pub use tape::{Recorder, Replay, TapeError};
+pub use transport::{Lost, Transport, WireAnswer, WireRequest};

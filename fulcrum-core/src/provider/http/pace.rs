@@ -1,0 +1,143 @@
+//! How fast may be asked, by what the provider says itself.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reqwest::{StatusCode, header::HeaderMap};
+use tokio::time::Instant;
+
+use super::Answer;
+
+/// No provider keeps its customers out for longer; a greater number is a mistake.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// With a smaller share of a period's requests left, the rest is spread over the rest of the period.
+const SCARCE: u64 = 10;
+
+/// Spaces requests. A provider that says nothing is not slowed down.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// No request goes out before.
+    next: Option<Instant>,
+    /// The time between two requests, and until when that holds.
+    spread: Option<(Duration, Instant)>,
+}
+
+impl Pace {
+    /// Waits for one's turn; answers how long that would be if it is longer than allowed.
+    pub(super) async fn wait(&self, longest: Duration) -> Result<(), Duration> {
+        let turn = {
+            let now = Instant::now();
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = state.next.unwrap_or(now).max(now);
+            if turn - now > longest {
+                return Err(turn - now);
+            }
+            match state.spread {
+                Some((between, until)) if now < until => state.next = Some(turn + between),
+                _ => state.spread = None,
+            }
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
+        Ok(())
+    }
+
+    /// Learns from an answer.
+    pub(super) fn learn(&self, answer: &Answer) {
+        let asked =
+            matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+                .then(|| answer.retry_after())
+                .flatten();
+        let budget = Budget::of(answer.headers(), Timestamp::now());
+        if asked.is_none() && budget.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = asked {
+            state.next = state.next.max(Some(now + asked.min(LONGEST)));
+        }
+        match budget {
+            Some(Budget { left: 0, reset, .. }) => state.next = state.next.max(Some(now + reset)),
+            Some(Budget { left, limit, reset }) if left.saturating_mul(SCARCE) < limit => {
+                let between = reset / u32::try_from(left).unwrap_or(u32::MAX);
+                state.spread = Some((between, now + reset));
+            }
+            Some(_) => state.spread = None,
+            None => {}
+        }
+    }
+}
+
+/// How many requests are left in a period.
+#[derive(Debug, PartialEq, Eq)]
+struct Budget {
+    limit: u64,
+    left: u64,
+    reset: Duration,
+}
+
+impl Budget {
+    /// `RateLimit-Limit`, `-Remaining` and `-Reset`, with or without `X-`. The reset is in seconds, or a time.
+    fn of(headers: &HeaderMap, now: Timestamp) -> Option<Self> {
+        let number = |name: &str| -> Option<u64> {
+            let plain = headers.get(format!("ratelimit-{name}"));
+            let text = plain.or_else(|| headers.get(format!("x-ratelimit-{name}")))?.to_str().ok()?;
+            text.split([',', ';', '.']).next()?.trim().parse().ok()
+        };
+        let (left, reset) = (number("remaining")?, number("reset")?);
+        let seconds = match i64::try_from(reset).ok()? {
+            epoch if epoch > 1_000_000_000 => epoch.saturating_sub(now.as_second()),
+            seconds => seconds,
+        };
+        let reset = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST);
+        Some(Self { limit: number("limit").unwrap_or(0), left, reset })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(headers: &[(&'static str, &'static str)]) -> Option<Budget> {
+        let now: Timestamp = "2026-11-25T08:00:00Z".parse().expect("a time");
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        Budget::of(&headers.collect(), now)
+    }
+
+    #[test]
+    fn a_reset_is_a_span_or_a_time() {
+        let seconds = |n| Some(Budget { limit: 100, left: 3, reset: Duration::from_secs(n) });
+        let of = |reset| {
+            [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", reset)]
+        };
+        assert_eq!(budget(&of("30")), seconds(30));
+        assert_eq!(budget(&of("1795593630")), seconds(30), "2026-11-25T08:00:30Z");
+        assert_eq!(budget(&of("1")), seconds(1));
+        assert_eq!(budget(&of("99999999")), seconds(3600));
+        assert_eq!(budget(&[("ratelimit-remaining", "3")]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_scarce_is_spread() {
+        let pace = Pace::default();
+        let until = Instant::now() + Duration::from_secs(10);
+        pace.state.lock().expect("nobody panics").spread = Some((Duration::from_secs(2), until));
+        let began = Instant::now();
+        for _ in 0..3 {
+            pace.wait(Duration::from_secs(60)).await.expect("not too long");
+        }
+        assert_eq!(began.elapsed().as_secs(), 4);
+        assert_eq!(pace.wait(Duration::from_millis(10)).await, Err(Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,154 @@
+//! One request, as data.
+
+use bytes::Bytes;
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::{model::SkuId, provider::Call};
+
+/// One request to an API, not yet tied to its address and credentials.
+///
+/// A path is given in segments, each of which is escaped: what a provider or a customer calls a thing cannot lead to
+/// another resource.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub(super) call: Call,
+    pub(super) method: Method,
+    pub(super) path: Vec<String>,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+    pub(super) changes: bool,
+    pub(super) about: Option<SkuId>,
+}
+
+impl Request {
+    /// A request of a method; all but GET and HEAD are taken to change something.
+    pub fn new<'a>(call: Call, method: Method, path: impl IntoIterator<Item = &'a str>) -> Self {
+        let changes = method != Method::GET && method != Method::HEAD;
+        let path = path.into_iter().map(str::to_owned).collect();
+        let (query, headers) = (Vec::new(), HeaderMap::new());
+        Self { call, method, path, query, headers, body: None, changes, about: None }
+    }
+
+    /// Reads.
+    pub fn get<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(call, Method::GET, path)
+    }
+
+    /// Makes or does.
+    pub fn post<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(call, Method::POST, path)
+    }
+
+    /// Makes or changes what the caller names.
+    pub fn put<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(call, Method::PUT, path)
+    }
+
+    /// Ends.
+    pub fn delete<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new(call, Method::DELETE, path)
+    }
+
+    /// Says that it changes nothing in spite of its method, such as a POST that only reads: then it is never ambiguous.
+    #[must_use]
+    pub fn only_reads(mut self) -> Self {
+        self.changes = false;
+        self
+    }
+
+    /// Adds a parameter behind the question mark.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: impl ToString) -> Self {
+        self.query.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds a header; a value that cannot be one is left out.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// Adds a header that is never shown.
+    #[must_use]
+    pub fn secret_header(mut self, name: &'static str, value: &SecretString) -> Self {
+        if let Ok(mut value) = HeaderValue::from_str(value.expose_secret()) {
+            value.set_sensitive(true);
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// Says which product it is about, for an error that names it.
+    #[must_use]
+    pub fn about(mut self, sku: &SkuId) -> Self {
+        self.about = Some(sku.clone());
+        self
+    }
+
+    /// Adds a body in JSON.
+    #[must_use]
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        // Our own plain data: what cannot be written is a fault of the adapter, and an empty body is refused.
+        self.body = Some(serde_json::to_vec(body).unwrap_or_default().into());
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self
+    }
+
+    /// Adds a body as forms send it.
+    #[must_use]
+    pub fn form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.body = Some(body.into());
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self
+    }
+
+    /// For which call of the contract.
+    pub fn call(&self) -> Call {
+        self.call
+    }
+
+    /// Whether its outcome may matter to money: then a lost answer is ambiguous.
+    pub fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// Its address below a base.
+    pub(super) fn url(&self, base: &url::Url) -> url::Url {
+        let mut url = base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // `.` and `..` would be taken as steps through the path, even escaped.
+            let is_step = |segment: &&String| matches!(segment.as_str(), "." | "..");
+            segments.extend(self.path.iter().map(|segment| if is_step(&segment) { "%2E" } else { segment }));
+        }
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_lead_elsewhere() {
+        let base = url::Url::parse("https://cloud.example/v1").expect("an address");
+        let url = |id: &str| Request::delete(Call::Release, ["servers", id]).url(&base).to_string();
+        assert_eq!(url("a/../../x?y#z"), "https://cloud.example/v1/servers/a%2F..%2F..%2Fx%3Fy%23z");
+        assert_eq!(url(".."), "https://cloud.example/v1/servers/%252E");
+        let query = Request::get(Call::Services, ["servers"]).query("q", "a&b=c");
+        assert_eq!(query.url(&base).as_str(), "https://cloud.example/v1/servers?q=a%26b%3Dc");
+    }
+}

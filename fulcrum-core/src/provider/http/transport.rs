@@ -1,0 +1,71 @@
+//! The seam between a client and the network: where calls are recorded, replayed, or broken by tests.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::{Method, StatusCode, header::HeaderMap};
+
+use crate::provider::BoxError;
+
+/// A request as it goes out, credentials included.
+#[derive(Clone)]
+pub struct WireRequest {
+    /// How.
+    pub method: Method,
+    /// Where.
+    pub url: url::Url,
+    /// With what beside.
+    pub headers: HeaderMap,
+    /// With what.
+    pub body: Option<Bytes>,
+}
+
+// Headers and bodies hold credentials.
+impl fmt::Debug for WireRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url.path())
+    }
+}
+
+/// An answer as it came in, whole.
+#[derive(Clone)]
+pub struct WireAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Beside it.
+    pub headers: HeaderMap,
+    /// What it says.
+    pub body: Bytes,
+}
+
+// An answer may hand out a token or a password.
+impl fmt::Debug for WireAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} bytes", self.status, self.body.len())
+    }
+}
+
+/// No whole answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The request cannot have had an effect: nobody was connected to, or none of the body went out.
+    #[error("not sent")]
+    NotSent(#[source] BoxError),
+    /// The request may have had its effect.
+    #[error("no whole answer")]
+    Unknown(#[source] BoxError),
+    /// An answer came that is too large to be one. The request may have had its effect.
+    #[error("the answer has more than {limit} bytes")]
+    TooLarge {
+        /// The most that is read.
+        limit: usize,
+    },
+}
+
+/// Carries requests out. Dropping the future leaves the outcome unknown.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends one request, once, and reads the whole answer. Follows no redirect.
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost>;
+}

@@ -1,0 +1,4 @@
+//! What adapters share, against servers that break.
+#![cfg(feature = "http")]
+
+mod peers;

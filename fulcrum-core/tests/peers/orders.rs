@@ -1,0 +1,178 @@
+//! Whole orders at a real server behind a network that breaks: what the engine promises holds on top of an adapter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use fulcrum_core::{
+    catalogue::{CatalogueBuilder, Rates},
+    compose::{ComposeOptions, Signal, compose},
+    ledger::{Ledger, SqliteLedger},
+    model::{Blueprint, IdempotencyKey, Operator, OrderState, Plan, Policy, Service, StepState},
+    provider::{OfferFilter, OperationHandle, OperationStatus, Provider, layers},
+    purchase::Engine,
+};
+use futures::StreamExt;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use super::{Faults, stormy::Stormy};
+
+/// One adapter at one server, reached in two ways.
+pub struct Ground {
+    /// By a network that breaks, and without layers.
+    pub broken: Arc<dyn Provider>,
+    /// By one that works: to judge.
+    pub direct: Arc<dyn Provider>,
+    /// In front of the server.
+    pub faults: Faults,
+    /// Between adapter and network.
+    pub storm: Arc<Stormy>,
+    /// What is bought, as a blueprint of one or two services.
+    pub blueprint: String,
+    /// So long a step may take.
+    pub step_timeout_s: u32,
+}
+
+/// What came of all runs.
+#[derive(Debug, Default)]
+pub struct Sum {
+    pub committed: usize,
+    pub compensated: usize,
+    pub faults: usize,
+}
+
+/// Buys so many orders, each with faults of its own by chance, gives the engine up half-way now and then, lets it finish on a
+/// network that works, and compares what exists with the ledger.
+pub async fn run(name: &str, ground: &Ground, runs: u64, seed: u64) -> Sum {
+    println!("{name}: {runs} runs from seed {seed}");
+    let plan = plan(ground).await;
+    let mut sum = Sum::default();
+    for run in 0..runs {
+        let seed = seed.wrapping_add(run);
+        one(ground, &plan, seed, &mut sum).await;
+    }
+    println!(
+        "{name}: {runs} orders with {} rules of faults: {} committed, {} compensated, \
+         0 orphans, 0 duplicates, 0 in limbo",
+        sum.faults, sum.committed, sum.compensated
+    );
+    sum
+}
+
+async fn plan(ground: &Ground) -> Plan {
+    let offers: Vec<_> = ground.direct.offers(&OfferFilter::default()).collect().await;
+    let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
+    builder.extend(offers.into_iter().map(|offer| offer.expect("an offer")));
+    let blueprint = Blueprint::from_yaml(&ground.blueprint).expect("a blueprint");
+    compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
+        .expect("a plan")
+}
+
+/// Rules for some of the next connections, in between those that work.
+fn rules(random: &mut StdRng) -> (Value, usize) {
+    let count = random.random_range(1..=4);
+    let mut rules = Vec::new();
+    for _ in 0..count {
+        let fair = random.random_range(0..6);
+        if fair > 0 {
+            rules.push(json!({ "times": fair }));
+        }
+        let size = random.random_range(0..400);
+        rules.push(match random.random_range(0..7) {
+            0 => json!({ "times": 1, "refuse": true }),
+            1 => json!({ "times": 1, "reset_after": size }),
+            2 => json!({ "times": 1, "truncate_after": size }),
+            3 | 4 => json!({ "times": 1, "lose_answer": true }),
+            5 => json!({ "times": 1, "lose_request": true }),
+            _ => json!({ "times": 1, "latency_ms": 30, "jitter_ms": 60, "seed": size }),
+        });
+    }
+    (Value::Array(rules), count)
+}
+
+async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = |provider: &Arc<dyn Provider>| {
+        let layered = layers::recommended(provider.clone());
+        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone())
+    };
+    let policy = Policy {
+        step_timeout_s: ground.step_timeout_s,
+        compensation_timeout_s: ground.step_timeout_s,
+        ..Policy::default()
+    };
+    let (rules, count) = rules(&mut random);
+    sum.faults += count;
+    ground.faults.rules(&rules).await;
+    ground.storm.set(seed, if random.random_bool(0.5) { 0.15 } else { 0.0 });
+    let first = engine(&ground.broken);
+    let order = first.accept(plan.clone(), policy, None).await.expect("accepted").id;
+    // One in three is given up half-way, as when its process dies.
+    let patience = if random.random_bool(0.33) { random.random_range(5..400) } else { 600_000 };
+    let _ = tokio::time::timeout(Duration::from_millis(patience), first.drive(&order)).await;
+    drop(first);
+    // A request that its driver no longer waits for may still be on its way: it must not be counted as a late one of the test.
+    ground.faults.rules(&json!([])).await;
+    ground.storm.set(seed, 0.0);
+    let second = engine(&ground.direct);
+    let mut state = second.drive(&order).await.expect("driven").state;
+    if state == OrderState::Stuck {
+        let operator = Operator { who: "test".to_owned(), why: "the network works again".to_owned() };
+        state = second.retry(&order, operator).await.expect("tried again").state;
+    }
+    let order = ledger.load(&order).await.expect("readable").expect("there");
+    assert_eq!(order.state, state);
+    let expected: BTreeSet<String> = order
+        .steps
+        .iter()
+        .filter_map(|step| match &step.state {
+            StepState::Committed { service } => Some(service.id.to_string()),
+            _ => None,
+        })
+        .collect();
+    match state {
+        OrderState::Committed => sum.committed += 1,
+        OrderState::Compensated => sum.compensated += 1,
+        other => panic!("seed {seed}: the order is {other:?}: {:?}", order.reason),
+    }
+    let exists = of_order(ground, &order.steps.iter().map(|step| step.key.clone()).collect::<Vec<_>>()).await;
+    let ids: BTreeSet<String> = exists.iter().map(|service| service.id.to_string()).collect();
+    assert_eq!(ids, expected, "seed {seed}: what exists is not what the ledger holds; rules {rules}");
+    assert_eq!(ids.len(), exists.len(), "seed {seed}: listed twice");
+    // Nothing is left for the next run.
+    for service in exists {
+        let key = IdempotencyKey::new(format!("{}-r", service.key.as_ref().expect("a key"))).expect("a key");
+        let operation = ground.direct.release(&service.id, &key).await.expect("released");
+        finish(&*ground.direct, &operation).await;
+    }
+}
+
+/// What exists of these keys: by the list where there is one, and by each key.
+async fn of_order(ground: &Ground, keys: &[IdempotencyKey]) -> Vec<Service> {
+    let mut found = Vec::new();
+    if ground.direct.capabilities().can(fulcrum_core::provider::Call::Services) {
+        let all: Vec<_> = ground.direct.services().collect().await;
+        let all = all.into_iter().map(|service| service.expect("a service"));
+        found.extend(all.filter(|it| it.key.as_ref().is_some_and(|key| keys.contains(key))));
+    } else {
+        for key in keys {
+            found.extend(ground.direct.find_by_key(key).await.expect("looked up"));
+        }
+    }
+    found
+}
+
+async fn finish(provider: &dyn Provider, operation: &OperationHandle) {
+    for _ in 0..600 {
+        match provider.poll(operation).await.expect("polled") {
+            OperationStatus::Running { .. } => tokio::time::sleep(Duration::from_millis(100)).await,
+            OperationStatus::Succeeded(_) => return,
+            OperationStatus::Failed { reason, .. } => panic!("not released: {reason}"),
+        }
+    }
+    panic!("the release does not end");
+}
