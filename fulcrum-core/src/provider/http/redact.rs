@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-const BLANK: &str = "[redacted]";
+const BLANK: &str = "REDACTED";
 /// Words in the name of a header or field whose value is not kept.
 const TELLING: [&str; 12] = [
     "auth",
@@ -121,7 +121,7 @@ mod tests {
         assert!(kept.contains("\"n\":1") && kept.contains("\"name\":\"n\""), "{kept}");
         assert_eq!(redactor.header("X-Auth-Token", "abc"), BLANK);
         assert_eq!(redactor.header("ETag", "canary"), BLANK);
-        assert_eq!(redactor.text("canary, canary"), "[redacted], [redacted]");
+        assert_eq!(redactor.text("canary, canary"), "REDACTED, REDACTED");
         assert!(!redactor.excerpt(b"<html>canary").contains("canary"));
     }
 }
