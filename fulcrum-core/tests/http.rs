@@ -310,3 +310,50 @@ async fn what_cannot_be_written_to_the_recording_does_not_stop_an_order() {
     let recorder = Recorder::append(live, full, Redactor::default()).expect("a device");
     client(&server).over(Arc::new(recorder)).json::<Value>(&order()).await.expect("an answer");
 }
+
+/// An adapter in its smallest form.
+#[derive(Debug)]
+struct Smallest {
+    client: Client,
+    capabilities: fulcrum_core::provider::Capabilities,
+}
+
+#[async_trait::async_trait]
+impl fulcrum_core::provider::Provider for Smallest {
+    fn id(&self) -> &ProviderId {
+        self.client.provider()
+    }
+    fn capabilities(&self) -> &fulcrum_core::provider::Capabilities {
+        &self.capabilities
+    }
+    fn offers(&self, _: &fulcrum_core::provider::OfferFilter) -> fulcrum_core::provider::OfferStream {
+        let client = self.client.clone();
+        futures::stream::once(async move { client.json(&Request::get(Call::Offers, ["offers"])).await })
+            .boxed()
+    }
+    async fn provision(
+        &self,
+        request: &fulcrum_core::provider::ProvisionRequest,
+        key: &fulcrum_core::model::IdempotencyKey,
+    ) -> fulcrum_core::provider::Result<fulcrum_core::provider::OperationHandle> {
+        let body = json!({ "sku": request.sku, "key": key });
+        self.client.json(&Request::post(Call::Provision, ["servers"]).json(&body)).await
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_request_does_not_make_us_show_a_secret() {
+    let make = |secret: &'static str| {
+        move |config: HttpConfig| {
+            let client = Client::new(&id(), "https://unused.example", &config).expect("a client");
+            let client = client.basic("someone", &SecretString::from(secret)).expect("credentials");
+            let capabilities = fulcrum_core::provider::Capabilities::offers_only();
+            Arc::new(Smallest { client, capabilities }) as Arc<dyn fulcrum_core::provider::Provider>
+        }
+    };
+    // In the header it stands coded.
+    let coded = "c29tZW9uZTpjYW5hcnktN2YzYQ";
+    let count = peers::canary::check(&["canary-7f3a", coded], &["x"], make("canary-7f3a")).await;
+    println!("canary: {count} texts");
+    assert!(count > 300, "{count}");
+}
