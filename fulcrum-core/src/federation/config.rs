@@ -36,6 +36,9 @@ pub enum ProviderConfig {
     Sandbox(crate::provider::sandbox::SandboxConfig),
     /// Offers from a file or folder, to compare prices with.
     CatalogueFile(PathBuf),
+    /// An account at Scaleway.
+    #[cfg(feature = "scaleway")]
+    Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),
 }
 
 impl FederationConfig {

@@ -43,10 +43,23 @@ impl FederationConfig {
                     let providers = CatalogueFile::open(&base.join(path))?;
                     builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
                 }
+                #[cfg(feature = "scaleway")]
+                ProviderConfig::Scaleway(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
             }
         }
         builder.build()
     }
+}
+
+#[cfg(feature = "http")]
+fn adapter_error(
+    provider: &crate::model::ProviderId,
+    source: crate::provider::http::HttpConfigError,
+) -> ConfigError {
+    ConfigError::Adapter { provider: provider.clone(), source }
 }
 
 /// Opens the ledger that a document names.

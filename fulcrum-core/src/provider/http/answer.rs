@@ -116,7 +116,8 @@ impl Answer {
         let excerpt = format!("{}: {}", self.status(), self.redactor.excerpt(self.body()));
         let error = ProviderError::new(self.provider.clone(), self.call, kind).with_source(excerpt);
         let request_id = REQUEST_IDS.iter().find_map(|name| self.header(name));
-        let request_id = request_id.map(|id| self.shown(id));
+        // A number has no blanks; what follows one is something else.
+        let request_id = request_id.and_then(|id| id.split_whitespace().next()).map(|id| self.shown(id));
         ProviderError { request_id, ..error }
     }
 
