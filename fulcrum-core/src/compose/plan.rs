@@ -185,7 +185,15 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
             Some((name.clone(), *count))
         })
         .collect::<Option<_>>()?;
+    let components =
+        || replicas.keys().filter_map(|name| Some((name, problem.blueprint.components.get(name)?)));
+    let settings = components().flat_map(|(_, component)| component.settings.clone()).collect();
+    let after: BTreeSet<_> = components().flat_map(|(_, component)| component.after.clone()).collect();
+    let rank = components().filter_map(|(name, _)| problem.ranks.get(name).copied()).max().unwrap_or(0);
     Some(Lease {
+        settings,
+        after,
+        rank,
         offer: offer.id(),
         sku: offer.sku.clone(),
         kind: offer.kind,

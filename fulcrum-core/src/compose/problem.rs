@@ -184,6 +184,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) limited: Vec<String>,
     /// What runs already.
     pub(crate) running: Vec<Alike>,
+    /// In which order components are bought.
+    pub(crate) ranks: BTreeMap<&'a ComponentId, u32>,
 }
 
 impl<'a> Problem<'a> {
@@ -234,6 +236,7 @@ impl<'a> Problem<'a> {
             gib_costs: FxHashMap::default(),
             limited: limited.into_iter().cloned().collect(),
             running: Vec::new(),
+            ranks: blueprint.ranks().unwrap_or_default(), // Blueprint::check has refused circles
         };
         problem.tighten();
         problem.collect_candidates(options, watch)?;

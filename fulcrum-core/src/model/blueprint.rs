@@ -178,7 +178,7 @@ impl Blueprint {
             let path = format!("constraints[{index}].{}", constraint.word());
             constraint.check(self).map_err(|message| DocumentError::at(path, message))?;
         }
-        Ok(())
+        self.check_setup()
     }
 
     fn check_links(&self) -> Result<(), DocumentError> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Filter, OfferKind, Resources, UserGroup};
+use super::{ComponentId, Filter, OfferKind, Resources, UserGroup};
 
 fn one() -> u32 {
     1
@@ -42,6 +42,14 @@ pub struct Component {
     /// How many of them may share a machine.
     #[serde(default = "one")]
     pub per_machine: u32,
+    /// What its services are made with, as its provider's adapter calls it: `image: debian-12`. No secrets. Components that
+    /// give one setting different values share no machine. `${network.id}` stands for what a component named under `after`
+    /// has become: its id, or another attribute.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Components that must be there before it is bought, such as the network of a machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ComponentId>,
     /// Who uses it from where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserGroup>,

@@ -25,6 +25,7 @@ mod resources;
 mod running;
 mod seller;
 mod service;
+mod setup;
 mod sovereignty;
 mod usage;
 mod words;
@@ -59,6 +60,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
+pub(crate) use setup::{Piece, clash, pieces};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

@@ -1,5 +1,7 @@
 //! The answer to a blueprint.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use indexmap::IndexMap;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
@@ -104,7 +106,7 @@ impl Plan {
 /// Values of measures.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Measures(pub std::collections::BTreeMap<Measure, Amount>);
+pub struct Measures(pub BTreeMap<Measure, Amount>);
 
 /// A number that is written as text, digit by digit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,6 +136,10 @@ pub struct Stage {
     pub bound: Decimal,
 }
 
+fn is_zero(rank: &u32) -> bool {
+    *rank == 0
+}
+
 /// One instance of an offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +160,15 @@ pub struct Lease {
     /// The running service that it is, if the blueprint named one that stays; else it is to be bought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps: Option<ServiceId>,
+    /// What it is made with: the settings of its components.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Components of which all leases with a lower rank must be there before this one is bought.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<ComponentId>,
+    /// The greatest rank of its components: how many must be there one after the other before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rank: u32,
     /// What it costs, line by line.
     pub lines: Vec<PriceLine>,
 }

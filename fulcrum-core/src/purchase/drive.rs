@@ -1,13 +1,13 @@
 //! One driver, one order: from its present state to a final one.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::{
     Engine, PurchaseError,
@@ -16,6 +16,7 @@ use super::{
     machine,
     metrics::{kind_of, span_of_order},
     prices,
+    turns::{self, Turns},
 };
 use crate::{
     ledger::{Change, Claim},
@@ -45,6 +46,10 @@ pub(super) struct Driver<'a> {
     taken_over: BTreeSet<u32>,
     /// When the ledger last said that the customer does not want the order undone.
     is_wanted_at: Mutex<Instant>,
+    /// What others wait for.
+    pub(super) turns: Turns,
+    /// The components of each step.
+    pub(super) held_by: BTreeMap<u32, Vec<String>>,
 }
 
 impl<'a> Driver<'a> {
@@ -78,6 +83,8 @@ impl<'a> Driver<'a> {
             first_own_step,
             taken_over,
             is_wanted_at,
+            turns: Turns::default(),
+            held_by: BTreeMap::new(),
         })
     }
 
@@ -166,13 +173,29 @@ impl<'a> Driver<'a> {
     /// Drives all steps that are not there yet, side by side.
     async fn provision_rest(&mut self) -> Result<(), PurchaseError> {
         let at_once = self.policy.concurrency.clamp(1, 256) as usize;
+        self.turns.begin(&self.order.steps);
+        let before = turns::before(&self.order.steps);
+        let components = |step: &Step| step.lease.replicas.keys().map(ToString::to_string).collect();
+        self.held_by = self.order.steps.iter().map(|step| (step.index, components(step))).collect();
         let steps = std::mem::take(&mut self.order.steps);
         // A lost claim ends everything; what goes wrong with one step stops the others between two calls, unless the
         // order can go on without it.
         let driven: Vec<Result<Step, PurchaseError>> = {
             let this = &*self;
-            let calls: Vec<_> = steps.into_iter().map(|step| this.provision(step)).collect();
-            futures::stream::iter(calls).buffered(at_once).collect().await
+            let places = &Semaphore::new(at_once);
+            let calls = steps.into_iter().zip(before).map(|(step, before)| async move {
+                // Who waits for others takes no place away from them.
+                let (index, is_turn) = (step.index, this.turns.wait(&before).await);
+                let made = match places.acquire().await {
+                    Ok(_place) if is_turn => this.provision(step).await,
+                    _ => Ok(step),
+                };
+                this.turns.tell(index, made.as_ref().ok());
+                made
+            });
+            // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
+            let calls: Vec<_> = calls.collect();
+            futures::future::join_all(calls).await
         };
         self.order.steps = driven.into_iter().collect::<Result<_, _>>()?;
         Ok(())
@@ -246,7 +269,9 @@ impl<'a> Driver<'a> {
 
     async fn compensate_all(&mut self) -> Result<(), PurchaseError> {
         // In reverse: what was bought last may depend on what was bought first.
-        for index in (0..self.order.steps.len()).rev() {
+        let mut indexes: Vec<usize> = (0..self.order.steps.len()).collect();
+        indexes.sort_by_key(|index| std::cmp::Reverse((self.order.steps[*index].lease.rank, *index)));
+        for index in indexes {
             let step = self.compensate(self.order.steps[index].clone()).await?;
             self.order.steps[index] = step;
         }

@@ -23,6 +23,7 @@ mod provision;
 mod reconcile;
 mod serve;
 mod timeline;
+mod turns;
 
 pub use archive::OrderArchive;
 pub use engine::Engine;

@@ -172,6 +172,9 @@ impl Decisions {
             replicas: indexmap::IndexMap::new(),
             size_gib: 0,
             keeps: None,
+            settings: Default::default(),
+            after: Default::default(),
+            rank: 0,
             lines: Vec::new(),
         };
         let step = planned(&OrderId::generate(), 0, &lease);

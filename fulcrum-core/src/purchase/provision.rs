@@ -1,6 +1,9 @@
 //! One step from planned to provisioned.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use tokio::time::sleep;
@@ -28,6 +31,7 @@ impl Driver<'_> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         let mut is_new = self.is_new(&step);
+        let settings = self.turns.settings(&step, &self.held_by, &self.order.plan);
         // When this driver last did anything but look: from then on lists may lag. By a clock that nobody sets, and from
         // this driver's own time only: the moment in the ledger may be by a clock that has jumped since.
         let mut acted = Instant::now();
@@ -50,7 +54,13 @@ impl Driver<'_> {
             }
             let is_looking =
                 matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
-            let outcome = match next_action(&step, &self.mine, self.class(&step), is_new) {
+            let action = next_action(&step, &self.mine, self.class(&step), is_new);
+            if let (Action::RecordIntent | Action::Provision, Err(why)) = (&action, &settings) {
+                self.note_text(&mut step, why.clone(), None).await?;
+                self.fail(&step, None, why);
+                return Ok(step);
+            }
+            let outcome = match action {
                 Action::LookFirst => match self.provider(&step).find_by_key(&step.key).await {
                     Ok(Some(service)) if !is_own(&step, &service) => {
                         Err(protocol(&step, Call::FindByKey, FOREIGN))
@@ -69,7 +79,7 @@ impl Driver<'_> {
                 },
                 Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
                 Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
-                Action::Provision => self.ask(&mut step).await?,
+                Action::Provision => self.ask(&mut step, settings.clone().unwrap_or_default()).await?,
                 Action::FindByKey { lag } => {
                     let lag = lag + self.unsettled(&step);
                     self.look(&mut step, lag.saturating_sub(acted.elapsed())).await?
@@ -124,8 +134,12 @@ impl Driver<'_> {
         self.put(step, state).await
     }
 
-    async fn ask(&self, step: &mut Step) -> Result<Result<(), ProviderError>, PurchaseError> {
-        let request = request(&self.order.plan.blueprint, step);
+    async fn ask(
+        &self,
+        step: &mut Step,
+        settings: BTreeMap<String, String>,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         match self.changing(step)?.provision(&request, &step.key).await {
             Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
                 self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
@@ -256,7 +270,11 @@ fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
-/// What is asked of a provider for a step.
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
+/// What is asked of a provider for a step, without what only other steps can tell.
 pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
     let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
     let market = match step.lease.offer.as_str().rsplit_once('@') {
@@ -271,6 +289,7 @@ pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
         size_gib: step.lease.size_gib,
         market,
         name: format!("{blueprint}-{}-{}", replicas.join("-"), step.index),
-        settings: Default::default(),
+        // A reference stands for what is not known before its turn.
+        settings: step.lease.settings.iter().filter(|(_, value)| !value.contains("${")).map(owned).collect(),
     }
 }

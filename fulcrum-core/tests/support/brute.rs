@@ -108,6 +108,9 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                         replicas: replicas.filter(|(_, count)| *count > 0).collect(),
                         size_gib: 0,
                         keeps: None,
+                        settings: Default::default(),
+                        after: Default::default(),
+                        rank: 0,
                         lines: vec![PriceLine {
                             sku: offer.sku.clone(),
                             text: String::new(),

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    compose::problem::{CompId, Problem},
-    model::Constraint,
+    compose::{
+        id_vec::Id,
+        problem::{CompId, Problem},
+    },
+    model::{Constraint, clash},
 };
 
 /// What may share a machine.
@@ -46,6 +49,15 @@ impl Rules {
                 | Constraint::Survive(_)
                 | Constraint::Distinct(_)
                 | Constraint::Limit(_) => {}
+            }
+        }
+        // A machine is made in one way.
+        let components = &problem.blueprint.components;
+        for (at, one) in components.values().enumerate().filter(|(_, one)| !one.settings.is_empty()) {
+            for (before, other) in components.values().enumerate().take(at) {
+                if clash(one, other).is_some() {
+                    rules.conflicts.insert((Id::from_index(before), Id::from_index(at)));
+                }
             }
         }
         rules

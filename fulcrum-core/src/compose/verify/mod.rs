@@ -2,6 +2,7 @@
 
 mod flows;
 mod running;
+mod setup;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
             message,
         })?;
     }
+    check.setup()?;
     check.flows()?;
     check.totals()
 }

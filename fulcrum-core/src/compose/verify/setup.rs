@@ -1,0 +1,59 @@
+//! What leases are made with, and in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Check, Violation, violation};
+use crate::model::{Blueprint, ComponentId};
+
+impl Check<'_> {
+    /// A lease is made with what each of its components wants, and waits for what each of them waits for.
+    pub(super) fn setup(&self) -> Result<(), Violation> {
+        let mut known = BTreeMap::new();
+        for (at, lease) in self.plan.leases.iter().enumerate() {
+            let place = || format!("leases[{at}]");
+            let (mut wanted, mut after, mut rank) = (BTreeMap::new(), BTreeSet::new(), 0);
+            for name in lease.replicas.keys() {
+                let component = &self.blueprint.components[name];
+                for (setting, value) in &component.settings {
+                    let before = wanted.insert(setting.clone(), value.clone());
+                    if before.is_some_and(|before| before != *value) {
+                        return violation(place(), format!("its components want another `{setting}` each"));
+                    }
+                }
+                after.extend(component.after.iter().cloned());
+                rank = rank.max(longest(self.blueprint, name, self.blueprint.components.len(), &mut known)?);
+            }
+            if lease.settings != wanted {
+                return violation(place(), "its settings are not those of its components");
+            }
+            if (&lease.after, lease.rank) != (&after, rank) {
+                return violation(place(), "it does not wait for what its components wait for");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The longest way from a component through what it is after; each is gone through once.
+fn longest<'a>(
+    blueprint: &'a Blueprint,
+    name: &ComponentId,
+    most: usize,
+    known: &mut BTreeMap<&'a ComponentId, u32>,
+) -> Result<u32, Violation> {
+    if let Some(rank) = known.get(name) {
+        return Ok(*rank);
+    }
+    let Some((name, component)) = blueprint.components.get_key_value(name) else {
+        return violation("components", format!("there is no {name}"));
+    };
+    if most == 0 {
+        return violation(format!("components.{name}.after"), "it waits for itself");
+    }
+    let mut rank = 0;
+    for before in &component.after {
+        rank = rank.max(longest(blueprint, before, most - 1, known)? + 1);
+    }
+    known.insert(name, rank);
+    Ok(rank)
+}

@@ -1,0 +1,230 @@
+//! What a component's services are made with, and what must be there before.
+
+use std::collections::BTreeMap;
+
+use super::{Blueprint, Component, ComponentId, Constraint, DocumentError};
+
+/// Settings of one component.
+const MAX_SETTINGS: usize = 32;
+const MAX_NAME: usize = 64;
+const MAX_VALUE: usize = 4096;
+
+/// A piece of a setting's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// As it stands.
+    Text(&'a str),
+    /// `${component.what}`: what another component's service says of itself.
+    Of(&'a str, &'a str),
+}
+
+/// A value in pieces.
+///
+/// # Errors
+/// A reference that is not closed or has no dot, in words.
+pub(crate) fn pieces(value: &str) -> Result<Vec<Piece<'_>>, String> {
+    let (mut pieces, mut rest) = (Vec::new(), value);
+    while let Some((text, after)) = rest.split_once("${") {
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text));
+        }
+        let reference = after.split_once('}').and_then(|(name, rest)| Some((name.split_once('.')?, rest)));
+        let Some(((component, what), tail)) = reference else {
+            return Err("write ${component.id}, or another of its attributes in place of id".to_owned());
+        };
+        pieces.push(Piece::Of(component, what));
+        rest = tail;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    Ok(pieces)
+}
+
+/// A setting to which two components give different values.
+pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str> {
+    let differs = |(name, value): &(&String, &String)| {
+        other.settings.get(name.as_str()).is_some_and(|there| there != *value)
+    };
+    one.settings.iter().find(differs).map(|(name, _)| name.as_str())
+}
+
+impl Blueprint {
+    /// How many components must be there one after the other before each: the longest way through `after`.
+    ///
+    /// # Errors
+    /// The path and message of a name that is not known, or of a circle.
+    pub(crate) fn ranks(&self) -> Result<BTreeMap<&ComponentId, u32>, DocumentError> {
+        for (name, component) in &self.components {
+            for (at, other) in component.after.iter().enumerate() {
+                let fail = |message: String| {
+                    Err(DocumentError::at(format!("components.{name}.after[{at}]"), message))
+                };
+                if !self.components.contains_key(other) {
+                    return fail(self.unknown(other));
+                }
+                if component.after[..at].contains(other) {
+                    return fail(format!("`{other}` is named twice; name it once"));
+                }
+            }
+        }
+        // Each round settles all whose predecessors are settled; a circle settles nobody. O(components² × after).
+        let mut ranks: BTreeMap<&ComponentId, u32> = BTreeMap::new();
+        while ranks.len() < self.components.len() {
+            let ready: Vec<_> = self
+                .components
+                .iter()
+                .filter(|(name, _)| !ranks.contains_key(name))
+                .filter_map(|(name, component)| {
+                    let before: Option<Vec<u32>> =
+                        component.after.iter().map(|other| ranks.get(other).copied()).collect();
+                    Some((name, before?.into_iter().max().map_or(0, |rank| rank + 1)))
+                })
+                .collect();
+            if ready.is_empty() {
+                let circle = self.components.keys().filter(|name| !ranks.contains_key(name));
+                let names: Vec<_> = circle.map(ComponentId::as_str).collect();
+                let path = format!("components.{}.after", names[0]);
+                let message =
+                    format!("these wait for one another: {}; leave one `after` out", names.join(", "));
+                return Err(DocumentError::at(path, message));
+            }
+            ranks.extend(ready);
+        }
+        Ok(ranks)
+    }
+
+    pub(super) fn check_setup(&self) -> Result<(), DocumentError> {
+        self.ranks()?;
+        for (name, component) in &self.components {
+            let fail = |setting: &str, message: String| {
+                let path = match setting {
+                    "" => format!("components.{name}.settings"),
+                    setting => format!("components.{name}.settings.{setting}"),
+                };
+                Err(DocumentError::at(path, message))
+            };
+            if component.settings.len() > MAX_SETTINGS {
+                return fail("", format!("write at most {MAX_SETTINGS} settings"));
+            }
+            for (setting, value) in &component.settings {
+                let is_name = (1..=MAX_NAME).contains(&setting.len())
+                    && setting.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+                if !is_name {
+                    let message =
+                        format!("{setting:?} is no name; write up to {MAX_NAME} letters, digits, _, - and .");
+                    return fail("", message);
+                }
+                if value.len() > MAX_VALUE {
+                    return fail(setting, format!("write at most {MAX_VALUE} bytes"));
+                }
+                let pieces = match pieces(value) {
+                    Ok(pieces) => pieces,
+                    Err(message) => return fail(setting, message),
+                };
+                for piece in pieces {
+                    if let Piece::Of(other, _) = piece
+                        && !component.after.iter().any(|before| before.as_str() == other)
+                    {
+                        return fail(
+                            setting,
+                            format!("`{other}` need not be there yet; name it under `after`, too"),
+                        );
+                    }
+                }
+            }
+        }
+        self.check_shared()
+    }
+
+    /// Whether components that must share a machine can be made with one set of settings.
+    fn check_shared(&self) -> Result<(), DocumentError> {
+        for (at, constraint) in self.constraints.iter().enumerate() {
+            let pairs: Vec<(&ComponentId, &ComponentId)> = match constraint {
+                Constraint::Colocate(colocate) => {
+                    let names = &colocate.components;
+                    names
+                        .iter()
+                        .enumerate()
+                        .flat_map(|(at, one)| names[..at].iter().map(move |other| (one, other)))
+                        .collect()
+                }
+                Constraint::Everywhere(everywhere) => {
+                    let one = &everywhere.component;
+                    let others = self
+                        .components
+                        .keys()
+                        .filter(|name| *name != one && !everywhere.unless.contains(name));
+                    let machines =
+                        others.filter(|name| self.components[*name].kind == super::OfferKind::Machine);
+                    machines.map(|other| (one, other)).collect()
+                }
+                _ => continue,
+            };
+            for (one, other) in pairs {
+                let (Some(left), Some(right)) = (self.components.get(one), self.components.get(other)) else {
+                    continue;
+                };
+                if let Some(setting) = clash(left, right) {
+                    let path = format!("constraints[{at}].{}", constraint.word());
+                    let message = format!(
+                        "`{one}` and `{other}` must share a machine, and want another `{setting}` each; give both the same"
+                    );
+                    return Err(DocumentError::at(path, message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Blueprint::from_yaml(text).expect_err("it is wrong").to_string()
+    }
+
+    fn ranks(text: &str) -> Vec<u32> {
+        let blueprint = Blueprint::from_yaml(text).expect("a blueprint");
+        let ranks = blueprint.ranks().expect("no circle");
+        blueprint.components.keys().map(|name| ranks[name]).collect()
+    }
+
+    #[test]
+    fn a_rank_is_the_longest_way() {
+        let text = "{ name: n, components: { a: { after: [b, c] }, b: { after: [c] }, c: {}, d: {} } }";
+        assert_eq!(ranks(text), [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn circles_and_strangers_are_named() {
+        let text = refusal("{ name: n, components: { a: { after: [b] }, b: { after: [a] }, c: {} } }");
+        assert!(text.contains("wait for one another: a, b"), "{text}");
+        let text = refusal("{ name: n, components: { a: { after: [a] } } }");
+        assert!(text.contains("wait for one another: a"), "{text}");
+        let text = refusal("{ name: n, components: { a: { after: [x] } } }");
+        assert!(
+            text.contains("components.a.after[0]") && text.contains("no component is called `x`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_value_refers_to_what_is_there_before() {
+        assert_eq!(pieces("a${b.id}c"), Ok(vec![Piece::Text("a"), Piece::Of("b", "id"), Piece::Text("c")]));
+        assert!(pieces("${b").is_err() && pieces("${b}").is_err());
+        let text = refusal("{ name: n, components: { a: { settings: { network: \"${b.id}\" } }, b: {} } }");
+        assert!(text.contains("components.a.settings.network") && text.contains("under `after`"), "{text}");
+    }
+
+    #[test]
+    fn what_shares_a_machine_is_made_in_one_way() {
+        let text = refusal(
+            "{ name: n, components: { a: { settings: { image: x } }, b: { settings: { image: y } } },
+               constraints: [ colocate: { components: [a, b] } ] }",
+        );
+        assert!(text.contains("another `image` each"), "{text}");
+    }
+}

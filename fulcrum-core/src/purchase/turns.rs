@@ -1,0 +1,135 @@
+//! Whose turn it is: what a step needs is there before it, and ends after it.
+//!
+//! A step waits for those that hold a component which one of its own is `after`, and only for those of a lower rank: ranks
+//! fall along every wait, so nobody waits in a circle, even where components share machines crosswise.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::model::{Piece, Plan, Service, Step, StepState, pieces};
+
+/// What the steps of one order have come to, as far as others wait for them.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// None: it was tried, and is not there.
+    made: Mutex<BTreeMap<u32, Option<Service>>>,
+    changed: Notify,
+}
+
+/// Whether one step needs another one.
+fn needs(one: &Step, other: &Step) -> bool {
+    other.lease.rank < one.lease.rank
+        && other.lease.replicas.keys().any(|component| one.lease.after.contains(component))
+}
+
+/// For each step the positions of those that must be there before it. What was given up is not waited for.
+pub(super) fn before(steps: &[Step]) -> Vec<Vec<u32>> {
+    let is_waited_for = |other: &&Step| other.state != StepState::Compensated;
+    steps
+        .iter()
+        .map(|one| {
+            if one.lease.after.is_empty() {
+                return Vec::new();
+            }
+            let others = steps.iter().filter(is_waited_for).filter(|other| needs(one, other));
+            others.map(|other| other.index).collect()
+        })
+        .collect()
+}
+
+impl Turns {
+    /// Starts from what is there.
+    pub(super) fn begin(&self, steps: &[Step]) {
+        let made = steps.iter().filter_map(|step| Some((step.index, Some(service_of(step)?.clone()))));
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = made.collect();
+    }
+
+    /// Tells what a step has come to; none if that cannot be written down.
+    pub(super) fn tell(&self, index: u32, step: Option<&Step>) {
+        let service = step.and_then(service_of).cloned();
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(index, service);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until others have come to something; whether all of them are there.
+    pub(super) async fn wait(&self, others: &[u32]) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Heard from now on: what is told between the look and the wait is not missed.
+            changed.as_mut().enable();
+            {
+                let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+                if others.iter().any(|other| matches!(made.get(other), Some(None))) {
+                    return false;
+                }
+                if others.iter().all(|other| made.contains_key(other)) {
+                    return true;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// What a step is made with: references replaced by what others have become.
+    ///
+    /// # Errors
+    /// In words: what is referred to is not there, or does not say that.
+    pub(super) fn settings(
+        &self,
+        step: &Step,
+        steps: &BTreeMap<u32, Vec<String>>,
+        plan: &Plan,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |component: &str, what: &str| -> Result<String, String> {
+            let services = made.iter().filter_map(|(index, service)| {
+                let holds = steps.get(index)?.iter().any(|name| name == component);
+                service.as_ref().filter(|_| holds)
+            });
+            let values: Option<Vec<&str>> = services
+                .map(|service| match what {
+                    "id" => Some(service.id.as_str()),
+                    other => service.attributes.get(other).map(String::as_str),
+                })
+                .collect();
+            let kept = plan
+                .leases
+                .iter()
+                .filter(|lease| lease.replicas.keys().any(|name| name.as_str() == component));
+            let kept = kept.filter_map(|lease| lease.keeps.as_ref().filter(|_| what == "id"));
+            let values: Vec<&str> = values
+                .ok_or_else(|| format!("{component} has no `{what}`"))?
+                .into_iter()
+                .chain(kept.map(|id| id.as_str()))
+                .collect();
+            if values.is_empty() {
+                return Err(format!("{component} is not there"));
+            }
+            Ok(values.join(","))
+        };
+        let value = |(name, value): (&String, &String)| {
+            let mut text = String::new();
+            for piece in pieces(value)? {
+                match piece {
+                    Piece::Text(plain) => text += plain,
+                    Piece::Of(component, what) => text += &of(component, what)?,
+                }
+            }
+            Ok((name.clone(), text))
+        };
+        let settings: Result<_, String> = step.lease.settings.iter().map(value).collect();
+        settings.map_err(|why| format!("its settings refer to something that is not known: {why}"))
+    }
+}
+
+fn service_of(step: &Step) -> Option<&Service> {
+    match &step.state {
+        StepState::Provisioned { service } | StepState::Committed { service } => Some(service),
+        _ => None,
+    }
+}
