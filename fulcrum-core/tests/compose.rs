@@ -219,6 +219,27 @@ fn a_conflict_names_only_the_conditions_that_clash() {
 }
 
 #[test]
+fn settings_that_cannot_share_the_only_machine_are_named() {
+    let rows = "machine,s,one,8,8192,10,10,,EUR,net,1,2026-11-01,test\n";
+    let blueprint = Blueprint::from_yaml(
+        "{ name: x, components: {
+            web: { vcpu: 1, replicas: 1, settings: { image: debian, size: s } },
+            db: { vcpu: 1, replicas: 1, settings: { image: alpine } } } }",
+    )
+    .expect("a blueprint");
+    let Err(ComposeError::Infeasible(conflict)) = solve(&catalogue(offers("acme", "DE", rows)), &blueprint)
+    else {
+        panic!("one machine is made in one way")
+    };
+    let said = conflict.to_string();
+    assert!(said.contains("components.web.settings.image: debian"), "{said}");
+    assert!(said.contains("components.db.settings.image: alpine"), "{said}");
+    assert!(!said.contains("settings.size"), "{said}");
+    let ways: Vec<_> = conflict.relaxations.iter().map(|way| way.condition.as_str()).collect();
+    assert!(ways.contains(&"components.web.settings.image: debian"), "{ways:?}");
+}
+
+#[test]
 fn a_kind_that_nobody_sells_is_said_so() {
     let message = infeasible("{ name: x, components: { cache: { kind: database } } }");
     assert!(message.contains("the catalogue has no database for `cache`"), "{message}");

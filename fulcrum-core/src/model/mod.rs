@@ -60,7 +60,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{Piece, clash, pieces};
+pub(crate) use setup::{Piece, apart, clash, pieces};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

@@ -49,6 +49,38 @@ pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str
     one.settings.iter().find(differs).map(|(name, _)| name.as_str())
 }
 
+impl Component {
+    /// The components to which its settings refer.
+    pub(crate) fn referred(&self) -> impl Iterator<Item = &str> {
+        let all = self.settings.values().flat_map(|value| pieces(value).unwrap_or_default());
+        all.filter_map(|piece| match piece {
+            Piece::Of(component, _) => Some(component),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+/// Pairs of components that share no machine because a third one, or one of them, refers to what the first has become: it
+/// must be there before whoever refers to it, and so has a lower rank, and all that it shares a machine with.
+pub(crate) fn apart<'a>(
+    blueprint: &'a Blueprint,
+    ranks: &BTreeMap<&'a ComponentId, u32>,
+) -> Vec<(&'a ComponentId, &'a ComponentId)> {
+    // Of all that refer to a component the one of the lowest rank decides.
+    let mut limits: BTreeMap<&str, u32> = BTreeMap::new();
+    for (name, component) in &blueprint.components {
+        for referred in component.referred() {
+            let limit = limits.entry(referred).or_insert(u32::MAX);
+            *limit = ranks[name].min(*limit);
+        }
+    }
+    let mut pairs = Vec::new();
+    for (name, limit) in blueprint.components.keys().filter_map(|name| Some((name, *limits.get(name.as_str())?))) {
+        pairs.extend(ranks.iter().filter(|(_, rank)| **rank >= limit).map(|(other, _)| (name, *other)));
+    }
+    pairs
+}
+
 impl Blueprint {
     /// How many components must be there one after the other before each: the longest way through `after`.
     ///
@@ -95,7 +127,7 @@ impl Blueprint {
     }
 
     pub(super) fn check_setup(&self) -> Result<(), DocumentError> {
-        self.ranks()?;
+        let ranks = self.ranks()?;
         for (name, component) in &self.components {
             let fail = |setting: &str, message: String| {
                 let path = match setting {
@@ -134,11 +166,11 @@ impl Blueprint {
                 }
             }
         }
-        self.check_shared()
+        self.check_shared(&apart(self, &ranks))
     }
 
     /// Whether components that must share a machine can be made with one set of settings.
-    fn check_shared(&self) -> Result<(), DocumentError> {
+    fn check_shared(&self, apart: &[(&ComponentId, &ComponentId)]) -> Result<(), DocumentError> {
         for (at, constraint) in self.constraints.iter().enumerate() {
             let pairs: Vec<(&ComponentId, &ComponentId)> = match constraint {
                 Constraint::Colocate(colocate) => {
@@ -165,8 +197,14 @@ impl Blueprint {
                 let (Some(left), Some(right)) = (self.components.get(one), self.components.get(other)) else {
                     continue;
                 };
+                let path = format!("constraints[{at}].{}", constraint.word());
+                if apart.contains(&(one, other)) || apart.contains(&(other, one)) {
+                    let message = format!(
+                        "`{one}` and `{other}` must share a machine, and a setting refers to what only one of them can be by then; leave the reference out"
+                    );
+                    return Err(DocumentError::at(path, message));
+                }
                 if let Some(setting) = clash(left, right) {
-                    let path = format!("constraints[{at}].{}", constraint.word());
                     let message = format!(
                         "`{one}` and `{other}` must share a machine, and want another `{setting}` each; give both the same"
                     );
@@ -217,6 +255,22 @@ mod tests {
         assert!(pieces("${b").is_err() && pieces("${b}").is_err());
         let text = refusal("{ name: n, components: { a: { settings: { network: \"${b.id}\" } }, b: {} } }");
         assert!(text.contains("components.a.settings.network") && text.contains("under `after`"), "{text}");
+    }
+
+    #[test]
+    fn what_is_referred_to_shares_no_machine_with_what_comes_later() {
+        let text = "{ name: n, components: { a: { after: [b], settings: { net: \"${b.id}\" } }, b: {},
+            c: { after: [a] }, d: { after: [b] }, e: {} } }";
+        let blueprint = Blueprint::from_yaml(text).expect("a blueprint");
+        let ranks = blueprint.ranks().expect("no circle");
+        let pairs: Vec<_> =
+            apart(&blueprint, &ranks).iter().map(|(one, other)| format!("{one}{other}")).collect();
+        assert_eq!(pairs, ["ba", "bc", "bd"]);
+        let text = refusal(
+            "{ name: n, components: { a: { after: [b], settings: { net: \"${b.id}\" } }, b: {} },
+               constraints: [ colocate: { components: [a, b] } ] }",
+        );
+        assert!(text.contains("leave the reference out"), "{text}");
     }
 
     #[test]

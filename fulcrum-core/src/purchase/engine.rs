@@ -19,8 +19,8 @@ use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Ledger, LedgerError, OrderQuery},
     model::{
-        IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Policy,
-        ProviderId, Step, StepState, digest_of,
+        IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Piece, Plan, Policy,
+        ProviderId, Step, StepState, digest_of, pieces,
     },
     provider::{Call, IdempotencyClass, Provider},
     telemetry,
@@ -42,6 +42,22 @@ pub(super) fn planned(order: &OrderId, index: u32, lease: &Lease) -> Step {
         state: StepState::Planned,
         attempts: Vec::new(),
     }
+}
+
+/// What a setting refers to must be bought or kept, before anything is bought in vain.
+fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
+    for value in plan.leases.iter().flat_map(|lease| lease.settings.values()) {
+        for piece in pieces(value).map_err(PurchaseError::InvalidPlan)? {
+            let Piece::Of(component, _) = piece else { continue };
+            let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
+            if !plan.leases.iter().any(holds) {
+                return Err(PurchaseError::InvalidPlan(format!(
+                    "a setting refers to {component}, of which it has none; compose again"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Events that are read at once.
@@ -119,6 +135,7 @@ impl Engine {
         for lease in &bought {
             self.check_buyable(&lease.place.provider)?;
         }
+        check_references(&plan)?;
         if let Some(fail_over) = &policy.fail_over {
             fail_over.blueprint.check().map_err(|error| PurchaseError::InvalidPlan(error.to_string()))?;
             if digest_of(&fail_over.blueprint) != plan.blueprint_digest {

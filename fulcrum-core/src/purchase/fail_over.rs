@@ -171,8 +171,15 @@ impl Driver<'_> {
             let lease = lease.filter(|lease| lease.size_gib == step.lease.size_gib);
             let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
             if lease.replicas != step.lease.replicas {
+                // It was made with its first settings.
+                let was_made_so =
+                    |(name, value): (&String, &String)| step.lease.settings.get(name) == Some(value);
+                if !lease.settings.iter().all(was_made_so) {
+                    return Err(format!("the next best would put on {name} what wants other settings"));
+                }
                 let mut step = step.clone();
                 step.lease.replicas = lease.replicas.clone();
+                (step.lease.after, step.lease.rank) = (lease.after.clone(), lease.rank);
                 changed.push(step);
             }
         }

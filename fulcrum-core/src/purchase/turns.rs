@@ -4,13 +4,16 @@
 //! fall along every wait, so nobody waits in a circle, even where components share machines crosswise.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
 use tokio::sync::Notify;
 
 use crate::model::{Piece, Plan, Service, Step, StepState, pieces};
+
+/// Bytes of what is put in place of a reference.
+const MAX_VALUE: usize = 16 << 10;
 
 /// What the steps of one order have come to, as far as others wait for them.
 #[derive(Debug, Default)]
@@ -75,7 +78,7 @@ impl Turns {
         }
     }
 
-    /// What a step is made with: references replaced by what others have become.
+    /// What a step is made with: references replaced by what others have become, in the order of their steps.
     ///
     /// # Errors
     /// In words: what is referred to is not there, or does not say that.
@@ -86,6 +89,9 @@ impl Turns {
         plan: &Plan,
     ) -> Result<BTreeMap<String, String>, String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a fail-over keeps is a step's, too.
+        let named = |service: &Service| format!("{}/{}", service.provider, service.id);
+        let own: BTreeSet<String> = made.values().flatten().map(named).collect();
         let of = |component: &str, what: &str| -> Result<String, String> {
             let services = made.iter().filter_map(|(index, service)| {
                 let holds = steps.get(index)?.iter().any(|name| name == component);
@@ -97,20 +103,26 @@ impl Turns {
                     other => service.attributes.get(other).map(String::as_str),
                 })
                 .collect();
-            let kept = plan
-                .leases
-                .iter()
-                .filter(|lease| lease.replicas.keys().any(|name| name.as_str() == component));
-            let kept = kept.filter_map(|lease| lease.keeps.as_ref().filter(|_| what == "id"));
-            let values: Vec<&str> = values
-                .ok_or_else(|| format!("{component} has no `{what}`"))?
-                .into_iter()
-                .chain(kept.map(|id| id.as_str()))
-                .collect();
-            if values.is_empty() {
-                return Err(format!("{component} is not there"));
+            let mut values = values.ok_or_else(|| format!("{component} has no `{what}`"))?;
+            for lease in
+                plan.leases.iter().filter(|it| it.replicas.keys().any(|name| name.as_str() == component))
+            {
+                let Some(kept) = lease.keeps.as_ref().map(|id| id.as_str()).filter(|id| !own.contains(*id))
+                else {
+                    continue;
+                };
+                if what != "id" {
+                    return Err(format!("{component} ran before, as {kept}; only its id is known"));
+                }
+                let provider = format!("{}/", lease.place.provider);
+                values.push(kept.strip_prefix(&provider).unwrap_or(kept));
             }
-            Ok(values.join(","))
+            let text = values.join(",");
+            match text.len() {
+                0 => Err(format!("{component} is not there, or its `{what}` is empty")),
+                size if size > MAX_VALUE => Err(format!("`{what}` of {component} has {size} bytes")),
+                _ => Ok(text),
+            }
         };
         let value = |(name, value): (&String, &String)| {
             let mut text = String::new();

@@ -98,6 +98,11 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                 let months = if term == 0 { blueprint.horizon_months } else { terms * term };
                 let total = monthly * Decimal::from(months) + once * Decimal::from(terms);
                 let replicas = names.iter().map(|name| (*name).clone()).zip(counts);
+                // In the order of their names: of two values the verifier refuses either.
+                let held = || blueprint.components.iter().zip(counts).filter(|(_, count)| *count > 0);
+                let settings = held().flat_map(|((_, component), _)| component.settings.clone());
+                let after: BTreeSet<_> =
+                    held().flat_map(|((_, component), _)| component.after.clone()).collect();
                 let bought = (
                     ix,
                     Lease {
@@ -108,9 +113,10 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                         replicas: replicas.filter(|(_, count)| *count > 0).collect(),
                         size_gib: 0,
                         keeps: None,
-                        settings: Default::default(),
-                        after: Default::default(),
-                        rank: 0,
+                        settings: settings.collect(),
+                        // Of two components one is after the other, or none is.
+                        rank: u32::from(!after.is_empty()),
+                        after,
                         lines: vec![PriceLine {
                             sku: offer.sku.clone(),
                             text: String::new(),

@@ -110,7 +110,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
 }
 
 /// The kinds of condition that the generator knows.
-pub const KINDS: [&str; 28] = [
+pub const KINDS: [&str; 30] = [
     "conflict",
     "colocate",
     "everywhere",
@@ -139,6 +139,8 @@ pub const KINDS: [&str; 28] = [
     "running",
     "pinned",
     "max_moves",
+    "settings",
+    "after",
 ];
 
 /// Two small components under one to four random conditions; counts which.
@@ -164,6 +166,10 @@ fn running(number: &mut impl FnMut(i64, i64) -> i64) -> Value {
     json!({ "services": services, "move_cost": number(0, 9), "move_costs": { "b": number(0, 30) } })
 }
 
+fn must_share(chosen: &[&'static str]) -> bool {
+    chosen.iter().any(|kind| matches!(*kind, "colocate" | "everywhere"))
+}
+
 /// Two small components under these conditions.
 pub fn blueprint_with(
     chance: &mut StdRng,
@@ -176,7 +182,7 @@ pub fn blueprint_with(
         let per_machine = chance.random_range(1..=2);
         json!({ "vcpu": vcpu, "memory_mib": memory, "replicas": { "min": min, "max": 2 }, "per_machine": per_machine })
     };
-    let (mut a, b) = (component(), component());
+    let (mut a, mut b) = (component(), component());
     let mut constraints: Vec<Value> = Vec::new();
     let mut links: Vec<Value> = Vec::new();
     let mut users: Vec<Value> = Vec::new();
@@ -278,6 +284,19 @@ pub fn blueprint_with(
                     whole["running"]["services"][0]["pinned"] = json!(true);
                 } else if kind == "max_moves" {
                     whole["running"]["max_moves"] = json!(number(0, 2));
+                }
+            }
+            "settings" => {
+                // What must share a machine cannot want different ones.
+                let other = if must_share(chosen) { "debian" } else { "alpine" };
+                (a["settings"]["image"], a["settings"]["size"]) = (json!("debian"), json!("s"));
+                b["settings"]["image"] = json!(other);
+            }
+            "after" => {
+                a["after"] = json!(["b"]);
+                // Whoever refers to another one shares no machine with it.
+                if !must_share(chosen) && number(0, 1) == 0 {
+                    a["settings"]["network"] = json!("${b.id}");
                 }
             }
             other => panic!("unknown kind {other}"),

@@ -18,6 +18,8 @@ pub(super) enum Condition {
     /// A clause of the blueprint's own filter, or of a component's.
     Clause(Option<ComponentId>, Clause),
     Need(ComponentId, Need),
+    /// A setting to which another component gives another value, or that refers to another component.
+    Setting(ComponentId, String),
     Replicas(ComponentId),
     /// By its number.
     Link(usize),
@@ -90,6 +92,18 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         // Without its one_of a component is no longer optional: that would be a stronger blueprint.
         .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_)))
         .map(Condition::Constraint);
+    let settings = components().flat_map(|(name, component)| {
+        let clashes = move |setting: &&String| {
+            let value = &component.settings[*setting];
+            let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
+            value.contains("${") || others.any(|other| other != value)
+        };
+        component
+            .settings
+            .keys()
+            .filter(clashes)
+            .map(|setting| Condition::Setting(name.clone(), setting.clone()))
+    });
     let links = (0..blueprint.links.len()).map(Condition::Link);
     let users = components().flat_map(|(name, component)| {
         (0..component.users.len()).map(|at| Condition::Users(name.clone(), at))
@@ -103,6 +117,7 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         .chain(own)
         .chain(global)
         .chain(constraints)
+        .chain(settings)
         .chain(links)
         .chain(users)
         .chain(pinned)
@@ -132,6 +147,11 @@ impl Condition {
             Self::Need(name, need) => {
                 if let Some(component) = without.components.get_mut(name) {
                     need.clear(component);
+                }
+            }
+            Self::Setting(name, setting) => {
+                if let Some(component) = without.components.get_mut(name) {
+                    component.settings.remove(setting);
                 }
             }
             Self::Replicas(name) => {
@@ -173,6 +193,10 @@ impl Condition {
                 format!("{path}.{}: {}", clause.word(), shown(json[clause.word()].clone()))
             }
             Self::Need(name, need) => format!("components.{name}.{}", need.text(&blueprint.components[name])),
+            Self::Setting(name, setting) => {
+                let value = &blueprint.components[name].settings[setting];
+                format!("components.{name}.settings.{setting}: {}", shown(value.as_str().into()))
+            }
             Self::Link(at) => {
                 let json = serde_json::to_value(&blueprint.links[*at]).unwrap_or_default();
                 format!("links[{at}]: {}", shown(json))

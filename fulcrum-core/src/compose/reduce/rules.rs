@@ -7,7 +7,7 @@ use crate::{
         id_vec::Id,
         problem::{CompId, Problem},
     },
-    model::{Constraint, clash},
+    model::{Constraint, apart, clash},
 };
 
 /// What may share a machine.
@@ -59,6 +59,10 @@ impl Rules {
                     rules.conflicts.insert((Id::from_index(before), Id::from_index(at)));
                 }
             }
+        }
+        for (one, other) in apart(problem.blueprint, &problem.ranks) {
+            let (one, other) = (problem.component(one), problem.component(other));
+            rules.conflicts.insert((one.min(other), one.max(other)));
         }
         rules
     }

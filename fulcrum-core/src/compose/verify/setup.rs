@@ -23,6 +23,14 @@ impl Check<'_> {
                 after.extend(component.after.iter().cloned());
                 rank = rank.max(longest(self.blueprint, name, self.blueprint.components.len(), &mut known)?);
             }
+            for (name, component) in &self.blueprint.components {
+                let refers = |held: &&ComponentId| component.referred().any(|other| other == held.as_str());
+                let Some(held) = lease.replicas.keys().find(refers) else { continue };
+                if longest(self.blueprint, name, self.blueprint.components.len(), &mut known)? <= rank {
+                    let message = format!("it holds `{held}`, and comes too late for `{name}`, which refers to it");
+                    return violation(place(), message);
+                }
+            }
             if lease.settings != wanted {
                 return violation(place(), "its settings are not those of its components");
             }
