@@ -36,6 +36,10 @@ pub enum ProviderConfig {
     Sandbox(crate::provider::sandbox::SandboxConfig),
     /// Offers from a file or folder, to compare prices with.
     CatalogueFile(PathBuf),
+    /// An OpenStack cloud.
+    #[cfg(feature = "openstack")]
+    #[serde(rename = "openstack")]
+    OpenStack(crate::provider::adapters::openstack::OpenStackConfig),
 }
 
 impl FederationConfig {

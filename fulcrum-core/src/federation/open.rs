@@ -43,6 +43,11 @@ impl FederationConfig {
                     let providers = CatalogueFile::open(&base.join(path))?;
                     builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
                 }
+                #[cfg(feature = "openstack")]
+                ProviderConfig::OpenStack(config) => {
+                    let adapter = |source| ConfigError::Adapter { provider: config.id.clone(), source };
+                    builder = builder.provider(config.build(base).map_err(adapter)?);
+                }
             }
         }
         builder.build()

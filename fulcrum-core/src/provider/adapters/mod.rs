@@ -1,3 +1,5 @@
 //! One folder for each kind of API.
 
 pub mod catalogue_file;
+#[cfg(feature = "openstack")]
+pub mod openstack;
