@@ -182,12 +182,10 @@ impl Cloud {
             return self.client.at(address).map_err(|error| broken(error.to_string()));
         }
         let token = self.session.token(call).await?;
+        let name = self.config.region_names.get(region).map_or(region.as_str(), String::as_str);
         let is_here = |endpoint: &&wire::Endpoint| {
             endpoint.interface == self.config.interface
-                && [&endpoint.region_id, &endpoint.region]
-                    .into_iter()
-                    .flatten()
-                    .any(|it| it == region.as_str())
+                && [&endpoint.region_id, &endpoint.region].into_iter().flatten().any(|it| it == name)
         };
         let entries = token.catalogue.iter().filter(|entry| entry.kind == kind);
         let endpoint = entries.flat_map(|entry| &entry.endpoints).find(is_here).ok_or_else(|| {

@@ -31,6 +31,9 @@ pub struct OpenStackConfig {
     /// Which regions are used; empty for all of the price table.
     #[serde(default)]
     pub regions: Vec<RegionId>,
+    /// What keystone calls a region, where the price table has another name for it, such as `GRA: GRA11`.
+    #[serde(default)]
+    pub region_names: BTreeMap<RegionId, String>,
     /// A price table, as OpenStack tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
     /// Which of the addresses of each service is used.

@@ -1,5 +1,10 @@
 //! Servers: ordered with their key, found by it, read as services.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use base64::Engine;
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream::BoxStream};
 use serde_json::{Map, Value, json};
@@ -143,14 +148,24 @@ pub(super) async fn list(
     }
     let first = compute.speak(first);
     let (start, wanted) = (first.clone(), key.cloned());
+    // Nova keeps a new server in another database at first, and may show it again, also behind itself, when it moves.
+    let seen: Mutex<(BTreeSet<String>, BTreeSet<String>)> = Mutex::default();
     let read = move |_: &Request, answer: &Answer| {
         let page: wire::ServerPage = answer.json()?;
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ids, markers) = &mut *seen;
         // The address of the next page may lead around what stands before nova; the last identifier does not.
         let last = page.servers.last().filter(|_| wire::has_next(&page.servers_links));
+        if last.is_some_and(|server| !markers.insert(server.id.clone())) {
+            return Err(answer.error(ErrorKind::Unavailable { retry_after: None }));
+        }
         let next = last.map(|server| start.clone().query("marker", &server.id));
         let is_wanted = |server: &wire::Server| {
             let key = key_of(server);
-            exists(server) && key.is_some() && (wanted.is_none() || key == wanted)
+            exists(server)
+                && key.is_some()
+                && (wanted.is_none() || key == wanted)
+                && ids.insert(server.id.clone())
         };
         Ok(Page { items: page.servers.into_iter().filter(is_wanted).collect(), next })
     };
@@ -158,10 +173,7 @@ pub(super) async fn list(
 }
 
 /// The same, as a stream that asks where nova is when it is polled.
-pub(super) fn list_services(
-    cloud: std::sync::Arc<Cloud>,
-    region: RegionId,
-) -> BoxStream<'static, Result<Service>> {
+pub(super) fn list_services(cloud: Arc<Cloud>, region: RegionId) -> BoxStream<'static, Result<Service>> {
     let call = Call::Services;
     let services = async move {
         let listed = list(&cloud, &region, None, call).await?;
@@ -245,7 +257,7 @@ pub(super) async fn service_of(
     };
     let Ok(sku) = SkuId::new(&sku) else { return Ok(None) };
     let zone = server.metadata.get(ZONE).and_then(|zone| ZoneId::new(zone).ok());
-    let mut attributes = std::collections::BTreeMap::new();
+    let mut attributes = BTreeMap::new();
     let mut put = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             attributes.insert(name.to_owned(), value.to_owned());
