@@ -1038,6 +1038,48 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
 void fulcrum_federation_free(struct fulcrum_federation *federation);
 
 /**
+ * Does what a person wants about an order, writes down who and why, and returns when that is done.
+ *
+ * The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (undo a stuck order once more),
+ * `"abandon"` (give a stuck order up), `{"settle": {"step": 0, "evidence": "..."}}` (nothing of a stuck step is left),
+ * `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
+ * `{"release": {"step": 0}}` (end one service, keep the others).
+ *
+ * @param federation                borrowed.
+ * @param id, id_length             borrowed; the order's id, see fulcrum_order_id().
+ * @param request, request_length   borrowed; JSON as above.
+ * @param out_order                 receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error                 may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *federation,
+                                          const uint8_t *id,
+                                          size_t id_length,
+                                          const uint8_t *request,
+                                          size_t request_length,
+                                          struct fulcrum_order **out_order,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Drives orders that nobody drives, of this host and of others with the same ledger, for so long; call it from a thread of
+ * your own, again and again. What is under way at the end stays in the ledger and is taken up by the next call.
+ *
+ * @param federation    borrowed.
+ * @param at_once       orders driven side by side; 0 for 16.
+ * @param milliseconds  for how long.
+ * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federation,
+                                        size_t at_once,
+                                        uint64_t milliseconds,
+                                        struct fulcrum_error **out_error);
+
+/**
  * The order with its steps and services as JSON.
  *
  * @param order      borrowed.

@@ -347,6 +347,21 @@ public:
         return future;
     }
 
+    /* What a person wants about an order: a JSON object with `who`, `why` and `do`; see fulcrum_federation_operate(). */
+    order operate(std::string_view id, std::string_view request) const {
+        return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
+            return fulcrum_federation_operate(get(), detail::bytes(id), id.size(), detail::bytes(request), request.size(),
+                                              out, failure);
+        }));
+    }
+
+    /* Drives orders that nobody drives, for so long; `at_once` 0 for 16. */
+    void serve(std::chrono::milliseconds time, std::size_t at_once = 0) const {
+        fulcrum_error *failure = nullptr;
+        const auto length = time.count() < 0 ? std::uint64_t{0} : static_cast<std::uint64_t>(time.count());
+        if (fulcrum_federation_serve(get(), at_once, length, &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+    }
+
     order cancel(std::string_view id) const {
         return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
             return fulcrum_federation_cancel(get(), detail::bytes(id), id.size(), out, failure);

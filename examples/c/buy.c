@@ -132,6 +132,11 @@ int main(int argc, char **argv) {
     {
         fulcrum_order *ended = NULL;
         const char *id = fulcrum_order_id(order);
+        const char *stop = "{\"who\": \"ana\", \"why\": \"the night\", \"do\": {\"act\": {\"step\": 0, \"action\": \"stop\"}}}";
+        if (fulcrum_federation_operate(federation, bytes(id), strlen(id), bytes(stop), strlen(stop), &ended, &error)) return failed("operate", error);
+        if (!fulcrum_order_is_committed(ended)) return 1;
+        fulcrum_order_free(ended);
+        if (fulcrum_federation_serve(federation, 0, 20, &error)) return failed("serve", error);
         if (fulcrum_federation_cancel(federation, bytes(id), strlen(id), &ended, &error)) return failed("cancel", error);
         fulcrum_order_free(ended);
         if (fulcrum_federation_order(federation, bytes(id), strlen(id), &ended, &error)) return failed("order", error);

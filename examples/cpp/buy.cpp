@@ -37,6 +37,10 @@ constraints:
     std::cout << "order " << order.id() << " is " << order.state_text() << '\n';
     for (const auto &service : order.services())
         std::cout << "  " << service.provider << '/' << service.id << " is " << service.status_text << '\n';
+    const auto stopped = market.operate(
+        order.id(), R"({"who": "ana", "why": "the night", "do": {"act": {"step": 0, "action": "stop"}}})");
+    std::cout << "step 0 is stopped, committed: " << stopped.is_committed() << '\n';
+    market.serve(std::chrono::milliseconds(20));
     const auto ended = market.cancel(order.id());
     const auto other = market.purchase_async(fulcrum::plan::from_json(plan.json())).get();
     const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_COMPENSATED &&

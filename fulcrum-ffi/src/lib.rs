@@ -8,6 +8,7 @@ mod error;
 mod explain;
 mod federation;
 mod guard;
+mod operate;
 mod order;
 mod plan;
 mod reconcile;
@@ -30,6 +31,7 @@ pub use federation::{
     fulcrum_federation_purchase_async, fulcrum_federation_refresh, fulcrum_federation_resume,
     fulcrum_federation_sources_json, fulcrum_purchase_callback,
 };
+pub use operate::{fulcrum_federation_operate, fulcrum_federation_serve};
 pub use order::{
     fulcrum_attribute, fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed,
     fulcrum_order_json, fulcrum_order_read, fulcrum_order_read_attribute, fulcrum_order_read_service,

@@ -40,6 +40,9 @@ pub enum ProviderConfig {
     #[cfg(feature = "openstack")]
     #[serde(rename = "openstack")]
     OpenStack(crate::provider::adapters::openstack::OpenStackConfig),
+    /// An account at Scaleway.
+    #[cfg(feature = "scaleway")]
+    Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),
 }
 
 impl FederationConfig {

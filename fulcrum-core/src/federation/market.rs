@@ -21,8 +21,8 @@ use crate::{
     },
     ledger::{Ledger, LedgerError},
     model::{
-        Action, Blueprint, DocumentError, Measure, OfferId, Operator, Order, OrderEvent, OrderId, Plan,
-        Policy,
+        Action, Blueprint, DocumentError, Measure, OfferId, Operator, OperatorRequest, OperatorWish, Order,
+        OrderEvent, OrderId, Plan, Policy,
     },
     provider::{Provider, ProviderError},
     purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy, Timeline},
@@ -316,6 +316,21 @@ impl Federation {
     /// [`PurchaseError`]: the step holds no service, or nobody says why.
     pub async fn release(&self, order: &OrderId, step: u32, by: Operator) -> Result<Order, PurchaseError> {
         self.engine.release(order, step, by).await
+    }
+
+    /// Does what a person wants; the same as the five calls above, for hosts that pass text on.
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn operate(&self, order: &OrderId, request: OperatorRequest) -> Result<Order, PurchaseError> {
+        let OperatorRequest { by, wish } = request;
+        match wish {
+            OperatorWish::Retry => self.retry(order, by).await,
+            OperatorWish::Abandon => self.abandon(order, by).await,
+            OperatorWish::Settle { step, evidence } => self.settle(order, step, by, evidence).await,
+            OperatorWish::Act { step, action } => self.act(order, step, action, by).await,
+            OperatorWish::Release { step } => self.release(order, step, by).await,
+        }
     }
 
     /// Ends all services of a committed order, or stops one that is under way.

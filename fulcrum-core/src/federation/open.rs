@@ -45,13 +45,26 @@ impl FederationConfig {
                 }
                 #[cfg(feature = "openstack")]
                 ProviderConfig::OpenStack(config) => {
-                    let adapter = |source| ConfigError::Adapter { provider: config.id.clone(), source };
-                    builder = builder.provider(config.build(base).map_err(adapter)?);
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
+                #[cfg(feature = "scaleway")]
+                ProviderConfig::Scaleway(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
                 }
             }
         }
         builder.build()
     }
+}
+
+#[cfg(feature = "http")]
+fn adapter_error(
+    provider: &crate::model::ProviderId,
+    source: crate::provider::http::HttpConfigError,
+) -> ConfigError {
+    ConfigError::Adapter { provider: provider.clone(), source }
 }
 
 /// Opens the ledger that a document names.

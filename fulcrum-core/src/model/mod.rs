@@ -15,6 +15,7 @@ mod locate;
 mod money;
 mod objective;
 mod offer;
+mod operator;
 mod order;
 mod place;
 mod plan;
@@ -45,6 +46,7 @@ pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micros};
 pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
+pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{
     Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Progress, Round,
     Shortage, Step, StepState,

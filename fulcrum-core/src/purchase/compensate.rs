@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
-    provider::{Call, OperationHandle, OperationStatus, ProviderError},
+    provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError},
 };
 
 /// Actions that may follow when the time is up.
@@ -135,11 +135,13 @@ impl Driver<'_> {
                 self.note_text(step, reason, None).await?;
                 self.compensating(step, Some(service.clone()), None).await
             }
-            Err(error) => {
-                // The handle may have been forgotten: releasing again is safe.
+            // The handle is forgotten: releasing again is safe.
+            Err(error) if is_forgotten(&error.kind) => {
                 let _ = self.compensating(step, Some(service.clone()), None).await?;
                 Ok(Err(error))
             }
+            // It may know of parts that outlive the service, such as its disks: only it leads to the end of them.
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -156,6 +158,11 @@ impl Driver<'_> {
         let state = StepState::Compensating { service, operation, sent: *sent, since: *since };
         self.put(step, state).await.map(Ok)
     }
+}
+
+/// Whether an operation's handle says nothing to its provider any more.
+pub(super) fn is_forgotten(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported)
 }
 
 /// The key of a release: another effect than the step's own, and the same for ever.

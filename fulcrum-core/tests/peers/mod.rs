@@ -1,7 +1,9 @@
 //! Real servers for tests, which scripts outside this project start; where those are not there a test says that it skips.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
+pub mod canary;
 pub mod orders;
+pub mod server;
 pub mod stormy;
 
 use std::{

@@ -3,3 +3,5 @@
 pub mod catalogue_file;
 #[cfg(feature = "openstack")]
 pub mod openstack;
+#[cfg(feature = "scaleway")]
+pub mod scaleway;

@@ -22,6 +22,9 @@ const REQUEST_IDS: [&str; 6] = [
     "x-amzn-requestid",
 ];
 
+/// Characters of a message that a provider has written.
+const LONGEST: usize = 500;
+
 /// A whole answer to one request.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -83,8 +86,7 @@ impl Answer {
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
         let value: Result<T, String> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
-            // The text of the error may repeat a value of the answer.
-            let error = self.redactor.text(&error.into_inner().to_string());
+            let error = error.into_inner().to_string();
             if path == "." { error } else { format!("{path}: {error}") }
         });
         let value = value.and_then(|value| match deserializer.end() {
@@ -103,16 +105,25 @@ impl Answer {
     pub fn error(&self, kind: ErrorKind) -> ProviderError {
         let kind = match kind {
             ErrorKind::InvalidRequest { message } => {
-                ErrorKind::InvalidRequest { message: self.redactor.text(&message) }
+                ErrorKind::InvalidRequest { message: self.shown(&message) }
             }
-            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.redactor.text(&message) },
-            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.redactor.text(&message) },
+            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.shown(&message) },
+            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.shown(&message) },
+            ErrorKind::QuotaExceeded { quota } => ErrorKind::QuotaExceeded { quota: self.shown(&quota) },
+            ErrorKind::NotFound { what } => ErrorKind::NotFound { what: self.shown(&what) },
             other => other,
         };
         let excerpt = format!("{}: {}", self.status(), self.redactor.excerpt(self.body()));
         let error = ProviderError::new(self.provider.clone(), self.call, kind).with_source(excerpt);
         let request_id = REQUEST_IDS.iter().find_map(|name| self.header(name));
-        ProviderError { request_id: request_id.map(|id| id.chars().take(200).collect()), ..error }
+        // A number has no blanks; what follows one is something else.
+        let request_id = request_id.and_then(|id| id.split_whitespace().next()).map(|id| self.shown(id));
+        ProviderError { request_id, ..error }
+    }
+
+    /// What the provider says, without secrets and on a line that one can read.
+    fn shown(&self, text: &str) -> String {
+        self.redactor.text(text).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
     }
 
     /// The error of an answer that breaks the API. It may have had its effect.

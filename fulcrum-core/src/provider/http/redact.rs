@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-const BLANK: &str = "[redacted]";
+const BLANK: &str = "REDACTED";
 /// Words in the name of a header or field whose value is not kept.
 const TELLING: [&str; 12] = [
     "auth",
@@ -24,6 +24,8 @@ const TELLING: [&str; 12] = [
 /// Shorter secrets would take ordinary words out of texts.
 const SHORTEST: usize = 4;
 
+/// So many characters tell that a secret begins.
+const HEAD: usize = 8;
 /// Tokens that an API hands out come and go; so many of the newest are known.
 const MOST: usize = 64;
 
@@ -59,7 +61,7 @@ impl Redactor {
     /// A text without the secrets.
     pub fn text(&self, text: &str) -> String {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), BLANK))
+        secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret.expose_secret()))
     }
 
     /// The value of a header, or nothing of it if its name tells that it is secret.
@@ -103,6 +105,20 @@ impl Redactor {
     }
 }
 
+/// A text without a secret, and without what is left of one that was cut off behind its first characters.
+fn without(text: &str, secret: &str) -> String {
+    let head = secret.char_indices().nth(HEAD).map_or(secret, |(end, _)| &secret[..end]);
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(head) {
+        let shown = rest[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
+        let length: usize = shown.map(|(c, _)| c.len_utf8()).sum();
+        kept += &rest[..at];
+        kept += BLANK;
+        rest = &rest[at + length..];
+    }
+    kept + rest
+}
+
 fn is_telling(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     TELLING.iter().any(|word| name.contains(word))
@@ -121,7 +137,10 @@ mod tests {
         assert!(kept.contains("\"n\":1") && kept.contains("\"name\":\"n\""), "{kept}");
         assert_eq!(redactor.header("X-Auth-Token", "abc"), BLANK);
         assert_eq!(redactor.header("ETag", "canary"), BLANK);
-        assert_eq!(redactor.text("canary, canary"), "[redacted], [redacted]");
+        assert_eq!(redactor.text("canary, canary"), "REDACTED, REDACTED");
         assert!(!redactor.excerpt(b"<html>canary").contains("canary"));
+        let long = Redactor::new([SecretString::from("canary-0123456789")]);
+        assert_eq!(long.text("canary-0123456789! canary-01234"), "REDACTED! REDACTED");
+        assert_eq!(long.text("canary"), "canary");
     }
 }

@@ -69,6 +69,17 @@ impl Request {
         self
     }
 
+    /// The same with the number of a page, a parameter that stands there already, one greater.
+    #[must_use]
+    pub fn next_page(mut self, name: &str) -> Self {
+        for (parameter, value) in &mut self.query {
+            if parameter == name {
+                *value = value.parse::<u64>().unwrap_or(1).saturating_add(1).to_string();
+            }
+        }
+        self
+    }
+
     /// Adds a header; a value that cannot be one is left out.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {

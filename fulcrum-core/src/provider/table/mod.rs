@@ -126,6 +126,14 @@ impl Table {
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
         has_no_offers(provider)?;
+        expand::expand(provider, Self::rows(csv)?)
+    }
+
+    /// Reads rows with the numbers of their lines, to put more of them beside those of an API.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the line and column of the mistake.
+    pub fn rows(csv: &str) -> Result<Vec<(usize, Row)>, DocumentError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv.as_bytes());
         let header = reader.headers().map_err(|error| csv_error(&error))?.clone();
         if header.is_empty() {
@@ -153,7 +161,7 @@ impl Table {
             }
             rows.push((line, row));
         }
-        expand::expand(provider, rows)
+        Ok(rows)
     }
 
     /// Reads a catalogue that is one JSON document.

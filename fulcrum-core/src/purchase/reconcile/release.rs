@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{Finding, IdempotencyKey, Order, OrderState, RepairAction, ServiceStatus},
     provider::{OperationHandle, OperationStatus, Provider, ProviderError},
-    purchase::{Engine, PurchaseError, held::Held, machine::back_off},
+    purchase::{Engine, PurchaseError, compensate::is_forgotten, held::Held, machine::back_off},
 };
 
 /// A service that is being ended.
@@ -143,13 +143,19 @@ impl Ending<'_> {
     async fn gone(&self, operation: &OperationHandle) -> Result<Result<(), String>, PurchaseError> {
         let pause = Duration::from_millis(self.provider.capabilities().poll_interval_ms.clamp(1, 60_000));
         loop {
-            match self.provider.describe(&self.finding.service).await {
-                Ok(None) => return Ok(Ok(())),
-                Ok(Some(_)) => {}
-                Err(error) => return Ok(Err(error.kind.to_string())),
-            }
-            if let Ok(OperationStatus::Failed { reason, .. }) = self.provider.poll(operation).await {
-                return Ok(Err(reason));
+            // The operation may go on when the service is gone: with its disks, say. Both must be over.
+            let is_over = match self.provider.poll(operation).await {
+                Ok(OperationStatus::Succeeded(_)) => true,
+                Ok(OperationStatus::Failed { reason, .. }) => return Ok(Err(reason)),
+                Ok(OperationStatus::Running { .. }) => false,
+                Err(error) => is_forgotten(&error.kind),
+            };
+            if is_over {
+                match self.provider.describe(&self.finding.service).await {
+                    Ok(None) => return Ok(Ok(())),
+                    Ok(Some(_)) => {}
+                    Err(error) => return Ok(Err(error.kind.to_string())),
+                }
             }
             if self.left().is_zero() {
                 return Ok(Err("it was asked to end, and still existed when the time was over".to_owned()));

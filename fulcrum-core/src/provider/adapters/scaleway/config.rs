@@ -1,0 +1,81 @@
+//! How Scaleway is reached, and what a machine is made with.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Scaleway;
+use crate::{
+    model::{ProviderId, ZoneId},
+    provider::http::{Credential, HttpConfig, HttpConfigError},
+};
+
+/// An account at Scaleway.
+///
+/// ```yaml
+/// providers:
+///   - scaleway: { project: 11111111-2222-3333-4444-555555555555, zones: [fr-par-1, nl-ams-1] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScalewayConfig {
+    /// Its name in the federation.
+    #[serde(default = "scaleway")]
+    pub id: ProviderId,
+    /// The project that machines are made in.
+    pub project: String,
+    /// The secret key of an API key.
+    #[serde(default = "secret_key")]
+    pub secret_key: Credential,
+    /// The zones that are offered and looked through; empty for all that are known.
+    #[serde(default)]
+    pub zones: Vec<ZoneId>,
+    /// What machines boot unless a component's settings name another one: an id, or a label of the marketplace.
+    #[serde(default = "debian")]
+    pub image: String,
+    /// Whether machines get a public address.
+    #[serde(default = "yes")]
+    pub public_ip: bool,
+    /// How the API is reached.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+fn scaleway() -> ProviderId {
+    ProviderId::new("scaleway").expect("a plain word is a name")
+}
+
+fn secret_key() -> Credential {
+    Credential::env("SCW_SECRET_KEY")
+}
+
+fn debian() -> String {
+    "debian_bookworm".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ScalewayConfig {
+    /// An account with all defaults.
+    pub fn new(project: &str) -> Self {
+        Self {
+            id: scaleway(),
+            project: project.to_owned(),
+            secret_key: secret_key(),
+            zones: Vec::new(),
+            image: debian(),
+            public_ip: true,
+            http: HttpConfig::default(),
+        }
+    }
+
+    /// Reads the secret key and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting.
+    pub fn build(&self, base: &Path) -> Result<Scaleway, HttpConfigError> {
+        Scaleway::new(self, base)
+    }
+}

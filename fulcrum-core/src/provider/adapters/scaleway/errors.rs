@@ -1,0 +1,45 @@
+//! How Scaleway says what is wrong.
+
+use super::wire::Refusal;
+use crate::provider::{
+    ErrorKind,
+    http::{Answer, Dialect},
+};
+
+#[derive(Debug)]
+pub(super) struct Errors;
+
+impl Dialect for Errors {
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+        let refusal: Refusal = answer.try_json()?;
+        let details = refusal.details.iter().map(|detail| {
+            let what = if detail.argument_name.is_empty() { &detail.resource } else { &detail.argument_name };
+            format!("{what}: {}", detail.help_message)
+        });
+        let details: Vec<_> = details.collect();
+        let message = if details.is_empty() {
+            refusal.message.clone()
+        } else {
+            format!("{} ({})", refusal.message, details.join("; "))
+        };
+        Some(match refusal.kind.as_str() {
+            "invalid_arguments" | "invalid_request_error" => ErrorKind::InvalidRequest { message },
+            "denied_authentication" | "invalid_auth" => ErrorKind::Unauthorised,
+            "permissions_denied" => ErrorKind::Forbidden,
+            "not_found" | "unknown_resource" => ErrorKind::NotFound {
+                what: if refusal.resource.is_empty() { "it".to_owned() } else { refusal.resource },
+            },
+            "quotas_exceeded" | "quota_exceeded" => ErrorKind::QuotaExceeded {
+                quota: refusal.details.first().map_or(refusal.message, |detail| detail.resource.clone()),
+            },
+            "out_of_stock" => answer.sold_out(),
+            "conflict"
+            | "transient_state"
+            | "resource_locked"
+            | "resource_still_in_use"
+            | "precondition_failed" => ErrorKind::Conflict { message },
+            "too_many_requests" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! What an operation's handle says: the provider has no operations of its own that would be kept.
+
+use crate::{model::ServiceId, provider::OperationHandle};
+
+/// An operation under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Handle {
+    /// A server is made, then started.
+    Create(Place),
+    /// A server is to be in a state.
+    Reach(Place, String),
+    /// A server is stopped, then ended, then its volumes are.
+    Delete(Place, Vec<Disk>),
+}
+
+/// A server in its zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) zone: String,
+    pub(super) server: String,
+}
+
+/// A volume, and which API ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Disk {
+    pub(super) is_block: bool,
+    pub(super) id: String,
+}
+
+impl Place {
+    /// Of a service's name, `fr-par-1/<id>`.
+    pub(super) fn of(service: &ServiceId) -> Option<Self> {
+        let (zone, server) = service.as_str().split_once('/')?;
+        (is_plain(zone) && is_plain(server))
+            .then(|| Self { zone: zone.to_owned(), server: server.to_owned() })
+    }
+
+    pub(super) fn service(&self) -> Option<ServiceId> {
+        ServiceId::new(format!("{}/{}", self.zone, self.server)).ok()
+    }
+}
+
+impl Handle {
+    pub(super) fn text(&self) -> OperationHandle {
+        OperationHandle::new(match self {
+            Self::Create(Place { zone, server }) => format!("create/{zone}/{server}"),
+            Self::Reach(Place { zone, server }, state) => format!("reach/{zone}/{server}/{state}"),
+            Self::Delete(Place { zone, server }, disks) => {
+                let disks =
+                    disks.iter().map(|disk| format!("/{}{}", if disk.is_block { 'b' } else { 'l' }, disk.id));
+                format!("delete/{zone}/{server}{}", disks.collect::<String>())
+            }
+        })
+    }
+
+    pub(super) fn of(handle: &OperationHandle) -> Option<Self> {
+        let parts: Vec<_> = handle.as_str().split('/').collect();
+        if !parts.iter().all(|part| is_plain(part)) {
+            return None;
+        }
+        let place = |zone: &str, server: &str| Place { zone: zone.to_owned(), server: server.to_owned() };
+        match parts.as_slice() {
+            ["create", zone, server] => Some(Self::Create(place(zone, server))),
+            ["reach", zone, server, state] => Some(Self::Reach(place(zone, server), (*state).to_owned())),
+            ["delete", zone, server, disks @ ..] => {
+                let disk = |text: &&str| {
+                    let (kind, id) = text.split_at_checked(1)?;
+                    let is_block = match kind {
+                        "b" => true,
+                        "l" => false,
+                        _ => return None,
+                    };
+                    Some(Disk { is_block, id: id.to_owned() })
+                };
+                Some(Self::Delete(place(zone, server), disks.iter().map(disk).collect::<Option<_>>()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 100
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_survives_as_text_and_nothing_else_is_one() {
+        let place = || Place { zone: "fr-par-1".to_owned(), server: "5f-0".to_owned() };
+        let disks =
+            vec![Disk { is_block: true, id: "a1".to_owned() }, Disk { is_block: false, id: "b2".to_owned() }];
+        for handle in [
+            Handle::Create(place()),
+            Handle::Reach(place(), "stopped".to_owned()),
+            Handle::Delete(place(), disks),
+            Handle::Delete(place(), Vec::new()),
+        ] {
+            assert_eq!(Handle::of(&handle.text()), Some(handle));
+        }
+        for text in [
+            "",
+            "create",
+            "create/a/b/c",
+            "create/../b",
+            "delete/a/b/xc",
+            "conformance-unknown",
+            "reach/a//b",
+        ] {
+            assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
+        }
+    }
+}

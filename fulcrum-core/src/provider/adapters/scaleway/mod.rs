@@ -1,0 +1,474 @@
+//! Scaleway: instances with block storage, by the API of instances, version 1.
+//!
+//! The key is a tag that is set when a server is made. Nothing keeps the same request from making two, so the engine
+//! looks first: [`IdempotencyClass::Searchable`].
+
+mod config;
+mod errors;
+mod handle;
+mod offers;
+mod wire;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use serde_json::json;
+
+pub use config::ScalewayConfig;
+use handle::{Disk, Handle, Place};
+use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
+
+use crate::{
+    model::{
+        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SkuId, ZoneId, parse_json,
+    },
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        http::{Client, HttpConfigError, Page, Request, Transport, pages},
+        table::{ProviderDocument, Row, Table},
+    },
+};
+
+/// Stands before the key in a tag.
+const TAG: &str = "fulcrum-key=";
+/// Servers on a page.
+const PAGE: u32 = 100;
+
+/// Scaleway's instances in one project. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Scaleway {
+    id: ProviderId,
+    client: Client,
+    capabilities: Capabilities,
+    zones: Vec<ZoneId>,
+    settings: Arc<Settings>,
+    facts: Arc<ProviderDocument>,
+    /// What the API does not tell: the price of block storage.
+    storage: Arc<Vec<Row>>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    project: String,
+    image: String,
+    public_ip: bool,
+}
+
+/// What the adapter can do.
+///
+/// A new server is in the list of its zone when the answer comes; the lag is ten times the longest that was seen in
+/// recordings of other clients, as the provider promises none.
+pub fn capabilities() -> Capabilities {
+    let searchable = IdempotencyClass::Searchable { list_lag_ms: 10_000 };
+    Capabilities {
+        calls: vec![
+            Call::Offers,
+            Call::Provision,
+            Call::FindByKey,
+            Call::Describe,
+            Call::Services,
+            Call::Act,
+            Call::Release,
+            Call::Poll,
+        ],
+        idempotency: BTreeMap::from([
+            (Call::Provision, searchable),
+            (Call::Act, IdempotencyClass::Natural),
+            (Call::Release, IdempotencyClass::Natural),
+        ]),
+        concurrency: Some(8),
+        poll_interval_ms: 2_000,
+    }
+}
+
+impl Scaleway {
+    fn new(config: &ScalewayConfig, base: &Path) -> Result<Self, HttpConfigError> {
+        let setting = |error: String| HttpConfigError::Setting(error);
+        let token = config.secret_key.read(base)?;
+        let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base))?
+            .secret_header("x-auth-token".parse().map_err(|_| setting("a header".to_owned()))?, &token)?
+            .dialect(errors::Errors);
+        let mut facts: ProviderDocument =
+            parse_json(include_str!("provider.json")).map_err(|error| setting(error.to_string()))?;
+        facts.id = config.id.clone();
+        let rows = Table::rows(include_str!("storage.csv")).map_err(|error| setting(error.to_string()))?;
+        let known = || facts.regions.iter().flat_map(|region| region.zones.iter());
+        let zones: Vec<_> =
+            if config.zones.is_empty() { known().cloned().collect() } else { config.zones.clone() };
+        if let Some(zone) = zones.iter().find(|zone| !known().any(|it| it == *zone)) {
+            let known: Vec<_> = known().map(ZoneId::as_str).collect();
+            return Err(setting(format!("no zone is called {zone}; write some of {}", known.join(", "))));
+        }
+        Ok(Self {
+            id: config.id.clone(),
+            client,
+            capabilities: capabilities(),
+            zones,
+            settings: Arc::new(Settings {
+                project: config.project.clone(),
+                image: config.image.clone(),
+                public_ip: config.public_ip,
+            }),
+            facts: Arc::new(facts),
+            storage: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
+        })
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.over(transport), ..self }
+    }
+
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id.clone(), call, kind)
+    }
+
+    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+        self.error(call, ErrorKind::Protocol { message: error.to_string() })
+    }
+
+    fn invalid(&self, call: Call, message: impl Into<String>) -> ProviderError {
+        self.error(call, ErrorKind::InvalidRequest { message: message.into() })
+    }
+
+    /// A service's place; what is no name of ours does not exist.
+    fn place(&self, service: &ServiceId) -> Option<Place> {
+        Place::of(service).filter(|place| self.zones.iter().any(|zone| zone.as_str() == place.zone))
+    }
+
+    async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
+        let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
+        let found: Option<OneServer> = self.client.find(&Request::get(call, path)).await?;
+        Ok(found.map(|found| found.server))
+    }
+
+    async fn action(&self, call: Call, place: &Place, action: &str, sku: Option<&SkuId>) -> Result<()> {
+        let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server, "action"];
+        let mut request = Request::post(call, path).json(&json!({ "action": action }));
+        if let Some(sku) = sku {
+            request = request.about(sku);
+        }
+        self.client.ask(&request).await.map(drop)
+    }
+
+    /// The image's id: as given, or by its label in the marketplace.
+    async fn image(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<String> {
+        let image = request.settings.get("image").unwrap_or(&self.settings.image);
+        if uuid::Uuid::parse_str(image).is_ok() {
+            return Ok(image.clone());
+        }
+        let kind = if request.size_gib > 0 { "instance_sbs" } else { "instance_local" };
+        let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
+            .query("image_label", image)
+            .query("order_by", "type_asc")
+            .query("type", kind)
+            .query("zone", zone);
+        let images: Images = self.client.json(&ask).await?;
+        let fits = |it: &Image| {
+            it.compatible_commercial_types.is_empty()
+                || it.compatible_commercial_types.iter().any(|name| name == request.sku.as_str())
+        };
+        let found = images.local_images.into_iter().find(fits);
+        let missing = || {
+            let message = format!("no image {image} of {zone} boots {}; set another `image`", request.sku);
+            self.invalid(Call::Provision, message)
+        };
+        found.map(|image| image.id).ok_or_else(missing)
+    }
+
+    /// The servers of a zone, with a tag or all.
+    fn list(&self, call: Call, zone: &ZoneId, tag: Option<&str>) -> BoxStream<'static, Result<Service>> {
+        let mut first = Request::get(call, ["instance", "v1", "zones", zone.as_str(), "servers"])
+            .query("project", &self.settings.project)
+            .query("per_page", PAGE)
+            .query("page", 1);
+        if let Some(tag) = tag {
+            first = first.query("tags", tag);
+        }
+        let (this, zone) = (self.clone(), zone.clone());
+        pages(self.client.clone(), first, move |request, answer| {
+            let page: Servers = answer.json()?;
+            let items = page.servers.iter().filter_map(|server| this.service(&zone, server)).collect();
+            Ok(Page { items, next: offers::next_page(request, answer) })
+        })
+    }
+
+    /// All servers of ours in all zones; zones are asked side by side.
+    fn all(&self, call: Call, tag: Option<String>) -> ServiceStream {
+        let this = self.clone();
+        let lists = self.zones.clone().into_iter().map(move |zone| {
+            let list = this.list(call, &zone, tag.as_deref());
+            async move { list.try_collect::<Vec<_>>().await }
+        });
+        stream::iter(lists)
+            .buffered(8)
+            .map_ok(|services| stream::iter(services.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed()
+    }
+
+    /// A server as a service; none if this library did not make it.
+    fn service(&self, zone: &ZoneId, server: &Server) -> Option<Service> {
+        let key = server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?;
+        let id = Place { zone: zone.to_string(), server: server.id.clone() }.service()?;
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone))?;
+        let addresses = server.public_ips.iter().map(|ip| ip.address.as_str()).collect::<Vec<_>>().join(" ");
+        let private = server.private_ip.clone().unwrap_or_default();
+        let attributes = [("public_ip", addresses), ("private_ip", private)];
+        let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
+        Some(Service {
+            id,
+            provider: self.id.clone(),
+            key: Some(IdempotencyKey::new(key).ok()?),
+            sku: SkuId::new(&server.commercial_type).ok()?,
+            place: crate::model::Place {
+                provider: self.id.clone(),
+                region: region.id.clone(),
+                zone: Some(zone.clone()),
+                country: region.country,
+                coordinates: None,
+            },
+            status: status(&server.state),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
+        })
+    }
+
+    async fn poll_create(&self, place: &Place) -> Result<OperationStatus> {
+        let Some(server) = self.server(Call::Poll, place).await? else {
+            return Ok(failed("the server is gone", false));
+        };
+        let sku = SkuId::new(&server.commercial_type).ok();
+        match server.state.as_str() {
+            // Made, and not started yet: whoever asks starts it. Starting twice is refused without effect.
+            "stopped" => match self.action(Call::Act, place, "poweron", sku.as_ref()).await {
+                Ok(()) => Ok(OperationStatus::Running { percent: None }),
+                Err(error) => match error.kind {
+                    ErrorKind::CapacityExhausted { .. } => Ok(failed("none is left in this zone", true)),
+                    ErrorKind::QuotaExceeded { quota } => {
+                        Ok(failed(&format!("over the quota of {quota}"), false))
+                    }
+                    ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => {
+                        Ok(OperationStatus::Running { percent: None })
+                    }
+                    kind => Err(self.error(Call::Poll, kind)),
+                },
+            },
+            "running" => self.succeeded(place, &server),
+            "starting" => Ok(OperationStatus::Running { percent: None }),
+            other => Ok(failed(&format!("the server is {other}: {}", server.state_detail), false)),
+        }
+    }
+
+    fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
+        let service = self.service(&zone, server);
+        let foreign = || self.nonsense(Call::Poll, &"the server has lost its tag");
+        service.map(|service| OperationStatus::Succeeded(Some(service))).ok_or_else(foreign)
+    }
+
+    /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
+    async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
+        let running = Ok(OperationStatus::Running { percent: None });
+        if let Some(server) = self.server(Call::Poll, place).await? {
+            let outcome = match server.state.as_str() {
+                "stopped" => {
+                    let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
+                    self.client.ask(&Request::delete(Call::Release, path)).await.map(drop)
+                }
+                "running" | "stopped in place" => self.action(Call::Release, place, "poweroff", None).await,
+                "locked" => return Ok(failed("the server is locked by the provider", false)),
+                _ => Ok(()),
+            };
+            return match outcome {
+                Err(error) if !is_passing(&error.kind) => Err(self.error(Call::Poll, error.kind)),
+                _ => running,
+            };
+        }
+        for disk in disks {
+            let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
+            let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
+            match self.client.ask(&Request::delete(Call::Release, path)).await {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {}
+                // Still held by the server that is going.
+                Err(error) if is_passing(&error.kind) => return running,
+                Err(error) => return Err(self.error(Call::Poll, error.kind)),
+            }
+        }
+        Ok(OperationStatus::Succeeded(None))
+    }
+}
+
+/// Whether asking again later is all that is needed.
+fn is_passing(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous | ErrorKind::NotFound { .. })
+}
+
+fn failed(reason: &str, is_capacity: bool) -> OperationStatus {
+    OperationStatus::Failed { reason: reason.to_owned(), is_capacity }
+}
+
+fn status(state: &str) -> ServiceStatus {
+    match state {
+        "running" => ServiceStatus::Running,
+        "starting" => ServiceStatus::Starting,
+        "stopped" | "stopped in place" | "stopping" => ServiceStatus::Stopped,
+        _ => ServiceStatus::Failed,
+    }
+}
+
+#[async_trait]
+impl Provider for Scaleway {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        offers::offers(self, filter)
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        let zone = request.place.zone.as_ref().filter(|zone| self.zones.contains(zone));
+        let Some(zone) = zone else {
+            return Err(self.invalid(call, format!("{} is no zone of this account", request.place)));
+        };
+        let image = self.image(request, zone).await?;
+        let mut volumes = BTreeMap::new();
+        if request.size_gib > 0 {
+            // The provider counts in 10⁹ bytes: the next whole one that holds what was asked for.
+            let size = (request.size_gib << 30).div_ceil(1_000_000_000) * 1_000_000_000;
+            volumes.insert("0", NewVolume { size, volume_type: "sbs_volume" });
+        }
+        let server = NewServer {
+            name: &request.name,
+            project: &self.settings.project,
+            commercial_type: request.sku.as_str(),
+            image: &image,
+            boot_type: "local",
+            dynamic_ip_required: self.settings.public_ip,
+            tags: [format!("{TAG}{key}")],
+            volumes,
+        };
+        let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
+        let ask = Request::post(call, path).json(&server).about(&request.sku);
+        let made: OneServer = self.client.json(&ask).await?;
+        let place = Place { zone: zone.to_string(), server: made.server.id };
+        Ok(Handle::Create(place).text())
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let mut all = self.all(Call::FindByKey, Some(format!("{TAG}{key}")));
+        let mut found = None;
+        // All zones are read: an error in one of them must not look like nothing.
+        while let Some(service) = all.try_next().await? {
+            if service.key.as_ref() == Some(key) {
+                found = found.or(Some(service));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        let Some(place) = self.place(service) else { return Ok(None) };
+        let server = self.server(Call::Describe, &place).await?;
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
+        Ok(server.and_then(|server| self.service(&zone, &server)))
+    }
+
+    fn services(&self) -> ServiceStream {
+        self.all(Call::Services, None)
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Act;
+        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
+        let place = self.place(service).ok_or_else(missing)?;
+        let server = self.server(call, &place).await?.ok_or_else(missing)?;
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(call, &error))?;
+        // Nothing that this library did not make is ever touched.
+        self.service(&zone, &server).ok_or_else(missing)?;
+        let state = match action {
+            Action::Start => {
+                if !matches!(server.state.as_str(), "running" | "starting") {
+                    let sku = SkuId::new(&server.commercial_type).ok();
+                    self.action(call, &place, "poweron", sku.as_ref()).await?;
+                }
+                "running"
+            }
+            Action::Stop => {
+                if !matches!(server.state.as_str(), "stopped" | "stopping") {
+                    self.action(call, &place, "poweroff", None).await?;
+                }
+                "stopped"
+            }
+            Action::Resize { sku } => {
+                if server.commercial_type != sku.as_str() {
+                    let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
+                    let patch = Request::new(call, crate::provider::http::Method::PATCH, path)
+                        .json(&json!({ "commercial_type": sku }))
+                        .about(sku);
+                    self.client.ask(&patch).await?;
+                }
+                "stopped"
+            }
+            Action::Other { name } if name == "reboot" => {
+                self.action(call, &place, "reboot", None).await?;
+                "running"
+            }
+            Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
+        };
+        Ok(Handle::Reach(place, state.to_owned()).text())
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Release;
+        let Some(place) = self.place(service) else {
+            // It cannot exist here.
+            let unknown = Place { zone: self.zones[0].to_string(), server: "0".to_owned() };
+            return Ok(Handle::Delete(unknown, Vec::new()).text());
+        };
+        let Some(server) = self.server(call, &place).await? else {
+            return Ok(Handle::Delete(place, Vec::new()).text());
+        };
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(call, &error))?;
+        if self.service(&zone, &server).is_none() {
+            return Err(self.error(call, ErrorKind::Forbidden));
+        }
+        // They outlive the server and cost money: who asks for the rest of the way must know them.
+        let disk = |volume: &wire::Volume| Disk {
+            is_block: volume.volume_type.starts_with("sbs"),
+            id: volume.id.clone(),
+        };
+        let disks = server.volumes.values().map(disk).collect();
+        Ok(Handle::Delete(place, disks).text())
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let unknown = || {
+            self.error(
+                Call::Poll,
+                ErrorKind::NotFound { what: operation.as_str().chars().take(60).collect() },
+            )
+        };
+        match Handle::of(operation).ok_or_else(unknown)? {
+            Handle::Create(place) => self.poll_create(&place).await,
+            Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
+            Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
+                None => Ok(failed("the server is gone", false)),
+                Some(server) if server.state == state => self.succeeded(&place, &server),
+                Some(_) => Ok(OperationStatus::Running { percent: None }),
+            },
+        }
+    }
+}

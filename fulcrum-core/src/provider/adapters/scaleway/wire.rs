@@ -1,0 +1,125 @@
+//! The API's answers, as far as they are used.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Products {
+    pub(super) servers: BTreeMap<String, Product>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Product {
+    pub(super) arch: String,
+    pub(super) ncpus: u32,
+    /// Bytes.
+    pub(super) ram: u64,
+    #[serde(default)]
+    pub(super) gpu: Option<u32>,
+    /// Euro, net.
+    pub(super) hourly_price: Number,
+    #[serde(default)]
+    pub(super) end_of_service: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Stocks {
+    pub(super) servers: BTreeMap<String, Stock>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Stock {
+    /// `available`, `scarce` or `shortage`.
+    pub(super) availability: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Images {
+    pub(super) local_images: Vec<Image>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Image {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) compatible_commercial_types: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewServer<'a> {
+    pub(super) name: &'a str,
+    pub(super) project: &'a str,
+    pub(super) commercial_type: &'a str,
+    pub(super) image: &'a str,
+    pub(super) boot_type: &'static str,
+    pub(super) dynamic_ip_required: bool,
+    pub(super) tags: [String; 1],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) volumes: BTreeMap<&'static str, NewVolume>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewVolume {
+    /// Bytes.
+    pub(super) size: u64,
+    pub(super) volume_type: &'static str,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OneServer {
+    pub(super) server: Server,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Servers {
+    pub(super) servers: Vec<Server>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Server {
+    pub(super) id: String,
+    pub(super) commercial_type: String,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) state_detail: String,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    pub(super) volumes: BTreeMap<String, Volume>,
+    #[serde(default)]
+    pub(super) public_ips: Vec<Address>,
+    #[serde(default)]
+    pub(super) private_ip: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Volume {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) volume_type: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Address {
+    pub(super) address: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Refusal {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) message: String,
+    pub(super) resource: String,
+    pub(super) details: Vec<Detail>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Detail {
+    pub(super) argument_name: String,
+    pub(super) help_message: String,
+    pub(super) resource: String,
+}
