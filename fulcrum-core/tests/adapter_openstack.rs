@@ -31,7 +31,7 @@ use fulcrum_core::{
     },
     purchase::Engine,
 };
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{TryStreamExt, future};
 use peers::{Faults, Peer, host_of, orders::Ground, stormy::Stormy};
 use serde_json::{Value, json};
 
@@ -327,10 +327,11 @@ async fn refusals_are_told_apart(ward: &Ward) {
     // Twenty cores are the quota: two of sixteen are over it, whether or not the first fits anywhere.
     let huge = request(&*cloud, "x1.huge", "zone-a").await;
     let first = cloud.provision(&huge, &key()).await.expect("within the quota");
-    let error = cloud.provision(&huge, &key()).await.expect_err("over the quota");
-    assert_eq!(error.kind, ErrorKind::QuotaExceeded { quota: "cores".to_owned() }, "{error:?}");
     let failed = finish(&*cloud, &first).await;
     assert!(matches!(failed, OperationStatus::Failed { is_capacity: true, .. }), "{failed:?}");
+    // What is broken counts, too.
+    let error = cloud.provision(&huge, &key()).await.expect_err("over the quota");
+    assert_eq!(error.kind, ErrorKind::QuotaExceeded { quota: "cores".to_owned() }, "{error:?}");
     let broken = left(&*cloud).await;
     assert_eq!(broken.iter().map(|it| it.status).collect::<Vec<_>>(), [ServiceStatus::Failed]);
     let found = cloud.find_by_key(broken[0].key.as_ref().expect("a key")).await.expect("looked up");

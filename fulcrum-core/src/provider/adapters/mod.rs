@@ -1,6 +1,8 @@
 //! One folder for each kind of API.
 
 pub mod catalogue_file;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 #[cfg(feature = "openstack")]
 pub mod openstack;
 #[cfg(feature = "scaleway")]
