@@ -32,11 +32,11 @@ const SELLER: &str = r#"{
 /// `t3.small` stands there with another size than it has; `t9.ghost` does not exist.
 const PRICES: &str = "\
 kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,observed,source
-machine,t3.nano,*,2,512,,0.0059,,,USD,net,2026-11-20,acme.example
-machine,t3.small,*,1,1024,,0.0236,,,USD,net,2026-11-20,acme.example
-machine,c5.large,*,2,4096,,0.101,,,USD,net,2026-11-20,acme.example
-machine,t9.ghost,*,1,512,,0.001,,,USD,net,2026-11-20,acme.example
-block_storage,gp3,*,,,,,GB-month,0.0928,USD,net,2026-11-20,acme.example
+machine,t3.nano,*,2,512,,0.0059,,,EUR,net,2026-11-20,acme.example
+machine,t3.small,*,1,1024,,0.0236,,,EUR,net,2026-11-20,acme.example
+machine,c5.large,*,2,4096,,0.101,,,EUR,net,2026-11-20,acme.example
+machine,t9.ghost,*,1,512,,0.001,,,EUR,net,2026-11-20,acme.example
+block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
@@ -297,30 +297,61 @@ async fn refusals_are_told_apart() {
     assert_eq!(left(&cloud).await.iter().filter(|it| it.status != ServiceStatus::Releasing).count(), 0);
 }
 
+/// Has none left of one product.
+#[derive(Debug)]
+struct SoldOut {
+    inner: Arc<dyn Transport>,
+    sku: &'static str,
+}
+
+#[async_trait]
+impl Transport for SoldOut {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        if !body.contains(&format!("InstanceType={}&", self.sku)) {
+            return self.inner.send(request).await;
+        }
+        let body =
+            "<Response><Errors><Error><Code>InsufficientInstanceCapacity</Code></Error></Errors></Response>";
+        Ok(WireAnswer {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        })
+    }
+}
+
+fn live() -> Arc<dyn Transport> {
+    let http = HttpConfig { keep_alive: false, timeout_ms: 10_000, ..HttpConfig::default() };
+    Arc::new(Live::new(&http).expect("a transport"))
+}
+
 #[tokio::test]
 async fn orders_hold_on_a_network_that_breaks() {
     let Some((peer, desk)) = moto() else { return };
-    let Some(faults) = Faults::before(host_of(peer.get("AWS_ENDPOINT_URL"))) else { return };
-    let runs = std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    let runs: u64 = std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(40);
     let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(8000);
-    let storm = Stormy::over(Arc::new(
-        Live::new(&HttpConfig { keep_alive: false, timeout_ms: 10_000, ..HttpConfig::default() })
-            .expect("a transport"),
-    ));
-    let broken =
-        desk.cloud(json!({ "endpoint": format!("http://{}", faults.address()) })).over(storm.clone());
-    // Two machines that do not fit on one.
-    let blueprint = "{ name: shop, components: { web: { vcpu: 1, memory_mib: 512 }, db: { vcpu: 1, memory_mib: 1024, disk_gib: 20 } },
-        constraints: [{ conflict: { component: web, with: [db] } }] }";
-    let ground = Ground {
-        broken: Arc::new(broken),
-        direct: Arc::new(desk.cloud(json!({}))),
-        faults,
-        storm,
-        blueprint: blueprint.to_owned(),
-        step_timeout_s: 20,
-    };
-    let sum = peers::orders::run("ec2", &ground, runs, seed).await;
-    assert!(sum.committed > 0 && sum.compensated > 0);
-    assert_eq!(left(&*ground.direct).await, []);
+    // Two machines that do not fit on one; then two of which the second is sold out.
+    for (name, memory, runs) in [("ec2", 1024, runs), ("ec2, sold out", 4096, runs.div_ceil(4))] {
+        let Some(faults) = Faults::before(host_of(peer.get("AWS_ENDPOINT_URL"))) else { return };
+        let storm = Stormy::over(live());
+        let sold_out = |inner| Arc::new(SoldOut { inner, sku: "c5.large" });
+        let broken = desk.cloud(json!({ "endpoint": format!("http://{}", faults.address()) }));
+        let blueprint = format!(
+            "{{ name: shop, components: {{ web: {{ vcpu: 1, memory_mib: 512 }}, \
+             db: {{ vcpu: 1, memory_mib: {memory}, disk_gib: 20 }} }}, \
+             constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
+        );
+        let ground = Ground {
+            broken: Arc::new(broken.over(sold_out(storm.clone()))),
+            direct: Arc::new(desk.cloud(json!({})).over(sold_out(live()))),
+            faults,
+            storm,
+            blueprint,
+            step_timeout_s: 20,
+        };
+        let sum = peers::orders::run(name, &ground, runs, seed).await;
+        assert!(if memory == 1024 { sum.committed > 0 } else { sum.committed == 0 });
+        assert_eq!(left(&*ground.direct).await, []);
+    }
 }

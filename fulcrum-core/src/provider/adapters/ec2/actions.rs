@@ -7,7 +7,7 @@ use super::{
     instances, wire,
 };
 use crate::{
-    model::{Action, ServiceId},
+    model::Action,
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result},
 };
 
@@ -16,21 +16,19 @@ fn one(target: &Target) -> Vec<(String, String)> {
 }
 
 /// Starts a lifecycle action; what is done already is not asked for again.
-pub(super) async fn act(cloud: &Cloud, service: &ServiceId, action: &Action) -> Result<OperationHandle> {
+pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Result<OperationHandle> {
     let call = Call::Act;
-    let missing = || cloud.error(call, ErrorKind::NotFound { what: service.to_string() });
-    let target =
-        Target::parse(service.as_str()).filter(|it| cloud.place(&it.region).is_some()).ok_or_else(missing)?;
-    let instance = instances::get_own(cloud, &target, call).await?.ok_or_else(missing)?;
+    let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("machine {}", target.id) });
+    let instance = instances::get_own(cloud, target, call).await?.ok_or_else(missing)?;
     let state = instance.state.as_str();
     let (operation, is_done, request) = match action {
         Action::Start => {
             let is_so = matches!(state, "running" | "pending");
-            (Operation::Start(target.clone()), is_so, changes(call, "StartInstances", &one(&target)))
+            (Operation::Start(target.clone()), is_so, changes(call, "StartInstances", &one(target)))
         }
         Action::Stop => {
             let is_so = matches!(state, "stopped" | "stopping");
-            (Operation::Stop(target.clone()), is_so, changes(call, "StopInstances", &one(&target)))
+            (Operation::Stop(target.clone()), is_so, changes(call, "StopInstances", &one(target)))
         }
         Action::Resize { sku } => {
             let is_so = instance.kind == sku.as_str();
@@ -44,7 +42,7 @@ pub(super) async fn act(cloud: &Cloud, service: &ServiceId, action: &Action) -> 
             (Operation::Resize(target.clone(), sku.clone()), is_so, request)
         }
         Action::Other { name } if name == "reboot" => {
-            (Operation::Reboot(target.clone()), false, changes(call, "RebootInstances", &one(&target)))
+            (Operation::Reboot(target.clone()), false, changes(call, "RebootInstances", &one(target)))
         }
         Action::Other { .. } => return Err(cloud.error(call, ErrorKind::Unsupported)),
     };

@@ -9,19 +9,18 @@ use super::{
     servers, wire,
 };
 use crate::{
-    model::{Action, ServiceId, SkuId},
+    model::{Action, SkuId},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, http::Request},
 };
 
 /// Starts a lifecycle action; what is under way or done already is not asked for again.
-pub(super) async fn act(cloud: &Cloud, service: &ServiceId, action: &Action) -> Result<OperationHandle> {
+pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Result<OperationHandle> {
     let call = Call::Act;
-    let missing = || cloud.error(call, ErrorKind::NotFound { what: service.to_string() });
-    let target = Target::parse(service.as_str()).filter(|it| !it.is_address).ok_or_else(missing)?;
-    if cloud.place(&target.region).is_none() {
-        return Err(missing());
+    let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("server {}", target.id) });
+    if target.is_address {
+        return Err(cloud.error(call, ErrorKind::Unsupported));
     }
-    let server = servers::get_own(cloud, &target, call).await?.ok_or_else(missing)?;
+    let server = servers::get_own(cloud, target, call).await?.ok_or_else(missing)?;
     let task = server.task.as_deref();
     let (operation, is_under_way, body) = match action {
         Action::Start => {
@@ -48,7 +47,7 @@ pub(super) async fn act(cloud: &Cloud, service: &ServiceId, action: &Action) -> 
     };
     if !is_under_way {
         let compute = cloud.compute(&target.region, call).await?;
-        servers::action(&compute, &target, call, body).await?;
+        servers::action(&compute, target, call, body).await?;
     }
     Ok(operation.handle())
 }

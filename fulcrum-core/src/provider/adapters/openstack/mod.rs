@@ -78,9 +78,19 @@ impl OpenStack {
         }
     }
 
-    /// What names a thing that may be this cloud's.
-    fn target(&self, service: &ServiceId) -> Option<Target> {
-        Target::parse(service.as_str()).filter(|target| self.cloud.place(&target.region).is_some())
+    /// What a service's name stands for; none for one that this adapter has not given.
+    fn target(&self, service: &ServiceId, call: Call) -> Result<Option<Target>> {
+        let target = Target::parse(service.as_str());
+        target.map(|target| self.in_use(target, call)).transpose()
+    }
+
+    /// A thing in a region that is no longer configured is not gone.
+    fn in_use(&self, target: Target, call: Call) -> Result<Target> {
+        if self.cloud.place(&target.region).is_some() {
+            return Ok(target);
+        }
+        let region = &target.region;
+        Err(self.cloud.invalid(call, format!("{region} is not configured; add it to `regions`")))
     }
 
     fn sells_addresses(&self) -> bool {
@@ -152,7 +162,7 @@ impl Provider for OpenStack {
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let call = Call::Describe;
-        let Some(target) = self.target(service) else { return Ok(None) };
+        let Some(target) = self.target(service, call)? else { return Ok(None) };
         if target.is_address {
             return addresses::describe(&self.cloud, &target, call).await;
         }
@@ -174,11 +184,13 @@ impl Provider for OpenStack {
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
-        actions::act(&self.cloud, service, action).await
+        let missing = || self.cloud.error(Call::Act, ErrorKind::NotFound { what: service.to_string() });
+        let target = self.target(service, Call::Act)?.ok_or_else(missing)?;
+        actions::act(&self.cloud, &target, action).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
-        match self.target(service) {
+        match self.target(service, Call::Release)? {
             None => Ok(Operation::Nothing.handle()),
             Some(target) if target.is_address => addresses::release(&self.cloud, target).await,
             Some(target) => actions::release(&self.cloud, target).await,
@@ -200,9 +212,7 @@ impl Provider for OpenStack {
             | Operation::Reboot(target)
             | Operation::Resize(target, _) => target,
         };
-        if self.cloud.place(&target.region).is_none() {
-            return Err(unknown());
-        }
+        let target = &self.in_use(target.clone(), Call::Poll)?;
         match &operation {
             Operation::Release(_) if target.is_address => addresses::poll(&self.cloud, target, true).await,
             _ if target.is_address => addresses::poll(&self.cloud, target, false).await,
