@@ -6,8 +6,10 @@ mod peers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write,
     path::Path,
-    sync::Arc,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -221,7 +223,7 @@ async fn what_somebody_else_made_is_not_touched() {
     let Some((peer, desk)) = moto() else { return };
     let cloud = desk.cloud(json!({}));
     let script = "import boto3; print(boto3.client('ec2').run_instances(ImageId='ami-03cf127a', MinCount=1, MaxCount=1)['Instances'][0]['InstanceId'])";
-    let mut python = std::process::Command::new(peer.get("MOTO_PYTHON"));
+    let mut python = Command::new(peer.get("MOTO_PYTHON"));
     let output = python.args(["-c", script]).envs(&peer.env).output().expect("python runs");
     let id = format!("eu-west-3/{}", String::from_utf8_lossy(&output.stdout).trim()).parse().expect("a name");
     let refused = cloud.release(&id, &key()).await.expect_err("it is not ours");
@@ -295,6 +297,78 @@ async fn refusals_are_told_apart() {
     assert!(error.to_string().contains("`image`"), "{error}");
     assert!(!format!("{cloud:?}").contains("canary"));
     assert_eq!(left(&cloud).await.iter().filter(|it| it.status != ServiceStatus::Releasing).count(), 0);
+}
+
+/// Keeps what goes out.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Vec<WireRequest>>);
+
+#[async_trait]
+impl Transport for Kept {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        self.0.lock().expect("nobody panics").push(request);
+        Err(Lost::NotSent("it is kept".into()))
+    }
+}
+
+/// Signs a request anew, at the time that it says, and prints the signature.
+const SIGN: &str = "
+import json, sys
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+it = json.load(sys.stdin)
+request = AWSRequest(method=it['method'], url=it['url'], data=it['body'].encode(), headers=it['headers'])
+request.context['timestamp'] = it['headers']['x-amz-date']
+auth = SigV4Auth(Credentials('AKIDEXAMPLE', 'canary-secret'), 'ec2', 'eu-west-3')
+print(auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request))
+";
+
+#[tokio::test]
+async fn another_implementation_signs_alike() {
+    let Some((peer, desk)) = moto() else { return };
+    let request = request(&desk.cloud(json!({})), "t3.nano").await;
+    let kept = Arc::new(Kept::default());
+    let cloud = desk.cloud(json!({ "endpoint": "https://cloud.example:8443/api" })).over(kept.clone());
+    let odd = ProvisionRequest { name: "blanks + signs = é/~".to_owned(), ..request };
+    cloud.provision(&odd, &key()).await.expect_err("it is kept");
+    cloud.find_by_key(&key()).await.expect_err("it is kept");
+    let all: Vec<WireRequest> = kept.0.lock().expect("nobody panics").drain(..).collect();
+    assert_eq!(all.iter().map(|it| it.method.as_str()).collect::<Vec<_>>(), ["POST", "GET"]);
+    for request in all {
+        let text = |name: &str| request.headers[name].to_str().expect("text").to_owned();
+        let (head, signature) = {
+            let all = text("authorization");
+            let (head, signature) = all.split_once(", Signature=").expect("a signature");
+            (head.to_owned(), signature.to_owned())
+        };
+        let (_, signed) = head.split_once("SignedHeaders=").expect("which headers");
+        let headers =
+            signed.split(';').filter(|name| *name != "host").map(|name| (name.to_owned(), text(name)));
+        let it = json!({
+            "method": request.method.as_str(),
+            "url": request.url.as_str(),
+            "body": String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()),
+            "headers": headers.collect::<BTreeMap<_, _>>(),
+        });
+        let mut python = Command::new(peer.get("MOTO_PYTHON"));
+        let mut python = python
+            .args(["-c", SIGN])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
+        python.stdin.take().expect("it listens").write_all(it.to_string().as_bytes()).expect("written");
+        let output = python.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), signature, "{it}");
+    }
+}
+
+#[test]
+fn the_guide_has_a_configuration_that_is_read() {
+    let guide = include_str!("../../docs/adapters/ec2.md");
+    let yaml = guide.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    fulcrum_core::federation::FederationConfig::from_yaml(yaml).expect("a configuration");
 }
 
 /// Has none left of one product.
