@@ -28,13 +28,13 @@ pub struct IngestOptions {
 }
 
 impl IngestOptions {
-    /// Half a minute for each provider, sixteen at once, all offers.
+    /// Half a minute for each provider, 64 at once, all offers.
     pub fn new(now: Timestamp, rates: Rates) -> Self {
         Self {
             now,
             rates,
             deadline: Duration::from_secs(30),
-            concurrency: 16,
+            concurrency: 64,
             filter: OfferFilter::default(),
         }
     }

@@ -20,7 +20,7 @@ use fulcrum_core::{
 use futures::{StreamExt, stream};
 
 #[derive(Debug)]
-struct Cloud {
+pub(crate) struct Cloud {
     id: ProviderId,
     capabilities: Capabilities,
     offers: Vec<Offer>,
@@ -44,8 +44,14 @@ pub(crate) fn plan(steps: u32) -> Result<Plan, Error> {
     Ok(compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)?)
 }
 
-pub(crate) fn providers() -> BTreeMap<ProviderId, Arc<dyn Provider>> {
-    let (Ok(offers), Ok(id)) = (offers(), ProviderId::new("alpha")) else { return BTreeMap::new() };
+/// The cloud that sells, by its name.
+pub(crate) fn providers(cloud: Arc<Cloud>) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
+    [(cloud.id.clone(), cloud as Arc<dyn Provider>)].into()
+}
+
+/// A cloud without services.
+pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
+    let (offers, id) = (offers()?, ProviderId::new("alpha")?);
     let calls = vec![
         Call::Offers,
         Call::Quote,
@@ -58,11 +64,15 @@ pub(crate) fn providers() -> BTreeMap<ProviderId, Arc<dyn Provider>> {
     let idempotency =
         [(Call::Provision, IdempotencyClass::Key), (Call::Release, IdempotencyClass::Key)].into();
     let capabilities = Capabilities { calls, idempotency, concurrency: None, poll_interval_ms: 1 };
-    let cloud = Cloud { id: id.clone(), capabilities, offers, services: Mutex::default() };
-    [(id, Arc::new(cloud) as Arc<dyn Provider>)].into()
+    Ok(Arc::new(Cloud { id, capabilities, offers, services: Mutex::default() }))
 }
 
 impl Cloud {
+    /// Its services are somebody else's memory, and must not be counted as the engine's.
+    pub(crate) fn empty(&self) {
+        self.with(|services| *services = HashMap::new());
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Service>) -> T) -> T {
         work(&mut self.services.lock().unwrap_or_else(PoisonError::into_inner))
     }

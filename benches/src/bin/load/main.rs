@@ -47,6 +47,9 @@ struct Arguments {
     /// Connections that commit side by side; PostgreSQL only.
     #[arg(long, default_value_t = 16)]
     connections: usize,
+    /// So many times one after the other in this process; says how much memory it holds after each.
+    #[arg(long, default_value_t = 1)]
+    waves: usize,
     /// Drive what waits until killed: what a host process does.
     #[arg(long, hide = true)]
     serve: bool,
@@ -59,6 +62,10 @@ async fn main() -> Result<(), Error> {
     let folder = arguments.folder.clone().unwrap_or_else(|| temporary.clone());
     std::fs::create_dir_all(&folder)?;
     let outcome = run(&arguments, &folder.join("orders.db")).await;
+    let outcome = match outcome {
+        Ok(()) if arguments.waves > 1 => waves(&arguments, &folder.join("orders.db")).await,
+        other => other,
+    };
     if arguments.folder.is_none() {
         std::fs::remove_dir_all(&temporary)?;
     }
@@ -75,7 +82,7 @@ async fn open(arguments: &Arguments, file: &Path) -> Result<Arc<dyn Ledger>, Err
 async fn run(arguments: &Arguments, file: &Path) -> Result<(), Error> {
     let ledger = Arc::new(Timed::new(open(arguments, file).await?));
     let lease = Duration::from_secs(60);
-    let engine = Engine::new(cloud::providers(), ledger.clone()).with_lease(lease);
+    let engine = Engine::new(cloud::providers(cloud::cloud()?), ledger.clone()).with_lease(lease);
     if arguments.serve {
         engine.serve(arguments.orders, std::future::pending()).await;
         return Ok(());
@@ -149,6 +156,46 @@ async fn run(arguments: &Arguments, file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Finished orders must cost nothing but room in the store: the memory of one engine that drives wave after wave.
+async fn waves(arguments: &Arguments, file: &Path) -> Result<(), Error> {
+    let ledger = open(arguments, file).await?;
+    let cloud = cloud::cloud()?;
+    let engine = Engine::new(cloud::providers(cloud.clone()), ledger.clone());
+    let plan = cloud::plan(arguments.steps)?;
+    println!("finished orders   resident MiB");
+    for wave in 1..=arguments.waves {
+        let accepted = stream::iter(0..arguments.orders)
+            .map(|_| engine.accept(plan.clone(), Policy::default(), None))
+            .buffer_unordered(64);
+        accepted
+            .for_each(|order| async { order.map(drop).unwrap_or_else(|error| println!("{error}")) })
+            .await;
+        let done = wait(ledger.clone());
+        engine.serve(arguments.orders.min(1_000), done).await;
+        cloud.empty();
+        println!("{:>15}   {:>12.1}", wave * arguments.orders, resident_mib()?);
+    }
+    Ok(())
+}
+
+/// What the system keeps in memory for this process, in MiB.
+fn resident_mib() -> Result<f64, Error> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+/// Until no order is unfinished.
+async fn wait(ledger: Arc<dyn Ledger>) {
+    let unfinished = OrderQuery { is_unfinished: true, limit: 1, ..OrderQuery::default() };
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if ledger.list(&unfinished).await.is_ok_and(|orders| orders.is_empty()) {
+            return;
+        }
+    }
+}
+
 fn host(arguments: &Arguments, file: &Path) -> std::io::Result<Child> {
     let share = arguments.orders.div_ceil(arguments.hosts).min(2_000);
     let mut command = Command::new(std::env::current_exe()?);
@@ -160,17 +207,6 @@ fn host(arguments: &Arguments, file: &Path) -> std::io::Result<Child> {
         command.args(["--postgres", url]);
     }
     command.spawn()
-}
-
-/// Until no order is unfinished.
-async fn wait(ledger: Arc<Timed>) {
-    let unfinished = OrderQuery { is_unfinished: true, limit: 1, ..OrderQuery::default() };
-    loop {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        if ledger.list(&unfinished).await.is_ok_and(|orders| orders.is_empty()) {
-            return;
-        }
-    }
 }
 
 /// Commits a second of one small row each, as durable as the ledger's.

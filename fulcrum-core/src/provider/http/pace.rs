@@ -44,6 +44,9 @@ impl Pace {
                 Some((between, until)) if now < until => state.next = Some(turn + between),
                 _ => state.spread = None,
             }
+            if turn <= now {
+                return Ok(()); // a timer would cost a millisecond
+            }
             turn
         };
         tokio::time::sleep_until(turn).await;

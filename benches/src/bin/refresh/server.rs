@@ -1,0 +1,114 @@
+//! A provider's price list over HTTP, page by page: slow, and with a limit of requests.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use fulcrum_benches::published::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// How a server behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Before each answer.
+    pub(crate) latency: Duration,
+    /// Pages of the list.
+    pub(crate) pages: usize,
+    /// Products on a page.
+    pub(crate) products: usize,
+    /// Requests in a second; more are refused.
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    used: u32,
+}
+
+/// Starts one and answers its address. It ends with the process.
+pub(crate) async fn start(manner: Manner) -> Result<String, Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let window = Arc::new(Mutex::new(Window { since: Instant::now(), used: 0 }));
+    let pages: Arc<Vec<String>> =
+        Arc::new((0..manner.pages).map(|page| body(page, manner.products)).collect());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, manner, window.clone(), pages.clone()));
+        }
+    });
+    Ok(url)
+}
+
+/// Products as the API of Scaleway lists them.
+fn body(page: usize, products: usize) -> String {
+    let product = |at: usize| {
+        let (cpus, price) = (1 + at % 64, 100 + at);
+        format!(
+            r#""PRO-{page}-{at}": {{"alt_names": [], "arch": "x86_64", "ncpus": {cpus}, "ram": {ram}, "gpu": 0,
+            "volumes_constraint": {{"min_size": 0, "max_size": 0}}, "per_volume_constraint": {{"l_ssd": {{"min_size": 0,
+            "max_size": 0}}}}, "monthly_price": 7.3, "hourly_price": 0.{price:05}, "capabilities": {{"boot_types":
+            ["local", "rescue"], "placement_groups": true, "block_storage": true, "private_network": 8}}, "network":
+            {{"ipv6_support": true, "sum_internal_bandwidth": 1600000000, "interfaces": [{{"internal_bandwidth":
+            1600000000, "internet_bandwidth": 1600000000}}]}}, "block_bandwidth": 671088640, "end_of_service": false}}"#,
+            ram = cpus << 31,
+        )
+    };
+    let products: Vec<_> = (0..products).map(product).collect();
+    format!(r#"{{"servers": {{{}}}}}"#, products.join(","))
+}
+
+impl Window {
+    /// Requests left in this second, and how long it lasts; none if all are used.
+    fn take(&mut self, limit: u32) -> (Option<u32>, u64) {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            *self = Self { since: Instant::now(), used: 0 };
+        }
+        self.used += 1;
+        (limit.checked_sub(self.used), 1)
+    }
+}
+
+async fn serve(mut stream: TcpStream, manner: Manner, window: Arc<Mutex<Window>>, pages: Arc<Vec<String>>) {
+    let mut request = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let Ok(size @ 1..) = stream.read(&mut part).await else { return };
+        request.extend_from_slice(&part[..size]);
+        if !request.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&request).into_owned();
+        request.clear();
+        tokio::time::sleep(manner.latency).await;
+        let (left, reset) = window.lock().unwrap_or_else(PoisonError::into_inner).take(manner.limit);
+        let rate = format!(
+            "RateLimit-Limit: {}\r\nRateLimit-Remaining: {}\r\nRateLimit-Reset: {reset}\r\n",
+            manner.limit,
+            left.unwrap_or(0)
+        );
+        let page = text.split("page=").nth(1).and_then(|rest| rest.split([' ', '&']).next()?.parse().ok());
+        let page: usize = page.unwrap_or(1);
+        let (status, link, body) = match pages.get(page.wrapping_sub(1)) {
+            _ if left.is_none() => ("429 Too Many", format!("Retry-After: {reset}\r\n"), "{}"),
+            _ if text.contains("/availability") => ("200 OK", String::new(), r#"{"servers": {}}"#),
+            None => ("404 Not Found", String::new(), "{}"),
+            Some(body) if page < pages.len() => {
+                ("200 OK", "Link: </>; rel=\"next\"\r\n".to_owned(), body.as_str())
+            }
+            Some(body) => ("200 OK", String::new(), body.as_str()),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{rate}{link}\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
