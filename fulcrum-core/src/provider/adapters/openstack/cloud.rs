@@ -75,6 +75,9 @@ impl Compute {
 /// When a region's flavors were read.
 type Flavors = Option<(Instant, Arc<Vec<wire::Flavor>>)>;
 
+/// Identifiers by region, kind and name, and since when they are known.
+type Names = BTreeMap<(RegionId, &'static str, String), (Instant, String)>;
+
 /// One region.
 #[derive(Debug)]
 struct Region {
@@ -96,7 +99,7 @@ pub(super) struct Cloud {
     client: Client,
     regions: BTreeMap<RegionId, Region>,
     /// What names stand for, by region and kind.
-    names: Mutex<BTreeMap<(RegionId, &'static str, String), (Instant, String)>>,
+    names: Mutex<Names>,
 }
 
 impl Cloud {
