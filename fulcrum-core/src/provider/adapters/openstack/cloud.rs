@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     OpenStackConfig,
+    compute::{self, Compute, Microversion},
     session::{Login, Session},
     wire,
 };
@@ -26,52 +27,6 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(600);
 /// A flavor that is not known is looked for again if the list is older.
 const RECENT: Duration = Duration::from_secs(10);
-/// Nothing newer of nova's API is used: since 2.61 flavors are listed with their extra specs.
-const NEWEST: Microversion = Microversion(2, 61);
-/// Since then a server has tags from the start.
-const TAGS: Microversion = Microversion(2, 52);
-/// Since then a request must say which networks.
-const NETWORKS: Microversion = Microversion(2, 37);
-
-/// A version of nova's API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Microversion(u32, u32);
-
-impl Microversion {
-    const OLDEST: Self = Self(2, 1);
-
-    fn of(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self(major.parse().ok()?, minor.parse().ok()?))
-    }
-}
-
-/// Nova in one region, and as which version it is spoken to.
-#[derive(Debug, Clone)]
-pub(super) struct Compute {
-    pub client: Client,
-    version: Microversion,
-}
-
-impl Compute {
-    pub(super) fn has_tags(&self) -> bool {
-        self.version >= TAGS
-    }
-
-    pub(super) fn needs_networks(&self) -> bool {
-        self.version >= NETWORKS
-    }
-
-    /// A request with the version.
-    pub(super) fn speak(&self, request: Request) -> Request {
-        let Microversion(major, minor) = self.version;
-        // The second one is that of versions before 2.27.
-        request
-            .header("openstack-api-version", &format!("compute {major}.{minor}"))
-            .header("x-openstack-nova-api-version", &format!("{major}.{minor}"))
-    }
-}
-
 /// When a region's flavors were read.
 type Flavors = Option<(Instant, Arc<Vec<wire::Flavor>>)>;
 
@@ -227,35 +182,9 @@ impl Cloud {
     /// Nova, spoken to as the newest version that both know.
     pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
         let client = self.service(region, "compute", call).await?;
-        let ask = || self.ask_version(&client, call);
-        let version = *self.region(region, call)?.version.get_or_try_init(ask).await?;
+        let version = &self.region(region, call)?.version;
+        let version = *version.get_or_try_init(|| compute::newest(&client, call)).await?;
         Ok(Compute { client, version })
-    }
-
-    async fn ask_version(&self, client: &Client, call: Call) -> Result<Microversion> {
-        // The address may go on with the project, the version's document stands before it.
-        let mut address = client.base().clone();
-        let kept = client.base().path().split('/').scan(false, |is_over, segment| {
-            let keep = !*is_over;
-            *is_over = *is_over || segment.starts_with("v2");
-            keep.then_some(segment)
-        });
-        address.set_path(&kept.collect::<Vec<_>>().join("/"));
-        let root = client.at(address.as_str());
-        let root =
-            root.map_err(|error| self.error(call, ErrorKind::Protocol { message: error.to_string() }))?;
-        match root.ask(&Request::get(call, [""])).await {
-            Ok(answer) => {
-                let wire::VersionAnswer { version } = answer.json()?;
-                Ok(Microversion::of(&version.version)
-                    .map_or(Microversion::OLDEST, |newest| newest.min(NEWEST)))
-            }
-            // Hidden by what stands before it.
-            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. } | ErrorKind::Forbidden) => {
-                Ok(Microversion::OLDEST)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// All flavors that the project may use.
@@ -379,17 +308,5 @@ impl Cloud {
         names.retain(|_, (at, _)| at.elapsed() < FRESH);
         names.insert(place, (Instant::now(), id.clone()));
         Ok(id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_numbers() {
-        assert!(Microversion::of("2.100") > Microversion::of("2.61"));
-        assert_eq!(Microversion::of("2.9").map(|it| it.min(NEWEST)), Some(Microversion(2, 9)));
-        assert_eq!(Microversion::of(""), None);
     }
 }

@@ -5,6 +5,7 @@
 mod actions;
 mod addresses;
 mod cloud;
+mod compute;
 mod config;
 mod errors;
 mod handle;

@@ -10,7 +10,8 @@ use futures::{StreamExt, TryFutureExt, TryStreamExt, stream::BoxStream};
 use serde_json::{Map, Value, json};
 
 use super::{
-    cloud::{Cloud, Compute},
+    cloud::Cloud,
+    compute::Compute,
     handle::{Operation, Target},
     wire,
 };
@@ -134,20 +135,35 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
     }
 }
 
-/// The servers of a region that carry a key, of one key if it is given; one request for each page polled.
-pub(super) async fn list(
+/// Which servers are looked for.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// All that carry a key.
+    All,
+    /// Those of one key among all, by their metadata.
+    Key(IdempotencyKey),
+    /// The same, by a tag, which servers from before nova knew tags do not have, and people may take off.
+    Tag(IdempotencyKey),
+}
+
+/// Servers of a region; one request for each page polled.
+async fn list(
     cloud: &Cloud,
     region: &RegionId,
-    key: Option<&IdempotencyKey>,
+    wanted: Wanted,
     call: Call,
 ) -> Result<BoxStream<'static, Result<wire::Server>>> {
     let compute = cloud.compute(region, call).await?;
     let mut first = Request::get(call, ["servers", "detail"]).query("limit", cloud.config.page_size);
-    if compute.has_tags() {
-        first = first.query("tags", key.map_or_else(|| OURS.to_owned(), tag_of));
+    if let Wanted::Tag(key) = &wanted {
+        first = first.query("tags", tag_of(key));
     }
+    let wanted = match wanted {
+        Wanted::All => None,
+        Wanted::Key(key) | Wanted::Tag(key) => Some(key),
+    };
     let first = compute.speak(first);
-    let (start, wanted) = (first.clone(), key.cloned());
+    let start = first.clone();
     // Nova keeps a new server in another database at first, and may show it again, also behind itself, when it moves.
     let seen: Mutex<(BTreeSet<String>, BTreeSet<String>)> = Mutex::default();
     let read = move |_: &Request, answer: &Answer| {
@@ -176,7 +192,7 @@ pub(super) async fn list(
 pub(super) fn list_services(cloud: Arc<Cloud>, region: RegionId) -> BoxStream<'static, Result<Service>> {
     let call = Call::Services;
     let services = async move {
-        let listed = list(&cloud, &region, None, call).await?;
+        let listed = list(&cloud, &region, Wanted::All, call).await?;
         let service = move |server: wire::Server| {
             let (cloud, region) = (cloud.clone(), region.clone());
             async move { service_of(&cloud, &region, &server, call).await }
@@ -189,11 +205,18 @@ pub(super) fn list_services(cloud: Arc<Cloud>, region: RegionId) -> BoxStream<'s
 /// What a key has made in a region.
 pub(super) async fn find(cloud: &Cloud, region: &RegionId, key: &IdempotencyKey) -> Result<Option<Service>> {
     let call = Call::FindByKey;
-    let servers: Vec<_> = list(cloud, region, Some(key), call).await?.try_collect().await?;
-    // What is being deleted is nobody's any more if there is another.
-    let is_ending = |server: &&wire::Server| status_of(server) == ServiceStatus::Releasing;
-    let Some(server) = servers.iter().find(|it| !is_ending(it)).or(servers.first()) else { return Ok(None) };
-    service_of(cloud, region, server, call).await
+    let has_tags = cloud.compute(region, call).await?.has_tags();
+    let by_tag = has_tags.then(|| Wanted::Tag(key.clone()));
+    // What the tag does not find is looked for among all: from not finding it much follows.
+    for wanted in by_tag.into_iter().chain([Wanted::Key(key.clone())]) {
+        let servers: Vec<_> = list(cloud, region, wanted, call).await?.try_collect().await?;
+        // What is being deleted is nobody's any more if there is another.
+        let is_ending = |server: &&wire::Server| status_of(server) == ServiceStatus::Releasing;
+        if let Some(server) = servers.iter().find(|it| !is_ending(it)).or(servers.first()) {
+            return service_of(cloud, region, server, call).await;
+        }
+    }
+    Ok(None)
 }
 
 /// The key that a server was made with.
