@@ -31,7 +31,7 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
             (Operation::Stop(target.clone()), is_so, changes(call, "StopInstances", &one(target)))
         }
         Action::Resize { sku } => {
-            let is_so = instance.kind == sku.as_str();
+            let is_so = instance.kind == *sku;
             if !is_so && state != "stopped" {
                 let message = format!("it is {state}; a machine must be stopped to change its size");
                 return Err(cloud.error(call, ErrorKind::Conflict { message }));
@@ -96,7 +96,7 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
     let is_done = match operation {
         Operation::Provision(_) | Operation::Start(_) => state == "running",
         Operation::Stop(_) => state == "stopped",
-        Operation::Resize(_, sku) => instance.kind == sku.as_str(),
+        Operation::Resize(_, sku) => instance.kind == *sku,
         Operation::Reboot(_) | Operation::Release(_) | Operation::Nothing => true,
     };
     let is_over = match operation {

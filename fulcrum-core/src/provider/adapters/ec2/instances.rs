@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Market, OfferKind, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Market, OfferKind, Place, RegionId, Service, ServiceStatus, ZoneId},
     provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
 };
 
@@ -211,7 +211,7 @@ pub(super) fn service_of(cloud: &Cloud, region: &RegionId, instance: &wire::Inst
         id: target.service()?,
         provider: cloud.id().clone(),
         key: Some(key_of(instance)?),
-        sku: SkuId::new(&instance.kind).ok()?,
+        sku: instance.kind.clone(),
         place: Place { zone, ..place.clone() },
         status: status_of(&instance.state),
         attributes,

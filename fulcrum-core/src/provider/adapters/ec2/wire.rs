@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node};
 
-use crate::provider::{Result, http::Answer};
+use crate::{
+    model::SkuId,
+    provider::{Result, http::Answer},
+};
 
 /// An element. Names are compared without their namespace, which tells the API's version.
 #[derive(Clone, Copy)]
@@ -91,7 +94,7 @@ pub(super) fn zones(root: Xml<'_, '_>) -> Option<Vec<String>> {
 #[derive(Debug, Clone)]
 pub(super) struct Instance {
     pub id: String,
-    pub kind: String,
+    pub kind: SkuId,
     pub state: String,
     pub zone: Option<String>,
     pub public: Option<String>,
@@ -105,7 +108,7 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
     let tag = |tag: Xml<'_, '_>| Some((tag.text("key")?, tag.text("value").unwrap_or_default()));
     Some(Instance {
         id: item.text("instanceId")?,
-        kind: item.text("instanceType").unwrap_or_default(),
+        kind: SkuId::new(item.text("instanceType")?).ok()?,
         state: item.child("instanceState")?.text("name")?,
         zone: item.child("placement").and_then(|placement| placement.text("availabilityZone")),
         public: item.text("ipAddress"),
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn instances_are_read_by_their_names_whatever_the_version() {
-        let text = "<R xmlns='urn:x'><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId>
+        let text = "<R xmlns='urn:x'><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><instanceType>t</instanceType>
             <instanceState><code>16</code><name>running</name></instanceState><placement><availabilityZone>a</availabilityZone></placement>
             <tagSet><item><key>k</key><value>v</value></item><item><key>empty</key><value/></item></tagSet>
             </item></instancesSet></item></reservationSet><nextToken>n</nextToken></R>";

@@ -278,7 +278,10 @@ pub(super) async fn service_of(
         Some(bought) if server.status == "VERIFY_RESIZE" => bought,
         bought => flavor_of(cloud, region, server, call).await?.or(bought).unwrap_or_default(),
     };
-    let Ok(sku) = SkuId::new(&sku) else { return Ok(None) };
+    // It exists, whatever it is.
+    let unknown =
+        |_| cloud.error(call, ErrorKind::Protocol { message: format!("{} has no flavor", server.id) });
+    let sku = SkuId::new(&sku).map_err(unknown)?;
     let zone = server.metadata.get(ZONE).and_then(|zone| ZoneId::new(zone).ok());
     let mut attributes = BTreeMap::new();
     let mut put = |name: &str, value: Option<&str>| {
