@@ -173,6 +173,60 @@ async fn a_cloud_that_ignores_client_tokens_sells_as_declared_and_a_wrong_declar
     assert_eq!(left(&*cloud).await, []);
 }
 
+/// Gives the same answer to the same `ClientToken`, as clouds do that honour it, and shows new machines in lists only
+/// after a while.
+#[derive(Debug, Default)]
+struct Honouring {
+    answers: tokio::sync::Mutex<BTreeMap<String, (Instant, WireAnswer)>>,
+}
+
+/// How long a new machine is missing from lists.
+const LAG: Duration = Duration::from_millis(1500);
+
+#[async_trait]
+impl Transport for Honouring {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let field = |text: &str, name: &str| {
+            text.split('&').find_map(|it| it.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+        };
+        let mut answers = self.answers.lock().await;
+        let Some(token) = field(&body, "ClientToken") else {
+            let wanted = field(request.url.query().unwrap_or_default(), "Filter.1.Value.1");
+            let is_hidden =
+                wanted.and_then(|key| answers.get(&key)).is_some_and(|(at, _)| at.elapsed() < LAG);
+            if !is_hidden {
+                return live().send(request).await;
+            }
+            let body = "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>".into();
+            return Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body });
+        };
+        if let Some((_, answer)) = answers.get(&token) {
+            return Ok(answer.clone());
+        }
+        let answer = live().send(request).await?;
+        answers.insert(token, (Instant::now(), answer.clone()));
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_lag() {
+    let Some((_peer, desk)) = moto() else { return };
+    let honoured = json!({ "client_token": "honoured", "list_lag_ms": 2000 });
+    let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(honoured).over(Arc::new(Honouring::default())));
+    let request = request(&*cloud, "t3.nano").await;
+    let trial = Trial { request: Some(request.clone()), patience: Duration::from_secs(30) };
+    let report = check_provider(cloud.clone(), trial).await;
+    println!("{report}");
+    assert!(report.is_passed());
+    // Looked for at once, as after a lost answer: found, though it is not listed yet.
+    let key = key();
+    cloud.provision(&request, &key).await.expect("ordered");
+    let service = cloud.find_by_key(&key).await.expect("looked up").expect("it is found");
+    end(&*cloud, &service).await;
+}
+
 #[tokio::test]
 async fn machines_are_started_stopped_resized_and_ended() {
     let Some((_peer, desk)) = moto() else { return };
