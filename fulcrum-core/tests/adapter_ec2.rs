@@ -483,3 +483,36 @@ async fn orders_hold_on_a_network_that_breaks() {
         assert_eq!(left(&*ground.direct).await, []);
     }
 }
+
+/// Gateways that break: what is below them honours client tokens.
+#[tokio::test]
+async fn orders_hold_where_client_tokens_are_honoured() {
+    let Some((peer, desk)) = moto() else { return };
+    let honouring = Arc::new(Honouring::default());
+    let storm = Stormy::over(honouring.clone());
+    let cloud = |transport: Arc<dyn Transport>| {
+        let honoured = json!({ "client_token": "honoured", "list_lag_ms": 2000 });
+        let sold_out = SoldOut { inner: transport, sku: "c5.large" };
+        Arc::new(desk.cloud(honoured).over(Arc::new(sold_out)))
+    };
+    for (name, memory) in [("ec2, honoured", 1024), ("ec2, honoured, sold out", 4096)] {
+        let blueprint = format!(
+            "{{ name: shop, components: {{ web: {{ vcpu: 1, memory_mib: 512 }}, \
+             db: {{ vcpu: 1, memory_mib: {memory}, disk_gib: 20 }} }}, \
+             constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
+        );
+        // Nobody connects to it: the tokens are remembered on this side of it.
+        let Some(faults) = Faults::before(host_of(peer.get("AWS_ENDPOINT_URL"))) else { return };
+        let ground = Ground {
+            broken: cloud(storm.clone()),
+            direct: cloud(honouring.clone()),
+            faults,
+            storm: storm.clone(),
+            blueprint,
+            step_timeout_s: 20,
+        };
+        peers::orders::run(name, &ground, 8, 9000).await;
+        tokio::time::sleep(LAG).await;
+        assert_eq!(left(&*ground.direct).await, []);
+    }
+}
