@@ -65,6 +65,7 @@ impl FederationConfig {
 }
 
 #[cfg(feature = "http")]
+#[allow(dead_code, reason = "a build with the ground alone has no adapter")]
 fn adapter_error(
     provider: &crate::model::ProviderId,
     source: crate::provider::http::HttpConfigError,

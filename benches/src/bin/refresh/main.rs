@@ -49,6 +49,9 @@ struct Arguments {
     /// A folder of recorded price lists, such as `../shared/recordings/scaleway`; the largest is read for the speed.
     #[arg(long)]
     recordings: Option<std::path::PathBuf>,
+    /// Only read the list of a server that is there already, and say the median time in milliseconds.
+    #[arg(long)]
+    url: Option<String>,
     /// Only serve one list, and say where: for a comparison with another library.
     #[arg(long)]
     serve: bool,
@@ -66,6 +69,9 @@ async fn main() -> Result<(), Error> {
     if arguments.serve {
         println!("{}", server::start(manner).await?);
         return std::future::pending().await;
+    }
+    if let Some(url) = &arguments.url {
+        return read_list(url, arguments.times).await;
     }
     refresh(&arguments, manner).await?;
     if let Some(folder) = &arguments.recordings {
@@ -123,7 +129,7 @@ async fn refresh(arguments: &Arguments, manner: Manner) -> Result<(), Error> {
     }
     let (together, slowest) = (median(&mut together), median(&mut slowest));
     println!(
-        "{} providers × {} pages × {} products, {} ms each, {} requests/s: {together:.0?} together, {slowest:.0?} the \
+        "{} providers × {} pages × {} products, {} ms each, {} requests/s: {together:.2?} together, {slowest:.2?} the \
          slowest alone, ratio {:.3}; {offers} offers",
         arguments.providers,
         arguments.pages,
@@ -132,6 +138,21 @@ async fn refresh(arguments: &Arguments, manner: Manner) -> Result<(), Error> {
         arguments.limit,
         together.as_secs_f64() / slowest.as_secs_f64()
     );
+    Ok(())
+}
+
+/// The list of one server, as often as told.
+async fn read_list(url: &str, times: usize) -> Result<(), Error> {
+    let folder = tempfile::tempdir()?;
+    let adapter = adapter(folder.path(), "scaleway", Some(url.to_owned()))?;
+    let (mut spent, mut offers) = (Vec::new(), 0);
+    for _ in 0..times.max(1) {
+        let start = Instant::now();
+        let list: Vec<_> = adapter.offers(&OfferFilter::default()).collect().await;
+        spent.push(start.elapsed());
+        offers = list.into_iter().collect::<Result<Vec<_>, _>>()?.len();
+    }
+    println!("{{\"offers\": {offers}, \"median_ms\": {:.3}}}", median(&mut spent).as_secs_f64() * 1e3);
     Ok(())
 }
 

@@ -35,8 +35,8 @@ pub(crate) async fn start(manner: Manner) -> Result<String, Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let window = Arc::new(Mutex::new(Window { since: Instant::now(), used: 0 }));
-    let pages: Arc<Vec<String>> =
-        Arc::new((0..manner.pages).map(|page| body(page, manner.products)).collect());
+    let pages = (0..manner.pages).map(|page| [body(page, manner.products), stock(page, manner.products)]);
+    let pages: Arc<Vec<[String; 2]>> = Arc::new(pages.collect());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream, manner, window.clone(), pages.clone()));
@@ -50,16 +50,24 @@ fn body(page: usize, products: usize) -> String {
     let product = |at: usize| {
         let (cpus, price) = (1 + at % 64, 100 + at);
         format!(
-            r#""PRO-{page}-{at}": {{"alt_names": [], "arch": "x86_64", "ncpus": {cpus}, "ram": {ram}, "gpu": 0,
+            r#""PRO-{page}-{at}": {{"alt_names": [], "baremetal": false, "arch": "x86_64", "ncpus": {cpus}, "ram": {ram}, "gpu": 0,
             "volumes_constraint": {{"min_size": 0, "max_size": 0}}, "per_volume_constraint": {{"l_ssd": {{"min_size": 0,
             "max_size": 0}}}}, "monthly_price": 7.3, "hourly_price": 0.{price:05}, "capabilities": {{"boot_types":
             ["local", "rescue"], "placement_groups": true, "block_storage": true, "private_network": 8}}, "network":
-            {{"ipv6_support": true, "sum_internal_bandwidth": 1600000000, "interfaces": [{{"internal_bandwidth":
+            {{"ipv6_support": true, "sum_internal_bandwidth": 1600000000, "sum_internet_bandwidth": 1600000000,
+            "interfaces": [{{"internal_bandwidth":
             1600000000, "internet_bandwidth": 1600000000}}]}}, "block_bandwidth": 671088640, "end_of_service": false}}"#,
             ram = cpus << 31,
         )
     };
     let products: Vec<_> = (0..products).map(product).collect();
+    format!(r#"{{"servers": {{{}}}}}"#, products.join(","))
+}
+
+/// How many are left of the products of a page.
+fn stock(page: usize, products: usize) -> String {
+    let products: Vec<_> =
+        (0..products).map(|at| format!(r#""PRO-{page}-{at}": {{"availability": "available"}}"#)).collect();
     format!(r#"{{"servers": {{{}}}}}"#, products.join(","))
 }
 
@@ -74,7 +82,12 @@ impl Window {
     }
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner, window: Arc<Mutex<Window>>, pages: Arc<Vec<String>>) {
+async fn serve(
+    mut stream: TcpStream,
+    manner: Manner,
+    window: Arc<Mutex<Window>>,
+    pages: Arc<Vec<[String; 2]>>,
+) {
     let mut request = Vec::new();
     loop {
         let mut part = [0; 4096];
@@ -92,16 +105,17 @@ async fn serve(mut stream: TcpStream, manner: Manner, window: Arc<Mutex<Window>>
             manner.limit,
             left.unwrap_or(0)
         );
-        let page = text.split("page=").nth(1).and_then(|rest| rest.split([' ', '&']).next()?.parse().ok());
+        let query =
+            text.split(' ').nth(1).and_then(|target| target.split_once('?')).map_or("", |(_, query)| query);
+        let page = query.split('&').find_map(|parameter| parameter.strip_prefix("page=")?.parse().ok());
         let page: usize = page.unwrap_or(1);
-        let (status, link, body) = match pages.get(page.wrapping_sub(1)) {
+        let is_stock = usize::from(text.contains("/availability"));
+        let found = pages.get(page.wrapping_sub(1)).map(|page| page[is_stock].as_str());
+        let (status, link, body) = match found {
             _ if left.is_none() => ("429 Too Many", format!("Retry-After: {reset}\r\n"), "{}"),
-            _ if text.contains("/availability") => ("200 OK", String::new(), r#"{"servers": {}}"#),
             None => ("404 Not Found", String::new(), "{}"),
-            Some(body) if page < pages.len() => {
-                ("200 OK", "Link: </>; rel=\"next\"\r\n".to_owned(), body.as_str())
-            }
-            Some(body) => ("200 OK", String::new(), body.as_str()),
+            Some(body) if page < pages.len() => ("200 OK", "Link: </>; rel=\"next\"\r\n".to_owned(), body),
+            Some(body) => ("200 OK", String::new(), body),
         };
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{rate}{link}\r\n{body}",

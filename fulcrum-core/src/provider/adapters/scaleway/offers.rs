@@ -1,5 +1,7 @@
 //! Machines with their prices, zone by zone, from the API.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -66,8 +68,8 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
         let page: Stocks = answer.json()?;
         Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, answer) })
     });
-    let products: Vec<(String, Product)> = products.try_collect().await?;
-    let stocks: std::collections::BTreeMap<String, Stock> = stocks.try_collect().await?;
+    let (products, stocks): (Vec<(String, Product)>, BTreeMap<String, Stock>) =
+        futures::try_join!(products.try_collect(), stocks.try_collect())?;
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
     let mut rows = (*scaleway.storage).clone();
     for (sku, product) in &products {
