@@ -229,7 +229,7 @@ async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_l
 
 #[tokio::test]
 async fn machines_are_started_stopped_resized_and_ended() {
-    let Some((_peer, desk)) = moto() else { return };
+    let Some((peer, desk)) = moto() else { return };
     let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(json!({ "page_size": 5 })));
     let request = request(&*cloud, "t3.nano").await;
     // More than one page of them.
@@ -264,6 +264,10 @@ async fn machines_are_started_stopped_resized_and_ended() {
     let refused = cloud.act(&service.id, &strange, &key()).await.expect_err("it is not known");
     assert_eq!(refused.kind, ErrorKind::Unsupported);
     future::join_all(all.iter().map(|service| end(&*cloud, service))).await;
+    let script = "import boto3; print(len(boto3.client('ec2').describe_volumes()['Volumes']))";
+    let mut python = Command::new(peer.get("MOTO_PYTHON"));
+    let output = python.args(["-c", script]).envs(&peer.env).output().expect("python runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0", "their disks are gone");
     // They are shown for a while, and do not exist.
     assert_eq!(cloud.describe(&service.id).await.expect("described"), None);
     assert_eq!((cloud.find_by_key(&keys[0]).await.expect("looked up"), left(&*cloud).await), (None, vec![]));
@@ -342,6 +346,10 @@ async fn refusals_are_told_apart() {
     }
     let mut bare = request.clone();
     bare.place.region = "eu-west-9".parse().expect("a name");
+    let mut imageless = request.clone();
+    imageless.settings.insert("image".to_owned(), "ami-00000000".to_owned());
+    let error = cloud.provision(&imageless, &key()).await.expect_err("there is no such image");
+    assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let error = cloud.provision(&bare, &key()).await.expect_err("there is no such region");
     assert!(matches!(error.kind, ErrorKind::NotFound { .. }), "{error}");
     let service = "eu-west-3/i-00000000000000000".parse().expect("a name");
@@ -360,7 +368,14 @@ struct Kept(Mutex<Vec<WireRequest>>);
 #[async_trait]
 impl Transport for Kept {
     async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let is_image = request.url.as_str().contains("DescribeImages");
         self.0.lock().expect("nobody panics").push(request);
+        if is_image {
+            let body =
+                "<R><imagesSet><item><rootDeviceName>/dev/sda1</rootDeviceName></item></imagesSet></R>"
+                    .into();
+            return Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body });
+        }
         Err(Lost::NotSent("it is kept".into()))
     }
 }
@@ -388,7 +403,7 @@ async fn another_implementation_signs_alike() {
     cloud.provision(&odd, &key()).await.expect_err("it is kept");
     cloud.find_by_key(&key()).await.expect_err("it is kept");
     let all: Vec<WireRequest> = kept.0.lock().expect("nobody panics").drain(..).collect();
-    assert_eq!(all.iter().map(|it| it.method.as_str()).collect::<Vec<_>>(), ["POST", "GET"]);
+    assert_eq!(all.iter().map(|it| it.method.as_str()).collect::<Vec<_>>(), ["GET", "POST", "GET"]);
     for request in all {
         let text = |name: &str| request.headers[name].to_str().expect("text").to_owned();
         let (head, signature) = {

@@ -26,6 +26,9 @@ const VERSION: &str = "2016-11-15";
 /// Kinds of machines are asked for again after.
 const FRESH: Duration = Duration::from_secs(600);
 
+/// Images by their identifiers, and since when they are known.
+type Images = BTreeMap<String, (Instant, wire::Image)>;
+
 /// When a region's kinds of machines were read.
 type Types = Option<(Instant, Arc<BTreeMap<String, InstanceType>>)>;
 
@@ -35,6 +38,13 @@ struct Region {
     place: Place,
     client: Client,
     types: tokio::sync::Mutex<Types>,
+    images: tokio::sync::Mutex<Images>,
+}
+
+impl Region {
+    fn new(place: Place, client: Client) -> Self {
+        Self { place, client, types: tokio::sync::Mutex::default(), images: tokio::sync::Mutex::default() }
+    }
 }
 
 /// One cloud, as one pair of keys sees it.
@@ -95,7 +105,7 @@ impl Cloud {
             let client =
                 client.at(&address.replace("{region}", id.as_str()))?.signed(V4::new(id.as_str(), &keys));
             let place = Place { zone: None, ..(*offer.place).clone() };
-            regions.insert(id.clone(), Region { place, client, types: tokio::sync::Mutex::default() });
+            regions.insert(id.clone(), Region::new(place, client));
         }
         let setting = |why: String| Err(HttpConfigError::Setting(why));
         if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
@@ -117,7 +127,7 @@ impl Cloud {
     pub(super) fn over(&self, transport: &Arc<dyn Transport>) -> Self {
         let region = |(id, region): (&RegionId, &Region)| {
             let client = region.client.clone().over(transport.clone());
-            let region = Region { place: region.place.clone(), client, types: tokio::sync::Mutex::default() };
+            let region = Region::new(region.place.clone(), client);
             (id.clone(), region)
         };
         let regions = self.regions.iter().map(region).collect();
@@ -174,6 +184,21 @@ impl Cloud {
         let types = Arc::new(all.into_iter().map(|it| (it.name.clone(), it)).collect::<BTreeMap<_, _>>());
         *kept = Some((Instant::now(), types.clone()));
         Ok(types)
+    }
+
+    /// What an image makes disks of.
+    pub(super) async fn image(&self, region: &RegionId, id: &str, call: Call) -> Result<wire::Image> {
+        let here = self.region(region, call)?;
+        let mut kept = here.images.lock().await;
+        kept.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, image)) = kept.get(id) {
+            return Ok(image.clone());
+        }
+        let answer = here.client.ask(&reads(call, "DescribeImages").query("ImageId.1", id)).await?;
+        let image = wire::read(&answer, wire::image)?;
+        let image = image.ok_or_else(|| self.invalid(call, format!("there is no image {id} in {region}")))?;
+        kept.insert(id.to_owned(), (Instant::now(), image.clone()));
+        Ok(image)
     }
 
     /// The zones of a region that can be used now.

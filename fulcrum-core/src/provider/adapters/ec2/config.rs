@@ -54,9 +54,6 @@ pub struct Ec2Config {
     /// Identifiers of security groups, separated by commas, unless a request has the setting `security_groups`.
     #[serde(default)]
     pub security_groups: Option<String>,
-    /// What images call their system disk, whose size is bought with a machine.
-    #[serde(default = "root_device")]
-    pub root_device: String,
     /// How many things are asked for at a time when something is listed; 5 to 1000.
     #[serde(default = "page_size")]
     pub page_size: u32,
@@ -92,10 +89,6 @@ fn secret_key() -> Credential {
 
 fn list_lag_ms() -> u64 {
     10_000
-}
-
-fn root_device() -> String {
-    "/dev/sda1".to_owned()
 }
 
 fn page_size() -> u32 {

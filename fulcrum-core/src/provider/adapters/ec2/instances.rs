@@ -45,6 +45,12 @@ pub(super) async fn provision(
     let image = setting("image", &config.image).ok_or_else(|| {
         cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")
     })?;
+    let disks = cloud.image(region, &image, call).await?;
+    if request.size_gib > 0 && disks.root.is_none() {
+        return Err(
+            cloud.invalid(call, format!("{image} has no system disk that could be sized; buy no disk"))
+        );
+    }
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG).collect();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
@@ -64,15 +70,15 @@ pub(super) async fn provision(
     if let Some(zone) = zone {
         put("Placement.AvailabilityZone", zone.to_string());
     }
-    if request.size_gib > 0 {
-        let device = "BlockDeviceMapping.1";
-        put(
-            &format!("{device}.DeviceName"),
-            setting("root_device", &None).unwrap_or(config.root_device.clone()),
-        );
-        put(&format!("{device}.Ebs.VolumeSize"), request.size_gib.to_string());
-        // Nothing is left when the machine ends.
-        put(&format!("{device}.Ebs.DeleteOnTermination"), "true".to_owned());
+    // Nothing is left, and costs money, when the machine ends: images may say otherwise.
+    let sized = disks.root.as_ref().filter(|_| request.size_gib > 0);
+    let others = disks.disks.iter().filter(|disk| sized != Some(disk));
+    for (disk, at) in sized.into_iter().chain(others).zip(1..) {
+        put(&format!("BlockDeviceMapping.{at}.DeviceName"), disk.clone());
+        put(&format!("BlockDeviceMapping.{at}.Ebs.DeleteOnTermination"), "true".to_owned());
+    }
+    if sized.is_some() {
+        put("BlockDeviceMapping.1.Ebs.VolumeSize", request.size_gib.to_string());
     }
     if let Some(name) = setting("key_name", &config.key_name) {
         put("KeyName", name);

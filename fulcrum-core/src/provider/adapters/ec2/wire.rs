@@ -124,6 +124,28 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
     Some(Listed { items: all.map(instance).collect::<Option<_>>()?, next: root.text("nextToken") })
 }
 
+/// An image's disks.
+#[derive(Debug, Clone)]
+pub(super) struct Image {
+    /// What it calls its system disk.
+    pub root: Option<String>,
+    /// What it calls all disks that are made with a machine.
+    pub disks: Vec<String>,
+}
+
+/// `DescribeImages`: the first one.
+pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
+    root.child("imagesSet")?;
+    let image = |item: Xml<'_, '_>| {
+        let disks = item.items("blockDeviceMapping").filter(|disk| disk.child("ebs").is_some());
+        Image {
+            root: item.text("rootDeviceName"),
+            disks: disks.filter_map(|disk| disk.text("deviceName")).collect(),
+        }
+    };
+    Some(root.items("imagesSet").next().map(image))
+}
+
 /// `RunInstances`: what was made.
 pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
     root.items("instancesSet").next()?.text("instanceId")
