@@ -440,6 +440,23 @@ fn the_guide_has_a_configuration_that_is_read() {
     fulcrum_core::federation::FederationConfig::from_yaml(yaml).expect("a configuration");
 }
 
+#[tokio::test]
+async fn nothing_shows_a_key() {
+    let desk = Desk::new("https://unused.example");
+    let write = |name: &str, text: &str| std::fs::write(desk.path().join(name), text).expect("written");
+    write("acme.json", &SELLER.replace("eu-west-3", "r"));
+    write("access", "canary-5caf-access");
+    write("secret", "canary-5caf-secret");
+    write("session", "canary-5caf-session");
+    let make = |http: HttpConfig| {
+        let http = serde_json::to_value(http).expect("JSON");
+        Arc::new(desk.cloud(json!({ "http": http, "session_token": "file:session" }))) as Arc<dyn Provider>
+    };
+    let handles = ["instance/r/i-0123456789abcdef0", "terminate/r/i-0123456789abcdef0"];
+    let count = peers::canary::check(&["canary-5caf"], &handles, make).await;
+    println!("canary: {count} texts");
+}
+
 /// Has none left of one product.
 #[derive(Debug)]
 struct SoldOut {

@@ -432,6 +432,54 @@ async fn the_token_is_sent_to_hosts_that_are_allowed_alone() {
     }
 }
 
+/// Hands out a token itself, and passes all else on.
+#[derive(Debug)]
+struct LoggedIn {
+    inner: Live,
+    nova: String,
+}
+
+#[async_trait]
+impl Transport for LoggedIn {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        if !request.url.path().ends_with("/auth/tokens") {
+            return self.inner.send(request).await;
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("x-subject-token", "canary-5caf-token".parse().expect("a value"));
+        let endpoint = json!({ "interface": "public", "region_id": "r", "url": self.nova });
+        let services =
+            ["compute", "network", "image"].map(|kind| json!({ "type": kind, "endpoints": [endpoint] }));
+        let body = json!({ "token": {
+            "issued_at": "2026-11-25T08:00:00Z", "expires_at": "2026-11-25T09:00:00Z", "project": { "id": "p" },
+            "catalog": services,
+        } });
+        Ok(WireAnswer { status: StatusCode::CREATED, headers, body: body.to_string().into() })
+    }
+}
+
+#[tokio::test]
+async fn nothing_shows_a_password_or_a_token() {
+    let desk = Desk::new("canary-5caf-password");
+    std::fs::write(desk.path().join("acme.json"), SELLER.replace("RegionOne", "r")).expect("written");
+    let id = "0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f";
+    let handles = [format!("server/r/{id}"), format!("delete/r/{id}"), format!("server/r/ip-{id}")];
+    let handles: Vec<&str> = handles.iter().map(String::as_str).collect();
+    let cloud = |http: &HttpConfig| {
+        let http = serde_json::to_value(http).expect("JSON");
+        desk.cloud("https://unused.example", json!({ "http": http, "floating_network": id }))
+    };
+    let at_keystone = |http: HttpConfig| Arc::new(cloud(&http)) as Arc<dyn Provider>;
+    let at_nova = |http: HttpConfig| {
+        let nova = format!("{}/v2.1", http.base_url.clone().expect("an address"));
+        let inner = Live::new(&http).expect("a transport");
+        Arc::new(cloud(&http).over(Arc::new(LoggedIn { inner, nova }))) as Arc<dyn Provider>
+    };
+    let mut count = peers::canary::check(&["canary-5caf"], &handles, at_keystone).await;
+    count += peers::canary::check(&["canary-5caf"], &handles, at_nova).await;
+    println!("canary: {count} texts");
+}
+
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
     let desk = Desk::new("canary-password");
