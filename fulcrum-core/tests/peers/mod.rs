@@ -16,7 +16,9 @@ use std::{
 #[derive(Debug)]
 pub struct Peer {
     scripts: PathBuf,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// None if it was running already, and goes on.
+    own: Option<tempfile::TempDir>,
     /// What `env` in its folder says: endpoint and credentials.
     pub env: BTreeMap<String, String>,
 }
@@ -35,13 +37,19 @@ impl Peer {
             println!("SKIPPED: no script to start {name} at {}", scripts.display());
             return None;
         }
+        // For whoever works on a test: `FULCRUM_PEER_OPENSTACK=/tmp/w` is one that was started by hand.
+        if let Some(folder) = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())) {
+            let folder = PathBuf::from(folder);
+            let env = read_env(&folder.join("env"));
+            return Some(Self { scripts, folder, own: None, env });
+        }
         let folder = tempfile::Builder::new().prefix(&format!("peer-{name}-")).tempdir().expect("a folder");
         run(Command::new(scripts.join("install.sh")));
         let mut start = Command::new(scripts.join("start.sh"));
         start.arg(folder.path()).envs(settings.iter().copied());
         run(start);
         let env = read_env(&folder.path().join("env"));
-        Some(Self { scripts, folder, env })
+        Some(Self { scripts, folder: folder.path().to_owned(), own: Some(folder), env })
     }
 
     /// A value of its `env`.
@@ -51,14 +59,17 @@ impl Peer {
 
     /// Where it keeps its logs and its process numbers.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if self.own.is_none() {
+            return;
+        }
         let stopped =
-            Command::new(self.scripts.join("stop.sh")).arg(self.folder.path()).stdin(Stdio::null()).output();
+            Command::new(self.scripts.join("stop.sh")).arg(&self.folder).stdin(Stdio::null()).output();
         if !stopped.as_ref().is_ok_and(|output| output.status.success()) {
             eprintln!("{} was not stopped: {stopped:?}", self.scripts.display());
         }

@@ -1,5 +1,9 @@
 //! One folder for each kind of API.
 
 pub mod catalogue_file;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+#[cfg(feature = "openstack")]
+pub mod openstack;
 #[cfg(feature = "scaleway")]
 pub mod scaleway;
