@@ -543,7 +543,8 @@ async fn orders_hold_where_client_tokens_are_honoured() {
             blueprint,
             step_timeout_s: 20,
         };
-        peers::orders::run(name, &ground, 8, 9000).await;
+        let sum = peers::orders::run(name, &ground, 8, 9000).await;
+        assert!(if memory == 1024 { sum.committed > 0 } else { sum.committed == 0 });
         tokio::time::sleep(LAG).await;
         assert_eq!(left(&*ground.direct).await, []);
     }

@@ -71,14 +71,15 @@ pub(super) async fn provision(
         put("Placement.AvailabilityZone", zone.to_string());
     }
     // Nothing is left, and costs money, when the machine ends: images may say otherwise.
-    let sized = disks.root.as_ref().filter(|_| request.size_gib > 0);
-    let others = disks.disks.iter().filter(|disk| sized != Some(disk));
-    for (disk, at) in sized.into_iter().chain(others).zip(1..) {
-        put(&format!("BlockDeviceMapping.{at}.DeviceName"), disk.clone());
+    let sized = disks.root.filter(|_| request.size_gib > 0).map(|root| (root, Some(request.size_gib)));
+    let others =
+        disks.disks.into_iter().filter(|(name, _)| sized.as_ref().is_none_or(|(root, _)| root != name));
+    for ((name, size), at) in sized.iter().cloned().chain(others).zip(1..) {
+        put(&format!("BlockDeviceMapping.{at}.DeviceName"), name);
         put(&format!("BlockDeviceMapping.{at}.Ebs.DeleteOnTermination"), "true".to_owned());
-    }
-    if sized.is_some() {
-        put("BlockDeviceMapping.1.Ebs.VolumeSize", request.size_gib.to_string());
+        if let Some(size) = size {
+            put(&format!("BlockDeviceMapping.{at}.Ebs.VolumeSize"), size.to_string());
+        }
     }
     if let Some(name) = setting("key_name", &config.key_name) {
         put("KeyName", name);

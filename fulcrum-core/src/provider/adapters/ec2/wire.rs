@@ -129,18 +129,21 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
 pub(super) struct Image {
     /// What it calls its system disk.
     pub root: Option<String>,
-    /// What it calls all disks that are made with a machine.
-    pub disks: Vec<String>,
+    /// What it calls all disks that are made with a machine, and their GiB.
+    pub disks: Vec<(String, Option<u64>)>,
 }
 
 /// `DescribeImages`: the first one.
 pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
     root.child("imagesSet")?;
     let image = |item: Xml<'_, '_>| {
-        let disks = item.items("blockDeviceMapping").filter(|disk| disk.child("ebs").is_some());
+        let disk = |disk: Xml<'_, '_>| {
+            let ebs = disk.child("ebs")?;
+            Some((disk.text("deviceName")?, ebs.number("volumeSize")))
+        };
         Image {
             root: item.text("rootDeviceName"),
-            disks: disks.filter_map(|disk| disk.text("deviceName")).collect(),
+            disks: item.items("blockDeviceMapping").filter_map(disk).collect(),
         }
     };
     Some(root.items("imagesSet").next().map(image))
