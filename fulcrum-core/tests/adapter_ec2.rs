@@ -489,7 +489,7 @@ fn live() -> Arc<dyn Transport> {
 #[tokio::test]
 async fn orders_hold_on_a_network_that_breaks() {
     let Some((peer, desk)) = moto() else { return };
-    let runs: u64 = std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    let runs: u64 = peers::runs(10);
     let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(8000);
     // Two machines that do not fit on one; then two of which the second is sold out.
     for (name, memory, runs) in [("ec2", 1024, runs), ("ec2, sold out", 4096, runs.div_ceil(4))] {
@@ -543,7 +543,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
             blueprint,
             step_timeout_s: 20,
         };
-        let sum = peers::orders::run(name, &ground, 8, 9000).await;
+        let sum = peers::orders::run(name, &ground, peers::runs(4), 9000).await;
         assert!(if memory == 1024 { sum.committed > 0 } else { sum.committed == 0 });
         tokio::time::sleep(LAG).await;
         assert_eq!(left(&*ground.direct).await, []);

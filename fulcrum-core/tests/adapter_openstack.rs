@@ -176,7 +176,7 @@ fn the_guide_has_a_configuration_that_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openstack_sells_as_it_is_promised() {
     let began = Instant::now();
-    let Some(peer) = Peer::start("openstack", &[]) else { return };
+    let Some(peer) = Peer::start_slow("openstack", &[]) else { return };
     let desk = Desk::new(peer.get("OS_PASSWORD"));
     let ward = Ward { peer, desk, began };
     // Of an earlier try, if the cloud is not this test's own.
@@ -750,7 +750,7 @@ async fn two_drivers_make_one_server(ward: &Ward) {
 }
 
 async fn orders_hold_on_a_network_that_breaks(ward: &Ward) {
-    let runs: u64 = std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(12);
+    let runs: u64 = peers::runs(12);
     let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7000);
     // Two machines that do not fit on one; then two of which the second is accepted, and fits nowhere.
     let second = ["vcpu: 1, memory_mib: 2048", "vcpu: 16, memory_mib: 16384"];

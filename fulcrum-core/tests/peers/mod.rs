@@ -28,7 +28,23 @@ fn scripts(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers").join(name)
 }
 
+/// How many whole orders a test buys: `FULCRUM_RUNS`, or so many.
+pub fn runs(otherwise: u64) -> u64 {
+    std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(otherwise)
+}
+
 impl Peer {
+    /// As [`start`](Self::start), for a server that takes minutes: only when all are wanted, as `make test-peers` says.
+    pub fn start_slow(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
+        let is_wanted = std::env::var("FULCRUM_PEERS").is_ok_and(|peers| peers == "all");
+        let runs_already = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())).is_some();
+        if !is_wanted && !runs_already {
+            println!("SKIPPED: {name} takes minutes; `make test-peers` tries it");
+            return None;
+        }
+        Self::start(name, settings)
+    }
+
     /// Installs (quick when it is there already) and starts a server with settings of its own. None, said loudly, where its
     /// scripts are not.
     pub fn start(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
