@@ -508,6 +508,7 @@ async fn orders_hold_on_a_network_that_breaks() {
             faults,
             storm,
             blueprint,
+            leave_out: &[],
             step_timeout_s: 20,
         };
         let sum = peers::orders::run(name, &ground, runs, seed).await;
@@ -541,6 +542,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
             faults,
             storm: storm.clone(),
             blueprint,
+            leave_out: &[],
             step_timeout_s: 20,
         };
         let sum = peers::orders::run(name, &ground, peers::runs(4), 9000).await;

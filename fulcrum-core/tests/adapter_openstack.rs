@@ -661,6 +661,7 @@ async fn buy(cloud: &Arc<dyn Provider>, blueprint: &str, exclude: &[&str], fail_
     }));
     let plan = compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
     let policy = Policy {
+        leave_out: &[],
         step_timeout_s: 120,
         compensation_timeout_s: 120,
         fail_over: fail_over.then(|| Box::new(FailOver::new(blueprint))),
@@ -772,6 +773,7 @@ async fn orders_hold_on_a_network_that_breaks(ward: &Ward) {
             faults,
             storm,
             blueprint,
+            leave_out: &[],
             step_timeout_s: 120,
         };
         let sum = peers::orders::run(name, &ground, runs, seed).await;

@@ -43,6 +43,9 @@ pub enum ProviderConfig {
     #[cfg(feature = "openstack")]
     #[serde(rename = "openstack")]
     OpenStack(crate::provider::adapters::openstack::OpenStackConfig),
+    /// An Open Service Broker.
+    #[cfg(feature = "osb")]
+    Osb(crate::provider::adapters::osb::OsbConfig),
     /// An account at Scaleway.
     #[cfg(feature = "scaleway")]
     Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),

@@ -53,6 +53,12 @@ impl FederationConfig {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
                     builder = builder.provider(adapter);
                 }
+                #[cfg(feature = "osb")]
+                ProviderConfig::Osb(config) => {
+                    let adapter =
+                        config.build(base).map_err(|source| adapter_error(&config.name(), source))?;
+                    builder = builder.provider(adapter);
+                }
                 #[cfg(feature = "scaleway")]
                 ProviderConfig::Scaleway(config) => {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;

@@ -5,5 +5,7 @@ pub mod catalogue_file;
 pub mod ec2;
 #[cfg(feature = "openstack")]
 pub mod openstack;
+#[cfg(feature = "osb")]
+pub mod osb;
 #[cfg(feature = "scaleway")]
 pub mod scaleway;
