@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
+    ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
     model::{IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -253,6 +253,24 @@ impl Ledger for Mortal<SqliteLedger> {
     }
     async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
         mortal(self.inner.drop_cursor(name)).await
+    }
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> LedgerResult<Gate> {
+        mortal(self.inner.enter_gate(name, claim, step, instead_of)).await
+    }
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> LedgerResult<()> {
+        mortal(self.inner.note_gate(name, claim, step, note)).await
+    }
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> LedgerResult<()> {
+        mortal(self.inner.leave_gate(name, claim, step)).await
+    }
+    async fn services_at(&self, provider: &ProviderId) -> LedgerResult<Vec<ServiceId>> {
+        self.inner.services_at(provider).await
     }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()
