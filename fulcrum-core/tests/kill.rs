@@ -62,6 +62,8 @@ fn scenarios() -> Vec<Scenario> {
         plain("third sold out", LAGGING, 1, sold_out(), OrderState::Compensated),
         plain("reply lost", LAGGING, 1, lost(), OrderState::Committed),
         plain("broken service left", LAGGING, 8, broken(), OrderState::Compensated),
+        plain("without keys", IdempotencyClass::None, 8, Vec::new(), OrderState::Committed),
+        plain("without keys, reply lost", IdempotencyClass::None, 1, lost(), OrderState::Committed),
     ];
     let drift = plain("price doubled", LAGGING, 1, Vec::new(), OrderState::Compensated);
     scenarios.push(Scenario { price_factor: "2", ..drift });
@@ -161,7 +163,8 @@ fn the_child_that_is_killed() {
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
         let engine = Engine::new(providers, Arc::new(Mortal { inner: ledger })).with_lease(LEASE);
-        let policy = Policy { concurrency: scenario.at_once, ..Policy::default() };
+        let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
+        let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
         let (plan, policy) = match scenario.is_duo {
             true => (duo_plan(&duo("")), Policy { fail_over: duo_policy(duo("")).fail_over, ..policy }),
             false => (plan(), policy),
