@@ -91,6 +91,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
+        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
     }
 }
 
