@@ -661,7 +661,6 @@ async fn buy(cloud: &Arc<dyn Provider>, blueprint: &str, exclude: &[&str], fail_
     }));
     let plan = compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
     let policy = Policy {
-        leave_out: &[],
         step_timeout_s: 120,
         compensation_timeout_s: 120,
         fail_over: fail_over.then(|| Box::new(FailOver::new(blueprint))),
