@@ -71,8 +71,8 @@ fn fulcrum() -> String {
 }
 
 impl OsbConfig {
-    /// What it is called before its file is read.
-    pub(crate) fn name(&self) -> ProviderId {
+    /// What it is called as long as its file is not read: its `id`, or `osb`.
+    pub fn name(&self) -> ProviderId {
         self.id.clone().unwrap_or_else(|| ProviderId::new("osb").expect("a plain word is a name"))
     }
 
