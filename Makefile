@@ -6,10 +6,10 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo test bench curves compare fmt lint wheel header schemas install fuzz
+.PHONY: help setup demo test test-peers bench curves compare fmt lint wheel header schemas matrix install fuzz
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: ## check what is needed and make build/venv
 	@scripts/setup
@@ -20,6 +20,11 @@ demo: ## compose and buy a web application on sandbox clouds; ARGS="--help" for 
 
 test: ## run all tests in all languages and print the totals
 	@scripts/test
+
+test-peers: ## run the adapters' tests against all real servers, slow ones too, with 200 orders each; ARGS="--test adapter_osb" for one
+	@scripts/setup --rust
+	@FULCRUM_PEERS=all FULCRUM_RUNS=$${FULCRUM_RUNS:-200} cargo nextest run -p fulcrum-core --features adapters \
+		--no-fail-fast --success-output immediate $(if $(ARGS),$(ARGS),-E 'binary(/^adapter_/)')
 
 bench: ## run the benches
 	@scripts/setup --rust
@@ -51,6 +56,9 @@ header: ## write include/fulcrum.h again
 
 schemas: ## write schemas/*.json again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --test schemas
+
+matrix: ## write docs/adapters/matrix.md again
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --features adapters --test adapters
 
 install: ## install the C library and headers below PREFIX (default /usr/local)
 	@scripts/setup --rust

@@ -20,7 +20,9 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, LedgerError, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
+    ledger::{
+        Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result as LedgerResult, SqliteLedger, Written,
+    },
     model::{
         IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, Progress, ProviderId, Service,
         ServiceId, StepState,
@@ -342,6 +344,24 @@ impl Ledger for Full {
     }
     async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
         self.writing().drop_cursor(name).await
+    }
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> LedgerResult<Gate> {
+        self.writing().enter_gate(name, claim, step, instead_of).await
+    }
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> LedgerResult<()> {
+        self.writing().note_gate(name, claim, step, note).await
+    }
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> LedgerResult<()> {
+        self.writing().leave_gate(name, claim, step).await
+    }
+    async fn services_at(&self, provider: &ProviderId) -> LedgerResult<Vec<ServiceId>> {
+        self.inner.services_at(provider).await
     }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
+    ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
     model::{IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service, ServiceId},
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -62,6 +62,8 @@ fn scenarios() -> Vec<Scenario> {
         plain("third sold out", LAGGING, 1, sold_out(), OrderState::Compensated),
         plain("reply lost", LAGGING, 1, lost(), OrderState::Committed),
         plain("broken service left", LAGGING, 8, broken(), OrderState::Compensated),
+        plain("without keys", IdempotencyClass::None, 8, Vec::new(), OrderState::Committed),
+        plain("without keys, reply lost", IdempotencyClass::None, 1, lost(), OrderState::Committed),
     ];
     let drift = plain("price doubled", LAGGING, 1, Vec::new(), OrderState::Compensated);
     scenarios.push(Scenario { price_factor: "2", ..drift });
@@ -161,7 +163,8 @@ fn the_child_that_is_killed() {
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
         let engine = Engine::new(providers, Arc::new(Mortal { inner: ledger })).with_lease(LEASE);
-        let policy = Policy { concurrency: scenario.at_once, ..Policy::default() };
+        let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
+        let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
         let (plan, policy) = match scenario.is_duo {
             true => (duo_plan(&duo("")), Policy { fail_over: duo_policy(duo("")).fail_over, ..policy }),
             false => (plan(), policy),
@@ -253,6 +256,24 @@ impl Ledger for Mortal<SqliteLedger> {
     }
     async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
         mortal(self.inner.drop_cursor(name)).await
+    }
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> LedgerResult<Gate> {
+        mortal(self.inner.enter_gate(name, claim, step, instead_of)).await
+    }
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> LedgerResult<()> {
+        mortal(self.inner.note_gate(name, claim, step, note)).await
+    }
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> LedgerResult<()> {
+        mortal(self.inner.leave_gate(name, claim, step)).await
+    }
+    async fn services_at(&self, provider: &ProviderId) -> LedgerResult<Vec<ServiceId>> {
+        self.inner.services_at(provider).await
     }
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.changes()

@@ -36,6 +36,16 @@ pub enum ProviderConfig {
     Sandbox(crate::provider::sandbox::SandboxConfig),
     /// Offers from a file or folder, to compare prices with.
     CatalogueFile(PathBuf),
+    /// A cloud that speaks EC2's query API.
+    #[cfg(feature = "ec2")]
+    Ec2(crate::provider::adapters::ec2::Ec2Config),
+    /// An OpenStack cloud.
+    #[cfg(feature = "openstack")]
+    #[serde(rename = "openstack")]
+    OpenStack(crate::provider::adapters::openstack::OpenStackConfig),
+    /// An Open Service Broker.
+    #[cfg(feature = "osb")]
+    Osb(crate::provider::adapters::osb::OsbConfig),
     /// An account at Scaleway.
     #[cfg(feature = "scaleway")]
     Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),

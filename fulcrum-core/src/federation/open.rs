@@ -43,6 +43,22 @@ impl FederationConfig {
                     let providers = CatalogueFile::open(&base.join(path))?;
                     builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
                 }
+                #[cfg(feature = "ec2")]
+                ProviderConfig::Ec2(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
+                #[cfg(feature = "openstack")]
+                ProviderConfig::OpenStack(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
+                #[cfg(feature = "osb")]
+                ProviderConfig::Osb(config) => {
+                    let adapter =
+                        config.build(base).map_err(|source| adapter_error(&config.name(), source))?;
+                    builder = builder.provider(adapter);
+                }
                 #[cfg(feature = "scaleway")]
                 ProviderConfig::Scaleway(config) => {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Change, Claim, Ledger, LedgerError, OrderQuery, verify_events};
-use crate::model::{Order, OrderEventKind, OrderState, Step, StepState};
+use super::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, verify_events};
+use crate::model::{Order, OrderEventKind, OrderState, ServiceId, Step, StepState};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -95,7 +95,67 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
     check_cursor(ledger).await.map_err(said)??;
+    check_gate(ledger, order, &first, &third).await.map_err(said)??;
     check_forget(ledger, order, &third).await
+}
+
+/// `stale` is a claim of the order that another one has outranked, `claim` the newest.
+async fn check_gate(
+    ledger: &dyn Ledger,
+    order: &Order,
+    stale: &Claim,
+    claim: &Claim,
+) -> Result<Result<(), String>, LedgerError> {
+    macro_rules! ensure {
+        ($condition:expr, $what:literal) => {
+            if !$condition {
+                return Ok(Err($what.to_owned()));
+            }
+        };
+    }
+    const NAME: &str = "a test";
+    let fenced = |outcome: &Result<(), LedgerError>| matches!(outcome, Err(LedgerError::Fenced(_)));
+    let late = ledger.enter_gate(NAME, stale, 0, None).await.map(drop);
+    ensure!(fenced(&late), "a host that lost its claim came through a gate");
+    let first = ledger.enter_gate(NAME, claim, 0, None).await?;
+    ensure!(first.is_of(claim, 0) && first.note.is_none(), "nobody is in, and a step is not let in");
+    ledger.note_gate(NAME, claim, 0, "noted").await?;
+    let noted = Gate { note: Some("noted".to_owned()), ..first.clone() };
+    ensure!(ledger.enter_gate(NAME, claim, 0, None).await? == noted, "a note was lost");
+    ensure!(ledger.enter_gate(NAME, claim, 1, None).await? == noted, "two steps are in");
+    let other = Gate { token: claim.token + 1, ..first.clone() };
+    let answer = ledger.enter_gate(NAME, claim, 1, Some(&other)).await?;
+    ensure!(answer == noted, "a step came in instead of one that was not in");
+    ensure!(ledger.enter_gate("another", claim, 1, None).await?.is_of(claim, 1), "two gates are one");
+    ledger.leave_gate("another", claim, 1).await?;
+    ensure!(fenced(&ledger.note_gate(NAME, claim, 1, "").await), "a step that is not in wrote a note");
+    ledger.leave_gate(NAME, claim, 1).await?;
+    ledger.leave_gate(NAME, stale, 0).await?;
+    ensure!(ledger.enter_gate(NAME, claim, 1, None).await? == noted, "a step was let out by another");
+    let second = ledger.enter_gate(NAME, claim, 1, Some(&first)).await?;
+    ensure!(second.is_of(claim, 1) && second.note.is_none(), "a step was not let in instead of another");
+    ledger.leave_gate(NAME, claim, 1).await?;
+    let third = ledger.enter_gate(NAME, claim, 0, None).await?;
+    ensure!(third.is_of(claim, 0) && third.note.is_none(), "a gate is not free once it was left");
+    ledger.leave_gate(NAME, claim, 0).await?;
+    let (provider, service) = (&order.steps[0].provider, ServiceId::new(order.id.as_str()).ok());
+    let state = StepState::Compensating {
+        service: service.clone(),
+        operation: None,
+        sent: None,
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let change = Change { steps: vec![Step { state, ..order.steps[0].clone() }], ..Change::default() };
+    ensure!(
+        !ledger.services_at(provider).await?.iter().any(|it| Some(it) == service.as_ref()),
+        "a service is known too early"
+    );
+    ledger.write(claim, &change).await?;
+    ensure!(
+        ledger.services_at(provider).await?.iter().any(|it| Some(it) == service.as_ref()),
+        "a service that a step has is not known"
+    );
+    Ok(Ok(()))
 }
 
 async fn check_cursor(ledger: &dyn Ledger) -> Result<Result<(), String>, LedgerError> {

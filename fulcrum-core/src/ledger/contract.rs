@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, Round, Step};
+use crate::model::{
+    Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, ServiceId, Step,
+};
 
 /// The outcome of a ledger call.
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -65,6 +67,27 @@ pub struct Claim {
     pub token: u64,
     /// When it ends unless renewed.
     pub until: Timestamp,
+}
+
+/// A place where one step at a time may be. It is a step's and not a host's: it has no end of its own, and whoever holds the
+/// claim of the step's order has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Whose step is in.
+    pub order: OrderId,
+    /// Which.
+    pub step: u32,
+    /// Of the order's claim under which it was entered last.
+    pub token: u64,
+    /// What was written down there since the step came in.
+    pub note: Option<String>,
+}
+
+impl Gate {
+    /// Whether that step of a claim's order is in, under that claim.
+    pub fn is_of(&self, claim: &Claim, step: u32) -> bool {
+        self.order == claim.order && self.step == step && self.token == claim.token
+    }
 }
 
 /// What one write changes, all or nothing.
@@ -155,6 +178,26 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// Ends a delivery; the answer is whether its name was known.
     async fn drop_cursor(&self, name: &str) -> Result<bool>;
+
+    /// Lets a step of the claim's order through a gate, if nobody is in, or it is in already under this claim or an older
+    /// one, and then its note stays, or if exactly `instead_of` is in. The answer is who is in now: that step, or another.
+    /// Refused if the claim is no longer the newest.
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> Result<Gate>;
+
+    /// Writes down what whoever resumes a step that is in must know; refused unless it is in under this claim.
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()>;
+
+    /// Lets the next one in; changes nothing unless that step is in under this claim.
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()>;
+
+    /// All services at a provider that steps of any order have, or are about to end.
+    async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>>;
 
     /// Changes when this process has written; other processes' writes are found by asking again.
     fn changes(&self) -> watch::Receiver<u64>;

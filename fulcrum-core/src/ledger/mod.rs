@@ -12,7 +12,7 @@ mod stored;
 
 pub use chain::verify_events;
 pub use conformance::check_ledger;
-pub use contract::{Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written};
+pub use contract::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 #[cfg(feature = "sqlite")]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Change, Claim, LedgerError, Result, verify_events};
-use crate::model::{InvalidId, OrderEvent, OrderEventKind, OrderId, OrderState, Step};
+use crate::model::{InvalidId, OrderEvent, OrderEventKind, OrderId, OrderState, ServiceId, Step, StepState};
 
 pub(super) fn store(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Store(error.to_string())
@@ -72,5 +72,19 @@ pub(super) fn step(index: u32, [key, provider, lease, state, attempts]: [&str; 5
         lease: parsed(lease, "lease")?,
         state: parsed(state, "state")?,
         attempts: parsed(attempts, "attempts")?,
+    })
+}
+
+/// The service that a step has, or is about to end, from its column `state`.
+pub(super) fn service_of(state: &str) -> Result<Option<ServiceId>> {
+    Ok(match parsed(state, "state")? {
+        StepState::Provisioned { service }
+        | StepState::Committed { service }
+        | StepState::Acting { service, .. } => Some(service.id),
+        StepState::Compensating { service, .. } => service,
+        StepState::Planned
+        | StepState::Provisioning { .. }
+        | StepState::Compensated
+        | StepState::Stuck { .. } => None,
     })
 }

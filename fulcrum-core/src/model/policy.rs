@@ -31,6 +31,10 @@ pub struct Policy {
     /// Components that the order may do without: a service that only serves such may be missing in the end.
     #[schemars(with = "BTreeSet<String>")]
     pub may_miss: BTreeSet<ComponentId>,
+    /// Whether to buy from a provider that takes no key, label or name: its calls are made one after the other, and what a
+    /// lost answer made is told by what the account lists before and after. Only for accounts in which nobody else buys:
+    /// what a person or another program buys there at that moment, of the same product, may be taken for the order's own.
+    pub may_buy_unkeyed: bool,
     /// What to do when something cannot be had; none: everything is undone.
     pub fail_over: Option<Box<FailOver>>,
 }
@@ -86,6 +90,7 @@ impl Default for Policy {
             concurrency: 8,
             order_timeout_s: None,
             may_miss: BTreeSet::new(),
+            may_buy_unkeyed: false,
             fail_over: None,
         }
     }

@@ -19,7 +19,8 @@ pub enum IdempotencyClass {
         /// How long a new resource may be missing from the look-up, in milliseconds.
         list_lag_ms: u64,
     },
-    /// Neither. Such a provider takes part in catalogues, and in purchases only with serialised calls.
+    /// Neither. Such a provider takes part in catalogues, and in purchases only where their policy allows it, one call
+    /// after the other.
     None,
 }
 
@@ -53,6 +54,16 @@ pub struct Capabilities {
     pub concurrency: Option<u32>,
     /// How often an operation may be polled, at most every so many milliseconds.
     pub poll_interval_ms: u64,
+    /// Where nothing is known by key: how long a new service may be missing from the list of all, in milliseconds.
+    #[serde(default = "a_minute")]
+    pub unkeyed_lag_ms: u64,
+}
+
+/// What [`Capabilities::unkeyed_lag_ms`] is where nothing is said.
+pub const UNKEYED_LAG_MS: u64 = 60_000;
+
+fn a_minute() -> u64 {
+    UNKEYED_LAG_MS
 }
 
 impl Capabilities {
@@ -63,12 +74,21 @@ impl Capabilities {
             idempotency: BTreeMap::new(),
             concurrency: None,
             poll_interval_ms: 1000,
+            unkeyed_lag_ms: UNKEYED_LAG_MS,
         }
     }
 
     /// Whether a call works.
     pub fn can(&self, call: Call) -> bool {
         self.calls.contains(&call)
+    }
+
+    /// How long after a purchase its service may still be hidden from a look-up or a list.
+    pub fn list_lag(&self) -> Duration {
+        match self.idempotency_of(Call::Provision) {
+            IdempotencyClass::None => Duration::from_millis(self.unkeyed_lag_ms),
+            class => class.list_lag(),
+        }
     }
 
     /// What repeating a call does.

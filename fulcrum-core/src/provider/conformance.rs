@@ -80,7 +80,7 @@ pub struct Trial {
 /// What goes wrong is in the report, also when something could not be released again.
 pub async fn check_provider(provider: Arc<dyn Provider>, trial: Trial) -> Report {
     let order = OrderId::generate();
-    let mut suite = Suite { provider, trial, order, keys: 0, report: Report::default() };
+    let mut suite = Suite { provider, trial, order, keys: 0, bought: Vec::new(), report: Report::default() };
     suite.check_reading().await;
     suite.check_strangers().await;
     suite.check_buying().await;
@@ -96,6 +96,8 @@ struct Suite {
     /// Where the keys come from, so that no other run has the same.
     order: OrderId,
     keys: u32,
+    /// What was bought of a provider that knows no keys.
+    bought: Vec<ServiceId>,
     report: Report,
 }
 
@@ -252,8 +254,11 @@ impl Suite {
         const GONE: &str = "what is released twice is gone, with success both times";
         const CLEAN: &str = "nothing of this run is left";
         const BUYING: [&str; 7] = [MAKE, FIND, LIST, REPEAT, LOST, GONE, CLEAN];
-        let needed =
-            [Call::Provision, Call::Poll, Call::Describe, Call::FindByKey, Call::Services, Call::Release];
+        let class = self.provider.capabilities().idempotency_of(Call::Provision);
+        let is_unkeyed = class == IdempotencyClass::None;
+        let lag = self.provider.capabilities().list_lag();
+        let look = if is_unkeyed { Call::Services } else { Call::FindByKey };
+        let needed = [Call::Provision, Call::Poll, Call::Describe, look, Call::Release];
         let Some(request) = self.trial.request.clone() else {
             return [QUOTE].iter().chain(&BUYING).for_each(|name| self.skip(name, "nothing may be bought"));
         };
@@ -272,7 +277,6 @@ impl Suite {
                 .iter()
                 .for_each(|name| self.skip(name, "not all calls of a purchase are declared"));
         }
-        let class = self.provider.capabilities().idempotency_of(Call::Provision);
         let key = self.key();
         match self.buy(&request, &key).await {
             Err(reason) => {
@@ -281,18 +285,30 @@ impl Suite {
             }
             Ok(service) => {
                 self.note(MAKE, self.is_as_asked(&service, &request, &key));
-                sleep(class.list_lag()).await;
-                let finding = self.found(&key, &service.id).await;
-                self.note(FIND, finding);
-                let finding = self.listed(&key, &service.id).await;
-                self.note(LIST, finding);
+                sleep(lag).await;
+                if is_unkeyed {
+                    self.bought.push(service.id.clone());
+                    self.skip(FIND, "not declared; it is told by its absence from the list before");
+                } else {
+                    let finding = self.found(&key, &service.id).await;
+                    self.note(FIND, finding);
+                }
+                if self.can(&[Call::Services]) {
+                    let finding = match is_unkeyed {
+                        true => self.listed_among_all(&service.id).await,
+                        false => self.listed(&key, &service.id).await,
+                    };
+                    self.note(LIST, finding);
+                } else {
+                    self.skip(LIST, "services is not declared");
+                }
                 if class.is_repeatable() {
                     let finding = self.repeat(&request, &key, &service.id).await;
                     self.note(REPEAT, finding);
                 } else {
                     self.skip(REPEAT, "not declared; a caller looks first");
                 }
-                if class == IdempotencyClass::None {
+                if is_unkeyed {
                     self.skip(LOST, "not declared; such calls are serialised");
                 } else {
                     let finding = self.lose(&request, class).await;
@@ -302,7 +318,7 @@ impl Suite {
                 self.note(GONE, finding);
             }
         }
-        let finding = self.clean(class).await;
+        let finding = self.clean(lag).await;
         self.note(CLEAN, finding);
     }
 
@@ -317,7 +333,10 @@ impl Suite {
         let is_same = service.provider == *self.provider.id()
             && service.sku == request.sku
             && service.place == request.place
-            && service.key.as_ref() == Some(key);
+            && match self.is_unkeyed() {
+                true => service.key.is_none(),
+                false => service.key.as_ref() == Some(key),
+            };
         ensure(is_same, || format!("asked for {request:?} with {key}, got {service:?}"))
     }
 
@@ -328,12 +347,31 @@ impl Suite {
         ensure(found.as_ref().is_some_and(|it| it.id == *id), || format!("find_by_key answers {found:?}"))
     }
 
+    fn is_unkeyed(&self) -> bool {
+        self.provider.capabilities().idempotency_of(Call::Provision) == IdempotencyClass::None
+    }
+
+    /// Once, and with no key, as nothing else would tell it from those that were there before.
+    async fn listed_among_all(&self, id: &ServiceId) -> Finding {
+        let described = self.provider.describe(id).await.map_err(|error| error.to_string())?;
+        ensure(described.is_some_and(|it| it.id == *id), || format!("describe does not know {id}"))?;
+        let services = self.all(self.provider.services()).await?;
+        let it: Vec<_> = services.iter().filter(|service| service.id == *id).collect();
+        let is_fine = matches!(it.as_slice(), [one] if one.key.is_none());
+        ensure(is_fine, || format!("made {id}, the list has {it:?}"))
+    }
+
     async fn listed(&self, key: &IdempotencyKey, id: &ServiceId) -> Finding {
         let of_key = self.of_key(key).await?;
         ensure(of_key == [id.clone()], || format!("made {id}, the list has {of_key:?}"))
     }
 
+    /// All that is known of a key: by the list where there is one.
     async fn of_key(&self, key: &IdempotencyKey) -> Result<Vec<ServiceId>, String> {
+        if !self.can(&[Call::Services]) {
+            let found = self.provider.find_by_key(key).await.map_err(|error| error.to_string())?;
+            return Ok(found.into_iter().map(|service| service.id).collect());
+        }
         let services = self.all(self.provider.services()).await?;
         let of_key = services.into_iter().filter(|service| service.key.as_ref() == Some(key));
         Ok(of_key.map(|service| service.id).collect())
@@ -365,13 +403,16 @@ impl Suite {
         self.release(id).await.map_err(|reason| format!("the second time: {reason}"))?;
         let described = self.provider.describe(id).await.map_err(|error| error.to_string())?;
         ensure(described.is_none(), || format!("describe still finds {described:?}"))?;
+        if self.is_unkeyed() {
+            return Ok(());
+        }
         let found = self.provider.find_by_key(key).await.map_err(|error| error.to_string())?;
         ensure(found.is_none_or(|found| found.id != *id), || format!("the key still finds {id}"))
     }
 
     /// Releases all that carries a key of this run, also what a wrong provider made beside.
-    async fn clean(&mut self, class: IdempotencyClass) -> Finding {
-        sleep(class.list_lag()).await;
+    async fn clean(&mut self, lag: Duration) -> Finding {
+        sleep(lag).await;
         let mut broken = Vec::new();
         for service in self.own().await? {
             if let Err(reason) = self.release(&service).await {
@@ -383,7 +424,22 @@ impl Suite {
     }
 
     async fn own(&self) -> Result<Vec<ServiceId>, String> {
+        if self.is_unkeyed() {
+            let mut own = Vec::new();
+            for id in &self.bought {
+                let now = self.provider.describe(id).await.map_err(|error| error.to_string())?;
+                own.extend(now.map(|service| service.id));
+            }
+            return Ok(own);
+        }
         let keys: Vec<_> = (1..=self.keys).map(|at| IdempotencyKey::of_step(&self.order, at)).collect();
+        if !self.can(&[Call::Services]) {
+            let mut own = Vec::new();
+            for key in &keys {
+                own.extend(self.of_key(key).await?);
+            }
+            return Ok(own);
+        }
         let services = self.all(self.provider.services()).await?;
         let own = services.into_iter().filter(|it| it.key.as_ref().is_some_and(|key| keys.contains(key)));
         Ok(own.map(|service| service.id).collect())

@@ -64,6 +64,10 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// All services that carry a key of this library, complete, or an error.
+    ///
+    /// A provider whose idempotency class for `provision` is `None` lists all services of the account, with no key, also
+    /// those that it is just making, and keeps that class while orders are under way: only what the list has before and
+    /// after a call tells what the call made.
     fn services(&self) -> ServiceStream {
         unsupported_list(self.id(), Call::Services)
     }

@@ -18,7 +18,7 @@ pub mod sandbox;
 pub mod table;
 
 pub use crate::model::Action;
-pub use capability::{Capabilities, IdempotencyClass};
+pub use capability::{Capabilities, IdempotencyClass, UNKEYED_LAG_MS};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     ServiceStream, UsagePeriod, UsageStream,

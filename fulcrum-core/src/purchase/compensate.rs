@@ -20,7 +20,7 @@ use crate::{
 /// Actions that may follow when the time is up.
 const LATE: u32 = 10;
 
-type Tried = Result<Result<(), ProviderError>, PurchaseError>;
+pub(super) type Tried = Result<Result<(), ProviderError>, PurchaseError>;
 
 impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
@@ -29,10 +29,14 @@ impl Driver<'_> {
         let began = Instant::now();
         let most = Duration::from_secs(self.policy.compensation_timeout_s.into());
         let unsettled = self.unsettled(&step);
-        let end = began + most.max(self.class(&step).list_lag() + unsettled);
+        let end = began + most.max(self.list_lag(&step) + unsettled);
         let (mut tries, mut releases, mut late) = (0, 0, 0);
         loop {
             let outcome = match next_action(&step, &self.mine, self.class(&step), true) {
+                Action::FindToRelease { .. } if self.is_unkeyed(&step) => {
+                    let lag = self.list_lag(&step) + unsettled;
+                    self.look_to_release_unkeyed(&mut step, lag.saturating_sub(began.elapsed())).await?
+                }
                 Action::FindToRelease { lag } => {
                     let lag = lag + unsettled;
                     self.look_to_release(&mut step, lag.saturating_sub(began.elapsed())).await?
@@ -76,13 +80,13 @@ impl Driver<'_> {
             self.note(&mut step, &error).await?;
             if late > 0 {
                 let reason = format!(
-                    "could not be released for {} s ({}); look for the key {} at {} and end it there",
+                    "could not be released for {} s ({}); look for {} at {} and end it there",
                     self.policy.compensation_timeout_s,
                     cut(&error.kind.to_string()),
-                    step.key,
+                    self.trace_of(&step),
                     step.provider
                 );
-                self.put(&mut step, StepState::Stuck { reason }).await?;
+                self.stick(&mut step, reason).await?;
                 return Ok(step);
             }
             sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default())).await;
@@ -123,6 +127,7 @@ impl Driver<'_> {
                 Ok(Ok(()))
             }
             Ok(OperationStatus::Succeeded(_)) => match provider.describe(service).await {
+                Ok(None) if self.is_unkeyed(step) => self.put(step, StepState::Compensated).await.map(Ok),
                 // Gone, and nothing else of this key is there.
                 Ok(None) => self.compensating(step, None, None).await,
                 Ok(Some(_)) => {
@@ -145,7 +150,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn compensating(
+    pub(super) async fn compensating(
         &self,
         step: &mut Step,
         service: Option<ServiceId>,

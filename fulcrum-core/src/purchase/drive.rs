@@ -33,7 +33,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 pub(super) struct Driver<'a> {
     pub(super) engine: &'a Engine,
     held: &'a Held,
-    claim: Claim,
+    pub(super) claim: Claim,
     /// The claim as steps remember it.
     pub(super) mine: String,
     pub(super) order: Order,
@@ -186,9 +186,12 @@ impl<'a> Driver<'a> {
             let calls = steps.into_iter().zip(before).map(|(step, before)| async move {
                 // Who waits for others takes no place away from them.
                 let (index, is_turn) = (step.index, this.turns.wait(&before).await);
-                let made = match places.acquire().await {
-                    Ok(_place) if is_turn => this.provision(step).await,
-                    _ => Ok(step),
+                let mut step = step;
+                let is_in = if is_turn { this.pass_gate(&mut step).await } else { Ok(false) };
+                let made = match (is_in, places.acquire().await) {
+                    (Ok(true), Ok(_place)) => this.provision(step).await,
+                    (Ok(_), _) => Ok(step),
+                    (Err(error), _) => Err(error),
                 };
                 this.turns.tell(index, made.as_ref().ok());
                 made

@@ -133,7 +133,7 @@ impl Engine {
             return Err(PurchaseError::InvalidPlan(message.to_owned()));
         }
         for lease in &bought {
-            self.check_buyable(&lease.place.provider)?;
+            self.check_buyable(&policy, &lease.place.provider)?;
         }
         check_references(&plan)?;
         if let Some(fail_over) = &policy.fail_over {
@@ -179,17 +179,25 @@ impl Engine {
         }
     }
 
-    pub(super) fn check_buyable(&self, id: &ProviderId) -> Result<(), PurchaseError> {
+    pub(super) fn check_buyable(&self, policy: &Policy, id: &ProviderId) -> Result<(), PurchaseError> {
         let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
         let capabilities = provider.capabilities();
         let refuse = |why| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
-        let needed = [Call::Provision, Call::FindByKey, Call::Describe, Call::Release, Call::Poll];
+        let class = capabilities.idempotency_of(Call::Provision);
+        let look = if class == IdempotencyClass::None { Call::Services } else { Call::FindByKey };
+        let needed = [Call::Provision, look, Call::Describe, Call::Release, Call::Poll];
         if !needed.into_iter().all(|call| capabilities.can(call)) {
-            return refuse("it only lists offers");
+            return refuse(match capabilities.can(Call::Provision) {
+                true => "not all calls of a purchase are declared",
+                false => "it only lists offers",
+            });
         }
-        match capabilities.idempotency_of(Call::Provision) {
-            IdempotencyClass::None => refuse("it could not tell a repeated purchase from a new one"),
-            IdempotencyClass::Natural | IdempotencyClass::Key | IdempotencyClass::Searchable { .. } => Ok(()),
+        match class {
+            IdempotencyClass::None if !policy.may_buy_unkeyed => refuse(super::unkeyed::REFUSED),
+            IdempotencyClass::None
+            | IdempotencyClass::Natural
+            | IdempotencyClass::Key
+            | IdempotencyClass::Searchable { .. } => Ok(()),
         }
     }
 

@@ -116,7 +116,7 @@ impl Driver<'_> {
         let new: Vec<Step> =
             (first..).zip(bought).map(|(index, lease)| planned(&self.order.id, index, lease)).collect();
         for step in &new {
-            engine.check_buyable(&step.provider).map_err(|error| error.to_string())?;
+            engine.check_buyable(&self.policy, &step.provider).map_err(|error| error.to_string())?;
         }
         let events = prices::check(engine, &self.policy, &plan, &new).await?;
         steps.extend(new);

@@ -52,6 +52,11 @@ impl Failures {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed.contains(&step.index)
     }
 
+    /// Whether any step was given up in this round.
+    pub(super) fn is_any(&self) -> bool {
+        !self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed.is_empty()
+    }
+
     pub(super) fn must_stop(&self) -> bool {
         self.must_stop.load(Ordering::Acquire)
     }

@@ -31,6 +31,7 @@ impl Driver<'_> {
         let (span, began) = (self.span_of(&step), Instant::now());
         let was_open = matches!(step.state, StepState::Planned | StepState::Provisioning { .. });
         let step = self.make(step).instrument(span).await?;
+        self.leave(&step).await?;
         if was_open && matches!(step.state, StepState::Provisioned { .. }) {
             telemetry::step_done(&step.provider, began);
         }
@@ -40,7 +41,9 @@ impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
     pub(super) async fn compensate(&self, step: Step) -> Result<Step, PurchaseError> {
         let span = self.span_of(&step);
-        self.unmake(step).instrument(span).await
+        let step = self.unmake(step).instrument(span).await?;
+        self.leave(&step).await?;
+        Ok(step)
     }
 
     /// One action to its end. What the provider refuses is told by `failure`, and the service stays as it is.

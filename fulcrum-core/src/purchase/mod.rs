@@ -24,6 +24,7 @@ mod reconcile;
 mod serve;
 mod timeline;
 mod turns;
+mod unkeyed;
 
 pub use archive::OrderArchive;
 pub use engine::Engine;

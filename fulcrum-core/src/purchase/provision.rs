@@ -30,7 +30,7 @@ impl Driver<'_> {
     pub(super) async fn make(&self, mut step: Step) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
-        let mut is_new = self.is_new(&step);
+        let mut is_new = self.is_new(&step) || self.is_unkeyed(&step);
         let settings = self.turns.settings(&step, &self.held_by, &self.order.plan);
         // When this driver last did anything but look: from then on lists may lag. By a clock that nobody sets, and from
         // this driver's own time only: the moment in the ledger may be by a clock that has jumped since.
@@ -77,9 +77,14 @@ impl Driver<'_> {
                     }
                     Err(error) => Err(error),
                 },
+                Action::RecordIntent if self.is_unkeyed(&step) => self.intend_unkeyed(&mut step).await?,
                 Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
                 Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
                 Action::Provision => self.ask(&mut step, settings.clone().unwrap_or_default()).await?,
+                Action::FindByKey { .. } if self.is_unkeyed(&step) => {
+                    let lag = self.list_lag(&step) + self.unsettled(&step);
+                    self.look_unkeyed(&mut step, lag.saturating_sub(acted.elapsed())).await?
+                }
                 Action::FindByKey { lag } => {
                     let lag = lag + self.unsettled(&step);
                     self.look(&mut step, lag.saturating_sub(acted.elapsed())).await?
@@ -121,7 +126,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn intend(&self, step: &mut Step) -> Result<(), PurchaseError> {
+    pub(super) async fn intend(&self, step: &mut Step) -> Result<(), PurchaseError> {
         self.enter_provisioning(step, Progress::IntentOnly).await
     }
 
@@ -165,7 +170,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn found(
+    pub(super) async fn found(
         &self,
         step: &mut Step,
         service: Service,
@@ -188,10 +193,17 @@ impl Driver<'_> {
         step: &mut Step,
         operation: &OperationHandle,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
-        match self.provider(step).poll(operation).await {
+        let status = self.provider(step).poll(operation).await;
+        let is_foreign = match &status {
+            Ok(OperationStatus::Succeeded(Some(service))) => {
+                !is_own(step, service) || self.was_there(step, service).await?
+            }
+            _ => false,
+        };
+        match status {
             Ok(OperationStatus::Running { .. }) => sleep(self.poll_interval(step)).await,
             // The operation is somebody else's: what is the step's own only its key can tell.
-            Ok(OperationStatus::Succeeded(Some(service))) if !is_own(step, &service) => {
+            Ok(OperationStatus::Succeeded(Some(_))) if is_foreign => {
                 self.unknown(step).await?;
                 return Ok(Err(protocol(step, Call::Poll, FOREIGN)));
             }

@@ -16,7 +16,9 @@ use std::{
 #[derive(Debug)]
 pub struct Peer {
     scripts: PathBuf,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// None if it was running already, and goes on.
+    own: Option<tempfile::TempDir>,
     /// What `env` in its folder says: endpoint and credentials.
     pub env: BTreeMap<String, String>,
 }
@@ -26,7 +28,23 @@ fn scripts(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers").join(name)
 }
 
+/// How many whole orders a test buys: `FULCRUM_RUNS`, or so many.
+pub fn runs(otherwise: u64) -> u64 {
+    std::env::var("FULCRUM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(otherwise)
+}
+
 impl Peer {
+    /// As [`start`](Self::start), for a server that takes minutes: only when all are wanted, as `make test-peers` says.
+    pub fn start_slow(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
+        let is_wanted = std::env::var("FULCRUM_PEERS").is_ok_and(|peers| peers == "all");
+        let runs_already = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())).is_some();
+        if !is_wanted && !runs_already {
+            println!("SKIPPED: {name} takes minutes; `make test-peers` tries it");
+            return None;
+        }
+        Self::start(name, settings)
+    }
+
     /// Installs (quick when it is there already) and starts a server with settings of its own. None, said loudly, where its
     /// scripts are not.
     pub fn start(name: &str, settings: &[(&str, &str)]) -> Option<Self> {
@@ -35,13 +53,19 @@ impl Peer {
             println!("SKIPPED: no script to start {name} at {}", scripts.display());
             return None;
         }
+        // For whoever works on a test: `FULCRUM_PEER_OPENSTACK=/tmp/w` is one that was started by hand.
+        if let Some(folder) = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())) {
+            let folder = PathBuf::from(folder);
+            let env = read_env(&folder.join("env"));
+            return Some(Self { scripts, folder, own: None, env });
+        }
         let folder = tempfile::Builder::new().prefix(&format!("peer-{name}-")).tempdir().expect("a folder");
         run(Command::new(scripts.join("install.sh")));
         let mut start = Command::new(scripts.join("start.sh"));
         start.arg(folder.path()).envs(settings.iter().copied());
         run(start);
         let env = read_env(&folder.path().join("env"));
-        Some(Self { scripts, folder, env })
+        Some(Self { scripts, folder: folder.path().to_owned(), own: Some(folder), env })
     }
 
     /// A value of its `env`.
@@ -51,14 +75,17 @@ impl Peer {
 
     /// Where it keeps its logs and its process numbers.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if self.own.is_none() {
+            return;
+        }
         let stopped =
-            Command::new(self.scripts.join("stop.sh")).arg(self.folder.path()).stdin(Stdio::null()).output();
+            Command::new(self.scripts.join("stop.sh")).arg(&self.folder).stdin(Stdio::null()).output();
         if !stopped.as_ref().is_ok_and(|output| output.status.success()) {
             eprintln!("{} was not stopped: {stopped:?}", self.scripts.display());
         }

@@ -32,6 +32,8 @@ pub struct Ground {
     pub storm: Arc<Stormy>,
     /// What is bought, as a blueprint of one or two services.
     pub blueprint: String,
+    /// Products that are not bought: those that are always sold out.
+    pub leave_out: &'static [&'static str],
     /// So long a step may take.
     pub step_timeout_s: u32,
 }
@@ -65,7 +67,8 @@ pub async fn run(name: &str, ground: &Ground, runs: u64, seed: u64) -> Sum {
 async fn plan(ground: &Ground) -> Plan {
     let offers: Vec<_> = ground.direct.offers(&OfferFilter::default()).collect().await;
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
-    builder.extend(offers.into_iter().map(|offer| offer.expect("an offer")));
+    let offers = offers.into_iter().map(|offer| offer.expect("an offer"));
+    builder.extend(offers.filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
     let blueprint = Blueprint::from_yaml(&ground.blueprint).expect("a blueprint");
     compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
         .expect("a plan")

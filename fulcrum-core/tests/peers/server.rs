@@ -12,14 +12,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Makes an answer of a request.
-type Tell = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+/// From a request to its answer.
+pub type Tell = Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
 
 /// What is said on each connection.
 #[derive(Clone)]
 pub enum Story {
     /// An answer to each request, which is given as text.
-    Tell(Arc<Tell>),
+    Tell(Tell),
     /// Reads the request and closes.
     Close,
     /// A byte of an answer now and then.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     compose::{ComposeOptions, Signal, compose},
-    model::{Blueprint, FailOver, Offer, Plan, Policy, ProviderId},
+    model::{Blueprint, FailOver, Offer, Plan, Policy, ProviderId, Service},
     provider::{
         IdempotencyClass, Provider,
         sandbox::{FaultRule, Sandbox, SandboxBuilder},
@@ -127,7 +127,9 @@ pub fn count(clouds: &[Sandbox]) -> (usize, BTreeMap<String, usize>) {
         for resource in cloud.resources().expect("readable state") {
             if resource.exists(now) {
                 alive += 1;
-                let key = resource.service.key.expect("the sandbox keeps keys").to_string();
+                // One without keys keeps none.
+                let Service { key, id, .. } = resource.service;
+                let key = key.map_or_else(|| id.to_string(), |key| key.to_string());
                 *alive_of_key.entry(key).or_default() += 1;
             }
         }

@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, OrderQuery, Result, Written},
-    model::{Order, OrderEvent, OrderId},
+    ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result, Written},
+    model::{Order, OrderEvent, OrderId, ProviderId, ServiceId},
 };
 use tokio::sync::watch;
 
@@ -92,6 +92,24 @@ impl Ledger for Timed {
     }
     async fn drop_cursor(&self, name: &str) -> Result<bool> {
         self.inner.drop_cursor(name).await
+    }
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> Result<Gate> {
+        self.inner.enter_gate(name, claim, step, instead_of).await
+    }
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+        self.inner.note_gate(name, claim, step, note).await
+    }
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+        self.inner.leave_gate(name, claim, step).await
+    }
+    async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>> {
+        self.inner.services_at(provider).await
     }
     fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes()

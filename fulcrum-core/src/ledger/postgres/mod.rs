@@ -4,6 +4,7 @@
 //! SQL: `SKIP LOCKED`, `unnest`, one trigger, advisory locks and `LISTEN`/`NOTIFY`.
 
 mod batch;
+mod gate;
 mod retain;
 
 use std::{
@@ -24,13 +25,13 @@ use tokio::{
 };
 
 use super::{
-    Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
+    Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written,
     chain::{Head, START},
     stored::{self, parsed, store, text, token, verified},
 };
 use batch::{Failure, Job};
 
-use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState};
+use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId, ServiceId};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/postgres");
 
@@ -458,6 +459,28 @@ impl Ledger for PostgresLedger {
 
     async fn drop_cursor(&self, name: &str) -> Result<bool> {
         retain::drop_cursor(&self.pool, name).await
+    }
+
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> Result<Gate> {
+        gate::enter(&self.pool, name, claim, step, instead_of).await
+    }
+
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+        gate::note(&self.pool, name, claim, step, note).await
+    }
+
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+        gate::leave(&self.pool, name, claim, step).await
+    }
+
+    async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>> {
+        gate::services_at(&self.pool, provider).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -1,5 +1,6 @@
 //! The embedded ledger: one SQLite file, or memory.
 
+mod gate;
 mod retain;
 mod statements;
 mod writer;
@@ -19,11 +20,11 @@ use sqlx::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Claim, Ledger, LedgerError, OrderQuery, Result, Written,
+    Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written,
     stored::{store, verified},
 };
 use crate::{
-    model::{Order, OrderEvent, OrderId},
+    model::{Order, OrderEvent, OrderId, ProviderId, ServiceId},
     telemetry,
 };
 use writer::{Work, Writer};
@@ -184,6 +185,41 @@ impl Ledger for SqliteLedger {
 
     async fn drop_cursor(&self, name: &str) -> Result<bool> {
         self.writer.write(false, name.to_owned(), |c, name| retain::drop_cursor(c, name).boxed()).await
+    }
+
+    async fn enter_gate(
+        &self,
+        name: &str,
+        claim: &Claim,
+        step: u32,
+        instead_of: Option<&Gate>,
+    ) -> Result<Gate> {
+        let with = (name.to_owned(), claim.clone(), step, instead_of.cloned());
+        self.writer
+            .write(false, with, |c, (name, claim, step, instead_of)| {
+                gate::enter(c, name, claim, *step, instead_of.as_ref()).boxed()
+            })
+            .await
+    }
+
+    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+        let with = (name.to_owned(), claim.clone(), step, note.to_owned());
+        self.writer
+            .write(false, with, |c, (name, claim, step, note)| {
+                gate::note(c, name, claim, *step, note).boxed()
+            })
+            .await
+    }
+
+    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+        let with = (name.to_owned(), claim.clone(), step);
+        self.writer
+            .write(false, with, |c, (name, claim, step)| gate::leave(c, name, claim, *step).boxed())
+            .await
+    }
+
+    async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>> {
+        self.read(provider.clone(), |c, provider| gate::services_at(c, provider).boxed()).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

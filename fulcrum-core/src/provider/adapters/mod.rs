@@ -1,5 +1,11 @@
 //! One folder for each kind of API.
 
 pub mod catalogue_file;
+#[cfg(feature = "ec2")]
+pub mod ec2;
+#[cfg(feature = "openstack")]
+pub mod openstack;
+#[cfg(feature = "osb")]
+pub mod osb;
 #[cfg(feature = "scaleway")]
 pub mod scaleway;

@@ -171,6 +171,11 @@ impl Client {
         &self.base
     }
 
+    /// What carries its requests out, for an adapter that puts something between, such as tokens that are renewed.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        self.transport.clone()
+    }
+
     /// Takes this client's secrets out of texts; tell it tokens that the API hands out.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor

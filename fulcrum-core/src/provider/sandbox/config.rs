@@ -42,6 +42,9 @@ pub struct SandboxConfig {
     /// What repeated calls do.
     #[serde(default)]
     pub idempotency: Option<IdempotencyClass>,
+    /// How long its list of all lags, in milliseconds, where it keeps no keys.
+    #[serde(default)]
+    pub unkeyed_lag_ms: u64,
     /// How many of a product are left.
     #[serde(default)]
     pub stock: BTreeMap<SkuId, u32>,
@@ -122,6 +125,7 @@ impl SandboxConfig {
         if let Some(class) = self.idempotency {
             builder = builder.idempotency(class);
         }
+        builder = builder.unkeyed_lag(self.unkeyed_lag_ms);
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);
         }

@@ -120,11 +120,16 @@ impl Sandbox {
 
 fn capabilities(class: IdempotencyClass) -> Capabilities {
     use Call::{Act, Describe, FindByKey, Offers, Poll, Provision, Quote, Release, Services};
+    let mut calls = vec![Offers, Quote, Provision, FindByKey, Describe, Services, Act, Release, Poll];
+    if class == IdempotencyClass::None {
+        calls.retain(|call| *call != FindByKey);
+    }
     Capabilities {
-        calls: vec![Offers, Quote, Provision, FindByKey, Describe, Services, Act, Release, Poll],
+        calls,
         idempotency: BTreeMap::from([(Provision, class), (Act, class), (Release, IdempotencyClass::Natural)]),
         concurrency: None,
         poll_interval_ms: 10,
+        unkeyed_lag_ms: 0,
     }
 }
 
@@ -157,11 +162,19 @@ impl SandboxBuilder {
         self
     }
 
-    /// What it declares of repeated calls, and does.
+    /// What it declares of repeated calls, and does. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        self.inner.capabilities = capabilities(class);
+        let unkeyed_lag_ms = self.inner.capabilities.unkeyed_lag_ms;
+        self.inner.capabilities = Capabilities { unkeyed_lag_ms, ..capabilities(class) };
         self.inner.behaves = class;
+        self
+    }
+
+    /// How long its list of all lags, in milliseconds, in class `None`.
+    #[must_use]
+    pub fn unkeyed_lag(mut self, ms: u64) -> Self {
+        self.inner.capabilities.unkeyed_lag_ms = ms;
         self
     }
 

@@ -153,12 +153,17 @@ impl Sandbox {
     ) -> OperationHandle {
         let id = ServiceId::new(format!("{}-{}", self.inner.id, state.resources.len() + 1));
         let id = id.expect("a provider's name and a number");
-        let lag = SignedDuration::try_from(self.inner.behaves.list_lag()).unwrap_or_default();
+        let is_unkeyed = self.inner.behaves == IdempotencyClass::None;
+        let lag = match is_unkeyed {
+            true => Duration::from_millis(self.inner.capabilities.unkeyed_lag_ms),
+            false => self.inner.behaves.list_lag(),
+        };
+        let lag = SignedDuration::try_from(lag).unwrap_or_default();
         state.resources.push(SandboxResource {
             service: Service {
                 id: id.clone(),
                 provider: self.inner.id.clone(),
-                key: Some(key.clone()),
+                key: (!is_unkeyed).then(|| key.clone()),
                 sku: request.sku.clone(),
                 place: request.place.clone(),
                 status: ServiceStatus::Starting,
@@ -257,6 +262,9 @@ impl Provider for Sandbox {
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        if !self.inner.capabilities.can(Call::FindByKey) {
+            return Err(self.error(Call::FindByKey, ErrorKind::Unsupported));
+        }
         let fault = self.arrive(Call::FindByKey, None).await?;
         let found = self.change(Call::FindByKey, |state| {
             let now = Timestamp::now();

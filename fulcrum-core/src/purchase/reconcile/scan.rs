@@ -263,8 +263,8 @@ impl<'a> Scan<'a> {
     }
 
     fn lag(&self, provider: &ProviderId) -> Duration {
-        let class = |provider: &Arc<dyn Provider>| provider.capabilities().idempotency_of(Call::Provision);
-        self.engine.providers.get(provider).map(|provider| class(provider).list_lag()).unwrap_or_default()
+        let lag = |provider: &Arc<dyn Provider>| provider.capabilities().list_lag();
+        self.engine.providers.get(provider).map(lag).unwrap_or_default()
     }
 
     fn found(

@@ -87,6 +87,7 @@ impl Tiny {
                 idempotency: BTreeMap::from([(Call::Provision, natural), (Call::Release, natural)]),
                 concurrency: Some(8),
                 poll_interval_ms: 50,
+                unkeyed_lag_ms: fulcrum_core::provider::UNKEYED_LAG_MS,
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,
         })

@@ -83,6 +83,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 2_000,
+        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
     }
 }
 

@@ -1,0 +1,122 @@
+//! What is done to machines, and how far it is.
+
+use super::{
+    cloud::{Cloud, changes},
+    errors::is_capacity,
+    handle::{Operation, Target},
+    instances, wire,
+};
+use crate::{
+    model::Action,
+    provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result},
+};
+
+fn one(target: &Target) -> Vec<(String, String)> {
+    vec![("InstanceId.1".to_owned(), target.id.clone())]
+}
+
+/// Starts a lifecycle action; what is done already is not asked for again.
+pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Result<OperationHandle> {
+    let call = Call::Act;
+    let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("machine {}", target.id) });
+    let instance = instances::get_own(cloud, target, call).await?.ok_or_else(missing)?;
+    let state = instance.state.as_str();
+    let (operation, is_done, request) = match action {
+        Action::Start => {
+            let is_so = matches!(state, "running" | "pending");
+            (Operation::Start(target.clone()), is_so, changes(call, "StartInstances", &one(target)))
+        }
+        Action::Stop => {
+            let is_so = matches!(state, "stopped" | "stopping");
+            (Operation::Stop(target.clone()), is_so, changes(call, "StopInstances", &one(target)))
+        }
+        Action::Resize { sku } => {
+            let is_so = instance.kind == *sku;
+            if !is_so && state != "stopped" {
+                let message = format!("it is {state}; a machine must be stopped to change its size");
+                return Err(cloud.error(call, ErrorKind::Conflict { message }));
+            }
+            let fields = [("InstanceId", target.id.as_str()), ("InstanceType.Value", sku.as_str())];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let request = changes(call, "ModifyInstanceAttribute", &fields).about(sku);
+            (Operation::Resize(target.clone(), sku.clone()), is_so, request)
+        }
+        Action::Other { name } if name == "reboot" => {
+            (Operation::Reboot(target.clone()), false, changes(call, "RebootInstances", &one(target)))
+        }
+        Action::Other { .. } => return Err(cloud.error(call, ErrorKind::Unsupported)),
+    };
+    if !is_done {
+        cloud.client(&target.region, call)?.ask(&request).await?;
+    }
+    Ok(operation.handle())
+}
+
+/// Ends a machine.
+pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
+    let call = Call::Release;
+    if instances::get_own(cloud, &target, call).await?.is_none() {
+        return Ok(Operation::Nothing.handle());
+    }
+    match cloud.client(&target.region, call)?.ask(&changes(call, "TerminateInstances", &one(&target))).await {
+        Ok(_) => Ok(Operation::Release(target).handle()),
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(Operation::Nothing.handle()),
+        Err(error) => Err(error),
+    }
+}
+
+fn running() -> OperationStatus {
+    OperationStatus::Running { percent: None }
+}
+
+/// How far a release is.
+pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<OperationStatus> {
+    Ok(match instances::get(cloud, target, Call::Poll).await? {
+        None => OperationStatus::Succeeded(None),
+        Some(_) => running(),
+    })
+}
+
+/// How far another operation is.
+pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) -> Result<OperationStatus> {
+    let call = Call::Poll;
+    let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("machine {}", target.id) });
+    let Some(instance) = instances::look(cloud, target, call).await? else {
+        // What was just made may not be shown yet.
+        let is_new = matches!(operation, Operation::Provision(_));
+        return if is_new { Ok(running()) } else { Err(missing()) };
+    };
+    if instances::key_of(&instance).is_none() {
+        return Err(missing());
+    }
+    if instance.state == "terminated" {
+        return Ok(ended(&instance));
+    }
+    let state = instance.state.as_str();
+    let is_done = match operation {
+        Operation::Provision(_) | Operation::Start(_) => state == "running",
+        Operation::Stop(_) => state == "stopped",
+        Operation::Resize(_, sku) => instance.kind == *sku,
+        Operation::Reboot(_) | Operation::Release(_) | Operation::Nothing => true,
+    };
+    let is_over = match operation {
+        Operation::Provision(_) => matches!(state, "stopping" | "stopped" | "shutting-down"),
+        Operation::Start(_) => matches!(state, "stopping" | "stopped" | "shutting-down"),
+        Operation::Stop(_) => matches!(state, "running" | "pending" | "shutting-down"),
+        _ => true,
+    };
+    if is_done {
+        Ok(OperationStatus::Succeeded(instances::service_of(cloud, &target.region, &instance)))
+    } else if is_over {
+        Ok(ended(&instance))
+    } else {
+        Ok(running())
+    }
+}
+
+/// Over without success.
+fn ended(instance: &wire::Instance) -> OperationStatus {
+    let code = instance.reason.as_deref().unwrap_or("no reason is given");
+    let reason = format!("it is {}: {}", instance.state, code.chars().take(200).collect::<String>());
+    OperationStatus::Failed { reason, is_capacity: is_capacity(code) }
+}

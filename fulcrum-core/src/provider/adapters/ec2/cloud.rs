@@ -1,0 +1,209 @@
+//! One cloud: a client for each region, the kinds of machines that it has.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::{
+    Ec2Config,
+    sign::{Keys, V4},
+    wire::{self, InstanceType, Listed, Xml},
+};
+use crate::{
+    model::{Offer, Place, ProviderId, RegionId},
+    provider::{
+        Call, ErrorKind, ProviderError, Result,
+        http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
+    },
+};
+
+/// The API's version, which all clouds that speak it know.
+const VERSION: &str = "2016-11-15";
+/// Kinds of machines are asked for again after.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// Images by their identifiers, and since when they are known.
+type Images = BTreeMap<String, (Instant, wire::Image)>;
+
+/// When a region's kinds of machines were read.
+type Types = Option<(Instant, Arc<BTreeMap<String, InstanceType>>)>;
+
+#[derive(Debug)]
+struct Region {
+    /// Without a zone.
+    place: Place,
+    client: Client,
+    types: tokio::sync::Mutex<Types>,
+    images: tokio::sync::Mutex<Images>,
+}
+
+impl Region {
+    fn new(place: Place, client: Client) -> Self {
+        Self { place, client, types: tokio::sync::Mutex::default(), images: tokio::sync::Mutex::default() }
+    }
+}
+
+/// One cloud, as one pair of keys sees it.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub config: Ec2Config,
+    /// What the price table lists in the regions that are used.
+    pub listed: Vec<Offer>,
+    regions: BTreeMap<RegionId, Region>,
+}
+
+/// A request of an action that only reads. By GET, so that each page of a list has an address of its own.
+pub(super) fn reads(call: Call, action: &str) -> Request {
+    Request::get(call, []).query("Action", action).query("Version", VERSION)
+}
+
+/// A request of an action that changes something.
+pub(super) fn changes(call: Call, action: &str, fields: &[(String, String)]) -> Request {
+    let fixed = [("Action", action), ("Version", VERSION)];
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Request::post(call, []).form(fixed.into_iter().chain(fields))
+}
+
+/// A list's pages.
+pub(super) fn list<T: Send + 'static>(
+    client: Client,
+    first: Request,
+    parse: impl Fn(Xml<'_, '_>) -> Option<Listed<T>> + Send + Sync + 'static,
+) -> futures::stream::BoxStream<'static, Result<T>> {
+    let start = first.clone();
+    let read = move |_: &Request, answer: &Answer| {
+        let Listed { items, next } = wire::read(answer, &parse)?;
+        Ok(Page { items, next: next.map(|token| start.clone().query("NextToken", token)) })
+    };
+    pages(client, first, read).boxed()
+}
+
+impl Cloud {
+    pub(super) fn new(
+        config: Ec2Config,
+        listed: Vec<Offer>,
+        client: Client,
+        keys: Keys,
+    ) -> Result<Self, HttpConfigError> {
+        for secret in [&keys.access, &keys.secret].into_iter().chain(&keys.session) {
+            client.redactor().add(secret.clone());
+        }
+        let wanted = &config.regions;
+        let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
+        let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
+        let mut regions = BTreeMap::new();
+        for offer in &listed {
+            let id = &offer.place.region;
+            if regions.contains_key(id) {
+                continue;
+            }
+            let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
+            let client =
+                client.at(&address.replace("{region}", id.as_str()))?.signed(V4::new(id.as_str(), &keys));
+            let place = Place { zone: None, ..(*offer.place).clone() };
+            regions.insert(id.clone(), Region::new(place, client));
+        }
+        let setting = |why: String| Err(HttpConfigError::Setting(why));
+        if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
+            return setting(format!("regions: the price table has nothing in {unknown}"));
+        }
+        if let Some(odd) = regions.keys().find(|region| region.as_str().contains('/')) {
+            return setting(format!("regions: {odd} has a `/`"));
+        }
+        let is_one = !config.endpoint.contains("{region}") || config.http.base_url.is_some();
+        if is_one && regions.len() > 1 {
+            return setting(
+                "endpoint: it is that of one region; set `regions` to it, or write {region}".to_owned(),
+            );
+        }
+        Ok(Self { config, listed, regions })
+    }
+
+    /// The same over another transport, with nothing known yet.
+    pub(super) fn over(&self, transport: &Arc<dyn Transport>) -> Self {
+        let region = |(id, region): (&RegionId, &Region)| {
+            let client = region.client.clone().over(transport.clone());
+            let region = Region::new(region.place.clone(), client);
+            (id.clone(), region)
+        };
+        let regions = self.regions.iter().map(region).collect();
+        Self { config: self.config.clone(), listed: self.listed.clone(), regions }
+    }
+
+    pub(super) fn id(&self) -> &ProviderId {
+        &self.config.id
+    }
+
+    pub(super) fn regions(&self) -> Vec<RegionId> {
+        self.regions.keys().cloned().collect()
+    }
+
+    pub(super) fn place(&self, region: &RegionId) -> Option<&Place> {
+        self.regions.get(region).map(|region| &region.place)
+    }
+
+    pub(super) fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id().clone(), call, kind)
+    }
+
+    pub(super) fn invalid(&self, call: Call, message: impl Into<String>) -> ProviderError {
+        self.error(call, ErrorKind::InvalidRequest { message: message.into() })
+    }
+
+    fn region(&self, region: &RegionId, call: Call) -> Result<&Region> {
+        self.regions
+            .get(region)
+            .ok_or_else(|| self.error(call, ErrorKind::NotFound { what: format!("the region {region}") }))
+    }
+
+    pub(super) fn client(&self, region: &RegionId, call: Call) -> Result<&Client> {
+        Ok(&self.region(region, call)?.client)
+    }
+
+    /// All kinds of machines of a region.
+    pub(super) async fn types(
+        &self,
+        region: &RegionId,
+        call: Call,
+    ) -> Result<Arc<BTreeMap<String, InstanceType>>> {
+        let region = self.region(region, call)?;
+        let mut kept = region.types.lock().await;
+        if let Some((at, types)) = &*kept
+            && at.elapsed() < FRESH
+        {
+            return Ok(types.clone());
+        }
+        // A hundred to a page is the most here.
+        let first = reads(call, "DescribeInstanceTypes").query("MaxResults", self.config.page_size.min(100));
+        let all: Vec<InstanceType> =
+            list(region.client.clone(), first, wire::instance_types).try_collect().await?;
+        let types = Arc::new(all.into_iter().map(|it| (it.name.clone(), it)).collect::<BTreeMap<_, _>>());
+        *kept = Some((Instant::now(), types.clone()));
+        Ok(types)
+    }
+
+    /// What an image makes disks of.
+    pub(super) async fn image(&self, region: &RegionId, id: &str, call: Call) -> Result<wire::Image> {
+        let here = self.region(region, call)?;
+        let mut kept = here.images.lock().await;
+        kept.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, image)) = kept.get(id) {
+            return Ok(image.clone());
+        }
+        let answer = here.client.ask(&reads(call, "DescribeImages").query("ImageId.1", id)).await?;
+        let image = wire::read(&answer, wire::image)?;
+        let image = image.ok_or_else(|| self.invalid(call, format!("there is no image {id} in {region}")))?;
+        kept.insert(id.to_owned(), (Instant::now(), image.clone()));
+        Ok(image)
+    }
+
+    /// The zones of a region that can be used now.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<String>> {
+        let answer = self.client(region, call)?.ask(&reads(call, "DescribeAvailabilityZones")).await?;
+        wire::read(&answer, wire::zones)
+    }
+}

@@ -1,0 +1,121 @@
+//! How a cloud that speaks EC2's query API is configured.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ec2, cloud::Cloud, errors::Ec2Errors, sign::Keys};
+use crate::{
+    model::{ProviderId, RegionId},
+    provider::{
+        http::{Client, Credential, HttpConfig, HttpConfigError},
+        table::Table,
+    },
+};
+
+/// A cloud that speaks EC2's query API: where it is, who asks, and what things cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ec2Config {
+    /// Its name in the federation; also the name of the provider in the price table.
+    #[serde(default = "id")]
+    pub id: ProviderId,
+    /// Its address, where `{region}` stands for the region: `https://fcu.{region}.outscale.com`.
+    pub endpoint: String,
+    /// The access key.
+    #[serde(default = "access_key")]
+    pub access_key: Credential,
+    /// The secret key.
+    #[serde(default = "secret_key")]
+    pub secret_key: Credential,
+    /// The token that goes with temporary keys.
+    #[serde(default)]
+    pub session_token: Option<Credential>,
+    /// Which regions are used; empty for all of the price table.
+    #[serde(default)]
+    pub regions: Vec<RegionId>,
+    /// A price table, as the API tells no prices: a file or folder as a catalogue file is.
+    pub catalogue: PathBuf,
+    /// Whether the cloud makes one machine of one `ClientToken`, however often it is asked. Some take it and do not
+    /// look at it: then a purchase looks for the machine's tag before it asks again.
+    pub client_token: ClientToken,
+    /// How long a new machine may be missing from lists, in milliseconds; with honoured client tokens at most 20,000.
+    #[serde(default = "list_lag_ms")]
+    pub list_lag_ms: u64,
+    /// Identifier of the image that is booted, unless a request has the setting `image`.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Name of the key pair, unless a request has the setting `key_name`.
+    #[serde(default)]
+    pub key_name: Option<String>,
+    /// Identifier of the subnet, unless a request has the setting `subnet`.
+    #[serde(default)]
+    pub subnet: Option<String>,
+    /// Identifiers of security groups, separated by commas, unless a request has the setting `security_groups`.
+    #[serde(default)]
+    pub security_groups: Option<String>,
+    /// How many things are asked for at a time when something is listed; 5 to 1000.
+    #[serde(default = "page_size")]
+    pub page_size: u32,
+    /// How the cloud is reached.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+/// What a cloud does with a `ClientToken`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientToken {
+    /// The same one makes the same machine.
+    Honoured,
+    /// It does not matter.
+    Ignored,
+}
+
+/// A look-up lasts as long as lists lag, and must end before the deadline of a call.
+const MAX_LAG_MS: u64 = 20_000;
+
+fn id() -> ProviderId {
+    ProviderId::new("ec2").expect("a plain word is a name")
+}
+
+fn access_key() -> Credential {
+    Credential::env("AWS_ACCESS_KEY_ID")
+}
+
+fn secret_key() -> Credential {
+    Credential::env("AWS_SECRET_ACCESS_KEY")
+}
+
+fn list_lag_ms() -> u64 {
+    10_000
+}
+
+fn page_size() -> u32 {
+    1_000
+}
+
+impl Ec2Config {
+    /// Reads the keys and the price table; paths start at `base`. Connects to nothing.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting that is wrong.
+    pub fn build(&self, base: &Path) -> Result<Ec2, HttpConfigError> {
+        let setting = |why: String| HttpConfigError::Setting(why);
+        if self.client_token == ClientToken::Honoured && self.list_lag_ms > MAX_LAG_MS {
+            return Err(setting(format!("list_lag_ms: with honoured client tokens at most {MAX_LAG_MS}")));
+        }
+        let path = base.join(&self.catalogue);
+        let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
+        let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
+        let table = tables.into_iter().find(|table| table.provider == self.id).ok_or_else(|| {
+            let (path, id, known) = (path.display(), &self.id, known.join(", "));
+            setting(format!("{path} has no prices of `{id}`, only of {known}; set `id` to one of these"))
+        })?;
+        let session = self.session_token.as_ref().map(|token| token.read(base)).transpose()?;
+        let keys = Keys { access: self.access_key.read(base)?, secret: self.secret_key.read(base)?, session };
+        let first = self.endpoint.replace("{region}", "region");
+        let client = Client::new(&self.id, &first, &self.http.clone().below(base))?.dialect(Ec2Errors);
+        Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))
+    }
+}

@@ -1,0 +1,226 @@
+//! Machines: ordered with their key, found by its tag, read as services.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::Engine;
+use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
+
+use super::{
+    ClientToken,
+    cloud::{Cloud, changes, list, reads},
+    handle::{Operation, Target},
+    wire,
+};
+use crate::{
+    model::{IdempotencyKey, Market, OfferKind, Place, RegionId, Service, ServiceStatus, ZoneId},
+    provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
+};
+
+/// The tag that holds a machine's key.
+pub(super) const KEY: &str = "fulcrum-key";
+/// The zone that was bought; a machine without it may be in any.
+const ZONE: &str = "fulcrum-zone";
+/// Characters that a tag may have.
+const MAX_TAG: usize = 255;
+/// How often a list is looked at again that may lag.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Orders a machine.
+pub(super) async fn provision(
+    cloud: &Cloud,
+    request: &ProvisionRequest,
+    key: &IdempotencyKey,
+) -> Result<OperationHandle> {
+    let call = Call::Provision;
+    if request.kind != OfferKind::Machine || request.market != Market::OnDemand {
+        return Err(cloud.invalid(call, "only machines are sold here, and on demand only"));
+    }
+    let (config, region) = (&cloud.config, &request.place.region);
+    let setting =
+        |name: &str, otherwise: &Option<String>| request.settings.get(name).or(otherwise.as_ref()).cloned();
+    let image = setting("image", &config.image).ok_or_else(|| {
+        cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")
+    })?;
+    let disks = cloud.image(region, &image, call).await?;
+    if request.size_gib > 0 && disks.root.is_none() {
+        return Err(
+            cloud.invalid(call, format!("{image} has no system disk that could be sized; buy no disk"))
+        );
+    }
+    let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG).collect();
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
+    put("ImageId", image);
+    put("InstanceType", request.sku.to_string());
+    put("MinCount", "1".to_owned());
+    put("MaxCount", "1".to_owned());
+    put("ClientToken", key.to_string());
+    put("TagSpecification.1.ResourceType", "instance".to_owned());
+    let zone = request.place.zone.as_ref();
+    let tags = [(KEY, Some(key.to_string())), ("Name", Some(name)), (ZONE, zone.map(ToString::to_string))];
+    let tags = tags.into_iter().filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?)));
+    for ((name, value), at) in tags.zip(1..) {
+        put(&format!("TagSpecification.1.Tag.{at}.Key"), name.to_owned());
+        put(&format!("TagSpecification.1.Tag.{at}.Value"), value);
+    }
+    if let Some(zone) = zone {
+        put("Placement.AvailabilityZone", zone.to_string());
+    }
+    // Nothing is left, and costs money, when the machine ends: images may say otherwise.
+    let sized = disks.root.filter(|_| request.size_gib > 0).map(|root| (root, Some(request.size_gib)));
+    let others =
+        disks.disks.into_iter().filter(|(name, _)| sized.as_ref().is_none_or(|(root, _)| root != name));
+    for ((name, size), at) in sized.iter().cloned().chain(others).zip(1..) {
+        put(&format!("BlockDeviceMapping.{at}.DeviceName"), name);
+        put(&format!("BlockDeviceMapping.{at}.Ebs.DeleteOnTermination"), "true".to_owned());
+        if let Some(size) = size {
+            put(&format!("BlockDeviceMapping.{at}.Ebs.VolumeSize"), size.to_string());
+        }
+    }
+    if let Some(name) = setting("key_name", &config.key_name) {
+        put("KeyName", name);
+    }
+    if let Some(subnet) = setting("subnet", &config.subnet) {
+        put("SubnetId", subnet);
+    }
+    if let Some(groups) = setting("security_groups", &config.security_groups) {
+        for (group, at) in groups.split(',').zip(1..) {
+            put(&format!("SecurityGroupId.{at}"), group.trim().to_owned());
+        }
+    }
+    if let Some(text) = setting("user_data", &None) {
+        put("UserData", base64::engine::general_purpose::STANDARD.encode(text));
+    }
+    let asked = changes(call, "RunInstances", &fields).about(&request.sku);
+    let answer = cloud.client(region, call)?.ask(&asked).await?;
+    let made = wire::read(&answer, wire::made)?;
+    let target = Target::new(region, &made).ok_or_else(|| answer.nonsense("instanceId: it is none"))?;
+    Ok(Operation::Provision(target).handle())
+}
+
+fn exists(instance: &wire::Instance) -> bool {
+    instance.state != "terminated"
+}
+
+/// One machine, also one that has ended and is still shown.
+pub(super) async fn look(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Instance>> {
+    let request = reads(call, "DescribeInstances").query("InstanceId.1", &target.id);
+    let answer = match cloud.client(&target.region, call)?.ask(&request).await {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let listed = wire::read(&answer, wire::instances)?;
+    Ok(listed.items.into_iter().find(|instance| instance.id == target.id))
+}
+
+/// One machine; none if it is gone or was never there.
+pub(super) async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Instance>> {
+    Ok(look(cloud, target, call).await?.filter(exists))
+}
+
+/// A machine that this library has made; none if it is gone.
+pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Instance>> {
+    match get(cloud, target, call).await? {
+        Some(instance) if key_of(&instance).is_none() => {
+            let message = format!("{} was not made by this library", instance.id);
+            Err(cloud.error(call, ErrorKind::Conflict { message }))
+        }
+        instance => Ok(instance),
+    }
+}
+
+/// The machines of a region that carry a key, of one key if it is given; one request for each page polled.
+pub(super) fn of_region(
+    cloud: &Arc<Cloud>,
+    region: &RegionId,
+    key: Option<&IdempotencyKey>,
+    call: Call,
+) -> BoxStream<'static, Result<Service>> {
+    let client = match cloud.client(region, call) {
+        Ok(client) => client.clone(),
+        Err(error) => return futures::stream::iter([Err(error)]).boxed(),
+    };
+    let first = reads(call, "DescribeInstances").query("MaxResults", cloud.config.page_size.clamp(5, 1000));
+    let first = match key {
+        Some(key) => first.query("Filter.1.Name", format!("tag:{KEY}")).query("Filter.1.Value.1", key),
+        None => first.query("Filter.1.Name", "tag-key").query("Filter.1.Value.1", KEY),
+    };
+    let (cloud, region, key) = (cloud.clone(), region.clone(), key.cloned());
+    let own = move |instance: wire::Instance| {
+        let service = service_of(&cloud, &region, &instance);
+        let service = service.filter(|service| key.is_none() || service.key == key);
+        future::ready(Ok(service))
+    };
+    list(client, first, wire::instances).try_filter_map(own).boxed()
+}
+
+/// What a key has made in a region. Where the cloud de-duplicates, callers take this at its word at once: then what is
+/// missing is looked for until lists no longer lag.
+pub(super) async fn find(
+    cloud: &Arc<Cloud>,
+    region: &RegionId,
+    key: &IdempotencyKey,
+) -> Result<Option<Service>> {
+    let lag = match cloud.config.client_token {
+        ClientToken::Honoured => Duration::from_millis(cloud.config.list_lag_ms),
+        ClientToken::Ignored => Duration::ZERO,
+    };
+    let until = Instant::now() + lag;
+    loop {
+        let all: Vec<Service> = of_region(cloud, region, Some(key), Call::FindByKey).try_collect().await?;
+        // What is ending is nobody's any more if there is another.
+        let is_ending = |service: &&Service| service.status == ServiceStatus::Releasing;
+        let found = all.iter().find(|it| !is_ending(it)).or(all.first()).cloned();
+        let left = until.saturating_duration_since(Instant::now());
+        if found.is_some() || left.is_zero() {
+            return Ok(found);
+        }
+        tokio::time::sleep(left.min(AGAIN)).await;
+    }
+}
+
+/// The key that a machine was made with.
+pub(super) fn key_of(instance: &wire::Instance) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(instance.tags.get(KEY)?).ok()
+}
+
+fn status_of(state: &str) -> ServiceStatus {
+    match state {
+        // It works until it has stopped.
+        "running" | "stopping" => ServiceStatus::Running,
+        "stopped" => ServiceStatus::Stopped,
+        "shutting-down" => ServiceStatus::Releasing,
+        _ => ServiceStatus::Starting,
+    }
+}
+
+/// A machine as a service; none if it is gone or not of this library.
+pub(super) fn service_of(cloud: &Cloud, region: &RegionId, instance: &wire::Instance) -> Option<Service> {
+    let place = cloud.place(region)?;
+    let target = Target::new(region, &instance.id).filter(|_| exists(instance))?;
+    let zone = instance.tags.get(ZONE).and_then(|zone| ZoneId::new(zone).ok());
+    let mut attributes = BTreeMap::new();
+    let facts = [
+        ("address", instance.public.as_ref().or(instance.private.as_ref())),
+        ("private_address", instance.private.as_ref()),
+        ("zone", instance.zone.as_ref()),
+        ("name", instance.tags.get("Name")),
+    ];
+    for (name, value) in facts {
+        attributes.extend(value.map(|value| (name.to_owned(), value.clone())));
+    }
+    Some(Service {
+        id: target.service()?,
+        provider: cloud.id().clone(),
+        key: Some(key_of(instance)?),
+        sku: instance.kind.clone(),
+        place: Place { zone, ..place.clone() },
+        status: status_of(&instance.state),
+        attributes,
+    })
+}

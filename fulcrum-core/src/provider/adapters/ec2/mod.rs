@@ -1,0 +1,189 @@
+//! Clouds that speak EC2's query API, signed by version 4.
+//!
+//! See `docs/adapters/ec2.md`.
+
+mod actions;
+mod cloud;
+mod config;
+mod errors;
+mod handle;
+mod instances;
+mod offers;
+mod sign;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, future, stream};
+
+use self::{
+    cloud::Cloud,
+    handle::{Operation, Target},
+};
+use crate::{
+    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId},
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, http::Transport,
+    },
+};
+pub use config::{ClientToken, Ec2Config};
+
+/// One cloud that speaks EC2's query API, as one pair of keys sees it.
+#[derive(Debug)]
+pub struct Ec2 {
+    capabilities: Capabilities,
+    cloud: Arc<Cloud>,
+}
+
+impl Ec2 {
+    fn new(cloud: Cloud) -> Self {
+        let capabilities = Self::capabilities(cloud.config.client_token, cloud.config.list_lag_ms);
+        Self { capabilities, cloud: Arc::new(cloud) }
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self::new(self.cloud.over(&transport))
+    }
+
+    /// What a cloud can do that does this with a `ClientToken`, and where a new machine may be missing from lists for so
+    /// many milliseconds.
+    pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities {
+        let class = match client_token {
+            ClientToken::Honoured => IdempotencyClass::Key,
+            ClientToken::Ignored => IdempotencyClass::Searchable { list_lag_ms },
+        };
+        Capabilities {
+            calls: vec![
+                Call::Offers,
+                Call::Provision,
+                Call::FindByKey,
+                Call::Describe,
+                Call::Services,
+                Call::Act,
+                Call::Release,
+                Call::Poll,
+            ],
+            // Of `act` nothing is said: a reboot that is asked for twice is done twice.
+            idempotency: BTreeMap::from([
+                (Call::Provision, class),
+                (Call::Release, IdempotencyClass::Natural),
+            ]),
+            concurrency: Some(8),
+            poll_interval_ms: 1000,
+            unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        }
+    }
+
+    /// What a service's name stands for; none for one that this adapter has not given.
+    fn target(&self, service: &ServiceId, call: Call) -> Result<Option<Target>> {
+        let target = Target::parse(service.as_str());
+        target.map(|target| self.in_use(target, call)).transpose()
+    }
+
+    /// A thing in a region that is no longer configured is not gone.
+    fn in_use(&self, target: Target, call: Call) -> Result<Target> {
+        if self.cloud.place(&target.region).is_some() {
+            return Ok(target);
+        }
+        let region = &target.region;
+        Err(self.cloud.invalid(call, format!("{region} is not configured; add it to `regions`")))
+    }
+}
+
+#[async_trait]
+impl Provider for Ec2 {
+    fn id(&self) -> &ProviderId {
+        self.cloud.id()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (cloud, filter) = (self.cloud.clone(), filter.clone());
+        async move {
+            stream::iter(match offers::offers(&cloud, &filter).await {
+                Ok(offers) => offers.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            })
+        }
+        .flatten_stream()
+        .boxed()
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        instances::provision(&self.cloud, request, key).await
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let look = |region: RegionId| async move { instances::find(&self.cloud, &region, key).await };
+        let mut failure = None;
+        for outcome in future::join_all(self.cloud.regions().into_iter().map(look)).await {
+            match outcome {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => failure = Some(error),
+            }
+        }
+        // A region that does not answer may hold it.
+        failure.map_or(Ok(None), Err)
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        let Some(target) = self.target(service, Call::Describe)? else { return Ok(None) };
+        let instance = instances::get(&self.cloud, &target, Call::Describe).await?;
+        Ok(instance.and_then(|instance| instances::service_of(&self.cloud, &target.region, &instance)))
+    }
+
+    fn services(&self) -> ServiceStream {
+        let cloud = self.cloud.clone();
+        let list = move |region: RegionId| instances::of_region(&cloud, &region, None, Call::Services);
+        // The first error ends them all.
+        let all = stream::iter(self.cloud.regions()).flat_map(list).scan(false, |is_over, item| {
+            let goes_on = !*is_over;
+            *is_over = item.is_err();
+            future::ready(goes_on.then_some(item))
+        });
+        all.boxed()
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let missing = || self.cloud.error(Call::Act, ErrorKind::NotFound { what: service.to_string() });
+        let target = self.target(service, Call::Act)?.ok_or_else(missing)?;
+        actions::act(&self.cloud, &target, action).await
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        match self.target(service, Call::Release)? {
+            None => Ok(Operation::Nothing.handle()),
+            Some(target) => actions::release(&self.cloud, target).await,
+        }
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let unknown = || {
+            let what: String = operation.as_str().chars().take(200).collect();
+            self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
+        };
+        let operation = Operation::parse(operation).ok_or_else(unknown)?;
+        let target = match &operation {
+            Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
+            Operation::Provision(target)
+            | Operation::Release(target)
+            | Operation::Start(target)
+            | Operation::Stop(target)
+            | Operation::Reboot(target)
+            | Operation::Resize(target, _) => target,
+        };
+        let target = &self.in_use(target.clone(), Call::Poll)?;
+        match &operation {
+            Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
+            _ => actions::poll(&self.cloud, &operation, target).await,
+        }
+    }
+}

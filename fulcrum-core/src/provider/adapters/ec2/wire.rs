@@ -1,0 +1,174 @@
+//! What the API answers, in XML: the fields that are used.
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Node};
+
+use crate::{
+    model::SkuId,
+    provider::{Result, http::Answer},
+};
+
+/// An element. Names are compared without their namespace, which tells the API's version.
+#[derive(Clone, Copy)]
+pub(super) struct Xml<'a, 'input>(pub Node<'a, 'input>);
+
+impl<'a, 'input> Xml<'a, 'input> {
+    fn child(self, name: &str) -> Option<Self> {
+        self.0.children().find(|node| node.tag_name().name() == name).map(Self)
+    }
+
+    pub(super) fn text(self, name: &str) -> Option<String> {
+        let text = self.child(name)?.0.text()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn number<T: std::str::FromStr>(self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// The elements of a list.
+    fn items(self, name: &str) -> impl Iterator<Item = Self> + use<'a, 'input> {
+        let list = self.child(name).map(|list| list.0.children());
+        list.into_iter().flatten().filter(|node| node.tag_name().name() == "item").map(Self)
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// A protocol error: it is no XML, or lacks what it must have. It may have had its effect.
+pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
+    let text = std::str::from_utf8(answer.body()).map_err(|error| answer.nonsense(error.to_string()))?;
+    let document = Document::parse(text).map_err(|error| answer.nonsense(error.to_string()))?;
+    let root = document.root_element();
+    parse(Xml(root)).ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
+}
+
+/// A page, and what to ask the next one with.
+pub(super) struct Listed<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+/// A kind of machine.
+#[derive(Debug, Clone)]
+pub(super) struct InstanceType {
+    pub name: String,
+    pub vcpus: u32,
+    pub memory_mib: u64,
+    pub gpus: Option<u32>,
+}
+
+pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> {
+    let parse = |item: Xml<'_, '_>| {
+        let gpus = item
+            .child("gpuInfo")
+            .map(|gpus| gpus.items("gpus").filter_map(|gpu| gpu.number::<u32>("count")).sum());
+        Some(InstanceType {
+            name: item.text("instanceType")?,
+            vcpus: item.child("vCpuInfo")?.number("defaultVCpus")?,
+            memory_mib: item.child("memoryInfo")?.number("sizeInMiB")?,
+            gpus,
+        })
+    };
+    let items = root.items("instanceTypeSet").map(parse).collect::<Option<_>>()?;
+    Some(Listed { items, next: root.text("nextToken") })
+}
+
+/// The zones that can be used now.
+pub(super) fn zones(root: Xml<'_, '_>) -> Option<Vec<String>> {
+    let is_usable = |zone: &Xml<'_, '_>| {
+        zone.text("zoneState").is_none_or(|state| state == "available")
+            && zone.text("zoneType").is_none_or(|kind| kind == "availability-zone")
+    };
+    Some(
+        root.items("availabilityZoneInfo")
+            .filter(is_usable)
+            .filter_map(|zone| zone.text("zoneName"))
+            .collect(),
+    )
+}
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub(super) struct Instance {
+    pub id: String,
+    pub kind: SkuId,
+    pub state: String,
+    pub zone: Option<String>,
+    pub public: Option<String>,
+    pub private: Option<String>,
+    /// Why it is in its state: a code.
+    pub reason: Option<String>,
+    pub tags: BTreeMap<String, String>,
+}
+
+fn instance(item: Xml<'_, '_>) -> Option<Instance> {
+    let tag = |tag: Xml<'_, '_>| Some((tag.text("key")?, tag.text("value").unwrap_or_default()));
+    Some(Instance {
+        id: item.text("instanceId")?,
+        kind: SkuId::new(item.text("instanceType")?).ok()?,
+        state: item.child("instanceState")?.text("name")?,
+        zone: item.child("placement").and_then(|placement| placement.text("availabilityZone")),
+        public: item.text("ipAddress"),
+        private: item.text("privateIpAddress"),
+        reason: item.child("stateReason").and_then(|reason| reason.text("code")),
+        tags: item.items("tagSet").filter_map(tag).collect(),
+    })
+}
+
+/// `DescribeInstances`.
+pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
+    let all = root.items("reservationSet").flat_map(|reservation| reservation.items("instancesSet"));
+    Some(Listed { items: all.map(instance).collect::<Option<_>>()?, next: root.text("nextToken") })
+}
+
+/// An image's disks.
+#[derive(Debug, Clone)]
+pub(super) struct Image {
+    /// What it calls its system disk.
+    pub root: Option<String>,
+    /// What it calls all disks that are made with a machine, and their GiB.
+    pub disks: Vec<(String, Option<u64>)>,
+}
+
+/// `DescribeImages`: the first one.
+pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
+    root.child("imagesSet")?;
+    let image = |item: Xml<'_, '_>| {
+        let disk = |disk: Xml<'_, '_>| {
+            let ebs = disk.child("ebs")?;
+            Some((disk.text("deviceName")?, ebs.number("volumeSize")))
+        };
+        Image {
+            root: item.text("rootDeviceName"),
+            disks: item.items("blockDeviceMapping").filter_map(disk).collect(),
+        }
+    };
+    Some(root.items("imagesSet").next().map(image))
+}
+
+/// `RunInstances`: what was made.
+pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
+    root.items("instancesSet").next()?.text("instanceId")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_are_read_by_their_names_whatever_the_version() {
+        let text = "<R xmlns='urn:x'><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><instanceType>t</instanceType>
+            <instanceState><code>16</code><name>running</name></instanceState><placement><availabilityZone>a</availabilityZone></placement>
+            <tagSet><item><key>k</key><value>v</value></item><item><key>empty</key><value/></item></tagSet>
+            </item></instancesSet></item></reservationSet><nextToken>n</nextToken></R>";
+        let document = Document::parse(text).expect("xml");
+        let page = instances(Xml(document.root_element())).expect("a page");
+        assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("n")));
+        let Instance { id, state, zone, tags, .. } = &page.items[0];
+        assert_eq!((id.as_str(), state.as_str(), zone.as_deref()), ("i-1", "running", Some("a")));
+        assert_eq!((tags["k"].as_str(), tags["empty"].as_str()), ("v", ""));
+    }
+}

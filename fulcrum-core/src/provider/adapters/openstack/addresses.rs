@@ -1,0 +1,156 @@
+//! Floating IPs: public addresses that are sold by themselves. Their description carries key and product.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream::BoxStream};
+use serde_json::json;
+
+use super::{
+    cloud::Cloud,
+    handle::{Operation, Target},
+    wire,
+};
+use crate::{
+    model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId},
+    provider::{
+        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
+        http::{Answer, Client, Page, Request, pages},
+    },
+};
+
+/// Begins the description of an address of this library: `fulcrum-key=<key> sku=<sku>`.
+const KEY: &str = "fulcrum-key=";
+const SKU: &str = " sku=";
+
+async fn neutron<'a>(
+    cloud: &Cloud,
+    region: &RegionId,
+    call: Call,
+    rest: &[&'a str],
+) -> Result<(Client, Vec<&'a str>)> {
+    let (client, mut path) = cloud.versioned(region, "network", "v2.0", call).await?;
+    path.push("floatingips");
+    path.extend(rest);
+    Ok((client, path))
+}
+
+/// Takes an address.
+pub(super) async fn provision(
+    cloud: &Cloud,
+    request: &ProvisionRequest,
+    key: &IdempotencyKey,
+) -> Result<OperationHandle> {
+    let (call, region) = (Call::Provision, &request.place.region);
+    let network = cloud.config.floating_network.as_deref().ok_or_else(|| {
+        cloud.invalid(
+            call,
+            "no public addresses are sold; set `floating_network` in the provider's configuration",
+        )
+    })?;
+    if request.place.zone.is_some() {
+        return Err(cloud.invalid(call, "a floating IP is in a region, not in a zone"));
+    }
+    let network = cloud.network(region, network, call).await?;
+    let (client, path) = neutron(cloud, region, call, &[]).await?;
+    let description = format!("{KEY}{key}{SKU}{}", request.sku);
+    let body = json!({ "floatingip": { "floating_network_id": network, "description": description } });
+    let request = Request::post(call, path).about(&request.sku).json(&body);
+    let wire::FloatingIpAnswer { floatingip } = client.json(&request).await?;
+    Ok(Operation::Provision(Target::address(region, &floatingip.id)).handle())
+}
+
+fn parse(address: &wire::FloatingIp) -> Option<(IdempotencyKey, SkuId)> {
+    let (key, sku) = address.description.as_deref()?.strip_prefix(KEY)?.split_once(SKU)?;
+    Some((IdempotencyKey::new(key).ok()?, SkuId::new(sku).ok()?))
+}
+
+fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp) -> Option<Service> {
+    let (key, sku) = parse(address)?;
+    let attributes = address.floating_ip_address.iter().map(|it| ("address".to_owned(), it.clone()));
+    // ACTIVE when it leads to a machine, DOWN when it is merely ours.
+    let status = match address.status.as_deref() {
+        Some("ERROR") => ServiceStatus::Failed,
+        _ => ServiceStatus::Running,
+    };
+    Some(Service {
+        id: Target::address(region, &address.id).service()?,
+        provider: cloud.id().clone(),
+        key: Some(key),
+        sku,
+        place: cloud.place(region)?.clone(),
+        status,
+        attributes: attributes.collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// The addresses of a region that carry a key.
+pub(super) fn list(cloud: Arc<Cloud>, region: RegionId, call: Call) -> BoxStream<'static, Result<Service>> {
+    let listed = async move {
+        let (client, path) = neutron(&cloud, &region, call, &[]).await?;
+        let first = Request::get(call, path).query("limit", cloud.config.page_size);
+        let start = first.clone();
+        let read = move |_: &Request, answer: &Answer| {
+            let page: wire::FloatingIpPage = answer.json()?;
+            let last = page.floatingips.last().filter(|_| wire::has_next(&page.floatingips_links));
+            let next = last.map(|address| start.clone().query("marker", &address.id));
+            let items = page.floatingips.iter().filter_map(|address| service_of(&cloud, &region, address));
+            Ok(Page { items: items.collect(), next })
+        };
+        Ok(pages(client, first, read))
+    };
+    listed.try_flatten_stream().boxed()
+}
+
+/// What a key has made in a region.
+pub(super) async fn find(
+    cloud: &Arc<Cloud>,
+    region: &RegionId,
+    key: &IdempotencyKey,
+) -> Result<Option<Service>> {
+    let all: Vec<Service> = list(cloud.clone(), region.clone(), Call::FindByKey).try_collect().await?;
+    Ok(all.into_iter().find(|service| service.key.as_ref() == Some(key)))
+}
+
+async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::FloatingIp>> {
+    let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
+    let answer: Option<wire::FloatingIpAnswer> = client.find(&Request::get(call, path)).await?;
+    Ok(answer.map(|answer| answer.floatingip))
+}
+
+/// One address.
+pub(super) async fn describe(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<Service>> {
+    let address = get(cloud, target, call).await?;
+    Ok(address.and_then(|address| service_of(cloud, &target.region, &address)))
+}
+
+/// Gives an address back.
+pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
+    let call = Call::Release;
+    let Some(address) = get(cloud, &target, call).await? else { return Ok(Operation::Nothing.handle()) };
+    if parse(&address).is_none() {
+        let message = format!("{} was not made by this library", address.id);
+        return Err(cloud.error(call, ErrorKind::Conflict { message }));
+    }
+    let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
+    match client.ask(&Request::delete(call, path)).await {
+        Ok(_) => Ok(Operation::Release(target).handle()),
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(Operation::Nothing.handle()),
+        Err(error) => Err(error),
+    }
+}
+
+/// How far an operation is: taking and giving back are done at once.
+pub(super) async fn poll(cloud: &Cloud, target: &Target, is_release: bool) -> Result<OperationStatus> {
+    let call = Call::Poll;
+    Ok(match describe(cloud, target, call).await? {
+        Some(_) if is_release => OperationStatus::Running { percent: None },
+        Some(service) if service.status == ServiceStatus::Failed => {
+            OperationStatus::Failed { reason: "the address is broken".to_owned(), is_capacity: false }
+        }
+        Some(service) => OperationStatus::Succeeded(Some(service)),
+        None if is_release => OperationStatus::Succeeded(None),
+        None => {
+            return Err(cloud.error(call, ErrorKind::NotFound { what: format!("floating IP {}", target.id) }));
+        }
+    })
+}

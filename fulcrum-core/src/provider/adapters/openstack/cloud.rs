@@ -1,0 +1,312 @@
+//! Where things are: regions, the addresses of their services, flavors, and what names stand for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::TryStreamExt;
+use tokio::sync::OnceCell;
+
+use super::{
+    OpenStackConfig,
+    compute::{self, Compute, Microversion},
+    session::{Login, Session},
+    wire,
+};
+use crate::{
+    model::{Offer, Place, ProviderId, RegionId, SkuId},
+    provider::{
+        Call, ErrorKind, ProviderError, Result,
+        http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
+    },
+};
+
+/// Flavors and names are asked for again after.
+const FRESH: Duration = Duration::from_secs(600);
+/// A flavor that is not known is looked for again if the list is older.
+const RECENT: Duration = Duration::from_secs(10);
+/// When a region's flavors were read.
+type Flavors = Option<(Instant, Arc<Vec<wire::Flavor>>)>;
+
+/// Identifiers by region, kind and name, and since when they are known.
+type Names = BTreeMap<(RegionId, &'static str, String), (Instant, String)>;
+
+/// One region.
+#[derive(Debug)]
+struct Region {
+    /// Without a zone.
+    place: Place,
+    version: OnceCell<Microversion>,
+    flavors: tokio::sync::Mutex<Flavors>,
+}
+
+/// One cloud, as one login sees it.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub config: OpenStackConfig,
+    /// What the price table lists in the regions that are used.
+    pub listed: Vec<Offer>,
+    keystone: Client,
+    login: Arc<Login>,
+    session: Arc<Session>,
+    client: Client,
+    regions: BTreeMap<RegionId, Region>,
+    /// What names stand for, by region and kind.
+    names: Mutex<Names>,
+}
+
+impl Cloud {
+    pub(super) fn new(
+        config: OpenStackConfig,
+        listed: Vec<Offer>,
+        keystone: Client,
+        login: Arc<Login>,
+    ) -> Result<Self, HttpConfigError> {
+        let wanted = &config.regions;
+        let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
+        let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
+        let regions: BTreeSet<&RegionId> = listed.iter().map(|offer| &offer.place.region).collect();
+        let setting = |why: String| Err(HttpConfigError::Setting(why));
+        if let Some(unknown) = wanted.iter().find(|region| !regions.contains(region)) {
+            return setting(format!("regions: the price table has nothing in {unknown}"));
+        }
+        // Names of services and operations are made of them.
+        if let Some(odd) = regions.iter().find(|region| region.as_str().contains('/')) {
+            return setting(format!("regions: {odd} has a `/`"));
+        }
+        if !config.endpoints.is_empty() && regions.len() > 1 {
+            return setting("endpoints: addresses are those of one region; set `regions` to it".to_owned());
+        }
+        Ok(Self::assemble(config, listed, keystone, login))
+    }
+
+    fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client, login: Arc<Login>) -> Self {
+        let region = |offer: &Offer| {
+            let place = Place { zone: None, ..(*offer.place).clone() };
+            let region = Region { place, version: OnceCell::new(), flavors: tokio::sync::Mutex::default() };
+            (offer.place.region.clone(), region)
+        };
+        let regions = listed.iter().map(region).collect();
+        let session = Session::new(keystone.clone(), login.clone());
+        let client = session.client();
+        Self { config, listed, keystone, login, session, client, regions, names: Mutex::default() }
+    }
+
+    /// The same over another transport, with nothing known yet.
+    pub(super) fn over(&self, transport: Arc<dyn Transport>) -> Self {
+        let keystone = self.keystone.clone().over(transport);
+        Self::assemble(self.config.clone(), self.listed.clone(), keystone, self.login.clone())
+    }
+
+    pub(super) fn id(&self) -> &ProviderId {
+        &self.config.id
+    }
+
+    pub(super) fn regions(&self) -> Vec<RegionId> {
+        self.regions.keys().cloned().collect()
+    }
+
+    /// A region without a zone.
+    pub(super) fn place(&self, region: &RegionId) -> Option<&Place> {
+        self.regions.get(region).map(|region| &region.place)
+    }
+
+    pub(super) fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id().clone(), call, kind)
+    }
+
+    pub(super) fn invalid(&self, call: Call, message: impl Into<String>) -> ProviderError {
+        self.error(call, ErrorKind::InvalidRequest { message: message.into() })
+    }
+
+    fn region(&self, region: &RegionId, call: Call) -> Result<&Region> {
+        self.regions
+            .get(region)
+            .ok_or_else(|| self.error(call, ErrorKind::NotFound { what: format!("the region {region}") }))
+    }
+
+    /// The project that the login is for.
+    pub(super) async fn project(&self, call: Call) -> Result<String> {
+        Ok(self.session.token(call).await?.project.clone())
+    }
+
+    /// A service by its type.
+    pub(super) async fn service(&self, region: &RegionId, kind: &str, call: Call) -> Result<Client> {
+        self.region(region, call)?;
+        let broken = |message: String| self.error(call, ErrorKind::Protocol { message });
+        if let Some(address) = self.config.endpoints.get(kind) {
+            return self.client.at(address).map_err(|error| broken(error.to_string()));
+        }
+        let token = self.session.token(call).await?;
+        let name = self.config.region_names.get(region).map_or(region.as_str(), String::as_str);
+        let is_here = |endpoint: &&wire::Endpoint| {
+            endpoint.interface == self.config.interface
+                && [&endpoint.region_id, &endpoint.region].into_iter().flatten().any(|it| it == name)
+        };
+        let entries = token.catalogue.iter().filter(|entry| entry.kind == kind);
+        let endpoint = entries.flat_map(|entry| &entry.endpoints).find(is_here).ok_or_else(|| {
+            let interface = &self.config.interface;
+            self.error(
+                call,
+                ErrorKind::NotFound { what: format!("a {interface} endpoint of {kind} in {region}") },
+            )
+        })?;
+        let client = self.client.at(&endpoint.url).map_err(|error| broken(error.to_string()))?;
+        let host = client.base().host_str().unwrap_or_default();
+        let is_below = |allowed: &String| {
+            host == allowed || host.strip_suffix(allowed.as_str()).is_some_and(|rest| rest.ends_with('.'))
+        };
+        if self.config.hosts.is_empty() || self.config.hosts.iter().any(is_below) {
+            return Ok(client);
+        }
+        Err(broken(format!(
+            "{kind} is at {host}, which is none of `hosts`; add it if it belongs to the cloud"
+        )))
+    }
+
+    /// A service, with the version that its path begins with.
+    pub(super) async fn versioned(
+        &self,
+        region: &RegionId,
+        kind: &str,
+        version: &'static str,
+        call: Call,
+    ) -> Result<(Client, Vec<&'static str>)> {
+        let client = self.service(region, kind, call).await?;
+        let has_version = client.base().path().split('/').any(|segment| segment == version);
+        Ok((client, if has_version { Vec::new() } else { vec![version] }))
+    }
+
+    /// Nova, spoken to as the newest version that both know.
+    pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
+        let client = self.service(region, "compute", call).await?;
+        let version = &self.region(region, call)?.version;
+        let version = *version.get_or_try_init(|| compute::newest(&client, call)).await?;
+        Ok(Compute { client, version })
+    }
+
+    /// All flavors that the project may use.
+    pub(super) async fn flavors(
+        &self,
+        region: &RegionId,
+        call: Call,
+        fresh: Duration,
+    ) -> Result<Arc<Vec<wire::Flavor>>> {
+        let mut kept = self.region(region, call)?.flavors.lock().await;
+        if let Some((at, flavors)) = &*kept
+            && at.elapsed() < fresh
+        {
+            return Ok(flavors.clone());
+        }
+        let compute = self.compute(region, call).await?;
+        let size = self.config.page_size;
+        let first = compute.speak(Request::get(call, ["flavors", "detail"]).query("limit", size));
+        let start = first.clone();
+        let read = move |_: &Request, answer: &Answer| {
+            let page: wire::FlavorPage = answer.json()?;
+            let last = page.flavors.last().filter(|_| wire::has_next(&page.flavors_links));
+            let next = last.map(|flavor| start.clone().query("marker", &flavor.id));
+            Ok(Page { items: page.flavors, next })
+        };
+        let flavors: Vec<wire::Flavor> = pages(compute.client, first, read).try_collect().await?;
+        let flavors = Arc::new(flavors);
+        *kept = Some((Instant::now(), flavors.clone()));
+        Ok(flavors)
+    }
+
+    /// A flavor by its name.
+    pub(super) async fn flavor(&self, region: &RegionId, sku: &SkuId, call: Call) -> Result<wire::Flavor> {
+        for fresh in [FRESH, RECENT] {
+            let flavors = self.flavors(region, call, fresh).await?;
+            if let Some(flavor) = flavors.iter().find(|flavor| flavor.name == sku.as_str()) {
+                return Ok(flavor.clone());
+            }
+        }
+        Err(self.error(call, ErrorKind::NotFound { what: format!("the flavor {sku} in {region}") }))
+    }
+
+    /// The name of a flavor that is known by its identifier only.
+    pub(super) async fn flavor_name(
+        &self,
+        region: &RegionId,
+        id: &str,
+        call: Call,
+    ) -> Result<Option<String>> {
+        let flavors = self.flavors(region, call, FRESH).await?;
+        Ok(flavors.iter().find(|flavor| flavor.id == id).map(|flavor| flavor.name.clone()))
+    }
+
+    /// The zones of a region that can be used now.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<String>> {
+        let compute = self.compute(region, call).await?;
+        let page: wire::ZonePage =
+            compute.client.json(&compute.speak(Request::get(call, ["os-availability-zone"]))).await?;
+        Ok(page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect())
+    }
+
+    /// The identifier of an image: the newest that is called so.
+    pub(super) async fn image(&self, region: &RegionId, name: &str, call: Call) -> Result<String> {
+        self.named(region, "image", name, call, async {
+            let (glance, mut path) = self.versioned(region, "image", "v2", call).await?;
+            path.push("images");
+            let request = Request::get(call, path)
+                .query("name", name)
+                .query("status", "active")
+                .query("sort_key", "created_at")
+                .query("sort_dir", "desc")
+                .query("limit", 1);
+            let page: wire::ImagePage = glance.json(&request).await?;
+            Ok(page.images.into_iter().next().map(|image| image.id))
+        })
+        .await
+    }
+
+    /// The identifier of a network.
+    pub(super) async fn network(&self, region: &RegionId, name: &str, call: Call) -> Result<String> {
+        self.named(region, "network", name, call, async {
+            let (neutron, mut path) = self.versioned(region, "network", "v2.0", call).await?;
+            path.push("networks");
+            let request = Request::get(call, path).query("name", name).query("fields", "id");
+            let page: wire::NetworkPage = neutron.json(&request).await?;
+            if page.networks.len() > 1 {
+                let count = page.networks.len();
+                return Err(
+                    self.invalid(call, format!("{count} networks are called {name}; write an identifier"))
+                );
+            }
+            Ok(page.networks.into_iter().next().map(|network| network.id))
+        })
+        .await
+    }
+
+    /// What a name stands for: itself if it is an identifier, what was found before, or what `find` finds.
+    async fn named(
+        &self,
+        region: &RegionId,
+        kind: &'static str,
+        name: &str,
+        call: Call,
+        find: impl Future<Output = Result<Option<String>>>,
+    ) -> Result<String> {
+        if uuid::Uuid::parse_str(name).is_ok() {
+            return Ok(name.to_owned());
+        }
+        let place = (region.clone(), kind, name.to_owned());
+        let kept = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        if let Some((_, id)) = kept.filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(id);
+        }
+        let id = find.await?.ok_or_else(|| {
+            self.invalid(
+                call,
+                format!("no {kind} is called {name} in {region}; set `{kind}` to one that is there"),
+            )
+        })?;
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, (at, _)| at.elapsed() < FRESH);
+        names.insert(place, (Instant::now(), id.clone()));
+        Ok(id)
+    }
+}

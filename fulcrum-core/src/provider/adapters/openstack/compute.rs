@@ -1,0 +1,93 @@
+//! Nova, and which version of its API is spoken.
+
+use super::wire;
+use crate::provider::{
+    Call, ErrorKind, ProviderError, Result,
+    http::{Client, Request},
+};
+
+/// Nothing newer of nova's API is used: since 2.61 flavors are listed with their extra specs.
+const NEWEST: Microversion = Microversion(2, 61);
+/// Since then a server has tags from the start.
+const TAGS: Microversion = Microversion(2, 52);
+/// Since then a request must say which networks.
+const NETWORKS: Microversion = Microversion(2, 37);
+
+/// A version of nova's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Microversion(u32, u32);
+
+impl Microversion {
+    const OLDEST: Self = Self(2, 1);
+
+    fn of(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+/// Nova in one region, and as which version it is spoken to.
+#[derive(Debug, Clone)]
+pub(super) struct Compute {
+    pub client: Client,
+    pub version: Microversion,
+}
+
+impl Compute {
+    pub(super) fn has_tags(&self) -> bool {
+        self.version >= TAGS
+    }
+
+    pub(super) fn needs_networks(&self) -> bool {
+        self.version >= NETWORKS
+    }
+
+    /// A request with the version.
+    pub(super) fn speak(&self, request: Request) -> Request {
+        let Microversion(major, minor) = self.version;
+        // The second one is that of versions before 2.27.
+        request
+            .header("openstack-api-version", &format!("compute {major}.{minor}"))
+            .header("x-openstack-nova-api-version", &format!("{major}.{minor}"))
+    }
+}
+
+/// The newest version that nova and this adapter know.
+pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> {
+    // The address may go on with the project, the version's document stands before it.
+    let mut address = client.base().clone();
+    let kept = client.base().path().split('/').scan(false, |is_over, segment| {
+        let keep = !*is_over;
+        *is_over = *is_over || segment.starts_with("v2");
+        keep.then_some(segment)
+    });
+    address.set_path(&kept.collect::<Vec<_>>().join("/"));
+    let root = client.at(address.as_str());
+    let root = root.map_err(|error| {
+        let kind = ErrorKind::Protocol { message: error.to_string() };
+        ProviderError::new(client.provider().clone(), call, kind)
+    })?;
+    match root.ask(&Request::get(call, [""])).await {
+        Ok(answer) => {
+            let wire::VersionAnswer { version } = answer.json()?;
+            Ok(Microversion::of(&version.version).map_or(Microversion::OLDEST, |newest| newest.min(NEWEST)))
+        }
+        // Hidden by what stands before it.
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. } | ErrorKind::Forbidden) => {
+            Ok(Microversion::OLDEST)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers() {
+        assert!(Microversion::of("2.100") > Microversion::of("2.61"));
+        assert_eq!(Microversion::of("2.9").map(|it| it.min(NEWEST)), Some(Microversion(2, 9)));
+        assert_eq!(Microversion::of(""), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! How an OpenStack cloud is configured.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{OpenStack, cloud::Cloud, errors::OpenStackErrors, session::Login};
+use crate::{
+    model::{ProviderId, RegionId},
+    provider::{
+        http::{Client, Credential, HttpConfig, HttpConfigError},
+        table::Table,
+    },
+};
+
+/// An OpenStack cloud: where its keystone is, who asks, and what things cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenStackConfig {
+    /// Its name in the federation; also the name of the provider in the price table.
+    #[serde(default = "id")]
+    pub id: ProviderId,
+    /// Keystone's address with its version, such as `https://auth.cloud.ovh.net/v3`.
+    pub auth_url: String,
+    /// Who asks.
+    pub auth: Auth,
+    /// Which regions are used; empty for all of the price table.
+    #[serde(default)]
+    pub regions: Vec<RegionId>,
+    /// What keystone calls a region, where the price table has another name for it, such as `GRA: GRA11`.
+    #[serde(default)]
+    pub region_names: BTreeMap<RegionId, String>,
+    /// A price table, as OpenStack tells no prices: a file or folder as a catalogue file is.
+    pub catalogue: PathBuf,
+    /// Which of the addresses of each service is used.
+    #[serde(default = "public")]
+    pub interface: String,
+    /// Addresses by type of service (`compute`, `image`, `network`) that come before those of the cloud's own list; with
+    /// one region only.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, String>,
+    /// Hosts to which the token may be sent, each with those below it; empty for all that keystone names.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Name or identifier of the image that is booted, unless a request has the setting `image`.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Name or identifier of the network, `auto` or `none`, unless a request has the setting `network`.
+    #[serde(default = "auto")]
+    pub network: String,
+    /// Name of the key pair, unless a request has the setting `key_name`.
+    #[serde(default)]
+    pub key_name: Option<String>,
+    /// Names of security groups, separated by commas, unless a request has the setting `security_groups`.
+    #[serde(default)]
+    pub security_groups: Option<String>,
+    /// Name or identifier of the network that floating IPs are taken from; none to offer none.
+    #[serde(default)]
+    pub floating_network: Option<String>,
+    /// How long a new server may be missing from lists, in milliseconds.
+    #[serde(default = "list_lag_ms")]
+    pub list_lag_ms: u64,
+    /// How many things are asked for at a time when something is listed.
+    #[serde(default = "page_size")]
+    pub page_size: u32,
+    /// How the cloud is reached.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+/// Who asks for a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// A user of a project.
+    Password(PasswordAuth),
+    /// An application credential, which is for one project and can be withdrawn alone.
+    ApplicationCredential(ApplicationCredentialAuth),
+}
+
+/// A user of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordAuth {
+    /// The user's name.
+    pub user: String,
+    /// The name of the user's domain.
+    #[serde(default = "domain")]
+    pub user_domain: String,
+    /// The project's name; or write `project_id`.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// The project's identifier.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// The name of the project's domain.
+    #[serde(default = "domain")]
+    pub project_domain: String,
+    /// Where the password is.
+    #[serde(default = "password")]
+    pub password: Credential,
+}
+
+/// An application credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationCredentialAuth {
+    /// Its identifier.
+    pub id: String,
+    /// Where its secret is.
+    #[serde(default = "secret")]
+    pub secret: Credential,
+}
+
+fn id() -> ProviderId {
+    ProviderId::new("openstack").expect("a plain word is a name")
+}
+
+fn public() -> String {
+    "public".to_owned()
+}
+
+fn auto() -> String {
+    "auto".to_owned()
+}
+
+fn domain() -> String {
+    "Default".to_owned()
+}
+
+fn password() -> Credential {
+    Credential::env("OS_PASSWORD")
+}
+
+fn secret() -> Credential {
+    Credential::env("OS_APPLICATION_CREDENTIAL_SECRET")
+}
+
+fn list_lag_ms() -> u64 {
+    5_000
+}
+
+fn page_size() -> u32 {
+    1_000
+}
+
+impl OpenStackConfig {
+    /// Reads the secret and the price table; paths start at `base`. Connects to nothing.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting that is wrong.
+    pub fn build(&self, base: &Path) -> Result<OpenStack, HttpConfigError> {
+        let setting = |why: String| HttpConfigError::Setting(why);
+        let path = base.join(&self.catalogue);
+        let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
+        let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
+        let table = tables.into_iter().find(|table| table.provider == self.id).ok_or_else(|| {
+            let known = known.join(", ");
+            setting(format!(
+                "{} has no prices of `{}`, only of {known}; set `id` to one of these",
+                path.display(),
+                self.id
+            ))
+        })?;
+        let login = match &self.auth {
+            Auth::Password(auth) => {
+                if auth.project.is_none() == auth.project_id.is_none() {
+                    return Err(setting("write either `project` or `project_id`".to_owned()));
+                }
+                Login::Password { auth: auth.clone(), password: auth.password.read(base)? }
+            }
+            Auth::ApplicationCredential(auth) => {
+                Login::ApplicationCredential { id: auth.id.clone(), secret: auth.secret.read(base)? }
+            }
+        };
+        let keystone =
+            Client::new(&self.id, &self.auth_url, &self.http.clone().below(base))?.dialect(OpenStackErrors);
+        for address in self.endpoints.values() {
+            keystone.at(address)?;
+        }
+        let cloud = Cloud::new(self.clone(), table.into_listed(), keystone, Arc::new(login))?;
+        Ok(OpenStack::new(cloud))
+    }
+}

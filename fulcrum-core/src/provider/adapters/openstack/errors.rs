@@ -1,0 +1,101 @@
+//! How the services say what is wrong.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::provider::{
+    ErrorKind,
+    http::{Answer, Dialect},
+};
+
+/// Nova wraps `code` and `message` in a word of its own, keystone in `error`, neutron says `NeutronError`; glance answers
+/// in HTML, of which the status is enough.
+#[derive(Debug)]
+pub(super) struct OpenStackErrors;
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    message: String,
+    /// Neutron's.
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl Dialect for OpenStackErrors {
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+        let said: BTreeMap<String, Value> = answer.try_json()?;
+        let (_, said) = said.into_iter().find(|(_, said)| said.is_object())?;
+        let said: Said = serde_json::from_value(said).ok()?;
+        let by_status = answer.kind_by_status()?;
+        Some(kind_of(answer.status().as_u16(), &said.kind, &said.message, by_status))
+    }
+}
+
+fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> ErrorKind {
+    let is_quota =
+        kind == "OverQuota" || message.contains("Quota exceeded") || message.contains("Maximum number of");
+    match status {
+        403 | 409 | 413 if is_quota => ErrorKind::QuotaExceeded { quota: quota_of(message) },
+        413 | 429 => match by_status {
+            limited @ ErrorKind::RateLimited { .. } => limited,
+            _ => ErrorKind::RateLimited { retry_after: None },
+        },
+        // What stood at the end of the last page was deleted meanwhile: the list has to be read again.
+        400 if message.contains("marker") && message.contains("not found") => {
+            ErrorKind::Unavailable { retry_after: None }
+        }
+        400 => ErrorKind::InvalidRequest { message: message.to_owned() },
+        409 => ErrorKind::Conflict { message: message.to_owned() },
+        _ => by_status,
+    }
+}
+
+/// `Quota exceeded for cores, ram: Requested …`, `Maximum number of ports exceeded`, `Quota exceeded for resources:
+/// ['floatingip'].`
+fn quota_of(message: &str) -> String {
+    let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
+    let words = after("Quota exceeded for resources:")
+        .or_else(|| after("Quota exceeded for "))
+        .and_then(|rest| rest.split([':', '.']).next())
+        .or_else(|| after("Maximum number of ").and_then(|rest| rest.split(" exceeded").next()));
+    let words = words.unwrap_or(message).trim().replace(['[', ']', '\''], "");
+    words.chars().take(200).collect()
+}
+
+/// Whether a server could not be made because there is no room for it.
+pub(super) fn is_capacity(fault: &str) -> bool {
+    ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"]
+        .iter()
+        .any(|words| fault.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_named() {
+        let kind = |status, message| kind_of(status, "", message, ErrorKind::Forbidden);
+        let quota = |quota: &str| ErrorKind::QuotaExceeded { quota: quota.to_owned() };
+        let said = "Quota exceeded for cores, ram: Requested 16, 32768, but already used 8, 0 of 20, 51200 cores, ram";
+        assert_eq!(kind(403, said), quota("cores, ram"));
+        assert_eq!(kind(403, "Maximum number of ports exceeded"), quota("ports"));
+        assert_eq!(kind(409, "Quota exceeded for resources: ['floatingip']."), quota("floatingip"));
+        assert_eq!(kind(403, "Policy doesn't allow it"), ErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn a_page_that_lost_its_marker_is_read_again() {
+        let kind = kind_of(400, "", "marker [abc] not found", ErrorKind::Forbidden);
+        assert_eq!(kind, ErrorKind::Unavailable { retry_after: None });
+    }
+
+    #[test]
+    fn sold_out_is_told_from_broken() {
+        assert!(is_capacity("No valid host was found. There are not enough hosts available."));
+        assert!(!is_capacity("Build of instance 1 aborted: the disk is broken"));
+    }
+}

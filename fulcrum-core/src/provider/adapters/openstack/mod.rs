@@ -1,0 +1,230 @@
+//! OpenStack clouds: keystone v3, nova, glance and neutron, each where the cloud's own list of services says.
+//!
+//! See `docs/adapters/openstack.md`.
+
+mod actions;
+mod addresses;
+mod cloud;
+mod compute;
+mod config;
+mod errors;
+mod handle;
+mod offers;
+mod servers;
+mod session;
+mod usage;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{
+    FutureExt, StreamExt, future,
+    stream::{self, BoxStream},
+};
+
+use self::{
+    cloud::Cloud,
+    handle::{Operation, Target},
+};
+use crate::{
+    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId},
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, UsagePeriod, UsageStream,
+        http::Transport,
+    },
+};
+pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
+
+/// One OpenStack cloud, as one login sees it.
+#[derive(Debug)]
+pub struct OpenStack {
+    capabilities: Capabilities,
+    cloud: Arc<Cloud>,
+}
+
+impl OpenStack {
+    fn new(cloud: Cloud) -> Self {
+        Self { capabilities: Self::capabilities(cloud.config.list_lag_ms), cloud: Arc::new(cloud) }
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self::new(self.cloud.over(transport))
+    }
+
+    /// What such a cloud can do, where a new server may be missing from lists for so many milliseconds.
+    pub fn capabilities(list_lag_ms: u64) -> Capabilities {
+        Capabilities {
+            calls: vec![
+                Call::Offers,
+                Call::Provision,
+                Call::FindByKey,
+                Call::Describe,
+                Call::Services,
+                Call::Act,
+                Call::Release,
+                Call::Poll,
+                Call::Usage,
+            ],
+            // Of `act` nothing is said: a reboot that is asked for twice is done twice.
+            idempotency: BTreeMap::from([
+                (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
+                (Call::Release, IdempotencyClass::Natural),
+            ]),
+            concurrency: Some(8),
+            poll_interval_ms: 1000,
+            unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        }
+    }
+
+    /// What a service's name stands for; none for one that this adapter has not given.
+    fn target(&self, service: &ServiceId, call: Call) -> Result<Option<Target>> {
+        let target = Target::parse(service.as_str());
+        target.map(|target| self.in_use(target, call)).transpose()
+    }
+
+    /// A thing in a region that is no longer configured is not gone.
+    fn in_use(&self, target: Target, call: Call) -> Result<Target> {
+        if self.cloud.place(&target.region).is_some() {
+            return Ok(target);
+        }
+        let region = &target.region;
+        Err(self.cloud.invalid(call, format!("{region} is not configured; add it to `regions`")))
+    }
+
+    fn sells_addresses(&self) -> bool {
+        self.cloud.config.floating_network.is_some()
+    }
+}
+
+/// One list after the other; the first error ends them all.
+fn one_after_the_other<T: Send + 'static>(
+    lists: Vec<BoxStream<'static, Result<T>>>,
+) -> BoxStream<'static, Result<T>> {
+    let all = stream::iter(lists).flatten().scan(false, |is_over, item| {
+        let goes_on = !*is_over;
+        *is_over = item.is_err();
+        future::ready(goes_on.then_some(item))
+    });
+    all.boxed()
+}
+
+#[async_trait]
+impl Provider for OpenStack {
+    fn id(&self) -> &ProviderId {
+        self.cloud.id()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (cloud, filter) = (self.cloud.clone(), filter.clone());
+        async move {
+            let offers = offers::offers(&cloud, &filter).await;
+            stream::iter(match offers {
+                Ok(offers) => offers.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            })
+        }
+        .flatten_stream()
+        .boxed()
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        match request.kind {
+            OfferKind::Machine => servers::provision(&self.cloud, request, key).await,
+            OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
+            kind => Err(self.cloud.invalid(Call::Provision, format!("{kind} is not sold here"))),
+        }
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let look = |region: RegionId| async move {
+            match servers::find(&self.cloud, &region, key).await? {
+                None if self.sells_addresses() => addresses::find(&self.cloud, &region, key).await,
+                found => Ok(found),
+            }
+        };
+        let mut failure = None;
+        for outcome in future::join_all(self.cloud.regions().into_iter().map(look)).await {
+            match outcome {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => failure = Some(error),
+            }
+        }
+        // A region that does not answer may hold it.
+        failure.map_or(Ok(None), Err)
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        let call = Call::Describe;
+        let Some(target) = self.target(service, call)? else { return Ok(None) };
+        if target.is_address {
+            return addresses::describe(&self.cloud, &target, call).await;
+        }
+        match servers::get(&self.cloud, &target, call).await? {
+            Some(server) => servers::service_of(&self.cloud, &target.region, &server, call).await,
+            None => Ok(None),
+        }
+    }
+
+    fn services(&self) -> ServiceStream {
+        let mut lists = Vec::new();
+        for region in self.cloud.regions() {
+            lists.push(servers::list_services(self.cloud.clone(), region.clone()));
+            if self.sells_addresses() {
+                lists.push(addresses::list(self.cloud.clone(), region, Call::Services));
+            }
+        }
+        one_after_the_other(lists)
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let missing = || self.cloud.error(Call::Act, ErrorKind::NotFound { what: service.to_string() });
+        let target = self.target(service, Call::Act)?.ok_or_else(missing)?;
+        actions::act(&self.cloud, &target, action).await
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        match self.target(service, Call::Release)? {
+            None => Ok(Operation::Nothing.handle()),
+            Some(target) if target.is_address => addresses::release(&self.cloud, target).await,
+            Some(target) => actions::release(&self.cloud, target).await,
+        }
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let unknown = || {
+            let what: String = operation.as_str().chars().take(200).collect();
+            self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
+        };
+        let operation = Operation::parse(operation).ok_or_else(unknown)?;
+        let target = match &operation {
+            Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
+            Operation::Provision(target)
+            | Operation::Release(target)
+            | Operation::Start(target)
+            | Operation::Stop(target)
+            | Operation::Reboot(target)
+            | Operation::Resize(target, _) => target,
+        };
+        let target = &self.in_use(target.clone(), Call::Poll)?;
+        match &operation {
+            Operation::Release(_) if target.is_address => addresses::poll(&self.cloud, target, true).await,
+            _ if target.is_address => addresses::poll(&self.cloud, target, false).await,
+            Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
+            _ => actions::poll(&self.cloud, &operation, target).await,
+        }
+    }
+
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        let list = |region| usage::list(self.cloud.clone(), region, *period);
+        one_after_the_other(self.cloud.regions().into_iter().map(list).collect())
+    }
+}

@@ -1,0 +1,123 @@
+//! What is sold: what the price table lists and the cloud has.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{cloud::Cloud, wire};
+use crate::{
+    model::{Market, Offer, OfferKind, Place, RegionId, Resources, ZoneId},
+    provider::{Call, OfferFilter, Result},
+};
+
+/// Prices are the table's and change with it; sizes may be as old as this.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// All offers that pass.
+pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Offer>> {
+    let mut offers = Vec::new();
+    for region in cloud.regions() {
+        if filter.regions.is_empty() || filter.regions.contains(&region) {
+            offers.extend(of_region(cloud, &region).await?);
+        }
+    }
+    offers.retain(|offer| filter.admits(offer));
+    Ok(offers)
+}
+
+async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
+    let call = Call::Offers;
+    let here = |offer: &&Offer| offer.place.region == *region && offer.price.market == Market::OnDemand;
+    let listed: Vec<_> = cloud.listed.iter().filter(here).collect();
+    let mut offers = Vec::new();
+    if listed.iter().any(|offer| offer.kind == OfferKind::Machine) {
+        let flavors = cloud.flavors(region, call, FRESH).await?;
+        let zones: BTreeSet<_> = cloud.zones(region, call).await?.into_iter().collect();
+        // One zone is no failure domain of its own.
+        let zones: Vec<ZoneId> = match zones.len() {
+            0 | 1 => Vec::new(),
+            _ => zones.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
+        };
+        for offer in listed.iter().filter(|offer| offer.kind == OfferKind::Machine) {
+            let is_it = |flavor: &&wire::Flavor| flavor.name == offer.sku.as_str() && !flavor.is_disabled;
+            if let Some(flavor) = flavors.iter().find(is_it) {
+                offers.extend(in_zones(&as_the_cloud_has_it(offer, flavor), &zones));
+            }
+        }
+    }
+    if cloud.config.floating_network.is_some() {
+        offers.extend(listed.iter().filter(|offer| is_floating_ip(offer)).map(|offer| (*offer).clone()));
+    }
+    Ok(offers)
+}
+
+/// A public address is sold by region.
+fn is_floating_ip(offer: &Offer) -> bool {
+    offer.kind == OfferKind::PublicIp && offer.place.zone.is_none()
+}
+
+/// With the flavor's sizes.
+fn as_the_cloud_has_it(offer: &Offer, flavor: &wire::Flavor) -> Offer {
+    let capacity = Resources {
+        vcpu_milli: flavor.vcpus.saturating_mul(1000),
+        memory_mib: flavor.ram,
+        disk_gib: flavor.disk,
+        gpu: gpus(flavor).unwrap_or(offer.capacity.gpu),
+        named: offer.capacity.named.clone(),
+    };
+    if capacity != offer.capacity {
+        tracing::warn!(sku = %offer.sku, place = %offer.place, table = ?offer.capacity, cloud = ?capacity,
+            "the cloud has another size than the price table; taking the cloud's");
+    }
+    // No volume is made with a machine.
+    Offer { capacity, elastic_disk: None, ..offer.clone() }
+}
+
+/// Graphics processors by the extra specs: `pci_passthrough:alias = "a100:2,nic:1"`, `resources:VGPU = 1`. None if they
+/// tell of none: the price table may know better.
+fn gpus(flavor: &wire::Flavor) -> Option<u32> {
+    let is_nic = |name: &str| name.contains("nic") || name.contains("sriov");
+    let alias = flavor.extra_specs.get("pci_passthrough:alias").map(|alias| {
+        let devices = alias.split(',').filter_map(|device| device.trim().rsplit_once(':'));
+        devices.filter(|(name, _)| !is_nic(name)).filter_map(|(_, count)| count.parse::<u32>().ok()).sum()
+    });
+    let resources = flavor.extra_specs.iter().filter(|(name, _)| {
+        name.starts_with("resources") && (name.ends_with(":VGPU") || name.ends_with(":PGPU"))
+    });
+    let virtual_ones: u32 = resources.filter_map(|(_, count)| count.parse::<u32>().ok()).sum();
+    Some(alias.unwrap_or(0) + virtual_ones).filter(|count| *count > 0)
+}
+
+/// In each zone, or in the region if it has none to choose from.
+fn in_zones(offer: &Offer, zones: &[ZoneId]) -> Vec<Offer> {
+    match &offer.place.zone {
+        // Priced by zone: only if it is there.
+        Some(zone) if zones.contains(zone) => vec![offer.clone()],
+        Some(_) => Vec::new(),
+        None if zones.is_empty() => vec![offer.clone()],
+        None => {
+            let place =
+                |zone: &ZoneId| Arc::new(Place { zone: Some(zone.clone()), ..(*offer.place).clone() });
+            zones.iter().map(|zone| Offer { place: place(zone), ..offer.clone() }).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_specs_tell_of_graphics_processors() {
+        let flavor = |name: &str, value: &str| wire::Flavor {
+            id: "1".to_owned(),
+            name: "g".to_owned(),
+            vcpus: 1,
+            ram: 1,
+            disk: 1,
+            is_disabled: false,
+            extra_specs: [(name.to_owned(), value.to_owned())].into(),
+        };
+        assert_eq!(gpus(&flavor("pci_passthrough:alias", "a100:2, nic-mlx5:1")), Some(2));
+        assert_eq!(gpus(&flavor("resources:VGPU", "1")), Some(1));
+        assert_eq!(gpus(&flavor("hw:cpu_policy", "dedicated")), None);
+    }
+}

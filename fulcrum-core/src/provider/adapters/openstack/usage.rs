@@ -1,0 +1,70 @@
+//! Hours of servers, as nova counts them for the project: also of those that this library did not make.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryFutureExt, stream::BoxStream};
+use jiff::fmt::strtime;
+use rust_decimal::Decimal;
+
+use super::{cloud::Cloud, handle::Target, wire};
+use crate::{
+    model::{RegionId, SkuId, UsageRecord},
+    provider::{
+        Call, Result, UsagePeriod,
+        http::{Answer, Page, Request, pages},
+    },
+};
+
+/// The usage of a period in one region.
+pub(super) fn list(
+    cloud: Arc<Cloud>,
+    region: RegionId,
+    period: UsagePeriod,
+) -> BoxStream<'static, Result<UsageRecord>> {
+    let call = Call::Usage;
+    let listed = async move {
+        let compute = cloud.compute(&region, call).await?;
+        let project = cloud.project(call).await?;
+        // Universal time, without a zone, as nova wants it.
+        let time = |at| strtime::format("%Y-%m-%dT%H:%M:%S", at).unwrap_or_default();
+        let first = Request::get(call, ["os-simple-tenant-usage", &project])
+            .query("start", time(period.from))
+            .query("end", time(period.to))
+            .query("detailed", 1);
+        let first = compute.speak(first);
+        let start = first.clone();
+        let read = move |_: &Request, answer: &Answer| {
+            let page: wire::UsageAnswer = answer.json()?;
+            let usages = page.tenant_usage.server_usages;
+            let last = usages.last().filter(|_| wire::has_next(&page.tenant_usage_links));
+            let next = last.map(|usage| start.clone().query("marker", &usage.instance_id));
+            let record = |usage: &wire::ServerUsage| {
+                let record = record_of(&cloud, &region, usage, period);
+                record.ok_or_else(|| {
+                    answer.nonsense(format!("the usage of {} makes no sense", usage.instance_id))
+                })
+            };
+            Ok(Page { items: usages.iter().map(record).collect::<Result<_>>()?, next })
+        };
+        Ok(pages(compute.client, first, read))
+    };
+    listed.try_flatten_stream().boxed()
+}
+
+fn record_of(
+    cloud: &Cloud,
+    region: &RegionId,
+    usage: &wire::ServerUsage,
+    period: UsagePeriod,
+) -> Option<UsageRecord> {
+    let hours = usage.hours.get();
+    Some(UsageRecord {
+        provider: cloud.id().clone(),
+        service: Target::server(region, &usage.instance_id).service()?,
+        sku: SkuId::new(&usage.flavor).ok()?,
+        charge_period_start: period.from,
+        charge_period_end: period.to,
+        consumed_quantity: hours.parse().or_else(|_| Decimal::from_scientific(hours)).ok()?,
+        consumed_unit: "Hours".to_owned(),
+    })
+}

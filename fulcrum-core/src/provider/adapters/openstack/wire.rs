@@ -1,0 +1,229 @@
+//! What the services answer: the fields that are used.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Keystone: `POST /auth/tokens`.
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    pub token: TokenBody,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TokenBody {
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub project: Option<Named>,
+    #[serde(default)]
+    pub catalog: Vec<CatalogueEntry>,
+}
+
+/// One kind of service, and where it is.
+#[derive(Debug, Deserialize)]
+pub(super) struct CatalogueEntry {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Endpoint {
+    pub interface: String,
+    #[serde(default)]
+    pub region_id: Option<String>,
+    #[serde(default)]
+    pub region: Option<String>,
+    pub url: String,
+}
+
+/// Whatever has an identifier.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub id: String,
+}
+
+/// Nova: the version document at its address.
+#[derive(Deserialize)]
+pub(super) struct VersionAnswer {
+    pub version: Version,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Version {
+    #[serde(default)]
+    pub version: String,
+}
+
+/// Another page follows if one of them has this relation.
+#[derive(Deserialize)]
+pub(super) struct Link {
+    pub rel: String,
+}
+
+pub(super) fn has_next(links: &[Link]) -> bool {
+    links.iter().any(|link| link.rel == "next")
+}
+
+#[derive(Deserialize)]
+pub(super) struct FlavorPage {
+    pub flavors: Vec<Flavor>,
+    #[serde(default)]
+    pub flavors_links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Flavor {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub vcpus: u32,
+    /// MiB.
+    #[serde(default)]
+    pub ram: u64,
+    /// GiB.
+    #[serde(default)]
+    pub disk: u64,
+    #[serde(default, rename = "OS-FLV-DISABLED:disabled")]
+    pub is_disabled: bool,
+    #[serde(default)]
+    pub extra_specs: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ZonePage {
+    #[serde(rename = "availabilityZoneInfo")]
+    pub zones: Vec<Zone>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Zone {
+    #[serde(rename = "zoneName")]
+    pub name: String,
+    #[serde(rename = "zoneState")]
+    pub state: ZoneState,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ZoneState {
+    pub available: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ServerAnswer {
+    pub server: Server,
+}
+
+/// Nova's answer to an order.
+#[derive(Deserialize)]
+pub(super) struct CreatedAnswer {
+    pub server: Named,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ServerPage {
+    pub servers: Vec<Server>,
+    #[serde(default)]
+    pub servers_links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Server {
+    pub id: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    pub flavor: FlavorRef,
+    #[serde(default)]
+    pub addresses: BTreeMap<String, Vec<Address>>,
+    #[serde(default, rename = "OS-EXT-STS:task_state")]
+    pub task: Option<String>,
+    #[serde(default, rename = "OS-EXT-AZ:availability_zone")]
+    pub zone: Option<String>,
+    #[serde(default)]
+    pub fault: Option<Fault>,
+}
+
+/// An identifier before microversion 2.47, a name since.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct FlavorRef {
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub original_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Address {
+    pub addr: String,
+    #[serde(default, rename = "OS-EXT-IPS:type")]
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Fault {
+    #[serde(default)]
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImagePage {
+    pub images: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NetworkPage {
+    pub networks: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UsageAnswer {
+    /// An empty object where nothing was used.
+    pub tenant_usage: TenantUsage,
+    #[serde(default)]
+    pub tenant_usage_links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TenantUsage {
+    #[serde(default)]
+    pub server_usages: Vec<ServerUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ServerUsage {
+    pub instance_id: String,
+    pub flavor: String,
+    /// With all its digits.
+    pub hours: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FloatingIpAnswer {
+    pub floatingip: FloatingIp,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FloatingIpPage {
+    pub floatingips: Vec<FloatingIp>,
+    #[serde(default)]
+    pub floatingips_links: Vec<Link>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FloatingIp {
+    pub id: String,
+    #[serde(default)]
+    pub floating_ip_address: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub status: Option<String>,
+}

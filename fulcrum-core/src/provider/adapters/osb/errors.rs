@@ -1,0 +1,24 @@
+//! How brokers say what is wrong.
+
+use super::wire::Refusal;
+use crate::provider::{
+    ErrorKind,
+    http::{Answer, Dialect},
+};
+
+#[derive(Debug)]
+pub(super) struct Errors;
+
+impl Dialect for Errors {
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+        let refusal: Refusal = answer.try_json()?;
+        let message = refusal.description;
+        match (answer.status().as_u16(), refusal.error.as_str()) {
+            (422, "ConcurrencyError") => Some(ErrorKind::Conflict { message }),
+            (400 | 422, "MaintenanceInfoConflict") => Some(ErrorKind::Conflict { message }),
+            (400 | 422, _) => Some(ErrorKind::InvalidRequest { message }),
+            // The specification knows no word for a quota or for sold out: a 500 says nothing certain.
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The API's documents, as far as they are used (Open Service Broker API 2.17).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Catalog {
+    pub(super) services: Vec<Offering>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Offering {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) plans: Vec<Plan>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Plan {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) metadata: Option<Metadata>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Metadata {
+    #[serde(default)]
+    pub(super) costs: Vec<Cost>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Cost {
+    /// By currency, in lower case.
+    #[serde(default)]
+    pub(super) amount: BTreeMap<String, Number>,
+    #[serde(default)]
+    pub(super) unit: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Wanted<'a> {
+    pub(super) service_id: &'a str,
+    pub(super) plan_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) organization_guid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) space_guid: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) parameters: BTreeMap<&'a str, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Begun {
+    pub(super) operation: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Instance {
+    #[serde(default)]
+    pub(super) service_id: Option<String>,
+    #[serde(default)]
+    pub(super) plan_id: Option<String>,
+    #[serde(default)]
+    pub(super) dashboard_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LastOperation {
+    /// `in progress`, `succeeded` or `failed`.
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) description: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Bound {
+    #[serde(default)]
+    pub(super) credentials: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Refusal {
+    pub(super) error: String,
+    pub(super) description: String,
+}
+
+/// What an operation's handle says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Handle {
+    Make { instance: String, operation: Option<String> },
+    Change { instance: String, operation: Option<String> },
+    End { instance: String, operation: Option<String> },
+}

@@ -1,0 +1,83 @@
+//! The matrix in the guide is what the adapters declare. `FULCRUM_BLESS=1` writes it again.
+#![cfg(feature = "adapters")]
+
+use std::{fmt::Write, fs, path::PathBuf};
+
+use fulcrum_core::provider::{
+    Call, Capabilities, IdempotencyClass,
+    adapters::{
+        self,
+        ec2::{ClientToken, Ec2},
+        openstack::OpenStack,
+    },
+};
+
+/// What each was tried against, and what it declares.
+fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
+    vec![
+        ("ec2", "moto, a real server", Ec2::capabilities(ClientToken::Ignored, 10_000)),
+        ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
+        ("osb", "openbrokerapi, a real server", adapters::osb::capabilities()),
+        ("scaleway", "recorded answers", adapters::scaleway::capabilities()),
+    ]
+}
+
+const CALLS: [Call; 10] = [
+    Call::Offers,
+    Call::Quote,
+    Call::Provision,
+    Call::FindByKey,
+    Call::Describe,
+    Call::Services,
+    Call::Act,
+    Call::Release,
+    Call::Poll,
+    Call::Usage,
+];
+
+fn cell(capabilities: &Capabilities, call: Call) -> String {
+    if !capabilities.can(call) {
+        return "–".to_owned();
+    }
+    if !call.is_mutation() {
+        return "yes".to_owned();
+    }
+    match capabilities.idempotency_of(call) {
+        IdempotencyClass::Natural => "natural".to_owned(),
+        IdempotencyClass::Key => "key".to_owned(),
+        IdempotencyClass::Searchable { list_lag_ms } => {
+            format!("searchable, {} s", list_lag_ms.div_ceil(1000))
+        }
+        IdempotencyClass::None => "none".to_owned(),
+    }
+}
+
+fn matrix() -> String {
+    let mut text = "# What each adapter can do\n\nWritten by `make matrix` from what the adapters declare. A call that changes \
+        something shows what repeating it does, and\nhow long lists may lag; `–` is not supported.\n\n"
+        .to_owned();
+    let names: Vec<_> = CALLS.iter().map(|call| call.word()).collect();
+    let _ = writeln!(text, "| adapter | tried against | {} |", names.join(" | "));
+    let _ = writeln!(text, "|---|---|{}", "---|".repeat(CALLS.len()));
+    for (name, tried, capabilities) in all() {
+        let cells: Vec<_> = CALLS.iter().map(|call| cell(&capabilities, *call)).collect();
+        let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} |", cells.join(" | "));
+    }
+    text
+}
+
+#[test]
+fn the_committed_matrix_is_what_the_adapters_declare() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/adapters/matrix.md"));
+    if std::env::var_os("FULCRUM_BLESS").is_some() {
+        fs::write(&path, matrix()).expect("a folder that can be written to");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == matrix(),
+        "docs/adapters/matrix.md is not what the adapters declare; run `make matrix`"
+    );
+    for (name, _, _) in all() {
+        assert!(path.with_file_name(format!("{name}.md")).is_file(), "{name} has no page");
+    }
+}
