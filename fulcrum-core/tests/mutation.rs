@@ -59,7 +59,7 @@ fn watched(kind: &str) -> (Watchman, &'static [&'static str]) {
         "running" => (BruteForce, &["moves"]),
         "pinned" => (Verifier, &[".pinned"]),
         "max_moves" => (Verifier, &["max_moves"]),
-        "settings" | "after" => (Verifier, &["leases["]),
+        "settings" => (Verifier, &["leases["]),
         "conflict" => (Verifier, &[".conflict"]),
         "colocate" => (Verifier, &[".colocate"]),
         "everywhere" => (Verifier, &[".everywhere"]),
@@ -101,7 +101,6 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
         "pinned" => less.running.services.iter_mut().for_each(|service| service.pinned = false),
         "max_moves" => less.running.max_moves = None,
         "settings" => less.components.values_mut().for_each(|component| component.settings.clear()),
-        "after" => less.components.values_mut().for_each(|component| component.after.clear()),
         word => less.constraints.retain(|constraint| constraint.word() != word),
     }
     less

@@ -75,7 +75,9 @@ pub(crate) fn apart<'a>(
         }
     }
     let mut pairs = Vec::new();
-    for (name, limit) in blueprint.components.keys().filter_map(|name| Some((name, *limits.get(name.as_str())?))) {
+    for (name, limit) in
+        blueprint.components.keys().filter_map(|name| Some((name, *limits.get(name.as_str())?)))
+    {
         pairs.extend(ranks.iter().filter(|(_, rank)| **rank >= limit).map(|(other, _)| (name, *other)));
     }
     pairs

@@ -110,7 +110,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
 }
 
 /// The kinds of condition that the generator knows.
-pub const KINDS: [&str; 30] = [
+pub const KINDS: [&str; 29] = [
     "conflict",
     "colocate",
     "everywhere",
@@ -140,7 +140,6 @@ pub const KINDS: [&str; 30] = [
     "pinned",
     "max_moves",
     "settings",
-    "after",
 ];
 
 /// Two small components under one to four random conditions; counts which.
@@ -291,13 +290,6 @@ pub fn blueprint_with(
                 let other = if must_share(chosen) { "debian" } else { "alpine" };
                 (a["settings"]["image"], a["settings"]["size"]) = (json!("debian"), json!("s"));
                 b["settings"]["image"] = json!(other);
-            }
-            "after" => {
-                a["after"] = json!(["b"]);
-                // Whoever refers to another one shares no machine with it.
-                if !must_share(chosen) && number(0, 1) == 0 {
-                    a["settings"]["network"] = json!("${b.id}");
-                }
             }
             other => panic!("unknown kind {other}"),
         }

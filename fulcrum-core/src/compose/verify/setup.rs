@@ -27,7 +27,8 @@ impl Check<'_> {
                 let refers = |held: &&ComponentId| component.referred().any(|other| other == held.as_str());
                 let Some(held) = lease.replicas.keys().find(refers) else { continue };
                 if longest(self.blueprint, name, self.blueprint.components.len(), &mut known)? <= rank {
-                    let message = format!("it holds `{held}`, and comes too late for `{name}`, which refers to it");
+                    let message =
+                        format!("it holds `{held}`, and comes too late for `{name}`, which refers to it");
                     return violation(place(), message);
                 }
             }
