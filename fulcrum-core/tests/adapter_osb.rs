@@ -219,7 +219,7 @@ async fn orders_hold_on_a_network_that_breaks() {
         step_timeout_s: 20,
     };
     let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7000);
-    let sum = peers::orders::run("osb", &ground, peers::runs(30), seed).await;
+    let sum = peers::orders::run("osb", &ground, peers::runs(12), seed).await;
     assert!(sum.committed > 0);
 }
 
