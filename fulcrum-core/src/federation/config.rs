@@ -39,6 +39,9 @@ pub enum ProviderConfig {
     /// A cloud that speaks EC2's query API.
     #[cfg(feature = "ec2")]
     Ec2(crate::provider::adapters::ec2::Ec2Config),
+    /// A project at Hetzner Cloud, or at a cloud with the same API.
+    #[cfg(feature = "hetzner")]
+    Hetzner(crate::provider::adapters::hetzner::HetznerConfig),
     /// An OpenStack cloud.
     #[cfg(feature = "openstack")]
     #[serde(rename = "openstack")]

@@ -48,6 +48,11 @@ impl FederationConfig {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
                     builder = builder.provider(adapter);
                 }
+                #[cfg(feature = "hetzner")]
+                ProviderConfig::Hetzner(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
                 #[cfg(feature = "openstack")]
                 ProviderConfig::OpenStack(config) => {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;

@@ -3,6 +3,8 @@
 pub mod catalogue_file;
 #[cfg(feature = "ec2")]
 pub mod ec2;
+#[cfg(feature = "hetzner")]
+pub mod hetzner;
 #[cfg(feature = "openstack")]
 pub mod openstack;
 #[cfg(feature = "osb")]

@@ -102,6 +102,13 @@ impl Client {
         Self { dialect: Arc::new(dialect), ..self }
     }
 
+    /// For an API whose rate limit lets requests come back one by one (a leaky bucket): its reset is when all are back, not
+    /// when the next one is.
+    #[must_use]
+    pub fn refills(self) -> Self {
+        Self { pace: Arc::new(Pace::refilling()), ..self }
+    }
+
     /// The same with requests signed.
     #[must_use]
     pub fn signed(self, signer: impl Signer + 'static) -> Self {

@@ -19,6 +19,8 @@ const SCARCE: u64 = 10;
 /// Spaces requests. A provider that says nothing is not slowed down.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
+    /// Whether requests come back one by one, and the reset is when all are there; else all come back then.
+    refills: bool,
     state: Mutex<State>,
 }
 
@@ -31,6 +33,11 @@ struct State {
 }
 
 impl Pace {
+    /// Of a provider whose budget fills steadily.
+    pub(super) fn refilling() -> Self {
+        Self { refills: true, state: Mutex::default() }
+    }
+
     /// Waits for one's turn; answers how long that would be if it is longer than allowed.
     pub(super) async fn wait(&self, longest: Duration) -> Result<(), Duration> {
         let turn = {
@@ -60,22 +67,33 @@ impl Pace {
                 .then(|| answer.retry_after())
                 .flatten();
         let budget = Budget::of(answer.headers(), Timestamp::now());
-        if asked.is_none() && budget.is_none() {
-            return;
+        if let Some(asked) = asked {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.next = state.next.max(Some(Instant::now() + asked.min(LONGEST)));
         }
+        if let Some(budget) = budget {
+            self.heed(budget);
+        }
+    }
+
+    fn heed(&self, budget: Budget) {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asked) = asked {
-            state.next = state.next.max(Some(now + asked.min(LONGEST)));
-        }
         match budget {
-            Some(Budget { left: 0, reset, .. }) => state.next = state.next.max(Some(now + reset)),
-            Some(Budget { left, limit, reset }) if left.saturating_mul(SCARCE) < limit => {
+            Budget { left, limit, reset } if self.refills => {
+                let missing = u32::try_from(limit.saturating_sub(left)).unwrap_or(u32::MAX).max(1);
+                let between = reset / missing;
+                state.spread = (left.saturating_mul(SCARCE) < limit).then_some((between, now + reset));
+                if left == 0 {
+                    state.next = state.next.max(Some(now + between));
+                }
+            }
+            Budget { left: 0, reset, .. } => state.next = state.next.max(Some(now + reset)),
+            Budget { left, limit, reset } if left.saturating_mul(SCARCE) < limit => {
                 let between = reset / u32::try_from(left).unwrap_or(u32::MAX);
                 state.spread = Some((between, now + reset));
             }
-            Some(_) => state.spread = None,
-            None => {}
+            Budget { .. } => state.spread = None,
         }
     }
 }
@@ -110,12 +128,19 @@ impl Budget {
 mod tests {
     use super::*;
 
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        let header = |(name, value): &(&str, &str)| {
+            (
+                name.parse::<reqwest::header::HeaderName>().expect("a name"),
+                value.parse::<reqwest::header::HeaderValue>().expect("a value"),
+            )
+        };
+        headers.iter().map(header).collect()
+    }
+
     fn budget(headers: &[(&'static str, &'static str)]) -> Option<Budget> {
         let now: Timestamp = "2026-11-25T08:00:00Z".parse().expect("a time");
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        Budget::of(&headers.collect(), now)
+        Budget::of(&map(headers), now)
     }
 
     #[test]
@@ -129,6 +154,18 @@ mod tests {
         assert_eq!(budget(&of("1")), seconds(1));
         assert_eq!(budget(&of("99999999")), seconds(3600));
         assert_eq!(budget(&[("ratelimit-remaining", "3")]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_fills_steadily_is_not_waited_for_until_it_is_full() {
+        let headers =
+            [("ratelimit-limit", "3600"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "3600")];
+        for (pace, longest) in [(Pace::refilling(), 1), (Pace::default(), 3600)] {
+            pace.heed(Budget::of(&map(&headers), Timestamp::now()).expect("a budget"));
+            let began = Instant::now();
+            pace.wait(LONGEST).await.expect("its turn comes");
+            assert_eq!(began.elapsed().as_secs(), longest);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,456 @@
+//! Hetzner Cloud: servers, by the API of version 1; also of clouds that speak the same.
+//!
+//! The key is the server's name, which is unique in a project, and a label: the same request again finds the name taken by
+//! what it has made, so the class is [`IdempotencyClass::Natural`].
+
+mod config;
+mod errors;
+mod handle;
+mod offers;
+mod wire;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use serde_json::json;
+
+pub use config::HetznerConfig;
+use handle::{Handle, number};
+use wire::{Firewall, Made, Meta, NewServer, OneAction, OneServer, PublicNet, Server, Servers};
+
+use crate::{
+    model::{
+        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId,
+        parse_json,
+    },
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        http::{Client, HttpConfigError, Page, Request, Transport, pages},
+        table::{ProviderDocument, RegionDocument, Table},
+    },
+};
+
+/// The label that holds the key.
+const LABEL: &str = "fulcrum-key";
+/// Things on a page; the most that the API gives.
+const PAGE: u32 = 50;
+const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
+
+/// The servers of one project. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hetzner {
+    id: ProviderId,
+    client: Client,
+    capabilities: Capabilities,
+    settings: Arc<Settings>,
+    facts: Arc<ProviderDocument>,
+    /// The locations that are known.
+    places: Arc<Vec<Place>>,
+    /// Prices of a table; empty if the API tells them.
+    listed: Arc<Vec<Offer>>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    image: String,
+    public_ipv4: bool,
+    ssh_keys: Vec<String>,
+}
+
+/// What the adapter can do.
+pub fn capabilities() -> Capabilities {
+    let natural = IdempotencyClass::Natural;
+    Capabilities {
+        calls: vec![
+            Call::Offers,
+            Call::Provision,
+            Call::FindByKey,
+            Call::Describe,
+            Call::Services,
+            Call::Act,
+            Call::Release,
+            Call::Poll,
+        ],
+        idempotency: BTreeMap::from([
+            (Call::Provision, natural),
+            (Call::Act, natural),
+            (Call::Release, natural),
+        ]),
+        concurrency: Some(8),
+        poll_interval_ms: 1_000,
+        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+    }
+}
+
+impl Hetzner {
+    fn new(config: &HetznerConfig, base: &Path) -> Result<Self, HttpConfigError> {
+        let setting = |error: &dyn std::fmt::Display| HttpConfigError::Setting(format!("catalogue: {error}"));
+        let client =
+            Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base))?
+                .bearer(&config.token.read(base)?)?
+                .dialect(errors::Errors)
+                .refills();
+        let facts: ProviderDocument =
+            parse_json(include_str!("provider.json")).map_err(|error| setting(&error))?;
+        let facts = ProviderDocument { id: config.id.clone(), ..facts };
+        let (listed, places) = match &config.catalogue {
+            None => (Vec::new(), facts.regions.iter().map(|region| place(&config.id, region)).collect()),
+            Some(path) => {
+                let tables = Table::load(&base.join(path)).map_err(|error| setting(&error))?;
+                let table = tables.into_iter().find(|table| table.provider == config.id);
+                let none = || {
+                    setting(&format!("it has no prices of `{}`; set `id` to the one that it has", config.id))
+                };
+                let listed = table.ok_or_else(none)?.into_listed();
+                let places =
+                    listed.iter().map(|offer| Place { zone: None, ..(*offer.place).clone() }).collect();
+                (listed, places)
+            }
+        };
+        Ok(Self {
+            id: config.id.clone(),
+            client,
+            capabilities: capabilities(),
+            settings: Arc::new(Settings {
+                image: config.image.clone(),
+                public_ipv4: config.public_ipv4,
+                ssh_keys: config.ssh_keys.clone(),
+            }),
+            facts: Arc::new(facts),
+            places: Arc::new(places),
+            listed: Arc::new(listed),
+        })
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.over(transport), ..self }
+    }
+
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id.clone(), call, kind)
+    }
+
+    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+        self.error(call, ErrorKind::Protocol { message: error.to_string() })
+    }
+
+    fn invalid(&self, call: Call, message: String) -> ProviderError {
+        self.error(call, ErrorKind::InvalidRequest { message })
+    }
+
+    async fn server(&self, call: Call, id: u64) -> Result<Option<Server>> {
+        let found: Option<OneServer> =
+            self.client.find(&Request::get(call, ["servers", &id.to_string()])).await?;
+        Ok(found.map(|found| found.server))
+    }
+
+    /// The server that a key has as its name, whoever made it.
+    async fn named(&self, call: Call, key: &IdempotencyKey) -> Result<Option<Server>> {
+        let page: Servers = self.client.json(&Request::get(call, ["servers"]).query("name", key)).await?;
+        Ok(page.servers.into_iter().find(|server| server.name == key.as_str()))
+    }
+
+    /// A server of ours by its service's id. What is no number does not exist.
+    async fn ours(&self, call: Call, service: &ServiceId) -> Result<Option<(Server, Service)>> {
+        let Some(id) = number(service.as_str()) else { return Ok(None) };
+        let server = self.server(call, id).await?;
+        Ok(server.and_then(|server| self.service(&server).map(|service| (server, service))))
+    }
+
+    /// A server as a service; none if this library did not make it. A cloud that keeps no labels is known by the name alone.
+    fn service(&self, server: &Server) -> Option<Service> {
+        let name = IdempotencyKey::new(&server.name).ok();
+        let key = match server.labels.get(LABEL) {
+            Some(label) => IdempotencyKey::new(label).ok()?,
+            None => name.filter(|name| name.step().is_some())?,
+        };
+        let location = server.location.as_ref().or(server.datacenter.as_ref().map(|it| &it.location))?;
+        let place = self.places.iter().find(|place| place.region.as_str() == location.name)?;
+        let ip = |address: &wire::Address| address.ip.clone();
+        let private = server.private_net.iter().map(ip).collect::<Vec<_>>().join(" ");
+        let attributes = [
+            ("public_ipv4", server.public_net.ipv4.as_ref().map(ip)),
+            ("public_ipv6", server.public_net.ipv6.as_ref().map(ip)),
+            ("private_ip", Some(private).filter(|text| !text.is_empty())),
+        ];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Some(Service {
+            id: ServiceId::new(server.id.to_string()).ok()?,
+            provider: self.id.clone(),
+            key: Some(key),
+            sku: SkuId::new(&server.server_type.name).ok()?,
+            place: place.clone(),
+            status: status(&server.status),
+            attributes: attributes.collect(),
+        })
+    }
+
+    /// How an action ended; none if it has succeeded, or is so old that it is forgotten.
+    async fn unfinished(&self, action: u64) -> Result<Option<OperationStatus>> {
+        let ask = Request::get(Call::Poll, ["actions", &action.to_string()]);
+        let Some(OneAction { action }) = self.client.find(&ask).await? else { return Ok(None) };
+        Ok(match (action.status.as_str(), action.error) {
+            ("running", _) => Some(OperationStatus::Running { percent: Some(action.progress.min(100)) }),
+            ("success", _) => None,
+            (_, Some(cause)) => {
+                let is_capacity = cause.is_capacity();
+                let reason = format!("{} ({})", cause.message, cause.code);
+                Some(OperationStatus::Failed { reason, is_capacity })
+            }
+            (other, None) => Some(failed(&format!("the action ended as {other}"))),
+        })
+    }
+
+    /// The server after its actions are over.
+    async fn reached(&self, server: u64) -> Result<OperationStatus> {
+        let Some(server) = self.server(Call::Poll, server).await? else {
+            return Ok(failed("the server is gone"));
+        };
+        if server.locked || matches!(server.status.as_str(), "initializing" | "starting" | "stopping") {
+            return Ok(RUNNING);
+        }
+        let foreign = || self.nonsense(Call::Poll, &"the server has lost its name and its label");
+        Ok(OperationStatus::Succeeded(Some(self.service(&server).ok_or_else(foreign)?)))
+    }
+
+    /// What a request says beyond product and place.
+    fn new_server<'a>(
+        &'a self,
+        request: &'a ProvisionRequest,
+        key: &'a IdempotencyKey,
+    ) -> Result<NewServer<'a>> {
+        let call = Call::Provision;
+        let setting = |name: &str| request.settings.get(name).map(String::as_str);
+        let words = |text: &'a str| text.split([',', ' ']).filter(|word| !word.is_empty());
+        let numbers = |name: &str| -> Result<Vec<u64>> {
+            let wrong = || {
+                self.invalid(
+                    call,
+                    format!("`{name}` is not a list of numbers; write ids with commas between"),
+                )
+            };
+            words(setting(name).unwrap_or_default()).map(|word| number(word).ok_or_else(wrong)).collect()
+        };
+        let ssh_keys = match setting("ssh_keys") {
+            Some(text) => words(text).collect(),
+            None => self.settings.ssh_keys.iter().map(String::as_str).collect(),
+        };
+        let mut labels = BTreeMap::from([(LABEL, key.to_string())]);
+        // For people; a label takes few characters.
+        let name: String =
+            request.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect();
+        let name = name.trim_matches('-');
+        if !name.is_empty() {
+            labels.insert("fulcrum-name", name.to_owned());
+        }
+        Ok(NewServer {
+            name: key.as_str(),
+            server_type: request.sku.as_str(),
+            image: setting("image").unwrap_or(&self.settings.image),
+            location: request.place.region.as_str(),
+            start_after_create: true,
+            labels,
+            public_net: PublicNet { enable_ipv4: self.settings.public_ipv4, enable_ipv6: true },
+            ssh_keys,
+            user_data: setting("user_data"),
+            networks: numbers("networks")?,
+            firewalls: numbers("firewalls")?.into_iter().map(|firewall| Firewall { firewall }).collect(),
+            placement_group: numbers("placement_group")?.first().copied(),
+        })
+    }
+
+    /// Asks for an action on a server; the action's id.
+    async fn action(&self, server: u64, action: &str, body: &impl serde::Serialize) -> Result<u64> {
+        let path = ["servers", &server.to_string(), "actions", action];
+        let begun: OneAction = self.client.json(&Request::post(Call::Act, path).json(body)).await?;
+        Ok(begun.action.id)
+    }
+
+    /// Asks for a server's end; whether there still was one.
+    async fn end(&self, server: u64) -> Result<bool> {
+        let ask = Request::delete(Call::Release, ["servers", &server.to_string()]);
+        match self.client.ask(&ask).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.kind {
+                ErrorKind::NotFound { .. } => Ok(false),
+                // Busy with something else: whoever polls asks again.
+                ErrorKind::Conflict { .. } => Ok(true),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+fn place(provider: &ProviderId, region: &RegionDocument) -> Place {
+    Place {
+        provider: provider.clone(),
+        region: region.id.clone(),
+        zone: None,
+        country: region.country,
+        coordinates: None,
+    }
+}
+
+/// The next page, if this one says that there is one.
+fn next_page(request: &Request, meta: &Meta) -> Option<Request> {
+    meta.pagination.next_page.map(|_| request.clone().next_page("page"))
+}
+
+fn failed(reason: &str) -> OperationStatus {
+    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+}
+
+fn status(word: &str) -> ServiceStatus {
+    match word {
+        "running" => ServiceStatus::Running,
+        "initializing" | "starting" | "migrating" | "rebuilding" => ServiceStatus::Starting,
+        "off" | "stopping" => ServiceStatus::Stopped,
+        _ => ServiceStatus::Failed,
+    }
+}
+
+#[async_trait]
+impl Provider for Hetzner {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        offers::offers(self, filter)
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        if !self.places.iter().any(|place| place.region == request.place.region) {
+            return Err(self.invalid(call, format!("{} is no location of this cloud", request.place)));
+        }
+        let server = self.new_server(request, key)?;
+        let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
+        match self.client.json::<Made>(&ask).await {
+            Ok(Made { server, action, next_actions }) => {
+                let actions = [action].into_iter().chain(next_actions).map(|action| action.id).collect();
+                Ok(Handle::Make { server: server.id, actions }.text())
+            }
+            // The name is taken: by what the same request has made before, or by something else.
+            Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
+                let Some(there) = self.named(call, key).await? else { return Err(error) };
+                let is_it = self.service(&there).is_some_and(|service| {
+                    service.key.as_ref() == Some(key)
+                        && service.sku == request.sku
+                        && service.place.region == request.place.region
+                });
+                if !is_it || there.status == "deleting" {
+                    return Err(error);
+                }
+                Ok(Handle::Make { server: there.id, actions: Vec::new() }.text())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let server = self.named(Call::FindByKey, key).await?;
+        let service = server.and_then(|server| self.service(&server));
+        Ok(service.filter(|service| service.key.as_ref() == Some(key)))
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        Ok(self.ours(Call::Describe, service).await?.map(|(_, service)| service))
+    }
+
+    fn services(&self) -> ServiceStream {
+        let first = Request::get(Call::Services, ["servers"])
+            .query("label_selector", LABEL)
+            .query("per_page", PAGE)
+            .query("sort", "id:asc")
+            .query("page", 1);
+        let this = self.clone();
+        pages(self.client.clone(), first, move |request, answer| {
+            let page: Servers = answer.json()?;
+            let items = page.servers.iter().filter_map(|server| this.service(server)).collect();
+            Ok(Page { items, next: next_page(request, &page.meta) })
+        })
+        .boxed()
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Act;
+        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
+        // Nothing that this library did not make is ever touched.
+        let (server, _) = self.ours(call, service).await?.ok_or_else(missing)?;
+        let id = server.id;
+        let is_off = server.status == "off";
+        let nothing = json!({});
+        let begun = match action {
+            Action::Start if is_off => Some(self.action(id, "poweron", &nothing).await?),
+            Action::Stop if !is_off => Some(self.action(id, "shutdown", &nothing).await?),
+            Action::Start | Action::Stop => None,
+            Action::Resize { sku } if server.server_type.name == sku.as_str() => None,
+            // The disk keeps its size: only so can the way back be gone.
+            Action::Resize { sku } => {
+                let body = json!({ "server_type": sku, "upgrade_disk": false });
+                Some(self.action(id, "change_type", &body).await?)
+            }
+            Action::Other { name } => match name.as_str() {
+                "reboot" | "poweroff" | "reset" => Some(self.action(id, name, &nothing).await?),
+                _ => return Err(self.error(call, ErrorKind::Unsupported)),
+            },
+        };
+        Ok(Handle::Act { server: id, action: begun }.text())
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Release;
+        // What is no number cannot exist here, and 0 never does.
+        let id = number(service.as_str()).unwrap_or(0);
+        if let Some(server) = self.server(call, id).await? {
+            if self.service(&server).is_none() {
+                return Err(self.error(call, ErrorKind::Forbidden));
+            }
+            self.end(id).await?;
+        }
+        Ok(Handle::End { server: id }.text())
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let what = || operation.as_str().chars().take(60).collect();
+        let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
+        match Handle::of(operation).ok_or_else(unknown)? {
+            Handle::Make { server, actions } => {
+                for action in actions {
+                    if let Some(status) = self.unfinished(action).await? {
+                        return Ok(status);
+                    }
+                }
+                self.reached(server).await
+            }
+            Handle::Act { server, action } => {
+                if let Some(action) = action
+                    && let Some(status) = self.unfinished(action).await?
+                {
+                    return Ok(status);
+                }
+                self.reached(server).await
+            }
+            Handle::End { server } => match self.server(Call::Poll, server).await? {
+                None => Ok(OperationStatus::Succeeded(None)),
+                Some(found) if self.service(&found).is_none() => {
+                    Err(self.error(Call::Poll, ErrorKind::Forbidden))
+                }
+                Some(found) if found.status == "deleting" => Ok(RUNNING),
+                // What it was busy with is over, or the request was lost.
+                Some(_) => {
+                    Ok(if self.end(server).await? { RUNNING } else { OperationStatus::Succeeded(None) })
+                }
+            },
+        }
+    }
+}

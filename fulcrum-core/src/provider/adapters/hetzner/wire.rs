@@ -1,0 +1,231 @@
+//! The API's answers, as far as they are used.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+/// Where the list goes on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Meta {
+    pub(super) pagination: Pagination,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pagination {
+    pub(super) next_page: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ServerTypes {
+    pub(super) server_types: Vec<ServerType>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ServerType {
+    pub(super) name: String,
+    pub(super) cores: u32,
+    /// GiB.
+    pub(super) memory: Number,
+    /// GiB.
+    pub(super) disk: u64,
+    #[serde(default)]
+    pub(super) cpu_type: String,
+    #[serde(default)]
+    pub(super) architecture: String,
+    #[serde(default)]
+    pub(super) prices: Vec<PriceAt>,
+    /// Where it is sold; empty from a cloud that does not tell.
+    #[serde(default)]
+    pub(super) locations: Vec<TypeAt>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TypeAt {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) available: Option<bool>,
+    #[serde(default)]
+    pub(super) deprecation: Option<Deprecation>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Deprecation {
+    pub(super) unavailable_after: Timestamp,
+}
+
+/// Prices are text with many digits.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Amount {
+    pub(super) net: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PriceAt {
+    pub(super) location: String,
+    pub(super) price_hourly: Amount,
+    pub(super) price_monthly: Amount,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OnePricing {
+    pub(super) pricing: Pricing,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Pricing {
+    pub(super) currency: String,
+    #[serde(default)]
+    pub(super) primary_ips: Vec<AddressPrices>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AddressPrices {
+    /// `ipv4` or `ipv6`.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) prices: Vec<PriceAt>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewServer<'a> {
+    pub(super) name: &'a str,
+    pub(super) server_type: &'a str,
+    pub(super) image: &'a str,
+    pub(super) location: &'a str,
+    pub(super) start_after_create: bool,
+    pub(super) labels: BTreeMap<&'static str, String>,
+    pub(super) public_net: PublicNet,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ssh_keys: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) networks: Vec<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) firewalls: Vec<Firewall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) placement_group: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PublicNet {
+    pub(super) enable_ipv4: bool,
+    pub(super) enable_ipv6: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Firewall {
+    pub(super) firewall: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Made {
+    pub(super) server: Server,
+    pub(super) action: Action,
+    #[serde(default)]
+    pub(super) next_actions: Vec<Action>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OneServer {
+    pub(super) server: Server,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Servers {
+    pub(super) servers: Vec<Server>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Server {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) server_type: Named,
+    /// Where it is; older servers of the API say it with the data centre.
+    #[serde(default)]
+    pub(super) location: Option<Named>,
+    #[serde(default)]
+    pub(super) datacenter: Option<Datacenter>,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) locked: bool,
+    #[serde(default)]
+    pub(super) public_net: Addresses,
+    #[serde(default)]
+    pub(super) private_net: Vec<Address>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Datacenter {
+    pub(super) location: Named,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Addresses {
+    pub(super) ipv4: Option<Address>,
+    pub(super) ipv6: Option<Address>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Address {
+    pub(super) ip: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OneAction {
+    pub(super) action: Action,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Action {
+    pub(super) id: u64,
+    /// `running`, `success` or `error`.
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) progress: u8,
+    #[serde(default)]
+    pub(super) error: Option<Cause>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refusal {
+    pub(super) error: Cause,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Cause {
+    pub(super) code: String,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) details: Option<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Details {
+    pub(super) fields: Vec<Field>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Field {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) messages: Vec<String>,
+}
