@@ -66,6 +66,7 @@ pub fn best_of_leases(
 struct Search<'a> {
     catalogue: &'a Catalogue,
     blueprint: &'a Blueprint,
+    digest: String,
     kinds: Vec<(OfferIx, Lease)>,
     best: Option<Vec<Decimal>>,
     /// Only plans with this offer count.
@@ -141,7 +142,8 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
 
 impl<'a> Search<'a> {
     fn new(catalogue: &'a Catalogue, blueprint: &'a Blueprint, kinds: Vec<(OfferIx, Lease)>) -> Self {
-        Self { catalogue, blueprint, kinds, best: None, must_use: None, front: None }
+        let digest = digest_of(blueprint);
+        Self { catalogue, blueprint, digest, kinds, best: None, must_use: None, front: None }
     }
 }
 
@@ -152,7 +154,11 @@ fn is_beaten(value: &[Decimal], by: &[Decimal]) -> bool {
 impl Search<'_> {
     fn extend(&mut self, from: usize, chosen: &mut Vec<usize>) {
         let is_used = |offer: &OfferId| chosen.iter().any(|kind| self.kinds[*kind].1.offer == *offer);
-        if !chosen.is_empty() && self.must_use.as_ref().is_none_or(is_used) {
+        let (is_short, is_over) = self.counts(chosen);
+        if is_over {
+            return;
+        }
+        if !is_short && !chosen.is_empty() && self.must_use.as_ref().is_none_or(is_used) {
             for flows in self.routings(chosen) {
                 self.consider(chosen, flows);
             }
@@ -165,6 +171,18 @@ impl Search<'_> {
             self.extend(at, chosen);
             chosen.pop();
         }
+    }
+
+    /// Whether a component has some replicas, but fewer than it needs, and whether one has more than it may.
+    fn counts(&self, chosen: &[usize]) -> (bool, bool) {
+        let (mut is_short, mut is_over) = (false, false);
+        for (name, component) in &self.blueprint.components {
+            let held = chosen.iter().filter_map(|kind| self.kinds[*kind].1.replicas.get(name));
+            let count: u32 = held.sum();
+            is_short |= count > 0 && count < component.replicas.min;
+            is_over |= component.replicas.max.is_some_and(|max| count > max);
+        }
+        (is_short, is_over)
     }
 
     fn region(&self, kind: usize) -> EndPoint {
@@ -267,7 +285,7 @@ impl Search<'_> {
         let plan = Plan {
             format: Plan::FORMAT.to_owned(),
             blueprint: self.blueprint.name.clone(),
-            blueprint_digest: digest_of(self.blueprint),
+            blueprint_digest: self.digest.clone(),
             catalogue_digest: self.catalogue.digest().to_owned(),
             currency: self.blueprint.currency,
             monthly: lines().map(|line| line.monthly).sum::<Decimal>()
