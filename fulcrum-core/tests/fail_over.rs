@@ -158,6 +158,25 @@ async fn an_order_does_without_what_it_may_miss() {
     assert_eq!(count(&clouds).0, 1);
 }
 
+/// One at alpha that is made after one at beta, or at gamma as it is dearer.
+fn waiting() -> Blueprint {
+    Blueprint::from_yaml(
+        "{ name: duo, components: { db: { vcpu: 2, where: { providers: { deny: [alpha] } } },
+             web: { vcpu: 2, after: [db], where: { providers: { allow: [alpha] } } } } }",
+    )
+    .expect("a blueprint")
+}
+
+/// Bought is what the new plan says of it, and not also what the old plan said: what waits for what is sold out has not been
+/// asked for yet.
+#[tokio::test]
+async fn what_waits_for_something_that_is_replaced_is_bought_once() {
+    let waiting = waiting();
+    let (order, clouds, _) = buy(Fault::SoldOut, policy(waiting.clone()), &waiting).await;
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    assert_eq!((held(&order).len(), count(&clouds).0), (2, 2), "{:?}", held(&order));
+}
+
 #[tokio::test]
 async fn what_is_not_there_in_time_is_undone() {
     let duo = blueprint("");
@@ -208,7 +227,7 @@ async fn prop_whatever_fails_an_order_ends_whole_or_empty() {
                 builder.build()
             })
             .collect();
-        let duo = blueprint("");
+        let duo = if chance.random_bool(0.5) { waiting() } else { blueprint("") };
         let engine = engine(&all, SqliteLedger::in_memory().await.expect("a ledger"));
         let mut policy = policy(duo.clone());
         if let Some(fail_over) = &mut policy.fail_over {

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{PurchaseError, drive::Driver, engine::planned, prices};
+use super::{PurchaseError, drive::Driver, engine::planned, machine::to_compensate, prices};
 use crate::{
     catalogue::{Catalogue, IngestOptions, ingest},
     compose::{ComposeOptions, Signal, compose},
@@ -55,10 +55,12 @@ impl Driver<'_> {
         let (offers, providers) = self.unavailable();
         match self.next_plan(&policy, &offers, &providers).await {
             Ok(next) => {
-                let replaced = self.lost().map(|step| step.index).collect();
+                let unbought = self.unbought();
                 let (at, plan) = (Timestamp::now(), self.order.plan.clone());
+                let replaced = self.lost().chain(&unbought).map(|step| step.index).collect();
                 let round = Round { at, reason, offers, providers, replaced, plan };
-                self.go_on_with(next, round).await
+                let steps = unbought.into_iter().chain(next.steps).collect();
+                self.go_on_with(Next { steps, ..next }, round).await
             }
             Err(why) => self.undo(format!("{reason}; no other plan: {why}"), Vec::new()).await,
         }
@@ -73,6 +75,19 @@ impl Driver<'_> {
         self.change(Change { steps, events, plan: Some((plan, rounds)), order: None }).await?;
         crate::telemetry::failed_over();
         Ok(())
+    }
+
+    /// Steps of the plan before that are not there yet, such as those that wait for what is lost, as given up: the new plan
+    /// says anew what is bought for them.
+    fn unbought(&self) -> Vec<Step> {
+        let is_open =
+            |step: &&Step| matches!(step.state, StepState::Planned | StepState::Provisioning { .. });
+        let now = Timestamp::now();
+        let given_up = |step: &Step| {
+            let state = to_compensate(&step.state, now, self.is_new(step));
+            Step { state, ..step.clone() }
+        };
+        self.order.steps.iter().filter(is_open).map(given_up).collect()
     }
 
     /// Offers and providers of which nothing more can be had, from all that was tried so far.
