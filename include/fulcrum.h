@@ -126,6 +126,14 @@ typedef enum fulcrum_step_state {
    * Something is done to the service of an order that is done.
    */
   FULCRUM_STEP_STATE_ACTING = 8,
+  /**
+   * The provider was asked to hold it, and may; nothing exists.
+   */
+  FULCRUM_STEP_STATE_RESERVING = 9,
+  /**
+   * The provider holds it; nothing exists.
+   */
+  FULCRUM_STEP_STATE_RESERVED = 10,
 } fulcrum_step_state;
 
 /**

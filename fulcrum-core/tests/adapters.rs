@@ -23,9 +23,10 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     ]
 }
 
-const CALLS: [Call; 10] = [
+const CALLS: [Call; 11] = [
     Call::Offers,
     Call::Quote,
+    Call::Reserve,
     Call::Provision,
     Call::FindByKey,
     Call::Describe,

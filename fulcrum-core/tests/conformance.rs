@@ -54,9 +54,10 @@ fn alive(sandbox: &Sandbox) -> usize {
 #[tokio::test]
 async fn the_sandbox_keeps_every_promise_in_every_class_and_is_left_clean() {
     for class in CLASSES {
-        let sandbox = cloud("alpha", None).idempotency(class).build();
+        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(5)).build();
         let report = report_of(&sandbox).await;
         assert!(report.is_passed(), "{class:?}\n{report}");
+        assert_eq!(sandbox.holds().expect("the state"), [], "{class:?}");
         let made = sandbox.resources().expect("the state").len();
         assert!(made >= 1, "{class:?}: the suite bought nothing\n{report}");
         assert_eq!(alive(&sandbox), 0, "{class:?}\n{report}");
@@ -149,6 +150,8 @@ async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
     let done = match call {
         Call::Offers => sandbox.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await.map(drop),
         Call::Quote => sandbox.quote(&request).await.map(drop),
+        Call::Reserve => sandbox.reserve(&request, &key).await.map(drop),
+        Call::Unreserve => sandbox.unreserve(&key).await,
         Call::Provision => sandbox.provision(&request, &key).await.map(drop),
         Call::FindByKey => sandbox.find_by_key(&key).await.map(drop),
         Call::Describe => sandbox.describe(&service).await.map(drop),
@@ -166,6 +169,8 @@ async fn a_fault_is_met_at_every_call() {
     let calls = [
         Call::Offers,
         Call::Quote,
+        Call::Reserve,
+        Call::Unreserve,
         Call::Provision,
         Call::FindByKey,
         Call::Describe,
@@ -178,8 +183,9 @@ async fn a_fault_is_met_at_every_call() {
     for call in calls {
         for fault in [Fault::Unavailable, Fault::NotSent, Fault::AmbiguousHappened, Fault::AmbiguousLost] {
             let rule = FaultRule { call, sku: None, nth: 1, times: 1, fault: fault.clone() };
-            let with = outcome(&cloud("alpha", None).fault(rule).build(), call).await;
-            let without = outcome(&cloud("alpha", None).build(), call).await;
+            let cloud = || cloud("alpha", None).reserves(Duration::from_secs(1));
+            let with = outcome(&cloud().fault(rule).build(), call).await;
+            let without = outcome(&cloud().build(), call).await;
             // A call that fails anyway has no effect whose answer could be lost.
             let is_lost = fault == Fault::AmbiguousHappened && without.is_some();
             assert!(with.is_some() && (is_lost || with != without), "{call:?} under {fault:?}: {with:?}");

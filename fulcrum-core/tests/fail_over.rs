@@ -17,7 +17,10 @@ use fulcrum_core::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
-use support::{cloud, clouds, count, duo as blueprint, duo_plan as plan, duo_policy as policy, providers};
+use support::{
+    cloud, clouds, count, duo as blueprint, duo_plan as plan, duo_policy as policy, duo_waiting as waiting,
+    providers,
+};
 
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
 
@@ -158,21 +161,11 @@ async fn an_order_does_without_what_it_may_miss() {
     assert_eq!(count(&clouds).0, 1);
 }
 
-/// One at alpha that is made after one at beta, or at gamma as it is dearer.
-fn waiting() -> Blueprint {
-    Blueprint::from_yaml(
-        "{ name: duo, components: { db: { vcpu: 2, where: { providers: { deny: [alpha] } } },
-             web: { vcpu: 2, after: [db], where: { providers: { allow: [alpha] } } } } }",
-    )
-    .expect("a blueprint")
-}
-
 /// Bought is what the new plan says of it, and not also what the old plan said: what waits for what is sold out has not been
 /// asked for yet.
 #[tokio::test]
 async fn what_waits_for_something_that_is_replaced_is_bought_once() {
-    let waiting = waiting();
-    let (order, clouds, _) = buy(Fault::SoldOut, policy(waiting.clone()), &waiting).await;
+    let (order, clouds, _) = buy(Fault::SoldOut, policy(waiting()), &waiting()).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
     assert_eq!((held(&order).len(), count(&clouds).0), (2, 2), "{:?}", held(&order));
 }
@@ -213,11 +206,14 @@ async fn prop_whatever_fails_an_order_ends_whole_or_empty() {
             Fault::OperationFails { leaves_resource: true },
             Fault::Late { ms: 15 },
         ];
+        // Some hold what is to be bought.
+        let holds = if chance.random_bool(0.5) { 50 } else { 0 };
         let all: Vec<Sandbox> = ["alpha", "beta", "gamma"]
             .iter()
             .map(|name| {
                 let mut builder = cloud(name, None).idempotency(LAGGING);
-                for call in [Call::Provision, Call::Provision, Call::Poll, Call::FindByKey] {
+                builder = builder.reserves(std::time::Duration::from_millis(holds));
+                for call in [Call::Reserve, Call::Provision, Call::Provision, Call::Poll, Call::FindByKey] {
                     if chance.random_bool(0.35) {
                         let fault = kinds.choose(&mut chance).expect("some").clone();
                         let (nth, times) = (chance.random_range(1..3), chance.random_range(1..3));

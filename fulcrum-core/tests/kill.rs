@@ -27,7 +27,7 @@ use fulcrum_core::{
     },
     purchase::Engine,
 };
-use support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, plan};
+use support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, duo_waiting, plan};
 
 const LEASE: Duration = Duration::from_millis(60);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
@@ -41,6 +41,10 @@ struct Scenario {
     faults: Vec<FaultRule>,
     /// Two machines, and another plan where one cannot be had.
     is_duo: bool,
+    /// The one of them that can be had is made after the other one.
+    waits: bool,
+    /// The clouds hold what is to be bought.
+    holds: bool,
     price_factor: &'static str,
     end: OrderState,
 }
@@ -48,8 +52,8 @@ struct Scenario {
 fn scenarios() -> Vec<Scenario> {
     let fault = |call, fault| FaultRule { call, sku: None, nth: 1, times: 1, fault };
     let plain = |name, class, at_once, faults, end| {
-        let (is_duo, price_factor) = (false, "1");
-        Scenario { name, class, at_once, faults, is_duo, price_factor, end }
+        let (is_duo, waits, holds, price_factor) = (false, false, false, "1");
+        Scenario { name, class, at_once, faults, is_duo, waits, holds, price_factor, end }
     };
     let lost =
         || vec![fault(Call::Provision, Fault::AmbiguousHappened), fault(Call::Release, Fault::AmbiguousLost)];
@@ -69,6 +73,13 @@ fn scenarios() -> Vec<Scenario> {
     scenarios.push(Scenario { price_factor: "2", ..drift });
     let instead = plain("another plan", LAGGING, 8, sold_out(), OrderState::Committed);
     scenarios.push(Scenario { is_duo: true, ..instead });
+    let waiting = plain("another plan for what is waited for", LAGGING, 8, sold_out(), OrderState::Committed);
+    scenarios.push(Scenario { is_duo: true, waits: true, ..waiting });
+    let held = plain("held first", LAGGING, 8, Vec::new(), OrderState::Committed);
+    scenarios.push(Scenario { holds: true, ..held });
+    let not_held = || vec![FaultRule { times: 1000, ..fault(Call::Reserve, Fault::SoldOut) }];
+    let refused = plain("third not to be held", LAGGING, 1, not_held(), OrderState::Compensated);
+    scenarios.push(Scenario { holds: true, ..refused });
     scenarios
 }
 
@@ -131,9 +142,10 @@ fn check(scenario: &Scenario, folder: &Path, kill_at: u64, id: &OrderId) {
     let all = if scenario.is_duo { 2 } else { 3 };
     let expected = if order.state == OrderState::Committed { all } else { 0 };
     assert_eq!((alive, of_key.len()), (expected, expected), "{context}: {of_key:?}");
-    if scenario.price_factor != "1" {
+    let must_buy_nothing = scenario.holds && order.state == OrderState::Compensated;
+    if scenario.price_factor != "1" || must_buy_nothing {
         let ever: usize = clouds.iter().map(|cloud| cloud.resources().expect("state").len()).sum();
-        assert_eq!(ever, 0, "{context}: bought in spite of the price");
+        assert_eq!(ever, 0, "{context}: bought in spite of the price, or of what could not be held");
     }
 }
 
@@ -150,6 +162,9 @@ fn the_child_that_is_killed() {
         .iter()
         .map(|name| {
             let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class);
+            if scenario.holds {
+                builder = builder.reserves(Duration::from_secs(60));
+            }
             if *name == if scenario.is_duo { "beta" } else { "gamma" } {
                 let factor = scenario.price_factor.parse().expect("a number");
                 builder = builder.price_factor("small".parse().expect("a name"), factor);
@@ -165,8 +180,9 @@ fn the_child_that_is_killed() {
         let engine = Engine::new(providers, Arc::new(Mortal { inner: ledger })).with_lease(LEASE);
         let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
         let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
+        let wanted = if scenario.waits { duo_waiting() } else { duo("") };
         let (plan, policy) = match scenario.is_duo {
-            true => (duo_plan(&duo("")), Policy { fail_over: duo_policy(duo("")).fail_over, ..policy }),
+            true => (duo_plan(&wanted), Policy { fail_over: duo_policy(wanted).fail_over, ..policy }),
             false => (plan(), policy),
         };
         engine.accept(plan, policy, Some(id.clone())).await.expect("accepted");
@@ -293,6 +309,12 @@ impl Provider for Mortal<Sandbox> {
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         mortal(self.inner.quote(request)).await
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        mortal(self.inner.reserve(request, key)).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        mortal(self.inner.unreserve(key)).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         mortal(self.inner.provision(request, key)).await

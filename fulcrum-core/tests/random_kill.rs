@@ -54,6 +54,8 @@ struct World {
     class: IdempotencyClass,
     is_duo: bool,
     concurrency: u32,
+    /// How long the clouds hold what is to be bought.
+    holds_for: Duration,
     faults: Vec<(&'static str, FaultRule)>,
 }
 
@@ -73,9 +75,16 @@ impl World {
         let lost = [happened.clone(), happened, Fault::AmbiguousLost, Fault::NotSent, Fault::Unavailable];
         let mut faults = Vec::new();
         for name in CLOUDS {
-            for call in
-                [Call::Provision, Call::Poll, Call::FindByKey, Call::Release, Call::Describe, Call::Quote]
-            {
+            for call in [
+                Call::Reserve,
+                Call::Unreserve,
+                Call::Provision,
+                Call::Poll,
+                Call::FindByKey,
+                Call::Release,
+                Call::Describe,
+                Call::Quote,
+            ] {
                 let rules = match call {
                     Call::Quote => 0..=1,
                     Call::Provision => 1..=4,
@@ -97,14 +106,22 @@ impl World {
                 }
             }
         }
-        Self { class, is_duo: chance.random_bool(0.3), concurrency: chance.random_range(1..5), faults }
+        // Also so short that a hold may end before it is taken.
+        let holds_for = Duration::from_millis(*[0, 0, 40, 5000].choose(&mut chance).expect("some"));
+        Self {
+            holds_for,
+            class,
+            is_duo: chance.random_bool(0.3),
+            concurrency: chance.random_range(1..5),
+            faults,
+        }
     }
 
     fn clouds(&self, folder: &Path) -> Vec<Sandbox> {
         let ms = Duration::from_millis;
         let build = |name: &&str| {
             let builder = cloud(name, Some(folder)).idempotency(self.class);
-            let builder = builder.latency(ms(0), ms(4)).operation(ms(2), ms(30));
+            let builder = builder.latency(ms(0), ms(4)).operation(ms(2), ms(30)).reserves(self.holds_for);
             let faults = self.faults.iter().filter(|(at, _)| at == name);
             faults.fold(builder, |builder, (_, rule)| builder.fault(rule.clone())).build()
         };

@@ -47,7 +47,7 @@ async fn a_purchase_is_told_from_its_start_to_its_end() {
         &timeline,
         &[
             "is compensated; accepted at 20",
-            "     0 ms  order: accepted\n",
+            " ms  order: accepted\n",
             "order: prices checked: planned",
             "order: provisioning\n",
             "step 1 at beta: no answer; looking for the key",

@@ -162,11 +162,17 @@ pub enum fulcrum_step_state {
     Stuck = 7,
     /// Something is done to the service of an order that is done.
     Acting = 8,
+    /// The provider was asked to hold it, and may; nothing exists.
+    Reserving = 9,
+    /// The provider holds it; nothing exists.
+    Reserved = 10,
 }
 
 fn step_state(state: &StepState) -> (fulcrum_step_state, &'static CStr) {
     match state {
         StepState::Planned => (fulcrum_step_state::Planned, c"planned"),
+        StepState::Reserving { .. } => (fulcrum_step_state::Reserving, c"reserving"),
+        StepState::Reserved { .. } => (fulcrum_step_state::Reserved, c"reserved"),
         StepState::Provisioning { .. } => (fulcrum_step_state::Provisioning, c"provisioning"),
         StepState::Provisioned { .. } => (fulcrum_step_state::Provisioned, c"provisioned"),
         StepState::Committed { .. } => (fulcrum_step_state::Committed, c"committed"),

@@ -83,6 +83,8 @@ pub(super) fn service_of(state: &str) -> Result<Option<ServiceId>> {
         | StepState::Acting { service, .. } => Some(service.id),
         StepState::Compensating { service, .. } => service,
         StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
         | StepState::Provisioning { .. }
         | StepState::Compensated
         | StepState::Stuck { .. } => None,

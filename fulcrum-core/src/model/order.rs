@@ -148,6 +148,16 @@ pub enum Shortage {
 pub enum StepState {
     /// Nothing was sent.
     Planned,
+    /// The provider was asked to hold it, and may. Nothing exists, and nothing costs money.
+    Reserving {
+        /// When the intent was written.
+        since: Timestamp,
+    },
+    /// The provider holds it.
+    Reserved {
+        /// Until when; it ends by itself.
+        until: Timestamp,
+    },
     /// The provider may have been asked.
     Provisioning {
         /// The driver that wrote the intent; another one must look before it asks again.

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -175,8 +176,9 @@ impl Suite {
         let (service, key) = (stranger(), IdempotencyKey::of_step(&self.order, 0));
         let operation = OperationHandle::new("conformance-unknown");
         let provider = &self.provider;
-        let period = UsagePeriod { from: jiff::Timestamp::UNIX_EPOCH, to: jiff::Timestamp::now() };
+        let period = UsagePeriod { from: Timestamp::UNIX_EPOCH, to: Timestamp::now() };
         for call in [
+            Call::Unreserve,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -196,7 +198,8 @@ impl Suite {
                 Call::Release => provider.release(&service, &key).await.map(drop),
                 Call::Poll => provider.poll(&operation).await.map(drop),
                 Call::Usage => provider.usage(&period).next().await.map_or(Ok(()), |item| item.map(drop)),
-                Call::Offers | Call::Quote | Call::Provision => continue,
+                Call::Unreserve => provider.unreserve(&key).await,
+                Call::Offers | Call::Quote | Call::Reserve | Call::Provision => continue,
             };
             match answer {
                 Err(error) if error.kind == ErrorKind::Unsupported => {}
@@ -246,6 +249,7 @@ impl Suite {
 
     async fn check_buying(&mut self) {
         const QUOTE: &str = "a quote has the price of the request";
+        const HOLD: &str = "what is held is held once, can be given back twice, and is taken by its key";
         const MAKE: &str = "a purchase ends in the service that was asked for; its handle survives as text";
         const FIND: &str = "the key finds the service within the declared lag";
         const LIST: &str = "the list has the service once within the declared lag";
@@ -260,7 +264,10 @@ impl Suite {
         let look = if is_unkeyed { Call::Services } else { Call::FindByKey };
         let needed = [Call::Provision, Call::Poll, Call::Describe, look, Call::Release];
         let Some(request) = self.trial.request.clone() else {
-            return [QUOTE].iter().chain(&BUYING).for_each(|name| self.skip(name, "nothing may be bought"));
+            return [QUOTE, HOLD]
+                .iter()
+                .chain(&BUYING)
+                .for_each(|name| self.skip(name, "nothing may be bought"));
         };
         if self.can(&[Call::Quote]) {
             let quote = self.provider.quote(&request).await;
@@ -273,9 +280,16 @@ impl Suite {
         }
         // Without these the suite could not release what it buys.
         if !self.can(&needed) {
-            return BUYING
+            return [HOLD]
                 .iter()
+                .chain(&BUYING)
                 .for_each(|name| self.skip(name, "not all calls of a purchase are declared"));
+        }
+        if self.can(&[Call::Reserve, Call::Unreserve]) && !is_unkeyed {
+            let finding = self.held(&request).await;
+            self.note(HOLD, finding);
+        } else {
+            self.skip(HOLD, "reserve and unreserve are not declared");
         }
         let key = self.key();
         match self.buy(&request, &key).await {
@@ -320,6 +334,31 @@ impl Suite {
         }
         let finding = self.clean(lag).await;
         self.note(CLEAN, finding);
+    }
+
+    /// Holds, gives back, holds and takes.
+    async fn held(&mut self, request: &ProvisionRequest) -> Finding {
+        let (provider, key, unknown) = (self.provider.clone(), self.key(), self.key());
+        let words = |error: super::ProviderError| error.to_string();
+        for _ in 0..2 {
+            let until = provider.reserve(request, &key).await.map_err(words)?;
+            ensure(until > Timestamp::now(), || format!("the hold ended at {until}, before it was told"))?;
+        }
+        provider.unreserve(&unknown).await.map_err(|error| format!("of an unknown key: {error}"))?;
+        let found = match self.can(&[Call::FindByKey]) {
+            true => provider.find_by_key(&key).await.map_err(words)?,
+            false => None,
+        };
+        ensure(found.is_none(), || format!("the hold is found as a service: {found:?}"))?;
+        for _ in 0..2 {
+            provider.unreserve(&key).await.map_err(words)?;
+        }
+        provider.reserve(request, &key).await.map_err(|error| format!("after it was given back: {error}"))?;
+        let service = self.buy(request, &key).await?;
+        provider.unreserve(&key).await.map_err(|error| format!("after it was taken: {error}"))?;
+        let left = provider.describe(&service.id).await.map_err(words)?;
+        ensure(left.is_some(), || format!("giving back ended {}, which was bought", service.id))?;
+        self.release(&service.id).await
     }
 
     async fn buy(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Service, String> {

@@ -47,10 +47,28 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Quote))
     }
 
+    /// Holds what a request asks for, for this key alone, until the moment that is answered; then it ends by itself. It costs
+    /// nothing. The same key again is the same hold, perhaps for longer, and [`provision`](Self::provision) with it takes what
+    /// is held. A call without an answer may simply be made again.
+    async fn reserve(&self, _request: &ProvisionRequest, _key: &IdempotencyKey) -> Result<Timestamp> {
+        Err(unsupported(self.id(), Call::Reserve))
+    }
+
+    /// Gives back what `reserve` holds. What is not held, or not any more, is success.
+    async fn unreserve(&self, _key: &IdempotencyKey) -> Result<()> {
+        Err(unsupported(self.id(), Call::Unreserve))
+    }
+
     /// Starts one service and returns at once. The same `key` never starts a second one if the declared
     /// idempotency class is natural or key.
     async fn provision(&self, _request: &ProvisionRequest, _key: &IdempotencyKey) -> Result<OperationHandle> {
         Err(unsupported(self.id(), Call::Provision))
+    }
+
+    /// The operation by which a service that is starting goes on, where somebody must drive it: making it takes several calls,
+    /// and who began may be gone. None if it comes about by itself. Asks nobody.
+    fn unfinished(&self, _request: &ProvisionRequest, _service: &Service) -> Option<OperationHandle> {
+        None
     }
 
     /// The service that this key started, in whatever state, if it exists and the look-up shows it yet.

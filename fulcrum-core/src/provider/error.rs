@@ -80,6 +80,10 @@ pub enum Call {
     Offers,
     /// `quote`.
     Quote,
+    /// `reserve`.
+    Reserve,
+    /// `unreserve`.
+    Unreserve,
     /// `provision`.
     Provision,
     /// `find_by_key`.
@@ -104,6 +108,8 @@ impl Call {
         match self {
             Self::Offers => "offers",
             Self::Quote => "quote",
+            Self::Reserve => "reserve",
+            Self::Unreserve => "unreserve",
             Self::Provision => "provision",
             Self::FindByKey => "find_by_key",
             Self::Describe => "describe",
@@ -115,12 +121,14 @@ impl Call {
         }
     }
 
-    /// Whether the call may change what exists or costs money.
+    /// Whether the call may change what exists or costs money. What is only held ends by itself.
     pub fn is_mutation(self) -> bool {
         match self {
             Self::Provision | Self::Act | Self::Release => true,
             Self::Offers
             | Self::Quote
+            | Self::Reserve
+            | Self::Unreserve
             | Self::FindByKey
             | Self::Describe
             | Self::Services

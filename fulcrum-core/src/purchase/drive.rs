@@ -152,7 +152,10 @@ impl<'a> Driver<'a> {
         if self.lost().any(|step| !self.may_miss(step)) {
             return self.fail_over().await;
         }
-        self.provision_rest().await?;
+        self.reserve_rest().await?;
+        if !self.failures.is_any() && !self.failures.must_stop() {
+            self.provision_rest().await?;
+        }
         let Outcome { reason_to_undo, failed } = self.failures.take();
         if let Some(reason) = reason_to_undo {
             return self.begin_compensation(reason).await;
@@ -189,7 +192,10 @@ impl<'a> Driver<'a> {
                 let mut step = step;
                 let is_in = if is_turn { this.pass_gate(&mut step).await } else { Ok(false) };
                 let made = match (is_in, places.acquire().await) {
-                    (Ok(true), Ok(_place)) => this.provision(step).await,
+                    (Ok(true), Ok(_place)) => match this.renew(step).await {
+                        Ok(step) => this.provision(step).await,
+                        Err(error) => Err(error),
+                    },
                     (Ok(_), _) => Ok(step),
                     (Err(error), _) => Err(error),
                 };

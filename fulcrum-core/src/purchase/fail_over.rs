@@ -12,7 +12,9 @@ use std::{
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{PurchaseError, drive::Driver, engine::planned, machine::to_compensate, prices};
+use super::{
+    PurchaseError, drive::Driver, engine::planned, machine::to_compensate, metrics::is_open, prices,
+};
 use crate::{
     catalogue::{Catalogue, IngestOptions, ingest},
     compose::{ComposeOptions, Signal, compose},
@@ -80,14 +82,12 @@ impl Driver<'_> {
     /// Steps of the plan before that are not there yet, such as those that wait for what is lost, as given up: the new plan
     /// says anew what is bought for them.
     fn unbought(&self) -> Vec<Step> {
-        let is_open =
-            |step: &&Step| matches!(step.state, StepState::Planned | StepState::Provisioning { .. });
         let now = Timestamp::now();
         let given_up = |step: &Step| {
             let state = to_compensate(&step.state, now, self.is_new(step));
             Step { state, ..step.clone() }
         };
-        self.order.steps.iter().filter(is_open).map(given_up).collect()
+        self.order.steps.iter().filter(|step| is_open(&step.state)).map(given_up).collect()
     }
 
     /// Offers and providers of which nothing more can be had, from all that was tried so far.

@@ -49,8 +49,10 @@ pub(super) enum Action {
 pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_new: bool) -> Action {
     let lag = class.list_lag();
     match &step.state {
-        StepState::Planned if is_new || class.is_repeatable() => Action::RecordIntent,
-        StepState::Planned => Action::LookFirst,
+        // What is held is not bought.
+        StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
+            if is_new || class.is_repeatable() { Action::RecordIntent } else { Action::LookFirst }
+        }
         StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
             Action::Provision
         }
@@ -84,13 +86,17 @@ pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_n
 /// [`next_action`]: of another planned step it is looked whether there is something, too.
 pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> StepState {
     match state {
-        StepState::Planned if !is_new => StepState::Compensating {
-            service: None,
-            operation: None,
-            sent: Some(Timestamp::UNIX_EPOCH), // long ago, if ever
-            since: now,
-        },
-        StepState::Planned | StepState::Compensated => StepState::Compensated,
+        StepState::Planned if is_new => StepState::Compensated,
+        // What is held is given back.
+        StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
+            StepState::Compensating {
+                service: None,
+                operation: None,
+                sent: Some(Timestamp::UNIX_EPOCH), // long ago, if ever
+                since: now,
+            }
+        }
+        StepState::Compensated => StepState::Compensated,
         StepState::Provisioning { .. } => {
             StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
         }
@@ -201,6 +207,17 @@ mod tests {
     #[test]
     fn what_was_never_sent_needs_no_release() {
         assert_eq!(to_compensate(&StepState::Planned, NOW, true), StepState::Compensated);
+    }
+
+    #[test]
+    fn what_is_held_is_bought_like_what_is_planned_and_given_back_when_undone() {
+        for held in [StepState::Reserving { since: NOW }, StepState::Reserved { until: NOW }] {
+            assert_eq!(next_action(&step(held.clone()), "me", LAGGING, true), Action::RecordIntent);
+            assert_eq!(next_action(&step(held.clone()), "me", LAGGING, false), Action::LookFirst);
+            let undone = to_compensate(&held, NOW, true);
+            let lag = Duration::ZERO;
+            assert_eq!(next_action(&step(undone), "me", LAGGING, true), Action::FindToRelease { lag });
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Driver<'_> {
     /// Makes the service, or says by `fail` that it cannot be had and leaves the step as far as it is known.
     pub(super) async fn provision(&self, step: Step) -> Result<Step, PurchaseError> {
         let (span, began) = (self.span_of(&step), Instant::now());
-        let was_open = matches!(step.state, StepState::Planned | StepState::Provisioning { .. });
+        let was_open = is_open(&step.state);
         let step = self.make(step).instrument(span).await?;
         self.leave(&step).await?;
         if was_open && matches!(step.state, StepState::Provisioned { .. }) {
@@ -41,8 +41,12 @@ impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
     pub(super) async fn compensate(&self, step: Step) -> Result<Step, PurchaseError> {
         let span = self.span_of(&step);
+        let was_there = step.state != StepState::Compensated;
         let step = self.unmake(step).instrument(span).await?;
         self.leave(&step).await?;
+        if was_there && step.state == StepState::Compensated {
+            self.give_back(&step).await;
+        }
         Ok(step)
     }
 
@@ -54,6 +58,22 @@ impl Driver<'_> {
     ) -> Result<Step, PurchaseError> {
         let span = self.span_of(&step);
         self.act_on(step, failure).instrument(span).await
+    }
+}
+
+/// Whether a step is still to be made.
+pub(super) fn is_open(state: &StepState) -> bool {
+    match state {
+        StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
+        | StepState::Provisioning { .. } => true,
+        StepState::Provisioned { .. }
+        | StepState::Committed { .. }
+        | StepState::Acting { .. }
+        | StepState::Compensating { .. }
+        | StepState::Compensated
+        | StepState::Stuck { .. } => false,
     }
 }
 

@@ -21,6 +21,7 @@ mod operate;
 mod prices;
 mod provision;
 mod reconcile;
+mod reserve;
 mod serve;
 mod timeline;
 mod turns;

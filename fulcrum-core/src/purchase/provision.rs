@@ -108,8 +108,8 @@ impl Driver<'_> {
             let is_asking =
                 matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
             if is_asking && !error.kind.may_have_happened() {
-                // Refused, or never sent: nothing was made, and nothing has to be looked for.
-                step.state = StepState::Planned;
+                // Refused, or never sent: nothing was made, and nothing has to be looked for. It may still be held.
+                step.state = self.unsent(&step);
             }
             self.note(&mut step, &error).await?;
             match self.after(&mut step, &error, is_asking).await? {
@@ -180,12 +180,26 @@ impl Driver<'_> {
                 let service = bounded(service);
                 self.put(step, StepState::Provisioned { service }).await?;
             }
-            ServiceStatus::Starting => sleep(self.poll_interval(step)).await,
+            ServiceStatus::Starting => match self.unfinished(step, &service) {
+                // Who asked for it is gone, and it does not come about by itself.
+                Some(operation) if operation.as_str().len() <= MAX_HANDLE => {
+                    self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
+                }
+                _ => sleep(self.poll_interval(step)).await,
+            },
             ServiceStatus::Failed | ServiceStatus::Releasing => {
                 self.fail(step, None, &format!("{} is broken or being released", service.id));
             }
         }
         Ok(Ok(()))
+    }
+
+    fn unfinished(&self, step: &Step, service: &Service) -> Option<OperationHandle> {
+        // It is asked for once: who polls is told by the operation itself.
+        let is_polled = matches!(&step.state, StepState::Provisioning { progress: Progress::Running(_), .. });
+        let settings = self.turns.settings(step, &self.held_by, &self.order.plan).unwrap_or_default();
+        let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
+        self.provider(step).unfinished(&request, service).filter(|_| !is_polled)
     }
 
     async fn poll(

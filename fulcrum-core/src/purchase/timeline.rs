@@ -150,6 +150,8 @@ impl StepState {
     pub fn words(&self) -> String {
         match self {
             Self::Planned => "planned".to_owned(),
+            Self::Reserving { .. } => "asking to hold it".to_owned(),
+            Self::Reserved { until } => format!("held until {until:.0}"),
             Self::Provisioning { progress, .. } => match progress {
                 Progress::IntentOnly => "intent written, asking".to_owned(),
                 Progress::OutcomeUnknown => "no answer; looking for the key before anything else".to_owned(),

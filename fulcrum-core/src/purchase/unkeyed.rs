@@ -93,6 +93,8 @@ fn is_over(state: &StepState) -> bool {
         | StepState::Compensated
         | StepState::Stuck { .. } => true,
         StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
         | StepState::Provisioning { .. }
         | StepState::Compensating { service: None, .. } => false,
     }
@@ -411,7 +413,11 @@ impl Driver<'_> {
                 | StepState::Committed { service }
                 | StepState::Acting { service, .. } => known = Some(service.id),
                 StepState::Compensating { service: Some(service), .. } => known = Some(service),
-                StepState::Planned | StepState::Provisioning { .. } | StepState::Compensated => known = None,
+                StepState::Planned
+                | StepState::Reserving { .. }
+                | StepState::Reserved { .. }
+                | StepState::Provisioning { .. }
+                | StepState::Compensated => known = None,
                 StepState::Compensating { service: None, .. } | StepState::Stuck { .. } => {}
             }
         }

@@ -66,6 +66,15 @@ pub fn duo(more: &str) -> Blueprint {
     .expect("a blueprint")
 }
 
+/// One machine at alpha that is made after one at beta, or at gamma as it is dearer.
+pub fn duo_waiting() -> Blueprint {
+    Blueprint::from_yaml(
+        "{ name: duo, components: { db: { vcpu: 2, where: { providers: { deny: [alpha] } } },
+             web: { vcpu: 2, after: [db], where: { providers: { allow: [alpha] } } } } }",
+    )
+    .expect("a blueprint")
+}
+
 /// One machine at alpha and one at beta, as gamma is dearer.
 pub fn duo_plan(blueprint: &Blueprint) -> Plan {
     let plan = compose(&catalogue(), blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);

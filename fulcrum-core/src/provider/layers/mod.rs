@@ -11,6 +11,7 @@ mod trace;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 pub use concurrency::Concurrency;
 pub use deadline::Deadline;
@@ -46,8 +47,17 @@ impl Provider for Arc<dyn Provider> {
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         (**self).quote(request).await
     }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        (**self).reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        (**self).unreserve(key).await
+    }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         (**self).provision(request, key).await
+    }
+    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        (**self).unfinished(request, service)
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         (**self).find_by_key(key).await
@@ -97,12 +107,25 @@ macro_rules! forward_through {
             async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
                 self.call(Call::Quote, || self.inner.quote(request)).await
             }
+            async fn reserve(
+                &self,
+                request: &ProvisionRequest,
+                key: &IdempotencyKey,
+            ) -> Result<jiff::Timestamp> {
+                self.call(Call::Reserve, || self.inner.reserve(request, key)).await
+            }
+            async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+                self.call(Call::Unreserve, || self.inner.unreserve(key)).await
+            }
             async fn provision(
                 &self,
                 request: &ProvisionRequest,
                 key: &IdempotencyKey,
             ) -> Result<OperationHandle> {
                 self.call(Call::Provision, || self.inner.provision(request, key)).await
+            }
+            fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+                self.inner.unfinished(request, service)
             }
             async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
                 self.call(Call::FindByKey, || self.inner.find_by_key(key)).await

@@ -45,6 +45,9 @@ pub struct SandboxConfig {
     /// How long its list of all lags, in milliseconds, where it keeps no keys.
     #[serde(default)]
     pub unkeyed_lag_ms: u64,
+    /// How long it holds something for who asks, in milliseconds; zero: it does not.
+    #[serde(default)]
+    pub reserves_for_ms: u64,
     /// How many of a product are left.
     #[serde(default)]
     pub stock: BTreeMap<SkuId, u32>,
@@ -126,6 +129,7 @@ impl SandboxConfig {
             builder = builder.idempotency(class);
         }
         builder = builder.unkeyed_lag(self.unkeyed_lag_ms);
+        builder = builder.reserves(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);
         }

@@ -25,7 +25,7 @@ use rust_decimal::Decimal;
 
 pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
-pub use state::SandboxResource;
+pub use state::{SandboxHold, SandboxResource};
 
 use super::{Call, Capabilities, IdempotencyClass};
 use crate::model::{Offer, ProviderId, SkuId};
@@ -50,6 +50,8 @@ struct Inner {
     stock: BTreeMap<SkuId, u32>,
     quota: Option<u32>,
     price_factor: BTreeMap<SkuId, Decimal>,
+    /// How long something is held that is asked to be.
+    holds_for: Duration,
     faults: Vec<FaultRule>,
     /// What it does, where that differs from what it declares.
     behaves: IdempotencyClass,
@@ -92,6 +94,7 @@ impl Sandbox {
                 stock: BTreeMap::new(),
                 quota: None,
                 price_factor: BTreeMap::new(),
+                holds_for: Duration::ZERO,
                 faults: Vec::new(),
                 behaves: class,
                 crash: Arc::new(|| std::process::abort()),
@@ -106,6 +109,15 @@ impl Sandbox {
     /// The state file cannot be read.
     pub fn resources(&self) -> std::io::Result<Vec<SandboxResource>> {
         self.inner.store.with(|state| state.resources.clone())
+    }
+
+    /// What is held at the moment, for tests to check.
+    ///
+    /// # Errors
+    /// The state file cannot be read.
+    pub fn holds(&self) -> std::io::Result<Vec<SandboxHold>> {
+        let now = jiff::Timestamp::now();
+        self.inner.store.with(|state| state.holds.iter().filter(|hold| hold.until > now).cloned().collect())
     }
 
     /// Changes what exists behind the library's back, as a person or another program would, for tests. To end something,
@@ -168,6 +180,19 @@ impl SandboxBuilder {
         let unkeyed_lag_ms = self.inner.capabilities.unkeyed_lag_ms;
         self.inner.capabilities = Capabilities { unkeyed_lag_ms, ..capabilities(class) };
         self.inner.behaves = class;
+        let holds_for = self.inner.holds_for;
+        self.reserves(holds_for)
+    }
+
+    /// Lets it hold things for so long for who asks; zero for a cloud that does not.
+    #[must_use]
+    pub fn reserves(mut self, holds_for: Duration) -> Self {
+        let calls = &mut self.inner.capabilities.calls;
+        calls.retain(|call| !matches!(call, Call::Reserve | Call::Unreserve));
+        if !holds_for.is_zero() {
+            calls.extend([Call::Reserve, Call::Unreserve]);
+        }
+        self.inner.holds_for = holds_for;
         self
     }
 

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rust_decimal::Decimal;
 
 use super::{
-    Fault, Sandbox, SandboxResource,
+    Fault, Sandbox, SandboxHold, SandboxResource,
     state::{CloudState, Operation},
 };
 use crate::{
@@ -108,27 +108,34 @@ impl Sandbox {
         Timestamp::now() + (Self::between(&mut chance, self.inner.operation) + late)
     }
 
-    /// How many more of an offer can be had: of its SKU over all places, and as its table says in its own.
-    fn left(&self, state: &CloudState, offer: &Offer) -> Option<u32> {
+    /// How many more of an offer a key can have: of its SKU over all places, and as its table says in its own.
+    fn left(&self, state: &CloudState, offer: &Offer, key: Option<&IdempotencyKey>) -> Option<u32> {
         let now = Timestamp::now();
+        let held = |is_it: &dyn Fn(&SandboxHold) -> bool| {
+            let holds = state.held_for_others(key, now).filter(|hold| hold.sku == offer.sku);
+            holds.filter(|hold| is_it(hold)).count() as u32
+        };
         let used = |is_it: &dyn Fn(&Service) -> bool| {
             let alive = state.resources.iter().filter(|resource| resource.exists(now));
             alive.filter(|resource| resource.service.sku == offer.sku && is_it(&resource.service)).count()
                 as u32
         };
-        let anywhere = self.inner.stock.get(&offer.sku).map(|stock| stock.saturating_sub(used(&|_| true)));
-        let here = offer.stock.map(|stock| stock.saturating_sub(used(&|s| s.place == *offer.place)));
+        let anywhere = used(&|_| true) + held(&|_| true);
+        let anywhere = self.inner.stock.get(&offer.sku).map(|stock| stock.saturating_sub(anywhere));
+        let here = used(&|s| s.place == *offer.place) + held(&|hold| hold.place == *offer.place);
+        let here = offer.stock.map(|stock| stock.saturating_sub(here));
         anywhere.into_iter().chain(here).min()
     }
 
     /// Whether one more can be had.
-    fn admit(&self, state: &CloudState, offer: &Offer) -> Option<ErrorKind> {
+    fn admit(&self, state: &CloudState, offer: &Offer, key: &IdempotencyKey) -> Option<ErrorKind> {
         let now = Timestamp::now();
         let alive = || state.resources.iter().filter(|resource| resource.exists(now));
-        if self.left(state, offer) == Some(0) {
+        if self.left(state, offer, Some(key)) == Some(0) {
             return Some(ErrorKind::CapacityExhausted { sku: offer.sku.clone() });
         }
-        let is_over = self.inner.quota.is_some_and(|quota| alive().count() >= quota as usize);
+        let used = alive().count() + state.held_for_others(Some(key), now).count();
+        let is_over = self.inner.quota.is_some_and(|quota| used >= quota as usize);
         is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
     }
 
@@ -217,7 +224,8 @@ impl Provider for Sandbox {
                     let offers = cloud.inner.offers.iter().filter(|offer| filter.admits(offer));
                     // With what is left of them now.
                     let listed = cloud.change(Call::Offers, |state| {
-                        let now = |offer: &Offer| Offer { stock: cloud.left(state, offer), ..offer.clone() };
+                        let now =
+                            |offer: &Offer| Offer { stock: cloud.left(state, offer, None), ..offer.clone() };
                         offers.map(now).collect::<Vec<_>>()
                     });
                     let listed = listed.and_then(|offers| cloud.depart(Call::Offers, fault.as_ref(), offers));
@@ -244,6 +252,41 @@ impl Provider for Sandbox {
         self.depart(Call::Quote, fault.as_ref(), quote)
     }
 
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        let call = Call::Reserve;
+        if !self.inner.capabilities.can(call) {
+            return Err(self.error(call, ErrorKind::Unsupported));
+        }
+        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
+        let fault = self.arrive(call, Some(&request.sku)).await?;
+        let until = self.change(call, |state| {
+            let now = Timestamp::now();
+            state.settle(now);
+            let until = now + self.inner.holds_for;
+            let is_bought = state.resources.iter().any(|resource| resource.service.key.as_ref() == Some(key));
+            if let Some(kind) = self.admit(state, offer, key).filter(|_| !is_bought) {
+                return Err(self.error(call, kind));
+            }
+            state.holds.retain(|hold| hold.until > now && hold.key != *key);
+            if !is_bought {
+                let (key, sku, place) = (key.clone(), request.sku.clone(), request.place.clone());
+                state.holds.push(SandboxHold { key, sku, place, until });
+            }
+            Ok(until)
+        })??;
+        self.depart(call, fault.as_ref(), until)
+    }
+
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        let call = Call::Unreserve;
+        if !self.inner.capabilities.can(call) {
+            return Err(self.error(call, ErrorKind::Unsupported));
+        }
+        let fault = self.arrive(call, None).await?;
+        self.change(call, |state| state.holds.retain(|hold| hold.key != *key))?;
+        self.depart(call, fault.as_ref(), ())
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
@@ -253,9 +296,12 @@ impl Provider for Sandbox {
             if let Some(known) = self.known(state, key) {
                 return Ok(known);
             }
-            match self.admit(state, offer) {
+            match self.admit(state, offer, key) {
                 Some(kind) => Err(self.error(call, kind)),
-                None => Ok(self.start(state, request, key, fault.as_ref())),
+                None => {
+                    state.holds.retain(|hold| hold.key != *key);
+                    Ok(self.start(state, request, key, fault.as_ref()))
+                }
             }
         })??;
         self.depart(call, fault.as_ref(), started)

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{IdempotencyKey, Service, ServiceId, ServiceStatus},
+    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
     provider::{Call, OperationHandle},
 };
 
@@ -46,10 +46,26 @@ pub(super) struct Operation {
     pub(super) is_release: bool,
 }
 
+/// What is held for a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxHold {
+    /// For whom.
+    pub key: IdempotencyKey,
+    /// Of what.
+    pub sku: SkuId,
+    /// Where.
+    pub place: Place,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct CloudState {
     pub(super) resources: Vec<SandboxResource>,
     pub(super) operations: BTreeMap<String, Operation>,
+    /// At most one for each key.
+    #[serde(default)]
+    pub(super) holds: Vec<SandboxHold>,
     /// Matching calls so far, for each fault rule.
     pub(super) matched: BTreeMap<u32, u32>,
     /// Calls so far: chance goes on where it was.
@@ -64,6 +80,15 @@ impl CloudState {
 
     pub(super) fn resource_mut(&mut self, id: &ServiceId) -> Option<&mut SandboxResource> {
         self.resources.iter_mut().find(|resource| resource.service.id == *id)
+    }
+
+    /// What is held now for others than a key.
+    pub(super) fn held_for_others(
+        &self,
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &SandboxHold> {
+        self.holds.iter().filter(move |hold| hold.until > now && Some(&hold.key) != key)
     }
 
     pub(super) fn begin(&mut self, operation: Operation) -> OperationHandle {

@@ -74,7 +74,10 @@ fn judge_steps(
             let instead = Some((step.provider.clone(), own.id.clone()));
             surplus(FindingKind::Duplicate, why, None, instead)
         }
-        StepState::Planned | StepState::Compensated => {
+        StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
+        | StepState::Compensated => {
             let why = format!("its order is {state} and holds nothing for that step");
             surplus(FindingKind::Orphan, why, None, None)
         }
@@ -96,6 +99,8 @@ pub(super) fn held(step: &Step) -> Option<&Service> {
         | StepState::Committed { service }
         | StepState::Acting { service, .. } => Some(service),
         StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
         | StepState::Provisioning { .. }
         | StepState::Compensating { .. }
         | StepState::Compensated

@@ -70,7 +70,9 @@ impl Bars {
                 let Some(bar) = self.steps.get(*index as usize) else { return };
                 bar.set_position(match step {
                     StepState::Planned | StepState::Compensated => 0,
-                    StepState::Provisioning { .. }
+                    StepState::Reserving { .. }
+                    | StepState::Reserved { .. }
+                    | StepState::Provisioning { .. }
                     | StepState::Compensating { .. }
                     | StepState::Stuck { .. } => 1,
                     StepState::Provisioned { .. } => 2,
