@@ -19,6 +19,7 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
         ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities()),
         ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities()),
+        ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities()),
         ("scaleway", "recorded answers", adapters::scaleway::capabilities()),
     ]
 }

@@ -49,6 +49,9 @@ pub enum ProviderConfig {
     /// An Open Service Broker.
     #[cfg(feature = "osb")]
     Osb(crate::provider::adapters::osb::OsbConfig),
+    /// A Proxmox VE cluster.
+    #[cfg(feature = "proxmox")]
+    Proxmox(crate::provider::adapters::proxmox::ProxmoxConfig),
     /// An account at Scaleway.
     #[cfg(feature = "scaleway")]
     Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),

@@ -64,6 +64,11 @@ impl FederationConfig {
                         config.build(base).map_err(|source| adapter_error(&config.name(), source))?;
                     builder = builder.provider(adapter);
                 }
+                #[cfg(feature = "proxmox")]
+                ProviderConfig::Proxmox(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
                 #[cfg(feature = "scaleway")]
                 ProviderConfig::Scaleway(config) => {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;

@@ -9,5 +9,7 @@ pub mod hetzner;
 pub mod openstack;
 #[cfg(feature = "osb")]
 pub mod osb;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 #[cfg(feature = "scaleway")]
 pub mod scaleway;

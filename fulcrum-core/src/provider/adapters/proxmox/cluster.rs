@@ -1,0 +1,207 @@
+//! What is in the cluster, as it is now.
+//!
+//! The cluster's list tells at once which numbers are taken and on which node; names and states in it may be some seconds old.
+//! So those are asked for at the node.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Proxmox,
+    numbers::{key_of, numbers_of},
+    wire::{Data, MachineConfig, PowerState, Resource, Task},
+};
+use crate::{
+    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
+    provider::{Call, ErrorKind, Result, http::Request},
+};
+
+/// Begins the line of a machine's notes that says which product it is.
+pub(super) const SKU: &str = "fulcrum-sku: ";
+/// The tag of a machine that has been made to its end.
+pub(super) const MADE: &str = "fulcrum-made";
+/// Stands for a product that cannot be told yet.
+const UNKNOWN: &str = "unknown";
+/// Machines that are asked about at once.
+const AT_ONCE: usize = 8;
+
+/// A machine, and where it is.
+#[derive(Debug, Clone)]
+pub(super) struct Machine {
+    pub(super) vmid: u64,
+    pub(super) node: String,
+    pub(super) config: MachineConfig,
+}
+
+impl Machine {
+    /// Whether it was started after it was made, and so belongs to its customer.
+    pub(super) fn is_made(&self) -> bool {
+        self.tags().any(|tag| tag == MADE)
+    }
+
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.config.tags.split([';', ',', ' ']).filter(|tag| !tag.is_empty())
+    }
+
+    /// The product that it was sold as.
+    pub(super) fn sku(&self) -> Option<SkuId> {
+        let line = self.config.description.lines().find_map(|line| line.trim().strip_prefix(SKU));
+        SkuId::new(line?).ok()
+    }
+
+    /// A path below the machine's own.
+    pub(super) fn path<'a>(&'a self, vmid: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+        let mut path = vec!["nodes", self.node.as_str(), "qemu", vmid];
+        path.extend(rest);
+        path
+    }
+}
+
+impl Proxmox {
+    pub(super) async fn get<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
+        Ok(self.client.json::<Data<T>>(request).await?.data)
+    }
+
+    /// All that the token may see.
+    pub(super) async fn resources(&self, call: Call) -> Result<Vec<Resource>> {
+        self.get(&Request::get(call, ["cluster", "resources"])).await
+    }
+
+    /// The machine with a number, whosever it is; none after proof that the number is free.
+    pub(super) async fn machine(&self, call: Call, vmid: u64) -> Result<Option<Machine>> {
+        self.among(call, &self.resources(call).await?, vmid).await
+    }
+
+    async fn among(&self, call: Call, resources: &[Resource], vmid: u64) -> Result<Option<Machine>> {
+        let is_it = |it: &&Resource| matches!(it.kind.as_str(), "qemu" | "lxc") && it.vmid == vmid;
+        let Some(resource) = resources.iter().find(is_it) else {
+            return self.prove_free(call, vmid).await.map(|()| None);
+        };
+        let node = resource.node.clone();
+        if resource.kind == "lxc" {
+            // A container is none of ours.
+            return Ok(Some(Machine { vmid, node, config: MachineConfig::default() }));
+        }
+        let ask = Request::get(call, ["nodes", &node, "qemu", &vmid.to_string(), "config"]);
+        match self.get(&ask).await {
+            Ok(config) => Ok(Some(Machine { vmid, node, config })),
+            // It has gone or moved since the list was told: ask again.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
+                Err(self.error(call, ErrorKind::Unavailable { retry_after: None }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The list leaves out what the token may not see; whether a number is free is told to everybody.
+    async fn prove_free(&self, call: Call, vmid: u64) -> Result<()> {
+        let ask = Request::get(call, ["cluster", "nextid"]).query("vmid", vmid);
+        match self.client.ask(&ask).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind, ErrorKind::InvalidRequest { .. }) => {
+                tracing::warn!(
+                    vmid,
+                    "a machine is there that the token may not see: give it VM.Audit on /vms"
+                );
+                Err(self.error(call, ErrorKind::Forbidden))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The machine of a key; none after proof that no number of the key has it.
+    pub(super) async fn of_key(
+        &self,
+        call: Call,
+        resources: &[Resource],
+        key: &IdempotencyKey,
+    ) -> Result<Option<Machine>> {
+        for vmid in numbers_of(key, self.config.vmids) {
+            let Some(mut machine) = self.among(call, resources, vmid).await? else { continue };
+            // While a clone is begun it has no name yet; nobody else takes numbers of ours.
+            let is_nameless =
+                machine.config.name.is_empty() && machine.config.lock.as_deref() == Some("clone");
+            if is_nameless {
+                machine.config.name = key.to_string();
+            }
+            if machine.config.name == key.as_str() {
+                return Ok(Some(machine));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The machines that this library has made.
+    pub(super) async fn own(&self, call: Call) -> Result<Vec<Service>> {
+        let resources = self.resources(call).await?;
+        let numbers = self.config.vmids.from..=self.config.vmids.to;
+        let listed = resources.iter().filter(|it| it.kind == "qemu" && numbers.contains(&it.vmid));
+        let asked = listed.map(|it| async {
+            match self.among(call, &resources, it.vmid).await {
+                Ok(Some(machine)) if self.key(&machine).is_some() => {
+                    let power = self.power(call, &machine).await?;
+                    Ok(power.and_then(|power| self.service(&machine, &power)))
+                }
+                Ok(_) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        let asked: Vec<_> = asked.collect();
+        let services: Vec<Option<Service>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        Ok(services.into_iter().flatten().collect())
+    }
+
+    pub(super) fn key(&self, machine: &Machine) -> Option<IdempotencyKey> {
+        key_of(&machine.config.name, machine.vmid, self.config.vmids)
+    }
+
+    /// Whether it runs; none if it has gone meanwhile.
+    pub(super) async fn power(&self, call: Call, machine: &Machine) -> Result<Option<PowerState>> {
+        let vmid = machine.vmid.to_string();
+        match self.get(&Request::get(call, machine.path(&vmid, &["status", "current"]))).await {
+            Ok(power) => Ok(Some(power)),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A machine's tasks on its node, the newest first.
+    pub(super) async fn tasks(&self, call: Call, machine: &Machine) -> Result<Vec<Task>> {
+        let ask = Request::get(call, ["nodes", &machine.node, "tasks"])
+            .query("vmid", machine.vmid)
+            .query("source", "all")
+            .query("limit", 50);
+        let mut tasks: Vec<Task> = self.get(&ask).await?;
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.starttime));
+        Ok(tasks)
+    }
+
+    /// A machine as a service; none if this library did not make it.
+    pub(super) fn service(&self, machine: &Machine, power: &PowerState) -> Option<Service> {
+        let key = self.key(machine)?;
+        let lock = power.lock.as_deref().or(machine.config.lock.as_deref());
+        let status = match (lock, power.status.as_str()) {
+            (Some("destroyed"), _) => ServiceStatus::Releasing,
+            _ if !machine.is_made() => ServiceStatus::Starting,
+            (_, "running") => ServiceStatus::Running,
+            (_, "stopped") => ServiceStatus::Stopped,
+            _ => ServiceStatus::Failed,
+        };
+        Some(Service {
+            id: ServiceId::new(machine.vmid.to_string()).ok()?,
+            provider: self.id.clone(),
+            key: Some(key),
+            sku: machine.sku().or_else(|| SkuId::new(UNKNOWN).ok())?,
+            place: self.place_of(&machine.node)?,
+            status,
+            attributes: [("node".to_owned(), machine.node.clone())].into(),
+        })
+    }
+
+    /// Where a node is. One that no region names, as a machine was moved there, counts for the first region.
+    fn place_of(&self, node: &str) -> Option<Place> {
+        let region = self.config.nodes.iter().find(|(_, nodes)| nodes.iter().any(|name| name == node));
+        let (region, _) = region.or(self.config.nodes.iter().next())?;
+        self.places.iter().find(|place| place.region == *region).cloned()
+    }
+}

@@ -1,0 +1,98 @@
+//! How a Proxmox VE cluster is reached, and what is sold of it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Proxmox;
+use crate::{
+    model::{ProviderId, RegionId},
+    provider::http::{Credential, HttpConfig, HttpConfigError},
+};
+
+/// A Proxmox VE cluster.
+///
+/// ```yaml
+/// providers:
+///   - proxmox:
+///       id: hoster
+///       catalogue: hoster.csv
+///       nodes: { de-fra: [pve1, pve2] }
+///       image: debian-13
+///       token_id: "fulcrum@pve!orders"
+///       http: { base_url: "https://pve.hoster.example:8006/api2/json" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxmoxConfig {
+    /// Its name in the federation, and in the price table.
+    pub id: ProviderId,
+    /// What is sold, in which sizes and for how much: a file or folder as a catalogue file is.
+    pub catalogue: PathBuf,
+    /// Which nodes stand in which region of the table.
+    pub nodes: BTreeMap<RegionId, Vec<String>>,
+    /// The name of the template that machines are cloned from unless a component's settings name another one. Each node that
+    /// sells has one of that name.
+    pub image: String,
+    /// The API token, as `user@realm!name`.
+    pub token_id: String,
+    /// Its secret.
+    #[serde(default = "secret")]
+    pub token: Credential,
+    /// The disk of the template that is made as large as was bought.
+    #[serde(default = "disk")]
+    pub disk: String,
+    /// Where clones are stored; none for where the template is.
+    #[serde(default)]
+    pub storage: Option<String>,
+    /// Per cent of a node's memory that machines may have together.
+    #[serde(default = "all")]
+    pub memory_percent: u32,
+    /// The numbers that machines get. Nothing else should be given numbers of this range.
+    #[serde(default)]
+    pub vmids: Numbers,
+    /// How the API is reached; `base_url` is needed.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+/// A range of numbers, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Numbers {
+    /// The least.
+    pub from: u64,
+    /// The greatest.
+    pub to: u64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { from: 1_000_000, to: 999_999_999 }
+    }
+}
+
+fn secret() -> Credential {
+    Credential::env("PVE_TOKEN_SECRET")
+}
+
+fn disk() -> String {
+    "scsi0".to_owned()
+}
+
+fn all() -> u32 {
+    100
+}
+
+impl ProxmoxConfig {
+    /// Reads the secret and the price table, and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting.
+    pub fn build(&self, base: &Path) -> Result<Proxmox, HttpConfigError> {
+        Proxmox::new(self, base)
+    }
+}

@@ -1,0 +1,46 @@
+//! How Proxmox VE says what is wrong: in sentences, mostly under 500.
+
+use super::wire::Refusal;
+use crate::provider::{
+    ErrorKind,
+    http::{Answer, Dialect},
+};
+
+#[derive(Debug)]
+pub(super) struct Errors;
+
+impl Dialect for Errors {
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+        let Refusal { message, errors } = answer.try_json()?;
+        let said = |word: &str| message.contains(word);
+        let fields: Vec<_> = errors.iter().map(|(name, why)| format!("{name}: {}", why.trim())).collect();
+        let message = match fields.as_slice() {
+            [] => message.trim().to_owned(),
+            fields => format!("{} ({})", message.trim(), fields.join("; ")),
+        };
+        Some(match answer.status().as_u16() {
+            400 => ErrorKind::InvalidRequest { message },
+            500 if is_full(&message) => answer.sold_out(),
+            500 if said("already exists") || said("is locked") || said("got timeout") => {
+                ErrorKind::Conflict { message }
+            }
+            500 if said("already running") || said("not running") || said("is running") => {
+                ErrorKind::Conflict { message }
+            }
+            500 if said("does not exist") || said("no such") || said("unable to parse worker upid") => {
+                ErrorKind::NotFound { what: message }
+            }
+            500 if said("protection mode enabled") => ErrorKind::Forbidden,
+            // Nothing can be written, so nothing was.
+            500 if said("no quorum") => ErrorKind::Unavailable { retry_after: None },
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a sentence says that there is no room.
+pub(super) fn is_full(message: &str) -> bool {
+    ["No space left", "not enough space", "out of space", "Cannot allocate memory", "not enough memory"]
+        .iter()
+        .any(|words| message.contains(words))
+}

@@ -1,0 +1,350 @@
+//! Proxmox VE: machines of a small provider's own cluster, cloned from templates, in sizes and at prices of a table.
+//!
+//! The key gives the machine's number and is its name: the same request again finds the number taken by what it has made, so
+//! the class is [`IdempotencyClass::Natural`].
+
+mod cluster;
+mod config;
+mod errors;
+mod make;
+mod numbers;
+mod wire;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use cluster::{Machine, SKU};
+pub use config::{Numbers, ProxmoxConfig};
+use make::{RUNNING, failed};
+use secrecy::{ExposeSecret, SecretString};
+use wire::Handle;
+
+use crate::{
+    model::{Action, IdempotencyKey, Market, Offer, OfferKind, Place, ProviderId, Service, ServiceId, SkuId},
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        http::{Client, HttpConfigError, Request, Transport},
+        table::Table,
+    },
+};
+
+/// One cluster. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Proxmox {
+    id: ProviderId,
+    client: Client,
+    capabilities: Capabilities,
+    config: Arc<ProxmoxConfig>,
+    /// What the table sells here.
+    listed: Arc<Vec<Offer>>,
+    /// The regions.
+    places: Arc<Vec<Place>>,
+}
+
+/// What the adapter can do.
+pub fn capabilities() -> Capabilities {
+    let natural = IdempotencyClass::Natural;
+    Capabilities {
+        calls: vec![
+            Call::Offers,
+            Call::Provision,
+            Call::FindByKey,
+            Call::Describe,
+            Call::Services,
+            Call::Act,
+            Call::Release,
+            Call::Poll,
+        ],
+        idempotency: BTreeMap::from([
+            (Call::Provision, natural),
+            (Call::Act, natural),
+            (Call::Release, natural),
+        ]),
+        concurrency: Some(8),
+        poll_interval_ms: 1_000,
+        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+    }
+}
+
+impl Proxmox {
+    fn new(config: &ProxmoxConfig, base: &Path) -> Result<Self, HttpConfigError> {
+        let setting = |error: String| HttpConfigError::Setting(error);
+        let Numbers { from, to } = config.vmids;
+        if from < 100 || to > 999_999_999 || from > to {
+            return Err(setting("vmids: write a range within 100 and 999999999".to_owned()));
+        }
+        let token = config.token.read(base)?;
+        let value = SecretString::from(format!("PVEAPIToken={}={}", config.token_id, token.expose_secret()));
+        let header = reqwest::header::AUTHORIZATION;
+        let address = config.http.base_url.as_deref().unwrap_or_default();
+        let client = Client::new(&config.id, address, &config.http.clone().below(base))?
+            .secret_header(header, &value)?
+            .dialect(errors::Errors);
+        client.redactor().add(token);
+        let wrong = |error: &dyn std::fmt::Display| setting(format!("catalogue: {error}"));
+        let tables = Table::load(&base.join(&config.catalogue)).map_err(|error| wrong(&error))?;
+        let table = tables.into_iter().find(|table| table.provider == config.id);
+        let missing = || wrong(&format!("it has no prices of `{}`; set `id` to one that it has", config.id));
+        let mut listed = table.ok_or_else(missing)?.into_listed();
+        listed.retain(|offer| {
+            offer.kind == OfferKind::Machine
+                && offer.price.market == Market::OnDemand
+                && offer.place.zone.is_none()
+                && config.nodes.contains_key(&offer.place.region)
+        });
+        let mut places: Vec<Place> = Vec::new();
+        for offer in &listed {
+            if !places.contains(&offer.place) {
+                places.push((*offer.place).clone());
+            }
+        }
+        if let Some(region) = config.nodes.keys().find(|it| !places.iter().any(|place| place.region == **it))
+        {
+            return Err(wrong(&format!("no machine is sold in {region}, which `nodes` names")));
+        }
+        Ok(Self {
+            id: config.id.clone(),
+            client,
+            capabilities: capabilities(),
+            config: Arc::new(config.clone()),
+            listed: Arc::new(listed),
+            places: Arc::new(places),
+        })
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.over(transport), ..self }
+    }
+
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id.clone(), call, kind)
+    }
+
+    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+        self.error(call, ErrorKind::Protocol { message: error.to_string() })
+    }
+
+    fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
+        let text = serde_json::to_string(handle).map_err(|error| self.nonsense(call, &error))?;
+        Ok(OperationHandle::new(text))
+    }
+
+    /// A machine of ours by its service's id. What is no number does not exist.
+    async fn ours(&self, call: Call, service: &ServiceId) -> Result<Option<Machine>> {
+        let Some(vmid) = vmid_of(service) else { return Ok(None) };
+        let machine = self.machine(call, vmid).await?;
+        Ok(machine.filter(|machine| self.key(machine).is_some()))
+    }
+
+    async fn described(&self, call: Call, machine: &Machine) -> Result<Option<Service>> {
+        let power = self.power(call, machine).await?;
+        Ok(power.and_then(|power| self.service(machine, &power)))
+    }
+
+    /// What fits, as far as the cluster has room for it now.
+    async fn sold(&self, filter: &OfferFilter) -> Result<Vec<Offer>> {
+        let resources = self.resources(Call::Offers).await?;
+        let with_stock = |offer: &Offer| {
+            let memory = offer.capacity.memory_mib.saturating_mul(1 << 20).max(1);
+            let room = self.room(&offer.place.region, &resources);
+            let left: u64 = room.values().map(|room| room / memory).sum();
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            Offer { stock: Some(offer.stock.map_or(left, |stock| stock.min(left))), ..offer.clone() }
+        };
+        Ok(self.listed.iter().filter(|offer| filter.admits(offer)).map(with_stock).collect())
+    }
+
+    /// Gives a machine another size; it must be off. A disk only grows.
+    async fn resize(&self, machine: &Machine, sku: &SkuId) -> Result<()> {
+        let call = Call::Act;
+        let running = || {
+            let message = "it runs; stop it first".to_owned();
+            self.error(call, ErrorKind::Conflict { message })
+        };
+        let power = self.power(call, machine).await?;
+        power.filter(|power| power.status == "stopped").ok_or_else(running)?;
+        let gone = || self.error(call, ErrorKind::NotFound { what: machine.vmid.to_string() });
+        let service = self.described(call, machine).await?.ok_or_else(gone)?;
+        let size = self.size_of(call, sku, &service.place.region)?.capacity.clone();
+        let before =
+            self.size_of(call, &service.sku, &service.place.region).map(|offer| offer.capacity.disk_gib);
+        if before.is_ok_and(|before| size.disk_gib > before) {
+            self.grow(machine, size.disk_gib).await?;
+        }
+        let other = machine.config.description.lines().filter(|line| !line.trim().starts_with(SKU));
+        let notes = other.map(str::to_owned).chain([format!("{SKU}{sku}\n")]).collect::<Vec<_>>().join("\n");
+        let fields = vec![
+            ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
+            ("memory", size.memory_mib.to_string()),
+            ("description", notes),
+        ];
+        self.configure(machine, fields).await
+    }
+
+    /// One step further towards nothing: stop, end.
+    async fn poll_end(&self, vmid: u64, key: Option<&IdempotencyKey>) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        let gone = Ok(OperationStatus::Succeeded(None));
+        let Some(key) = key else { return gone };
+        let Some(machine) = self.machine(call, vmid).await? else { return gone };
+        if self.key(&machine).as_ref() != Some(key) {
+            let is_begun = machine.config.name.is_empty() && machine.config.lock.is_some();
+            // Not yet named, or somebody else has got its number since.
+            return if is_begun { Ok(RUNNING) } else { gone };
+        }
+        let Some(power) = self.power(call, &machine).await? else { return Ok(RUNNING) };
+        let is_busy = self.tasks(call, &machine).await?.iter().any(|task| task.endtime.is_none());
+        if is_busy || power.lock.is_some() {
+            return Ok(RUNNING);
+        }
+        let outcome = match power.status.as_str() {
+            "running" => self.power_to(Call::Release, &machine, "stop", &[]).await.map(drop),
+            _ => {
+                let vmid = vmid.to_string();
+                let ask = Request::delete(Call::Release, machine.path(&vmid, &[]))
+                    .query("purge", 1)
+                    .query("destroy-unreferenced-disks", 1);
+                self.client.ask(&ask).await.map(drop)
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(RUNNING),
+            Err(error) => match error.kind {
+                ErrorKind::Conflict { .. } | ErrorKind::NotFound { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
+                ErrorKind::Forbidden => Ok(failed("the machine is protected, or the token may not end it")),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+fn vmid_of(service: &ServiceId) -> Option<u64> {
+    service.as_str().parse().ok().filter(|vmid: &u64| vmid.to_string() == service.as_str())
+}
+
+#[async_trait]
+impl Provider for Proxmox {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (this, filter) = (self.clone(), filter.clone());
+        async move { this.sold(&filter).await.map(|offers| stream::iter(offers.into_iter().map(Ok))) }
+            .into_stream()
+            .try_flatten()
+            .boxed()
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.clone_for(request, key).await
+    }
+
+    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        self.make_handle(Call::Poll, service.key.as_ref()?, request, None).ok()
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let call = Call::FindByKey;
+        let resources = self.resources(call).await?;
+        match self.of_key(call, &resources, key).await? {
+            Some(machine) => self.described(call, &machine).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        match self.ours(Call::Describe, service).await? {
+            Some(machine) => self.described(Call::Describe, &machine).await,
+            None => Ok(None),
+        }
+    }
+
+    fn services(&self) -> ServiceStream {
+        let this = self.clone();
+        async move {
+            let own = this.own(Call::Services).await?;
+            Ok(stream::iter(own.into_iter().map(Ok)))
+        }
+        .into_stream()
+        .try_flatten()
+        .boxed()
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Act;
+        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
+        let machine = self.ours(call, service).await?.ok_or_else(missing)?;
+        let is_running = self.power(call, &machine).await?.is_some_and(|power| power.status == "running");
+        let task = match action {
+            Action::Start if !is_running => Some(self.power_to(call, &machine, "start", &[]).await?),
+            // What does not shut down within a minute is switched off.
+            Action::Stop if is_running => {
+                let fields = [("timeout", "60"), ("forceStop", "1")];
+                Some(self.power_to(call, &machine, "shutdown", &fields).await?)
+            }
+            Action::Start | Action::Stop => None,
+            Action::Resize { sku } if machine.sku().as_ref() == Some(sku) => None,
+            Action::Resize { sku } => {
+                self.resize(&machine, sku).await?;
+                None
+            }
+            Action::Other { name } if matches!(name.as_str(), "reboot" | "reset") => {
+                Some(self.power_to(call, &machine, name, &[]).await?)
+            }
+            Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
+        };
+        self.handle(call, &Handle::Act { vmid: machine.vmid, task })
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Release;
+        let vmid = vmid_of(service).unwrap_or(0);
+        let machine = if vmid > 0 { self.machine(call, vmid).await? } else { None };
+        let Some(machine) = machine else { return self.handle(call, &Handle::End { vmid, key: None }) };
+        let key = self.key(&machine);
+        if key.is_none() {
+            let is_begun = machine.config.name.is_empty() && machine.config.lock.is_some();
+            let message = "its clone has just begun".to_owned();
+            let kind = if is_begun { ErrorKind::Conflict { message } } else { ErrorKind::Forbidden };
+            return Err(self.error(call, kind));
+        }
+        self.handle(call, &Handle::End { vmid, key })
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        let unknown = |_| self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
+        match serde_json::from_str(operation.as_str()).map_err(unknown)? {
+            Handle::Make { key, sku, task, settings } => {
+                self.poll_make(&key, &sku, task.as_deref(), &settings).await
+            }
+            Handle::End { vmid, key } => self.poll_end(vmid, key.as_ref()).await,
+            Handle::Act { vmid, task } => {
+                if let Some(task) = task
+                    && let Some(status) = self.unfinished_task(&task).await?
+                {
+                    return Ok(status);
+                }
+                let machine = self.machine(call, vmid).await?;
+                let service = match machine {
+                    Some(machine) => self.described(call, &machine).await?,
+                    None => None,
+                };
+                Ok(service.map_or_else(
+                    || failed("the machine is gone"),
+                    |service| OperationStatus::Succeeded(Some(service)),
+                ))
+            }
+        }
+    }
+}
