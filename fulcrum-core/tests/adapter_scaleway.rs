@@ -10,7 +10,9 @@ use std::{
 };
 
 use fulcrum_core::{
-    model::{Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, Place, ServiceId},
+    model::{
+        Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, Place, ServiceId, ServiceStatus,
+    },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::scaleway::{Scaleway, ScalewayConfig},
@@ -87,6 +89,48 @@ fn hourly(offer: &Offer) -> Decimal {
         Charge::Hourly(price) => price,
         ref other => panic!("{} costs {other:?}", offer.sku),
     }
+}
+
+/// The answer to its creation was lost: what is found is off, and must not be taken for what was bought.
+#[tokio::test]
+async fn a_server_that_was_never_started_is_driven_on_by_whoever_finds_it() {
+    let key = IdempotencyKey::of_step(&OrderId::generate(), 0);
+    let server = json!({ "id": "5f0", "commercial_type": "DEV1-S", "state": "stopped", "tags": [format!("fulcrum-key={key}")] });
+    let started = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_started = started.clone();
+    let story = peers::server::Story::new(move |request| {
+        use std::sync::atomic::Ordering::SeqCst;
+        let mut server = server.clone();
+        if request.starts_with("POST /instance/v1/zones/fr-par-1/servers/5f0/action") {
+            assert!(request.contains("poweron"), "{request}");
+            is_started.store(true, SeqCst);
+        }
+        if is_started.load(SeqCst) {
+            server["state"] = json!("running");
+        }
+        let body = match request.starts_with("GET /instance/v1/zones/fr-par-1/servers/5f0 ") {
+            true => json!({ "server": server }),
+            false => json!({ "servers": [server] }),
+        };
+        peers::server::answer(200, &[], &body.to_string()).into_bytes()
+    });
+    let http = peers::server::Server::start(story).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(folder.path());
+    config.http = HttpConfig { base_url: Some(http.url()), ..HttpConfig::default() };
+    config.zones = vec!["fr-par-1".parse().expect("a name")];
+    let adapter = config.build(folder.path()).expect("an adapter");
+    let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there");
+    assert_eq!(found.status, ServiceStatus::Starting);
+    let described = adapter.describe(&found.id).await.expect("asked").expect("it is there");
+    assert_eq!(described.status, ServiceStatus::Stopped);
+    let wanted = json!({ "request": { "body": { "commercial_type": "DEV1-S", "name": "web" } },
+        "response": { "body": { "server": { "image": { "id": "i" } } } } });
+    let request = request(&wanted);
+    let handle = adapter.unfinished(&request, &found).expect("somebody must go on");
+    assert!(matches!(adapter.poll(&handle).await.expect("polled"), OperationStatus::Running { .. }));
+    let done = adapter.poll(&handle).await.expect("polled");
+    assert!(matches!(done, OperationStatus::Succeeded(Some(it)) if it.status == ServiceStatus::Running));
 }
 
 #[tokio::test]

@@ -368,6 +368,12 @@ impl Provider for Scaleway {
         Ok(Handle::Create(place).text())
     }
 
+    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        self.place(&service.id).map(|place| Handle::Create(place).text())
+    }
+
+    /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
+    /// is off is told as starting, and [`unfinished`](Provider::unfinished) starts it.
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let mut all = self.all(Call::FindByKey, Some(format!("{TAG}{key}")));
         let mut found = None;
@@ -377,7 +383,10 @@ impl Provider for Scaleway {
                 found = found.or(Some(service));
             }
         }
-        Ok(found)
+        Ok(found.map(|service| match service.status {
+            ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
+            _ => service,
+        }))
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
