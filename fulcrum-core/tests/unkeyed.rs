@@ -50,6 +50,27 @@ async fn in_memory() -> Arc<dyn Ledger> {
     Arc::new(SqliteLedger::in_memory().await.expect("a ledger"))
 }
 
+/// A ledger that two hosts share: a database, or a file.
+async fn shared(path: &Path, database: Option<&str>) -> Arc<dyn Ledger> {
+    #[cfg(feature = "postgres")]
+    if let Some(url) = database {
+        let ledger = fulcrum_core::ledger::PostgresLedger::with_connections(url, 4).await;
+        return Arc::new(ledger.expect("a ledger"));
+    }
+    let _ = database;
+    Arc::new(SqliteLedger::open(path).await.expect("a ledger"))
+}
+
+/// A new database on every other run, where there is a server.
+async fn database(run: u64) -> Option<String> {
+    #[cfg(feature = "postgres")]
+    if run % 2 == 1 {
+        return support::postgres::database().await;
+    }
+    let _ = run;
+    None
+}
+
 fn engine(cloud: &Sandbox, ledger: Arc<dyn Ledger>) -> Engine {
     Engine::new(providers(std::slice::from_ref(cloud)), ledger).with_lease(LEASE)
 }
@@ -347,12 +368,12 @@ async fn services_without_keys_can_be_acted_on_ended_and_missed() {
     assert_eq!(alive(&cloud).len(), 2, "the stopped one and the stranger's");
 }
 
-/// Two hosts on one file buy at the same time at the same provider; answers are lost and drivers die at random.
+/// Two hosts on one ledger buy at the same time at the same provider; answers are lost and drivers die at random.
 #[tokio::test(flavor = "multi_thread")]
 async fn prop_two_hosts_buy_exactly_what_their_orders_hold() {
     let seed = seed::seed();
     let runs = std::env::var("FULCRUM_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
-    let mut committed = 0;
+    let (mut committed, mut on_server) = (0, 0);
     for run in 0..runs {
         let mut chance = StdRng::seed_from_u64(seed.wrapping_add(run));
         let folder = tempfile::tempdir().expect("a folder");
@@ -377,10 +398,12 @@ async fn prop_two_hosts_buy_exactly_what_their_orders_hold() {
         let cloud = builder.build();
         stranger(&cloud, "theirs");
         let path = folder.path().join("orders.db");
+        let database = database(run).await;
         let mut engines = Vec::new();
         for _ in 0..2 {
-            engines.push(engine(&cloud, Arc::new(SqliteLedger::open(&path).await.expect("a ledger"))));
+            engines.push(engine(&cloud, shared(&path, database.as_deref()).await));
         }
+        on_server += usize::from(database.is_some());
         let mut ids = Vec::new();
         for at in 0..4 {
             let policy = Policy { concurrency: chance.random_range(1..4), ..policy() };
@@ -426,11 +449,11 @@ async fn prop_two_hosts_buy_exactly_what_their_orders_hold() {
         assert_eq!(held_by_all, alive, "{context}: {states:?}");
         // Without the faults that are left.
         let calm = unkeyed(Some(folder.path())).build();
-        let ledger = SqliteLedger::open(&path).await.expect("a ledger");
-        assert_clean(&engine(&calm, Arc::new(ledger)).reconcile().await.expect("a scan"));
+        let ledger = shared(&path, database.as_deref()).await;
+        assert_clean(&engine(&calm, ledger).reconcile().await.expect("a scan"));
         committed += states.iter().filter(|state| **state == OrderState::Committed).count();
     }
-    println!("{committed} of {} orders committed", 4 * runs);
+    println!("{committed} of {} orders committed; {on_server} of {runs} runs on PostgreSQL", 4 * runs);
     assert!(committed > 0 || runs < 10, "seed {seed}: nothing was bought");
 }
 
