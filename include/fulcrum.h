@@ -262,6 +262,14 @@ typedef struct fulcrum_compose_options {
    * Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
    */
   uint32_t gap_basis_points;
+  /**
+   * Borrowed; a JSON array of providers that must not be bought from; or NULL.
+   */
+  const uint8_t *exclude_providers;
+  /**
+   * Bytes of `exclude_providers`.
+   */
+  size_t exclude_providers_length;
 } fulcrum_compose_options;
 
 /**

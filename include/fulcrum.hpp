@@ -201,6 +201,8 @@ struct compose_options {
     std::chrono::milliseconds timeout{0};
     /* A JSON array of offer ids that must not be used. */
     std::string exclude;
+    /* A JSON array of providers that must not be bought from. */
+    std::string exclude_providers;
     /* Threads that search; for the same number the answer is the same each time. */
     std::uint32_t threads = 1;
     /* Enough is a plan so many hundredths of a per cent above the best; 0 for the best. */
@@ -309,6 +311,8 @@ public:
         raw.gap_basis_points = options.gap_basis_points;
         raw.exclude = detail::bytes(options.exclude);
         raw.exclude_length = options.exclude.size();
+        raw.exclude_providers = detail::bytes(options.exclude_providers);
+        raw.exclude_providers_length = options.exclude_providers.size();
         if (options.progress) {
             raw.progress = &watch::look;
             raw.userdata = &watched;

@@ -9,7 +9,7 @@ use std::{
 
 use fulcrum_core::{
     compose::{ComposeOptions, Progress, Signal},
-    model::{Blueprint, OfferId, parse_json, to_micros},
+    model::{Blueprint, OfferId, ProviderId, parse_json, to_micros},
 };
 
 use rust_decimal::Decimal;
@@ -44,6 +44,10 @@ pub struct fulcrum_compose_options {
     pub threads: u32,
     /// Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
     pub gap_basis_points: u32,
+    /// Borrowed; a JSON array of providers that must not be bought from; or NULL.
+    pub exclude_providers: *const u8,
+    /// Bytes of `exclude_providers`.
+    pub exclude_providers_length: usize,
 }
 
 /// What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
@@ -141,6 +145,12 @@ impl Search {
         let exclude = unsafe { utf8(options.exclude, options.exclude_length, "options.exclude")? };
         if !exclude.is_empty() {
             search.options.exclude = parse_json::<BTreeSet<OfferId>>(exclude)?;
+        }
+        let (providers, length) = (options.exclude_providers, options.exclude_providers_length);
+        // SAFETY: the caller's promise above.
+        let providers = unsafe { utf8(providers, length, "options.exclude_providers")? };
+        if !providers.is_empty() {
+            search.options.exclude_providers = parse_json::<BTreeSet<ProviderId>>(providers)?;
         }
         if options.max_nodes > 0 {
             search.options.max_nodes = options.max_nodes;

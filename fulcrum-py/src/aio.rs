@@ -71,7 +71,7 @@ impl AsyncFederation {
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, progress=None))]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, progress=None))]
     fn compose<'py>(
         &self,
         py: Python<'py>,
@@ -80,10 +80,11 @@ impl AsyncFederation {
         gap_percent: Option<&Bound<'py, PyAny>>,
         threads: usize,
         exclude: Option<Vec<String>>,
+        exclude_providers: Option<Vec<String>>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
         let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
-        let (options, timeout) = (options(gap_percent, threads, exclude)?, duration(timeout)?);
+        let (options, timeout) = (options(gap_percent, threads, exclude, exclude_providers)?, duration(timeout)?);
         if progress.is_some() {
             let watcher = Watcher::new(timeout, progress);
             let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {

@@ -11,7 +11,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, parse_yaml},
+    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, parse_yaml},
     purchase::PurchaseError,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
@@ -62,7 +62,7 @@ impl Federation {
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, progress=None))]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, progress=None))]
     fn compose(
         &self,
         py: Python<'_>,
@@ -71,10 +71,11 @@ impl Federation {
         gap_percent: Option<&Bound<'_, PyAny>>,
         threads: usize,
         exclude: Option<Vec<String>>,
+        exclude_providers: Option<Vec<String>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Plan> {
         let blueprint = read_blueprint(blueprint)?;
-        let options = options(gap_percent, threads, exclude)?;
+        let options = options(gap_percent, threads, exclude, exclude_providers)?;
         let mut watcher = Watcher::new(duration(timeout)?, progress);
         let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
         watcher.answer(outcome).map(Plan)
@@ -339,6 +340,7 @@ pub(crate) fn options(
     gap_percent: Option<&Bound<'_, PyAny>>,
     threads: usize,
     exclude: Option<Vec<String>>,
+    exclude_providers: Option<Vec<String>>,
 ) -> PyResult<ComposeOptions> {
     let threads = NonZeroUsize::new(threads)
         .ok_or_else(|| PyValueError::new_err("threads: 1 or more, such as os.cpu_count()"))?;
@@ -353,6 +355,11 @@ pub(crate) fn options(
     for id in exclude.unwrap_or_default() {
         let id: OfferId = id.parse().map_err(|error| PyValueError::new_err(format!("exclude: {error}")))?;
         options.exclude.insert(id);
+    }
+    for id in exclude_providers.unwrap_or_default() {
+        let id: ProviderId =
+            id.parse().map_err(|error| PyValueError::new_err(format!("exclude_providers: {error}")))?;
+        options.exclude_providers.insert(id);
     }
     Ok(options)
 }

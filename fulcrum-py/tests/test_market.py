@@ -139,6 +139,10 @@ def test_what_clashes_is_named(market: fulcrum.Federation) -> None:
     assert len(caught.value.conditions) == 2 and caught.value.code == 302
     with pytest.raises(fulcrum.InfeasibleError):
         market.compose(SHOP, exclude=[market.compose(SHOP).leases[0]["offer"]])
+    with pytest.raises(fulcrum.InfeasibleError):
+        market.compose(SHOP, exclude_providers=[market.compose(SHOP).leases[0]["place"]["provider"]])
+    with pytest.raises(ValueError, match="exclude_providers"):
+        market.compose(SHOP, exclude_providers=[""])
 
 
 def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum.Federation) -> None:

@@ -137,6 +137,7 @@ class Federation:
         gap_percent: Union[Decimal, float, str, None] = None,
         threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
+        exclude_providers: Optional[Iterable[str]] = None,
         progress: Optional[_Progress] = None,
     ) -> Plan:
         """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError.
@@ -275,6 +276,7 @@ class AsyncFederation:
         gap_percent: Union[Decimal, float, str, None] = None,
         threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
+        exclude_providers: Optional[Iterable[str]] = None,
         progress: Optional[_Progress] = None,
     ) -> Coroutine[Any, Any, Plan]:
         """As Federation.compose. ``progress`` is a plain function, called on a thread of the library's: to touch what
