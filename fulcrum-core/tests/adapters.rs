@@ -21,6 +21,7 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities()),
         ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities()),
         ("scaleway", "recorded answers", adapters::scaleway::capabilities()),
+        ("upcloud", "recorded answers", adapters::upcloud::capabilities()),
     ]
 }
 

@@ -84,7 +84,8 @@ impl AsyncFederation {
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
         let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
-        let (options, timeout) = (options(gap_percent, threads, exclude, exclude_providers)?, duration(timeout)?);
+        let (options, timeout) =
+            (options(gap_percent, threads, exclude, exclude_providers)?, duration(timeout)?);
         if progress.is_some() {
             let watcher = Watcher::new(timeout, progress);
             let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {

@@ -55,6 +55,10 @@ pub enum ProviderConfig {
     /// An account at Scaleway.
     #[cfg(feature = "scaleway")]
     Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),
+    /// An account at UpCloud.
+    #[cfg(feature = "upcloud")]
+    #[serde(rename = "upcloud")]
+    UpCloud(crate::provider::adapters::upcloud::UpCloudConfig),
 }
 
 impl FederationConfig {

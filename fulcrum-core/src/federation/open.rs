@@ -74,6 +74,11 @@ impl FederationConfig {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
                     builder = builder.provider(adapter);
                 }
+                #[cfg(feature = "upcloud")]
+                ProviderConfig::UpCloud(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
             }
         }
         builder.build()

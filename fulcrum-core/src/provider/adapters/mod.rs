@@ -13,3 +13,5 @@ pub mod osb;
 pub mod proxmox;
 #[cfg(feature = "scaleway")]
 pub mod scaleway;
+#[cfg(feature = "upcloud")]
+pub mod upcloud;

@@ -69,6 +69,17 @@ impl Request {
         self
     }
 
+    /// The same request for what comes after so many more, by a parameter that counts them.
+    #[must_use]
+    pub fn next_offset(mut self, name: &str, by: usize) -> Self {
+        for (parameter, value) in &mut self.query {
+            if parameter == name {
+                *value = value.parse::<usize>().unwrap_or(0).saturating_add(by).to_string();
+            }
+        }
+        self
+    }
+
     /// The same with the number of a page, a parameter that stands there already, one greater.
     #[must_use]
     pub fn next_page(mut self, name: &str) -> Self {

@@ -1,0 +1,79 @@
+//! How UpCloud is reached, and what a machine is made with.
+
+use std::path::Path;
+
+use iso_currency::Currency;
+use serde::{Deserialize, Serialize};
+
+use super::UpCloud;
+use crate::{
+    model::ProviderId,
+    provider::http::{Credential, HttpConfig, HttpConfigError},
+};
+
+/// An account at UpCloud.
+///
+/// ```yaml
+/// providers:
+///   - upcloud: { image: 01000000-0000-4000-8000-000020060100, ssh_keys: ["ssh-ed25519 AAAA… admin"] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpCloudConfig {
+    /// Its name in the federation.
+    #[serde(default = "upcloud")]
+    pub id: ProviderId,
+    /// The template that machines boot unless a component's settings name another one: the id of a storage.
+    pub image: String,
+    /// An API token; with a `username` that account's password.
+    #[serde(default = "token")]
+    pub token: Credential,
+    /// The name of an account that logs in with a password instead of a token.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Keys that may log in, as they stand in `authorized_keys`.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// The currency of the account: the price list does not tell it.
+    #[serde(default = "euro")]
+    #[schemars(with = "String")]
+    pub currency: Currency,
+    /// How the API is reached.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+fn upcloud() -> ProviderId {
+    ProviderId::new("upcloud").expect("a plain word is a name")
+}
+
+fn token() -> Credential {
+    Credential::env("UPCLOUD_TOKEN")
+}
+
+fn euro() -> Currency {
+    Currency::EUR
+}
+
+impl UpCloudConfig {
+    /// An account with all defaults.
+    pub fn new(image: &str) -> Self {
+        Self {
+            id: upcloud(),
+            image: image.to_owned(),
+            token: token(),
+            username: None,
+            ssh_keys: Vec::new(),
+            currency: euro(),
+            http: HttpConfig::default(),
+        }
+    }
+
+    /// Reads the token and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting.
+    pub fn build(&self, base: &Path) -> Result<UpCloud, HttpConfigError> {
+        UpCloud::new(self, base)
+    }
+}

@@ -1,0 +1,65 @@
+//! What an operation's handle says: the provider has no operations of its own, only servers in states.
+
+use crate::{model::ServiceId, provider::OperationHandle};
+
+/// An operation under way on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Handle {
+    /// It is made, and starts by itself.
+    Create(String),
+    /// It is to be in a state.
+    Reach(String, String),
+    /// It is stopped, then ended with its disks.
+    Delete(String),
+}
+
+impl Handle {
+    pub(super) fn text(&self) -> OperationHandle {
+        OperationHandle::new(match self {
+            Self::Create(server) => format!("create/{server}"),
+            Self::Reach(server, state) => format!("reach/{server}/{state}"),
+            Self::Delete(server) => format!("delete/{server}"),
+        })
+    }
+
+    pub(super) fn of(handle: &OperationHandle) -> Option<Self> {
+        let parts: Vec<_> = handle.as_str().split('/').collect();
+        match parts.as_slice() {
+            ["create", server] if is_uuid(server) => Some(Self::Create((*server).to_owned())),
+            ["reach", server, state @ ("started" | "stopped")] if is_uuid(server) => {
+                Some(Self::Reach((*server).to_owned(), (*state).to_owned()))
+            }
+            ["delete", server] if is_uuid(server) => Some(Self::Delete((*server).to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// The server of a service; what is no such name does not exist.
+pub(super) fn server_of(service: &ServiceId) -> Option<&str> {
+    Some(service.as_str()).filter(|id| is_uuid(id))
+}
+
+fn is_uuid(text: &str) -> bool {
+    uuid::Uuid::parse_str(text).is_ok_and(|id| id.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_survives_as_text_and_nothing_else_is_one() {
+        let id = || "002018a7-c0a2-498f-a823-40e7cf735e61".to_owned();
+        for handle in [Handle::Create(id()), Handle::Reach(id(), "stopped".to_owned()), Handle::Delete(id())]
+        {
+            assert_eq!(Handle::of(&handle.text()), Some(handle));
+        }
+        let id = id();
+        for text in
+            ["", "create", "create/x", "delete/../x", "conformance-unknown", &format!("reach/{id}/gone")]
+        {
+            assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
+        }
+    }
+}
