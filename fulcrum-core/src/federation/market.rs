@@ -1,6 +1,7 @@
 //! The market: catalogue, composition and purchase behind one handle.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::stream::BoxStream;
+use futures::{TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -21,10 +22,13 @@ use crate::{
     },
     ledger::{Ledger, LedgerError},
     model::{
-        Action, Blueprint, DocumentError, Measure, OfferId, Operator, OperatorRequest, OperatorWish, Order,
-        OrderEvent, OrderId, Plan, Policy,
+        Action, Blueprint, DocumentError, Measure, Offer, OfferId, Operator, OperatorRequest, OperatorWish,
+        Order, OrderEvent, OrderId, Plan, Policy, ProviderId, SkuId,
     },
-    provider::{Provider, ProviderError},
+    provider::{
+        Call, ErrorKind, OfferFilter, Provider, ProviderError, ProvisionRequest,
+        conformance::{Report, Trial, check_provider},
+    },
     purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy, Timeline},
 };
 
@@ -109,6 +113,42 @@ impl Federation {
         let catalogue = Arc::new(ingest(&self.providers, Some(&before), options).await);
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
         catalogue
+    }
+
+    /// Runs the conformance suite at one of the providers. Without a product nothing is bought; with one it is bought a few
+    /// times, at the first place that sells it, and ended again: at a real cloud that costs money.
+    ///
+    /// # Errors
+    /// [`PurchaseError::UnknownProvider`], or what listing its offers answers; not found if it does not sell the product.
+    pub async fn check(
+        &self,
+        provider: &ProviderId,
+        sku: Option<&SkuId>,
+        settings: BTreeMap<String, String>,
+        patience: Duration,
+    ) -> Result<Report, PurchaseError> {
+        let found = self.providers.iter().find(|it| it.id() == provider);
+        let provider = found.ok_or_else(|| PurchaseError::UnknownProvider(provider.clone()))?.clone();
+        let request = match sku {
+            None => None,
+            Some(sku) => {
+                let filter = OfferFilter { sku: Some(sku.clone()), ..OfferFilter::default() };
+                let offers: Vec<Offer> = provider.offers(&filter).try_collect().await?;
+                let kind = ErrorKind::NotFound { what: sku.to_string() };
+                let none = || ProviderError::new(provider.id().clone(), Call::Offers, kind);
+                let offer = offers.into_iter().next().ok_or_else(none)?;
+                Some(ProvisionRequest {
+                    sku: offer.sku.clone(),
+                    kind: offer.kind,
+                    place: (*offer.place).clone(),
+                    size_gib: 0,
+                    market: offer.price.market,
+                    name: "fulcrum-conformance".to_owned(),
+                    settings,
+                })
+            }
+        };
+        Ok(check_provider(provider, Trial { request, patience }).await)
     }
 
     /// The present catalogue; empty before the first [`refresh`](Self::refresh).

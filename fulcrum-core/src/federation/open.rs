@@ -1,11 +1,15 @@
 //! A federation from its configuration, with the embedded ledger.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig};
 #[cfg(feature = "postgres")]
 use crate::ledger::PostgresLedger;
-use crate::{catalogue::Rates, ledger::SqliteLedger, provider::adapters::catalogue_file::CatalogueFile};
+use crate::{
+    catalogue::Rates,
+    ledger::SqliteLedger,
+    provider::{Provider, adapters::catalogue_file::CatalogueFile},
+};
 
 impl Federation {
     /// Opens a federation from a configuration file; its paths are relative to it.
@@ -26,6 +30,18 @@ impl FederationConfig {
     /// # Errors
     /// [`ConfigError`]: a file cannot be read, or the parts do not fit together.
     pub async fn open(&self, base: &Path) -> Result<Federation, ConfigError> {
+        self.open_with(base, []).await
+    }
+
+    /// Opens the federation with providers of the host's own besides those of the document. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a file cannot be read, or the parts do not fit together.
+    pub async fn open_with(
+        &self,
+        base: &Path,
+        own: impl IntoIterator<Item = Arc<dyn Provider>>,
+    ) -> Result<Federation, ConfigError> {
         let mut builder = with_ledger(Federation::builder(), &self.ledger, base).await?;
         if let Some(rates) = &self.rates {
             builder = builder.rates(read_rates(&base.join(rates))?);
@@ -81,7 +97,7 @@ impl FederationConfig {
                 }
             }
         }
-        builder.build()
+        own.into_iter().fold(builder, FederationBuilder::provider).build()
     }
 }
 

@@ -16,7 +16,8 @@ use super::{
 use crate::model::{IdempotencyKey, OrderId, Service, ServiceId};
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "why")]
 pub enum Outcome {
     /// As declared.
     Passed,
@@ -27,16 +28,17 @@ pub enum Outcome {
 }
 
 /// One promise of the contract.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
     /// The promise, as a sentence.
     pub name: &'static str,
     /// Whether it was kept.
+    #[serde(flatten)]
     pub outcome: Outcome,
 }
 
 /// All that was checked, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// One for each promise.
     pub checks: Vec<Check>,

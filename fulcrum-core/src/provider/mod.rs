@@ -10,6 +10,7 @@ mod error;
 
 pub mod adapters;
 pub mod conformance;
+pub mod host;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod layers;

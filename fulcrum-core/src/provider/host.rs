@@ -1,0 +1,370 @@
+//! A provider that the host has written in another language: calls go out as JSON and come back as JSON. The C library and
+//! the Python module are made of it.
+//!
+//! | call | asks | answers |
+//! |---|---|---|
+//! | `offers` | `filter` | `rows`, as in a price table |
+//! | `quote` | `request` | a quote |
+//! | `reserve` | `request`, `key` | `until` |
+//! | `provision` | `request`, `key` | `operation` |
+//! | `find_by_key` | `key` | `service`, or null |
+//! | `describe` | `service` | `service`, or null |
+//! | `services` | | `services` |
+//! | `act` | `service`, `action`, `key` | `operation` |
+//! | `release` | `service`, `key` | `operation` |
+//! | `poll` | `operation` | `status`: `running`, `succeeded` with `service`, or `failed` with `reason` and `is_capacity` |
+//! | `usage` | `period` | `records` |
+//!
+//! Instead of an answer any call may say `error`: `kind` (the words of [`ErrorKind::word`]), `message`, `retry_after_ms`.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
+    ProviderError, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+    table::{ProviderDocument, Row, Table},
+};
+use crate::model::{
+    Action, DocumentError, IdempotencyKey, Offer, Place, ProviderId, RegionId, Service, ServiceId,
+    ServiceStatus, SkuId, UsageRecord, ZoneId,
+};
+
+/// Characters of a host's words that are kept.
+const LONGEST: usize = 500;
+
+/// What the host does when it is called.
+pub trait HostCalls: fmt::Debug + Send + Sync + 'static {
+    /// Answers one call, from JSON to JSON. It may wait: it has a thread of its own.
+    ///
+    /// # Errors
+    /// Words for logs. What a call that changes something has done is unknown then, and is looked for by its key.
+    fn call(&self, call: Call, request: &str) -> Result<String, String>;
+}
+
+/// Who sells, and what the host can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostDescription {
+    /// Who, and where the regions are.
+    pub provider: ProviderDocument,
+    /// Which calls are answered, and what repeating them does.
+    pub capabilities: Capabilities,
+}
+
+/// A provider of the host's own. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HostProvider {
+    facts: Arc<ProviderDocument>,
+    capabilities: Arc<Capabilities>,
+    calls: Arc<dyn HostCalls>,
+}
+
+/// A service as a host tells it: who sells it, and in which country that is, follows from the description.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostService {
+    id: ServiceId,
+    #[serde(default)]
+    key: Option<IdempotencyKey>,
+    sku: SkuId,
+    region: RegionId,
+    #[serde(default)]
+    zone: Option<ZoneId>,
+    status: ServiceStatus,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "status", deny_unknown_fields)]
+enum HostStatus {
+    Running {
+        #[serde(default)]
+        percent: Option<u8>,
+    },
+    Succeeded {
+        #[serde(deserialize_with = "Option::deserialize")]
+        service: Option<HostService>,
+    },
+    Failed {
+        reason: String,
+        #[serde(default)]
+        is_capacity: bool,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostError {
+    kind: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    retry_after_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rows {
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    until: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begun {
+    operation: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    /// What is left out is not the same as nothing.
+    #[serde(deserialize_with = "Option::deserialize")]
+    service: Option<HostService>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    services: Vec<HostService>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Records {
+    records: Vec<UsageRecord>,
+}
+
+impl HostProvider {
+    /// A provider whose calls the host answers.
+    ///
+    /// # Errors
+    /// [`DocumentError`] names what is wrong with the description, such as two regions of one name.
+    pub fn new(description: HostDescription, calls: Arc<dyn HostCalls>) -> Result<Self, DocumentError> {
+        let HostDescription { provider, capabilities } = description;
+        provider.check()?;
+        if !provider.offers.is_empty() {
+            return Err(DocumentError::at("provider.offers", "leave it out; the call `offers` tells them"));
+        }
+        Ok(Self { facts: Arc::new(provider), capabilities: Arc::new(capabilities), calls })
+    }
+
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.facts.id.clone(), call, kind)
+    }
+
+    fn nonsense(&self, call: Call, error: &dyn fmt::Display) -> ProviderError {
+        self.error(call, ErrorKind::Protocol { message: cut(&error.to_string()) })
+    }
+
+    /// Asks the host on a thread that may wait. A call that is dropped goes on there.
+    async fn ask<T: DeserializeOwned>(&self, call: Call, request: &Value, sku: Option<&SkuId>) -> Result<T> {
+        if !self.capabilities.can(call) {
+            return Err(self.error(call, ErrorKind::Unsupported));
+        }
+        let (calls, request) = (self.calls.clone(), request.to_string());
+        let answered = tokio::task::spawn_blocking(move || calls.call(call, &request)).await;
+        let text = match answered {
+            Ok(Ok(text)) => text,
+            Ok(Err(words)) => return Err(self.unknown(call).with_source(cut(&words))),
+            // It panicked, or the program ends.
+            Err(error) => return Err(self.unknown(call).with_source(error)),
+        };
+        let value: Value = serde_json::from_str(&text).map_err(|error| self.nonsense(call, &error))?;
+        if !value.is_object() {
+            return Err(self.nonsense(call, &"it is no object"));
+        }
+        match value.get("error") {
+            Some(error) => {
+                let error = HostError::deserialize(error).map_err(|error| self.nonsense(call, &error))?;
+                Err(self.error(call, kind_of(error, sku)))
+            }
+            None => T::deserialize(value).map_err(|error| self.nonsense(call, &error)),
+        }
+    }
+
+    fn unknown(&self, call: Call) -> ProviderError {
+        let reads = ErrorKind::Unavailable { retry_after: None };
+        self.error(call, if call.is_mutation() { ErrorKind::Ambiguous } else { reads })
+    }
+
+    async fn begin(&self, call: Call, request: &Value, sku: Option<&SkuId>) -> Result<OperationHandle> {
+        let begun: Begun = self.ask(call, request, sku).await?;
+        Ok(OperationHandle::new(begun.operation))
+    }
+
+    fn service(&self, call: Call, told: HostService) -> Result<Service> {
+        let region = self.facts.regions.iter().find(|region| region.id == told.region);
+        let unknown =
+            || self.nonsense(call, &format!("{} is in {}, which is no region of it", told.id, told.region));
+        let country = region.ok_or_else(unknown)?.country;
+        Ok(Service {
+            id: told.id,
+            provider: self.facts.id.clone(),
+            key: told.key,
+            sku: told.sku,
+            place: Place {
+                provider: self.facts.id.clone(),
+                region: told.region,
+                zone: told.zone,
+                country,
+                coordinates: None,
+            },
+            status: told.status,
+            attributes: told.attributes,
+        })
+    }
+
+    async fn found(&self, call: Call, request: &Value) -> Result<Option<Service>> {
+        let found: Found = self.ask(call, request, None).await?;
+        found.service.map(|service| self.service(call, service)).transpose()
+    }
+}
+
+/// What a host's word stands for. One that is none breaks the contract, and may have had its effect.
+fn kind_of(error: HostError, sku: Option<&SkuId>) -> ErrorKind {
+    let HostError { kind, message, retry_after_ms } = error;
+    let (message, retry_after) = (cut(&message), retry_after_ms.map(Duration::from_millis));
+    match kind.as_str() {
+        "invalid_request" => ErrorKind::InvalidRequest { message },
+        "unauthorised" => ErrorKind::Unauthorised,
+        "forbidden" => ErrorKind::Forbidden,
+        "not_found" => {
+            ErrorKind::NotFound { what: if message.is_empty() { "it".to_owned() } else { message } }
+        }
+        "conflict" => ErrorKind::Conflict { message },
+        "quota_exceeded" => ErrorKind::QuotaExceeded { quota: message },
+        "capacity_exhausted" => match sku {
+            Some(sku) => ErrorKind::CapacityExhausted { sku: sku.clone() },
+            None => ErrorKind::Conflict { message: "no capacity is left".to_owned() },
+        },
+        "rate_limited" => ErrorKind::RateLimited { retry_after },
+        "unavailable" => ErrorKind::Unavailable { retry_after },
+        "not_sent" => ErrorKind::NotSent,
+        "ambiguous" => ErrorKind::Ambiguous,
+        "unsupported" => ErrorKind::Unsupported,
+        _ => ErrorKind::Protocol { message: cut(&format!("{kind}: {message}")) },
+    }
+}
+
+fn cut(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+}
+
+#[async_trait]
+impl Provider for HostProvider {
+    fn id(&self) -> &ProviderId {
+        &self.facts.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (this, filter) = (self.clone(), filter.clone());
+        async move {
+            let call = Call::Offers;
+            let Rows { rows } = this.ask(call, &json!({ "filter": filter }), None).await?;
+            let table = Table::from_rows(&this.facts, rows).map_err(|error| this.nonsense(call, &error))?;
+            let offers: Vec<Offer> =
+                table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect();
+            Ok(stream::iter(offers.into_iter().map(Ok)))
+        }
+        .into_stream()
+        .try_flatten()
+        .boxed()
+    }
+
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.ask(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
+    }
+
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        let ask = json!({ "request": request, "key": key });
+        let Held { until } = self.ask(Call::Reserve, &ask, Some(&request.sku)).await?;
+        Ok(until)
+    }
+
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.ask::<Value>(Call::Unreserve, &json!({ "key": key }), None).await.map(drop)
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let ask = json!({ "request": request, "key": key });
+        self.begin(Call::Provision, &ask, Some(&request.sku)).await
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        self.found(Call::FindByKey, &json!({ "key": key })).await
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        self.found(Call::Describe, &json!({ "service": service })).await
+    }
+
+    fn services(&self) -> ServiceStream {
+        let this = self.clone();
+        async move {
+            let call = Call::Services;
+            let Listed { services } = this.ask(call, &json!({}), None).await?;
+            let services: Vec<_> = services.into_iter().map(|service| this.service(call, service)).collect();
+            Ok(stream::iter(services))
+        }
+        .into_stream()
+        .try_flatten()
+        .boxed()
+    }
+
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        let sku = if let Action::Resize { sku } = action { Some(sku) } else { None };
+        let ask = json!({ "service": service, "action": action, "key": key });
+        self.begin(Call::Act, &ask, sku).await
+    }
+
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.begin(Call::Release, &json!({ "service": service, "key": key }), None).await
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        Ok(match self.ask(call, &json!({ "operation": operation }), None).await? {
+            HostStatus::Running { percent } => OperationStatus::Running { percent },
+            HostStatus::Succeeded { service } => {
+                let service = service.map(|service| self.service(call, service)).transpose()?;
+                OperationStatus::Succeeded(service)
+            }
+            HostStatus::Failed { reason, is_capacity } => {
+                OperationStatus::Failed { reason: cut(&reason), is_capacity }
+            }
+        })
+    }
+
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        let (this, period) = (self.clone(), *period);
+        async move {
+            let Records { records } = this.ask(Call::Usage, &json!({ "period": period }), None).await?;
+            Ok(stream::iter(records.into_iter().map(Ok)))
+        }
+        .into_stream()
+        .try_flatten()
+        .boxed()
+    }
+}
