@@ -1,6 +1,7 @@
 //! The market, for callers that await.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -20,7 +21,10 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     events::Events,
-    federation::{Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_policy},
+    federation::{
+        Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_name, read_policy,
+    },
+    host,
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
     runtime::awaitable,
@@ -36,16 +40,19 @@ pub(crate) struct AsyncFederation(Arc<federation::Federation>);
 #[pymethods]
 impl AsyncFederation {
     #[classmethod]
-    #[pyo3(signature = (config, *, base=None))]
+    #[pyo3(signature = (config, *, base=None, providers=None))]
     fn create<'py>(
         _: &Bound<'py, PyType>,
         py: Python<'py>,
         config: &Bound<'py, PyAny>,
         base: Option<PathBuf>,
+        providers: Option<Vec<Py<PyAny>>>,
     ) -> Awaitable<'py> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let base = base.unwrap_or_default();
-        awaitable(py, async move { config.open(&base).await.map(|it| Self(Arc::new(it))).map_err(raise) })
+        let (own, base) = (host::providers(py, providers)?, base.unwrap_or_default());
+        awaitable(py, async move {
+            config.open_with(&base, own).await.map(|it| Self(Arc::new(it))).map_err(raise)
+        })
     }
 
     #[classmethod]
@@ -58,6 +65,24 @@ impl AsyncFederation {
     fn refresh<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
         let market = self.0.clone();
         awaitable(py, async move { Ok(Catalogue(market.refresh().await)) })
+    }
+
+    #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
+    fn check<'py>(
+        &self,
+        py: Python<'py>,
+        provider: &str,
+        sku: Option<&str>,
+        settings: Option<BTreeMap<String, String>>,
+        patience: f64,
+    ) -> Awaitable<'py> {
+        let (provider, sku) =
+            (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
+        let (market, patience) = (self.0.clone(), duration(Some(patience))?.unwrap_or_default());
+        awaitable(py, async move {
+            let report = market.check(&provider, sku.as_ref(), settings.unwrap_or_default(), patience).await;
+            report.map(host::Report).map_err(raise)
+        })
     }
 
     #[getter]

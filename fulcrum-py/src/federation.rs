@@ -1,6 +1,7 @@
 //! The market, for callers that wait.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
@@ -23,6 +24,7 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     events::Events,
+    host,
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
     runtime::{SIGNAL_INTERVAL, wait},
@@ -36,10 +38,33 @@ pub(crate) struct Federation(Arc<federation::Federation>);
 #[pymethods]
 impl Federation {
     #[new]
-    #[pyo3(signature = (config, *, base=None))]
-    fn new(py: Python<'_>, config: &Bound<'_, PyAny>, base: Option<PathBuf>) -> PyResult<Self> {
+    #[pyo3(signature = (config, *, base=None, providers=None))]
+    fn new(
+        py: Python<'_>,
+        config: &Bound<'_, PyAny>,
+        base: Option<PathBuf>,
+        providers: Option<Vec<Py<PyAny>>>,
+    ) -> PyResult<Self> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        wait(py, config.open(&base.unwrap_or_default()))?.map(|market| Self(Arc::new(market))).map_err(raise)
+        let own = host::providers(py, providers)?;
+        let base = base.unwrap_or_default();
+        wait(py, config.open_with(&base, own))?.map(|market| Self(Arc::new(market))).map_err(raise)
+    }
+
+    #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
+    fn check(
+        &self,
+        py: Python<'_>,
+        provider: &str,
+        sku: Option<&str>,
+        settings: Option<BTreeMap<String, String>>,
+        patience: f64,
+    ) -> PyResult<host::Report> {
+        let (provider, sku) =
+            (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
+        let patience = duration(Some(patience))?.unwrap_or_default();
+        let check = self.0.check(&provider, sku.as_ref(), settings.unwrap_or_default(), patience);
+        wait(py, check)?.map(host::Report).map_err(raise)
     }
 
     #[classmethod]
@@ -334,6 +359,11 @@ pub(crate) async fn ended(timeout: Option<Duration>) {
 
 pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {
     id.parse().map_err(|error| PyValueError::new_err(format!("{error}")))
+}
+
+/// A name of any kind.
+pub(crate) fn read_name<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, what: &str) -> PyResult<T> {
+    name.parse().map_err(|error| PyValueError::new_err(format!("{what}: {error}")))
 }
 
 pub(crate) fn options(

@@ -8,6 +8,7 @@ mod convert;
 mod error;
 mod events;
 mod federation;
+mod host;
 mod reconcile;
 mod retain;
 mod runtime;

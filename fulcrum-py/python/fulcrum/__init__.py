@@ -46,6 +46,8 @@ from fulcrum.errors import (
     UnsupportedError,
 )
 
+from fulcrum.provider import Provider
+
 __all__ = [
     "AmbiguousError",
     "AsyncFederation",
@@ -68,6 +70,7 @@ __all__ = [
     "OrderNotFoundError",
     "Plan",
     "ProtocolError",
+    "Provider",
     "ProviderError",
     "PurchaseError",
     "QuotaError",

@@ -1,10 +1,11 @@
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from os import PathLike
 from typing import Any, Optional, Union, final
 
 from .errors import FulcrumError
+from .provider import Provider
 
 _Path = Union[str, PathLike[str]]
 # YAML or JSON text, the path of such a file, or what it says.
@@ -116,8 +117,25 @@ class Timeline:
 class Federation:
     """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them."""
 
-    def __new__(cls, config: _Document, *, base: Optional[_Path] = None) -> Federation:
-        """Opens a federation from a configuration; its relative paths start at ``base``, or the working folder."""
+    def __new__(
+        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+    ) -> Federation:
+        """Opens a federation from a configuration; its relative paths start at ``base``, or the working folder.
+
+        ``providers`` are clouds of your own, besides those of the configuration; see fulcrum.provider.
+        """
+    def check(
+        self,
+        provider: str,
+        *,
+        sku: Optional[str] = None,
+        settings: Optional[dict[str, str]] = None,
+        patience: float = 60.0,
+    ) -> dict[str, Any]:
+        """Runs the conformance suite at a provider: ``checks`` with name and outcome, ``is_passed``, and all as ``text``.
+
+        With a ``sku`` it is bought a few times and ended again; at a real cloud that costs money.
+        """
     @classmethod
     def open(cls, path: _Path) -> Federation:
         """Opens a federation from a configuration file; relative paths start at the file's folder."""
@@ -260,7 +278,17 @@ class AsyncFederation:
     """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up."""
 
     @classmethod
-    def create(cls, config: _Document, *, base: Optional[_Path] = None) -> Coroutine[Any, Any, AsyncFederation]: ...
+    def create(
+        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+    ) -> Coroutine[Any, Any, AsyncFederation]: ...
+    def check(
+        self,
+        provider: str,
+        *,
+        sku: Optional[str] = None,
+        settings: Optional[dict[str, str]] = None,
+        patience: float = 60.0,
+    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
     @classmethod
     def open(cls, path: _Path) -> Coroutine[Any, Any, AsyncFederation]: ...
     @property

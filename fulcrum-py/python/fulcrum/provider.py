@@ -1,0 +1,191 @@
+"""A cloud of your own as a provider: subclass :class:`Provider` and pass it to ``Federation(config, providers=[…])``.
+
+    class Metal(fulcrum.Provider):
+        document = {"id": "metal", "name": "Metal", "legal_name": "Metal GmbH", "country": "DE",
+                    "regions": [{"id": "de-fra", "country": "DE"}]}
+        idempotency = {"provision": {"class": "natural"}, "release": {"class": "natural"}}
+
+        def offers(self, filter):
+            yield {"kind": "machine", "sku": "s", "region": "de-fra", "vcpu": 2, "memory_mib": 4096, "disk_gib": 40,
+                   "monthly": "5.00", "currency": "EUR", "tax": "net", "observed": "2026-11-25", "source": "ours"}
+
+        def provision(self, request, key):
+            return panel.create(name=key, size=request["sku"])     # an operation, as text that survives a restart
+
+Methods may be coroutine functions; each call has a thread of its own. What is refused is raised as one of the library's
+exceptions (``CapacityError``, ``QuotaError``, ``ConflictError``, …). Any other exception of a call that changes something
+means that nobody knows what happened: the library looks the key up before it does anything else. ``Federation.check`` runs
+the conformance suite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import typing
+
+from fulcrum import errors
+
+__all__ = ["Provider"]
+
+_LOG = logging.getLogger("fulcrum")
+
+
+class Provider:
+    """A cloud of the host's own. Write the methods that it can do; the others answer that they are not supported.
+
+    Services are dicts with ``id``, ``key``, ``sku``, ``region``, ``status`` (starting, running, stopped, failed or
+    releasing) and, if there are, ``zone`` and ``attributes``.
+    """
+
+    #: Who sells, and where the regions are: id, name, legal_name, country, regions.
+    document: typing.Dict[str, typing.Any] = {}
+    #: For each call that changes something what repeating it does: natural, key, searchable (with list_lag_ms) or none.
+    idempotency: typing.Dict[str, typing.Dict[str, typing.Any]] = {}
+    #: The most calls at once; None for no limit.
+    concurrency: typing.Optional[int] = None
+    #: How often an operation may be asked for.
+    poll_interval_ms: int = 1000
+    #: Where nothing is known by key: how long the list of all lags.
+    unkeyed_lag_ms: int = 60000
+
+    def offers(self, filter: typing.Dict[str, typing.Any]) -> typing.Any:
+        """Rows as of a price table, all of them."""
+        raise NotImplementedError
+
+    def quote(self, request: typing.Dict[str, typing.Any]) -> typing.Any:
+        """What a request costs now: a dict with price and perhaps disk and valid_until."""
+        raise NotImplementedError
+
+    def reserve(self, request: typing.Dict[str, typing.Any], key: str) -> typing.Any:
+        """Holds what is asked for, free of charge; until when, as text or datetime."""
+        raise NotImplementedError
+
+    def unreserve(self, key: str) -> typing.Any:
+        """Gives back what is held; what is not is success."""
+        raise NotImplementedError
+
+    def provision(self, request: typing.Dict[str, typing.Any], key: str) -> typing.Any:
+        """Starts one service; the operation's handle as text. The key must stand at the service, or be its name."""
+        raise NotImplementedError
+
+    def find_by_key(self, key: str) -> typing.Any:
+        """The service of a key, in whatever state, or None after a look that would have shown it."""
+        raise NotImplementedError
+
+    def describe(self, service: str) -> typing.Any:
+        """One service, or None after proof that there is none."""
+        raise NotImplementedError
+
+    def services(self) -> typing.Any:
+        """All services that carry a key."""
+        raise NotImplementedError
+
+    def act(self, service: str, action: typing.Union[str, typing.Dict[str, typing.Any]], key: str) -> typing.Any:
+        """Starts "start", "stop", {"resize": {"sku": …}} or {"other": {"name": …}}; the operation's handle."""
+        raise NotImplementedError
+
+    def release(self, service: str, key: str) -> typing.Any:
+        """Ends a service; the operation's handle. What is gone is success."""
+        raise NotImplementedError
+
+    def poll(self, operation: str) -> typing.Any:
+        """{"status": "running"}, {"status": "succeeded", "service": …} or {"status": "failed", "reason": …}."""
+        raise NotImplementedError
+
+    def usage(self, period: typing.Dict[str, typing.Any]) -> typing.Any:
+        """Metered usage of a period."""
+        raise NotImplementedError
+
+
+#: The field of the answer that a method's return value becomes; None if it is the answer itself.
+_FIELDS: typing.Dict[str, typing.Optional[str]] = {
+    "offers": "rows",
+    "quote": None,
+    "reserve": "until",
+    "unreserve": "",
+    "provision": "operation",
+    "find_by_key": "service",
+    "describe": "service",
+    "services": "services",
+    "act": "operation",
+    "release": "operation",
+    "poll": None,
+    "usage": "records",
+}
+
+_KINDS = {
+    errors.InvalidRequestError: "invalid_request",
+    errors.UnauthorisedError: "unauthorised",
+    errors.ForbiddenError: "forbidden",
+    errors.NotFoundError: "not_found",
+    errors.ConflictError: "conflict",
+    errors.QuotaError: "quota_exceeded",
+    errors.CapacityError: "capacity_exhausted",
+    errors.RateLimitError: "rate_limited",
+    errors.UnavailableError: "unavailable",
+    errors.NotSentError: "not_sent",
+    errors.AmbiguousError: "ambiguous",
+    errors.ProtocolError: "protocol",
+    errors.UnsupportedError: "unsupported",
+}
+
+
+def _describe(provider: Provider) -> str:
+    """Who it is and what it can do, as the library reads it."""
+    if not isinstance(provider, Provider):
+        raise TypeError(f"providers: write instances of fulcrum.Provider, not {type(provider).__qualname__}")
+    calls: typing.List[str] = [
+        name for name in _FIELDS if getattr(type(provider), name, None) is not getattr(Provider, name)
+    ]
+    capabilities = {
+        "calls": calls,
+        "idempotency": provider.idempotency,
+        "concurrency": provider.concurrency,
+        "poll_interval_ms": provider.poll_interval_ms,
+        "unkeyed_lag_ms": provider.unkeyed_lag_ms,
+    }
+    return json.dumps({"provider": provider.document, "capabilities": capabilities}, default=str)
+
+
+def _listed(value: typing.Any) -> typing.Any:
+    return list(value) if isinstance(value, typing.Iterable) and not isinstance(value, (str, bytes, dict)) else value
+
+
+async def _collected(value: typing.Any) -> typing.List[typing.Any]:
+    return [item async for item in value]
+
+
+def _answer(provider: Provider, call: str, text: str) -> str:
+    """Makes one call; runs on a thread of the library."""
+    try:
+        value = getattr(provider, call)(**json.loads(text))
+        if inspect.isasyncgen(value):
+            value = asyncio.run(_collected(value))
+        elif inspect.iscoroutine(value):
+            value = asyncio.run(value)
+        field = _FIELDS[call]
+        if field == "":
+            answer: typing.Any = {}
+        elif field is None:
+            answer = value
+        else:
+            answer = {field: _listed(value)}
+        return json.dumps(answer, default=_text, allow_nan=False)
+    except errors.ProviderError as error:
+        told: typing.Dict[str, typing.Any] = {"kind": _KINDS.get(type(error), "protocol"), "message": str(error)}
+        after = getattr(error, "retry_after", None)
+        if after is not None:
+            told["retry_after_ms"] = int(float(after) * 1000)
+        return json.dumps({"error": told})
+    except Exception as error:
+        # The text may hold what nobody should read in the library's own messages.
+        _LOG.exception("%s.%s failed", type(provider).__qualname__, call)
+        raise RuntimeError(type(error).__qualname__) from None
+
+
+def _text(value: typing.Any) -> str:
+    """Moments and amounts as the library reads them."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
