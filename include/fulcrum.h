@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 /* A fulcrum_compose_options with its size and nothing else set. */
-#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0 }
+#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0, NULL, 0 }
 
 /**
  * How far an order is.
@@ -157,6 +157,11 @@ typedef enum fulcrum_stop_reason {
    */
   FULCRUM_STOP_REASON_CANCELLED = 4,
 } fulcrum_stop_reason;
+
+/**
+ * Where the answer to one call of a provider goes. Opaque; valid during the callback only.
+ */
+typedef struct fulcrum_answer fulcrum_answer;
 
 /**
  * What went wrong. Opaque; freed by fulcrum_error_free().
@@ -555,6 +560,44 @@ typedef struct fulcrum_replica {
    */
   uint32_t count;
 } fulcrum_replica;
+
+/**
+ * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
+ * answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
+ * anything else is done. Called on threads of the library, several at once; it may wait, and must not unwind.
+ */
+typedef bool (*fulcrum_provider_callback)(void *userdata,
+                                          const char *call,
+                                          const uint8_t *request,
+                                          size_t length,
+                                          struct fulcrum_answer *answer);
+
+/**
+ * A provider of the host's. Set `size` to sizeof(fulcrum_provider).
+ */
+typedef struct fulcrum_provider {
+  /**
+   * sizeof(fulcrum_provider) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
+   * repeating them does).
+   */
+  const uint8_t *description;
+  /**
+   * Bytes of `description`.
+   */
+  size_t description_length;
+  /**
+   * Answers the calls; what each asks and answers is in docs/adapters/host.md.
+   */
+  fulcrum_provider_callback call;
+  /**
+   * Passed to `call`; must stay valid until fulcrum_federation_free() has returned.
+   */
+  void *userdata;
+} fulcrum_provider;
 
 /**
  * Success.
@@ -1367,6 +1410,65 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
  * `plan` is NULL or was not freed yet.
  */
 void fulcrum_plan_free(struct fulcrum_plan *plan);
+
+/**
+ * Says what a call of a provider answers.
+ *
+ * @param answer        borrowed; as the callback got it.
+ * @param json, length  copied; a JSON object.
+ *
+ * # Safety
+ * `answer` is that of the callback under way; the text is valid for the call.
+ */
+void fulcrum_answer_set(struct fulcrum_answer *answer, const uint8_t *json, size_t length);
+
+/**
+ * Opens a federation with providers of the host's own besides those of the configuration.
+ *
+ * @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+ * @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
+ * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
+ * @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
+                                            size_t length,
+                                            const uint8_t *base,
+                                            size_t base_length,
+                                            const struct fulcrum_provider *providers,
+                                            size_t provider_count,
+                                            struct fulcrum_federation **out_federation,
+                                            struct fulcrum_error **out_error);
+
+/**
+ * Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
+ * passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
+ * costs money.
+ *
+ * @param federation                  borrowed.
+ * @param provider, provider_length   borrowed; its name.
+ * @param sku, sku_length             borrowed; what to buy; empty to buy nothing.
+ * @param settings, settings_length   borrowed; a JSON object of texts that the product is made with; empty for none.
+ * @param patience_ms                 how long one list or operation may take.
+ * @param out_json                    receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_check_json(const struct fulcrum_federation *federation,
+                                             const uint8_t *provider,
+                                             size_t provider_length,
+                                             const uint8_t *sku,
+                                             size_t sku_length,
+                                             const uint8_t *settings,
+                                             size_t settings_length,
+                                             uint64_t patience_ms,
+                                             struct fulcrum_text **out_json,
+                                             struct fulcrum_error **out_error);
 
 /**
  * Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that

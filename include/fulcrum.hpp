@@ -211,6 +211,14 @@ struct compose_options {
     std::function<bool(const fulcrum_progress &)> progress;
 };
 
+/* A provider of your own. `call` gets the name of a call and its request as JSON, and returns the answer as JSON, on threads
+ * of the library, several at once. An exception means that nobody can say what has happened. See docs/adapters/host.md. */
+struct own_provider {
+    /* JSON: who sells and where the regions are, and which calls are answered. */
+    std::string description;
+    std::function<std::string(std::string_view call, std::string_view request)> call;
+};
+
 /* Several providers as one market; may be used by many threads at once. */
 class federation {
 public:
@@ -220,6 +228,28 @@ public:
               return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
                                              failure);
           })) {}
+
+    /* The same with providers of your own besides those of the configuration. */
+    federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {})
+        : own_(std::make_unique<std::vector<own_provider>>(std::move(own))),
+          handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+              std::vector<fulcrum_provider> raw;
+              for (auto &one : *own_)
+                  raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
+                                 &one});
+              return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
+                                                  raw.data(), raw.size(), out, failure);
+          })) {}
+
+    /* Runs the conformance suite at a provider, as JSON; with a SKU it is bought a few times and ended again. */
+    std::string check_json(std::string_view provider, std::string_view sku = {}, std::string_view settings = {},
+                           std::chrono::milliseconds patience = std::chrono::minutes(1)) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_check_json(get(), detail::bytes(provider), provider.size(), detail::bytes(sku),
+                                                 sku.size(), detail::bytes(settings), settings.size(),
+                                                 static_cast<std::uint64_t>(patience.count()), out, failure);
+        }));
+    }
 
     void refresh() const {
         fulcrum_error *failure = nullptr;
@@ -392,6 +422,18 @@ private:
         }
     };
 
+    static bool answer(void *userdata, const char *call, const std::uint8_t *request, std::size_t length,
+                       fulcrum_answer *out) noexcept {
+        try {
+            const auto *self = static_cast<const own_provider *>(userdata);
+            const auto said = self->call(call, std::string_view(reinterpret_cast<const char *>(request), length));
+            fulcrum_answer_set(out, detail::bytes(said), said.size());
+            return true;
+        } catch (...) {
+            return false;
+        }
+    }
+
     static void tell(void *userdata, fulcrum_order *made, fulcrum_error *failure) noexcept {
         const std::unique_ptr<std::promise<order>> reply(static_cast<std::promise<order> *>(userdata));
         if (failure != nullptr) {
@@ -401,6 +443,8 @@ private:
         }
     }
 
+    /* Outlives the handle: the library calls them until it is freed. */
+    std::unique_ptr<std::vector<own_provider>> own_;
     detail::handle<fulcrum_federation, fulcrum_federation_free> handle_;
 };
 

@@ -52,6 +52,22 @@ constraints:
     std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed()
               << "; providers and ledger agree: " << is_whole << '\n';
 
+    // A provider of one's own: here one that only tells what it sells.
+    const fulcrum::federation with_own(R"({"ledger": ":memory:", "providers": []})", std::vector<fulcrum::own_provider>{{R"({
+        "provider": {"id": "rack", "name": "Rack", "legal_name": "Example GmbH", "country": "DE",
+                     "regions": [{"id": "basement", "country": "DE"}]},
+        "capabilities": {"calls": ["offers"], "idempotency": {}, "concurrency": null, "poll_interval_ms": 100}})",
+        [](std::string_view call, std::string_view) -> std::string {
+            if (call != "offers") throw std::runtime_error("nothing else is asked");
+            return R"({"rows": [{"kind": "machine", "sku": "blade", "region": "basement", "vcpu": 8, "memory_mib": 32768,
+                "disk_gib": 500, "monthly": "39.00", "currency": "EUR", "tax": "net", "observed": "2026-11-25",
+                "source": "ours"}]})";
+        }}});
+    with_own.refresh();
+    const bool is_kept = with_own.check_json("rack").find("\"is_passed\":true") != std::string::npos &&
+                         with_own.compose(R"({"name": "app", "components": {"web": {"vcpu": 8}}})").lease_count() == 1;
+    std::cout << "a provider of our own keeps its promises: " << is_kept << '\n';
+
     // A mistake is an exception with a number and words; so is one of your own in a callback.
     int mistakes = 0;
     try {
@@ -66,7 +82,7 @@ constraints:
     } catch (const std::domain_error &) {
         ++mistakes;
     }
-    return order.is_committed() && !ended.is_committed() && other.is_committed() && mistakes == 2 && is_read && is_whole ? EXIT_SUCCESS
+    return order.is_committed() && !ended.is_committed() && other.is_committed() && mistakes == 2 && is_read && is_whole && is_kept ? EXIT_SUCCESS
                                                                                                    : EXIT_FAILURE;
 } catch (const fulcrum::error &failure) {
     std::cerr << failure.code() << ' ' << failure.what() << '\n';

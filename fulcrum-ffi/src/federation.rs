@@ -10,13 +10,14 @@ use fulcrum_core::{
     federation::{Federation, FederationConfig},
     ledger::LedgerError,
     model::{Order, OrderId, Policy},
+    provider::Provider,
     purchase::PurchaseError,
 };
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
 
 use crate::{
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
-    guard::{borrow, free, guard, out, out_if_wanted, utf8},
+    guard::{Outcome, borrow, free, guard, out, out_if_wanted, utf8},
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
     text::fulcrum_text,
@@ -62,19 +63,28 @@ pub unsafe extern "C" fn fulcrum_federation_open(
                 out(out_federation, "out_federation")?,
             )
         };
-        let config = FederationConfig::from_yaml(config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("fulcrum")
-            .enable_all()
-            .build()
-            .map_err(|error| fulcrum_error::argument(&format!("no threads can be started: {error}")))?;
-        let inner = Arc::new(runtime.block_on(config.open(Path::new(base)))?);
-        *out_federation = Box::into_raw(Box::new(fulcrum_federation { inner, runtime }));
+        *out_federation = opened(config, Path::new(base), Vec::new())?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }
+}
+
+/// A federation with providers of the host's own besides those of the configuration.
+pub(crate) fn opened(
+    config: &str,
+    base: &Path,
+    own: Vec<Arc<dyn Provider>>,
+) -> Outcome<*mut fulcrum_federation> {
+    let config = FederationConfig::from_yaml(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("fulcrum")
+        .enable_all()
+        .build()
+        .map_err(|error| fulcrum_error::argument(&format!("no threads can be started: {error}")))?;
+    let inner = Arc::new(runtime.block_on(config.open_with(base, own))?);
+    Ok(Box::into_raw(Box::new(fulcrum_federation { inner, runtime })))
 }
 
 /// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the

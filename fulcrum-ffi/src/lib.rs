@@ -11,6 +11,7 @@ mod guard;
 mod operate;
 mod order;
 mod plan;
+mod provider;
 mod reconcile;
 mod status;
 mod text;
@@ -43,6 +44,10 @@ pub use plan::{
     fulcrum_lease, fulcrum_plan, fulcrum_plan_free, fulcrum_plan_from_json, fulcrum_plan_is_optimal,
     fulcrum_plan_json, fulcrum_plan_lease_count, fulcrum_plan_read, fulcrum_plan_read_lease,
     fulcrum_plan_read_replica, fulcrum_plan_summary, fulcrum_replica, fulcrum_stop_reason,
+};
+pub use provider::{
+    fulcrum_answer, fulcrum_answer_set, fulcrum_federation_check_json, fulcrum_federation_open_with,
+    fulcrum_provider, fulcrum_provider_callback,
 };
 pub use reconcile::fulcrum_federation_reconcile_json;
 pub use status::*;

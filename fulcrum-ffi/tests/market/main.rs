@@ -3,6 +3,7 @@
 
 mod accessors;
 mod callback;
+mod provider;
 mod questions;
 
 use std::{

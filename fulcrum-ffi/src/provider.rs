@@ -1,0 +1,231 @@
+//! Providers that the host has written: calls go out as JSON, and come back as JSON.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{CStr, CString, c_char, c_void},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use fulcrum_core::{
+    model::{ProviderId, SkuId, parse_json},
+    provider::{
+        Call, Provider,
+        host::{HostCalls, HostDescription, HostProvider},
+    },
+};
+
+use crate::{
+    error::{fulcrum_error, fulcrum_status},
+    federation::{fulcrum_federation, opened},
+    guard::{Outcome, borrow, guard, out, utf8},
+    text::fulcrum_text,
+};
+
+/// Where the answer to one call of a provider goes. Opaque; valid during the callback only.
+#[derive(Debug, Default)]
+pub struct fulcrum_answer {
+    json: Option<Vec<u8>>,
+}
+
+/// Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
+/// answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
+/// anything else is done. Called on threads of the library, several at once; it may wait, and must not unwind.
+pub type fulcrum_provider_callback = Option<
+    unsafe extern "C" fn(
+        userdata: *mut c_void,
+        call: *const c_char,
+        request: *const u8,
+        length: usize,
+        answer: *mut fulcrum_answer,
+    ) -> bool,
+>;
+
+/// A provider of the host's. Set `size` to sizeof(fulcrum_provider).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct fulcrum_provider {
+    /// sizeof(fulcrum_provider) as the caller knows it.
+    pub size: usize,
+    /// Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
+    /// repeating them does).
+    pub description: *const u8,
+    /// Bytes of `description`.
+    pub description_length: usize,
+    /// Answers the calls; what each asks and answers is in docs/adapters/host.md.
+    pub call: fulcrum_provider_callback,
+    /// Passed to `call`; must stay valid until fulcrum_federation_free() has returned.
+    pub userdata: *mut c_void,
+}
+
+/// Says what a call of a provider answers.
+///
+/// @param answer        borrowed; as the callback got it.
+/// @param json, length  copied; a JSON object.
+///
+/// # Safety
+/// `answer` is that of the callback under way; the text is valid for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_answer_set(answer: *mut fulcrum_answer, json: *const u8, length: usize) {
+    // SAFETY: the caller's promise above.
+    let Some(answer) = (unsafe { answer.as_mut() }) else { return };
+    if json.is_null() || length > isize::MAX as usize {
+        answer.json = None;
+        return;
+    }
+    // SAFETY: not NULL, and the caller's promise above.
+    answer.json = Some(unsafe { std::slice::from_raw_parts(json, length) }.to_vec());
+}
+
+#[derive(Debug)]
+struct Written {
+    call: unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize, *mut fulcrum_answer) -> bool,
+    userdata: *mut c_void,
+}
+
+// SAFETY: the callback is documented to be called on any thread, several at once, and `userdata` is only passed to it.
+unsafe impl Send for Written {}
+// SAFETY: as above.
+unsafe impl Sync for Written {}
+
+impl HostCalls for Written {
+    fn call(&self, call: Call, request: &str) -> Result<String, String> {
+        let name = CString::new(call.word()).unwrap_or_default();
+        let name: &CStr = &name;
+        let mut answer = fulcrum_answer::default();
+        // SAFETY: all pointers are valid for the call; the host has promised the rest.
+        let is_known = unsafe {
+            (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut answer)
+        };
+        match (is_known, answer.json) {
+            (true, Some(json)) => String::from_utf8(json).map_err(|error| error.to_string()),
+            (true, None) => Err("the callback has said no answer".to_owned()),
+            (false, _) => Err("the callback says that nobody knows".to_owned()),
+        }
+    }
+}
+
+/// # Safety
+/// `providers` points to as many structures as `count` says, each of the size that it says; what they point to is valid.
+unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<Arc<dyn Provider>>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if providers.is_null() || count > 1000 {
+        return Err(fulcrum_error::argument("providers is NULL, or provider_count is absurd"));
+    }
+    // SAFETY: the first member is there in every version.
+    let size = unsafe { providers.cast::<usize>().read() };
+    let own = size_of::<fulcrum_provider>();
+    if size != own {
+        let message = format!("providers->size is {size}; set it to sizeof(fulcrum_provider), here {own}");
+        return Err(fulcrum_error::argument(&message));
+    }
+    // SAFETY: the caller's promise above.
+    let providers = unsafe { std::slice::from_raw_parts(providers, count) };
+    let provider = |given: &fulcrum_provider| -> Outcome<Arc<dyn Provider>> {
+        // SAFETY: the caller's promise above.
+        let text = unsafe { utf8(given.description, given.description_length, "providers->description")? };
+        let description: HostDescription = parse_json(text)?;
+        let call = given.call.ok_or_else(|| fulcrum_error::argument("providers->call is NULL"))?;
+        let calls = Arc::new(Written { call, userdata: given.userdata });
+        Ok(Arc::new(HostProvider::new(description, calls)?))
+    };
+    providers.iter().map(provider).collect()
+}
+
+/// Opens a federation with providers of the host's own besides those of the configuration.
+///
+/// @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+/// @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
+/// @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
+/// @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
+/// @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_open_with(
+    config: *const u8,
+    length: usize,
+    base: *const u8,
+    base_length: usize,
+    providers: *const fulcrum_provider,
+    provider_count: usize,
+    out_federation: *mut *mut fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (config, base, out_federation) = unsafe {
+            (
+                utf8(config, length, "config")?,
+                utf8(base, base_length, "base")?,
+                out(out_federation, "out_federation")?,
+            )
+        };
+        // SAFETY: the caller's promise above.
+        let providers = unsafe { read(providers, provider_count)? };
+        *out_federation = opened(config, Path::new(base), providers)?;
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
+
+/// Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
+/// passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
+/// costs money.
+///
+/// @param federation                  borrowed.
+/// @param provider, provider_length   borrowed; its name.
+/// @param sku, sku_length             borrowed; what to buy; empty to buy nothing.
+/// @param settings, settings_length   borrowed; a JSON object of texts that the product is made with; empty for none.
+/// @param patience_ms                 how long one list or operation may take.
+/// @param out_json                    receives a text that the caller owns and frees with fulcrum_text_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_check_json(
+    federation: *const fulcrum_federation,
+    provider: *const u8,
+    provider_length: usize,
+    sku: *const u8,
+    sku_length: usize,
+    settings: *const u8,
+    settings_length: usize,
+    patience_ms: u64,
+    out_json: *mut *mut fulcrum_text,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, provider, sku, settings, out_json) = unsafe {
+            (
+                borrow(federation, "federation")?,
+                utf8(provider, provider_length, "provider")?,
+                utf8(sku, sku_length, "sku")?,
+                utf8(settings, settings_length, "settings")?,
+                out(out_json, "out_json")?,
+            )
+        };
+        let wrong = |error: fulcrum_core::model::InvalidId| fulcrum_error::argument(&error.to_string());
+        let provider: ProviderId = provider.parse().map_err(wrong)?;
+        let sku: Option<SkuId> = if sku.is_empty() { None } else { Some(sku.parse().map_err(wrong)?) };
+        let settings: BTreeMap<String, String> =
+            if settings.is_empty() { BTreeMap::new() } else { parse_json(settings)? };
+        let check =
+            federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(patience_ms));
+        let report = federation.runtime.block_on(check)?;
+        let document = serde_json::json!({
+            "checks": report.checks, "is_passed": report.is_passed(), "text": report.to_string(),
+        });
+        *out_json = fulcrum_text::boxed(document.to_string());
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
+}
