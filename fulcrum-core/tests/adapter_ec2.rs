@@ -153,7 +153,7 @@ async fn a_cloud_that_ignores_client_tokens_sells_as_declared_and_a_wrong_declar
     assert_eq!((small.capacity.vcpu_milli, small.capacity.memory_mib), (2000, 2048));
     assert!(small.elastic_disk.is_some(), "its disk is bought with it");
 
-    let trial = Trial { request: Some(request(&*cloud, "t3.nano").await), patience: Duration::from_secs(30) };
+    let trial = Trial::new(Some(request(&*cloud, "t3.nano").await), Duration::from_secs(30));
     let report = check_provider(cloud.clone(), trial.clone()).await;
     println!("{report}");
     assert!(report.is_passed());
@@ -216,7 +216,7 @@ async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_l
     let honoured = json!({ "client_token": "honoured", "list_lag_ms": 2000 });
     let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(honoured).over(Arc::new(Honouring::default())));
     let request = request(&*cloud, "t3.nano").await;
-    let trial = Trial { request: Some(request.clone()), patience: Duration::from_secs(30) };
+    let trial = Trial::new(Some(request.clone()), Duration::from_secs(30));
     let report = check_provider(cloud.clone(), trial).await;
     println!("{report}");
     assert!(report.is_passed());

@@ -224,7 +224,7 @@ async fn the_suite_passes(ward: &Ward) {
     let cloud = ward.cloud(json!({ "floating_network": "public" }));
     for (sku, zone) in [("m1.tiny", "zone-b"), ("floating", "")] {
         let request = request(&*cloud, sku, zone).await;
-        let trial = Trial { request: Some(request), patience: Duration::from_secs(90) };
+        let trial = Trial::new(Some(request), Duration::from_secs(90));
         let report = check_provider(cloud.clone(), trial).await;
         println!("{report}");
         assert!(report.is_passed());
@@ -638,7 +638,7 @@ async fn an_old_nova_sells_too(ward: &Ward) {
     );
     let cloud = layers::recommended(cloud);
     let request = request(&*cloud, "m1.tiny", "zone-a").await;
-    let trial = Trial { request: Some(request), patience: Duration::from_secs(90) };
+    let trial = Trial::new(Some(request), Duration::from_secs(90));
     let report = check_provider(cloud, trial).await;
     println!("{report}");
     assert!(report.is_passed());

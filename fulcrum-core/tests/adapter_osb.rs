@@ -84,7 +84,7 @@ async fn done(adapter: &Osb, handle: &OperationHandle) -> OperationStatus {
 async fn it_sells_as_it_declares() {
     let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
     let small = request(&adapter, "postgresql/small").await;
-    let trial = Trial { request: Some(small), patience: Duration::from_secs(10) };
+    let trial = Trial::new(Some(small), Duration::from_secs(10));
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

@@ -133,7 +133,10 @@ fn word<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> &'static str {
 #[tokio::test]
 async fn it_sells_as_it_declares() {
     let Some((_peer, adapter)) = cluster() else { return };
-    let trial = Trial { request: Some(request("small")), patience: Duration::from_secs(10) };
+    let trial = Trial {
+        sold_out: Some(request("huge")),
+        ..Trial::new(Some(request("small")), Duration::from_secs(10))
+    };
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

@@ -6,15 +6,18 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::Market,
+    model::{IdempotencyKey, Market, Service, ServiceId},
     provider::{
-        Call, IdempotencyClass, Provider, ProvisionRequest,
+        Action, Call, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        UsagePeriod, UsageStream,
         adapters::catalogue_file::CatalogueFile,
         conformance::{Outcome, Report, Trial, check_provider},
         layers,
         sandbox::{Fault, FaultRule, Sandbox},
     },
 };
+use futures::{StreamExt, TryStreamExt};
 use support::{cloud, offers};
 
 const CLASSES: [IdempotencyClass; 4] = [
@@ -35,7 +38,7 @@ fn trial() -> Trial {
         name: "conformance".to_owned(),
         settings: Default::default(),
     };
-    Trial { request: Some(request), patience: Duration::from_secs(5) }
+    Trial::new(Some(request), Duration::from_secs(5))
 }
 
 async fn report_of(sandbox: &Sandbox) -> Report {
@@ -133,16 +136,137 @@ async fn a_catalogue_file_sells_nothing_and_says_so() {
     let report = check_provider(Arc::new(file), trial()).await;
     assert!(report.is_passed(), "{report}");
     let passed = report.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
-    assert_eq!(passed, 3, "{report}");
+    assert_eq!(passed, 5, "{report}");
+}
+
+/// A sandbox that is odd in one way.
+#[derive(Debug)]
+struct Odd {
+    cloud: Sandbox,
+    way: Way,
+    lists: std::sync::atomic::AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// Each list is dearer than the one before.
+    Dearer,
+    /// It holds the thread of its caller.
+    Blocks,
+    /// It breaks when it is asked much.
+    Breaks,
+    /// It says of what is sold out that it is in a conflict.
+    Mumbles,
+}
+
+#[async_trait::async_trait]
+impl Provider for Odd {
+    fn id(&self) -> &fulcrum_core::model::ProviderId {
+        self.cloud.id()
+    }
+    fn capabilities(&self) -> &fulcrum_core::provider::Capabilities {
+        self.cloud.capabilities()
+    }
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let count = self.lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let way = self.way;
+        self.cloud
+            .offers(filter)
+            .map_ok(move |mut offer| {
+                if way == Way::Dearer {
+                    offer.price.once += rust_decimal::Decimal::from(count);
+                }
+                offer
+            })
+            .boxed()
+    }
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.cloud.quote(request).await
+    }
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let answer = self.cloud.provision(request, key).await;
+        answer.map_err(|error| match self.way {
+            Way::Mumbles => {
+                let message = "something is wrong".to_owned();
+                ProviderError::new(self.id().clone(), Call::Provision, ErrorKind::Conflict { message })
+            }
+            _ => error,
+        })
+    }
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        let count = self.lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if self.way == Way::Blocks && count < 12 {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        if self.way == Way::Breaks && count > 20 {
+            let kind = ErrorKind::Protocol { message: "half an answer".to_owned() };
+            return Err(ProviderError::new(self.id().clone(), Call::FindByKey, kind));
+        }
+        self.cloud.find_by_key(key).await
+    }
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        self.cloud.describe(service).await
+    }
+    fn services(&self) -> ServiceStream {
+        self.cloud.services()
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        self.cloud.act(service, action, key).await
+    }
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.cloud.release(service, key).await
+    }
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        self.cloud.poll(operation).await
+    }
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        self.cloud.usage(period)
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_odd_in_one_way_is_caught_in_that() {
+    let gone = offers("alpha").remove(0).sku;
+    for (way, name) in [
+        (Way::Dearer, "two lists in a row have the same prices"),
+        (Way::Blocks, "a call that is given up ends at once, and the next one is answered"),
+        (Way::Breaks, "many calls at once are answered, or refused as too many"),
+        (Way::Mumbles, "what is sold out is refused as that, each time"),
+    ] {
+        let mut builder = cloud("alpha", None);
+        if way == Way::Mumbles {
+            builder = builder.stock(gone.clone(), 0);
+        }
+        let odd = Odd { cloud: builder.build(), way, lists: 0.into() };
+        let request = trial().request.filter(|_| way == Way::Mumbles);
+        let trial = Trial { sold_out: request.clone(), ..Trial::new(request, Duration::from_secs(30)) };
+        let report = check_provider(Arc::new(odd), trial).await;
+        let caught: Vec<_> = report.failures().map(|check| check.name).collect();
+        assert!(caught.contains(&name), "{way:?}: {report}");
+        // What is sold out cannot be bought either.
+        assert!(caught.len() == 1 || way == Way::Mumbles, "{way:?}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sold_out_is_refused_as_that() {
+    let sku = offers("alpha").remove(0).sku;
+    let sandbox = cloud("alpha", None).stock(sku, 0).build();
+    let trial = Trial { sold_out: trial().request, ..trial() };
+    let report = check_provider(Arc::new(sandbox), trial).await;
+    let name = "what is sold out is refused as that, each time";
+    let check = report.checks.iter().find(|check| check.name == name).expect("checked");
+    assert_eq!(check.outcome, Outcome::Passed, "{report}");
 }
 
 /// What a call does under a fault: the code of its error, or nothing.
 async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
-    use fulcrum_core::{
-        model::{IdempotencyKey, OrderId, ServiceId},
-        provider::{Action, OfferFilter, OperationHandle, UsagePeriod},
-    };
-    use futures::TryStreamExt;
+    use fulcrum_core::model::OrderId;
     let request = trial().request.expect("a request");
     let key = IdempotencyKey::of_step(&OrderId::generate(), 0);
     let service: ServiceId = "none".parse().expect("a name");

@@ -148,7 +148,7 @@ impl Federation {
                 })
             }
         };
-        Ok(check_provider(provider, Trial { request, patience }).await)
+        Ok(check_provider(provider, Trial::new(request, patience)).await)
     }
 
     /// The present catalogue; empty before the first [`refresh`](Self::refresh).

@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "trial".to_owned(),
         settings: Default::default(),
     };
-    let trial = Trial { request: Some(request), patience: Duration::from_secs(10) };
+    let trial = Trial::new(Some(request), Duration::from_secs(10));
     let report = check_provider(Arc::new(adapter), trial).await;
     print!("{report}");
     if report.is_passed() { Ok(()) } else { Err("a promise is broken".into()) }

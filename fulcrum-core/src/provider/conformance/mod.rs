@@ -3,6 +3,8 @@
 //! Without a request nothing is bought. With one the suite buys it a few times, loses replies on purpose, and
 //! releases all that it made; at a real cloud that costs money.
 
+mod steady;
+
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
@@ -74,8 +76,17 @@ impl fmt::Display for Report {
 pub struct Trial {
     /// What to buy, a few times; none to buy nothing.
     pub request: Option<ProvisionRequest>,
+    /// What is known to be sold out; none if nothing is.
+    pub sold_out: Option<ProvisionRequest>,
     /// How long one list or operation may take.
     pub patience: Duration,
+}
+
+impl Trial {
+    /// Buys this a few times; nothing is known to be sold out.
+    pub fn new(request: Option<ProvisionRequest>, patience: Duration) -> Self {
+        Self { request, sold_out: None, patience }
+    }
 }
 
 /// Checks a provider against the contract and its own capabilities.
@@ -86,6 +97,7 @@ pub async fn check_provider(provider: Arc<dyn Provider>, trial: Trial) -> Report
     let mut suite = Suite { provider, trial, order, keys: 0, bought: Vec::new(), report: Report::default() };
     suite.check_reading().await;
     suite.check_strangers().await;
+    suite.check_steadiness().await;
     suite.check_buying().await;
     suite.report
 }
@@ -258,8 +270,9 @@ impl Suite {
         const REPEAT: &str = "the same key twice makes one service";
         const LOST: &str = "a call whose answer is lost makes one service at most";
         const GONE: &str = "what is released twice is gone, with success both times";
+        const SOLD_OUT: &str = "what is sold out is refused as that, each time";
         const CLEAN: &str = "nothing of this run is left";
-        const BUYING: [&str; 7] = [MAKE, FIND, LIST, REPEAT, LOST, GONE, CLEAN];
+        const BUYING: [&str; 8] = [MAKE, FIND, LIST, REPEAT, LOST, GONE, SOLD_OUT, CLEAN];
         let class = self.provider.capabilities().idempotency_of(Call::Provision);
         let is_unkeyed = class == IdempotencyClass::None;
         let lag = self.provider.capabilities().list_lag();
@@ -333,6 +346,12 @@ impl Suite {
                 let finding = self.gone(&key, &service.id).await;
                 self.note(GONE, finding);
             }
+        }
+        if let Some(request) = self.trial.sold_out.clone() {
+            let finding = self.sold_out(&request).await;
+            self.note(SOLD_OUT, finding);
+        } else {
+            self.skip(SOLD_OUT, "the trial names nothing that is sold out");
         }
         let finding = self.clean(lag).await;
         self.note(CLEAN, finding);

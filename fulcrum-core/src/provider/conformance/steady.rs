@@ -1,0 +1,118 @@
+//! Promises about behaviour under way: calls that are given up, many at once, prices that stay, and what there is none of.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, future::join_all};
+use tokio::time::{Instant, timeout};
+
+use super::{Finding, Suite, ensure};
+use crate::{
+    model::{Market, OfferId, Price},
+    provider::{Call, ErrorKind, OfferFilter, OperationHandle, OperationStatus, ProvisionRequest},
+};
+
+/// So long a call may still hold its caller after it was given up.
+const LATE: Duration = Duration::from_millis(500);
+/// Calls at once.
+const MANY: usize = 24;
+
+impl Suite {
+    pub(super) async fn check_steadiness(&mut self) {
+        const PRICES: &str = "two lists in a row have the same prices";
+        const GIVEN_UP: &str = "a call that is given up ends at once, and the next one is answered";
+        const MANY: &str = "many calls at once are answered, or refused as too many";
+        if self.can(&[Call::Offers]) {
+            let finding = self.prices().await;
+            self.note(PRICES, finding);
+        } else {
+            self.skip(PRICES, "offers is not declared");
+        }
+        if self.can(&[Call::Offers]) || self.can(&[Call::FindByKey]) {
+            let finding = self.given_up().await;
+            self.note(GIVEN_UP, finding);
+        } else {
+            self.skip(GIVEN_UP, "neither offers nor find_by_key is declared");
+        }
+        if self.can(&[Call::FindByKey]) {
+            let finding = self.many().await;
+            self.note(MANY, finding);
+        } else {
+            self.skip(MANY, "find_by_key is not declared");
+        }
+    }
+
+    /// Spot prices may change at any moment; the others by the day at most.
+    async fn prices(&self) -> Finding {
+        let list = async || -> Result<BTreeMap<OfferId, Price>, String> {
+            let offers = self.all(self.provider.offers(&OfferFilter::default())).await?;
+            let fixed = offers.into_iter().filter(|offer| offer.price.market != Market::Spot);
+            Ok(fixed.map(|offer| (offer.id(), offer.price)).collect())
+        };
+        let (first, second) = (list().await?, list().await?);
+        let changed = first.iter().find(|(id, price)| second.get(*id).is_some_and(|now| now != *price));
+        ensure(changed.is_none(), || format!("another price of {changed:?} a moment later"))
+    }
+
+    async fn given_up(&mut self) -> Finding {
+        let at_once = |began: Instant, what: &str| {
+            let took = began.elapsed();
+            ensure(took < LATE, || format!("{what} went on for {took:?} after it was given up"))
+        };
+        if self.can(&[Call::Offers]) {
+            let began = Instant::now();
+            drop(
+                timeout(Duration::from_millis(1), self.provider.offers(&OfferFilter::default()).next()).await,
+            );
+            at_once(began, "offers")?;
+            self.all(self.provider.offers(&OfferFilter::default())).await?;
+        }
+        if self.can(&[Call::FindByKey]) {
+            let (provider, key) = (self.provider.clone(), self.key());
+            let began = Instant::now();
+            drop(timeout(Duration::from_millis(1), provider.find_by_key(&key)).await);
+            at_once(began, "find_by_key")?;
+            provider.find_by_key(&key).await.map_err(|error| format!("the next call: {error}"))?;
+        }
+        Ok(())
+    }
+
+    async fn many(&mut self) -> Finding {
+        let (provider, key) = (self.provider.clone(), self.key());
+        let calls = (0..MANY).map(|_| provider.find_by_key(&key));
+        let answers = timeout(self.trial.patience, join_all(calls)).await;
+        let answers =
+            answers.map_err(|_| format!("{MANY} calls were not answered in {:?}", self.trial.patience))?;
+        for answer in answers {
+            match answer {
+                Ok(found) => ensure(found.is_none(), || format!("an unknown key finds {found:?}"))?,
+                Err(error) if error.is_retryable() => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for what there is none of: the refusal says so, at once or by the operation, and says it again.
+    pub(super) async fn sold_out(&mut self, request: &ProvisionRequest) -> Finding {
+        for _ in 0..2 {
+            let key = self.key();
+            let handle = match self.provider.provision(request, &key).await {
+                Err(error) if matches!(error.kind, ErrorKind::CapacityExhausted { .. }) => continue,
+                Err(error) => return Err(format!("it answers: {error}")),
+                Ok(handle) => OperationHandle::new(handle.as_str().to_owned()),
+            };
+            let end = Instant::now() + self.trial.patience;
+            let interval = Duration::from_millis(self.provider.capabilities().poll_interval_ms.max(1));
+            loop {
+                match self.provider.poll(&handle).await.map_err(|error| error.to_string())? {
+                    OperationStatus::Failed { is_capacity: true, .. } => break,
+                    OperationStatus::Running { .. } if Instant::now() < end => {
+                        tokio::time::sleep(interval).await
+                    }
+                    other => return Err(format!("the operation ends as {other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+}
