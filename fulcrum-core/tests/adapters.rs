@@ -16,6 +16,7 @@ use fulcrum_core::provider::{
 fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     vec![
         ("ec2", "moto, a real server", Ec2::capabilities(ClientToken::Ignored, 10_000)),
+        ("exoscale", "an imitation of its published form", adapters::exoscale::capabilities(10_000)),
         ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities()),
         ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities()),

@@ -39,6 +39,9 @@ pub enum ProviderConfig {
     /// A cloud that speaks EC2's query API.
     #[cfg(feature = "ec2")]
     Ec2(crate::provider::adapters::ec2::Ec2Config),
+    /// An organisation at Exoscale.
+    #[cfg(feature = "exoscale")]
+    Exoscale(crate::provider::adapters::exoscale::ExoscaleConfig),
     /// A project at Hetzner Cloud, or at a cloud with the same API.
     #[cfg(feature = "hetzner")]
     Hetzner(crate::provider::adapters::hetzner::HetznerConfig),

@@ -64,6 +64,11 @@ impl FederationConfig {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
                     builder = builder.provider(adapter);
                 }
+                #[cfg(feature = "exoscale")]
+                ProviderConfig::Exoscale(config) => {
+                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
+                    builder = builder.provider(adapter);
+                }
                 #[cfg(feature = "hetzner")]
                 ProviderConfig::Hetzner(config) => {
                     let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;

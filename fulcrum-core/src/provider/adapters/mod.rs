@@ -3,6 +3,8 @@
 pub mod catalogue_file;
 #[cfg(feature = "ec2")]
 pub mod ec2;
+#[cfg(feature = "exoscale")]
+pub mod exoscale;
 #[cfg(feature = "hetzner")]
 pub mod hetzner;
 #[cfg(feature = "openstack")]

@@ -1,0 +1,85 @@
+//! How Exoscale is reached, and what a machine is made with.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Exoscale;
+use crate::{
+    model::{ProviderId, RegionId},
+    provider::http::{Credential, HttpConfig, HttpConfigError},
+};
+
+/// An organisation at Exoscale.
+///
+/// ```yaml
+/// providers:
+///   - exoscale: { catalogue: exoscale.csv, zones: [ch-gva-2, de-fra-1], ssh_keys: [admin] }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExoscaleConfig {
+    /// Its name in the federation, and in the price table.
+    #[serde(default = "exoscale")]
+    pub id: ProviderId,
+    /// A price table, as the API tells no prices: a file or folder as a catalogue file is.
+    pub catalogue: PathBuf,
+    /// The key of an API key.
+    #[serde(default = "key")]
+    pub key: Credential,
+    /// Its secret.
+    #[serde(default = "secret")]
+    pub secret: Credential,
+    /// The zones that are offered and looked through; empty for all of the table.
+    #[serde(default)]
+    pub zones: Vec<RegionId>,
+    /// The template that machines boot unless a component's settings name another one: a name, or an id of one zone.
+    #[serde(default = "debian")]
+    pub image: String,
+    /// Whether machines get a public IPv4 address.
+    #[serde(default = "yes")]
+    pub public_ip: bool,
+    /// Names of keys that may log in.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// How long a new instance may be missing from the list, in milliseconds; the provider does not say.
+    #[serde(default = "lag")]
+    pub list_lag_ms: u64,
+    /// How the API is reached; a `base_url` holds for all zones.
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+fn exoscale() -> ProviderId {
+    ProviderId::new("exoscale").expect("a plain word is a name")
+}
+
+fn key() -> Credential {
+    Credential::env("EXOSCALE_API_KEY")
+}
+
+fn secret() -> Credential {
+    Credential::env("EXOSCALE_API_SECRET")
+}
+
+fn debian() -> String {
+    "Linux Debian 12 (Bookworm) 64-bit".to_owned()
+}
+
+fn lag() -> u64 {
+    10_000
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ExoscaleConfig {
+    /// Reads the key and the price table, and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`HttpConfigError`] names the setting.
+    pub fn build(&self, base: &Path) -> Result<Exoscale, HttpConfigError> {
+        Exoscale::new(self, base)
+    }
+}

@@ -1,0 +1,493 @@
+//! Exoscale: instances with a disk of any size, by the API of version 2, zone by zone.
+//!
+//! The key is a label that is set when an instance is made. Nothing keeps the same request from making two, so the engine
+//! looks first: [`IdempotencyClass::Searchable`].
+
+mod config;
+mod errors;
+mod sign;
+mod wire;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use base64::Engine;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+pub use config::ExoscaleConfig;
+use wire::{At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates};
+
+use crate::{
+    model::{
+        Action, IdempotencyKey, Market, Offer, OfferKind, Place, ProviderId, RegionId, Resources, Service,
+        ServiceId, ServiceStatus, SkuId,
+    },
+    provider::{
+        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport},
+        table::Table,
+    },
+};
+
+/// The label that holds the key.
+const LABEL: &str = "fulcrum-key";
+/// How old the list of types may be when one is looked up in it.
+const FRESH: Duration = Duration::from_secs(60);
+/// The disk of a machine that was bought without one, in GiB: the least that there is.
+const LEAST_DISK: u64 = 10;
+const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
+
+/// The instances of one organisation. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exoscale {
+    id: ProviderId,
+    /// One for each zone, by its name.
+    zones: Arc<BTreeMap<RegionId, Zone>>,
+    capabilities: Capabilities,
+    settings: Arc<Settings>,
+    /// What the table sells.
+    listed: Arc<Vec<Offer>>,
+}
+
+#[derive(Debug, Clone)]
+struct Zone {
+    client: Client,
+    cache: Cache,
+    place: Place,
+}
+
+#[derive(Debug)]
+struct Settings {
+    image: String,
+    public_ip: bool,
+    ssh_keys: Vec<String>,
+}
+
+/// What the adapter can do, with the longest time that a new instance may be missing from the list.
+pub fn capabilities(list_lag_ms: u64) -> Capabilities {
+    Capabilities {
+        calls: vec![
+            Call::Offers,
+            Call::Provision,
+            Call::FindByKey,
+            Call::Describe,
+            Call::Services,
+            Call::Act,
+            Call::Release,
+            Call::Poll,
+        ],
+        idempotency: BTreeMap::from([
+            (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
+            (Call::Act, IdempotencyClass::Natural),
+            (Call::Release, IdempotencyClass::Natural),
+        ]),
+        concurrency: Some(8),
+        poll_interval_ms: 2_000,
+        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+    }
+}
+
+fn sku_of(kind: &InstanceType) -> String {
+    format!("{}.{}", kind.family, kind.size)
+}
+
+impl Exoscale {
+    fn new(config: &ExoscaleConfig, base: &Path) -> Result<Self, HttpConfigError> {
+        let setting = |error: String| HttpConfigError::Setting(error);
+        let (key, secret) = (config.key.read(base)?, config.secret.read(base)?);
+        let tables = Table::load(&base.join(&config.catalogue))
+            .map_err(|error| setting(format!("catalogue: {error}")))?;
+        let table = tables.into_iter().find(|table| table.provider == config.id);
+        let missing = || {
+            setting(format!("catalogue: it has no prices of `{}`; set `id` to one that it has", config.id))
+        };
+        let mut listed = table.ok_or_else(missing)?.into_listed();
+        listed.retain(|offer| {
+            offer.kind == OfferKind::Machine
+                && offer.price.market == Market::OnDemand
+                && (config.zones.is_empty() || config.zones.contains(&offer.place.region))
+        });
+        let http = config.http.clone().below(base);
+        let mut zones = BTreeMap::new();
+        for place in listed.iter().map(|offer| &*offer.place) {
+            if zones.contains_key(&place.region) {
+                continue;
+            }
+            let address = format!("https://api-{}.exoscale.com/v2", place.region);
+            let client = Client::new(&config.id, &address, &http)?
+                .dialect(errors::Errors)
+                .signed(sign::Exo2::new(&key, &secret));
+            client.redactor().add(key.clone());
+            client.redactor().add(secret.clone());
+            let place = Place { zone: None, ..place.clone() };
+            zones.insert(place.region.clone(), Zone { client, cache: Cache::default(), place });
+        }
+        if let Some(zone) = config.zones.iter().find(|zone| !zones.contains_key(*zone)) {
+            return Err(setting(format!("zones: the table sells nothing in {zone}")));
+        }
+        Ok(Self {
+            id: config.id.clone(),
+            zones: Arc::new(zones),
+            capabilities: capabilities(config.list_lag_ms),
+            settings: Arc::new(Settings {
+                image: config.image.clone(),
+                public_ip: config.public_ip,
+                ssh_keys: config.ssh_keys.clone(),
+            }),
+            listed: Arc::new(listed),
+        })
+    }
+
+    /// The same over another transport, such as a recording.
+    #[must_use]
+    pub fn over(self, transport: &Arc<dyn Transport>) -> Self {
+        let over = |(name, zone): (&RegionId, &Zone)| {
+            let client = zone.client.clone().over(transport.clone());
+            (name.clone(), Zone { client, ..zone.clone() })
+        };
+        Self { zones: Arc::new(self.zones.iter().map(over).collect()), ..self }
+    }
+
+    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
+        ProviderError::new(self.id.clone(), call, kind)
+    }
+
+    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+        self.error(call, ErrorKind::Protocol { message: error.to_string() })
+    }
+
+    fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
+        let text = serde_json::to_string(handle).map_err(|error| self.nonsense(call, &error))?;
+        Ok(OperationHandle::new(text))
+    }
+
+    fn zone(&self, call: Call, name: &str) -> Result<&Zone> {
+        let found = self.zones.iter().find(|(zone, _)| zone.as_str() == name);
+        let unknown = || self.error(call, ErrorKind::NotFound { what: format!("the zone {name}") });
+        found.map(|(_, zone)| zone).ok_or_else(unknown)
+    }
+
+    async fn types(&self, call: Call, zone: &Zone, fresh_for: Duration) -> Result<Vec<InstanceType>> {
+        let request = Request::get(call, ["instance-type"]);
+        let (answer, _) = zone.cache.ask(&zone.client, &request, fresh_for).await?;
+        Ok(answer.json::<InstanceTypes>()?.instance_types)
+    }
+
+    async fn instance(&self, call: Call, at: &At) -> Result<Option<Instance>> {
+        let zone = self.zone(call, &at.zone)?;
+        zone.client.find(&Request::get(call, ["instance", &at.instance])).await
+    }
+
+    /// What the table sells in a zone and the zone has, in its sizes.
+    async fn sold(&self, zone: &Zone) -> Result<Vec<Offer>> {
+        let types = self.types(Call::Offers, zone, Duration::ZERO).await?;
+        let here = self.listed.iter().filter(|offer| offer.place.region == zone.place.region);
+        let there = here.filter_map(|offer| {
+            let kind = types.iter().find(|kind| sku_of(kind) == offer.sku.as_str() && kind.authorized)?;
+            let is_here =
+                kind.zones.is_empty() || kind.zones.iter().any(|name| name == zone.place.region.as_str());
+            let capacity = Resources {
+                vcpu_milli: kind.cpus.saturating_mul(1000),
+                memory_mib: kind.memory >> 20,
+                gpu: kind.gpus,
+                ..offer.capacity.clone()
+            };
+            is_here.then(|| Offer { capacity, ..offer.clone() })
+        });
+        Ok(there.collect())
+    }
+
+    /// The instances of ours in a zone. There is one page.
+    async fn in_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
+        let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
+        let ours: Vec<_> = list.instances.iter().filter(|it| it.labels.contains_key(LABEL)).collect();
+        if ours.is_empty() {
+            return Ok(Vec::new());
+        }
+        let types = self.types(call, zone, FRESH).await?;
+        Ok(ours.into_iter().filter_map(|instance| self.service(zone, instance, &types)).collect())
+    }
+
+    async fn everywhere(&self, call: Call) -> Result<Vec<Service>> {
+        let lists = self.zones.values().map(|zone| self.in_zone(call, zone));
+        Ok(futures::future::try_join_all(lists).await?.into_iter().flatten().collect())
+    }
+
+    fn service(&self, zone: &Zone, instance: &Instance, types: &[InstanceType]) -> Option<Service> {
+        let key = IdempotencyKey::new(instance.labels.get(LABEL)?).ok()?;
+        let kind = types.iter().find(|kind| kind.id == instance.instance_type.id);
+        let sku = kind.map_or_else(|| instance.instance_type.id.clone(), sku_of);
+        let addresses = [("public_ipv4", &instance.public_ip), ("public_ipv6", &instance.ipv6_address)];
+        let attributes =
+            addresses.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        Some(Service {
+            id: ServiceId::new(format!("{}/{}", zone.place.region, instance.id)).ok()?,
+            provider: self.id.clone(),
+            key: Some(key),
+            sku: SkuId::new(sku).ok()?,
+            place: zone.place.clone(),
+            status: status(&instance.state),
+            attributes: attributes.filter(|(_, value)| !value.is_empty()).collect(),
+        })
+    }
+
+    async fn described(&self, call: Call, at: &At) -> Result<Option<(Instance, Service)>> {
+        let Some(instance) = self.instance(call, at).await? else { return Ok(None) };
+        let zone = self.zone(call, &at.zone)?;
+        let types = self.types(call, zone, FRESH).await?;
+        Ok(self.service(zone, &instance, &types).map(|service| (instance, service)))
+    }
+
+    /// A service's place; what is no name of ours does not exist.
+    fn at(&self, service: &ServiceId) -> Option<At> {
+        let (zone, instance) = service.as_str().split_once('/')?;
+        let is_known = self.zones.keys().any(|name| name.as_str() == zone);
+        let is_id = uuid::Uuid::parse_str(instance).is_ok_and(|id| id.to_string() == instance);
+        (is_known && is_id).then(|| At { zone: zone.to_owned(), instance: instance.to_owned() })
+    }
+
+    async fn template(&self, zone: &Zone, image: &str) -> Result<String> {
+        if uuid::Uuid::parse_str(image).is_ok() {
+            return Ok(image.to_owned());
+        }
+        let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
+        let templates: Templates = zone.client.json(&ask).await?;
+        let found = templates.templates.into_iter().find(|template| template.name == image);
+        let missing = || {
+            let message = format!("no template is called {image}; set another `image`");
+            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+        };
+        found.map(|template| template.id).ok_or_else(missing)
+    }
+
+    async fn new_instance(
+        &self,
+        zone: &Zone,
+        request: &ProvisionRequest,
+        key: &IdempotencyKey,
+    ) -> Result<Value> {
+        let call = Call::Provision;
+        let types = self.types(call, zone, FRESH).await?;
+        let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
+        let kind = types.iter().find(|kind| sku_of(kind) == request.sku.as_str()).ok_or_else(missing)?;
+        let setting = |name: &str| request.settings.get(name).map(String::as_str);
+        let words = |text: &str| -> Vec<Value> {
+            text.split([',', ' '])
+                .filter(|word| !word.is_empty())
+                .map(|name| json!({ "name": name }))
+                .collect()
+        };
+        let mut instance = json!({
+            "name": request.name,
+            "instance-type": { "id": kind.id },
+            "template": { "id": self.template(zone, setting("image").unwrap_or(&self.settings.image)).await? },
+            "disk-size": request.size_gib.max(LEAST_DISK),
+            "labels": { LABEL: key },
+            "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
+            "auto-start": true,
+        });
+        let keys = setting("ssh_keys").map_or_else(|| words(&self.settings.ssh_keys.join(",")), words);
+        if !keys.is_empty() {
+            instance["ssh-keys"] = json!(keys);
+        }
+        if let Some(groups) = setting("security_groups") {
+            let ids = groups.split([',', ' ']).filter(|id| !id.is_empty()).map(|id| json!({ "id": id }));
+            instance["security-groups"] = ids.collect();
+        }
+        if let Some(data) = setting("user_data") {
+            instance["user-data"] = json!(base64::engine::general_purpose::STANDARD.encode(data));
+        }
+        Ok(instance)
+    }
+
+    /// How an operation ended; none if well, or if it is forgotten.
+    async fn unfinished(&self, at: &At, operation: &str) -> Result<Option<OperationStatus>> {
+        let zone = self.zone(Call::Poll, &at.zone)?;
+        let found: Option<Operation> =
+            zone.client.find(&Request::get(Call::Poll, ["operation", operation])).await?;
+        Ok(found.and_then(|operation| match operation.state.as_str() {
+            "success" => None,
+            "pending" => Some(RUNNING),
+            state => {
+                let message = operation.message.unwrap_or_else(|| state.to_owned());
+                let is_capacity = errors::is_full(&message);
+                let reason = match operation.reason {
+                    Some(reason) => format!("{message} ({reason})"),
+                    None => message,
+                };
+                Some(OperationStatus::Failed { reason, is_capacity })
+            }
+        }))
+    }
+
+    async fn reached(&self, at: &At, state: &str) -> Result<OperationStatus> {
+        match self.described(Call::Poll, at).await? {
+            None => Ok(failed("the instance is gone")),
+            Some((instance, service)) if instance.state == state => {
+                Ok(OperationStatus::Succeeded(Some(service)))
+            }
+            Some((instance, _)) if matches!(instance.state.as_str(), "error" | "destroyed") => {
+                Ok(failed(&format!("the instance is in the state {}", instance.state)))
+            }
+            Some(_) => Ok(RUNNING),
+        }
+    }
+
+    async fn poll_end(&self, at: &At) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        let Some(instance) = self.instance(call, at).await? else {
+            return Ok(OperationStatus::Succeeded(None));
+        };
+        if !instance.labels.contains_key(LABEL) {
+            return Err(self.error(call, ErrorKind::Forbidden));
+        }
+        if matches!(instance.state.as_str(), "expunging" | "destroying") {
+            return Ok(RUNNING);
+        }
+        let ask = Request::delete(Call::Release, ["instance", &at.instance]);
+        match self.zone(call, &at.zone)?.client.ask(&ask).await {
+            Ok(_) => Ok(RUNNING),
+            Err(error) => match error.kind {
+                ErrorKind::Conflict { .. } | ErrorKind::NotFound { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+fn failed(reason: &str) -> OperationStatus {
+    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+}
+
+fn status(state: &str) -> ServiceStatus {
+    match state {
+        "running" => ServiceStatus::Running,
+        "starting" | "migrating" => ServiceStatus::Starting,
+        "stopped" | "stopping" => ServiceStatus::Stopped,
+        "expunging" | "destroying" => ServiceStatus::Releasing,
+        _ => ServiceStatus::Failed,
+    }
+}
+
+#[async_trait]
+impl Provider for Exoscale {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (this, filter) = (self.clone(), filter.clone());
+        async move {
+            let wanted =
+                |zone: &&Zone| filter.regions.is_empty() || filter.regions.contains(&zone.place.region);
+            let lists = this.zones.values().filter(wanted).map(|zone| this.sold(zone));
+            let all = futures::future::try_join_all(lists).await?.into_iter().flatten();
+            Ok(stream::iter(all.filter(|offer| filter.admits(offer)).map(Ok).collect::<Vec<_>>()))
+        }
+        .into_stream()
+        .try_flatten()
+        .boxed()
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        let unknown = || {
+            let message = format!("{} is no zone of this organisation", request.place);
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let zone = self.zones.get(&request.place.region).ok_or_else(unknown)?;
+        let body = self.new_instance(zone, request, key).await?;
+        let ask = Request::post(call, ["instance"]).json(&body).about(&request.sku);
+        let begun: Operation = zone.client.json(&ask).await?;
+        let nameless = || self.nonsense(call, &"the operation names no instance");
+        let instance = begun.reference.ok_or_else(nameless)?.id;
+        let at = At { zone: request.place.region.to_string(), instance };
+        self.handle(call, &Handle::Make { at, operation: begun.id })
+    }
+
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        // All zones are read: an error in one of them must not look like nothing.
+        let all = self.everywhere(Call::FindByKey).await?;
+        Ok(all.into_iter().find(|service| service.key.as_ref() == Some(key)))
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        let Some(at) = self.at(service) else { return Ok(None) };
+        Ok(self.described(Call::Describe, &at).await?.map(|(_, service)| service))
+    }
+
+    fn services(&self) -> ServiceStream {
+        let this = self.clone();
+        async move { Ok(stream::iter(this.everywhere(Call::Services).await?.into_iter().map(Ok))) }
+            .into_stream()
+            .try_flatten()
+            .boxed()
+    }
+
+    async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Act;
+        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
+        let at = self.at(service).ok_or_else(missing)?;
+        // Nothing that this library did not make is ever touched.
+        let (instance, known) = self.described(call, &at).await?.ok_or_else(missing)?;
+        let zone = self.zone(call, &at.zone)?;
+        let is_on = instance.state == "running";
+        let (verb, body, state) = match action {
+            Action::Start => ((!is_on).then_some("start"), json!({}), "running"),
+            Action::Stop => (is_on.then_some("stop"), json!({}), "stopped"),
+            Action::Resize { sku } => {
+                let types = self.types(call, zone, FRESH).await?;
+                let kind = types.iter().find(|kind| sku_of(kind) == sku.as_str());
+                let none = || self.error(call, ErrorKind::NotFound { what: sku.to_string() });
+                let body = json!({ "instance-type": { "id": kind.ok_or_else(none)?.id } });
+                ((known.sku != *sku).then_some("scale"), body, "stopped")
+            }
+            Action::Other { name } if name == "reboot" => (Some("reboot"), json!({}), "running"),
+            Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
+        };
+        let operation = match verb {
+            None => None,
+            Some(verb) => {
+                let name = format!("{}:{verb}", at.instance);
+                let ask = Request::new(call, Method::PUT, ["instance", &name]).json(&body);
+                Some(zone.client.json::<Operation>(&ask).await?.id)
+            }
+        };
+        self.handle(call, &Handle::Reach { at, operation, state: state.to_owned() })
+    }
+
+    async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Release;
+        // What is no name of ours cannot exist.
+        let at = self.at(service);
+        if let Some(at) = &at
+            && let Some(instance) = self.instance(call, at).await?
+            && !instance.labels.contains_key(LABEL)
+        {
+            return Err(self.error(call, ErrorKind::Forbidden));
+        }
+        self.handle(call, &Handle::End { at })
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let unknown = |_| self.error(Call::Poll, ErrorKind::NotFound { what: "this operation".to_owned() });
+        let (at, operation, state) = match serde_json::from_str(operation.as_str()).map_err(unknown)? {
+            Handle::End { at: None } => return Ok(OperationStatus::Succeeded(None)),
+            Handle::End { at: Some(at) } => return self.poll_end(&at).await,
+            Handle::Make { at, operation } => (at, Some(operation), "running".to_owned()),
+            Handle::Reach { at, operation, state } => (at, operation, state),
+        };
+        if let Some(operation) = operation
+            && let Some(status) = self.unfinished(&at, &operation).await?
+        {
+            return Ok(status);
+        }
+        self.reached(&at, &state).await
+    }
+}
