@@ -97,7 +97,8 @@ impl Driver<'_> {
 
     /// The state of a step that was refused, or for which nothing was sent.
     pub(super) fn unsent(&self, step: &Step) -> StepState {
-        if self.can_hold(step) {
+        // One thing alone was never asked to be held.
+        if self.can_hold(step) && self.held_by.len() > 1 {
             StepState::Reserving { since: Timestamp::now() }
         } else {
             StepState::Planned
