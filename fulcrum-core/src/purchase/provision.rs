@@ -197,7 +197,8 @@ impl Driver<'_> {
     fn unfinished(&self, step: &Step, service: &Service) -> Option<OperationHandle> {
         // It is asked for once: who polls is told by the operation itself.
         let is_polled = matches!(&step.state, StepState::Provisioning { progress: Progress::Running(_), .. });
-        let settings = self.turns.settings(step, &self.held_by, &self.order.plan).unwrap_or_default();
+        // With less than what was asked for nobody goes on.
+        let settings = self.turns.settings(step, &self.held_by, &self.order.plan).ok()?;
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         self.provider(step).unfinished(&request, service).filter(|_| !is_polled)
     }
