@@ -166,13 +166,6 @@ async fn left(cloud: &dyn Provider) -> Vec<Service> {
     cloud.services().try_collect().await.expect("services")
 }
 
-#[test]
-fn the_guide_has_a_configuration_that_is_read() {
-    let guide = include_str!("../../docs/adapters/openstack.md");
-    let yaml = guide.split("```yaml").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    fulcrum_core::federation::FederationConfig::from_yaml(yaml).expect("a configuration");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn openstack_sells_as_it_is_promised() {
     let began = Instant::now();

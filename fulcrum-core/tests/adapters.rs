@@ -3,12 +3,15 @@
 
 use std::{fmt::Write, fs, path::PathBuf};
 
-use fulcrum_core::provider::{
-    Call, Capabilities, IdempotencyClass,
-    adapters::{
-        self,
-        ec2::{ClientToken, Ec2},
-        openstack::OpenStack,
+use fulcrum_core::{
+    federation::FederationConfig,
+    provider::{
+        Call, Capabilities, IdempotencyClass,
+        adapters::{
+            self,
+            ec2::{ClientToken, Ec2},
+            openstack::OpenStack,
+        },
     },
 };
 
@@ -83,6 +86,9 @@ fn the_committed_matrix_is_what_the_adapters_declare() {
         "docs/adapters/matrix.md is not what the adapters declare; run `make matrix`"
     );
     for (name, _, _) in all() {
-        assert!(path.with_file_name(format!("{name}.md")).is_file(), "{name} has no page");
+        let page = fs::read_to_string(path.with_file_name(format!("{name}.md"))).expect("each has a page");
+        let example = page.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
+        let read = FederationConfig::from_yaml(example.expect("each page has a configuration"));
+        assert!(read.is_ok(), "docs/adapters/{name}.md: {}", read.expect_err("not read"));
     }
 }
