@@ -38,10 +38,16 @@ async fn dropped_calls_leave_nothing_behind() {
 
 #[tokio::test]
 async fn an_address_that_makes_no_sense_is_an_error_without_its_password() {
-    for url in ["postgresql://user:canary@127.0.0.1:1/none", "nonsense://user:canary@host"] {
-        let opened = tokio::time::timeout(Duration::from_secs(40), PostgresLedger::open(url)).await;
+    for (url, why) in [
+        ("postgresql://user:canary@127.0.0.1:1/none", "refused"),
+        ("nonsense://user:canary@host", "makes no sense"),
+        ("env:canary", "makes no sense"),
+        ("postgresql://user:canary@host:port/none", "makes no sense"),
+    ] {
+        let opened = tokio::time::timeout(Duration::from_secs(10), PostgresLedger::open(url)).await;
         let error = opened.expect("in time").expect_err("nobody is there");
         assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        assert!(error.to_string().contains(why), "{url}: {error}");
     }
 }
 

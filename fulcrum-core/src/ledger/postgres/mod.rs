@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{
-    PgPool, Postgres, Row, Transaction,
+    Connection, PgConnection, PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow},
 };
 use tokio::{
@@ -79,15 +79,16 @@ impl PostgresLedger {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn with_connections(url: &str, most: u32) -> Result<Self> {
-        // The error would quote the URL, and with it a password.
-        let options = PgConnectOptions::from_str(url).map_err(|_| {
-            LedgerError::Store(
-                "the URL of the PostgreSQL ledger makes no sense; write postgresql://user@host/database"
-                    .into(),
-            )
-        })?;
-        let options = options.application_name("fulcrum");
-        let pool = PgPoolOptions::new().max_connections(most.max(1)).acquire_timeout(Duration::from_secs(30));
+        let options = options(url)?.application_name("fulcrum");
+        // The pool would try until its time is over and then not say why; what passes, as a server that is starting, is
+        // left to it.
+        let first = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+        match first.map_err(|_| store(format!("no PostgreSQL server answered in {PATIENCE:?}")))? {
+            Ok(connection) => connection.close().await.map_err(store)?,
+            Err(sqlx::Error::Database(error)) if error.is_transient_in_connect_phase() => {}
+            Err(error) => return Err(store(format!("PostgreSQL: {error}"))),
+        }
+        let pool = PgPoolOptions::new().max_connections(most.max(1)).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await.map_err(store)?;
         MIGRATIONS.run(&pool).await.map_err(store)?;
         let changes = watch::Sender::new(0);
@@ -116,6 +117,17 @@ impl PostgresLedger {
         .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
         Ok(until(&row)?.unwrap_or(Timestamp::UNIX_EPOCH))
     }
+}
+
+/// How long a connection may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a URL says. An error of the driver would quote the URL, and with it a password.
+fn options(url: &str) -> Result<PgConnectOptions> {
+    let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    known.then(|| PgConnectOptions::from_str(url).ok()).flatten().ok_or_else(|| {
+        store("the URL of the PostgreSQL ledger makes no sense; write postgresql://user@host/database")
+    })
 }
 
 /// Passes on what other hosts tell, for ever. The listener connects again by itself.
