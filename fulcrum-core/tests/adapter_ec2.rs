@@ -220,9 +220,11 @@ async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_l
     let report = check_provider(cloud.clone(), trial).await;
     println!("{report}");
     assert!(report.is_passed());
-    // Looked for at once, as after a lost answer: found, though it is not listed yet.
+    // Not listed at once, and found when lists no longer lag as it is declared.
     let key = key();
     cloud.provision(&request, &key).await.expect("ordered");
+    assert!(cloud.find_by_key(&key).await.expect("looked up").is_none(), "the test's list does not lag");
+    tokio::time::sleep(cloud.capabilities().list_lag()).await;
     let service = cloud.find_by_key(&key).await.expect("looked up").expect("it is found");
     end(&*cloud, &service).await;
 }

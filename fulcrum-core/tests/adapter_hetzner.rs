@@ -6,7 +6,9 @@ mod peers;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, ServiceId, ServiceStatus},
+    model::{
+        Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, ServiceId, ServiceStatus, Shortage,
+    },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::hetzner::{Hetzner, HetznerConfig},
@@ -41,6 +43,7 @@ fn config(folder: &Path, url: &str, token: &str) -> HetznerConfig {
     let document = json!({
         "token": "file:token",
         "catalogue": "prices.csv",
+        "list_lag_ms": 1000,
         "http": { "base_url": url, "timeout_ms": 3000 },
     });
     serde_json::from_value(document).expect("a configuration")
@@ -220,7 +223,7 @@ async fn refusals_are_told_apart() {
     assert!(error.to_string().contains("`networks`"), "{error}");
     for handle in ["make/999999", "act/999999/1"] {
         let status = adapter.poll(&OperationHandle::new(handle)).await.expect("polled");
-        assert!(matches!(status, OperationStatus::Failed { is_capacity: false, .. }), "{handle}: {status:?}");
+        assert!(matches!(status, OperationStatus::Failed { shortage: None, .. }), "{handle}: {status:?}");
     }
     assert_eq!(word(adapter.poll(&OperationHandle::new("make/1/x")).await), "not_found");
 }
@@ -270,13 +273,17 @@ async fn each_code_is_what_a_caller_can_act_on() {
 
 #[tokio::test]
 async fn an_action_that_fails_says_why() {
-    for (code, full) in [("resource_unavailable", true), ("action_failed", false)] {
+    for (code, expected) in [
+        ("resource_unavailable", Some(Shortage::SoldOut)),
+        ("resource_limit_exceeded", Some(Shortage::Quota)),
+        ("action_failed", None),
+    ] {
         let body = json!({ "action": { "id": 1, "status": "error", "progress": 100,
             "error": { "code": code, "message": "it did not work" } } });
         let (_server, adapter) = says(200, &[], body).await;
         let status = adapter.poll(&OperationHandle::new("make/7/1")).await.expect("polled");
-        let OperationStatus::Failed { reason, is_capacity } = status else { panic!("{status:?}") };
-        assert_eq!((reason, is_capacity), (format!("it did not work ({code})"), full));
+        let OperationStatus::Failed { reason, shortage } = status else { panic!("{status:?}") };
+        assert_eq!((reason, shortage), (format!("it did not work ({code})"), expected));
     }
 }
 

@@ -20,7 +20,7 @@ use fulcrum_core::{
     ledger::{Ledger, SqliteLedger},
     model::{
         Action, Blueprint, FailOver, IdempotencyKey, Operator, Order, OrderId, OrderState, Policy, Service,
-        ServiceStatus, StepState,
+        ServiceStatus, Shortage, StepState,
     },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
@@ -330,7 +330,10 @@ async fn refusals_are_told_apart(ward: &Ward) {
     let huge = request(&*cloud, "x1.huge", "zone-a").await;
     let first = cloud.provision(&huge, &key()).await.expect("within the quota");
     let failed = finish(&*cloud, &first).await;
-    assert!(matches!(failed, OperationStatus::Failed { is_capacity: true, .. }), "{failed:?}");
+    assert!(
+        matches!(failed, OperationStatus::Failed { shortage: Some(Shortage::SoldOut), .. }),
+        "{failed:?}"
+    );
     // What is broken counts, too.
     let error = cloud.provision(&huge, &key()).await.expect_err("over the quota");
     assert_eq!(error.kind, ErrorKind::QuotaExceeded { quota: "cores".to_owned() }, "{error:?}");

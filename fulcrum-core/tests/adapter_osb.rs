@@ -29,6 +29,7 @@ fn config(folder: &Path, url: &str, user: &str, password: &str) -> OsbConfig {
         "provider": "hoster.json",
         "username": user,
         "password": "file:password",
+        "list_lag_ms": 1000,
         "http": { "base_url": url, "timeout_ms": 3000 },
     });
     serde_json::from_value(document).expect("a configuration")
@@ -162,7 +163,7 @@ async fn a_provision_that_fails_later_leaves_something_that_is_found_and_ended()
     request.settings.insert("fail".to_owned(), "true".to_owned());
     let key = key();
     let handle = adapter.provision(&request, &key).await.expect("accepted");
-    assert!(matches!(done(&adapter, &handle).await, OperationStatus::Failed { is_capacity: false, .. }));
+    assert!(matches!(done(&adapter, &handle).await, OperationStatus::Failed { shortage: None, .. }));
     let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there, broken");
     assert_eq!(found.status, ServiceStatus::Failed);
     let handle = adapter.release(&found.id, &key).await.expect("accepted");

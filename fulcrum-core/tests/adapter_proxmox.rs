@@ -38,6 +38,7 @@ fn document(folder: &Path, secret: &str, http: &Value) -> Value {
     std::fs::write(folder.join("secret"), secret).expect("a file");
     json!({
         "id": "hoster",
+        "list_lag_ms": 1000,
         "catalogue": "prices.csv",
         "nodes": { "de-fra": ["pve1", "pve2"] },
         "image": "debian-12",
@@ -278,7 +279,7 @@ async fn refusals_are_told_apart() {
     let key = key();
     let handle = adapter.provision(&wrong, &key).await.expect("accepted");
     let status = done(&adapter, &handle).await;
-    assert!(matches!(&status, OperationStatus::Failed { is_capacity: false, .. }), "{status:?}");
+    assert!(matches!(&status, OperationStatus::Failed { shortage: None, .. }), "{status:?}");
     let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there");
     let handle = adapter.release(&found.id, &key).await.expect("accepted");
     assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));

@@ -20,10 +20,10 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     vec![
         ("ec2", "moto, a real server", Ec2::capabilities(ClientToken::Ignored, 10_000)),
         ("exoscale", "an imitation of its published form", adapters::exoscale::capabilities(10_000)),
-        ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities()),
+        ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities(10_000)),
         ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
-        ("osb", "openbrokerapi, a real server", adapters::osb::capabilities()),
-        ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities()),
+        ("osb", "openbrokerapi, a real server", adapters::osb::capabilities(10_000)),
+        ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities(10_000)),
         ("scaleway", "recorded answers", adapters::scaleway::capabilities()),
         ("upcloud", "recorded answers", adapters::upcloud::capabilities()),
     ]
@@ -50,13 +50,15 @@ fn cell(capabilities: &Capabilities, call: Call) -> String {
     if !call.is_mutation() {
         return "yes".to_owned();
     }
-    match capabilities.idempotency_of(call) {
-        IdempotencyClass::Natural => "natural".to_owned(),
-        IdempotencyClass::Key => "key".to_owned(),
-        IdempotencyClass::Searchable { list_lag_ms } => {
-            format!("searchable, {} s", list_lag_ms.div_ceil(1000))
-        }
-        IdempotencyClass::None => "none".to_owned(),
+    let word = match capabilities.idempotency_of(call) {
+        IdempotencyClass::Natural => "natural",
+        IdempotencyClass::Key => "key",
+        IdempotencyClass::Searchable { .. } => "searchable",
+        IdempotencyClass::None => "none",
+    };
+    match call {
+        Call::Provision => format!("{word}, {} s", capabilities.list_lag().as_secs()),
+        _ => word.to_owned(),
     }
 }
 

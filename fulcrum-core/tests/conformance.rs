@@ -103,7 +103,7 @@ async fn a_provider_whose_list_lags_longer_than_declared_is_caught() {
 
 #[tokio::test]
 async fn an_operation_that_fails_is_reported_and_what_it_leaves_is_released() {
-    let fault = Fault::OperationFails { leaves_resource: true };
+    let fault = Fault::OperationFails { leaves_resource: true, shortage: None };
     let rule = FaultRule { call: Call::Provision, sku: None, nth: 1, times: 1, fault };
     let sandbox = cloud("alpha", None).fault(rule).build();
     let report = report_of(&sandbox).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fulcrum_core::{
     ledger::SqliteLedger,
-    model::{Blueprint, Order, OrderEventKind, OrderState, Policy, StepState},
+    model::{Blueprint, Order, OrderEventKind, OrderState, Policy, Shortage, StepState},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -50,7 +50,14 @@ fn held(order: &Order) -> Vec<&str> {
 
 #[tokio::test]
 async fn what_is_sold_out_is_replaced_and_what_is_bought_stays() {
-    for (fault, is_provider) in [(Fault::SoldOut, false), (Fault::Quota, true)] {
+    // At once, or by an operation that was accepted and leaves something broken.
+    let later = |shortage| Fault::OperationFails { leaves_resource: true, shortage: Some(shortage) };
+    for (fault, is_provider) in [
+        (Fault::SoldOut, false),
+        (Fault::Quota, true),
+        (later(Shortage::SoldOut), false),
+        (later(Shortage::Quota), true),
+    ] {
         let blueprint = blueprint("");
         let (order, clouds, engine) = buy(fault, policy(blueprint.clone()), &blueprint).await;
         assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
@@ -203,7 +210,8 @@ async fn prop_whatever_fails_an_order_ends_whole_or_empty() {
             Fault::Unavailable,
             Fault::AmbiguousHappened,
             Fault::AmbiguousLost,
-            Fault::OperationFails { leaves_resource: true },
+            Fault::OperationFails { leaves_resource: true, shortage: None },
+            Fault::OperationFails { leaves_resource: true, shortage: Some(Shortage::Quota) },
             Fault::Late { ms: 15 },
         ];
         // Some hold what is to be bought.

@@ -86,8 +86,8 @@ impl HostCalls for Program {
                         OperationStatus::Succeeded(service) => {
                             json!({ "status": "succeeded", "service": service.as_ref().map(told) })
                         }
-                        OperationStatus::Failed { reason, is_capacity } => {
-                            json!({ "status": "failed", "reason": reason, "is_capacity": is_capacity })
+                        OperationStatus::Failed { reason, shortage } => {
+                            json!({ "status": "failed", "reason": reason, "shortage": shortage })
                         }
                     }
                 }

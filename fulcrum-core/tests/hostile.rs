@@ -188,7 +188,7 @@ impl Provider for Liar {
         }
         if (is_release && self.lies(Lie::EndingFails)) || self.lies(Lie::HugeWords) {
             let reason = if self.lies(Lie::HugeWords) { "so ".repeat(1 << 20) } else { "no".to_owned() };
-            return Ok(OperationStatus::Failed { reason, is_capacity: false });
+            return Ok(OperationStatus::Failed { reason, shortage: None });
         }
         if !is_release && self.lies(Lie::PollsForeign) {
             return Ok(OperationStatus::Succeeded(Some(self.foreign.clone())));
@@ -366,7 +366,7 @@ async fn what_an_order_may_miss_is_asked_about_once_when_it_has_failed() {
         Call,
         sandbox::{Fault, FaultRule},
     };
-    let fails = Fault::OperationFails { leaves_resource: true };
+    let fails = Fault::OperationFails { leaves_resource: true, shortage: None };
     let rule = FaultRule { call: Call::Provision, sku: None, nth: 2, times: 1, fault: fails };
     let alpha = cloud("alpha", None).fault(rule).build();
     let blueprint =

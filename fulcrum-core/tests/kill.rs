@@ -57,7 +57,12 @@ fn scenarios() -> Vec<Scenario> {
     };
     let lost =
         || vec![fault(Call::Provision, Fault::AmbiguousHappened), fault(Call::Release, Fault::AmbiguousLost)];
-    let broken = || vec![fault(Call::Provision, Fault::OperationFails { leaves_resource: true })];
+    let refused = || {
+        let after = FaultRule { nth: 2, times: 1000, ..fault(Call::Provision, Fault::SoldOut) };
+        vec![fault(Call::Provision, Fault::AmbiguousHappened), after]
+    };
+    let broken =
+        || vec![fault(Call::Provision, Fault::OperationFails { leaves_resource: true, shortage: None })];
     let sold_out = || vec![FaultRule { times: 1000, ..fault(Call::Provision, Fault::SoldOut) }];
     let mut scenarios = vec![
         plain("all is well, keys", IdempotencyClass::Key, 1, Vec::new(), OrderState::Committed),
@@ -65,6 +70,7 @@ fn scenarios() -> Vec<Scenario> {
         plain("all at once", LAGGING, 8, Vec::new(), OrderState::Committed),
         plain("third sold out", LAGGING, 1, sold_out(), OrderState::Compensated),
         plain("reply lost", LAGGING, 1, lost(), OrderState::Committed),
+        plain("reply lost, the repeat refused", IdempotencyClass::Key, 1, refused(), OrderState::Compensated),
         plain("broken service left", LAGGING, 8, broken(), OrderState::Compensated),
         plain("without keys", IdempotencyClass::None, 8, Vec::new(), OrderState::Committed),
         plain("without keys, reply lost", IdempotencyClass::None, 1, lost(), OrderState::Committed),
@@ -161,7 +167,7 @@ fn the_child_that_is_killed() {
     let providers = CLOUDS
         .iter()
         .map(|name| {
-            let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class);
+            let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class).list_lag(25);
             if scenario.holds {
                 builder = builder.reserves(Duration::from_secs(60));
             }

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
     ledger::{LedgerError, SqliteLedger},
-    model::{Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Policy, Step, StepState},
+    model::{
+        Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Policy, Shortage, Step,
+        StepState,
+    },
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -82,8 +85,9 @@ async fn every_fault_that_stays_ends_compensated_with_nothing_left() {
         Fault::Forbidden,
         Fault::Quota,
         Fault::SoldOut,
-        Fault::OperationFails { leaves_resource: true },
-        Fault::OperationFails { leaves_resource: false },
+        Fault::OperationFails { leaves_resource: true, shortage: None },
+        Fault::OperationFails { leaves_resource: false, shortage: None },
+        Fault::OperationFails { leaves_resource: true, shortage: Some(Shortage::Quota) },
     ];
     for class in [KEY, LAGGING] {
         for kind in &lasting {
@@ -97,8 +101,39 @@ async fn every_fault_that_stays_ends_compensated_with_nothing_left() {
             );
             assert_eq!(count(&clouds).0, 0, "{class:?} {kind:?} left something running");
             support::assert_clean(&engine.reconcile().await.expect("reconciled"));
-            let is_capacity = matches!(kind, Fault::SoldOut | Fault::Quota);
+            let is_capacity = matches!(
+                kind,
+                Fault::SoldOut | Fault::Quota | Fault::OperationFails { shortage: Some(_), .. }
+            );
             assert_eq!(sold_out(&order).len(), usize::from(is_capacity), "{kind:?}");
+        }
+    }
+}
+
+/// Where asking again is safe it is done at once; that the second call is refused does not tell what the first one has done.
+#[tokio::test]
+async fn a_refused_repeat_is_no_proof_that_the_lost_call_made_nothing() {
+    for class in [KEY, IdempotencyClass::Natural] {
+        for lost in [Fault::AmbiguousHappened, Fault::AmbiguousLost] {
+            for refusal in [Fault::SoldOut, Fault::Quota, Fault::Forbidden, Fault::Refused] {
+                let build = |name: &&str| {
+                    let builder = support::cloud(name, None).idempotency(class).list_lag(200);
+                    let second = FaultRule { nth: 2, times: 1000, ..fault(Call::Provision, refusal.clone()) };
+                    match *name {
+                        "gamma" => builder.fault(fault(Call::Provision, lost.clone())).fault(second).build(),
+                        _ => builder.build(),
+                    }
+                };
+                let clouds: Vec<Sandbox> = support::CLOUDS.iter().map(build).collect();
+                let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+                let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+                let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+                let order = engine.drive(&order.id).await.expect("driven");
+                let made = clouds[2].resources().expect("state").len();
+                let context = format!("{class:?} {lost:?} {refusal:?}: {:?}", order.reason);
+                assert_eq!(made, usize::from(lost == Fault::AmbiguousHappened), "{context}");
+                assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0), "{context}");
+            }
         }
     }
 }

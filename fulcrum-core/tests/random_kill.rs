@@ -54,6 +54,8 @@ struct World {
     class: IdempotencyClass,
     is_duo: bool,
     concurrency: u32,
+    /// How long look-ups and lists lag, in milliseconds.
+    lag: u64,
     /// How long the clouds hold what is to be bought.
     holds_for: Duration,
     faults: Vec<(&'static str, FaultRule)>,
@@ -97,7 +99,9 @@ impl World {
                     let fault = match chance.random_range(0..10) {
                         0 => limited,
                         1 if call == Call::Provision => Fault::SoldOut,
-                        2 if call == Call::Provision => Fault::OperationFails { leaves_resource },
+                        2 if call == Call::Provision => {
+                            Fault::OperationFails { leaves_resource, shortage: None }
+                        }
                         3 | 4 => late,
                         _ => lost.choose(&mut chance).expect("some").clone(),
                     };
@@ -111,6 +115,7 @@ impl World {
         Self {
             holds_for,
             class,
+            lag,
             is_duo: chance.random_bool(0.3),
             concurrency: chance.random_range(1..5),
             faults,
@@ -120,7 +125,7 @@ impl World {
     fn clouds(&self, folder: &Path) -> Vec<Sandbox> {
         let ms = Duration::from_millis;
         let build = |name: &&str| {
-            let builder = cloud(name, Some(folder)).idempotency(self.class);
+            let builder = cloud(name, Some(folder)).idempotency(self.class).list_lag(self.lag);
             let builder = builder.latency(ms(0), ms(4)).operation(ms(2), ms(30)).reserves(self.holds_for);
             let faults = self.faults.iter().filter(|(at, _)| at == name);
             faults.fold(builder, |builder, (_, rule)| builder.fault(rule.clone())).build()
@@ -307,7 +312,7 @@ fn count(folder: &Path, number: u64, ids: &[OrderId], tally: &mut Tally) {
         // In the order in which they were made.
         for resource in cloud.resources().expect("readable state") {
             let key = resource.service.key.clone().expect("the sandbox keeps keys");
-            let made = resource.visible_at - world.class.list_lag();
+            let made = resource.visible_at - Duration::from_millis(world.lag);
             // One that has failed and is gone may be made again.
             if ever.get(&key).is_some_and(|before| before.is_none_or(|gone| gone > made)) {
                 println!("world {number}, {:?}: the key {key} has had two services", world.class);

@@ -34,7 +34,7 @@ fn rule(call: Call, nth: u32, fault: Fault) -> FaultRule {
 
 /// A cloud without keys, whose list lags.
 fn unkeyed(folder: Option<&Path>) -> SandboxBuilder {
-    cloud("alpha", folder).idempotency(IdempotencyClass::None).unkeyed_lag(LAG_MS)
+    cloud("alpha", folder).idempotency(IdempotencyClass::None).list_lag(LAG_MS)
 }
 
 /// So many small machines at alpha.
@@ -173,7 +173,7 @@ async fn what_is_made_slowly_is_waited_for() {
 
 #[tokio::test]
 async fn a_wreck_of_a_lost_answer_is_ended() {
-    let fails = Fault::OperationFails { leaves_resource: true };
+    let fails = Fault::OperationFails { leaves_resource: true, shortage: None };
     let cloud = unkeyed(None).fault(rule(Call::Provision, 1, fails)).build();
     let order = buy(&engine(&cloud, in_memory().await), 1).await;
     assert_eq!(order.state, OrderState::Compensated, "{order:#?}");
@@ -384,7 +384,7 @@ async fn prop_two_hosts_buy_exactly_what_their_orders_hold() {
             let fault = match chance.random_range(0..10) {
                 0 | 1 => Fault::AmbiguousHappened,
                 2 | 3 => Fault::AmbiguousLost,
-                4 => Fault::OperationFails { leaves_resource: chance.random() },
+                4 => Fault::OperationFails { leaves_resource: chance.random(), shortage: None },
                 5 => Fault::Unavailable,
                 _ => continue,
             };

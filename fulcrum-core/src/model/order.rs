@@ -131,7 +131,7 @@ pub struct Attempt {
 }
 
 /// Why something cannot be had at one provider, though perhaps elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shortage {
     /// None is left.

@@ -25,7 +25,8 @@ pub enum IdempotencyClass {
 }
 
 impl IdempotencyClass {
-    /// How long after a call its effect may still be hidden from a look-up.
+    /// How long after a call its effect may still be hidden from a look-up, as far as the class says;
+    /// [`Capabilities::list_lag`] says all.
     pub fn list_lag(self) -> Duration {
         match self {
             Self::Searchable { list_lag_ms } => Duration::from_millis(list_lag_ms),
@@ -54,17 +55,15 @@ pub struct Capabilities {
     pub concurrency: Option<u32>,
     /// How often an operation may be polled, at most every so many milliseconds.
     pub poll_interval_ms: u64,
-    /// Where nothing is known by key: how long a new service may be missing from the list of all, in milliseconds.
-    #[serde(default = "a_minute")]
-    pub unkeyed_lag_ms: u64,
+    /// How long after a call a new service may be missing from look-ups and lists, in milliseconds; none for what the
+    /// class says, which is nothing for natural and key, and a minute where nothing is known by key. A call that its
+    /// caller has given up may still wait in front of a provider's API, so it is seldom zero.
+    #[serde(default)]
+    pub list_lag_ms: Option<u64>,
 }
 
-/// What [`Capabilities::unkeyed_lag_ms`] is where nothing is said.
-pub const UNKEYED_LAG_MS: u64 = 60_000;
-
-fn a_minute() -> u64 {
-    UNKEYED_LAG_MS
-}
+/// How long lists are taken to lag where nothing is known by key and nothing is said.
+const UNKEYED_LAG: Duration = Duration::from_secs(60);
 
 impl Capabilities {
     /// Offers only: nothing can be bought.
@@ -74,7 +73,7 @@ impl Capabilities {
             idempotency: BTreeMap::new(),
             concurrency: None,
             poll_interval_ms: 1000,
-            unkeyed_lag_ms: UNKEYED_LAG_MS,
+            list_lag_ms: None,
         }
     }
 
@@ -85,9 +84,10 @@ impl Capabilities {
 
     /// How long after a purchase its service may still be hidden from a look-up or a list.
     pub fn list_lag(&self) -> Duration {
+        let said = self.list_lag_ms.map(Duration::from_millis);
         match self.idempotency_of(Call::Provision) {
-            IdempotencyClass::None => Duration::from_millis(self.unkeyed_lag_ms),
-            class => class.list_lag(),
+            IdempotencyClass::None => said.unwrap_or(UNKEYED_LAG),
+            class => class.list_lag().max(said.unwrap_or_default()),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Capabilities, ErrorKind, ProviderError, Result};
 use crate::model::{
     Action, IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId,
-    SkuId, UsageRecord,
+    Shortage, SkuId, UsageRecord,
 };
 
 /// Offers as they come in.
@@ -206,8 +206,8 @@ pub enum OperationStatus {
     Failed {
         /// As an [`ErrorKind`](super::ErrorKind) would say it; for people.
         reason: String,
-        /// Whether the reason is that there is none left.
-        is_capacity: bool,
+        /// Whether something else, or another provider, could do instead, and why.
+        shortage: Option<Shortage>,
     },
 }
 

@@ -12,7 +12,7 @@
 //! | `services` | | `services` |
 //! | `act` | `service`, `action`, `key` | `operation` |
 //! | `release` | `service`, `key` | `operation` |
-//! | `poll` | `operation` | `status`: `running`, `succeeded` with `service`, or `failed` with `reason` and `is_capacity` |
+//! | `poll` | `operation` | `status`: `running`, `succeeded` with `service`, or `failed` with `reason` and `shortage`: `sold_out`, `quota`, `unavailable` or none |
 //! | `usage` | `period` | `records` |
 //!
 //! Instead of an answer any call may say `error`: `kind` (the words of [`ErrorKind::word`]), `message`, `retry_after_ms`.
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::model::{
     Action, DocumentError, IdempotencyKey, Offer, Place, ProviderId, RegionId, Service, ServiceId,
-    ServiceStatus, SkuId, UsageRecord, ZoneId,
+    ServiceStatus, Shortage, SkuId, UsageRecord, ZoneId,
 };
 
 /// Characters of a host's words that are kept.
@@ -95,7 +95,7 @@ enum HostStatus {
     Failed {
         reason: String,
         #[serde(default)]
-        is_capacity: bool,
+        shortage: Option<Shortage>,
     },
 }
 
@@ -351,8 +351,8 @@ impl Provider for HostProvider {
                 let service = service.map(|service| self.service(call, service)).transpose()?;
                 OperationStatus::Succeeded(service)
             }
-            HostStatus::Failed { reason, is_capacity } => {
-                OperationStatus::Failed { reason: cut(&reason), is_capacity }
+            HostStatus::Failed { reason, shortage } => {
+                OperationStatus::Failed { reason: cut(&reason), shortage }
             }
         })
     }

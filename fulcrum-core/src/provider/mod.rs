@@ -19,7 +19,7 @@ pub mod sandbox;
 pub mod table;
 
 pub use crate::model::Action;
-pub use capability::{Capabilities, IdempotencyClass, UNKEYED_LAG_MS};
+pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     ServiceStream, UsagePeriod, UsageStream,

@@ -32,7 +32,7 @@ impl Driver<'_> {
         let end = began + most.max(self.list_lag(&step) + unsettled);
         let (mut tries, mut releases, mut late) = (0, 0, 0);
         loop {
-            let outcome = match next_action(&step, &self.mine, self.class(&step), true) {
+            let outcome = match next_action(&step, &self.mine, self.manners(&step), true) {
                 Action::FindToRelease { .. } if self.is_unkeyed(&step) => {
                     let lag = self.list_lag(&step) + unsettled;
                     self.look_to_release_unkeyed(&mut step, lag.saturating_sub(began.elapsed())).await?

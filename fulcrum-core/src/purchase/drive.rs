@@ -13,7 +13,7 @@ use super::{
     Engine, PurchaseError,
     failures::{Failures, Outcome, cut, shortage_of},
     held::Held,
-    machine,
+    machine::{self, Manners},
     metrics::{kind_of, span_of_order},
     prices,
     turns::{self, Turns},
@@ -433,8 +433,7 @@ impl<'a> Driver<'a> {
     /// middle of its call goes on with it when it is let. One that is stopped for longer is beyond this; then
     /// `reconcile` finds what it made late.
     pub(super) fn unsettled(&self, step: &Step) -> Duration {
-        let is_late = self.taken_over.contains(&step.index) && !self.class(step).is_repeatable();
-        if is_late { self.engine.lease } else { Duration::ZERO }
+        if self.taken_over.contains(&step.index) { self.engine.lease } else { Duration::ZERO }
     }
 
     /// The provider, for a call that makes or ends something.
@@ -449,6 +448,10 @@ impl<'a> Driver<'a> {
 
     pub(super) fn class(&self, step: &Step) -> IdempotencyClass {
         self.provider(step).capabilities().idempotency_of(Call::Provision)
+    }
+
+    pub(super) fn manners(&self, step: &Step) -> Manners {
+        Manners::from(self.provider(step).capabilities())
     }
 
     pub(super) fn poll_interval(&self, step: &Step) -> Duration {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     model::{Progress, ServiceId, Step, StepState},
-    provider::{IdempotencyClass, OperationHandle},
+    provider::{Call, Capabilities, OperationHandle},
 };
 
 /// The next action of a step.
@@ -36,28 +36,47 @@ pub(super) enum Action {
     Nothing,
 }
 
+/// What a provider says of repeated calls and of its lists.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    /// Whether the same call with the same key may be sent again without looking first.
+    pub(super) is_repeatable: bool,
+    /// How long a new service may be missing from look-ups.
+    pub(super) lag: Duration,
+}
+
+impl From<&Capabilities> for Manners {
+    fn from(capabilities: &Capabilities) -> Self {
+        let class = capabilities.idempotency_of(Call::Provision);
+        Self { is_repeatable: class.is_repeatable(), lag: capabilities.list_lag() }
+    }
+}
+
 /// The next action of a step, for the driver that holds the claim `mine`.
 ///
 /// A call is only ever made by the driver that wrote its intent, right after writing it. Whoever finds an intent of
 /// somebody else must look first: the other one may have died after sending. Where the provider itself
-/// de-duplicates, the look may be skipped.
+/// de-duplicates, the look may be skipped, unless it is to prove that there is nothing to release.
 ///
 /// `is_new`: nobody can have asked for a planned step, as this driver's own process has accepted the order, or has
 /// looked.
 ///
 /// How long it must be looked for is told as a span, not as a moment: the driver measures it by a clock that nobody sets.
-pub(super) fn next_action(step: &Step, mine: &str, class: IdempotencyClass, is_new: bool) -> Action {
-    let lag = class.list_lag();
+pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: bool) -> Action {
+    let Manners { is_repeatable, lag } = manners;
     match &step.state {
         // What is held is not bought.
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
-            if is_new || class.is_repeatable() { Action::RecordIntent } else { Action::LookFirst }
+            if is_new || is_repeatable { Action::RecordIntent } else { Action::LookFirst }
         }
         StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
             Action::Provision
         }
         StepState::Provisioning { progress: Progress::IntentOnly, .. } => Action::RecordUnknown,
-        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => Action::FindByKey { lag },
+        // What is hidden yet is found by asking again.
+        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => {
+            Action::FindByKey { lag: if is_repeatable { Duration::ZERO } else { lag } }
+        }
         StepState::Provisioning { progress: Progress::Running(operation), .. } => {
             Action::Poll(OperationHandle::new(operation.as_str()))
         }
@@ -162,8 +181,9 @@ mod tests {
         step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress })
     }
 
-    const KEY: IdempotencyClass = IdempotencyClass::Key;
-    const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 5000 };
+    const LAG: Duration = Duration::from_secs(5);
+    const KEY: Manners = Manners { is_repeatable: true, lag: LAG };
+    const LAGGING: Manners = Manners { is_repeatable: false, lag: LAG };
 
     #[test]
     fn nothing_is_called_before_its_intent_is_written() {
@@ -192,16 +212,17 @@ mod tests {
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
         let unknown = provisioning("me", Progress::OutcomeUnknown);
-        let lag = Duration::from_secs(5);
-        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { lag });
+        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { lag: LAG });
         assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
         let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW, true);
-        let lag = Duration::from_secs(5);
-        assert_eq!(next_action(&step(state), "me", LAGGING, true), Action::FindToRelease { lag });
+        for manners in [KEY, LAGGING] {
+            let next = next_action(&step(state.clone()), "me", manners, true);
+            assert_eq!(next, Action::FindToRelease { lag: LAG });
+        }
     }
 
     #[test]

@@ -15,12 +15,9 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::{
     engine::planned,
-    machine::{Action, next_action, to_compensate},
+    machine::{Action, Manners, next_action, to_compensate},
 };
-use crate::{
-    model::{Lease, OfferKind, OrderId, Place, Progress, Service, ServiceStatus, Step, StepState},
-    provider::IdempotencyClass,
-};
+use crate::model::{Lease, OfferKind, OrderId, Place, Progress, Service, ServiceStatus, Step, StepState};
 
 const STEPS: usize = 2;
 
@@ -84,6 +81,8 @@ struct Driver {
     /// Whether something was there when it began to look, and whether it has looked for as long as lists lag.
     was_there: [bool; STEPS],
     has_waited: [bool; STEPS],
+    /// Whether an earlier call, of which nothing is proven, may still show its effect.
+    may_exist: [bool; STEPS],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,6 +116,7 @@ enum Weakness {
     WritesWithoutFence,
     BuysBeforePricesAreChecked,
     NeverLooksForWhatIsUnknown,
+    TakesARefusedRepeatForProof,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,14 +149,14 @@ type Next = Vec<((u8, Move), Result<World, &'static str>)>;
 /// The real decisions, remembered.
 struct Decisions {
     step: Step,
-    class: IdempotencyClass,
+    manners: Manners,
     weakness: Weakness,
     actions: HashMap<(At, u8), Action>,
     undone: HashMap<At, At>,
 }
 
 impl Decisions {
-    fn new(class: IdempotencyClass, weakness: Weakness) -> Self {
+    fn new(manners: Manners, weakness: Weakness) -> Self {
         let place = Place {
             provider: "acme".parse().expect("a name"),
             region: "r".parse().expect("a name"),
@@ -178,7 +178,7 @@ impl Decisions {
             lines: Vec::new(),
         };
         let step = planned(&OrderId::generate(), 0, &lease);
-        Self { step, class, weakness, actions: HashMap::default(), undone: HashMap::default() }
+        Self { step, manners, weakness, actions: HashMap::default(), undone: HashMap::default() }
     }
 
     fn real(&self, at: At) -> StepState {
@@ -217,7 +217,7 @@ impl Decisions {
             return action.clone();
         }
         let step = Step { state: self.real(at), ..self.step.clone() };
-        let action = next_action(&step, &token.to_string(), self.class, true);
+        let action = next_action(&step, &token.to_string(), self.manners, true);
         let action = match (self.weakness, action) {
             (Weakness::AsksAgainForAnothersIntent, Action::RecordUnknown) => Action::Provision,
             (Weakness::NeverLooksForWhatIsUnknown, Action::FindByKey { .. }) => Action::Provision,
@@ -343,6 +343,7 @@ impl World {
             must_undo: self.is_cancelled && self.phase != Phase::Compensating,
             was_there: self.clouds.map(|cloud| cloud.exists),
             has_waited: [false; STEPS],
+            may_exist: self.steps.map(|at| matches!(at, At::Unknown(_))),
         };
         Self { token, holder: Some(host), claims: self.claims - 1, ..self.with(host, Some(driver)) }
     }
@@ -375,9 +376,12 @@ impl World {
         let is_quiet = driver.replies.iter().all(Option::is_none);
         let is_fenced = decisions.weakness != Weakness::WritesWithoutFence;
         let write = |name, driver| ((host, name), Ok(self.write(host, driver, is_fenced)));
+        // Where asking again is safe it is not looked for long before.
+        let is_weak = decisions.weakness == Weakness::TakesARefusedRepeatForProof;
+        let is_proof = !decisions.manners.is_repeatable || is_weak;
         for at in 0..STEPS {
             if let Some(reply) = driver.replies[at] {
-                next.push(write(Move::Write(at, reply), self.taken_down(driver, at, reply)));
+                next.push(write(Move::Write(at, reply), self.taken_down(driver, at, reply, is_proof)));
             }
         }
         match driver.phase {
@@ -433,7 +437,7 @@ impl World {
     }
 
     /// What a driver writes once it has a reply.
-    fn taken_down(&self, mut driver: Driver, at: usize, reply: Reply) -> Driver {
+    fn taken_down(&self, mut driver: Driver, at: usize, reply: Reply, is_proof: bool) -> Driver {
         driver.replies[at] = None;
         let is_buying = driver.phase == Phase::Provisioning;
         driver.steps[at] = match reply {
@@ -441,7 +445,7 @@ impl World {
             Reply::Lost => At::Unknown(driver.token),
             Reply::Refused => {
                 driver.must_undo = true;
-                At::Planned
+                if driver.may_exist[at] { At::Unknown(driver.token) } else { At::Planned }
             }
             Reply::Found if is_buying && self.clouds[at].fate == Some(false) => {
                 driver.must_undo = true;
@@ -459,9 +463,14 @@ impl World {
             Reply::Released => At::Compensating { knows_service: true, is_asked: true },
             Reply::Gone => At::Compensating { knows_service: false, is_asked: false },
         };
-        if reply == Reply::Lost {
-            driver.was_there[at] = self.clouds[at].exists;
-            driver.has_waited[at] = false;
+        match reply {
+            Reply::Lost => {
+                driver.was_there[at] = self.clouds[at].exists;
+                driver.has_waited[at] = false;
+                driver.may_exist[at] = true;
+            }
+            Reply::Absent => driver.may_exist[at] = !is_proof,
+            _ => {}
         }
         driver
     }
@@ -493,18 +502,19 @@ impl World {
                     if is_intent { At::Intent(driver.token) } else { At::Unknown(driver.token) };
                 driver.was_there[at] = cloud.exists;
                 driver.has_waited[at] = false;
+                driver.may_exist[at] |= !is_intent;
                 let name = if is_intent { Move::Intend(at) } else { Move::MarkUnknown(at) };
                 let is_fenced = decisions.weakness != Weakness::WritesWithoutFence;
                 next.push(((host, name), Ok(self.write(host, driver, is_fenced))));
             }
             Action::Provision if !makes_calls => next.push(((host, Move::LetGo), Ok(self.let_go(host)))),
             Action::Provision => {
-                let made = match decisions.class {
-                    IdempotencyClass::Natural | IdempotencyClass::Key if cloud.was_made => Ok(cloud),
+                let made = match () {
+                    () if decisions.manners.is_repeatable && cloud.was_made => Ok(cloud),
                     _ if cloud.exists => Err("a key has two services"),
                     _ => Ok(Cloud {
                         exists: true,
-                        is_listed: decisions.class.list_lag().is_zero(),
+                        is_listed: decisions.manners.lag.is_zero(),
                         was_made: true,
                         fate: None,
                     }),
@@ -594,8 +604,8 @@ struct Found {
     wrong: Option<(&'static str, Vec<(u8, Move)>)>,
 }
 
-fn search(class: IdempotencyClass, weakness: Weakness) -> Found {
-    let mut decisions = Decisions::new(class, weakness);
+fn search(manners: Manners, weakness: Weakness) -> Found {
+    let mut decisions = Decisions::new(manners, weakness);
     let first = World::new();
     // States in the order in which they were found, each with where it was found from.
     let mut numbers = HashMap::from_iter([(first, 0u32)]);
@@ -664,18 +674,21 @@ fn search(class: IdempotencyClass, weakness: Weakness) -> Found {
     found
 }
 
-const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 5000 };
+const LAG: Duration = Duration::from_secs(5);
+const KEY: Manners = Manners { is_repeatable: true, lag: Duration::ZERO };
+const LAGGING_KEY: Manners = Manners { is_repeatable: true, lag: LAG };
+const LAGGING: Manners = Manners { is_repeatable: false, lag: LAG };
 
 #[test]
 fn two_hosts_keep_all_promises_whatever_happens_in_whatever_order() {
     // What the caller names is looked up like a key.
-    for class in [IdempotencyClass::Key, LAGGING] {
-        let found = search(class, Weakness::None);
+    for manners in [KEY, LAGGING_KEY, LAGGING] {
+        let found = search(manners, Weakness::None);
         println!(
-            "{class:?}: {} states, {} transitions; committed in {}, compensated in {}; all five promises hold",
+            "{manners:?}: {} states, {} transitions; committed in {}, compensated in {}; all five promises hold",
             found.states, found.transitions, found.committed, found.compensated
         );
-        assert_eq!(found.wrong, None, "{class:?}");
+        assert_eq!(found.wrong, None, "{manners:?}");
         assert!(found.committed > 100 && found.compensated > 100);
     }
 }
@@ -687,13 +700,15 @@ fn every_weakness_is_found_by_the_same_search() {
         (Weakness::NeverLooksForWhatIsUnknown, LAGGING, "two services"),
         (Weakness::TakesOneLookForProof, LAGGING, "two services"),
         (Weakness::ForgetsWhatMayHaveBeenSent, LAGGING, "cannot find"),
-        (Weakness::ForgetsWhatMayHaveBeenSent, IdempotencyClass::Key, "cannot find"),
+        (Weakness::ForgetsWhatMayHaveBeenSent, KEY, "cannot find"),
         (Weakness::CallsWithoutLookingAtItsClaim, LAGGING, "taken over"),
-        (Weakness::WritesWithoutFence, IdempotencyClass::Key, ""),
-        (Weakness::BuysBeforePricesAreChecked, IdempotencyClass::Key, "before prices"),
+        (Weakness::TakesOneLookForProof, LAGGING_KEY, "cannot find"),
+        (Weakness::TakesARefusedRepeatForProof, LAGGING_KEY, "cannot find"),
+        (Weakness::WritesWithoutFence, KEY, ""),
+        (Weakness::BuysBeforePricesAreChecked, KEY, "before prices"),
     ];
-    for (weakness, class, expected) in cases {
-        let found = search(class, weakness);
+    for (weakness, manners, expected) in cases {
+        let found = search(manners, weakness);
         let (why, way) = found.wrong.unwrap_or_else(|| panic!("{weakness:?}: nothing was found"));
         println!("{weakness:?}: {why}, after {} moves and {} states:", way.len(), found.states);
         way.iter().for_each(|(host, by)| println!("    host {host}: {by:?}"));

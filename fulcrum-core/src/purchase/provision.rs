@@ -35,11 +35,18 @@ impl Driver<'_> {
         // When this driver last did anything but look: from then on lists may lag. By a clock that nobody sets, and from
         // this driver's own time only: the moment in the ledger may be by a clock that has jumped since.
         let mut acted = Instant::now();
+        // Whether an earlier call may still show its effect: then a refusal of a later one is no proof that there is nothing.
+        let mut may_exist = false;
         loop {
             match step.state {
                 // There, or given up in an earlier round.
                 StepState::Provisioned { .. } | StepState::Committed { .. } | StepState::Compensated => {
                     return Ok(step);
+                }
+                StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => may_exist = true,
+                // Asked again after a look that was long enough.
+                StepState::Provisioning { progress: Progress::IntentOnly, .. } => {
+                    may_exist &= self.class(&step).is_repeatable();
                 }
                 _ => {}
             }
@@ -54,7 +61,7 @@ impl Driver<'_> {
             }
             let is_looking =
                 matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
-            let action = next_action(&step, &self.mine, self.class(&step), is_new);
+            let action = next_action(&step, &self.mine, self.manners(&step), is_new);
             if let (Action::RecordIntent | Action::Provision, Err(why)) = (&action, &settings) {
                 self.note_text(&mut step, why.clone(), None).await?;
                 self.fail(&step, None, why);
@@ -86,7 +93,8 @@ impl Driver<'_> {
                     self.look_unkeyed(&mut step, lag.saturating_sub(acted.elapsed())).await?
                 }
                 Action::FindByKey { lag } => {
-                    let lag = lag + self.unsettled(&step);
+                    let unsettled = self.unsettled(&step);
+                    let lag = if self.class(&step).is_repeatable() { lag } else { lag + unsettled };
                     self.look(&mut step, lag.saturating_sub(acted.elapsed())).await?
                 }
                 Action::Poll(operation) => self.poll(&mut step, &operation).await?,
@@ -108,8 +116,12 @@ impl Driver<'_> {
             let is_asking =
                 matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
             if is_asking && !error.kind.may_have_happened() {
-                // Refused, or never sent: nothing was made, and nothing has to be looked for. It may still be held.
-                step.state = self.unsent(&step);
+                if may_exist {
+                    self.unknown(&mut step).await?;
+                } else {
+                    // Refused, or never sent: nothing was made, and nothing has to be looked for. It may still be held.
+                    step.state = self.unsent(&step);
+                }
             }
             self.note(&mut step, &error).await?;
             match self.after(&mut step, &error, is_asking).await? {
@@ -225,8 +237,7 @@ impl Driver<'_> {
             Ok(OperationStatus::Succeeded(Some(service))) => return self.found(step, service).await,
             // Done, and yet nothing is there: only a look can tell.
             Ok(OperationStatus::Succeeded(None)) => self.unknown(step).await?,
-            Ok(OperationStatus::Failed { reason, is_capacity }) => {
-                let shortage = is_capacity.then_some(Shortage::SoldOut);
+            Ok(OperationStatus::Failed { reason, shortage }) => {
                 self.note_text(step, reason.clone(), shortage).await?;
                 self.fail(step, shortage, &reason);
             }

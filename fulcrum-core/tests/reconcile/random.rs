@@ -124,17 +124,20 @@ async fn buy(chance: &mut StdRng, engine: &Engine, clouds: &[Sandbox]) -> Vec<(O
 }
 
 async fn round(chance: &mut StdRng, ledger: Arc<dyn Ledger>) -> (Found, usize) {
-    let faults: Vec<_> =
-        [Fault::AmbiguousHappened, Fault::SoldOut, Fault::OperationFails { leaves_resource: true }]
-            .into_iter()
-            .map(|fault| FaultRule {
-                call: Call::Provision,
-                sku: None,
-                nth: chance.random_range(1..8),
-                times: 1,
-                fault,
-            })
-            .collect();
+    let faults: Vec<_> = [
+        Fault::AmbiguousHappened,
+        Fault::SoldOut,
+        Fault::OperationFails { leaves_resource: true, shortage: None },
+    ]
+    .into_iter()
+    .map(|fault| FaultRule {
+        call: Call::Provision,
+        sku: None,
+        nth: chance.random_range(1..8),
+        times: 1,
+        fault,
+    })
+    .collect();
     let clouds = support::clouds(None, LAGGING, "beta", &faults);
     let engine = Engine::new(support::providers(&clouds), ledger);
     let orders = buy(chance, &engine, &clouds).await;

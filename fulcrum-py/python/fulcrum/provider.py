@@ -48,8 +48,9 @@ class Provider:
     concurrency: typing.Optional[int] = None
     #: How often an operation may be asked for.
     poll_interval_ms: int = 1000
-    #: Where nothing is known by key: how long the list of all lags.
-    unkeyed_lag_ms: int = 60000
+    #: How long a new service may be missing from look-ups and lists; None for what the class says, which is nothing for
+    #: natural and key, and a minute where nothing is known by key.
+    list_lag_ms: typing.Optional[int] = None
 
     def offers(self, filter: typing.Dict[str, typing.Any]) -> typing.Any:
         """Rows as of a price table, all of them."""
@@ -145,7 +146,7 @@ def _describe(provider: Provider) -> str:
         "idempotency": provider.idempotency,
         "concurrency": provider.concurrency,
         "poll_interval_ms": provider.poll_interval_ms,
-        "unkeyed_lag_ms": provider.unkeyed_lag_ms,
+        "list_lag_ms": provider.list_lag_ms,
     }
     return json.dumps({"provider": provider.document, "capabilities": capabilities}, default=str)
 

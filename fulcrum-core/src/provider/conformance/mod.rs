@@ -445,14 +445,14 @@ impl Suite {
 
     /// Gives a call up in mid-air, then goes on as the declared class allows.
     async fn lose(&mut self, request: &ProvisionRequest, class: IdempotencyClass) -> Finding {
-        let key = self.key();
+        let (key, lag) = (self.key(), self.provider.capabilities().list_lag());
         drop(self.provider.provision(request, &key).now_or_never());
-        sleep(class.list_lag()).await;
+        sleep(lag).await;
         let is_made = !class.is_repeatable()
             && self.provider.find_by_key(&key).await.map_err(|error| error.to_string())?.is_some();
         if !is_made {
             self.buy(request, &key).await?;
-            sleep(class.list_lag()).await;
+            sleep(lag).await;
         }
         let of_key = self.of_key(&key).await?;
         ensure(of_key.len() == 1, || format!("{key} made {of_key:?}"))

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Finding, Suite, ensure};
 use crate::{
-    model::{Market, OfferId, Price},
+    model::{Market, OfferId, Price, Shortage},
     provider::{Call, ErrorKind, OfferFilter, OperationHandle, OperationStatus, ProvisionRequest},
 };
 
@@ -105,7 +105,7 @@ impl Suite {
             let interval = Duration::from_millis(self.provider.capabilities().poll_interval_ms.max(1));
             loop {
                 match self.provider.poll(&handle).await.map_err(|error| error.to_string())? {
-                    OperationStatus::Failed { is_capacity: true, .. } => break,
+                    OperationStatus::Failed { shortage: Some(Shortage::SoldOut), .. } => break,
                     OperationStatus::Running { .. } if Instant::now() < end => {
                         tokio::time::sleep(interval).await
                     }

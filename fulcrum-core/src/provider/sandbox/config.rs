@@ -42,9 +42,9 @@ pub struct SandboxConfig {
     /// What repeated calls do.
     #[serde(default)]
     pub idempotency: Option<IdempotencyClass>,
-    /// How long its list of all lags, in milliseconds, where it keeps no keys.
+    /// How long its look-ups and lists lag, in milliseconds.
     #[serde(default)]
-    pub unkeyed_lag_ms: u64,
+    pub list_lag_ms: u64,
     /// How long it holds something for who asks, in milliseconds; zero: it does not.
     #[serde(default)]
     pub reserves_for_ms: u64,
@@ -128,7 +128,7 @@ impl SandboxConfig {
         if let Some(class) = self.idempotency {
             builder = builder.idempotency(class);
         }
-        builder = builder.unkeyed_lag(self.unkeyed_lag_ms);
+        builder = builder.list_lag(self.list_lag_ms);
         builder = builder.reserves(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::SkuId,
+    model::{Shortage, SkuId},
     provider::{Call, ErrorKind},
 };
 
@@ -68,6 +68,9 @@ pub enum Fault {
     OperationFails {
         /// Something broken stays and costs money.
         leaves_resource: bool,
+        /// What the failure says about whether it can be had at all.
+        #[serde(default)]
+        shortage: Option<Shortage>,
     },
     /// The caller dies before the effect.
     CrashBefore,

@@ -141,7 +141,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         idempotency: BTreeMap::from([(Provision, class), (Act, class), (Release, IdempotencyClass::Natural)]),
         concurrency: None,
         poll_interval_ms: 10,
-        unkeyed_lag_ms: 0,
+        list_lag_ms: Some(0),
     }
 }
 
@@ -177,8 +177,8 @@ impl SandboxBuilder {
     /// What it declares of repeated calls, and does. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        let unkeyed_lag_ms = self.inner.capabilities.unkeyed_lag_ms;
-        self.inner.capabilities = Capabilities { unkeyed_lag_ms, ..capabilities(class) };
+        let list_lag_ms = self.inner.capabilities.list_lag_ms;
+        self.inner.capabilities = Capabilities { list_lag_ms, ..capabilities(class) };
         self.inner.behaves = class;
         let holds_for = self.inner.holds_for;
         self.reserves(holds_for)
@@ -196,10 +196,10 @@ impl SandboxBuilder {
         self
     }
 
-    /// How long its list of all lags, in milliseconds, in class `None`.
+    /// How long its look-ups and lists lag, in milliseconds; in class `Searchable` that of the class if it is longer.
     #[must_use]
-    pub fn unkeyed_lag(mut self, ms: u64) -> Self {
-        self.inner.capabilities.unkeyed_lag_ms = ms;
+    pub fn list_lag(mut self, ms: u64) -> Self {
+        self.inner.capabilities.list_lag_ms = Some(ms);
         self
     }
 

@@ -161,10 +161,8 @@ impl Sandbox {
         let id = ServiceId::new(format!("{}-{}", self.inner.id, state.resources.len() + 1));
         let id = id.expect("a provider's name and a number");
         let is_unkeyed = self.inner.behaves == IdempotencyClass::None;
-        let lag = match is_unkeyed {
-            true => Duration::from_millis(self.inner.capabilities.unkeyed_lag_ms),
-            false => self.inner.behaves.list_lag(),
-        };
+        let lag = Duration::from_millis(self.inner.capabilities.list_lag_ms.unwrap_or_default());
+        let lag = lag.max(self.inner.behaves.list_lag());
         let lag = SignedDuration::try_from(lag).unwrap_or_default();
         state.resources.push(SandboxResource {
             service: Service {
@@ -180,13 +178,12 @@ impl Sandbox {
             visible_at: Timestamp::now() + lag,
             released_at: None,
         });
-        let fails = if let Some(Fault::OperationFails { leaves_resource }) = fault {
-            Some(*leaves_resource)
-        } else {
-            None
+        let (fails, shortage) = match fault {
+            Some(Fault::OperationFails { leaves_resource, shortage }) => (Some(*leaves_resource), *shortage),
+            _ => (None, None),
         };
-        let done_at = self.done_at(state, fault);
-        state.begin(Operation { service: id, key: Some(key.clone()), done_at, fails, is_release: false })
+        let (key, done_at) = (Some(key.clone()), self.done_at(state, fault));
+        state.begin(Operation { service: id, key, done_at, fails, shortage, is_release: false })
     }
 }
 
@@ -383,7 +380,14 @@ impl Provider for Sandbox {
             }
             let done_at = self.done_at(state, fault.as_ref());
             let (service, key) = (service.clone(), Some(key.clone()));
-            Ok(state.begin(Operation { service, key, done_at, fails: None, is_release: false }))
+            Ok(state.begin(Operation {
+                service,
+                key,
+                done_at,
+                fails: None,
+                shortage: None,
+                is_release: false,
+            }))
         })??;
         self.depart(Call::Act, fault.as_ref(), started)
     }
@@ -405,6 +409,7 @@ impl Provider for Sandbox {
                 key: None,
                 done_at,
                 fails: None,
+                shortage: None,
                 is_release: true,
             })
         })?;
@@ -423,10 +428,8 @@ impl Provider for Sandbox {
                 return Ok(OperationStatus::Running { percent: None });
             }
             if found.fails.is_some() {
-                return Ok(OperationStatus::Failed {
-                    reason: "failed on request".to_owned(),
-                    is_capacity: false,
-                });
+                let (reason, shortage) = ("failed on request".to_owned(), found.shortage);
+                return Ok(OperationStatus::Failed { reason, shortage });
             }
             let service = state.resource(&found.service).filter(|resource| resource.exists(now));
             Ok(OperationStatus::Succeeded(service.map(|resource| resource.service.clone())))

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, Shortage, SkuId},
     provider::{Call, OperationHandle},
 };
 
@@ -43,6 +43,9 @@ pub(super) struct Operation {
     pub(super) done_at: Timestamp,
     /// Fails when done; whether something broken stays.
     pub(super) fails: Option<bool>,
+    /// What the failure says about whether it can be had at all.
+    #[serde(default)]
+    pub(super) shortage: Option<Shortage>,
     pub(super) is_release: bool,
 }
 

@@ -87,7 +87,7 @@ impl Tiny {
                 idempotency: BTreeMap::from([(Call::Provision, natural), (Call::Release, natural)]),
                 concurrency: Some(8),
                 poll_interval_ms: 50,
-                unkeyed_lag_ms: fulcrum_core::provider::UNKEYED_LAG_MS,
+                list_lag_ms: None,
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,
         })
@@ -200,7 +200,7 @@ impl Provider for Tiny {
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        let failed = |reason: &str| OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false };
+        let failed = |reason: &str| OperationStatus::Failed { reason: reason.to_owned(), shortage: None };
         Ok(match operation.as_str().split_once('/') {
             Some(("make", name)) => match self.machine(Call::Poll, name).await? {
                 None => failed("the machine is gone"),

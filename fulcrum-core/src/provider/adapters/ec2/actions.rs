@@ -2,7 +2,7 @@
 
 use super::{
     cloud::{Cloud, changes},
-    errors::is_capacity,
+    errors::shortage_of,
     handle::{Operation, Target},
     instances, wire,
 };
@@ -118,5 +118,5 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
 fn ended(instance: &wire::Instance) -> OperationStatus {
     let code = instance.reason.as_deref().unwrap_or("no reason is given");
     let reason = format!("it is {}: {}", instance.state, code.chars().take(200).collect::<String>());
-    OperationStatus::Failed { reason, is_capacity: is_capacity(code) }
+    OperationStatus::Failed { reason, shortage: shortage_of(code) }
 }

@@ -39,7 +39,7 @@ pub struct Ec2Config {
     /// Whether the cloud makes one machine of one `ClientToken`, however often it is asked. Some take it and do not
     /// look at it: then a purchase looks for the machine's tag before it asks again.
     pub client_token: ClientToken,
-    /// How long a new machine may be missing from lists, in milliseconds; with honoured client tokens at most 20,000.
+    /// How long a new machine may be missing from lists, in milliseconds.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// Identifier of the image that is booted, unless a request has the setting `image`.
@@ -72,9 +72,6 @@ pub enum ClientToken {
     Ignored,
 }
 
-/// A look-up lasts as long as lists lag, and must end before the deadline of a call.
-const MAX_LAG_MS: u64 = 20_000;
-
 fn id() -> ProviderId {
     ProviderId::new("ec2").expect("a plain word is a name")
 }
@@ -102,9 +99,6 @@ impl Ec2Config {
     /// [`HttpConfigError`] names the setting that is wrong.
     pub fn build(&self, base: &Path) -> Result<Ec2, HttpConfigError> {
         let setting = |why: String| HttpConfigError::Setting(why);
-        if self.client_token == ClientToken::Honoured && self.list_lag_ms > MAX_LAG_MS {
-            return Err(setting(format!("list_lag_ms: with honoured client tokens at most {MAX_LAG_MS}")));
-        }
         let path = base.join(&self.catalogue);
         let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
         let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();

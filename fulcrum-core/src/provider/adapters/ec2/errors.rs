@@ -1,9 +1,12 @@
 //! How the API says what is wrong: a code in a word.
 
 use super::wire::Xml;
-use crate::provider::{
-    ErrorKind,
-    http::{Answer, Dialect},
+use crate::{
+    model::Shortage,
+    provider::{
+        ErrorKind,
+        http::{Answer, Dialect},
+    },
 };
 
 /// The codes of EC2's query API.
@@ -20,16 +23,21 @@ impl Dialect for Ec2Errors {
     }
 }
 
-/// Says by a code that none is left.
-pub(super) fn is_capacity(code: &str) -> bool {
-    let code = code.strip_prefix("Server.").unwrap_or(code);
-    code.starts_with("Insufficient") && code.contains("Capacity")
+/// What a code says about whether something can be had there at all.
+pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
+    let code = ["Server.", "Client."].iter().find_map(|side| code.strip_prefix(side)).unwrap_or(code);
+    match code {
+        "RequestLimitExceeded" => None,
+        _ if code.starts_with("Insufficient") && code.contains("Capacity") => Some(Shortage::SoldOut),
+        _ if code.ends_with("LimitExceeded") => Some(Shortage::Quota),
+        _ => None,
+    }
 }
 
 fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
     let said = || format!("{code}: {message}");
     Some(match code {
-        code if is_capacity(code) => answer.sold_out(),
+        code if shortage_of(code) == Some(Shortage::SoldOut) => answer.sold_out(),
         // This product is not sold in this zone.
         "Unsupported" if answer.about().is_some() => answer.sold_out(),
         "RequestLimitExceeded"
@@ -39,7 +47,7 @@ fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
         | "RequestThrottledException"
         | "Client.RequestLimitExceeded"
         | "SlowDown" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-        code if code.ends_with("LimitExceeded") => ErrorKind::QuotaExceeded { quota: said() },
+        code if shortage_of(code) == Some(Shortage::Quota) => ErrorKind::QuotaExceeded { quota: said() },
         "AuthFailure"
         | "InvalidClientTokenId"
         | "SignatureDoesNotMatch"
@@ -77,9 +85,16 @@ mod tests {
 
     #[test]
     fn none_left_is_told_by_the_code() {
-        assert!(
-            is_capacity("InsufficientInstanceCapacity") && is_capacity("Server.InsufficientInstanceCapacity")
-        );
-        assert!(!is_capacity("Client.InternalError") && !is_capacity("InsufficientFreeAddressesInSubnet"));
+        for code in ["InsufficientInstanceCapacity", "Server.InsufficientInstanceCapacity"] {
+            assert_eq!(shortage_of(code), Some(Shortage::SoldOut), "{code}");
+        }
+        for code in ["VcpuLimitExceeded", "Client.VolumeLimitExceeded", "InstanceLimitExceeded"] {
+            assert_eq!(shortage_of(code), Some(Shortage::Quota), "{code}");
+        }
+        for code in
+            ["Client.InternalError", "InsufficientFreeAddressesInSubnet", "Client.RequestLimitExceeded", ""]
+        {
+            assert_eq!(shortage_of(code), None, "{code}");
+        }
     }
 }

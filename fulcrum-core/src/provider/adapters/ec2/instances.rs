@@ -1,16 +1,11 @@
 //! Machines: ordered with their key, found by its tag, read as services.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::Engine;
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 
 use super::{
-    ClientToken,
     cloud::{Cloud, changes, list, reads},
     handle::{Operation, Target},
     wire,
@@ -26,8 +21,6 @@ pub(super) const KEY: &str = "fulcrum-key";
 const ZONE: &str = "fulcrum-zone";
 /// Characters that a tag may have.
 const MAX_TAG: usize = 255;
-/// How often a list is looked at again that may lag.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Orders a machine.
 pub(super) async fn provision(
@@ -159,29 +152,16 @@ pub(super) fn of_region(
     list(client, first, wire::instances).try_filter_map(own).boxed()
 }
 
-/// What a key has made in a region. Where the cloud de-duplicates, callers take this at its word at once: then what is
-/// missing is looked for until lists no longer lag.
+/// What a key has made in a region, as far as lists show it.
 pub(super) async fn find(
     cloud: &Arc<Cloud>,
     region: &RegionId,
     key: &IdempotencyKey,
 ) -> Result<Option<Service>> {
-    let lag = match cloud.config.client_token {
-        ClientToken::Honoured => Duration::from_millis(cloud.config.list_lag_ms),
-        ClientToken::Ignored => Duration::ZERO,
-    };
-    let until = Instant::now() + lag;
-    loop {
-        let all: Vec<Service> = of_region(cloud, region, Some(key), Call::FindByKey).try_collect().await?;
-        // What is ending is nobody's any more if there is another.
-        let is_ending = |service: &&Service| service.status == ServiceStatus::Releasing;
-        let found = all.iter().find(|it| !is_ending(it)).or(all.first()).cloned();
-        let left = until.saturating_duration_since(Instant::now());
-        if found.is_some() || left.is_zero() {
-            return Ok(found);
-        }
-        tokio::time::sleep(left.min(AGAIN)).await;
-    }
+    let all: Vec<Service> = of_region(cloud, region, Some(key), Call::FindByKey).try_collect().await?;
+    // What is ending is nobody's any more if there is another.
+    let is_ending = |service: &&Service| service.status == ServiceStatus::Releasing;
+    Ok(all.iter().find(|it| !is_ending(it)).or(all.first()).cloned())
 }
 
 /// The key that a machine was made with.

@@ -74,7 +74,7 @@ impl Ec2 {
             ]),
             concurrency: Some(8),
             poll_interval_ms: 1000,
-            unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+            list_lag_ms: Some(list_lag_ms),
         }
     }
 

@@ -1,9 +1,12 @@
 //! How Exoscale says what is wrong: by a status and a sentence.
 
 use super::wire::Refusal;
-use crate::provider::{
-    ErrorKind,
-    http::{Answer, Dialect},
+use crate::{
+    model::Shortage,
+    provider::{
+        ErrorKind,
+        http::{Answer, Dialect},
+    },
 };
 
 #[derive(Debug)]
@@ -16,9 +19,10 @@ impl Dialect for Errors {
         if !(400..500).contains(&status) {
             return None;
         }
+        let shortage = shortage_of(&message);
         Some(match status {
-            _ if is_full(&message) => answer.sold_out(),
-            _ if says(&message, &["quota", "limit"]) && status != 429 => {
+            _ if shortage == Some(Shortage::SoldOut) => answer.sold_out(),
+            _ if shortage == Some(Shortage::Quota) && status != 429 => {
                 ErrorKind::QuotaExceeded { quota: message }
             }
             400 | 422 => ErrorKind::InvalidRequest { message },
@@ -29,12 +33,13 @@ impl Dialect for Errors {
     }
 }
 
-/// Whether a sentence says that there is no room.
-pub(super) fn is_full(message: &str) -> bool {
-    says(message, &["capacity", "insufficient resources", "no host available"])
-}
-
-fn says(message: &str, words: &[&str]) -> bool {
+/// What a sentence says about whether something can be had there at all.
+pub(super) fn shortage_of(message: &str) -> Option<Shortage> {
     let message = message.to_lowercase();
-    words.iter().any(|word| message.contains(word))
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["capacity", "insufficient resources", "no host available"]) {
+        Some(Shortage::SoldOut)
+    } else {
+        says(&["quota", "limit"]).then_some(Shortage::Quota)
+    }
 }

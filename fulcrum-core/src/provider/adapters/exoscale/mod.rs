@@ -85,7 +85,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 2_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: None,
     }
 }
 
@@ -312,12 +312,12 @@ impl Exoscale {
             "pending" => Some(RUNNING),
             state => {
                 let message = operation.message.unwrap_or_else(|| state.to_owned());
-                let is_capacity = errors::is_full(&message);
+                let shortage = errors::shortage_of(&message);
                 let reason = match operation.reason {
                     Some(reason) => format!("{message} ({reason})"),
                     None => message,
                 };
-                Some(OperationStatus::Failed { reason, is_capacity })
+                Some(OperationStatus::Failed { reason, shortage })
             }
         }))
     }
@@ -358,7 +358,7 @@ impl Exoscale {
 }
 
 fn failed(reason: &str) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+    OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
 }
 
 fn status(state: &str) -> ServiceStatus {

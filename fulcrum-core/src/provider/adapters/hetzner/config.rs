@@ -38,6 +38,10 @@ pub struct HetznerConfig {
     /// is offered.
     #[serde(default)]
     pub catalogue: Option<PathBuf>,
+    /// How long a new machine may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
+    /// the API after its caller has given it up.
+    #[serde(default = "list_lag_ms")]
+    pub list_lag_ms: u64,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
@@ -59,6 +63,10 @@ fn yes() -> bool {
     true
 }
 
+fn list_lag_ms() -> u64 {
+    10_000
+}
+
 impl Default for HetznerConfig {
     fn default() -> Self {
         Self {
@@ -68,6 +76,7 @@ impl Default for HetznerConfig {
             public_ipv4: true,
             ssh_keys: Vec::new(),
             catalogue: None,
+            list_lag_ms: list_lag_ms(),
             http: HttpConfig::default(),
         }
     }

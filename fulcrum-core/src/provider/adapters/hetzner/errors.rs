@@ -1,9 +1,12 @@
 //! How Hetzner Cloud says what is wrong.
 
 use super::wire::{Cause, Refusal};
-use crate::provider::{
-    ErrorKind,
-    http::{Answer, Dialect},
+use crate::{
+    model::Shortage,
+    provider::{
+        ErrorKind,
+        http::{Answer, Dialect},
+    },
 };
 
 #[derive(Debug)]
@@ -19,8 +22,10 @@ impl Dialect for Errors {
             [] => error.message.clone(),
             fields => format!("{} ({})", error.message, fields.join("; ")),
         };
-        if error.is_capacity() {
-            return Some(answer.sold_out());
+        match error.shortage() {
+            Some(Shortage::Quota) => return Some(ErrorKind::QuotaExceeded { quota: message }),
+            Some(_) => return Some(answer.sold_out()),
+            None => {}
         }
         Some(match error.code.as_str() {
             "invalid_input"
@@ -31,7 +36,6 @@ impl Dialect for Errors {
             "unauthorized" => ErrorKind::Unauthorised,
             "forbidden" | "token_readonly" | "protected" => ErrorKind::Forbidden,
             "not_found" => ErrorKind::NotFound { what: message },
-            "resource_limit_exceeded" => ErrorKind::QuotaExceeded { quota: message },
             "uniqueness_error" | "conflict" | "locked" | "resource_locked" | "server_not_stopped"
             | "resource_in_use" => ErrorKind::Conflict { message },
             "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
@@ -41,12 +45,15 @@ impl Dialect for Errors {
 }
 
 impl Cause {
-    /// Whether it says that there is none left. A placement group that cannot be kept is told by the same code as a full
-    /// location: there, too, another place helps.
-    pub(super) fn is_capacity(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "resource_unavailable" | "placement_error" | "no_space_left_in_location" | "ip_not_available"
-        )
+    /// What it says about whether something can be had there at all. A placement group that cannot be kept is told by
+    /// the same code as a full location: there, too, another place helps.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        match self.code.as_str() {
+            "resource_unavailable" | "placement_error" | "no_space_left_in_location" | "ip_not_available" => {
+                Some(Shortage::SoldOut)
+            }
+            "resource_limit_exceeded" => Some(Shortage::Quota),
+            _ => None,
+        }
     }
 }

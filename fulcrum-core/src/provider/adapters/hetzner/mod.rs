@@ -59,8 +59,8 @@ struct Settings {
     ssh_keys: Vec<String>,
 }
 
-/// What the adapter can do.
-pub fn capabilities() -> Capabilities {
+/// What the adapter can do where lists lag for so long.
+pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
     Capabilities {
         calls: vec![
@@ -80,7 +80,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: Some(list_lag_ms),
     }
 }
 
@@ -112,7 +112,7 @@ impl Hetzner {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(),
+            capabilities: capabilities(config.list_lag_ms),
             settings: Arc::new(Settings {
                 image: config.image.clone(),
                 public_ipv4: config.public_ipv4,
@@ -197,9 +197,8 @@ impl Hetzner {
             ("running", _) => Some(OperationStatus::Running { percent: Some(action.progress.min(100)) }),
             ("success", _) => None,
             (_, Some(cause)) => {
-                let is_capacity = cause.is_capacity();
                 let reason = format!("{} ({})", cause.message, cause.code);
-                Some(OperationStatus::Failed { reason, is_capacity })
+                Some(OperationStatus::Failed { reason, shortage: cause.shortage() })
             }
             (other, None) => Some(failed(&format!("the action ended as {other}"))),
         })
@@ -301,7 +300,7 @@ fn next_page(request: &Request, meta: &Meta) -> Option<Request> {
 }
 
 fn failed(reason: &str) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+    OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
 }
 
 fn status(word: &str) -> ServiceStatus {

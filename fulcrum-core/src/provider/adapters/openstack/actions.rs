@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::{
     cloud::Cloud,
-    errors::is_capacity,
+    errors::shortage_of,
     handle::{Operation, Target},
     servers, wire,
 };
 use crate::{
-    model::{Action, SkuId},
+    model::{Action, Shortage, SkuId},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, http::Request},
 };
 
@@ -71,8 +71,8 @@ fn running() -> OperationStatus {
     OperationStatus::Running { percent: None }
 }
 
-fn failed(reason: impl Into<String>, is_capacity: bool) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.into(), is_capacity }
+fn failed(reason: impl Into<String>, shortage: Option<Shortage>) -> OperationStatus {
+    OperationStatus::Failed { reason: reason.into(), shortage }
 }
 
 /// How far a release is.
@@ -84,7 +84,7 @@ pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<Opera
     Ok(match server.status.as_str() {
         _ if servers::is_busy(&server) => running(),
         "BUILD" => running(),
-        status => failed(format!("it is {status} and no longer being deleted{}", fault_of(&server)), false),
+        status => failed(format!("it is {status} and no longer being deleted{}", fault_of(&server)), None),
     })
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
     }
     if server.status == "ERROR" {
         let fault = server.fault.as_ref().map_or("it is broken", |fault| &fault.message);
-        return Ok(failed(fault.chars().take(500).collect::<String>(), is_capacity(fault)));
+        return Ok(failed(fault.chars().take(500).collect::<String>(), shortage_of(fault)));
     }
     let is_busy = servers::is_busy(&server);
     let is_done = match operation {
@@ -118,7 +118,7 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
     if is_done {
         succeeded(cloud, target, &server).await
     } else {
-        Ok(failed(format!("it is {}", server.status), false))
+        Ok(failed(format!("it is {}", server.status), None))
     }
 }
 
@@ -139,7 +139,7 @@ async fn resized(
     let is_sized = flavor.as_deref() == Some(sku.as_str());
     match server.status.as_str() {
         "VERIFY_RESIZE" if servers::is_busy(server) => Ok(running()),
-        "VERIFY_RESIZE" if !is_sized => Ok(failed("another change of size waits to be confirmed", false)),
+        "VERIFY_RESIZE" if !is_sized => Ok(failed("another change of size waits to be confirmed", None)),
         "VERIFY_RESIZE" => {
             match servers::action(&compute, target, call, json!({ "confirmResize": null })).await {
                 // Somebody else, or nova itself, was faster.
@@ -153,7 +153,7 @@ async fn resized(
             Ok(running())
         }
         _ if servers::is_busy(server) || server.status == "RESIZE" => Ok(running()),
-        _ if !is_sized => Ok(failed("it kept its size; there may be no room for the new one", false)),
+        _ if !is_sized => Ok(failed("it kept its size; there may be no room for the new one", None)),
         _ => {
             if server.metadata.get(servers::SKU).is_none_or(|known| known != sku.as_str()) {
                 let body = json!({ "metadata": { (servers::SKU): sku.as_str() } });

@@ -145,7 +145,7 @@ pub(super) async fn poll(cloud: &Cloud, target: &Target, is_release: bool) -> Re
     Ok(match describe(cloud, target, call).await? {
         Some(_) if is_release => OperationStatus::Running { percent: None },
         Some(service) if service.status == ServiceStatus::Failed => {
-            OperationStatus::Failed { reason: "the address is broken".to_owned(), is_capacity: false }
+            OperationStatus::Failed { reason: "the address is broken".to_owned(), shortage: None }
         }
         Some(service) => OperationStatus::Succeeded(Some(service)),
         None if is_release => OperationStatus::Succeeded(None),

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::provider::{
-    ErrorKind,
-    http::{Answer, Dialect},
+use crate::{
+    model::Shortage,
+    provider::{
+        ErrorKind,
+        http::{Answer, Dialect},
+    },
 };
 
 /// Nova wraps `code` and `message` in a word of its own, keystone in `error`, neutron says `NeutronError`; glance answers
@@ -35,8 +38,7 @@ impl Dialect for OpenStackErrors {
 }
 
 fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> ErrorKind {
-    let is_quota =
-        kind == "OverQuota" || message.contains("Quota exceeded") || message.contains("Maximum number of");
+    let is_quota = kind == "OverQuota" || NO_QUOTA.iter().any(|words| message.contains(words));
     match status {
         403 | 409 | 413 if is_quota => ErrorKind::QuotaExceeded { quota: quota_of(message) },
         413 | 429 => match by_status {
@@ -65,11 +67,15 @@ fn quota_of(message: &str) -> String {
     words.chars().take(200).collect()
 }
 
-/// Whether a server could not be made because there is no room for it.
-pub(super) fn is_capacity(fault: &str) -> bool {
-    ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"]
-        .iter()
-        .any(|words| fault.contains(words))
+const NO_ROOM: [&str; 4] =
+    ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"];
+const NO_QUOTA: [&str; 2] = ["Quota exceeded", "Maximum number of"];
+
+/// Whether a server could not be made because there is no room for it, or none for this project: nova looks at the quota
+/// once more after it has made the record.
+pub(super) fn shortage_of(fault: &str) -> Option<Shortage> {
+    let says = |words: &[&str]| words.iter().any(|words| fault.contains(words));
+    if says(&NO_ROOM) { Some(Shortage::SoldOut) } else { says(&NO_QUOTA).then_some(Shortage::Quota) }
 }
 
 #[cfg(test)]
@@ -95,7 +101,10 @@ mod tests {
 
     #[test]
     fn sold_out_is_told_from_broken() {
-        assert!(is_capacity("No valid host was found. There are not enough hosts available."));
-        assert!(!is_capacity("Build of instance 1 aborted: the disk is broken"));
+        let full = "No valid host was found. There are not enough hosts available.";
+        assert_eq!(shortage_of(full), Some(Shortage::SoldOut));
+        let much = "Quota exceeded for cores: Requested 1, but already used 20 of 20 cores";
+        assert_eq!(shortage_of(much), Some(Shortage::Quota));
+        assert_eq!(shortage_of("Build of instance 1 aborted: the disk is broken"), None);
     }
 }

@@ -76,7 +76,7 @@ impl OpenStack {
             ]),
             concurrency: Some(8),
             poll_interval_ms: 1000,
-            unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+            list_lag_ms: None,
         }
     }
 

@@ -53,6 +53,10 @@ pub struct OsbConfig {
     /// And in which space.
     #[serde(default = "fulcrum")]
     pub space_guid: String,
+    /// How long a new instance may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
+    /// the API after its caller has given it up.
+    #[serde(default = "list_lag_ms")]
+    pub list_lag_ms: u64,
     /// How the API is reached; `base_url` is needed.
     #[serde(default)]
     pub http: HttpConfig,
@@ -68,6 +72,10 @@ fn euro() -> Currency {
 
 fn fulcrum() -> String {
     "fulcrum".to_owned()
+}
+
+fn list_lag_ms() -> u64 {
+    10_000
 }
 
 impl OsbConfig {

@@ -71,8 +71,8 @@ pub struct Binding {
     pub credentials: SecretString,
 }
 
-/// What the adapter can do.
-pub fn capabilities() -> Capabilities {
+/// What the adapter can do where lists lag for so long.
+pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
     Capabilities {
         calls: vec![
@@ -91,7 +91,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: Some(list_lag_ms),
     }
 }
 
@@ -138,7 +138,7 @@ impl Osb {
             organization: config.organization_guid.clone(),
             space: config.space_guid.clone(),
         };
-        let (cache, capabilities) = (Cache::default(), capabilities());
+        let (cache, capabilities) = (Cache::default(), capabilities(config.list_lag_ms));
         Ok(Self { client, cache, capabilities, settings: Arc::new(settings), asked: Arc::default() })
     }
 
@@ -387,7 +387,7 @@ impl Osb {
 }
 
 fn failed(reason: &str) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+    OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
 }
 
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };

@@ -54,6 +54,10 @@ pub struct ProxmoxConfig {
     /// The numbers that machines get. Nothing else should be given numbers of this range.
     #[serde(default)]
     pub vmids: Numbers,
+    /// How long a new machine may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
+    /// the API after its caller has given it up.
+    #[serde(default = "list_lag_ms")]
+    pub list_lag_ms: u64,
     /// How the API is reached; `base_url` is needed.
     #[serde(default)]
     pub http: HttpConfig,
@@ -85,6 +89,10 @@ fn disk() -> String {
 
 fn all() -> u32 {
     100
+}
+
+fn list_lag_ms() -> u64 {
+    10_000
 }
 
 impl ProxmoxConfig {

@@ -11,7 +11,7 @@ use super::{
     wire::{Handle, Resource, Task, TaskStatus},
 };
 use crate::{
-    model::{IdempotencyKey, Offer, OfferKind, RegionId, SkuId},
+    model::{IdempotencyKey, Offer, OfferKind, RegionId, Shortage, SkuId},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         http::{Method, Request},
@@ -22,8 +22,8 @@ pub(super) const RUNNING: OperationStatus = OperationStatus::Running { percent: 
 
 pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
     let reason = reason.into();
-    let is_capacity = is_full(&reason);
-    OperationStatus::Failed { reason, is_capacity }
+    let shortage = is_full(&reason).then_some(Shortage::SoldOut);
+    OperationStatus::Failed { reason, shortage }
 }
 
 /// Whether a task's end is a good one.
@@ -314,6 +314,6 @@ mod tests {
         let Start::Failed(reason) = started(&[task("qmstart", 7, Some("Cannot allocate memory"))]) else {
             panic!("it failed")
         };
-        assert!(matches!(failed(reason), OperationStatus::Failed { is_capacity: true, .. }));
+        assert!(matches!(failed(reason), OperationStatus::Failed { shortage: Some(Shortage::SoldOut), .. }));
     }
 }

@@ -44,8 +44,8 @@ pub struct Proxmox {
     places: Arc<Vec<Place>>,
 }
 
-/// What the adapter can do.
-pub fn capabilities() -> Capabilities {
+/// What the adapter can do where lists lag for so long.
+pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
     Capabilities {
         calls: vec![
@@ -65,7 +65,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 1_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: Some(list_lag_ms),
     }
 }
 
@@ -108,7 +108,7 @@ impl Proxmox {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(),
+            capabilities: capabilities(config.list_lag_ms),
             config: Arc::new(config.clone()),
             listed: Arc::new(listed),
             places: Arc::new(places),

@@ -24,7 +24,8 @@ use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
     model::{
-        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SkuId, ZoneId, parse_json,
+        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, Shortage, SkuId, ZoneId,
+        parse_json,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -83,7 +84,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 2_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: None,
     }
 }
 
@@ -242,7 +243,7 @@ impl Scaleway {
 
     async fn poll_create(&self, place: &Place) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, place).await? else {
-            return Ok(failed("the server is gone", false));
+            return Ok(failed("the server is gone", None));
         };
         let sku = SkuId::new(&server.commercial_type).ok();
         match server.state.as_str() {
@@ -250,9 +251,11 @@ impl Scaleway {
             "stopped" => match self.action(Call::Act, place, "poweron", sku.as_ref()).await {
                 Ok(()) => Ok(OperationStatus::Running { percent: None }),
                 Err(error) => match error.kind {
-                    ErrorKind::CapacityExhausted { .. } => Ok(failed("none is left in this zone", true)),
+                    ErrorKind::CapacityExhausted { .. } => {
+                        Ok(failed("none is left in this zone", Some(Shortage::SoldOut)))
+                    }
                     ErrorKind::QuotaExceeded { quota } => {
-                        Ok(failed(&format!("over the quota of {quota}"), false))
+                        Ok(failed(&format!("over the quota of {quota}"), Some(Shortage::Quota)))
                     }
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => {
                         Ok(OperationStatus::Running { percent: None })
@@ -262,7 +265,7 @@ impl Scaleway {
             },
             "running" => self.succeeded(place, &server),
             "starting" => Ok(OperationStatus::Running { percent: None }),
-            other => Ok(failed(&format!("the server is {other}: {}", server.state_detail), false)),
+            other => Ok(failed(&format!("the server is {other}: {}", server.state_detail), None)),
         }
     }
 
@@ -283,7 +286,7 @@ impl Scaleway {
                     self.client.ask(&Request::delete(Call::Release, path)).await.map(drop)
                 }
                 "running" | "stopped in place" => self.action(Call::Release, place, "poweroff", None).await,
-                "locked" => return Ok(failed("the server is locked by the provider", false)),
+                "locked" => return Ok(failed("the server is locked by the provider", None)),
                 _ => Ok(()),
             };
             return match outcome {
@@ -311,8 +314,8 @@ fn is_passing(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous | ErrorKind::NotFound { .. })
 }
 
-fn failed(reason: &str, is_capacity: bool) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), is_capacity }
+fn failed(reason: &str, shortage: Option<Shortage>) -> OperationStatus {
+    OperationStatus::Failed { reason: reason.to_owned(), shortage }
 }
 
 fn status(state: &str) -> ServiceStatus {
@@ -475,7 +478,7 @@ impl Provider for Scaleway {
             Handle::Create(place) => self.poll_create(&place).await,
             Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
             Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
-                None => Ok(failed("the server is gone", false)),
+                None => Ok(failed("the server is gone", None)),
                 Some(server) if server.state == state => self.succeeded(&place, &server),
                 Some(_) => Ok(OperationStatus::Running { percent: None }),
             },

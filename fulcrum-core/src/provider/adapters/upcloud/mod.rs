@@ -78,7 +78,7 @@ pub fn capabilities() -> Capabilities {
         ]),
         concurrency: Some(8),
         poll_interval_ms: 2_000,
-        unkeyed_lag_ms: crate::provider::UNKEYED_LAG_MS,
+        list_lag_ms: None,
     }
 }
 
@@ -255,7 +255,7 @@ impl UpCloud {
 }
 
 fn failed(reason: &str) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), is_capacity: false }
+    OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
 }
 
 fn status(state: &str) -> ServiceStatus {
