@@ -12,7 +12,10 @@ use fulcrum_core::{
     model::ProviderId,
     provider::{
         Call, ErrorKind,
-        http::{Cache, Client, HttpConfig, Page, Recorder, Redactor, Replay, Request, pages},
+        http::{
+            Cache, Client, HeaderMap, HttpConfig, Method, Page, Recorder, Redactor, Replay, Request,
+            Transport, WireRequest, pages,
+        },
     },
 };
 use futures::StreamExt;
@@ -356,4 +359,47 @@ async fn a_server_that_repeats_the_request_does_not_make_us_show_a_secret() {
     let count = peers::canary::check(&["canary-7f3a", coded], &["x"], make("canary-7f3a")).await;
     println!("canary: {count} texts");
     assert!(count > 300, "{count}");
+}
+
+/// Also those of which no adapter asks for anything, such as volumes and addresses alone.
+#[tokio::test]
+async fn every_recorded_flow_plays_to_its_end() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/recordings");
+    if !folder.is_dir() {
+        println!("SKIPPED: no recorded answers at {}", folder.display());
+        return;
+    }
+    let (mut flows, mut answers) = (0, 0);
+    for provider in ["scaleway", "upcloud"] {
+        for file in std::fs::read_dir(folder.join(provider).join("flows")).expect("a folder") {
+            let path = file.expect("a file").path();
+            let mut elsewhere = Vec::new();
+            let replay = Replay::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            for line in std::fs::read_to_string(&path).expect("text").lines() {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                let (asked, said) = (&line["request"], &line["response"]);
+                let method: Method =
+                    asked["method"].as_str().expect("a method").parse().expect("one that is known");
+                let place = asked["path"].as_str().expect("a path");
+                if place.starts_with("https:") {
+                    // To a host of another name, where no client of ours goes.
+                    elsewhere.push(format!("{method} {place}"));
+                    continue;
+                }
+                let url = format!("https://api.example{place}").parse().expect("an address");
+                let request = WireRequest { method, url, headers: HeaderMap::new(), body: None };
+                let answer = replay.send(request).await.expect("on the recording");
+                assert_eq!(json!(answer.status.as_u16()), said["status"], "{}", path.display());
+                if said["body"].is_object() {
+                    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+                    assert_eq!(body, said["body"], "{}", path.display());
+                }
+                answers += 1;
+            }
+            assert_eq!(replay.rest(), elsewhere, "{}", path.display());
+            flows += 1;
+        }
+    }
+    println!("{flows} flows with {answers} answers");
+    assert_eq!(flows, 59);
 }

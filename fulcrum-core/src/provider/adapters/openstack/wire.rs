@@ -227,3 +227,70 @@ pub(super) struct FloatingIp {
     #[serde(default)]
     pub status: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answers that nova's own reference shows, read with the types that read real ones.
+    fn sample<T: serde::de::DeserializeOwned>(name: &str) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Sample<T> {
+            body: T,
+        }
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/recordings/openstack/nova");
+        if !std::path::Path::new(folder).is_dir() {
+            println!("SKIPPED: no samples at {folder}");
+            return None;
+        }
+        let text = std::fs::read_to_string(format!("{folder}/{name}.json")).expect("a sample");
+        Some(serde_json::from_str::<Sample<T>>(&text).expect(name).body)
+    }
+
+    #[test]
+    fn flavors_of_the_reference_are_read() {
+        for name in ["flavors__flavors-detail-resp", "flavors__v2.61__flavors-detail-resp"] {
+            let Some(page) = sample::<FlavorPage>(name) else { return };
+            let sizes: Vec<_> =
+                page.flavors.iter().map(|it| (it.name.as_str(), it.vcpus, it.ram, it.disk)).collect();
+            let known = [
+                ("m1.tiny", 1, 512, 1),
+                ("m1.small", 1, 2048, 20),
+                ("m1.medium", 2, 4096, 40),
+                ("m1.large", 4, 8192, 80),
+                ("m1.xlarge", 8, 16384, 160),
+                ("m1.tiny.specs", 1, 512, 1),
+            ];
+            assert!(known.iter().all(|size| sizes.contains(size)), "{name}: {sizes:?}");
+            assert!(
+                page.flavors.iter().all(|it| !it.is_disabled) && !has_next(&page.flavors_links),
+                "{name}"
+            );
+        }
+        let Some(page) = sample::<FlavorPage>("flavors__v2.61__flavors-detail-resp") else { return };
+        let specs = page.flavors.iter().find(|it| it.name == "m1.tiny.specs").map(|it| &it.extra_specs);
+        assert_eq!(specs.map(BTreeMap::len), Some(1));
+    }
+
+    #[test]
+    fn servers_of_the_reference_are_read() {
+        let Some(ServerPage { servers, .. }) = sample("servers__v2.63__servers-details-resp") else { return };
+        let Some(ServerAnswer { server: old }) = sample("servers__server-get-resp") else { return };
+        let Some(ServerAnswer { server }) = sample("servers__v2.63__server-get-resp") else { return };
+        for server in [&servers[0], &server, &old] {
+            assert_eq!((server.status.as_str(), server.zone.as_deref()), ("ACTIVE", Some("us-west")));
+            assert_eq!(server.addresses["private"][0].addr, "192.168.1.30");
+            assert_eq!(server.metadata.get("My Server Name").map(String::as_str), Some("Apache1"));
+            assert!(server.task.is_none() && server.fault.is_none());
+        }
+        // An identifier before microversion 2.47, a name since.
+        assert_eq!(old.flavor.id.as_deref(), Some("1"));
+        assert_eq!(server.flavor.original_name.as_deref(), Some("m1.tiny.specs"));
+        let Some(CreatedAnswer { server }) = sample("servers__v2.63__server-create-resp") else { return };
+        assert!(!server.id.is_empty());
+        let Some(ZonePage { zones }) = sample("os-availability-zone__availability-zone-list-resp") else {
+            return;
+        };
+        assert!(zones.len() == 1 && zones[0].name == "nova" && zones[0].state.available);
+    }
+}
