@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{
+    Arguments, AssertSqlSafe, Encode, Row, Sqlite, SqliteConnection, Type,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
 use crate::{
     ledger::{
@@ -28,44 +31,66 @@ fn after(now: Timestamp, lease: Duration) -> Timestamp {
     now.checked_add(lease).unwrap_or(Timestamp::MAX)
 }
 
-/// Appends events to an order's chain.
-async fn tell(
-    connection: &mut SqliteConnection,
-    order: &OrderId,
-    head: &mut Head,
-    kinds: &[OrderEventKind],
-) -> Result<()> {
-    for kind in kinds {
-        let link = head.append(order, Timestamp::now(), kind)?;
-        sqlx::query("INSERT INTO events (order_id, number, at, kind, hash) VALUES (?, ?, ?, ?, ?)")
-            .bind(order.as_str())
-            .bind(link.number.cast_signed())
-            .bind(link.at)
-            .bind(link.kind)
-            .bind(link.hash)
-            .execute(&mut *connection)
-            .await
-            .map_err(store)?;
-    }
-    Ok(())
+/// Statements that go to SQLite in one trip: the way to its thread and back takes longer than most of them.
+#[derive(Default)]
+struct Trip {
+    sql: String,
+    values: SqliteArguments,
+    statements: usize,
 }
 
-async fn put_step(connection: &mut SqliteConnection, order: &OrderId, step: &Step) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
-    )
-    .bind(order.as_str())
-    .bind(i64::from(step.index))
-    .bind(step.key.as_str())
-    .bind(step.provider.as_str())
-    .bind(text(&step.lease)?)
-    .bind(text(&step.state)?)
-    .bind(text(&step.attempts)?)
-    .execute(&mut *connection)
-    .await
-    .map_err(store)?;
-    Ok(())
+/// Statements of one trip whose prepared form is kept; longer ones are rare, and seldom alike.
+const KEPT: usize = 8;
+
+impl Trip {
+    fn statement(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.push_str(sql);
+        self.sql.push(';');
+        self.statements += 1;
+        self
+    }
+
+    fn bind<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite>) -> Result<&mut Self> {
+        Arguments::add(&mut self.values, value).map_err(store)?;
+        Ok(self)
+    }
+
+    async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
+        // Pieces of this file, without a value in them.
+        let query =
+            sqlx::query_with(AssertSqlSafe(self.sql), self.values).persistent(self.statements <= KEPT);
+        query.execute(connection).await.map(drop).map_err(store)
+    }
+
+    /// Appends events to an order's chain.
+    fn tell(&mut self, order: &OrderId, head: &mut Head, kinds: &[OrderEventKind]) -> Result<()> {
+        for kind in kinds {
+            let link = head.append(order, Timestamp::now(), kind)?;
+            self.statement("INSERT INTO events (order_id, number, at, kind, hash) VALUES (?, ?, ?, ?, ?)")
+                .bind(order.as_str().to_owned())?
+                .bind(link.number.cast_signed())?
+                .bind(link.at)?
+                .bind(link.kind)?
+                .bind(link.hash)?;
+        }
+        Ok(())
+    }
+
+    fn put_step(&mut self, order: &OrderId, step: &Step) -> Result<()> {
+        self.statement(
+            "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state,
+                 attempts = excluded.attempts",
+        )
+        .bind(order.as_str().to_owned())?
+        .bind(i64::from(step.index))?
+        .bind(step.key.as_str().to_owned())?
+        .bind(step.provider.as_str().to_owned())?
+        .bind(text(&step.lease)?)?
+        .bind(text(&step.state)?)?
+        .bind(text(&step.attempts)?)?;
+        Ok(())
+    }
 }
 
 pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> Result<()> {
@@ -85,20 +110,18 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
     if written.rows_affected() == 0 {
         return Err(LedgerError::Exists(order.id.clone()));
     }
+    let mut trip = Trip::default();
     for step in &order.steps {
-        put_step(connection, &order.id, step).await?;
+        trip.put_step(&order.id, step)?;
     }
     let mut head = Head { count: 0, hash: START.to_owned() };
     let kind = OrderEventKind::Order { state: order.state, reason: None };
-    tell(connection, &order.id, &mut head, &[kind]).await?;
-    sqlx::query("UPDATE orders SET events = ?, head = ? WHERE id = ?")
-        .bind(head.count.cast_signed())
-        .bind(&head.hash)
-        .bind(order.id.as_str())
-        .execute(&mut *connection)
-        .await
-        .map_err(store)?;
-    Ok(())
+    trip.tell(&order.id, &mut head, &[kind])?;
+    trip.statement("UPDATE orders SET events = ?, head = ? WHERE id = ?")
+        .bind(head.count.cast_signed())?
+        .bind(head.hash)?
+        .bind(order.id.as_str().to_owned())?;
+    trip.run(connection).await
 }
 
 pub(super) async fn load(connection: &mut SqliteConnection, order: &OrderId) -> Result<Option<Order>> {
@@ -241,29 +264,29 @@ pub(super) async fn write(
         count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
         hash: row.try_get("head").map_err(store)?,
     };
+    let mut trip = Trip::default();
     for step in &change.steps {
-        put_step(connection, &claim.order, step).await?;
+        trip.put_step(&claim.order, step)?;
     }
-    tell(connection, &claim.order, &mut head, &changed_kinds(change)).await?;
+    trip.tell(&claim.order, &mut head, &changed_kinds(change))?;
     let (state, reason) = match &change.order {
         Some((state, reason)) => (Some(state.word()), reason.as_deref()),
         None => (None, None),
     };
-    sqlx::query(
+    trip.statement(
         "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
              rounds = coalesce(?, rounds), events = ?, head = ? WHERE id = ?",
     )
-    .bind(state)
-    .bind(reason)
-    .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)
-    .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)
-    .bind(head.count.cast_signed())
-    .bind(&head.hash)
-    .bind(claim.order.as_str())
-    .execute(&mut *connection)
-    .await
-    .map_err(store)?;
-    Ok(Written { is_cancelled: row.try_get("cancelled").map_err(store)? })
+    .bind(state.map(str::to_owned))?
+    .bind(reason.map(str::to_owned))?
+    .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)?
+    .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)?
+    .bind(head.count.cast_signed())?
+    .bind(head.hash)?
+    .bind(claim.order.as_str().to_owned())?;
+    let is_cancelled = row.try_get("cancelled").map_err(store)?;
+    trip.run(connection).await?;
+    Ok(Written { is_cancelled })
 }
 
 pub(super) async fn request_cancel(connection: &mut SqliteConnection, order: &OrderId) -> Result<()> {
