@@ -106,6 +106,28 @@ async fn whatever_goes_wrong_on_the_way_an_action_is_done_once_or_said_not_to_be
     }
 }
 
+/// Nothing shows afterwards whether a machine was rebooted.
+#[tokio::test]
+async fn what_sets_no_state_is_asked_for_again_only_where_a_key_keeps_it_from_coming_twice() {
+    for (class, why) in [
+        (IdempotencyClass::Natural, "cannot be told"),
+        (LAGGING, "cannot be told"),
+        // The sandbox knows no reboot: it was asked.
+        (IdempotencyClass::Key, "cannot do that"),
+    ] {
+        let clouds = clouds(None, class, "gamma", &[fault(Call::Act, 1, Fault::AmbiguousLost)]);
+        let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+        let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+        let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+        let order = engine.drive(&order.id).await.expect("driven");
+        let reboot = Action::Other { name: "reboot".to_owned() };
+        let order = engine.act(&order.id, 2, reboot, by()).await.expect("driven");
+        assert_eq!(status(&order, &clouds), RUNNING, "{class:?}");
+        let reason = order.reason.unwrap_or_default();
+        assert!(reason.contains(why), "{class:?}: {reason}");
+    }
+}
+
 #[tokio::test]
 async fn an_action_whose_driver_is_dropped_is_carried_out_by_the_next() {
     for polls in 1..40 {

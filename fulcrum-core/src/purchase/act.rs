@@ -17,7 +17,7 @@ use crate::{
         Action, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState,
         Progress, Service, Step, StepState,
     },
-    provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError},
+    provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
 
 /// Nobody: whoever takes the action up looks first whether it is done already.
@@ -225,7 +225,7 @@ impl Driver<'_> {
             Progress::IntentOnly | Progress::OutcomeUnknown => {
                 match self.provider(step).describe(&under.service.id).await {
                     Ok(Some(now)) if under.action.is_done(&now) => self.done(step, now).await.map(Ok),
-                    // All but a provider's own actions set a state: to ask twice is to ask once.
+                    // To ask twice for a state is to ask once.
                     Ok(Some(_)) if claim == NOBODY || self.may_repeat(step, &under.action) => {
                         self.acting(step, under, Progress::IntentOnly).await.map(Ok)
                     }
@@ -263,9 +263,16 @@ impl Driver<'_> {
         }
     }
 
+    /// A provider's own action, such as a reboot, sets no state that could be looked at: only a key keeps it from coming
+    /// twice.
     fn may_repeat(&self, step: &Step, action: &Action) -> bool {
-        let class = self.provider(step).capabilities().idempotency_of(Call::Act);
-        class.is_repeatable() || !matches!(action, Action::Other { .. })
+        match action {
+            Action::Start | Action::Stop | Action::Resize { .. } => true,
+            Action::Other { .. } => {
+                let class = self.provider(step).capabilities().idempotency_of(Call::Act);
+                class == IdempotencyClass::Key
+            }
+        }
     }
 
     fn refused(&self, step: &Step, kind: ErrorKind) -> ProviderError {
