@@ -62,16 +62,25 @@ fn cell(capabilities: &Capabilities, call: Call) -> String {
     }
 }
 
+/// Lines of an adapter with its unit tests, to the hundred, so that a small change does not change the matrix.
+fn lines(name: &str) -> usize {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/adapters")).join(name);
+    let files = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let text = |path: PathBuf| fs::read_to_string(path).expect("text").lines().count();
+    files.map(text).sum::<usize>().div_ceil(100) * 100
+}
+
 fn matrix() -> String {
     let mut text = "# What each adapter can do\n\nWritten by `make matrix` from what the adapters declare. A call that changes \
-        something shows what repeating it does, and\nhow long lists may lag; `–` is not supported.\n\n"
+        something shows what repeating it does, and\nhow long lists may lag; `–` is not supported. Lines are rounded up to the hundred.\n\n"
         .to_owned();
     let names: Vec<_> = CALLS.iter().map(|call| call.word()).collect();
-    let _ = writeln!(text, "| adapter | tried against | {} |", names.join(" | "));
-    let _ = writeln!(text, "|---|---|{}", "---|".repeat(CALLS.len()));
+    let _ = writeln!(text, "| adapter | tried against | {} | lines |", names.join(" | "));
+    let _ = writeln!(text, "|---|---|{}", "---|".repeat(CALLS.len() + 1));
     for (name, tried, capabilities) in all() {
         let cells: Vec<_> = CALLS.iter().map(|call| cell(&capabilities, *call)).collect();
-        let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} |", cells.join(" | "));
+        let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} | {} |", cells.join(" | "), lines(name));
     }
     text
 }
