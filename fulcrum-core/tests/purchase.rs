@@ -18,6 +18,7 @@ use fulcrum_core::{
 };
 use futures::StreamExt;
 use support::{clouds, count, plan, providers};
+use tempfile::TempDir;
 
 const KEY: IdempotencyClass = IdempotencyClass::Key;
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 60 };
@@ -437,40 +438,63 @@ async fn a_host_whose_claim_may_have_ended_makes_no_call() {
     assert_eq!(count(&clouds).0, 3, "it released in spite of that");
 }
 
+/// An order that was bought, and a ledger that was restored from a copy of before that.
+async fn restored(class: IdempotencyClass, faults: &[FaultRule]) -> (TempDir, OrderId, Vec<Sandbox>, Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("orders.db");
+    let clouds = clouds(None, class, "gamma", faults);
+    let open = async || {
+        let ledger = SqliteLedger::open(&file).await.expect("a ledger");
+        Engine::new(providers(&clouds), Arc::new(ledger))
+    };
+    let order = open().await.accept(plan(), Policy::default(), None).await.expect("accepted").id;
+    // A copy as SQLite makes it, of one moment.
+    let copy = folder.path().join("copy.db");
+    let source = sqlx::SqlitePool::connect(file.to_str().expect("a path")).await.expect("opened");
+    let into = format!("VACUUM INTO '{}'", copy.display());
+    sqlx::query(sqlx::AssertSqlSafe(into)).execute(&source).await.expect("copied");
+    source.close().await;
+    let driven = open().await.drive(&order).await.expect("driven");
+    assert_eq!((driven.state, count(&clouds).0), (OrderState::Committed, 3));
+    tokio::time::sleep(Duration::from_millis(80)).await; // a copy is older than any list's lag
+    for gone in ["db", "db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(file.with_extension(gone));
+    }
+    std::fs::rename(&copy, &file).expect("restored");
+    let engine = open().await;
+    (folder, order, clouds, engine)
+}
+
 /// A ledger that is restored from an older copy knows less than the clouds: what exists is adopted, not bought again.
 #[tokio::test]
 async fn a_ledger_restored_from_an_older_copy_adopts_what_exists() {
     for class in [KEY, LAGGING, IdempotencyClass::Natural] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("orders.db");
-        let clouds = clouds(None, class, "", &[]);
-        let open = async || {
-            let ledger = SqliteLedger::open(&file).await.expect("a ledger");
-            Engine::new(providers(&clouds), Arc::new(ledger))
-        };
-        let order = open().await.accept(plan(), Policy::default(), None).await.expect("accepted");
-        // A copy as SQLite makes it, of one moment.
-        let copy = folder.path().join("copy.db");
-        let source = sqlx::SqlitePool::connect(file.to_str().expect("a path")).await.expect("opened");
-        let into = format!("VACUUM INTO '{}'", copy.display());
-        sqlx::query(sqlx::AssertSqlSafe(into)).execute(&source).await.expect("copied");
-        source.close().await;
-        let driven = open().await.drive(&order.id).await.expect("driven");
-        assert_eq!((driven.state, count(&clouds).0), (OrderState::Committed, 3));
-        tokio::time::sleep(Duration::from_millis(80)).await; // a copy is older than any list's lag
-        for gone in ["db", "db-wal", "db-shm"] {
-            let _ = std::fs::remove_file(file.with_extension(gone));
-        }
-        std::fs::rename(&copy, &file).expect("restored");
-        let restored = open().await;
+        let (_folder, order, clouds, engine) = restored(class, &[]).await;
         if class == IdempotencyClass::Natural {
-            let order = restored.cancel(&order.id).await.expect("cancelled");
+            let order = engine.cancel(&order).await.expect("cancelled");
             assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0));
             continue;
         }
-        let order = restored.drive(&order.id).await.expect("driven again");
+        let order = engine.drive(&order).await.expect("driven again");
         assert_eq!((order.state, count(&clouds).0), (OrderState::Committed, 3), "{class:?}");
         assert_eq!(order.steps.len(), 3);
-        assert!(restored.reconcile().await.expect("reconciled").is_clean(), "{class:?}");
+        assert!(engine.reconcile().await.expect("reconciled").is_clean(), "{class:?}");
+    }
+}
+
+/// That it is sold out by now does not tell that it was never bought.
+#[tokio::test]
+async fn what_is_sold_out_when_a_ledger_is_restored_is_not_left_behind() {
+    for class in [KEY, LAGGING, IdempotencyClass::Natural] {
+        let sold_out = FaultRule { nth: 2, times: 1000, ..fault(Call::Provision, Fault::SoldOut) };
+        let (_folder, order, clouds, engine) = restored(class, &[sold_out]).await;
+        let order = engine.drive(&order).await.expect("driven again");
+        let expected = match class {
+            // Looked for first.
+            LAGGING => (OrderState::Committed, 3),
+            _ => (OrderState::Compensated, 0),
+        };
+        assert_eq!((order.state, count(&clouds).0), expected, "{class:?}: {:?}", order.reason);
+        assert!(engine.reconcile().await.expect("reconciled").is_clean(), "{class:?}");
     }
 }
