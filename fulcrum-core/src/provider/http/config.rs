@@ -132,6 +132,12 @@ pub enum HttpConfigError {
     Setting(String),
 }
 
+/// How long a new service may be missing from look-ups, in milliseconds, where a configuration does not say.
+#[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "osb", feature = "proxmox"))]
+pub(crate) fn list_lag_ms() -> u64 {
+    10_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

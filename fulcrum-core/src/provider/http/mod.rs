@@ -25,6 +25,14 @@ mod transport;
 pub use answer::Answer;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};
+#[cfg(any(
+    feature = "ec2",
+    feature = "exoscale",
+    feature = "hetzner",
+    feature = "osb",
+    feature = "proxmox"
+))]
+pub(crate) use config::list_lag_ms;
 pub use config::{HttpConfig, HttpConfigError};
 pub use credential::Credential;
 pub use live::Live;

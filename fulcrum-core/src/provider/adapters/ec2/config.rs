@@ -8,7 +8,7 @@ use super::{Ec2, cloud::Cloud, errors::Ec2Errors, sign::Keys};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
-        http::{Client, Credential, HttpConfig, HttpConfigError},
+        http::{Client, Credential, HttpConfig, HttpConfigError, list_lag_ms},
         table::Table,
     },
 };
@@ -82,10 +82,6 @@ fn access_key() -> Credential {
 
 fn secret_key() -> Credential {
     Credential::env("AWS_SECRET_ACCESS_KEY")
-}
-
-fn list_lag_ms() -> u64 {
-    10_000
 }
 
 fn page_size() -> u32 {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Exoscale;
 use crate::{
     model::{ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
 };
 
 /// An organisation at Exoscale.
@@ -43,7 +43,7 @@ pub struct ExoscaleConfig {
     #[serde(default)]
     pub ssh_keys: Vec<String>,
     /// How long a new instance may be missing from the list, in milliseconds; the provider does not say.
-    #[serde(default = "lag")]
+    #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// How the API is reached; a `base_url` holds for all zones.
     #[serde(default)]
@@ -64,10 +64,6 @@ fn secret() -> Credential {
 
 fn debian() -> String {
     "Linux Debian 12 (Bookworm) 64-bit".to_owned()
-}
-
-fn lag() -> u64 {
-    10_000
 }
 
 fn yes() -> bool {

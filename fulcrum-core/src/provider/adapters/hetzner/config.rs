@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Hetzner;
 use crate::{
     model::ProviderId,
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
 };
 
 /// A project at Hetzner Cloud, or at a cloud with the same API.
@@ -61,10 +61,6 @@ fn debian() -> String {
 
 fn yes() -> bool {
     true
-}
-
-fn list_lag_ms() -> u64 {
-    10_000
 }
 
 impl Default for HetznerConfig {

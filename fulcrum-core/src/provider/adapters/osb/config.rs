@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Osb;
 use crate::{
     model::{OfferKind, ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
 };
 
 /// One broker.
@@ -72,10 +72,6 @@ fn euro() -> Currency {
 
 fn fulcrum() -> String {
     "fulcrum".to_owned()
-}
-
-fn list_lag_ms() -> u64 {
-    10_000
 }
 
 impl OsbConfig {

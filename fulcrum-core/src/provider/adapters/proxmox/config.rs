@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Proxmox;
 use crate::{
     model::{ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
 };
 
 /// A Proxmox VE cluster.
@@ -89,10 +89,6 @@ fn disk() -> String {
 
 fn all() -> u32 {
     100
-}
-
-fn list_lag_ms() -> u64 {
-    10_000
 }
 
 impl ProxmoxConfig {
