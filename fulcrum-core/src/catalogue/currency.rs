@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::model::DocumentError;
+use crate::model::{CommitmentCost, DocumentError, Payments, Price};
 
 /// How much of each currency one unit of the base buys, on one day.
 ///
@@ -138,6 +138,30 @@ impl Rates {
             return Some(amount);
         }
         amount.checked_mul(self.rate(to)?)?.checked_div(self.rate(from)?)
+    }
+
+    /// What a price comes to over a horizon in a currency; see [`commitment_cost`]. `None` if a rate is missing or the
+    /// arithmetic leaves the range of money.
+    ///
+    /// [`commitment_cost`]: crate::model::commitment_cost
+    pub fn commitment_cost(
+        &self,
+        price: &Price,
+        size_gib: u64,
+        horizon_months: u32,
+        currency: Currency,
+    ) -> Option<CommitmentCost> {
+        self.payments(price, size_gib, horizon_months, currency)?.cost(false)
+    }
+
+    pub(crate) fn payments(
+        &self,
+        price: &Price,
+        size_gib: u64,
+        horizon_months: u32,
+        currency: Currency,
+    ) -> Option<Payments> {
+        Payments::of(price, size_gib, horizon_months, |amount| self.convert(amount, price.currency, currency))
     }
 }
 

@@ -18,9 +18,9 @@ use super::{
 use crate::{
     catalogue::TrafficTariff,
     model::{
-        Amount, Blueprint, Charge, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, HOURS_PER_MONTH, Lease,
-        Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, ProviderId, SkuId, TrafficLine, digest_of,
-        from_micros, to_micros,
+        Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
+        HOURS_PER_MONTH, Lease, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, ProviderId, SkuId,
+        TrafficLine, digest_of, from_micros, to_micros,
     },
 };
 
@@ -207,14 +207,9 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
 
 /// Of what runs already, what was due at its start `is_paid`.
 fn line(problem: &Problem<'_>, sku: &SkuId, price: &Price, gib: u64, is_paid: bool) -> Option<PriceLine> {
-    let (currency, catalogue) = (problem.blueprint.currency, problem.catalogue);
-    let once = catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
-    let monthly = from_micros(to_micros(catalogue.net_month(price, gib, currency)?).ok()?);
-    let once = from_micros(to_micros(once).ok()?);
-    let (months, payments) = price.payments(problem.blueprint.horizon_months);
-    let payments = payments - u32::from(is_paid);
-    let total = monthly * Decimal::from(months) + once * Decimal::from(payments);
-    let once = if is_paid { Decimal::ZERO } else { once };
+    let (horizon, currency) = (problem.blueprint.horizon_months, problem.blueprint.currency);
+    let payments = problem.catalogue.rates().payments(price, gib, horizon, currency)?;
+    let CommitmentCost { monthly, once, total } = payments.cost(is_paid)?;
     Some(PriceLine { sku: sku.clone(), text: text(price, gib), monthly, once, total })
 }
 

@@ -18,7 +18,7 @@ use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
         Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, Price,
-        SovereigntyReport, to_micros,
+        SovereigntyReport,
     },
 };
 
@@ -412,11 +412,8 @@ impl<'a> Problem<'a> {
     /// What a price comes to; if it has been paid before, without what is due at the start.
     pub(crate) fn paid_cost(&self, price: &Price, gib: u64, is_paid: bool) -> Option<Cost> {
         let currency = self.blueprint.currency;
-        let month = to_micros(self.catalogue.net_month(price, gib, currency)?).ok()?;
-        let once = self.catalogue.rates().convert(price.net_once()?, price.currency, currency)?;
-        let (months, payments) = price.payments(self.blueprint.horizon_months);
-        let payments = payments - u32::from(is_paid);
-        month.checked_mul(months.into())?.checked_add(to_micros(once).ok()?.checked_mul(payments.into())?)
+        let horizon = self.blueprint.horizon_months;
+        self.catalogue.rates().payments(price, gib, horizon, currency)?.total(is_paid)
     }
 
     /// What so many GiB of further disk cost over the horizon; `None` if the offer sells none.

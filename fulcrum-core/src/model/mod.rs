@@ -2,6 +2,7 @@
 
 mod assume;
 mod blueprint;
+mod commitment;
 mod component;
 mod constraint;
 mod constraint_check;
@@ -32,6 +33,7 @@ mod words;
 
 pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
 pub use blueprint::{Blueprint, ProviderFee, ProviderFees};
+pub use commitment::{CommitmentCost, commitment_cost};
 pub use component::{Component, Replicas};
 pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
@@ -64,5 +66,6 @@ pub(crate) use setup::{Piece, apart, clash, pieces};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 
+pub(crate) use commitment::Payments;
 pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};
 pub(crate) use words::of_cells;
