@@ -358,7 +358,7 @@ public:
         return owned;
     }
 
-    /* `policy` is JSON, or empty for the usual one. An order that was compensated is no exception: see is_committed(). */
+    /* `policy` is JSON, or empty for the usual one. An order that failed is no exception: see is_committed(). */
     order purchase(const plan &plan, std::string_view policy = {}) const {
         return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
             return fulcrum_federation_purchase(get(), plan.get(), detail::bytes(policy), policy.size(), out, failure);

@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     model::{
-        Blueprint, Charge, Coordinates, ElasticDisk, LegalEntity, Market, Offer, OfferKind, Place, Price,
-        Provenance, Resources, Seller, Tax, Tier, Unit,
+        Blueprint, Charge, Coordinates, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
+        PriceAuthority, Provenance, PurchaseOption, Resources, Seller, Tax, Tier, Unit,
     },
 };
 use iso_currency::Currency;
@@ -74,6 +74,7 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
         source: format!("generated from seed {seed}"),
         observed: "2026-11-01".parse()?,
         valid_until: None,
+        authority: PriceAuthority::Listing,
     });
     let attributes = ["x86_64", "aarch64"]
         .map(|name| Arc::new(BTreeMap::from([("architecture".to_owned(), name.to_owned())])));
@@ -143,6 +144,7 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
                     kind,
                     place: place.clone(),
                     capacity,
+                    surcharges: Arc::default(),
                     elastic_disk: (kind == OfferKind::Machine).then(|| disk.clone()),
                     attributes: attributes[usize::from(number % 5 == 4)].clone(),
                     price: Price { charge, ..per_gib(&[], Unit::Gib, 0) },
@@ -172,7 +174,7 @@ fn per_gib(tiers: &[(i64, i64)], unit: Unit, digits: u32) -> Price {
         once: Decimal::ZERO,
         currency: Currency::EUR,
         tax: Tax::Net,
-        market: Market::OnDemand,
+        purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
     }
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fulcrum_core::model::{
-    Charge, ElasticDisk, LegalEntity, Market, Offer, OfferKind, Place, Price, Provenance, Resources, Seller,
-    Tax, Tier, Unit,
+    Charge, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority, Provenance,
+    PurchaseOption, Resources, Seller, Tax, Tier, Unit,
 };
 use iso_currency::Currency;
 use rand::{
@@ -72,6 +72,7 @@ fn market(chance: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
         source: "generated".to_owned(),
         observed: "2026-11-01".parse()?,
         valid_until: None,
+        authority: PriceAuthority::Listing,
     });
     let wanted = chance.random_range(15..=40);
     let mut places: Vec<(Arc<Place>, Terms)> = Vec::new();
@@ -110,6 +111,7 @@ fn market(chance: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
                 kind,
                 place: place.clone(),
                 capacity,
+                surcharges: Arc::default(),
                 elastic_disk: terms.disk.clone().filter(|_| kind == OfferKind::Machine),
                 attributes: Arc::new(BTreeMap::from([("architecture".to_owned(), architecture.to_owned())])),
                 price,
@@ -191,8 +193,8 @@ fn product(chance: &mut SmallRng, kind: OfferKind, level: i64) -> (Resources, Pr
         price.tax = Tax::Gross { vat_percent: Decimal::from(19) };
     }
     if chance.random_bool(0.15) {
-        price.market = Market::Committed;
         price.term_months = pick(chance, [1, 7, 12, 24]);
+        price.purchase_option = PurchaseOption::Committed(price.term_months);
     }
     let power = u64::from(vcpu) * chance.random_range(3..=8);
     let capacity = Resources {
@@ -216,7 +218,7 @@ fn price(charge: Charge) -> Price {
         once: Decimal::ZERO,
         currency: Currency::EUR,
         tax: Tax::Net,
-        market: Market::OnDemand,
+        purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
     }
 }

@@ -10,8 +10,8 @@ use std::{
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     model::{
-        Blueprint, Charge, LegalEntity, Market, Offer, OfferKind, Place, Plan, Price, Provenance, Resources,
-        Seller, Tax,
+        Blueprint, Charge, LegalEntity, Offer, OfferKind, Place, Plan, Price, PriceAuthority, Provenance,
+        PurchaseOption, Resources, Seller, Tax,
     },
 };
 use iso_currency::Currency;
@@ -105,6 +105,7 @@ pub fn instance(folder: &Path, name: &str) -> Result<Instance, Error> {
         source: "published knapsack benchmark".to_owned(),
         observed: "2002-01-01".parse()?,
         valid_until: None,
+        authority: PriceAuthority::Listing,
     });
     let mut builder = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none());
     let resource = |at: usize| format!("budget{at:02}");
@@ -119,6 +120,7 @@ pub fn instance(folder: &Path, name: &str) -> Result<Instance, Error> {
             kind: OfferKind::Other,
             place: place.clone(),
             capacity: Resources { named, ..Resources::default() },
+            surcharges: Arc::default(),
             elastic_disk: None,
             attributes: Arc::new(BTreeMap::from([("group".to_owned(), group.to_string())])),
             price: Price {
@@ -126,7 +128,7 @@ pub fn instance(folder: &Path, name: &str) -> Result<Instance, Error> {
                 once: Decimal::ZERO,
                 currency: Currency::EUR,
                 tax: Tax::Net,
-                market: Market::OnDemand,
+                purchase_option: PurchaseOption::OnDemand,
                 term_months: 0,
             },
             egress: None,

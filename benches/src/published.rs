@@ -9,8 +9,8 @@ use std::{
 use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     model::{
-        Blueprint, Charge, LegalEntity, Market, Offer, OfferKind, Place, Price, Provenance, Resources,
-        Seller, Tax,
+        Blueprint, Charge, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority, Provenance,
+        PurchaseOption, Resources, Seller, Tax,
     },
 };
 use iso_currency::Currency;
@@ -114,6 +114,7 @@ fn catalogue(document: &Value) -> Result<Catalogue, Error> {
         source: "published deployment benchmark".to_owned(),
         observed: "2021-01-01".parse()?,
         valid_until: None,
+        authority: PriceAuthority::Listing,
     });
     let mut builder = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none());
     for offer in document["offers"].as_array().ok_or("no offers")? {
@@ -128,6 +129,7 @@ fn catalogue(document: &Value) -> Result<Catalogue, Error> {
                 disk_gib: number("storage")?,
                 ..Resources::default()
             },
+            surcharges: Arc::default(),
             elastic_disk: None,
             attributes: Arc::default(),
             price: Price {
@@ -135,7 +137,7 @@ fn catalogue(document: &Value) -> Result<Catalogue, Error> {
                 once: Decimal::ZERO,
                 currency: Currency::EUR,
                 tax: Tax::Net,
-                market: Market::OnDemand,
+                purchase_option: PurchaseOption::OnDemand,
                 term_months: 0,
             },
             egress: None,

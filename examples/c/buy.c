@@ -149,7 +149,7 @@ int main(int argc, char **argv) {
         if (!strstr(fulcrum_text_data(json), "fulcrum-timeline/1")) return 1;
         fulcrum_text_free(json);
         if (fulcrum_federation_timeline_text(federation, bytes(id), strlen(id), &json, &error)) return failed("timeline", error);
-        if (!strstr(fulcrum_text_data(json), "order: compensated\n")) return 1;
+        if (!strstr(fulcrum_text_data(json), "order: ended\n")) return 1;
         fulcrum_text_free(json);
         /* Reports what does not fit, and ends nothing: there is no policy. */
         if (fulcrum_federation_reconcile_json(federation, NULL, 0, &json, &error)) return failed("reconcile", error);

@@ -43,10 +43,10 @@ constraints:
     market.serve(std::chrono::milliseconds(20));
     const auto ended = market.cancel(order.id());
     const auto other = market.purchase_async(fulcrum::plan::from_json(plan.json())).get();
-    const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_COMPENSATED &&
+    const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_ENDED &&
                          !ended.reason().value_or("").empty() && plan.replicas(0).size() == 1 && order.steps().size() == 2 &&
                          market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 && market.resume().empty();
-    const bool is_told = market.timeline_text(order.id()).find("order: compensated") != std::string::npos &&
+    const bool is_told = market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
                          market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
     const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;
     std::cout << "ended, committed: " << ended.is_committed() << "; another, committed: " << other.is_committed()

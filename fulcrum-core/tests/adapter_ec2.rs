@@ -98,7 +98,10 @@ async fn request(cloud: &dyn Provider, sku: &str) -> ProvisionRequest {
         kind: offer.kind,
         place: (*offer.place).clone(),
         size_gib: 20,
-        market: offer.price.market,
+        disk_sku: None,
+        purchase_option: offer.price.purchase_option,
+        term_months: offer.price.term_months,
+        surcharges: Vec::new(),
         name: "a test".to_owned(),
         settings: BTreeMap::new(),
     }
@@ -349,7 +352,7 @@ async fn refusals_are_told_apart() {
     let mut bare = request.clone();
     bare.place.region = "eu-west-9".parse().expect("a name");
     let mut imageless = request.clone();
-    imageless.settings.insert("image".to_owned(), "ami-00000000".to_owned());
+    imageless.settings.insert("image".to_owned(), "ami-00000000".into());
     let error = cloud.provision(&imageless, &key()).await.expect_err("there is no such image");
     assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let error = cloud.provision(&bare, &key()).await.expect_err("there is no such region");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use fulcrum_core::{
-    model::{Action, IdempotencyKey, Market, Offer, OfferKind, OrderId, ServiceId, ServiceStatus},
+    model::{Action, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus},
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::exoscale::{Exoscale, ExoscaleConfig},
@@ -171,7 +171,10 @@ fn request(sku: &str) -> ProvisionRequest {
         )
         .expect("a place"),
         size_gib: 50,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "web".to_owned(),
         settings: Default::default(),
     }
@@ -281,7 +284,7 @@ async fn refusals_are_told_apart() {
     assert_eq!(word(adapter.provision(&request("standard.huge"), &key()).await), "capacity_exhausted");
     assert_eq!(word(adapter.provision(&request("standard.none"), &key()).await), "not_found");
     let mut wrong = request("standard.small");
-    wrong.settings.insert("image".to_owned(), "Windows".to_owned());
+    wrong.settings.insert("image".to_owned(), "Windows".into());
     assert_eq!(word(adapter.provision(&wrong, &key()).await), "invalid_request");
     for (status, message, expected) in [
         (400, "Invalid disk size", "invalid_request"),

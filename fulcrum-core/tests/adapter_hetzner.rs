@@ -7,7 +7,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use fulcrum_core::{
     model::{
-        Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, ServiceId, ServiceStatus, Shortage,
+        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus,
+        Shortage,
     },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
@@ -71,7 +72,10 @@ fn request(sku: &str) -> ProvisionRequest {
         place: serde_json::from_value(json!({ "provider": "hetzner", "region": "abilian", "country": "FR" }))
             .expect("a place"),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "Web server, first".to_owned(),
         settings: Default::default(),
     }
@@ -218,7 +222,7 @@ async fn refusals_are_told_apart() {
     elsewhere.place.region = "mars".parse().expect("a name");
     assert_eq!(word(adapter.provision(&elsewhere, &key()).await), "invalid_request");
     let mut wrong = request("small");
-    wrong.settings.insert("networks".to_owned(), "12, a".to_owned());
+    wrong.settings.insert("networks".to_owned(), "12, a".into());
     let error = adapter.provision(&wrong, &key()).await.expect_err("refused");
     assert!(error.to_string().contains("`networks`"), "{error}");
     for handle in ["make/999999", "act/999999/1"] {

@@ -133,7 +133,10 @@ async fn request(cloud: &dyn Provider, sku: &str, zone: &str) -> ProvisionReques
         kind: offer.kind,
         place: (*offer.place).clone(),
         size_gib: 0,
-        market: offer.price.market,
+        disk_sku: None,
+        purchase_option: offer.price.purchase_option,
+        term_months: offer.price.term_months,
+        surcharges: Vec::new(),
         name: "a test".to_owned(),
         settings: BTreeMap::new(),
     }
@@ -313,7 +316,7 @@ async fn refusals_are_told_apart(ward: &Ward) {
     let error = refused(&|it| it.sku = "m1.ghost".parse().expect("a name")).await;
     assert!(matches!(error.kind, ErrorKind::NotFound { .. }), "{error}");
     let with = |name: &'static str, value: &'static str| {
-        move |it: &mut ProvisionRequest| drop(it.settings.insert(name.to_owned(), value.to_owned()))
+        move |it: &mut ProvisionRequest| drop(it.settings.insert(name.to_owned(), value.into()))
     };
     for (name, value) in [("image", "nothing"), ("network", "nothing"), ("key_name", "nothing")] {
         let error = refused(&with(name, value)).await;

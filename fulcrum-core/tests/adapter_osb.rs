@@ -6,7 +6,9 @@ mod peers;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, ServiceId, ServiceStatus},
+    model::{
+        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus,
+    },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::osb::{Osb, OsbConfig},
@@ -59,7 +61,10 @@ async fn request(adapter: &Osb, sku: &str) -> ProvisionRequest {
         kind: offer.kind,
         place: (*offer.place).clone(),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "trial".to_owned(),
         settings: Default::default(),
     }
@@ -160,7 +165,7 @@ async fn what_is_being_made_can_be_ended_by_a_process_that_knows_its_key_alone()
 async fn a_provision_that_fails_later_leaves_something_that_is_found_and_ended() {
     let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
     let mut request = request(&adapter, "postgresql/small").await;
-    request.settings.insert("fail".to_owned(), "true".to_owned());
+    request.settings.insert("fail".to_owned(), "true".into());
     let key = key();
     let handle = adapter.provision(&request, &key).await.expect("accepted");
     assert!(matches!(done(&adapter, &handle).await, OperationStatus::Failed { shortage: None, .. }));
@@ -190,7 +195,7 @@ async fn refusals_are_told_apart() {
     assert!(matches!(done(&adapter, &handle).await, OperationStatus::Succeeded(Some(_))));
     let other = ProvisionRequest { sku: "postgresql/large".parse().expect("a name"), ..request.clone() };
     assert_eq!(kind(adapter.provision(&other, &first).await), "conflict");
-    request.settings.insert("color".to_owned(), "red".to_owned());
+    request.settings.insert("color".to_owned(), "red".into());
     assert_eq!(kind(adapter.provision(&request, &key()).await), "invalid_request");
     let nothing = OperationHandle::new("{}");
     assert!(matches!(adapter.poll(&nothing).await.expect_err("unknown").kind, ErrorKind::NotFound { .. }));

@@ -6,7 +6,9 @@ mod peers;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{Action, IdempotencyKey, Market, Offer, OfferKind, OrderId, Service, ServiceId, ServiceStatus},
+    model::{
+        Action, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, Service, ServiceId, ServiceStatus,
+    },
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::proxmox::{Proxmox, ProxmoxConfig},
@@ -98,7 +100,10 @@ fn request(sku: &str) -> ProvisionRequest {
         place: serde_json::from_value(json!({ "provider": "hoster", "region": "de-fra", "country": "DE" }))
             .expect("a place"),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "Web server".to_owned(),
         settings: Default::default(),
     }
@@ -163,9 +168,9 @@ async fn a_machine_is_made_in_its_size_stopped_resized_started_and_ended() {
     let Some((peer, adapter)) = cluster() else { return };
     let key = key();
     let mut wanted = request("small");
-    wanted.settings.insert("user".to_owned(), "admin".to_owned());
-    wanted.settings.insert("ssh_key".to_owned(), "ssh-ed25519 AAAAC3Nza+/ me@home".to_owned());
-    wanted.settings.insert("ip".to_owned(), "dhcp".to_owned());
+    wanted.settings.insert("user".to_owned(), "admin".into());
+    wanted.settings.insert("ssh_key".to_owned(), "ssh-ed25519 AAAAC3Nza+/ me@home".into());
+    wanted.settings.insert("ip".to_owned(), "dhcp".into());
     let handle = adapter.provision(&wanted, &key).await.expect("accepted");
     let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there at once");
     assert_eq!((found.status, &found.sku), (ServiceStatus::Starting, &wanted.sku));
@@ -270,12 +275,12 @@ async fn refusals_are_told_apart() {
     assert_eq!(word(adapter.provision(&request("none"), &key()).await), "not_found");
     assert_eq!(word(adapter.provision(&request("huge"), &key()).await), "capacity_exhausted");
     let mut wrong = request("small");
-    wrong.settings.insert("image".to_owned(), "windows".to_owned());
+    wrong.settings.insert("image".to_owned(), "windows".into());
     let error = adapter.provision(&wrong, &key()).await.expect_err("refused");
     assert!(error.to_string().contains("template windows"), "{error}");
     // What only shows when the machine is sized ends the operation, and the machine is found and ended.
     let mut wrong = request("small");
-    wrong.settings.insert("ip".to_owned(), "nonsense".to_owned());
+    wrong.settings.insert("ip".to_owned(), "nonsense".into());
     let key = key();
     let handle = adapter.provision(&wrong, &key).await.expect("accepted");
     let status = done(&adapter, &handle).await;

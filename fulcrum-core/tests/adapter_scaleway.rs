@@ -11,7 +11,8 @@ use std::{
 
 use fulcrum_core::{
     model::{
-        Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, Place, ServiceId, ServiceStatus,
+        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, Place, PurchaseOption, ServiceId,
+        ServiceStatus,
     },
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
@@ -211,9 +212,12 @@ fn request(line: &Value) -> ProvisionRequest {
         kind: OfferKind::Machine,
         place,
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: text("name"),
-        settings: BTreeMap::from([("image".to_owned(), image)]),
+        settings: BTreeMap::from([("image".to_owned(), image.into())]),
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use fulcrum_core::{
     model::{
-        Action, Charge, IdempotencyKey, Market, Offer, OfferKind, OrderId, Service, ServiceId, ServiceStatus,
+        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, Service, ServiceId,
+        ServiceStatus,
     },
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
@@ -127,7 +128,10 @@ fn request() -> ProvisionRequest {
         place: serde_json::from_value(json!({ "provider": "upcloud", "region": "fi-hel2", "country": "FI" }))
             .expect("a place"),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "web".to_owned(),
         settings: Default::default(),
     }

@@ -6,7 +6,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{IdempotencyKey, Market, Service, ServiceId},
+    model::{IdempotencyKey, PurchaseOption, Service, ServiceId},
     provider::{
         Action, Call, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
@@ -34,7 +34,10 @@ fn trial() -> Trial {
         kind: offer.kind,
         place: (*offer.place).clone(),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "conformance".to_owned(),
         settings: Default::default(),
     };

@@ -230,7 +230,10 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
         kind: lease.kind,
         place: lease.place.clone(),
         size_gib: 0,
-        market: fulcrum_core::model::Market::OnDemand,
+        disk_sku: None,
+        purchase_option: Default::default(),
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "foreign".to_owned(),
         settings: BTreeMap::new(),
     };

@@ -6,7 +6,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{IdempotencyKey, Market, OrderId},
+    model::{IdempotencyKey, OrderId, PurchaseOption},
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProvisionRequest,
         layers::{Concurrency, Deadline, Retry, RetryPolicy},
@@ -24,7 +24,10 @@ fn request() -> ProvisionRequest {
         kind: offer.kind,
         place: (*offer.place).clone(),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "layers".to_owned(),
         settings: Default::default(),
     }

@@ -228,8 +228,8 @@ async fn settings_reach_the_provider_with_what_others_have_become() {
         request.settings.clone()
     };
     let expected = [("image", "debian-12".to_owned()), ("network", format!("vpc-{}", net.expect("made")))];
-    assert_eq!(settings("web"), expected.map(|(name, value)| (name.to_owned(), value)).into());
-    assert_eq!(settings("net"), [("image".to_owned(), "router".to_owned())].into());
+    assert_eq!(settings("web"), expected.map(|(name, value)| (name.to_owned(), value.into())).into());
+    assert_eq!(settings("net"), [("image".to_owned(), "router".into())].into());
 }
 
 #[tokio::test]
@@ -262,5 +262,5 @@ async fn components_with_different_settings_share_no_machine() {
     assert_eq!(apart.leases.len(), 2);
     assert!(apart.leases.iter().all(|lease| lease.replicas.len() == 1));
     let settings = planned(&text("x")).leases[0].settings.clone();
-    assert_eq!(settings, [("image", "x"), ("size", "s")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert_eq!(settings, [("image", "x"), ("size", "s")].map(|(a, b)| (a.to_owned(), b.into())).into());
 }

@@ -245,8 +245,8 @@ fn policy(json: &str) -> Result<Policy, fulcrum_error> {
     if json.is_empty() { Ok(Policy::default()) } else { Ok(fulcrum_core::model::parse_json(json)?) }
 }
 
-/// Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck. An order that was
-/// compensated is a success of this call: see fulcrum_order_is_committed().
+/// Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
+/// failed is a success of this call: see fulcrum_order_is_committed().
 ///
 /// @param federation              borrowed.
 /// @param plan                    borrowed.
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
 }
 
 /// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
-/// then compensated, or stuck where a person must look.
+/// then ended or failed, or stuck where a person must look.
 ///
 /// @param federation  borrowed.
 /// @param id, length  borrowed; the order's id, see fulcrum_order_id().

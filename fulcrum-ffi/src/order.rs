@@ -119,7 +119,7 @@ pub enum fulcrum_order_state {
     Committed = 3,
     /// Services are being released again.
     Compensating = 4,
-    /// No service exists.
+    /// Ended, failed or refused, in ledgers from before version 0.2; no order is in it any more.
     Compensated = 5,
     /// A person must look.
     Stuck = 6,
@@ -127,6 +127,12 @@ pub enum fulcrum_order_state {
     Changing = 7,
     /// A person has given up; something may be left at a provider.
     Abandoned = 8,
+    /// It was committed once, and all of its services were ended since.
+    Ended = 9,
+    /// It could not be bought; whatever had been made was released again.
+    Failed = 10,
+    /// Nothing was ever asked of a provider.
+    Refused = 11,
 }
 
 fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
@@ -136,6 +142,9 @@ fn order_state(state: OrderState) -> (fulcrum_order_state, &'static CStr) {
         OrderState::Committed => (fulcrum_order_state::Committed, c"committed"),
         OrderState::Compensating => (fulcrum_order_state::Compensating, c"compensating"),
         OrderState::Compensated => (fulcrum_order_state::Compensated, c"compensated"),
+        OrderState::Ended => (fulcrum_order_state::Ended, c"ended"),
+        OrderState::Failed => (fulcrum_order_state::Failed, c"failed"),
+        OrderState::Refused => (fulcrum_order_state::Refused, c"refused"),
         OrderState::Stuck => (fulcrum_order_state::Stuck, c"stuck"),
         OrderState::Changing => (fulcrum_order_state::Changing, c"changing"),
         OrderState::Abandoned => (fulcrum_order_state::Abandoned, c"abandoned"),
@@ -605,6 +614,9 @@ mod tests {
             OrderState::Committed,
             OrderState::Compensating,
             OrderState::Compensated,
+            OrderState::Ended,
+            OrderState::Failed,
+            OrderState::Refused,
             OrderState::Stuck,
             OrderState::Changing,
             OrderState::Abandoned,

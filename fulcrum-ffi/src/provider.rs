@@ -1,7 +1,6 @@
 //! Providers that the host has written: calls go out as JSON, and come back as JSON.
 
 use std::{
-    collections::BTreeMap,
     ffi::{CStr, CString, c_char, c_void},
     path::Path,
     sync::Arc,
@@ -9,7 +8,7 @@ use std::{
 };
 
 use fulcrum_core::{
-    model::{ProviderId, SkuId, parse_json},
+    model::{ProviderId, Settings, SkuId, parse_json},
     provider::{
         Call, Provider,
         host::{HostCalls, HostDescription, HostProvider},
@@ -215,8 +214,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         let wrong = |error: fulcrum_core::model::InvalidId| fulcrum_error::argument(&error.to_string());
         let provider: ProviderId = provider.parse().map_err(wrong)?;
         let sku: Option<SkuId> = if sku.is_empty() { None } else { Some(sku.parse().map_err(wrong)?) };
-        let settings: BTreeMap<String, String> =
-            if settings.is_empty() { BTreeMap::new() } else { parse_json(settings)? };
+        let settings: Settings = if settings.is_empty() { Settings::new() } else { parse_json(settings)? };
         let check =
             federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(patience_ms));
         let report = federation.runtime.block_on(check)?;

@@ -1,7 +1,6 @@
 //! The market, for callers that await.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -23,6 +22,7 @@ use crate::{
     events::Events,
     federation::{
         Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_name, read_policy,
+        read_settings,
     },
     host,
     reconcile::{Schedule, read_repair},
@@ -73,14 +73,15 @@ impl AsyncFederation {
         py: Python<'py>,
         provider: &str,
         sku: Option<&str>,
-        settings: Option<BTreeMap<String, String>>,
+        settings: Option<&Bound<'_, PyAny>>,
         patience: f64,
     ) -> Awaitable<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
         let (market, patience) = (self.0.clone(), duration(Some(patience))?.unwrap_or_default());
+        let settings = read_settings(settings)?;
         awaitable(py, async move {
-            let report = market.check(&provider, sku.as_ref(), settings.unwrap_or_default(), patience).await;
+            let report = market.check(&provider, sku.as_ref(), settings, patience).await;
             report.map(host::Report).map_err(raise)
         })
     }

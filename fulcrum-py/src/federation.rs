@@ -1,7 +1,6 @@
 //! The market, for callers that wait.
 
 use std::{
-    collections::BTreeMap,
     num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
@@ -12,7 +11,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, parse_yaml},
+    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, parse_yaml},
     purchase::PurchaseError,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
@@ -57,13 +56,14 @@ impl Federation {
         py: Python<'_>,
         provider: &str,
         sku: Option<&str>,
-        settings: Option<BTreeMap<String, String>>,
+        settings: Option<&Bound<'_, PyAny>>,
         patience: f64,
     ) -> PyResult<host::Report> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
         let patience = duration(Some(patience))?.unwrap_or_default();
-        let check = self.0.check(&provider, sku.as_ref(), settings.unwrap_or_default(), patience);
+        let settings = read_settings(settings)?;
+        let check = self.0.check(&provider, sku.as_ref(), settings, patience);
         wait(py, check)?.map(host::Report).map_err(raise)
     }
 
@@ -343,6 +343,11 @@ pub(crate) fn read_action(action: &Bound<'_, PyAny>) -> PyResult<Action> {
 
 pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {
     policy.map_or(Ok(Policy::default()), |policy| parse_yaml(&document(policy)?).map_err(raise))
+}
+
+/// Settings as a dict.
+pub(crate) fn read_settings(settings: Option<&Bound<'_, PyAny>>) -> PyResult<Settings> {
+    settings.map_or_else(|| Ok(Settings::new()), |settings| parse_yaml(&document(settings)?).map_err(raise))
 }
 
 pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {

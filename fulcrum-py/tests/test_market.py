@@ -50,7 +50,7 @@ def test_composes_and_buys(market: fulcrum.Federation) -> None:
     )
 
     ended = market.cancel(order.id)
-    assert ended.state == "compensated" and ended.services == []
+    assert ended.state == "ended" and ended.services == []
 
 
 def test_threads_find_the_same(market: fulcrum.Federation) -> None:
@@ -321,7 +321,7 @@ async def test_awaited(config: Config) -> None:
     assert states == ["accepted", "provisioning", "committed"]
     assert (await driven).is_committed
     ended = await market.cancel(order.id)
-    assert ended.state == "compensated"
+    assert ended.state == "ended"
     assert (await market.reconcile())["findings"] == []
     with pytest.raises(fulcrum.DocumentError):
         await market.compose("name: [")

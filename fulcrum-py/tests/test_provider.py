@@ -82,7 +82,7 @@ def test_what_is_refused_is_an_exception_of_the_library() -> None:
     plan = market.compose(APP)
     rack.free = 2
     order = market.purchase(plan)
-    assert order.state == "compensated" and "sold out" in str(order.reason)
+    assert order.state == "failed" and "sold out" in str(order.reason)
     assert rack.machines == {} and rack.free == 2
 
 

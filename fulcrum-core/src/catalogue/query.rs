@@ -77,7 +77,7 @@ impl Catalogue {
     /// Time: O(length of the filter's lists).
     pub fn refusal(&self, ix: OfferIx, filter: &Filter) -> Option<&'static str> {
         let place = self.place(ix);
-        let market = self.price(ix).market;
+        let market = self.price(ix).purchase_option.market();
         let is_market = if filter.markets.is_empty() {
             market == Market::OnDemand
         } else {

@@ -12,7 +12,7 @@ use super::{Rates, SourceReport};
 use crate::{
     model::{
         ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, Resources, Seller, SkuId,
-        to_micros,
+        Surcharge, to_micros,
     },
     provider::table::{Quarantined, quarantine_reason},
 };
@@ -58,6 +58,7 @@ pub(crate) struct Positions {
     pub(crate) place: u32,
     pub(crate) capacity: u32,
     pub(crate) disk: u32,
+    pub(crate) surcharges: u32,
     pub(crate) attributes: u32,
     pub(crate) price: u32,
     pub(crate) egress: u32,
@@ -77,6 +78,7 @@ pub struct Catalogue {
     place: Shared<Arc<Place>>,
     capacity: Shared<Resources>,
     disk: Shared<Option<Arc<ElasticDisk>>>,
+    surcharges: Shared<Arc<Vec<Surcharge>>>,
     attributes: Shared<Arc<BTreeMap<String, String>>>,
     price: Shared<Price>,
     egress: Shared<Option<Arc<Price>>>,
@@ -191,6 +193,7 @@ impl Catalogue {
             place: Shared::new(),
             capacity: Shared::new(),
             disk: Shared::new(),
+            surcharges: Shared::new(),
             attributes: Shared::new(),
             price: Shared::new(),
             egress: Shared::new(),
@@ -206,6 +209,7 @@ impl Catalogue {
             catalogue.place.push(&offer.place);
             catalogue.capacity.push(&offer.capacity);
             catalogue.disk.push(&offer.elastic_disk);
+            catalogue.surcharges.push(&offer.surcharges);
             catalogue.attributes.push(&offer.attributes);
             catalogue.price.push(&offer.price);
             catalogue.egress.push(&offer.egress);
@@ -235,6 +239,7 @@ impl Catalogue {
         table(&mut hasher, &self.place);
         table(&mut hasher, &self.capacity);
         table(&mut hasher, &self.disk);
+        table(&mut hasher, &self.surcharges);
         table(&mut hasher, &self.attributes);
         table(&mut hasher, &self.price);
         table(&mut hasher, &self.egress);
@@ -297,6 +302,7 @@ impl Catalogue {
             place: self.place.at(ix).clone(),
             capacity: self.capacity(ix).clone(),
             elastic_disk: self.disk.at(ix).clone(),
+            surcharges: self.surcharges.at(ix).clone(),
             attributes: self.attributes.at(ix).clone(),
             price: self.price(ix).clone(),
             egress: self.egress.at(ix).clone(),
@@ -352,6 +358,7 @@ impl Catalogue {
             place: self.place.column[at],
             capacity: self.capacity.column[at],
             disk: self.disk.column[at],
+            surcharges: self.surcharges.column[at],
             attributes: self.attributes.column[at],
             price: self.price.column[at],
             egress: self.egress.column[at],
@@ -368,6 +375,11 @@ impl Catalogue {
     /// How further disk is bought.
     pub fn elastic_disk(&self, ix: OfferIx) -> Option<&ElasticDisk> {
         self.disk.at(ix).as_deref()
+    }
+
+    /// What must be paid with each of it.
+    pub fn surcharges(&self, ix: OfferIx) -> &[Surcharge] {
+        self.surcharges.at(ix)
     }
 
     /// Its attributes.
@@ -401,8 +413,11 @@ impl Catalogue {
         self.rates.convert(price.net_month(gib)?, price.currency, currency)
     }
 
-    /// As [`net_month`](Self::net_month) of one offer without further disk, in micro-units; to sort by.
+    /// As [`net_month`](Self::net_month) of one offer with its surcharges, without further disk, in micro-units; to sort by.
     pub fn month_micros(&self, ix: OfferIx, gib: u64, currency: Currency) -> Option<Micros> {
-        to_micros(self.net_month(self.price(ix), gib, currency)?).ok()
+        let own = to_micros(self.net_month(self.price(ix), gib, currency)?).ok()?;
+        self.surcharges(ix).iter().try_fold(own, |sum, it| {
+            sum.checked_add(to_micros(self.net_month(&it.price, 0, currency)?).ok()?)
+        })
     }
 }

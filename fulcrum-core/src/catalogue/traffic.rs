@@ -57,7 +57,7 @@ impl TrafficTariff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Market, Tax, Tier, Unit};
+    use crate::model::{PurchaseOption, Tax, Tier, Unit};
 
     #[test]
     fn tiers_in_gb_become_tiers_in_gib() {
@@ -70,7 +70,7 @@ mod tests {
             once: Decimal::ZERO,
             currency: Currency::EUR,
             tax: Tax::Net,
-            market: Market::OnDemand,
+            purchase_option: PurchaseOption::OnDemand,
             term_months: 0,
         };
         let tariff = TrafficTariff::new(&price, &Rates::none(), Currency::EUR).expect("a tariff");

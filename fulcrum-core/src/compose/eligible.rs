@@ -68,7 +68,7 @@ impl<'a> Eligibility<'a> {
             seller: positions.seller,
             attributes: positions.attributes,
             provenance: positions.provenance,
-            market: price.market,
+            market: price.purchase_option.market(),
             term_months: price.term_months,
         };
         if let Some((last, answer)) = &self.last

@@ -19,8 +19,8 @@ use crate::{
     catalogue::TrafficTariff,
     model::{
         Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
-        HOURS_PER_MONTH, Lease, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, ProviderId, SkuId,
-        TrafficLine, digest_of, from_micros, to_micros,
+        HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine,
+        ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
     },
 };
 
@@ -110,6 +110,10 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         then: Vec::new(),
         stop: found.stop,
         statistics: found.statistics,
+        horizon_months: Some(blueprint.horizon_months),
+        offers: None,
+        rates_date: None,
+        later: BTreeMap::new(),
     };
     let mut built = Built { plan, figures };
     built.prove(&problem.aim, blueprint.horizon_months, found.bound);
@@ -171,11 +175,17 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
     let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
     let gib = if is_by_size { column.size_gib } else { 0 };
     let running = column.keeps.map(|alike| &problem.running[alike]);
-    let mut lines = vec![line(problem, &offer.sku, &offer.price, gib, running.is_some())?];
+    let mut lines = vec![line(problem, LineKind::Offer, (&offer.sku, &offer.price), gib, running.is_some())?];
+    let mut disk_sku = None;
     if !is_by_size && column.size_gib > 0 {
         let disk = offer.elastic_disk.as_ref()?;
         let is_paid = running.is_some_and(|alike| alike.size_gib > 0);
-        lines.push(line(problem, &disk.sku, &disk.price, column.size_gib, is_paid)?);
+        lines.push(line(problem, LineKind::Disk, (&disk.sku, &disk.price), column.size_gib, is_paid)?);
+        disk_sku = Some(disk.sku.clone());
+    }
+    for surcharge in offer.surcharges.iter() {
+        let priced = (&surcharge.sku, &surcharge.price);
+        lines.push(line(problem, LineKind::Surcharge, priced, 0, running.is_some())?);
     }
     let replicas: IndexMap<_, _> = column
         .members
@@ -198,19 +208,31 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
         sku: offer.sku.clone(),
         kind: offer.kind,
         place: (*offer.place).clone(),
+        purchase_option: offer.price.purchase_option,
+        term_months: offer.price.term_months,
         replicas,
         size_gib: column.size_gib,
+        disk_sku,
         keeps: None,
         lines,
+        checked: None,
+        later: BTreeMap::new(),
     })
 }
 
 /// Of what runs already, what was due at its start `is_paid`.
-fn line(problem: &Problem<'_>, sku: &SkuId, price: &Price, gib: u64, is_paid: bool) -> Option<PriceLine> {
+fn line(
+    problem: &Problem<'_>,
+    kind: LineKind,
+    (sku, price): (&SkuId, &Price),
+    gib: u64,
+    is_paid: bool,
+) -> Option<PriceLine> {
     let (horizon, currency) = (problem.blueprint.horizon_months, problem.blueprint.currency);
     let payments = problem.catalogue.rates().payments(price, gib, horizon, currency)?;
     let CommitmentCost { monthly, once, total } = payments.cost(is_paid)?;
-    Some(PriceLine { sku: sku.clone(), text: text(price, gib), monthly, once, total })
+    let later = BTreeMap::new();
+    Some(PriceLine { sku: sku.clone(), kind, text: text(price, gib), monthly, once, total, later })
 }
 
 /// How a figure comes about.

@@ -265,7 +265,7 @@ impl<'a> Problem<'a> {
     ) -> Result<(), ComposeError> {
         let catalogue = self.catalogue;
         let mut eligibility = Eligibility::new(catalogue, self.blueprint);
-        let mut base_of_price: FxHashMap<u32, Option<Cost>> = FxHashMap::default();
+        let mut base_of_price: FxHashMap<(u32, u32), Option<Cost>> = FxHashMap::default();
         let mut shape_of: FxHashMap<u32, ShapeId> = FxHashMap::default();
         for ix in catalogue.ids() {
             if ix.index() % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 {
@@ -278,8 +278,9 @@ impl<'a> Problem<'a> {
             }
             let positions = catalogue.positions(ix);
             // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
-            let base =
-                *base_of_price.entry(positions.price).or_insert_with(|| self.cost_of(catalogue.price(ix), 0));
+            let base = *base_of_price
+                .entry((positions.price, positions.surcharges))
+                .or_insert_with(|| self.base_cost(ix, 0, false));
             let Some(base) = base.map(|base| self.discounted(ix, base)) else { continue };
             let is_excluded = || options.exclude.contains(&catalogue.offer(ix).id());
             if !options.exclude.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
@@ -353,7 +354,7 @@ impl<'a> Problem<'a> {
         }
         for ((ix, members, size_gib, is_pinned), services) in alike {
             let Some(allowed) = eligibility.allowed_to_stay(ix, &mut self.allowed) else { continue };
-            let Some(base) = self.paid_cost(catalogue.price(ix), 0, true) else { continue };
+            let Some(base) = self.base_cost(ix, 0, true) else { continue };
             let Some(figures) = self.figures(ix) else { continue };
             let (class, shape) = (self.sites.class(catalogue, ix), self.shape(ix));
             self.candidates.push(Candidate {
@@ -391,7 +392,7 @@ impl<'a> Problem<'a> {
     /// What an offer costs over the horizon; `gib` is the size for prices per unit. Each part is rounded to
     /// micro-units as a price line is.
     pub(crate) fn cost(&self, ix: OfferIx, gib: u64) -> Option<Cost> {
-        Some(self.discounted(ix, self.cost_of(self.catalogue.price(ix), gib)?))
+        Some(self.discounted(ix, self.base_cost(ix, gib, false)?))
     }
 
     /// With the discount that the aim supposes, rounded down.
@@ -403,6 +404,15 @@ impl<'a> Problem<'a> {
             }
             _ => cost,
         }
+    }
+
+    /// What an offer and its surcharges come to; if it runs already, without what was due at the start.
+    pub(crate) fn base_cost(&self, ix: OfferIx, gib: u64, is_paid: bool) -> Option<Cost> {
+        let own = self.paid_cost(self.catalogue.price(ix), gib, is_paid)?;
+        let surcharges = self.catalogue.surcharges(ix).iter();
+        surcharges
+            .map(|it| self.paid_cost(&it.price, 0, is_paid))
+            .try_fold(own, |sum, cost| sum.checked_add(cost?))
     }
 
     fn cost_of(&self, price: &Price, gib: u64) -> Option<Cost> {

@@ -1,7 +1,6 @@
 //! The market: catalogue, composition and purchase behind one handle.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +22,7 @@ use crate::{
     ledger::{Ledger, LedgerError},
     model::{
         Action, Blueprint, DocumentError, Measure, Offer, OfferId, Operator, OperatorRequest, OperatorWish,
-        Order, OrderEvent, OrderId, Plan, Policy, ProviderId, SkuId,
+        Order, OrderEvent, OrderId, Plan, Policy, ProviderId, Settings, SkuId,
     },
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProviderError, ProvisionRequest,
@@ -124,7 +123,7 @@ impl Federation {
         &self,
         provider: &ProviderId,
         sku: Option<&SkuId>,
-        settings: BTreeMap<String, String>,
+        settings: Settings,
         patience: Duration,
     ) -> Result<Report, PurchaseError> {
         let found = self.providers.iter().find(|it| it.id() == provider);
@@ -142,7 +141,10 @@ impl Federation {
                     kind: offer.kind,
                     place: (*offer.place).clone(),
                     size_gib: 0,
-                    market: offer.price.market,
+                    disk_sku: None,
+                    purchase_option: offer.price.purchase_option,
+                    term_months: offer.price.term_months,
+                    surcharges: offer.surcharges.iter().map(|it| it.sku.clone()).collect(),
                     name: "fulcrum-conformance".to_owned(),
                     settings,
                 })

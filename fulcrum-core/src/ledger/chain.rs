@@ -82,7 +82,8 @@ mod tests {
         let mut head = Head { count: 0, hash: START.to_owned() };
         let states = [OrderState::Accepted, OrderState::Provisioning, OrderState::Committed];
         let events = states.into_iter().map(|state| {
-            let (at, kind) = (Timestamp::now(), OrderEventKind::Order { state, reason: None });
+            let (at, kind) =
+                (Timestamp::now(), OrderEventKind::Order { state, reason: None, accepted: None });
             let link = head.append(&order, at, &kind).expect("a link");
             OrderEvent { sequence: 7, number: link.number, order: order.clone(), at, kind, hash: link.hash }
         });
@@ -99,7 +100,10 @@ mod tests {
     #[test]
     fn every_change_shows() {
         let changes: [fn(&mut Vec<OrderEvent>); 6] = [
-            |events| events[1].kind = OrderEventKind::Order { state: OrderState::Stuck, reason: None },
+            |events| {
+                events[1].kind =
+                    OrderEventKind::Order { state: OrderState::Stuck, reason: None, accepted: None }
+            },
             |events| events[0].at += jiff::SignedDuration::from_nanos(1),
             |events| events[2].order = OrderId::generate(),
             |events| events[1].hash = events[2].hash.clone(),

@@ -12,17 +12,17 @@ use crate::model::{OrderEvent, OrderEventKind, OrderState, RepairAction, StepSta
 
 /// Whether an order could be removed, from its state and the time of its last event.
 pub(super) fn may_be_over(state: OrderState, last: Timestamp, before: Timestamp) -> bool {
-    state == OrderState::Compensated && last < before
+    state.is_over() && last < before
 }
 
 /// Whether nothing of an order exists any more, from all of its events: each of its steps is proven to have left nothing,
 /// and no scan has found something since that is not proven to be gone.
 pub(super) fn is_over(events: &[OrderEvent]) -> bool {
     let (mut steps, mut found) = (BTreeMap::new(), BTreeMap::new());
-    let mut is_compensated = false;
+    let mut is_proven = false;
     for event in events {
         match &event.kind {
-            OrderEventKind::Order { state, .. } => is_compensated = *state == OrderState::Compensated,
+            OrderEventKind::Order { state, .. } => is_proven = state.is_over(),
             OrderEventKind::Step { index, step, .. } => {
                 steps.insert(*index, *step == StepState::Compensated);
             }
@@ -39,10 +39,11 @@ pub(super) fn is_over(events: &[OrderEvent]) -> bool {
             OrderEventKind::Attempt { .. }
             | OrderEventKind::FailedOver { .. }
             | OrderEventKind::Operator { .. }
-            | OrderEventKind::PricesChecked { .. } => {}
+            | OrderEventKind::PricesChecked { .. }
+            | OrderEventKind::PriceUnchecked { .. } => {}
         }
     }
-    is_compensated && steps.into_values().all(|is_over| is_over) && found.into_values().all(|is_gone| is_gone)
+    is_proven && steps.into_values().all(|is_over| is_over) && found.into_values().all(|is_gone| is_gone)
 }
 
 #[cfg(test)]
@@ -52,7 +53,7 @@ mod tests {
 
     fn kinds(last: &[OrderEventKind]) -> Vec<OrderEvent> {
         let step = |step| OrderEventKind::Step { index: 0, provider: "acme".parse().expect("a name"), step };
-        let order = |state| OrderEventKind::Order { state, reason: None };
+        let order = |state| OrderEventKind::Order { state, reason: None, accepted: None };
         let stuck = StepState::Stuck { reason: "refused".to_owned() };
         let mut kinds = vec![
             order(OrderState::Stuck),

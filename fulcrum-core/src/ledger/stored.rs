@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Change, Claim, LedgerError, Result, verify_events};
-use crate::model::{InvalidId, OrderEvent, OrderEventKind, OrderId, OrderState, ServiceId, Step, StepState};
+use crate::model::{
+    Accepted, InvalidId, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ServiceId, Step, StepState,
+};
 
 pub(super) fn store(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Store(error.to_string())
@@ -33,11 +35,18 @@ pub(super) fn changed_kinds(change: &Change) -> Vec<OrderEventKind> {
         provider: step.provider.clone(),
         step: step.state.clone(),
     });
-    let order = change
-        .order
-        .iter()
-        .map(|(state, reason)| OrderEventKind::Order { state: *state, reason: reason.clone() });
+    let order = change.order.iter().map(|(state, reason)| OrderEventKind::Order {
+        state: *state,
+        reason: reason.clone(),
+        accepted: None,
+    });
     steps.chain(change.events.iter().cloned()).chain(order).collect()
+}
+
+/// What a new order's chain begins with: that it was accepted, and as what.
+pub(super) fn first_kind(order: &Order) -> OrderEventKind {
+    let accepted = Some(Box::new(Accepted::of(order, order.is_approved)));
+    OrderEventKind::Order { state: order.state, reason: None, accepted }
 }
 
 /// Checks the chain of an order's events, and that it ends where the order says.

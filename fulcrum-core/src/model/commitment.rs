@@ -24,7 +24,7 @@ pub struct CommitmentCost {
 /// use fulcrum_core::model::{Price, commitment_cost};
 /// // 10 a month for a year at least, and 24 up front each time that the year is renewed.
 /// let price: Price = serde_json::from_str(
-///     r#"{"charge": {"monthly": "10"}, "once": "24", "currency": "EUR", "market": "committed", "term_months": 12}"#,
+///     r#"{"charge": {"monthly": "10"}, "once": "24", "currency": "EUR", "purchase_option": {"committed": 12}}"#,
 /// )?;
 /// let cost = commitment_cost(&price, 0, 13).expect("in range");
 /// assert_eq!(cost.monthly, "10".parse().unwrap());
@@ -86,7 +86,7 @@ mod tests {
     use iso_currency::Currency;
 
     use super::*;
-    use crate::model::{Charge, Market, Tax};
+    use crate::model::{Charge, Market, PurchaseOption, Tax};
 
     fn price(market: Market, term_months: u32) -> Price {
         Price {
@@ -94,7 +94,7 @@ mod tests {
             once: Decimal::from(7),
             currency: Currency::EUR,
             tax: Tax::Net,
-            market,
+            purchase_option: PurchaseOption::new(market, term_months),
             term_months,
         }
     }
@@ -127,7 +127,7 @@ mod tests {
             let price = Price { charge: Charge::Hourly(amount), once: Decimal::ZERO, ..price };
             assert_eq!(commitment_cost(&price, u64::MAX, 12), None);
         }
-        let long = Price { term_months: u32::MAX, ..price(Market::Committed, 0) };
+        let long = price(Market::Committed, u32::MAX);
         let dear = Price { charge: Charge::Monthly(Decimal::from(1_000_000_000)), ..long };
         let payments = Payments::of(&dear, 0, 120, Some).expect("each part is in range");
         assert_eq!(payments.total(false), None);

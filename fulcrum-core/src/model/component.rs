@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{ComponentId, Filter, OfferKind, Resources, UserGroup};
+use super::{ComponentId, Filter, OfferKind, Resources, Settings, UserGroup};
 
 fn one() -> u32 {
     1
@@ -46,7 +46,7 @@ pub struct Component {
     /// give one setting different values share no machine. `${network.id}` stands for what a component named under `after`
     /// has become: its id, or another attribute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, String>,
+    pub settings: Settings,
     /// Components that must be there before it is bought, such as the network of a machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ComponentId>,

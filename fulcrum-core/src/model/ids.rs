@@ -141,33 +141,98 @@ id!(
     IdempotencyKey, "idempotency key"
 );
 
+id!(
+    /// What keeps the keys of two ledgers apart: 1 to 16 lower-case letters and digits, by default the ledger's id.
+    KeyNamespace, "key namespace"
+);
+
 impl OrderId {
     /// A new id, later than all before it on this machine.
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
     }
+
+    /// The id in its one spelling, lower case with hyphens, from any spelling of a UUID.
+    ///
+    /// ```
+    /// use fulcrum_core::model::OrderId;
+    /// let id = OrderId::from_uuid("{018F0A3C-7B1E-7000-8000-0123456789AB}").expect("a UUID");
+    /// assert_eq!(id.as_str(), "018f0a3c-7b1e-7000-8000-0123456789ab");
+    /// assert_eq!(OrderId::from_uuid("order 7"), None);
+    /// ```
+    pub fn from_uuid(text: &str) -> Option<Self> {
+        uuid::Uuid::parse_str(text.trim()).ok().map(|uuid| Self(uuid.hyphenated().to_string().into()))
+    }
+}
+
+impl KeyNamespace {
+    /// Characters of a new one: short, so that a key and what is made from it stay within 63 characters.
+    const NEW_CHARS: usize = 6;
+
+    /// A new one by chance.
+    pub fn generate() -> Self {
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        // Of a UUID of version 7 the end is chance.
+        let mut chance = uuid::Uuid::now_v7().as_u128() & u128::from(u32::MAX);
+        let mut text = String::with_capacity(Self::NEW_CHARS);
+        while text.len() < Self::NEW_CHARS {
+            text.push(char::from(DIGITS[(chance % 36) as usize]));
+            chance /= 36;
+        }
+        Self(text.into())
+    }
+
+    /// Whether it may be part of a key.
+    pub fn is_valid(&self) -> bool {
+        self.0.len() <= 16 && self.0.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    }
 }
 
 impl IdempotencyKey {
-    /// The key of step `index` of an order: `f-<order>-<index>`.
+    /// The key of step `index` of an order without a namespace, as before plan format 4: `f-<order>-<index>`.
     pub fn of_step(order: &OrderId, index: u32) -> Self {
-        Self(format!("f-{order}-{index}").into())
+        Self::in_namespace(None, order, index)
+    }
+
+    /// The key of step `index` of an order: `f-<namespace>-<order>-<index>`.
+    pub fn in_namespace(namespace: Option<&KeyNamespace>, order: &OrderId, index: u32) -> Self {
+        Self(match namespace {
+            Some(namespace) => format!("f-{namespace}-{order}-{index}").into(),
+            None => format!("f-{order}-{index}").into(),
+        })
     }
 
     /// The order and the step of a key that [`of_step`](Self::of_step) made; none for every other key, also for one
     /// that only resembles it.
     ///
     /// ```
-    /// use fulcrum_core::model::{IdempotencyKey, OrderId};
-    /// let order = OrderId::generate();
-    /// assert_eq!(IdempotencyKey::of_step(&order, 2).step(), Some((order, 2)));
+    /// use fulcrum_core::model::{IdempotencyKey, KeyNamespace, OrderId};
+    /// let (order, here) = (OrderId::generate(), KeyNamespace::generate());
+    /// assert_eq!(IdempotencyKey::in_namespace(Some(&here), &order, 2).step(), Some((order, 2)));
     /// assert_eq!(IdempotencyKey::new("web-2")?.step(), None);
     /// # Ok::<(), fulcrum_core::model::InvalidId>(())
     /// ```
     pub fn step(&self) -> Option<(OrderId, u32)> {
-        let (order, index) = self.0.strip_prefix("f-")?.rsplit_once('-')?;
-        uuid::Uuid::parse_str(order).ok()?;
-        let (order, index) = (OrderId::new(order).ok()?, index.parse().ok()?);
-        (Self::of_step(&order, index) == *self).then_some((order, index))
+        let (_, order, index) = self.parts()?;
+        Some((order, index))
+    }
+
+    /// The namespace of a key that [`of_step`](Self::of_step) made with one.
+    pub fn namespace(&self) -> Option<KeyNamespace> {
+        self.parts()?.0
+    }
+
+    fn parts(&self) -> Option<(Option<KeyNamespace>, OrderId, u32)> {
+        /// Characters of a UUID with hyphens.
+        const UUID: usize = 36;
+        let (head, index) = self.0.strip_prefix("f-")?.rsplit_once('-')?;
+        let (namespace, order) = head.split_at_checked(head.len().checked_sub(UUID)?)?;
+        let namespace = match namespace.strip_suffix('-') {
+            Some(name) => Some(KeyNamespace::new(name).ok().filter(KeyNamespace::is_valid)?),
+            None if namespace.is_empty() => None,
+            None => return None,
+        };
+        let (order, index) = (OrderId::from_uuid(order)?, index.parse().ok()?);
+        (Self::in_namespace(namespace.as_ref(), &order, index) == *self).then_some((namespace, order, index))
     }
 }

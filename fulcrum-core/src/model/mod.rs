@@ -11,6 +11,7 @@ mod filter;
 mod finding;
 mod flow;
 mod ids;
+mod lease;
 mod link;
 mod locate;
 mod money;
@@ -22,6 +23,7 @@ mod place;
 mod plan;
 mod policy;
 mod price;
+mod purchase_option;
 mod resources;
 mod running;
 mod seller;
@@ -43,26 +45,29 @@ pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
 pub use ids::{
-    ComponentId, IdempotencyKey, InvalidId, OfferId, OrderId, ProviderId, RegionId, ServiceId, SkuId, ZoneId,
+    ComponentId, IdempotencyKey, InvalidId, KeyNamespace, OfferId, OrderId, ProviderId, RegionId, ServiceId,
+    SkuId, ZoneId,
 };
+pub use lease::{Lease, LineKind, PriceLine, Settings, setting_text};
 pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micros};
 pub use objective::{Measure, Objective};
-pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
+pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
 pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{
-    Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Progress, Round,
-    Shortage, Step, StepState,
+    Accepted, Attempt, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState,
+    PriceCheck, Progress, Round, Shortage, Step, StepState,
 };
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
-pub use plan::{Amount, Lease, Measures, Plan, PriceLine, Stage, Statistics, StopReason};
+pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
-pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};
+pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
+pub use purchase_option::{Market, PurchaseOption};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{Piece, apart, clash, pieces};
+pub(crate) use setup::{Piece, apart, clash, pieces, texts};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

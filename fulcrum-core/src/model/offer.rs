@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Market, OfferId, Place, Price, Resources, Seller, SkuId};
+use super::{OfferId, Place, Price, PurchaseOption, Resources, Seller, SkuId};
 
 /// What sort of product an offer is.
 #[derive(
@@ -83,6 +83,45 @@ pub struct ElasticDisk {
     pub price: Price,
 }
 
+/// What must be paid with an offer though it is another line of the price list: an IPv4 address, a licence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Surcharge {
+    /// The other line of the price list.
+    pub sku: SkuId,
+    /// What one of it costs; never a price per unit.
+    pub price: Price,
+}
+
+/// Who says that a price holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceAuthority {
+    /// The provider, for this very request.
+    Quote,
+    /// The provider's API, in its list of offers.
+    #[default]
+    Listing,
+    /// A dated table, the host's or ours.
+    Table,
+}
+
+impl PriceAuthority {
+    fn is_listing(&self) -> bool {
+        *self == Self::Listing
+    }
+}
+
+impl fmt::Display for PriceAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quote => "quote",
+            Self::Listing => "listing",
+            Self::Table => "table",
+        })
+    }
+}
+
 /// Where a figure comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +135,9 @@ pub struct Provenance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub valid_until: Option<Date>,
+    /// Whether the provider's API says so, or a table.
+    #[serde(default, skip_serializing_if = "PriceAuthority::is_listing")]
+    pub authority: PriceAuthority,
 }
 
 /// One purchasable product: SKU, place, price, capacity, attributes, and who stands behind it.
@@ -124,6 +166,9 @@ pub struct Offer {
     pub attributes: Arc<BTreeMap<String, String>>,
     /// What it costs.
     pub price: Price,
+    /// What must be paid with each of it.
+    #[serde(default, skip_serializing_if = "no_surcharges")]
+    pub surcharges: Arc<Vec<Surcharge>>,
     /// What traffic from it to the internet costs, per unit; none if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<Arc<Price>>,
@@ -138,20 +183,33 @@ pub struct Offer {
 
 impl Offer {
     /// The name that tells this offer from all others: `provider/region[/zone]/sku`, then `@spot` or
-    /// `@committed-<months>`.
+    /// `@committed-<months>`; an `@` of the SKU is doubled. It is a name only: nothing is read out of it.
     pub fn id(&self) -> OfferId {
-        let market = match self.price.market {
-            Market::OnDemand => String::new(),
-            Market::Spot => "@spot".to_owned(),
-            Market::Committed => format!("@committed-{}", self.price.term_months),
-        };
-        let text = format!("{}/{}{market}", self.place, self.sku);
-        OfferId::new(&text).unwrap_or_else(|_| {
-            // Names of 200 characters each can add up to more: then the tail becomes a digest.
-            let head: String = text.chars().take(130).collect();
-            let tail = blake3::hash(text.as_bytes()).to_hex();
-            OfferId::new(format!("{head}~{tail}"))
-                .expect("130 + 1 + 64 characters without control characters")
-        })
+        offer_id(&self.place, &self.sku, self.price.purchase_option)
     }
+}
+
+fn no_surcharges(surcharges: &[Surcharge]) -> bool {
+    surcharges.is_empty()
+}
+
+/// As [`Offer::id`].
+pub(super) fn offer_id(place: &Place, sku: &SkuId, option: PurchaseOption) -> OfferId {
+    offer_id_of(place, &sku.as_str().replace('@', "@@"), option)
+}
+
+/// As before plan format 4, when an `@` of the SKU stood alone.
+pub(super) fn offer_id_of(place: &Place, sku: &str, option: PurchaseOption) -> OfferId {
+    let option = match option {
+        PurchaseOption::OnDemand => String::new(),
+        PurchaseOption::Spot => "@spot".to_owned(),
+        PurchaseOption::Committed(months) => format!("@committed-{months}"),
+    };
+    let text = format!("{place}/{sku}{option}");
+    OfferId::new(&text).unwrap_or_else(|_| {
+        // Names of 200 characters each can add up to more: then the tail becomes a digest.
+        let head: String = text.chars().take(130).collect();
+        let tail = blake3::hash(text.as_bytes()).to_hex();
+        OfferId::new(format!("{head}~{tail}")).expect("130 + 1 + 64 characters without control characters")
+    })
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RepairAction,
-    Service, ServiceId,
+    Action, Finding, IdempotencyKey, KeyNamespace, Lease, Money, OfferId, OrderId, Plan, Policy,
+    PriceAuthority, PriceLine, ProviderId, RepairAction, Service, ServiceId, digest_of,
 };
 
 /// The durable purchase of a plan.
@@ -25,6 +26,13 @@ pub struct Order {
     pub created: Timestamp,
     /// Why it does not go on as planned; for people.
     pub reason: Option<String>,
+    /// The namespace of its steps' keys: that of the ledger which accepted it; none in orders from before plan format 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<KeyNamespace>,
+    /// Of an order that is just accepted, whether the caller named the digest of plan and policy: somebody has approved
+    /// them. Later the first event tells.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_approved: bool,
     /// Fail-overs so far.
     pub rounds: Vec<Round>,
     /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
@@ -35,6 +43,36 @@ impl Order {
     /// The plan that was accepted.
     pub fn first_plan(&self) -> &Plan {
         self.rounds.first().map_or(&self.plan, |round| &round.plan)
+    }
+
+    /// What a month costs at the prices that were last checked, net, without set-up fees: the plan's own figure, unless
+    /// a price has risen within the tolerance. `None` if the sum leaves the range of a decimal.
+    pub fn monthly(&self) -> Option<Decimal> {
+        self.at_checked_prices(self.plan.monthly, |line| line.monthly, |check| check.monthly)
+    }
+
+    /// What was paid at the start, at the prices that were last checked; otherwise as [`monthly`](Self::monthly).
+    pub fn once(&self) -> Option<Decimal> {
+        self.at_checked_prices(self.plan.once, |line| line.once, |check| check.once)
+    }
+
+    fn at_checked_prices(
+        &self,
+        planned: Decimal,
+        of_line: impl Fn(&PriceLine) -> Decimal,
+        of_check: impl Fn(&PriceCheck) -> Decimal,
+    ) -> Option<Decimal> {
+        let is_replaced =
+            |step: &&Step| !self.rounds.iter().any(|round| round.replaced.contains(&step.index));
+        self.steps.iter().filter(is_replaced).try_fold(planned, |sum, step| {
+            let Some(check) = &step.lease.checked else { return Some(sum) };
+            let before = step
+                .lease
+                .lines
+                .iter()
+                .try_fold(Decimal::ZERO, |sum, line| sum.checked_add(of_line(line)))?;
+            sum.checked_sub(before)?.checked_add(of_check(check))
+        })
     }
 }
 
@@ -67,13 +105,19 @@ pub enum OrderState {
     Committed,
     /// Services are being released again (assessingCancellation).
     Compensating,
-    /// No service exists (failed).
+    /// It was committed once, and all of its services were ended since (cancelled).
+    Ended,
+    /// It could not be bought; whatever had been made was released again (failed).
+    Failed,
+    /// Nothing was ever asked of a provider (rejected).
+    Refused,
+    /// Ended, failed or refused, in the events of ledgers from before plan format 4; no order is in it any more.
     Compensated,
     /// A person must look (held).
     Stuck,
     /// All services exist, and something is done to one of them (pending).
     Changing,
-    /// A person has given up; something may be left at a provider (cancelled).
+    /// A person has given up; something may be left at a provider (partial).
     Abandoned,
 }
 
@@ -81,8 +125,28 @@ impl OrderState {
     /// Whether nothing more happens by itself.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Committed | Self::Compensated | Self::Stuck | Self::Abandoned => true,
+            Self::Committed
+            | Self::Ended
+            | Self::Failed
+            | Self::Refused
+            | Self::Compensated
+            | Self::Stuck
+            | Self::Abandoned => true,
             Self::Accepted | Self::Provisioning | Self::Compensating | Self::Changing => false,
+        }
+    }
+
+    /// Whether it is proven that no service of the order exists.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Ended | Self::Failed | Self::Refused | Self::Compensated => true,
+            Self::Accepted
+            | Self::Provisioning
+            | Self::Committed
+            | Self::Compensating
+            | Self::Changing
+            | Self::Stuck
+            | Self::Abandoned => false,
         }
     }
 
@@ -93,6 +157,9 @@ impl OrderState {
             Self::Provisioning => "provisioning",
             Self::Committed => "committed",
             Self::Compensating => "compensating",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
             Self::Compensated => "compensated",
             Self::Stuck => "stuck",
             Self::Changing => "changing",
@@ -250,6 +317,9 @@ pub enum OrderEventKind {
         state: OrderState,
         /// Why, if not as planned.
         reason: Option<String>,
+        /// What was accepted; in the first event of orders since plan format 4.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        accepted: Option<Box<Accepted>>,
     },
     /// A step changed its state.
     Step {
@@ -290,13 +360,112 @@ pub enum OrderEventKind {
         /// What was done.
         action: RepairAction,
     },
-    /// Prices were compared with the plan's.
+    /// Prices were compared with the plan's, over the horizon. Steps whose price nobody could check are not in it.
     PricesChecked {
-        /// A month at the plan's prices.
+        /// At the plan's prices.
         planned: Money,
-        /// A month at the providers' prices now.
+        /// At the prices now.
         current: Money,
+        /// Who said so, of each step.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<CheckedPrice>,
     },
+    /// The price of a step could be checked nowhere, and the policy allows to buy it all the same.
+    PriceUnchecked {
+        /// Which step.
+        index: u32,
+        /// At whom.
+        provider: ProviderId,
+        /// What the plan says that it costs over the horizon.
+        planned: Money,
+    },
+}
+
+/// The price of a step as it was last checked, net, in the plan's currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PriceCheck {
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Who says so; none: nobody, and the plan's own price stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PriceAuthority>,
+    /// The day of the table's row, or of the listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub day: Option<jiff::civil::Date>,
+    /// Until when a quote holds, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub valid_until: Option<Timestamp>,
+    /// A month.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "crate::model::AnyDecimal")]
+    pub monthly: Decimal,
+    /// At the start.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "crate::model::AnyDecimal")]
+    pub once: Decimal,
+    /// Over the horizon, renewals included.
+    #[serde(with = "crate::model::decimal")]
+    #[schemars(with = "crate::model::AnyDecimal")]
+    pub total: Decimal,
+}
+
+/// A step's price check, in an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedPrice {
+    /// Which step.
+    pub index: u32,
+    /// What was found.
+    #[serde(flatten)]
+    pub check: PriceCheck,
+}
+
+impl CheckedPrice {
+    /// By whom, in words: `quote`, `listing`, `table of 2026-11-20`.
+    pub fn authority(&self) -> String {
+        match (&self.check.authority, self.check.day) {
+            (Some(PriceAuthority::Table), Some(day)) => format!("table of {day}"),
+            (Some(authority), _) => authority.to_string(),
+            (None, _) => "nobody".to_owned(),
+        }
+    }
+}
+
+/// What was accepted, as digests: the chain of events proves it from its first link on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Of plan and policy: [`Plan::approval_digest`].
+    pub approval: String,
+    /// Whether the caller named that digest: somebody has approved it.
+    #[serde(default)]
+    pub is_approved: bool,
+    /// Of the steps: their keys, providers and leases.
+    pub steps: String,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Accepted {
+    /// What an order that was just accepted is.
+    pub fn of(order: &Order, is_approved: bool) -> Self {
+        Self {
+            approval: order.plan.approval_digest(&order.policy),
+            is_approved,
+            steps: Self::digest_of_steps(&order.steps),
+            created: order.created,
+        }
+    }
+
+    /// As [`steps`](Self::steps); what a step has come to since counts for nothing.
+    pub fn digest_of_steps(steps: &[Step]) -> String {
+        let fixed = |step: &Step| {
+            let lease = Lease { checked: None, ..step.lease.clone() };
+            (step.index, step.key.clone(), step.provider.clone(), lease)
+        };
+        digest_of(&steps.iter().map(fixed).collect::<Vec<_>>())
+    }
 }
 
 /// A person who does something about an order.

@@ -1,24 +1,20 @@
 //! The answer to a blueprint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ComponentId, FeeLine, Flow, Measure, MoveLine, OfferId, OfferKind, Place, ServiceId, SkuId, TrafficLine,
-};
+use super::{FeeLine, Flow, Lease, Measure, MoveLine, Policy, TrafficLine};
 
 /// Which offers, where, how many, what runs on what, what it costs, and how good that is.
 ///
 /// The same blueprint, catalogue and options give the same plan, byte for byte, unless a time limit or a
 /// cancellation stopped the search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// `fulcrum-plan/3`.
+    /// `fulcrum-plan/4`; a later minor version, `fulcrum-plan/4.1`, may have more fields.
     pub format: String,
     /// The blueprint's name.
     pub blueprint: String,
@@ -74,11 +70,35 @@ pub struct Plan {
     pub stop: StopReason,
     /// How much work it was.
     pub statistics: Statistics,
+    /// Months over which the cost was minimised; none in plans of format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_months: Option<u32>,
+    /// Whether only orderable offers took part, or all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<OfferMode>,
+    /// The day of the exchange rates with which amounts were converted; none if none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub rates_date: Option<jiff::civil::Date>,
+    /// What a later minor version has written: kept as it is, and part of the digest.
+    #[serde(flatten)]
+    pub later: BTreeMap<String, serde_json::Value>,
+}
+
+/// Which offers a search may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferMode {
+    /// Those that their provider sells here.
+    Orderable,
+    /// Those of comparison tables too.
+    All,
 }
 
 impl Plan {
-    /// The format that this version writes and reads.
-    pub const FORMAT: &str = "fulcrum-plan/3";
+    /// The format that this version writes. It reads format 3 too, and later minor versions of format 4.
+    pub const FORMAT: &str = "fulcrum-plan/4";
+    const FORMAT_3: &str = "fulcrum-plan/3";
 
     /// Whether the plan is proven to be the best.
     pub fn is_optimal(&self) -> bool {
@@ -88,18 +108,27 @@ impl Plan {
     /// Reads a plan that was written as JSON.
     ///
     /// # Errors
-    /// [`DocumentError`](super::DocumentError): the text is no plan, or of another format version.
+    /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version.
     pub fn from_json(text: &str) -> Result<Self, super::DocumentError> {
         let plan: Self = super::parse_json(text)?;
-        if plan.format != Self::FORMAT {
+        let is_known = plan.format == Self::FORMAT_3
+            || plan.format == Self::FORMAT
+            || plan.format.strip_prefix(Self::FORMAT).is_some_and(|minor| minor.starts_with('.'));
+        if !is_known {
             let message = format!(
-                "{:?} is not the format that this version reads; compose again to get {}",
+                "{:?} is not a format that this version reads; compose again to get {}",
                 plan.format,
                 Self::FORMAT
             );
             return Err(super::DocumentError::at("format", message));
         }
         Ok(plan)
+    }
+
+    /// The digest of plan and policy, which an approval step shows and signs off: BLAKE3, as 64 hexadecimal digits.
+    /// A purchase that names it buys this plan under this policy and nothing else.
+    pub fn approval_digest(&self, policy: &Policy) -> String {
+        super::digest_of(&(self, policy))
     }
 }
 
@@ -134,65 +163,6 @@ pub struct Stage {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub bound: Decimal,
-}
-
-fn is_zero(rank: &u32) -> bool {
-    *rank == 0
-}
-
-/// One instance of an offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Lease {
-    /// Which offer.
-    pub offer: OfferId,
-    /// Its SKU.
-    pub sku: SkuId,
-    /// Its kind.
-    pub kind: OfferKind,
-    /// Where it is.
-    pub place: Place,
-    /// How many replicas of which components are on it.
-    #[schemars(with = "std::collections::BTreeMap<ComponentId, u32>")]
-    pub replicas: IndexMap<ComponentId, u32>,
-    /// GiB of storage that are bought with it or as it; 0 if its size is fixed.
-    pub size_gib: u64,
-    /// The running service that it is, if the blueprint named one that stays; else it is to be bought.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keeps: Option<ServiceId>,
-    /// What it is made with: the settings of its components.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, String>,
-    /// Components of which all leases with a lower rank must be there before this one is bought.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub after: BTreeSet<ComponentId>,
-    /// The greatest rank of its components: how many must be there one after the other before it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub rank: u32,
-    /// What it costs, line by line.
-    pub lines: Vec<PriceLine>,
-}
-
-/// One line of a lease's cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PriceLine {
-    /// What is paid for: the offer's SKU, or that of the disk that is bought with it.
-    pub sku: SkuId,
-    /// For people: how the figure comes about.
-    pub text: String,
-    /// Net, per month, in the plan's currency, rounded to micro-units.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub monthly: Decimal,
-    /// Net, once; of a commitment each time that it is renewed.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub once: Decimal,
-    /// Net, all that is paid over the blueprint's horizon, renewals included.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub total: Decimal,
 }
 
 /// Why a search stopped.

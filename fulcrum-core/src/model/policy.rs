@@ -16,6 +16,14 @@ pub struct Policy {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub price_tolerance_percent: Decimal,
+    /// The most that may be committed to over the horizon, in the plan's currency, everything included; none for no limit.
+    #[serde(with = "crate::model::decimal_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::model::AnyDecimal>")]
+    pub max_total: Option<Decimal>,
+    /// How old the row of a price table may be, in days, to be bought by.
+    pub max_table_age_days: u32,
+    /// Whether to buy what nobody can check: no quote, no listing, no table.
+    pub may_buy_unchecked: bool,
     /// The moment after which the plan's prices no longer hold; none for no limit.
     #[schemars(with = "Option<String>")]
     pub valid_until: Option<Timestamp>,
@@ -84,6 +92,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             price_tolerance_percent: Decimal::ZERO,
+            max_total: None,
+            max_table_age_days: 90,
+            may_buy_unchecked: false,
             valid_until: None,
             step_timeout_s: 900,
             compensation_timeout_s: 3600,

@@ -7,6 +7,8 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::{Market, PurchaseOption};
+
 /// Hours in an average month: 365 × 24 / 12. Hourly prices become monthly costs with it.
 pub const HOURS_PER_MONTH: u32 = 730;
 
@@ -37,32 +39,6 @@ pub enum Tax {
         #[schemars(with = "crate::model::AnyDecimal")]
         vat_percent: Decimal,
     },
-}
-
-/// How firmly the capacity is sold.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Market {
-    /// Until it is released.
-    #[default]
-    OnDemand,
-    /// For a minimum term.
-    Committed,
-    /// Until the provider wants it back.
-    Spot,
 }
 
 /// What a price per unit counts, over one month.
@@ -189,7 +165,9 @@ pub enum Charge {
 
 /// A published price.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "PriceDocument")]
+#[schemars(!try_from)]
+#[schemars(deny_unknown_fields)]
 pub struct Price {
     /// How it is charged.
     pub charge: Charge,
@@ -203,15 +181,65 @@ pub struct Price {
     /// Net or gross.
     #[serde(default)]
     pub tax: Tax,
-    /// On demand, committed or spot.
+    /// On demand, spot, or committed for so many months.
     #[serde(default)]
-    pub market: Market,
-    /// Months that must be paid at least; 0 for none.
+    pub purchase_option: PurchaseOption,
+    /// Months that must be paid at least; 0 for none. Of a commitment its own term.
     #[serde(default)]
     pub term_months: u32,
 }
 
+/// A price as documents have it: those from before plan format 4 say `market` and `term_months`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceDocument {
+    charge: Charge,
+    #[serde(default, with = "crate::model::decimal")]
+    once: Decimal,
+    currency: Currency,
+    #[serde(default)]
+    tax: Tax,
+    #[serde(default)]
+    purchase_option: Option<PurchaseOption>,
+    #[serde(default)]
+    market: Option<Market>,
+    #[serde(default)]
+    term_months: u32,
+}
+
+impl TryFrom<PriceDocument> for Price {
+    type Error = String;
+
+    fn try_from(read: PriceDocument) -> Result<Self, String> {
+        let PriceDocument { charge, once, currency, tax, purchase_option, market, term_months } = read;
+        let purchase_option = match (purchase_option, market) {
+            (Some(option), None) => option,
+            (None, market) => PurchaseOption::new(market.unwrap_or_default(), term_months),
+            (Some(_), Some(_)) => return Err("write purchase_option, and leave `market` out".to_owned()),
+        };
+        Price { charge, once, currency, tax, purchase_option, term_months }.with_term_of_option()
+    }
+}
+
 impl Price {
+    /// The price with the commitment's term as its own.
+    ///
+    /// # Errors
+    /// In words: two terms are given that differ, or a commitment has none.
+    pub(crate) fn with_term_of_option(mut self) -> Result<Self, String> {
+        match (self.purchase_option.committed_months(), self.term_months) {
+            (Some(0), _) => return Err("a commitment has a term; write { committed: 12 }, say".to_owned()),
+            (Some(months), 0) => self.term_months = months,
+            (Some(months), term) if months != term => {
+                return Err(format!(
+                    "it is committed for {months} months and has a term of {term}; write one of them"
+                ));
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+
     /// What a month costs, net, in main units; `gib` is the size for prices per unit and ignored by others.
     ///
     /// `None` if the arithmetic leaves the range of a decimal.
@@ -237,7 +265,7 @@ impl Price {
         }
         let terms = horizon_months.div_ceil(self.term_months).max(1);
         let months = terms.saturating_mul(self.term_months);
-        (months, if self.market == Market::Committed { terms } else { 1 })
+        (months, if self.purchase_option.is_committed() { terms } else { 1 })
     }
 
     /// The one-off part, net, in main units.
@@ -275,7 +303,7 @@ mod tests {
             once: Decimal::ZERO,
             currency: Currency::EUR,
             tax: Tax::Net,
-            market: Market::OnDemand,
+            purchase_option: PurchaseOption::OnDemand,
             term_months: 0,
         }
     }

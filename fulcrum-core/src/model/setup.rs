@@ -41,9 +41,24 @@ pub(crate) fn pieces(value: &str) -> Result<Vec<Piece<'_>>, String> {
     Ok(pieces)
 }
 
+/// All text in a setting's value, also inside of lists and objects.
+pub(crate) fn texts(value: &serde_json::Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            serde_json::Value::String(text) => found.push(text.as_str()),
+            serde_json::Value::Array(values) => open.extend(values.iter().rev()),
+            serde_json::Value::Object(values) => open.extend(values.values().rev()),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+        }
+    }
+    found
+}
+
 /// A setting to which two components give different values.
 pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str> {
-    let differs = |(name, value): &(&String, &String)| {
+    let differs = |(name, value): &(&String, &serde_json::Value)| {
         other.settings.get(name.as_str()).is_some_and(|there| there != *value)
     };
     one.settings.iter().find(differs).map(|(name, _)| name.as_str())
@@ -52,7 +67,7 @@ pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str
 impl Component {
     /// The components to which its settings refer.
     pub(crate) fn referred(&self) -> impl Iterator<Item = &str> {
-        let all = self.settings.values().flat_map(|value| pieces(value).unwrap_or_default());
+        let all = self.settings.values().flat_map(texts).flat_map(|text| pieces(text).unwrap_or_default());
         all.filter_map(|piece| match piece {
             Piece::Of(component, _) => Some(component),
             Piece::Text(_) => None,
@@ -149,14 +164,20 @@ impl Blueprint {
                         format!("{setting:?} is no name; write up to {MAX_NAME} letters, digits, _, - and .");
                     return fail("", message);
                 }
-                if value.len() > MAX_VALUE {
+                if value.is_null() {
+                    return fail(setting, "write a value, or leave the setting out".to_owned());
+                }
+                if value.to_string().len() > MAX_VALUE {
                     return fail(setting, format!("write at most {MAX_VALUE} bytes"));
                 }
-                let pieces = match pieces(value) {
-                    Ok(pieces) => pieces,
-                    Err(message) => return fail(setting, message),
-                };
-                for piece in pieces {
+                let mut all = Vec::new();
+                for text in texts(value) {
+                    match pieces(text) {
+                        Ok(pieces) => all.extend(pieces),
+                        Err(message) => return fail(setting, message),
+                    }
+                }
+                for piece in all {
                     if let Piece::Of(other, _) = piece
                         && !component.after.iter().any(|before| before.as_str() == other)
                     {

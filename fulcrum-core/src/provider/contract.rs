@@ -1,6 +1,6 @@
 //! The contract between a cloud and the library.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, Capabilities, ErrorKind, ProviderError, Result};
 use crate::model::{
-    Action, IdempotencyKey, Market, Offer, OfferKind, Place, Price, ProviderId, RegionId, Service, ServiceId,
-    Shortage, SkuId, UsageRecord,
+    Action, IdempotencyKey, Offer, OfferKind, Place, Price, ProviderId, PurchaseOption, RegionId, Service,
+    ServiceId, Settings, Shortage, SkuId, UsageRecord, setting_text,
 };
 
 /// Offers as they come in.
@@ -155,13 +155,42 @@ pub struct ProvisionRequest {
     pub place: Place,
     /// GiB of storage bought with it or as it; 0 if its size is fixed.
     pub size_gib: u64,
-    /// On demand, committed or spot.
-    pub market: Market,
+    /// The block storage product of that size, if it is bought with a machine.
+    #[serde(default)]
+    pub disk_sku: Option<SkuId>,
+    /// On demand, spot, or committed for so many months.
+    #[serde(default)]
+    pub purchase_option: PurchaseOption,
+    /// Months that must be paid at least; 0 for none.
+    #[serde(default)]
+    pub term_months: u32,
+    /// What is paid with it besides, by product code: what is ordered together with it must be among these.
+    #[serde(default)]
+    pub surcharges: Vec<SkuId>,
     /// For people: shown as name or description where the provider has one.
     pub name: String,
     /// Adapter-specific settings, such as the image to boot; no secrets.
     #[serde(default)]
-    pub settings: BTreeMap<String, String>,
+    pub settings: Settings,
+}
+
+impl ProvisionRequest {
+    /// A setting as the text that an API takes in one field; see [`setting_text`].
+    pub fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name).and_then(setting_text)
+    }
+
+    /// A setting as a list: a list as it is, text cut at commas and spaces.
+    pub fn setting_list(&self, name: &str) -> Option<Vec<String>> {
+        match self.settings.get(name)? {
+            serde_json::Value::Array(values) => Some(values.iter().filter_map(setting_text).collect()),
+            value => {
+                let text = setting_text(value)?;
+                let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+                Some(words.map(str::to_owned).collect())
+            }
+        }
+    }
 }
 
 /// A price as it is right now.

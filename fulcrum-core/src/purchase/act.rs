@@ -161,7 +161,7 @@ impl Driver<'_> {
         let is_held = |step: &Step| matches!(step.state, StepState::Committed { .. });
         let state = match self.order.steps.iter().any(is_held) {
             true => OrderState::Committed,
-            false => OrderState::Compensated,
+            false => OrderState::Ended,
         };
         self.enter(state, failure, Vec::new(), Vec::new()).await
     }

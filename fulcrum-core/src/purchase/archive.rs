@@ -116,7 +116,7 @@ impl<'a> Told<'a> {
         let mut told = Self::default();
         for event in events {
             match &event.kind {
-                OrderEventKind::Order { state, reason } => {
+                OrderEventKind::Order { state, reason, .. } => {
                     told.state = Some(*state);
                     told.reason = reason.as_deref().or(told.reason);
                 }
@@ -127,7 +127,8 @@ impl<'a> Told<'a> {
                 OrderEventKind::Attempt { .. }
                 | OrderEventKind::Operator { .. }
                 | OrderEventKind::Reconciled { .. }
-                | OrderEventKind::PricesChecked { .. } => {}
+                | OrderEventKind::PricesChecked { .. }
+                | OrderEventKind::PriceUnchecked { .. } => {}
             }
         }
         told
@@ -163,7 +164,7 @@ impl Engine {
         }
     }
 
-    /// Removes the orders that are compensated and to which nothing has happened since `before`, with their events;
+    /// Removes the orders that are ended, failed or refused and to which nothing has happened since `before`, with their events;
     /// answers how many. [`export`](Self::export) first what is to be kept.
     ///
     /// Never removed are orders of which something exists or may exist: those that are committed, stuck, abandoned or
@@ -173,8 +174,16 @@ impl Engine {
     /// # Errors
     /// The ledger cannot be used; what was removed until then stays removed.
     pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
-        let mut query =
-            OrderQuery { state: Some(OrderState::Compensated), limit: PAGE, ..OrderQuery::default() };
+        let mut forgotten = 0;
+        for state in [OrderState::Ended, OrderState::Failed, OrderState::Refused] {
+            forgotten += self.forget_in(state, before).await?;
+        }
+        tracing::info!(forgotten, %before, "old orders removed");
+        Ok(forgotten)
+    }
+
+    async fn forget_in(&self, state: OrderState, before: Timestamp) -> Result<u64, PurchaseError> {
+        let mut query = OrderQuery { state: Some(state), limit: PAGE, ..OrderQuery::default() };
         let mut forgotten = 0;
         loop {
             let ids = self.ledger.list(&query).await?;
@@ -185,7 +194,6 @@ impl Engine {
             let removed = futures::stream::iter(removals).buffer_unordered(AT_ONCE);
             forgotten += removed.try_fold(0, async |sum, is_gone| Ok(sum + u64::from(is_gone))).await?;
             if is_last {
-                tracing::info!(forgotten, %before, "old orders removed");
                 return Ok(forgotten);
             }
         }

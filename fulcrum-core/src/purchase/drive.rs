@@ -91,9 +91,7 @@ impl<'a> Driver<'a> {
     /// Drives to a final state.
     pub(super) async fn run(mut self) -> Result<(), PurchaseError> {
         tracing::info!(order = %self.order.id, state = self.order.state.word(), "driving");
-        if self.engine.ledger.is_cancelled(&self.order.id).await?
-            && self.order.state != OrderState::Compensated
-        {
+        if self.engine.ledger.is_cancelled(&self.order.id).await? && !self.order.state.is_over() {
             self.begin_compensation("cancelled by the customer".to_owned()).await?;
         }
         loop {
@@ -103,6 +101,9 @@ impl<'a> Driver<'a> {
                 OrderState::Compensating => self.compensate_all().await?,
                 OrderState::Changing => self.act_all().await?,
                 OrderState::Committed
+                | OrderState::Ended
+                | OrderState::Failed
+                | OrderState::Refused
                 | OrderState::Compensated
                 | OrderState::Stuck
                 | OrderState::Abandoned => {
@@ -127,7 +128,7 @@ impl<'a> Driver<'a> {
             Err(refusal) => {
                 // Nothing was bought: every step is done at once.
                 let steps = self.steps_as(|_| StepState::Compensated);
-                self.enter(OrderState::Compensated, Some(refusal), steps, Vec::new()).await
+                self.enter(OrderState::Refused, Some(refusal), steps, Vec::new()).await
             }
         }
     }
@@ -285,7 +286,7 @@ impl<'a> Driver<'a> {
             self.order.steps[index] = step;
         }
         let stuck = self.stuck();
-        let state = if stuck.is_some() { OrderState::Stuck } else { OrderState::Compensated };
+        let state = if stuck.is_some() { OrderState::Stuck } else { self.over_state().await? };
         self.enter(state, stuck, Vec::new(), Vec::new()).await
     }
 

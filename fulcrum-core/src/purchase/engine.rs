@@ -19,8 +19,8 @@ use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Ledger, LedgerError, OrderQuery},
     model::{
-        IdempotencyKey, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Piece, Plan, Policy,
-        ProviderId, Step, StepState, digest_of, pieces,
+        IdempotencyKey, KeyNamespace, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Piece,
+        Plan, Policy, ProviderId, Step, StepState, digest_of, pieces, texts,
     },
     provider::{Call, IdempotencyClass, Provider},
     telemetry,
@@ -33,10 +33,10 @@ const MOST_ACCEPTED: usize = 20_000;
 pub(crate) type Present = Arc<RwLock<Arc<Catalogue>>>;
 
 /// A step of which nothing was sent.
-pub(super) fn planned(order: &OrderId, index: u32, lease: &Lease) -> Step {
+pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: u32, lease: &Lease) -> Step {
     Step {
         index,
-        key: IdempotencyKey::of_step(order, index),
+        key: IdempotencyKey::in_namespace(namespace, order, index),
         provider: lease.place.provider.clone(),
         lease: lease.clone(),
         state: StepState::Planned,
@@ -46,7 +46,7 @@ pub(super) fn planned(order: &OrderId, index: u32, lease: &Lease) -> Step {
 
 /// What a setting refers to must be bought or kept, before anything is bought in vain.
 fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
-    for value in plan.leases.iter().flat_map(|lease| lease.settings.values()) {
+    for value in plan.leases.iter().flat_map(|lease| lease.settings.values()).flat_map(texts) {
         for piece in pieces(value).map_err(PurchaseError::InvalidPlan)? {
             let Piece::Of(component, _) = piece else { continue };
             let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
@@ -150,10 +150,22 @@ impl Engine {
                 "{id} is no order id; write a UUID, or none for a new one"
             )));
         }
-        let steps = (0u32..).zip(bought).map(|(index, lease)| planned(&id, index, lease)).collect();
+        let steps = (0u32..).zip(bought).map(|(index, lease)| planned(None, &id, index, lease)).collect();
         let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
         let rounds = Vec::new();
-        let order = Order { id: id.clone(), plan, policy, state, created, reason, rounds, steps };
+        let (namespace, is_approved) = (None, false);
+        let order = Order {
+            id: id.clone(),
+            plan,
+            policy,
+            state,
+            created,
+            reason,
+            namespace,
+            is_approved,
+            rounds,
+            steps,
+        };
         match self.ledger.create(&order).await {
             Ok(()) => {
                 telemetry::order_entered(order.state, order.created);

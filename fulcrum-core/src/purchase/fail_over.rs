@@ -128,8 +128,10 @@ impl Driver<'_> {
         let mut steps = self.kept(&plan)?;
         let first = u32::try_from(self.order.steps.len()).unwrap_or(u32::MAX);
         let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
-        let new: Vec<Step> =
-            (first..).zip(bought).map(|(index, lease)| planned(&self.order.id, index, lease)).collect();
+        let new: Vec<Step> = (first..)
+            .zip(bought)
+            .map(|(index, lease)| planned(self.order.namespace.as_ref(), &self.order.id, index, lease))
+            .collect();
         for step in &new {
             engine.check_buyable(&self.policy, &step.provider).map_err(|error| error.to_string())?;
         }
@@ -187,8 +189,9 @@ impl Driver<'_> {
             let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
             if lease.replicas != step.lease.replicas {
                 // It was made with its first settings.
-                let was_made_so =
-                    |(name, value): (&String, &String)| step.lease.settings.get(name) == Some(value);
+                let was_made_so = |(name, value): (&String, &serde_json::Value)| {
+                    step.lease.settings.get(name) == Some(value)
+                };
                 if !lease.settings.iter().all(was_made_so) {
                     return Err(format!("the next best would put on {name} what wants other settings"));
                 }

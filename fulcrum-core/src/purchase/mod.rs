@@ -18,6 +18,7 @@ mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;
+mod outcome;
 mod prices;
 mod provision;
 mod reconcile;

@@ -175,9 +175,14 @@ impl Decisions {
             settings: Default::default(),
             after: Default::default(),
             rank: 0,
+            purchase_option: Default::default(),
+            term_months: 0,
+            disk_sku: None,
             lines: Vec::new(),
+            checked: None,
+            later: Default::default(),
         };
-        let step = planned(&OrderId::generate(), 0, &lease);
+        let step = planned(None, &OrderId::generate(), 0, &lease);
         Self { step, manners, weakness, actions: HashMap::default(), undone: HashMap::default() }
     }
 

@@ -1,6 +1,6 @@
 //! What a person does about an order that is stuck.
 
-use super::{Engine, PurchaseError, drive::Driver, held::Held};
+use super::{Engine, PurchaseError, drive::Driver, held::Held, outcome::over_state_of};
 use crate::{
     ledger::Change,
     model::{Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
@@ -96,9 +96,10 @@ impl Engine {
             .filter(|_| matches!(present.state, OrderState::Stuck | OrderState::Abandoned))
             .ok_or_else(not_stuck)?;
         let is_last = present.steps.iter().filter(is_stuck).count() == 1;
+        let over = over_state_of(&*self.ledger, &present.id).await?;
         let reason = format!("settled by {}: {}", by.who, by.why);
         let change = Change {
-            order: is_last.then_some((OrderState::Compensated, Some(reason))),
+            order: is_last.then_some((over, Some(reason))),
             steps: vec![Step { state: StepState::Compensated, ..step.clone() }],
             events: vec![OrderEventKind::Operator { by, action: OperatorAction::Settle { index, evidence } }],
             plan: None,

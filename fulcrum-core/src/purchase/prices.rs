@@ -54,7 +54,11 @@ pub(super) async fn check(
         current += now;
     }
     let money = |amount| Money::new(amount, currency);
-    events.push(OrderEventKind::PricesChecked { planned: money(planned), current: money(current) });
+    events.push(OrderEventKind::PricesChecked {
+        planned: money(planned),
+        current: money(current),
+        checks: Vec::new(),
+    });
     Ok(events)
 }
 

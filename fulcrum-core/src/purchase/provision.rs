@@ -1,11 +1,9 @@
 //! One step from planned to provisioned.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
@@ -15,7 +13,7 @@ use super::{
     machine::{Action, back_off, next_action},
 };
 use crate::{
-    model::{Progress, Service, ServiceStatus, Shortage, Step, StepState},
+    model::{LineKind, Progress, Service, ServiceStatus, Settings, Shortage, Step, StepState, texts},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -154,7 +152,7 @@ impl Driver<'_> {
     async fn ask(
         &self,
         step: &mut Step,
-        settings: BTreeMap<String, String>,
+        settings: Settings,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         match self.changing(step)?.provision(&request, &step.key).await {
@@ -308,26 +306,26 @@ fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
-fn owned((name, value): (&String, &String)) -> (String, String) {
+fn owned((name, value): (&String, &Value)) -> (String, Value) {
     (name.clone(), value.clone())
 }
 
 /// What is asked of a provider for a step, without what only other steps can tell.
 pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
     let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
-    let market = match step.lease.offer.as_str().rsplit_once('@') {
-        Some((_, "spot")) => crate::model::Market::Spot,
-        Some((_, text)) if text.starts_with("committed-") => crate::model::Market::Committed,
-        _ => crate::model::Market::OnDemand,
-    };
+    let is_known = |(_, value): &(&String, &Value)| !texts(value).iter().any(|text| text.contains("${"));
+    let surcharges = step.lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge);
     ProvisionRequest {
         sku: step.lease.sku.clone(),
         kind: step.lease.kind,
         place: step.lease.place.clone(),
         size_gib: step.lease.size_gib,
-        market,
+        disk_sku: step.lease.disk_sku.clone(),
+        purchase_option: step.lease.purchase_option,
+        term_months: step.lease.term_months,
+        surcharges: surcharges.map(|line| line.sku.clone()).collect(),
         name: format!("{blueprint}-{}-{}", replicas.join("-"), step.index),
         // A reference stands for what is not known before its turn.
-        settings: step.lease.settings.iter().filter(|(_, value)| !value.contains("${")).map(owned).collect(),
+        settings: step.lease.settings.iter().filter(is_known).map(owned).collect(),
     }
 }

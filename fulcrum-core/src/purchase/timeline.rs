@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Engine, PurchaseError};
 use crate::model::{
-    Action, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Progress,
-    ProviderId, RepairAction, StepState,
+    Action, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
+    Progress, ProviderId, RepairAction, StepState,
 };
 
 /// An order from its start to now, one line for each event. Displays as plain text and serialises as
@@ -99,14 +99,23 @@ type Subject<'a> = Option<(u32, Option<&'a ProviderId>)>;
 /// Which step an event is about, if one, and what it tells.
 fn words(kind: &OrderEventKind) -> (Subject<'_>, String) {
     match kind {
-        OrderEventKind::Order { state, reason } => {
+        OrderEventKind::Order { state, reason, .. } => {
             let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
             (None, format!("{}{reason}", state.word()))
         }
         OrderEventKind::Step { index, provider, step } => (Some((*index, Some(provider))), step.words()),
         OrderEventKind::Attempt { index, provider, error } => (Some((*index, Some(provider))), error.clone()),
-        OrderEventKind::PricesChecked { planned, current } => {
-            (None, format!("prices checked: planned {planned}, now {current}"))
+        OrderEventKind::PricesChecked { planned, current, checks } => {
+            let mut said: Vec<String> = checks.iter().map(CheckedPrice::authority).collect();
+            said.sort();
+            said.dedup();
+            let by = if said.is_empty() { String::new() } else { format!(" (by {})", said.join(", ")) };
+            (None, format!("prices checked: planned {planned}, now {current}{by}"))
+        }
+        OrderEventKind::PriceUnchecked { index, provider, planned } => {
+            let text =
+                format!("nobody can check its price; the plan's {planned} stands, as the policy allows");
+            (Some((*index, Some(provider))), text)
         }
         OrderEventKind::FailedOver { round, .. } => {
             let replaced: Vec<_> = round.replaced.iter().map(u32::to_string).collect();

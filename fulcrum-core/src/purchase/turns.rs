@@ -10,7 +10,9 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::model::{Piece, Plan, Service, Step, StepState, pieces};
+use serde_json::Value;
+
+use crate::model::{Piece, Plan, Service, Settings, Step, StepState, pieces};
 
 /// Bytes of what is put in place of a reference.
 const MAX_VALUE: usize = 16 << 10;
@@ -87,7 +89,7 @@ impl Turns {
         step: &Step,
         steps: &BTreeMap<u32, Vec<String>>,
         plan: &Plan,
-    ) -> Result<BTreeMap<String, String>, String> {
+    ) -> Result<Settings, String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         // What a fail-over keeps is a step's, too.
         let named = |service: &Service| format!("{}/{}", service.provider, service.id);
@@ -124,7 +126,7 @@ impl Turns {
                 _ => Ok(text),
             }
         };
-        let value = |(name, value): (&String, &String)| {
+        let in_text = |value: &str| -> Result<String, String> {
             let mut text = String::new();
             for piece in pieces(value)? {
                 match piece {
@@ -132,11 +134,27 @@ impl Turns {
                     Piece::Of(component, what) => text += &of(component, what)?,
                 }
             }
-            Ok((name.clone(), text))
+            Ok(text)
         };
+        let value = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, &in_text)?));
         let settings: Result<_, String> = step.lease.settings.iter().map(value).collect();
         settings.map_err(|why| format!("its settings refer to something that is not known: {why}"))
     }
+}
+
+/// A value with each text in it replaced.
+fn with_texts(value: &Value, replace: &impl Fn(&str) -> Result<String, String>) -> Result<Value, String> {
+    Ok(match value {
+        Value::String(text) => Value::String(replace(text)?),
+        Value::Array(values) => {
+            Value::Array(values.iter().map(|value| with_texts(value, replace)).collect::<Result<_, _>>()?)
+        }
+        Value::Object(values) => {
+            let replaced = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, replace)?));
+            Value::Object(values.iter().map(replaced).collect::<Result<_, String>>()?)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    })
 }
 
 fn service_of(step: &Step) -> Option<&Service> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use fulcrum_core::{
-    model::{Action, IdempotencyKey, Market, OfferKind, OrderId, Place, ServiceId},
+    model::{Action, IdempotencyKey, OfferKind, OrderId, Place, PurchaseOption, ServiceId},
     provider::{
         OfferFilter, OperationHandle, Provider, ProviderError, ProvisionRequest, UsagePeriod,
         http::HttpConfig, layers,
@@ -118,10 +118,13 @@ async fn call_all(provider: &dyn Provider, handles: &[&str], texts: &mut Vec<Str
             coordinates: None,
         },
         size_gib: 10,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "canary-test".to_owned(),
         settings: [("image", "debian-12"), ("network", "n"), ("template", "9000")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_owned(), value.into()))
             .into(),
     };
     let mut note = |error: Option<ProviderError>| {

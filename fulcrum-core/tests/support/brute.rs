@@ -6,9 +6,9 @@ use fulcrum_core::{
     catalogue::{Catalogue, OfferIx, TrafficTariff},
     compose::verify::verify,
     model::{
-        Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, Measure, Measures,
-        MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, Statistics, StopReason,
-        TrafficLine, digest_of, from_micros,
+        Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, LineKind, Measure,
+        Measures, MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, Statistics,
+        StopReason, TrafficLine, digest_of, from_micros,
     },
 };
 use rust_decimal::Decimal;
@@ -113,6 +113,9 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                         place: (*offer.place).clone(),
                         replicas: replicas.filter(|(_, count)| *count > 0).collect(),
                         size_gib: 0,
+                        purchase_option: offer.price.purchase_option,
+                        term_months: offer.price.term_months,
+                        disk_sku: None,
                         keeps: None,
                         settings: settings.collect(),
                         // Of two components one is after the other, or none is.
@@ -120,11 +123,15 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                         after,
                         lines: vec![PriceLine {
                             sku: offer.sku.clone(),
+                            kind: LineKind::Offer,
                             text: String::new(),
                             monthly,
                             once,
                             total,
+                            later: BTreeMap::new(),
                         }],
+                        checked: None,
+                        later: BTreeMap::new(),
                     },
                 );
                 for service in blueprint.running.services.iter().filter(|s| s.offer == bought.1.offer) {
@@ -284,6 +291,10 @@ impl Search<'_> {
         let lines = || leases.iter().flat_map(|lease| &lease.lines);
         let plan = Plan {
             format: Plan::FORMAT.to_owned(),
+            horizon_months: Some(self.blueprint.horizon_months),
+            offers: None,
+            rates_date: None,
+            later: BTreeMap::new(),
             blueprint: self.blueprint.name.clone(),
             blueprint_digest: self.digest.clone(),
             catalogue_digest: self.catalogue.digest().to_owned(),

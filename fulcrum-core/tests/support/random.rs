@@ -6,7 +6,8 @@ use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     compose::{ComposeError, ComposeOptions, Signal, compose},
     model::{
-        Blueprint, Certification, Charge, Market, Offer, Plan, Price, Seller, Tax, Tier, Unit, parse_json,
+        Blueprint, Certification, Charge, Offer, Plan, Price, PurchaseOption, Seller, Tax, Tier, Unit,
+        parse_json,
     },
     provider::table::Table,
 };
@@ -64,7 +65,7 @@ fn egress(chance: &mut StdRng) -> Option<Arc<Price>> {
         once: Decimal::ZERO,
         currency: iso_currency::Currency::EUR,
         tax: Tax::Net,
-        market: Market::OnDemand,
+        purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
     }))
 }
@@ -89,8 +90,8 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
                 offer.egress = egress.clone();
                 offer.capacity.named.insert("power_w".to_owned(), chance.random_range(1..=9));
                 if chance.random_bool(0.2) {
-                    offer.price.market = Market::Committed;
                     offer.price.term_months = chance.random_range(1..=4);
+                    offer.price.purchase_option = PurchaseOption::Committed(offer.price.term_months);
                 }
                 if certified {
                     let certificate = Certification {

@@ -80,7 +80,7 @@ class Order:
     def id(self) -> str: ...
     @property
     def state(self) -> str:
-        """accepted, provisioning, committed, compensating, compensated or stuck."""
+        """accepted, provisioning, committed, changing, compensating, ended, failed, refused, stuck or abandoned."""
     @property
     def is_committed(self) -> bool: ...
     @property
@@ -212,14 +212,14 @@ class Federation:
     def abandon(self, id: str, *, who: str, why: str) -> Order:
         """Gives a stuck order up, though something of it may be left at a provider and cost money."""
     def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Order:
-        """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is compensated."""
+        """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is over."""
     def act(self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str) -> Order:
         """Does something to one service of a committed order: ``"start"``, ``"stop"``, ``{"resize": {"sku": "…"}}`` or
         ``{"other": {"name": "…"}}``. What is as wanted already is left alone. If the provider refuses, the order's
         reason says so.
         """
     def release(self, id: str, step: int, *, who: str, why: str) -> Order:
-        """Ends one service of a committed order; with the last one the order is compensated."""
+        """Ends one service of a committed order; with the last one the order is over."""
     def serve(self, *, at_once: int = 16, timeout: Optional[float] = None) -> None:
         """Drives whatever orders wait in the ledger, side by side with other hosts, for ``timeout`` seconds or until
         Ctrl-C. What is under way then is left as it is, for another host or a later run.
@@ -258,7 +258,7 @@ class Federation:
     def export(self, id: str) -> dict[str, Any]:
         """An order with all that ever happened to it, as a document that proves itself; see verify_archive()."""
     def forget(self, before: datetime) -> int:
-        """Removes the orders that are compensated and to which nothing has happened since ``before``; answers how many.
+        """Removes the orders that are ended, failed or refused and to which nothing has happened since ``before``; answers how many.
         Orders of which something exists, or may exist, stay.
         """
     def timeline(self, id: str) -> Timeline: ...

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas},
+    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, texts},
 };
 
 /// One condition that a blueprint can do without.
@@ -96,7 +96,7 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         let clashes = move |setting: &&String| {
             let value = &component.settings[*setting];
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
-            value.contains("${") || others.any(|other| other != value)
+            texts(value).iter().any(|text| text.contains("${")) || others.any(|other| other != value)
         };
         component
             .settings
@@ -195,7 +195,7 @@ impl Condition {
             Self::Need(name, need) => format!("components.{name}.{}", need.text(&blueprint.components[name])),
             Self::Setting(name, setting) => {
                 let value = &blueprint.components[name].settings[setting];
-                format!("components.{name}.settings.{setting}: {}", shown(value.as_str().into()))
+                format!("components.{name}.settings.{setting}: {}", shown(value.clone()))
             }
             Self::Link(at) => {
                 let json = serde_json::to_value(&blueprint.links[*at]).unwrap_or_default();

@@ -37,10 +37,7 @@ pub(crate) fn cost(problem: &Problem<'_>, comp: &Comp, candidate: &Candidate) ->
     if let Some(alike) = candidate.keeps().map(|at| &problem.running[at]) {
         let Charge::PerUnit { .. } = charge else { return problem.machine_cost(candidate, comp.disk_gib) };
         let size_gib = comp.disk_gib.max(alike.size_gib);
-        return Some((
-            problem.paid_cost(problem.catalogue.price(candidate.offer), size_gib, true)?,
-            size_gib,
-        ));
+        return Some((problem.base_cost(candidate.offer, size_gib, true)?, size_gib));
     }
     match charge {
         Charge::PerUnit { .. } => Some((problem.cost(candidate.offer, comp.disk_gib)?, comp.disk_gib)),

@@ -13,8 +13,8 @@ use rust_decimal::Decimal;
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, Lease, Market, OfferKind, Over, Plan, Price, digest_of,
-        from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, Lease, LineKind, Market, OfferKind, Over, Plan, Price,
+        digest_of, from_micros, to_micros,
     },
 };
 
@@ -102,7 +102,9 @@ impl Check<'_> {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let is_copy = lease.sku == *self.catalogue.sku(ix)
             && lease.kind == self.catalogue.kind(ix)
-            && lease.place == *self.catalogue.place(ix);
+            && lease.place == *self.catalogue.place(ix)
+            && lease.purchase_option == self.catalogue.price(ix).purchase_option
+            && lease.term_months == self.catalogue.price(ix).term_months;
         ensure(is_copy, || format!("does not say what offer {} says", lease.offer))?;
         ensure(!lease.replicas.is_empty() && lease.replicas.values().all(|count| *count > 0), || {
             "carries nothing".to_owned()
@@ -170,17 +172,23 @@ impl Check<'_> {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let price = self.catalogue.price(ix);
         let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
-        let mut expected = vec![(self.catalogue.sku(ix), price, if is_by_size { lease.size_gib } else { 0 })];
+        let gib = if is_by_size { lease.size_gib } else { 0 };
+        let mut expected = vec![(LineKind::Offer, self.catalogue.sku(ix), price, gib)];
+        let mut disk_sku = None;
         if !is_by_size && lease.size_gib > 0 {
             let disk = self.catalogue.elastic_disk(ix).ok_or("buys disk that is not sold")?;
-            expected.push((&disk.sku, &disk.price, lease.size_gib));
+            expected.push((LineKind::Disk, &disk.sku, &disk.price, lease.size_gib));
+            disk_sku = Some(&disk.sku);
         }
+        ensure(lease.disk_sku.as_ref() == disk_sku, || "names another disk than it pays for".to_owned())?;
+        let surcharges = self.catalogue.surcharges(ix).iter();
+        expected.extend(surcharges.map(|it| (LineKind::Surcharge, &it.sku, &it.price, 0)));
         ensure(expected.len() == lease.lines.len(), || format!("{} lines are needed", expected.len()))?;
         let running = self.kept(lease);
-        for (at, ((sku, price, gib), line)) in expected.into_iter().zip(&lease.lines).enumerate() {
+        for ((kind, sku, price, gib), line) in expected.into_iter().zip(&lease.lines) {
             // What is due at the start of a service, or of its disk, is paid if it is there already.
-            let is_paid = running.is_some_and(|service| at == 0 || service.size_gib > 0);
-            ensure(line.sku == *sku, || format!("{} is not {sku}", line.sku))?;
+            let is_paid = running.is_some_and(|service| kind != LineKind::Disk || service.size_gib > 0);
+            ensure(line.sku == *sku && line.kind == kind, || format!("{} is not {sku}", line.sku))?;
             let monthly = self.money(price, price.net_month(gib))?;
             let once = self.money(price, price.net_once())?;
             let (months, payments) = price.payments(self.blueprint.horizon_months);

@@ -31,7 +31,7 @@ use super::{
 };
 use batch::{Failure, Job};
 
-use crate::model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId, ServiceId};
+use crate::model::{Order, OrderEvent, OrderId, OrderState, ProviderId, ServiceId};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/postgres");
 
@@ -231,7 +231,7 @@ async fn create(pool: &PgPool, changes: &watch::Sender<u64>, order: &Order) -> R
     let steps: Vec<_> = order.steps.iter().map(|step| (&order.id, step)).collect();
     batch::put_steps(&mut transaction, &steps).await.map_err(Failure::into_error)?;
     let mut head = Head { count: 0, hash: START.to_owned() };
-    let kind = OrderEventKind::Order { state: order.state, reason: None };
+    let kind = stored::first_kind(order);
     let link = head.append(&order.id, Timestamp::now(), &kind)?;
     batch::tell(&mut transaction, &[(&order.id, link)]).await.map_err(Failure::into_error)?;
     sqlx::query("UPDATE orders SET events = $1, head = $2 WHERE id = $3")
@@ -337,6 +337,8 @@ impl Ledger for PostgresLedger {
             state: state(&row)?,
             created: time(&row, "created")?,
             reason: row.try_get("reason").map_err(store)?,
+            namespace: None,
+            is_approved: false,
             rounds: parse(&row, "rounds")?,
             steps: steps.collect::<Result<_>>()?,
         }))

@@ -115,7 +115,7 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
         trip.put_step(&order.id, step)?;
     }
     let mut head = Head { count: 0, hash: START.to_owned() };
-    let kind = OrderEventKind::Order { state: order.state, reason: None };
+    let kind = stored::first_kind(order);
     trip.tell(&order.id, &mut head, &[kind])?;
     trip.statement("UPDATE orders SET events = ?, head = ? WHERE id = ?")
         .bind(head.count.cast_signed())?
@@ -143,6 +143,8 @@ pub(super) async fn load(connection: &mut SqliteConnection, order: &OrderId) -> 
         state: state(&row)?,
         created: time(&row, "created")?,
         reason: row.try_get("reason").map_err(store)?,
+        namespace: None,
+        is_approved: false,
         rounds: parse(&row, "rounds")?,
         steps: steps.iter().map(step).collect::<Result<_>>()?,
     }))

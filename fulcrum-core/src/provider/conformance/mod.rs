@@ -287,7 +287,9 @@ impl Suite {
         if self.can(&[Call::Quote]) {
             let quote = self.provider.quote(&request).await;
             let finding = quote.map_err(|error| error.to_string()).and_then(|quote| {
-                ensure(quote.price.market == request.market, || format!("another market: {quote:?}"))
+                ensure(quote.price.purchase_option == request.purchase_option, || {
+                    format!("another market: {quote:?}")
+                })
             });
             self.note(QUOTE, finding);
         } else {

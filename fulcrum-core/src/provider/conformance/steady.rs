@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Finding, Suite, ensure};
 use crate::{
-    model::{Market, OfferId, Price, Shortage},
+    model::{OfferId, Price, PurchaseOption, Shortage},
     provider::{Call, ErrorKind, OfferFilter, OperationHandle, OperationStatus, ProvisionRequest},
 };
 
@@ -45,7 +45,8 @@ impl Suite {
     async fn prices(&self) -> Finding {
         let list = async || -> Result<BTreeMap<OfferId, Price>, String> {
             let offers = self.all(self.provider.offers(&OfferFilter::default())).await?;
-            let fixed = offers.into_iter().filter(|offer| offer.price.market != Market::Spot);
+            let fixed =
+                offers.into_iter().filter(|offer| offer.price.purchase_option != PurchaseOption::Spot);
             Ok(fixed.map(|offer| (offer.id(), offer.price)).collect())
         };
         let (first, second) = (list().await?, list().await?);

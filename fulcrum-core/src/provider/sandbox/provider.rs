@@ -93,7 +93,10 @@ impl Sandbox {
 
     fn offer(&self, request: &ProvisionRequest) -> Option<&Offer> {
         self.inner.offers.iter().find(|offer| {
-            offer.sku == request.sku && *offer.place == request.place && offer.price.market == request.market
+            offer.sku == request.sku
+                && *offer.place == request.place
+                && offer.price.purchase_option == request.purchase_option
+                && offer.price.term_months == request.term_months
         })
     }
 

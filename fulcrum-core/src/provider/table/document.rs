@@ -178,7 +178,8 @@ pub struct Row {
     /// `net`, or `gross:19`.
     pub tax: String,
     /// `on_demand`, `committed` or `spot`; empty for the first.
-    pub market: String,
+    #[serde(alias = "market")]
+    pub purchase_option: String,
     /// Months that must be paid at least.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]

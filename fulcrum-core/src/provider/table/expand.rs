@@ -9,8 +9,8 @@ use super::{
     ProviderDocument, Quarantined, RegionDocument, Row, Table, document::attributes, quarantine_reason,
 };
 use crate::model::{
-    Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Market, Offer, OfferKind, Place, Price,
-    Provenance, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+    Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
+    PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Tax, Tier, ZoneId,
 };
 
 /// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
@@ -87,8 +87,8 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     let is_sane =
         |offer: &&Offer| offer.kind == OfferKind::BlockStorage && quarantine_reason(offer).is_none();
     for offer in offers.iter().filter(is_sane) {
-        let (Charge::PerUnit { .. }, Market::OnDemand, Some(month)) =
-            (&offer.price.charge, offer.price.market, offer.price.net_month(100))
+        let (Charge::PerUnit { .. }, PurchaseOption::OnDemand, Some(month)) =
+            (&offer.price.charge, offer.price.purchase_option, offer.price.net_month(100))
         else {
             continue;
         };
@@ -157,12 +157,18 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
         place: Arc::new(place),
         capacity,
         elastic_disk: None,
+        surcharges: Arc::default(),
         attributes: Arc::new(attributes),
         price,
         egress: None,
         stock: whole("stock", row.stock)?.map(|stock| stock.try_into().unwrap_or(u32::MAX)),
         seller: seller.clone(),
-        provenance: Arc::new(Provenance { source: row.source.clone(), observed, valid_until: None }),
+        provenance: Arc::new(Provenance {
+            source: row.source.clone(),
+            observed,
+            valid_until: None,
+            authority: PriceAuthority::Listing,
+        }),
     })
 }
 
@@ -202,14 +208,18 @@ fn price(row: &Row) -> Cell<Price> {
             .map(|vat_percent| Tax::Gross { vat_percent })
             .ok_or_else(|| ("tax", format!("{gross:?}; write net, or gross:19 for 19 % inside")))?,
     };
-    let market = match row.market.as_str() {
-        "" | "on_demand" => Market::OnDemand,
-        "committed" => Market::Committed,
-        "spot" => Market::Spot,
-        other => return Err(("market", format!("{other:?}; write on_demand, committed or spot"))),
-    };
     let term_months = whole("term_months", row.term_months)?.unwrap_or(0).try_into().unwrap_or(u32::MAX);
-    Ok(Price { charge, once: row.once.unwrap_or_default(), currency, tax, market, term_months })
+    let purchase_option = match row.purchase_option.as_str() {
+        "" | "on_demand" => PurchaseOption::OnDemand,
+        "committed" => PurchaseOption::Committed(term_months),
+        "spot" => PurchaseOption::Spot,
+        other => {
+            return Err(("purchase_option", format!("{other:?}; write on_demand, committed or spot")));
+        }
+    };
+    Price { charge, once: row.once.unwrap_or_default(), currency, tax, purchase_option, term_months }
+        .with_term_of_option()
+        .map_err(|message| ("term_months", message))
 }
 
 /// A bare price, or `0:0 1000:0.01`.

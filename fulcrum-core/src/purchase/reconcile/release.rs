@@ -10,7 +10,7 @@ use super::{
     repair::Done,
 };
 use crate::{
-    model::{Finding, IdempotencyKey, Order, OrderState, RepairAction, ServiceStatus},
+    model::{Finding, IdempotencyKey, KeyNamespace, Order, OrderState, RepairAction, ServiceStatus},
     provider::{OperationHandle, OperationStatus, Provider, ProviderError},
     purchase::{Engine, PurchaseError, compensate::is_forgotten, held::Held, machine::back_off},
 };
@@ -74,7 +74,7 @@ impl Engine {
         provider: &dyn Provider,
         finding: &Finding,
     ) -> Result<(), String> {
-        let key = IdempotencyKey::of_step(&order.id, finding.step);
+        let key = IdempotencyKey::in_namespace(order.namespace.as_ref(), &order.id, finding.step);
         let Verdict::Surplus { kind, spared, instead, .. } =
             judge(Some(order), &key, &finding.provider, &finding.service)
         else {
@@ -114,7 +114,7 @@ impl Engine {
 impl Ending<'_> {
     /// Asks until the service is proven to be gone; else why it is not.
     async fn run(&self) -> Result<Result<(), String>, PurchaseError> {
-        let key = release_key(self.finding);
+        let key = release_key(self.order.namespace.as_ref(), self.finding);
         let mut tries = 0;
         loop {
             // A host that was stopped for longer than its claim must not call.
@@ -179,8 +179,8 @@ impl Ending<'_> {
 }
 
 /// Another effect than the release of what the step itself had made, for a provider that knows effects by their keys.
-fn release_key(finding: &Finding) -> IdempotencyKey {
-    let key = IdempotencyKey::of_step(&finding.order, finding.step);
+fn release_key(namespace: Option<&KeyNamespace>, finding: &Finding) -> IdempotencyKey {
+    let key = IdempotencyKey::in_namespace(namespace, &finding.order, finding.step);
     let service = blake3::hash(finding.service.as_str().as_bytes()).to_hex();
     IdempotencyKey::new(format!("{key}-r{}", &service[..12])).unwrap_or(key)
 }

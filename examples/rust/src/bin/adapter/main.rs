@@ -6,7 +6,7 @@ mod tinycloud;
 use std::{sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    model::{Market, OfferKind},
+    model::{OfferKind, PurchaseOption},
     provider::{
         OfferFilter, Provider, ProvisionRequest,
         conformance::{Trial, check_provider},
@@ -40,7 +40,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         kind: OfferKind::Machine,
         place: (*cheapest.place).clone(),
         size_gib: 0,
-        market: Market::OnDemand,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
         name: "trial".to_owned(),
         settings: Default::default(),
     };

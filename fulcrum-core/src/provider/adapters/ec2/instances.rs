@@ -11,7 +11,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Market, OfferKind, Place, RegionId, Service, ServiceStatus, ZoneId},
+    model::{IdempotencyKey, OfferKind, Place, PurchaseOption, RegionId, Service, ServiceStatus, ZoneId},
     provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
 };
 
@@ -29,12 +29,12 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.kind != OfferKind::Machine || request.market != Market::OnDemand {
+    if request.kind != OfferKind::Machine || request.purchase_option != PurchaseOption::OnDemand {
         return Err(cloud.invalid(call, "only machines are sold here, and on demand only"));
     }
     let (config, region) = (&cloud.config, &request.place.region);
     let setting =
-        |name: &str, otherwise: &Option<String>| request.settings.get(name).or(otherwise.as_ref()).cloned();
+        |name: &str, otherwise: &Option<String>| request.setting(name).or_else(|| otherwise.clone());
     let image = setting("image", &config.image).ok_or_else(|| {
         cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")
     })?;

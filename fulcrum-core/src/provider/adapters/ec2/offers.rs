@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{cloud::Cloud, wire::InstanceType};
 use crate::{
-    model::{Market, Offer, OfferKind, Place, RegionId, Resources, ZoneId},
+    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
     provider::{Call, OfferFilter, Result},
 };
 
@@ -24,7 +24,7 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let call = Call::Offers;
     let is_sold = |offer: &&Offer| {
         offer.place.region == *region
-            && offer.price.market == Market::OnDemand
+            && offer.price.purchase_option == PurchaseOption::OnDemand
             && offer.kind == OfferKind::Machine
     };
     let types = cloud.types(region, call).await?;

@@ -20,8 +20,8 @@ use wire::{At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operati
 
 use crate::{
     model::{
-        Action, IdempotencyKey, Market, Offer, OfferKind, Place, ProviderId, RegionId, Resources, Service,
-        ServiceId, ServiceStatus, SkuId,
+        Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, RegionId, Resources,
+        Service, ServiceId, ServiceStatus, SkuId,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -106,7 +106,7 @@ impl Exoscale {
         let mut listed = table.ok_or_else(missing)?.into_listed();
         listed.retain(|offer| {
             offer.kind == OfferKind::Machine
-                && offer.price.market == Market::OnDemand
+                && offer.price.purchase_option == PurchaseOption::OnDemand
                 && (config.zones.is_empty() || config.zones.contains(&offer.place.region))
         });
         let http = config.http.clone().below(base);
@@ -272,29 +272,22 @@ impl Exoscale {
         let types = self.types(call, zone, FRESH).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let kind = types.iter().find(|kind| sku_of(kind) == request.sku.as_str()).ok_or_else(missing)?;
-        let setting = |name: &str| request.settings.get(name).map(String::as_str);
-        let words = |text: &str| -> Vec<Value> {
-            text.split([',', ' '])
-                .filter(|word| !word.is_empty())
-                .map(|name| json!({ "name": name }))
-                .collect()
-        };
+        let setting = |name: &str| request.setting(name);
         let mut instance = json!({
             "name": request.name,
             "instance-type": { "id": kind.id },
-            "template": { "id": self.template(zone, setting("image").unwrap_or(&self.settings.image)).await? },
+            "template": { "id": self.template(zone, &setting("image").unwrap_or_else(|| self.settings.image.clone())).await? },
             "disk-size": request.size_gib.max(LEAST_DISK),
             "labels": { LABEL: key },
             "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
             "auto-start": true,
         });
-        let keys = setting("ssh_keys").map_or_else(|| words(&self.settings.ssh_keys.join(",")), words);
+        let keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
         if !keys.is_empty() {
-            instance["ssh-keys"] = json!(keys);
+            instance["ssh-keys"] = keys.iter().map(|name| json!({ "name": name })).collect();
         }
-        if let Some(groups) = setting("security_groups") {
-            let ids = groups.split([',', ' ']).filter(|id| !id.is_empty()).map(|id| json!({ "id": id }));
-            instance["security-groups"] = ids.collect();
+        if let Some(groups) = request.setting_list("security_groups") {
+            instance["security-groups"] = groups.iter().map(|id| json!({ "id": id })).collect();
         }
         if let Some(data) = setting("user_data") {
             instance["user-data"] = json!(base64::engine::general_purpose::STANDARD.encode(data));

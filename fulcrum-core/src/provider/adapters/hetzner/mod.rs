@@ -223,8 +223,7 @@ impl Hetzner {
         key: &'a IdempotencyKey,
     ) -> Result<NewServer<'a>> {
         let call = Call::Provision;
-        let setting = |name: &str| request.settings.get(name).map(String::as_str);
-        let words = |text: &'a str| text.split([',', ' ']).filter(|word| !word.is_empty());
+        let setting = |name: &str| request.setting(name);
         let numbers = |name: &str| -> Result<Vec<u64>> {
             let wrong = || {
                 self.invalid(
@@ -232,12 +231,10 @@ impl Hetzner {
                     format!("`{name}` is not a list of numbers; write ids with commas between"),
                 )
             };
-            words(setting(name).unwrap_or_default()).map(|word| number(word).ok_or_else(wrong)).collect()
+            let words = request.setting_list(name).unwrap_or_default();
+            words.iter().map(|word| number(word).ok_or_else(wrong)).collect()
         };
-        let ssh_keys = match setting("ssh_keys") {
-            Some(text) => words(text).collect(),
-            None => self.settings.ssh_keys.iter().map(String::as_str).collect(),
-        };
+        let ssh_keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
         let mut labels = BTreeMap::from([(LABEL, key.to_string())]);
         // For people; a label takes few characters.
         let name: String =
@@ -249,7 +246,7 @@ impl Hetzner {
         Ok(NewServer {
             name: key.as_str(),
             server_type: request.sku.as_str(),
-            image: setting("image").unwrap_or(&self.settings.image),
+            image: setting("image").unwrap_or_else(|| self.settings.image.clone()),
             location: request.place.region.as_str(),
             start_after_create: true,
             labels,

@@ -11,7 +11,7 @@ use super::{
     wire::{OnePricing, PriceAt, Pricing, ServerType, ServerTypes, TypeAt},
 };
 use crate::{
-    model::{Market, Offer, OfferKind, Resources, SkuId},
+    model::{Offer, OfferKind, PurchaseOption, Resources, SkuId},
     provider::{
         Call, OfferFilter, OfferStream, Result,
         http::{Page, Request, pages},
@@ -118,7 +118,7 @@ fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
     let now = Timestamp::now();
     let listed = hetzner.listed.iter().filter(|offer| {
         offer.kind == OfferKind::Machine
-            && offer.price.market == Market::OnDemand
+            && offer.price.purchase_option == PurchaseOption::OnDemand
             && offer.place.zone.is_none()
     });
     let there = listed.filter_map(|offer| {

@@ -96,15 +96,15 @@ pub(super) struct AddressPrices {
 pub(super) struct NewServer<'a> {
     pub(super) name: &'a str,
     pub(super) server_type: &'a str,
-    pub(super) image: &'a str,
+    pub(super) image: String,
     pub(super) location: &'a str,
     pub(super) start_after_create: bool,
     pub(super) labels: BTreeMap<&'static str, String>,
     pub(super) public_net: PublicNet,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) ssh_keys: Vec<&'a str>,
+    pub(super) ssh_keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_data: Option<&'a str>,
+    pub(super) user_data: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) networks: Vec<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

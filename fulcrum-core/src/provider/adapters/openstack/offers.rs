@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{cloud::Cloud, wire};
 use crate::{
-    model::{Market, Offer, OfferKind, Place, RegionId, Resources, ZoneId},
+    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
     provider::{Call, OfferFilter, Result},
 };
 
@@ -25,7 +25,9 @@ pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Of
 
 async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let call = Call::Offers;
-    let here = |offer: &&Offer| offer.place.region == *region && offer.price.market == Market::OnDemand;
+    let here = |offer: &&Offer| {
+        offer.place.region == *region && offer.price.purchase_option == PurchaseOption::OnDemand
+    };
     let listed: Vec<_> = cloud.listed.iter().filter(here).collect();
     let mut offers = Vec::new();
     if listed.iter().any(|offer| offer.kind == OfferKind::Machine) {

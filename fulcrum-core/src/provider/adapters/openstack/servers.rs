@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Market, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Place, PurchaseOption, RegionId, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, OperationHandle, ProvisionRequest, Result,
         http::{Answer, Page, Request, pages},
@@ -53,7 +53,7 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.market != Market::OnDemand {
+    if request.purchase_option != PurchaseOption::OnDemand {
         return Err(cloud.invalid(call, "machines are sold on demand only"));
     }
     if request.size_gib > 0 {
@@ -62,9 +62,8 @@ pub(super) async fn provision(
     let region = &request.place.region;
     let compute = cloud.compute(region, call).await?;
     let config = &cloud.config;
-    let setting = |name: &str, otherwise: Option<&str>| {
-        request.settings.get(name).map(String::as_str).or(otherwise).map(str::to_owned)
-    };
+    let setting =
+        |name: &str, otherwise: Option<&str>| request.setting(name).or_else(|| otherwise.map(str::to_owned));
     let flavor = cloud.flavor(region, &request.sku, call).await?;
     let image = setting("image", config.image.as_deref()).ok_or_else(|| {
         cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")

@@ -393,8 +393,11 @@ fn failed(reason: &str) -> OperationStatus {
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
 /// A setting as the broker's schema may want it: JSON where it is that, else text.
-fn parameter(value: &str) -> Value {
-    serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()))
+fn parameter(value: &Value) -> Value {
+    match value {
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
+        other => other.clone(),
+    }
 }
 
 #[async_trait]

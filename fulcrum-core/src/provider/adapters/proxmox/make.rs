@@ -11,7 +11,7 @@ use super::{
     wire::{Handle, Resource, Task, TaskStatus},
 };
 use crate::{
-    model::{IdempotencyKey, Offer, OfferKind, RegionId, Shortage, SkuId},
+    model::{IdempotencyKey, Offer, OfferKind, RegionId, Settings, Shortage, SkuId, setting_text},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         http::{Method, Request},
@@ -116,7 +116,7 @@ impl Proxmox {
         resources: &[Resource],
     ) -> Result<(String, u64)> {
         let call = Call::Provision;
-        let image = request.settings.get("image").unwrap_or(&self.config.image);
+        let image = request.setting("image").unwrap_or_else(|| self.config.image.clone());
         let room = self.room(&request.place.region, resources);
         let is_template = |it: &&Resource| it.kind == "qemu" && it.template == 1 && it.name == *image;
         let templates = resources.iter().filter(is_template);
@@ -143,7 +143,7 @@ impl Proxmox {
         key: &IdempotencyKey,
         sku: &SkuId,
         task: Option<&str>,
-        settings: &BTreeMap<String, String>,
+        settings: &Settings,
     ) -> Result<OperationStatus> {
         let call = Call::Poll;
         if let Some(task) = task
@@ -215,12 +215,7 @@ impl Proxmox {
         self.get(&ask).await
     }
 
-    async fn size_and_start(
-        &self,
-        machine: &Machine,
-        sku: &SkuId,
-        settings: &BTreeMap<String, String>,
-    ) -> Result<()> {
+    async fn size_and_start(&self, machine: &Machine, sku: &SkuId, settings: &Settings) -> Result<()> {
         let region = self.places.iter().find(|place| {
             self.config.nodes.get(&place.region).is_some_and(|nodes| nodes.contains(&machine.node))
         });
@@ -230,15 +225,16 @@ impl Proxmox {
             ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
             ("memory", size.memory_mib.to_string()),
         ];
-        if let Some(user) = settings.get("user") {
-            fields.push(("ciuser", user.clone()));
+        let setting = |name: &str| settings.get(name).and_then(setting_text);
+        if let Some(user) = setting("user") {
+            fields.push(("ciuser", user));
         }
-        if let Some(key) = settings.get("ssh_key") {
+        if let Some(key) = setting("ssh_key") {
             // The API wants it coded twice, and a blank is no plus.
             let coded = url::form_urlencoded::byte_serialize(key.trim().as_bytes()).collect::<String>();
             fields.push(("sshkeys", coded.replace('+', "%20")));
         }
-        if let Some(ip) = settings.get("ip") {
+        if let Some(ip) = setting("ip") {
             fields.push(("ipconfig0", format!("ip={ip}")));
         }
         self.configure(machine, fields).await?;

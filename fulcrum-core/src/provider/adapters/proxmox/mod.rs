@@ -22,7 +22,10 @@ use secrecy::{ExposeSecret, SecretString};
 use wire::Handle;
 
 use crate::{
-    model::{Action, IdempotencyKey, Market, Offer, OfferKind, Place, ProviderId, Service, ServiceId, SkuId},
+    model::{
+        Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, Service, ServiceId,
+        SkuId,
+    },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
@@ -91,7 +94,7 @@ impl Proxmox {
         let mut listed = table.ok_or_else(missing)?.into_listed();
         listed.retain(|offer| {
             offer.kind == OfferKind::Machine
-                && offer.price.market == Market::OnDemand
+                && offer.price.purchase_option == PurchaseOption::OnDemand
                 && offer.place.zone.is_none()
                 && config.nodes.contains_key(&offer.place.region)
         });

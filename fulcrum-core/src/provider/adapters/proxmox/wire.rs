@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{IdempotencyKey, SkuId};
+use crate::model::{IdempotencyKey, Settings, SkuId};
 
 /// Every answer.
 #[derive(Debug, Deserialize)]
@@ -86,7 +86,7 @@ pub(super) struct Refusal {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Handle {
     /// A machine is cloned, sized, started and marked as made.
-    Make { key: IdempotencyKey, sku: SkuId, task: Option<String>, settings: BTreeMap<String, String> },
+    Make { key: IdempotencyKey, sku: SkuId, task: Option<String>, settings: Settings },
     /// Something is done to a machine.
     Act { vmid: u64, task: Option<String> },
     /// A machine is stopped and ended.

@@ -161,13 +161,13 @@ impl Scaleway {
 
     /// The image's id: as given, or by its label in the marketplace.
     async fn image(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<String> {
-        let image = request.settings.get("image").unwrap_or(&self.settings.image);
-        if uuid::Uuid::parse_str(image).is_ok() {
-            return Ok(image.clone());
+        let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
+        if uuid::Uuid::parse_str(&image).is_ok() {
+            return Ok(image);
         }
         let kind = if request.size_gib > 0 { "instance_sbs" } else { "instance_local" };
         let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
-            .query("image_label", image)
+            .query("image_label", &image)
             .query("order_by", "type_asc")
             .query("type", kind)
             .query("zone", zone);

@@ -23,6 +23,7 @@ use wire::{OneServer, Server, Servers};
 use crate::{
     model::{
         Action, IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, parse_json,
+        setting_text,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -177,10 +178,10 @@ impl UpCloud {
         let plans = self.plans(call).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let plan = plans.get(request.sku.as_str()).ok_or_else(missing)?;
-        let setting = |name: &str| request.settings.get(name).map(String::as_str);
+        let setting = |name: &str| request.setting(name);
         let disk = json!({
             "action": "clone",
-            "storage": setting("image").unwrap_or(&self.settings.image),
+            "storage": setting("image").unwrap_or_else(|| self.settings.image.clone()),
             "title": format!("{key}-disk"),
             "size": plan.storage_size,
             "tier": plan.storage_tier.as_deref().unwrap_or("maxiops"),
@@ -197,13 +198,18 @@ impl UpCloud {
             "storage_devices": { "storage_device": [disk] },
             "networking": { "interfaces": { "interface": faces } },
         });
-        let keys: Vec<&str> = match setting("ssh_keys") {
-            Some(text) => text.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
-            None => self.settings.ssh_keys.iter().map(String::as_str).collect(),
+        // A whole public key has spaces: text holds one on each line.
+        let keys: Vec<String> = match request.settings.get("ssh_keys") {
+            Some(Value::Array(keys)) => keys.iter().filter_map(setting_text).collect(),
+            Some(text) => {
+                let text = setting_text(text).unwrap_or_default();
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+            }
+            None => self.settings.ssh_keys.clone(),
         };
         if !keys.is_empty() {
             server["login_user"] = json!({
-                "username": setting("user").unwrap_or("root"),
+                "username": setting("user").unwrap_or_else(|| "root".to_owned()),
                 "create_password": "no",
                 "ssh_keys": { "ssh_key": keys },
             });
