@@ -21,10 +21,10 @@ demo: ## compose and buy a web application on sandbox clouds; ARGS="--help" for 
 test: ## run all tests in all languages and print the totals
 	@scripts/test
 
-test-peers: ## run the adapters' tests against all real servers, slow ones too, with 200 orders each; ARGS="--test adapter_osb" for one
+test-peers: ## run the adapters' tests against all real servers, slow ones too, with 200 orders each; ARGS="osb" for one
 	@scripts/setup --rust
-	@FULCRUM_PEERS=all FULCRUM_RUNS=$${FULCRUM_RUNS:-200} cargo nextest run -p fulcrum-core --features adapters \
-		--no-fail-fast --success-output immediate $(if $(ARGS),$(ARGS),-E 'binary(/^adapter_/)')
+	@FULCRUM_PEERS=all FULCRUM_RUNS=$${FULCRUM_RUNS:-200} cargo test -p fulcrum-core --features adapters --no-fail-fast \
+		--test adapter -- $(ARGS) --nocapture --test-threads 1
 
 bench: ## run the benches
 	@scripts/setup --rust
@@ -55,10 +55,10 @@ header: ## write include/fulcrum.h again
 	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-ffi --test header
 
 schemas: ## write schemas/*.json again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --test schemas
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --test documents schemas
 
 matrix: ## write docs/adapters/matrix.md again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --features adapters --test adapters
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --features adapters --test adapter matrix
 
 install: ## install the C library and headers below PREFIX (default /usr/local)
 	@scripts/setup --rust

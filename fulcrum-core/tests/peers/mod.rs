@@ -10,7 +10,31 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Condvar, Mutex, PoisonError},
 };
+
+/// Whether a server is up. One at a time: a network that breaks is slow, and side by side they outrun their time limits.
+static IS_UP: Mutex<bool> = Mutex::new(false);
+static IS_DOWN: Condvar = Condvar::new();
+
+/// The turn of one test.
+#[derive(Debug)]
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let is_up = IS_UP.lock().unwrap_or_else(PoisonError::into_inner);
+        *IS_DOWN.wait_while(is_up, |is_up| *is_up).unwrap_or_else(PoisonError::into_inner) = true;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *IS_UP.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        IS_DOWN.notify_one();
+    }
+}
 
 /// One server of its own for a test; stopped when dropped.
 #[derive(Debug)]
@@ -21,6 +45,8 @@ pub struct Peer {
     own: Option<tempfile::TempDir>,
     /// What `env` in its folder says: endpoint and credentials.
     pub env: BTreeMap<String, String>,
+    /// None for the proxy, which stands in front of another one.
+    _turn: Option<Turn>,
 }
 
 /// Where the scripts are.
@@ -53,11 +79,12 @@ impl Peer {
             println!("SKIPPED: no script to start {name} at {}", scripts.display());
             return None;
         }
-        // For whoever works on a test: `FULCRUM_PEER_OPENSTACK=/tmp/w` is one that was started by hand.
+        let turn = (name != PROXY).then(Turn::wait);
+        // `FULCRUM_PEER_OPENSTACK=/tmp/w` is one that was started before.
         if let Some(folder) = std::env::var_os(format!("FULCRUM_PEER_{}", name.to_uppercase())) {
             let folder = PathBuf::from(folder);
             let env = read_env(&folder.join("env"));
-            return Some(Self { scripts, folder, own: None, env });
+            return Some(Self { scripts, folder, own: None, env, _turn: turn });
         }
         let folder = tempfile::Builder::new().prefix(&format!("peer-{name}-")).tempdir().expect("a folder");
         run(Command::new(scripts.join("install.sh")));
@@ -65,7 +92,7 @@ impl Peer {
         start.arg(folder.path()).envs(settings.iter().copied());
         run(start);
         let env = read_env(&folder.path().join("env"));
-        Some(Self { scripts, folder: folder.path().to_owned(), own: Some(folder), env })
+        Some(Self { scripts, folder: folder.path().to_owned(), own: Some(folder), env, _turn: turn })
     }
 
     /// A value of its `env`.
@@ -107,6 +134,8 @@ fn read_env(path: &Path) -> BTreeMap<String, String> {
     text.lines().filter_map(line).collect()
 }
 
+const PROXY: &str = "faults";
+
 /// A proxy that breaks connections, in front of a server.
 #[derive(Debug)]
 pub struct Faults {
@@ -116,7 +145,7 @@ pub struct Faults {
 impl Faults {
     /// In front of a host and port on loopback.
     pub fn before(target: &str) -> Option<Self> {
-        Some(Self { peer: Peer::start("faults", &[("FAULT_TARGET", target)])? })
+        Some(Self { peer: Peer::start(PROXY, &[("FAULT_TARGET", target)])? })
     }
 
     /// Host and port to connect to instead.

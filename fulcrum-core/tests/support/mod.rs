@@ -3,6 +3,7 @@
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod seed;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 

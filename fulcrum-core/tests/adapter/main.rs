@@ -1,0 +1,24 @@
+//! The adapters: against real servers where scripts beside the project start them, and against recorded answers.
+
+#[cfg(feature = "http")]
+#[path = "../peers/mod.rs"]
+mod peers;
+
+#[cfg(feature = "ec2")]
+mod ec2;
+#[cfg(feature = "exoscale")]
+mod exoscale;
+#[cfg(feature = "hetzner")]
+mod hetzner;
+#[cfg(feature = "adapters")]
+mod matrix;
+#[cfg(feature = "openstack")]
+mod openstack;
+#[cfg(feature = "osb")]
+mod osb;
+#[cfg(feature = "proxmox")]
+mod proxmox;
+#[cfg(feature = "scaleway")]
+mod scaleway;
+#[cfg(feature = "upcloud")]
+mod upcloud;

@@ -1,0 +1,104 @@
+//! The matrix in the guide is what the adapters declare. `FULCRUM_BLESS=1` writes it again.
+
+use std::{fmt::Write, fs, path::PathBuf};
+
+use fulcrum_core::{
+    federation::FederationConfig,
+    provider::{
+        Call, Capabilities, IdempotencyClass,
+        adapters::{
+            self,
+            ec2::{ClientToken, Ec2},
+            openstack::OpenStack,
+        },
+    },
+};
+
+/// What each was tried against, and what it declares.
+fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
+    vec![
+        ("ec2", "moto, a real server", Ec2::capabilities(ClientToken::Ignored, 10_000)),
+        ("exoscale", "an imitation of its published form", adapters::exoscale::capabilities(10_000)),
+        ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities(10_000)),
+        ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
+        ("osb", "openbrokerapi, a real server", adapters::osb::capabilities(10_000)),
+        ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities(10_000)),
+        ("scaleway", "recorded answers", adapters::scaleway::capabilities()),
+        ("upcloud", "recorded answers", adapters::upcloud::capabilities()),
+    ]
+}
+
+const CALLS: [Call; 11] = [
+    Call::Offers,
+    Call::Quote,
+    Call::Reserve,
+    Call::Provision,
+    Call::FindByKey,
+    Call::Describe,
+    Call::Services,
+    Call::Act,
+    Call::Release,
+    Call::Poll,
+    Call::Usage,
+];
+
+fn cell(capabilities: &Capabilities, call: Call) -> String {
+    if !capabilities.can(call) {
+        return "–".to_owned();
+    }
+    if !call.is_mutation() {
+        return "yes".to_owned();
+    }
+    let word = match capabilities.idempotency_of(call) {
+        IdempotencyClass::Natural => "natural",
+        IdempotencyClass::Key => "key",
+        IdempotencyClass::Searchable { .. } => "searchable",
+        IdempotencyClass::None => "none",
+    };
+    match call {
+        Call::Provision => format!("{word}, {} s", capabilities.list_lag().as_secs()),
+        _ => word.to_owned(),
+    }
+}
+
+/// Lines of an adapter with its unit tests, to the hundred, so that a small change does not change the matrix.
+fn lines(name: &str) -> usize {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/adapters")).join(name);
+    let files = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let text = |path: PathBuf| fs::read_to_string(path).expect("text").lines().count();
+    files.map(text).sum::<usize>().div_ceil(100) * 100
+}
+
+fn matrix() -> String {
+    let mut text = "# What each adapter can do\n\nWritten by `make matrix` from what the adapters declare. A call that changes \
+        something shows what repeating it does, and\nhow long lists may lag; `–` is not supported. Lines are rounded up to the hundred.\n\n"
+        .to_owned();
+    let names: Vec<_> = CALLS.iter().map(|call| call.word()).collect();
+    let _ = writeln!(text, "| adapter | tried against | {} | lines |", names.join(" | "));
+    let _ = writeln!(text, "|---|---|{}", "---|".repeat(CALLS.len() + 1));
+    for (name, tried, capabilities) in all() {
+        let cells: Vec<_> = CALLS.iter().map(|call| cell(&capabilities, *call)).collect();
+        let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} | {} |", cells.join(" | "), lines(name));
+    }
+    text
+}
+
+#[test]
+fn the_committed_matrix_is_what_the_adapters_declare() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/adapters/matrix.md"));
+    if std::env::var_os("FULCRUM_BLESS").is_some() {
+        fs::write(&path, matrix()).expect("a folder that can be written to");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == matrix(),
+        "docs/adapters/matrix.md is not what the adapters declare; run `make matrix`"
+    );
+    for (name, _, _) in all() {
+        let page = fs::read_to_string(path.with_file_name(format!("{name}.md"))).expect("each has a page");
+        let example = page.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
+        let read = FederationConfig::from_yaml(example.expect("each page has a configuration"));
+        assert!(read.is_ok(), "docs/adapters/{name}.md: {}", read.expect_err("not read"));
+    }
+}

@@ -1,0 +1,243 @@
+//! Open Service Broker, against a real broker.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use crate::peers::{self, Faults, Peer, host_of, orders::Ground, stormy::Stormy};
+use fulcrum_core::{
+    model::{
+        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus,
+    },
+    provider::{
+        ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
+        adapters::osb::{Osb, OsbConfig},
+        conformance::{Trial, check_provider},
+        http::{HttpConfig, Live, Transport},
+    },
+};
+use futures::StreamExt;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+const FACTS: &str = r#"{"id": "hoster", "name": "Example Hosting", "legal_name": "Example Hosting GmbH", "country": "DE",
+    "regions": [{"id": "de-fra", "country": "DE"}]}"#;
+
+fn config(folder: &Path, url: &str, user: &str, password: &str) -> OsbConfig {
+    std::fs::write(folder.join("hoster.json"), FACTS).expect("a file");
+    std::fs::write(folder.join("password"), password).expect("a file");
+    let document = json!({
+        "provider": "hoster.json",
+        "username": user,
+        "password": "file:password",
+        "list_lag_ms": 1000,
+        "http": { "base_url": url, "timeout_ms": 3000 },
+    });
+    serde_json::from_value(document).expect("a configuration")
+}
+
+/// A broker and its adapter.
+fn broker(settings: &[(&str, &str)]) -> Option<(Peer, Osb)> {
+    let peer = Peer::start("osb", settings)?;
+    let adapter = adapter(&peer, peer.get("OSB_URL"), peer.get("OSB_PASSWORD"));
+    Some((peer, adapter))
+}
+
+fn adapter(peer: &Peer, url: &str, password: &str) -> Osb {
+    let folder = tempfile::tempdir().expect("a folder");
+    config(folder.path(), url, peer.get("OSB_USERNAME"), password).build(folder.path()).expect("an adapter")
+}
+
+async fn offers(adapter: &Osb) -> Vec<Offer> {
+    adapter.offers(&OfferFilter::default()).map(|offer| offer.expect("an offer")).collect().await
+}
+
+async fn request(adapter: &Osb, sku: &str) -> ProvisionRequest {
+    let offers = offers(adapter).await;
+    let offer = offers.iter().find(|offer| offer.sku.as_str() == sku).expect("it is offered");
+    ProvisionRequest {
+        sku: offer.sku.clone(),
+        kind: offer.kind,
+        place: (*offer.place).clone(),
+        size_gib: 0,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
+        name: "trial".to_owned(),
+        settings: Default::default(),
+    }
+}
+
+fn key() -> IdempotencyKey {
+    IdempotencyKey::of_step(&OrderId::generate(), 0)
+}
+
+async fn done(adapter: &Osb, handle: &OperationHandle) -> OperationStatus {
+    for _ in 0..100 {
+        // As after a restart.
+        let handle = OperationHandle::new(handle.as_str().to_owned());
+        match adapter.poll(&handle).await.expect("polled") {
+            OperationStatus::Running { .. } => tokio::time::sleep(Duration::from_millis(50)).await,
+            status => return status,
+        }
+    }
+    panic!("{} does not end", handle.as_str());
+}
+
+#[tokio::test]
+async fn it_sells_as_it_declares() {
+    let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
+    let small = request(&adapter, "postgresql/small").await;
+    let trial = Trial::new(Some(small), Duration::from_secs(10));
+    let report = check_provider(Arc::new(adapter), trial).await;
+    println!("{report}");
+    assert!(report.is_passed(), "{report}");
+}
+
+#[tokio::test]
+async fn plans_with_costs_are_offers() {
+    let Some((peer, adapter)) = broker(&[]) else { return };
+    let prices: Vec<_> = offers(&adapter)
+        .await
+        .into_iter()
+        .map(|offer| match offer.price.charge {
+            Charge::Monthly(price) => (offer.sku.to_string(), price.to_string(), offer.kind),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let plan =
+        |name: &str, price: &str| (format!("postgresql/{name}"), price.to_owned(), OfferKind::Database);
+    assert_eq!(prices, [plan("small", "15.0"), plan("large", "120.0"), plan("sold-out", "1.0")]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dollars =
+        config(folder.path(), peer.get("OSB_URL"), peer.get("OSB_USERNAME"), peer.get("OSB_PASSWORD"));
+    dollars.currency = iso_currency::Currency::USD;
+    let dollars = dollars.build(folder.path()).expect("an adapter");
+    assert_eq!(offers(&dollars).await[1].price.charge, Charge::Monthly(rust_decimal::Decimal::new(1320, 1)));
+}
+
+#[tokio::test]
+async fn an_instance_is_made_changed_bound_and_ended() {
+    let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.5")]) else { return };
+    let (small, key) = (request(&adapter, "postgresql/small").await, key());
+    let handle = adapter.provision(&small, &key).await.expect("accepted");
+    // While it is made the broker says that it is busy: it is there, and must not look as if nothing were.
+    let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is being made");
+    assert_eq!((found.status, &found.sku), (ServiceStatus::Starting, &small.sku));
+    let OperationStatus::Succeeded(Some(service)) = done(&adapter, &handle).await else { panic!("not made") };
+    assert_eq!(service.attributes["dashboard_url"], format!("http://dashboard.example/{key}"));
+
+    let large = Action::Resize { sku: "postgresql/large".parse().expect("a name") };
+    let handle = adapter.act(&service.id, &large, &key).await.expect("accepted");
+    let OperationStatus::Succeeded(Some(changed)) = done(&adapter, &handle).await else {
+        panic!("not changed")
+    };
+    assert_eq!(changed.sku.as_str(), "postgresql/large");
+
+    let binding = adapter.bind(&service.id, &key).await.expect("bound");
+    let credentials: Value = serde_json::from_str(binding.credentials.expose_secret()).expect("JSON");
+    let uri = credentials["uri"].as_str().expect("an address");
+    assert!(uri.starts_with("postgresql://") && !format!("{binding:?}").contains(uri));
+    adapter.bind(&service.id, &key).await.expect("bound again");
+    adapter.unbind(&service.id, &key).await.expect("unbound");
+    adapter.unbind(&service.id, &key).await.expect("unbound again");
+
+    let handle = adapter.release(&service.id, &key).await.expect("accepted");
+    assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));
+    assert_eq!(adapter.describe(&service.id).await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn what_is_being_made_can_be_ended_by_a_process_that_knows_its_key_alone() {
+    let Some((peer, adapter)) = broker(&[("OSB_DELAY", "0.5")]) else { return };
+    let (small, key) = (request(&adapter, "postgresql/small").await, key());
+    adapter.provision(&small, &key).await.expect("accepted");
+    let other = self::adapter(&peer, peer.get("OSB_URL"), peer.get("OSB_PASSWORD"));
+    let found = other.find_by_key(&key).await.expect("looked up").expect("it is being made");
+    let handle = other.release(&found.id, &key).await.expect("accepted");
+    assert_eq!(done(&other, &handle).await, OperationStatus::Succeeded(None));
+    assert_eq!(other.find_by_key(&key).await.expect("looked up"), None);
+}
+
+#[tokio::test]
+async fn a_provision_that_fails_later_leaves_something_that_is_found_and_ended() {
+    let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
+    let mut request = request(&adapter, "postgresql/small").await;
+    request.settings.insert("fail".to_owned(), "true".into());
+    let key = key();
+    let handle = adapter.provision(&request, &key).await.expect("accepted");
+    assert!(matches!(done(&adapter, &handle).await, OperationStatus::Failed { shortage: None, .. }));
+    let found = adapter.find_by_key(&key).await.expect("looked up").expect("it is there, broken");
+    assert_eq!(found.status, ServiceStatus::Failed);
+    let handle = adapter.release(&found.id, &key).await.expect("accepted");
+    assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart() {
+    let Some((peer, adapter)) = broker(&[("OSB_DELAY", "0.2"), ("OSB_INSTANCE_LIMIT", "2")]) else { return };
+    let kind = |outcome: Result<OperationHandle, fulcrum_core::provider::ProviderError>| {
+        outcome.expect_err("refused").kind.word()
+    };
+    let mut request = request(&adapter, "postgresql/small").await;
+    let stranger = self::adapter(&peer, peer.get("OSB_URL"), "wrong-password");
+    assert_eq!(kind(stranger.provision(&request, &key()).await), "unauthorised");
+    let sold_out =
+        ProvisionRequest { sku: "postgresql/sold-out".parse().expect("a name"), ..request.clone() };
+    // The framework says 500 without a reason: nobody can know whether something was made.
+    assert_eq!(kind(adapter.provision(&sold_out, &key()).await), "ambiguous");
+    let unknown = ProvisionRequest { sku: "postgresql/none".parse().expect("a name"), ..request.clone() };
+    assert_eq!(kind(adapter.provision(&unknown, &key()).await), "not_found");
+    let first = key();
+    let handle = adapter.provision(&request, &first).await.expect("accepted");
+    assert!(matches!(done(&adapter, &handle).await, OperationStatus::Succeeded(Some(_))));
+    let other = ProvisionRequest { sku: "postgresql/large".parse().expect("a name"), ..request.clone() };
+    assert_eq!(kind(adapter.provision(&other, &first).await), "conflict");
+    request.settings.insert("color".to_owned(), "red".into());
+    assert_eq!(kind(adapter.provision(&request, &key()).await), "invalid_request");
+    let nothing = OperationHandle::new("{}");
+    assert!(matches!(adapter.poll(&nothing).await.expect_err("unknown").kind, ErrorKind::NotFound { .. }));
+    let gone = ServiceId::new("nobody").expect("a name");
+    let handle = adapter.release(&gone, &key()).await.expect("success");
+    assert_eq!(done(&adapter, &handle).await, OperationStatus::Succeeded(None));
+}
+
+fn live() -> Arc<dyn Transport> {
+    let http = HttpConfig { keep_alive: false, timeout_ms: 3_000, ..HttpConfig::default() };
+    Arc::new(Live::new(&http).expect("a transport"))
+}
+
+#[tokio::test]
+async fn orders_hold_on_a_network_that_breaks() {
+    let Some((peer, direct)) = broker(&[("OSB_DELAY", "0.1"), ("OSB_INSTANCE_LIMIT", "50")]) else { return };
+    let Some(faults) = Faults::before(host_of(peer.get("OSB_URL"))) else { return };
+    let storm = Stormy::over(live());
+    let url = format!("http://{}", faults.address());
+    let ground = Ground {
+        broken: Arc::new(adapter(&peer, &url, peer.get("OSB_PASSWORD")).over(storm.clone())),
+        direct: Arc::new(direct),
+        faults,
+        storm,
+        blueprint: "{ name: shop, components: { db: { kind: database, replicas: 2 } } }".to_owned(),
+        leave_out: &["postgresql/sold-out"],
+        step_timeout_s: 20,
+    };
+    let seed = std::env::var("FULCRUM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7000);
+    let sum = peers::orders::run("osb", &ground, peers::runs(12), seed).await;
+    assert!(sum.committed > 0);
+}
+
+#[tokio::test]
+async fn no_secret_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = config(folder.path(), "https://unused.example", "someone", "canary-05b1-0000");
+    let make = |http: HttpConfig| {
+        let config = OsbConfig { http, ..made.clone() };
+        Arc::new(config.build(folder.path()).expect("an adapter")) as Arc<dyn Provider>
+    };
+    let handles =
+        [r#"{"make":{"instance":"a","operation":"o"}}"#, r#"{"end":{"instance":"a","operation":null}}"#];
+    // In the header it stands coded.
+    let coded = "c29tZW9uZTpjYW5hcnktMDViMS";
+    let count = peers::canary::check(&["canary-05b1", coded], &handles, make).await;
+    println!("canary: {count} texts");
+}

@@ -1,0 +1,18 @@
+//! The engine: that its plans are the best, that it says so truly, and that whoever gets it wrong is caught.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(unreachable_pub, reason = "shared by the tests here")]
+mod brute;
+#[allow(unreachable_pub, reason = "shared by the tests here")]
+mod packing;
+#[allow(unreachable_pub, reason = "shared by the tests here")]
+mod random;
+
+mod anytime;
+mod colgen;
+mod explain;
+mod mutation;
+mod oracle;
+mod threads;

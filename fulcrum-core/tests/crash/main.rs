@@ -1,0 +1,15 @@
+//! Processes die, stop and run out of space, alone and beside others: each order still ends whole or empty.
+//!
+//! What dies is this executable, which starts itself for one ignored test.
+#![cfg(all(feature = "sandbox", feature = "sqlite"))]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(target_os = "linux")]
+mod disk_full;
+mod every_point;
+mod multi_host;
+mod random;
+#[allow(unreachable_pub, reason = "as a module of its own")]
+mod wal;

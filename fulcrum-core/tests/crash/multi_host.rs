@@ -1,0 +1,260 @@
+//! Three hosts share a ledger; they are killed and stopped at random, and the database is cut off from them. In the
+//! end each order has all of its services once, or none.
+//!
+//! A host is this test's own executable. One that is stopped (SIGSTOP) for longer than its claims last must not call
+//! or write when it goes on.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::support::{self, CLOUDS, cloud, count, plan, providers, seed};
+#[cfg(feature = "postgres")]
+use fulcrum_core::ledger::PostgresLedger;
+use fulcrum_core::{
+    ledger::{Ledger, OrderQuery, SqliteLedger},
+    model::{OrderState, Policy},
+    provider::{
+        Call, IdempotencyClass,
+        sandbox::{Fault, FaultRule, Sandbox},
+    },
+    purchase::Engine,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+const HOSTS: usize = 3;
+const LEASE: Duration = Duration::from_millis(400);
+const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
+
+/// Replies are lost now and then, of calls that happened and of calls that did not.
+fn clouds(folder: &Path) -> Vec<Sandbox> {
+    let rule = |call, nth, fault| FaultRule { call, sku: None, nth, times: 1, fault };
+    let build = |name: &&str| {
+        let builder = cloud(name, Some(folder)).idempotency(LAGGING);
+        let builder = builder.operation(Duration::from_millis(20), Duration::from_millis(60));
+        (1..6)
+            .fold(builder, |builder, nth| {
+                builder.fault(rule(Call::Provision, 7 * nth, Fault::AmbiguousHappened)).fault(rule(
+                    Call::Provision,
+                    7 * nth + 3,
+                    Fault::AmbiguousLost,
+                ))
+            })
+            .build()
+    };
+    CLOUDS.iter().map(build).collect()
+}
+
+async fn open(ledger: &str) -> Arc<dyn Ledger> {
+    #[cfg(feature = "postgres")]
+    if ledger.starts_with("postgresql://") {
+        return Arc::new(PostgresLedger::with_connections(ledger, 8).await.expect("a ledger"));
+    }
+    Arc::new(SqliteLedger::open(ledger).await.expect("a ledger"))
+}
+
+fn spawn(folder: &Path, ledger: &str) -> Child {
+    Command::new(std::env::current_exe().expect("this executable"))
+        .args(["--exact", "multi_host::the_host_that_is_killed", "--ignored", "--nocapture"])
+        .env("FULCRUM_HOST_FOLDER", folder)
+        .env("FULCRUM_HOST_LEDGER", ledger)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a child process")
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success(), "no such process");
+}
+
+/// What went wrong on purpose.
+#[derive(Debug, Default)]
+struct Harm {
+    killed: u32,
+    stopped: u32,
+    cut: u32,
+}
+
+/// Lets the hosts work on orders and harms them until all orders have ended.
+async fn harm(orders: usize, ledger: &str, folder: &Path, cut: impl AsyncFn()) -> Harm {
+    let mut chance = StdRng::seed_from_u64(seed::seed());
+    let store = open(ledger).await;
+    let engine = Engine::new(providers(&clouds(folder)), store.clone());
+    for _ in 0..orders {
+        engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    }
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    let mut hosts: Vec<Child> = (0..HOSTS).map(|_| spawn(folder, ledger)).collect();
+    let mut harm = Harm::default();
+    let end = Instant::now() + Duration::from_secs(150);
+    loop {
+        tokio::time::sleep(Duration::from_millis(chance.random_range(20..200))).await;
+        match store.list(&unfinished).await {
+            Ok(left) if left.is_empty() => break,
+            Ok(_) | Err(_) => {
+                assert!(Instant::now() < end, "orders in limbo: {:?}", store.list(&unfinished).await)
+            }
+        }
+        let at = chance.random_range(0..HOSTS);
+        match chance.random_range(0..5) {
+            0 | 1 => {
+                hosts[at].kill().expect("killed");
+                hosts[at].wait().expect("ended");
+                hosts[at] = spawn(folder, ledger);
+                harm.killed += 1;
+            }
+            2 | 3 => {
+                signal(&hosts[at], "STOP");
+                tokio::time::sleep(LEASE + LEASE / 2).await;
+                signal(&hosts[at], "CONT");
+                harm.stopped += 1;
+            }
+            _ => {
+                cut().await;
+                harm.cut += 1;
+            }
+        }
+    }
+    // Who was stopped just now may still be about to call.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for mut host in hosts {
+        host.kill().expect("killed");
+        host.wait().expect("ended");
+    }
+    harm
+}
+
+/// The invariants, read from the clouds' own state.
+async fn check(orders: usize, ledger: &str, folder: &Path) {
+    let clouds = clouds(folder);
+    let engine = Engine::new(providers(&clouds), open(ledger).await);
+    let ids = engine.ledger().list(&OrderQuery::default()).await.expect("listed");
+    assert_eq!(ids.len(), orders);
+    for id in &ids {
+        let order = engine.load(id).await.expect("an order");
+        assert_eq!(order.state, OrderState::Committed, "{order:#?}");
+        engine.ledger().verify(id).await.expect("whole");
+    }
+    let (alive, of_key) = count(&clouds);
+    assert_eq!(
+        (alive, of_key.len()),
+        (3 * orders, 3 * orders),
+        "services, and keys that have any: {of_key:?}"
+    );
+    support::assert_clean(&engine.reconcile().await.expect("reconciled"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_one_file_may_be_killed_and_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("orders.db").to_str().expect("a path").to_owned();
+    let harm = harm(90, &ledger, folder.path(), async || {}).await;
+    check(90, &ledger, folder.path()).await;
+    println!("{harm:?}: 90 orders, no orphan, no double, no limbo");
+    assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_one_database_may_be_killed_stopped_and_cut_off() {
+    use sqlx::{Connection, PgConnection};
+
+    let Some(url) = support::postgres::database().await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut = async || {
+        let mut raw = PgConnection::connect(&url).await.expect("connected");
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sqlx::query(cut).execute(&mut raw).await.expect("cut");
+    };
+    let harm = harm(150, &url, folder.path(), cut).await;
+    check(150, &url, folder.path()).await;
+    println!("{harm:?}: 150 orders, no orphan, no double, no limbo");
+    assert!(harm.killed + harm.stopped > 3, "too little went wrong: {harm:?}");
+}
+
+/// Far more orders than connections: none waits for one that another has been given and does not use.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn many_orders_share_few_connections() {
+    let Some(url) = support::postgres::database().await else { return };
+    let clouds: Vec<Sandbox> = CLOUDS.iter().map(|name| cloud(name, None).build()).collect();
+    let ledger = PostgresLedger::with_connections(&url, 2).await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    for _ in 0..40 {
+        engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    }
+    let all_done = async {
+        let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+        while !engine.ledger().list(&unfinished).await.expect("listed").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let served = tokio::time::timeout(Duration::from_secs(25), engine.serve(40, all_done)).await;
+    assert!(served.is_ok(), "the orders wait for each other");
+}
+
+/// Nobody harms the hosts here: they must go on by themselves once the server is back.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_outlive_a_database_that_crashes_and_starts_again() {
+    let Some(url) = support::postgres::database_alone().await else { return };
+    let Ok(restart) = std::env::var("FULCRUM_TEST_POSTGRES_RESTART") else {
+        println!("SKIPPED: no server that this test may restart; run it by scripts/with-postgres");
+        return;
+    };
+    let (folder, orders) = (tempfile::tempdir().expect("a folder"), 90);
+    let mut chance = StdRng::seed_from_u64(seed::seed());
+    let engine = Engine::new(providers(&clouds(folder.path())), open(&url).await);
+    for _ in 0..orders {
+        engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    }
+    let mut hosts: Vec<Child> = (0..HOSTS).map(|_| spawn(folder.path(), &url)).collect();
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    let mut crashes = 0;
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        tokio::time::sleep(Duration::from_millis(chance.random_range(100..600))).await;
+        // The first question may meet a connection of before the crash.
+        match engine.ledger().list(&unfinished).await {
+            Ok(left) if left.is_empty() => break,
+            // Once hosts are at work.
+            Ok(left) if crashes < 6 && left.len() < orders => {
+                let restarted = tokio::process::Command::new(&restart).status().await;
+                assert!(
+                    restarted.expect("the script's program").success(),
+                    "the server does not start again"
+                );
+                crashes += 1;
+            }
+            Ok(_) | Err(_) => assert!(Instant::now() < end, "orders in limbo"),
+        }
+        for host in &mut hosts {
+            assert_eq!(host.try_wait().expect("a process"), None, "a host has ended");
+        }
+    }
+    for mut host in hosts {
+        host.kill().expect("killed");
+        host.wait().expect("ended");
+    }
+    check(orders, &url, folder.path()).await;
+    println!("{crashes} crashes of the server: {orders} orders, no orphan, no double, no limbo");
+    assert!(crashes > 1, "it crashed only {crashes} times while work was under way");
+}
+
+#[test]
+#[ignore = "run by the tests above, as a process that is killed"]
+fn the_host_that_is_killed() {
+    let Some(folder) = std::env::var_os("FULCRUM_HOST_FOLDER").map(PathBuf::from) else { return };
+    let ledger = std::env::var("FULCRUM_HOST_LEDGER").expect("a ledger");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let engine = Engine::new(providers(&clouds(&folder)), open(&ledger).await).with_lease(LEASE);
+        engine.serve(4, std::future::pending()).await;
+    });
+}

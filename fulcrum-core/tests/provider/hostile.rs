@@ -1,0 +1,386 @@
+//! Providers that lie: services of other keys, one service for two steps, operations that never end, what goes backwards,
+//! vanishes and comes back, answers that are huge or never come. An order ends in its time: with its own services, with
+//! none, or stuck with words that say at what; and what it did not make is never touched.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crate::support::{catalogue, cloud, seed};
+use async_trait::async_trait;
+use fulcrum_core::{
+    compose::{ComposeOptions, Signal, compose},
+    ledger::SqliteLedger,
+    model::{
+        Blueprint, IdempotencyKey, Order, OrderState, Plan, Policy, ProviderId, Service, ServiceId,
+        ServiceStatus, Step, StepState,
+    },
+    provider::{
+        Action, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle, OperationStatus,
+        Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, layers::Deadline,
+        sandbox::Sandbox,
+    },
+    purchase::{Engine, PurchaseError},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+/// What a provider does instead of telling the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// An operation made somebody else's service.
+    PollsForeign,
+    /// A key is that of somebody else's service.
+    FindsForeign,
+    /// Every service has the first one's id.
+    OneIdForAll,
+    /// What runs is starting, broken or being ended again.
+    StatusGoesBack,
+    /// Making never ends.
+    MakingNeverEnds,
+    /// Ending never ends.
+    EndingNeverEnds,
+    /// Ending fails each time.
+    EndingFails,
+    /// What is there is described as gone.
+    Vanishes,
+    /// A million attributes.
+    HugeService,
+    /// Megabytes of words.
+    HugeWords,
+    /// A handle of megabytes.
+    HugeHandle,
+    /// No answer, ever.
+    Hangs,
+}
+
+const LIES: [Lie; 12] = [
+    Lie::PollsForeign,
+    Lie::FindsForeign,
+    Lie::OneIdForAll,
+    Lie::StatusGoesBack,
+    Lie::MakingNeverEnds,
+    Lie::EndingNeverEnds,
+    Lie::EndingFails,
+    Lie::Vanishes,
+    Lie::HugeService,
+    Lie::HugeWords,
+    Lie::HugeHandle,
+    Lie::Hangs,
+];
+const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 20 };
+
+#[derive(Debug)]
+struct Liar {
+    inner: Sandbox,
+    lies: Vec<Lie>,
+    /// Of a hundred answers so many are lies.
+    odds: u32,
+    chance: Mutex<StdRng>,
+    foreign: Service,
+    first: Mutex<Option<ServiceId>>,
+    was_huge: Mutex<bool>,
+    releases: Mutex<BTreeSet<String>>,
+}
+
+impl Liar {
+    fn lies(&self, lie: Lie) -> bool {
+        self.lies.contains(&lie) && self.chance.lock().expect("no panic").random_ratio(self.odds, 100)
+    }
+
+    async fn hang(&self) {
+        if self.lies(Lie::Hangs) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn told(&self, mut service: Service) -> Service {
+        if self.lies.contains(&Lie::OneIdForAll) {
+            let mut first = self.first.lock().expect("no panic");
+            service.id = first.get_or_insert(service.id).clone();
+        }
+        if self.lies(Lie::StatusGoesBack) {
+            let back = [ServiceStatus::Starting, ServiceStatus::Failed, ServiceStatus::Releasing];
+            service.status = *back.choose(&mut *self.chance.lock().expect("no panic")).expect("some");
+        }
+        if self.lies(Lie::HugeService) {
+            // Once a million, as they take their time to make.
+            let is_first = !std::mem::replace(&mut *self.was_huge.lock().expect("no panic"), true);
+            let many = if is_first { 1_000_000 } else { 20_000 };
+            service.attributes = (0..many).map(|at| (format!("a{at}"), String::new())).collect();
+        }
+        service
+    }
+
+    fn handle(&self, handle: OperationHandle) -> OperationHandle {
+        if self.lies(Lie::HugeHandle) { OperationHandle::new("x".repeat(4 << 20)) } else { handle }
+    }
+}
+
+#[async_trait]
+impl Provider for Liar {
+    fn id(&self) -> &ProviderId {
+        self.inner.id()
+    }
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        self.inner.offers(filter)
+    }
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.inner.quote(request).await
+    }
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let made = self.inner.provision(request, key).await?;
+        self.hang().await;
+        Ok(self.handle(made))
+    }
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        self.hang().await;
+        if self.lies(Lie::FindsForeign) {
+            return Ok(Some(self.foreign.clone()));
+        }
+        Ok(self.inner.find_by_key(key).await?.map(|service| self.told(service)))
+    }
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        self.hang().await;
+        if self.lies(Lie::Vanishes) {
+            return Ok(None);
+        }
+        self.inner.describe(service).await
+    }
+    fn services(&self) -> ServiceStream {
+        self.inner.services()
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        self.inner.act(service, action, key).await
+    }
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        // What vanishes is only said to be ended.
+        let ended = if self.lies(Lie::Vanishes) {
+            OperationHandle::new("ended")
+        } else {
+            self.inner.release(service, key).await?
+        };
+        self.hang().await;
+        self.releases.lock().expect("no panic").insert(ended.as_str().to_owned());
+        Ok(self.handle(ended))
+    }
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        self.hang().await;
+        let is_release = self.releases.lock().expect("no panic").contains(operation.as_str());
+        if self.lies(if is_release { Lie::EndingNeverEnds } else { Lie::MakingNeverEnds }) {
+            return Ok(OperationStatus::Running { percent: Some(99) });
+        }
+        if (is_release && self.lies(Lie::EndingFails)) || self.lies(Lie::HugeWords) {
+            let reason = if self.lies(Lie::HugeWords) { "so ".repeat(1 << 20) } else { "no".to_owned() };
+            return Ok(OperationStatus::Failed { reason, shortage: None });
+        }
+        if !is_release && self.lies(Lie::PollsForeign) {
+            return Ok(OperationStatus::Succeeded(Some(self.foreign.clone())));
+        }
+        if operation.as_str() == "ended" {
+            return Ok(OperationStatus::Succeeded(None));
+        }
+        Ok(match self.inner.poll(operation).await? {
+            OperationStatus::Succeeded(Some(service)) => OperationStatus::Succeeded(Some(self.told(service))),
+            other => other,
+        })
+    }
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        self.inner.usage(period)
+    }
+}
+
+/// Two machines at alpha, the cheapest.
+fn pair() -> Plan {
+    let blueprint = Blueprint::from_yaml("{ name: pair, components: { web: { vcpu: 2, replicas: 2 } } }");
+    let blueprint = blueprint.expect("a blueprint");
+    let plan = compose(&catalogue(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
+    let plan = plan.expect("a plan");
+    assert!(
+        plan.leases.len() == 2 && plan.leases.iter().all(|lease| lease.place.provider.as_str() == "alpha")
+    );
+    plan
+}
+
+/// One order at a liar; how it ended.
+async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> OrderState {
+    let context = format!("{lies:?}, {class:?}, {odds} %, seed {seed}");
+    let alpha = cloud("alpha", None).idempotency(class).build();
+    let plan = pair();
+    // Somebody else's, made before.
+    let lease = &plan.leases[0];
+    let request = ProvisionRequest {
+        sku: lease.sku.clone(),
+        kind: lease.kind,
+        place: lease.place.clone(),
+        size_gib: 0,
+        disk_sku: None,
+        purchase_option: Default::default(),
+        term_months: 0,
+        surcharges: Vec::new(),
+        name: "foreign".to_owned(),
+        settings: BTreeMap::new(),
+    };
+    let key: IdempotencyKey = "another".parse().expect("a key");
+    alpha.provision(&request, &key).await.expect("made");
+    tokio::time::sleep(Duration::from_millis(25)).await;
+    let foreign = alpha.find_by_key(&key).await.expect("asked").expect("there");
+    let liar = Liar {
+        inner: alpha.clone(),
+        lies,
+        odds,
+        chance: Mutex::new(StdRng::seed_from_u64(seed)),
+        foreign: foreign.clone(),
+        first: Mutex::default(),
+        was_huge: Mutex::default(),
+        releases: Mutex::default(),
+    };
+    let liar: Arc<dyn Provider> = Arc::new(Deadline::new(liar, Duration::from_millis(100)));
+    let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = Engine::new([(liar.id().clone(), liar.clone())].into(), ledger);
+    let policy = Policy { step_timeout_s: 1, compensation_timeout_s: 1, ..Policy::default() };
+    let order = engine.accept(plan, policy, None).await.expect("accepted");
+    let order = in_time(&context, engine.drive(&order.id)).await;
+    check(&context, &order, &alpha, &foreign);
+    let order = match order.state {
+        OrderState::Committed => in_time(&context, engine.cancel(&order.id)).await,
+        _ => order,
+    };
+    check(&context, &order, &alpha, &foreign);
+    let events = engine.ledger().events(0, Some(&order.id), 10_000).await.expect("events");
+    let size: usize = events.iter().map(|event| format!("{:?}", event.kind).len()).sum();
+    assert!(events.len() < 1000 && size < 2 << 20, "{context}: {} events of {size} bytes", events.len());
+    engine.ledger().verify(&order.id).await.expect("whole");
+    order.state
+}
+
+/// A second to make it, one to end each of two, and what may be late; with a busy machine's patience.
+async fn in_time(
+    context: &str,
+    driven: impl Future<Output = std::result::Result<Order, PurchaseError>>,
+) -> Order {
+    let driven = tokio::time::timeout(Duration::from_secs(20), driven).await;
+    driven.unwrap_or_else(|_| panic!("{context}: hangs")).expect("driven")
+}
+
+/// What must hold of an order at its end, by the cloud's own state.
+fn check(context: &str, order: &Order, alpha: &Sandbox, foreign: &Service) {
+    let alive: Vec<Service> = alpha
+        .resources()
+        .expect("state")
+        .into_iter()
+        .filter(|resource| resource.exists(jiff::Timestamp::now()))
+        .map(|resource| resource.service)
+        .collect();
+    assert!(alive.iter().any(|service| service.id == foreign.id), "{context}: it ended what is not its own");
+    let own: BTreeSet<&ServiceId> =
+        alive.iter().filter(|service| service.id != foreign.id).map(|service| &service.id).collect();
+    let words = order.reason.clone().unwrap_or_default();
+    match order.state {
+        OrderState::Committed => {
+            let held = |step: &Step| match &step.state {
+                StepState::Committed { service } => {
+                    assert_eq!(service.key.as_ref(), Some(&step.key), "{context}: another's service");
+                    service.id.clone()
+                }
+                other => panic!("{context}: {other:?}"),
+            };
+            let held: Vec<ServiceId> = order.steps.iter().map(held).collect();
+            assert_eq!(held.iter().collect::<BTreeSet<_>>(), own, "{context}");
+            assert_eq!(own.len(), 2, "{context}");
+        }
+        OrderState::Compensated => assert_eq!(own, BTreeSet::new(), "{context}: {words}"),
+        OrderState::Stuck => {
+            let names_key = order.steps.iter().any(|step| words.contains(step.key.as_str()));
+            assert!(names_key && words.contains("alpha"), "{context}: {words}");
+        }
+        other => panic!("{context}: {other:?}"),
+    }
+}
+
+async fn all(cases: Vec<(Vec<Lie>, IdempotencyClass, u32, u64)>) -> BTreeMap<&'static str, usize> {
+    let mut ends = BTreeMap::<&'static str, usize>::new();
+    // Mostly they wait: all side by side.
+    let cases: Vec<_> = cases
+        .into_iter()
+        .map(|(lies, class, odds, seed)| tokio::spawn(buy(lies, class, odds, seed)))
+        .collect();
+    for case in cases {
+        *ends.entry(case.await.expect("no panic").word()).or_default() += 1;
+    }
+    ends
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lie_makes_an_order_hang_or_touch_what_is_not_its_own() {
+    let seed = seed::seed();
+    let mut cases = Vec::new();
+    for lie in LIES {
+        for class in [IdempotencyClass::Key, LAGGING] {
+            for odds in [100, 50] {
+                cases.push((vec![lie], class, odds, seed));
+            }
+        }
+    }
+    let count = cases.len();
+    let ends = all(cases).await;
+    println!(
+        "{count} orders at providers that lie in one way: {ends:?}; none hangs, nothing foreign is touched"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prop_no_mixture_of_lies_does_either() {
+    let seed = seed::seed();
+    let mut chance = StdRng::seed_from_u64(seed);
+    let cases: Vec<_> = (0..40)
+        .map(|_| {
+            let lies = LIES.iter().copied().filter(|_| chance.random_bool(0.3)).collect();
+            let class = if chance.random_bool(0.5) { IdempotencyClass::Key } else { LAGGING };
+            (lies, class, chance.random_range(5..60), chance.random())
+        })
+        .collect();
+    let ends = all(cases).await;
+    println!(
+        "40 orders at providers that lie in many ways: {ends:?}; none hangs, nothing foreign is touched"
+    );
+}
+
+/// Found by reading: a step that an order may do without was asked about again and again once it had failed.
+#[tokio::test]
+async fn what_an_order_may_miss_is_asked_about_once_when_it_has_failed() {
+    use fulcrum_core::provider::{
+        Call,
+        sandbox::{Fault, FaultRule},
+    };
+    let fails = Fault::OperationFails { leaves_resource: true, shortage: None };
+    let rule = FaultRule { call: Call::Provision, sku: None, nth: 2, times: 1, fault: fails };
+    let alpha = cloud("alpha", None).fault(rule).build();
+    let blueprint =
+        Blueprint::from_yaml("{ name: two, components: { web: { vcpu: 2 }, spare: { vcpu: 2 } } }");
+    let plan =
+        compose(&catalogue(), &blueprint.expect("a blueprint"), &ComposeOptions::default(), &mut |_| {
+            Signal::Continue
+        });
+    let may_miss = ["web".parse().expect("a name"), "spare".parse().expect("a name")].into();
+    let policy = Policy { may_miss, concurrency: 1, step_timeout_s: 5, ..Policy::default() };
+    let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let provider: Arc<dyn Provider> = Arc::new(alpha.clone());
+    let engine = Engine::new([(provider.id().clone(), provider)].into(), ledger);
+    let order = engine.accept(plan.expect("a plan"), policy, None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    let failed = order.steps.iter().find(|step| step.state == StepState::Compensated).expect("one failed");
+    assert_eq!(failed.attempts.len(), 1, "{:?}", failed.attempts);
+    let alive = alpha.resources().expect("state");
+    assert_eq!(alive.iter().filter(|resource| resource.exists(jiff::Timestamp::now())).count(), 1);
+}

@@ -1,0 +1,15 @@
+//! What every provider owes, whoever wrote it; what layers and the HTTP client add; and what happens when one lies.
+#![cfg(all(feature = "sandbox", feature = "sqlite"))]
+
+#[cfg(feature = "http")]
+#[path = "../peers/mod.rs"]
+mod peers;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod callback;
+mod conformance;
+mod hostile;
+#[cfg(feature = "http")]
+mod http;
+mod layers;

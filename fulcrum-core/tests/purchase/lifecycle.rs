@@ -1,0 +1,181 @@
+//! What is done to services of an order that is done: once, recorded, and safe to repeat.
+
+use std::sync::Arc;
+
+use crate::support::{clouds, count, plan, providers};
+use fulcrum_core::{
+    ledger::SqliteLedger,
+    model::{
+        Action, Operator, OperatorAction, Order, OrderEventKind, OrderState, Policy, ServiceStatus, StepState,
+    },
+    provider::{
+        Call, IdempotencyClass,
+        sandbox::{Fault, FaultRule, Sandbox},
+    },
+    purchase::{Engine, PurchaseError},
+};
+
+const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
+
+fn by() -> Operator {
+    Operator { who: "ada".to_owned(), why: "saves money at night".to_owned() }
+}
+
+fn fault(call: Call, times: u32, fault: Fault) -> FaultRule {
+    FaultRule { call, sku: None, nth: 1, times, fault }
+}
+
+async fn bought(faults: &[FaultRule]) -> (Order, Vec<Sandbox>, Engine) {
+    let clouds = clouds(None, LAGGING, "gamma", faults);
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed);
+    (order, clouds, engine)
+}
+
+/// What the ledger and the cloud say of gamma's service.
+fn status(order: &Order, clouds: &[Sandbox]) -> (ServiceStatus, ServiceStatus) {
+    let StepState::Committed { service } = &order.steps[2].state else { panic!("{:?}", order.steps[2]) };
+    (service.status, clouds[2].resources().expect("state")[0].service.status)
+}
+
+const STOPPED: (ServiceStatus, ServiceStatus) = (ServiceStatus::Stopped, ServiceStatus::Stopped);
+const RUNNING: (ServiceStatus, ServiceStatus) = (ServiceStatus::Running, ServiceStatus::Running);
+
+#[tokio::test]
+async fn a_service_is_stopped_and_started_again_and_that_is_recorded() {
+    let (order, clouds, engine) = bought(&[]).await;
+    let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("stopped");
+    assert_eq!((order.state, status(&order, &clouds)), (OrderState::Committed, STOPPED));
+    assert!(engine.reconcile().await.expect("reconciled").is_clean(), "it was to be stopped");
+    let order = engine.act(&order.id, 2, Action::Start, by()).await.expect("started");
+    assert_eq!(status(&order, &clouds), RUNNING);
+    let sku = "large".parse().expect("a name");
+    let order = engine.act(&order.id, 2, Action::Resize { sku }, by()).await.expect("resized");
+    assert_eq!(order.steps[2].lease.sku.as_str(), "large");
+    let events = engine.ledger().events(0, Some(&order.id), 1000).await.expect("events");
+    let wanted = events.iter().filter(|event| {
+        let OrderEventKind::Operator { by: who, action } = &event.kind else { return false };
+        *who == by() && matches!(action, OperatorAction::Act { index: 2, wanted: Some(_) })
+    });
+    assert_eq!(wanted.count(), 3);
+    engine.ledger().verify(&order.id).await.expect("a whole chain");
+}
+
+#[tokio::test]
+async fn an_action_that_is_done_already_is_not_sent_again() {
+    // Every call would be refused.
+    let (order, _, engine) = bought(&[fault(Call::Act, 1000, Fault::Forbidden)]).await;
+    let order = engine.act(&order.id, 2, Action::Start, by()).await.expect("it runs");
+    assert_eq!(order.state, OrderState::Committed);
+    assert!(!order.reason.as_deref().is_some_and(|why| why.contains("not done")), "{:?}", order.reason);
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_on_the_way_an_action_is_done_once_or_said_not_to_be() {
+    let passing = [
+        Fault::RateLimited { retry_after_ms: 1 },
+        Fault::Unavailable,
+        Fault::NotSent,
+        Fault::AmbiguousHappened,
+        Fault::AmbiguousLost,
+        Fault::Late { ms: 20 },
+    ];
+    for kind in passing {
+        for call in [Call::Act, Call::Poll, Call::Describe] {
+            // The first poll belongs to the purchase.
+            let nth = if call == Call::Poll { 3 } else { 1 };
+            let (order, clouds, engine) = bought(&[FaultRule { nth, ..fault(call, 1, kind.clone()) }]).await;
+            let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("driven");
+            assert_eq!(
+                (order.state, status(&order, &clouds)),
+                (OrderState::Committed, STOPPED),
+                "{call} {kind:?}"
+            );
+        }
+    }
+    for kind in [Fault::Refused, Fault::Forbidden, Fault::Unauthorised] {
+        let (order, clouds, engine) = bought(&[fault(Call::Act, 1000, kind.clone())]).await;
+        let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("driven");
+        assert_eq!((order.state, status(&order, &clouds)), (OrderState::Committed, RUNNING), "{kind:?}");
+        assert!(order.reason.as_deref().is_some_and(|why| why.contains("not done")), "{:?}", order.reason);
+    }
+}
+
+/// Nothing shows afterwards whether a machine was rebooted.
+#[tokio::test]
+async fn what_sets_no_state_is_asked_for_again_only_where_a_key_keeps_it_from_coming_twice() {
+    for (class, why) in [
+        (IdempotencyClass::Natural, "cannot be told"),
+        (LAGGING, "cannot be told"),
+        // The sandbox knows no reboot: it was asked.
+        (IdempotencyClass::Key, "cannot do that"),
+    ] {
+        let clouds = clouds(None, class, "gamma", &[fault(Call::Act, 1, Fault::AmbiguousLost)]);
+        let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+        let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+        let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+        let order = engine.drive(&order.id).await.expect("driven");
+        let reboot = Action::Other { name: "reboot".to_owned() };
+        let order = engine.act(&order.id, 2, reboot, by()).await.expect("driven");
+        assert_eq!(status(&order, &clouds), RUNNING, "{class:?}");
+        let reason = order.reason.unwrap_or_default();
+        assert!(reason.contains(why), "{class:?}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_action_whose_driver_is_dropped_is_carried_out_by_the_next() {
+    for polls in 1..40 {
+        let (order, clouds, engine) = bought(&[]).await;
+        {
+            let mut call = std::pin::pin!(engine.act(&order.id, 2, Action::Stop, by()));
+            for _ in 0..polls {
+                if futures::poll!(&mut call).is_ready() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+            }
+        }
+        engine.resume_all().await.expect("resumed");
+        let order = engine.load(&order.id).await.expect("loaded");
+        let now = status(&order, &clouds);
+        // Dropped before it was written down, nothing was wanted.
+        assert!(
+            order.state == OrderState::Committed && (now == STOPPED || (polls < 8 && now == RUNNING)),
+            "{polls}: {now:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_service_is_released_and_then_the_last_ones() {
+    let (order, clouds, engine) = bought(&[fault(Call::Release, 1, Fault::AmbiguousHappened)]).await;
+    let order = engine.release(&order.id, 2, by()).await.expect("released");
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Committed, 2));
+    let again = engine.release(&order.id, 2, by()).await;
+    assert!(matches!(again, Err(PurchaseError::NotHeld { step: 2, .. })), "{again:?}");
+    engine.release(&order.id, 0, by()).await.expect("released");
+    let order = engine.release(&order.id, 1, by()).await.expect("released");
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0));
+    assert!(engine.reconcile().await.expect("reconciled").is_clean());
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let (order, _, engine) = bought(&[]).await;
+    let nobody = Operator { who: " ".to_owned(), ..by() };
+    assert!(matches!(
+        engine.act(&order.id, 0, Action::Stop, nobody).await,
+        Err(PurchaseError::NobodySaid(_))
+    ));
+    for step in [3, u32::MAX] {
+        let refused = engine.act(&order.id, step, Action::Stop, by()).await;
+        assert!(matches!(refused, Err(PurchaseError::NotHeld { .. })), "{refused:?}");
+    }
+    let order = engine.cancel(&order.id).await.expect("cancelled");
+    let refused = engine.act(&order.id, 0, Action::Stop, by()).await;
+    assert!(matches!(refused, Err(PurchaseError::NotHeld { .. })), "{refused:?}");
+}

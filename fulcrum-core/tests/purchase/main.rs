@@ -1,0 +1,14 @@
+//! An order ends with all of its services or with none, whatever a provider does.
+#![cfg(all(feature = "sandbox", feature = "sqlite"))]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod dependencies;
+mod fail_over;
+mod federation;
+mod lifecycle;
+mod multi_call;
+mod non_idempotent;
+mod reservation;
+mod saga;
