@@ -44,7 +44,8 @@ pub struct Component {
     pub per_machine: u32,
     /// What its services are made with, as its provider's adapter calls it: `image: debian-12`. No secrets. Components that
     /// give one setting different values share no machine. `${network.id}` stands for what a component named under `after`
-    /// has become: its id, or another attribute.
+    /// has become: its id, or another attribute; `${network.range|raw}` for one that is no plain word. `$${` is the text
+    /// `${`; all else, such as `${HOME}`, stays as it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: Settings,
     /// Components that must be there before it is bought, such as the network of a machine.

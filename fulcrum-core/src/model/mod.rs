@@ -24,6 +24,7 @@ mod plan;
 mod policy;
 mod price;
 mod purchase_option;
+mod reference;
 mod resources;
 mod running;
 mod seller;
@@ -63,11 +64,12 @@ pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason}
 pub use policy::{FailOver, Policy};
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
 pub use purchase_option::{Market, PurchaseOption};
+pub(crate) use reference::{Piece, Reference, pieces, plain, texts};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{Piece, apart, clash, pieces, texts};
+pub(crate) use setup::{apart, clash};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

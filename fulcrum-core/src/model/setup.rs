@@ -2,59 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Blueprint, Component, ComponentId, Constraint, DocumentError};
+use super::{
+    Blueprint, Component, ComponentId, Constraint, DocumentError,
+    reference::{Piece, pieces, texts},
+};
 
 /// Settings of one component.
 const MAX_SETTINGS: usize = 32;
 const MAX_NAME: usize = 64;
 const MAX_VALUE: usize = 4096;
-
-/// A piece of a setting's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece<'a> {
-    /// As it stands.
-    Text(&'a str),
-    /// `${component.what}`: what another component's service says of itself.
-    Of(&'a str, &'a str),
-}
-
-/// A value in pieces.
-///
-/// # Errors
-/// A reference that is not closed or has no dot, in words.
-pub(crate) fn pieces(value: &str) -> Result<Vec<Piece<'_>>, String> {
-    let (mut pieces, mut rest) = (Vec::new(), value);
-    while let Some((text, after)) = rest.split_once("${") {
-        if !text.is_empty() {
-            pieces.push(Piece::Text(text));
-        }
-        let reference = after.split_once('}').and_then(|(name, rest)| Some((name.split_once('.')?, rest)));
-        let Some(((component, what), tail)) = reference else {
-            return Err("write ${component.id}, or another of its attributes in place of id".to_owned());
-        };
-        pieces.push(Piece::Of(component, what));
-        rest = tail;
-    }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
-    Ok(pieces)
-}
-
-/// All text in a setting's value, also inside of lists and objects.
-pub(crate) fn texts(value: &serde_json::Value) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut open = vec![value];
-    while let Some(value) = open.pop() {
-        match value {
-            serde_json::Value::String(text) => found.push(text.as_str()),
-            serde_json::Value::Array(values) => open.extend(values.iter().rev()),
-            serde_json::Value::Object(values) => open.extend(values.values().rev()),
-            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-        }
-    }
-    found
-}
 
 /// A setting to which two components give different values.
 pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str> {
@@ -67,9 +23,11 @@ pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str
 impl Component {
     /// The components to which its settings refer.
     pub(crate) fn referred(&self) -> impl Iterator<Item = &str> {
-        let all = self.settings.values().flat_map(texts).flat_map(|text| pieces(text).unwrap_or_default());
+        let is_before = |name: &str| self.after.iter().any(|before| before.as_str() == name);
+        let all = self.settings.values().flat_map(texts);
+        let all = all.flat_map(move |text| pieces(text, is_before).unwrap_or_default());
         all.filter_map(|piece| match piece {
-            Piece::Of(component, _) => Some(component),
+            Piece::Of(reference) => Some(reference.component),
             Piece::Text(_) => None,
         })
     }
@@ -170,21 +128,22 @@ impl Blueprint {
                 if value.to_string().len() > MAX_VALUE {
                     return fail(setting, format!("write at most {MAX_VALUE} bytes"));
                 }
+                // A reference to a component that need not be there is rather forgotten than meant as text.
                 let mut all = Vec::new();
                 for text in texts(value) {
-                    match pieces(text) {
+                    match pieces(text, |name| self.components.contains_key(name)) {
                         Ok(pieces) => all.extend(pieces),
                         Err(message) => return fail(setting, message),
                     }
                 }
                 for piece in all {
-                    if let Piece::Of(other, _) = piece
-                        && !component.after.iter().any(|before| before.as_str() == other)
-                    {
-                        return fail(
-                            setting,
-                            format!("`{other}` need not be there yet; name it under `after`, too"),
+                    let Piece::Of(reference) = piece else { continue };
+                    let other = reference.component;
+                    if !component.after.iter().any(|before| before.as_str() == other) {
+                        let message = format!(
+                            "`{other}` need not be there yet; name it under `after`, too, or write $${{ for the text ${{"
                         );
+                        return fail(setting, message);
                     }
                 }
             }
@@ -274,8 +233,10 @@ mod tests {
 
     #[test]
     fn a_value_refers_to_what_is_there_before() {
-        assert_eq!(pieces("a${b.id}c"), Ok(vec![Piece::Text("a"), Piece::Of("b", "id"), Piece::Text("c")]));
-        assert!(pieces("${b").is_err() && pieces("${b}").is_err());
+        let text =
+            "{ name: n, components: { a: { settings: { script: \"cd ${HOME}; $${b.id} ${b}\" } }, b: {} } }";
+        let blueprint = Blueprint::from_yaml(text).expect("only text");
+        assert_eq!(blueprint.components.values().flat_map(Component::referred).count(), 0);
         let text = refusal("{ name: n, components: { a: { settings: { network: \"${b.id}\" } }, b: {} } }");
         assert!(text.contains("components.a.settings.network") && text.contains("under `after`"), "{text}");
     }

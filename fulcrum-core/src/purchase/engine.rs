@@ -20,7 +20,7 @@ use crate::{
     ledger::{Ledger, LedgerError, OrderQuery},
     model::{
         IdempotencyKey, KeyNamespace, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Piece,
-        Plan, Policy, ProviderId, Step, StepState, digest_of, pieces, texts,
+        Plan, Policy, ProviderId, Reference, Step, StepState, digest_of, pieces, texts,
     },
     provider::{Call, IdempotencyClass, Provider},
     telemetry,
@@ -46,9 +46,13 @@ pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: 
 
 /// What a setting refers to must be bought or kept, before anything is bought in vain.
 fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
-    for value in plan.leases.iter().flat_map(|lease| lease.settings.values()).flat_map(texts) {
-        for piece in pieces(value).map_err(PurchaseError::InvalidPlan)? {
-            let Piece::Of(component, _) = piece else { continue };
+    let texts = plan
+        .leases
+        .iter()
+        .flat_map(|lease| lease.settings.values().flat_map(texts).map(move |text| (lease, text)));
+    for (lease, text) in texts {
+        for piece in pieces(text, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)? {
+            let Piece::Of(Reference { component, .. }) = piece else { continue };
             let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
             if !plan.leases.iter().any(holds) {
                 return Err(PurchaseError::InvalidPlan(format!(

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use serde_json::Value;
 
-use crate::model::{Piece, Plan, Service, Settings, Step, StepState, pieces};
+use crate::model::{Piece, Plan, Reference, Service, Settings, Step, StepState, pieces, plain};
 
 /// Bytes of what is put in place of a reference.
 const MAX_VALUE: usize = 16 << 10;
@@ -94,7 +94,8 @@ impl Turns {
         // What a fail-over keeps is a step's, too.
         let named = |service: &Service| format!("{}/{}", service.provider, service.id);
         let own: BTreeSet<String> = made.values().flatten().map(named).collect();
-        let of = |component: &str, what: &str| -> Result<String, String> {
+        let of = |reference: Reference<'_>| -> Result<String, String> {
+            let Reference { component, attribute: what, .. } = reference;
             let services = made.iter().filter_map(|(index, service)| {
                 let holds = steps.get(index)?.iter().any(|name| name == component);
                 service.as_ref().filter(|_| holds)
@@ -119,26 +120,27 @@ impl Turns {
                 let provider = format!("{}/", lease.place.provider);
                 values.push(kept.strip_prefix(&provider).unwrap_or(kept));
             }
+            values.iter().try_for_each(|value| plain(reference, value))?;
             let text = values.join(",");
             match text.len() {
-                0 => Err(format!("{component} is not there, or its `{what}` is empty")),
+                0 => Err(format!("{component} is not there")),
                 size if size > MAX_VALUE => Err(format!("`{what}` of {component} has {size} bytes")),
                 _ => Ok(text),
             }
         };
         let in_text = |value: &str| -> Result<String, String> {
             let mut text = String::new();
-            for piece in pieces(value)? {
+            for piece in pieces(value, |name| step.lease.after.contains(name))? {
                 match piece {
                     Piece::Text(plain) => text += plain,
-                    Piece::Of(component, what) => text += &of(component, what)?,
+                    Piece::Of(reference) => text += &of(reference)?,
                 }
             }
             Ok(text)
         };
         let value = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, &in_text)?));
         let settings: Result<_, String> = step.lease.settings.iter().map(value).collect();
-        settings.map_err(|why| format!("its settings refer to something that is not known: {why}"))
+        settings.map_err(|why| format!("its settings cannot be put together: {why}"))
     }
 }
 

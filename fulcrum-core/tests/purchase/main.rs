@@ -10,5 +10,6 @@ mod federation;
 mod lifecycle;
 mod multi_call;
 mod non_idempotent;
+mod references;
 mod reservation;
 mod saga;
