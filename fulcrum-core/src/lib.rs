@@ -1,5 +1,7 @@
 #![doc = include_str!("lib.md")]
 #![forbid(unsafe_code)]
+// An operator of decimals panics on overflow; see clippy.toml.
+#![deny(clippy::arithmetic_side_effects)]
 
 pub mod catalogue;
 pub mod compose;

@@ -242,7 +242,7 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
 }
 
 fn policy(json: &str) -> Result<Policy, fulcrum_error> {
-    if json.is_empty() { Ok(Policy::default()) } else { Ok(fulcrum_core::model::parse_json(json)?) }
+    if json.is_empty() { Ok(Policy::default()) } else { Ok(Policy::from_json(json)?) }
 }
 
 /// Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that

@@ -1,5 +1,6 @@
 //! The C ABI of Fulcrum: opaque handles, status numbers, sized structures, JSON for the rest. It translates and decides
 //! nothing.
+#![deny(clippy::arithmetic_side_effects)]
 #![allow(non_camel_case_types, reason = "these are the names that C sees")]
 
 mod amount;

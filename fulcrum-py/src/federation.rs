@@ -342,7 +342,7 @@ pub(crate) fn read_action(action: &Bound<'_, PyAny>) -> PyResult<Action> {
 }
 
 pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {
-    policy.map_or(Ok(Policy::default()), |policy| parse_yaml(&document(policy)?).map_err(raise))
+    policy.map_or(Ok(Policy::default()), |policy| Policy::from_yaml(&document(policy)?).map_err(raise))
 }
 
 /// Settings as a dict.

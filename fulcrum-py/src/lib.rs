@@ -1,6 +1,7 @@
 //! The Python module `fulcrum._fulcrum`: a thin skin over `fulcrum-core`. What users see is described in the stub
 //! `python/fulcrum/_fulcrum.pyi`.
 #![cfg(feature = "extension-module")]
+#![deny(clippy::arithmetic_side_effects)]
 
 mod aio;
 mod ask;

@@ -162,7 +162,9 @@ impl Plan {
                     lease.sku.to_string(),
                     carries.join(", "),
                     lines.join("; "),
-                    lease.lines.iter().map(|line| line.monthly).sum::<Decimal>().to_string(),
+                    model::checked_sum(lease.lines.iter().map(|line| line.monthly))
+                        .unwrap_or(Decimal::MAX)
+                        .to_string(),
                 ];
                 format!("<tr>{}</tr>", cells.iter().map(|text| cell(text)).collect::<String>())
             })

@@ -62,7 +62,7 @@ impl Aim {
                 let scale = 10i64.pow(digits.min(3));
                 let mut weights = [0; Measure::ALL.len()];
                 for (measure, weight) in weighted {
-                    let whole = (*weight * Decimal::from(scale)).to_i64();
+                    let whole = weight.checked_mul(Decimal::from(scale)).and_then(|whole| whole.to_i64());
                     weights[*measure as usize] =
                         whole.ok_or_else(|| ComposeError::TooLarge(format!("a weight of {weight}")))?;
                 }

@@ -61,7 +61,7 @@ pub fn pareto(
     while frontier.is_complete {
         let second =
             frontier.plans.last().and_then(|plan| plan.measures.get(measures[1])).unwrap_or_default();
-        options.caps.insert(measures[1], second - step);
+        options.caps.insert(measures[1], second.saturating_sub(step));
         if second < step {
             break; // nothing is below zero
         }

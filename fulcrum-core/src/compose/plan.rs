@@ -74,22 +74,17 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
     let traffic = traffic(problem, &flows).ok_or_else(|| too_large("traffic".to_owned()))?;
     let fees = fees(problem, &leases);
     let moves = moves(blueprint, &leases);
-    let lines = || leases.iter().flat_map(|lease: &Lease| &lease.lines);
-    let monthly = lines().map(|line| line.monthly).sum::<Decimal>()
-        + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
-        + fees.iter().map(|line| line.monthly).sum::<Decimal>();
-    let once = lines().map(|line| line.once).sum::<Decimal>()
-        + fees.iter().map(|line| line.once).sum::<Decimal>()
-        + moves.iter().map(|line| line.once).sum::<Decimal>();
     let figures = figures(problem, found, &leases, &flows, &traffic, (&fees, &moves));
     let months = Decimal::from(blueprint.horizon_months);
     let measures = figures
         .iter()
         .map(|(measure, value)| {
-            let micros = Decimal::from_i128_with_scale(*value, 6);
-            (*measure, Amount((micros / months).round_dp(6).normalize()))
+            let month =
+                Decimal::try_from_i128_with_scale(*value, 6).ok().and_then(|it| it.checked_div(months));
+            Some((*measure, Amount(month?.round_dp(6).normalize())))
         })
-        .collect();
+        .collect::<Option<_>>()
+        .ok_or_else(|| too_large("all leases".to_owned()))?;
     let plan = Plan {
         format: Plan::FORMAT.to_owned(),
         blueprint: blueprint.name.clone(),
@@ -101,8 +96,8 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         traffic,
         fees,
         moves,
-        monthly,
-        once,
+        monthly: Decimal::ZERO,
+        once: Decimal::ZERO,
         measures: Measures(measures),
         objective: Decimal::ZERO,
         bound: Decimal::ZERO,
@@ -115,6 +110,8 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         rates_date: None,
         later: BTreeMap::new(),
     };
+    let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;
+    let plan = Plan { monthly, once, ..plan };
     let mut built = Built { plan, figures };
     built.prove(&problem.aim, blueprint.horizon_months, found.bound);
     Ok(built)
@@ -399,7 +396,7 @@ fn moves(blueprint: &Blueprint, leases: &[Lease]) -> Vec<MoveLine> {
         let replicas = now.min(planned).saturating_sub(kept.sum());
         if replicas > 0 {
             let cost = running.cost_of(name);
-            let once = to_micros(cost).map_or(cost, from_micros) * Decimal::from(replicas);
+            let once = to_micros(cost).map_or(cost, from_micros).saturating_mul(Decimal::from(replicas));
             lines.push(MoveLine { component: name.clone(), replicas, once });
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, Running,
-    parse_yaml,
+    money, parse_yaml,
 };
 use crate::model::Constraint;
 
@@ -163,8 +163,8 @@ impl Blueprint {
         if !(1..=120).contains(&self.horizon_months) {
             return Err(DocumentError::at("horizon_months", "write 1 to 120 months"));
         }
-        if self.budget.is_some_and(|budget| budget.is_sign_negative()) {
-            return Err(DocumentError::at("budget", "write a budget of zero or more"));
+        if let Some(Err(why)) = self.budget.map(money::check_amount) {
+            return Err(DocumentError::at("budget", why));
         }
         for (name, component) in &self.components {
             component.check().map_err(|(field, message)| {

@@ -21,6 +21,7 @@ mod operator;
 mod order;
 mod place;
 mod plan;
+mod plan_check;
 mod policy;
 mod price;
 mod purchase_option;
@@ -51,7 +52,7 @@ pub use ids::{
 };
 pub use lease::{Lease, LineKind, PriceLine, Settings, setting_text};
 pub use link::{Link, UserGroup};
-pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, from_micros, to_micros};
+pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_micros, raised, to_micros};
 pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
 pub use operator::{OperatorRequest, OperatorWish};

@@ -21,7 +21,13 @@ pub const MICROS_PER_UNIT: Micros = 1_000_000;
 
 /// The largest cost of one lease that the engine takes: a thousand million a month. It leaves room to add
 /// nine thousand such leases in 64 bits.
-pub(crate) const MAX_MICROS: Micros = 1_000_000_000 * MICROS_PER_UNIT;
+pub(crate) const MAX_MICROS: Micros = MAX_UNITS * MICROS_PER_UNIT;
+
+/// The largest amount in a document, either way, in main units of its currency.
+const MAX_UNITS: i64 = 1_000_000_000;
+
+/// The largest percentage in a document: a hundredfold.
+const MAX_PERCENT: i64 = 10_000;
 
 /// An amount could not be used as money.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +102,33 @@ pub fn to_micros(amount: Decimal) -> Result<Micros, MoneyError> {
         .ok_or(MoneyError::OutOfRange(amount))
 }
 
+/// Adds amounts up; `None` beyond the range of a decimal, where an operator would panic.
+pub fn checked_sum(amounts: impl IntoIterator<Item = Decimal>) -> Option<Decimal> {
+    amounts.into_iter().try_fold(Decimal::ZERO, Decimal::checked_add)
+}
+
+/// An amount raised by so many per cent; `None` beyond the range of a decimal.
+///
+/// ```
+/// use fulcrum_core::model::raised;
+/// assert_eq!(raised(80.into(), 5.into()), Some(84.into()));
+/// ```
+pub fn raised(amount: Decimal, percent: Decimal) -> Option<Decimal> {
+    amount.checked_add(amount.checked_mul(percent)?.checked_div(Decimal::ONE_HUNDRED)?)
+}
+
+/// That an amount of a document is between zero and a thousand million; else what to write.
+pub(crate) fn check_amount(amount: Decimal) -> Result<(), String> {
+    let is_right = (Decimal::ZERO..=Decimal::from(MAX_UNITS)).contains(&amount);
+    if is_right { Ok(()) } else { Err(format!("{amount} is no amount of money; write 0 to {MAX_UNITS}")) }
+}
+
+/// That a percentage of a document is between zero and a hundredfold; else what to write.
+pub(crate) fn check_percent(percent: Decimal) -> Result<(), String> {
+    let is_right = (Decimal::ZERO..=Decimal::from(MAX_PERCENT)).contains(&percent);
+    if is_right { Ok(()) } else { Err(format!("{percent} is no percentage; write 0 to {MAX_PERCENT}")) }
+}
+
 /// Micro-units as a decimal amount; exact.
 pub fn from_micros(micros: Micros) -> Decimal {
     Decimal::new(micros, 6).normalize()
@@ -137,6 +170,15 @@ mod tests {
         assert_eq!(Money::new(decimal("0.00042"), Currency::EUR).to_string(), "0.00042 EUR");
         assert_eq!(Money::new(decimal("3"), Currency::EUR).to_string(), "3.00 EUR");
         assert_eq!(Money::new(decimal("300"), Currency::JPY).to_string(), "300 JPY");
+    }
+
+    #[test]
+    fn sums_beyond_a_decimal_are_none() {
+        assert_eq!(checked_sum([Decimal::ONE, Decimal::TWO]), Some(3.into()));
+        assert_eq!(checked_sum([]), Some(Decimal::ZERO));
+        assert_eq!(checked_sum([Decimal::MAX, Decimal::MAX]), None);
+        assert_eq!(raised(Decimal::MAX, Decimal::ONE), None);
+        assert_eq!(raised(Decimal::ONE, Decimal::MAX), None);
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Plan {
     /// Reads a plan that was written as JSON.
     ///
     /// # Errors
-    /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version.
+    /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version, or an amount is out of
+    /// range.
     pub fn from_json(text: &str) -> Result<Self, super::DocumentError> {
         let plan: Self = super::parse_json(text)?;
         let is_known = plan.format == Self::FORMAT_3
@@ -122,6 +123,7 @@ impl Plan {
             );
             return Err(super::DocumentError::at("format", message));
         }
+        plan.check().map_err(|error| error.located_in_json(text))?;
         Ok(plan)
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Blueprint, ComponentId};
+use super::{Blueprint, ComponentId, DocumentError, money::check_percent, parse_json, parse_yaml};
 
 /// What an order may do on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -66,6 +66,40 @@ pub struct FailOver {
     /// How long one search may take, in seconds; then the best plan so far is taken.
     #[serde(default = "half_a_minute")]
     pub search_timeout_s: u32,
+}
+
+impl Policy {
+    /// Reads and checks a policy in YAML; JSON is read too.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the path and line, and what to write instead.
+    pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
+        let policy: Self = parse_yaml(text)?;
+        policy.check().map_err(|error| error.located_in_yaml(text))?;
+        Ok(policy)
+    }
+
+    /// Reads and checks a policy in JSON.
+    ///
+    /// # Errors
+    /// As [`from_yaml`](Self::from_yaml).
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        let policy: Self = parse_json(text)?;
+        policy.check().map_err(|error| error.located_in_json(text))?;
+        Ok(policy)
+    }
+
+    /// Checks what the form alone does not: percentages are between 0 and 10000, and the blueprint of a fail-over is one.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the path, and what to write instead.
+    pub fn check(&self) -> Result<(), DocumentError> {
+        let percent = |path, percent| check_percent(percent).map_err(|why| DocumentError::at(path, why));
+        percent("price_tolerance_percent", self.price_tolerance_percent)?;
+        let Some(fail_over) = &self.fail_over else { return Ok(()) };
+        percent("fail_over.max_rise_percent", fail_over.max_rise_percent)?;
+        fail_over.blueprint.check().map_err(|error| error.inside("fail_over.blueprint"))
+    }
 }
 
 fn three() -> u32 {

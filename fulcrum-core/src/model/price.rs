@@ -288,7 +288,7 @@ impl Price {
 fn graduated(tiers: &[Tier], quantity: Decimal) -> Option<Decimal> {
     let ends = tiers.iter().skip(1).map(|tier| Some(tier.from)).chain([None]);
     tiers.iter().zip(ends).try_fold(Decimal::ZERO, |sum, (tier, end)| {
-        let within = end.map_or(quantity, |end| end.min(quantity)) - tier.from;
+        let within = end.map_or(quantity, |end| end.min(quantity)).checked_sub(tier.from)?;
         if within.is_sign_negative() { Some(sum) } else { sum.checked_add(within.checked_mul(tier.price)?) }
     })
 }

@@ -7,7 +7,7 @@
 //!
 //! The grammar holds for each text inside a setting.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 /// A piece of a setting's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

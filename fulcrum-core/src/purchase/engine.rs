@@ -126,6 +126,8 @@ impl Engine {
         policy: Policy,
         id: Option<OrderId>,
     ) -> Result<Order, PurchaseError> {
+        let checked = plan.check().and_then(|()| policy.check().map_err(|error| error.inside("policy")));
+        checked.map_err(|error| PurchaseError::InvalidPlan(error.to_string()))?;
         // What the plan keeps runs already and is never bought again.
         let bought: Vec<&Lease> = plan.leases.iter().filter(|lease| lease.keeps.is_none()).collect();
         if bought.is_empty() {
@@ -140,13 +142,11 @@ impl Engine {
             self.check_buyable(&policy, &lease.place.provider)?;
         }
         check_references(&plan)?;
-        if let Some(fail_over) = &policy.fail_over {
-            fail_over.blueprint.check().map_err(|error| PurchaseError::InvalidPlan(error.to_string()))?;
-            if digest_of(&fail_over.blueprint) != plan.blueprint_digest {
-                let message =
-                    "the policy's fail_over names another blueprint than the one that it was made for";
-                return Err(PurchaseError::InvalidPlan(message.to_owned()));
-            }
+        if let Some(fail_over) = &policy.fail_over
+            && digest_of(&fail_over.blueprint) != plan.blueprint_digest
+        {
+            let message = "the policy's fail_over names another blueprint than the one that it was made for";
+            return Err(PurchaseError::InvalidPlan(message.to_owned()));
         }
         let id = id.unwrap_or_else(OrderId::generate);
         if uuid::Uuid::parse_str(id.as_str()).is_err() {

@@ -10,6 +10,7 @@ mod deliver;
 mod drive;
 mod engine;
 mod error;
+#[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
 mod fail_over;
 mod failures;
 mod held;
@@ -19,6 +20,7 @@ mod metrics;
 mod model;
 mod operate;
 mod outcome;
+#[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
 mod prices;
 mod provision;
 mod reconcile;

@@ -77,7 +77,7 @@ fn discount(
     provider: &ProviderId,
 ) -> Option<Option<Decimal>> {
     let horizon = Decimal::from(blueprint.horizon_months);
-    let present = (plan.objective * horizon * Decimal::from(MICRO)).round();
+    let present = plan.objective.checked_mul(horizon)?.checked_mul(Decimal::from(MICRO))?.round();
     let present = rust_decimal::prelude::ToPrimitive::to_i128(&present)?;
     let mut millionths = MICRO;
     let mut best = None;

@@ -88,7 +88,7 @@ fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Bin
     // What the application needs is no condition to be bargained with.
     for condition in conditions::all(blueprint).iter().filter(|c| !matches!(c, Condition::Need(..))) {
         let Answer::Plan(value) = asker.best(&condition.removed_from(blueprint)) else { continue };
-        let costs = plan.objective - value.objective;
+        let costs = plan.objective.saturating_sub(value.objective);
         if costs > Decimal::ZERO {
             binding.push(Binding {
                 condition: condition.text(blueprint),
@@ -119,7 +119,7 @@ fn runners_up(
             Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => continue,
             Err(error) => return Err(error),
         };
-        let more = next.as_ref().map(|next| next.objective - plan.objective);
+        let more = next.as_ref().map(|next| next.objective.saturating_sub(plan.objective));
         runners_up.push(RunnerUp { without: provider.clone(), more, plan: next });
     }
     runners_up

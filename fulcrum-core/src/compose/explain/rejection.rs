@@ -73,7 +73,7 @@ pub fn why_not(
             only("it fits; what using it would cost could not be found out in time".to_owned())
         }
         Answer::Plan(value) => {
-            let more = value.objective - plan.objective;
+            let more = value.objective.saturating_sub(plan.objective);
             let unit = blueprint.objective.unit(blueprint.currency);
             let reason = match (more.is_sign_positive() && !more.is_zero(), value.is_proven) {
                 (true, true) => {

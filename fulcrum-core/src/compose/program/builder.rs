@@ -177,8 +177,10 @@ impl<'a> Builder<'a> {
                     }
                     if let Some(percent) = spread.max_percent {
                         // Two decimals at most, as Blueprint::check has made sure.
-                        let share =
-                            (percent * rust_decimal::Decimal::ONE_HUNDRED).try_into().unwrap_or(10_000);
+                        let share = percent
+                            .saturating_mul(rust_decimal::Decimal::ONE_HUNDRED)
+                            .try_into()
+                            .unwrap_or(10_000);
                         self.max_share(component, spread.over, share);
                     }
                 }

@@ -263,7 +263,8 @@ fn gcd(a: i128, b: i128) -> i128 {
 
 pub(super) fn is_within_gap(cost: i128, bound: i128, percent: Decimal) -> bool {
     // Two decimals of a per cent are plenty; rounded down, which asks for more proof, never less.
-    let basis_points = percent.clamp(Decimal::ZERO, Decimal::from(1_000_000_000)) * Decimal::ONE_HUNDRED;
+    let basis_points =
+        percent.clamp(Decimal::ZERO, Decimal::from(1_000_000_000)).saturating_mul(Decimal::ONE_HUNDRED);
     let basis_points = basis_points.trunc().to_i128().unwrap_or(0);
     basis_points > 0 && (cost - bound).saturating_mul(10_000) <= basis_points.saturating_mul(cost)
 }

@@ -50,7 +50,8 @@ impl Check<'_> {
         let mut senders = Senders::new();
         for (at, count) in self.holders(name) {
             let tariff = self.tariff(at).as_ref().map(TrafficTariff::text);
-            *senders.entry((self.region(at).name, tariff)).or_default() += count;
+            let sum: &mut u32 = senders.entry((self.region(at).name, tariff)).or_default();
+            *sum = sum.saturating_add(count);
         }
         senders
     }
@@ -69,7 +70,11 @@ impl Check<'_> {
                 let to =
                     self.holders(&link.to).map(|(at, _)| self.region(at)).find(|end| end.name == *region);
                 let to = to.ok_or_else(|| format!("{} is not in {region}", link.to))?;
-                let gib = if to.name == from.name { 0 } else { link.traffic_gib * u64::from(flow.replicas) };
+                let gib = if to.name == from.name {
+                    0
+                } else {
+                    link.traffic_gib.saturating_mul(flow.replicas.into())
+                };
                 (to, link.max_ms, gib)
             }
             FlowTarget::Users(name) => {
@@ -93,7 +98,9 @@ impl Check<'_> {
         let mut sending = Senders::new();
         for flow in &self.plan.flows {
             if matches!(&flow.to, FlowTarget::Link { link, .. } if *link == at) {
-                *sending.entry((flow.from_region.clone(), flow.tariff.clone())).or_default() += flow.replicas;
+                let sum: &mut u32 =
+                    sending.entry((flow.from_region.clone(), flow.tariff.clone())).or_default();
+                *sum = sum.saturating_add(flow.replicas);
             }
         }
         ensure(sending == expected, || format!("{expected:?} should send, {sending:?} do"))
@@ -123,7 +130,8 @@ impl Check<'_> {
             });
             let Some((provider, tariff)) = found else { return violation("flows", "nobody charges for one") };
             let key = (provider, tariff.text());
-            *gib.entry(key.clone()).or_default() += flow.gib;
+            let sum = gib.entry(key.clone()).or_default();
+            *sum = sum.saturating_add(flow.gib);
             month.insert(key, tariff);
         }
         let listed = &self.plan.traffic;

@@ -8,7 +8,7 @@ mod totals;
 use std::collections::{BTreeMap, BTreeSet};
 
 use iso_currency::Currency;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use crate::{
     catalogue::{Catalogue, OfferIx},
@@ -160,7 +160,11 @@ impl Check<'_> {
         for (dimension, need) in demand {
             let mut has = held.get(&dimension).copied().unwrap_or(0);
             if dimension == "disk_gib" {
-                has = if is_by_size { lease.size_gib.into() } else { has + u128::from(lease.size_gib) };
+                has = if is_by_size {
+                    lease.size_gib.into()
+                } else {
+                    u128::saturating_add(has, lease.size_gib.into())
+                };
             }
             ensure(has >= need, || format!("has {has} of {dimension}, {need} are needed"))?;
         }
@@ -192,8 +196,11 @@ impl Check<'_> {
             let monthly = self.money(price, price.net_month(gib))?;
             let once = self.money(price, price.net_once())?;
             let (months, payments) = price.payments(self.blueprint.horizon_months);
-            let payments = Decimal::from(payments) - if is_paid { Decimal::ONE } else { Decimal::ZERO };
-            let total = monthly * Decimal::from(months) + once * payments;
+            let payments = if is_paid { payments.saturating_sub(1) } else { payments };
+            let renewals = once.checked_mul(payments.into());
+            let total = monthly.checked_mul(months.into()).zip(renewals);
+            let total =
+                total.and_then(|(months, renewals)| months.checked_add(renewals)).ok_or(totals::FAR)?;
             let once = if is_paid { Decimal::ZERO } else { once };
             ensure(line.total == total, || format!("{sku} costs {total} over the horizon"))?;
             ensure(line.monthly == monthly && line.once == once, || {
@@ -315,7 +322,10 @@ impl Check<'_> {
                     })?;
                     let most = places.values().max().copied().unwrap_or(0);
                     let is_shared = spread.max_percent.is_none_or(|percent| {
-                        Decimal::from(most) * Decimal::ONE_HUNDRED <= percent * Decimal::from(n)
+                        let (most, n) = (Decimal::from_i128(most), Decimal::from_i128(n));
+                        most.zip(n).is_some_and(|(most, n)| {
+                            most.saturating_mul(Decimal::ONE_HUNDRED) <= percent.saturating_mul(n)
+                        })
                     });
                     ensure(is_shared, || format!("{most} of {n} replicas of {name} are in one {word}"))
                 })

@@ -48,7 +48,7 @@ impl Check<'_> {
             let moved = now.min(here) - kept.get(name).copied().unwrap_or(0).min(now.min(here));
             if moved > 0 {
                 let each = to_micros(running.cost_of(name)).map(from_micros).unwrap_or_default();
-                expected.push((name, moved, each * rust_decimal::Decimal::from(moved)));
+                expected.push((name, moved, each.saturating_mul(moved.into())));
             }
         }
         let said = self.plan.moves.iter().map(|line| (&line.component, line.replicas, line.once));

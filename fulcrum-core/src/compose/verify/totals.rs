@@ -2,24 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{Check, Checked, Violation, ensure, violation};
 use crate::model::{
     Constraint, FlowTarget, Limit, Measure, Objective, ProviderId, SovereigntyReport, StopReason,
+    checked_sum, from_micros,
 };
+
+/// What is said of amounts that no decimal holds.
+pub(super) const FAR: &str = "its amounts are beyond the range of money";
+
+fn far(place: &str) -> Violation {
+    Violation { place: place.to_owned(), message: FAR.to_owned() }
+}
+
+fn distance(one: Decimal, other: Decimal) -> Decimal {
+    one.saturating_sub(other).abs()
+}
 
 impl Check<'_> {
     pub(super) fn totals(&self) -> Result<(), Violation> {
         let plan = self.plan;
-        let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
-        let add = |amounts: &mut dyn Iterator<Item = Decimal>| amounts.sum::<Decimal>();
-        let monthly = add(&mut lines().map(|line| line.monthly))
-            + add(&mut plan.traffic.iter().map(|line| line.monthly))
-            + add(&mut plan.fees.iter().map(|line| line.monthly));
-        let once = add(&mut lines().map(|line| line.once))
-            + add(&mut plan.fees.iter().map(|line| line.once))
-            + add(&mut plan.moves.iter().map(|line| line.once));
+        let (monthly, once) = plan.sums().ok_or_else(|| far("monthly"))?;
         if monthly != plan.monthly || once != plan.once {
             return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
         }
@@ -38,52 +43,62 @@ impl Check<'_> {
             let value =
                 self.measure(measure).map_err(|message| Violation { place: measure.to_string(), message })?;
             let said = plan.measures.get(measure);
-            if said.is_none_or(|said| (said - value).abs() > Decimal::new(1, 6)) {
+            if said.is_none_or(|said| distance(said, value) > Decimal::new(1, 6)) {
                 return violation("measures", format!("{measure} is {value}, not {said:?}"));
             }
         }
-        let cost = self.cost_over_horizon();
+        let cost = self.cost_over_horizon().ok_or_else(|| far("leases"))?;
         let months = Decimal::from(self.blueprint.horizon_months);
-        if self.blueprint.budget.is_some_and(|budget| cost > budget * months) {
+        if self.blueprint.budget.is_some_and(|budget| cost > budget.saturating_mul(months)) {
             return violation("budget", "is exceeded");
         }
         self.objective()
     }
 
-    /// Renewals, traffic and fees included.
-    fn cost_over_horizon(&self) -> Decimal {
+    /// Renewals, traffic and fees included. `None` beyond the range of a decimal.
+    fn cost_over_horizon(&self) -> Option<Decimal> {
         let months = Decimal::from(self.blueprint.horizon_months);
-        let lines = self.plan.leases.iter().flat_map(|lease| &lease.lines).map(|line| line.total);
-        let traffic = self.plan.traffic.iter().map(|line| line.monthly * months);
-        let fees = self.plan.fees.iter().map(|line| line.monthly * months + line.once);
-        let moves = self.plan.moves.iter().map(|line| line.once);
-        lines.sum::<Decimal>() + traffic.sum::<Decimal>() + fees.sum::<Decimal>() + moves.sum::<Decimal>()
+        let over = |monthly: Decimal, once| monthly.checked_mul(months)?.checked_add(once);
+        let lines = self.plan.leases.iter().flat_map(|lease| &lease.lines).map(|line| Some(line.total));
+        let traffic = self.plan.traffic.iter().map(|line| over(line.monthly, Decimal::ZERO));
+        let fees = self.plan.fees.iter().map(|line| over(line.monthly, line.once));
+        let moves = self.plan.moves.iter().map(|line| Some(line.once));
+        let parts: Option<Vec<_>> = lines.chain(traffic).chain(fees).chain(moves).collect();
+        checked_sum(parts?)
     }
 
     /// A month's figure in the measure's unit.
     pub(super) fn measure(&self, measure: Measure) -> Result<Decimal, String> {
         let plan = self.plan;
         Ok(match measure {
-            Measure::Cost => self.cost_over_horizon() / Decimal::from(self.blueprint.horizon_months),
+            Measure::Cost => {
+                let cost = self.cost_over_horizon();
+                let months = Decimal::from(self.blueprint.horizon_months);
+                cost.and_then(|cost| cost.checked_div(months)).ok_or(FAR)?
+            }
             Measure::Carbon => {
                 let model = self.blueprint.assume.carbon.as_ref().ok_or("nothing is assumed of it")?;
-                let mut mg = Decimal::ZERO;
+                let mut kg = Decimal::ZERO;
                 for (lease, ix) in plan.leases.iter().zip(&self.offers) {
                     let month =
                         model.month_mg(lease.place.country, self.catalogue.capacity(*ix), lease.size_gib);
-                    mg +=
-                        Decimal::from(month.ok_or_else(|| format!("{} has no figure", lease.place.country))?);
+                    let mg = month.ok_or_else(|| format!("{} has no figure", lease.place.country))?;
+                    kg = kg.checked_add(from_micros(mg)).ok_or(FAR)?;
                 }
-                mg / Decimal::from(1_000_000)
+                kg
             }
             Measure::Sovereignty => {
                 let points = plan.leases.iter().zip(&self.offers).map(|(lease, ix)| {
                     let seller = self.catalogue.seller(*ix);
                     let score = SovereigntyReport::new(seller, &lease.place, self.catalogue.day()).score();
-                    let replicas: u32 = lease.replicas.values().sum();
-                    Decimal::new(i64::from(10_000 - score), 2) * Decimal::from(replicas)
+                    let replicas = lease
+                        .replicas
+                        .values()
+                        .fold(0, |sum: u64, count| sum.saturating_add((*count).into()));
+                    Decimal::new(i64::from(10_000u32.saturating_sub(score)), 2)
+                        .saturating_mul(replicas.into())
                 });
-                points.sum()
+                checked_sum(points).ok_or(FAR)?
             }
             Measure::Latency => {
                 let mut sum = Decimal::ZERO;
@@ -97,7 +112,9 @@ impl Check<'_> {
                         }
                     };
                     let ms = Decimal::new(us.into(), 3);
-                    sum += ms * Decimal::from(traffic.max(1)) * Decimal::from(flow.replicas);
+                    let weighted =
+                        ms.saturating_mul(traffic.max(1).into()).saturating_mul(flow.replicas.into());
+                    sum = sum.checked_add(weighted).ok_or(FAR)?;
                 }
                 sum
             }
@@ -120,18 +137,20 @@ impl Check<'_> {
         if let Some(measure) = limit.measure {
             let value = self.measure(measure)?;
             // Rounding to millionths, as measures are told, may lift a value to the limit but not over it.
-            return ensure(value <= limit.max + Decimal::new(5, 7), || format!("{measure} is {value}"));
+            return ensure(value <= limit.max.saturating_add(Decimal::new(5, 7)), || {
+                format!("{measure} is {value}")
+            });
         }
         let name = limit.resource.as_deref().unwrap_or_default();
         let mut used = 0u128;
         for (lease, ix) in self.plan.leases.iter().zip(&self.offers) {
             if limit.components.is_empty() || limit.components.iter().any(|c| lease.replicas.contains_key(c))
             {
-                used += u128::from(self.catalogue.capacity(*ix).named.get(name).copied().unwrap_or(0));
+                let more = self.catalogue.capacity(*ix).named.get(name).copied().unwrap_or(0);
+                used = used.saturating_add(more.into());
             }
         }
-        let is_within =
-            i128::try_from(used).is_ok_and(|used| Decimal::from_i128_with_scale(used, 0) <= limit.max);
+        let is_within = Decimal::from_u128(used).is_some_and(|used| used <= limit.max);
         ensure(is_within, || format!("{used} of {name} are used"))
     }
 
@@ -144,7 +163,7 @@ impl Check<'_> {
             return Some((Decimal::ZERO, Decimal::ZERO));
         }
         let percent = |off: Decimal| off.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(plan.objective);
-        let (least, most) = (off - Decimal::new(2, 6), off + Decimal::new(2, 6));
+        let (least, most) = (off.checked_sub(Decimal::new(2, 6))?, off.checked_add(Decimal::new(2, 6))?);
         Some((percent(least)?, percent(most)?.checked_add(Decimal::new(1, 2))?))
     }
 
@@ -155,17 +174,19 @@ impl Check<'_> {
         let (value, stages) = match &self.blueprint.objective {
             Objective::InTurn(measures) => (measured(measures[0]), &measures[1..]),
             Objective::Weighted(weights) => {
-                let sum = weights.iter().map(|(measure, weight)| *weight * measured(*measure)).sum();
-                (sum, [].as_slice())
+                let parts = weights.iter().map(|(measure, weight)| weight.checked_mul(measured(*measure)));
+                let sum = parts.collect::<Option<Vec<_>>>().and_then(checked_sum);
+                (sum.ok_or_else(|| far("objective"))?, [].as_slice())
             }
         };
         let slack = match &self.blueprint.objective {
             Objective::InTurn(_) => Decimal::new(1, 6),
             Objective::Weighted(weights) => {
-                Decimal::new(1, 6) * (Decimal::ONE + weights.values().sum::<Decimal>())
+                let sum = checked_sum(weights.values().copied().chain([Decimal::ONE]));
+                sum.unwrap_or(Decimal::ONE).saturating_mul(Decimal::new(1, 6))
             }
         };
-        let off = (plan.objective - value).abs();
+        let off = distance(plan.objective, value);
         if off > slack {
             return violation("objective", format!("is off by {off}"));
         }
@@ -187,7 +208,7 @@ impl Check<'_> {
         }
         for (stage, measure) in plan.then.iter().zip(stages) {
             let is_right = stage.measure == *measure
-                && (stage.value - measured(*measure)).abs() <= Decimal::new(1, 6)
+                && distance(stage.value, measured(*measure)) <= Decimal::new(1, 6)
                 && stage.bound <= stage.value;
             if !is_right {
                 return violation("then", format!("{measure} is {}", measured(*measure)));

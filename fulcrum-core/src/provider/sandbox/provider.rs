@@ -194,13 +194,15 @@ impl Sandbox {
 fn scaled(price: &Price, factor: Decimal) -> Price {
     let mut price = price.clone();
     match &mut price.charge {
-        Charge::Hourly(amount) | Charge::Monthly(amount) => *amount *= factor,
+        Charge::Hourly(amount) | Charge::Monthly(amount) => *amount = amount.saturating_mul(factor),
         Charge::HourlyCapped { hourly, monthly } => {
-            *hourly *= factor;
-            *monthly *= factor;
+            *hourly = hourly.saturating_mul(factor);
+            *monthly = monthly.saturating_mul(factor);
         }
-        Charge::PerUnit { tiers, .. } => tiers.iter_mut().for_each(|tier| tier.price *= factor),
-        Charge::Once => price.once *= factor,
+        Charge::PerUnit { tiers, .. } => {
+            tiers.iter_mut().for_each(|tier| tier.price = tier.price.saturating_mul(factor))
+        }
+        Charge::Once => price.once = price.once.saturating_mul(factor),
     }
     price
 }

@@ -76,7 +76,7 @@ fn price_reason(offer: &Offer) -> Option<String> {
             let most = hourly.checked_mul(745.into()).unwrap_or(million);
             if !is_sane(*hourly) || !is_sane(*monthly) {
                 Some(format!("its price of {hourly} an hour, {monthly} a month is zero or absurd"))
-            } else if *monthly > most || *monthly * Decimal::TEN < hours {
+            } else if *monthly > most || monthly.saturating_mul(Decimal::TEN) < hours {
                 Some(format!("its month at {monthly} does not fit its hour at {hourly}"))
             } else {
                 None

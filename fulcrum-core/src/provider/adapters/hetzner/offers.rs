@@ -79,7 +79,11 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
                     continue;
                 };
                 let (an_hour, a_month) = money(address)?;
-                (hourly, monthly) = (hourly + an_hour, monthly + a_month);
+                let sum = |one: Decimal, other| {
+                    one.checked_add(other)
+                        .ok_or_else(|| nonsense(&format!("{one} and {other} are no prices")))
+                };
+                (hourly, monthly) = (sum(hourly, an_hour)?, sum(monthly, a_month)?);
                 source.push_str(", with an IPv4 address of GET /v1/pricing");
             }
             rows.push(Row {
@@ -142,5 +146,5 @@ fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
 /// Memory is told in GiB, which may be a fraction.
 fn memory_mib(kind: &ServerType) -> u64 {
     let gib = Decimal::from_str_exact(&kind.memory.to_string()).unwrap_or_default();
-    (gib * Decimal::from(1024)).trunc().try_into().unwrap_or(0)
+    gib.saturating_mul(Decimal::from(1024)).trunc().try_into().unwrap_or(0)
 }

@@ -67,7 +67,9 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
             };
             let (amount, cents) = (number(&item.amount)?, number(&item.price)?);
             let none = || nonsense(&format!("{name} costs {cents} for {amount}"));
-            let hourly = cents.checked_div(amount * Decimal::ONE_HUNDRED).ok_or_else(none)?;
+            let hourly = amount.checked_mul(Decimal::ONE_HUNDRED).and_then(|units| cents.checked_div(units));
+            let hourly = hourly.ok_or_else(none)?;
+            let monthly = hourly.checked_mul(Decimal::from(HOURS)).ok_or_else(none)?;
             rows.push(Row {
                 kind: OfferKind::Machine.to_string(),
                 sku: Some(sku),
@@ -78,7 +80,7 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
                 gpu: plan.gpu_amount.filter(|count| *count > 0).map(Decimal::from),
                 architecture: "x86_64".to_owned(),
                 hourly: Some(hourly),
-                monthly: Some(hourly * Decimal::from(HOURS)),
+                monthly: Some(monthly),
                 currency: upcloud.settings.currency.code().to_owned(),
                 tax: "net".to_owned(),
                 observed: Some(today),
