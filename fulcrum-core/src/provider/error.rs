@@ -214,6 +214,9 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
+    pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
     /// Whether the same call may simply be sent again. No `_` arm: a new kind must decide.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -249,10 +252,12 @@ impl ErrorKind {
         }
     }
 
-    /// How long the provider asked to wait.
+    /// How long the provider asked to wait, at most [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } | Self::Unavailable { retry_after } => *retry_after,
+            Self::RateLimited { retry_after } | Self::Unavailable { retry_after } => {
+                retry_after.map(|wait| wait.min(Self::MAX_RETRY_AFTER))
+            }
             _ => None,
         }
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde::de::DeserializeOwned;
 
 use super::{Redactor, Request, WireAnswer};
@@ -73,6 +76,26 @@ impl Answer {
         &self.wire.body
     }
 
+    /// Whether the request was one that changes something.
+    pub fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
+    pub fn is_of_type(&self, wanted: &str) -> bool {
+        let Some(said) = self.wire.headers.get(CONTENT_TYPE) else { return true };
+        let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let (_, kind) = said.split_once('/').unwrap_or_default();
+        kind.rsplit('+').next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+            && !kind.to_ascii_lowercase().starts_with("xhtml")
+    }
+
+    /// Whether it says of itself that it is a page for people.
+    fn is_page(&self) -> bool {
+        let said = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
+        said.starts_with("text/html") || said.starts_with("application/xhtml")
+    }
+
     /// The product that the request was about.
     pub fn about(&self) -> Option<&SkuId> {
         self.about.as_ref()
@@ -83,6 +106,9 @@ impl Answer {
     /// # Errors
     /// A protocol error that names the place in the answer. It may have had its effect.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        if self.is_page() {
+            return Err(self.nonsense("it is a page for people, not JSON"));
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
         let value: Result<T, String> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
@@ -98,7 +124,7 @@ impl Answer {
 
     /// What it says, as JSON, or nothing if it is not that: for answers that say why something is refused.
     pub fn try_json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.wire.body).ok()
+        serde_json::from_slice(&self.wire.body).ok().filter(|_| !self.is_page())
     }
 
     /// An error of a kind, with this answer's circumstances.
@@ -164,20 +190,24 @@ impl Answer {
         })
     }
 
-    /// How long the provider asks to wait.
+    /// How long the provider asks to wait, at most [`ErrorKind::MAX_RETRY_AFTER`].
     pub fn retry_after(&self) -> Option<Duration> {
         wait_of(self.header("retry-after")?, Timestamp::now())
     }
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). No provider makes its customers wait for longer than a few
+/// minutes by it: a greater number is a mistake, or meant ill.
 fn wait_of(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Digits that do not fit are many.
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = rfc2822::parse(text).ok()?.timestamp();
+        Duration::try_from(date.duration_since(now)).unwrap_or_default()
+    };
+    Some(wait.min(ErrorKind::MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -191,5 +221,48 @@ mod tests {
         assert_eq!(wait_of("Wed, 25 Nov 2026 08:00:30 GMT", now), Some(Duration::from_secs(30)));
         assert_eq!(wait_of("Wed, 25 Nov 2026 07:00:30 GMT", now), Some(Duration::ZERO));
         assert_eq!(wait_of("soon", now), None);
+        assert_eq!(wait_of("", now), None);
+        assert_eq!(wait_of("-1", now), None);
+    }
+
+    #[test]
+    fn nobody_is_made_to_wait_for_years() {
+        let now: Timestamp = "2026-11-25T08:00:00Z".parse().expect("a time");
+        let most = Some(ErrorKind::MAX_RETRY_AFTER);
+        for text in ["100000000", "18446744073709551615", &"9".repeat(40), "Wed, 25 Nov 2099 08:00:30 GMT"] {
+            assert_eq!(wait_of(text, now), most, "{text}");
+        }
+        let told = Some(Duration::from_secs(100_000_000));
+        for kind in
+            [ErrorKind::RateLimited { retry_after: told }, ErrorKind::Unavailable { retry_after: told }]
+        {
+            assert_eq!(kind.retry_after(), most);
+        }
+    }
+
+    fn answer(status: u16, content_type: Option<&str>, body: &str) -> Answer {
+        let request = Request::get(Call::Describe, ["servers", "7"]);
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = content_type {
+            headers.insert(CONTENT_TYPE, kind.parse().expect("a header"));
+        }
+        let status = StatusCode::from_u16(status).expect("a status");
+        let wire = WireAnswer { status, headers, body: body.to_owned().into() };
+        Answer::new(&ProviderId::new("acme").expect("a name"), &request, wire, &Redactor::default())
+    }
+
+    #[test]
+    fn a_page_for_people_is_no_json_whatever_it_holds() {
+        for kind in [None, Some("application/json"), Some("application/problem+json; charset=utf-8")] {
+            let answer = answer(200, kind, "{}");
+            assert!(answer.is_of_type("json") && answer.json::<serde_json::Value>().is_ok(), "{kind:?}");
+        }
+        for kind in ["text/html", "application/xhtml+xml", "Text/HTML; charset=utf-8"] {
+            let answer = answer(200, Some(kind), "{}");
+            assert!(!answer.is_of_type("json") && !answer.is_of_type("xml"), "{kind}");
+            assert!(answer.json::<serde_json::Value>().is_err(), "{kind}");
+        }
+        assert!(!answer(404, Some("text/plain"), "{}").is_of_type("json"));
+        assert!(answer(404, Some("text/xml;charset=UTF-8"), "<r/>").is_of_type("xml"));
     }
 }

@@ -8,10 +8,13 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
-    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Transport, WireRequest,
+    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Transport,
+    WireRequest, Word,
+    absence::{self, Absence, absence_of},
     pace::Pace,
 };
 use crate::{
@@ -24,17 +27,38 @@ const MAX_REDIRECTS: usize = 5;
 
 /// How one kind of API says what is wrong, beyond the status.
 pub trait Dialect: fmt::Debug + Send + Sync {
-    /// The kind of an answer's error; none if the status says all. Asked for every answer that is no success.
+    /// The kind of an answer's error; none if the status says all. Asked for every answer that is no success. What it calls
+    /// not found is only believed in the words below.
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind>;
+
+    /// The words by which the API, and nothing else, says that something does not exist.
+    fn absent(&self) -> &'static [Word] {
+        &[]
+    }
+
+    /// Words of the API for the same that a proxy could use as well: they prove nothing alone; see
+    /// [`Client::find_with`].
+    fn thinly_absent(&self) -> &'static [Word] {
+        &[]
+    }
+
+    /// What stands at a place of an answer's error document: at a JSON pointer, unless the API speaks otherwise.
+    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
+        absence::in_json(answer, at)
+    }
 }
 
-/// An API whose status says all.
+/// An API whose status says all. Its absence is never proven by that alone.
 #[derive(Debug)]
 pub struct Plain;
 
 impl Dialect for Plain {
     fn kind_of(&self, _: &Answer) -> Option<ErrorKind> {
         None
+    }
+
+    fn thinly_absent(&self) -> &'static [Word] {
+        const { &[Word::new(404, "", Says::Object), Word::new(410, "", Says::Object)] }
     }
 }
 
@@ -224,25 +248,48 @@ impl Client {
         self.ask(request).await?.json()
     }
 
-    /// Sends a request about one thing; none if the answer is that it does not exist.
+    /// Sends a request about one thing; none if the API proves by its own words that it does not exist.
     ///
     /// # Errors
-    /// As [`json`](Self::json).
+    /// As [`json`](Self::json), and unavailable where the answer is no proof.
     pub async fn find<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
-        match self.ask(request).await {
-            Ok(answer) => answer.json().map(Some),
-            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let thin = self.error(request, ErrorKind::Unavailable { retry_after: None });
+        self.find_with(request, async { Err(thin.with_source("its word for absence is that of any proxy")) })
+            .await
+    }
+
+    /// As [`find`](Self::find), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
+    /// else, such as a list, which must be answered well-formed and must not name the thing.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and those of the witness.
+    pub async fn find_with<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        witness: impl Future<Output = Result<()>> + Send,
+    ) -> Result<Option<T>> {
+        let answer = self.send(request).await?;
+        let Err(error) = self.check(&answer) else { return answer.json().map(Some) };
+        match absence_of(&answer, &*self.dialect) {
+            Absence::Proven => Ok(None),
+            Absence::Thin => witness.await.map(|()| None),
+            Absence::Unproven => Err(error),
         }
     }
 
     /// Whether an answer is a success, or which error it is.
     ///
     /// # Errors
-    /// What status and [`Dialect`] say.
+    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
-        Err(answer.error(self.dialect.kind_of(answer).unwrap_or(by_status)))
+        Err(answer.error(match self.dialect.kind_of(answer).unwrap_or(by_status) {
+            ErrorKind::NotFound { .. } if absence_of(answer, &*self.dialect) == Absence::Unproven => {
+                tracing::warn!(status = %answer.status(), "not found, but not in the API's own words; not believed");
+                absence::unproven(answer)
+            }
+            kind => kind,
+        }))
     }
 
     async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {

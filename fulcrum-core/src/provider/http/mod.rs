@@ -9,6 +9,7 @@
 //! Repeating, the limit of calls at once and the deadline of a whole call are [`layers`](super::layers): they
 //! are the same for every provider, also for one that does not speak HTTP.
 
+mod absence;
 mod answer;
 mod cache;
 mod client;
@@ -22,6 +23,7 @@ mod request;
 mod tape;
 mod transport;
 
+pub use absence::{Says, Word};
 pub use answer::Answer;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};
@@ -36,7 +38,7 @@ pub(crate) use config::list_lag_ms;
 pub use config::{HttpConfig, HttpConfigError};
 pub use credential::Credential;
 pub use live::Live;
-pub use pages::{Page, pages};
+pub use pages::{Page, bounded, pages};
 pub use redact::Redactor;
 pub use request::Request;
 pub use reqwest::{

@@ -69,6 +69,11 @@ impl Request {
         self
     }
 
+    /// The value of a parameter behind the question mark.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| value.as_str())
+    }
+
     /// The same request for what comes after so many more, by a parameter that counts them.
     #[must_use]
     pub fn next_offset(mut self, name: &str, by: usize) -> Self {

@@ -58,9 +58,18 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
     if instances::get_own(cloud, &target, call).await?.is_none() {
         return Ok(Operation::Nothing.handle());
     }
-    match cloud.client(&target.region, call)?.ask(&changes(call, "TerminateInstances", &one(&target))).await {
-        Ok(_) => Ok(Operation::Release(target).handle()),
-        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(Operation::Nothing.handle()),
+    match terminate(cloud, &target).await? {
+        true => Ok(Operation::Release(target).handle()),
+        false => Ok(Operation::Nothing.handle()),
+    }
+}
+
+/// Asks for a machine's end; whether there still was one.
+async fn terminate(cloud: &Cloud, target: &Target) -> Result<bool> {
+    let call = Call::Release;
+    match cloud.client(&target.region, call)?.ask(&changes(call, "TerminateInstances", &one(target))).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -71,9 +80,14 @@ fn running() -> OperationStatus {
 
 /// How far a release is.
 pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<OperationStatus> {
-    Ok(match instances::get(cloud, target, Call::Poll).await? {
+    Ok(match instances::get_own(cloud, target, Call::Poll).await? {
         None => OperationStatus::Succeeded(None),
-        Some(_) => running(),
+        Some(instance) if instance.state == "shutting-down" => running(),
+        // The request was lost.
+        Some(_) => match terminate(cloud, target).await? {
+            true => running(),
+            false => OperationStatus::Succeeded(None),
+        },
     })
 }
 
@@ -106,7 +120,8 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         _ => true,
     };
     if is_done {
-        Ok(OperationStatus::Succeeded(instances::service_of(cloud, &target.region, &instance)))
+        let service = instances::service_of(cloud, &target.region, &instance, call)?;
+        Ok(OperationStatus::Succeeded(Some(service)))
     } else if is_over {
         Ok(ended(&instance))
     } else {

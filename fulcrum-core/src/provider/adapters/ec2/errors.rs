@@ -1,11 +1,13 @@
 //! How the API says what is wrong: a code in a word.
 
+use serde_json::Value;
+
 use super::wire::Xml;
 use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect},
+        http::{Answer, Dialect, Says, Word},
     },
 };
 
@@ -15,12 +17,39 @@ pub(super) struct Ec2Errors;
 
 impl Dialect for Ec2Errors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let text = std::str::from_utf8(answer.body()).ok()?;
-        let document = roxmltree::Document::parse(text).ok()?;
-        let error = document.root_element().descendants().find(|node| node.tag_name().name() == "Error")?;
-        let said = Xml(error);
-        kind_of(&said.text("Code")?, &said.text("Message").unwrap_or_default(), answer)
+        let (code, message) = error_of(answer)?;
+        kind_of(&code, &message, answer)
     }
+
+    fn absent(&self) -> &'static [Word] {
+        const {
+            &[
+                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.NotFound")),
+                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.Malformed")),
+                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType")),
+                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType.NotFound")),
+            ]
+        }
+    }
+
+    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
+        let (code, _) = error_of(answer)?;
+        (at == "Error/Code").then_some(Value::String(code))
+    }
+}
+
+/// Code and message of a whole error document.
+fn error_of(answer: &Answer) -> Option<(String, String)> {
+    if !answer.is_of_type("xml") {
+        return None;
+    }
+    let document = roxmltree::Document::parse(std::str::from_utf8(answer.body()).ok()?).ok()?;
+    let root = document.root_element();
+    if !matches!(root.tag_name().name(), "Response" | "ErrorResponse" | "Error") {
+        return None;
+    }
+    let error = Xml(root.descendants().find(|node| node.tag_name().name() == "Error")?);
+    Some((error.text("Code")?, error.text("Message").unwrap_or_default()))
 }
 
 /// What a code says about whether something can be had there at all.

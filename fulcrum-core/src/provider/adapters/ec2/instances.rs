@@ -108,7 +108,12 @@ pub(super) async fn look(cloud: &Cloud, target: &Target, call: Call) -> Result<O
         Err(error) => return Err(error),
     };
     let listed = wire::read(&answer, wire::instances)?;
-    Ok(listed.items.into_iter().find(|instance| instance.id == target.id))
+    match listed.items.into_iter().find(|instance| instance.id == target.id) {
+        None if listed.next.is_some() => {
+            Err(answer.nonsense("asked for one instance, it answers with a list that goes on"))
+        }
+        found => Ok(found),
+    }
 }
 
 /// One machine; none if it is gone or was never there.
@@ -145,9 +150,9 @@ pub(super) fn of_region(
     };
     let (cloud, region, key) = (cloud.clone(), region.clone(), key.cloned());
     let own = move |instance: wire::Instance| {
-        let service = service_of(&cloud, &region, &instance);
-        let service = service.filter(|service| key.is_none() || service.key == key);
-        future::ready(Ok(service))
+        let own = key_of(&instance).filter(|own| key.as_ref().is_none_or(|key| own == key));
+        let own = own.filter(|_| exists(&instance));
+        future::ready(own.map(|_| service_of(&cloud, &region, &instance, call)).transpose())
     };
     list(client, first, wire::instances).try_filter_map(own).boxed()
 }
@@ -179,10 +184,18 @@ fn status_of(state: &str) -> ServiceStatus {
     }
 }
 
-/// A machine as a service; none if it is gone or not of this library.
-pub(super) fn service_of(cloud: &Cloud, region: &RegionId, instance: &wire::Instance) -> Option<Service> {
-    let place = cloud.place(region)?;
-    let target = Target::new(region, &instance.id).filter(|_| exists(instance))?;
+/// A machine as a service, without a key if it is not of this library. It exists: what cannot be read of it is an error.
+pub(super) fn service_of(
+    cloud: &Cloud,
+    region: &RegionId,
+    instance: &wire::Instance,
+    call: Call,
+) -> Result<Service> {
+    let odd = |what: &str| {
+        cloud.error(call, ErrorKind::Protocol { message: format!("the instance {} {what}", instance.id) })
+    };
+    let place = cloud.place(region).ok_or_else(|| odd("is in no region that is configured"))?;
+    let target = Target::new(region, &instance.id).ok_or_else(|| odd("has an id that is none"))?;
     let zone = instance.tags.get(ZONE).and_then(|zone| ZoneId::new(zone).ok());
     let mut attributes = BTreeMap::new();
     let facts = [
@@ -194,10 +207,10 @@ pub(super) fn service_of(cloud: &Cloud, region: &RegionId, instance: &wire::Inst
     for (name, value) in facts {
         attributes.extend(value.map(|value| (name.to_owned(), value.clone())));
     }
-    Some(Service {
-        id: target.service()?,
+    Ok(Service {
+        id: target.service().ok_or_else(|| odd("has an id that is none"))?,
         provider: cloud.id().clone(),
-        key: Some(key_of(instance)?),
+        key: key_of(instance),
         sku: instance.kind.clone(),
         place: Place { zone, ..place.clone() },
         status: status_of(&instance.state),

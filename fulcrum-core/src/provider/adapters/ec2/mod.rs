@@ -25,7 +25,8 @@ use crate::{
     model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, http::Transport,
+        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream,
+        http::{Transport, bounded},
     },
 };
 pub use config::{ClientToken, Ec2Config};
@@ -106,14 +107,13 @@ impl Provider for Ec2 {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
-        async move {
+        let list = async move {
             stream::iter(match offers::offers(&cloud, &filter).await {
                 Ok(offers) => offers.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             })
-        }
-        .flatten_stream()
-        .boxed()
+        };
+        bounded(self.id(), Call::Offers, list.flatten_stream())
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -137,19 +137,15 @@ impl Provider for Ec2 {
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let Some(target) = self.target(service, Call::Describe)? else { return Ok(None) };
         let instance = instances::get(&self.cloud, &target, Call::Describe).await?;
-        Ok(instance.and_then(|instance| instances::service_of(&self.cloud, &target.region, &instance)))
+        let service =
+            |instance| instances::service_of(&self.cloud, &target.region, &instance, Call::Describe);
+        instance.map(service).transpose()
     }
 
     fn services(&self) -> ServiceStream {
         let cloud = self.cloud.clone();
         let list = move |region: RegionId| instances::of_region(&cloud, &region, None, Call::Services);
-        // The first error ends them all.
-        let all = stream::iter(self.cloud.regions()).flat_map(list).scan(false, |is_over, item| {
-            let goes_on = !*is_over;
-            *is_over = item.is_err();
-            future::ready(goes_on.then_some(item))
-        });
-        all.boxed()
+        bounded(self.id(), Call::Services, stream::iter(self.cloud.regions()).flat_map(list))
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {

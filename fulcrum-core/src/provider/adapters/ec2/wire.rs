@@ -27,10 +27,15 @@ impl<'a, 'input> Xml<'a, 'input> {
         self.text(name)?.parse().ok()
     }
 
-    /// The elements of a list.
+    /// The elements of a list; none if the list is not there, which is not an empty one.
+    fn list(self, name: &str) -> Option<impl Iterator<Item = Self> + use<'a, 'input>> {
+        let children = self.child(name)?.0.children();
+        Some(children.filter(|node| node.tag_name().name() == "item").map(Self))
+    }
+
+    /// The elements of a list that may be left out when it is empty.
     fn items(self, name: &str) -> impl Iterator<Item = Self> + use<'a, 'input> {
-        let list = self.child(name).map(|list| list.0.children());
-        list.into_iter().flatten().filter(|node| node.tag_name().name() == "item").map(Self)
+        self.list(name).into_iter().flatten()
     }
 }
 
@@ -39,6 +44,9 @@ impl<'a, 'input> Xml<'a, 'input> {
 /// # Errors
 /// A protocol error: it is no XML, or lacks what it must have. It may have had its effect.
 pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
+    if !answer.is_of_type("xml") {
+        return Err(answer.nonsense("it is not XML by its own word"));
+    }
     let text = std::str::from_utf8(answer.body()).map_err(|error| answer.nonsense(error.to_string()))?;
     let document = Document::parse(text).map_err(|error| answer.nonsense(error.to_string()))?;
     let root = document.root_element();
@@ -72,7 +80,7 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
             gpus,
         })
     };
-    let items = root.items("instanceTypeSet").map(parse).collect::<Option<_>>()?;
+    let items = root.list("instanceTypeSet")?.map(parse).collect::<Option<_>>()?;
     Some(Listed { items, next: root.text("nextToken") })
 }
 
@@ -83,7 +91,7 @@ pub(super) fn zones(root: Xml<'_, '_>) -> Option<Vec<String>> {
             && zone.text("zoneType").is_none_or(|kind| kind == "availability-zone")
     };
     Some(
-        root.items("availabilityZoneInfo")
+        root.list("availabilityZoneInfo")?
             .filter(is_usable)
             .filter_map(|zone| zone.text("zoneName"))
             .collect(),
@@ -118,10 +126,16 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
     })
 }
 
-/// `DescribeInstances`.
+/// `DescribeInstances`. From a list in which something is not there much follows: it must be that list, and whole.
 pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
-    let all = root.items("reservationSet").flat_map(|reservation| reservation.items("instancesSet"));
-    Some(Listed { items: all.map(instance).collect::<Option<_>>()?, next: root.text("nextToken") })
+    let mut items = Vec::new();
+    for reservation in root.list("reservationSet")? {
+        for item in reservation.list("instancesSet")? {
+            items.push(instance(item)?);
+        }
+    }
+    let is_it = root.0.tag_name().name() == "DescribeInstancesResponse";
+    (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
 }
 
 /// An image's disks.
@@ -157,6 +171,25 @@ pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_list_itself_proves_that_nothing_is_in_it() {
+        let read = |text: &str| {
+            let document = Document::parse(text).expect("xml");
+            instances(Xml(document.root_element())).map(|page| page.items.len())
+        };
+        let empty = "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>";
+        assert_eq!(read(empty), Some(0));
+        for other in [
+            "<html><head><title>Maintenance</title></head><body/></html>",
+            "<DescribeInstancesResponse><requestId>1</requestId></DescribeInstancesResponse>",
+            "<DescribeInstancesResponse><reservationSet><item/></reservationSet></DescribeInstancesResponse>",
+            "<DescribeVolumesResponse><volumeSet/></DescribeVolumesResponse>",
+            "<r><reservationSet/></r>",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn instances_are_read_by_their_names_whatever_the_version() {

@@ -5,7 +5,7 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect},
+        http::{Answer, Dialect, Says, Word},
     },
 };
 
@@ -30,6 +30,11 @@ impl Dialect for Errors {
             409 | 412 | 423 => ErrorKind::Conflict { message },
             _ => return None,
         })
+    }
+
+    /// Gateways of many makers word it alike.
+    fn thinly_absent(&self) -> &'static [Word] {
+        const { &[Word::new(404, "/message", Says::Text)] }
     }
 }
 

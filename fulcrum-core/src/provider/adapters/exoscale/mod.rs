@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::Engine;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 pub use config::ExoscaleConfig;
@@ -26,7 +26,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport},
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         table::Table,
     },
 };
@@ -177,7 +177,28 @@ impl Exoscale {
 
     async fn instance(&self, call: Call, at: &At) -> Result<Option<Instance>> {
         let zone = self.zone(call, &at.zone)?;
-        zone.client.find(&Request::get(call, ["instance", &at.instance])).await
+        let ask = Request::get(call, ["instance", &at.instance]);
+        let found: Option<Instance> = zone.client.find_with(&ask, self.not_listed(call, zone, at)).await?;
+        match found {
+            Some(other) if other.id != at.instance => {
+                let (asked, told) = (&at.instance, &other.id);
+                Err(self.nonsense(call, &format!("asked for the instance {asked}, it tells of {told}")))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// That the list of a zone, which must be whole, does not have an instance either.
+    async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
+        let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
+        if list.instances.iter().any(|it| it.id == at.instance) {
+            tracing::warn!(
+                instance = at.instance,
+                "it is said not to exist, and is in the list; not believed"
+            );
+            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+        }
+        Ok(())
     }
 
     /// What the table sells in a zone and the zone has, in its sizes.
@@ -202,12 +223,12 @@ impl Exoscale {
     /// The instances of ours in a zone. There is one page.
     async fn in_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let ours: Vec<_> = list.instances.iter().filter(|it| it.labels.contains_key(LABEL)).collect();
+        let ours: Vec<_> = list.instances.iter().filter(|it| key_of(it).is_some()).collect();
         if ours.is_empty() {
             return Ok(Vec::new());
         }
         let types = self.types(call, zone, FRESH).await?;
-        Ok(ours.into_iter().filter_map(|instance| self.service(zone, instance, &types)).collect())
+        ours.into_iter().map(|instance| self.service(call, zone, instance, &types)).collect()
     }
 
     async fn everywhere(&self, call: Call) -> Result<Vec<Service>> {
@@ -215,18 +236,29 @@ impl Exoscale {
         Ok(futures::future::try_join_all(lists).await?.into_iter().flatten().collect())
     }
 
-    fn service(&self, zone: &Zone, instance: &Instance, types: &[InstanceType]) -> Option<Service> {
-        let key = IdempotencyKey::new(instance.labels.get(LABEL)?).ok()?;
+    /// An instance as a service, without a key if this library did not make it. It exists: what cannot be read of it is an
+    /// error.
+    fn service(
+        &self,
+        call: Call,
+        zone: &Zone,
+        instance: &Instance,
+        types: &[InstanceType],
+    ) -> Result<Service> {
+        let odd = |what: &dyn std::fmt::Display| {
+            self.nonsense(call, &format!("the instance {} has an odd name: {what}", instance.id))
+        };
         let kind = types.iter().find(|kind| kind.id == instance.instance_type.id);
         let sku = kind.map_or_else(|| instance.instance_type.id.clone(), sku_of);
         let addresses = [("public_ipv4", &instance.public_ip), ("public_ipv6", &instance.ipv6_address)];
         let attributes =
             addresses.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
-        Some(Service {
-            id: ServiceId::new(format!("{}/{}", zone.place.region, instance.id)).ok()?,
+        Ok(Service {
+            id: ServiceId::new(format!("{}/{}", zone.place.region, instance.id))
+                .map_err(|error| odd(&error))?,
             provider: self.id.clone(),
-            key: Some(key),
-            sku: SkuId::new(sku).ok()?,
+            key: key_of(instance),
+            sku: SkuId::new(sku).map_err(|error| odd(&error))?,
             place: zone.place.clone(),
             status: status(&instance.state),
             attributes: attributes.filter(|(_, value)| !value.is_empty()).collect(),
@@ -237,7 +269,8 @@ impl Exoscale {
         let Some(instance) = self.instance(call, at).await? else { return Ok(None) };
         let zone = self.zone(call, &at.zone)?;
         let types = self.types(call, zone, FRESH).await?;
-        Ok(self.service(zone, &instance, &types).map(|service| (instance, service)))
+        let service = self.service(call, zone, &instance, &types)?;
+        Ok(Some((instance, service)))
     }
 
     /// A service's place; what is no name of ours does not exist.
@@ -298,8 +331,9 @@ impl Exoscale {
     /// How an operation ended; none if well, or if it is forgotten.
     async fn unfinished(&self, at: &At, operation: &str) -> Result<Option<OperationStatus>> {
         let zone = self.zone(Call::Poll, &at.zone)?;
-        let found: Option<Operation> =
-            zone.client.find(&Request::get(Call::Poll, ["operation", operation])).await?;
+        let ask = Request::get(Call::Poll, ["operation", operation]);
+        // A forgotten operation proves nothing: the instance itself is looked at.
+        let found: Option<Operation> = zone.client.find_with(&ask, async { Ok(()) }).await?;
         Ok(found.and_then(|operation| match operation.state.as_str() {
             "success" => None,
             "pending" => Some(RUNNING),
@@ -318,6 +352,9 @@ impl Exoscale {
     async fn reached(&self, at: &At, state: &str) -> Result<OperationStatus> {
         match self.described(Call::Poll, at).await? {
             None => Ok(failed("the instance is gone")),
+            Some((_, service)) if service.key.is_none() => {
+                Err(self.nonsense(Call::Poll, &"the instance has lost its label"))
+            }
             Some((instance, service)) if instance.state == state => {
                 Ok(OperationStatus::Succeeded(Some(service)))
             }
@@ -333,7 +370,7 @@ impl Exoscale {
         let Some(instance) = self.instance(call, at).await? else {
             return Ok(OperationStatus::Succeeded(None));
         };
-        if !instance.labels.contains_key(LABEL) {
+        if key_of(&instance).is_none() {
             return Err(self.error(call, ErrorKind::Forbidden));
         }
         if matches!(instance.state.as_str(), "expunging" | "destroying") {
@@ -348,6 +385,11 @@ impl Exoscale {
             },
         }
     }
+}
+
+/// The key that an instance was made with; none if this library did not make it.
+fn key_of(instance: &Instance) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(instance.labels.get(LABEL)?).ok()
 }
 
 fn failed(reason: &str) -> OperationStatus {
@@ -376,16 +418,14 @@ impl Provider for Exoscale {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
-        async move {
+        let list = async move {
             let wanted =
                 |zone: &&Zone| filter.regions.is_empty() || filter.regions.contains(&zone.place.region);
             let lists = this.zones.values().filter(wanted).map(|zone| this.sold(zone));
             let all = futures::future::try_join_all(lists).await?.into_iter().flatten();
             Ok(stream::iter(all.filter(|offer| filter.admits(offer)).map(Ok).collect::<Vec<_>>()))
-        }
-        .into_stream()
-        .try_flatten()
-        .boxed()
+        };
+        bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -417,10 +457,9 @@ impl Provider for Exoscale {
 
     fn services(&self) -> ServiceStream {
         let this = self.clone();
-        async move { Ok(stream::iter(this.everywhere(Call::Services).await?.into_iter().map(Ok))) }
-            .into_stream()
-            .try_flatten()
-            .boxed()
+        let list =
+            async move { Ok(stream::iter(this.everywhere(Call::Services).await?.into_iter().map(Ok))) };
+        bounded(&self.id, Call::Services, list.into_stream().try_flatten())
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -429,6 +468,7 @@ impl Provider for Exoscale {
         let at = self.at(service).ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
         let (instance, known) = self.described(call, &at).await?.ok_or_else(missing)?;
+        known.key.as_ref().ok_or_else(missing)?;
         let zone = self.zone(call, &at.zone)?;
         let is_on = instance.state == "running";
         let (verb, body, state) = match action {
@@ -461,7 +501,7 @@ impl Provider for Exoscale {
         let at = self.at(service);
         if let Some(at) = &at
             && let Some(instance) = self.instance(call, at).await?
-            && !instance.labels.contains_key(LABEL)
+            && key_of(&instance).is_none()
         {
             return Err(self.error(call, ErrorKind::Forbidden));
         }

@@ -5,7 +5,7 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect},
+        http::{Answer, Dialect, Says, Word},
     },
 };
 
@@ -41,6 +41,10 @@ impl Dialect for Errors {
             "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
             _ => return None,
         })
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const { &[Word::new(404, "/error/code", Says::Exactly("not_found"))] }
     }
 }
 

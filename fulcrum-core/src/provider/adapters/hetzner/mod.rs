@@ -12,7 +12,7 @@ mod wire;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
 pub use config::HetznerConfig;
@@ -27,7 +27,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Client, HttpConfigError, Page, Request, Transport, pages},
+        http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
         table::{ProviderDocument, RegionDocument, Table},
     },
 };
@@ -145,31 +145,56 @@ impl Hetzner {
     async fn server(&self, call: Call, id: u64) -> Result<Option<Server>> {
         let found: Option<OneServer> =
             self.client.find(&Request::get(call, ["servers", &id.to_string()])).await?;
-        Ok(found.map(|found| found.server))
+        match found {
+            Some(OneServer { server }) if server.id != id => {
+                Err(self.nonsense(call, &format!("asked for the server {id}, it tells of {}", server.id)))
+            }
+            found => Ok(found.map(|found| found.server)),
+        }
+    }
+
+    /// The servers that a filter leaves, page by page.
+    fn servers(&self, call: Call, filter: &str, value: impl ToString) -> BoxStream<'static, Result<Server>> {
+        let first = Request::get(call, ["servers"])
+            .query(filter, value)
+            .query("per_page", PAGE)
+            .query("sort", "id:asc")
+            .query("page", 1);
+        pages(self.client.clone(), first, |request, answer| {
+            let Servers { servers, meta } = answer.json()?;
+            Ok(Page { items: servers, next: next_page(request, &meta) })
+        })
     }
 
     /// The server that a key has as its name, whoever made it.
     async fn named(&self, call: Call, key: &IdempotencyKey) -> Result<Option<Server>> {
-        let page: Servers = self.client.json(&Request::get(call, ["servers"]).query("name", key)).await?;
-        Ok(page.servers.into_iter().find(|server| server.name == key.as_str()))
+        let servers: Vec<_> = self.servers(call, "name", key).try_collect().await?;
+        Ok(servers.into_iter().find(|server| server.name == key.as_str()))
+    }
+
+    /// The server that has a key as its label: a person may have given it another name.
+    async fn labelled(&self, call: Call, key: &IdempotencyKey) -> Result<Option<Server>> {
+        let selector = format!("{LABEL}=={key}");
+        let servers: Vec<_> = self.servers(call, "label_selector", selector).try_collect().await?;
+        Ok(servers.into_iter().find(|server| key_of(server).as_ref() == Some(key)))
     }
 
     /// A server of ours by its service's id. What is no number does not exist.
     async fn ours(&self, call: Call, service: &ServiceId) -> Result<Option<(Server, Service)>> {
         let Some(id) = number(service.as_str()) else { return Ok(None) };
-        let server = self.server(call, id).await?;
-        Ok(server.and_then(|server| self.service(&server).map(|service| (server, service))))
+        let Some(server) = self.server(call, id).await?.filter(|server| key_of(server).is_some()) else {
+            return Ok(None);
+        };
+        let service = self.service(call, &server)?;
+        Ok(Some((server, service)))
     }
 
-    /// A server as a service; none if this library did not make it. A cloud that keeps no labels is known by the name alone.
-    fn service(&self, server: &Server) -> Option<Service> {
-        let name = IdempotencyKey::new(&server.name).ok();
-        let key = match server.labels.get(LABEL) {
-            Some(label) => IdempotencyKey::new(label).ok()?,
-            None => name.filter(|name| name.step().is_some())?,
-        };
-        let location = server.location.as_ref().or(server.datacenter.as_ref().map(|it| &it.location))?;
-        let place = self.places.iter().find(|place| place.region.as_str() == location.name)?;
+    /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
+    fn service(&self, call: Call, server: &Server) -> Result<Service> {
+        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.id));
+        let location = server.location.as_ref().or(server.datacenter.as_ref().map(|it| &it.location));
+        let location = location.ok_or_else(|| odd("no location"))?;
+        let place = self.places.iter().find(|place| place.region.as_str() == location.name);
         let ip = |address: &wire::Address| address.ip.clone();
         let private = server.private_net.iter().map(ip).collect::<Vec<_>>().join(" ");
         let attributes = [
@@ -178,12 +203,14 @@ impl Hetzner {
             ("private_ip", Some(private).filter(|text| !text.is_empty())),
         ];
         let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Some(Service {
-            id: ServiceId::new(server.id.to_string()).ok()?,
+        Ok(Service {
+            id: ServiceId::new(server.id.to_string()).map_err(|error| odd(&error.to_string()))?,
             provider: self.id.clone(),
-            key: Some(key),
-            sku: SkuId::new(&server.server_type.name).ok()?,
-            place: place.clone(),
+            key: key_of(server),
+            sku: SkuId::new(&server.server_type.name).map_err(|error| odd(&error.to_string()))?,
+            place: place
+                .ok_or_else(|| odd(&format!("the location {}, which is not known", location.name)))?
+                .clone(),
             status: status(&server.status),
             attributes: attributes.collect(),
         })
@@ -212,8 +239,10 @@ impl Hetzner {
         if server.locked || matches!(server.status.as_str(), "initializing" | "starting" | "stopping") {
             return Ok(RUNNING);
         }
-        let foreign = || self.nonsense(Call::Poll, &"the server has lost its name and its label");
-        Ok(OperationStatus::Succeeded(Some(self.service(&server).ok_or_else(foreign)?)))
+        if key_of(&server).is_none() {
+            return Err(self.nonsense(Call::Poll, &"the server has lost its name and its label"));
+        }
+        Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &server)?)))
     }
 
     /// What a request says beyond product and place.
@@ -281,6 +310,15 @@ impl Hetzner {
     }
 }
 
+/// The key that a server was made with; none if this library did not make it. A cloud that keeps no labels is known by the name
+/// alone.
+fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    match server.labels.get(LABEL) {
+        Some(label) => IdempotencyKey::new(label).ok(),
+        None => IdempotencyKey::new(&server.name).ok().filter(|name| name.step().is_some()),
+    }
+}
+
 fn place(provider: &ProviderId, region: &RegionDocument) -> Place {
     Place {
         provider: provider.clone(),
@@ -338,11 +376,10 @@ impl Provider for Hetzner {
             // The name is taken: by what the same request has made before, or by something else.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
                 let Some(there) = self.named(call, key).await? else { return Err(error) };
-                let is_it = self.service(&there).is_some_and(|service| {
-                    service.key.as_ref() == Some(key)
-                        && service.sku == request.sku
-                        && service.place.region == request.place.region
-                });
+                let service = self.service(call, &there)?;
+                let is_it = service.key.as_ref() == Some(key)
+                    && service.sku == request.sku
+                    && service.place.region == request.place.region;
                 if !is_it || there.status == "deleting" {
                     return Err(error);
                 }
@@ -353,28 +390,28 @@ impl Provider for Hetzner {
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        let server = self.named(Call::FindByKey, key).await?;
-        let service = server.and_then(|server| self.service(&server));
-        Ok(service.filter(|service| service.key.as_ref() == Some(key)))
+        let call = Call::FindByKey;
+        let named = self.named(call, key).await?.filter(|server| key_of(server).as_ref() == Some(key));
+        let server = match named {
+            None => self.labelled(call, key).await?,
+            named => named,
+        };
+        server.map(|server| self.service(call, &server)).transpose()
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        Ok(self.ours(Call::Describe, service).await?.map(|(_, service)| service))
+        let Some(id) = number(service.as_str()) else { return Ok(None) };
+        let server = self.server(Call::Describe, id).await?;
+        server.map(|server| self.service(Call::Describe, &server)).transpose()
     }
 
     fn services(&self) -> ServiceStream {
-        let first = Request::get(Call::Services, ["servers"])
-            .query("label_selector", LABEL)
-            .query("per_page", PAGE)
-            .query("sort", "id:asc")
-            .query("page", 1);
-        let this = self.clone();
-        pages(self.client.clone(), first, move |request, answer| {
-            let page: Servers = answer.json()?;
-            let items = page.servers.iter().filter_map(|server| this.service(server)).collect();
-            Ok(Page { items, next: next_page(request, &page.meta) })
-        })
-        .boxed()
+        let (this, call) = (self.clone(), Call::Services);
+        let ours = self.servers(call, "label_selector", LABEL).try_filter_map(move |server| {
+            let service = key_of(&server).map(|_| this.service(call, &server)).transpose();
+            futures::future::ready(service)
+        });
+        bounded(&self.id, call, ours)
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -408,7 +445,7 @@ impl Provider for Hetzner {
         // What is no number cannot exist here, and 0 never does.
         let id = number(service.as_str()).unwrap_or(0);
         if let Some(server) = self.server(call, id).await? {
-            if self.service(&server).is_none() {
+            if key_of(&server).is_none() {
                 return Err(self.error(call, ErrorKind::Forbidden));
             }
             self.end(id).await?;
@@ -438,9 +475,7 @@ impl Provider for Hetzner {
             }
             Handle::End { server } => match self.server(Call::Poll, server).await? {
                 None => Ok(OperationStatus::Succeeded(None)),
-                Some(found) if self.service(&found).is_none() => {
-                    Err(self.error(Call::Poll, ErrorKind::Forbidden))
-                }
+                Some(found) if key_of(&found).is_none() => Err(self.error(Call::Poll, ErrorKind::Forbidden)),
                 Some(found) if found.status == "deleting" => Ok(RUNNING),
                 // What it was busy with is over, or the request was lost.
                 Some(_) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -14,13 +14,13 @@ use crate::{
     model::{Offer, OfferKind, PurchaseOption, Resources, SkuId},
     provider::{
         Call, OfferFilter, OfferStream, Result,
-        http::{Page, Request, pages},
+        http::{Page, Request, bounded, pages},
         table::{Row, Table},
     },
 };
 
 pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
-    let (hetzner, filter) = (hetzner.clone(), filter.clone());
+    let (id, hetzner, filter) = (hetzner.id.clone(), hetzner.clone(), filter.clone());
     let list = async move {
         let types = types(&hetzner).await?;
         let all = if hetzner.listed.is_empty() {
@@ -32,7 +32,7 @@ pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
         };
         Ok(all.into_iter().filter(move |offer| filter.admits(offer)).map(Ok))
     };
-    stream::once(list).map_ok(stream::iter).try_flatten().boxed()
+    bounded(&id, Call::Offers, stream::once(list).map_ok(stream::iter).try_flatten())
 }
 
 async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {

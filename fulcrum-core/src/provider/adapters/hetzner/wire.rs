@@ -3,26 +3,29 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 
-/// Where the list goes on.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// Where the list goes on. A list that does not say whether it does is no whole one.
+#[derive(Debug, Deserialize)]
 pub(super) struct Meta {
     pub(super) pagination: Pagination,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Pagination {
+    #[serde(deserialize_with = "said")]
     pub(super) next_page: Option<u64>,
+}
+
+/// None where it is said that there is none, and an error where nothing is said.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerTypes {
     pub(super) server_types: Vec<ServerType>,
-    #[serde(default)]
     pub(super) meta: Meta,
 }
 
@@ -140,7 +143,6 @@ pub(super) struct OneServer {
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
     pub(super) servers: Vec<Server>,
-    #[serde(default)]
     pub(super) meta: Meta,
 }
 

@@ -123,7 +123,8 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
 }
 
 async fn succeeded(cloud: &Cloud, target: &Target, server: &wire::Server) -> Result<OperationStatus> {
-    Ok(OperationStatus::Succeeded(servers::service_of(cloud, &target.region, server, Call::Poll).await?))
+    let service = servers::service_of(cloud, &target.region, server, Call::Poll).await?;
+    Ok(OperationStatus::Succeeded(Some(service)))
 }
 
 /// A new size is confirmed, then written down, then done. Each call may be made again.

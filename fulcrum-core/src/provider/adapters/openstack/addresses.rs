@@ -64,20 +64,28 @@ fn parse(address: &wire::FloatingIp) -> Option<(IdempotencyKey, SkuId)> {
     Some((IdempotencyKey::new(key).ok()?, SkuId::new(sku).ok()?))
 }
 
-fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp) -> Option<Service> {
-    let (key, sku) = parse(address)?;
+/// Stands for the product of an address that is not of this library.
+const UNKNOWN: &str = "unknown";
+
+/// An address as a service, without a key if it is not of this library.
+fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp, call: Call) -> Result<Service> {
+    let odd = |what: &str| {
+        cloud.error(call, ErrorKind::Protocol { message: format!("the address {} {what}", address.id) })
+    };
+    let (key, sku) = parse(address).unzip();
+    let sku = sku.map_or_else(|| SkuId::new(UNKNOWN), Ok).map_err(|error| odd(&error.to_string()))?;
     let attributes = address.floating_ip_address.iter().map(|it| ("address".to_owned(), it.clone()));
     // ACTIVE when it leads to a machine, DOWN when it is merely ours.
     let status = match address.status.as_deref() {
         Some("ERROR") => ServiceStatus::Failed,
         _ => ServiceStatus::Running,
     };
-    Some(Service {
-        id: Target::address(region, &address.id).service()?,
+    Ok(Service {
+        id: Target::address(region, &address.id).service().ok_or_else(|| odd("has an id that is none"))?,
         provider: cloud.id().clone(),
-        key: Some(key),
+        key,
         sku,
-        place: cloud.place(region)?.clone(),
+        place: cloud.place(region).ok_or_else(|| odd("is in no region that is configured"))?.clone(),
         status,
         attributes: attributes.collect::<BTreeMap<_, _>>(),
     })
@@ -93,8 +101,9 @@ pub(super) fn list(cloud: Arc<Cloud>, region: RegionId, call: Call) -> BoxStream
             let page: wire::FloatingIpPage = answer.json()?;
             let last = page.floatingips.last().filter(|_| wire::has_next(&page.floatingips_links));
             let next = last.map(|address| start.clone().query("marker", &address.id));
-            let items = page.floatingips.iter().filter_map(|address| service_of(&cloud, &region, address));
-            Ok(Page { items: items.collect(), next })
+            let ours = page.floatingips.iter().filter(|address| parse(address).is_some());
+            let items = ours.map(|address| service_of(&cloud, &region, address, call));
+            Ok(Page { items: items.collect::<Result<_>>()?, next })
         };
         Ok(pages(client, first, read))
     };
@@ -114,13 +123,19 @@ pub(super) async fn find(
 async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::FloatingIp>> {
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
     let answer: Option<wire::FloatingIpAnswer> = client.find(&Request::get(call, path)).await?;
-    Ok(answer.map(|answer| answer.floatingip))
+    match answer {
+        Some(wire::FloatingIpAnswer { floatingip }) if floatingip.id != target.id => {
+            let message = format!("asked for the address {}, it tells of {}", target.id, floatingip.id);
+            Err(cloud.error(call, ErrorKind::Protocol { message }))
+        }
+        answer => Ok(answer.map(|answer| answer.floatingip)),
+    }
 }
 
 /// One address.
 pub(super) async fn describe(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<Service>> {
     let address = get(cloud, target, call).await?;
-    Ok(address.and_then(|address| service_of(cloud, &target.region, &address)))
+    address.map(|address| service_of(cloud, &target.region, &address, call)).transpose()
 }
 
 /// Gives an address back.
@@ -131,10 +146,19 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
         let message = format!("{} was not made by this library", address.id);
         return Err(cloud.error(call, ErrorKind::Conflict { message }));
     }
+    match end(cloud, &target).await? {
+        true => Ok(Operation::Release(target).handle()),
+        false => Ok(Operation::Nothing.handle()),
+    }
+}
+
+/// Asks for an address's end; whether there still was one.
+async fn end(cloud: &Cloud, target: &Target) -> Result<bool> {
+    let call = Call::Release;
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
     match client.ask(&Request::delete(call, path)).await {
-        Ok(_) => Ok(Operation::Release(target).handle()),
-        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(Operation::Nothing.handle()),
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -143,7 +167,16 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
 pub(super) async fn poll(cloud: &Cloud, target: &Target, is_release: bool) -> Result<OperationStatus> {
     let call = Call::Poll;
     Ok(match describe(cloud, target, call).await? {
-        Some(_) if is_release => OperationStatus::Running { percent: None },
+        // Somebody else's by now, or nobody's.
+        Some(service) if service.key.is_none() => {
+            let message = format!("the floating IP {} has lost its key", target.id);
+            return Err(cloud.error(call, ErrorKind::Protocol { message }));
+        }
+        // The request was lost.
+        Some(_) if is_release => match end(cloud, target).await? {
+            true => OperationStatus::Running { percent: None },
+            false => OperationStatus::Succeeded(None),
+        },
         Some(service) if service.status == ServiceStatus::Failed => {
             OperationStatus::Failed { reason: "the address is broken".to_owned(), shortage: None }
         }

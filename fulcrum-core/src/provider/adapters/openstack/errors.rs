@@ -9,7 +9,7 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect},
+        http::{Answer, Dialect, Says, Word},
     },
 };
 
@@ -34,6 +34,15 @@ impl Dialect for OpenStackErrors {
         let said: Said = serde_json::from_value(said).ok()?;
         let by_status = answer.kind_by_status()?;
         Some(kind_of(answer.status().as_u16(), &said.kind, &said.message, by_status))
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const {
+            &[
+                Word::new(404, "/itemNotFound/message", Says::Text),
+                Word::new(404, "/NeutronError/type", Says::EndsWith("NotFound")),
+            ]
+        }
     }
 }
 

@@ -18,10 +18,7 @@ mod wire;
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{
-    FutureExt, StreamExt, future,
-    stream::{self, BoxStream},
-};
+use futures::{FutureExt, StreamExt, future, stream};
 
 use self::{
     cloud::Cloud,
@@ -32,7 +29,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, UsagePeriod, UsageStream,
-        http::Transport,
+        http::{Transport, bounded},
     },
 };
 pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
@@ -100,18 +97,6 @@ impl OpenStack {
     }
 }
 
-/// One list after the other; the first error ends them all.
-fn one_after_the_other<T: Send + 'static>(
-    lists: Vec<BoxStream<'static, Result<T>>>,
-) -> BoxStream<'static, Result<T>> {
-    let all = stream::iter(lists).flatten().scan(false, |is_over, item| {
-        let goes_on = !*is_over;
-        *is_over = item.is_err();
-        future::ready(goes_on.then_some(item))
-    });
-    all.boxed()
-}
-
 #[async_trait]
 impl Provider for OpenStack {
     fn id(&self) -> &ProviderId {
@@ -124,15 +109,14 @@ impl Provider for OpenStack {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
-        async move {
+        let list = async move {
             let offers = offers::offers(&cloud, &filter).await;
             stream::iter(match offers {
                 Ok(offers) => offers.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             })
-        }
-        .flatten_stream()
-        .boxed()
+        };
+        bounded(self.id(), Call::Offers, list.flatten_stream())
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -169,7 +153,7 @@ impl Provider for OpenStack {
             return addresses::describe(&self.cloud, &target, call).await;
         }
         match servers::get(&self.cloud, &target, call).await? {
-            Some(server) => servers::service_of(&self.cloud, &target.region, &server, call).await,
+            Some(server) => servers::service_of(&self.cloud, &target.region, &server, call).await.map(Some),
             None => Ok(None),
         }
     }
@@ -182,7 +166,7 @@ impl Provider for OpenStack {
                 lists.push(addresses::list(self.cloud.clone(), region, Call::Services));
             }
         }
-        one_after_the_other(lists)
+        bounded(self.id(), Call::Services, stream::iter(lists).flatten())
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -225,6 +209,7 @@ impl Provider for OpenStack {
 
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         let list = |region| usage::list(self.cloud.clone(), region, *period);
-        one_after_the_other(self.cloud.regions().into_iter().map(list).collect())
+        let lists: Vec<_> = self.cloud.regions().into_iter().map(list).collect();
+        bounded(self.id(), Call::Usage, stream::iter(lists).flatten())
     }
 }

@@ -120,7 +120,13 @@ pub(super) async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Op
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::get(call, ["servers", &target.id]));
     let answer: Option<wire::ServerAnswer> = compute.client.find(&request).await?;
-    Ok(answer.map(|answer| answer.server).filter(exists))
+    match answer {
+        Some(wire::ServerAnswer { server }) if server.id != target.id => {
+            let message = format!("asked for the server {}, it tells of {}", target.id, server.id);
+            Err(cloud.error(call, ErrorKind::Protocol { message }))
+        }
+        answer => Ok(answer.map(|answer| answer.server).filter(exists)),
+    }
 }
 
 /// A server that this library has made; none if it is gone.
@@ -196,7 +202,7 @@ pub(super) fn list_services(cloud: Arc<Cloud>, region: RegionId) -> BoxStream<'s
             let (cloud, region) = (cloud.clone(), region.clone());
             async move { service_of(&cloud, &region, &server, call).await }
         };
-        Ok(listed.and_then(service).try_filter_map(|service| async move { Ok(service) }))
+        Ok(listed.and_then(service))
     };
     services.try_flatten_stream().boxed()
 }
@@ -212,7 +218,7 @@ pub(super) async fn find(cloud: &Cloud, region: &RegionId, key: &IdempotencyKey)
         // What is being deleted is nobody's any more if there is another.
         let is_ending = |server: &&wire::Server| status_of(server) == ServiceStatus::Releasing;
         if let Some(server) = servers.iter().find(|it| !is_ending(it)).or(servers.first()) {
-            return service_of(cloud, region, server, call).await;
+            return service_of(cloud, region, server, call).await.map(Some);
         }
     }
     Ok(None)
@@ -262,25 +268,25 @@ pub(super) async fn flavor_of(
     }
 }
 
-/// A server as a service; none if it is not of this library.
+/// A server as a service, without a key if it is not of this library. It exists: what cannot be read of it is an error.
 pub(super) async fn service_of(
     cloud: &Cloud,
     region: &RegionId,
     server: &wire::Server,
     call: Call,
-) -> Result<Option<Service>> {
-    let (Some(key), Some(place)) = (key_of(server), cloud.place(region)) else { return Ok(None) };
-    let Some(id) = Target::server(region, &server.id).service() else { return Ok(None) };
+) -> Result<Service> {
+    let odd = |what: &str| {
+        cloud.error(call, ErrorKind::Protocol { message: format!("the server {} {what}", server.id) })
+    };
+    let place = cloud.place(region).ok_or_else(|| odd("is in no region that is configured"))?;
+    let id = Target::server(region, &server.id).service().ok_or_else(|| odd("has an id that is none"))?;
     let bought = server.metadata.get(SKU).cloned();
     // Until a new size is confirmed the old one is what holds.
     let sku = match bought {
         Some(bought) if server.status == "VERIFY_RESIZE" => bought,
         bought => flavor_of(cloud, region, server, call).await?.or(bought).unwrap_or_default(),
     };
-    // It exists, whatever it is.
-    let unknown =
-        |_| cloud.error(call, ErrorKind::Protocol { message: format!("{} has no flavor", server.id) });
-    let sku = SkuId::new(&sku).map_err(unknown)?;
+    let sku = SkuId::new(&sku).map_err(|_| odd("has no flavor"))?;
     let zone = server.metadata.get(ZONE).and_then(|zone| ZoneId::new(zone).ok());
     let mut attributes = BTreeMap::new();
     let mut put = |name: &str, value: Option<&str>| {
@@ -295,15 +301,15 @@ pub(super) async fn service_of(
     put("name", Some(&server.name));
     put("zone", server.zone.as_deref());
     put("fault", server.fault.as_ref().map(|fault| fault.message.as_str()));
-    Ok(Some(Service {
+    Ok(Service {
         id,
         provider: cloud.id().clone(),
-        key: Some(key),
+        key: key_of(server),
         sku,
         place: Place { zone, ..place.clone() },
         status: status_of(server),
         attributes,
-    }))
+    })
 }
 
 /// Asks nova for something to be done to a server.

@@ -135,9 +135,7 @@ pub(super) struct Server {
     pub id: String,
     #[serde(default)]
     pub name: String,
-    #[serde(default)]
     pub status: String,
-    #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     #[serde(default)]
     pub flavor: FlavorRef,

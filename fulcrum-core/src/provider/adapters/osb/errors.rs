@@ -3,7 +3,7 @@
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect},
+    http::{Answer, Dialect, Says, Word},
 };
 
 #[derive(Debug)]
@@ -20,5 +20,10 @@ impl Dialect for Errors {
             // The specification knows no word for a quota or for sold out: a 500 says nothing certain.
             _ => None,
         }
+    }
+
+    /// The specification has no document for it: an object in which nothing stands is enough.
+    fn thinly_absent(&self) -> &'static [Word] {
+        const { &[Word::new(404, "", Says::Object), Word::new(410, "", Says::Object)] }
     }
 }

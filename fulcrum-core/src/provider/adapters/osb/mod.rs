@@ -15,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::{TryStreamExt, stream};
 use iso_currency::Currency;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -33,7 +33,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport},
+        http::{Answer, Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -176,6 +176,8 @@ impl Osb {
         found.ok_or_else(|| self.error(call, ErrorKind::NotFound { what: sku.to_string() }))
     }
 
+    /// What is told of an instance's last operation; none if the broker knows of none, which is not yet that there is no
+    /// instance: one that makes everything at once need not know operations, and refuses the question.
     async fn last_operation(
         &self,
         call: Call,
@@ -186,45 +188,64 @@ impl Osb {
         if let Some(operation) = operation {
             ask = ask.query("operation", operation);
         }
-        self.client.find(&ask).await
+        let answer = self.client.send(&ask).await?;
+        match self.client.check(&answer) {
+            Ok(()) => answer.json().map(Some),
+            Err(error) => match error.kind {
+                ErrorKind::NotFound { .. } => Ok(None),
+                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The broker's word for absence is an empty object, which any proxy could say. So it has to show that it is the broker:
+    /// by its catalogue, asked for anew.
+    async fn witness(&self, call: Call) -> Result<()> {
+        let catalog: Catalog = self.client.json(&Request::get(call, ["v2", "catalog"])).await?;
+        if catalog.services.iter().all(|service| service.plans.is_empty()) {
+            tracing::warn!("an instance is said not to exist, but the catalogue is empty; not believed");
+            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+        }
+        Ok(())
     }
 
     /// What there is of an instance. A broker answers for one that is being made as if it were not there, or by 422: so the
     /// last operation is asked for first.
     async fn instance(&self, call: Call, id: &str) -> Result<Option<Service>> {
         let Ok(key) = IdempotencyKey::new(id) else { return Ok(None) };
-        // A broker that makes everything at once need not know operations: it refuses the question.
-        let last = match self.last_operation(call, id, None).await {
-            Err(error) if matches!(error.kind, ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported) => {
-                None
-            }
-            last => last?,
-        };
-        let told =
-            match self.client.find::<Instance>(&Request::get(call, ["v2", "service_instances", id])).await {
-                Ok(told) => told,
+        let last = self.last_operation(call, id, None).await?;
+        let answer = self.client.send(&Request::get(call, ["v2", "service_instances", id])).await?;
+        let told = match self.client.check(&answer) {
+            Ok(()) => Some(answer.json::<Instance>()?),
+            Err(error) => match error.kind {
+                ErrorKind::NotFound { .. } => None,
                 // Busy, or it does not tell: the last operation must do.
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::Conflict { .. }
-                            | ErrorKind::InvalidRequest { .. }
-                            | ErrorKind::Unsupported
-                    ) =>
+                ErrorKind::Conflict { .. } if last.is_none() && is_worded(&answer) => {
+                    return Ok(Some(self.service(key, ServiceStatus::Starting, None).await?));
+                }
+                ErrorKind::Conflict { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported
+                    if last.is_some() =>
                 {
-                    if last.is_none() && matches!(error.kind, ErrorKind::Conflict { .. }) {
-                        return Ok(Some(self.service(key, ServiceStatus::Starting, None).await?));
-                    }
                     None
                 }
-                Err(error) => return Err(error),
-            };
+                _ => return Err(error),
+            },
+        };
         let status = match last.as_ref().map(|last| last.state.as_str()) {
             Some("failed") => ServiceStatus::Failed,
             Some("in progress") => ServiceStatus::Starting,
             Some("succeeded") => ServiceStatus::Running,
-            _ if told.is_some() => ServiceStatus::Running,
-            _ => return Ok(None),
+            _ => {
+                // An instance of which nothing is told is as thin a word as none.
+                if told.as_ref().is_none_or(Instance::is_empty) {
+                    self.witness(call).await?;
+                }
+                match &told {
+                    Some(_) => ServiceStatus::Running,
+                    None => return Ok(None),
+                }
+            }
         };
         Ok(Some(self.service(key, status, told).await?))
     }
@@ -293,7 +314,10 @@ impl Osb {
                     return Ok((true, answer.try_json::<Begun>().and_then(|begun| begun.operation)));
                 }
                 Err(error) => match error.kind {
-                    ErrorKind::NotFound { .. } => return Ok((false, None)),
+                    // It is gone, if the broker itself says so.
+                    ErrorKind::NotFound { .. } => {
+                        return Ok((self.instance(call, instance).await?.is_some(), None));
+                    }
                     // Busy with something else: whoever polls tries again.
                     ErrorKind::Conflict { .. } => return Ok((true, None)),
                     ErrorKind::InvalidRequest { .. } => refusal = Some(error),
@@ -338,8 +362,8 @@ impl Osb {
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
         match self.client.ask(&ask).await {
-            Err(error) if !matches!(error.kind, ErrorKind::NotFound { .. }) => Err(error),
-            _ => Ok(()),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => self.witness(call).await,
+            answer => answer.map(drop),
         }
     }
 
@@ -386,6 +410,11 @@ impl Osb {
     }
 }
 
+/// Whether an answer is in the form in which brokers refuse.
+fn is_worded(answer: &Answer) -> bool {
+    answer.try_json::<serde_json::Map<String, Value>>().is_some()
+}
+
 fn failed(reason: &str) -> OperationStatus {
     OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
 }
@@ -420,14 +449,9 @@ impl Provider for Osb {
             let table = Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(nonsense)?;
             Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
         };
-        stream::once(list)
-            .map(|listed: Result<_>| match listed {
-                Ok(offers) => offers.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            })
-            .map(stream::iter)
-            .flatten()
-            .boxed()
+        let offers =
+            stream::once(list).map_ok(|offers| stream::iter(offers.into_iter().map(Ok))).try_flatten();
+        bounded(self.id(), Call::Offers, offers)
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -500,13 +524,8 @@ impl Provider for Osb {
         let (Handle::Make { instance, operation: named }
         | Handle::Change { instance, operation: named }
         | Handle::End { instance, operation: named }) = &handle;
-        let last = match self.last_operation(call, instance, named.as_deref()).await {
-            // It makes everything at once, or has forgotten the operation's name.
-            Err(error) if matches!(error.kind, ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported) => {
-                None
-            }
-            last => last?,
-        };
+        // None if it makes everything at once, or has forgotten the operation's name.
+        let last = self.last_operation(call, instance, named.as_deref()).await?;
         let state = last.as_ref().map(|last| last.state.as_str());
         let why = || last.as_ref().and_then(|last| last.description.clone()).unwrap_or_default();
         match handle {

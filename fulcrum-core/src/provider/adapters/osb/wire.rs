@@ -68,6 +68,13 @@ pub(super) struct Instance {
     pub(super) dashboard_url: Option<String>,
 }
 
+impl Instance {
+    /// Whether nothing is told of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.service_id.is_none() && self.plan_id.is_none() && self.dashboard_url.is_none()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct LastOperation {
     /// `in progress`, `succeeded` or `failed`.

@@ -5,6 +5,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::{
     Proxmox,
@@ -16,6 +17,8 @@ use crate::{
     provider::{Call, ErrorKind, Result, http::Request},
 };
 
+/// Begins the line of a machine's notes that says its key, which is its name as well.
+pub(super) const KEY: &str = "fulcrum-key: ";
 /// Begins the line of a machine's notes that says which product it is.
 pub(super) const SKU: &str = "fulcrum-sku: ";
 /// The tag of a machine that has been made to its end.
@@ -83,8 +86,12 @@ impl Proxmox {
             return Ok(Some(Machine { vmid, node, config: MachineConfig::default() }));
         }
         let ask = Request::get(call, ["nodes", &node, "qemu", &vmid.to_string(), "config"]);
-        match self.get(&ask).await {
-            Ok(config) => Ok(Some(Machine { vmid, node, config })),
+        match self.get::<Map<String, Value>>(&ask).await {
+            Ok(config) => {
+                let config =
+                    config_of(config).map_err(|why| self.nonsense(call, &format!("{vmid}: {why}")))?;
+                Ok(Some(Machine { vmid, node, config }))
+            }
             // It has gone or moved since the list was told: ask again.
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
                 Err(self.error(call, ErrorKind::Unavailable { retry_after: None }))
@@ -96,8 +103,10 @@ impl Proxmox {
     /// The list leaves out what the token may not see; whether a number is free is told to everybody.
     async fn prove_free(&self, call: Call, vmid: u64) -> Result<()> {
         let ask = Request::get(call, ["cluster", "nextid"]).query("vmid", vmid);
-        match self.client.ask(&ask).await {
-            Ok(_) => Ok(()),
+        match self.get::<Value>(&ask).await {
+            Ok(Value::String(free)) if free == vmid.to_string() => Ok(()),
+            Ok(Value::Number(free)) if free.as_u64() == Some(vmid) => Ok(()),
+            Ok(_) => Err(self.nonsense(call, &format!("asked whether {vmid} is free, it does not say so"))),
             Err(error) if matches!(error.kind, ErrorKind::InvalidRequest { .. }) => {
                 tracing::warn!(
                     vmid,
@@ -124,7 +133,7 @@ impl Proxmox {
             if is_nameless {
                 machine.config.name = key.to_string();
             }
-            if machine.config.name == key.as_str() {
+            if self.key(&machine).as_ref() == Some(key) {
                 return Ok(Some(machine));
             }
         }
@@ -140,7 +149,7 @@ impl Proxmox {
             match self.among(call, &resources, it.vmid).await {
                 Ok(Some(machine)) if self.key(&machine).is_some() => {
                     let power = self.power(call, &machine).await?;
-                    Ok(power.and_then(|power| self.service(&machine, &power)))
+                    power.map(|power| self.service(call, &machine, &power)).transpose()
                 }
                 Ok(_) => Ok(None),
                 Err(error) => Err(error),
@@ -151,8 +160,14 @@ impl Proxmox {
         Ok(services.into_iter().flatten().collect())
     }
 
+    /// The key that a machine was made with: its name, or, where a person has given it another one, what its notes say. None if
+    /// this library did not make it.
     pub(super) fn key(&self, machine: &Machine) -> Option<IdempotencyKey> {
-        key_of(&machine.config.name, machine.vmid, self.config.vmids)
+        let noted = machine.config.description.lines().find_map(|line| line.trim().strip_prefix(KEY));
+        [Some(machine.config.name.as_str()), noted]
+            .into_iter()
+            .flatten()
+            .find_map(|name| key_of(name.trim(), machine.vmid, self.config.vmids))
     }
 
     /// Whether it runs; none if it has gone meanwhile.
@@ -176,9 +191,11 @@ impl Proxmox {
         Ok(tasks)
     }
 
-    /// A machine as a service; none if this library did not make it.
-    pub(super) fn service(&self, machine: &Machine, power: &PowerState) -> Option<Service> {
-        let key = self.key(machine)?;
+    /// A machine as a service, without a key if this library did not make it.
+    pub(super) fn service(&self, call: Call, machine: &Machine, power: &PowerState) -> Result<Service> {
+        let odd = |what: &dyn std::fmt::Display| {
+            self.nonsense(call, &format!("the machine {}: {what}", machine.vmid))
+        };
         let lock = power.lock.as_deref().or(machine.config.lock.as_deref());
         let status = match (lock, power.status.as_str()) {
             (Some("destroyed"), _) => ServiceStatus::Releasing,
@@ -187,12 +204,13 @@ impl Proxmox {
             (_, "stopped") => ServiceStatus::Stopped,
             _ => ServiceStatus::Failed,
         };
-        Some(Service {
-            id: ServiceId::new(machine.vmid.to_string()).ok()?,
+        let sku = machine.sku().map_or_else(|| SkuId::new(UNKNOWN), Ok);
+        Ok(Service {
+            id: ServiceId::new(machine.vmid.to_string()).map_err(|error| odd(&error))?,
             provider: self.id.clone(),
-            key: Some(key),
-            sku: machine.sku().or_else(|| SkuId::new(UNKNOWN).ok())?,
-            place: self.place_of(&machine.node)?,
+            key: self.key(machine),
+            sku: sku.map_err(|error| odd(&error))?,
+            place: self.place_of(&machine.node).ok_or_else(|| odd(&"it is on no node of any region"))?,
             status,
             attributes: [("node".to_owned(), machine.node.clone())].into(),
         })
@@ -204,4 +222,12 @@ impl Proxmox {
         let (region, _) = region.or(self.config.nodes.iter().next())?;
         self.places.iter().find(|place| place.region == *region).cloned()
     }
+}
+
+/// How a machine is made, as its node tells it: of every machine there is something to tell.
+fn config_of(config: Map<String, Value>) -> Result<MachineConfig, String> {
+    if config.is_empty() {
+        return Err("nothing is told of it".to_owned());
+    }
+    serde_json::from_value(Value::Object(config)).map_err(|error| error.to_string())
 }

@@ -3,7 +3,7 @@
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect},
+    http::{Answer, Dialect, Says, Word},
 };
 
 #[derive(Debug)]
@@ -35,6 +35,16 @@ impl Dialect for Errors {
             500 if said("no quorum") => ErrorKind::Unavailable { retry_after: None },
             _ => return None,
         })
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const {
+            &[
+                Word::new(500, "/message", Says::Contains("does not exist")),
+                Word::new(500, "/message", Says::Contains("no such")),
+                Word::new(500, "/message", Says::Contains("unable to parse worker upid")),
+            ]
+        }
     }
 }
 

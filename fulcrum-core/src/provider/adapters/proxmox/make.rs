@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Proxmox,
-    cluster::{MADE, Machine, SKU},
+    cluster::{KEY, MADE, Machine, SKU},
     errors::is_full,
     numbers::numbers_of,
     wire::{Handle, Resource, Task, TaskStatus},
@@ -83,7 +83,7 @@ impl Proxmox {
             self.error(call, ErrorKind::Conflict { message })
         };
         let vmid = free.next().ok_or_else(none)?.to_string();
-        let notes = format!("Made by Fulcrum for {}\n{SKU}{}\n", request.name, request.sku);
+        let notes = format!("Made by Fulcrum for {}\n{KEY}{key}\n{SKU}{}\n", request.name, request.sku);
         let template = template.to_string();
         let mut fields =
             vec![("newid", vmid.as_str()), ("name", key.as_str()), ("full", "1"), ("description", &notes)];
@@ -184,8 +184,7 @@ impl Proxmox {
             self.configure(&machine, vec![("tags", tags.clone())]).await?;
             machine.config.tags = tags;
         }
-        let foreign = || self.nonsense(Call::Poll, &"the machine has lost its name");
-        Ok(OperationStatus::Succeeded(Some(self.service(&machine, power).ok_or_else(foreign)?)))
+        Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &machine, power)?)))
     }
 
     pub(super) async fn configure(&self, machine: &Machine, fields: Vec<(&str, String)>) -> Result<()> {

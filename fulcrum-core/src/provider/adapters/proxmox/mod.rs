@@ -13,7 +13,7 @@ mod wire;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, TryStreamExt, stream};
 
 use cluster::{Machine, SKU};
 pub use config::{Numbers, ProxmoxConfig};
@@ -29,7 +29,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Client, HttpConfigError, Request, Transport},
+        http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
 };
@@ -144,9 +144,12 @@ impl Proxmox {
         Ok(machine.filter(|machine| self.key(machine).is_some()))
     }
 
-    async fn described(&self, call: Call, machine: &Machine) -> Result<Option<Service>> {
-        let power = self.power(call, machine).await?;
-        Ok(power.and_then(|power| self.service(machine, &power)))
+    /// A machine as a service. One that goes while it is looked at is looked at again: that is no proof yet.
+    async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
+        match self.power(call, machine).await? {
+            Some(power) => self.service(call, machine, &power),
+            None => Err(self.error(call, ErrorKind::Unavailable { retry_after: None })),
+        }
     }
 
     /// What fits, as far as the cluster has room for it now.
@@ -171,8 +174,7 @@ impl Proxmox {
         };
         let power = self.power(call, machine).await?;
         power.filter(|power| power.status == "stopped").ok_or_else(running)?;
-        let gone = || self.error(call, ErrorKind::NotFound { what: machine.vmid.to_string() });
-        let service = self.described(call, machine).await?.ok_or_else(gone)?;
+        let service = self.described(call, machine).await?;
         let size = self.size_of(call, sku, &service.place.region)?.capacity.clone();
         let before =
             self.size_of(call, &service.sku, &service.place.region).map(|offer| offer.capacity.disk_gib);
@@ -242,10 +244,9 @@ impl Provider for Proxmox {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
-        async move { this.sold(&filter).await.map(|offers| stream::iter(offers.into_iter().map(Ok))) }
-            .into_stream()
-            .try_flatten()
-            .boxed()
+        let list =
+            async move { this.sold(&filter).await.map(|offers| stream::iter(offers.into_iter().map(Ok))) };
+        bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -260,27 +261,25 @@ impl Provider for Proxmox {
         let call = Call::FindByKey;
         let resources = self.resources(call).await?;
         match self.of_key(call, &resources, key).await? {
-            Some(machine) => self.described(call, &machine).await,
+            Some(machine) => self.described(call, &machine).await.map(Some),
             None => Ok(None),
         }
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         match self.ours(Call::Describe, service).await? {
-            Some(machine) => self.described(Call::Describe, &machine).await,
+            Some(machine) => self.described(Call::Describe, &machine).await.map(Some),
             None => Ok(None),
         }
     }
 
     fn services(&self) -> ServiceStream {
         let this = self.clone();
-        async move {
+        let list = async move {
             let own = this.own(Call::Services).await?;
             Ok(stream::iter(own.into_iter().map(Ok)))
-        }
-        .into_stream()
-        .try_flatten()
-        .boxed()
+        };
+        bounded(&self.id, Call::Services, list.into_stream().try_flatten())
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -338,15 +337,14 @@ impl Provider for Proxmox {
                 {
                     return Ok(status);
                 }
-                let machine = self.machine(call, vmid).await?;
-                let service = match machine {
-                    Some(machine) => self.described(call, &machine).await?,
-                    None => None,
+                let Some(machine) = self.machine(call, vmid).await? else {
+                    return Ok(failed("the machine is gone"));
                 };
-                Ok(service.map_or_else(
-                    || failed("the machine is gone"),
-                    |service| OperationStatus::Succeeded(Some(service)),
-                ))
+                let service = self.described(call, &machine).await?;
+                if service.key.is_none() {
+                    return Err(self.nonsense(call, &"the machine has lost its name and its notes"));
+                }
+                Ok(OperationStatus::Succeeded(Some(service)))
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect},
+    http::{Answer, Dialect, Says, Word},
 };
 
 #[derive(Debug)]
@@ -41,5 +41,14 @@ impl Dialect for Errors {
             "too_many_requests" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
             _ => return None,
         })
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const {
+            &[
+                Word::new(404, "/type", Says::Exactly("not_found")),
+                Word::new(404, "/type", Says::Exactly("unknown_resource")),
+            ]
+        }
     }
 }

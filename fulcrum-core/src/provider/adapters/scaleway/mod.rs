@@ -16,7 +16,7 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use config::ScalewayConfig;
 use handle::{Disk, Handle, Place};
@@ -30,7 +30,7 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Client, HttpConfigError, Page, Request, Transport, pages},
+        http::{Answer, Client, HttpConfigError, Page, Request, Transport, bounded, pages},
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -147,7 +147,13 @@ impl Scaleway {
     async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
         let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
         let found: Option<OneServer> = self.client.find(&Request::get(call, path)).await?;
-        Ok(found.map(|found| found.server))
+        match found {
+            Some(OneServer { server }) if server.id != place.server => {
+                let (asked, told) = (&place.server, &server.id);
+                Err(self.nonsense(call, &format!("asked for the server {asked}, it tells of {told}")))
+            }
+            found => Ok(found.map(|found| found.server)),
+        }
     }
 
     async fn action(&self, call: Call, place: &Place, action: &str, sku: Option<&SkuId>) -> Result<()> {
@@ -196,8 +202,10 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let items = page.servers.iter().filter_map(|server| this.service(&zone, server)).collect();
-            Ok(Page { items, next: offers::next_page(request, answer) })
+            let next = next_servers(request, answer, page.servers.len())?;
+            let ours = page.servers.iter().filter(|server| key_of(server).is_some());
+            let items = ours.map(|server| this.service(call, &zone, server)).collect::<Result<_>>()?;
+            Ok(Page { items, next })
         })
     }
 
@@ -208,27 +216,28 @@ impl Scaleway {
             let list = this.list(call, &zone, tag.as_deref());
             async move { list.try_collect::<Vec<_>>().await }
         });
-        stream::iter(lists)
+        let all = stream::iter(lists)
             .buffered(8)
             .map_ok(|services| stream::iter(services.into_iter().map(Ok)))
-            .try_flatten()
-            .boxed()
+            .try_flatten();
+        bounded(&self.id, call, all)
     }
 
-    /// A server as a service; none if this library did not make it.
-    fn service(&self, zone: &ZoneId, server: &Server) -> Option<Service> {
-        let key = server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?;
-        let id = Place { zone: zone.to_string(), server: server.id.clone() }.service()?;
-        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone))?;
+    /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
+    fn service(&self, call: Call, zone: &ZoneId, server: &Server) -> Result<Service> {
+        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.id));
+        let id = Place { zone: zone.to_string(), server: server.id.clone() }.service();
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
+        let region = region.ok_or_else(|| odd(&format!("the zone {zone}, which is not known")))?;
         let addresses = server.public_ips.iter().map(|ip| ip.address.as_str()).collect::<Vec<_>>().join(" ");
         let private = server.private_ip.clone().unwrap_or_default();
         let attributes = [("public_ip", addresses), ("private_ip", private)];
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
-        Some(Service {
-            id,
+        Ok(Service {
+            id: id.ok_or_else(|| odd("an id that is none"))?,
             provider: self.id.clone(),
-            key: Some(IdempotencyKey::new(key).ok()?),
-            sku: SkuId::new(&server.commercial_type).ok()?,
+            key: key_of(server),
+            sku: SkuId::new(&server.commercial_type).map_err(|error| odd(&error.to_string()))?,
             place: crate::model::Place {
                 provider: self.id.clone(),
                 region: region.id.clone(),
@@ -271,9 +280,10 @@ impl Scaleway {
 
     fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
-        let service = self.service(&zone, server);
-        let foreign = || self.nonsense(Call::Poll, &"the server has lost its tag");
-        service.map(|service| OperationStatus::Succeeded(Some(service))).ok_or_else(foreign)
+        if key_of(server).is_none() {
+            return Err(self.nonsense(Call::Poll, &"the server has lost its tag"));
+        }
+        Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &zone, server)?)))
     }
 
     /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
@@ -297,8 +307,16 @@ impl Scaleway {
         for disk in disks {
             let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
             let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
-            match self.client.ask(&Request::delete(Call::Release, path)).await {
-                Ok(_) => {}
+            let path: Vec<_> = path.collect();
+            match self.client.ask(&Request::delete(Call::Release, path.iter().copied())).await {
+                // Accepted is not gone.
+                Ok(_) => {
+                    let left: Option<Value> =
+                        self.client.find(&Request::get(Call::Poll, path.iter().copied())).await?;
+                    if left.is_some() {
+                        return running;
+                    }
+                }
                 Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {}
                 // Still held by the server that is going.
                 Err(error) if is_passing(&error.kind) => return running,
@@ -306,6 +324,28 @@ impl Scaleway {
             }
         }
         Ok(OperationStatus::Succeeded(None))
+    }
+}
+
+/// The key that a server was made with; none if this library did not make it.
+fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?).ok()
+}
+
+/// The next page of servers. A list that has fewer of them than it says is no whole one.
+fn next_servers(request: &Request, answer: &Answer, count: usize) -> Result<Option<Request>> {
+    let next = match answer.header("link") {
+        Some(_) => offers::next_page(request, answer),
+        // Where nothing is said, a full page may not be the last one.
+        None => (count >= PAGE as usize).then(|| request.clone().next_page("page")),
+    };
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<usize>().ok());
+    let before = number(request.parameter("page")).unwrap_or(1).saturating_sub(1) * PAGE as usize;
+    match number(answer.header("x-total-count")) {
+        Some(total) if next.is_none() && before.saturating_add(count) < total => {
+            Err(answer.nonsense(format!("{total} servers are there, and the list ends before")))
+        }
+        _ => Ok(next),
     }
 }
 
@@ -396,7 +436,7 @@ impl Provider for Scaleway {
         let Some(place) = self.place(service) else { return Ok(None) };
         let server = self.server(Call::Describe, &place).await?;
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
-        Ok(server.and_then(|server| self.service(&zone, &server)))
+        server.map(|server| self.service(Call::Describe, &zone, &server)).transpose()
     }
 
     fn services(&self) -> ServiceStream {
@@ -408,9 +448,8 @@ impl Provider for Scaleway {
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
         let place = self.place(service).ok_or_else(missing)?;
         let server = self.server(call, &place).await?.ok_or_else(missing)?;
-        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(call, &error))?;
         // Nothing that this library did not make is ever touched.
-        self.service(&zone, &server).ok_or_else(missing)?;
+        key_of(&server).ok_or_else(missing)?;
         let state = match action {
             Action::Start => {
                 if !matches!(server.state.as_str(), "running" | "starting") {
@@ -454,8 +493,7 @@ impl Provider for Scaleway {
         let Some(server) = self.server(call, &place).await? else {
             return Ok(Handle::Delete(place, Vec::new()).text());
         };
-        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(call, &error))?;
-        if self.service(&zone, &server).is_none() {
+        if key_of(&server).is_none() {
             return Err(self.error(call, ErrorKind::Forbidden));
         }
         // They outlive the server and cost money: who asks for the rest of the way must know them.

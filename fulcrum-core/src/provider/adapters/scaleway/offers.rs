@@ -14,7 +14,7 @@ use crate::{
     model::{Offer, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, OfferStream, Result,
-        http::{Answer, Page, Request, pages},
+        http::{Answer, Page, Request, bounded, pages},
         table::{Row, Table},
     },
 };
@@ -31,22 +31,16 @@ pub(super) fn offers(scaleway: &Scaleway, filter: &OfferFilter) -> OfferStream {
         })
         .cloned()
         .collect();
-    let (scaleway, filter) = (scaleway.clone(), filter.clone());
+    let (id, scaleway, filter) = (scaleway.id.clone(), scaleway.clone(), filter.clone());
     let lists = zones.into_iter().map(move |zone| {
         let (scaleway, filter) = (scaleway.clone(), filter.clone());
         async move { of_zone(&scaleway, &zone, &filter).await }
     });
-    stream::iter(lists)
+    let all = stream::iter(lists)
         .buffered(AT_ONCE)
         .map_ok(|offers| stream::iter(offers.into_iter().map(Ok)))
-        .try_flatten()
-        // One error ends the list.
-        .scan(false, |is_over, item| {
-            let next = (!*is_over).then_some(item);
-            *is_over |= matches!(next, Some(Err(_)));
-            futures::future::ready(next)
-        })
-        .boxed()
+        .try_flatten();
+    bounded(&id, Call::Offers, all)
 }
 
 /// `fr-par` of `fr-par-1`.

@@ -84,7 +84,6 @@ pub(super) struct Server {
     pub(super) state: String,
     #[serde(default)]
     pub(super) state_detail: String,
-    #[serde(default)]
     pub(super) tags: Vec<String>,
     #[serde(default)]
     pub(super) volumes: BTreeMap<String, Volume>,

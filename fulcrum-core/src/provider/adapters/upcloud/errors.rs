@@ -3,7 +3,7 @@
 use super::wire::{Problem, Refusal};
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect},
+    http::{Answer, Dialect, Says, Word},
 };
 
 #[derive(Debug)]
@@ -43,5 +43,14 @@ impl Dialect for Errors {
             }
             _ => return None,
         })
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const {
+            &[
+                Word::new(404, "/error/error_code", Says::EndsWith("_NOT_FOUND")),
+                Word::new(404, "/type", Says::EndsWith("_NOT_FOUND")),
+            ]
+        }
     }
 }

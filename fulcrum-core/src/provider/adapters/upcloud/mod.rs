@@ -12,7 +12,7 @@ mod wire;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{TryStreamExt, stream::BoxStream};
 use iso_currency::Currency;
 use serde_json::{Value, json};
 
@@ -124,7 +124,12 @@ impl UpCloud {
 
     async fn server(&self, call: Call, id: &str) -> Result<Option<Server>> {
         let found: Option<OneServer> = self.client.find(&Request::get(call, ["server", id])).await?;
-        Ok(found.map(|found| found.server))
+        match found {
+            Some(OneServer { server }) if server.uuid != id => {
+                Err(self.nonsense(call, &format!("asked for the server {id}, it tells of {}", server.uuid)))
+            }
+            found => Ok(found.map(|found| found.server)),
+        }
     }
 
     /// The servers with a label, page by page.
@@ -136,14 +141,16 @@ impl UpCloud {
             let page: Servers = answer.json()?;
             let servers = page.servers.server;
             let next = (servers.len() == PAGE).then(|| request.clone().next_offset("offset", PAGE));
-            Ok(Page { items: servers.iter().filter_map(|server| this.service(server)).collect(), next })
+            let ours = servers.iter().filter(|server| key_of(server).is_some());
+            Ok(Page { items: ours.map(|server| this.service(call, server)).collect::<Result<_>>()?, next })
         })
     }
 
-    /// A server as a service; none if this library did not make it.
-    fn service(&self, server: &Server) -> Option<Service> {
-        let key = server.labels.label.iter().find(|label| label.key == LABEL)?;
-        let region = self.facts.regions.iter().find(|region| region.id.as_str() == server.zone)?;
+    /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
+    fn service(&self, call: Call, server: &Server) -> Result<Service> {
+        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.uuid));
+        let region = self.facts.regions.iter().find(|region| region.id.as_str() == server.zone);
+        let region = region.ok_or_else(|| odd(&format!("the zone {}, which is not known", server.zone)))?;
         let addresses = |access: &str, family: &str| {
             let all = server.ip_addresses.ip_address.iter();
             let some = all.filter(|ip| ip.access == access && ip.family == family);
@@ -155,11 +162,11 @@ impl UpCloud {
             ("private_ip", addresses("utility", "IPv4")),
         ];
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
-        Some(Service {
-            id: ServiceId::new(&server.uuid).ok()?,
+        Ok(Service {
+            id: ServiceId::new(&server.uuid).map_err(|error| odd(&error.to_string()))?,
             provider: self.id.clone(),
-            key: Some(IdempotencyKey::new(&key.value).ok()?),
-            sku: SkuId::new(&server.plan).ok()?,
+            key: key_of(server),
+            sku: SkuId::new(&server.plan).map_err(|error| odd(&error.to_string()))?,
             place: Place {
                 provider: self.id.clone(),
                 region: region.id.clone(),
@@ -225,8 +232,10 @@ impl UpCloud {
     }
 
     fn succeeded(&self, server: &Server) -> Result<OperationStatus> {
-        let foreign = || self.nonsense(Call::Poll, &"the server has lost its label");
-        Ok(OperationStatus::Succeeded(Some(self.service(server).ok_or_else(foreign)?)))
+        if key_of(server).is_none() {
+            return Err(self.nonsense(Call::Poll, &"the server has lost its label"));
+        }
+        Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, server)?)))
     }
 
     /// One step further towards nothing: stop, end with its disks.
@@ -234,7 +243,7 @@ impl UpCloud {
         let Some(server) = self.server(Call::Poll, id).await? else {
             return Ok(OperationStatus::Succeeded(None));
         };
-        if self.service(&server).is_none() {
+        if key_of(&server).is_none() {
             return Err(self.error(Call::Poll, ErrorKind::Forbidden));
         }
         let outcome = match server.state.as_str() {
@@ -258,6 +267,11 @@ impl UpCloud {
             },
         }
     }
+}
+
+/// The key that a server was made with; none if this library did not make it.
+fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(&server.labels.label.iter().find(|label| label.key == LABEL)?.value).ok()
 }
 
 fn failed(reason: &str) -> OperationStatus {
@@ -313,11 +327,12 @@ impl Provider for UpCloud {
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let Some(id) = server_of(service) else { return Ok(None) };
-        Ok(self.server(Call::Describe, id).await?.and_then(|server| self.service(&server)))
+        let server = self.server(Call::Describe, id).await?;
+        server.map(|server| self.service(Call::Describe, &server)).transpose()
     }
 
     fn services(&self) -> ServiceStream {
-        self.list(Call::Services, LABEL.to_owned()).boxed()
+        self.list(Call::Services, LABEL.to_owned())
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -326,7 +341,7 @@ impl Provider for UpCloud {
         let id = server_of(service).ok_or_else(missing)?;
         let server = self.server(call, id).await?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
-        self.service(&server).ok_or_else(missing)?;
+        key_of(&server).ok_or_else(missing)?;
         // What does not stop within a minute is switched off.
         let soft = json!({ "stop_type": "soft", "timeout": "60", "timeout_action": "destroy" });
         let is_on = server.state == "started";
@@ -368,7 +383,7 @@ impl Provider for UpCloud {
             return Ok(Handle::Delete(uuid::Uuid::nil().to_string()).text());
         };
         let server = self.server(call, id).await?;
-        if server.is_some_and(|server| self.service(&server).is_none()) {
+        if server.is_some_and(|server| key_of(&server).is_none()) {
             return Err(self.error(call, ErrorKind::Forbidden));
         }
         Ok(Handle::Delete(id.to_owned()).text())

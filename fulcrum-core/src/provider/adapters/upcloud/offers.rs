@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -14,7 +14,7 @@ use crate::{
     model::{Offer, OfferKind, SkuId},
     provider::{
         Call, OfferFilter, OfferStream, Result,
-        http::Request,
+        http::{Request, bounded},
         table::{Row, Table},
     },
 };
@@ -25,7 +25,7 @@ const PLAN: &str = "server_plan_";
 const HOURS: u32 = 672;
 
 pub(super) fn offers(upcloud: &UpCloud, filter: &OfferFilter) -> OfferStream {
-    let (upcloud, filter) = (upcloud.clone(), filter.clone());
+    let (id, upcloud, filter) = (upcloud.id.clone(), upcloud.clone(), filter.clone());
     let list = async move {
         let plans = upcloud.plans(Call::Offers);
         let request = Request::get(Call::Offers, ["price"]);
@@ -34,7 +34,7 @@ pub(super) fn offers(upcloud: &UpCloud, filter: &OfferFilter) -> OfferStream {
         let offers = priced(&upcloud, &plans, &prices)?;
         Ok(stream::iter(offers.into_iter().filter(move |offer| filter.admits(offer)).map(Ok)))
     };
-    stream::once(list).try_flatten().boxed()
+    bounded(&id, Call::Offers, stream::once(list).try_flatten())
 }
 
 impl UpCloud {

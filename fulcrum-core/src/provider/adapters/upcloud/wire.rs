@@ -77,14 +77,12 @@ pub(super) struct Server {
     pub(super) plan: String,
     /// `started`, `stopped`, `maintenance` or `error`.
     pub(super) state: String,
-    #[serde(default)]
     pub(super) labels: Labels,
     #[serde(default)]
     pub(super) ip_addresses: Addresses,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Labels {
     pub(super) label: Vec<Label>,
 }

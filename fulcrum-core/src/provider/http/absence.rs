@@ -1,0 +1,92 @@
+//! Whether an answer proves that something does not exist.
+//!
+//! A proxy, a maintenance page or another service answers 404, too. What they say proves nothing: a purchase would be
+//! closed as ended while its machine runs. So absence is believed only in the API's own words: under a status that the
+//! API uses for it, in a whole document of the API's type, with the API's own code at its own place.
+
+use serde_json::Value;
+
+use super::{Answer, Dialect};
+use crate::provider::ErrorKind;
+
+/// A word by which an API says that what was asked for does not exist.
+#[derive(Debug, Clone, Copy)]
+pub struct Word {
+    status: u16,
+    at: &'static str,
+    says: Says,
+}
+
+/// What stands at a word's place.
+#[derive(Debug, Clone, Copy)]
+pub enum Says {
+    /// This.
+    Exactly(&'static str),
+    /// What ends so.
+    EndsWith(&'static str),
+    /// What has this in it.
+    Contains(&'static str),
+    /// Some text.
+    Text,
+    /// An object, whatever is in it.
+    Object,
+}
+
+impl Word {
+    /// Under a status, at a place of the error document: a JSON pointer, or what the [`Dialect`] takes for one.
+    pub const fn new(status: u16, at: &'static str, says: Says) -> Self {
+        Self { status, at, says }
+    }
+
+    fn is_said(&self, answer: &Answer, dialect: &dyn Dialect) -> bool {
+        if answer.status().as_u16() != self.status {
+            return false;
+        }
+        let said = dialect.said(answer, self.at);
+        match (self.says, said.as_ref()) {
+            (Says::Object, Some(Value::Object(_))) => true,
+            (Says::Text, Some(Value::String(said))) => !said.is_empty(),
+            (Says::Exactly(word), Some(Value::String(said))) => said == word,
+            (Says::EndsWith(end), Some(Value::String(said))) => said.ends_with(end),
+            (Says::Contains(words), Some(Value::String(said))) => said.contains(words),
+            _ => false,
+        }
+    }
+}
+
+/// What an answer says about absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// Nothing that would prove it.
+    Unproven,
+    /// What a proxy could have said as well: another answer of the API has to confirm it.
+    Thin,
+    /// That it does not exist.
+    Proven,
+}
+
+/// The one place that decides whether an answer proves absence.
+pub(super) fn absence_of(answer: &Answer, dialect: &dyn Dialect) -> Absence {
+    let says = |words: &[Word]| words.iter().any(|word| word.is_said(answer, dialect));
+    if says(dialect.absent()) {
+        Absence::Proven
+    } else if says(dialect.thinly_absent()) {
+        Absence::Thin
+    } else {
+        Absence::Unproven
+    }
+}
+
+/// What stands at a place of a whole JSON document; none if the answer says that it is something else.
+pub(super) fn in_json(answer: &Answer, at: &str) -> Option<Value> {
+    if !answer.is_of_type("json") {
+        return None;
+    }
+    serde_json::from_slice::<Value>(answer.body()).ok()?.pointer(at).cloned()
+}
+
+/// The kind of an error answer that looks like absence and does not prove it: something in front of the API may have
+/// answered, with the request passed on or not.
+pub(super) fn unproven(answer: &Answer) -> ErrorKind {
+    if answer.changes() { ErrorKind::Ambiguous } else { ErrorKind::Unavailable { retry_after: None } }
+}
