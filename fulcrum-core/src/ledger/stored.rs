@@ -89,7 +89,7 @@ pub(super) fn service_of(state: &str) -> Result<Option<ServiceId>> {
     Ok(match parsed(state, "state")? {
         StepState::Provisioned { service }
         | StepState::Committed { service }
-        | StepState::Acting { service, .. } => Some(service.id),
+        | StepState::Acting { service, .. } => Some(service.id.clone()),
         StepState::Compensating { service, .. } => service,
         StepState::Planned
         | StepState::Reserving { .. }

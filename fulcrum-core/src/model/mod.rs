@@ -19,6 +19,7 @@ mod objective;
 mod offer;
 mod operator;
 mod order;
+mod own_service;
 mod place;
 mod plan;
 mod plan_check;
@@ -60,6 +61,7 @@ pub use order::{
     Accepted, Attempt, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState,
     PriceCheck, Progress, Round, Shortage, Step, StepState,
 };
+pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};

@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Finding, IdempotencyKey, KeyNamespace, Lease, Money, OfferId, OrderId, Plan, Policy,
-    PriceAuthority, PriceLine, ProviderId, RepairAction, Service, ServiceId, digest_of,
+    Action, Finding, IdempotencyKey, KeyNamespace, Lease, Money, OfferId, OrderId, OwnService, Plan, Policy,
+    PriceAuthority, PriceLine, ProviderId, RepairAction, ServiceId, digest_of,
 };
 
 /// The durable purchase of a plan.
@@ -237,17 +237,17 @@ pub enum StepState {
     /// The service exists.
     Provisioned {
         /// As the provider reported it.
-        service: Service,
+        service: OwnService,
     },
     /// The service exists and the whole order is done.
     Committed {
         /// As the provider reported it.
-        service: Service,
+        service: OwnService,
     },
     /// Something is done to the service of an order that is done.
     Acting {
         /// As the provider last reported it.
-        service: Service,
+        service: OwnService,
         /// What.
         action: Action,
         /// The driver that wrote the intent; another one must look before it asks again.

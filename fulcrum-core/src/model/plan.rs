@@ -127,6 +127,24 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What the plan commits to over its horizon, everything included: leases with their renewals, traffic, fees and moves.
+    /// Plans of format 3 tell no horizon: of them it is a month and the start. `None` if it is out of range.
+    pub fn total(&self) -> Option<Decimal> {
+        let months = Decimal::from(self.horizon_months.unwrap_or(1));
+        let leases = self.leases.iter().map(|lease| match self.horizon_months {
+            Some(_) => lease.total(),
+            None => lease
+                .lines
+                .iter()
+                .try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.monthly)?.checked_add(line.once)),
+        });
+        let monthly =
+            self.traffic.iter().map(|line| line.monthly).chain(self.fees.iter().map(|fee| fee.monthly));
+        let once = self.fees.iter().map(|fee| fee.once).chain(self.moves.iter().map(|line| line.once));
+        let parts = leases.chain(monthly.map(|amount| amount.checked_mul(months))).chain(once.map(Some));
+        parts.into_iter().try_fold(Decimal::ZERO, |sum, part| sum.checked_add(part?))
+    }
+
     /// The digest of plan and policy, which an approval step shows and signs off: BLAKE3, as 64 hexadecimal digits.
     /// A purchase that names it buys this plan under this policy and nothing else.
     pub fn approval_digest(&self, policy: &Policy) -> String {

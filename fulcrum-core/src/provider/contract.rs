@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Capabilities, ErrorKind, ProviderError, Result};
 use crate::model::{
     Action, IdempotencyKey, Offer, OfferKind, Place, Price, ProviderId, PurchaseOption, RegionId, Service,
-    ServiceId, Settings, Shortage, SkuId, UsageRecord, setting_text,
+    ServiceId, Settings, Shortage, SkuId, Surcharge, UsageRecord, setting_text,
 };
 
 /// Offers as they come in.
@@ -200,6 +200,9 @@ pub struct Quote {
     pub price: Price,
     /// Of the disk bought with it, per unit; none if no disk is.
     pub disk: Option<Price>,
+    /// What must be paid besides, each once; no more and no less than the offer's own.
+    #[serde(default)]
+    pub surcharges: Vec<Surcharge>,
     /// How long it holds; none if the provider does not say.
     pub valid_until: Option<Timestamp>,
 }

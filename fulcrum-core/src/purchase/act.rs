@@ -9,13 +9,13 @@ use super::{
     Engine, PurchaseError,
     drive::Driver,
     held::Held,
-    machine::{back_off, to_compensate},
+    machine::{pause, to_compensate},
 };
 use crate::{
     ledger::Change,
     model::{
         Action, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState,
-        Progress, Service, Step, StepState,
+        OwnService, Progress, Step, StepState,
     },
     provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
@@ -116,7 +116,7 @@ impl Engine {
 
 /// An action under way, as its step remembers it.
 struct Under {
-    service: Service,
+    service: OwnService,
     action: Action,
     since: Timestamp,
 }
@@ -183,7 +183,7 @@ impl Driver<'_> {
                 Err(error) => {
                     self.note(&mut step, &error).await?;
                     if may_pass(&error.kind) && Instant::now() < end {
-                        sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default())).await;
+                        sleep(pause(tries, &error, end)).await;
                         tries += 1;
                     } else {
                         let why = error.kind.to_string();
@@ -223,7 +223,7 @@ impl Driver<'_> {
                 }
             }
             Progress::IntentOnly | Progress::OutcomeUnknown => {
-                match self.provider(step).describe(&under.service.id).await {
+                match self.describe_own(step, &under.service.id).await {
                     Ok(Some(now)) if under.action.is_done(&now) => self.done(step, now).await.map(Ok),
                     // To ask twice for a state is to ask once.
                     Ok(Some(_)) if claim == NOBODY || self.may_repeat(step, &under.action) => {
@@ -246,7 +246,16 @@ impl Driver<'_> {
                         sleep(self.poll_interval(step)).await;
                         Ok(Ok(()))
                     }
-                    Ok(OperationStatus::Succeeded(Some(now))) => self.done(step, now).await.map(Ok),
+                    Ok(OperationStatus::Succeeded(Some(now))) => {
+                        match self.own(step, Call::Poll, Some(&under.service.id), now) {
+                            Ok(now) => self.done(step, now).await.map(Ok),
+                            // The operation is somebody else's: only a look at the own service can tell.
+                            Err(error) => {
+                                self.acting(step, under, Progress::OutcomeUnknown).await?;
+                                Ok(Err(error))
+                            }
+                        }
+                    }
                     Ok(OperationStatus::Succeeded(None)) => {
                         self.acting(step, under, Progress::OutcomeUnknown).await.map(Ok)
                     }
@@ -286,14 +295,19 @@ impl Driver<'_> {
         self.put(step, state).await
     }
 
-    async fn done(&self, step: &mut Step, service: Service) -> Result<(), PurchaseError> {
-        step.lease.sku = service.sku.clone();
+    async fn done(&self, step: &mut Step, service: OwnService) -> Result<(), PurchaseError> {
+        // The product changes by a resize alone, whatever a provider says.
+        if let StepState::Acting { action: Action::Resize { sku }, .. } = &step.state
+            && *sku == service.sku
+        {
+            step.lease.sku = sku.clone();
+        }
         self.put(step, StepState::Committed { service }).await
     }
 
     /// Leaves the service as it is; what it is then, if the provider tells. For people: what was not done, and why.
     async fn give_up(&self, step: &mut Step, under: Under, why: &str) -> Result<String, PurchaseError> {
-        let now = self.provider(step).describe(&under.service.id).await.ok().flatten();
+        let now = self.describe_own(step, &under.service.id).await.ok().flatten();
         let is_done = now.as_ref().is_some_and(|now| under.action.is_done(now));
         self.done(step, now.unwrap_or(under.service)).await?;
         let (action, sku, provider) = (under.action.word(), &step.lease.sku, &step.provider);

@@ -9,8 +9,8 @@ use super::{
     PurchaseError,
     drive::Driver,
     failures::cut,
-    machine::{Action, back_off, next_action},
-    provision::{FOREIGN, MAX_HANDLE, is_own, protocol},
+    machine::{Action, back_off, next_action, pause},
+    provision::{ABSENT, MAX_HANDLE, protocol},
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
@@ -25,6 +25,11 @@ pub(super) type Tried = Result<Result<(), ProviderError>, PurchaseError>;
 impl Driver<'_> {
     /// Releases what the step made, or marks it stuck when the provider refuses for too long.
     pub(super) async fn unmake(&self, mut step: Step) -> Result<Step, PurchaseError> {
+        if self.is_absent(&step) && !matches!(step.state, StepState::Compensated | StepState::Stuck { .. }) {
+            let reason = format!("{ABSENT}; it may have {} at {}", self.trace_of(&step), step.provider);
+            self.stick(&mut step, reason).await?;
+            return Ok(step);
+        }
         // Also from when on lists may lag: no call that makes something is under way any more.
         let began = Instant::now();
         let most = Duration::from_secs(self.policy.compensation_timeout_s.into());
@@ -55,13 +60,16 @@ impl Driver<'_> {
                 Action::Nothing => return Ok(step),
                 // The order's state was written together with those of its steps: none is left to buy.
                 Action::RecordIntent
-                | Action::LookFirst
+                | Action::LookFirst { .. }
                 | Action::RecordUnknown
                 | Action::Provision
                 | Action::FindByKey { .. }
                 | Action::Poll(_) => {
-                    let state =
-                        super::machine::to_compensate(&step.state, Timestamp::now(), self.is_new(&step));
+                    let state = super::machine::to_compensate(
+                        &step.state,
+                        Timestamp::now(),
+                        self.is_new(&step) || self.is_unkeyed(&step),
+                    );
                     self.put(&mut step, state).await?;
                     Ok(())
                 }
@@ -89,17 +97,16 @@ impl Driver<'_> {
                 self.stick(&mut step, reason).await?;
                 return Ok(step);
             }
-            sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default())).await;
+            sleep(pause(tries, &error, end)).await;
             tries += 1;
         }
     }
 
     /// With `lag` still left, what is missing may only be hidden.
     async fn look_to_release(&self, step: &mut Step, lag: Duration) -> Tried {
-        match self.provider(step).find_by_key(&step.key).await {
-            // Nothing that this order did not make is ever touched.
-            Ok(Some(service)) if !is_own(step, &service) => Ok(Err(protocol(step, Call::FindByKey, FOREIGN))),
-            Ok(Some(service)) => self.compensating(step, Some(service.id), None).await,
+        // Nothing that this order did not make is ever touched.
+        match self.find_own(step).await {
+            Ok(Some(service)) => self.compensating(step, Some(service.id.clone()), None).await,
             Ok(None) if !lag.is_zero() => {
                 sleep(lag.min(Duration::from_secs(1))).await;
                 Ok(Ok(()))
@@ -110,6 +117,13 @@ impl Driver<'_> {
     }
 
     async fn release(&self, step: &mut Step, service: &ServiceId) -> Tried {
+        // A provider may have given the name to somebody else's service since.
+        match self.describe_own(step, service).await {
+            Ok(Some(_)) => {}
+            Ok(None) if self.is_unkeyed(step) => return self.put(step, StepState::Compensated).await.map(Ok),
+            Ok(None) => return self.compensating(step, None, None).await,
+            Err(error) => return Ok(Err(error)),
+        }
         match self.changing(step)?.release(service, &release_key(step)).await {
             Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
                 self.compensating(step, Some(service.clone()), Some(operation)).await

@@ -1,12 +1,15 @@
 //! One driver, one order: from its present state to a final one.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use futures::StreamExt;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -40,6 +43,8 @@ pub(super) struct Driver<'a> {
     pub(super) policy: Policy,
     pub(super) failures: Failures,
     pub(super) span: tracing::Span,
+    /// Whether nobody can have driven the order before.
+    is_fresh: bool,
     /// Steps from this one on were planned by this driver.
     first_own_step: u32,
     /// Steps for which another driver may have a call on its way.
@@ -54,12 +59,9 @@ pub(super) struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(engine: &'a Engine, held: &'a Held, order: Order) -> Result<Self, PurchaseError> {
-        for step in &order.steps {
-            if !engine.providers.contains_key(&step.provider) {
-                return Err(PurchaseError::UnknownProvider(step.provider.clone()));
-            }
-        }
         let claim = held.claim().clone();
+        // The first claim of an order that this process has just created, in the ledger in which it created it.
+        let is_fresh = engine.fresh.take(&order.id) && claim.token == 1;
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
         let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
@@ -80,6 +82,7 @@ impl<'a> Driver<'a> {
             policy,
             failures,
             span,
+            is_fresh,
             first_own_step,
             taken_over,
             is_wanted_at,
@@ -106,22 +109,15 @@ impl<'a> Driver<'a> {
                 | OrderState::Refused
                 | OrderState::Compensated
                 | OrderState::Stuck
-                | OrderState::Abandoned => {
-                    self.engine
-                        .accepted
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .remove(&self.order.id);
-                    return Ok(());
-                }
+                | OrderState::Abandoned => return Ok(()),
             }
         }
     }
 
     async fn check_prices(&mut self) -> Result<(), PurchaseError> {
-        let checked = prices::check(self.engine, &self.policy, &self.order.plan, &self.order.steps).await;
-        match checked {
-            Ok(events) => self.enter(OrderState::Provisioning, None, Vec::new(), events).await,
+        let (plan, steps) = (&self.order.plan, &self.order.steps);
+        match prices::check(self.engine, &self.policy, plan, steps, Decimal::ZERO).await {
+            Ok(checked) => self.enter(OrderState::Provisioning, None, checked.steps, checked.events).await,
             Err(refusal) if !self.order.steps.iter().all(|step| self.is_new(step)) => {
                 self.undo(refusal, Vec::new()).await
             }
@@ -139,16 +135,11 @@ impl<'a> Driver<'a> {
             return self.begin_compensation(reason).await;
         }
         // What an earlier round gave up goes first.
-        for index in 0..self.order.steps.len() {
-            if matches!(self.order.steps[index].state, StepState::Compensating { .. }) {
-                let step = self.compensate(self.order.steps[index].clone()).await?;
-                let is_stuck = matches!(step.state, StepState::Stuck { .. });
-                self.order.steps[index] = step;
-                if is_stuck {
-                    let reason = format!("step {index} could not be released");
-                    return self.begin_compensation(reason).await;
-                }
-            }
+        let is_given_up = |step: &Step| matches!(step.state, StepState::Compensating { .. });
+        let ended = self.compensate_some(is_given_up).await?;
+        let is_stuck = |index: &usize| matches!(self.order.steps[*index].state, StepState::Stuck { .. });
+        if let Some(index) = ended.into_iter().find(is_stuck) {
+            return self.begin_compensation(format!("step {index} could not be released")).await;
         }
         if self.lost().any(|step| !self.may_miss(step)) {
             return self.fail_over().await;
@@ -167,7 +158,7 @@ impl<'a> Driver<'a> {
         let now = Timestamp::now();
         let failed = self.order.steps.iter().filter(|step| failed.contains(&step.index));
         let given_up = |step: &Step| Step {
-            state: machine::to_compensate(&step.state, now, self.is_new(step)),
+            state: machine::to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step)),
             ..step.clone()
         };
         let steps = failed.map(given_up).collect();
@@ -273,21 +264,45 @@ impl<'a> Driver<'a> {
         events: Vec<OrderEventKind>,
     ) -> Result<(), PurchaseError> {
         let now = Timestamp::now();
-        let steps = self.steps_as(|step| machine::to_compensate(&step.state, now, self.is_new(step)));
+        let steps = self.steps_as(|step| {
+            machine::to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step))
+        });
         self.enter(OrderState::Compensating, Some(reason), steps, events).await
     }
 
     async fn compensate_all(&mut self) -> Result<(), PurchaseError> {
-        // In reverse: what was bought last may depend on what was bought first.
-        let mut indexes: Vec<usize> = (0..self.order.steps.len()).collect();
-        indexes.sort_by_key(|index| std::cmp::Reverse((self.order.steps[*index].lease.rank, *index)));
-        for index in indexes {
-            let step = self.compensate(self.order.steps[index].clone()).await?;
-            self.order.steps[index] = step;
-        }
+        self.compensate_some(|_| true).await?;
         let stuck = self.stuck();
         let state = if stuck.is_some() { OrderState::Stuck } else { self.over_state().await? };
         self.enter(state, stuck, Vec::new(), Vec::new()).await
+    }
+
+    /// Ends steps: in reverse, as what was bought last may depend on what was bought first; those of one rank side by side,
+    /// so that one provider which does not answer holds up nobody else. The positions of those that were ended.
+    async fn compensate_some(
+        &mut self,
+        is_wanted: impl Fn(&Step) -> bool,
+    ) -> Result<Vec<usize>, PurchaseError> {
+        let mut ranks: BTreeMap<Reverse<u32>, Vec<usize>> = BTreeMap::new();
+        for (index, step) in self.order.steps.iter().enumerate().filter(|(_, step)| is_wanted(step)) {
+            ranks.entry(Reverse(step.lease.rank)).or_default().push(index);
+        }
+        let at_once = self.policy.concurrency.clamp(1, 256) as usize;
+        let mut ended = Vec::new();
+        for indexes in ranks.into_values() {
+            let done: Vec<Result<Step, PurchaseError>> = {
+                let this = &*self;
+                let calls = indexes.iter().map(|index| this.compensate(this.order.steps[*index].clone()));
+                // Collected first: a closure that borrows inside a stream would keep the future from being spawned.
+                let calls: Vec<_> = calls.collect();
+                futures::stream::iter(calls).buffered(at_once).collect().await
+            };
+            for (index, step) in indexes.iter().zip(done) {
+                self.order.steps[*index] = step?;
+            }
+            ended.extend(indexes);
+        }
+        Ok(ended)
     }
 
     /// At what a person must look.
@@ -400,6 +415,11 @@ impl<'a> Driver<'a> {
         self.write(&Change { steps: vec![step.clone()], events: vec![event], ..Change::default() }).await
     }
 
+    /// Writes a step down, with what else there is to tell.
+    pub(super) async fn tell(&self, step: &Step, events: Vec<OrderEventKind>) -> Result<(), PurchaseError> {
+        self.write(&Change { steps: vec![step.clone()], events, ..Change::default() }).await
+    }
+
     /// Gives a step up. Unless the order can go on without it, or with another plan, the other steps stop too.
     pub(super) fn fail(&self, step: &Step, shortage: Option<Shortage>, why: &str) {
         let can_go_on = self.may_miss(step) || (shortage.is_some() && self.has_rounds_left());
@@ -423,11 +443,10 @@ impl<'a> Driver<'a> {
         Ok(self.failures.must_stop())
     }
 
-    /// Whether nobody can have asked for a planned step before: this process has accepted the order, or has planned the
-    /// step itself.
+    /// Whether nobody can have asked for a planned step before: this process has just accepted the order, and this is its
+    /// first driver; or this driver has planned the step itself.
     pub(super) fn is_new(&self, step: &Step) -> bool {
-        let accepted_here = self.engine.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        accepted_here.contains(&self.order.id) || step.index >= self.first_own_step
+        self.is_fresh || step.index >= self.first_own_step
     }
 
     /// How much longer than lists lag it must be looked for what a step may have made: a host that was stopped in the
@@ -444,7 +463,12 @@ impl<'a> Driver<'a> {
     }
 
     pub(super) fn provider(&self, step: &Step) -> &Arc<dyn Provider> {
-        &self.engine.providers[&step.provider] // Driver::new has made sure
+        self.engine.providers.get(&step.provider).unwrap_or(&self.engine.absent)
+    }
+
+    /// Whether the step's provider is not in this federation.
+    pub(super) fn is_absent(&self, step: &Step) -> bool {
+        !self.engine.providers.contains_key(&step.provider)
     }
 
     pub(super) fn class(&self, step: &Step) -> IdempotencyClass {

@@ -1,71 +1,46 @@
 //! The purchase engine as the federation sees it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use tracing::Instrument;
 
 use super::{
     PurchaseError,
+    absent::Absent,
     drive::Driver,
+    fresh::FreshOrders,
     held::{End, Held},
+    listings::Listings,
 };
 use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Ledger, LedgerError, OrderQuery},
-    model::{
-        IdempotencyKey, KeyNamespace, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Piece,
-        Plan, Policy, ProviderId, Reference, Step, StepState, digest_of, pieces, texts,
-    },
+    model::{KeyNamespace, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId},
     provider::{Call, IdempotencyClass, Provider},
-    telemetry,
 };
-
-/// Accepted orders that an engine remembers; of an older one it asks its provider once more than it need.
-const MOST_ACCEPTED: usize = 20_000;
 
 /// The present catalogue, shared.
 pub(crate) type Present = Arc<RwLock<Arc<Catalogue>>>;
 
-/// A step of which nothing was sent.
-pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: u32, lease: &Lease) -> Step {
-    Step {
-        index,
-        key: IdempotencyKey::in_namespace(namespace, order, index),
-        provider: lease.place.provider.clone(),
-        lease: lease.clone(),
-        state: StepState::Planned,
-        attempts: Vec::new(),
-    }
-}
-
-/// What a setting refers to must be bought or kept, before anything is bought in vain.
-fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
-    let texts = plan
-        .leases
-        .iter()
-        .flat_map(|lease| lease.settings.values().flat_map(texts).map(move |text| (lease, text)));
-    for (lease, text) in texts {
-        for piece in pieces(text, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)? {
-            let Piece::Of(Reference { component, .. }) = piece else { continue };
-            let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
-            if !plan.leases.iter().any(holds) {
-                return Err(PurchaseError::InvalidPlan(format!(
-                    "a setting refers to {component}, of which it has none; compose again"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Events that are read at once.
 const PAGE: u32 = 256;
+/// Between two looks at an order that another host drives.
+const LEAST_WAIT: Duration = Duration::from_millis(20);
+const MOST_WAIT: Duration = Duration::from_millis(250);
+
+/// What a panic says.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it says nothing").chars().take(200).collect()
+}
 
 /// Drives orders. Several engines, also in several processes, may share a ledger.
 #[derive(Debug)]
@@ -75,8 +50,14 @@ pub struct Engine {
     pub(super) rates: Rates,
     /// What was last known of the market, for fail-overs.
     pub(super) market: Present,
-    /// Orders that this process has accepted and not seen end, the newest.
-    pub(super) accepted: Mutex<BTreeSet<OrderId>>,
+    /// Stands for providers that an order names and that are not here.
+    pub(super) absent: Arc<dyn Provider>,
+    /// What providers list, for checking prices.
+    pub(super) listings: Listings,
+    /// Orders that this process has just accepted.
+    pub(super) fresh: FreshOrders,
+    /// The namespace of the keys of orders that are accepted here.
+    pub(super) namespace: Option<KeyNamespace>,
     owner: String,
     pub(super) lease: Duration,
 }
@@ -87,8 +68,10 @@ impl Engine {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
         let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none()).build();
         let market = Arc::new(RwLock::new(Arc::new(empty)));
-        let (accepted, lease) = (Mutex::default(), Duration::from_secs(15));
-        Self { providers, ledger, rates: Rates::none(), market, accepted, owner, lease }
+        let (listings, fresh, namespace) = (Listings::default(), FreshOrders::default(), None);
+        let (rates, lease) = (Rates::none(), Duration::from_secs(15));
+        let absent = Absent::shared();
+        Self { providers, ledger, rates, market, absent, listings, fresh, namespace, owner, lease }
     }
 
     /// Sets the exchange rates for checking prices.
@@ -112,87 +95,6 @@ impl Engine {
     /// Where purchases are remembered.
     pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
-    }
-
-    /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe.
-    ///
-    /// # Errors
-    /// * [`PurchaseError::InvalidPlan`]: the plan buys nothing.
-    /// * [`PurchaseError::UnknownProvider`], [`PurchaseError::NotBuyable`]: compose again without that provider.
-    /// * [`PurchaseError::IdTaken`]: use a new id for a new purchase.
-    pub async fn accept(
-        &self,
-        plan: Plan,
-        policy: Policy,
-        id: Option<OrderId>,
-    ) -> Result<Order, PurchaseError> {
-        let checked = plan.check().and_then(|()| policy.check().map_err(|error| error.inside("policy")));
-        checked.map_err(|error| PurchaseError::InvalidPlan(error.to_string()))?;
-        // What the plan keeps runs already and is never bought again.
-        let bought: Vec<&Lease> = plan.leases.iter().filter(|lease| lease.keeps.is_none()).collect();
-        if bought.is_empty() {
-            let message = if plan.leases.is_empty() {
-                "it has no leases; compose again"
-            } else {
-                "it keeps what runs and buys nothing; there is no order to place"
-            };
-            return Err(PurchaseError::InvalidPlan(message.to_owned()));
-        }
-        for lease in &bought {
-            self.check_buyable(&policy, &lease.place.provider)?;
-        }
-        check_references(&plan)?;
-        if let Some(fail_over) = &policy.fail_over
-            && digest_of(&fail_over.blueprint) != plan.blueprint_digest
-        {
-            let message = "the policy's fail_over names another blueprint than the one that it was made for";
-            return Err(PurchaseError::InvalidPlan(message.to_owned()));
-        }
-        let id = id.unwrap_or_else(OrderId::generate);
-        if uuid::Uuid::parse_str(id.as_str()).is_err() {
-            return Err(PurchaseError::InvalidPlan(format!(
-                "{id} is no order id; write a UUID, or none for a new one"
-            )));
-        }
-        let steps = (0u32..).zip(bought).map(|(index, lease)| planned(None, &id, index, lease)).collect();
-        let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
-        let rounds = Vec::new();
-        let (namespace, is_approved) = (None, false);
-        let order = Order {
-            id: id.clone(),
-            plan,
-            policy,
-            state,
-            created,
-            reason,
-            namespace,
-            is_approved,
-            rounds,
-            steps,
-        };
-        match self.ledger.create(&order).await {
-            Ok(()) => {
-                telemetry::order_entered(order.state, order.created);
-                let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-                accepted.insert(id);
-                if accepted.len() > MOST_ACCEPTED {
-                    accepted.pop_first();
-                }
-                Ok(order)
-            }
-            Err(LedgerError::Exists(_)) => {
-                // One that was forgotten is there no more, and its id is not used again.
-                let Some(existing) = self.ledger.load(&id).await? else {
-                    return Err(PurchaseError::IdTaken(id));
-                };
-                if *existing.first_plan() == order.plan {
-                    Ok(existing)
-                } else {
-                    Err(PurchaseError::IdTaken(id))
-                }
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     pub(super) fn check_buyable(&self, policy: &Policy, id: &ProviderId) -> Result<(), PurchaseError> {
@@ -226,18 +128,44 @@ impl Engine {
         loaded.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()).into())
     }
 
-    /// Drives an order until it is committed, compensated or stuck. Dropping the future leaves an order that can be
-    /// driven again.
+    /// Drives an order until it is over, committed or stuck. Where another host drives it, its work is followed to the
+    /// end, and taken up if that host goes; so does a host that was away for longer than its claim. Dropping the future
+    /// leaves an order that can be driven again.
     ///
     /// # Errors
-    /// [`LedgerError::Claimed`]: another host drives it. [`LedgerError::Fenced`]: another host has taken it over.
+    /// The ledger cannot be used, or the order is damaged.
     pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        let present = self.load(order).await?;
-        if present.state.is_final() {
-            return Ok(present);
+        loop {
+            let present = self.load(order).await?;
+            if present.state.is_final() && !self.is_to_undo(&present).await? {
+                return Ok(present);
+            }
+            match self.claim(order).await {
+                Ok(held) => match self.drive_claimed(held).await {
+                    // Somebody else may have it by now, or nobody.
+                    Err(PurchaseError::Ledger(LedgerError::Fenced(_))) => {}
+                    outcome => return outcome,
+                },
+                Err(LedgerError::Claimed { until, .. }) => self.follow_for_a_moment(until).await,
+                Err(LedgerError::Fenced(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let held = self.claim(order).await?;
-        self.drive_claimed(held).await
+    }
+
+    /// Whether an order is to be undone although it is final.
+    async fn is_to_undo(&self, order: &Order) -> Result<bool, PurchaseError> {
+        let may_be = order.state == OrderState::Committed;
+        Ok(may_be && self.ledger.is_cancelled(&order.id).await?)
+    }
+
+    /// Waits until the ledger tells something new, or the claim of another host may have ended.
+    async fn follow_for_a_moment(&self, until: Timestamp) {
+        let mut changes = self.ledger.changes();
+        // Waiting is bounded: clocks of two hosts may differ, and other processes do not announce their writes.
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        let moment = left.clamp(LEAST_WAIT, MOST_WAIT);
+        let _ = tokio::time::timeout(moment, changes.changed()).await;
     }
 
     /// The right to drive an order. Asked for by a task of its own: dropped half-way, a claim could be in the ledger
@@ -264,9 +192,22 @@ impl Engine {
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
     }
 
+    /// Drives an order under a claim to where it goes on no more by itself, and gives the claim back.
     pub(super) async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
         let order = held.order().clone();
-        let driver = Driver::new(self, &held, self.load(&order).await?)?;
+        // A panic of one order must end nothing but its own drive.
+        let driven = AssertUnwindSafe(self.drive_held(&held)).catch_unwind().await;
+        let outcome =
+            driven.unwrap_or_else(|panic| Err(PurchaseError::Panicked { order, message: words_of(&*panic) }));
+        if matches!(&outcome, Err(PurchaseError::Ledger(LedgerError::Store(_)))) {
+            self.fresh.forget_all();
+        }
+        held.give_back().await;
+        outcome
+    }
+
+    async fn drive_held(&self, held: &Held) -> Result<Order, PurchaseError> {
+        let driver = Driver::new(self, held, self.load(held.order()).await?)?;
         let span = driver.span.clone();
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
         let outcome = tokio::select! {
@@ -274,13 +215,12 @@ impl Engine {
             lost = held.keep(self.lease) => Err(lost.into()),
             outcome = driver.run().instrument(span) => outcome,
         };
-        held.give_back().await;
         outcome?;
-        self.load(&order).await
+        self.load(held.order()).await
     }
 
-    /// Takes up every unfinished order that nobody drives, and drives it to its end. A claim that its host has not
-    /// renewed when it lapses is that of a dead one: it is waited for, for as long as a claim lasts.
+    /// Takes up every unfinished order whose providers are here and that nobody drives, and drives it to its end. A claim
+    /// that its host has not renewed when it lapses is that of a dead one: it is waited for, for as long as a claim lasts.
     ///
     /// # Errors
     /// The ledger cannot be read. What goes wrong with one order is logged and leaves the others.
@@ -293,35 +233,30 @@ impl Engine {
         let mut driven = futures::stream::iter(drives).buffer_unordered(4);
         while let Some((order, outcome)) = driven.next().await {
             match outcome {
-                Ok(order) => done.push(order),
+                Ok(Some(order)) => done.push(order),
+                Ok(None) => tracing::info!(%order, "order left to a host that has its providers"),
                 Err(error) => tracing::warn!(%order, %error, "order not resumed"),
             }
         }
         Ok(done)
     }
 
-    async fn take_over(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        let outcome = self.drive(order).await;
-        let Err(PurchaseError::Ledger(LedgerError::Claimed { until, .. })) = &outcome else { return outcome };
-        // Waiting is bounded: clocks of two hosts may differ.
-        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-        tokio::time::sleep(left.min(self.lease) + Duration::from_millis(20)).await;
-        self.drive(order).await
+    /// None if the order is one for other hosts.
+    async fn take_over(&self, order: &OrderId) -> Result<Option<Order>, PurchaseError> {
+        let present = self.load(order).await?;
+        if !present.steps.iter().all(|step| self.providers.contains_key(&step.provider)) {
+            return Ok(None);
+        }
+        self.drive(order).await.map(Some)
     }
 
     /// Undoes an order: one that is under way is compensated, of a committed one all services are released.
     ///
     /// # Errors
-    /// As [`drive`](Self::drive). If another host drives the order it is told, and this call waits for the claim.
+    /// As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
         self.ledger.request_cancel(order).await?;
-        loop {
-            match self.claim(order).await {
-                Ok(held) => return self.drive_claimed(held).await,
-                Err(LedgerError::Claimed { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        self.drive(order).await
     }
 
     /// The events of one order, those of the past first, then as they happen; ends when the order is final.

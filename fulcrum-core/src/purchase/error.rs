@@ -47,6 +47,27 @@ pub enum PurchaseError {
     /// A plan without leases, or with a damaged one.
     #[error("the plan cannot be bought: {0}")]
     InvalidPlan(String),
+    /// Plan or policy are not those that somebody has approved.
+    #[error(
+        "{approved} was approved, and the digest of this plan and policy is {actual}; have it approved, or buy what was"
+    )]
+    NotApproved {
+        /// What the caller named.
+        approved: String,
+        /// What plan and policy come to.
+        actual: String,
+    },
+    /// The plan costs more than the policy allows.
+    #[error("the plan cannot be bought: {0}")]
+    OverLimit(String),
+    /// The driver of an order panicked: a fault of this library, or of a provider that is linked to it.
+    #[error("the driver of order {order} panicked: {message}; report it with the order's timeline")]
+    Panicked {
+        /// Which order.
+        order: OrderId,
+        /// What it said.
+        message: String,
+    },
     /// A provider failed while it was asked for what it has.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -65,6 +86,9 @@ impl PurchaseError {
             Self::NobodySaid(_) => 206,
             Self::NotHeld { .. } => 207,
             Self::CannotAct(_) => 208,
+            Self::NotApproved { .. } => 209,
+            Self::OverLimit(_) => 210,
+            Self::Panicked { .. } => 211,
             Self::Provider(error) => error.kind.code(),
         }
     }

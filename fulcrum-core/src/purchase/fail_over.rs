@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::{
-    PurchaseError, drive::Driver, engine::planned, machine::to_compensate, metrics::is_open, prices,
+    PurchaseError, accept::planned, drive::Driver, machine::to_compensate, metrics::is_open, prices,
 };
 use crate::{
     catalogue::{Catalogue, IngestOptions, ingest},
@@ -84,7 +84,7 @@ impl Driver<'_> {
     fn unbought(&self) -> Vec<Step> {
         let now = Timestamp::now();
         let given_up = |step: &Step| {
-            let state = to_compensate(&step.state, now, self.is_new(step));
+            let state = to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step));
             Step { state, ..step.clone() }
         };
         self.order.steps.iter().filter(|step| is_open(&step.state)).map(given_up).collect()
@@ -123,7 +123,7 @@ impl Driver<'_> {
             start: Some(Arc::new(self.order.plan.clone())),
             ..ComposeOptions::default()
         };
-        let plan = search(catalogue, self.with_bought(policy), options, policy.search_timeout_s).await?;
+        let plan = search(catalogue, self.with_bought(policy)?, options, policy.search_timeout_s).await?;
         self.check_rise(policy, &plan)?;
         let mut steps = self.kept(&plan)?;
         let first = u32::try_from(self.order.steps.len()).unwrap_or(u32::MAX);
@@ -135,37 +135,48 @@ impl Driver<'_> {
         for step in &new {
             engine.check_buyable(&self.policy, &step.provider).map_err(|error| error.to_string())?;
         }
-        let events = prices::check(engine, &self.policy, &plan, &new).await?;
-        steps.extend(new);
-        Ok(Next { plan, steps, events })
+        let checked = prices::check(engine, &self.policy, &plan, &new, self.paid_once()?).await?;
+        steps.extend(checked.steps);
+        Ok(Next { plan, steps, events: checked.events })
     }
 
     /// The blueprint with what is bought as what runs and stays; what was paid for it once is off the budget.
-    fn with_bought(&self, policy: &FailOver) -> Blueprint {
+    fn with_bought(&self, policy: &FailOver) -> Result<Blueprint, String> {
         let mut blueprint = policy.blueprint.clone();
         for mut service in Running::of_order(&self.order).services {
             service.pinned = true;
             blueprint.running.services.push(service);
         }
-        let share = (self.paid_once() / Decimal::from(blueprint.horizon_months))
-            .round_dp_with_strategy(6, RoundingStrategy::ToPositiveInfinity);
-        blueprint.budget = blueprint.budget.map(|budget| (budget - share).max(Decimal::ZERO));
-        blueprint
+        let share = self
+            .paid_once()?
+            .checked_div(Decimal::from(blueprint.horizon_months))
+            .ok_or_else(out_of_range)?;
+        let share = share.round_dp_with_strategy(6, RoundingStrategy::ToPositiveInfinity);
+        let rest = |budget: Decimal| budget.checked_sub(share).map(|rest| rest.max(Decimal::ZERO));
+        blueprint.budget =
+            blueprint.budget.map(|budget| rest(budget).ok_or_else(out_of_range)).transpose()?;
+        Ok(blueprint)
     }
 
     /// What was paid at the start for what is bought and stays.
-    fn paid_once(&self) -> Decimal {
+    fn paid_once(&self) -> Result<Decimal, String> {
         let bought =
             self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
-        bought.flat_map(|step| &step.lease.lines).map(|line| line.once).sum()
+        let mut lines = bought.flat_map(|step| &step.lease.lines);
+        lines.try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.once)).ok_or_else(out_of_range)
     }
 
     fn check_rise(&self, policy: &FailOver, plan: &Plan) -> Result<(), String> {
-        let months = Decimal::from(policy.blueprint.horizon_months);
-        let total = |plan: &Plan| plan.monthly * months + plan.once;
-        let first = total(self.order.first_plan());
-        let now = total(plan) + self.paid_once();
-        let limit = first + first * policy.max_rise_percent / Decimal::ONE_HUNDRED;
+        let months = policy.blueprint.horizon_months;
+        // Plans of format 3 tell no horizon of their own.
+        let first = Plan { horizon_months: Some(months), ..self.order.first_plan().clone() };
+        let first = first.total().ok_or_else(out_of_range)?;
+        let now = plan.total().ok_or_else(out_of_range)?;
+        let now = now.checked_add(self.paid_once()?).ok_or_else(out_of_range)?;
+        let rise = first
+            .checked_mul(policy.max_rise_percent)
+            .and_then(|rise| rise.checked_div(Decimal::ONE_HUNDRED));
+        let limit = rise.and_then(|rise| first.checked_add(rise)).ok_or_else(out_of_range)?;
         if now <= limit {
             return Ok(());
         }
@@ -203,6 +214,10 @@ impl Driver<'_> {
         }
         Ok(changed)
     }
+}
+
+fn out_of_range() -> String {
+    "the amounts are outside the range of money".to_owned()
 }
 
 /// Composes on another thread; a driver that is dropped ends the search.

@@ -1,12 +1,12 @@
 //! What comes next, from the ledger alone: no I/O, no clock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::{
     model::{Progress, ServiceId, Step, StepState},
-    provider::{Call, Capabilities, OperationHandle},
+    provider::{Call, Capabilities, OperationHandle, ProviderError},
 };
 
 /// The next action of a step.
@@ -18,9 +18,9 @@ pub(super) enum Action {
     RecordUnknown,
     /// Ask the provider.
     Provision,
-    /// Look whether the key has started something that this ledger does not know of, as after it was restored from an
-    /// older copy.
-    LookFirst,
+    /// Look whether the key has started something that this ledger does not know of, as after it went back; until it has
+    /// been looked for as long as lists lag, not finding it proves nothing: the copy may be of a moment ago.
+    LookFirst { lag: Duration },
     /// Look for what the key may have started; until it has been looked for as long as lists lag, not finding it proves
     /// nothing.
     FindByKey { lag: Duration },
@@ -67,7 +67,7 @@ pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: boo
     match &step.state {
         // What is held is not bought.
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
-            if is_new || is_repeatable { Action::RecordIntent } else { Action::LookFirst }
+            if is_new || is_repeatable { Action::RecordIntent } else { Action::LookFirst { lag } }
         }
         StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
             Action::Provision
@@ -86,7 +86,7 @@ pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: boo
         StepState::Compensating { service: Some(service), operation: None, .. } => {
             Action::Release(service.clone())
         }
-        // Nothing was sent as far as this ledger knows; a copy that it was restored from is older than any lag.
+        // Nothing was sent, and nobody else can have asked.
         StepState::Compensating { service: None, sent: Some(sent), .. } if *sent == Timestamp::UNIX_EPOCH => {
             Action::FindToRelease { lag: Duration::ZERO }
         }
@@ -106,14 +106,10 @@ pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: boo
 pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> StepState {
     match state {
         StepState::Planned if is_new => StepState::Compensated,
-        // What is held is given back.
+        // What is held is given back. Where the ledger may have gone back, it may have been bought a moment ago.
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
-            StepState::Compensating {
-                service: None,
-                operation: None,
-                sent: Some(Timestamp::UNIX_EPOCH), // long ago, if ever
-                since: now,
-            }
+            let sent = Some(if is_new { Timestamp::UNIX_EPOCH } else { now });
+            StepState::Compensating { service: None, operation: None, sent, since: now }
         }
         StepState::Compensated => StepState::Compensated,
         StepState::Provisioning { .. } => {
@@ -133,6 +129,16 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
             StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
         }
     }
+}
+
+/// The longest wait that a provider can ask for.
+const MOST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long to wait after a failed call: growing with each try, as long as the provider asks for if that is no more than
+/// five minutes, and never beyond the end.
+pub(super) fn pause(tries: u32, error: &ProviderError, end: Instant) -> Duration {
+    let asked = error.kind.retry_after().unwrap_or_default().min(MOST_PAUSE);
+    back_off(tries).max(asked).min(end.saturating_duration_since(Instant::now()))
 }
 
 /// How long to wait before the `n`-th try in a row: doubling from 50 ms to 5 s.
@@ -198,7 +204,10 @@ mod tests {
 
     #[test]
     fn an_order_of_an_earlier_process_is_looked_for_unless_a_repeat_does_no_harm() {
-        assert_eq!(next_action(&step(StepState::Planned), "me", LAGGING, false), Action::LookFirst);
+        assert_eq!(
+            next_action(&step(StepState::Planned), "me", LAGGING, false),
+            Action::LookFirst { lag: LAG }
+        );
         assert_eq!(next_action(&step(StepState::Planned), "me", KEY, false), Action::RecordIntent);
     }
 
@@ -239,7 +248,10 @@ mod tests {
     fn what_is_held_is_bought_like_what_is_planned_and_given_back_when_undone() {
         for held in [StepState::Reserving { since: NOW }, StepState::Reserved { until: NOW }] {
             assert_eq!(next_action(&step(held.clone()), "me", LAGGING, true), Action::RecordIntent);
-            assert_eq!(next_action(&step(held.clone()), "me", LAGGING, false), Action::LookFirst);
+            assert_eq!(
+                next_action(&step(held.clone()), "me", LAGGING, false),
+                Action::LookFirst { lag: LAG }
+            );
             let undone = to_compensate(&held, NOW, true);
             let lag = Duration::ZERO;
             assert_eq!(next_action(&step(undone), "me", LAGGING, true), Action::FindToRelease { lag });

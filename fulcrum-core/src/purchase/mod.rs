@@ -3,6 +3,8 @@
 //!
 //! `machine` decides from the ledger alone what comes next and does nothing; `drive` does it.
 
+mod absent;
+mod accept;
 mod act;
 mod archive;
 mod compensate;
@@ -13,13 +15,16 @@ mod error;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
 mod fail_over;
 mod failures;
+mod fresh;
 mod held;
+mod listings;
 mod machine;
 mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;
 mod outcome;
+mod own;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
 mod prices;
 mod provision;
@@ -30,6 +35,7 @@ mod timeline;
 mod turns;
 mod unkeyed;
 
+pub use accept::PurchaseOptions;
 pub use archive::OrderArchive;
 pub use engine::Engine;
 pub use error::{PurchaseError, sold_out};

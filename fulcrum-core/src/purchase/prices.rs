@@ -1,104 +1,386 @@
 //! Whether a plan's prices still hold, before anything is bought.
+//!
+//! A price has an authority: a *quote* of the provider, its *listing*, or a dated *table*. What none of them tells is
+//! *unchecked*, and bought only if the policy says so.
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use iso_currency::Currency;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use rust_decimal::Decimal;
+use tokio::time::sleep;
 
-use super::{Engine, failures::cut, provision::request};
+use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request};
 use crate::{
-    model::{Charge, Money, OrderEventKind, Plan, Policy, Step, from_micros, to_micros},
-    provider::{ErrorKind, Quote},
+    model::{
+        Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OrderEventKind, Plan, Policy,
+        Price, PriceAuthority, PriceCheck, SkuId, Step, Surcharge,
+    },
+    provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
 };
 
-/// The events to tell, or why the order must not buy.
+/// How old a check may be when the intent of a purchase is written.
+const CHECK_AGE: Duration = Duration::from_secs(180);
+/// How long a provider that does not answer is asked for its price.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a check came to: the steps with the price that was found, and what to tell.
+pub(super) struct Checked {
+    pub(super) steps: Vec<Step>,
+    pub(super) events: Vec<OrderEventKind>,
+}
+
+/// Checks the price of each step, or says why the order must not buy. `paid` was paid once for what stays.
 pub(super) async fn check(
     engine: &Engine,
     policy: &Policy,
     plan: &Plan,
     steps: &[Step],
-) -> Result<Vec<OrderEventKind>, String> {
+    paid: Decimal,
+) -> Result<Checked, String> {
+    check_validity(policy)?;
+    let at_once = policy.concurrency.clamp(1, 256) as usize;
+    // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
+    let calls: Vec<_> = steps.iter().map(|step| check_step(engine, policy, plan, step)).collect();
+    let checks: Vec<Result<PriceCheck, String>> =
+        futures::stream::iter(calls).buffered(at_once).collect().await;
+    let mut checked = Checked { steps: Vec::with_capacity(steps.len()), events: Vec::new() };
+    let (mut planned, mut current, mut told) = (Decimal::ZERO, Decimal::ZERO, Vec::new());
+    for (step, check) in steps.iter().zip(checks) {
+        let (check, before) = (check?, planned_cost(plan, &step.lease).ok_or_else(out_of_range)?);
+        let add = |sum: Decimal, amount| sum.checked_add(amount).ok_or_else(out_of_range);
+        if check.authority.is_some() {
+            (planned, current) = (add(planned, before.total)?, add(current, check.total)?);
+            told.push(CheckedPrice { index: step.index, check: check.clone() });
+        } else {
+            checked.events.push(OrderEventKind::PriceUnchecked {
+                index: step.index,
+                provider: step.provider.clone(),
+                planned: Money::new(before.total, plan.currency),
+            });
+        }
+        let mut step = step.clone();
+        step.lease.checked = Some(check);
+        checked.steps.push(step);
+    }
+    if let Some(most) = policy.max_total {
+        let rise = current.checked_sub(planned).ok_or_else(out_of_range)?;
+        let total = plan.total().and_then(|total| total.checked_add(rise)?.checked_add(paid));
+        check_limit(most, total.ok_or_else(out_of_range)?, plan.currency)?;
+    }
+    if !told.is_empty() {
+        checked.events.push(OrderEventKind::PricesChecked {
+            planned: Money::new(planned, plan.currency),
+            current: Money::new(current, plan.currency),
+            checks: told,
+        });
+    }
+    Ok(checked)
+}
+
+/// What the policy allows to be committed to.
+///
+/// # Errors
+/// In words: it costs more.
+pub(super) fn check_limit(most: Decimal, total: Decimal, currency: Currency) -> Result<(), String> {
+    if total <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "it commits to {} over the horizon, and the policy's max_total is {}; compose a cheaper plan, or allow more",
+        Money::new(total, currency),
+        Money::new(most, currency)
+    ))
+}
+
+fn check_validity(policy: &Policy) -> Result<(), String> {
     if policy.valid_until.is_some_and(|end| Timestamp::now() > end) {
         return Err("the prices were valid only until a moment that has passed; compose again".to_owned());
     }
-    let currency = plan.currency;
-    let at_once = policy.concurrency.clamp(1, 256) as usize;
-    // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
-    let calls: Vec<_> = steps.iter().map(|step| quote(engine, plan, step, currency)).collect();
-    let quotes: Vec<Result<Option<Decimal>, String>> =
-        futures::stream::iter(calls).buffered(at_once).collect().await;
-    let mut events = Vec::new();
-    let (mut planned, mut current) = (Decimal::ZERO, Decimal::ZERO);
-    for (step, quoted) in steps.iter().zip(quotes) {
-        let before: Decimal = step.lease.lines.iter().map(|line| line.monthly + line.once).sum();
-        let now = match quoted? {
-            Some(now) => now,
-            None => {
-                let error = "the provider quotes no prices; the plan's price stands".to_owned();
-                let (index, provider) = (step.index, step.provider.clone());
-                events.push(OrderEventKind::Attempt { index, provider, error });
-                before
-            }
-        };
-        let limit = before + before * policy.price_tolerance_percent / Decimal::ONE_HUNDRED;
-        if now > limit {
-            return Err(format!(
-                "{} at {} costs {} now, {} in the plan; compose again, or allow a higher price_tolerance_percent",
-                step.lease.sku,
-                step.provider,
-                Money::new(now, currency),
-                Money::new(before, currency)
-            ));
-        }
-        planned += before;
-        current += now;
-    }
-    let money = |amount| Money::new(amount, currency);
-    events.push(OrderEventKind::PricesChecked {
-        planned: money(planned),
-        current: money(current),
-        checks: Vec::new(),
-    });
-    Ok(events)
+    Ok(())
 }
 
-/// What a step costs now, a month and once, in the plan's currency; `None` if the provider does not quote.
-async fn quote(
+fn out_of_range() -> String {
+    "its amounts are outside the range of money; compose again".to_owned()
+}
+
+/// What a lease costs in the plan. Plans of format 3 tell no horizon: of them a month and the start are compared.
+fn planned_cost(plan: &Plan, lease: &Lease) -> Option<CommitmentCost> {
+    let sum = |of: fn(&crate::model::PriceLine) -> Decimal| {
+        lease.lines.iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(of(line)))
+    };
+    let (monthly, once) = (sum(|line| line.monthly)?, sum(|line| line.once)?);
+    let total = match plan.horizon_months {
+        Some(_) => sum(|line| line.total)?,
+        None => monthly.checked_add(once)?,
+    };
+    Some(CommitmentCost { monthly, once, total })
+}
+
+/// The price of a step now, within what the policy tolerates.
+async fn check_step(
     engine: &Engine,
+    policy: &Policy,
     plan: &Plan,
     step: &Step,
-    currency: Currency,
-) -> Result<Option<Decimal>, String> {
-    let provider = &engine.providers[&step.provider];
-    let quote = match provider.quote(&request(&plan.blueprint, step)).await {
-        Ok(quote) => quote,
-        Err(error) if error.kind == ErrorKind::Unsupported => return Ok(None),
-        Err(error) => return Err(format!("no present price: {}", cut(&error.to_string()))),
+) -> Result<PriceCheck, String> {
+    let what = || format!("{} at {}", step.lease.sku, step.provider);
+    let check =
+        present_price(engine, policy, plan, step).await.map_err(|why| format!("{}: {why}", what()))?;
+    let planned = planned_cost(plan, &step.lease).ok_or_else(out_of_range)?;
+    let limit = |amount: Decimal| {
+        let rise = amount.checked_mul(policy.price_tolerance_percent)?.checked_div(Decimal::ONE_HUNDRED)?;
+        amount.checked_add(rise)
     };
-    if quote.valid_until.is_some_and(|end| Timestamp::now() > end) {
-        return Err(format!("{} quotes a price that has expired", step.provider));
+    // A cheaper start does not make up for a dearer month: whoever stays beyond the horizon pays that.
+    for (span, now, before) in
+        [("over the horizon", check.total, planned.total), ("a month", check.monthly, planned.monthly)]
+    {
+        if now > limit(before).ok_or_else(out_of_range)? {
+            return Err(format!(
+                "{} costs {} {span} now, {} in the plan; compose again, or allow a higher price_tolerance_percent",
+                what(),
+                Money::new(now, plan.currency),
+                Money::new(before, plan.currency)
+            ));
+        }
     }
-    total(engine, step, &quote, currency).map(Some).ok_or_else(|| {
-        format!(
-            "the price that {} quotes for {} cannot be compared with the plan's",
-            step.provider, step.lease.sku
-        )
+    Ok(check)
+}
+
+/// What the best authority that there is says.
+async fn present_price(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    step: &Step,
+) -> Result<PriceCheck, String> {
+    let Some(provider) = engine.providers.get(&step.provider) else {
+        return Err("its provider is not in this federation; add it, or compose again".to_owned());
+    };
+    let capabilities = provider.capabilities();
+    let no_price = |error: ProviderError| format!("no present price: {}", cut(&error.to_string()));
+    if capabilities.can(Call::Quote) {
+        let request = request(&plan.blueprint, step);
+        match patiently(|| provider.quote(&request)).await {
+            Ok(quote) => return quoted(engine, plan, &step.lease, &quote),
+            Err(error) if error.kind == ErrorKind::Unsupported => {}
+            Err(error) => return Err(no_price(error)),
+        }
+    }
+    if capabilities.can(Call::Offers) {
+        let listed = patiently(|| engine.listings.of(provider)).await.map_err(no_price)?;
+        let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
+        return of_offer(engine, policy, plan, &step.lease, offer);
+    }
+    if !policy.may_buy_unchecked {
+        return Err("nobody can check its price: the provider neither quotes nor lists it; \
+                    `may_buy_unchecked` in the policy allows it"
+            .to_owned());
+    }
+    let planned = planned_cost(plan, &step.lease).ok_or_else(out_of_range)?;
+    Ok(price_check(planned, None))
+}
+
+/// Asks again while that may help, for a while.
+async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, ProviderError> {
+    let (began, mut tries) = (Instant::now(), 0);
+    loop {
+        match ask().await {
+            Err(error) if super::reserve::is_worth_another_try(&error.kind) => {
+                let pause = back_off(tries).max(error.kind.retry_after().unwrap_or_default());
+                if began.elapsed().saturating_add(pause) >= PATIENCE || tries >= 4 {
+                    return Err(error);
+                }
+                sleep(pause).await;
+                tries = tries.saturating_add(1);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn price_check(cost: CommitmentCost, authority: Option<PriceAuthority>) -> PriceCheck {
+    let CommitmentCost { monthly, once, total } = cost;
+    PriceCheck { at: Timestamp::now(), authority, day: None, valid_until: None, monthly, once, total }
+}
+
+fn quoted(engine: &Engine, plan: &Plan, lease: &Lease, quote: &Quote) -> Result<PriceCheck, String> {
+    if quote.valid_until.is_some_and(|end| Timestamp::now() > end) {
+        return Err("a price is quoted that has expired".to_owned());
+    }
+    check_terms(lease, &quote.price)?;
+    let disk = quote.disk.as_ref().zip(lease.disk_sku.as_ref());
+    let disk = disk.map(|(price, sku)| (sku, price));
+    let cost = cost(engine, plan, lease, &quote.price, disk, &quote.surcharges)?;
+    let valid_until = quote.valid_until;
+    Ok(PriceCheck { valid_until, ..price_check(cost, Some(PriceAuthority::Quote)) })
+}
+
+fn of_offer(
+    engine: &Engine,
+    policy: &Policy,
+    plan: &Plan,
+    lease: &Lease,
+    offer: &Offer,
+) -> Result<PriceCheck, String> {
+    if let Some(reason) = quarantine_reason(offer) {
+        return Err(format!("its price is absurd now: {reason}"));
+    }
+    check_terms(lease, &offer.price)?;
+    let provenance = &offer.provenance;
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    if provenance.valid_until.is_some_and(|end| today > end) {
+        return Err("its price was valid only until a day that has passed; renew the price list".to_owned());
+    }
+    if provenance.authority == PriceAuthority::Table {
+        let age =
+            provenance.observed.until((jiff::Unit::Day, today)).map_or(i32::MAX, |span| span.get_days());
+        if i64::from(age) > i64::from(policy.max_table_age_days) {
+            return Err(format!(
+                "its price stands in a table and is of {}, {age} days old; renew the table, or allow a higher \
+                 max_table_age_days than {}",
+                provenance.observed, policy.max_table_age_days
+            ));
+        }
+    }
+    let disk = offer.elastic_disk.as_ref().map(|disk| (&disk.sku, &disk.price));
+    let cost = cost(engine, plan, lease, &offer.price, disk, &offer.surcharges)?;
+    let day = Some(provenance.observed);
+    Ok(PriceCheck { day, ..price_check(cost, Some(provenance.authority)) })
+}
+
+/// A price on other terms is another price, however low.
+fn check_terms(lease: &Lease, price: &Price) -> Result<(), String> {
+    if price.purchase_option != lease.purchase_option {
+        let (now, planned) = (price.purchase_option, lease.purchase_option);
+        return Err(format!("it is sold {now} now, {planned} in the plan; compose again"));
+    }
+    if price.term_months != lease.term_months {
+        return Err(format!(
+            "its minimum term is {} months now, {} in the plan; compose again",
+            price.term_months, lease.term_months
+        ));
+    }
+    Ok(())
+}
+
+/// What a lease comes to at present prices: the offer, its disk, and what must be paid besides.
+fn cost(
+    engine: &Engine,
+    plan: &Plan,
+    lease: &Lease,
+    price: &Price,
+    disk: Option<(&SkuId, &Price)>,
+    surcharges: &[Surcharge],
+) -> Result<CommitmentCost, String> {
+    let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
+    let mut parts = vec![(price, if is_by_size { lease.size_gib } else { 0 })];
+    if !is_by_size && lease.size_gib > 0 {
+        let disk = disk.filter(|(sku, _)| lease.disk_sku.as_ref() == Some(*sku));
+        let (_, price) =
+            disk.ok_or("the disk that was planned with it is not sold with it any more; compose again")?;
+        parts.push((price, lease.size_gib));
+    }
+    let planned = lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge).map(|line| &line.sku);
+    let (planned, now): (BTreeSet<_>, BTreeSet<_>) =
+        (planned.collect(), surcharges.iter().map(|surcharge| &surcharge.sku).collect());
+    if planned != now {
+        let named = |skus: &BTreeSet<&SkuId>| match skus.len() {
+            0 => "nothing".to_owned(),
+            _ => skus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        return Err(format!(
+            "what must be paid besides it is {} now, {} in the plan; compose again",
+            named(&now),
+            named(&planned)
+        ));
+    }
+    parts.extend(surcharges.iter().map(|surcharge| (&surcharge.price, 0)));
+    let months = plan.horizon_months.unwrap_or(1);
+    let zero = CommitmentCost { monthly: Decimal::ZERO, once: Decimal::ZERO, total: Decimal::ZERO };
+    let sum = parts.into_iter().try_fold(zero, |sum, (price, gib)| {
+        let cost = engine.rates.commitment_cost(price, gib, months, plan.currency)?;
+        let (monthly, once) = (sum.monthly.checked_add(cost.monthly)?, sum.once.checked_add(cost.once)?);
+        let total = match plan.horizon_months {
+            Some(_) => cost.total,
+            None => cost.monthly.checked_add(cost.once)?,
+        };
+        Some(CommitmentCost { monthly, once, total: sum.total.checked_add(total)? })
+    });
+    sum.ok_or_else(|| {
+        "its price cannot be compared with the plan's: a rate is missing, or it is out of range".to_owned()
     })
 }
 
-fn total(engine: &Engine, step: &Step, quote: &Quote, currency: Currency) -> Option<Decimal> {
-    let rounded = |amount, from| {
-        let converted = engine.rates.convert(amount, from, currency)?;
-        to_micros(converted).ok().map(from_micros)
-    };
-    let is_by_size = matches!(quote.price.charge, Charge::PerUnit { .. });
-    let size = step.lease.size_gib;
-    let month = rounded(quote.price.net_month(if is_by_size { size } else { 0 })?, quote.price.currency)?;
-    let once = rounded(quote.price.net_once()?, quote.price.currency)?;
-    let disk = match &quote.disk {
-        _ if is_by_size || size == 0 => Decimal::ZERO,
-        Some(disk) => rounded(disk.net_month(size)?, disk.currency)?,
-        None => return None,
-    };
-    Some(month + once + disk)
+impl Driver<'_> {
+    /// Checks a step's price again if the last check is too old for an intent; false after `fail` has said why it must
+    /// not be bought.
+    pub(super) async fn price_holds(&self, step: &mut Step) -> Result<bool, super::PurchaseError> {
+        if let Some(check) = &step.lease.checked
+            && is_fresh(check, Timestamp::now())
+        {
+            return Ok(true);
+        }
+        let outcome = match check_validity(&self.policy) {
+            Ok(()) => check_step(self.engine, &self.policy, &self.order.plan, step).await,
+            Err(why) => Err(why),
+        };
+        match outcome {
+            Ok(check) => {
+                let checks = vec![CheckedPrice { index: step.index, check: check.clone() }];
+                let before = planned_cost(&self.order.plan, &step.lease);
+                let planned =
+                    Money::new(before.map_or(check.total, |cost| cost.total), self.order.plan.currency);
+                let current = Money::new(check.total, self.order.plan.currency);
+                let is_checked = check.authority.is_some();
+                step.lease.checked = Some(check);
+                let (index, provider) = (step.index, step.provider.clone());
+                let event = match is_checked {
+                    true => OrderEventKind::PricesChecked { planned, current, checks },
+                    false => OrderEventKind::PriceUnchecked { index, provider, planned },
+                };
+                self.tell(step, vec![event]).await?;
+                Ok(true)
+            }
+            Err(why) => {
+                self.note_text(step, why.clone(), None).await?;
+                self.fail(step, None, &why);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Whether a check is of the last minutes. One of the future was made before a clock was set back.
+fn is_fresh(check: &PriceCheck, now: Timestamp) -> bool {
+    let age = now.duration_since(check.at);
+    !age.is_negative() && age.unsigned_abs() < CHECK_AGE && check.valid_until.is_none_or(|end| now < end)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn a_check_is_fresh_for_some_minutes_and_no_longer_than_its_quote() {
+        let now = Timestamp::now();
+        let zero = CommitmentCost { monthly: Decimal::ZERO, once: Decimal::ZERO, total: Decimal::ZERO };
+        let check = PriceCheck { at: now, ..price_check(zero, Some(PriceAuthority::Listing)) };
+        let after = |seconds| now.checked_add(SignedDuration::from_secs(seconds)).expect("a time");
+        assert!(is_fresh(&check, now) && is_fresh(&check, after(100)));
+        assert!(!is_fresh(&check, after(181)), "too old");
+        assert!(!is_fresh(&check, after(-1)), "of the future");
+        let ends = PriceCheck { valid_until: Some(after(50)), ..check };
+        assert!(is_fresh(&ends, after(49)) && !is_fresh(&ends, after(50)), "the quote has ended");
+    }
 }

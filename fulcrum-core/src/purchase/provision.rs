@@ -10,10 +10,13 @@ use super::{
     PurchaseError,
     drive::Driver,
     failures::shortage_of,
-    machine::{Action, back_off, next_action},
+    machine::{Action, next_action, pause},
 };
 use crate::{
-    model::{LineKind, Progress, Service, ServiceStatus, Settings, Shortage, Step, StepState, texts},
+    model::{
+        LineKind, OwnService, Piece, Progress, Service, ServiceStatus, Settings, Shortage, Step, StepState,
+        pieces, texts,
+    },
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -26,6 +29,11 @@ enum Next {
 impl Driver<'_> {
     /// Makes the service, or says by `fail` that it cannot be had and leaves the step as far as it is known.
     pub(super) async fn make(&self, mut step: Step) -> Result<Step, PurchaseError> {
+        if self.is_absent(&step) {
+            self.note_text(&mut step, ABSENT.to_owned(), None).await?;
+            self.fail(&step, None, ABSENT);
+            return Ok(step);
+        }
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
         let mut is_new = self.is_new(&step) || self.is_unkeyed(&step);
@@ -57,19 +65,16 @@ impl Driver<'_> {
                 self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
             }
-            let is_looking =
-                matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
             let action = next_action(&step, &self.mine, self.manners(&step), is_new);
+            let is_looking = matches!(action, Action::LookFirst { .. })
+                || matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
             if let (Action::RecordIntent | Action::Provision, Err(why)) = (&action, &settings) {
                 self.note_text(&mut step, why.clone(), None).await?;
                 self.fail(&step, None, why);
                 return Ok(step);
             }
             let outcome = match action {
-                Action::LookFirst => match self.provider(&step).find_by_key(&step.key).await {
-                    Ok(Some(service)) if !is_own(&step, &service) => {
-                        Err(protocol(&step, Call::FindByKey, FOREIGN))
-                    }
+                Action::LookFirst { lag } => match self.find_own(&step).await {
                     Ok(Some(service)) => {
                         tracing::warn!(order = %self.order.id, step = step.index, service = %service.id,
                             "exists, though this ledger never asked for it: was it restored from an older copy?");
@@ -77,7 +82,9 @@ impl Driver<'_> {
                         self.unknown(&mut step).await.map(Ok)?
                     }
                     Ok(None) => {
-                        is_new = true;
+                        let lag = lag.saturating_sub(acted.elapsed());
+                        is_new = lag.is_zero();
+                        sleep(lag.min(Duration::from_secs(1)).min(left(end))).await;
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -124,8 +131,7 @@ impl Driver<'_> {
             self.note(&mut step, &error).await?;
             match self.after(&mut step, &error, is_asking).await? {
                 Next::Retry => {
-                    sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default()).min(left(end)))
-                        .await;
+                    sleep(pause(tries, &error, end)).await;
                     tries += 1;
                 }
                 Next::GiveUp => {
@@ -136,7 +142,11 @@ impl Driver<'_> {
         }
     }
 
+    /// Writes down that the provider will be asked, unless the price does not hold any more: then `fail` has said so.
     pub(super) async fn intend(&self, step: &mut Step) -> Result<(), PurchaseError> {
+        if !self.price_holds(step).await? {
+            return Ok(());
+        }
         self.enter_provisioning(step, Progress::IntentOnly).await
     }
 
@@ -167,8 +177,7 @@ impl Driver<'_> {
 
     /// With `lag` still left, what is missing may only be hidden.
     async fn look(&self, step: &mut Step, lag: Duration) -> Result<Result<(), ProviderError>, PurchaseError> {
-        match self.provider(step).find_by_key(&step.key).await {
-            Ok(Some(service)) if !is_own(step, &service) => Ok(Err(protocol(step, Call::FindByKey, FOREIGN))),
+        match self.find_own(step).await {
             Ok(Some(service)) => self.found(step, service).await,
             Ok(None) if !lag.is_zero() => {
                 sleep(lag.min(Duration::from_secs(1))).await;
@@ -183,11 +192,10 @@ impl Driver<'_> {
     pub(super) async fn found(
         &self,
         step: &mut Step,
-        service: Service,
+        service: OwnService,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         match service.status {
             ServiceStatus::Running | ServiceStatus::Stopped => {
-                let service = bounded(service);
                 self.put(step, StepState::Provisioned { service }).await?;
             }
             ServiceStatus::Starting => match self.unfinished(step, &service) {
@@ -218,21 +226,21 @@ impl Driver<'_> {
         step: &mut Step,
         operation: &OperationHandle,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
-        let status = self.provider(step).poll(operation).await;
-        let is_foreign = match &status {
-            Ok(OperationStatus::Succeeded(Some(service))) => {
-                !is_own(step, service) || self.was_there(step, service).await?
-            }
-            _ => false,
-        };
-        match status {
+        match self.provider(step).poll(operation).await {
             Ok(OperationStatus::Running { .. }) => sleep(self.poll_interval(step)).await,
-            // The operation is somebody else's: what is the step's own only its key can tell.
-            Ok(OperationStatus::Succeeded(Some(_))) if is_foreign => {
-                self.unknown(step).await?;
-                return Ok(Err(protocol(step, Call::Poll, FOREIGN)));
+            Ok(OperationStatus::Succeeded(Some(service))) => {
+                let was_there = self.was_there(step, &service).await?;
+                return match self.own(step, Call::Poll, None, service) {
+                    Ok(service) if !was_there => self.found(step, service).await,
+                    // The operation is somebody else's: what is the step's own only its key can tell.
+                    outcome => {
+                        self.unknown(step).await?;
+                        let was_there =
+                            || protocol(step, Call::Poll, "it answered with a service that was there before");
+                        Ok(Err(outcome.err().unwrap_or_else(was_there)))
+                    }
+                };
             }
-            Ok(OperationStatus::Succeeded(Some(service))) => return self.found(step, service).await,
             // Done, and yet nothing is there: only a look can tell.
             Ok(OperationStatus::Succeeded(None)) => self.unknown(step).await?,
             Ok(OperationStatus::Failed { reason, shortage }) => {
@@ -278,28 +286,13 @@ impl Driver<'_> {
     }
 }
 
-/// Whether a service may be the step's. One that tells no key is taken at the provider's word.
-pub(super) fn is_own(step: &Step, service: &Service) -> bool {
-    service.provider == step.provider && service.key.as_ref().is_none_or(|key| *key == step.key)
-}
-
-pub(super) const FOREIGN: &str = "it answered with a service of another key";
-/// Bytes of an operation's handle, and of what a service tells about itself: a provider's answer must not fill the ledger.
+/// Why nothing can be done about a step.
+pub(super) const ABSENT: &str = "its provider is not in this federation; add it, and drive the order again";
+/// Bytes of an operation's handle: a provider's answer must not fill the ledger.
 pub(super) const MAX_HANDLE: usize = 16 << 10;
-const MAX_ATTRIBUTES: usize = 64 << 10;
 
 pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError {
     ProviderError::new(step.provider.clone(), call, ErrorKind::Protocol { message: message.to_owned() })
-}
-
-/// A service with as many of its attributes as fit.
-fn bounded(mut service: Service) -> Service {
-    let mut size = 0;
-    service.attributes.retain(|name, value| {
-        size += name.len() + value.len();
-        size <= MAX_ATTRIBUTES
-    });
-    service
 }
 
 fn left(end: Instant) -> Duration {
@@ -313,7 +306,11 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
 /// What is asked of a provider for a step, without what only other steps can tell.
 pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
     let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
-    let is_known = |(_, value): &(&String, &Value)| !texts(value).iter().any(|text| text.contains("${"));
+    let refers = |text: &str| {
+        let all = pieces(text, |name| step.lease.after.contains(name)).unwrap_or_default();
+        all.iter().any(|piece| matches!(piece, Piece::Of(_)))
+    };
+    let is_known = |(_, value): &(&String, &Value)| !texts(value).iter().any(|text| refers(text));
     let surcharges = step.lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge);
     ProvisionRequest {
         sku: step.lease.sku.clone(),

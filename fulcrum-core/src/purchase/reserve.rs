@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{PurchaseError, drive::Driver, failures::shortage_of, machine::back_off, provision::request};
+use super::{PurchaseError, drive::Driver, failures::shortage_of, machine::pause, provision::request};
 use crate::{
     model::{Shortage, Step, StepState},
     provider::{Call, ErrorKind},
@@ -88,8 +88,7 @@ impl Driver<'_> {
                 self.fail(&step, shortage_of(&error.kind), &error.kind.to_string());
                 return Ok(step);
             }
-            let left = end.saturating_duration_since(Instant::now());
-            sleep(back_off(tries).max(error.kind.retry_after().unwrap_or_default()).min(left)).await;
+            sleep(pause(tries, &error, end)).await;
             tries += 1;
         }
         Ok(step)
@@ -117,7 +116,7 @@ impl Driver<'_> {
 }
 
 /// No `_` arm: a new kind of error must decide.
-fn is_worth_another_try(kind: &ErrorKind) -> bool {
+pub(super) fn is_worth_another_try(kind: &ErrorKind) -> bool {
     match kind {
         ErrorKind::RateLimited { .. }
         | ErrorKind::Unavailable { .. }

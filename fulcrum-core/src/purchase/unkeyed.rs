@@ -38,13 +38,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::{
-    PurchaseError,
-    compensate::Tried,
-    drive::Driver,
-    machine::back_off,
-    provision::{is_own, protocol},
-};
+use super::{PurchaseError, compensate::Tried, drive::Driver, machine::back_off, provision::protocol};
 use crate::{
     ledger::{Gate, LedgerError},
     model::{OrderEventKind, Place, Service, ServiceId, ServiceStatus, Shortage, Step, StepState},
@@ -109,7 +103,8 @@ fn is_place(wanted: &Place, place: &Place) -> bool {
 
 /// Whether a service may be what a step has asked for.
 fn may_be(step: &Step, service: &Service) -> bool {
-    is_own(step, service)
+    service.provider == step.provider
+        && service.key.as_ref().is_none_or(|key| *key == step.key)
         && service.sku == step.lease.sku
         && is_place(&step.lease.place, &service.place)
         && service.status != ServiceStatus::Releasing
@@ -130,7 +125,10 @@ impl Driver<'_> {
     /// stop, or fails as its turn does not come. Who waits here takes no place away from those that do not.
     pub(super) async fn pass_gate(&self, step: &mut Step) -> Result<bool, PurchaseError> {
         let is_planned = step.state == StepState::Planned;
-        if !self.is_unkeyed(step) || !(is_planned || matches!(step.state, StepState::Provisioning { .. })) {
+        if self.is_absent(step)
+            || !self.is_unkeyed(step)
+            || !(is_planned || matches!(step.state, StepState::Provisioning { .. }))
+        {
             return Ok(true);
         }
         if is_planned && !self.policy.may_buy_unkeyed {
@@ -335,11 +333,8 @@ impl Driver<'_> {
             return Ok(Ok(()));
         }
         match self.find_made(step).await? {
-            Ok(May::Be(service)) => match self.provider(step).describe(&service).await {
-                Ok(Some(service)) if is_own(step, &service) => self.found(step, service).await,
-                Ok(Some(_)) => {
-                    Ok(Err(protocol(step, Call::Describe, "what it has made carries another's key")))
-                }
+            Ok(May::Be(service)) => match self.describe_own(step, &service).await {
+                Ok(Some(service)) => self.found(step, service).await,
                 // Gone again: nothing is there.
                 Ok(None) => self.intend_unkeyed(step).await,
                 Err(error) => Ok(Err(error)),
@@ -411,7 +406,7 @@ impl Driver<'_> {
             match state {
                 StepState::Provisioned { service }
                 | StepState::Committed { service }
-                | StepState::Acting { service, .. } => known = Some(service.id),
+                | StepState::Acting { service, .. } => known = Some(service.id.clone()),
                 StepState::Compensating { service: Some(service), .. } => known = Some(service),
                 StepState::Planned
                 | StepState::Reserving { .. }

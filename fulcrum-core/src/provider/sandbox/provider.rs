@@ -249,6 +249,7 @@ impl Provider for Sandbox {
         let quote = Quote {
             price: scaled(&offer.price, factor),
             disk: offer.elastic_disk.as_ref().map(|disk| disk.price.clone()),
+            surcharges: offer.surcharges.to_vec(),
             valid_until: None,
         };
         self.depart(Call::Quote, fault.as_ref(), quote)

@@ -1,0 +1,79 @@
+//! A service that is proven to be a step's own.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Service, ServiceId, Step};
+
+/// Bytes of what a service tells about itself: a provider's answer must not fill the ledger.
+const MAX_ATTRIBUTES: usize = 64 << 10;
+
+/// A service that is a step's own: at its provider, under its key, and the one that was asked about. Only
+/// [`check`](Self::check) makes one; the ledger and archives keep what it has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OwnService(Service);
+
+/// A service is not the step's own, and must not be touched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForeignService {
+    /// Of another provider.
+    #[error("it answered with a service of another provider")]
+    Provider,
+    /// Of another key, or without one where the provider knows keys.
+    #[error("it answered with a service of another key")]
+    Key,
+    /// Another one than was asked about.
+    #[error("it was asked about one service and answered with another one")]
+    Id,
+}
+
+impl OwnService {
+    /// Checks that a service is the step's own.
+    ///
+    /// `is_keyless`: the provider knows no keys, so that a service without one may be the step's. `about`: the service that
+    /// was asked about, if one was. Attributes beyond 64 KiB are left out.
+    ///
+    /// # Errors
+    /// [`ForeignService`]: leave it alone.
+    pub fn check(
+        step: &Step,
+        is_keyless: bool,
+        about: Option<&ServiceId>,
+        mut service: Service,
+    ) -> Result<Self, ForeignService> {
+        if service.provider != step.provider {
+            return Err(ForeignService::Provider);
+        }
+        let is_own = match &service.key {
+            Some(key) => *key == step.key,
+            None => is_keyless,
+        };
+        if !is_own {
+            return Err(ForeignService::Key);
+        }
+        if about.is_some_and(|id| *id != service.id) {
+            return Err(ForeignService::Id);
+        }
+        let mut size = 0_usize;
+        service.attributes.retain(|name, value| {
+            size = size.saturating_add(name.len()).saturating_add(value.len());
+            size <= MAX_ATTRIBUTES
+        });
+        Ok(Self(service))
+    }
+
+    /// The service.
+    pub fn into_inner(self) -> Service {
+        self.0
+    }
+}
+
+impl Deref for OwnService {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.0
+    }
+}

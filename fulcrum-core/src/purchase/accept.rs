@@ -1,0 +1,274 @@
+//! An order is accepted: its plan is read as a stranger's document, and nothing in it is believed.
+#![deny(clippy::arithmetic_side_effects)]
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::{Engine, PurchaseError, prices};
+use crate::{
+    catalogue::Catalogue,
+    compose::verify::verify,
+    ledger::LedgerError,
+    model::{
+        IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Piece, Plan,
+        Policy, Reference, Step, StepState, digest_of, pieces, texts,
+    },
+    telemetry,
+};
+
+/// How a purchase is asked for, besides plan and policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurchaseOptions {
+    /// The caller's own id: the same call with the same id buys once. None for a new one.
+    pub id: Option<OrderId>,
+    /// The digest of plan and policy that somebody has approved ([`Plan::approval_digest`]): anything else is refused.
+    pub approved: Option<String>,
+}
+
+impl From<Option<OrderId>> for PurchaseOptions {
+    fn from(id: Option<OrderId>) -> Self {
+        Self { id, approved: None }
+    }
+}
+
+/// A step of which nothing was sent.
+pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: u32, lease: &Lease) -> Step {
+    Step {
+        index,
+        key: IdempotencyKey::in_namespace(namespace, order, index),
+        provider: lease.place.provider.clone(),
+        lease: Lease { checked: None, ..lease.clone() },
+        state: StepState::Planned,
+        attempts: Vec::new(),
+    }
+}
+
+impl Engine {
+    /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe.
+    ///
+    /// # Errors
+    /// * [`PurchaseError::InvalidPlan`]: the plan buys nothing, or does not fit together; compose again.
+    /// * [`PurchaseError::NotApproved`]: plan or policy are not those that were approved.
+    /// * [`PurchaseError::OverLimit`]: it costs more than the policy's `max_total`.
+    /// * [`PurchaseError::UnknownProvider`], [`PurchaseError::NotBuyable`]: compose again without that provider.
+    /// * [`PurchaseError::IdTaken`]: use a new id for a new purchase.
+    pub async fn accept(
+        &self,
+        plan: Plan,
+        policy: Policy,
+        options: impl Into<PurchaseOptions>,
+    ) -> Result<Order, PurchaseError> {
+        let PurchaseOptions { id, approved } = options.into();
+        let is_approved = check_approval(&plan, &policy, approved.as_deref())?;
+        self.check(&plan, &policy)?;
+        let id = id.unwrap_or_else(OrderId::generate);
+        let Some(id) = OrderId::from_uuid(id.as_str()) else {
+            return Err(PurchaseError::InvalidPlan(format!(
+                "{id} is not an order id; write a UUID, or none for a new one"
+            )));
+        };
+        let namespace = self.namespace();
+        let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
+        let steps = (0u32..)
+            .zip(bought)
+            .map(|(index, lease)| planned(namespace.as_ref(), &id, index, lease))
+            .collect();
+        let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
+        let rounds = Vec::new();
+        let order = Order {
+            id: id.clone(),
+            plan,
+            policy,
+            state,
+            created,
+            reason,
+            namespace,
+            is_approved,
+            rounds,
+            steps,
+        };
+        match self.ledger.create(&order).await {
+            Ok(()) => {
+                telemetry::order_entered(order.state, order.created);
+                self.fresh.insert(id);
+                Ok(order)
+            }
+            Err(LedgerError::Exists(_)) => {
+                // One that was forgotten is there no more, and its id is not used again.
+                let Some(existing) = self.ledger.load(&id).await? else {
+                    return Err(PurchaseError::IdTaken(id));
+                };
+                if *existing.first_plan() == order.plan {
+                    Ok(existing)
+                } else {
+                    Err(PurchaseError::IdTaken(id))
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a plan may be bought as it stands.
+    fn check(&self, plan: &Plan, policy: &Policy) -> Result<(), PurchaseError> {
+        // What the plan keeps runs already and is never bought again.
+        let bought: Vec<&Lease> = plan.leases.iter().filter(|lease| lease.keeps.is_none()).collect();
+        let invalid = |why: String| PurchaseError::InvalidPlan(why);
+        if bought.is_empty() {
+            return Err(invalid(match plan.leases.is_empty() {
+                true => "it has no leases; compose again".to_owned(),
+                false => "it keeps what runs and buys nothing; there is no order to place".to_owned(),
+            }));
+        }
+        policy.check().map_err(|error| invalid(error.to_string()))?;
+        plan.check().map_err(|error| invalid(error.to_string()))?;
+        check_sums(plan).map_err(invalid)?;
+        plan.leases.iter().enumerate().try_for_each(|(at, lease)| {
+            check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
+        })?;
+        for lease in &bought {
+            self.check_buyable(policy, &lease.place.provider)?;
+        }
+        check_references(plan)?;
+        if let Some(fail_over) = &policy.fail_over {
+            fail_over.blueprint.check().map_err(|error| invalid(error.to_string()))?;
+            if digest_of(&fail_over.blueprint) != plan.blueprint_digest {
+                let why = "the policy's fail_over names another blueprint than the one that it was made for";
+                return Err(invalid(why.to_owned()));
+            }
+        }
+        let present = self.market.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        if present.digest() == plan.catalogue_digest {
+            check_against(&present, plan, policy).map_err(invalid)?;
+        }
+        if let Some(most) = policy.max_total {
+            let total = plan.total().ok_or_else(|| invalid("its amounts are out of range".to_owned()))?;
+            prices::check_limit(most, total, plan.currency).map_err(PurchaseError::OverLimit)?;
+        }
+        Ok(())
+    }
+
+    /// The namespace of keys of orders that this ledger accepts.
+    fn namespace(&self) -> Option<KeyNamespace> {
+        self.namespace.clone()
+    }
+}
+
+/// Whether somebody has approved just this; without a digest nobody was asked.
+fn check_approval(plan: &Plan, policy: &Policy, approved: Option<&str>) -> Result<bool, PurchaseError> {
+    let Some(approved) = approved else { return Ok(false) };
+    let actual = plan.approval_digest(policy);
+    if approved.trim().eq_ignore_ascii_case(&actual) {
+        return Ok(true);
+    }
+    Err(PurchaseError::NotApproved { approved: approved.chars().take(80).collect(), actual })
+}
+
+/// Whether totals are the sums of their lines, over what is kept too.
+fn check_sums(plan: &Plan) -> Result<(), String> {
+    let out_of_range = || "its amounts are out of range; compose again".to_owned();
+    let sum = |amounts: &mut dyn Iterator<Item = Decimal>| {
+        let add = |sum: Option<Decimal>, amount| sum?.checked_add(amount);
+        amounts.fold(Some(Decimal::ZERO), add).ok_or_else(out_of_range)
+    };
+    let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
+    let monthly = sum(&mut lines()
+        .map(|line| line.monthly)
+        .chain(plan.traffic.iter().map(|line| line.monthly))
+        .chain(plan.fees.iter().map(|fee| fee.monthly)))?;
+    let once = sum(&mut lines()
+        .map(|line| line.once)
+        .chain(plan.fees.iter().map(|fee| fee.once))
+        .chain(plan.moves.iter().map(|line| line.once)))?;
+    if (monthly, once) != (plan.monthly, plan.once) {
+        return Err(format!(
+            "it says {} a month and {} once, and its lines add up to {monthly} and {once}; compose again",
+            plan.monthly, plan.once
+        ));
+    }
+    for line in lines() {
+        let is_amount = line.monthly >= Decimal::ZERO && line.once >= Decimal::ZERO;
+        // What is paid over the horizon holds a month and the start at least.
+        let least = line.monthly.checked_add(line.once).ok_or_else(out_of_range)?;
+        if !is_amount || (plan.horizon_months.is_some() && line.total < least) {
+            return Err(format!("the line of {} does not add up; compose again", line.sku));
+        }
+    }
+    Ok(())
+}
+
+/// Whether offer, place, product, option, lines and replicas of a lease belong together.
+fn check_lease(lease: &Lease) -> Result<(), String> {
+    if !lease.names_its_offer() {
+        return Err(format!(
+            "names the offer {} and describes another one, {}",
+            lease.offer,
+            lease.own_offer_id()
+        ));
+    }
+    if lease.replicas.is_empty() || lease.replicas.values().any(|count| *count == 0) {
+        return Err("carries nothing".to_owned());
+    }
+    let mut replicas: u64 = 0;
+    for count in lease.replicas.values() {
+        replicas = replicas.saturating_add((*count).into());
+    }
+    if lease.kind != OfferKind::Machine && replicas != 1 {
+        return Err(format!("is a {} and carries {replicas} replicas", lease.kind));
+    }
+    let Some((first, others)) = lease.lines.split_first() else {
+        return Err("has no price".to_owned());
+    };
+    if first.kind != LineKind::Offer || first.sku != lease.sku {
+        return Err(format!("is priced as {} and buys {}", first.sku, lease.sku));
+    }
+    let mut disks = others.iter().filter(|line| line.kind == LineKind::Disk).map(|line| &line.sku);
+    if disks.next() != lease.disk_sku.as_ref() || disks.next().is_some() {
+        return Err("does not price the disk that it buys".to_owned());
+    }
+    if others.iter().any(|line| line.kind == LineKind::Offer) {
+        return Err("prices two offers".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether each lease is an offer of the catalogue that the plan was made of, at its price; and, where the blueprint is
+/// known, all else.
+fn check_against(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<(), String> {
+    for (at, lease) in plan.leases.iter().enumerate() {
+        let missing = || format!("leases[{at}] is not an offer of its own catalogue; compose again");
+        let offer = catalogue.offer(catalogue.find(&lease.own_offer_id()).ok_or_else(missing)?);
+        let is_copy = offer.sku == lease.sku
+            && offer.kind == lease.kind
+            && *offer.place == lease.place
+            && offer.price.purchase_option == lease.purchase_option
+            && offer.price.term_months == lease.term_months;
+        if !is_copy {
+            return Err(missing());
+        }
+    }
+    let Some(fail_over) = &policy.fail_over else { return Ok(()) };
+    if plan.format == Plan::FORMAT {
+        verify(catalogue, &fail_over.blueprint, plan).map_err(|violation| violation.to_string())?;
+    }
+    Ok(())
+}
+
+/// What a setting refers to must be bought or kept, before anything is bought in vain.
+fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
+    for lease in &plan.leases {
+        for value in lease.settings.values().flat_map(texts) {
+            for piece in
+                pieces(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
+            {
+                let Piece::Of(Reference { component, .. }) = piece else { continue };
+                let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
+                if !plan.leases.iter().any(holds) {
+                    return Err(PurchaseError::InvalidPlan(format!(
+                        "a setting refers to {component}, of which it has none; compose again"
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
