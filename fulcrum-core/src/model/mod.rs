@@ -10,6 +10,7 @@ mod filter;
 mod finding;
 mod flow;
 mod ids;
+pub(crate) mod lenient;
 mod link;
 mod locate;
 mod money;
@@ -21,6 +22,7 @@ mod place;
 mod plan;
 mod policy;
 mod price;
+mod recorded;
 mod resources;
 mod running;
 mod seller;
@@ -49,13 +51,14 @@ pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, Provenance};
 pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{
-    Attempt, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Progress, Round,
-    Shortage, Step, StepState,
+    Attempt, Cancellation, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState, Progress,
+    Round, Shortage, Step, StepState,
 };
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Lease, Measures, Plan, PriceLine, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
 pub use price::{Charge, HOURS_PER_MONTH, Market, Price, Tax, Tier, Unit};
+pub use recorded::RecordedKind;
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};

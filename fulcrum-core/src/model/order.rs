@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RepairAction,
-    Service, ServiceId,
+    Action, Finding, IdempotencyKey, Lease, Money, OfferId, OrderId, Plan, Policy, ProviderId, RecordedKind,
+    RepairAction, Service, ServiceId,
 };
 
 /// The durable purchase of a plan.
@@ -25,6 +25,12 @@ pub struct Order {
     pub created: Timestamp,
     /// Why it does not go on as planned; for people.
     pub reason: Option<String>,
+    /// The namespace that its keys name; none for an order of an older version, whose keys name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// That the customer wants it undone; none if not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
     /// Fail-overs so far.
     pub rounds: Vec<Round>,
     /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
@@ -36,6 +42,20 @@ impl Order {
     pub fn first_plan(&self) -> &Plan {
         self.rounds.first().map_or(&self.plan, |round| &round.plan)
     }
+
+    /// Whether a host has something to do: the order is not final, or it is committed and the customer has cancelled it.
+    pub fn is_unfinished(&self) -> bool {
+        !self.state.is_final() || (self.state == OrderState::Committed && self.cancellation.is_some())
+    }
+}
+
+/// A customer's wish that an order be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// When the ledger noted it; none if an older version did.
+    pub at: Option<Timestamp>,
+    /// Who cancelled, and why; none if nobody said.
+    pub by: Option<Operator>,
 }
 
 /// One fail-over: what could not be had, and what was planned before.
@@ -67,8 +87,14 @@ pub enum OrderState {
     Committed,
     /// Services are being released again (assessingCancellation).
     Compensating,
-    /// No service exists (failed).
+    /// No service exists (failed). Only in events of older versions: one of the next three stands in its place.
     Compensated,
+    /// All services existed, and none does any more (completed).
+    Ended,
+    /// Something was asked for, not all could be had, and no service exists (failed).
+    Failed,
+    /// Nothing was ever asked for (rejected).
+    Refused,
     /// A person must look (held).
     Stuck,
     /// All services exist, and something is done to one of them (pending).
@@ -81,8 +107,18 @@ impl OrderState {
     /// Whether nothing more happens by itself.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Committed | Self::Compensated | Self::Stuck | Self::Abandoned => true,
+            Self::Committed | Self::Stuck | Self::Abandoned => true,
+            Self::Compensated | Self::Ended | Self::Failed | Self::Refused => true,
             Self::Accepted | Self::Provisioning | Self::Compensating | Self::Changing => false,
+        }
+    }
+
+    /// Whether it is proven that no service of the order exists.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Compensated | Self::Ended | Self::Failed | Self::Refused => true,
+            Self::Accepted | Self::Provisioning | Self::Committed | Self::Compensating => false,
+            Self::Stuck | Self::Changing | Self::Abandoned => false,
         }
     }
 
@@ -94,6 +130,9 @@ impl OrderState {
             Self::Committed => "committed",
             Self::Compensating => "compensating",
             Self::Compensated => "compensated",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
             Self::Stuck => "stuck",
             Self::Changing => "changing",
             Self::Abandoned => "abandoned",
@@ -234,7 +273,7 @@ pub struct OrderEvent {
     /// When.
     pub at: Timestamp,
     /// What.
-    pub kind: OrderEventKind,
+    pub kind: RecordedKind,
     /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
     pub hash: String,
 }
@@ -290,6 +329,19 @@ pub enum OrderEventKind {
         /// What was done.
         action: RepairAction,
     },
+    /// The customer wants the order undone.
+    CancellationRequested {
+        /// Who cancelled, and why; none if nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// A host could not drive the order; the order waits before a host tries again.
+    DriveFailed {
+        /// What went wrong.
+        reason: String,
+        /// How often in a row, this time included.
+        count: u32,
+    },
     /// Prices were compared with the plan's.
     PricesChecked {
         /// A month at the plan's prices.
@@ -297,6 +349,9 @@ pub enum OrderEventKind {
         /// A month at the providers' prices now.
         current: Money,
     },
+    /// Something that only a later version knows; its text is in [`RecordedKind::text`].
+    #[serde(other)]
+    Unknown,
 }
 
 /// A person who does something about an order.

@@ -91,9 +91,7 @@ impl<'a> Driver<'a> {
     /// Drives to a final state.
     pub(super) async fn run(mut self) -> Result<(), PurchaseError> {
         tracing::info!(order = %self.order.id, state = self.order.state.word(), "driving");
-        if self.engine.ledger.is_cancelled(&self.order.id).await?
-            && self.order.state != OrderState::Compensated
-        {
+        if self.engine.ledger.is_cancelled(&self.order.id).await? && !self.order.state.is_over() {
             self.begin_compensation("cancelled by the customer".to_owned()).await?;
         }
         loop {
@@ -104,6 +102,9 @@ impl<'a> Driver<'a> {
                 OrderState::Changing => self.act_all().await?,
                 OrderState::Committed
                 | OrderState::Compensated
+                | OrderState::Ended
+                | OrderState::Failed
+                | OrderState::Refused
                 | OrderState::Stuck
                 | OrderState::Abandoned => {
                     self.engine

@@ -153,7 +153,19 @@ impl Engine {
         let steps = (0u32..).zip(bought).map(|(index, lease)| planned(&id, index, lease)).collect();
         let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
         let rounds = Vec::new();
-        let order = Order { id: id.clone(), plan, policy, state, created, reason, rounds, steps };
+        let (namespace, cancellation) = (None, None);
+        let order = Order {
+            id: id.clone(),
+            plan,
+            policy,
+            state,
+            created,
+            reason,
+            namespace,
+            cancellation,
+            rounds,
+            steps,
+        };
         match self.ledger.create(&order).await {
             Ok(()) => {
                 telemetry::order_entered(order.state, order.created);
@@ -217,7 +229,7 @@ impl Engine {
     /// [`LedgerError::Claimed`]: another host drives it. [`LedgerError::Fenced`]: another host has taken it over.
     pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
         let present = self.load(order).await?;
-        if present.state.is_final() {
+        if !present.is_unfinished() {
             return Ok(present);
         }
         let held = self.claim(order).await?;
@@ -240,9 +252,11 @@ impl Engine {
     /// The right to drive orders that wait, at most so many.
     pub(super) async fn claim_next(&self, most: usize) -> Result<Vec<Held>, LedgerError> {
         let (ledger, owner, lease) = (self.ledger.clone(), self.owner.clone(), self.lease);
+        let providers: Vec<_> = self.providers.keys().cloned().collect();
         let asked = tokio::spawn(async move {
             let end = End::after(lease);
-            let claims = ledger.claim_next(&owner, lease, u32::try_from(most).unwrap_or(u32::MAX)).await?;
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            let claims = ledger.claim_next(&owner, lease, most, &providers).await?;
             Ok(claims.into_iter().map(|claim| Held::new(ledger.clone(), claim, end)).collect())
         });
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
@@ -298,7 +312,7 @@ impl Engine {
     /// # Errors
     /// As [`drive`](Self::drive). If another host drives the order it is told, and this call waits for the claim.
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        self.ledger.request_cancel(order).await?;
+        self.ledger.request_cancel(order, None).await?;
         loop {
             match self.claim(order).await {
                 Ok(held) => return self.drive_claimed(held).await,
@@ -331,10 +345,10 @@ impl Engine {
                         continue;
                     };
                     let is_final = |event: &OrderEvent| {
-                        matches!(&event.kind, OrderEventKind::Order { state, .. } if state.is_final())
+                        matches!(&*event.kind, OrderEventKind::Order { state, .. } if state.is_final())
                     };
                     // What a scan wrote down later leaves the order as it was.
-                    let is_own = |event: &&OrderEvent| !matches!(event.kind, OrderEventKind::Reconciled { .. });
+                    let is_own = |event: &&OrderEvent| !matches!(*event.kind, OrderEventKind::Reconciled { .. });
                     let is_final = events.iter().rfind(is_own).map_or(was_final, is_final);
                     let is_over = is_final && events.len() < PAGE as usize;
                     let next = (!is_over).then_some((changes, last.sequence, is_final));

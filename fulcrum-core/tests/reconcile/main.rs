@@ -92,7 +92,7 @@ impl Market {
     async fn told(&self) -> Vec<(Finding, RepairAction)> {
         let events = self.engine.ledger().events(0, Some(&self.order.id), 10_000).await.expect("events");
         self.engine.ledger().verify(&self.order.id).await.expect("whole");
-        let told = events.into_iter().filter_map(|event| match event.kind {
+        let told = events.into_iter().filter_map(|event| match event.kind.into_kind() {
             OrderEventKind::Reconciled { finding, action } => Some((finding, action)),
             _ => None,
         });
