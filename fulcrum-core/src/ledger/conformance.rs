@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, verify_events};
-use crate::model::{Order, OrderEventKind, OrderState, ServiceId, Step, StepState};
+use crate::model::{Operator, Order, OrderEventKind, OrderState, ProviderId, ServiceId, Step, StepState};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -28,18 +28,26 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     ensure!(matches!(again, Err(LedgerError::Exists(_))), "an order was created twice");
     let read = ledger.load(&order.id).await.map_err(said)?;
     ensure!(read.as_ref() == Some(order), "what was read is not what was written");
+    let is_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    ensure!(
+        ledger.id().len() == 10 && ledger.id().chars().all(is_id),
+        "{:?} is no name of a ledger",
+        ledger.id()
+    );
+    let providers: Vec<ProviderId> = order.steps.iter().map(|step| step.provider.clone()).collect();
+    let providers = &providers[..];
 
-    let next = ledger.claim_next("first", LEASE, 1_000).await.map_err(said)?;
+    let next = ledger.claim_next("first", LEASE, 1_000, providers).await.map_err(said)?;
     let first = next.into_iter().find(|claim| claim.order == order.id);
     let first = first.ok_or("an order that waits is not given to who asks for work")?;
-    let again = ledger.claim_next("second", LEASE, 1_000).await.map_err(said)?;
+    let again = ledger.claim_next("second", LEASE, 1_000, providers).await.map_err(said)?;
     ensure!(again.iter().all(|claim| claim.order != order.id), "two hosts were given one order");
     let second = ledger.claim(&order.id, "second", LEASE).await;
     ensure!(matches!(second, Err(LedgerError::Claimed { .. })), "two hosts hold one order");
     ledger.release(&first).await.map_err(said)?;
     let second = ledger.claim(&order.id, "second", Duration::ZERO).await.map_err(said)?;
     ensure!(second.token > first.token, "a new claim does not outrank the old one");
-    let next = ledger.claim_next("third", Duration::ZERO, 1_000).await.map_err(said)?;
+    let next = ledger.claim_next("third", Duration::ZERO, 1_000, providers).await.map_err(said)?;
     let second = next.into_iter().find(|claim| claim.order == order.id);
     let second = second.ok_or("an order whose driver's lease ended is not given to who asks for work")?;
     let late = ledger.write(&first, &Change::default()).await;
@@ -72,7 +80,7 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let events = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?;
     ensure!(events.len() == before + 2, "a write told {} events, not 2", events.len() - before);
     ensure!(events.is_sorted_by(|a, b| a.sequence < b.sequence), "events are out of order");
-    let is_told = events.iter().any(|event| matches!(event.kind, OrderEventKind::Step { .. }));
+    let is_told = events.iter().any(|event| matches!(*event.kind, OrderEventKind::Step { .. }));
     ensure!(is_told, "a step's change was not told");
     let numbers: Vec<u64> = events.iter().map(|event| event.number).collect();
     ensure!(numbers.iter().copied().eq(1..=numbers.len() as u64), "events are numbered {numbers:?}");
@@ -83,20 +91,128 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let page = ledger.events(events[0].sequence, Some(&order.id), 1).await.map_err(said)?;
     ensure!(page.as_slice() == &events[1..2], "the next page of events is wrong");
 
-    ensure!(!ledger.is_cancelled(&order.id).await.map_err(said)?, "an order is cancelled from the start");
-    ledger.request_cancel(&order.id).await.map_err(said)?;
-    ensure!(ledger.is_cancelled(&order.id).await.map_err(said)?, "a cancellation was lost");
+    check_cancel(ledger, order).await.map_err(said)??;
 
     let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
     let listed = ledger.list(&unfinished).await.map_err(said)?;
     ensure!(!listed.contains(&order.id), "a stuck order is listed as unfinished");
-    let next = ledger.claim_next("fourth", Duration::ZERO, 1_000).await.map_err(said)?;
+    let next = ledger.claim_next("fourth", Duration::ZERO, 1_000, providers).await.map_err(said)?;
     ensure!(next.iter().all(|claim| claim.order != order.id), "a stuck order is given to who asks for work");
+    let third = check_work(ledger, order, third).await.map_err(said)??;
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(listed.contains(&order.id), "an order is not listed");
     check_cursor(ledger).await.map_err(said)??;
     check_gate(ledger, order, &first, &third).await.map_err(said)??;
     check_forget(ledger, order, &third).await
+}
+
+macro_rules! ensure_that {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Ok(Err(format!($($what)+)));
+        }
+    };
+}
+
+/// Of an order that nobody has cancelled.
+async fn check_cancel(ledger: &dyn Ledger, order: &Order) -> Result<Result<(), String>, LedgerError> {
+    let id = &order.id;
+    ensure_that!(!ledger.is_cancelled(id).await?, "an order is cancelled from the start");
+    let by = Operator { who: "a test".to_owned(), why: "to see it".to_owned() };
+    let before = ledger.events(0, Some(id), 1000).await?;
+    let mut changes = ledger.changes();
+    changes.mark_unchanged();
+    ledger.request_cancel(id, Some(&by)).await?;
+    ensure_that!(changes.has_changed().unwrap_or(false), "a cancellation was not announced");
+    ensure_that!(ledger.is_cancelled(id).await?, "a cancellation was lost");
+    // A second one changes nothing, whoever asks.
+    ledger.request_cancel(id, None).await?;
+    let events = ledger.events(0, Some(id), 1000).await?;
+    let told = OrderEventKind::CancellationRequested { by: Some(by.clone()) };
+    ensure_that!(
+        events.len() == before.len() + 1 && events[before.len()].kind == told,
+        "a cancellation is told by {:?}",
+        &events[before.len()..]
+    );
+    let read = ledger.load(id).await?.and_then(|order| order.cancellation);
+    let is_read = read.as_ref().is_some_and(|read| read.by.as_ref() == Some(&by) && read.at.is_some());
+    ensure_that!(is_read, "a cancellation was read as {read:?}");
+    ledger.verify(id).await?;
+    Ok(Ok(()))
+}
+
+/// Which orders are work for whom. Of an order that is stuck and cancelled, under its claim; the answer is the newest claim.
+async fn check_work(
+    ledger: &dyn Ledger,
+    order: &Order,
+    claim: Claim,
+) -> Result<Result<Claim, String>, LedgerError> {
+    let id = &order.id;
+    let to = |state| Change { order: Some((state, None)), ..Change::default() };
+    let providers: Vec<ProviderId> = order.steps.iter().map(|step| step.provider.clone()).collect();
+    let next = async |providers: &[ProviderId]| {
+        let next = ledger.claim_next("a worker", LEASE, 1_000, providers).await?;
+        Ok::<_, LedgerError>(next.into_iter().find(|claim| claim.order == *id))
+    };
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    ledger.write(&claim, &to(OrderState::Committed)).await?;
+    ledger.release(&claim).await?;
+    ensure_that!(
+        ledger.list(&unfinished).await?.contains(id),
+        "a cancelled order is not listed as unfinished"
+    );
+    ensure_that!(next(&[]).await?.is_none(), "an order was given to a host without its providers");
+    let Some(claim) = next(&providers).await? else {
+        return Ok(Err("a committed order that is cancelled is not given to who asks for work".to_owned()));
+    };
+
+    // A step at another provider: a host needs that one too.
+    let Ok(other) = "somewhere-else".parse::<ProviderId>() else { return Ok(Err("no name".to_owned())) };
+    let index = u32::try_from(order.steps.len()).unwrap_or(u32::MAX);
+    let Ok(key) = format!("{}-more", order.steps[0].key).parse() else { return Ok(Err("no key".to_owned())) };
+    let state = StepState::Compensated;
+    let more = Step { index, key, state, provider: other.clone(), ..order.steps[0].clone() };
+    ledger.write(&claim, &Change { steps: vec![more], ..to(OrderState::Provisioning) }).await?;
+    ledger.release(&claim).await?;
+    ensure_that!(next(&providers).await?.is_none(), "an order was given to a host without its new provider");
+    let all: Vec<ProviderId> = providers.into_iter().chain([other]).collect();
+    let Some(claim) = next(&all).await? else {
+        return Ok(Err("an order with a new provider is not given to a host that has it".to_owned()));
+    };
+
+    let wait = |now: Timestamp| now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+    let before = ledger.events(0, Some(id), 1000).await?.len();
+    for count in 1..=2 {
+        let counted = ledger.note_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
+        ensure_that!(counted == count, "failed drive {count} was counted as {counted}");
+    }
+    let events = ledger.events(0, Some(id), 1000).await?;
+    let told = |count| OrderEventKind::DriveFailed { reason: "for a test".to_owned(), count };
+    let is_told = events[before..].iter().map(|event| &*event.kind).eq([&told(1), &told(2)]);
+    ensure_that!(is_told, "failed drives are told by {:?}", &events[before..]);
+    let renewed = ledger.renew(&claim, LEASE).await;
+    ensure_that!(renewed.is_ok(), "a failed drive took the claim away: {renewed:?}");
+    ledger.release(&claim).await?;
+    ensure_that!(next(&all).await?.is_none(), "an order was given away before its next try");
+    let claim = ledger.claim(id, "a worker", LEASE).await?;
+    ensure_that!(
+        ledger.note_failed_drive(&claim, "for a test", Timestamp::now()).await? == 3,
+        "a claim changed the count of failed drives"
+    );
+    ledger.write(&claim, &to(OrderState::Provisioning)).await?;
+    let count = ledger.note_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
+    ensure_that!(count == 4, "failed drives were forgotten though the order stands still: {count}");
+    ledger.write(&claim, &to(OrderState::Compensating)).await?;
+    ledger.release(&claim).await?;
+    let Some(newest) = next(&all).await? else {
+        return Ok(Err("an order that has come on still waits for its next try".to_owned()));
+    };
+    let stale = ledger.note_failed_drive(&claim, "for a test", Timestamp::now()).await;
+    ensure_that!(matches!(stale, Err(LedgerError::Fenced(_))), "a host that lost its claim counted a drive");
+    let count = ledger.note_failed_drive(&newest, "for a test", Timestamp::now()).await?;
+    ensure_that!(count == 1, "a new state of the order left the count of failed drives at {count}");
+    ledger.write(&newest, &to(OrderState::Stuck)).await?;
+    Ok(Ok(newest))
 }
 
 /// `stale` is a claim of the order that another one has outranked, `claim` the newest.
@@ -182,7 +298,7 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
     let end = Timestamp::MAX;
     let undone =
         order.steps.iter().map(|step| Step { state: StepState::Compensated, ..step.clone() }).collect();
-    let change = Change { order: Some((OrderState::Compensated, None)), steps: undone, ..Change::default() };
+    let change = Change { order: Some((OrderState::Ended, None)), steps: undone, ..Change::default() };
     ledger.release(claim).await.map_err(said)?;
     ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "a stuck order was removed");
     let claim = ledger.claim(&order.id, "fifth", LEASE).await.map_err(said)?;
@@ -192,6 +308,10 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
         "an order was removed while somebody held its claim"
     );
     ledger.release(&claim).await.map_err(said)?;
+    let told = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
+    ledger.request_cancel(&order.id, None).await.map_err(said)?;
+    let events = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
+    ensure!(events == told, "an order that is over was cancelled");
     let last =
         ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.pop().ok_or("its events are gone")?;
     ensure!(!ledger.forget(&order.id, last.at).await.map_err(said)?, "an order was removed before its time");
@@ -211,7 +331,7 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
     }
     let gone = |outcome| matches!(outcome, Err(LedgerError::NoSuchOrder(_)));
     ensure!(gone(ledger.verify(&order.id).await), "a removed order was verified");
-    ensure!(gone(ledger.request_cancel(&order.id).await), "a removed order was cancelled");
+    ensure!(gone(ledger.request_cancel(&order.id, None).await), "a removed order was cancelled");
     ensure!(gone(ledger.claim(&order.id, "sixth", LEASE).await.map(drop)), "a removed order was claimed");
     let again = ledger.create(order).await;
     ensure!(matches!(again, Err(LedgerError::Exists(_))), "the id of a removed order was used again");

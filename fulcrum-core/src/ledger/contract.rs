@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::{
-    Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, ServiceId, Step,
+    Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, ServiceId,
+    Step,
 };
 
 /// The outcome of a ledger call.
@@ -115,7 +116,7 @@ pub struct Written {
 pub struct OrderQuery {
     /// Only in this state.
     pub state: Option<OrderState>,
-    /// Only those that are not final.
+    /// Only those with which a host has something to do: they are not final, or committed and cancelled.
     pub is_unfinished: bool,
     /// Only those older than this one: the next page.
     pub before: Option<OrderId>,
@@ -126,6 +127,9 @@ pub struct OrderQuery {
 /// Remembers orders. Every write is durable when it returns.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
+    /// The ledger's name for ever: ten lower-case letters and digits, made when it was first opened. A copy has the same.
+    fn id(&self) -> &str;
+
     /// Writes a new order down.
     async fn create(&self, order: &Order) -> Result<()>;
 
@@ -140,8 +144,15 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim>;
 
     /// Takes the right to drive unfinished orders that nobody drives or whose driver's right has ended, those that
-    /// wait longest first, at most so many. Hosts that ask at the same time get different ones.
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>>;
+    /// wait longest first, at most so many. Hosts that ask at the same time get different ones. Left out are orders with a
+    /// step at a provider that is not among `providers`, and those whose next try has not come.
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> Result<Vec<Claim>>;
 
     /// Prolongs the right.
     async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim>;
@@ -152,8 +163,14 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Changes an order, all or nothing, and tells its events; refused if the claim is no longer the newest.
     async fn write(&self, claim: &Claim, change: &Change) -> Result<Written>;
 
-    /// Notes that the customer wants an order undone. Whoever drives it finds out by [`is_cancelled`](Self::is_cancelled).
-    async fn request_cancel(&self, order: &OrderId) -> Result<()>;
+    /// Notes that the customer wants an order undone, and tells it as an event, once. Whoever drives the order finds out by
+    /// [`is_cancelled`](Self::is_cancelled); a committed one becomes unfinished. Of an order that is over nothing is noted.
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()>;
+
+    /// Counts a drive that failed, tells it as an event, and lets the order wait: [`claim_next`](Self::claim_next) leaves it
+    /// out until `next_try`. The answer is how many drives failed since the order last changed its state. The claim stays;
+    /// refused if it is no longer the newest.
+    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32>;
 
     /// Whether that was noted.
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool>;
@@ -164,7 +181,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Checks that the events of an order are all there and as they were written.
     async fn verify(&self, order: &OrderId) -> Result<()>;
 
-    /// Removes an order that is compensated, with its events, unless something has happened to it since `before`, something
+    /// Removes an order that is over, with its events, unless something has happened to it since `before`, something
     /// of it may still exist, a delivery has not taken all of its events, or somebody holds its claim. The answer is whether it was removed. Its id is never used again.
     async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool>;
 

@@ -21,7 +21,7 @@ pub(super) fn is_over(events: &[OrderEvent]) -> bool {
     let (mut steps, mut found) = (BTreeMap::new(), BTreeMap::new());
     let mut is_proven = false;
     for event in events {
-        match &event.kind {
+        match &*event.kind {
             OrderEventKind::Order { state, .. } => is_proven = state.is_over(),
             OrderEventKind::Step { index, step, .. } => {
                 steps.insert(*index, *step == StepState::Compensated);
@@ -39,8 +39,12 @@ pub(super) fn is_over(events: &[OrderEvent]) -> bool {
             OrderEventKind::Attempt { .. }
             | OrderEventKind::FailedOver { .. }
             | OrderEventKind::Operator { .. }
-            | OrderEventKind::PricesChecked { .. }
-            | OrderEventKind::PriceUnchecked { .. } => {}
+            | OrderEventKind::CancellationRequested { .. }
+            | OrderEventKind::DriveFailed { .. }
+            | OrderEventKind::PriceUnchecked { .. }
+            | OrderEventKind::PricesChecked { .. } => {}
+            // It may say that something exists.
+            OrderEventKind::Unknown => return false,
         }
     }
     is_proven && steps.into_values().all(|is_over| is_over) && found.into_values().all(|is_gone| is_gone)
@@ -49,7 +53,7 @@ pub(super) fn is_over(events: &[OrderEvent]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Finding, FindingKind, OrderId};
+    use crate::model::{Finding, FindingKind, OrderId, RecordedKind};
 
     fn kinds(last: &[OrderEventKind]) -> Vec<OrderEvent> {
         let step = |step| OrderEventKind::Step { index: 0, provider: "acme".parse().expect("a name"), step };
@@ -68,7 +72,7 @@ mod tests {
             number,
             order: OrderId::generate(),
             at,
-            kind,
+            kind: RecordedKind::new(kind).expect("text"),
             hash: String::new(),
         };
         (1..).zip(kinds).map(event).collect()
@@ -105,10 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_over_by_each_word_for_it_and_never_where_a_later_version_said_something() {
+        for state in [OrderState::Ended, OrderState::Failed, OrderState::Refused] {
+            assert!(
+                is_over(&kinds(&[OrderEventKind::Order { state, reason: None, accepted: None }])),
+                "{state:?}"
+            );
+        }
+        assert!(!is_over(&kinds(&[OrderEventKind::Unknown])));
+    }
+
+    #[test]
     fn only_compensated_orders_and_only_old_ones_are_looked_at() {
         let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        assert!(may_be_over(OrderState::Compensated, now, later));
-        assert!(!may_be_over(OrderState::Compensated, now, now));
+        for state in [OrderState::Compensated, OrderState::Ended, OrderState::Failed, OrderState::Refused] {
+            assert!(may_be_over(state, now, later), "{state:?}");
+            assert!(!may_be_over(state, now, now), "{state:?}");
+        }
         for state in [OrderState::Accepted, OrderState::Committed, OrderState::Stuck, OrderState::Abandoned] {
             assert!(!may_be_over(state, now, later), "{state:?}");
         }

@@ -4,6 +4,8 @@ mod chain;
 mod conformance;
 mod contract;
 mod forget;
+mod kept;
+mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]

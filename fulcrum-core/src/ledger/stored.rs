@@ -4,13 +4,26 @@
     expect(dead_code, reason = "no store of ours is built in")
 )]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use super::{Change, Claim, LedgerError, Result, verify_events};
-use crate::model::{
-    Accepted, InvalidId, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ServiceId, Step, StepState,
+use super::{
+    Change, Claim, LedgerError, Result,
+    kept::{Column, Kept},
+    verify_events,
 };
+use crate::model::{
+    Accepted, Cancellation, InvalidId, KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId,
+    OrderState, ProviderId, RecordedKind, ServiceId, Step, StepState, lenient,
+};
+
+/// Orders with which a host has something to do, in SQL. The index `orders_unfinished` is used where this is its condition
+/// word for word.
+pub(super) const UNFINISHED: &str = "(state IN ('accepted', 'provisioning', 'changing', 'compensating')
+    OR (cancelled AND state = 'committed'))";
 
 pub(super) fn store(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Store(error.to_string())
@@ -20,8 +33,16 @@ pub(super) fn text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))
 }
 
+pub(super) fn value<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
 pub(super) fn parsed<T: DeserializeOwned>(text: &str, column: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    lenient::read(text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+}
+
+pub(super) fn no_id() -> LedgerError {
+    LedgerError::Damaged("its table `ledger_meta` has no `id`".to_owned())
 }
 
 pub(super) fn token(claim: &Claim) -> i64 {
@@ -59,6 +80,10 @@ pub(super) fn verified(order: &OrderId, head: &str, events: &[OrderEvent]) -> Re
     )))
 }
 
+pub(super) fn namespace(text: Option<&str>) -> Result<Option<KeyNamespace>> {
+    text.map(KeyNamespace::new).transpose().map_err(|error| LedgerError::Damaged(error.to_string()))
+}
+
 pub(super) fn order_id(text: &str) -> Result<OrderId> {
     OrderId::new(text).map_err(|error| LedgerError::Damaged(error.to_string()))
 }
@@ -71,16 +96,52 @@ pub(super) fn state(word: String) -> Result<OrderState> {
     serde_json::from_value(word.into()).map_err(|error| LedgerError::Damaged(error.to_string()))
 }
 
+/// An event's kind from its column.
+pub(super) fn kind(text: String) -> Result<RecordedKind> {
+    RecordedKind::from_text(text).map_err(|error| LedgerError::Damaged(format!("kind: {error}")))
+}
+
+/// The customer's wish from its columns; an older version noted no more than that there is one.
+pub(super) fn cancellation(
+    is_cancelled: bool,
+    at: Option<&str>,
+    by: Option<&str>,
+) -> Result<Option<Cancellation>> {
+    let at = at.map(|at| time(at, "cancelled_at")).transpose()?;
+    let by = by.map(|by| parsed::<Operator>(by, "cancelled_by")).transpose()?;
+    Ok(is_cancelled.then_some(Cancellation { at, by }))
+}
+
+/// The column that says which providers a host needs to drive an order.
+pub(super) fn providers<'a>(ids: impl IntoIterator<Item = &'a ProviderId>) -> Result<String> {
+    text(&ids.into_iter().collect::<BTreeSet<_>>())
+}
+
+/// That column with those of more steps; none if it stays as it is.
+pub(super) fn more_providers(column: &str, steps: &[Step]) -> Result<Option<String>> {
+    let known: BTreeSet<ProviderId> = parsed(column, "providers")?;
+    let is_known = |step: &Step| known.contains(&step.provider);
+    if steps.iter().all(is_known) {
+        return Ok(None);
+    }
+    providers(known.iter().chain(steps.iter().map(|step| &step.provider))).map(Some)
+}
+
 /// A step from its columns `step_key`, `provider`, `lease`, `state` and `attempts`.
-pub(super) fn step(index: u32, [key, provider, lease, state, attempts]: [&str; 5]) -> Result<Step> {
+pub(super) fn step(
+    kept: &Kept,
+    order: &OrderId,
+    index: u32,
+    [key, provider, lease, state, attempts]: [&str; 5],
+) -> Result<Step> {
     let damaged = |error: InvalidId| LedgerError::Damaged(error.to_string());
     Ok(Step {
         index,
         key: key.parse().map_err(damaged)?,
         provider: provider.parse().map_err(damaged)?,
-        lease: parsed(lease, "lease")?,
-        state: parsed(state, "state")?,
-        attempts: parsed(attempts, "attempts")?,
+        lease: kept.read(order, Column::Lease(index), lease)?,
+        state: kept.read(order, Column::State(index), state)?,
+        attempts: kept.read(order, Column::Attempts(index), attempts)?,
     })
 }
 

@@ -182,6 +182,17 @@ impl KeyNamespace {
         Self(text.into())
     }
 
+    /// That of a ledger: its id, cut so that a key and what is made from it stay within 63 characters.
+    pub fn of_ledger(id: &str) -> Option<Self> {
+        let text: String = id
+            .to_ascii_lowercase()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(Self::NEW_CHARS)
+            .collect();
+        Self::new(text).ok().filter(Self::is_valid)
+    }
+
     /// Whether it may be part of a key.
     pub fn is_valid(&self) -> bool {
         self.0.len() <= 16 && self.0.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

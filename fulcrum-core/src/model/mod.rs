@@ -12,6 +12,7 @@ mod finding;
 mod flow;
 mod ids;
 mod lease;
+pub(crate) mod lenient;
 mod link;
 mod locate;
 mod money;
@@ -26,6 +27,7 @@ mod plan_check;
 mod policy;
 mod price;
 mod purchase_option;
+mod recorded;
 mod reference;
 mod resources;
 mod running;
@@ -58,8 +60,8 @@ pub use objective::{Measure, Objective};
 pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
 pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{
-    Accepted, Attempt, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderState,
-    PriceCheck, Progress, Round, Shortage, Step, StepState,
+    Accepted, Attempt, Cancellation, CheckedPrice, Operator, OperatorAction, Order, OrderEvent,
+    OrderEventKind, OrderState, PriceCheck, Progress, Round, Shortage, Step, StepState,
 };
 pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
@@ -67,6 +69,7 @@ pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason}
 pub use policy::{FailOver, Policy};
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
 pub use purchase_option::{Market, PurchaseOption};
+pub use recorded::RecordedKind;
 pub(crate) use reference::{Piece, Reference, pieces, plain, texts};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Finding, IdempotencyKey, KeyNamespace, Lease, Money, OfferId, OrderId, OwnService, Plan, Policy,
-    PriceAuthority, PriceLine, ProviderId, RepairAction, ServiceId, digest_of,
+    PriceAuthority, PriceLine, ProviderId, RecordedKind, RepairAction, ServiceId, digest_of,
 };
 
 /// The durable purchase of a plan.
@@ -33,6 +33,9 @@ pub struct Order {
     /// them. Later the first event tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_approved: bool,
+    /// That the customer wants it undone; none if not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
     /// Fail-overs so far.
     pub rounds: Vec<Round>,
     /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
@@ -43,6 +46,11 @@ impl Order {
     /// The plan that was accepted.
     pub fn first_plan(&self) -> &Plan {
         self.rounds.first().map_or(&self.plan, |round| &round.plan)
+    }
+
+    /// Whether a host has something to do: the order is not final, or it is committed and the customer has cancelled it.
+    pub fn is_unfinished(&self) -> bool {
+        !self.state.is_final() || (self.state == OrderState::Committed && self.cancellation.is_some())
     }
 
     /// What a month costs at the prices that were last checked, net, without set-up fees: the plan's own figure, unless
@@ -74,6 +82,15 @@ impl Order {
             sum.checked_sub(before)?.checked_add(of_check(check))
         })
     }
+}
+
+/// A customer's wish that an order be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// When the ledger noted it; none if an older version did.
+    pub at: Option<Timestamp>,
+    /// Who cancelled, and why; none if nobody said.
+    pub by: Option<Operator>,
 }
 
 /// One fail-over: what could not be had, and what was planned before.
@@ -301,7 +318,7 @@ pub struct OrderEvent {
     /// When.
     pub at: Timestamp,
     /// What.
-    pub kind: OrderEventKind,
+    pub kind: RecordedKind,
     /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
     pub hash: String,
 }
@@ -360,6 +377,19 @@ pub enum OrderEventKind {
         /// What was done.
         action: RepairAction,
     },
+    /// The customer wants the order undone.
+    CancellationRequested {
+        /// Who cancelled, and why; none if nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Operator>,
+    },
+    /// A host could not drive the order; the order waits before a host tries again.
+    DriveFailed {
+        /// What went wrong.
+        reason: String,
+        /// How often in a row, this time included.
+        count: u32,
+    },
     /// Prices were compared with the plan's, over the horizon. Steps whose price nobody could check are not in it.
     PricesChecked {
         /// At the plan's prices.
@@ -379,6 +409,9 @@ pub enum OrderEventKind {
         /// What the plan says that it costs over the horizon.
         planned: Money,
     },
+    /// Something that only a later version knows; its text is in [`RecordedKind::text`].
+    #[serde(other)]
+    Unknown,
 }
 
 /// The price of a step as it was last checked, net, in the plan's currency.

@@ -70,6 +70,14 @@ impl OwnService {
     }
 }
 
+#[cfg(test)]
+impl OwnService {
+    /// Without a check, for tests of what comes after it.
+    pub(crate) fn assumed(service: Service) -> Self {
+        Self(service)
+    }
+}
+
 impl Deref for OwnService {
     type Target = Service;
 

@@ -84,6 +84,7 @@ impl Engine {
             reason,
             namespace,
             is_approved,
+            cancellation: None,
             rounds,
             steps,
         };

@@ -77,7 +77,9 @@ impl OrderArchive {
         }
         let told = Told::of(&self.events);
         let Some(state) = told.state else { return Err(damaged("there is no event of it".to_owned())) };
-        if (state, told.reason) != (order.state, order.reason.as_deref()) {
+        // An older version had one word for what is ended, failed or refused, and its events keep it.
+        let is_told = state == order.state || (state == OrderState::Compensated && order.state.is_over());
+        if !is_told || told.reason != order.reason.as_deref() {
             let (is, was) = (order.state.word(), state.word());
             return Err(damaged(format!("it is {is} and its events lead to {was}, or to another reason")));
         }
@@ -115,7 +117,7 @@ impl<'a> Told<'a> {
     fn of(events: &'a [OrderEvent]) -> Self {
         let mut told = Self::default();
         for event in events {
-            match &event.kind {
+            match &*event.kind {
                 OrderEventKind::Order { state, reason, .. } => {
                     told.state = Some(*state);
                     told.reason = reason.as_deref().or(told.reason);
@@ -127,6 +129,9 @@ impl<'a> Told<'a> {
                 OrderEventKind::Attempt { .. }
                 | OrderEventKind::Operator { .. }
                 | OrderEventKind::Reconciled { .. }
+                | OrderEventKind::CancellationRequested { .. }
+                | OrderEventKind::DriveFailed { .. }
+                | OrderEventKind::Unknown
                 | OrderEventKind::PricesChecked { .. }
                 | OrderEventKind::PriceUnchecked { .. } => {}
             }
@@ -137,7 +142,7 @@ impl<'a> Told<'a> {
 
 impl OrderEvent {
     fn is_of_step(&self, step: u32) -> bool {
-        matches!(self.kind, OrderEventKind::Step { index, .. } if index == step)
+        matches!(*self.kind, OrderEventKind::Step { index, .. } if index == step)
     }
 }
 
@@ -175,7 +180,7 @@ impl Engine {
     /// The ledger cannot be used; what was removed until then stays removed.
     pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
         let mut forgotten = 0;
-        for state in [OrderState::Ended, OrderState::Failed, OrderState::Refused] {
+        for state in [OrderState::Ended, OrderState::Failed, OrderState::Refused, OrderState::Compensated] {
             forgotten += self.forget_in(state, before).await?;
         }
         tracing::info!(forgotten, %before, "old orders removed");

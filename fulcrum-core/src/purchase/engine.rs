@@ -15,13 +15,14 @@ use super::{
     PurchaseError,
     absent::Absent,
     drive::Driver,
+    failures::MAX_WORDS,
     fresh::FreshOrders,
     held::{End, Held},
     listings::Listings,
 };
 use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
-    ledger::{Ledger, LedgerError, OrderQuery},
+    ledger::{Change, Ledger, LedgerError, OrderQuery},
     model::{KeyNamespace, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId},
     provider::{Call, IdempotencyClass, Provider},
 };
@@ -34,6 +35,9 @@ const PAGE: u32 = 256;
 /// Between two looks at an order that another host drives.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 const MOST_WAIT: Duration = Duration::from_millis(250);
+
+/// Drives of an order that fail in a row, before it waits for a person.
+const MOST_FAILED_DRIVES: u32 = 10;
 
 /// What a panic says.
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
@@ -68,9 +72,10 @@ impl Engine {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
         let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none()).build();
         let market = Arc::new(RwLock::new(Arc::new(empty)));
-        let (listings, fresh, namespace) = (Listings::default(), FreshOrders::default(), None);
+        let (listings, fresh) = (Listings::default(), FreshOrders::default());
         let (rates, lease) = (Rates::none(), Duration::from_secs(15));
         let absent = Absent::shared();
+        let namespace = KeyNamespace::of_ledger(ledger.id());
         Self { providers, ledger, rates, market, absent, listings, fresh, namespace, owner, lease }
     }
 
@@ -137,7 +142,7 @@ impl Engine {
     pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
         loop {
             let present = self.load(order).await?;
-            if present.state.is_final() && !self.is_to_undo(&present).await? {
+            if !present.is_unfinished() {
                 return Ok(present);
             }
             match self.claim(order).await {
@@ -151,12 +156,6 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Whether an order is to be undone although it is final.
-    async fn is_to_undo(&self, order: &Order) -> Result<bool, PurchaseError> {
-        let may_be = order.state == OrderState::Committed;
-        Ok(may_be && self.ledger.is_cancelled(&order.id).await?)
     }
 
     /// Waits until the ledger tells something new, or the claim of another host may have ended.
@@ -184,9 +183,11 @@ impl Engine {
     /// The right to drive orders that wait, at most so many.
     pub(super) async fn claim_next(&self, most: usize) -> Result<Vec<Held>, LedgerError> {
         let (ledger, owner, lease) = (self.ledger.clone(), self.owner.clone(), self.lease);
+        let providers: Vec<_> = self.providers.keys().cloned().collect();
         let asked = tokio::spawn(async move {
             let end = End::after(lease);
-            let claims = ledger.claim_next(&owner, lease, u32::try_from(most).unwrap_or(u32::MAX)).await?;
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            let claims = ledger.claim_next(&owner, lease, most, &providers).await?;
             Ok(claims.into_iter().map(|claim| Held::new(ledger.clone(), claim, end)).collect())
         });
         asked.await.unwrap_or_else(|error| Err(LedgerError::Store(format!("the host is ending: {error}"))))
@@ -199,11 +200,52 @@ impl Engine {
         let driven = AssertUnwindSafe(self.drive_held(&held)).catch_unwind().await;
         let outcome =
             driven.unwrap_or_else(|panic| Err(PurchaseError::Panicked { order, message: words_of(&*panic) }));
-        if matches!(&outcome, Err(PurchaseError::Ledger(LedgerError::Store(_)))) {
-            self.fresh.forget_all();
+        if let Err(error) = &outcome {
+            self.count_failure(&held, error).await;
         }
         held.give_back().await;
         outcome
+    }
+
+    /// Lets an order that cannot be driven wait, longer each time, and in the end for a person: it must not keep hosts from
+    /// the others.
+    async fn count_failure(&self, held: &Held, error: &PurchaseError) {
+        match error {
+            PurchaseError::Ledger(LedgerError::Store(_)) => return self.fresh.forget_all(),
+            // Nothing is wrong with the order.
+            PurchaseError::Ledger(LedgerError::Fenced(_) | LedgerError::Claimed { .. }) => return,
+            _ => {}
+        }
+        let reason: String = error.to_string().chars().take(MAX_WORDS).collect();
+        let counted = async {
+            // Doubling from a second to some minutes.
+            let wait = Duration::from_secs(1 << self.failed_before(held.order()).await.min(9));
+            let next = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+            let count = self.ledger.note_failed_drive(held.claim(), &reason, next).await?;
+            if count >= MOST_FAILED_DRIVES {
+                let reason = format!(
+                    "it could not be driven {count} times in a row: {reason}; look at it, and `retry` or `abandon` it"
+                );
+                let order = Some((OrderState::Stuck, Some(reason)));
+                self.ledger.write(held.claim(), &Change { order, ..Change::default() }).await?;
+            }
+            Ok::<_, LedgerError>(())
+        };
+        if let Err(error) = counted.await {
+            tracing::warn!(order = %held.order(), %error, "a failed drive was not counted");
+        }
+    }
+
+    /// How often drives of an order have failed in a row, by its events; where these cannot be read, often.
+    async fn failed_before(&self, order: &OrderId) -> u32 {
+        let Ok(events) = self.ledger.events(0, Some(order), u32::MAX).await else {
+            return MOST_FAILED_DRIVES;
+        };
+        events.iter().fold(0, |before, event| match &*event.kind {
+            OrderEventKind::DriveFailed { count, .. } => *count,
+            OrderEventKind::Order { .. } => 0,
+            _ => before,
+        })
     }
 
     async fn drive_held(&self, held: &Held) -> Result<Order, PurchaseError> {
@@ -255,7 +297,7 @@ impl Engine {
     /// # Errors
     /// As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        self.ledger.request_cancel(order).await?;
+        self.ledger.request_cancel(order, None).await?;
         self.drive(order).await
     }
 
@@ -282,10 +324,10 @@ impl Engine {
                         continue;
                     };
                     let is_final = |event: &OrderEvent| {
-                        matches!(&event.kind, OrderEventKind::Order { state, .. } if state.is_final())
+                        matches!(&*event.kind, OrderEventKind::Order { state, .. } if state.is_final())
                     };
                     // What a scan wrote down later leaves the order as it was.
-                    let is_own = |event: &&OrderEvent| !matches!(event.kind, OrderEventKind::Reconciled { .. });
+                    let is_own = |event: &&OrderEvent| !matches!(*event.kind, OrderEventKind::Reconciled { .. });
                     let is_final = events.iter().rfind(is_own).map_or(was_final, is_final);
                     let is_over = is_final && events.len() < PAGE as usize;
                     let next = (!is_over).then_some((changes, last.sequence, is_final));

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Characters of an error that are kept.
-const MAX_WORDS: usize = 1000;
+pub(super) const MAX_WORDS: usize = 1000;
 
 /// Filled by many steps at once.
 #[derive(Debug, Default)]

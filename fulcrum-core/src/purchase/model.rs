@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::{
-    engine::planned,
+    accept::planned,
     machine::{Action, Manners, next_action, to_compensate},
 };
 use crate::model::{Lease, OfferKind, OrderId, Place, Progress, Service, ServiceStatus, Step, StepState};
@@ -196,6 +196,7 @@ impl Decisions {
             status: ServiceStatus::Running,
             attributes: Default::default(),
         };
+        let own = || crate::model::OwnService::assumed(service());
         let since = Timestamp::MAX;
         let provisioning =
             |claim: u8, progress| StepState::Provisioning { claim: claim.to_string(), since, progress };
@@ -204,8 +205,8 @@ impl Decisions {
             At::Intent(claim) => provisioning(claim, Progress::IntentOnly),
             At::Unknown(claim) => provisioning(claim, Progress::OutcomeUnknown),
             At::Running(claim) => provisioning(claim, Progress::Running("op".to_owned())),
-            At::Provisioned => StepState::Provisioned { service: service() },
-            At::Committed => StepState::Committed { service: service() },
+            At::Provisioned => StepState::Provisioned { service: own() },
+            At::Committed => StepState::Committed { service: own() },
             At::Compensating { knows_service, is_asked } => StepState::Compensating {
                 service: knows_service.then(|| service().id),
                 operation: is_asked.then(|| "op".to_owned()),
@@ -499,7 +500,7 @@ impl World {
         let is_late = driver.token != self.token;
         let makes_calls = driver.is_sure || decisions.weakness == Weakness::CallsWithoutLookingAtItsClaim;
         match decisions.action(driver.steps[at], driver.token) {
-            Action::LookFirst => panic!("no ledger is restored from a copy here"),
+            Action::LookFirst { .. } => panic!("no ledger is restored from a copy here"),
             Action::RecordIntent | Action::RecordUnknown => {
                 let is_intent = driver.steps[at] == At::Planned;
                 let mut driver = driver;

@@ -13,7 +13,7 @@ const PAGE: u32 = 1000;
 pub(super) fn over_state<'a>(events: impl IntoIterator<Item = &'a OrderEvent>) -> OrderState {
     let mut state = OrderState::Refused;
     for event in events {
-        match &event.kind {
+        match &*event.kind {
             OrderEventKind::Order { state: OrderState::Committed, .. } => return OrderState::Ended,
             OrderEventKind::Step { step, .. } if was_asked(step) => state = OrderState::Failed,
             _ => {}

@@ -123,6 +123,14 @@ fn words(kind: &OrderEventKind) -> (Subject<'_>, String) {
             (None, format!("another plan in place of steps {steps}; what is bought stays: {}", round.reason))
         }
         OrderEventKind::Operator { by, action } => operator(by, action),
+        OrderEventKind::CancellationRequested { by: None } => (None, "cancelled by the customer".to_owned()),
+        OrderEventKind::CancellationRequested { by: Some(Operator { who, why }) } => {
+            (None, format!("cancelled by {who}: {why}"))
+        }
+        OrderEventKind::DriveFailed { reason, count } => {
+            (None, format!("not driven, {count} times in a row: {reason}"))
+        }
+        OrderEventKind::Unknown => (None, "something that only a later version knows".to_owned()),
         OrderEventKind::Reconciled { finding, action } => {
             let done = match action {
                 RepairAction::Recorded => "recorded".to_owned(),

@@ -399,7 +399,7 @@ impl Driver<'_> {
     async fn last_known(&self, step: &Step) -> Result<Option<ServiceId>, PurchaseError> {
         let mut known = None;
         for event in self.engine.ledger.events(0, Some(&self.order.id), u32::MAX).await? {
-            let OrderEventKind::Step { index, step: state, .. } = event.kind else { continue };
+            let OrderEventKind::Step { index, step: state, .. } = event.kind.into_kind() else { continue };
             if index != step.index {
                 continue;
             }

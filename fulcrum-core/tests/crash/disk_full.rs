@@ -22,8 +22,8 @@ use fulcrum_core::{
         Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result as LedgerResult, SqliteLedger, Written,
     },
     model::{
-        IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, Progress, ProviderId, Service,
-        ServiceId, StepState,
+        IdempotencyKey, Operator, Order, OrderEvent, OrderId, OrderState, Policy, Progress, ProviderId,
+        Service, ServiceId, StepState,
     },
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -294,6 +294,9 @@ impl Full {
 
 #[async_trait]
 impl Ledger for Full {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
     async fn create(&self, order: &Order) -> LedgerResult<()> {
         self.writing().create(order).await
     }
@@ -306,8 +309,14 @@ impl Ledger for Full {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> LedgerResult<Claim> {
         self.writing().claim(order, owner, lease).await
     }
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> LedgerResult<Vec<Claim>> {
-        self.writing().claim_next(owner, lease, limit).await
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> LedgerResult<Vec<Claim>> {
+        self.writing().claim_next(owner, lease, limit, providers).await
     }
     async fn renew(&self, claim: &Claim, lease: Duration) -> LedgerResult<Claim> {
         self.inner.renew(claim, lease).await
@@ -318,8 +327,16 @@ impl Ledger for Full {
     async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<Written> {
         self.writing().write(claim, change).await
     }
-    async fn request_cancel(&self, order: &OrderId) -> LedgerResult<()> {
-        self.writing().request_cancel(order).await
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> LedgerResult<()> {
+        self.writing().request_cancel(order, by).await
+    }
+    async fn note_failed_drive(
+        &self,
+        claim: &Claim,
+        reason: &str,
+        next_try: jiff::Timestamp,
+    ) -> LedgerResult<u32> {
+        self.writing().note_failed_drive(claim, reason, next_try).await
     }
     async fn is_cancelled(&self, order: &OrderId) -> LedgerResult<bool> {
         self.inner.is_cancelled(order).await

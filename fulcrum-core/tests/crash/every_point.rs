@@ -18,7 +18,10 @@ use crate::support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, duo_waitin
 use async_trait::async_trait;
 use fulcrum_core::{
     ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
-    model::{IdempotencyKey, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service, ServiceId},
+    model::{
+        IdempotencyKey, Operator, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service,
+        ServiceId,
+    },
     provider::{
         Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
@@ -229,6 +232,9 @@ struct Mortal<T> {
 
 #[async_trait]
 impl Ledger for Mortal<SqliteLedger> {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
     async fn create(&self, order: &Order) -> LedgerResult<()> {
         mortal(self.inner.create(order)).await
     }
@@ -241,8 +247,14 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> LedgerResult<Claim> {
         mortal(self.inner.claim(order, owner, lease)).await
     }
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> LedgerResult<Vec<Claim>> {
-        mortal(self.inner.claim_next(owner, lease, limit)).await
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> LedgerResult<Vec<Claim>> {
+        mortal(self.inner.claim_next(owner, lease, limit, providers)).await
     }
     async fn renew(&self, claim: &Claim, lease: Duration) -> LedgerResult<Claim> {
         self.inner.renew(claim, lease).await
@@ -253,8 +265,16 @@ impl Ledger for Mortal<SqliteLedger> {
     async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<Written> {
         mortal(self.inner.write(claim, change)).await
     }
-    async fn request_cancel(&self, order: &OrderId) -> LedgerResult<()> {
-        mortal(self.inner.request_cancel(order)).await
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> LedgerResult<()> {
+        mortal(self.inner.request_cancel(order, by)).await
+    }
+    async fn note_failed_drive(
+        &self,
+        claim: &Claim,
+        reason: &str,
+        next_try: jiff::Timestamp,
+    ) -> LedgerResult<u32> {
+        mortal(self.inner.note_failed_drive(claim, reason, next_try)).await
     }
     async fn is_cancelled(&self, order: &OrderId) -> LedgerResult<bool> {
         self.inner.is_cancelled(order).await

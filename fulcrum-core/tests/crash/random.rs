@@ -380,7 +380,7 @@ fn the_process_that_is_killed() {
         }
         for id in &ids {
             if chance.random_bool(0.02) {
-                ledger.request_cancel(id).await.expect("noted");
+                ledger.request_cancel(id, None).await.expect("noted");
             }
         }
         let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };

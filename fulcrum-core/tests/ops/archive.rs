@@ -143,7 +143,7 @@ async fn what_appears_of_a_forgotten_order_is_unknown_and_left_alone() {
     let StepState::Committed { service } = order.steps[0].state.clone() else { panic!("{order:?}") };
     engine.cancel(&order.id).await.expect("cancelled");
     let cloud = clouds.iter().find(|cloud| *cloud.id() == service.provider).expect("its cloud");
-    let mut late = service.clone();
+    let mut late = service.clone().into_inner();
     late.id = ServiceId::new("came-late").expect("a name");
     cloud
         .tamper(|resources| {

@@ -71,7 +71,7 @@ async fn what_is_sold_out_is_replaced_and_what_is_bought_stays() {
         let kept = order.plan.leases.iter().filter(|lease| lease.keeps.is_some()).count();
         assert_eq!((order.plan.leases.len(), kept), (2, 1));
         let events = engine.ledger().events(0, Some(&order.id), 1000).await.expect("events");
-        let told = events.iter().any(|event| match &event.kind {
+        let told = events.iter().any(|event| match &*event.kind {
             OrderEventKind::FailedOver { round, plan: new } => {
                 round.plan == plan(&blueprint) && **new == order.plan && round.reason.contains("beta")
             }

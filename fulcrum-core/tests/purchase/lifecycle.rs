@@ -57,7 +57,7 @@ async fn a_service_is_stopped_and_started_again_and_that_is_recorded() {
     assert_eq!(order.steps[2].lease.sku.as_str(), "large");
     let events = engine.ledger().events(0, Some(&order.id), 1000).await.expect("events");
     let wanted = events.iter().filter(|event| {
-        let OrderEventKind::Operator { by: who, action } = &event.kind else { return false };
+        let OrderEventKind::Operator { by: who, action } = &*event.kind else { return false };
         *who == by() && matches!(action, OperatorAction::Act { index: 2, wanted: Some(_) })
     });
     assert_eq!(wanted.count(), 3);

@@ -53,7 +53,7 @@ fn held(clouds: &[Sandbox]) -> usize {
 
 /// The states of steps in the order in which they were entered, in a word each.
 fn words(events: &[OrderEvent]) -> Vec<&'static str> {
-    let word = |event: &OrderEvent| match &event.kind {
+    let word = |event: &OrderEvent| match &*event.kind {
         OrderEventKind::Step { step: StepState::Reserving { .. }, .. } => Some("reserving"),
         OrderEventKind::Step { step: StepState::Reserved { .. }, .. } => Some("reserved"),
         OrderEventKind::Step { step: StepState::Provisioning { .. }, .. } => Some("provisioning"),
@@ -91,7 +91,7 @@ async fn another_plan_is_made_before_anything_is_bought() {
         assert_eq!((count(&clouds).0, ever(&clouds), held(&clouds)), (2, 2, 0));
         // The first plan is given up as a whole: nothing of it was bought.
         assert_eq!((order.rounds.len(), order.rounds[0].replaced.len(), order.steps.len()), (1, steps, 4));
-        let failed_over = events.iter().position(|it| matches!(it.kind, OrderEventKind::FailedOver { .. }));
+        let failed_over = events.iter().position(|it| matches!(*it.kind, OrderEventKind::FailedOver { .. }));
         assert!(!words(&events[..failed_over.expect("another plan")]).contains(&"provisioning"));
     }
 }
@@ -128,7 +128,7 @@ async fn a_hold_that_ends_before_its_turn_is_asked_for_again() {
     let clouds: Vec<_> = CLOUDS.iter().map(build).collect();
     let (order, events) = buy(&clouds, duo_plan(&duo_waiting()), Policy::default()).await;
     assert_eq!((order.state, count(&clouds).0, held(&clouds)), (OrderState::Committed, 2, 0));
-    let at_alpha = |event: &&OrderEvent| matches!(&event.kind, OrderEventKind::Step { provider, .. } if provider.as_str() == "alpha");
+    let at_alpha = |event: &&OrderEvent| matches!(&*event.kind, OrderEventKind::Step { provider, .. } if provider.as_str() == "alpha");
     let words = words(&events.iter().filter(at_alpha).cloned().collect::<Vec<_>>());
     assert_eq!(words[..5], ["reserving", "reserved", "reserving", "reserved", "provisioning"]);
 }

@@ -204,7 +204,7 @@ async fn a_person_gives_a_stuck_order_up_and_may_still_settle_it() {
     assert_eq!(found.findings.len(), 1, "what is left is told: {found:?}");
     let events = engine.ledger().events(0, Some(&order.id), 1000).await.expect("events");
     let is_told = |event: &fulcrum_core::model::OrderEvent| {
-        matches!(&event.kind, OrderEventKind::Operator { action: OperatorAction::Abandon, .. })
+        matches!(&*event.kind, OrderEventKind::Operator { action: OperatorAction::Abandon, .. })
     };
     assert!(events.iter().any(is_told));
     let order = engine.settle(&order.id, 2, operator(), "ended by hand".to_owned()).await.expect("settled");
@@ -341,7 +341,7 @@ async fn a_follower_sees_every_event_up_to_the_end() {
     let events: Vec<_> = engine.follow(order.id.clone()).collect().await;
     let states: Vec<OrderState> = events
         .into_iter()
-        .filter_map(|event| match event.expect("readable").kind {
+        .filter_map(|event| match event.expect("readable").kind.into_kind() {
             OrderEventKind::Order { state, .. } => Some(state),
             _ => None,
         })

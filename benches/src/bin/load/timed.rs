@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use fulcrum_core::{
     ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result, Written},
-    model::{Order, OrderEvent, OrderId, ProviderId, ServiceId},
+    model::{Operator, Order, OrderEvent, OrderId, ProviderId, ServiceId},
 };
 use tokio::sync::watch;
 
@@ -39,6 +39,9 @@ impl Timed {
 
 #[async_trait]
 impl Ledger for Timed {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
     async fn create(&self, order: &Order) -> Result<()> {
         self.inner.create(order).await
     }
@@ -51,8 +54,14 @@ impl Ledger for Timed {
     async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
         self.inner.claim(order, owner, lease).await
     }
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
-        self.inner.claim_next(owner, lease, limit).await
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> Result<Vec<Claim>> {
+        self.inner.claim_next(owner, lease, limit, providers).await
     }
     async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
         self.inner.renew(claim, lease).await
@@ -69,8 +78,11 @@ impl Ledger for Timed {
         }
         Ok(written)
     }
-    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
-        self.inner.request_cancel(order).await
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
+        self.inner.request_cancel(order, by).await
+    }
+    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: jiff::Timestamp) -> Result<u32> {
+        self.inner.note_failed_drive(claim, reason, next_try).await
     }
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
         self.inner.is_cancelled(order).await

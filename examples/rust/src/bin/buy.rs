@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (driven, ()) = tokio::join!(market.drive(&order.id), async {
         let mut events = market.follow(&order.id);
         while let Some(Ok(event)) = events.next().await {
-            if let OrderEventKind::Order { state, .. } = event.kind {
+            if let OrderEventKind::Order { state, .. } = event.kind.into_kind() {
                 println!("order {}", state.word());
             }
         }

@@ -15,7 +15,8 @@ use crate::{
     ledger::{
         Change, Claim, LedgerError, Result, Written,
         chain::{Head, Link},
-        stored::{changed_kinds, store, text, token},
+        kept::{StepTexts, Texts},
+        stored::{self, changed_kinds, store, token},
     },
     model::{OrderId, Step},
 };
@@ -29,6 +30,7 @@ const AT_ONCE: usize = 2;
 pub(super) struct Job {
     pub(super) claim: Claim,
     pub(super) change: Change,
+    pub(super) texts: Texts,
     pub(super) asker: oneshot::Sender<Result<Written>>,
 }
 
@@ -116,6 +118,7 @@ struct NewRow {
     reason: Option<String>,
     plan: Option<String>,
     rounds: Option<String>,
+    providers: String,
 }
 
 /// All writes in one transaction; none for those whose claim is not the newest.
@@ -123,17 +126,18 @@ async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Option<Written>>, 
     let mut transaction = pool.begin().await.map_err(failed)?;
     let ids: BTreeSet<&OrderId> = batch.iter().map(|job| &job.claim.order).collect();
     let mut rows = lock(&mut transaction, &ids).await?;
-    let mut steps: BTreeMap<(&OrderId, u32), &Step> = BTreeMap::new();
+    let mut steps: BTreeMap<(&OrderId, u32), (&Step, &StepTexts)> = BTreeMap::new();
     let mut links: Vec<(&OrderId, Link)> = Vec::new();
     let mut written = Vec::with_capacity(batch.len());
-    for Job { claim, change, .. } in batch {
+    for Job { claim, change, texts, .. } in batch {
         // This is where the fencing token is checked; the row stays locked, so that the chain has one end.
         let row = rows.get_mut(&claim.order).filter(|row| row.token == token(claim));
         let Some(row) = row else {
             written.push(None);
             continue;
         };
-        steps.extend(change.steps.iter().map(|step| ((&claim.order, step.index), step)));
+        let with_texts = change.steps.iter().zip(&texts.steps);
+        steps.extend(with_texts.map(|(step, texts)| ((&claim.order, step.index), (step, texts))));
         for kind in changed_kinds(change) {
             links.push((&claim.order, row.head.append(&claim.order, Timestamp::now(), &kind)?));
         }
@@ -141,15 +145,18 @@ async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Option<Written>>, 
             row.state = Some(state.word());
             row.reason = reason.clone().or(row.reason.take());
         }
-        if let Some((plan, rounds)) = &change.plan {
-            row.plan = Some(text(plan)?);
-            row.rounds = Some(text(rounds)?);
+        if let Some((plan, rounds)) = &texts.plan {
+            row.plan = Some(plan.clone());
+            row.rounds = Some(rounds.clone());
+        }
+        if let Some(providers) = stored::more_providers(&row.providers, &change.steps)? {
+            row.providers = providers;
         }
         written.push(Some(Written { is_cancelled: row.is_cancelled }));
     }
     put_steps(
         &mut transaction,
-        &steps.into_iter().map(|((order, _), step)| (order, step)).collect::<Vec<_>>(),
+        &steps.into_iter().map(|((order, _), (step, texts))| (order, step, texts)).collect::<Vec<_>>(),
     )
     .await?;
     tell(&mut transaction, &links).await?;
@@ -174,7 +181,7 @@ async fn lock(
     ids: &BTreeSet<&OrderId>,
 ) -> Result<BTreeMap<OrderId, NewRow>, Failure> {
     let found = sqlx::query(
-        "SELECT id, claim_token, cancelled, events, head, pg_advisory_xact_lock_shared($2) FROM orders
+        "SELECT id, claim_token, cancelled, events, head, providers, pg_advisory_xact_lock_shared($2) FROM orders
          WHERE id = ANY($1) ORDER BY id FOR UPDATE",
     )
     .bind(ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>())
@@ -183,14 +190,16 @@ async fn lock(
     .await
     .map_err(failed)?;
     let row = |row: &sqlx::postgres::PgRow| {
-        let id = crate::ledger::stored::order_id(row.try_get("id").map_err(store)?)?;
+        let id = stored::order_id(row.try_get("id").map_err(store)?)?;
         let head = Head {
             count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
             hash: row.try_get("head").map_err(store)?,
         };
         let token = row.try_get("claim_token").map_err(store)?;
         let is_cancelled = row.try_get("cancelled").map_err(store)?;
-        Ok((id, NewRow { token, is_cancelled, head, state: None, reason: None, plan: None, rounds: None }))
+        let providers = row.try_get("providers").map_err(store)?;
+        let (state, reason, plan, rounds) = (None, None, None, None);
+        Ok((id, NewRow { token, is_cancelled, head, state, reason, plan, rounds, providers }))
     };
     found.iter().map(row).collect::<Result<_>>().map_err(Failure::Write)
 }
@@ -198,29 +207,33 @@ async fn lock(
 /// Steps in their new form, each once.
 pub(super) async fn put_steps(
     transaction: &mut Transaction<'static, Postgres>,
-    steps: &[(&OrderId, &Step)],
+    steps: &[(&OrderId, &Step, &StepTexts)],
 ) -> Result<(), Failure> {
     if steps.is_empty() {
         return Ok(());
     }
-    let texts = |of: fn(&OrderId, &Step) -> Result<String>| {
-        steps.iter().map(|(order, step)| of(order, step)).collect::<Result<Vec<String>>>()
+    let names =
+        |of: fn(&Step) -> &str| steps.iter().map(|(_, step, _)| of(step).to_owned()).collect::<Vec<_>>();
+    let texts = |of: fn(&StepTexts) -> &String| {
+        steps.iter().map(|(_, _, texts)| of(texts).clone()).collect::<Vec<_>>()
     };
-    let positions =
-        steps.iter().map(|(_, step)| i32::try_from(step.index).map_err(store)).collect::<Result<Vec<_>>>()?;
+    let positions = steps
+        .iter()
+        .map(|(_, step, _)| i32::try_from(step.index).map_err(store))
+        .collect::<Result<Vec<_>>>()?;
     sqlx::query(
         "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts)
          SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
          ON CONFLICT (order_id, position)
          DO UPDATE SET lease = excluded.lease, state = excluded.state, attempts = excluded.attempts",
     )
-    .bind(texts(|order, _| Ok(order.as_str().to_owned()))?)
+    .bind(steps.iter().map(|(order, ..)| order.as_str().to_owned()).collect::<Vec<_>>())
     .bind(positions)
-    .bind(texts(|_, step| Ok(step.key.as_str().to_owned()))?)
-    .bind(texts(|_, step| Ok(step.provider.as_str().to_owned()))?)
-    .bind(texts(|_, step| text(&step.lease))?)
-    .bind(texts(|_, step| text(&step.state))?)
-    .bind(texts(|_, step| text(&step.attempts))?)
+    .bind(names(|step| step.key.as_str()))
+    .bind(names(|step| step.provider.as_str()))
+    .bind(texts(|texts| &texts.lease))
+    .bind(texts(|texts| &texts.state))
+    .bind(texts(|texts| &texts.attempts))
     .execute(&mut **transaction)
     .await
     .map_err(failed)?;
@@ -265,9 +278,11 @@ async fn put_orders(
     sqlx::query(
         "UPDATE orders SET state = coalesce(new.state, orders.state), reason = coalesce(new.reason, orders.reason),
              plan = coalesce(new.plan, orders.plan), rounds = coalesce(new.rounds, orders.rounds),
-             events = new.events, head = new.head
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
-             AS new (id, state, reason, plan, rounds, events, head)
+             events = new.events, head = new.head, providers = new.providers,
+             failed_drives = CASE WHEN new.state <> orders.state THEN 0 ELSE failed_drives END,
+             next_try = CASE WHEN new.state <> orders.state THEN NULL ELSE next_try END
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+             AS new (id, state, reason, plan, rounds, events, head, providers)
          WHERE orders.id = new.id",
     )
     .bind(rows.keys().map(|id| id.as_str().to_owned()).collect::<Vec<_>>())
@@ -277,6 +292,7 @@ async fn put_orders(
     .bind(texts(|row| row.rounds.as_deref()))
     .bind(rows.values().map(|row| row.head.count.cast_signed()).collect::<Vec<i64>>())
     .bind(texts(|row| Some(&row.head.hash)))
+    .bind(texts(|row| Some(&row.providers)))
     .execute(&mut **transaction)
     .await
     .map_err(failed)?;

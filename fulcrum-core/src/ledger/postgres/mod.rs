@@ -10,13 +10,14 @@ mod retain;
 use std::{
     fmt,
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Row, Transaction,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow},
 };
 use tokio::{
@@ -27,13 +28,15 @@ use tokio::{
 use super::{
     Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written,
     chain::{Head, START},
-    stored::{self, parsed, store, text, token, verified},
+    kept::{Column, Kept, StepTexts},
+    migrations,
+    stored::{self, UNFINISHED, parsed, store, text, token, verified},
 };
 use batch::{Failure, Job};
 
-use crate::model::{Order, OrderEvent, OrderId, OrderState, ProviderId, ServiceId};
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/postgres");
+use crate::model::{
+    KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId, ServiceId,
+};
 
 /// What is listened to: new orders, cancellations and new states of orders. Not steps: a transaction that notifies
 /// holds a lock of the whole server while it commits, so steps would wait for each other.
@@ -49,6 +52,8 @@ pub struct PostgresLedger {
     changes: watch::Sender<u64>,
     queue: mpsc::UnboundedSender<Job>,
     listener: JoinHandle<()>,
+    id: Arc<str>,
+    kept: Arc<Kept>,
 }
 
 impl fmt::Debug for PostgresLedger {
@@ -90,14 +95,17 @@ impl PostgresLedger {
         }
         let pool = PgPoolOptions::new().max_connections(most.max(1)).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await.map_err(store)?;
-        MIGRATIONS.run(&pool).await.map_err(store)?;
+        migrations::postgres().run(&pool).await.map_err(store)?;
+        let id = sqlx::query_scalar("SELECT value FROM ledger_meta WHERE name = 'id'");
+        let id: Option<String> = id.fetch_optional(&pool).await.map_err(store)?;
+        let id = id.ok_or_else(stored::no_id)?.into();
         let changes = watch::Sender::new(0);
         let mut listener = PgListener::connect_with(&pool).await.map_err(store)?;
         listener.listen(CHANNEL).await.map_err(store)?;
         let listener = tokio::spawn(listen(listener, changes.clone()));
         let (queue, jobs) = mpsc::unbounded_channel();
         tokio::spawn(batch::serve(pool.clone(), jobs, changes.clone()));
-        Ok(Self { pool, changes, queue, listener })
+        Ok(Self { pool, changes, queue, listener, id, kept: Arc::default() })
     }
 
     async fn update_claim(&self, claim: &Claim, lease: Option<Duration>) -> Result<Timestamp> {
@@ -167,15 +175,16 @@ async fn unbroken<T: Send + 'static>(work: impl Future<Output = Result<T>> + Sen
 /// begins now instead and lasts as long as it did: its holder may be alive, and has it for no longer than that by
 /// its own clock.
 async fn wind_back(pool: &PgPool, order: Option<&OrderId>) -> Result<()> {
-    sqlx::query(
+    let which = if order.is_some() { "id = $1" } else { UNFINISHED };
+    sqlx::query(AssertSqlSafe(format!(
         "WITH early AS (
              SELECT id FROM orders
-             WHERE (id = $1 OR $1 IS NULL AND state IN ('accepted', 'provisioning', 'changing', 'compensating'))
-             AND claim_owner IS NOT NULL AND claim_since > clock_timestamp() FOR UPDATE SKIP LOCKED)
+             WHERE {which} AND claim_owner IS NOT NULL AND claim_since > clock_timestamp()
+             AND ($1::text IS NULL OR id = $1) FOR UPDATE SKIP LOCKED)
          UPDATE orders SET claim_since = clock_timestamp(),
              claim_until = clock_timestamp() + (claim_until - claim_since)
-         FROM early WHERE orders.id = early.id",
-    )
+         FROM early WHERE orders.id = early.id"
+    )))
     .bind(order.map(OrderId::as_str))
     .execute(pool)
     .await
@@ -213,8 +222,8 @@ async fn create(pool: &PgPool, changes: &watch::Sender<u64>, order: &Order) -> R
         .await
         .map_err(store)?;
     let written = sqlx::query(
-        "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO orders (id, state, created, reason, plan, policy, providers, namespace)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(order.id.as_str())
     .bind(order.state.word())
@@ -222,13 +231,17 @@ async fn create(pool: &PgPool, changes: &watch::Sender<u64>, order: &Order) -> R
     .bind(order.reason.as_deref())
     .bind(text(&order.plan)?)
     .bind(text(&order.policy)?)
+    .bind(stored::providers(order.steps.iter().map(|step| &step.provider))?)
+    .bind(order.namespace.as_ref().map(KeyNamespace::as_str))
     .execute(&mut *transaction)
     .await
     .map_err(store)?;
     if written.rows_affected() == 0 {
         return Err(LedgerError::Exists(order.id.clone()));
     }
-    let steps: Vec<_> = order.steps.iter().map(|step| (&order.id, step)).collect();
+    let texts = order.steps.iter().map(StepTexts::new).collect::<Result<Vec<_>>>()?;
+    let steps: Vec<_> =
+        order.steps.iter().zip(&texts).map(|(step, texts)| (&order.id, step, texts)).collect();
     batch::put_steps(&mut transaction, &steps).await.map_err(Failure::into_error)?;
     let mut head = Head { count: 0, hash: START.to_owned() };
     let kind = stored::first_kind(order);
@@ -280,18 +293,93 @@ async fn claim(pool: &PgPool, order: &OrderId, owner: &str, lease: Duration) -> 
     Err(LedgerError::Claimed { order: order.clone(), owner, until })
 }
 
-async fn request_cancel(pool: &PgPool, changes: &watch::Sender<u64>, order: &OrderId) -> Result<()> {
+/// An order's row, locked, with the end of its chain.
+async fn locked(
+    transaction: &mut Transaction<'static, Postgres>,
+    order: &OrderId,
+) -> Result<Option<(PgRow, Head)>> {
+    let row = sqlx::query(
+        "SELECT state, claim_token, events, head, cancelled_at, failed_drives, pg_advisory_xact_lock_shared($2)
+         FROM orders WHERE id = $1 FOR UPDATE",
+    )
+    .bind(order.as_str())
+    .bind(EVENTS_LOCK)
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(store)?;
+    let Some(row) = row else { return Ok(None) };
+    let count = row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs();
+    let head = Head { count, hash: row.try_get("head").map_err(store)? };
+    Ok(Some((row, head)))
+}
+
+async fn request_cancel(
+    pool: &PgPool,
+    changes: &watch::Sender<u64>,
+    order: &OrderId,
+    by: Option<&Operator>,
+) -> Result<()> {
     let mut transaction = pool.begin().await.map_err(store)?;
-    let written = sqlx::query("UPDATE orders SET cancelled = TRUE WHERE id = $1")
-        .bind(order.as_str())
-        .execute(&mut *transaction)
-        .await
-        .map_err(store)?;
-    if written.rows_affected() == 0 {
+    let Some((row, mut head)) = locked(&mut transaction, order).await? else {
         return Err(LedgerError::NoSuchOrder(order.clone()));
+    };
+    let noted: Option<String> = row.try_get("cancelled_at").map_err(store)?;
+    if noted.is_some() || state(&row)?.is_over() {
+        return Ok(());
     }
+    let now = Timestamp::now();
+    let kind = OrderEventKind::CancellationRequested { by: by.cloned() };
+    let link = head.append(order, now, &kind)?;
+    batch::tell(&mut transaction, &[(order, link)]).await.map_err(Failure::into_error)?;
+    sqlx::query(
+        "UPDATE orders SET cancelled = TRUE, cancelled_at = $1, cancelled_by = $2, events = $3, head = $4
+         WHERE id = $5",
+    )
+    .bind(now.to_string())
+    .bind(by.map(text).transpose()?)
+    .bind(head.count.cast_signed())
+    .bind(&head.hash)
+    .bind(order.as_str())
+    .execute(&mut *transaction)
+    .await
+    .map_err(store)?;
     notify(&mut transaction, order).await?;
     commit(transaction, changes).await
+}
+
+async fn note_failed_drive(
+    pool: &PgPool,
+    changes: &watch::Sender<u64>,
+    claim: &Claim,
+    reason: &str,
+    wait: Duration,
+) -> Result<u32> {
+    let mut transaction = pool.begin().await.map_err(store)?;
+    let fenced = || LedgerError::Fenced(claim.order.clone());
+    let (row, mut head) = locked(&mut transaction, &claim.order).await?.ok_or_else(fenced)?;
+    if row.try_get::<i64, _>("claim_token").map_err(store)? != token(claim) {
+        return Err(fenced());
+    }
+    let failed: i32 = row.try_get("failed_drives").map_err(store)?;
+    let count = failed.unsigned_abs().saturating_add(1);
+    let kind = OrderEventKind::DriveFailed { reason: reason.to_owned(), count };
+    let link = head.append(&claim.order, Timestamp::now(), &kind)?;
+    batch::tell(&mut transaction, &[(&claim.order, link)]).await.map_err(Failure::into_error)?;
+    // By the database's clock, by which it is compared.
+    sqlx::query(
+        "UPDATE orders SET failed_drives = $1, next_try = clock_timestamp() + $2 * interval '1 microsecond',
+             events = $3, head = $4 WHERE id = $5",
+    )
+    .bind(i32::try_from(count).unwrap_or(i32::MAX))
+    .bind(micros(wait))
+    .bind(head.count.cast_signed())
+    .bind(&head.hash)
+    .bind(claim.order.as_str())
+    .execute(&mut *transaction)
+    .await
+    .map_err(store)?;
+    commit(transaction, changes).await?;
+    Ok(count)
 }
 
 async fn notify(transaction: &mut Transaction<'static, Postgres>, order: &OrderId) -> Result<()> {
@@ -306,6 +394,10 @@ async fn notify(transaction: &mut Transaction<'static, Postgres>, order: &OrderI
 
 #[async_trait]
 impl Ledger for PostgresLedger {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     async fn create(&self, order: &Order) -> Result<()> {
         let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
         unbroken(async move { create(&pool, &changes, &order).await }).await
@@ -314,7 +406,7 @@ impl Ledger for PostgresLedger {
     async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
         // One statement, so that the order and its steps are of one moment.
         let row = sqlx::query(
-            "SELECT state, created, reason, plan, policy, rounds,
+            "SELECT state, created, reason, plan, policy, rounds, namespace, cancelled, cancelled_at, cancelled_by,
                  (SELECT coalesce(json_agg(json_build_array(step_key, provider, lease, state, attempts)
                                            ORDER BY position), '[]')::text
                   FROM steps WHERE order_id = orders.id) AS steps
@@ -326,32 +418,39 @@ impl Ledger for PostgresLedger {
         .map_err(store)?;
         let Some(row) = row else { return Ok(None) };
         // Positions count from 0 without gaps.
-        let steps: Vec<[String; 5]> = parse(&row, "steps")?;
+        let column = |name| row.try_get::<&str, _>(name).map_err(store);
+        let steps: Vec<[String; 5]> = parsed(column("steps")?, "steps")?;
+        let kept = &self.kept;
         let steps = (0u32..)
             .zip(&steps)
-            .map(|(index, columns)| stored::step(index, columns.each_ref().map(String::as_str)));
+            .map(|(index, columns)| stored::step(kept, order, index, columns.each_ref().map(String::as_str)));
         Ok(Some(Order {
             id: order.clone(),
-            plan: parse(&row, "plan")?,
-            policy: parse(&row, "policy")?,
+            plan: kept.read(order, Column::Plan, column("plan")?)?,
+            policy: kept.read(order, Column::Policy, column("policy")?)?,
             state: state(&row)?,
             created: time(&row, "created")?,
             reason: row.try_get("reason").map_err(store)?,
-            namespace: None,
+            namespace: stored::namespace(row.try_get("namespace").map_err(store)?)?,
             is_approved: false,
-            rounds: parse(&row, "rounds")?,
+            cancellation: stored::cancellation(
+                row.try_get("cancelled").map_err(store)?,
+                row.try_get("cancelled_at").map_err(store)?,
+                row.try_get("cancelled_by").map_err(store)?,
+            )?,
+            rounds: kept.read(order, Column::Rounds, column("rounds")?)?,
             steps: steps.collect::<Result<_>>()?,
         }))
     }
 
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
-        let rows = sqlx::query(
+        let unfinished = if query.is_unfinished { UNFINISHED } else { "TRUE" };
+        let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT id FROM orders WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR id < $2)
-             AND (NOT $3 OR state IN ('accepted', 'provisioning', 'changing', 'compensating')) ORDER BY id DESC LIMIT $4",
-        )
+             AND {unfinished} ORDER BY id DESC LIMIT $3"
+        )))
         .bind(query.state.map(OrderState::word))
         .bind(query.before.as_ref().map(OrderId::as_str))
-        .bind(query.is_unfinished)
         .bind((query.limit != 0).then_some(i64::from(query.limit)))
         .fetch_all(&self.pool)
         .await
@@ -364,20 +463,29 @@ impl Ledger for PostgresLedger {
         unbroken(async move { claim(&pool, &order, &owner, lease).await }).await
     }
 
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
-        let rows = sqlx::query(
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> Result<Vec<Claim>> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
             "WITH next AS (
-                 SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
+                 SELECT id FROM orders WHERE {UNFINISHED}
                  AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
+                 AND (next_try IS NULL OR next_try <= clock_timestamp())
+                 AND orders.providers::jsonb <@ $4::jsonb
                  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
              UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
                  claim_until = clock_timestamp() + $2 * interval '1 microsecond'
              FROM next WHERE orders.id = next.id
-             RETURNING orders.id, claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until",
-        )
+             RETURNING orders.id, claim_token, (extract(epoch FROM claim_until) * 1000000)::bigint AS until"
+        )))
         .bind(owner)
         .bind(micros(lease))
         .bind(i64::from(limit))
+        .bind(stored::providers(providers)?)
         .fetch_all(&self.pool)
         .await
         .map_err(store)?;
@@ -399,7 +507,8 @@ impl Ledger for PostgresLedger {
     async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
         let (asker, answer) = oneshot::channel();
         let ended = || LedgerError::Store("the runtime in which the ledger was opened has ended".to_owned());
-        let job = Job { claim: claim.clone(), change: change.clone(), asker };
+        let texts = self.kept.texts(&claim.order, change)?;
+        let job = Job { claim: claim.clone(), change: change.clone(), texts, asker };
         let began = Instant::now();
         self.queue.send(job).map_err(|_| ended())?;
         let written = answer.await.unwrap_or_else(|_| Err(ended()))?;
@@ -407,9 +516,17 @@ impl Ledger for PostgresLedger {
         Ok(written)
     }
 
-    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
         let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
-        unbroken(async move { request_cancel(&pool, &changes, &order).await }).await
+        let by = by.cloned();
+        unbroken(async move { request_cancel(&pool, &changes, &order, by.as_ref()).await }).await
+    }
+
+    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
+        let wait = Duration::try_from(next_try.duration_since(Timestamp::now())).unwrap_or_default();
+        let (pool, changes, claim) = (self.pool.clone(), self.changes.clone(), claim.clone());
+        let reason = reason.to_owned();
+        unbroken(async move { note_failed_drive(&pool, &changes, &claim, &reason, wait).await }).await
     }
 
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
@@ -459,8 +576,15 @@ impl Ledger for PostgresLedger {
     }
 
     async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
-        let (pool, order) = (self.pool.clone(), order.clone());
-        unbroken(async move { retain::forget(&pool, &order, before).await }).await
+        let (pool, kept, order) = (self.pool.clone(), self.kept.clone(), order.clone());
+        unbroken(async move {
+            let is_gone = retain::forget(&pool, &order, before).await?;
+            if is_gone {
+                kept.forget(&order);
+            }
+            Ok(is_gone)
+        })
+        .await
     }
 
     async fn cursor(&self, name: &str) -> Result<u64> {
@@ -509,7 +633,7 @@ fn read_event(row: &PgRow) -> Result<OrderEvent> {
         number: count("number")?,
         order: order_id(row, "order_id")?,
         at: time(row, "at")?,
-        kind: parse(row, "kind")?,
+        kind: stored::kind(row.try_get("kind").map_err(store)?)?,
         hash: row.try_get("hash").map_err(store)?,
     })
 }
@@ -517,10 +641,6 @@ fn read_event(row: &PgRow) -> Result<OrderEvent> {
 fn claimed(row: &PgRow, order: OrderId) -> Result<Claim> {
     let token = row.try_get::<i64, _>("claim_token").map_err(store)?.unsigned_abs();
     Ok(Claim { order, token, until: until(row)?.unwrap_or(Timestamp::UNIX_EPOCH) })
-}
-
-fn parse<T: serde::de::DeserializeOwned>(row: &PgRow, column: &str) -> Result<T> {
-    parsed(row.try_get(column).map_err(store)?, column)
 }
 
 fn time(row: &PgRow, column: &str) -> Result<Timestamp> {

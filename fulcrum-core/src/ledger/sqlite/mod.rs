@@ -7,6 +7,7 @@ mod writer;
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,15 +22,14 @@ use tokio::sync::watch;
 
 use super::{
     Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written,
+    kept::Kept,
     stored::{store, verified},
 };
 use crate::{
-    model::{Order, OrderEvent, OrderId, ProviderId, ServiceId},
+    model::{Operator, Order, OrderEvent, OrderId, ProviderId, ServiceId},
     telemetry,
 };
 use writer::{Work, Writer};
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
 /// The embedded ledger. Several processes may use one file on a local disk.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct SqliteLedger {
     /// A ledger in memory has one connection only, that of the writer.
     readers: Option<SqlitePool>,
     changes: watch::Sender<u64>,
+    id: Arc<str>,
+    kept: Arc<Kept>,
 }
 
 impl SqliteLedger {
@@ -62,10 +64,10 @@ impl SqliteLedger {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true);
-        let (changes, writer) = Self::write_to(options.clone()).await?;
+        let ledger = Self::write_to(options.clone()).await?;
         let readers =
             SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(store)?;
-        Ok(Self { writer, readers: Some(readers), changes })
+        Ok(Self { readers: Some(readers), ..ledger })
     }
 
     /// A ledger that is gone with the process.
@@ -74,14 +76,15 @@ impl SqliteLedger {
     /// [`LedgerError::Store`]: SQLite cannot be used.
     pub async fn in_memory() -> Result<Self> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        let (changes, writer) = Self::write_to(options).await?;
-        Ok(Self { writer, readers: None, changes })
+        Self::write_to(options).await
     }
 
-    async fn write_to(options: SqliteConnectOptions) -> Result<(watch::Sender<u64>, Writer)> {
+    /// A ledger that reads on the connection that it writes on.
+    async fn write_to(options: SqliteConnectOptions) -> Result<Self> {
         let changes = watch::Sender::new(0);
-        let writer = Writer::open(options, changes.clone(), &MIGRATIONS).await?;
-        Ok((changes, writer))
+        let writer = Writer::open(options, changes.clone()).await?;
+        let id: String = writer.write(false, (), |c, ()| statements::id(c).boxed()).await?;
+        Ok(Self { writer, readers: None, changes, id: id.into(), kept: Arc::default() })
     }
 
     /// Runs `work` on one moment's state.
@@ -98,12 +101,17 @@ impl SqliteLedger {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     async fn create(&self, order: &Order) -> Result<()> {
         self.writer.write(true, order.clone(), |c, order| statements::create(c, order).boxed()).await
     }
 
     async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
-        self.read(order.clone(), |c, order| statements::load(c, order).boxed()).await
+        let with = (order.clone(), self.kept.clone());
+        self.read(with, |c, (order, kept)| statements::load(c, order, kept).boxed()).await
     }
 
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
@@ -117,11 +125,17 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn claim_next(&self, owner: &str, lease: Duration, limit: u32) -> Result<Vec<Claim>> {
-        let with = (owner.to_owned(), lease, limit);
+    async fn claim_next(
+        &self,
+        owner: &str,
+        lease: Duration,
+        limit: u32,
+        providers: &[ProviderId],
+    ) -> Result<Vec<Claim>> {
+        let with = (owner.to_owned(), lease, limit, providers.to_vec());
         self.writer
-            .write(false, with, |c, (owner, lease, limit)| {
-                statements::claim_next(c, owner, *lease, *limit).boxed()
+            .write(false, with, |c, (owner, lease, limit, providers)| {
+                statements::claim_next(c, owner, *lease, *limit, providers).boxed()
             })
             .await
     }
@@ -138,16 +152,30 @@ impl Ledger for SqliteLedger {
     }
 
     async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
-        let (with, began) = ((claim.clone(), change.clone()), Instant::now());
-        let write =
-            self.writer.write(true, with, |c, (claim, change)| statements::write(c, claim, change).boxed());
+        let began = Instant::now();
+        let with = (claim.clone(), change.clone(), self.kept.texts(&claim.order, change)?);
+        let write = self.writer.write(true, with, |c, (claim, change, texts)| {
+            statements::write(c, claim, change, texts).boxed()
+        });
         let written = write.await?;
         telemetry::written(began);
         Ok(written)
     }
 
-    async fn request_cancel(&self, order: &OrderId) -> Result<()> {
-        self.writer.write(false, order.clone(), |c, order| statements::request_cancel(c, order).boxed()).await
+    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
+        let with = (order.clone(), by.cloned());
+        self.writer
+            .write(true, with, |c, (order, by)| statements::request_cancel(c, order, by.as_ref()).boxed())
+            .await
+    }
+
+    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
+        let with = (claim.clone(), reason.to_owned(), next_try);
+        self.writer
+            .write(true, with, |c, (claim, reason, next_try)| {
+                statements::note_failed_drive(c, claim, reason, *next_try).boxed()
+            })
+            .await
     }
 
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
@@ -169,7 +197,13 @@ impl Ledger for SqliteLedger {
 
     async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
         let with = (order.clone(), before);
-        self.writer.write(true, with, |c, (order, before)| retain::forget(c, order, *before).boxed()).await
+        let forget =
+            self.writer.write(true, with, |c, (order, before)| retain::forget(c, order, *before).boxed());
+        let is_gone = forget.await?;
+        if is_gone {
+            self.kept.forget(order);
+        }
+        Ok(is_gone)
     }
 
     async fn cursor(&self, name: &str) -> Result<u64> {

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use sqlx::{
     Arguments, AssertSqlSafe, Encode, Row, Sqlite, SqliteConnection, Type,
     sqlite::{SqliteArguments, SqliteRow},
@@ -14,14 +13,13 @@ use crate::{
     ledger::{
         Change, Claim, LedgerError, OrderQuery, Result, Written,
         chain::{Head, START},
-        stored::{self, changed_kinds, parsed, store, text, token},
+        kept::{Column, Kept, StepTexts, Texts},
+        stored::{self, UNFINISHED, changed_kinds, store, text, token},
     },
-    model::{Order, OrderEvent, OrderEventKind, OrderId, OrderState, Step},
+    model::{
+        KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId, Step,
+    },
 };
-
-fn parse<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
-    parsed(row.try_get(column).map_err(store)?, column)
-}
 
 fn time(row: &SqliteRow, column: &str) -> Result<Timestamp> {
     stored::time(row.try_get(column).map_err(store)?, column)
@@ -76,7 +74,7 @@ impl Trip {
         Ok(())
     }
 
-    fn put_step(&mut self, order: &OrderId, step: &Step) -> Result<()> {
+    fn put_step(&mut self, order: &OrderId, step: &Step, texts: &StepTexts) -> Result<()> {
         self.statement(
             "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (order_id, position) DO UPDATE SET lease = excluded.lease, state = excluded.state,
@@ -86,17 +84,23 @@ impl Trip {
         .bind(i64::from(step.index))?
         .bind(step.key.as_str().to_owned())?
         .bind(step.provider.as_str().to_owned())?
-        .bind(text(&step.lease)?)?
-        .bind(text(&step.state)?)?
-        .bind(text(&step.attempts)?)?;
+        .bind(texts.lease.clone())?
+        .bind(texts.state.clone())?
+        .bind(texts.attempts.clone())?;
         Ok(())
     }
 }
 
+/// The ledger's name for ever.
+pub(super) async fn id(connection: &mut SqliteConnection) -> Result<String> {
+    let id = sqlx::query_scalar("SELECT value FROM ledger_meta WHERE name = 'id'");
+    id.fetch_optional(connection).await.map_err(store)?.ok_or_else(stored::no_id)
+}
+
 pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> Result<()> {
     let written = sqlx::query(
-        "INSERT INTO orders (id, state, created, reason, plan, policy) VALUES (?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO NOTHING",
+        "INSERT INTO orders (id, state, created, reason, plan, policy, providers, namespace)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(order.id.as_str())
     .bind(order.state.word())
@@ -104,6 +108,8 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
     .bind(order.reason.as_deref())
     .bind(text(&order.plan)?)
     .bind(text(&order.policy)?)
+    .bind(stored::providers(order.steps.iter().map(|step| &step.provider))?)
+    .bind(order.namespace.as_ref().map(KeyNamespace::as_str))
     .execute(&mut *connection)
     .await
     .map_err(store)?;
@@ -112,7 +118,7 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
     }
     let mut trip = Trip::default();
     for step in &order.steps {
-        trip.put_step(&order.id, step)?;
+        trip.put_step(&order.id, step, &StepTexts::new(step)?)?;
     }
     let mut head = Head { count: 0, hash: START.to_owned() };
     let kind = stored::first_kind(order);
@@ -124,41 +130,54 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
     trip.run(connection).await
 }
 
-pub(super) async fn load(connection: &mut SqliteConnection, order: &OrderId) -> Result<Option<Order>> {
-    let row = sqlx::query("SELECT state, created, reason, plan, policy, rounds FROM orders WHERE id = ?")
-        .bind(order.as_str())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(store)?;
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    order: &OrderId,
+    kept: &Kept,
+) -> Result<Option<Order>> {
+    let row = sqlx::query(
+        "SELECT state, created, reason, plan, policy, rounds, namespace, cancelled, cancelled_at, cancelled_by
+         FROM orders WHERE id = ?",
+    )
+    .bind(order.as_str())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(store)?;
     let Some(row) = row else { return Ok(None) };
     let steps = sqlx::query("SELECT * FROM steps WHERE order_id = ? ORDER BY position")
         .bind(order.as_str())
         .fetch_all(&mut *connection)
         .await
         .map_err(store)?;
+    let column = |name| row.try_get::<&str, _>(name).map_err(store);
     Ok(Some(Order {
         id: order.clone(),
-        plan: parse(&row, "plan")?,
-        policy: parse(&row, "policy")?,
+        plan: kept.read(order, Column::Plan, column("plan")?)?,
+        policy: kept.read(order, Column::Policy, column("policy")?)?,
         state: state(&row)?,
         created: time(&row, "created")?,
         reason: row.try_get("reason").map_err(store)?,
-        namespace: None,
+        namespace: stored::namespace(row.try_get("namespace").map_err(store)?)?,
         is_approved: false,
-        rounds: parse(&row, "rounds")?,
-        steps: steps.iter().map(step).collect::<Result<_>>()?,
+        cancellation: stored::cancellation(
+            row.try_get("cancelled").map_err(store)?,
+            row.try_get("cancelled_at").map_err(store)?,
+            row.try_get("cancelled_by").map_err(store)?,
+        )?,
+        rounds: kept.read(order, Column::Rounds, column("rounds")?)?,
+        steps: steps.iter().map(|row| step(row, order, kept)).collect::<Result<_>>()?,
     }))
 }
 
 pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) -> Result<Vec<OrderId>> {
     let limit = if query.limit == 0 { -1 } else { i64::from(query.limit) };
-    let rows = sqlx::query(
-        "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2)
-         AND (?3 = 0 OR state IN ('accepted', 'provisioning', 'changing', 'compensating')) ORDER BY id DESC LIMIT ?4",
-    )
+    let unfinished = if query.is_unfinished { UNFINISHED } else { "TRUE" };
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2) AND {unfinished}
+         ORDER BY id DESC LIMIT ?3"
+    )))
     .bind(query.state.map(OrderState::word))
     .bind(query.before.as_ref().map(OrderId::as_str))
-    .bind(query.is_unfinished)
     .bind(limit)
     .fetch_all(connection)
     .await
@@ -211,20 +230,25 @@ pub(super) async fn claim_next(
     owner: &str,
     lease: Duration,
     limit: u32,
+    providers: &[ProviderId],
 ) -> Result<Vec<Claim>> {
     let now = Timestamp::now();
     let until = after(now, lease);
     // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
-    let rows = sqlx::query(
+    let rows = sqlx::query(AssertSqlSafe(format!(
         "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
-         WHERE id IN (SELECT id FROM orders WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
-                      AND (claim_owner IS NULL OR claim_until <= ?3) ORDER BY id LIMIT ?4)
-         RETURNING id, claim_token",
-    )
+         WHERE id IN (SELECT id FROM orders WHERE {UNFINISHED}
+                      AND (claim_owner IS NULL OR claim_until <= ?3) AND (next_try IS NULL OR next_try <= ?3)
+                      AND NOT EXISTS (SELECT 1 FROM json_each(orders.providers)
+                                      WHERE value NOT IN (SELECT value FROM json_each(?5)))
+                      ORDER BY id LIMIT ?4)
+         RETURNING id, claim_token"
+    )))
     .bind(owner)
     .bind(moment(until))
     .bind(moment(now))
     .bind(i64::from(limit))
+    .bind(stored::providers(providers)?)
     .fetch_all(&mut *connection)
     .await
     .map_err(store)?;
@@ -253,36 +277,33 @@ pub(super) async fn write(
     connection: &mut SqliteConnection,
     claim: &Claim,
     change: &Change,
+    texts: &Texts,
 ) -> Result<Written> {
-    // This is where the fencing token is checked.
-    let row = sqlx::query("SELECT events, head, cancelled FROM orders WHERE id = ? AND claim_token = ?")
-        .bind(claim.order.as_str())
-        .bind(token(claim))
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(store)?
-        .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?;
-    let mut head = Head {
-        count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
-        hash: row.try_get("head").map_err(store)?,
-    };
+    let row = claimed(connection, claim).await?;
+    let mut head = head(&row)?;
     let mut trip = Trip::default();
-    for step in &change.steps {
-        trip.put_step(&claim.order, step)?;
+    for (step, texts) in change.steps.iter().zip(&texts.steps) {
+        trip.put_step(&claim.order, step, texts)?;
     }
     trip.tell(&claim.order, &mut head, &changed_kinds(change))?;
     let (state, reason) = match &change.order {
         Some((state, reason)) => (Some(state.word()), reason.as_deref()),
         None => (None, None),
     };
+    // An order that has come on is no longer one that fails.
     trip.statement(
-        "UPDATE orders SET state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
-             rounds = coalesce(?, rounds), events = ?, head = ? WHERE id = ?",
+        "UPDATE orders SET failed_drives = iif(coalesce(? = state, TRUE), failed_drives, 0),
+             next_try = iif(coalesce(? = state, TRUE), next_try, NULL),
+             state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
+             rounds = coalesce(?, rounds), providers = coalesce(?, providers), events = ?, head = ? WHERE id = ?",
     )
     .bind(state.map(str::to_owned))?
+    .bind(state.map(str::to_owned))?
+    .bind(state.map(str::to_owned))?
     .bind(reason.map(str::to_owned))?
-    .bind(change.plan.as_ref().map(|(plan, _)| text(plan)).transpose()?)?
-    .bind(change.plan.as_ref().map(|(_, rounds)| text(rounds)).transpose()?)?
+    .bind(texts.plan.as_ref().map(|(plan, _)| plan.clone()))?
+    .bind(texts.plan.as_ref().map(|(_, rounds)| rounds.clone()))?
+    .bind(stored::more_providers(row.try_get("providers").map_err(store)?, &change.steps)?)?
     .bind(head.count.cast_signed())?
     .bind(head.hash)?
     .bind(claim.order.as_str().to_owned())?;
@@ -291,13 +312,73 @@ pub(super) async fn write(
     Ok(Written { is_cancelled })
 }
 
-pub(super) async fn request_cancel(connection: &mut SqliteConnection, order: &OrderId) -> Result<()> {
-    let written = sqlx::query("UPDATE orders SET cancelled = 1 WHERE id = ?")
+/// An order's row, if the claim is the newest: this is where the fencing token is checked.
+async fn claimed(connection: &mut SqliteConnection, claim: &Claim) -> Result<SqliteRow> {
+    sqlx::query(
+        "SELECT events, head, cancelled, providers, failed_drives FROM orders WHERE id = ? AND claim_token = ?",
+    )
+    .bind(claim.order.as_str())
+    .bind(token(claim))
+    .fetch_optional(connection)
+    .await
+    .map_err(store)?
+    .ok_or_else(|| LedgerError::Fenced(claim.order.clone()))
+}
+
+fn head(row: &SqliteRow) -> Result<Head> {
+    Ok(Head {
+        count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
+        hash: row.try_get("head").map_err(store)?,
+    })
+}
+
+pub(super) async fn note_failed_drive(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    reason: &str,
+    next_try: Timestamp,
+) -> Result<u32> {
+    let row = claimed(connection, claim).await?;
+    let count = row.try_get::<u32, _>("failed_drives").map_err(store)?.saturating_add(1);
+    let (mut head, mut trip) = (head(&row)?, Trip::default());
+    let kind = OrderEventKind::DriveFailed { reason: reason.to_owned(), count };
+    trip.tell(&claim.order, &mut head, &[kind])?;
+    trip.statement("UPDATE orders SET failed_drives = ?, next_try = ?, events = ?, head = ? WHERE id = ?")
+        .bind(i64::from(count))?
+        .bind(moment(next_try))?
+        .bind(head.count.cast_signed())?
+        .bind(head.hash)?
+        .bind(claim.order.as_str().to_owned())?;
+    trip.run(connection).await?;
+    Ok(count)
+}
+
+pub(super) async fn request_cancel(
+    connection: &mut SqliteConnection,
+    order: &OrderId,
+    by: Option<&Operator>,
+) -> Result<()> {
+    let row = sqlx::query("SELECT state, events, head, cancelled_at FROM orders WHERE id = ?")
         .bind(order.as_str())
-        .execute(connection)
+        .fetch_optional(&mut *connection)
         .await
-        .map_err(store)?;
-    if written.rows_affected() == 0 { Err(LedgerError::NoSuchOrder(order.clone())) } else { Ok(()) }
+        .map_err(store)?
+        .ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
+    let noted: Option<&str> = row.try_get("cancelled_at").map_err(store)?;
+    if noted.is_some() || state(&row)?.is_over() {
+        return Ok(());
+    }
+    let (mut head, mut trip) = (head(&row)?, Trip::default());
+    trip.tell(order, &mut head, &[OrderEventKind::CancellationRequested { by: by.cloned() }])?;
+    trip.statement(
+        "UPDATE orders SET cancelled = 1, cancelled_at = ?, cancelled_by = ?, events = ?, head = ? WHERE id = ?",
+    )
+    .bind(Timestamp::now().to_string())?
+    .bind(by.map(text).transpose()?)?
+    .bind(head.count.cast_signed())?
+    .bind(head.hash)?
+    .bind(order.as_str().to_owned())?;
+    trip.run(connection).await
 }
 
 pub(super) async fn is_cancelled(connection: &mut SqliteConnection, order: &OrderId) -> Result<bool> {
@@ -336,7 +417,7 @@ pub(super) async fn events(
                 number: row.try_get::<i64, _>("number").map_err(store)?.unsigned_abs(),
                 order: order_id(row, "order_id")?,
                 at: time(row, "at")?,
-                kind: parse(row, "kind")?,
+                kind: stored::kind(row.try_get("kind").map_err(store)?)?,
                 hash: row.try_get("hash").map_err(store)?,
             })
         })
@@ -399,11 +480,10 @@ async fn wind_back(connection: &mut SqliteConnection, row: &SqliteRow, now: Time
 
 /// The same for all unfinished orders.
 async fn wind_all_back(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT id, claim_since, claim_until FROM orders
-         WHERE state IN ('accepted', 'provisioning', 'changing', 'compensating')
-         AND claim_owner IS NOT NULL AND claim_since > ?",
-    )
+         WHERE {UNFINISHED} AND claim_owner IS NOT NULL AND claim_since > ?"
+    )))
     .bind(moment(now))
     .fetch_all(&mut *connection)
     .await
@@ -427,10 +507,12 @@ fn state(row: &SqliteRow) -> Result<OrderState> {
     stored::state(row.try_get("state").map_err(store)?)
 }
 
-fn step(row: &SqliteRow) -> Result<Step> {
+fn step(row: &SqliteRow, order: &OrderId, kept: &Kept) -> Result<Step> {
     let column = |name: &str| row.try_get::<&str, _>(name).map_err(store);
     let index = row.try_get("position").map_err(store)?;
     stored::step(
+        kept,
+        order,
         index,
         [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
     )

@@ -8,10 +8,10 @@ use std::thread;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection, migrate::Migrator, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ledger::{LedgerError, Result, stored::store};
+use crate::ledger::{LedgerError, Result, migrations, stored::store};
 
 /// Writes in one transaction at most.
 const MOST: usize = 256;
@@ -72,11 +72,7 @@ impl<T: Send, D: Send + Sync> Job for Task<T, D> {
 
 impl Writer {
     /// Connects, and brings the tables up to date.
-    pub(super) async fn open(
-        options: SqliteConnectOptions,
-        changes: watch::Sender<u64>,
-        migrations: &'static Migrator,
-    ) -> Result<Self> {
+    pub(super) async fn open(options: SqliteConnectOptions, changes: watch::Sender<u64>) -> Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
         // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended.
@@ -85,7 +81,7 @@ impl Writer {
             runtime.block_on(async move {
                 let connected = async {
                     let mut connection = SqliteConnection::connect_with(&options).await.map_err(store)?;
-                    migrations.run(&mut connection).await.map_err(store)?;
+                    migrations::sqlite().run(&mut connection).await.map_err(store)?;
                     Ok(connection)
                 };
                 match connected.await {

@@ -168,6 +168,10 @@ mod tests {
         IdempotencyKey::of_step(&"018f0000-0000-7000-8000-000000000001".parse::<OrderId>().expect("an id"), 0)
     }
 
+    fn own(service: Service) -> crate::model::OwnService {
+        crate::model::OwnService::assumed(service)
+    }
+
     fn service() -> Service {
         Service {
             id: "vm-1".parse().expect("a name"),
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_a_step_holds_is_held_whatever_key_it_carries() {
-        let committed = || StepState::Committed { service: service() };
+        let committed = || StepState::Committed { service: own(service()) };
         assert_eq!(said(OrderState::Committed, committed(), "acme"), None);
         let other = IdempotencyKey::of_step(&OrderId::generate(), 0);
         let steps = [step(committed())];

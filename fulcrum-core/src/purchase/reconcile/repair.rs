@@ -131,7 +131,7 @@ impl Engine {
             let Some(last) = events.last() else { return Ok(known) };
             after = last.sequence;
             for event in events {
-                if let OrderEventKind::Reconciled { finding, action } = event.kind {
+                if let OrderEventKind::Reconciled { finding, action } = event.kind.into_kind() {
                     known.insert(place(&finding), (finding, action));
                 }
             }

@@ -6,10 +6,10 @@ mod sqlite;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use crate::support::{clouds, plan, providers};
+use crate::support::{CLOUDS, clouds, plan, providers};
 use fulcrum_core::{
     ledger::{Change, Claim, Ledger, LedgerError, SqliteLedger},
-    model::{Order, Policy},
+    model::{Order, Policy, ProviderId},
     provider::IdempotencyClass,
     purchase::Engine,
 };
@@ -25,6 +25,11 @@ async fn orders(count: usize) -> Vec<Order> {
         orders.push(engine.accept(plan(), Policy::default(), None).await.expect("accepted"));
     }
     orders
+}
+
+/// The providers of those orders.
+fn everywhere() -> Vec<ProviderId> {
+    CLOUDS.iter().map(|name| name.parse().expect("a name")).collect()
 }
 
 /// Drops calls of every kind half-way, at random: afterwards the ledger works as if nothing had been.
@@ -45,8 +50,8 @@ async fn dropped_calls_leave_nothing_behind(ledger: &dyn Ledger) {
                 1 => drop(ledger.load(id).await),
                 2 => drop(ledger.events(0, None, 10).await),
                 3 => drop(ledger.claim(id, "dropped", Duration::from_millis(1)).await),
-                4 => drop(ledger.request_cancel(id).await),
-                _ => drop(ledger.claim_next("dropped", Duration::from_millis(1), 1).await),
+                4 => drop(ledger.request_cancel(id, None).await),
+                _ => drop(ledger.claim_next("dropped", Duration::from_millis(1), 1, &everywhere()).await),
             }
         };
         // By polls and not by time, of which timers know a millisecond only.
@@ -103,9 +108,9 @@ async fn clock_set_back(ledger: &dyn Ledger, ahead: impl AsyncFn()) {
     // Its driver may be alive: nobody else has it before a whole lease is over, and after that somebody has.
     let early = ledger.claim(&orders[0].id, "another", lease).await;
     assert!(matches!(early, Err(LedgerError::Claimed { .. })), "{early:?}");
-    assert_eq!(ledger.claim_next("another", lease, 10).await.expect("asked"), []);
+    assert_eq!(ledger.claim_next("another", lease, 10, &everywhere()).await.expect("asked"), []);
     tokio::time::sleep(lease + Duration::from_millis(50)).await;
     ledger.claim(&orders[0].id, "another", lease).await.expect("free by now");
-    let next = ledger.claim_next("another", lease, 10).await.expect("asked");
+    let next = ledger.claim_next("another", lease, 10, &everywhere()).await.expect("asked");
     assert_eq!(next.iter().map(|claim| &claim.order).collect::<Vec<_>>(), [&orders[1].id]);
 }

@@ -10,7 +10,7 @@ use fulcrum_core::{
 };
 use sqlx::{Connection, PgConnection};
 
-use super::{every_change_shows, orders};
+use super::{every_change_shows, everywhere, orders};
 use crate::support::{assert_clean, clouds, plan, postgres::database, providers};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -60,9 +60,9 @@ async fn hosts_that_ask_for_work_at_once_get_different_orders() {
     let asked = hosts.iter().enumerate().flat_map(|(at, host)| {
         (0..8).map(move |_| {
             let host = host.clone();
-            tokio::spawn(
-                async move { host.claim_next(&format!("host {at}"), LEASE, 7).await.expect("claims") },
-            )
+            tokio::spawn(async move {
+                host.claim_next(&format!("host {at}"), LEASE, 7, &everywhere()).await.expect("claims")
+            })
         })
     });
     let mut claims = Vec::new();
@@ -70,7 +70,7 @@ async fn hosts_that_ask_for_work_at_once_get_different_orders() {
         claims.extend(task.await.expect("no panic"));
     }
     // A row that another host is just looking at is passed by: what is left is given to who asks next.
-    claims.extend(hosts[0].claim_next("host 0", LEASE, 1_000).await.expect("claims"));
+    claims.extend(hosts[0].claim_next("host 0", LEASE, 1_000, &everywhere()).await.expect("claims"));
     let given: BTreeSet<&OrderId> = claims.iter().map(|claim| &claim.order).collect();
     assert_eq!((given.len(), claims.len()), (60, 60));
 }
@@ -96,7 +96,7 @@ async fn a_host_hears_what_another_one_has_done() {
         // What was told while nobody listened is lost; so it is told until it is heard.
         loop {
             changes.mark_unchanged();
-            let _ = there.request_cancel(&order.id).await;
+            let _ = there.request_cancel(&order.id, None).await;
             if tokio::time::timeout(Duration::from_millis(300), changes.changed()).await.is_ok() {
                 break;
             }

@@ -8,7 +8,10 @@ use std::{
 
 use fulcrum_core::{
     ledger::Change,
-    model::{FindingKind, IdempotencyKey, OrderId, OrderState, Policy, Service, ServiceStatus, StepState},
+    model::{
+        FindingKind, IdempotencyKey, OrderId, OrderState, OwnService, Policy, Service, ServiceStatus,
+        StepState,
+    },
     provider::{
         Call, Provider,
         sandbox::{Fault, FaultRule, SandboxResource},
@@ -186,7 +189,8 @@ async fn more_orders_than_one_page_are_compared() {
                 id: format!("of-{number}").parse().expect("a name"),
                 ..service
             };
-            step.state = StepState::Committed { service: service.clone() };
+            let own = OwnService::check(step, false, None, service.clone()).expect("its own");
+            step.state = StepState::Committed { service: own };
             let made =
                 SandboxResource { service, size_gib: 0, visible_at: Timestamp::now(), released_at: None };
             let cloud = market.cloud(&made.service).clone();

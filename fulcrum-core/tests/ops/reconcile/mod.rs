@@ -67,7 +67,7 @@ async fn bought(engine: &Engine, policy: Policy) -> Order {
 /// What a step of a committed order holds.
 fn held(order: &Order, step: usize) -> Service {
     match &order.steps[step].state {
-        StepState::Committed { service } => service.clone(),
+        StepState::Committed { service } => service.clone().into_inner(),
         other => panic!("{other:?}"),
     }
 }
@@ -86,7 +86,7 @@ impl Market {
     async fn told(&self) -> Vec<(Finding, RepairAction)> {
         let events = self.engine.ledger().events(0, Some(&self.order.id), 10_000).await.expect("events");
         self.engine.ledger().verify(&self.order.id).await.expect("whole");
-        let told = events.into_iter().filter_map(|event| match event.kind {
+        let told = events.into_iter().filter_map(|event| match event.kind.into_kind() {
             OrderEventKind::Reconciled { finding, action } => Some((finding, action)),
             _ => None,
         });

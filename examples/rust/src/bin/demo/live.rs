@@ -59,7 +59,7 @@ impl Bars {
     }
 
     fn tell(&mut self, event: &OrderEvent) {
-        match &event.kind {
+        match &*event.kind {
             OrderEventKind::Order { state, .. } => {
                 self.order.set_message(state.word());
                 if *state == OrderState::Committed {

@@ -1,0 +1,151 @@
+//! An event's kind together with the text by which it is recorded.
+
+use std::{fmt, ops::Deref};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+
+use super::{OrderEventKind, lenient};
+
+/// What happened, and the JSON text that the ledger has of it.
+///
+/// The chain of hashes goes over the text: an event verifies also where a later version wrote fields that this version does
+/// not know. Serialises as that text, with the fields in their order.
+#[derive(Clone)]
+pub struct RecordedKind {
+    kind: OrderEventKind,
+    text: String,
+}
+
+impl RecordedKind {
+    /// A kind as this version writes it.
+    ///
+    /// # Errors
+    /// Something in it cannot be written as JSON, which none of this library's events has.
+    pub fn new(kind: OrderEventKind) -> Result<Self, serde_json::Error> {
+        let text = serde_json::to_string(&kind)?;
+        Ok(Self { kind, text })
+    }
+
+    /// A kind from its recorded text. Fields that this version does not know stay in the text.
+    ///
+    /// # Errors
+    /// The text is no event of this or of a later minor version.
+    pub fn from_text(text: impl Into<String>) -> Result<Self, serde_json::Error> {
+        let text = text.into();
+        Ok(Self { kind: lenient::read(&text)?, text })
+    }
+
+    /// The JSON text that was recorded.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What happened, as this version knows it.
+    pub fn into_kind(self) -> OrderEventKind {
+        self.kind
+    }
+
+    /// The text as this version would write it, if it says the same as the recorded one: a program that sorted the fields
+    /// of an archive has changed nothing.
+    pub(crate) fn rewritten(&self) -> Option<String> {
+        let text = serde_json::to_string(&self.kind).ok()?;
+        let value = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+        (value(&text)? == value(&self.text)?).then_some(text)
+    }
+}
+
+impl Deref for RecordedKind {
+    type Target = OrderEventKind;
+
+    fn deref(&self) -> &OrderEventKind {
+        &self.kind
+    }
+}
+
+impl PartialEq for RecordedKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RecordedKind {}
+
+impl PartialEq<OrderEventKind> for RecordedKind {
+    fn eq(&self, other: &OrderEventKind) -> bool {
+        self.kind == *other
+    }
+}
+
+impl fmt::Debug for RecordedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl Serialize for RecordedKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: Json = serde_json::from_str(&self.text).map_err(S::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordedKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // An archive may have been indented meanwhile.
+        let text = serde_json::to_string(&Json::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        Self::from_text(text).map_err(D::Error::custom)
+    }
+}
+
+/// JSON whose fields stay in their order.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Json {
+    Null,
+    Truth(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Json>),
+    Fields(IndexMap<String, Json>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Money, OrderState};
+
+    #[test]
+    fn fields_of_a_later_version_stay_in_the_text_and_in_their_order() {
+        let text = r#"{"event":"order","state":"committed","reason":null,"z_new":{"b":1,"a":[1.5,null,"ü\n"]},"a_new":true}"#;
+        let kind = RecordedKind::from_text(text).expect("read");
+        assert_eq!(
+            kind,
+            OrderEventKind::Order { state: OrderState::Committed, reason: None, accepted: None }
+        );
+        assert_eq!(serde_json::to_string(&kind).expect("text"), text);
+        let indented = serde_json::to_string_pretty(&kind).expect("text");
+        assert_eq!(serde_json::from_str::<RecordedKind>(&indented).expect("read").text(), text);
+        assert_eq!(kind.rewritten(), None, "it would lose a field");
+    }
+
+    #[test]
+    fn what_only_a_later_version_knows_is_kept_as_text() {
+        let text = r#"{"event":"moved","to":"mars"}"#;
+        let kind = RecordedKind::from_text(text).expect("read");
+        assert_eq!((&*kind, kind.text()), (&OrderEventKind::Unknown, text));
+        assert!(RecordedKind::from_text(r#"{"no":"event"}"#).is_err());
+    }
+
+    #[test]
+    fn sorted_fields_say_the_same() {
+        let amount = Money::new(2.into(), iso_currency::Currency::EUR);
+        let kind =
+            OrderEventKind::PricesChecked { planned: amount.clone(), current: amount, checks: Vec::new() };
+        let written = RecordedKind::new(kind).expect("text");
+        let sorted: serde_json::Value = serde_json::from_str(written.text()).expect("JSON");
+        let sorted = RecordedKind::from_text(sorted.to_string()).expect("read");
+        assert_ne!(sorted.text(), written.text());
+        assert_eq!(sorted.rewritten().as_deref(), Some(written.text()));
+    }
+}
