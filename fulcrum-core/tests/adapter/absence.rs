@@ -35,11 +35,6 @@ fn policy(step_timeout_s: u32) -> Policy {
     Policy { step_timeout_s, compensation_timeout_s: 1, ..Policy::default() }
 }
 
-/// Whether an order says that nothing of it exists.
-fn is_over(state: OrderState) -> bool {
-    matches!(state, OrderState::Ended | OrderState::Failed | OrderState::Refused | OrderState::Compensated)
-}
-
 fn by() -> Operator {
     Operator { who: "test".to_owned(), why: "the cloud is well again".to_owned() }
 }
@@ -88,7 +83,7 @@ async fn bought_and_then(api: Api, broken: Broken) {
     let seen = engine.reconcile().await.expect("looked");
     assert!(seen.of(FindingKind::Missing).next().is_none(), "{at}: {:?}", seen.findings);
     let cancelled = engine.cancel(&order).await.expect("driven");
-    assert!(!is_over(cancelled.state), "{at}: {:?} {:?}", cancelled.state, cancelled.reason);
+    assert!(!cancelled.state.is_over(), "{at}: {:?} {:?}", cancelled.state, cancelled.reason);
     {
         let world = cloud.world();
         assert_eq!((world.things.len(), world.purchases), (1, 1), "{at}: {:?}", world.asked);
@@ -115,7 +110,7 @@ async fn bought_in_the_dark(api: Api, broken: Broken) {
         assert_eq!(world.purchases, 1, "{at}: it was asked for again: {:?}", world.asked);
         assert_eq!(world.things.len(), 1, "{at}");
     }
-    assert!(!is_over(driven.state), "{at}: {:?} {:?}", driven.state, driven.reason);
+    assert!(!driven.state.is_over(), "{at}: {:?} {:?}", driven.state, driven.reason);
     assert_ne!(driven.state, OrderState::Committed, "{at}: nobody can know that it is there");
     cloud.set(Mode::Well);
     let ended = engine.retry(&order, by()).await.expect("driven");

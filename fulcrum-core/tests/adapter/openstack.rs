@@ -671,7 +671,7 @@ async fn buy(cloud: &Arc<dyn Provider>, blueprint: &str, exclude: &[&str], fail_
 
 fn services(order: &Order) -> Vec<Service> {
     let service = |step: &fulcrum_core::model::Step| match &step.state {
-        StepState::Committed { service } => Some(service.clone()),
+        StepState::Committed { service } => Some(service.clone().into_inner()),
         _ => None,
     };
     order.steps.iter().filter_map(service).collect()
