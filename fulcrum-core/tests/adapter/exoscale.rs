@@ -261,7 +261,8 @@ async fn strangers_are_neither_listed_nor_touched() {
     let theirs = json!({ "id": id(77), "name": "theirs", "state": "running", "labels": {}, "instance-type": { "id": SMALL } });
     cloud.lock().expect("nobody panics").instances.insert(id(77), theirs);
     let service = ServiceId::new(format!("ch-gva-2/{}", id(77))).expect("a name");
-    assert_eq!(adapter.describe(&service).await.expect("asked"), None);
+    let theirs = adapter.describe(&service).await.expect("asked").expect("it exists");
+    assert_eq!(theirs.key, None);
     assert_eq!(adapter.services().count().await, 0);
     assert_eq!(adapter.release(&service, &key()).await.expect_err("refused").kind.word(), "forbidden");
     assert_eq!(

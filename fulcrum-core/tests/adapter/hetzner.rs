@@ -169,7 +169,8 @@ async fn strangers_are_neither_listed_nor_touched() {
         post(&peer, "/servers", &json!({ "name": "web", "server_type": "small", "image": "debian-13" }))
             .await;
     let id = ServiceId::new(made["server"]["id"].to_string()).expect("a name");
-    assert_eq!(adapter.describe(&id).await.expect("asked"), None);
+    let theirs = adapter.describe(&id).await.expect("asked").expect("it exists");
+    assert_eq!(theirs.key, None);
     assert_eq!(adapter.services().count().await, 0);
     assert_eq!(word(adapter.release(&id, &key()).await), "forbidden");
     assert_eq!(word(adapter.act(&id, &Action::Stop, &key()).await), "not_found");
@@ -257,7 +258,8 @@ async fn each_code_is_what_a_caller_can_act_on() {
         let story = Story::new(move |request| {
             // The name is not taken.
             if request.starts_with("GET") {
-                answer(200, &[], r#"{"servers": []}"#).into_bytes()
+                answer(200, &[], r#"{"servers": [], "meta": {"pagination": {"next_page": null}}}"#)
+                    .into_bytes()
             } else {
                 answer(status, &[], &body.to_string()).into_bytes()
             }

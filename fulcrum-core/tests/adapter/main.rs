@@ -4,12 +4,16 @@
 #[path = "../peers/mod.rs"]
 mod peers;
 
+#[cfg(feature = "adapters")]
+mod absence;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(feature = "exoscale")]
 mod exoscale;
 #[cfg(feature = "hetzner")]
 mod hetzner;
+#[cfg(feature = "adapters")]
+mod imitation;
 #[cfg(feature = "adapters")]
 mod matrix;
 #[cfg(feature = "openstack")]

@@ -289,6 +289,12 @@ async fn a_server_is_stopped_then_ended_and_then_its_volume() {
         "request": { "method": "GET", "path": path },
         "response": { "status": 404, "body": gone },
     }));
+    // That its end is accepted is no proof: the volume is looked for.
+    let volume = "/block/v1alpha1/zones/fr-par-1/volumes/9f8ba2f5-b3a7-4b84-a64d-8c20e5dfd602";
+    tape.push(json!({
+        "request": { "method": "GET", "path": volume },
+        "response": { "status": 404, "body": { "type": "not_found", "resource": "volume" } },
+    }));
     let text: String = tape.iter().map(|line| format!("{line}\n")).collect();
     let (adapter, replay) = adapter(&text);
     let service = ServiceId::new(format!("fr-par-1/{id}")).expect("a name");

@@ -145,9 +145,7 @@ async fn refusals_are_certain() {
         (400, "invalid_request"),
         (401, "unauthorised"),
         (403, "forbidden"),
-        (404, "not_found"),
         (409, "conflict"),
-        (410, "not_found"),
         (422, "invalid_request"),
         (429, "rate_limited"),
         (501, "unsupported"),
@@ -156,6 +154,65 @@ async fn refusals_are_certain() {
         let (ordered, listed) = kinds(&server).await;
         assert_eq!((ordered.word(), listed.word()), (word, word), "{status}");
         assert!(!ordered.may_have_happened(), "{status}");
+    }
+}
+
+/// Of an API that has no word of its own for it, and of whatever stands in front of it.
+#[tokio::test]
+async fn a_status_alone_does_not_prove_that_nothing_is_there() {
+    let page = "<html><body>not found</body></html>";
+    for (status, headers, body) in [
+        (404, vec![], "{}"),
+        (404, vec![("Content-Type", "application/json")], "{}"),
+        (410, vec![], "{}"),
+        (404, vec![("Content-Type", "text/html")], page),
+        (404, vec![("Content-Type", "text/plain")], "default backend - 404"),
+        (404, vec![], ""),
+        (410, vec![], page),
+    ] {
+        let server = Server::start(Story::say(&answer(status, &headers, body))).await;
+        let client = client(&server);
+        let ordered = client.json::<Value>(&order()).await.expect_err("no order goes through").kind;
+        assert_eq!(ordered, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
+        let one = Request::get(Call::Describe, ["servers", "7"]);
+        let found = client.find::<Value>(&one).await.expect_err("no proof").kind;
+        assert_eq!(found, GONE, "{status} {headers:?} {body}");
+        let ended = client.end(&Request::delete(Call::Release, ["servers", "7"])).await;
+        assert_eq!(ended.expect_err("no proof").kind, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
+    }
+}
+
+/// A thin word needs a witness, and a page has none.
+#[tokio::test]
+async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
+    for (body, is_thin) in [("{}", true), ("<html>", false)] {
+        let server = Server::start(Story::say(&answer(404, &[], body))).await;
+        let client = client(&server);
+        let one = Request::get(Call::Describe, ["servers", "7"]);
+        let found = client.find_with::<Value>(&one, async { Ok(()) }).await;
+        assert_eq!(matches!(found, Ok(None)), is_thin, "{body}: {found:?}");
+        let refused =
+            client.find_with::<Value>(&one, async { client.json::<Value>(&list()).await.map(drop) });
+        assert!(refused.await.is_err(), "{body}: the witness is a page, too");
+    }
+}
+
+/// A firewall that looks at answers may put its own page in the place of the API's, when the order has gone through.
+#[tokio::test]
+async fn a_page_is_no_certain_refusal_of_an_order() {
+    for (status, word) in [
+        (400, "ambiguous"),
+        (401, "unauthorised"),
+        (403, "ambiguous"),
+        (409, "ambiguous"),
+        (422, "ambiguous"),
+        (429, "rate_limited"),
+    ] {
+        let page = "<!DOCTYPE html><html><body>blocked</body></html>";
+        let server = Server::start(Story::say(&answer(status, &[], page))).await;
+        let (ordered, listed) = kinds(&server).await;
+        assert_eq!(ordered.word(), word, "{status}");
+        assert_ne!(listed.word(), "ambiguous", "{status}");
     }
 }
 
@@ -226,6 +283,28 @@ async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
     let items: Vec<_> = paged(&server).collect().await;
     assert_eq!(items.len(), 2);
     assert!(matches!(items[1].as_ref().expect_err("no end").kind, ErrorKind::Protocol { .. }));
+}
+
+/// Each page has another address, and says the same.
+#[tokio::test]
+async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
+    let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "more": true}"#))).await;
+    let list = pages(client(&server), list().query("page", 1), |request, answer| {
+        let body: Value = answer.json()?;
+        let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        Ok(Page { items, next: Some(request.clone().next_page("page")) })
+    });
+    let items: Vec<fulcrum_core::provider::Result<u64>> = list.collect().await;
+    let error = items.last().expect("an item").as_ref().expect_err("no end");
+    assert!(items.len() == 2 && error.to_string().contains("the same page"), "{error}");
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_to_wait_for_years_is_asked_again_in_minutes() {
+    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], ""))).await;
+    let (ordered, _) = kinds(&server).await;
+    assert_eq!(ordered.retry_after(), Some(ErrorKind::MAX_RETRY_AFTER));
+    assert!(ErrorKind::MAX_RETRY_AFTER <= Duration::from_secs(300));
 }
 
 #[tokio::test]

@@ -90,10 +90,17 @@ impl Answer {
             && !kind.to_ascii_lowercase().starts_with("xhtml")
     }
 
-    /// Whether it says of itself that it is a page for people.
-    fn is_page(&self) -> bool {
+    /// Whether it is a page for people, by what it says of itself or by how it begins.
+    pub(super) fn is_page(&self) -> bool {
         let said = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
-        said.starts_with("text/html") || said.starts_with("application/xhtml")
+        let begins = |with: &str| {
+            let body = self.wire.body.trim_ascii_start();
+            body.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        said.starts_with("text/html")
+            || said.starts_with("application/xhtml")
+            || begins("<!doctype html")
+            || begins("<html")
     }
 
     /// The product that the request was about.

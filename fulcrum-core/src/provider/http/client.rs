@@ -269,10 +269,48 @@ impl Client {
         witness: impl Future<Output = Result<()>> + Send,
     ) -> Result<Option<T>> {
         let answer = self.send(request).await?;
-        let Err(error) = self.check(&answer) else { return answer.json().map(Some) };
-        match absence_of(&answer, &*self.dialect) {
-            Absence::Proven => Ok(None),
-            Absence::Thin => witness.await.map(|()| None),
+        match self.check(&answer) {
+            Ok(()) => answer.json().map(Some),
+            Err(error) => self.absent(&answer, error, witness).await.map(|()| None),
+        }
+    }
+
+    /// Asks for the end of one thing: true if that was accepted, false if the API proves by its own words that it does not
+    /// exist.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and ambiguous where the answer is no proof.
+    pub async fn end(&self, request: &Request) -> Result<bool> {
+        let thin = self.error(request, ErrorKind::Ambiguous);
+        self.end_with(request, async { Err(thin) }).await
+    }
+
+    /// As [`end`](Self::end), with a witness as in [`find_with`](Self::find_with).
+    ///
+    /// # Errors
+    /// As [`end`](Self::end), and those of the witness.
+    pub async fn end_with(
+        &self,
+        request: &Request,
+        witness: impl Future<Output = Result<()>> + Send,
+    ) -> Result<bool> {
+        let answer = self.send(request).await?;
+        match self.check(&answer) {
+            Ok(()) => Ok(true),
+            Err(error) => self.absent(&answer, error, witness).await.map(|()| false),
+        }
+    }
+
+    /// Whether an error's answer proves absence, alone or with a witness; else the error.
+    async fn absent(
+        &self,
+        answer: &Answer,
+        error: ProviderError,
+        witness: impl Future<Output = Result<()>> + Send,
+    ) -> Result<()> {
+        match absence_of(answer, &*self.dialect) {
+            Absence::Proven => Ok(()),
+            Absence::Thin => witness.await,
             Absence::Unproven => Err(error),
         }
     }
@@ -280,15 +318,22 @@ impl Client {
     /// Whether an answer is a success, or which error it is.
     ///
     /// # Errors
-    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else.
+    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; and a page for people is
+    /// no certain refusal of a request that changes something: a firewall may have put it in the place of the API's answer.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
-        Err(answer.error(match self.dialect.kind_of(answer).unwrap_or(by_status) {
-            ErrorKind::NotFound { .. } if absence_of(answer, &*self.dialect) == Absence::Unproven => {
+        let kind = self.dialect.kind_of(answer).unwrap_or(by_status);
+        Err(answer.error(match (&kind, absence_of(answer, &*self.dialect)) {
+            (ErrorKind::NotFound { .. }, Absence::Proven) => kind,
+            (ErrorKind::NotFound { .. }, Absence::Thin) if !answer.changes() => kind,
+            (ErrorKind::NotFound { .. }, _) => {
                 tracing::warn!(status = %answer.status(), "not found, but not in the API's own words; not believed");
                 absence::unproven(answer)
             }
-            kind => kind,
+            // Who does not let one in, or counts requests, stands in front.
+            (ErrorKind::Unauthorised | ErrorKind::RateLimited { .. }, _) => kind,
+            _ if answer.changes() && answer.is_page() => ErrorKind::Ambiguous,
+            _ => kind,
         }))
     }
 

@@ -67,11 +67,7 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
 /// Asks for a machine's end; whether there still was one.
 async fn terminate(cloud: &Cloud, target: &Target) -> Result<bool> {
     let call = Call::Release;
-    match cloud.client(&target.region, call)?.ask(&changes(call, "TerminateInstances", &one(target))).await {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    cloud.client(&target.region, call)?.end(&changes(call, "TerminateInstances", &one(target))).await
 }
 
 fn running() -> OperationStatus {

@@ -380,7 +380,7 @@ impl Exoscale {
         match self.zone(call, &at.zone)?.client.ask(&ask).await {
             Ok(_) => Ok(RUNNING),
             Err(error) => match error.kind {
-                ErrorKind::Conflict { .. } | ErrorKind::NotFound { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
+                ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
                 _ => Err(error),
             },
         }

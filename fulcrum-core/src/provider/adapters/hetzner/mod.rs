@@ -298,14 +298,10 @@ impl Hetzner {
     /// Asks for a server's end; whether there still was one.
     async fn end(&self, server: u64) -> Result<bool> {
         let ask = Request::delete(Call::Release, ["servers", &server.to_string()]);
-        match self.client.ask(&ask).await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => Ok(false),
-                // Busy with something else: whoever polls asks again.
-                ErrorKind::Conflict { .. } => Ok(true),
-                _ => Err(error),
-            },
+        match self.client.end(&ask).await {
+            // Busy with something else: whoever polls asks again.
+            Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => Ok(true),
+            is_there => is_there,
         }
     }
 }

@@ -60,10 +60,9 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
     }
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::delete(call, ["servers", &target.id]));
-    match compute.client.ask(&request).await {
-        Ok(_) => Ok(Operation::Release(target).handle()),
-        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(Operation::Nothing.handle()),
-        Err(error) => Err(error),
+    match compute.client.end(&request).await? {
+        true => Ok(Operation::Release(target).handle()),
+        false => Ok(Operation::Nothing.handle()),
     }
 }
 

@@ -156,11 +156,7 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
 async fn end(cloud: &Cloud, target: &Target) -> Result<bool> {
     let call = Call::Release;
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
-    match client.ask(&Request::delete(call, path)).await {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    client.end(&Request::delete(call, path)).await
 }
 
 /// How far an operation is: taking and giving back are done at once.

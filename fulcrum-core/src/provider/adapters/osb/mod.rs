@@ -314,12 +314,8 @@ impl Osb {
                     return Ok((true, answer.try_json::<Begun>().and_then(|begun| begun.operation)));
                 }
                 Err(error) => match error.kind {
-                    // It is gone, if the broker itself says so.
-                    ErrorKind::NotFound { .. } => {
-                        return Ok((self.instance(call, instance).await?.is_some(), None));
-                    }
-                    // Busy with something else: whoever polls tries again.
-                    ErrorKind::Conflict { .. } => return Ok((true, None)),
+                    // Busy with something else, or gone, if the broker itself says so: whoever polls tries again.
+                    ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => return Ok((true, None)),
                     ErrorKind::InvalidRequest { .. } => refusal = Some(error),
                     _ => return Err(error),
                 },
@@ -361,10 +357,7 @@ impl Osb {
         let ids = self.ids_of(call, &found.sku).await?;
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
-        match self.client.ask(&ask).await {
-            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => self.witness(call).await,
-            answer => answer.map(drop),
-        }
+        self.client.end_with(&ask, self.witness(call)).await.map(drop)
     }
 
     fn rows(&self, catalog: &Catalog) -> Vec<Row> {

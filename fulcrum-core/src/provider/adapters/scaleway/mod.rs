@@ -308,16 +308,16 @@ impl Scaleway {
             let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
             let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
             let path: Vec<_> = path.collect();
-            match self.client.ask(&Request::delete(Call::Release, path.iter().copied())).await {
+            match self.client.end(&Request::delete(Call::Release, path.iter().copied())).await {
                 // Accepted is not gone.
-                Ok(_) => {
+                Ok(true) => {
                     let left: Option<Value> =
                         self.client.find(&Request::get(Call::Poll, path.iter().copied())).await?;
                     if left.is_some() {
                         return running;
                     }
                 }
-                Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {}
+                Ok(false) => {}
                 // Still held by the server that is going.
                 Err(error) if is_passing(&error.kind) => return running,
                 Err(error) => return Err(self.error(Call::Poll, error.kind)),

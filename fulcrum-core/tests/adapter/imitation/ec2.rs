@@ -1,0 +1,73 @@
+use std::{path::Path, sync::Arc};
+
+use fulcrum_core::provider::{Provider, adapters::ec2::Ec2Config};
+use serde_json::json;
+
+use super::{Api, Ask, Reply, Thing, World, config, table, xml};
+
+pub const API: Api = Api {
+    name: "ec2",
+    build,
+    answer,
+    is_purchase: |ask| ask.get("Action") == "RunInstances",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    no_element: "<DescribeInstancesResponse><requestId>1</requestId></DescribeInstancesResponse>",
+    goes_on: Some(
+        "<DescribeInstancesResponse><reservationSet/><nextToken>again</nextToken></DescribeInstancesResponse>",
+    ),
+    kind: "text/xml;charset=UTF-8",
+};
+
+fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    table(folder, "ec2", false);
+    let document = json!({ "endpoint": url, "access_key": "file:secret", "secret_key": "file:secret", "catalogue": "prices.csv",
+        "client_token": "ignored", "image": "ami-1", "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
+    Arc::new(config::<Ec2Config>(document).build(folder).expect("an adapter"))
+}
+
+fn told(thing: &Thing) -> String {
+    format!(
+        "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>running</name></instanceState>
+         <tagSet><item><key>fulcrum-key</key><value>{}</value></item></tagSet></item></instancesSet></item>",
+        thing.id, thing.sku, thing.key
+    )
+}
+
+fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let is = |root: &str, body: &str| {
+        xml(200, &format!("<{root}Response xmlns='urn:x'><requestId>1</requestId>{body}</{root}Response>"))
+    };
+    let action = ask.get("Action");
+    match action {
+        "DescribeInstanceTypes" => is(
+            action,
+            "<instanceTypeSet><item><instanceType>small</instanceType><vCpuInfo><defaultVCpus>2</defaultVCpus></vCpuInfo>
+             <memoryInfo><sizeInMiB>2048</sizeInMiB></memoryInfo></item></instanceTypeSet>",
+        ),
+        "DescribeAvailabilityZones" => {
+            is(action, "<availabilityZoneInfo><item><zoneName>a</zoneName></item></availabilityZoneInfo>")
+        }
+        "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId></item></imagesSet>"),
+        "RunInstances" => {
+            let key = ask.get("ClientToken").to_owned();
+            let thing = world.make(|at| format!("i-{at:016x}"), &key, "small");
+            is(action, &format!("<instancesSet><item><instanceId>{}</instanceId></item></instancesSet>", thing.id))
+        }
+        "DescribeInstances" => {
+            let (id, key) = (ask.get("InstanceId.1"), ask.get("Filter.1.Value.1"));
+            if !id.is_empty() && !world.things.contains_key(id) {
+                return xml(400, "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code><Message>no</Message></Error></Errors></Response>");
+            }
+            let all = world.things.values().filter(|it| match id {
+                "" => key == "fulcrum-key" || it.key == key,
+                id => it.id == id,
+            });
+            is(action, &format!("<reservationSet>{}</reservationSet>", all.map(told).collect::<String>()))
+        }
+        "TerminateInstances" => {
+            world.end(ask.get("InstanceId.1"));
+            is(action, "<instancesSet/>")
+        }
+        _ => xml(400, "<Response><Errors><Error><Code>InvalidAction</Code><Message>no</Message></Error></Errors></Response>"),
+    }
+}

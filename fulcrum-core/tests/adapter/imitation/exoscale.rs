@@ -1,0 +1,84 @@
+use std::{path::Path, sync::Arc};
+
+use fulcrum_core::provider::{Provider, adapters::exoscale::ExoscaleConfig};
+use serde_json::{Value, json};
+
+use super::{Api, Ask, Reply, Thing, World, config, json, table};
+
+pub const API: Api = Api {
+    name: "exoscale",
+    build,
+    answer,
+    is_purchase: |ask| ask.method == "POST" && ask.path == "/instance",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
+    no_element: r#"{"total": 0}"#,
+    goes_on: None,
+    kind: "application/json",
+};
+
+const TYPE: &str = "b6cd1ff5-3a2f-4e9d-a4d1-8988c1191fe8";
+
+fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    table(folder, "exoscale", true);
+    let prices = std::fs::read_to_string(folder.join("prices.csv")).expect("a file");
+    std::fs::write(folder.join("prices.csv"), prices.replace("machine,small", "machine,standard.small"))
+        .expect("a file");
+    let document = json!({ "catalogue": "prices.csv", "key": "file:secret", "secret": "file:secret", "list_lag_ms": 100,
+        "image": TYPE, "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
+    Arc::new(config::<ExoscaleConfig>(document).build(folder).expect("an adapter"))
+}
+
+fn told(thing: &Thing) -> Value {
+    json!({ "id": thing.id, "name": "web", "state": if thing.is_on { "running" } else { "stopped" }, "labels": { "fulcrum-key": thing.key },
+        "instance-type": { "id": TYPE }, "public-ip": "192.0.2.7" })
+}
+
+fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let gone = || json(404, &json!({ "message": "Not Found" }));
+    let begun = |id: &str| {
+        json(
+            200,
+            &json!({ "id": "0f000000-0000-4000-8000-000000000001", "state": "success", "reference": { "id": id } }),
+        )
+    };
+    match (ask.method.as_str(), ask.parts().as_slice()) {
+        ("GET", ["instance-type"]) => json(
+            200,
+            &json!({ "instance-types": [{ "id": TYPE, "family": "standard", "size": "small", "cpus": 2,
+            "memory": 2_147_483_648_u64, "authorized": true }] }),
+        ),
+        ("GET", ["operation", _]) => begun("x"),
+        ("GET", ["instance"]) => {
+            json(200, &json!({ "instances": world.things.values().map(told).collect::<Vec<_>>() }))
+        }
+        ("POST", ["instance"]) => {
+            let key = ask.json["labels"]["fulcrum-key"].as_str().expect("a label").to_owned();
+            let id = |at: u32| uuid::Uuid::from_u128(0xe0 + u128::from(at)).to_string();
+            let thing = world.make(id, &key, "standard.small");
+            begun(&thing.id)
+        }
+        (method, ["instance", id]) => {
+            let Some(thing) = world.things.get(*id) else { return gone() };
+            let told = told(thing);
+            match method {
+                "DELETE" => {
+                    world.end(id);
+                    begun(id)
+                }
+                _ => json(200, &told),
+            }
+        }
+        ("GET", ["block-storage"]) => {
+            let volume = |(id, made): (&String, &bool)| {
+                let on = world.things.values().find(|it| it.parts.contains_key(id));
+                (!made)
+                    .then(|| json!({ "id": id, "name": id, "instance": on.map(|it| json!({ "id": it.id })) }))
+            };
+            json(
+                200,
+                &json!({ "block-storage-volumes": world.parts.iter().filter_map(volume).collect::<Vec<_>>() }),
+            )
+        }
+        _ => gone(),
+    }
+}

@@ -1,0 +1,73 @@
+use std::{path::Path, sync::Arc};
+
+use fulcrum_core::provider::{Provider, adapters::hetzner::HetznerConfig};
+use serde_json::{Value, json};
+
+use super::{Api, Ask, Reply, Thing, World, config, json, table};
+
+pub const API: Api = Api {
+    name: "hetzner",
+    build,
+    answer,
+    is_purchase: |ask| ask.method == "POST" && ask.path == "/servers",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    no_element: r#"{"meta": {"pagination": {"page": 1, "next_page": null, "total_entries": 0}}}"#,
+    goes_on: Some(
+        r#"{"servers": [], "meta": {"pagination": {"page": 1, "next_page": 2, "total_entries": 60}}}"#,
+    ),
+    kind: "application/json",
+};
+
+fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    table(folder, "hetzner", false);
+    let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100, "public_ipv4": false,
+        "http": { "base_url": url, "timeout_ms": 3000 } });
+    Arc::new(config::<HetznerConfig>(document).build(folder).expect("an adapter"))
+}
+
+fn told(thing: &Thing) -> Value {
+    let later: Vec<u64> = thing.parts.values().filter(|made| !**made).map(|_| 4711).collect();
+    json!({ "id": thing.id.parse::<u64>().expect("a number"), "name": thing.key, "status": if thing.is_on { "running" } else { "off" },
+        "server_type": { "name": thing.sku }, "location": { "name": "r" }, "labels": { "fulcrum-key": thing.key }, "locked": false,
+        "public_net": { "ipv4": null, "ipv6": { "ip": "2001:db8::/64" }, "floating_ips": [] }, "private_net": [], "volumes": later })
+}
+
+fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let meta = json!({ "pagination": { "page": 1, "next_page": null, "total_entries": 1 } });
+    let gone = || json(404, &json!({ "error": { "code": "not_found", "message": "server not found" } }));
+    let action = |id: u64| json!({ "id": id, "status": "success", "progress": 100, "error": null });
+    match (ask.method.as_str(), ask.parts().as_slice()) {
+        ("GET", ["server_types"]) => {
+            let small = json!({ "id": 1, "name": "small", "cores": 2, "memory": 2.0, "disk": 20, "prices": [],
+                "locations": [{ "id": 1, "name": "r", "available": true }] });
+            json(200, &json!({ "server_types": [small], "meta": meta }))
+        }
+        ("GET", ["servers"]) => {
+            let key = ask.get("label_selector").trim_start_matches("fulcrum-key").trim_start_matches("==");
+            let wanted = [ask.get("name"), key].into_iter().find(|it| !it.is_empty());
+            let all = world.things.values().filter(|it| wanted.is_none_or(|wanted| it.key == wanted));
+            json(200, &json!({ "servers": all.map(told).collect::<Vec<_>>(), "meta": meta }))
+        }
+        ("POST", ["servers"]) => {
+            let name = ask.json["name"].as_str().expect("a name");
+            if world.things.values().any(|it| it.key == name) {
+                return json(409, &json!({ "error": { "code": "uniqueness_error", "message": "taken" } }));
+            }
+            let thing = world.make(|at| (100 + at).to_string(), name, "small");
+            json(201, &json!({ "server": told(&thing), "action": action(1), "next_actions": [] }))
+        }
+        ("GET", ["actions", _]) => json(200, &json!({ "action": action(1) })),
+        (method, ["servers", id]) => {
+            let Some(thing) = world.things.get(*id) else { return gone() };
+            let told = told(thing);
+            match method {
+                "DELETE" => {
+                    world.end(id);
+                    json(200, &json!({ "action": action(2) }))
+                }
+                _ => json(200, &json!({ "server": told })),
+            }
+        }
+        _ => gone(),
+    }
+}

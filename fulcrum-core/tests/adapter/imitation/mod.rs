@@ -1,0 +1,352 @@
+//! Eight clouds in a few lines each: enough of their APIs to buy, find and end one machine, and every way to answer wrongly.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+
+mod ec2;
+mod exoscale;
+mod hetzner;
+mod openstack;
+mod osb;
+mod proxmox;
+mod scaleway;
+mod upcloud;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use fulcrum_core::provider::Provider;
+use serde_json::Value;
+
+use crate::peers::server::{Server, Story, answer};
+
+/// What one cloud is in these tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Api {
+    pub name: &'static str,
+    pub build: fn(&Path, &str) -> Arc<dyn Provider>,
+    /// What it answers when it is well.
+    pub answer: fn(&mut World, &Ask) -> Reply,
+    pub is_purchase: fn(&Ask) -> bool,
+    /// What is bought.
+    pub blueprint: &'static str,
+    /// Its list without the element that the list is in.
+    pub no_element: &'static str,
+    /// Its list, empty, which says that it goes on; none if there is no such word.
+    pub goes_on: Option<&'static str>,
+    /// The type of its documents.
+    pub kind: &'static str,
+}
+
+pub const ALL: [Api; 8] = [
+    ec2::API,
+    exoscale::API,
+    hetzner::API,
+    openstack::API,
+    osb::API,
+    proxmox::API,
+    scaleway::API,
+    upcloud::API,
+];
+
+/// A machine, or whatever is sold.
+#[derive(Debug, Clone)]
+pub struct Thing {
+    pub id: String,
+    pub key: String,
+    pub sku: String,
+    pub is_on: bool,
+    /// What hangs on it, such as a disk: its name, and whether the purchase made it.
+    pub parts: BTreeMap<String, bool>,
+}
+
+/// What exists, and how the cloud is.
+#[derive(Debug, Default)]
+pub struct World {
+    pub things: BTreeMap<String, Thing>,
+    /// Parts that exist, also those that hang on nothing any more.
+    pub parts: BTreeMap<String, bool>,
+    pub mode: Mode,
+    /// Requests that buy.
+    pub purchases: usize,
+    /// What was asked: method and path.
+    pub asked: Vec<String>,
+    /// Whether what is to end takes for ever.
+    pub keeps: bool,
+    count: u32,
+}
+
+impl World {
+    /// A new machine with one disk of its own.
+    pub fn make(&mut self, id: impl Fn(u32) -> String, key: &str, sku: &str) -> Thing {
+        self.count += 1;
+        let (id, part) = (id(self.count), format!("made-{}", self.count));
+        self.parts.insert(part.clone(), true);
+        let parts = BTreeMap::from([(part, true)]);
+        let thing = Thing { id: id.clone(), key: key.to_owned(), sku: sku.to_owned(), is_on: true, parts };
+        self.things.insert(id, thing.clone());
+        thing
+    }
+
+    /// A machine ends; its parts stay.
+    pub fn end(&mut self, id: &str) {
+        if !self.keeps {
+            self.things.remove(id);
+        }
+    }
+
+    /// A customer hangs something of his own on a machine.
+    pub fn attach(&mut self, id: &str, part: &str) {
+        self.parts.insert(part.to_owned(), false);
+        self.things.get_mut(id).expect("it is there").parts.insert(part.to_owned(), false);
+    }
+}
+
+/// How a cloud answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Mode {
+    #[default]
+    Well,
+    /// Each request so, without an effect.
+    Broken(Broken),
+    /// Well until something is bought, which has its effect; that answer and all later ones so.
+    BrokenFromPurchase(Broken),
+}
+
+/// Answers that are none of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    Html404,
+    Text404,
+    Empty404,
+    Object404,
+    Message404,
+    Code404,
+    Html410,
+    Html200,
+    /// A page that says of itself to be of the API's type.
+    Page200,
+    Object200,
+    Array200,
+    Null200,
+    NoContent204,
+    OtherRoot,
+    NoElement,
+    GoesOn,
+    Half,
+    Html403,
+    Html503,
+}
+
+pub const EVERY: [Broken; 19] = [
+    Broken::Html404,
+    Broken::Text404,
+    Broken::Empty404,
+    Broken::Object404,
+    Broken::Message404,
+    Broken::Code404,
+    Broken::Html410,
+    Broken::Html200,
+    Broken::Page200,
+    Broken::Object200,
+    Broken::Array200,
+    Broken::Null200,
+    Broken::NoContent204,
+    Broken::OtherRoot,
+    Broken::NoElement,
+    Broken::GoesOn,
+    Broken::Half,
+    Broken::Html403,
+    Broken::Html503,
+];
+
+const PAGE: &str = "<html xmlns='http://www.w3.org/1999/xhtml'><head><title>Error</title></head><body><h1>404</h1></body></html>";
+
+impl Broken {
+    fn reply(self, api: &Api, well: impl FnOnce() -> Reply) -> Reply {
+        let is_xml = api.kind.contains("xml");
+        let (status, kind, body) = match self {
+            Self::Html404 => (404, "text/html", PAGE),
+            Self::Text404 => (404, "text/plain; charset=utf-8", "default backend - 404"),
+            Self::Empty404 => (404, "", ""),
+            Self::Object404 => (404, "application/json", "{}"),
+            Self::Message404 => {
+                (404, "application/json", r#"{"message": "no Route matched with those values"}"#)
+            }
+            Self::Code404 => {
+                (404, "application/json", r#"{"error": {"code": "route_unknown", "message": "no"}}"#)
+            }
+            Self::Html410 => (410, "text/html", PAGE),
+            Self::Html200 => (200, "text/html", PAGE),
+            Self::Page200 => (200, api.kind, PAGE),
+            Self::Object200 => (200, "application/json", "{}"),
+            Self::Array200 => (200, "application/json", "[]"),
+            Self::Null200 => (200, "application/json", "null"),
+            Self::NoContent204 => (204, "", ""),
+            Self::OtherRoot if is_xml => {
+                (200, api.kind, "<DescribeVolumesResponse><volumeSet/></DescribeVolumesResponse>")
+            }
+            Self::OtherRoot => (200, api.kind, r#"{"volumes": [], "volume": {"id": "7"}, "total_count": 0}"#),
+            Self::NoElement => (200, api.kind, api.no_element),
+            Self::GoesOn => (200, api.kind, api.goes_on.unwrap_or("{")),
+            Self::Half => {
+                let Reply { status, kind, body, .. } = well();
+                let half = body.len() / 2;
+                let half = (half..body.len()).find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+                return Reply { status, kind, body: body[..half].to_owned(), token: None };
+            }
+            Self::Html403 => (403, "text/html", PAGE),
+            Self::Html503 => (503, "text/html", PAGE),
+        };
+        Reply { status, kind: kind.to_owned(), body: body.to_owned(), token: None }
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub json: Value,
+    pub form: BTreeMap<String, String>,
+}
+
+impl Ask {
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a request");
+        let mut words = head.lines().next().expect("a line").split(' ');
+        let method = words.next().expect("a method").to_owned();
+        let url = url::Url::parse(&format!("http://x{}", words.next().expect("a path"))).expect("an address");
+        let pairs = |text: &[u8]| url::form_urlencoded::parse(text).into_owned().collect();
+        Self {
+            method,
+            path: url.path().to_owned(),
+            query: pairs(url.query().unwrap_or_default().as_bytes()),
+            json: serde_json::from_str(body).unwrap_or(Value::Null),
+            form: pairs(body.as_bytes()),
+        }
+    }
+
+    pub fn parts(&self) -> Vec<&str> {
+        self.path.split('/').filter(|part| !part.is_empty()).collect()
+    }
+
+    pub fn get(&self, name: &str) -> &str {
+        self.query.get(name).or(self.form.get(name)).map_or("", String::as_str)
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    status: u16,
+    kind: String,
+    body: String,
+    token: Option<&'static str>,
+}
+
+impl Reply {
+    /// With a token of keystone's.
+    pub fn with_token(self, token: &'static str) -> Self {
+        Self { token: Some(token), ..self }
+    }
+}
+
+pub fn json(status: u16, body: &Value) -> Reply {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    Reply { status, kind: "application/json".to_owned(), body, token: None }
+}
+
+pub fn xml(status: u16, body: &str) -> Reply {
+    Reply { status, kind: "text/xml;charset=UTF-8".to_owned(), body: body.to_owned(), token: None }
+}
+
+/// One cloud, running.
+pub struct Imitation {
+    world: Arc<Mutex<World>>,
+    /// Its adapter, without layers.
+    pub provider: Arc<dyn Provider>,
+    server: Server,
+}
+
+impl Imitation {
+    pub async fn start(api: Api) -> Self {
+        let world = Arc::new(Mutex::new(World::default()));
+        let state = world.clone();
+        let server = Server::start(Story::new(move |request| {
+            let Reply { status, kind, body, token } =
+                respond(&api, &mut state.lock().expect("nobody panics"), request);
+            let mut headers = vec![("Content-Type", kind.as_str())];
+            headers.retain(|(_, kind)| !kind.is_empty());
+            headers.extend(token.map(|token| ("X-Subject-Token", token)));
+            answer(status, &headers, &body).into_bytes()
+        }))
+        .await;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+        let provider = (api.build)(folder.path(), &server.url());
+        Self { world, provider, server }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("nobody panics")
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.world().mode = mode;
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+}
+
+fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
+    let ask = Ask::read(request);
+    let is_purchase = (api.is_purchase)(&ask);
+    world.purchases += usize::from(is_purchase);
+    world.asked.push(format!("{} {}", ask.method, ask.path));
+    let reads = ask.method == "GET";
+    match world.mode {
+        Mode::Broken(broken) => broken.reply(api, || match reads {
+            true => (api.answer)(world, &ask),
+            false => json(200, &serde_json::json!({ "accepted": true })),
+        }),
+        Mode::BrokenFromPurchase(broken) if is_purchase => {
+            let well = (api.answer)(world, &ask);
+            world.mode = Mode::Broken(broken);
+            broken.reply(api, || well)
+        }
+        Mode::Well | Mode::BrokenFromPurchase(_) => (api.answer)(world, &ask),
+    }
+}
+
+/// A price table with the product `small` in the region `r`, and who sells it.
+pub fn table(folder: &Path, id: &str, disk: bool) {
+    let seller = format!(
+        r#"{{"format": "fulcrum-provider/1", "id": "{id}", "name": "{id}", "legal_name": "{id}", "country": "DE",
+            "regions": [{{"id": "r", "country": "DE"}}]}}"#
+    );
+    let (gib, storage) = match disk {
+        true => ("", "block_storage,disk,r,,,,,GiB-month,0.1,EUR,net,2026-11-01,test\n"),
+        false => ("20", ""),
+    };
+    let prices = format!(
+        "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,observed,source\n\
+         machine,small,r,2,2048,{gib},5,,,EUR,net,2026-11-01,test\n{storage}"
+    );
+    std::fs::write(folder.join("prices.json"), seller).expect("a file");
+    std::fs::write(folder.join("prices.csv"), prices).expect("a file");
+}
+
+/// A configuration as a document.
+pub fn config<T: serde::de::DeserializeOwned>(document: Value) -> T {
+    serde_json::from_value(document).expect("a configuration")
+}
+
+/// The machine of an id, or what is said when there is none.
+pub fn known<'a>(world: &'a mut World, id: &str) -> Option<&'a mut Thing> {
+    world.things.get_mut(id)
+}

@@ -1,0 +1,78 @@
+use std::{path::Path, sync::Arc};
+
+use fulcrum_core::provider::{Provider, adapters::openstack::OpenStackConfig};
+use serde_json::{Value, json};
+
+use super::{Api, Ask, Reply, Thing, World, config, json, table};
+
+pub const API: Api = Api {
+    name: "openstack",
+    build,
+    answer,
+    is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
+    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    no_element: r#"{"servers_links": []}"#,
+    goes_on: Some(
+        r#"{"servers": [{"id": "5e000000-0000-4000-8000-00000000ffff", "name": "x", "status": "ACTIVE", "metadata": {}}],
+        "servers_links": [{"rel": "next", "href": "http://127.0.0.1/x"}]}"#,
+    ),
+    kind: "application/json",
+};
+
+fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    table(folder, "openstack", false);
+    let document = json!({ "auth_url": format!("{url}/v3"), "auth": { "password": { "user": "u", "project": "p", "password": "file:secret" } },
+        "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1") }, "list_lag_ms": 100, "network": "none",
+        "image": "11111111-2222-3333-4444-555555555556", "http": { "timeout_ms": 3000 } });
+    Arc::new(config::<OpenStackConfig>(document).build(folder).expect("an adapter"))
+}
+
+fn told(thing: &Thing) -> Value {
+    let attached: Vec<_> =
+        thing.parts.iter().map(|(id, made)| json!({ "id": id, "delete_on_termination": made })).collect();
+    json!({ "id": thing.id, "name": "web", "status": if thing.is_on { "ACTIVE" } else { "SHUTOFF" }, "metadata": { "fulcrum-key": thing.key,
+        "fulcrum-sku": thing.sku }, "flavor": { "original_name": thing.sku }, "addresses": {}, "OS-EXT-STS:task_state": null,
+        "os-extended-volumes:volumes_attached": attached })
+}
+
+fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let gone =
+        || json(404, &json!({ "itemNotFound": { "code": 404, "message": "Instance could not be found." } }));
+    match (ask.method.as_str(), ask.parts().as_slice()) {
+        ("POST", ["v3", "auth", "tokens"]) => {
+            let token = json!({ "issued_at": "2026-11-28T00:00:00.000000Z", "expires_at": "2026-11-28T01:00:00.000000Z",
+                "project": { "id": "p1" }, "catalog": [] });
+            json(201, &json!({ "token": token })).with_token("t0k3n-0000")
+        }
+        ("GET", ["compute", "v2.1"]) => json(200, &json!({ "version": { "id": "v2.1", "version": "2.96" } })),
+        ("GET", [.., "flavors", "detail"]) => json(
+            200,
+            &json!({ "flavors": [{ "id": "1", "name": "small", "vcpus": 2, "ram": 2048, "disk": 20 }] }),
+        ),
+        ("GET", [.., "os-availability-zone"]) => json(
+            200,
+            &json!({ "availabilityZoneInfo": [{ "zoneName": "nova", "zoneState": { "available": true } }] }),
+        ),
+        ("GET", [.., "servers", "detail"]) => {
+            let all: Vec<_> = world.things.values().map(told).collect();
+            json(200, &json!({ "servers": all }))
+        }
+        ("POST", [.., "servers"]) => {
+            let key = ask.json["server"]["metadata"]["fulcrum-key"].as_str().expect("a key").to_owned();
+            let id = |at: u32| uuid::Uuid::from_u128(0x5e00 + u128::from(at)).to_string();
+            let thing = world.make(id, &key, "small");
+            json(202, &json!({ "server": { "id": thing.id } }))
+        }
+        (method, [.., "servers", id]) => {
+            let Some(thing) = world.things.get(*id).cloned() else { return gone() };
+            match method {
+                "DELETE" => {
+                    world.end(id);
+                    json(204, &Value::Null)
+                }
+                _ => json(200, &json!({ "server": told(&thing) })),
+            }
+        }
+        _ => gone(),
+    }
+}

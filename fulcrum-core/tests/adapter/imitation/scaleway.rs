@@ -1,0 +1,93 @@
+use std::{path::Path, sync::Arc};
+
+use fulcrum_core::provider::{Provider, adapters::scaleway::ScalewayConfig};
+use serde_json::{Map, Value, json};
+
+use super::{Api, Ask, Reply, Thing, World, config, json, known};
+
+pub const API: Api = Api {
+    name: "scaleway",
+    build,
+    answer,
+    is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
+    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    no_element: r#"{"total_count": 0}"#,
+    goes_on: None,
+    kind: "application/json",
+};
+
+fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["fr-par-1"],
+        "image": "11111111-2222-3333-4444-555555555556", "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
+    Arc::new(config::<ScalewayConfig>(document).build(folder).expect("an adapter"))
+}
+
+fn told(thing: &Thing) -> Value {
+    let volume =
+        |(at, id): (usize, &String)| (at.to_string(), json!({ "id": id, "volume_type": "sbs_volume" }));
+    let volumes: Map<String, Value> = thing.parts.keys().enumerate().map(volume).collect();
+    json!({ "id": thing.id, "commercial_type": thing.sku, "state": if thing.is_on { "running" } else { "stopped" },
+        "tags": [format!("fulcrum-key={}", thing.key)], "volumes": volumes, "public_ips": [] })
+}
+
+fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let gone = || {
+        json(
+            404,
+            &json!({ "type": "not_found", "message": "resource is not found", "resource": "instance_server" }),
+        )
+    };
+    let parts = ask.parts();
+    match (ask.method.as_str(), parts.as_slice()) {
+        ("GET", [.., "products", "servers"]) => json(
+            200,
+            &json!({ "servers": { "small": { "arch": "x86_64", "ncpus": 2, "ram": 2_147_483_648_u64, "hourly_price": 0.01 } } }),
+        ),
+        ("GET", [.., "products", "servers", "availability"]) => {
+            json(200, &json!({ "servers": { "small": { "availability": "available" } } }))
+        }
+        ("GET", [.., "zones", _, "servers"]) => {
+            let tag = ask.get("tags").trim_start_matches("fulcrum-key=");
+            let all = world.things.values().filter(|it| tag.is_empty() || it.key == tag);
+            json(200, &json!({ "servers": all.map(told).collect::<Vec<_>>() }))
+        }
+        ("POST", [.., "zones", _, "servers"]) => {
+            let tag =
+                ask.json["tags"][0].as_str().expect("a tag").trim_start_matches("fulcrum-key=").to_owned();
+            let id = |at: u32| uuid::Uuid::from_u128(0x5c00 + u128::from(at)).to_string();
+            let mut thing = world.make(id, &tag, "small");
+            thing.is_on = false;
+            world.things.insert(thing.id.clone(), thing.clone());
+            json(201, &json!({ "server": told(&thing) }))
+        }
+        ("POST", [.., "servers", id, "action"]) => {
+            let Some(thing) = known(world, id) else { return gone() };
+            thing.is_on = ask.json["action"] == "poweron";
+            json(202, &json!({ "task": { "id": "t" } }))
+        }
+        (method, [.., "servers", id]) => {
+            let Some(thing) = world.things.get(*id) else { return gone() };
+            let told = told(thing);
+            match method {
+                "DELETE" => {
+                    world.end(id);
+                    json(204, &Value::Null)
+                }
+                _ => json(200, &json!({ "server": told })),
+            }
+        }
+        (method, [.., "volumes", id]) => {
+            if !world.parts.contains_key(*id) {
+                return gone();
+            }
+            match method {
+                "DELETE" => {
+                    world.parts.remove(*id);
+                    json(204, &Value::Null)
+                }
+                _ => json(200, &json!({ "id": id, "volume": { "id": id } })),
+            }
+        }
+        _ => gone(),
+    }
+}
