@@ -33,7 +33,7 @@ pub(super) struct Built {
 impl Built {
     /// What an aim minimises, over the horizon, in millionths times its scale.
     pub(super) fn value(&self, aim: &Aim) -> i128 {
-        self.figures.iter().map(|(measure, value)| i128::from(aim.weight(*measure)) * value).sum()
+        self.figures.iter().map(|(measure, value)| i128::from(aim.weight(*measure)) * value).sum::<i128>()
     }
 
     /// The objective of an aim, its bound and the gap.
@@ -133,7 +133,7 @@ fn figures(
             .leases
             .iter()
             .map(|(column, count)| i128::from(column.measure(measure)) * i128::from(*count))
-            .sum()
+            .sum::<i128>()
     };
     let us = |flow: &Flow| i128::from(flow.round_trip_us.unwrap_or(0)) * 1000;
     let value = |measure: Measure| match measure {
@@ -154,7 +154,7 @@ fn figures(
                     users.iter().find(|group| group.name == *name).map_or(1, |group| group.traffic_gib.max(1))
                 }
             };
-            flows.iter().map(|flow| us(flow) * i128::from(weight(flow)) * horizon).sum()
+            flows.iter().map(|flow| us(flow) * i128::from(weight(flow)) * horizon).sum::<i128>()
         }
         Measure::WorstLatency => flows.iter().map(us).max().unwrap_or(0) * horizon,
         Measure::Providers => {
@@ -386,14 +386,14 @@ fn moves(blueprint: &Blueprint, leases: &[Lease]) -> Vec<MoveLine> {
     let running = &blueprint.running;
     let mut lines = Vec::new();
     for name in blueprint.components.keys() {
-        let now: u32 = running.services.iter().filter_map(|service| service.replicas.get(name)).sum();
-        let planned: u32 = leases.iter().filter_map(|lease| lease.replicas.get(name)).sum();
+        let now = running.services.iter().filter_map(|service| service.replicas.get(name)).sum::<u32>();
+        let planned = leases.iter().filter_map(|lease| lease.replicas.get(name)).sum::<u32>();
         let kept = leases.iter().filter_map(|lease| {
             let id = lease.keeps.as_ref()?;
             let service = running.services.iter().find(|service| service.id == *id)?;
             Some(*lease.replicas.get(name)?.min(service.replicas.get(name)?))
         });
-        let replicas = now.min(planned).saturating_sub(kept.sum());
+        let replicas = now.min(planned).saturating_sub(kept.sum::<u32>());
         if replicas > 0 {
             let cost = running.cost_of(name);
             let once = to_micros(cost).map_or(cost, from_micros).saturating_mul(Decimal::from(replicas));

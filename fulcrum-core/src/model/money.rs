@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(checked_sum([]), Some(Decimal::ZERO));
         assert_eq!(checked_sum([Decimal::MAX, Decimal::MAX]), None);
         assert_eq!(raised(Decimal::MAX, Decimal::ONE), None);
-        assert_eq!(raised(Decimal::ONE, Decimal::MAX), None);
+        assert_eq!(raised(Decimal::TWO, Decimal::MAX), None);
     }
 
     #[test]

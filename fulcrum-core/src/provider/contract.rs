@@ -42,6 +42,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// one error and then ends.
     fn offers(&self, filter: &OfferFilter) -> OfferStream;
 
+    /// Rows that the last complete list of [`offers`](Self::offers) left out because they could not be read. Asks nobody.
+    fn rejected(&self) -> Vec<RejectedRow> {
+        Vec::new()
+    }
+
     /// What a request would cost right now. Buys nothing.
     async fn quote(&self, _request: &ProvisionRequest) -> Result<Quote> {
         Err(unsupported(self.id(), Call::Quote))
@@ -122,6 +127,26 @@ fn unsupported(provider: &ProviderId, call: Call) -> ProviderError {
 
 fn unsupported_list<T: Send + 'static>(provider: &ProviderId, call: Call) -> BoxStream<'static, Result<T>> {
     stream::iter([Err(unsupported(provider, call))]).boxed()
+}
+
+/// A row of a provider's list that was left out by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RejectedRow {
+    /// Which: the product and its place where they can be read, else the row's place in the list.
+    pub row: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl RejectedRow {
+    /// Characters of each text that are kept: the words are somebody else's.
+    const LONGEST: usize = 300;
+
+    /// Names a row and what is wrong with it; control characters and what is too long are cut.
+    pub fn new(row: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        let cut = |words: String| words.chars().filter(|c| !c.is_control()).take(Self::LONGEST).collect();
+        Self { row: cut(row.to_string()), reason: cut(reason.to_string()) }
+    }
 }
 
 /// Which offers are wanted. Empty for all.

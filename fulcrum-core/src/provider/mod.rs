@@ -22,6 +22,6 @@ pub use crate::model::Action;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
-    ServiceStream, UsagePeriod, UsageStream,
+    RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
 pub use error::{BoxError, Call, ErrorKind, ProviderError, Result};

@@ -51,6 +51,19 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
 const ADVISERS: [&str; 3] =
     ["compose::bound::simplex", "compose::search::promise", "compose::search::large::repair"];
 
+/// What panics on an amount out of range and is no operator, which clippy finds: a sum names its integer type, so that it is
+/// none of decimals.
+const PANICKING: [&str; 5] = [
+    ".sum()",
+    ".product()",
+    ".sum::<Decimal>",
+    ".sum::<rust_decimal::Decimal>",
+    "Decimal::from_i128_with_scale(",
+];
+
+/// Whose amounts are all checked before.
+const RECKONED: [&str; 2] = ["purchase::fail_over", "purchase::prices"];
+
 /// The code without comments and without its test module, which stands last by convention.
 fn code_of(source: &str) -> String {
     let tests = source.find("#[cfg(test)]\nmod tests {").unwrap_or(source.len());
@@ -182,6 +195,13 @@ fn violations(module: &str, source: &str) -> Vec<String> {
             found.push(format!("{module} contains `{word}`: floats only advise, in {ADVISERS:?}"));
         }
     }
+    if contains_word(&code, "Decimal") && !RECKONED.contains(&module) {
+        for call in PANICKING.iter().filter(|call| code.contains(**call)) {
+            found.push(format!(
+                "{module} calls `{call}`, which may panic; use `checked_sum`, or name an integer type"
+            ));
+        }
+    }
     found
 }
 
@@ -248,6 +268,11 @@ fn a_planted_violation_is_found() {
         ("compose::reduce", "let mut rng = rand::rng();"),
         ("compose::program", "let ratio = 1 as f64;"),
         ("purchase::machine", "let now = jiff::Timestamp::now();"),
+        (
+            "model::plan",
+            "use rust_decimal::Decimal;\nfn f() -> Decimal { lines.map(|line| line.once).sum() }",
+        ),
+        ("model::plan", "fn f() { let all = lines.sum::<Decimal>(); }"),
     ] {
         assert!(!violations(module, source).is_empty(), "not found in {module}: {source}");
     }
@@ -266,6 +291,8 @@ fn what_is_allowed_is_not_reported() {
         ("model::offer", "use super::price;\n#[cfg(test)]\nmod tests { use crate::compose::compose; }"),
         ("provider::adapters::one::wire", "use super::Config; use crate::model::Offer;"),
         ("compose::problem", "let operand = Instantiated;"),
+        ("model::plan", "use rust_decimal::Decimal;\nlet all = counts.sum::<u32>();"),
+        ("model::plan", "let all = counts.sum();"),
     ] {
         assert_eq!(violations(module, source), Vec::<String>::new());
     }

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod amounts;
 mod dependencies;
 mod fail_over;
 mod federation;

@@ -89,13 +89,14 @@ fn discount(
         let is_theirs = |lease: &&Lease| lease.place.provider == *provider && lease.keeps.is_none();
         let lines = other.leases.iter().filter(is_theirs).flat_map(|lease| &lease.lines);
         let full: i128 =
-            lines.map(|line| to_micros(line.total).map(i128::from)).sum::<Result<_, _>>().ok()?;
+            lines.map(|line| to_micros(line.total).map(i128::from)).sum::<Result<i128, _>>().ok()?;
         if full == 0 {
             break; // it is not in
         }
         let of = |offer| &asker.catalogue.place(offer).provider == provider;
         let theirs = found.leases.iter().filter(|(column, _)| of(column.offer) && column.keeps.is_none());
-        let reduced: i128 = theirs.map(|(column, count)| i128::from(column.cost) * i128::from(*count)).sum();
+        let reduced =
+            theirs.map(|(column, count)| i128::from(column.cost) * i128::from(*count)).sum::<i128>();
         let above = exact - reduced + full - present;
         let needed = (above.max(0) * i128::from(MICRO) + full - 1) / full;
         let needed = i64::try_from(needed).ok()?;

@@ -254,7 +254,7 @@ impl<'a> Tree<'a> {
 
 /// What every plan pays: costs are never negative.
 pub(super) fn trivial_bound(program: &Program) -> i128 {
-    program.cost.iter().map(|(var, cost)| i128::from(*cost) * i128::from(program.low[var])).sum()
+    program.cost.iter().map(|(var, cost)| i128::from(*cost) * i128::from(program.low[var])).sum::<i128>()
 }
 
 fn gcd(a: i128, b: i128) -> i128 {

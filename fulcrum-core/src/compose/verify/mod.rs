@@ -135,7 +135,7 @@ impl Check<'_> {
             ensure(count <= component.per_machine, || format!("carries {count} of {name}"))?;
         }
         if lease.kind != OfferKind::Machine {
-            let total: u32 = lease.replicas.values().sum();
+            let total = lease.replicas.values().sum::<u32>();
             ensure(total == 1, || "is no machine and carries more than one replica".to_owned())?;
         }
         self.size(lease, ix)
@@ -244,7 +244,7 @@ impl Check<'_> {
             .iter()
             .filter_map(|lease| lease.replicas.get(name))
             .map(|count| i128::from(*count))
-            .sum()
+            .sum::<i128>()
     }
 
     fn replicas(&self) -> Result<(), Violation> {
@@ -269,7 +269,7 @@ impl Check<'_> {
     fn constraint(&self, constraint: &Constraint) -> Checked {
         match constraint {
             Constraint::Count(count) => {
-                let sum: i128 = count.components.iter().map(|name| self.n(name)).sum();
+                let sum = count.components.iter().map(|name| self.n(name)).sum::<i128>();
                 let low = count.exactly.or(count.min).map(i128::from);
                 let high = count.exactly.or(count.max).map(i128::from);
                 ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
@@ -289,8 +289,11 @@ impl Check<'_> {
                 if linear.when.as_ref().is_some_and(|name| self.n(name) == 0) {
                     return Ok(());
                 }
-                let sum: i128 =
-                    linear.terms.iter().map(|(name, factor)| self.n(name) * i128::from(*factor)).sum();
+                let sum = linear
+                    .terms
+                    .iter()
+                    .map(|(name, factor)| self.n(name) * i128::from(*factor))
+                    .sum::<i128>();
                 let (low, high) = (linear.min.map(i128::from), linear.max.map(i128::from));
                 ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
             }

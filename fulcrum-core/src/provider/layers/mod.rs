@@ -20,7 +20,7 @@ pub use trace::Trace;
 
 use super::{
     Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-    ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+    ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod, UsageStream,
 };
 use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
 
@@ -43,6 +43,9 @@ impl Provider for Arc<dyn Provider> {
     }
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         (**self).offers(filter)
+    }
+    fn rejected(&self) -> Vec<RejectedRow> {
+        (**self).rejected()
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         (**self).quote(request).await
@@ -103,6 +106,9 @@ macro_rules! forward_through {
             fn offers(&self, filter: &OfferFilter) -> OfferStream {
                 let (inner, filter) = (self.inner.clone(), filter.clone());
                 self.stream(Call::Offers, move || inner.offers(&filter))
+            }
+            fn rejected(&self) -> Vec<crate::provider::RejectedRow> {
+                self.inner.rejected()
             }
             async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
                 self.call(Call::Quote, || self.inner.quote(request)).await
