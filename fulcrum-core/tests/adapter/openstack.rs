@@ -682,7 +682,7 @@ async fn what_fits_nowhere_is_compensated(ward: &Ward) {
     let blueprint = "{ name: pair, components: { big: { vcpu: 16, memory_mib: 16384 }, tiny: { vcpu: 1, memory_mib: 512 } },
         constraints: [{ conflict: { component: big, with: [tiny] } }] }";
     let order = buy(&cloud, blueprint, &[], false).await;
-    assert_eq!(order.state, OrderState::Compensated, "{:?}", order.reason);
+    assert_eq!(order.state, OrderState::Failed, "{:?}", order.reason);
     assert!(order.reason.as_deref().is_some_and(|why| why.contains("No valid host")), "{:?}", order.reason);
     assert_eq!(left(&*cloud).await, []);
     ward.say("an order of which one part fits nowhere left nothing");
@@ -741,7 +741,7 @@ async fn two_drivers_make_one_server(ward: &Ward) {
     assert_eq!(left(&*cloud).await.len(), 1);
     let by = Operator { who: "test".to_owned(), why: "done".to_owned() };
     let driven = engines[1].release(&order, 0, by).await.expect("released");
-    assert_eq!((driven.state, left(&*cloud).await), (OrderState::Compensated, vec![]));
+    assert_eq!((driven.state, left(&*cloud).await), (OrderState::Ended, vec![]));
     ward.say("two drivers made one server");
 }
 

@@ -60,7 +60,7 @@ async fn every_change_of_an_archive_shows() {
     let archive = engine.export(&order.id).await.expect("exported");
     type Tamper = fn(&mut OrderArchive);
     let changes: [(&str, Tamper); 12] = [
-        ("state", |it| it.order.state = OrderState::Compensated),
+        ("state", |it| it.order.state = OrderState::Ended),
         ("reason", |it| it.order.reason = Some("as planned".to_owned())),
         ("step", |it| it.order.steps[0].state = StepState::Compensated),
         ("provider", |it| it.order.steps[0].provider = "gamma".parse().expect("a name")),
@@ -111,7 +111,7 @@ async fn only_orders_of_which_nothing_exists_are_forgotten() {
     for _ in 0..4 {
         orders.push(engine.accept(plan(), Policy::default(), None).await.expect("accepted").id);
     }
-    // The first one is committed, the second and third compensated, the fourth was not even begun.
+    // The first one is committed, the second and third ended or failed, the fourth was not even begun.
     for order in &orders[..3] {
         engine.drive(order).await.expect("driven");
     }

@@ -118,9 +118,9 @@ async fn a_purchase_that_fails_over_is_counted_with_its_labels() {
         ("fulcrum_orders_total state=provisioning", 1),
         ("fulcrum_orders_total state=committed", 1),
         ("fulcrum_orders_total state=compensating", 1),
-        ("fulcrum_orders_total state=compensated", 1),
+        ("fulcrum_orders_total state=ended", 1),
         ("fulcrum_order_seconds state=committed", 1),
-        ("fulcrum_order_seconds state=compensated", 1),
+        ("fulcrum_order_seconds state=ended", 1),
         ("fulcrum_order_seconds state=provisioning", 0),
         ("fulcrum_fail_overs_total", 1),
         ("fulcrum_attempts_failed_total provider=beta kind=capacity_exhausted", 1),
@@ -174,7 +174,7 @@ async fn what_a_person_does_is_counted_too() {
     assert_eq!(engine.cancel(&order.id).await.expect("stuck").state, OrderState::Stuck);
     let by = Operator { who: "ada".to_owned(), why: "it is gone".to_owned() };
     engine.settle(&order.id, 2, by, "seen in the console".to_owned()).await.expect("settled");
-    for state in ["stuck", "compensated"] {
+    for state in ["stuck", "ended"] {
         assert_eq!(numbers.of(&format!("fulcrum_orders_total state={state}")), 1, "{numbers:#?}");
     }
     assert!(numbers.of("fulcrum_attempts_failed_total provider=gamma kind=unauthorised") > 0, "{numbers:#?}");
@@ -262,7 +262,7 @@ async fn a_calls_span_is_in_its_steps_and_that_in_its_orders() {
     engine.cancel(&order.id).await.expect("cancelled");
     let seen = spans.seen.lock().expect("no panic").clone();
     let parent = |span: &Seen| span.parent.map(|id| seen[&id].clone()).unwrap_or_default();
-    for (call, state) in [("provision", "committed"), ("poll", "committed"), ("release", "compensated")] {
+    for (call, state) in [("provision", "committed"), ("poll", "committed"), ("release", "ended")] {
         let is_call = |span: &&Seen| span.name == "fulcrum.provider.call" && span.fields["call"] == call;
         let calls: Vec<_> = seen.values().filter(is_call).collect();
         assert!(calls.len() >= 3, "{call}: {seen:#?}");

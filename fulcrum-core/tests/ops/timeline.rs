@@ -44,7 +44,7 @@ async fn a_purchase_is_told_from_its_start_to_its_end() {
     assert_tells(
         &timeline,
         &[
-            "is compensated; accepted at 20",
+            "is ended; accepted at 20",
             " ms  order: accepted\n",
             "order: prices checked: planned",
             "order: provisioning\n",
@@ -52,7 +52,7 @@ async fn a_purchase_is_told_from_its_start_to_its_end() {
             "order: committed\n",
             "step 2 at gamma: stop wanted by ada: saves money\n",
             "order: compensating: cancelled by the customer\n",
-            "order: compensated\n",
+            "order: ended\n",
         ],
     );
     let lines = timeline.to_string().lines().count();

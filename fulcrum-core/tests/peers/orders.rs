@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 
 use super::{Faults, stormy::Stormy};
 
+const TAKE_OVER: Duration = Duration::from_secs(2);
+
 /// One adapter at one server, reached in two ways.
 pub struct Ground {
     /// By a network that breaks, and without layers.
@@ -57,8 +59,8 @@ pub async fn run(name: &str, ground: &Ground, runs: u64, seed: u64) -> Sum {
         one(ground, &plan, seed, &mut sum).await;
     }
     println!(
-        "{name}: {runs} orders with {} rules of faults: {} committed, {} compensated, \
-         0 orphans, 0 duplicates, 0 in limbo",
+        "figure: {name}: {runs} orders with {} rules of faults: {} committed, {} undone: \
+         0 orphans, 0 doubles, 0 in limbo",
         sum.faults, sum.committed, sum.compensated
     );
     sum
@@ -103,7 +105,8 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = |provider: &Arc<dyn Provider>| {
         let layered = layers::recommended(provider.clone());
-        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone())
+        // Whoever takes a step over looks for as long as a claim lasts.
+        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone()).with_lease(TAKE_OVER)
     };
     let policy = Policy {
         step_timeout_s: ground.step_timeout_s,
@@ -127,7 +130,8 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     // What the first one held is given back by a task of its own, which may come a moment later.
     let driven = loop {
         match second.drive(&order).await {
-            Err(PurchaseError::Ledger(LedgerError::Claimed { .. })) => {
+            // Or lost on a busy machine, and taken again.
+            Err(PurchaseError::Ledger(LedgerError::Claimed { .. } | LedgerError::Fenced(_))) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             driven => break driven,

@@ -156,7 +156,7 @@ async fn each_waits_for_what_it_needs_and_for_nothing_else() {
 async fn what_needs_something_that_is_refused_is_never_asked_for() {
     let cloud = noting(Some("db"));
     let order = bought(&cloud, &planned(CHAIN), Policy::default()).await;
-    assert_eq!(order.state, OrderState::Compensated);
+    assert_eq!(order.state, OrderState::Failed);
     assert!(!cloud.log().contains(&"ask web".to_owned()), "{:?}", cloud.log());
     assert!(order.reason.is_some_and(|reason| reason.contains("refused by the test")));
 }
@@ -238,7 +238,7 @@ async fn a_reference_to_what_nobody_says_stops_before_the_call() {
     );
     let cloud = noting(None);
     let order = bought(&cloud, &plan, Policy::default()).await;
-    assert_eq!(order.state, OrderState::Compensated);
+    assert_eq!(order.state, OrderState::Failed);
     assert!(
         order.reason.as_ref().is_some_and(|reason| reason.contains("net has no `color`")),
         "{:?}",

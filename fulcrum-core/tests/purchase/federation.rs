@@ -100,7 +100,7 @@ async fn a_table_s_stock_runs_out_and_the_next_catalogue_says_so() {
     let blueprint = "{ name: one, components: { web: { vcpu: 2 } }, where: { countries: { allow: [DE] } } }";
     let blueprint = Blueprint::from_yaml(blueprint).expect("a blueprint");
     let plan = market.compose(&blueprint).expect("a plan");
-    let states = [OrderState::Committed, OrderState::Compensated];
+    let states = [OrderState::Committed, OrderState::Failed];
     for state in states {
         assert_eq!(market.purchase(&plan, Policy::default()).await.expect("an order").state, state);
     }

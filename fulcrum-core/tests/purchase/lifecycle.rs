@@ -159,7 +159,7 @@ async fn one_service_is_released_and_then_the_last_ones() {
     assert!(matches!(again, Err(PurchaseError::NotHeld { step: 2, .. })), "{again:?}");
     engine.release(&order.id, 0, by()).await.expect("released");
     let order = engine.release(&order.id, 1, by()).await.expect("released");
-    assert_eq!((order.state, count(&clouds).0), (OrderState::Compensated, 0));
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Ended, 0));
     assert!(engine.reconcile().await.expect("reconciled").is_clean());
 }
 

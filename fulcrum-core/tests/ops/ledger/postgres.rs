@@ -181,7 +181,7 @@ async fn orders_are_bought_and_undone() {
     let other = Engine::new(providers(&clouds), Arc::new(open(&url).await));
     assert_eq!(other.drive(&order.id).await.expect("driven").state, OrderState::Committed);
     assert_clean(&engine.reconcile().await.expect("reconciled"));
-    assert_eq!(engine.cancel(&order.id).await.expect("undone").state, OrderState::Compensated);
+    assert_eq!(engine.cancel(&order.id).await.expect("undone").state, OrderState::Ended);
     engine.ledger().verify(&order.id).await.expect("whole");
 }
 

@@ -25,7 +25,7 @@ use crate::support::{assert_clean, providers};
 
 /// Pains 1, 19 and 20: what a failed order left behind is found by the order's name on it.
 #[tokio::test]
-async fn what_a_compensated_order_left_behind_is_an_orphan() {
+async fn what_an_ended_order_left_behind_is_an_orphan() {
     let market = market(&[]).await;
     let service = held(&market.order, 1);
     market.engine.cancel(&market.order.id).await.expect("cancelled");
@@ -34,7 +34,7 @@ async fn what_a_compensated_order_left_behind_is_an_orphan() {
     assert_eq!(short(&outcome.findings), [(FindingKind::Orphan, &left.id)]);
     let finding = &outcome.findings[0];
     assert_eq!((&finding.order, finding.step, &finding.provider), (&market.order.id, 1, &service.provider));
-    for words in ["running", market.order.steps[1].key.as_str(), "compensated"] {
+    for words in ["running", market.order.steps[1].key.as_str(), "ended"] {
         assert!(finding.evidence.contains(words), "{}", finding.evidence);
     }
     assert!(exists(&market.clouds, &left), "a scan only reports unless told otherwise");

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{clouds, plan, providers};
 use fulcrum_core::{
-    ledger::{Ledger, SqliteLedger},
+    ledger::{Ledger, LedgerError, SqliteLedger},
     model::{
         Finding, FindingKind, IdempotencyKey, Order, OrderEventKind, OrderState, Policy, RepairAction,
         Service, ServiceId, ServiceStatus, StepState,
@@ -80,6 +80,18 @@ impl Market {
     /// Changes a service behind the library's back.
     fn change(&self, service: &Service, change: impl FnOnce(&mut SandboxResource)) {
         tamper(&self.clouds, service, change);
+    }
+
+    /// Waits until nobody has the order's claim: what died gives it back by and by.
+    async fn is_let_go(&self) {
+        let ledger = self.engine.ledger();
+        loop {
+            match ledger.claim(&self.order.id, "the test", Duration::from_secs(60)).await {
+                Ok(claim) => return ledger.release(&claim).await.expect("released"),
+                Err(LedgerError::Claimed { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// What the order's steps were told by scans.

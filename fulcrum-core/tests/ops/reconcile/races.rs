@@ -11,7 +11,7 @@ use std::{
 use fulcrum_core::{
     model::{FindingKind, Operator, OrderState, Policy, RepairAction, ServiceStatus},
     provider::{
-        Call,
+        Call, IdempotencyClass,
         sandbox::{Fault, FaultRule},
     },
     purchase::{Engine, RepairPolicy},
@@ -78,7 +78,7 @@ async fn an_order_that_is_undone_while_its_service_is_looked_at_leaves_no_findin
 #[tokio::test]
 async fn a_stuck_order_that_is_taken_up_again_while_its_service_is_looked_at_leaves_no_finding() {
     let release = |nth, fault| FaultRule { call: Call::Release, sku: None, nth, times: 1, fault };
-    let mut market = market(&[release(1, Fault::Forbidden), release(2, Fault::Late { ms: 400 })]).await;
+    let mut market = market(&[release(1, Fault::Forbidden), release(2, Fault::Late { ms: 600_000 })]).await;
     let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
     market.order = bought(&market.engine, policy).await;
     market.order = market.engine.cancel(&market.order.id).await.expect("cancelled");
@@ -108,7 +108,12 @@ async fn a_stuck_order_that_is_taken_up_again_while_its_service_is_looked_at_lea
 
 #[tokio::test]
 async fn a_service_that_its_provider_does_not_show_for_a_moment_is_not_missing() {
-    let market = market(&[]).await;
+    // A list may lag for much longer than the service is gone.
+    let lagging = IdempotencyClass::Searchable { list_lag_ms: 3_000 };
+    let clouds = clouds(None, lagging, "", &[]);
+    let engine = Arc::new(Engine::new(providers(&clouds), Arc::new(sqlite().await)));
+    let order = bought(&engine, Policy::default()).await;
+    let market = Market { clouds, engine, order };
     let service = held(&market.order, 0);
     market.change(&service, |resource| resource.visible_at = Timestamp::MAX);
     let (clouds, hidden) = (market.clouds.clone(), service.clone());
@@ -116,7 +121,7 @@ async fn a_service_that_its_provider_does_not_show_for_a_moment_is_not_missing()
         let (clouds, hidden) = (clouds.clone(), hidden.clone());
         tamper(&clouds, &hidden, |resource| resource.released_at = Some(Timestamp::now()));
         tokio::spawn(async move {
-            tokio::time::sleep(LAGGING.list_lag() / 2).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             tamper(&clouds, &hidden, |resource| resource.released_at = None);
         });
         async {}.boxed()
@@ -206,8 +211,7 @@ async fn a_scan_that_dies_between_intent_and_call_leaves_the_rest_to_the_next_on
         let told = market.told().await;
         assert_eq!(told.iter().map(|(_, action)| action).collect::<Vec<_>>(), [&RepairAction::Releasing]);
         assert_eq!(told[0].0.service, second.id);
-        // Its claim is given back a moment later.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        market.is_let_go().await;
         let outcome = market.engine.repair(&RepairPolicy::all()).await.expect("repaired");
         if has_called {
             assert_clean(&outcome);
@@ -227,7 +231,7 @@ async fn a_scan_that_is_dropped_at_any_moment_harms_nothing() {
         let second = copy(&market.clouds, &service, service.key.clone(), 0);
         let policy = RepairPolicy::all();
         let _ = tokio::time::timeout(Duration::from_micros(micros), market.engine.repair(&policy)).await;
-        let end = std::time::Instant::now() + Duration::from_secs(20);
+        let end = std::time::Instant::now() + Duration::from_secs(300);
         // Its claim is given back by and by.
         while exists(&market.clouds, &second) {
             assert!(std::time::Instant::now() < end, "dropped after {micros} µs");

@@ -69,9 +69,9 @@ async fn orphans_and_duplicates_are_ended_by_policy_and_that_is_written_down() {
 async fn a_duplicate_that_appears_late_is_found_and_ended_by_a_later_scan() {
     let market = market(&[]).await;
     let service = held(&market.order, 1);
-    let late = copy(&market.clouds, &service, service.key.clone(), 150);
+    let late = copy(&market.clouds, &service, service.key.clone(), 3_600_000);
     assert_clean(&market.engine.repair(&BOTH).await.expect("repaired"));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    market.change(&late, |resource| resource.visible_at = Timestamp::now());
     let outcome = market.engine.repair(&BOTH).await.expect("repaired");
     assert_eq!(short(&outcome.repaired), [(FindingKind::Duplicate, &late.id)]);
     assert!(exists(&market.clouds, &service) && !exists(&market.clouds, &late));
@@ -82,13 +82,16 @@ async fn a_duplicate_that_appears_late_is_found_and_ended_by_a_later_scan() {
 async fn a_service_that_was_bought_twice_because_lists_lag_more_than_declared_is_ended_by_a_later_scan() {
     let lost = FaultRule { call: Call::Provision, ..release(1, Fault::AmbiguousHappened) };
     let mut clouds = clouds(None, super::LAGGING, "", &[]);
-    let late = IdempotencyClass::Searchable { list_lag_ms: 600 };
+    let late = IdempotencyClass::Searchable { list_lag_ms: 3_600_000 };
     clouds[2] = support::cloud("gamma", None).idempotency(super::LAGGING).behaves(late).fault(lost).build();
     let engine = Arc::new(Engine::new(providers(&clouds), Arc::new(super::sqlite().await)));
     let order = bought(&engine, Policy::default()).await;
     assert_eq!(support::count(&clouds).0, 4, "three were ordered");
     assert_clean(&engine.repair(&BOTH).await.expect("repaired"));
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    // And then the hour is over.
+    clouds[2]
+        .tamper(|all| all.iter_mut().for_each(|resource| resource.visible_at = Timestamp::now()))
+        .expect("written");
     let outcome = engine.repair(&BOTH).await.expect("repaired");
     assert_eq!(outcome.repaired.len(), 1, "{outcome:#?}");
     assert_eq!(outcome.repaired[0].kind, FindingKind::Duplicate);
