@@ -182,7 +182,7 @@ async fn handed_on(store: &dyn Ledger, order: &OrderId) -> (bool, usize) {
     let mut looks_by = asked_by.clone();
     let mut adopted = 0;
     for event in store.events(0, Some(order), 1000).await.expect("events") {
-        let OrderEventKind::Step { index, step, .. } = event.kind else { continue };
+        let OrderEventKind::Step { index, step, .. } = event.kind.into_kind() else { continue };
         match step {
             StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } => {
                 asked_by.insert(index, claim);
