@@ -89,6 +89,13 @@ public:
         }));
     }
 
+    /* What an approval step shows and signs off; see purchase_options::approved. */
+    std::string approval_digest(std::string_view policy = {}) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_plan_approval_digest(get(), detail::bytes(policy), policy.size(), out, failure);
+        }));
+    }
+
     std::string json() const {
         return detail::string(detail::made<fulcrum_text>(
             [&](auto out, auto failure) { return fulcrum_plan_json(get(), out, failure); }));
@@ -209,6 +216,22 @@ struct compose_options {
     std::uint32_t gap_basis_points = 0;
     /* Returns whether the search goes on. An exception in it ends the search and comes out of compose(). */
     std::function<bool(const fulcrum_progress &)> progress;
+};
+
+struct purchase_options {
+    /* The caller's own order id, a UUID: the same call with the same id buys once. Empty for a new one. */
+    std::string id;
+    /* The digest of plan and policy that somebody has approved, see plan::approval_digest(); empty if nobody was asked. */
+    std::string approved;
+
+    fulcrum_purchase_options raw() const {
+        fulcrum_purchase_options options = FULCRUM_PURCHASE_OPTIONS_INIT;
+        options.id = detail::bytes(id);
+        options.id_length = id.size();
+        options.approved = detail::bytes(approved);
+        options.approved_length = approved.size();
+        return options;
+    }
 };
 
 /* A provider of your own. `call` gets the name of a call and its request as JSON, and returns the answer as JSON, on threads
@@ -359,21 +382,24 @@ public:
     }
 
     /* `policy` is JSON, or empty for the usual one. An order that failed is no exception: see is_committed(). */
-    order purchase(const plan &plan, std::string_view policy = {}) const {
+    order purchase(const plan &plan, std::string_view policy = {}, const purchase_options &options = {}) const {
+        const auto raw = options.raw();
         return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
-            return fulcrum_federation_purchase(get(), plan.get(), detail::bytes(policy), policy.size(), out, failure);
+            return fulcrum_federation_purchase(get(), plan.get(), detail::bytes(policy), policy.size(), &raw, out, failure);
         }));
     }
 
     /* Returns when the order is in the ledger, and says its id if asked. If the federation ends first, the future throws
      * FULCRUM_FEDERATION_ENDED and resume() takes the order up again. */
-    std::future<order> purchase_async(const plan &plan, std::string_view policy = {}, std::string *id = nullptr) const {
+    std::future<order> purchase_async(const plan &plan, std::string_view policy = {}, std::string *id = nullptr,
+                                      const purchase_options &options = {}) const {
+        const auto raw = options.raw();
         auto reply = std::make_unique<std::promise<order>>();
         auto future = reply->get_future();
         fulcrum_order *accepted = nullptr;
         fulcrum_error *failure = nullptr;
         const auto status = fulcrum_federation_purchase_async(get(), plan.get(), detail::bytes(policy), policy.size(),
-                                                              &tell, reply.get(), &accepted, &failure);
+                                                              &raw, &tell, reply.get(), &accepted, &failure);
         if (status != FULCRUM_OK) throw detail::to_exception(failure);
         reply.release(); // now the callback's
         const order owned(accepted);

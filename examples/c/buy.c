@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
     if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, &error)) return failed("compose", error);
     if (show_plan(plan)) return 1;
 
-    if (fulcrum_federation_purchase(federation, plan, NULL, 0, &order, &error)) return failed("purchase", error);
+    if (fulcrum_federation_purchase(federation, plan, NULL, 0, NULL, &order, &error)) return failed("purchase", error);
     is_committed = fulcrum_order_is_committed(order);
     if (show_order(order)) return 1;
     if (fulcrum_federation_sources_json(federation, &json, &error)) return failed("sources", error);
@@ -163,7 +163,7 @@ int main(int argc, char **argv) {
     options.size = 8;
     if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &again, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
-    if (fulcrum_federation_purchase_async(federation, plan, NULL, 0, on_order, &done, NULL, &error)) return failed("purchase_async", error);
+    if (fulcrum_federation_purchase_async(federation, plan, NULL, 0, NULL, on_order, &done, NULL, &error)) return failed("purchase_async", error);
     pthread_mutex_lock(&done.lock);
     while (!done.is_done) pthread_cond_wait(&done.signal, &done.lock);
     pthread_mutex_unlock(&done.lock);

@@ -20,6 +20,7 @@ use crate::{
     guard::{Outcome, borrow, free, guard, out, out_if_wanted, utf8},
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
+    purchase::{self, fulcrum_purchase_options},
     text::fulcrum_text,
 };
 
@@ -241,7 +242,7 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
     id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))
 }
 
-fn policy(json: &str) -> Result<Policy, fulcrum_error> {
+pub(crate) fn policy(json: &str) -> Result<Policy, fulcrum_error> {
     if json.is_empty() { Ok(Policy::default()) } else { Ok(Policy::from_json(json)?) }
 }
 
@@ -251,6 +252,7 @@ fn policy(json: &str) -> Result<Policy, fulcrum_error> {
 /// @param federation              borrowed.
 /// @param plan                    borrowed.
 /// @param policy, policy_length   borrowed; JSON, or empty for the usual policy.
+/// @param options                 borrowed; NULL for the usual ones.
 /// @param out_order               receives an order that the caller owns and frees with fulcrum_order_free().
 /// @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
@@ -262,21 +264,23 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
     plan: *const fulcrum_plan,
     policy_json: *const u8,
     policy_length: usize,
+    options: *const fulcrum_purchase_options,
     out_order: *mut *mut fulcrum_order,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, plan, json, out_order) = unsafe {
-            let federation = borrow(federation, "federation")?;
+        let (federation, plan, json, options, out_order) = unsafe {
             (
-                federation,
+                borrow(federation, "federation")?,
                 borrow(plan, "plan")?,
                 utf8(policy_json, policy_length, "policy")?,
+                purchase::read(options)?,
                 out(out_order, "out_order")?,
             )
         };
-        let order = federation.runtime.block_on(federation.inner.purchase(&plan.inner, policy(json)?))?;
+        let bought = federation.inner.purchase_with(&plan.inner, policy(json)?, options);
+        let order = federation.runtime.block_on(bought)?;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -322,6 +326,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
 /// @param federation             borrowed.
 /// @param plan                   borrowed; a copy is kept.
 /// @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param options                borrowed; NULL for the usual ones.
 /// @param callback               called exactly once if this call succeeds, never if it fails; see its type.
 /// @param userdata               lent to the callback until that returns; may be NULL.
 /// @param out_order              may be NULL; else receives the order as it was written down, with its id, which the
@@ -336,6 +341,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
     plan: *const fulcrum_plan,
     policy_json: *const u8,
     policy_length: usize,
+    options: *const fulcrum_purchase_options,
     callback: fulcrum_purchase_callback,
     userdata: *mut c_void,
     out_order: *mut *mut fulcrum_order,
@@ -343,11 +349,12 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, plan, json) = unsafe {
+        let (federation, plan, json, options) = unsafe {
             (
                 borrow(federation, "federation")?,
                 borrow(plan, "plan")?,
                 utf8(policy_json, policy_length, "policy")?,
+                purchase::read(options)?,
             )
         };
         // SAFETY: the caller's promise above.
@@ -365,7 +372,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
                 }
             })
             .map_err(|error| fulcrum_error::argument(&format!("no thread can be started: {error}")))?;
-        let order = federation.runtime.block_on(federation.inner.accept(&plan.inner, policy, None))?;
+        let order = federation.runtime.block_on(federation.inner.accept(&plan.inner, policy, options))?;
         let (market, id) = (federation.inner.clone(), order.id.clone());
         let driven = federation.runtime.spawn(async move { market.drive(&id).await });
         let (end, ended) = oneshot::channel();

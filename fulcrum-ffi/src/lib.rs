@@ -13,6 +13,7 @@ mod operate;
 mod order;
 mod plan;
 mod provider;
+mod purchase;
 mod reconcile;
 mod status;
 mod text;
@@ -42,14 +43,16 @@ pub use order::{
     fulcrum_service_status, fulcrum_step, fulcrum_step_state,
 };
 pub use plan::{
-    fulcrum_lease, fulcrum_plan, fulcrum_plan_free, fulcrum_plan_from_json, fulcrum_plan_is_optimal,
-    fulcrum_plan_json, fulcrum_plan_lease_count, fulcrum_plan_read, fulcrum_plan_read_lease,
-    fulcrum_plan_read_replica, fulcrum_plan_summary, fulcrum_replica, fulcrum_stop_reason,
+    fulcrum_lease, fulcrum_plan, fulcrum_plan_approval_digest, fulcrum_plan_free, fulcrum_plan_from_json,
+    fulcrum_plan_is_optimal, fulcrum_plan_json, fulcrum_plan_lease_count, fulcrum_plan_read,
+    fulcrum_plan_read_lease, fulcrum_plan_read_replica, fulcrum_plan_summary, fulcrum_replica,
+    fulcrum_stop_reason,
 };
 pub use provider::{
     fulcrum_answer, fulcrum_answer_set, fulcrum_federation_check_json, fulcrum_federation_open_with,
     fulcrum_provider, fulcrum_provider_callback,
 };
+pub use purchase::fulcrum_purchase_options;
 pub use reconcile::fulcrum_federation_reconcile_json;
 pub use status::*;
 pub use text::{fulcrum_text, fulcrum_text_data, fulcrum_text_free, fulcrum_text_length, fulcrum_version};

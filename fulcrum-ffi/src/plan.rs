@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use crate::{
     amount::{Amount, fulcrum_amount},
     error::{fulcrum_error, fulcrum_status},
+    federation::policy,
     guard::{at, borrow, fill, free, guard, out, utf8},
     text::{c_text, fulcrum_text, lend},
 };
@@ -167,6 +168,40 @@ pub struct fulcrum_replica {
     pub component: *const c_char,
     /// How many.
     pub count: u32,
+}
+
+/// The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
+/// fulcrum_purchase_options.approved.
+///
+/// @param plan                   borrowed.
+/// @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param out_digest             receives text that the caller owns and frees with fulcrum_text_free().
+/// @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_plan_approval_digest(
+    plan: *const fulcrum_plan,
+    policy_json: *const u8,
+    policy_length: usize,
+    out_digest: *mut *mut fulcrum_text,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (plan, json, out_digest) = unsafe {
+            (
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                out(out_digest, "out_digest")?,
+            )
+        };
+        *out_digest = fulcrum_text::boxed(plan.inner.approval_digest(&policy(json)?));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard(out_error, call) }
 }
 
 /// Reads a plan that was written by fulcrum_plan_json().

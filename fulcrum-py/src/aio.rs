@@ -12,6 +12,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     model::Operator,
+    purchase::PurchaseOptions,
 };
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyType};
 
@@ -21,8 +22,8 @@ use crate::{
     error::raise,
     events::Events,
     federation::{
-        Watcher, buy, ended, options, order_id, read_action, read_blueprint, read_id, read_name, read_policy,
-        read_settings,
+        Watcher, buy, cancelled, ended, options, order_id, read_action, read_blueprint, read_id, read_name,
+        read_policy, read_settings,
     },
     host,
     reconcile::{Schedule, read_repair},
@@ -162,30 +163,34 @@ impl AsyncFederation {
         self.ask(py, blueprint, Question::pareto(measures, step)?, timeout, progress)
     }
 
-    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
     fn purchase<'py>(
         &self,
         py: Python<'py>,
         plan: &Plan,
         policy: Option<&Bound<'py, PyAny>>,
         id: Option<&str>,
+        approved: Option<String>,
     ) -> Awaitable<'py> {
         let (market, plan) = (self.0.clone(), plan.0.clone());
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        awaitable(py, async move { buy(market, plan, policy, id).await.map(Order).map_err(raise) })
+        let options = PurchaseOptions { id, approved };
+        awaitable(py, async move { buy(market, plan, policy, options).await.map(Order).map_err(raise) })
     }
 
-    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
     fn accept<'py>(
         &self,
         py: Python<'py>,
         plan: &Plan,
         policy: Option<&Bound<'py, PyAny>>,
         id: Option<&str>,
+        approved: Option<String>,
     ) -> Awaitable<'py> {
         let (market, plan) = (self.0.clone(), plan.0.clone());
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        awaitable(py, async move { market.accept(&plan, policy, id).await.map(Order).map_err(raise) })
+        let options = PurchaseOptions { id, approved };
+        awaitable(py, async move { market.accept(&plan, policy, options).await.map(Order).map_err(raise) })
     }
 
     fn drive<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
@@ -201,9 +206,16 @@ impl AsyncFederation {
         })
     }
 
-    fn cancel<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    #[pyo3(signature = (id, *, who=None, why=None))]
+    fn cancel<'py>(
+        &self,
+        py: Python<'py>,
+        id: &str,
+        who: Option<String>,
+        why: Option<String>,
+    ) -> Awaitable<'py> {
         let (market, id) = (self.0.clone(), order_id(id)?);
-        awaitable(py, async move { market.cancel(&id).await.map(Order).map_err(raise) })
+        awaitable(py, async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]

@@ -12,7 +12,7 @@ use fulcrum_core::{
     federation,
     ledger::LedgerError,
     model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, parse_yaml},
-    purchase::PurchaseError,
+    purchase::{PurchaseError, PurchaseOptions},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
 
@@ -144,28 +144,32 @@ impl Federation {
         self.ask(py, blueprint, Question::pareto(measures, step)?, timeout, progress)
     }
 
-    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
     fn purchase(
         &self,
         py: Python<'_>,
         plan: &Plan,
         policy: Option<&Bound<'_, PyAny>>,
         id: Option<&str>,
+        approved: Option<String>,
     ) -> PyResult<Order> {
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        wait(py, buy(self.0.clone(), plan.0.clone(), policy, id))?.map(Order).map_err(raise)
+        let options = PurchaseOptions { id, approved };
+        wait(py, buy(self.0.clone(), plan.0.clone(), policy, options))?.map(Order).map_err(raise)
     }
 
-    #[pyo3(signature = (plan, policy=None, *, id=None))]
+    #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
     fn accept(
         &self,
         py: Python<'_>,
         plan: &Plan,
         policy: Option<&Bound<'_, PyAny>>,
         id: Option<&str>,
+        approved: Option<String>,
     ) -> PyResult<Order> {
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        wait(py, self.0.accept(&plan.0, policy, id))?.map(Order).map_err(raise)
+        let options = PurchaseOptions { id, approved };
+        wait(py, self.0.accept(&plan.0, policy, options))?.map(Order).map_err(raise)
     }
 
     fn drive(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
@@ -177,8 +181,9 @@ impl Federation {
         Ok(orders.into_iter().map(Order).collect())
     }
 
-    fn cancel(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
-        wait(py, self.0.cancel(&order_id(id)?))?.map(Order).map_err(raise)
+    #[pyo3(signature = (id, *, who=None, why=None))]
+    fn cancel(&self, py: Python<'_>, id: &str, who: Option<String>, why: Option<String>) -> PyResult<Order> {
+        wait(py, cancelled(self.0.clone(), order_id(id)?, who, why))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, *, who, why))]
@@ -319,13 +324,23 @@ pub(crate) async fn buy(
     market: Arc<federation::Federation>,
     plan: model::Plan,
     policy: Policy,
-    id: Option<OrderId>,
+    options: PurchaseOptions,
 ) -> Result<model::Order, PurchaseError> {
-    let order = market.accept(&plan, policy, id).await?;
-    if order.state.is_final() {
-        return Ok(order);
+    market.purchase_with(&plan, policy, options).await
+}
+
+/// With who and why if either is told.
+pub(crate) async fn cancelled(
+    market: Arc<federation::Federation>,
+    id: OrderId,
+    who: Option<String>,
+    why: Option<String>,
+) -> Result<model::Order, PurchaseError> {
+    if who.is_none() && why.is_none() {
+        return market.cancel(&id).await;
     }
-    market.drive(&order.id).await
+    let by = Operator { who: who.unwrap_or_default(), why: why.unwrap_or_default() };
+    market.cancel_by(&id, by).await
 }
 
 pub(crate) fn read_blueprint(blueprint: &Bound<'_, PyAny>) -> PyResult<Blueprint> {

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use pyo3::{
+    exceptions::PyRuntimeError,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyCFunction, PyDict, PyTuple},
+};
 use pyo3_async_runtimes::{
     TaskLocals,
     generic::{self, ContextExt},
@@ -83,7 +88,8 @@ pub(crate) fn wait<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Se
     })
 }
 
-/// An awaitable. Cancelling it drops the future.
+/// A coroutine. It begins when it is awaited: one that nobody awaits, or that is cancelled before, does nothing. Cancelling
+/// it later drops the future.
 pub(crate) fn awaitable<'py, T>(
     py: Python<'py>,
     future: impl Future<Output = PyResult<T>> + Send + 'static,
@@ -91,8 +97,16 @@ pub(crate) fn awaitable<'py, T>(
 where
     T: for<'a> IntoPyObject<'a> + Send + 'static,
 {
+    static BEGUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     handle()?;
-    generic::future_into_py::<Threads, _, T>(py, future)
+    let future = Mutex::new(Some(future));
+    let begin = move |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<Py<PyAny>> {
+        let taken = future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = taken.ok_or_else(|| PyRuntimeError::new_err("this coroutine has begun already"))?;
+        generic::future_into_py::<Threads, _, T>(arguments.py(), taken).map(Bound::unbind)
+    };
+    let begin = PyCFunction::new_closure(py, None, None, begin)?;
+    BEGUN.import(py, "fulcrum._aio", "begun")?.call1((begin,))
 }
 
 /// Our threads, as the bridge to asyncio wants to see them.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     convert::{document, json, python},
     error::raise,
+    federation::read_policy,
 };
 
 /// A snapshot of all offers.
@@ -77,6 +78,12 @@ impl Plan {
     #[classmethod]
     fn from_json(_: &Bound<'_, PyType>, text: &str) -> PyResult<Self> {
         model::Plan::from_json(text).map(Self).map_err(raise)
+    }
+
+    /// The digest of this plan and a policy, to be approved and then named to ``purchase``.
+    #[pyo3(signature = (policy=None))]
+    fn approval_digest(&self, policy: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        Ok(self.0.approval_digest(&read_policy(policy)?))
     }
 
     fn to_json(&self) -> PyResult<String> {
@@ -209,6 +216,18 @@ impl Order {
     #[getter]
     fn plan(&self) -> Plan {
         Plan(self.0.plan.clone())
+    }
+
+    /// What a month costs at the prices that were last checked; None if that cannot be said.
+    #[getter]
+    fn monthly(&self) -> Option<Decimal> {
+        self.0.monthly()
+    }
+
+    /// What was paid at the start, likewise.
+    #[getter]
+    fn once(&self) -> Option<Decimal> {
+        self.0.once()
     }
 
     #[getter]

@@ -28,7 +28,9 @@ use crate::{
         Call, ErrorKind, OfferFilter, Provider, ProviderError, ProvisionRequest,
         conformance::{Report, Trial, check_provider},
     },
-    purchase::{Engine, OrderArchive, PurchaseError, Reconciliation, RepairPolicy, Timeline},
+    purchase::{
+        Engine, OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline,
+    },
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -268,7 +270,21 @@ impl Federation {
     /// # Errors
     /// [`PurchaseError`]; an order that failed and was compensated is no error: see its state and reason.
     pub async fn purchase(&self, plan: &Plan, policy: Policy) -> Result<Order, PurchaseError> {
-        let order = self.accept(plan, policy, None).await?;
+        self.purchase_with(plan, policy, PurchaseOptions::default()).await
+    }
+
+    /// As [`purchase`](Self::purchase), with an id of the caller's, so that a second click buys nothing, or with the digest
+    /// of plan and policy that somebody has approved.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept) and [`drive`](Self::drive).
+    pub async fn purchase_with(
+        &self,
+        plan: &Plan,
+        policy: Policy,
+        options: impl Into<PurchaseOptions>,
+    ) -> Result<Order, PurchaseError> {
+        let order = self.accept(plan, policy, options).await?;
         self.engine.drive(&order.id).await
     }
 
@@ -281,9 +297,9 @@ impl Federation {
         &self,
         plan: &Plan,
         policy: Policy,
-        id: Option<OrderId>,
+        options: impl Into<PurchaseOptions>,
     ) -> Result<Order, PurchaseError> {
-        self.engine.accept(plan.clone(), policy, id).await
+        self.engine.accept(plan.clone(), policy, options).await
     }
 
     /// Drives one order to its end.
@@ -380,7 +396,15 @@ impl Federation {
     /// # Errors
     /// [`PurchaseError`]: another host drives it, or it does not exist.
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        self.engine.cancel(order).await
+        self.engine.cancel(order, None).await
+    }
+
+    /// As [`cancel`](Self::cancel), with who and why, which are recorded.
+    ///
+    /// # Errors
+    /// As [`cancel`](Self::cancel).
+    pub async fn cancel_by(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        self.engine.cancel(order, Some(by)).await
     }
 
     /// Compares what the providers have with what the ledger holds; changes nothing.

@@ -6,12 +6,12 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, PurchaseError, machine::back_off};
+use super::{Engine, PurchaseError, accept::planned, machine::back_off};
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        DocumentError, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round,
-        StepState, parse_json,
+        Accepted, DocumentError, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan,
+        ProviderId, Round, Step, StepState, parse_json,
     },
 };
 
@@ -61,8 +61,9 @@ impl OrderArchive {
     }
 
     /// Checks that no event was changed, removed, added or moved, and that the order is where its events lead: its state,
-    /// reason and fail-overs, and the state of each step. The first plan, the policy, and what the attempts say are in no
-    /// event, and not covered.
+    /// reason and fail-overs, and the state of each step; and that plan, policy, day, keys, leases and prices are those that
+    /// were accepted. In archives of orders from before plan format 4 the first plan, the policy, leases and keys are in no
+    /// event; what the attempts say never is.
     ///
     /// # Errors
     /// [`LedgerError::Damaged`]: what does not fit.
@@ -88,6 +89,9 @@ impl OrderArchive {
         if !rounds || !plan || order.rounds.len() != told.rounds.len() {
             return Err(damaged("its fail-overs or its plan are not those of its events".to_owned()));
         }
+        if let Some(accepted) = told.accepted {
+            verify_accepted(order, accepted).map_err(damaged)?;
+        }
         for (index, event) in told.steps {
             let step = order.steps.iter().find(|step| step.index == index);
             if step.is_none_or(|step| (&step.provider, &step.state) != event) {
@@ -104,9 +108,55 @@ impl OrderArchive {
     }
 }
 
+/// Whether an order is still what was accepted, as far as it may not change.
+fn verify_accepted(order: &Order, accepted: &Accepted) -> Result<(), String> {
+    let first = order.first_plan();
+    if accepted.created != order.created {
+        return Err("it was accepted at another moment".to_owned());
+    }
+    if accepted.approval != first.approval_digest(&order.policy) {
+        return Err("its first plan or its policy is not the one that was accepted".to_owned());
+    }
+    let bought = |plan: &Plan| -> Vec<Lease> {
+        plan.leases.iter().filter(|lease| lease.keeps.is_none()).cloned().collect()
+    };
+    let step = |(index, lease): (u32, &Lease)| planned(order.namespace.as_ref(), &order.id, index, lease);
+    let mut steps: Vec<Step> = (0..).zip(&bought(first)).map(step).collect();
+    if accepted.steps != Accepted::digest_of_steps(&steps) {
+        return Err("its keys or its leases are not those that were accepted".to_owned());
+    }
+    // Each fail-over adds what its plan buys.
+    let later = order.rounds.iter().skip(1).map(|round| &round.plan).chain([&order.plan]);
+    for plan in later.take(order.rounds.len()) {
+        let first = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        steps.extend((first..).zip(&bought(plan)).map(step));
+    }
+    if steps.len() != order.steps.len() {
+        return Err(format!("it has {} steps, and its plans buy {}", order.steps.len(), steps.len()));
+    }
+    for (planned, step) in steps.iter().zip(&order.steps) {
+        // What a step carries may change in a fail-over, its product by a resize, and its price check is of its own time.
+        let lease = Lease {
+            replicas: planned.lease.replicas.clone(),
+            after: planned.lease.after.clone(),
+            rank: planned.lease.rank,
+            sku: planned.lease.sku.clone(),
+            checked: None,
+            ..step.lease.clone()
+        };
+        let is_same =
+            (step.index, &step.key, &step.provider) == (planned.index, &planned.key, &planned.provider);
+        if !is_same || lease != planned.lease {
+            return Err(format!("step {} is not what was planned", step.index));
+        }
+    }
+    Ok(())
+}
+
 /// What the events of an order lead to.
 #[derive(Default)]
 struct Told<'a> {
+    accepted: Option<&'a Accepted>,
     state: Option<OrderState>,
     reason: Option<&'a str>,
     steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
@@ -118,7 +168,9 @@ impl<'a> Told<'a> {
         let mut told = Self::default();
         for event in events {
             match &*event.kind {
-                OrderEventKind::Order { state, reason, .. } => {
+                OrderEventKind::Order { state, reason, accepted } => {
+                    // Only the first event says it.
+                    told.accepted = told.accepted.or(accepted.as_deref().filter(|_| told.state.is_none()));
                     told.state = Some(*state);
                     told.reason = reason.as_deref().or(told.reason);
                 }

@@ -23,7 +23,9 @@ use super::{
 use crate::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     ledger::{Change, Ledger, LedgerError, OrderQuery},
-    model::{KeyNamespace, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId},
+    model::{
+        KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId,
+    },
     provider::{Call, IdempotencyClass, Provider},
 };
 
@@ -292,12 +294,15 @@ impl Engine {
         self.drive(order).await.map(Some)
     }
 
-    /// Undoes an order: one that is under way is compensated, of a committed one all services are released.
+    /// Undoes an order: one that is under way is compensated, of a committed one all services are released. Who and why are
+    /// recorded if they are told. The wish is in the ledger before anything else: if this host dies, any other one takes it up.
     ///
     /// # Errors
-    /// As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
-    pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        self.ledger.request_cancel(order, None).await?;
+    /// * [`PurchaseError::NobodySaid`]: `by` names nobody, or no reason.
+    /// * As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
+    pub async fn cancel(&self, order: &OrderId, by: Option<Operator>) -> Result<Order, PurchaseError> {
+        by.as_ref().map_or(Ok(()), Operator::check)?;
+        self.ledger.request_cancel(order, by.as_ref()).await?;
         self.drive(order).await
     }
 
@@ -318,6 +323,10 @@ impl Engine {
                     let Some(last) = events.last() else {
                         if was_final {
                             return None;
+                        }
+                        // Every order has an event from the start on.
+                        if after == 0 {
+                            return Some((vec![Err(LedgerError::NoSuchOrder(order).into())], None));
                         }
                         // Other processes do not announce their writes here: ask again by and by.
                         let _ = tokio::time::timeout(Duration::from_millis(250), changes.changed()).await;

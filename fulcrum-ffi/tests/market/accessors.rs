@@ -141,7 +141,8 @@ fn an_order_is_read_without_json_and_from_the_ledger() {
     // SAFETY: all pointers are valid.
     unsafe {
         let mut bought = null_mut();
-        let status = fulcrum_federation_purchase(market, plan, null(), 0, &raw mut bought, null_mut());
+        let status =
+            fulcrum_federation_purchase(market, plan, null(), 0, null(), &raw mut bought, null_mut());
         assert_eq!(status, FULCRUM_OK);
         let id = text(fulcrum_order_id(bought));
         fulcrum_order_free(bought);
@@ -228,6 +229,7 @@ fn what_was_resumed_can_be_read() {
             plan,
             null(),
             0,
+            null(),
             Some(ignore),
             null_mut(),
             &raw mut order,

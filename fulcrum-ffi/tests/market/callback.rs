@@ -41,6 +41,7 @@ fn start(market: *mut fulcrum_federation, callback: Callback) -> (String, Receiv
             plan,
             null(),
             0,
+            null(),
             Some(callback),
             call,
             &raw mut order,
@@ -83,8 +84,15 @@ unsafe extern "C" fn buys_again(userdata: *mut c_void, order: *mut fulcrum_order
         let call = Box::from_raw(userdata.cast::<Call>());
         let mut said = hear(order, error);
         let (mut order, mut error) = (null_mut(), null_mut());
-        said.inner =
-            fulcrum_federation_purchase(call.market, call.plan, null(), 0, &raw mut order, &raw mut error);
+        said.inner = fulcrum_federation_purchase(
+            call.market,
+            call.plan,
+            null(),
+            0,
+            null(),
+            &raw mut order,
+            &raw mut error,
+        );
         fulcrum_order_free(order);
         fulcrum_error_free(error);
         fulcrum_plan_free(call.plan);
@@ -163,6 +171,7 @@ fn a_purchase_that_cannot_start_is_never_called_back() {
             plan,
             null(),
             0,
+            null(),
             None,
             null_mut(),
             &raw mut order,

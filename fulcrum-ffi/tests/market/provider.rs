@@ -152,7 +152,8 @@ fn a_provider_of_the_host_keeps_every_promise_and_sells() {
         let status =
             fulcrum_federation_compose(market, blueprint, length, null(), &raw mut plan, &raw mut error);
         assert_eq!(status, FULCRUM_OK, "{}", message(error));
-        let status = fulcrum_federation_purchase(market, plan, null(), 0, &raw mut order, &raw mut error);
+        let status =
+            fulcrum_federation_purchase(market, plan, null(), 0, null(), &raw mut order, &raw mut error);
         assert_eq!(status, FULCRUM_OK, "{}", message(error));
         assert!(fulcrum_order_is_committed(order));
         assert_eq!(rack.machines.lock().expect("nobody panics").len(), 2);

@@ -46,6 +46,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan: ...
+    def approval_digest(self, policy: Optional[_Document] = None) -> str:
+        """The digest of this plan and a policy: have it approved, and name it to ``purchase(approved=…)``."""
     def to_json(self) -> str: ...
     def to_dict(self) -> dict[str, Any]: ...
     @property
@@ -87,6 +89,12 @@ class Order:
     def reason(self) -> Optional[str]: ...
     @property
     def plan(self) -> Plan: ...
+    @property
+    def monthly(self) -> Optional[Decimal]:
+        """What a month costs at the prices that were last checked, without set-up fees."""
+    @property
+    def once(self) -> Optional[Decimal]:
+        """What was paid at the start, at the prices that were last checked."""
     @property
     def services(self) -> list[dict[str, Any]]: ...
     @property
@@ -198,14 +206,29 @@ class Federation:
         """All trade-offs between two measures such as ``("cost", "carbon")``, from the best in the first to the best in
         the second, at least ``step`` apart in the second.
         """
-    def purchase(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
-        """Buys all of a plan or nothing. With an ``id`` repeating the call is safe."""
-    def accept(self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None) -> Order:
+    def purchase(
+        self,
+        plan: Plan,
+        policy: Optional[_Document] = None,
+        *,
+        id: Optional[str] = None,
+        approved: Optional[str] = None,
+    ) -> Order:
+        """Buys all of a plan or nothing. With an ``id`` repeating the call is safe; ``approved`` is what
+        ``Plan.approval_digest`` said of the plan and policy that somebody has approved: nothing else is bought."""
+    def accept(
+        self,
+        plan: Plan,
+        policy: Optional[_Document] = None,
+        *,
+        id: Optional[str] = None,
+        approved: Optional[str] = None,
+    ) -> Order:
         """Writes an order down without buying yet; see drive()."""
     def drive(self, id: str) -> Order: ...
     def resume(self) -> list[Order]:
         """Takes up every order that an earlier run left unfinished. Call it once at the start."""
-    def cancel(self, id: str) -> Order:
+    def cancel(self, id: str, *, who: Optional[str] = None, why: Optional[str] = None) -> Order:
         """Ends all services of an order, or stops one that is under way."""
     def retry(self, id: str, *, who: str, why: str) -> Order:
         """Tries once more to undo a stuck order; ``who`` and ``why`` are recorded."""
@@ -337,14 +360,26 @@ class AsyncFederation:
         progress: Optional[_Progress] = None,
     ) -> Coroutine[Any, Any, list[Plan]]: ...
     def purchase(
-        self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
+        self,
+        plan: Plan,
+        policy: Optional[_Document] = None,
+        *,
+        id: Optional[str] = None,
+        approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]: ...
     def accept(
-        self, plan: Plan, policy: Optional[_Document] = None, *, id: Optional[str] = None
+        self,
+        plan: Plan,
+        policy: Optional[_Document] = None,
+        *,
+        id: Optional[str] = None,
+        approved: Optional[str] = None,
     ) -> Coroutine[Any, Any, Order]: ...
     def drive(self, id: str) -> Coroutine[Any, Any, Order]: ...
     def resume(self) -> Coroutine[Any, Any, list[Order]]: ...
-    def cancel(self, id: str) -> Coroutine[Any, Any, Order]: ...
+    def cancel(
+        self, id: str, *, who: Optional[str] = None, why: Optional[str] = None
+    ) -> Coroutine[Any, Any, Order]: ...
     def retry(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
     def abandon(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
     def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]: ...
