@@ -95,7 +95,12 @@ impl Provider for Cloud {
         stream::iter(self.offers.clone().into_iter().map(Ok)).boxed()
     }
     async fn quote(&self, _: &ProvisionRequest) -> Result<Quote> {
-        Ok(Quote { price: self.offers[0].price.clone(), disk: None, surcharges: Vec::new(), valid_until: None })
+        Ok(Quote {
+            price: self.offers[0].price.clone(),
+            disk: None,
+            surcharges: Vec::new(),
+            valid_until: None,
+        })
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let id = ServiceId::new(format!("s-{key}")).map_err(|_| self.unsupported(Call::Provision))?;
