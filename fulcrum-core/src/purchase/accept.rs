@@ -99,7 +99,10 @@ impl Engine {
                 let Some(existing) = self.ledger.load(&id).await? else {
                     return Err(PurchaseError::IdTaken(id));
                 };
-                if *existing.first_plan() == order.plan {
+                // Plan and policy were approved together.
+                let is_same = *existing.first_plan() == order.plan
+                    && (!order.is_approved || existing.policy == order.policy);
+                if is_same {
                     Ok(existing)
                 } else {
                     Err(PurchaseError::IdTaken(id))

@@ -9,6 +9,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
+use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::{
@@ -149,12 +150,12 @@ impl Engine {
             }
             match self.claim(order).await {
                 Ok(held) => match self.drive_claimed(held).await {
-                    // Somebody else may have it by now, or nobody.
-                    Err(PurchaseError::Ledger(LedgerError::Fenced(_))) => {}
+                    // Somebody else may have it by now, or nobody. A host that is always late must not keep the ledger busy.
+                    Err(PurchaseError::Ledger(LedgerError::Fenced(_))) => sleep(LEAST_WAIT).await,
                     outcome => return outcome,
                 },
                 Err(LedgerError::Claimed { until, .. }) => self.follow_for_a_moment(until).await,
-                Err(LedgerError::Fenced(_)) => {}
+                Err(LedgerError::Fenced(_)) => sleep(LEAST_WAIT).await,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -2,11 +2,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use crate::support::{self, assert_clean, cloud, plan, providers, seed};
+use crate::support::{self, assert_clean, catalogue, cloud, providers, seed};
 use fulcrum_core::{
+    compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},
     model::{
-        IdempotencyKey, Operator, Order, OrderId, OrderState, Plan, Policy, Service, ServiceStatus, StepState,
+        Blueprint, IdempotencyKey, Operator, Order, OrderId, OrderState, Plan, Policy, Service,
+        ServiceStatus, StepState,
     },
     provider::{
         Call, IdempotencyClass, Provider,
@@ -37,10 +39,14 @@ fn unkeyed(folder: Option<&Path>) -> SandboxBuilder {
 
 /// So many small machines at alpha.
 fn machines(count: usize) -> Plan {
-    let mut plan = plan();
-    plan.leases.retain(|lease| lease.place.provider.as_str() == "alpha");
-    let one = plan.leases[0].clone();
-    plan.leases = vec![one; count];
+    let blueprint = format!(
+        "{{ name: some, components: {{ web: {{ vcpu: 2, replicas: {count} }} }},
+            where: {{ providers: {{ allow: [alpha] }} }} }}"
+    );
+    let blueprint = Blueprint::from_yaml(&blueprint).expect("a blueprint");
+    let plan = compose(&catalogue(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
+    let plan = plan.expect("a plan");
+    assert_eq!(plan.leases.len(), count);
     plan
 }
 

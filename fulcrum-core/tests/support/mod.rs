@@ -146,3 +146,8 @@ pub fn count(clouds: &[Sandbox]) -> (usize, BTreeMap<String, usize>) {
     }
     (alive, alive_of_key)
 }
+
+/// Makes the totals of a plan that was changed by hand the sums of its lines again.
+pub fn retotal(plan: &mut Plan) {
+    (plan.monthly, plan.once) = plan.sums().expect("amounts in range");
+}
