@@ -396,7 +396,7 @@ impl Federation {
     /// # Errors
     /// [`PurchaseError`]: another host drives it, or it does not exist.
     pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
-        self.engine.cancel(order, None).await
+        self.engine.cancel(order).await
     }
 
     /// As [`cancel`](Self::cancel), with who and why, which are recorded.
@@ -404,7 +404,7 @@ impl Federation {
     /// # Errors
     /// As [`cancel`](Self::cancel).
     pub async fn cancel_by(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
-        self.engine.cancel(order, Some(by)).await
+        self.engine.cancel_by(order, by).await
     }
 
     /// Compares what the providers have with what the ledger holds; changes nothing.

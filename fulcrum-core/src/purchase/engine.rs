@@ -295,15 +295,24 @@ impl Engine {
         self.drive(order).await.map(Some)
     }
 
-    /// Undoes an order: one that is under way is compensated, of a committed one all services are released. Who and why are
-    /// recorded if they are told. The wish is in the ledger before anything else: if this host dies, any other one takes it up.
+    /// Undoes an order: one that is under way is compensated, of a committed one all services are released. The wish is in
+    /// the ledger before anything else: if this host dies, any other one takes it up.
+    ///
+    /// # Errors
+    /// As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
+    pub async fn cancel(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        self.ledger.request_cancel(order, None).await?;
+        self.drive(order).await
+    }
+
+    /// As [`cancel`](Self::cancel); who and why are recorded.
     ///
     /// # Errors
     /// * [`PurchaseError::NobodySaid`]: `by` names nobody, or no reason.
-    /// * As [`drive`](Self::drive). If another host drives the order it is told, and this call follows its work.
-    pub async fn cancel(&self, order: &OrderId, by: Option<Operator>) -> Result<Order, PurchaseError> {
-        by.as_ref().map_or(Ok(()), Operator::check)?;
-        self.ledger.request_cancel(order, by.as_ref()).await?;
+    /// * As [`cancel`](Self::cancel).
+    pub async fn cancel_by(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
+        by.check()?;
+        self.ledger.request_cancel(order, Some(&by)).await?;
         self.drive(order).await
     }
 
