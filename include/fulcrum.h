@@ -26,6 +26,9 @@
 /* A fulcrum_compose_options with its size and nothing else set. */
 #define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0, NULL, 0 }
 
+/* A fulcrum_purchase_options with its size and nothing else set. */
+#define FULCRUM_PURCHASE_OPTIONS_INIT { sizeof(fulcrum_purchase_options), NULL, 0, NULL, 0 }
+
 /**
  * How far an order is.
  */
@@ -47,7 +50,7 @@ typedef enum fulcrum_order_state {
    */
   FULCRUM_ORDER_STATE_COMPENSATING = 4,
   /**
-   * No service exists.
+   * Ended, failed or refused, in ledgers from before version 0.2; no order is in it any more.
    */
   FULCRUM_ORDER_STATE_COMPENSATED = 5,
   /**
@@ -62,6 +65,18 @@ typedef enum fulcrum_order_state {
    * A person has given up; something may be left at a provider.
    */
   FULCRUM_ORDER_STATE_ABANDONED = 8,
+  /**
+   * It was committed once, and all of its services were ended since.
+   */
+  FULCRUM_ORDER_STATE_ENDED = 9,
+  /**
+   * It could not be bought; whatever had been made was released again.
+   */
+  FULCRUM_ORDER_STATE_FAILED = 10,
+  /**
+   * Nothing was ever asked of a provider.
+   */
+  FULCRUM_ORDER_STATE_REFUSED = 11,
 } fulcrum_order_state;
 
 /**
@@ -276,6 +291,35 @@ typedef struct fulcrum_compose_options {
    */
   size_t exclude_providers_length;
 } fulcrum_compose_options;
+
+/**
+ * How a plan is bought. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
+ * wanted: FULCRUM_PURCHASE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
+ */
+typedef struct fulcrum_purchase_options {
+  /**
+   * sizeof(fulcrum_purchase_options) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Borrowed; the caller's own order id, a UUID in any spelling: the same call with the same id buys once. Or NULL for
+   * a new one.
+   */
+  const uint8_t *id;
+  /**
+   * Bytes of `id`.
+   */
+  size_t id_length;
+  /**
+   * Borrowed; the digest that somebody has approved, see fulcrum_plan_approval_digest(): any other plan or policy is
+   * refused. Or NULL.
+   */
+  const uint8_t *approved;
+  /**
+   * Bytes of `approved`.
+   */
+  size_t approved_length;
+} fulcrum_purchase_options;
 
 /**
  * Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:
@@ -725,6 +769,21 @@ typedef struct fulcrum_provider {
 #define FULCRUM_PURCHASE_CANNOT_ACT 208
 
 /**
+ * Plan or policy are not those that somebody has approved.
+ */
+#define FULCRUM_PURCHASE_NOT_APPROVED 209
+
+/**
+ * The plan costs more than the policy allows.
+ */
+#define FULCRUM_PURCHASE_OVER_LIMIT 210
+
+/**
+ * The driver of an order panicked: a fault of this library, or of a provider that is linked to it.
+ */
+#define FULCRUM_PURCHASE_PANICKED 211
+
+/**
  * The blueprint is not well formed.
  */
 #define FULCRUM_COMPOSE_DOCUMENT 301
@@ -1022,12 +1081,13 @@ fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *f
                                               struct fulcrum_error **out_error);
 
 /**
- * Buys a plan, all of it or nothing, and returns when the order is committed, compensated or stuck. An order that was
- * compensated is a success of this call: see fulcrum_order_is_committed().
+ * Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
+ * failed is a success of this call: see fulcrum_order_is_committed().
  *
  * @param federation              borrowed.
  * @param plan                    borrowed.
  * @param policy, policy_length   borrowed; JSON, or empty for the usual policy.
+ * @param options                 borrowed; NULL for the usual ones.
  * @param out_order               receives an order that the caller owns and frees with fulcrum_order_free().
  * @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
@@ -1038,12 +1098,13 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
                                            const struct fulcrum_plan *plan,
                                            const uint8_t *policy_json,
                                            size_t policy_length,
+                                           const struct fulcrum_purchase_options *options,
                                            struct fulcrum_order **out_order,
                                            struct fulcrum_error **out_error);
 
 /**
  * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
- * then compensated, or stuck where a person must look.
+ * then ended or failed, or stuck where a person must look.
  *
  * @param federation  borrowed.
  * @param id, length  borrowed; the order's id, see fulcrum_order_id().
@@ -1067,6 +1128,7 @@ fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federa
  * @param federation             borrowed.
  * @param plan                   borrowed; a copy is kept.
  * @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param options                borrowed; NULL for the usual ones.
  * @param callback               called exactly once if this call succeeds, never if it fails; see its type.
  * @param userdata               lent to the callback until that returns; may be NULL.
  * @param out_order              may be NULL; else receives the order as it was written down, with its id, which the
@@ -1080,6 +1142,7 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
                                                  const struct fulcrum_plan *plan,
                                                  const uint8_t *policy_json,
                                                  size_t policy_length,
+                                                 const struct fulcrum_purchase_options *options,
                                                  fulcrum_purchase_callback callback,
                                                  void *userdata,
                                                  struct fulcrum_order **out_order,
@@ -1300,6 +1363,24 @@ fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
  * `orders` is NULL or was not freed yet.
  */
 void fulcrum_orders_free(struct fulcrum_orders *orders);
+
+/**
+ * The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
+ * fulcrum_purchase_options.approved.
+ *
+ * @param plan                   borrowed.
+ * @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param out_digest             receives text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_plan_approval_digest(const struct fulcrum_plan *plan,
+                                            const uint8_t *policy_json,
+                                            size_t policy_length,
+                                            struct fulcrum_text **out_digest,
+                                            struct fulcrum_error **out_error);
 
 /**
  * Reads a plan that was written by fulcrum_plan_json().

@@ -46,6 +46,12 @@ pub const FULCRUM_PURCHASE_NOBODY_SAID: fulcrum_status = 206;
 pub const FULCRUM_PURCHASE_NOT_HELD: fulcrum_status = 207;
 /// The provider knows no actions.
 pub const FULCRUM_PURCHASE_CANNOT_ACT: fulcrum_status = 208;
+/// Plan or policy are not those that somebody has approved.
+pub const FULCRUM_PURCHASE_NOT_APPROVED: fulcrum_status = 209;
+/// The plan costs more than the policy allows.
+pub const FULCRUM_PURCHASE_OVER_LIMIT: fulcrum_status = 210;
+/// The driver of an order panicked: a fault of this library, or of a provider that is linked to it.
+pub const FULCRUM_PURCHASE_PANICKED: fulcrum_status = 211;
 /// The blueprint is not well formed.
 pub const FULCRUM_COMPOSE_DOCUMENT: fulcrum_status = 301;
 /// Nothing fits.
@@ -99,6 +105,9 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_PURCHASE_NOBODY_SAID => Some(c"FULCRUM_PURCHASE_NOBODY_SAID"),
         FULCRUM_PURCHASE_NOT_HELD => Some(c"FULCRUM_PURCHASE_NOT_HELD"),
         FULCRUM_PURCHASE_CANNOT_ACT => Some(c"FULCRUM_PURCHASE_CANNOT_ACT"),
+        FULCRUM_PURCHASE_NOT_APPROVED => Some(c"FULCRUM_PURCHASE_NOT_APPROVED"),
+        FULCRUM_PURCHASE_OVER_LIMIT => Some(c"FULCRUM_PURCHASE_OVER_LIMIT"),
+        FULCRUM_PURCHASE_PANICKED => Some(c"FULCRUM_PURCHASE_PANICKED"),
         FULCRUM_COMPOSE_DOCUMENT => Some(c"FULCRUM_COMPOSE_DOCUMENT"),
         FULCRUM_COMPOSE_INFEASIBLE => Some(c"FULCRUM_COMPOSE_INFEASIBLE"),
         FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),
