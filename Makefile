@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo test test-peers bench curves compare fmt lint wheel header schemas matrix install fuzz
+.PHONY: help setup demo check test proof test-peers bench curves compare fmt lint wheel header schemas matrix install fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -18,13 +18,19 @@ demo: ## compose and buy a web application on sandbox clouds; ARGS="--help" for 
 	@scripts/setup --rust
 	@cargo run --release -q -p fulcrum-examples --bin demo -- $(ARGS)
 
+check: ## what each commit passes: format, warnings, unit tests
+	@scripts/check
+
 test: ## run all tests in all languages and print the totals
 	@scripts/test
 
+proof: ## the long runs, one line each; ARGS=--list tells the parts, ARGS="kills hosts" runs some
+	@scripts/proof $(ARGS)
+
 test-peers: ## run the adapters' tests against all real servers, slow ones too, with 200 orders each; ARGS="osb" for one
 	@scripts/setup --rust
-	@FULCRUM_PEERS=all FULCRUM_RUNS=$${FULCRUM_RUNS:-200} cargo test -p fulcrum-core --features adapters --no-fail-fast \
-		--test adapter -- $(ARGS) --nocapture --test-threads 1
+	@FULCRUM_PEERS=all FULCRUM_RUNS=$${FULCRUM_RUNS:-200} cargo test --workspace --test adapter --no-fail-fast -- \
+		$(ARGS) --nocapture --test-threads 1
 
 bench: ## run the benches
 	@scripts/setup --rust

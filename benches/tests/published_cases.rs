@@ -10,7 +10,8 @@ use rust_decimal::Decimal;
 fn all_published_cases_reach_the_proven_optimum() -> Result<(), published::Error> {
     let Some(folder) = published::folder() else { return Ok(()) };
     let cases = published::cases(&folder)?;
-    assert_eq!(cases.len(), 52, "all published cases are read");
+    let count = cases.len();
+    assert_eq!(count, 52, "all published cases are read");
     println!("{:<28} {:>8} {:>9} {:>6} {:>7}", "case", "optimum", "ms", "nodes", "pivots");
     for case in cases {
         let start = Instant::now();
@@ -25,5 +26,6 @@ fn all_published_cases_reach_the_proven_optimum() -> Result<(), published::Error
         assert_eq!(plan.monthly * Decimal::ONE_THOUSAND, Decimal::from(case.optimum), "{}", case.name);
         assert!(plan.is_optimal(), "{} is not proven", case.name);
     }
+    println!("figure: {count} published cases at the proven optimum");
     Ok(())
 }

@@ -686,12 +686,13 @@ const LAGGING_KEY: Manners = Manners { is_repeatable: true, lag: LAG };
 const LAGGING: Manners = Manners { is_repeatable: false, lag: LAG };
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes unoptimised; the tests without debug assertions run it")]
 fn two_hosts_keep_all_promises_whatever_happens_in_whatever_order() {
     // What the caller names is looked up like a key.
     for manners in [KEY, LAGGING_KEY, LAGGING] {
         let found = search(manners, Weakness::None);
         println!(
-            "{manners:?}: {} states, {} transitions; committed in {}, compensated in {}; all five promises hold",
+            "figure: {manners:?}: {} states, {} transitions; committed in {}, compensated in {}; all five promises hold",
             found.states, found.transitions, found.committed, found.compensated
         );
         assert_eq!(found.wrong, None, "{manners:?}");

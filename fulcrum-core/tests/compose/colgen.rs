@@ -122,7 +122,9 @@ fn prop_columns_on_demand_agree_with_all_columns_where_products_and_services_are
             (all, found) => panic!("{all:?} but on demand {found:?}; {}", context()),
         }
     }
-    println!("{optimal} optimal, {infeasible} infeasible, {open} not decided");
+    println!(
+        "figure: columns on demand: {optimal} optimal, {infeasible} infeasible, {open} not decided, none wrong"
+    );
     assert!(cases() < 250 || optimal > 20 * open && optimal > 20 && infeasible > 10);
 }
 

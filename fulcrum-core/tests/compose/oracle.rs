@@ -55,7 +55,8 @@ fn prop_the_engine_finds_what_brute_force_finds() {
             Err(error) => panic!("{error}; {}", context()),
         }
     }
-    println!("{feasible} feasible, {infeasible} infeasible, conditions: {kinds:?}");
+    println!("figure: brute force agrees on {feasible} blueprints with a plan and {infeasible} without");
+    println!("conditions: {kinds:?}");
     if cases() >= 250 {
         assert!(feasible > 60 && infeasible > 20, "the generator is one-sided: {feasible} to {infeasible}");
         assert_eq!(kinds.len(), KINDS.len(), "the generator misses conditions: {kinds:?}");

@@ -89,7 +89,7 @@ fn an_order_stops_before_the_call_that_it_could_not_record() {
             .expect("a child process");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{kind}: {said}{}", String::from_utf8_lossy(&output.stderr));
-        said.lines().filter(|line| line.starts_with(kind)).for_each(|line| println!("{line}"));
+        said.lines().filter(|line| line.starts_with("figure: ")).for_each(|line| println!("{line}"));
         tried += 1;
     };
     if is_there("prlimit") {
@@ -148,7 +148,7 @@ fn the_process_without_space() {
             }
         }
         println!(
-            "{kind}: no space at {writes} writes, {refused} errors, no call without its record, all orders ended"
+            "figure: {kind}: no space at {writes} writes, {refused} errors: 0 calls without their record, 0 in limbo"
         );
         assert!(writes > 40, "only {writes} writes");
     });
@@ -264,7 +264,8 @@ async fn read_only(folder: &Path) {
     );
     assert_eq!(engine.drive(&order.id).await.expect("driven").state, OrderState::Committed);
     assert_eq!(count(&clouds).0, 3);
-    println!("read-only: nothing was bought; the error was: {refused}");
+    println!("figure: read-only: nothing was bought");
+    println!("the error was: {refused}");
 }
 
 /// A ledger whose disk is full from one of its writes on.

@@ -334,7 +334,7 @@ async fn no_lie_makes_an_order_hang_or_touch_what_is_not_its_own() {
     let count = cases.len();
     let ends = all(cases).await;
     println!(
-        "{count} orders at providers that lie in one way: {ends:?}; none hangs, nothing foreign is touched"
+        "figure: {count} orders at providers that lie in one way: {ends:?}; none hangs, nothing foreign is touched"
     );
 }
 
@@ -351,7 +351,7 @@ async fn prop_no_mixture_of_lies_does_either() {
         .collect();
     let ends = all(cases).await;
     println!(
-        "40 orders at providers that lie in many ways: {ends:?}; none hangs, nothing foreign is touched"
+        "figure: 40 orders at providers that lie in many ways: {ends:?}; none hangs, nothing foreign is touched"
     );
 }
 
