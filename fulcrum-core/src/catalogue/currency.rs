@@ -49,6 +49,11 @@ impl Rates {
         Self::default()
     }
 
+    /// The same table without a rate.
+    pub(super) fn emptied(&self) -> Self {
+        Self { base: self.base, ..Self::default() }
+    }
+
     /// Adds or replaces one rate: units of `currency` for one unit of the base.
     ///
     /// # Errors
@@ -124,7 +129,7 @@ impl Rates {
         Currency::from_code(code).map_or(Ok(()), |currency| self.set(currency, rate))
     }
 
-    fn rate(&self, currency: Currency) -> Option<Decimal> {
+    pub(super) fn rate(&self, currency: Currency) -> Option<Decimal> {
         if currency == self.base {
             Some(Decimal::ONE)
         } else {

@@ -8,13 +8,16 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{Rates, SourceReport};
+use super::{AgeLimits, Rates, SourceReport};
 use crate::{
     model::{
-        ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, Resources, Seller, SkuId,
-        Surcharge, to_micros,
+        ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, ProviderId, Resources,
+        Seller, SkuId, Surcharge, to_micros,
     },
-    provider::table::{Quarantined, quarantine_reason},
+    provider::{
+        RejectedRow,
+        table::{Quarantined, quarantine_reason},
+    },
 };
 
 /// Position of an offer in one catalogue; offers are sorted by id.
@@ -86,6 +89,7 @@ pub struct Catalogue {
     provenance: Shared<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
+    refused_rates: Option<String>,
 }
 
 /// Collects offers for a [`Catalogue`].
@@ -102,12 +106,37 @@ pub struct CatalogueBuilder {
     offers: Vec<Offer>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
+    ages: Option<AgeLimits>,
+    refused_rates: Option<String>,
 }
 
 impl CatalogueBuilder {
     /// An empty collection. The time is that of the snapshot: ages and validities are counted from it.
     pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
-        Self { taken_at, rates, offers: Vec::new(), quarantined: Vec::new(), sources: Vec::new() }
+        let (offers, quarantined, sources) = (Vec::new(), Vec::new(), Vec::new());
+        Self { taken_at, rates, offers, quarantined, sources, ages: None, refused_rates: None }
+    }
+
+    /// Leaves out what is too old at the time of the snapshot: rates, lists, and prices of tables. Call it first.
+    #[must_use]
+    pub(super) fn within(mut self, ages: AgeLimits) -> Self {
+        self.ages = Some(ages);
+        let refused = ages.of_rates(&self.rates, self.taken_at);
+        self.without_rates(refused)
+    }
+
+    /// Uses no exchange rates, if there is a reason.
+    #[must_use]
+    pub(super) fn without_rates(mut self, reason: Option<String>) -> Self {
+        if reason.is_some() {
+            (self.rates, self.refused_rates) = (self.rates.emptied(), reason);
+        }
+        self
+    }
+
+    /// Adds a report as it is.
+    pub(super) fn add_source(&mut self, source: SourceReport) {
+        self.sources.push(source);
     }
 
     /// Adds an offer; one with a zero or absurd price is quarantined instead.
@@ -128,8 +157,56 @@ impl CatalogueBuilder {
         self.quarantined.extend(quarantined);
     }
 
-    pub(super) fn add_source(&mut self, source: SourceReport) {
+    /// Adds what a provider lists, and reports what of that is left out or cannot be compared.
+    pub(super) fn add_list(
+        &mut self,
+        mut source: SourceReport,
+        rejected: Vec<RejectedRow>,
+        offers: Vec<Offer>,
+    ) {
+        rejected.into_iter().for_each(|row| source.reject(row));
+        let age = source.listed_at.and_then(|at| self.ages?.of_list(at, self.taken_at));
+        let offers = age.map_or(offers, |age| {
+            source.outdate(&age);
+            Vec::new()
+        });
+        let mut unconverted = Vec::new();
+        for offer in offers {
+            let id = || offer.id();
+            if offer.place.provider != source.provider {
+                // It would be bought there, from under a false name.
+                let reason = format!(
+                    "it is listed as an offer of {}, not of {}",
+                    offer.place.provider, source.provider
+                );
+                source.reject(RejectedRow::new(id(), reason));
+            } else if let Some(reason) =
+                self.ages.and_then(|ages| ages.of_price(&offer.provenance, self.taken_at))
+            {
+                source.reject(RejectedRow::new(id(), reason));
+            } else {
+                unconverted.extend(self.unconverted(&offer).map(|reason| RejectedRow::new(id(), reason)));
+                self.add(offer);
+            }
+        }
+        // Last, as these are in the snapshot.
+        unconverted.into_iter().for_each(|row| source.reject(row));
         self.sources.push(source);
+    }
+
+    /// Why an offer cannot be compared with those in the rates' own currency; none if it can.
+    fn unconverted(&self, offer: &Offer) -> Option<String> {
+        let others = offer.surcharges.iter().map(|surcharge| &surcharge.price);
+        let others = others.chain(offer.elastic_disk.as_ref().map(|disk| &disk.price));
+        let mut prices = std::iter::once(&offer.price).chain(others).chain(offer.egress.as_deref());
+        let base = self.rates.base;
+        let price = prices.find(|price| self.rates.rate(price.currency).is_none())?;
+        let currency = price.currency.code();
+        let more = self.refused_rates.as_deref().unwrap_or("give the catalogue rates");
+        Some(format!(
+            "no exchange rate from {currency} to {}: only a blueprint in {currency} can use it; {more}",
+            base.code()
+        ))
     }
 
     fn quarantine(&mut self, offer: &Offer, reason: String) {
@@ -166,8 +243,16 @@ impl CatalogueBuilder {
         }
         offers.extend(last.map(|(_, offer)| offer));
         self.quarantined.sort();
+        let mut counts: BTreeMap<&ProviderId, usize> = BTreeMap::new();
+        offers.iter().for_each(|offer| *counts.entry(&offer.place.provider).or_default() += 1);
+        for source in &mut self.sources {
+            source.offers = counts.get(&source.provider).copied().unwrap_or_default();
+        }
         self.sources.sort_by(|a, b| a.provider.cmp(&b.provider));
-        Catalogue::freeze(self.taken_at, self.rates, &offers, self.quarantined, self.sources)
+        let mut catalogue =
+            Catalogue::freeze(self.taken_at, self.rates, &offers, self.quarantined, self.sources);
+        catalogue.refused_rates = self.refused_rates;
+        catalogue
     }
 }
 
@@ -201,6 +286,7 @@ impl Catalogue {
             provenance: Shared::new(),
             quarantined,
             sources,
+            refused_rates: None,
         };
         for offer in offers {
             catalogue.kind.push(offer.kind);
@@ -267,6 +353,11 @@ impl Catalogue {
     /// The exchange rates that go with it.
     pub fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// Why exchange rates were given and are not used; none if they are.
+    pub fn refused_rates(&self) -> Option<&str> {
+        self.refused_rates.as_deref()
     }
 
     /// How many offers it holds.

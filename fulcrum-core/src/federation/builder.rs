@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, RwLock},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
-
-use jiff::Timestamp;
 
 use super::Federation;
 use crate::{
-    catalogue::{CatalogueBuilder, Rates},
+    catalogue::{AgeLimits, PresentMarket, Rates},
     ledger::{Ledger, LedgerError},
     model::{DocumentError, ProviderId},
     provider::{Provider, layers, table::TableError},
@@ -73,6 +71,8 @@ pub struct FederationBuilder {
     providers: Vec<Arc<dyn Provider>>,
     ledger: Option<Arc<dyn Ledger>>,
     rates: Rates,
+    rates_file: Option<PathBuf>,
+    ages: AgeLimits,
 }
 
 impl FederationBuilder {
@@ -99,7 +99,38 @@ impl FederationBuilder {
     /// Sets the exchange rates; without them, offers in other currencies than the blueprint's are not used.
     #[must_use]
     pub fn rates(mut self, rates: Rates) -> Self {
-        self.rates = rates;
+        (self.rates, self.rates_file) = (rates, None);
+        self
+    }
+
+    /// Reads the European Central Bank's rates from a file, now and with each refresh.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the file cannot be read, or is neither the CSV nor the XML.
+    pub fn rates_file(mut self, path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let path = path.into();
+        (self.rates, self.rates_file) = (read_rates(&path)?, Some(path));
+        Ok(self)
+    }
+
+    /// How old, in hours, the last list of a provider may be that does not answer; 24 unless told.
+    #[must_use]
+    pub fn max_offer_age_hours(mut self, hours: u32) -> Self {
+        self.ages.max_offer_age_hours = hours;
+        self
+    }
+
+    /// How old, in days, exchange rates may be that amounts are converted by; 7 unless told.
+    #[must_use]
+    pub fn max_rates_age_days(mut self, days: u32) -> Self {
+        self.ages.max_rates_age_days = days;
+        self
+    }
+
+    /// How old, in days, a price of a dated table may be; 90 unless told.
+    #[must_use]
+    pub fn max_table_age_days(mut self, days: u32) -> Self {
+        self.ages.max_table_age_days = days;
         self
     }
 
@@ -118,9 +149,18 @@ impl FederationBuilder {
                 return Err(ConfigError::Duplicate(provider.id().clone()));
             }
         }
-        let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, self.rates.clone()).build();
-        let catalogue = Arc::new(RwLock::new(Arc::new(empty)));
-        let engine = Engine::new(by_id, ledger).with_rates(self.rates.clone()).with_market(catalogue.clone());
-        Ok(Federation { providers: self.providers, engine: Arc::new(engine), rates: self.rates, catalogue })
+        let market = Arc::new(PresentMarket::new(self.rates, self.ages));
+        let engine = Arc::new(Engine::new(by_id, ledger).with_market(market.clone()));
+        Ok(Federation { providers: self.providers, engine, market, rates_file: self.rates_file })
     }
+}
+
+/// Reads the ECB's rates, telling CSV and XML by the first character.
+pub(super) fn read_rates(path: &Path) -> Result<Rates, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
+    let is_xml = text.trim_start().starts_with('<');
+    let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };
+    let file = || path.display().to_string();
+    rates.map_err(|source| ConfigError::Table(TableError::Document { file: file(), source }))
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DocumentError, parse_yaml};
+use crate::{
+    catalogue::AgeLimits,
+    model::{DocumentError, parse_yaml},
+};
 
 /// Providers, ledger and exchange rates. Relative paths start where the document is, or where the host says.
 ///
@@ -23,8 +26,29 @@ pub struct FederationConfig {
     /// The European Central Bank's rates, as CSV or XML.
     #[serde(default)]
     pub rates: Option<PathBuf>,
+    /// How old, in hours, the last list of a provider may be that does not answer; its older offers are in no plan.
+    #[serde(default = "max_offer_age_hours")]
+    pub max_offer_age_hours: u32,
+    /// How old, in days, the rates may be; older ones convert nothing. The file is read again with each refresh.
+    #[serde(default = "max_rates_age_days")]
+    pub max_rates_age_days: u32,
+    /// How old, in days, a price of a dated table may be; older ones are left out.
+    #[serde(default = "max_table_age_days")]
+    pub max_table_age_days: u32,
     /// Who sells.
     pub providers: Vec<ProviderConfig>,
+}
+
+fn max_offer_age_hours() -> u32 {
+    AgeLimits::default().max_offer_age_hours
+}
+
+fn max_rates_age_days() -> u32 {
+    AgeLimits::default().max_rates_age_days
+}
+
+fn max_table_age_days() -> u32 {
+    AgeLimits::default().max_table_age_days
 }
 
 /// One provider, or several from one catalogue.

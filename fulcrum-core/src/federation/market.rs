@@ -1,8 +1,9 @@
 //! The market: catalogue, composition and purchase behind one handle.
 
 use std::{
+    path::PathBuf,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -12,9 +13,9 @@ use futures::{TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{ConfigError, FederationBuilder};
+use super::{ConfigError, FederationBuilder, builder::read_rates};
 use crate::{
-    catalogue::{Catalogue, IngestOptions, Rates, ingest},
+    catalogue::{Catalogue, IngestOptions, PresentMarket, Rates},
     compose::{
         ComposeError, ComposeOptions, Explanation, Frontier, Progress, Rejection, Signal, compose, explain,
         pareto, why_not,
@@ -50,8 +51,9 @@ use crate::{
 pub struct Federation {
     pub(super) providers: Vec<Arc<dyn Provider>>,
     pub(super) engine: Arc<Engine>,
-    pub(super) rates: Rates,
-    pub(super) catalogue: Arc<RwLock<Arc<Catalogue>>>,
+    pub(super) market: Arc<PresentMarket>,
+    /// Where the exchange rates stand, if they are read again with each refresh.
+    pub(super) rates_file: Option<PathBuf>,
 }
 
 /// Anything that a federation can fail with; [`code`](Self::code) is what C and Python translate.
@@ -103,17 +105,28 @@ impl Federation {
     }
 
     /// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails
-    /// leaves the others usable: see [`Catalogue::sources`].
+    /// leaves the others usable: see [`Catalogue::sources`]. A file of exchange rates is read again; if it cannot be read,
+    /// the rates before hold until they are too old.
     pub async fn refresh(&self) -> Arc<Catalogue> {
-        self.refresh_with(IngestOptions::new(Timestamp::now(), self.rates.clone())).await
+        if let Some(path) = &self.rates_file {
+            match read_rates(path) {
+                Ok(rates) => self.market.set_rates(rates),
+                Err(error) => tracing::warn!(%error, "exchange rates not read again"),
+            }
+        }
+        let rates = (*self.market.given_rates()).clone();
+        self.refresh_with(IngestOptions::new(Timestamp::now(), rates)).await
     }
 
-    /// As [`refresh`](Self::refresh), with deadlines and filters of the caller's.
+    /// As [`refresh`](Self::refresh), with rates, deadlines and filters of the caller's. The limits of age are those of the
+    /// federation.
     pub async fn refresh_with(&self, options: IngestOptions) -> Arc<Catalogue> {
-        let before = self.catalogue();
-        let catalogue = Arc::new(ingest(&self.providers, Some(&before), options).await);
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
-        catalogue
+        self.market.refresh(&self.providers, options).await
+    }
+
+    /// Sets the exchange rates, for the next refresh and for checking prices.
+    pub fn set_rates(&self, rates: Rates) {
+        self.market.set_rates(rates);
     }
 
     /// Runs the conformance suite at one of the providers. Without a product nothing is bought; with one it is bought a few
@@ -155,9 +168,10 @@ impl Federation {
         Ok(check_provider(provider, Trial::new(request, patience)).await)
     }
 
-    /// The present catalogue; empty before the first [`refresh`](Self::refresh).
+    /// The present catalogue; empty before the first [`refresh`](Self::refresh). What has become too old since is not in it
+    /// any more.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.market.catalogue()
     }
 
     /// The cheapest plan that meets a blueprint, over the present catalogue. Works on the calling thread.

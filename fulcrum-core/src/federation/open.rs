@@ -6,7 +6,6 @@ use super::{ConfigError, Federation, FederationBuilder, FederationConfig, Fulcru
 #[cfg(feature = "postgres")]
 use crate::ledger::PostgresLedger;
 use crate::{
-    catalogue::Rates,
     ledger::SqliteLedger,
     provider::{Provider, adapters::catalogue_file::CatalogueFile},
 };
@@ -44,8 +43,12 @@ impl FederationConfig {
     ) -> Result<Federation, ConfigError> {
         let mut builder = with_ledger(Federation::builder(), &self.ledger, base).await?;
         if let Some(rates) = &self.rates {
-            builder = builder.rates(read_rates(&base.join(rates))?);
+            builder = builder.rates_file(base.join(rates))?;
         }
+        builder = builder
+            .max_offer_age_hours(self.max_offer_age_hours)
+            .max_rates_age_days(self.max_rates_age_days)
+            .max_table_age_days(self.max_table_age_days);
         for provider in &self.providers {
             match provider {
                 #[cfg(feature = "sandbox")]
@@ -156,15 +159,4 @@ async fn open_ledger(
         }
         path => Ok(builder.ledger(SqliteLedger::open(base.join(path)).await?)),
     }
-}
-
-/// Reads the ECB's rates, telling CSV and XML by the first character.
-///
-/// # Errors
-/// [`ConfigError`]: the file cannot be read, or is neither.
-fn read_rates(path: &Path) -> Result<Rates, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
-    let is_xml = text.trim_start().starts_with('<');
-    Ok(if is_xml { Rates::from_ecb_xml(&text)? } else { Rates::from_ecb_csv(&text)? })
 }

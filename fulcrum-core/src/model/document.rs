@@ -158,6 +158,14 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     Ok(value)
 }
 
+/// Reads a value that stood in a JSON document into a type, with the path of a mistake.
+pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, DocumentError> {
+    serde_path_to_error::deserialize(value).map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
+        let message = with_suggestion(words::of_json(error.inner(), "a value"));
+        DocumentError::at(known_part(&error.path().to_string()), message)
+    })
+}
+
 fn check_size(text: &str) -> Result<(), DocumentError> {
     if text.len() > MAX_BYTES {
         return Err(DocumentError::at(

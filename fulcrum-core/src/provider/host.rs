@@ -17,26 +17,37 @@
 //!
 //! Instead of an answer any call may say `error`: `kind` (the words of [`ErrorKind::word`]), `message`, `retry_after_ms`.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{
+    TryFutureExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-    ProviderError, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
-    table::{ProviderDocument, Row, Table},
+    Bounds, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
+    Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
+    UsageStream,
+    table::{ProviderDocument, Table},
 };
 use crate::model::{
-    Action, DocumentError, IdempotencyKey, Offer, Place, ProviderId, RegionId, Service, ServiceId,
-    ServiceStatus, Shortage, SkuId, UsageRecord, ZoneId,
+    Action, DocumentError, IdempotencyKey, Place, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
+    Shortage, SkuId, UsageRecord, ZoneId,
 };
 
 /// Characters of a host's words that are kept.
 const LONGEST: usize = 500;
+/// Bytes of one answer, as of all pages of a list by HTTP.
+const MAX_BYTES: usize = 256 << 20;
 
 /// What the host does when it is called.
 pub trait HostCalls: fmt::Debug + Send + Sync + 'static {
@@ -63,6 +74,7 @@ pub struct HostProvider {
     facts: Arc<ProviderDocument>,
     capabilities: Arc<Capabilities>,
     calls: Arc<dyn HostCalls>,
+    rejected: Arc<Mutex<Vec<RejectedRow>>>,
 }
 
 /// A service as a host tells it: who sells it, and in which country that is, follows from the description.
@@ -112,7 +124,8 @@ struct HostError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rows {
-    rows: Vec<Row>,
+    /// Read one by one.
+    rows: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +171,8 @@ impl HostProvider {
         if !provider.offers.is_empty() {
             return Err(DocumentError::at("provider.offers", "leave it out; the call `offers` tells them"));
         }
-        Ok(Self { facts: Arc::new(provider), capabilities: Arc::new(capabilities), calls })
+        let (facts, capabilities) = (Arc::new(provider), Arc::new(capabilities));
+        Ok(Self { facts, capabilities, calls, rejected: Arc::default() })
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
@@ -182,6 +196,9 @@ impl HostProvider {
             // It panicked, or the program ends.
             Err(error) => return Err(self.unknown(call).with_source(error)),
         };
+        if text.len() > MAX_BYTES {
+            return Err(self.nonsense(call, &format!("its answer has more than {} MiB", MAX_BYTES >> 20)));
+        }
         let value: Value = serde_json::from_str(&text).map_err(|error| self.nonsense(call, &error))?;
         if !value.is_object() {
             return Err(self.nonsense(call, &"it is no object"));
@@ -198,6 +215,16 @@ impl HostProvider {
     fn unknown(&self, call: Call) -> ProviderError {
         let reads = ErrorKind::Unavailable { retry_after: None };
         self.error(call, if call.is_mutation() { ErrorKind::Ambiguous } else { reads })
+    }
+
+    /// A list of the host's within the bounds of every list; the time counts while the host works on it.
+    fn list<T: Send + 'static>(
+        &self,
+        bounds: Bounds,
+        call: Call,
+        list: impl Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T>> {
+        bounds.of(&self.facts.id, call, list.map_ok(stream::iter).try_flatten_stream())
     }
 
     async fn begin(&self, call: Call, request: &Value, sku: Option<&SkuId>) -> Result<OperationHandle> {
@@ -275,17 +302,23 @@ impl Provider for HostProvider {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
-        async move {
+        self.list(Bounds::LONG_LIST, Call::Offers, async move {
             let call = Call::Offers;
             let Rows { rows } = this.ask(call, &json!({ "filter": filter }), None).await?;
-            let table = Table::from_rows(&this.facts, rows).map_err(|error| this.nonsense(call, &error))?;
-            let offers: Vec<Offer> =
-                table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect();
-            Ok(stream::iter(offers.into_iter().map(Ok)))
-        }
-        .into_stream()
-        .try_flatten()
-        .boxed()
+            if rows.len() > Bounds::LIST.items {
+                let message = format!("its list has more than {} rows", Bounds::LIST.items);
+                return Err(this.nonsense(call, &message));
+            }
+            let mut table =
+                Table::from_values(&this.facts, rows).map_err(|error| this.nonsense(call, &error))?;
+            let rejected = std::mem::take(&mut table.rejected);
+            *this.rejected.lock().unwrap_or_else(PoisonError::into_inner) = rejected;
+            Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).map(Ok).collect())
+        })
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
@@ -317,15 +350,12 @@ impl Provider for HostProvider {
 
     fn services(&self) -> ServiceStream {
         let this = self.clone();
-        async move {
+        self.list(Bounds::LIST, Call::Services, async move {
             let call = Call::Services;
+            // A service that cannot be read fails the list: left out, it would pass for one that is gone.
             let Listed { services } = this.ask(call, &json!({}), None).await?;
-            let services: Vec<_> = services.into_iter().map(|service| this.service(call, service)).collect();
-            Ok(stream::iter(services))
-        }
-        .into_stream()
-        .try_flatten()
-        .boxed()
+            Ok(services.into_iter().map(|service| this.service(call, service)).collect())
+        })
     }
 
     async fn act(
@@ -359,12 +389,9 @@ impl Provider for HostProvider {
 
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         let (this, period) = (self.clone(), *period);
-        async move {
+        self.list(Bounds::LONG_LIST, Call::Usage, async move {
             let Records { records } = this.ask(Call::Usage, &json!({ "period": period }), None).await?;
-            Ok(stream::iter(records.into_iter().map(Ok)))
-        }
-        .into_stream()
-        .try_flatten()
-        .boxed()
+            Ok(records.into_iter().map(Ok).collect())
+        })
     }
 }

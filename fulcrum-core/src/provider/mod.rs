@@ -4,6 +4,7 @@
 //! Trace ─ Retry ─ Concurrency ─ Deadline ─ adapter        (outermost first: the recommended stack)
 //! ```
 
+mod bounds;
 mod capability;
 mod contract;
 mod error;
@@ -19,6 +20,7 @@ pub mod sandbox;
 pub mod table;
 
 pub use crate::model::Action;
+pub(crate) use bounds::Bounds;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,

@@ -140,7 +140,7 @@ impl Engine {
                 return Err(invalid(why.to_owned()));
             }
         }
-        let present = self.market.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let present = self.market.catalogue();
         if present.digest() == plan.catalogue_digest {
             check_against(&present, plan, policy).map_err(invalid)?;
         }

@@ -1,11 +1,6 @@
 //! The purchase engine as the federation sees it.
 
-use std::{
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
@@ -22,16 +17,13 @@ use super::{
     listings::Listings,
 };
 use crate::{
-    catalogue::{Catalogue, CatalogueBuilder, Rates},
+    catalogue::{AgeLimits, PresentMarket, Rates},
     ledger::{Change, Ledger, LedgerError, OrderQuery},
     model::{
         KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId,
     },
     provider::{Call, IdempotencyClass, Provider},
 };
-
-/// The present catalogue, shared.
-pub(crate) type Present = Arc<RwLock<Arc<Catalogue>>>;
 
 /// Events that are read at once.
 const PAGE: u32 = 256;
@@ -54,9 +46,8 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
 pub struct Engine {
     pub(super) providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) rates: Rates,
-    /// What was last known of the market, for fail-overs.
-    pub(super) market: Present,
+    /// What was last known of the market: offers for fail-overs, rates for checking prices.
+    pub(super) market: Arc<PresentMarket>,
     /// Stands for providers that an order names and that are not here.
     pub(super) absent: Arc<dyn Provider>,
     /// What providers list, for checking prices.
@@ -73,24 +64,31 @@ impl Engine {
     /// An engine over some providers and a ledger.
     pub fn new(providers: BTreeMap<ProviderId, Arc<dyn Provider>>, ledger: Arc<dyn Ledger>) -> Self {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
-        let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, Rates::none()).build();
-        let market = Arc::new(RwLock::new(Arc::new(empty)));
+        let market = Arc::new(PresentMarket::new(Rates::none(), AgeLimits::default()));
         let (listings, fresh) = (Listings::default(), FreshOrders::default());
-        let (rates, lease) = (Rates::none(), Duration::from_secs(15));
+        let lease = Duration::from_secs(15);
         let absent = Absent::shared();
         let namespace = KeyNamespace::of_ledger(ledger.id());
-        Self { providers, ledger, rates, market, absent, listings, fresh, namespace, owner, lease }
+        Self { providers, ledger, market, absent, listings, fresh, namespace, owner, lease }
     }
 
     /// Sets the exchange rates for checking prices.
     #[must_use]
     pub fn with_rates(self, rates: Rates) -> Self {
-        Self { rates, ..self }
+        self.market.set_rates(rates);
+        self
+    }
+
+    /// Sets how old offers, exchange rates and price tables may be.
+    #[must_use]
+    pub fn with_ages(self, ages: AgeLimits) -> Self {
+        let rates = (*self.market.given_rates()).clone();
+        Self { market: Arc::new(PresentMarket::new(rates, ages)), ..self }
     }
 
     /// Shares what is known of the market, so that a fail-over also knows the offers of a provider that does not answer.
     #[must_use]
-    pub(crate) fn with_market(self, market: Present) -> Self {
+    pub(crate) fn with_market(self, market: Arc<PresentMarket>) -> Self {
         Self { market, ..self }
     }
 

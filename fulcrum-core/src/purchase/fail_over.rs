@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use super::{
     PurchaseError, accept::planned, drive::Driver, machine::to_compensate, metrics::is_open, prices,
 };
 use crate::{
-    catalogue::{Catalogue, IngestOptions, ingest},
+    catalogue::{Catalogue, IngestOptions},
     compose::{ComposeOptions, Signal, compose},
     ledger::Change,
     model::{
@@ -113,10 +113,8 @@ impl Driver<'_> {
     ) -> Result<Next, String> {
         let engine = self.engine;
         let all: Vec<_> = engine.providers.values().cloned().collect();
-        let before = engine.market.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let options = IngestOptions::new(Timestamp::now(), engine.rates.clone());
-        let catalogue = Arc::new(ingest(&all, Some(&before), options).await);
-        *engine.market.write().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+        let rates = (*engine.market.given_rates()).clone();
+        let catalogue = engine.market.refresh(&all, IngestOptions::new(Timestamp::now(), rates)).await;
         let options = ComposeOptions {
             exclude: offers.clone(),
             exclude_providers: providers.clone(),

@@ -305,9 +305,10 @@ fn cost(
     }
     parts.extend(surcharges.iter().map(|surcharge| (&surcharge.price, 0)));
     let months = plan.horizon_months.unwrap_or(1);
+    let (rates, refused) = engine.market.rates();
     let zero = CommitmentCost { monthly: Decimal::ZERO, once: Decimal::ZERO, total: Decimal::ZERO };
     let sum = parts.into_iter().try_fold(zero, |sum, (price, gib)| {
-        let cost = engine.rates.commitment_cost(price, gib, months, plan.currency)?;
+        let cost = rates.commitment_cost(price, gib, months, plan.currency)?;
         let (monthly, once) = (sum.monthly.checked_add(cost.monthly)?, sum.once.checked_add(cost.once)?);
         let total = match plan.horizon_months {
             Some(_) => cost.total,
@@ -316,7 +317,8 @@ fn cost(
         Some(CommitmentCost { monthly, once, total: sum.total.checked_add(total)? })
     });
     sum.ok_or_else(|| {
-        "its price cannot be compared with the plan's: a rate is missing, or it is out of range".to_owned()
+        let why = refused.unwrap_or_else(|| "a rate is missing, or it is out of range".to_owned());
+        format!("its price cannot be compared with the plan's: {why}")
     })
 }
 

@@ -12,4 +12,5 @@ mod conformance;
 mod hostile;
 #[cfg(feature = "http")]
 mod http;
+mod ingest;
 mod layers;

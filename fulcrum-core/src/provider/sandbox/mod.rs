@@ -28,7 +28,7 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxHold, SandboxResource};
 
 use super::{Call, Capabilities, IdempotencyClass};
-use crate::model::{Offer, ProviderId, SkuId};
+use crate::model::{Offer, PriceAuthority, ProviderId, SkuId};
 use state::{CloudState, Store};
 
 /// What happens when a fault says that the caller dies.
@@ -79,10 +79,20 @@ impl fmt::Debug for SandboxBuilder {
     }
 }
 
+/// An offer as a cloud's own API tells it.
+fn listed_here(mut offer: Offer) -> Offer {
+    if offer.provenance.authority != PriceAuthority::Listing {
+        Arc::make_mut(&mut offer.provenance).authority = PriceAuthority::Listing;
+    }
+    offer
+}
+
 impl Sandbox {
-    /// A cloud that sells these offers, at once, without limits and without faults, and de-duplicates by key.
+    /// A cloud that sells these offers, at once, without limits and without faults, and de-duplicates by key. It lists them
+    /// itself, so that their prices have no table's authority any more.
     pub fn builder(id: ProviderId, offers: Vec<Offer>) -> SandboxBuilder {
         let class = IdempotencyClass::Key;
+        let offers = offers.into_iter().map(listed_here).collect();
         SandboxBuilder {
             inner: Inner {
                 id,

@@ -8,18 +8,38 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 use super::{
     ProviderDocument, Quarantined, RegionDocument, Row, Table, document::attributes, quarantine_reason,
 };
-use crate::model::{
-    Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
-    PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+use crate::{
+    model::{
+        Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
+        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+    },
+    provider::RejectedRow,
 };
 
 /// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
+/// Offers that the rows of one provider may come to.
+const MAX_OFFERS: usize = 1_000_000;
+
 /// What a column's text may be off by.
 type Cell<T> = Result<T, (&'static str, String)>;
 
-pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Result<Table, DocumentError> {
+/// Where rows come from: what that says about their prices, and what becomes of a mistake in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A person's document: a mistake is an error, with its line.
+    Document,
+    /// A program's list: a mistake costs its own row only, which is named.
+    Listing,
+}
+
+/// Offers of numbered rows: lines of a file, or places in a list.
+pub(super) fn expand(
+    provider: &ProviderDocument,
+    rows: Vec<(usize, Row)>,
+    origin: Origin,
+) -> Result<Table, DocumentError> {
     provider.check()?;
     let seller = Arc::new(Seller {
         owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
@@ -32,30 +52,43 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
         name: provider.name.clone(),
         offers: Vec::new(),
         quarantined: Vec::new(),
+        quarantined_offers: Vec::new(),
         rejected: Vec::new(),
     };
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
-    for (position, (line, row)) in rows.iter().enumerate() {
-        let mistake = |(column, message): (&'static str, String)| {
-            let path = if *line == 0 { format!("offers[{position}].{column}") } else { column.to_owned() };
-            DocumentError { path, line: *line, column: 0, message }
+    for (position, (number, row)) in rows.iter().enumerate() {
+        let sold = match (read(provider, row, &seller, origin), origin) {
+            (Ok(sold), _) => sold,
+            (Err((column, message)), Origin::Listing) => {
+                let sku = row.sku.as_ref().map(ToString::to_string);
+                let name = row_name(*number, sku.as_deref(), &row.region);
+                table.rejected.push(RejectedRow::new(name, format!("{column}: {message}")));
+                continue;
+            }
+            (Err((column, message)), Origin::Document) => {
+                let path =
+                    if *number == 0 { format!("offers[{position}].{column}") } else { column.to_owned() };
+                return Err(DocumentError { path, line: *number, column: 0, message });
+            }
         };
-        let price = price(row).map_err(mistake)?;
-        let places = places(provider, row).map_err(mistake)?;
-        if row.kind == "egress" {
-            check_egress(&price).map_err(mistake)?;
-            let price = Arc::new(price);
-            egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
-            continue;
-        }
-        let template = offer(row, price, &seller).map_err(mistake)?;
-        for place in places {
-            let offer = Offer { place: Arc::new(place), ..template.clone() };
-            is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
-            offers.push(offer);
+        match sold {
+            Sold::Traffic(price, places) => {
+                let price = Arc::new(price);
+                egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
+            }
+            Sold::Product(template, places) => {
+                if offers.len().saturating_add(places.len()) > MAX_OFFERS {
+                    return Err(DocumentError::at("", format!("more than {MAX_OFFERS} offers; sell fewer")));
+                }
+                for place in places {
+                    let offer = Offer { place: Arc::new(place), ..(*template).clone() };
+                    is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
+                    offers.push(offer);
+                }
+            }
         }
     }
     let disks = block_storage(&offers);
@@ -73,11 +106,42 @@ pub(super) fn expand(provider: &ProviderDocument, rows: Vec<(usize, Row)>) -> Re
                     place: offer.place.to_string(),
                     reason,
                 });
-                table.rejected.push(offer);
+                table.quarantined_offers.push(offer);
             }
         }
     }
     Ok(table)
+}
+
+/// What a list's row is called where it is left out.
+pub(super) fn row_name(position: usize, sku: Option<&str>, region: &str) -> String {
+    match (sku, region) {
+        (None, _) => format!("rows[{position}]"),
+        (Some(sku), "") => format!("rows[{position}], {sku}"),
+        (Some(sku), region) => format!("rows[{position}], {sku} in {region}"),
+    }
+}
+
+/// What one row sells.
+enum Sold {
+    /// A product at each place; the template has none.
+    Product(Box<Offer>, Vec<Place>),
+    /// Traffic out of the regions of these places.
+    Traffic(Price, Vec<Place>),
+}
+
+fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Origin) -> Cell<Sold> {
+    let price = price(row)?;
+    let places = places(provider, row)?;
+    if row.kind == "egress" {
+        check_egress(&price)?;
+        return Ok(Sold::Traffic(price, places));
+    }
+    let authority = match origin {
+        Origin::Document => PriceAuthority::Table,
+        Origin::Listing => PriceAuthority::Listing,
+    };
+    Ok(Sold::Product(Box::new(offer(row, price, seller, authority)?), places))
 }
 
 /// The block storage that completes a machine in each region: what is not marked as another `media` than ssd,
@@ -113,7 +177,7 @@ fn check_egress(price: &Price) -> Cell<()> {
     }
 }
 
-fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
+fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Offer> {
     let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, or egress")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     if !row.architecture.is_empty() {
@@ -167,7 +231,7 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>) -> Cell<Offer> {
             source: row.source.clone(),
             observed,
             valid_until: None,
-            authority: PriceAuthority::Listing,
+            authority,
         }),
     })
 }

@@ -12,8 +12,13 @@ use std::path::{Path, PathBuf};
 pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
 use serde::de::value::MapDeserializer;
+use serde_json::Value;
 
-use crate::model::{DocumentError, Offer, ProviderId, of_cells, parse_json};
+use self::expand::Origin;
+use crate::{
+    model::{DocumentError, Offer, ProviderId, from_value, of_cells, parse_json},
+    provider::RejectedRow,
+};
 
 /// Rows that one file may have.
 const MAX_ROWS: usize = 2_000_000;
@@ -30,7 +35,9 @@ pub struct Table {
     /// What was left out, and why.
     pub quarantined: Vec<Quarantined>,
     /// The same, as it stands in the table: a catalogue that is offered it names it.
-    pub rejected: Vec<Offer>,
+    pub quarantined_offers: Vec<Offer>,
+    /// Rows of a program's list that could not be read; of a person's document they are errors.
+    pub rejected: Vec<RejectedRow>,
 }
 
 /// A catalogue file could not be used.
@@ -58,7 +65,7 @@ impl Table {
     /// All that the table lists, also what is not to be trusted.
     pub fn into_listed(self) -> Vec<Offer> {
         let mut offers = self.offers;
-        offers.extend(self.rejected);
+        offers.extend(self.quarantined_offers);
         offers
     }
 
@@ -112,12 +119,35 @@ impl Table {
         Ok(provider)
     }
 
-    /// Offers from rows that an adapter has made of an API's answer, by the same checks as those of a file.
+    /// Offers from rows that an adapter has made of an API's answer, by the same checks as those of a file. A row with a
+    /// mistake is left out by itself: see [`rejected`](Self::rejected).
     ///
     /// # Errors
-    /// [`DocumentError`] with the number of the row, from 0, and the column.
+    /// [`DocumentError`]: the provider is not well described.
     pub fn from_rows(provider: &ProviderDocument, rows: Vec<Row>) -> Result<Self, DocumentError> {
-        expand::expand(provider, rows.into_iter().map(|row| (0, row)).collect())
+        expand::expand(provider, rows.into_iter().enumerate().collect(), Origin::Listing)
+    }
+
+    /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: the provider is not well described.
+    pub fn from_values(provider: &ProviderDocument, values: Vec<Value>) -> Result<Self, DocumentError> {
+        let (mut rows, mut rejected) = (Vec::with_capacity(values.len()), Vec::new());
+        for (position, value) in values.into_iter().enumerate() {
+            let text = |field| value.get(field).and_then(Value::as_str).map(str::to_owned);
+            let (sku, region) = (text("sku"), text("region").unwrap_or_default());
+            match from_value(value) {
+                Ok(row) => rows.push((position, row)),
+                Err(error) => {
+                    let name = expand::row_name(position, sku.as_deref(), &region);
+                    rejected.push(RejectedRow::new(name, error));
+                }
+            }
+        }
+        let mut table = expand::expand(provider, rows, Origin::Listing)?;
+        table.rejected.splice(..0, rejected);
+        Ok(table)
     }
 
     /// Reads the rows of one provider.
@@ -126,7 +156,7 @@ impl Table {
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
         has_no_offers(provider)?;
-        expand::expand(provider, Self::rows(csv)?)
+        expand::expand(provider, Self::rows(csv)?, Origin::Document)
     }
 
     /// Reads rows with the numbers of their lines, to put more of them beside those of an API.
@@ -196,7 +226,7 @@ impl Table {
     /// What a provider's own JSON file sells, if its prices are in there.
     fn from_document(mut provider: ProviderDocument) -> Result<Self, DocumentError> {
         let rows = std::mem::take(&mut provider.offers);
-        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect())
+        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect(), Origin::Document)
     }
 }
 

@@ -1,0 +1,87 @@
+//! How old that may be by which a market is composed and bought.
+
+use jiff::{SignedDuration, Timestamp, Unit, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::Rates;
+use crate::model::{PriceAuthority, Provenance};
+
+/// How old offers, exchange rates and price tables may be: a host's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgeLimits {
+    /// The last complete list of a provider that does not answer; older ones are in no plan.
+    pub max_offer_age_hours: u32,
+    /// Exchange rates; older ones convert nothing.
+    pub max_rates_age_days: u32,
+    /// Prices of dated tables; older ones are left out.
+    pub max_table_age_days: u32,
+}
+
+impl Default for AgeLimits {
+    fn default() -> Self {
+        Self { max_offer_age_hours: 24, max_rates_age_days: 7, max_table_age_days: 90 }
+    }
+}
+
+/// The day of a moment, in UTC.
+pub(super) fn day_of(moment: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(moment).date()
+}
+
+fn days(from: Date, to: Date) -> i64 {
+    from.until((Unit::Day, to)).map_or(i64::MAX, |span| span.get_days().into())
+}
+
+impl AgeLimits {
+    /// Why a provider's list is too old by now; none if it is not.
+    pub(super) fn of_list(&self, listed_at: Timestamp, now: Timestamp) -> Option<String> {
+        let limit = SignedDuration::from_hours(self.max_offer_age_hours.into());
+        (now.duration_since(listed_at) > limit).then(|| {
+            let hours = self.max_offer_age_hours;
+            format!("its list of {listed_at:.0} is older than max_offer_age_hours, which is {hours}")
+        })
+    }
+
+    /// Why exchange rates are too old by now; none if they are not. Rates without a day are the host's of this moment.
+    pub fn of_rates(&self, rates: &Rates, now: Timestamp) -> Option<String> {
+        let date = rates.date?;
+        let (age, limit) = (days(date, day_of(now)), self.max_rates_age_days);
+        (age > limit.into()).then(|| {
+            format!(
+                "the exchange rates are of {date}, {age} days old, and max_rates_age_days is {limit}; give newer ones"
+            )
+        })
+    }
+
+    /// Why a price of a table is too old by now; none if it is not, or stands in no table.
+    pub(super) fn of_price(&self, provenance: &Provenance, now: Timestamp) -> Option<String> {
+        if provenance.authority != PriceAuthority::Table {
+            return None;
+        }
+        let (observed, limit) = (provenance.observed, self.max_table_age_days);
+        let age = days(observed, day_of(now));
+        (age > limit.into()).then(|| {
+            format!(
+                "its table's price is of {observed}, {age} days old, and max_table_age_days is {limit}; renew the table"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_use_up_to_the_limit() {
+        let rates = Rates::from_ecb_csv("Date, USD\n20 November 2026, 1.25\n").expect("rates");
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let ages = AgeLimits::default();
+        assert_eq!(ages.of_rates(&rates, at("2026-11-27T23:00:00Z")), None);
+        let words = ages.of_rates(&rates, at("2026-11-28T01:00:00Z")).expect("too old");
+        assert!(words.contains("of 2026-11-20, 8 days old") && words.contains("is 7"), "{words}");
+        assert_eq!(ages.of_rates(&rates, at("2026-01-01T00:00:00Z")), None, "a clock that is late is no age");
+        assert_eq!(ages.of_rates(&Rates::none(), at("2026-11-28T01:00:00Z")), None);
+    }
+}
