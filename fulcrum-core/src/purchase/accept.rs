@@ -102,11 +102,7 @@ impl Engine {
                 // Plan and policy were approved together.
                 let is_same = *existing.first_plan() == order.plan
                     && (!order.is_approved || existing.policy == order.policy);
-                if is_same {
-                    Ok(existing)
-                } else {
-                    Err(PurchaseError::IdTaken(id))
-                }
+                if is_same { Ok(existing) } else { Err(PurchaseError::IdTaken(id)) }
             }
             Err(error) => Err(error.into()),
         }
@@ -123,7 +119,7 @@ impl Engine {
                 false => "it keeps what runs and buys nothing; there is no order to place".to_owned(),
             }));
         }
-        policy.check().map_err(|error| invalid(error.to_string()))?;
+        policy.check().map_err(|error| invalid(error.inside("policy").to_string()))?;
         plan.check().map_err(|error| invalid(error.to_string()))?;
         check_sums(plan).map_err(invalid)?;
         plan.leases.iter().enumerate().try_for_each(|(at, lease)| {

@@ -10,6 +10,7 @@ use super::{
     drive::Driver,
     held::Held,
     machine::{pause, to_compensate},
+    provision::left,
 };
 use crate::{
     ledger::Change,
@@ -183,7 +184,7 @@ impl Driver<'_> {
                 Err(error) => {
                     self.note(&mut step, &error).await?;
                     if may_pass(&error.kind) && Instant::now() < end {
-                        sleep(pause(tries, &error, end)).await;
+                        sleep(pause(tries, &error, left(end))).await;
                         tries += 1;
                     } else {
                         let why = error.kind.to_string();

@@ -10,7 +10,7 @@ use super::{
     drive::Driver,
     failures::cut,
     machine::{Action, back_off, next_action, pause},
-    provision::{ABSENT, MAX_HANDLE, protocol},
+    provision::{ABSENT, MAX_HANDLE, left, protocol},
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
@@ -49,7 +49,7 @@ impl Driver<'_> {
                 Action::Release(service) => {
                     // Once more: it was not gone, or shows again.
                     if releases > 0 {
-                        sleep(back_off(releases).min(end.saturating_duration_since(Instant::now()))).await;
+                        sleep(back_off(releases).min(left(end))).await;
                     }
                     releases += 1;
                     self.release(&mut step, &service).await?
@@ -68,7 +68,7 @@ impl Driver<'_> {
                     let state = super::machine::to_compensate(
                         &step.state,
                         Timestamp::now(),
-                        self.is_new(&step) || self.is_unkeyed(&step),
+                        self.is_new() || self.is_unkeyed(&step),
                     );
                     self.put(&mut step, state).await?;
                     Ok(())
@@ -97,7 +97,7 @@ impl Driver<'_> {
                 self.stick(&mut step, reason).await?;
                 return Ok(step);
             }
-            sleep(pause(tries, &error, end)).await;
+            sleep(pause(tries, &error, left(end))).await;
             tries += 1;
         }
     }

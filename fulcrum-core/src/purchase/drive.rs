@@ -45,8 +45,6 @@ pub(super) struct Driver<'a> {
     pub(super) span: tracing::Span,
     /// Whether nobody can have driven the order before.
     is_fresh: bool,
-    /// Steps from this one on were planned by this driver.
-    first_own_step: u32,
     /// Steps for which another driver may have a call on its way.
     taken_over: BTreeSet<u32>,
     /// When the ledger last said that the customer does not want the order undone.
@@ -65,7 +63,6 @@ impl<'a> Driver<'a> {
         let mine = claim.token.to_string();
         let policy = order.policy.clone();
         let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
-        let first_own_step = u32::try_from(order.steps.len()).unwrap_or(u32::MAX);
         let span = span_of_order(&order);
         let may_be_asked = |step: &&Step| match &step.state {
             StepState::Provisioning { .. } => true,
@@ -83,7 +80,6 @@ impl<'a> Driver<'a> {
             failures,
             span,
             is_fresh,
-            first_own_step,
             taken_over,
             is_wanted_at,
             turns: Turns::default(),
@@ -118,9 +114,7 @@ impl<'a> Driver<'a> {
         let (plan, steps) = (&self.order.plan, &self.order.steps);
         match prices::check(self.engine, &self.policy, plan, steps, Decimal::ZERO).await {
             Ok(checked) => self.enter(OrderState::Provisioning, None, checked.steps, checked.events).await,
-            Err(refusal) if !self.order.steps.iter().all(|step| self.is_new(step)) => {
-                self.undo(refusal, Vec::new()).await
-            }
+            Err(refusal) if !self.is_new() => self.undo(refusal, Vec::new()).await,
             Err(refusal) => {
                 // Nothing was bought: every step is done at once.
                 let steps = self.steps_as(|_| StepState::Compensated);
@@ -158,7 +152,7 @@ impl<'a> Driver<'a> {
         let now = Timestamp::now();
         let failed = self.order.steps.iter().filter(|step| failed.contains(&step.index));
         let given_up = |step: &Step| Step {
-            state: machine::to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step)),
+            state: machine::to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step)),
             ..step.clone()
         };
         let steps = failed.map(given_up).collect();
@@ -265,7 +259,7 @@ impl<'a> Driver<'a> {
     ) -> Result<(), PurchaseError> {
         let now = Timestamp::now();
         let steps = self.steps_as(|step| {
-            machine::to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step))
+            machine::to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step))
         });
         self.enter(OrderState::Compensating, Some(reason), steps, events).await
     }
@@ -444,9 +438,10 @@ impl<'a> Driver<'a> {
     }
 
     /// Whether nobody can have asked for a planned step before: this process has just accepted the order, and this is its
-    /// first driver; or this driver has planned the step itself.
-    pub(super) fn is_new(&self, step: &Step) -> bool {
-        self.is_fresh || step.index >= self.first_own_step
+    /// first driver. What another driver plans in a fail-over is not new: one that the ledger has forgotten may have planned
+    /// and bought under the same key.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_fresh
     }
 
     /// How much longer than lists lag it must be looked for what a step may have made: a host that was stopped in the

@@ -84,7 +84,7 @@ impl Driver<'_> {
     fn unbought(&self) -> Vec<Step> {
         let now = Timestamp::now();
         let given_up = |step: &Step| {
-            let state = to_compensate(&step.state, now, self.is_new(step) || self.is_unkeyed(step));
+            let state = to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step));
             Step { state, ..step.clone() }
         };
         self.order.steps.iter().filter(|step| is_open(&step.state)).map(given_up).collect()

@@ -1,6 +1,6 @@
 //! What comes next, from the ledger alone: no I/O, no clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -135,10 +135,10 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
 const MOST_PAUSE: Duration = Duration::from_secs(300);
 
 /// How long to wait after a failed call: growing with each try, as long as the provider asks for if that is no more than
-/// five minutes, and never beyond the end.
-pub(super) fn pause(tries: u32, error: &ProviderError, end: Instant) -> Duration {
+/// five minutes, and never longer than the time that is left.
+pub(super) fn pause(tries: u32, error: &ProviderError, left: Duration) -> Duration {
     let asked = error.kind.retry_after().unwrap_or_default().min(MOST_PAUSE);
-    back_off(tries).max(asked).min(end.saturating_duration_since(Instant::now()))
+    back_off(tries).max(asked).min(left)
 }
 
 /// How long to wait before the `n`-th try in a row: doubling from 50 ms to 5 s.

@@ -36,7 +36,7 @@ impl Driver<'_> {
         }
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let mut tries = 0;
-        let mut is_new = self.is_new(&step) || self.is_unkeyed(&step);
+        let mut is_new = self.is_new() || self.is_unkeyed(&step);
         let settings = self.turns.settings(&step, &self.held_by, &self.order.plan);
         // When this driver last did anything but look: from then on lists may lag. By a clock that nobody sets, and from
         // this driver's own time only: the moment in the ledger may be by a clock that has jumped since.
@@ -131,7 +131,7 @@ impl Driver<'_> {
             self.note(&mut step, &error).await?;
             match self.after(&mut step, &error, is_asking).await? {
                 Next::Retry => {
-                    sleep(pause(tries, &error, end)).await;
+                    sleep(pause(tries, &error, left(end))).await;
                     tries += 1;
                 }
                 Next::GiveUp => {
@@ -295,7 +295,7 @@ pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError 
     ProviderError::new(step.provider.clone(), call, ErrorKind::Protocol { message: message.to_owned() })
 }
 
-fn left(end: Instant) -> Duration {
+pub(super) fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 

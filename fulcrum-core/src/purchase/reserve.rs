@@ -9,7 +9,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{PurchaseError, drive::Driver, failures::shortage_of, machine::pause, provision::request};
+use super::{
+    PurchaseError,
+    drive::Driver,
+    failures::shortage_of,
+    machine::pause,
+    provision::{left, request},
+};
 use crate::{
     model::{Shortage, Step, StepState},
     provider::{Call, ErrorKind},
@@ -88,7 +94,7 @@ impl Driver<'_> {
                 self.fail(&step, shortage_of(&error.kind), &error.kind.to_string());
                 return Ok(step);
             }
-            sleep(pause(tries, &error, end)).await;
+            sleep(pause(tries, &error, left(end))).await;
             tries += 1;
         }
         Ok(step)

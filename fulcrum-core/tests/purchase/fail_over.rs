@@ -264,7 +264,7 @@ async fn whatever_fails(seed: u64) -> (bool, usize) {
     let context = format!("seed {seed} alone: {:?}", order.reason);
     let expected = match order.state {
         OrderState::Committed => 2,
-        state if state.is_over() => 0,
+        OrderState::Failed => 0,
         other => panic!("{context}: {other:?}"),
     };
     let (alive, of_key) = count(&all);

@@ -470,7 +470,9 @@ async fn two_hosts(seed: u64, run: u64) -> Run {
     held_by_all.sort();
     let mut alive: Vec<String> = alive(&cloud).iter().map(|service| service.id.to_string()).collect();
     alive.sort();
-    let is_over = |state: &OrderState| *state == OrderState::Committed || state.is_over();
+    let is_over = |state: &OrderState| {
+        matches!(state, OrderState::Committed | OrderState::Failed | OrderState::Refused)
+    };
     assert!(states.iter().all(is_over), "{context}: {states:?}");
     assert_eq!(held_by_all, alive, "{context}: {states:?}");
     // Without the faults that are left.

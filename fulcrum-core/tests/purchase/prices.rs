@@ -376,7 +376,7 @@ async fn within_the_tolerance_the_order_says_what_is_paid() {
     );
     let loaded = engine.load(&order.id).await.expect("loaded");
     assert_eq!(loaded.monthly(), Some(dec!(12.1)), "the ledger knows it too");
-    assert_refused(&dearer(monthly(dec!(11.100001))), plan(), policy.clone(), "a bit more", "a month").await;
+    assert_refused(&dearer(monthly(dec!(11.100001))), plan(), policy.clone(), "a bit more", "costs").await;
     // What it comes to is limited as a whole.
     let limited = Policy { max_total: Some(dec!(72.5)), ..policy.clone() };
     let cloud = dearer(monthly(dec!(11.1)));

@@ -73,15 +73,23 @@ impl Ledgers {
         .fetch_all(&mut *connection)
         .await
         .expect("tables");
+        let triggers: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+                .fetch_all(&mut *connection)
+                .await
+                .expect("triggers");
         let mut statements = vec![
             format!("ATTACH '{}' AS old", self.standby().display()),
             "PRAGMA foreign_keys = OFF".to_owned(),
             "BEGIN IMMEDIATE".to_owned(),
         ];
+        // They guard what is written; a restore asks nobody.
+        statements.extend(triggers.iter().map(|(name, _)| format!("DROP TRIGGER main.\"{name}\"")));
         for table in tables {
             statements.push(format!("DELETE FROM main.\"{table}\""));
             statements.push(format!("INSERT INTO main.\"{table}\" SELECT * FROM old.\"{table}\""));
         }
+        statements.extend(triggers.into_iter().map(|(_, sql)| sql));
         statements.push("COMMIT".to_owned());
         for statement in statements {
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *connection).await.expect("set back");

@@ -49,7 +49,7 @@ const MEDDLED: [(&str, Meddle, &str); 19] = [
             plan.leases[0].lines[0].monthly -= Decimal::from(50);
             plan.leases[1].lines[0].monthly += Decimal::from(50);
         },
-        "does not add up",
+        "no amount of money",
     ),
     ("less over the horizon than in a month", |plan| plan.leases[0].lines[0].total = Decimal::ONE, "add up"),
     ("another SKU", |plan| plan.leases[0].sku = id("large"), "names the offer"),
