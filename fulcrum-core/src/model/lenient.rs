@@ -77,7 +77,9 @@ fn remove(value: &mut Value, path: &[&Segment]) -> bool {
             fields.get_mut(key).is_some_and(|field| remove(field, rest))
         }
         ([Segment::Seq { .. }, rest @ ..], Value::Array(items)) => {
-            items.iter_mut().fold(false, |any, item| remove(item, rest) || any)
+            // Of every item, not only of the first that has it.
+            let removed: Vec<bool> = items.iter_mut().map(|item| remove(item, rest)).collect();
+            removed.contains(&true)
         }
         _ => false,
     }
