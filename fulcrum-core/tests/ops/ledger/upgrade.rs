@@ -47,7 +47,7 @@ pub(crate) fn embedded(folder: &Path) -> std::path::PathBuf {
 /// What the clouds had when that ledger was written, in a folder.
 fn clouds_of(store: &str, folder: &Path, faults: &[FaultRule]) -> Vec<Sandbox> {
     let fixtures =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ledger/fixtures").join(format!("clouds-{store}"));
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops/ledger/fixtures").join(format!("clouds-{store}"));
     for name in CLOUDS {
         let name = format!("{name}.json");
         std::fs::copy(fixtures.join(&name), folder.join(&name)).expect("copied");
@@ -245,7 +245,7 @@ mod shared {
     use sqlx::PgConnection;
 
     use super::*;
-    use crate::support::postgres::{database, raw as raw_connection};
+    use crate::support::postgres::{Database, database, raw};
 
     struct Shared(PgConnection);
 
@@ -272,12 +272,13 @@ mod shared {
     }
 
     /// A database with the ledger of 3c0514d.
-    async fn older() -> Option<(String, PgConnection)> {
+    async fn older() -> Option<(Database, PgConnection)> {
         let url = database().await?;
         let mut raw = PgConnection::connect(&url).await.expect("connected");
         sqlx::raw_sql(include_str!("fixtures/3c0514d.sql")).execute(&mut raw).await.expect("restored");
         raw.close().await.expect("closed");
-        Some((url.clone(), raw_connection(&url).await))
+        let raw = raw(&url).await;
+        Some((url, raw))
     }
 
     #[tokio::test(flavor = "multi_thread")]
