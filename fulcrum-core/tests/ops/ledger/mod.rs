@@ -3,6 +3,7 @@
 mod files;
 #[cfg(feature = "postgres")]
 mod neighbours;
+mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod schema;
