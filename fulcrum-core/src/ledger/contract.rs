@@ -15,7 +15,7 @@ use crate::model::{
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// The ledger could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
     /// Somebody else drives this order.
@@ -40,8 +40,8 @@ pub enum LedgerError {
     /// What is stored makes no sense.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
-    /// The store itself failed.
-    #[error("the ledger cannot be used: {0}; check the file, its folder's rights and the free space")]
+    /// The store itself failed. The text ends with what to do about it.
+    #[error("the ledger cannot be used: {0}")]
     Store(String),
 }
 

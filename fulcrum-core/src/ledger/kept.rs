@@ -105,7 +105,7 @@ impl Kept {
 }
 
 /// The structures of a change as text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Texts {
     /// The plan and the rounds.
     pub(super) plan: Option<(String, String)>,

@@ -7,8 +7,8 @@ use sqlx::{
 };
 
 macro_rules! migrations {
-    ($store:literal) => {
-        migrator([
+    ($store:literal $(, ($version:literal, $name:literal, $file:literal))*) => {
+        migrator(&[
             (1, "orders", include_str!(concat!("migrations/", $store, "/0001_orders.sql"))),
             (2, "rounds", include_str!(concat!("migrations/", $store, "/0002_rounds.sql"))),
             (3, "claim since", include_str!(concat!("migrations/", $store, "/0003_claim_since.sql"))),
@@ -16,6 +16,7 @@ macro_rules! migrations {
             (5, "deliveries", include_str!(concat!("migrations/", $store, "/0005_deliveries.sql"))),
             (6, "gates", include_str!(concat!("migrations/", $store, "/0006_gates.sql"))),
             (7, "drives", include_str!(concat!("migrations/", $store, "/0007_drives.sql"))),
+            $(($version, $name, include_str!(concat!("migrations/", $store, "/", $file))),)*
         ])
     };
 }
@@ -29,14 +30,14 @@ pub(super) fn sqlite() -> Migrator {
 /// Those of the ledger of many hosts.
 #[cfg(feature = "postgres")]
 pub(super) fn postgres() -> Migrator {
-    migrations!("postgres")
+    migrations!("postgres", (8, "schema", "0008_schema.sql"))
 }
 
-fn migrator(files: [(i64, &'static str, &'static str); 7]) -> Migrator {
-    let migration = |(version, description, sql): (i64, &'static str, &'static str)| {
-        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migration = |(version, description, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(*version, (*description).into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(files.into_iter().map(migration).collect())
+    Migrator::with_migrations(files.iter().map(migration).collect())
 }
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_hashes_of_published_migrations_stay() {
-        // Of the ledgers in tests/ledger/fixtures; each line is a release's.
+        // Of the ledgers in tests/ops/ledger/fixtures; each line is a release's.
         let published = [
             #[cfg(feature = "sqlite")]
             (sqlite(), SQLITE),

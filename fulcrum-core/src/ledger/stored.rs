@@ -25,10 +25,6 @@ use crate::model::{
 pub(super) const UNFINISHED: &str = "(state IN ('accepted', 'provisioning', 'changing', 'compensating')
     OR (cancelled AND state = 'committed'))";
 
-pub(super) fn store(error: impl std::fmt::Display) -> LedgerError {
-    LedgerError::Store(error.to_string())
-}
-
 pub(super) fn text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))
 }

@@ -54,3 +54,10 @@ async fn create() -> Option<String> {
     let (host, _) = server.rsplit_once('/').expect("a database");
     Some(format!("{host}/{name}"))
 }
+
+/// A connection of a test's own, which sees the ledger's tables.
+pub async fn raw(url: &str) -> PgConnection {
+    let mut raw = PgConnection::connect(url).await.expect("connected");
+    sqlx::raw_sql("SET search_path = fulcrum").execute(&mut raw).await.expect("told");
+    raw
+}

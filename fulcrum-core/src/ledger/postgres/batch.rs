@@ -1,111 +1,72 @@
 //! Group commit: what many drivers write at the same time goes to the database together, in a handful of round trips
 //! and one flush of its disk. Nothing waits for company: a lone write is sent at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sqlx::{PgPool, Postgres, Row, Transaction};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{CHANNEL, EVENTS_LOCK};
+use super::{
+    CHANNEL,
+    error::{LOCKED, READ_ONLY, code, store},
+    in_time,
+    queue::{Cause, Each, Job, Outcome},
+};
 use crate::{
     ledger::{
-        Change, Claim, LedgerError, Result, Written,
+        LedgerError, Result, Written,
         chain::{Head, Link},
-        kept::{StepTexts, Texts},
-        stored::{self, changed_kinds, store, token},
+        kept::StepTexts,
+        stored::{self, changed_kinds, token},
     },
     model::{OrderId, Step},
 };
 
-/// Writes in one transaction at most.
-const MOST: usize = 256;
-/// Transactions under way at once, so that one can be filled while another becomes durable.
-const AT_ONCE: usize = 2;
+/// How long a statement waits for a lock of another session: others are in the same transaction.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'";
 
-/// What waits to be written.
-pub(super) struct Job {
-    pub(super) claim: Claim,
-    pub(super) change: Change,
-    pub(super) texts: Texts,
-    pub(super) asker: oneshot::Sender<Result<Written>>,
-}
-
-/// Writes what comes, until nobody can send any more.
-pub(super) async fn serve(pool: PgPool, mut jobs: mpsc::UnboundedReceiver<Job>, changes: watch::Sender<u64>) {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let mut batch = Vec::new();
-        if jobs.recv_many(&mut batch, MOST).await == 0 {
-            return;
-        }
-        let (pool, changes) = (pool.clone(), changes.clone());
-        tokio::spawn(async move {
-            write(&pool, batch, &changes).await;
-            drop(permit);
-        });
-    }
-}
-
-/// Why nothing of a batch was written.
+/// Why a transaction wrote nothing.
 pub(super) enum Failure {
-    /// One of the writes is to blame: each may be tried by itself.
-    Write(LedgerError),
-    /// The database, which may even have committed.
-    Store(LedgerError),
+    /// Nothing was committed, and why.
+    Refused(LedgerError, Cause),
+    /// It may even be committed.
+    Unknown(LedgerError),
 }
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::Write(error)
+        Self::Refused(error, Cause::Write)
     }
 }
 
 impl Failure {
     pub(super) fn into_error(self) -> LedgerError {
         match self {
-            Self::Write(error) | Self::Store(error) => error,
+            Self::Refused(error, _) | Self::Unknown(error) => error,
         }
     }
 }
 
 fn failed(error: sqlx::Error) -> Failure {
-    match error {
-        sqlx::Error::Database(_) => Failure::Write(store(error)),
-        _ => Failure::Store(store(error)),
+    match code(&error).as_deref() {
+        // Also a deadlock, as with a stranger's locks.
+        Some(LOCKED | "40P01" | "40001") => Failure::Refused(store(error), Cause::Lock),
+        // Read-only, ended by somebody, or of a server that goes down or comes up.
+        Some(code) if code == READ_ONLY || code.starts_with("57P") || code.starts_with("08") => {
+            Failure::Refused(store(error), Cause::Session)
+        }
+        Some(_) => Failure::Refused(store(error), Cause::Write),
+        // The connection. Nothing is committed before it is asked for.
+        None => Failure::Refused(store(error), Cause::Session),
     }
 }
 
-async fn write(pool: &PgPool, batch: Vec<Job>, changes: &watch::Sender<u64>) {
-    match together(pool, &batch).await {
-        Err(Failure::Write(_)) if batch.len() > 1 => {
-            for job in batch {
-                let alone = std::slice::from_ref(&job);
-                let outcome = together(pool, alone).await;
-                answer(vec![job], outcome, changes);
-            }
-        }
-        outcome => answer(batch, outcome, changes),
-    }
-}
-
-fn answer(batch: Vec<Job>, outcome: Result<Vec<Option<Written>>, Failure>, changes: &watch::Sender<u64>) {
-    match outcome {
-        Ok(written) => {
-            changes.send_modify(|count| *count += 1);
-            for (job, written) in batch.into_iter().zip(written) {
-                let _ = job.asker.send(written.ok_or(LedgerError::Fenced(job.claim.order)));
-            }
-        }
-        Err(Failure::Write(error) | Failure::Store(error)) => {
-            for job in batch {
-                let _ = job.asker.send(Err(LedgerError::Store(error.to_string())));
-            }
-        }
+/// Writes a batch, all that can be written in one transaction.
+pub(super) async fn write(pool: &PgPool, batch: &[Job]) -> Outcome {
+    match in_time(async { Ok(together(pool, batch).await) }).await {
+        Ok(Ok(each)) => Outcome::Committed(each),
+        Ok(Err(Failure::Refused(error, cause))) => Outcome::Refused(error, cause),
+        Ok(Err(Failure::Unknown(error))) | Err(error) => Outcome::Failed(error),
     }
 }
 
@@ -121,20 +82,40 @@ struct NewRow {
     providers: String,
 }
 
-/// All writes in one transaction; none for those whose claim is not the newest.
-async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Option<Written>>, Failure> {
-    let mut transaction = pool.begin().await.map_err(failed)?;
+/// All writes in one transaction; none for those whose claim is not the newest, or whose order another session has locked.
+async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Each>, Failure> {
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(failed)?;
+    match put(&mut transaction, batch).await {
+        Ok(written) => {
+            transaction.commit().await.map_err(|error| Failure::Unknown(store(error)))?;
+            Ok(written)
+        }
+        Err(failure) => {
+            // Its locks are gone before anything is tried again.
+            let _ = transaction.rollback().await;
+            Err(failure)
+        }
+    }
+}
+
+async fn put(transaction: &mut Transaction<'static, Postgres>, batch: &[Job]) -> Result<Vec<Each>, Failure> {
     let ids: BTreeSet<&OrderId> = batch.iter().map(|job| &job.claim.order).collect();
-    let mut rows = lock(&mut transaction, &ids).await?;
+    let mut rows = lock(transaction, &ids).await?;
     let mut steps: BTreeMap<(&OrderId, u32), (&Step, &StepTexts)> = BTreeMap::new();
     let mut links: Vec<(&OrderId, Link)> = Vec::new();
     let mut written = Vec::with_capacity(batch.len());
     for Job { claim, change, texts, .. } in batch {
         // This is where the fencing token is checked; the row stays locked, so that the chain has one end.
-        let row = rows.get_mut(&claim.order).filter(|row| row.token == token(claim));
-        let Some(row) = row else {
-            written.push(None);
-            continue;
+        let row = match rows.get_mut(&claim.order) {
+            Some(Some(row)) if row.token == token(claim) => row,
+            Some(None) => {
+                written.push(Each::Busy);
+                continue;
+            }
+            Some(Some(_)) | None => {
+                written.push(Each::Fenced);
+                continue;
+            }
         };
         let with_texts = change.steps.iter().zip(&texts.steps);
         steps.extend(with_texts.map(|(step, texts)| ((&claim.order, step.index), (step, texts))));
@@ -152,45 +133,52 @@ async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Option<Written>>, 
         if let Some(providers) = stored::more_providers(&row.providers, &change.steps)? {
             row.providers = providers;
         }
-        written.push(Some(Written { is_cancelled: row.is_cancelled }));
+        written.push(Each::Written(Written { is_cancelled: row.is_cancelled }));
     }
+    let rows: BTreeMap<&OrderId, &NewRow> =
+        rows.iter().filter_map(|(id, row)| row.as_ref().map(|row| (id, row))).collect();
     put_steps(
-        &mut transaction,
+        transaction,
         &steps.into_iter().map(|((order, _), (step, texts))| (order, step, texts)).collect::<Vec<_>>(),
     )
     .await?;
-    tell(&mut transaction, &links).await?;
-    put_orders(&mut transaction, &rows).await?;
+    tell(transaction, &links).await?;
+    put_orders(transaction, &rows).await?;
     let news: Vec<&str> =
         rows.iter().filter(|(_, row)| row.state.is_some()).map(|(id, _)| id.as_str()).collect();
     if !news.is_empty() {
         sqlx::query("SELECT pg_notify($1, id) FROM unnest($2::text[]) AS id")
             .bind(CHANNEL)
             .bind(news.into_iter().map(str::to_owned).collect::<Vec<_>>())
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed)?;
     }
-    transaction.commit().await.map_err(|error| Failure::Store(store(error)))?;
     Ok(written)
 }
 
-/// In the order of their ids, so that two transactions never wait for each other.
+/// The rows of orders, locked; none for an order that another session has locked. Nobody is waited for.
 async fn lock(
     transaction: &mut Transaction<'static, Postgres>,
     ids: &BTreeSet<&OrderId>,
-) -> Result<BTreeMap<OrderId, NewRow>, Failure> {
+) -> Result<BTreeMap<OrderId, Option<NewRow>>, Failure> {
     let found = sqlx::query(
-        "SELECT id, claim_token, cancelled, events, head, providers, pg_advisory_xact_lock_shared($2) FROM orders
-         WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+        "WITH locked AS (
+             SELECT id, claim_token, cancelled, events, head, providers FROM orders
+             WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)
+         SELECT TRUE AS is_mine, id, claim_token, cancelled, events, head, providers FROM locked
+         UNION ALL
+         SELECT FALSE, id, 0, FALSE, 0, '', '' FROM orders WHERE id = ANY($1) AND id NOT IN (SELECT id FROM locked)",
     )
     .bind(ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>())
-    .bind(EVENTS_LOCK)
     .fetch_all(&mut **transaction)
     .await
     .map_err(failed)?;
-    let row = |row: &sqlx::postgres::PgRow| {
+    let row = |row: &PgRow| {
         let id = stored::order_id(row.try_get("id").map_err(store)?)?;
+        if !row.try_get::<bool, _>("is_mine").map_err(store)? {
+            return Ok((id, None));
+        }
         let head = Head {
             count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
             hash: row.try_get("head").map_err(store)?,
@@ -199,9 +187,9 @@ async fn lock(
         let is_cancelled = row.try_get("cancelled").map_err(store)?;
         let providers = row.try_get("providers").map_err(store)?;
         let (state, reason, plan, rounds) = (None, None, None, None);
-        Ok((id, NewRow { token, is_cancelled, head, state, reason, plan, rounds, providers }))
+        Ok((id, Some(NewRow { token, is_cancelled, head, state, reason, plan, rounds, providers })))
     };
-    found.iter().map(row).collect::<Result<_>>().map_err(Failure::Write)
+    Ok(found.iter().map(row).collect::<Result<_>>()?)
 }
 
 /// Steps in their new form, each once.
@@ -219,7 +207,9 @@ pub(super) async fn put_steps(
     };
     let positions = steps
         .iter()
-        .map(|(_, step, _)| i32::try_from(step.index).map_err(store))
+        .map(|(_, step, _)| {
+            i32::try_from(step.index).map_err(|error| LedgerError::Damaged(format!("position: {error}")))
+        })
         .collect::<Result<Vec<_>>>()?;
     sqlx::query(
         "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts)
@@ -240,7 +230,7 @@ pub(super) async fn put_steps(
     Ok(())
 }
 
-/// Appends events to the chains of their orders. The lock of the events must be shared already.
+/// Appends events to the chains of their orders.
 pub(super) async fn tell(
     transaction: &mut Transaction<'static, Postgres>,
     links: &[(&OrderId, Link)],
@@ -270,8 +260,11 @@ pub(super) async fn tell(
 
 async fn put_orders(
     transaction: &mut Transaction<'static, Postgres>,
-    rows: &BTreeMap<OrderId, NewRow>,
+    rows: &BTreeMap<&OrderId, &NewRow>,
 ) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let texts = |of: fn(&NewRow) -> Option<&str>| {
         rows.values().map(|row| of(row).map(str::to_owned)).collect::<Vec<Option<String>>>()
     };

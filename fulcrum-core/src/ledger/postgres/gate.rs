@@ -2,10 +2,11 @@
 
 use sqlx::{PgPool, Row};
 
+use super::error::store;
 use crate::{
     ledger::{
         Claim, Gate, LedgerError, Result,
-        stored::{self, store, token},
+        stored::{self, token},
     },
     model::{ProviderId, ServiceId},
 };

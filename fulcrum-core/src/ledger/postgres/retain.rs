@@ -1,20 +1,17 @@
 //! What is removed, and what was delivered.
 
 use jiff::Timestamp;
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Postgres, Row, Transaction};
 
-use super::read_event;
+use super::{error::store, events::read_event};
 use crate::{
     ledger::{
         Result,
         forget::{is_over, may_be_over},
-        stored::{self, store},
+        stored,
     },
     model::{OrderEvent, OrderId},
 };
-
-/// Held alone while an order is forgotten, and shared by who writes a new one down: see the migration.
-const FORGET_LOCK: i64 = 0x6675_6c63_7275_6d02;
 
 pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) -> Result<bool> {
     let mut transaction = pool.begin().await.map_err(store)?;
@@ -32,7 +29,7 @@ pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) ->
     let Some(row) = row else { return Ok(false) };
     let state = stored::state(row.try_get("state").map_err(store)?)?;
     if !may_be_over(state, stored::time(row.try_get("last").map_err(store)?, "at")?, before) {
-        return Ok(false);
+        return left(transaction).await;
     }
     let rows = sqlx::query(
         "SELECT sequence, number, order_id, at, kind, hash FROM events WHERE order_id = $1 ORDER BY number",
@@ -43,13 +40,8 @@ pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) ->
     .map_err(store)?;
     let events: Vec<OrderEvent> = rows.iter().map(read_event).collect::<Result<_>>()?;
     if !is_over(&events) {
-        return Ok(false);
+        return left(transaction).await;
     }
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(FORGET_LOCK)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store)?;
     sqlx::query(
         "INSERT INTO forgotten (id, events, head, at) SELECT id, events, head, $2 FROM orders WHERE id = $1",
     )
@@ -60,6 +52,12 @@ pub(super) async fn forget(pool: &PgPool, order: &OrderId, before: Timestamp) ->
     .map_err(store)?;
     transaction.commit().await.map_err(store)?;
     Ok(true)
+}
+
+/// Nothing was removed. The row is let go at once, and not when the pool comes to it.
+async fn left(transaction: Transaction<'static, Postgres>) -> Result<bool> {
+    transaction.rollback().await.map_err(store)?;
+    Ok(false)
 }
 
 pub(super) async fn cursor(pool: &PgPool, name: &str) -> Result<u64> {

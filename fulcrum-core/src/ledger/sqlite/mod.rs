@@ -1,12 +1,15 @@
 //! The embedded ledger: one SQLite file, or memory.
 
+mod error;
+mod files;
 mod gate;
 mod retain;
+mod schema;
 mod statements;
 mod writer;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,14 +24,14 @@ use sqlx::{
 use tokio::sync::watch;
 
 use super::{
-    Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written,
-    kept::Kept,
-    stored::{store, verified},
+    Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written, kept::Kept, stored::verified,
 };
 use crate::{
     model::{Operator, Order, OrderEvent, OrderId, ProviderId, ServiceId},
     telemetry,
 };
+use error::{said, store};
+use files::Files;
 use writer::{Work, Writer};
 
 /// The embedded ledger. Several processes may use one file on a local disk.
@@ -37,6 +40,7 @@ pub struct SqliteLedger {
     writer: Writer,
     /// A ledger in memory has one connection only, that of the writer.
     readers: Option<SqlitePool>,
+    files: Option<Arc<Files>>,
     changes: watch::Sender<u64>,
     id: Arc<str>,
     kept: Arc<Kept>,
@@ -50,21 +54,24 @@ impl SqliteLedger {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::open_file(path).await.map_err(|error| match error {
-            LedgerError::Store(why) => LedgerError::Store(format!("{}: {why}", path.display())),
+            LedgerError::Store(why) => said(format!("{}: {why}", path.display())),
             other => other,
         })
     }
 
     async fn open_file(path: &Path) -> Result<Self> {
+        // Connections are made later too, and the process may have gone to another folder by then.
+        let path = std::path::absolute(path).map_err(store)?;
         let options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // Money: what was written must survive a power cut, not only a crash.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true);
-        let ledger = Self::write_to(options.clone()).await?;
+        let ledger = Self::write_to(options.clone(), Some(path)).await?;
+        let options = options.create_if_missing(false);
         let readers =
             SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(store)?;
         Ok(Self { readers: Some(readers), ..ledger })
@@ -76,15 +83,15 @@ impl SqliteLedger {
     /// [`LedgerError::Store`]: SQLite cannot be used.
     pub async fn in_memory() -> Result<Self> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        Self::write_to(options).await
+        Self::write_to(options, None).await
     }
 
     /// A ledger that reads on the connection that it writes on.
-    async fn write_to(options: SqliteConnectOptions) -> Result<Self> {
+    async fn write_to(options: SqliteConnectOptions, file: Option<PathBuf>) -> Result<Self> {
         let changes = watch::Sender::new(0);
-        let writer = Writer::open(options, changes.clone()).await?;
+        let (writer, files) = Writer::open(options, changes.clone(), file).await?;
         let id: String = writer.write(false, (), |c, ()| statements::id(c).boxed()).await?;
-        Ok(Self { writer, readers: None, changes, id: id.into(), kept: Arc::default() })
+        Ok(Self { writer, readers: None, files, changes, id: id.into(), kept: Arc::default() })
     }
 
     /// Runs `work` on one moment's state.
@@ -94,6 +101,8 @@ impl SqliteLedger {
         D: Send + Sync + 'static,
     {
         let Some(readers) = &self.readers else { return self.writer.write(false, with, work).await };
+        // A new connection would read another file, and an old one what is no longer so.
+        self.files.as_deref().map_or(Ok(()), Files::check)?;
         let mut transaction = readers.begin().await.map_err(store)?;
         work(&mut transaction, &with).await
     }
@@ -258,5 +267,27 @@ impl Ledger for SqliteLedger {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_commit_waits_until_the_log_is_on_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger");
+        let asked: Work<(String, i64), ()> = |connection, ()| {
+            async move {
+                let mode = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await;
+                let flush = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await;
+                Ok((mode.map_err(store)?, flush.map_err(store)?))
+            }
+            .boxed()
+        };
+        // On the connection that writes; 2 is FULL.
+        let (mode, flush) = ledger.writer.write(false, (), asked).await.expect("asked");
+        assert_eq!((mode.as_str(), flush), ("wal", 2));
     }
 }

@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use super::statements::{events, moment};
+use super::{
+    error::store,
+    statements::{events, moment},
+};
 use crate::{
     ledger::{
         Result,
         forget::{is_over, may_be_over},
-        stored::{self, store},
+        stored,
     },
     model::OrderId,
 };

@@ -9,12 +9,13 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
+use super::error::store;
 use crate::{
     ledger::{
         Change, Claim, LedgerError, OrderQuery, Result, Written,
         chain::{Head, START},
         kept::{Column, Kept, StepTexts, Texts},
-        stored::{self, UNFINISHED, changed_kinds, store, text, token},
+        stored::{self, UNFINISHED, changed_kinds, text, token},
     },
     model::{
         KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId, Step,

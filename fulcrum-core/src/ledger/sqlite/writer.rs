@@ -4,14 +4,19 @@
 //! SQLite has one writer at a time anyway. Here that is a thread: it takes all that waits, writes it in one
 //! transaction and answers when that is durable. Nothing waits for company: a lone write is committed at once.
 
-use std::thread;
+use std::{path::PathBuf, sync::Arc, thread};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ledger::{LedgerError, Result, migrations, stored::store};
+use super::{
+    error::{said, store},
+    files::{Files, Guard},
+    schema,
+};
+use crate::ledger::{LedgerError, Result};
 
 /// Writes in one transaction at most.
 const MOST: usize = 256;
@@ -62,8 +67,8 @@ impl<T: Send, D: Send + Sync> Job for Task<T, D> {
         let answer = match (self.outcome, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(LedgerError::Store(error.to_string())),
-            (None, Ok(())) => Err(LedgerError::Store("not written".to_owned())),
+            (_, Err(error)) => Err(error.clone()),
+            (None, Ok(())) => Err(said("not written")),
         };
         // Who has asked may have lost interest; what is written stays.
         let _ = self.asker.send(answer);
@@ -71,8 +76,12 @@ impl<T: Send, D: Send + Sync> Job for Task<T, D> {
 }
 
 impl Writer {
-    /// Connects, and brings the tables up to date.
-    pub(super) async fn open(options: SqliteConnectOptions, changes: watch::Sender<u64>) -> Result<Self> {
+    /// Connects to a file, or to memory where there is none, and brings the tables up to date. With it come the files.
+    pub(super) async fn open(
+        options: SqliteConnectOptions,
+        changes: watch::Sender<u64>,
+        file: Option<PathBuf>,
+    ) -> Result<(Self, Option<Arc<Files>>)> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
         // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended.
@@ -81,21 +90,26 @@ impl Writer {
             runtime.block_on(async move {
                 let connected = async {
                     let mut connection = SqliteConnection::connect_with(&options).await.map_err(store)?;
-                    migrations::sqlite().run(&mut connection).await.map_err(store)?;
-                    Ok(connection)
+                    schema::prepare(&mut connection).await?;
+                    let files = file.as_deref().map(Files::of).transpose()?;
+                    Ok((connection, files.map(Arc::new)))
                 };
                 match connected.await {
-                    Ok(connection) => {
-                        let _ = tell.send(Ok(()));
-                        serve(connection, jobs, changes).await;
+                    Ok((connection, files)) => {
+                        let guard = files.as_deref().map(Guard::of);
+                        let _ = tell.send(Ok(files.clone()));
+                        let mut connection = Connected { connection, files };
+                        serve(&mut connection, jobs, changes).await;
+                        drop(guard);
+                        let _ = connection.connection.close().await;
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
             });
         };
         thread::Builder::new().name("fulcrum-ledger".to_owned()).spawn(work).map_err(store)?;
-        opened.await.unwrap_or_else(|_| Err(LedgerError::Store("its thread has ended".to_owned())))?;
-        Ok(Self { queue })
+        let files = opened.await.unwrap_or_else(|_| Err(said("its thread has ended")))?;
+        Ok((Self { queue }, files))
     }
 
     /// Runs `work` in a transaction, perhaps with others', and answers when that is durable. An error of `work` other
@@ -106,68 +120,102 @@ impl Writer {
         D: Send + Sync + 'static,
     {
         let (asker, answer) = oneshot::channel();
-        let ended = || LedgerError::Store("its thread has ended".to_owned());
+        let ended = || said("its thread has ended");
         self.queue.send(Box::new(Task { work, with, is_news, outcome: None, asker })).map_err(|_| ended())?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
+/// The connection that writes, and the files that it writes to.
+struct Connected {
+    connection: SqliteConnection,
+    files: Option<Arc<Files>>,
+}
+
 async fn serve(
-    mut connection: SqliteConnection,
+    connected: &mut Connected,
     mut jobs: mpsc::UnboundedReceiver<Box<dyn Job>>,
     changes: watch::Sender<u64>,
 ) {
     let mut batch = Vec::new();
     while jobs.recv_many(&mut batch, MOST).await > 0 {
-        if let Err(error) = begin(&mut connection).await {
-            tell(&mut batch, &Err(error), &changes);
+        let outcome = match connected.begin().await {
+            Ok(()) => connected.together(&mut batch).await,
+            Err(error) => Outcome::Failed(error),
+        };
+        let Outcome::Blamed(error) = outcome else {
+            tell(&mut batch, outcome.into(), &changes);
             continue;
-        }
-        let committed = together(&mut connection, &mut batch).await;
-        if committed.is_ok() || batch.len() == 1 {
-            tell(&mut batch, &committed, &changes);
+        };
+        if batch.len() == 1 {
+            tell(&mut batch, Err(error), &changes);
             continue;
         }
         // One of them is to blame: each by itself.
         for job in batch.drain(..) {
             let mut alone = vec![job];
-            let committed = match begin(&mut connection).await {
-                Ok(()) => together(&mut connection, &mut alone).await,
-                Err(error) => Err(error),
+            let outcome = match connected.begin().await {
+                Ok(()) => connected.together(&mut alone).await,
+                Err(error) => Outcome::Failed(error),
             };
-            tell(&mut alone, &committed, &changes);
+            tell(&mut alone, outcome.into(), &changes);
         }
     }
 }
 
-fn tell(jobs: &mut Vec<Box<dyn Job>>, committed: &Result<()>, changes: &watch::Sender<u64>) {
+/// What became of a transaction.
+enum Outcome {
+    Committed,
+    /// One of the jobs may be to blame.
+    Blamed(LedgerError),
+    /// No job would fare better.
+    Failed(LedgerError),
+}
+
+impl From<Outcome> for Result<()> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Committed => Ok(()),
+            Outcome::Blamed(error) | Outcome::Failed(error) => Err(error),
+        }
+    }
+}
+
+fn tell(jobs: &mut Vec<Box<dyn Job>>, committed: Result<()>, changes: &watch::Sender<u64>) {
     if committed.is_ok() && jobs.iter().any(|job| job.is_news()) {
         changes.send_modify(|count| *count += 1);
     }
-    jobs.drain(..).for_each(|job| job.answer(committed));
+    jobs.drain(..).for_each(|job| job.answer(&committed));
 }
 
-async fn begin(connection: &mut SqliteConnection) -> Result<()> {
-    // Immediate: two processes that write wait for each other instead of failing in the middle.
-    sqlx::query("BEGIN IMMEDIATE").execute(connection).await.map(drop).map_err(store)
-}
+impl Connected {
+    async fn begin(&mut self) -> Result<()> {
+        self.check()?;
+        // Immediate: two processes that write wait for each other instead of failing in the middle.
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map(drop).map_err(store)
+    }
 
-/// All jobs in the transaction that was begun, or none.
-async fn together(connection: &mut SqliteConnection, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-    let mut is_good = true;
-    for job in jobs {
-        is_good = job.run(connection).await;
-        if !is_good {
-            break;
+    /// All jobs in the transaction that was begun, or none. What is written to files that were taken away is not written.
+    async fn together(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcome {
+        for job in jobs {
+            if !job.run(&mut self.connection).await {
+                self.roll_back().await;
+                return Outcome::Blamed(said("another write of the same moment failed"));
+            }
         }
+        if let Err(error) = sqlx::query("COMMIT").execute(&mut self.connection).await {
+            self.roll_back().await;
+            return Outcome::Blamed(store(error));
+        }
+        self.check().map_or_else(Outcome::Failed, |()| Outcome::Committed)
     }
-    let committed = match is_good {
-        true => sqlx::query("COMMIT").execute(&mut *connection).await.map(drop).map_err(store),
-        false => Err(LedgerError::Store("another write of the same moment failed".to_owned())),
-    };
-    if committed.is_err() {
-        // SQLite may have rolled back by itself, as where the disk is full.
-        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+
+    /// SQLite may have done so by itself, as where the disk is full.
+    async fn roll_back(&mut self) {
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
     }
-    committed
+
+    fn check(&self) -> Result<()> {
+        self.files.as_deref().map_or(Ok(()), Files::check)
+    }
 }

@@ -1,8 +1,16 @@
 //! What every store of orders must do, and what each must do besides.
 
+mod files;
+#[cfg(feature = "postgres")]
+mod neighbours;
+mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod schema;
+#[cfg(feature = "postgres")]
+mod sessions;
 mod sqlite;
+mod upgrade;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

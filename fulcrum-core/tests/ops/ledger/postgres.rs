@@ -8,10 +8,13 @@ use fulcrum_core::{
     provider::IdempotencyClass,
     purchase::Engine,
 };
-use sqlx::{Connection, PgConnection};
 
 use super::{every_change_shows, everywhere, orders};
-use crate::support::{assert_clean, clouds, plan, postgres::database, providers};
+use crate::support::{
+    assert_clean, clouds, plan,
+    postgres::{database, raw},
+    providers,
+};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -88,7 +91,7 @@ async fn a_host_hears_what_another_one_has_done() {
         .expect("heard")
         .expect("listening");
     // Also after the connections were cut.
-    let mut raw = PgConnection::connect(&url).await.expect("connected");
+    let mut raw = raw(&url).await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fulcrum'
                AND datname = current_database()";
     sqlx::query(cut).execute(&mut raw).await.expect("cut");
@@ -143,7 +146,7 @@ async fn events_are_not_changed_and_a_change_by_force_shows() {
     let ledger = open(&url).await;
     let order = orders(1).await.remove(0);
     ledger.create(&order).await.expect("created");
-    let mut raw = PgConnection::connect(&url).await.expect("connected");
+    let mut raw = raw(&url).await;
     // Nor by way of an order that is not over.
     let by_force = "INSERT INTO forgotten (id, events, head, at) SELECT id, events, head, 'now' FROM orders";
     for refused in ["UPDATE events SET at = 'never'", "DELETE FROM events", "TRUNCATE events", by_force] {
@@ -189,7 +192,7 @@ async fn orders_are_bought_and_undone() {
 async fn a_claim_from_before_the_clock_was_set_back_ends_after_one_lease() {
     let Some(url) = database().await else { return };
     super::clock_set_back(&open(&url).await, async || {
-        let mut raw = PgConnection::connect(&url).await.expect("connected");
+        let mut raw = raw(&url).await;
         let ahead = "UPDATE orders SET claim_since = claim_since + interval '1 year',
                      claim_until = claim_until + interval '1 year'";
         sqlx::query(ahead).execute(&mut raw).await.expect("changed");
