@@ -34,7 +34,7 @@ fn has(program: &str) -> bool {
 fn run(name: &str, folder: &Path, variables: &[(&str, &str)]) -> String {
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &commands(name)]).current_dir(folder);
-    variables.iter().for_each(|(name, value)| drop(shell.env(name, value)));
+    shell.envs(variables.iter().copied());
     let Output { status, stdout, stderr } = shell.output().expect("a shell");
     let (said, warned) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{name}: {said}{warned}");
@@ -105,8 +105,8 @@ mod shared {
         model::OrderState,
     };
 
-    use super::*;
     use super::super::everywhere;
+    use super::*;
     use crate::support::postgres::{database, raw};
 
     async fn open(url: &str) -> PostgresLedger {

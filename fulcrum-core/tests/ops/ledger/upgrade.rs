@@ -46,8 +46,9 @@ pub(crate) fn embedded(folder: &Path) -> std::path::PathBuf {
 
 /// What the clouds had when that ledger was written, in a folder.
 fn clouds_of(store: &str, folder: &Path, faults: &[FaultRule]) -> Vec<Sandbox> {
-    let fixtures =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops/ledger/fixtures").join(format!("clouds-{store}"));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/ops/ledger/fixtures")
+        .join(format!("clouds-{store}"));
     for name in CLOUDS {
         let name = format!("{name}.json");
         std::fs::copy(fixtures.join(&name), folder.join(&name)).expect("copied");
@@ -274,9 +275,9 @@ mod shared {
     /// A database with the ledger of 3c0514d.
     async fn older() -> Option<(Database, PgConnection)> {
         let url = database().await?;
-        let mut raw = PgConnection::connect(&url).await.expect("connected");
-        sqlx::raw_sql(include_str!("fixtures/3c0514d.sql")).execute(&mut raw).await.expect("restored");
-        raw.close().await.expect("closed");
+        let mut restoring = PgConnection::connect(&url).await.expect("connected");
+        sqlx::raw_sql(include_str!("fixtures/3c0514d.sql")).execute(&mut restoring).await.expect("restored");
+        restoring.close().await.expect("closed");
         let raw = raw(&url).await;
         Some((url, raw))
     }
