@@ -49,11 +49,22 @@ pub(super) async fn open(url: &str, most: u32) -> Result<(PgPool, PgListener)> {
         .test_before_acquire(false)
         .before_acquire(|session, _| sqlx::query_scalar(WRITES).fetch_one(session).boxed());
     check_sessions(&mut first, &options).await?;
-    schema::prepare(&mut first).await?;
-    first.close().await.map_err(store)?;
+    prepare(first).await?.close().await.map_err(store)?;
     let pool = pool.connect_with(options).await.map_err(store)?;
     let listener = listen(&pool).await?;
     Ok((pool, listener))
+}
+
+/// Brings the tables up to date on a thread of its own: the migrator's future is not `Send` for every lifetime, and a host may
+/// spawn the opening of a ledger as a task.
+async fn prepare(mut connection: PgConnection) -> Result<PgConnection> {
+    let prepare = move || {
+        tokio::runtime::Handle::current().block_on(async move {
+            schema::prepare(&mut connection).await?;
+            Ok(connection)
+        })
+    };
+    tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
 }
 
 /// A connection as the role and the URL make it; a server that is starting is waited for.
