@@ -214,6 +214,15 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Why a release ends nothing: these parts hang on the service, and its purchase did not make them.
+    pub fn attached(service: impl fmt::Display, parts: &[String]) -> Self {
+        let (parts, which) = match parts {
+            [part] => (part.clone(), "which its purchase did not make; detach it"),
+            parts => (parts.join(", "), "which its purchase did not make; detach them"),
+        };
+        Self::Conflict { message: format!("{service} has {parts}, {which}, or end it yourself, and try again") }
+    }
+
     /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 

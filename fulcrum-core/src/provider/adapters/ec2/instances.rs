@@ -19,6 +19,8 @@ use crate::{
 pub(super) const KEY: &str = "fulcrum-key";
 /// The zone that was bought; a machine without it may be in any.
 const ZONE: &str = "fulcrum-zone";
+/// The tag that names the disks which were made with a machine.
+const DISKS: &str = "fulcrum-disks";
 /// Characters that a tag may have.
 const MAX_TAG: usize = 255;
 
@@ -129,6 +131,46 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
             Err(cloud.error(call, ErrorKind::Conflict { message }))
         }
         instance => Ok(instance),
+    }
+}
+
+/// Writes down which disks a machine's purchase made, once: what is attached later is not among them.
+pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::Instance) -> Result<()> {
+    let call = Call::Poll;
+    // All that a purchase makes ends with the machine.
+    let made = instance.volumes.iter().filter(|volume| volume.ends).map(|volume| volume.id.as_str());
+    let made = made.collect::<Vec<_>>().join(" ");
+    if made.is_empty() || made.len() > MAX_TAG || instance.tags.contains_key(DISKS) {
+        return Ok(());
+    }
+    let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
+    match asked {
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::warn!(instance = target.id, %error, "it is not written down which disks the purchase made");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That nothing hangs on a machine which its purchase did not make. Where it is not written down what it made, disks are its
+/// own which end with it: attached later they stay, unless their owner asks for it.
+pub(super) fn check_attached(cloud: &Cloud, instance: &wire::Instance, call: Call) -> Result<()> {
+    let noted = instance.tags.get(DISKS);
+    let is_own = |volume: &&wire::Volume| match noted {
+        Some(noted) => noted.split(' ').any(|id| id == volume.id),
+        None => true,
+    };
+    let volumes = instance.volumes.iter().filter(|volume| !is_own(volume));
+    let volumes = volumes.map(|volume| format!("the volume {}", volume.id));
+    let interfaces = instance.interfaces.iter().map(|id| format!("the network interface {id}"));
+    let parts: Vec<_> = volumes.chain(interfaces).collect();
+    match parts.is_empty() {
+        true => Ok(()),
+        false => Err(cloud.error(call, ErrorKind::attached(&instance.id, &parts))),
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) const KEY: &str = "fulcrum-key";
 const ZONE: &str = "fulcrum-zone";
 /// The flavor that was bought.
 pub(super) const SKU: &str = "fulcrum-sku";
+/// The volumes that were made with a server, where its image brings some.
+const DISKS: &str = "fulcrum-disks";
+/// Characters that nova lets a value of the metadata have.
+const MAX_VALUE: usize = 255;
 /// A tag of all servers of this library.
 const OURS: &str = "fulcrum";
 /// Characters that nova lets a tag have.
@@ -137,6 +141,37 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
             Err(cloud.error(call, ErrorKind::Conflict { message }))
         }
         server => Ok(server),
+    }
+}
+
+/// Writes down which volumes a server's purchase made, once: its image may bring some.
+pub(super) async fn note_volumes(cloud: &Cloud, target: &Target, server: &wire::Server) -> Result<()> {
+    let made = server.volumes.iter().map(|volume| volume.id.as_str()).collect::<Vec<_>>().join(" ");
+    if made.is_empty() || made.len() > MAX_VALUE || server.metadata.contains_key(DISKS) {
+        return Ok(());
+    }
+    let compute = cloud.compute(&target.region, Call::Poll).await?;
+    let body = json!({ "metadata": { (DISKS): made } });
+    let request = Request::post(Call::Act, ["servers", &target.id, "metadata"]).json(&body);
+    match compute.client.ask(&compute.speak(request)).await {
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::warn!(server = target.id, %error, "it is not written down which volumes the purchase made");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That no volume hangs on a server which its purchase did not make: some end with the server. Floating IPs and ports of
+/// others stay.
+pub(super) fn check_attached(cloud: &Cloud, server: &wire::Server, call: Call) -> Result<()> {
+    let noted = server.metadata.get(DISKS).map_or("", String::as_str);
+    let others = server.volumes.iter().filter(|volume| !noted.split(' ').any(|id| id == volume.id));
+    let others: Vec<_> = others.map(|volume| format!("the volume {}", volume.id)).collect();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(cloud.error(call, ErrorKind::attached(&server.id, &others))),
     }
 }
 
