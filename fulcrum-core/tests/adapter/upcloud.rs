@@ -197,7 +197,8 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
     let device = "/response/body/server/storage_devices/storage_device/0";
     let disk = lines[1].pointer(&format!("{device}/storage")).and_then(Value::as_str).expect("a disk");
     let disk = format!("/1.3/storage/{disk}");
-    *lines[1].pointer_mut(&format!("{device}/storage_title")).expect("a title") = json!(format!("{key}-disk"));
+    *lines[1].pointer_mut(&format!("{device}/storage_title")).expect("a title") =
+        json!(format!("{key}-disk"));
     let no_disk = json!({ "error": { "error_code": "STORAGE_NOT_FOUND", "error_message": "no" } });
     let path = path.as_str();
     let mut stopped = lines[1].clone();

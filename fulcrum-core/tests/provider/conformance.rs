@@ -378,13 +378,17 @@ impl Provider for Careless {
 #[tokio::test]
 async fn what_was_attached_later_is_spared_and_who_ends_it_is_caught() {
     let sandbox = cloud("alpha", None).build();
-    let report =
-        check_attached(Arc::new(sandbox.clone()), trial(), &Meddler(sandbox.clone())).await;
+    let report = check_attached(Arc::new(sandbox.clone()), trial(), &Meddler(sandbox.clone())).await;
     assert!(report.is_passed() && report.checks.len() == 2, "{report}");
     assert_eq!(alive(&sandbox), 0, "{report}");
     let sandbox = cloud("alpha", None).build();
     let report = check_attached(Arc::new(Careless(sandbox.clone())), trial(), &Meddler(sandbox)).await;
     assert_eq!(report.failures().count(), 1, "{report}");
-    let report = check_attached(Arc::new(cloud("alpha", None).build()), Trial { request: None, ..trial() }, &Meddler(cloud("alpha", None).build())).await;
+    let report = check_attached(
+        Arc::new(cloud("alpha", None).build()),
+        Trial { request: None, ..trial() },
+        &Meddler(cloud("alpha", None).build()),
+    )
+    .await;
     assert!(report.checks.iter().all(|check| matches!(check.outcome, Outcome::Skipped(_))), "{report}");
 }

@@ -24,7 +24,8 @@ pub trait Customer: fmt::Debug + Send + Sync {
     async fn detach(&self, service: &Service, part: &str) -> Result<(), String>;
 }
 
-const SPARED: &str = "a release ends nothing that was attached after the purchase, or is refused with its name";
+const SPARED: &str =
+    "a release ends nothing that was attached after the purchase, or is refused with its name";
 const ENDED: &str = "what was bought ends when nothing else hangs on it";
 
 /// Buys, lets the customer attach something, releases, and looks for it. Without a request nothing is bought.

@@ -33,7 +33,7 @@ impl Sandbox {
     fn change<T>(&self, call: Call, change: impl FnOnce(&mut CloudState) -> T) -> Result<T> {
         let store = &self.inner.store;
         store.with(change).map_err(|error| {
-            self.error(call, ErrorKind::Unavailable { retry_after: None }).with_source(error)
+            self.error(call, ErrorKind::unavailable(format!("its state: {error}"))).with_source(error)
         })
     }
 

@@ -30,7 +30,8 @@ fn told(thing: &Thing) -> String {
         format!("<item><deviceName>/dev/{id}</deviceName><ebs><volumeId>{id}</volumeId><deleteOnTermination>true</deleteOnTermination></ebs></item>")
     });
     let disks: String = disks.collect();
-    let notes = thing.notes.iter().map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
+    let notes =
+        thing.notes.iter().map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
     let notes: String = notes.collect();
     format!(
         "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>running</name></instanceState>

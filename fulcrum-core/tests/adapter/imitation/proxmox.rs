@@ -85,7 +85,9 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 }
                 ("PUT", ["config"]) => {
                     for field in ["tags", "description"] {
-                        thing.notes.extend(ask.form.get(field).map(|value| (field.to_owned(), value.clone())));
+                        thing
+                            .notes
+                            .extend(ask.form.get(field).map(|value| (field.to_owned(), value.clone())));
                     }
                     data(&Value::Null)
                 }

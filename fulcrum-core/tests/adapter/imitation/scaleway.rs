@@ -69,7 +69,8 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         }
         ("PATCH", [.., "servers", id]) => {
             let Some(thing) = known(world, id) else { return gone() };
-            let tags = ask.json["tags"].as_array().expect("tags").iter().map(|tag| tag.as_str().expect("text"));
+            let tags =
+                ask.json["tags"].as_array().expect("tags").iter().map(|tag| tag.as_str().expect("text"));
             let notes = tags.filter(|tag| !tag.starts_with("fulcrum-key="));
             thing.notes = notes.map(|tag| (tag.to_owned(), String::new())).collect();
             let told = told(thing);

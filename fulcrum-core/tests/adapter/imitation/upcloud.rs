@@ -23,7 +23,8 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
 }
 
 fn told(thing: &Thing) -> Value {
-    let title = |id: &String, made: bool| if made { format!("{}-disk", thing.key) } else { format!("title of {id}") };
+    let title =
+        |id: &String, made: bool| if made { format!("{}-disk", thing.key) } else { format!("title of {id}") };
     let device = |(id, made): (&String, &bool)| json!({ "storage": id, "type": "disk", "storage_title": title(id, *made) });
     let devices: Vec<_> = thing.parts.iter().map(device).collect();
     json!({ "uuid": thing.id, "zone": "fi-hel1", "plan": thing.sku, "state": if thing.is_on { "started" } else { "stopped" },

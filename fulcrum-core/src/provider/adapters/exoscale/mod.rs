@@ -16,7 +16,9 @@ use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 pub use config::ExoscaleConfig;
-use wire::{At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates, Volume, Volumes};
+use wire::{
+    At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates, Volume, Volumes,
+};
 
 use crate::{
     model::{
@@ -196,7 +198,8 @@ impl Exoscale {
                 instance = at.instance,
                 "it is said not to exist, and is in the list; not believed"
             );
-            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+            let cause = format!("{} is said not to exist, and is in the list", at.instance);
+            return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         Ok(())
     }

@@ -84,7 +84,10 @@ impl Machine {
             None => !self.is_made() || slot == system || slot == "efidisk0" || slot == "tpmstate0",
         };
         let disks = self.disks().into_iter();
-        disks.filter(|(slot, name)| !is_own(slot, name)).map(|(slot, name)| format!("the disk {slot} ({name})")).collect()
+        disks
+            .filter(|(slot, name)| !is_own(slot, name))
+            .map(|(slot, name)| format!("the disk {slot} ({name})"))
+            .collect()
     }
 
     /// A path below the machine's own.
@@ -129,7 +132,8 @@ impl Proxmox {
             }
             // It has gone or moved since the list was told: ask again.
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
-                Err(self.error(call, ErrorKind::Unavailable { retry_after: None }))
+                let cause = format!("the machine {vmid} goes or moves at this moment");
+                Err(self.error(call, ErrorKind::unavailable(cause)))
             }
             Err(error) => Err(error),
         }

@@ -148,7 +148,10 @@ impl Proxmox {
     async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
         match self.power(call, machine).await? {
             Some(power) => self.service(call, machine, &power),
-            None => Err(self.error(call, ErrorKind::Unavailable { retry_after: None })),
+            None => {
+                let cause = format!("the machine {} goes or moves at this moment", machine.vmid);
+                Err(self.error(call, ErrorKind::unavailable(cause)))
+            }
         }
     }
 

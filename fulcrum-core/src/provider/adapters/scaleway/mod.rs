@@ -311,10 +311,12 @@ impl Scaleway {
     /// That nothing hangs on a server but these.
     fn check_attached(&self, call: Call, server: &Server, disks: &[Disk]) -> Result<()> {
         let others = server.volumes.values().filter(|volume| !disks.iter().any(|disk| disk.id == volume.id));
-        let others: Vec<_> = others.map(|volume| match &volume.name {
-            Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
-            _ => format!("the volume {}", volume.id),
-        }).collect();
+        let others: Vec<_> = others
+            .map(|volume| match &volume.name {
+                Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
+                _ => format!("the volume {}", volume.id),
+            })
+            .collect();
         match others.is_empty() {
             true => Ok(()),
             false => Err(self.error(call, ErrorKind::attached(&server.id, &others))),

@@ -70,9 +70,15 @@ mod tests {
             assert_eq!(Handle::of(&handle.text()), Some(handle));
         }
         let id = id();
-        for text in
-            ["", "create", "create/x", "delete/../x", "conformance-unknown", &format!("reach/{id}/gone"), &format!("delete/{id}/")]
-        {
+        for text in [
+            "",
+            "create",
+            "create/x",
+            "delete/../x",
+            "conformance-unknown",
+            &format!("reach/{id}/gone"),
+            &format!("delete/{id}/"),
+        ] {
             assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
         }
     }

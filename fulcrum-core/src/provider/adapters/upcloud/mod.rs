@@ -255,7 +255,8 @@ impl UpCloud {
             title => format!("the storage {} ({title})", disk.storage),
         });
         let addresses = &server.ip_addresses.ip_address;
-        let faces: BTreeSet<_> = addresses.iter().map(|ip| (ip.access.as_str(), ip.family.as_str())).collect();
+        let faces: BTreeSet<_> =
+            addresses.iter().map(|ip| (ip.access.as_str(), ip.family.as_str())).collect();
         let several = faces.into_iter().filter(|(access, _)| matches!(*access, "public" | "utility"));
         let several = several.filter_map(|face| {
             let of_face = addresses.iter().filter(|ip| (ip.access.as_str(), ip.family.as_str()) == face);
