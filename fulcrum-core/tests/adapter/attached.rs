@@ -9,6 +9,7 @@ use fulcrum_core::{
     provider::{ErrorKind, OperationStatus, Provider, ProviderError},
     purchase::Engine,
 };
+use futures::future;
 
 use crate::{
     absence::plan,
@@ -97,12 +98,12 @@ async fn is_spared_meanwhile(api: Api, part: &str) {
 }
 
 async fn all(api: Api, parts: &[&str]) {
-    for part in parts {
-        for is_lost in [false, true] {
-            is_spared(api, part, is_lost).await;
-        }
-        is_spared_meanwhile(api, part).await;
-    }
+    // At once: each waits until what the other process may still do is over.
+    future::join_all(parts.iter().map(|part| async move {
+        future::join3(is_spared(api, part, false), is_spared(api, part, true), is_spared_meanwhile(api, part))
+            .await
+    }))
+    .await;
 }
 
 macro_rules! at {

@@ -64,7 +64,9 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             match method {
                 "DELETE" => {
                     // Backups go with it.
-                    world.parts.retain(|part, _| part != "backups");
+                    if told["backup_window"] != Value::Null {
+                        world.parts.remove("backups");
+                    }
                     world.end_with_own(id);
                     json(200, &json!({ "action": action(2) }))
                 }

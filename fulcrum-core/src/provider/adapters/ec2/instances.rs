@@ -134,15 +134,18 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
     }
 }
 
+/// The disks that a machine's purchase made, if they are not written down: all that it makes ends with the machine.
+fn unnoted(instance: &wire::Instance) -> Option<String> {
+    let made = instance.volumes.iter().filter(|volume| volume.ends).map(|volume| volume.id.as_str());
+    let made = made.collect::<Vec<_>>().join(" ");
+    let is_noted = made.is_empty() || made.len() > MAX_TAG || instance.tags.contains_key(DISKS);
+    (!is_noted).then_some(made)
+}
+
 /// Writes down which disks a machine's purchase made, once: what is attached later is not among them.
 pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::Instance) -> Result<()> {
     let call = Call::Poll;
-    // All that a purchase makes ends with the machine.
-    let made = instance.volumes.iter().filter(|volume| volume.ends).map(|volume| volume.id.as_str());
-    let made = made.collect::<Vec<_>>().join(" ");
-    if made.is_empty() || made.len() > MAX_TAG || instance.tags.contains_key(DISKS) {
-        return Ok(());
-    }
+    let Some(made) = unnoted(instance) else { return Ok(()) };
     let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
@@ -194,7 +197,17 @@ pub(super) fn of_region(
     let own = move |instance: wire::Instance| {
         let own = key_of(&instance).filter(|own| key.as_ref().is_none_or(|key| own == key));
         let own = own.filter(|_| exists(&instance));
-        future::ready(own.map(|_| service_of(&cloud, &region, &instance, call)).transpose())
+        let service = own.map(|_| service_of(&cloud, &region, &instance, call)).transpose();
+        // Who looks by the key goes on with the purchase: its disks are not written down yet.
+        let is_unfinished = call == Call::FindByKey && unnoted(&instance).is_some();
+        future::ready(service.map(|service| {
+            service.map(|service| match service.status {
+                ServiceStatus::Running if is_unfinished => {
+                    Service { status: ServiceStatus::Starting, ..service }
+                }
+                _ => service,
+            })
+        }))
     };
     list(client, first, wire::instances).try_filter_map(own).boxed()
 }
