@@ -105,7 +105,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Act))
     }
 
-    /// Ends a service. Releasing what is already gone is success.
+    /// Ends a service: what its purchase made, and nothing that was attached to it later. Releasing what is already gone is
+    /// success.
+    ///
+    /// Which parts the purchase made can be told at the provider alone, also by a process that knows no more than the
+    /// service's name. Where something else hangs on it that would end with it, nothing ends, and the answer is a
+    /// [conflict](super::ErrorKind::attached) that names the part; [`poll`](Self::poll) looks once more before each step.
     async fn release(&self, _service: &ServiceId, _key: &IdempotencyKey) -> Result<OperationHandle> {
         Err(unsupported(self.id(), Call::Release))
     }

@@ -26,4 +26,4 @@ pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
-pub use error::{BoxError, Call, ErrorKind, ProviderError, Result};
+pub use error::{BoxError, Call, ErrorKind, ProviderError, Result, Worded};

@@ -266,7 +266,7 @@ impl Driver<'_> {
             }
             ErrorKind::RateLimited { .. }
             | ErrorKind::Unavailable { .. }
-            | ErrorKind::NotSent
+            | ErrorKind::NotSent { .. }
             | ErrorKind::Ambiguous
             | ErrorKind::Protocol { .. } => Ok(Next::Retry),
             // The operation is forgotten, the service may be there.

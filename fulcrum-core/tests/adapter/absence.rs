@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, future};
 
 use crate::imitation::{self, Api, Broken, EVERY, Imitation, Mode};
 
-async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
+pub(crate) async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
     let offers: Vec<_> = provider.offers(&OfferFilter::default()).try_collect().await.expect(api.name);
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     builder.extend(offers);

@@ -6,6 +6,8 @@ mod peers;
 
 #[cfg(feature = "adapters")]
 mod absence;
+#[cfg(feature = "adapters")]
+mod attached;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(feature = "exoscale")]

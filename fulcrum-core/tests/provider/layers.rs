@@ -51,7 +51,8 @@ async fn a_slow_read_is_unavailable_and_a_slow_purchase_is_of_unknown_outcome() 
     let provider = Deadline::new(slow(), Duration::from_secs(5));
     let start = Instant::now();
     let error = provider.find_by_key(&key()).await.expect_err("too slow");
-    assert_eq!(error.kind, ErrorKind::Unavailable { retry_after: None });
+    let ErrorKind::Unavailable { retry_after: None, cause } = &error.kind else { panic!("{error}") };
+    assert!(cause.contains("no answer came within"), "{error}");
     let error = provider.provision(&request(), &key()).await.expect_err("too slow");
     assert_eq!(error.kind, ErrorKind::Ambiguous);
     let listed: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;

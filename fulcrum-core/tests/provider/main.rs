@@ -8,6 +8,8 @@ mod peers;
 mod support;
 
 mod callback;
+#[cfg(feature = "http")]
+mod causes;
 mod conformance;
 mod hostile;
 #[cfg(feature = "http")]

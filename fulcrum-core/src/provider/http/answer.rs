@@ -190,7 +190,10 @@ impl Answer {
             501 => ErrorKind::Unsupported,
             // Also 503: gateways answer it when the server behind them went away in the middle of a request.
             408 | 500..=599 if self.changes => ErrorKind::Ambiguous,
-            408 | 500..=599 => ErrorKind::Unavailable { retry_after: self.retry_after() },
+            408 | 500..=599 => ErrorKind::Unavailable {
+                retry_after: self.retry_after(),
+                cause: format!("it answers {status}"),
+            },
             400..=499 => ErrorKind::InvalidRequest { message: said() },
             300..=399 => ErrorKind::Protocol { message: format!("{status} leads elsewhere") },
             _ => ErrorKind::Protocol { message: format!("unexpected status {status}") },
@@ -240,9 +243,10 @@ mod tests {
             assert_eq!(wait_of(text, now), most, "{text}");
         }
         let told = Some(Duration::from_secs(100_000_000));
-        for kind in
-            [ErrorKind::RateLimited { retry_after: told }, ErrorKind::Unavailable { retry_after: told }]
-        {
+        for kind in [
+            ErrorKind::RateLimited { retry_after: told },
+            ErrorKind::Unavailable { retry_after: told, cause: String::new() },
+        ] {
             assert_eq!(kind.retry_after(), most);
         }
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::ProviderId,
-    provider::{BoxError, ErrorKind, ProviderError, Result},
+    provider::{BoxError, ErrorKind, ProviderError, Result, Worded},
 };
 
 /// Redirects of one request that are followed.
@@ -253,9 +253,8 @@ impl Client {
     /// # Errors
     /// As [`json`](Self::json), and unavailable where the answer is no proof.
     pub async fn find<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
-        let thin = self.error(request, ErrorKind::Unavailable { retry_after: None });
-        self.find_with(request, async { Err(thin.with_source("its word for absence is that of any proxy")) })
-            .await
+        let thin = self.error(request, ErrorKind::unavailable("its word for absence is that of any proxy"));
+        self.find_with(request, async { Err(thin) }).await
     }
 
     /// As [`find`](Self::find), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
@@ -348,7 +347,8 @@ impl Client {
         if let Some(signer) = &self.signer
             && let Err(error) = signer.sign(&mut wire)
         {
-            return Err(self.error(request, ErrorKind::NotSent).with_source(error));
+            let cause = format!("the request cannot be signed: {error}");
+            return Err(self.error(request, ErrorKind::not_sent(cause)).with_source(error));
         }
         let span = tracing::debug_span!(
             "fulcrum.http.request",
@@ -367,12 +367,15 @@ impl Client {
             Err(lost) => {
                 span.in_scope(|| tracing::debug!(%lost, "no answer"));
                 let kind = match &lost {
-                    Lost::NotSent(_) => ErrorKind::NotSent,
+                    Lost::NotSent(why) => ErrorKind::not_sent(why.to_string()),
                     Lost::Unknown(_) | Lost::TooLarge { .. } if request.changes => ErrorKind::Ambiguous,
-                    Lost::Unknown(_) => ErrorKind::Unavailable { retry_after: None },
+                    Lost::Unknown(why) => ErrorKind::unavailable(why.to_string()),
                     Lost::TooLarge { .. } => ErrorKind::Protocol { message: lost.to_string() },
                 };
-                Err(self.error(request, kind).with_source(lost))
+                Err(self.error(request, kind).with_source(match lost {
+                    Lost::NotSent(why) | Lost::Unknown(why) => Worded::above(why.to_string(), why),
+                    Lost::TooLarge { .. } => Worded::new(lost.to_string()),
+                }))
             }
         }
     }

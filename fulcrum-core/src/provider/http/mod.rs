@@ -12,6 +12,7 @@
 mod absence;
 mod answer;
 mod cache;
+mod cause;
 mod client;
 mod config;
 mod credential;

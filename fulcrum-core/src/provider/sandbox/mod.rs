@@ -28,7 +28,7 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxHold, SandboxResource};
 
 use super::{Call, Capabilities, IdempotencyClass};
-use crate::model::{Offer, PriceAuthority, ProviderId, SkuId};
+use crate::model::{Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
 /// What happens when a fault says that the caller dies.
@@ -128,6 +128,31 @@ impl Sandbox {
     pub fn holds(&self) -> std::io::Result<Vec<SandboxHold>> {
         let now = jiff::Timestamp::now();
         self.inner.store.with(|state| state.holds.iter().filter(|hold| hold.until > now).cloned().collect())
+    }
+
+    /// Attaches something to a service, as its customer would, for tests: until it is detached, the service is not released.
+    ///
+    /// # Errors
+    /// The state file cannot be read or written.
+    pub fn attach(&self, service: &ServiceId, part: &str) -> std::io::Result<()> {
+        let attach = |state: &mut CloudState| {
+            state.attached.entry(service.clone()).or_default().push(part.to_owned());
+        };
+        self.inner.store.with(attach)
+    }
+
+    /// Takes off what [`attach`](Self::attach) has attached; whether it was there.
+    ///
+    /// # Errors
+    /// The state file cannot be read or written.
+    pub fn detach(&self, service: &ServiceId, part: &str) -> std::io::Result<bool> {
+        let detach = |state: &mut CloudState| {
+            let Some(parts) = state.attached.get_mut(service) else { return false };
+            let before = parts.len();
+            parts.retain(|it| it != part);
+            parts.len() < before
+        };
+        self.inner.store.with(detach)
     }
 
     /// Changes what exists behind the library's back, as a person or another program would, for tests. To end something,

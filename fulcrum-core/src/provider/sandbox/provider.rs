@@ -33,7 +33,7 @@ impl Sandbox {
     fn change<T>(&self, call: Call, change: impl FnOnce(&mut CloudState) -> T) -> Result<T> {
         let store = &self.inner.store;
         store.with(change).map_err(|error| {
-            self.error(call, ErrorKind::Unavailable { retry_after: None }).with_source(error)
+            self.error(call, ErrorKind::unavailable(format!("its state: {error}"))).with_source(error)
         })
     }
 
@@ -404,21 +404,27 @@ impl Provider for Sandbox {
             let now = Timestamp::now();
             state.settle(now);
             let done_at = self.done_at(state, fault.as_ref());
+            let parts = state.attached.get(service).filter(|parts| !parts.is_empty());
+            if let Some(parts) = parts
+                && state.resource(service).is_some_and(|resource| resource.exists(now))
+            {
+                return Err(self.error(Call::Release, ErrorKind::attached(service, parts)));
+            }
             if let Some(resource) =
                 state.resource_mut(service).filter(|resource| resource.released_at.is_none())
             {
                 resource.service.status = ServiceStatus::Releasing;
                 resource.released_at = Some(done_at);
             }
-            state.begin(Operation {
+            Ok(state.begin(Operation {
                 service: service.clone(),
                 key: None,
                 done_at,
                 fails: None,
                 shortage: None,
                 is_release: true,
-            })
-        })?;
+            }))
+        })??;
         self.depart(Call::Release, fault.as_ref(), started)
     }
 

@@ -26,9 +26,17 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
 }
 
 fn told(thing: &Thing) -> String {
+    let disks = thing.parts.keys().map(|id| {
+        format!("<item><deviceName>/dev/{id}</deviceName><ebs><volumeId>{id}</volumeId><deleteOnTermination>true</deleteOnTermination></ebs></item>")
+    });
+    let disks: String = disks.collect();
+    let notes =
+        thing.notes.iter().map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
+    let notes: String = notes.collect();
     format!(
         "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>running</name></instanceState>
-         <tagSet><item><key>fulcrum-key</key><value>{}</value></item></tagSet></item></instancesSet></item>",
+         <tagSet><item><key>fulcrum-key</key><value>{}</value></item>{notes}</tagSet>
+         <blockDeviceMapping>{disks}</blockDeviceMapping></item></instancesSet></item>",
         thing.id, thing.sku, thing.key
     )
 }
@@ -64,8 +72,13 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             });
             is(action, &format!("<reservationSet>{}</reservationSet>", all.map(told).collect::<String>()))
         }
+        "CreateTags" => {
+            let thing = world.things.get_mut(ask.get("ResourceId.1")).expect("it is there");
+            thing.notes.insert(ask.get("Tag.1.Key").to_owned(), ask.get("Tag.1.Value").to_owned());
+            is(action, "<return>true</return>")
+        }
         "TerminateInstances" => {
-            world.end(ask.get("InstanceId.1"));
+            world.end_with_parts(ask.get("InstanceId.1"));
             is(action, "<instancesSet/>")
         }
         _ => xml(400, "<Response><Errors><Error><Code>InvalidAction</Code><Message>no</Message></Error></Errors></Response>"),

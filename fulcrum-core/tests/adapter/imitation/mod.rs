@@ -59,6 +59,8 @@ pub struct Thing {
     pub is_on: bool,
     /// What hangs on it, such as a disk: its name, and whether the purchase made it.
     pub parts: BTreeMap<String, bool>,
+    /// What its client has written on it.
+    pub notes: BTreeMap<String, String>,
 }
 
 /// What exists, and how the cloud is.
@@ -84,7 +86,8 @@ impl World {
         let (id, part) = (id(self.count), format!("made-{}", self.count));
         self.parts.insert(part.clone(), true);
         let parts = BTreeMap::from([(part, true)]);
-        let thing = Thing { id: id.clone(), key: key.to_owned(), sku: sku.to_owned(), is_on: true, parts };
+        let (key, sku, notes) = (key.to_owned(), sku.to_owned(), BTreeMap::new());
+        let thing = Thing { id: id.clone(), key, sku, is_on: true, parts, notes };
         self.things.insert(id, thing.clone());
         thing
     }
@@ -93,6 +96,29 @@ impl World {
     pub fn end(&mut self, id: &str) {
         if !self.keeps {
             self.things.remove(id);
+        }
+    }
+
+    /// A machine ends, and all that hangs on it: as the API would do it, whosever it is.
+    pub fn end_with_parts(&mut self, id: &str) {
+        if !self.keeps {
+            let parts = self.things.remove(id).map(|thing| thing.parts).unwrap_or_default();
+            self.parts.retain(|part, _| !parts.contains_key(part));
+        }
+    }
+
+    /// A machine ends, its disk with it, and what else hangs on it stays.
+    pub fn end_with_own(&mut self, id: &str) {
+        if !self.keeps {
+            let parts = self.things.remove(id).map(|thing| thing.parts).unwrap_or_default();
+            self.parts.retain(|part, made| !*made || !parts.contains_key(part));
+        }
+    }
+
+    /// A customer takes something of his own off again.
+    pub fn detach(&mut self, part: &str) {
+        for thing in self.things.values_mut() {
+            thing.parts.remove(part);
         }
     }
 
@@ -110,6 +136,8 @@ pub enum Mode {
     Well,
     /// Each request so, without an effect.
     Broken(Broken),
+    /// Well, but for the answer to the next purchase, which has its effect.
+    LosesPurchase(Broken),
     /// Well until something is bought, which has its effect; that answer and all later ones so.
     BrokenFromPurchase(Broken),
 }
@@ -269,6 +297,7 @@ pub struct Imitation {
     /// Its adapter, without layers.
     pub provider: Arc<dyn Provider>,
     server: Server,
+    api: Api,
 }
 
 impl Imitation {
@@ -284,10 +313,13 @@ impl Imitation {
             answer(status, &headers, &body).into_bytes()
         }))
         .await;
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
-        let provider = (api.build)(folder.path(), &server.url());
-        Self { world, provider, server }
+        let provider = build(&api, &server.url());
+        Self { world, provider, server, api }
+    }
+
+    /// The adapter of another process, which knows nothing yet.
+    pub fn another(&self) -> Arc<dyn Provider> {
+        build(&self.api, &self.url())
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -301,6 +333,12 @@ impl Imitation {
     pub fn url(&self) -> String {
         self.server.url()
     }
+}
+
+fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    (api.build)(folder.path(), url)
 }
 
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
@@ -319,7 +357,12 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             world.mode = Mode::Broken(broken);
             broken.reply(api, || well)
         }
-        Mode::Well | Mode::BrokenFromPurchase(_) => (api.answer)(world, &ask),
+        Mode::LosesPurchase(broken) if is_purchase => {
+            let well = (api.answer)(world, &ask);
+            world.mode = Mode::Well;
+            broken.reply(api, || well)
+        }
+        Mode::Well | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => (api.answer)(world, &ask),
     }
 }
 

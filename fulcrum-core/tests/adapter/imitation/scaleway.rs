@@ -26,8 +26,10 @@ fn told(thing: &Thing) -> Value {
     let volume =
         |(at, id): (usize, &String)| (at.to_string(), json!({ "id": id, "volume_type": "sbs_volume" }));
     let volumes: Map<String, Value> = thing.parts.keys().enumerate().map(volume).collect();
+    let mut tags = vec![format!("fulcrum-key={}", thing.key)];
+    tags.extend(thing.notes.keys().cloned());
     json!({ "id": thing.id, "commercial_type": thing.sku, "state": if thing.is_on { "running" } else { "stopped" },
-        "tags": [format!("fulcrum-key={}", thing.key)], "volumes": volumes, "public_ips": [] })
+        "tags": tags, "volumes": volumes, "public_ips": [] })
 }
 
 fn answer(world: &mut World, ask: &Ask) -> Reply {
@@ -64,6 +66,15 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let Some(thing) = known(world, id) else { return gone() };
             thing.is_on = ask.json["action"] == "poweron";
             json(202, &json!({ "task": { "id": "t" } }))
+        }
+        ("PATCH", [.., "servers", id]) => {
+            let Some(thing) = known(world, id) else { return gone() };
+            let tags =
+                ask.json["tags"].as_array().expect("tags").iter().map(|tag| tag.as_str().expect("text"));
+            let notes = tags.filter(|tag| !tag.starts_with("fulcrum-key="));
+            thing.notes = notes.map(|tag| (tag.to_owned(), String::new())).collect();
+            let told = told(thing);
+            json(200, &json!({ "server": told }))
         }
         (method, [.., "servers", id]) => {
             let Some(thing) = world.things.get(*id) else { return gone() };

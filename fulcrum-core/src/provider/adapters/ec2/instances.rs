@@ -19,6 +19,8 @@ use crate::{
 pub(super) const KEY: &str = "fulcrum-key";
 /// The zone that was bought; a machine without it may be in any.
 const ZONE: &str = "fulcrum-zone";
+/// The tag that names the disks which were made with a machine.
+const DISKS: &str = "fulcrum-disks";
 /// Characters that a tag may have.
 const MAX_TAG: usize = 255;
 
@@ -132,6 +134,49 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
     }
 }
 
+/// The disks that a machine's purchase made, if they are not written down: all that it makes ends with the machine.
+fn unnoted(instance: &wire::Instance) -> Option<String> {
+    let made = instance.volumes.iter().filter(|volume| volume.ends).map(|volume| volume.id.as_str());
+    let made = made.collect::<Vec<_>>().join(" ");
+    let is_noted = made.is_empty() || made.len() > MAX_TAG || instance.tags.contains_key(DISKS);
+    (!is_noted).then_some(made)
+}
+
+/// Writes down which disks a machine's purchase made, once: what is attached later is not among them.
+pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::Instance) -> Result<()> {
+    let call = Call::Poll;
+    let Some(made) = unnoted(instance) else { return Ok(()) };
+    let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
+    match asked {
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::warn!(instance = target.id, %error, "it is not written down which disks the purchase made");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That nothing hangs on a machine which its purchase did not make. Where it is not written down what it made, disks are its
+/// own which end with it: attached later they stay, unless their owner asks for it.
+pub(super) fn check_attached(cloud: &Cloud, instance: &wire::Instance, call: Call) -> Result<()> {
+    let noted = instance.tags.get(DISKS);
+    let is_own = |volume: &&wire::Volume| match noted {
+        Some(noted) => noted.split(' ').any(|id| id == volume.id),
+        None => true,
+    };
+    let volumes = instance.volumes.iter().filter(|volume| !is_own(volume));
+    let volumes = volumes.map(|volume| format!("the volume {}", volume.id));
+    let interfaces = instance.interfaces.iter().map(|id| format!("the network interface {id}"));
+    let parts: Vec<_> = volumes.chain(interfaces).collect();
+    match parts.is_empty() {
+        true => Ok(()),
+        false => Err(cloud.error(call, ErrorKind::attached(&instance.id, &parts))),
+    }
+}
+
 /// The machines of a region that carry a key, of one key if it is given; one request for each page polled.
 pub(super) fn of_region(
     cloud: &Arc<Cloud>,
@@ -152,7 +197,17 @@ pub(super) fn of_region(
     let own = move |instance: wire::Instance| {
         let own = key_of(&instance).filter(|own| key.as_ref().is_none_or(|key| own == key));
         let own = own.filter(|_| exists(&instance));
-        future::ready(own.map(|_| service_of(&cloud, &region, &instance, call)).transpose())
+        let service = own.map(|_| service_of(&cloud, &region, &instance, call)).transpose();
+        // Who looks by the key goes on with the purchase: its disks are not written down yet.
+        let is_unfinished = call == Call::FindByKey && unnoted(&instance).is_some();
+        future::ready(service.map(|service| {
+            service.map(|service| match service.status {
+                ServiceStatus::Running if is_unfinished => {
+                    Service { status: ServiceStatus::Starting, ..service }
+                }
+                _ => service,
+            })
+        }))
     };
     list(client, first, wire::instances).try_filter_map(own).boxed()
 }

@@ -22,7 +22,7 @@ use self::{
     handle::{Operation, Target},
 };
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId},
+    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Result, ServiceStream,
@@ -118,6 +118,12 @@ impl Provider for Ec2 {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         instances::provision(&self.cloud, request, key).await
+    }
+
+    /// Somebody must ask until it is there: then it is written down which disks were made with it.
+    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        let target = Target::parse(service.id.as_str())?;
+        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

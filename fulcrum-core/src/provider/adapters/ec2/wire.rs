@@ -110,6 +110,32 @@ pub(super) struct Instance {
     /// Why it is in its state: a code.
     pub reason: Option<String>,
     pub tags: BTreeMap<String, String>,
+    /// Disks that are attached.
+    pub volumes: Vec<Volume>,
+    /// Network interfaces that are attached beside the first.
+    pub interfaces: Vec<String>,
+}
+
+/// An attached disk.
+#[derive(Debug, Clone)]
+pub(super) struct Volume {
+    pub id: String,
+    /// Whether it ends with the machine.
+    pub ends: bool,
+}
+
+fn volume(item: Xml<'_, '_>) -> Option<Volume> {
+    let disk = item.child("ebs")?;
+    Some(Volume {
+        id: disk.text("volumeId")?,
+        ends: disk.text("deleteOnTermination").is_some_and(|ends| ends == "true"),
+    })
+}
+
+/// A network interface beside the first, which is made with the machine.
+fn further_interface(item: Xml<'_, '_>) -> Option<String> {
+    let at: u32 = item.child("attachment")?.number("deviceIndex")?;
+    item.text("networkInterfaceId").filter(|_| at > 0)
 }
 
 fn instance(item: Xml<'_, '_>) -> Option<Instance> {
@@ -123,6 +149,8 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
         private: item.text("privateIpAddress"),
         reason: item.child("stateReason").and_then(|reason| reason.text("code")),
         tags: item.items("tagSet").filter_map(tag).collect(),
+        volumes: item.items("blockDeviceMapping").filter_map(volume).collect(),
+        interfaces: item.items("networkInterfaceSet").filter_map(further_interface).collect(),
     })
 }
 

@@ -16,7 +16,9 @@ use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 pub use config::ExoscaleConfig;
-use wire::{At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates};
+use wire::{
+    At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates, Volume, Volumes,
+};
 
 use crate::{
     model::{
@@ -196,7 +198,8 @@ impl Exoscale {
                 instance = at.instance,
                 "it is said not to exist, and is in the list; not believed"
             );
-            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+            let cause = format!("{} is said not to exist, and is in the list", at.instance);
+            return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         Ok(())
     }
@@ -365,6 +368,31 @@ impl Exoscale {
         }
     }
 
+    /// That nothing hangs on an instance which its purchase did not make: its disk is of one piece with it.
+    async fn check_attached(&self, call: Call, at: &At, instance: &Instance) -> Result<()> {
+        let zone = self.zone(call, &at.zone)?;
+        let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
+            Ok(list) => list.block_storage_volumes,
+            // A zone without block storage, or a key that may not see it.
+            Err(error) => match error.kind {
+                ErrorKind::NotFound { .. } | ErrorKind::Forbidden | ErrorKind::Unsupported => Vec::new(),
+                _ => return Err(error),
+            },
+        };
+        let is_here = |volume: &&Volume| volume.instance.as_ref().is_some_and(|it| it.id == instance.id);
+        let volumes = volumes.iter().filter(is_here).map(|volume| match &volume.name {
+            Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
+            _ => format!("the volume {}", volume.id),
+        });
+        let addresses = instance.elastic_ips.iter();
+        let addresses = addresses.map(|it| format!("the elastic IP {}", it.ip.as_ref().unwrap_or(&it.id)));
+        let parts: Vec<_> = volumes.chain(addresses).collect();
+        match parts.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(&instance.id, &parts))),
+        }
+    }
+
     async fn poll_end(&self, at: &At) -> Result<OperationStatus> {
         let call = Call::Poll;
         let Some(instance) = self.instance(call, at).await? else {
@@ -376,6 +404,7 @@ impl Exoscale {
         if matches!(instance.state.as_str(), "expunging" | "destroying") {
             return Ok(RUNNING);
         }
+        self.check_attached(call, at, &instance).await?;
         let ask = Request::delete(Call::Release, ["instance", &at.instance]);
         match self.zone(call, &at.zone)?.client.ask(&ask).await {
             Ok(_) => Ok(RUNNING),
@@ -501,9 +530,11 @@ impl Provider for Exoscale {
         let at = self.at(service);
         if let Some(at) = &at
             && let Some(instance) = self.instance(call, at).await?
-            && key_of(&instance).is_none()
         {
-            return Err(self.error(call, ErrorKind::Forbidden));
+            if key_of(&instance).is_none() {
+                return Err(self.error(call, ErrorKind::Forbidden));
+            }
+            self.check_attached(call, at, &instance).await?;
         }
         self.handle(call, &Handle::End { at })
     }

@@ -60,6 +60,32 @@ pub(super) struct Instance {
     pub(super) public_ip: Option<String>,
     #[serde(default)]
     pub(super) ipv6_address: Option<String>,
+    /// Elastic addresses that lead to it.
+    #[serde(default)]
+    pub(super) elastic_ips: Vec<ElasticIp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ElasticIp {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) ip: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Volumes {
+    pub(super) block_storage_volumes: Vec<Volume>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Volume {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// On what it hangs.
+    #[serde(default)]
+    pub(super) instance: Option<Reference>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -295,9 +295,17 @@ impl Hetzner {
         Ok(begun.action.id)
     }
 
-    /// Asks for a server's end; whether there still was one.
-    async fn end(&self, server: u64) -> Result<bool> {
-        let ask = Request::delete(Call::Release, ["servers", &server.to_string()]);
+    /// Asks for a server's end; whether there still was one. Its disk and its addresses are of one piece with it; backups end
+    /// with it, and no purchase orders any.
+    async fn end(&self, call: Call, server: &Server) -> Result<bool> {
+        let volumes = server.volumes.iter().map(|id| format!("the volume {id}"));
+        let addresses = server.public_net.floating_ips.iter().map(|id| format!("the floating IP {id}"));
+        let backups = server.backup_window.iter().map(|window| format!("backups (made at {window})"));
+        let parts: Vec<_> = volumes.chain(addresses).chain(backups).collect();
+        if !parts.is_empty() {
+            return Err(self.error(call, ErrorKind::attached(&server.name, &parts)));
+        }
+        let ask = Request::delete(Call::Release, ["servers", &server.id.to_string()]);
         match self.client.end(&ask).await {
             // Busy with something else: whoever polls asks again.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => Ok(true),
@@ -444,7 +452,7 @@ impl Provider for Hetzner {
             if key_of(&server).is_none() {
                 return Err(self.error(call, ErrorKind::Forbidden));
             }
-            self.end(id).await?;
+            self.end(call, &server).await?;
         }
         Ok(Handle::End { server: id }.text())
     }
@@ -474,9 +482,10 @@ impl Provider for Hetzner {
                 Some(found) if key_of(&found).is_none() => Err(self.error(Call::Poll, ErrorKind::Forbidden)),
                 Some(found) if found.status == "deleting" => Ok(RUNNING),
                 // What it was busy with is over, or the request was lost.
-                Some(_) => {
-                    Ok(if self.end(server).await? { RUNNING } else { OperationStatus::Succeeded(None) })
-                }
+                Some(found) => Ok(match self.end(Call::Poll, &found).await? {
+                    true => RUNNING,
+                    false => OperationStatus::Succeeded(None),
+                }),
             },
         }
     }

@@ -165,6 +165,12 @@ pub(super) struct Server {
     pub(super) public_net: Addresses,
     #[serde(default)]
     pub(super) private_net: Vec<Address>,
+    /// Volumes that are attached.
+    #[serde(default)]
+    pub(super) volumes: Vec<u64>,
+    /// When backups are made; none if none are.
+    #[serde(default)]
+    pub(super) backup_window: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -182,6 +188,7 @@ pub(super) struct Datacenter {
 pub(super) struct Addresses {
     pub(super) ipv4: Option<Address>,
     pub(super) ipv6: Option<Address>,
+    pub(super) floating_ips: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

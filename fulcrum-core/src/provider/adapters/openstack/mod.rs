@@ -25,7 +25,7 @@ use self::{
     handle::{Operation, Target},
 };
 use crate::{
-    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId},
+    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, UsagePeriod, UsageStream,
@@ -125,6 +125,12 @@ impl Provider for OpenStack {
             OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
             kind => Err(self.cloud.invalid(Call::Provision, format!("{kind} is not sold here"))),
         }
+    }
+
+    /// Somebody must ask until it is there: then it is written down which disks were made with it.
+    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        let target = Target::parse(service.id.as_str())?;
+        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

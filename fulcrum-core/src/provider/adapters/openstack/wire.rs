@@ -41,7 +41,7 @@ pub(super) struct Endpoint {
 }
 
 /// Whatever has an identifier.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Named {
     pub id: String,
 }
@@ -147,6 +147,8 @@ pub(super) struct Server {
     pub zone: Option<String>,
     #[serde(default)]
     pub fault: Option<Fault>,
+    #[serde(default, rename = "os-extended-volumes:volumes_attached")]
+    pub volumes: Vec<Named>,
 }
 
 /// An identifier before microversion 2.47, a name since.

@@ -205,7 +205,9 @@ impl Osb {
         let catalog: Catalog = self.client.json(&Request::get(call, ["v2", "catalog"])).await?;
         if catalog.services.iter().all(|service| service.plans.is_empty()) {
             tracing::warn!("an instance is said not to exist, but the catalogue is empty; not believed");
-            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+            let cause =
+                "an instance is said not to exist, but the catalogue is empty; nothing is believed of it";
+            return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         Ok(())
     }

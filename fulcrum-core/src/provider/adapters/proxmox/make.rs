@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Proxmox,
-    cluster::{KEY, MADE, Machine, SKU},
+    cluster::{DISKS, KEY, MADE, Machine, SKU},
     errors::is_full,
     numbers::numbers_of,
     wire::{Handle, Resource, Task, TaskStatus},
@@ -181,8 +181,11 @@ impl Proxmox {
     async fn mark(&self, mut machine: Machine, power: &super::wire::PowerState) -> Result<OperationStatus> {
         if !machine.is_made() {
             let tags = machine.tags().chain([MADE]).collect::<Vec<_>>().join(";");
-            self.configure(&machine, vec![("tags", tags.clone())]).await?;
-            machine.config.tags = tags;
+            // From here on it belongs to its customer: what is attached later is not among these.
+            let disks = machine.disks().into_values().collect::<Vec<_>>().join(" ");
+            let notes = format!("{}\n{DISKS}{disks}\n", machine.config.description.trim_end());
+            self.configure(&machine, vec![("tags", tags.clone()), ("description", notes.clone())]).await?;
+            (machine.config.tags, machine.config.description) = (tags, notes);
         }
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &machine, power)?)))
     }

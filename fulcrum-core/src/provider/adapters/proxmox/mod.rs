@@ -148,7 +148,10 @@ impl Proxmox {
     async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
         match self.power(call, machine).await? {
             Some(power) => self.service(call, machine, &power),
-            None => Err(self.error(call, ErrorKind::Unavailable { retry_after: None })),
+            None => {
+                let cause = format!("the machine {} goes or moves at this moment", machine.vmid);
+                Err(self.error(call, ErrorKind::unavailable(cause)))
+            }
         }
     }
 
@@ -191,6 +194,15 @@ impl Proxmox {
         self.configure(machine, fields).await
     }
 
+    /// That a machine has no disks that its purchase did not make: all that it has end with it.
+    fn check_attached(&self, call: Call, machine: &Machine) -> Result<()> {
+        let others = machine.foreign_disks(&self.config.disk);
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(machine.vmid, &others))),
+        }
+    }
+
     /// One step further towards nothing: stop, end.
     async fn poll_end(&self, vmid: u64, key: Option<&IdempotencyKey>) -> Result<OperationStatus> {
         let call = Call::Poll;
@@ -207,13 +219,14 @@ impl Proxmox {
         if is_busy || power.lock.is_some() {
             return Ok(RUNNING);
         }
+        self.check_attached(call, &machine)?;
         let outcome = match power.status.as_str() {
             "running" => self.power_to(Call::Release, &machine, "stop", &[]).await.map(drop),
             _ => {
                 let vmid = vmid.to_string();
                 let ask = Request::delete(Call::Release, machine.path(&vmid, &[]))
                     .query("purge", 1)
-                    .query("destroy-unreferenced-disks", 1);
+                    .query("destroy-unreferenced-disks", 0);
                 self.client.ask(&ask).await.map(drop)
             }
         };
@@ -320,6 +333,7 @@ impl Provider for Proxmox {
             let kind = if is_begun { ErrorKind::Conflict { message } } else { ErrorKind::Forbidden };
             return Err(self.error(call, kind));
         }
+        self.check_attached(call, &machine)?;
         self.handle(call, &Handle::End { vmid, key })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::{IdempotencyKey, Settings, SkuId};
 
@@ -42,6 +43,9 @@ pub(super) struct MachineConfig {
     pub(super) tags: String,
     /// What is being done to it.
     pub(super) lock: Option<String>,
+    /// Disks by where they are attached, and everything else.
+    #[serde(flatten)]
+    pub(super) rest: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -30,13 +30,15 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Answer, Client, HttpConfigError, Page, Request, Transport, bounded, pages},
+        http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
         table::{ProviderDocument, Row, Table},
     },
 };
 
 /// Stands before the key in a tag.
 const TAG: &str = "fulcrum-key=";
+/// Stands before a volume in a tag: one that was made with the server.
+const DISK: &str = "fulcrum-disk=";
 /// Servers on a page.
 const PAGE: u32 = 100;
 
@@ -250,14 +252,14 @@ impl Scaleway {
         })
     }
 
-    async fn poll_create(&self, place: &Place) -> Result<OperationStatus> {
+    async fn poll_create(&self, place: &Place, made: &[Disk]) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, place).await? else {
             return Ok(failed("the server is gone", None));
         };
         let sku = SkuId::new(&server.commercial_type).ok();
         match server.state.as_str() {
             // Made, and not started yet: whoever asks starts it. Starting twice is refused without effect.
-            "stopped" => match self.action(Call::Act, place, "poweron", sku.as_ref()).await {
+            "stopped" => match self.begin(place, &server, made, sku.as_ref()).await {
                 Ok(()) => Ok(OperationStatus::Running { percent: None }),
                 Err(error) => match error.kind {
                     ErrorKind::CapacityExhausted { .. } => {
@@ -278,6 +280,26 @@ impl Scaleway {
         }
     }
 
+    /// Starts a server for the first time. Before, it is written down which volumes its purchase made.
+    async fn begin(&self, place: &Place, server: &Server, made: &[Disk], sku: Option<&SkuId>) -> Result<()> {
+        // Where the answer was lost, the system disk is certain.
+        let made = if made.is_empty() { root_of(server) } else { made.to_vec() };
+        if !made.is_empty() && noted(server).is_empty() {
+            let tags: Vec<_> = made.iter().map(|disk| format!("{DISK}{}", disk.text())).collect();
+            let tags: Vec<_> = server.tags.iter().chain(&tags).collect();
+            let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
+            let note = Request::new(Call::Act, Method::PATCH, path).json(&json!({ "tags": tags }));
+            match self.client.ask(&note).await {
+                Err(error) if error.is_retryable() || error.kind.may_have_happened() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(server = server.id, %error, "it is not written down which volumes the purchase made");
+                }
+                Ok(_) => {}
+            }
+        }
+        self.action(Call::Act, place, "poweron", sku).await
+    }
+
     fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
         if key_of(server).is_none() {
@@ -286,10 +308,26 @@ impl Scaleway {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &zone, server)?)))
     }
 
+    /// That nothing hangs on a server but these.
+    fn check_attached(&self, call: Call, server: &Server, disks: &[Disk]) -> Result<()> {
+        let others = server.volumes.values().filter(|volume| !disks.iter().any(|disk| disk.id == volume.id));
+        let others: Vec<_> = others
+            .map(|volume| match &volume.name {
+                Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
+                _ => format!("the volume {}", volume.id),
+            })
+            .collect();
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(&server.id, &others))),
+        }
+    }
+
     /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
     async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
         let running = Ok(OperationStatus::Running { percent: None });
         if let Some(server) = self.server(Call::Poll, place).await? {
+            self.check_attached(Call::Poll, &server, disks)?;
             let outcome = match server.state.as_str() {
                 "stopped" => {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
@@ -330,6 +368,20 @@ impl Scaleway {
 /// The key that a server was made with; none if this library did not make it.
 fn key_of(server: &Server) -> Option<IdempotencyKey> {
     IdempotencyKey::new(server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?).ok()
+}
+
+/// The volumes that a server's purchase made, by its tags.
+fn noted(server: &Server) -> Vec<Disk> {
+    server.tags.iter().filter_map(|tag| Disk::of(tag.strip_prefix(DISK)?)).collect()
+}
+
+fn disk_of(volume: &wire::Volume) -> Disk {
+    Disk { is_block: volume.volume_type.starts_with("sbs"), id: volume.id.clone() }
+}
+
+/// The system disk.
+fn root_of(server: &Server) -> Vec<Disk> {
+    server.volumes.get("0").map(disk_of).into_iter().collect()
 }
 
 /// The next page of servers. A list that has fewer of them than it says is no whole one.
@@ -407,12 +459,13 @@ impl Provider for Scaleway {
         let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
         let ask = Request::post(call, path).json(&server).about(&request.sku);
         let made: OneServer = self.client.json(&ask).await?;
+        let disks = made.server.volumes.values().map(disk_of).collect();
         let place = Place { zone: zone.to_string(), server: made.server.id };
-        Ok(Handle::Create(place).text())
+        Ok(Handle::Create(place, disks).text())
     }
 
     fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        self.place(&service.id).map(|place| Handle::Create(place).text())
+        self.place(&service.id).map(|place| Handle::Create(place, Vec::new()).text())
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
@@ -467,7 +520,7 @@ impl Provider for Scaleway {
             Action::Resize { sku } => {
                 if server.commercial_type != sku.as_str() {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
-                    let patch = Request::new(call, crate::provider::http::Method::PATCH, path)
+                    let patch = Request::new(call, Method::PATCH, path)
                         .json(&json!({ "commercial_type": sku }))
                         .about(sku);
                     self.client.ask(&patch).await?;
@@ -497,11 +550,9 @@ impl Provider for Scaleway {
             return Err(self.error(call, ErrorKind::Forbidden));
         }
         // They outlive the server and cost money: who asks for the rest of the way must know them.
-        let disk = |volume: &wire::Volume| Disk {
-            is_block: volume.volume_type.starts_with("sbs"),
-            id: volume.id.clone(),
-        };
-        let disks = server.volumes.values().map(disk).collect();
+        let noted = noted(&server);
+        let disks = if noted.is_empty() { root_of(&server) } else { noted };
+        self.check_attached(call, &server, &disks)?;
         Ok(Handle::Delete(place, disks).text())
     }
 
@@ -513,7 +564,7 @@ impl Provider for Scaleway {
             )
         };
         match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Create(place) => self.poll_create(&place).await,
+            Handle::Create(place, disks) => self.poll_create(&place, &disks).await,
             Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
             Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
                 None => Ok(failed("the server is gone", None)),

@@ -98,6 +98,8 @@ pub(super) struct Volume {
     pub(super) id: String,
     #[serde(default)]
     pub(super) volume_type: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -9,7 +9,11 @@ mod handle;
 mod offers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream::BoxStream};
@@ -17,7 +21,7 @@ use iso_currency::Currency;
 use serde_json::{Value, json};
 
 pub use config::UpCloudConfig;
-use handle::{Handle, server_of};
+use handle::{Handle, is_plain, server_of};
 use wire::{OneServer, Server, Servers};
 
 use crate::{
@@ -189,7 +193,7 @@ impl UpCloud {
         let disk = json!({
             "action": "clone",
             "storage": setting("image").unwrap_or_else(|| self.settings.image.clone()),
-            "title": format!("{key}-disk"),
+            "title": disk_title(key),
             "size": plan.storage_size,
             "tier": plan.storage_tier.as_deref().unwrap_or("maxiops"),
         });
@@ -238,13 +242,45 @@ impl UpCloud {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, server)?)))
     }
 
-    /// One step further towards nothing: stop, end with its disks.
-    async fn poll_delete(&self, id: &str) -> Result<OperationStatus> {
+    /// The disks that a server's purchase made.
+    ///
+    /// # Errors
+    /// A conflict: something else hangs on it, which would be ended with it.
+    fn own_disks(&self, call: Call, server: &Server, key: &IdempotencyKey) -> Result<Vec<String>> {
+        // What is in the drive stays when the server goes.
+        let disks = server.storage_devices.storage_device.iter().filter(|device| device.kind != "cdrom");
+        let (own, others): (Vec<_>, Vec<_>) = disks.partition(|disk| disk.storage_title == disk_title(key));
+        let others = others.iter().map(|disk| match disk.storage_title.as_str() {
+            title if title.is_empty() || title == disk.storage => format!("the storage {}", disk.storage),
+            title => format!("the storage {} ({title})", disk.storage),
+        });
+        let addresses = &server.ip_addresses.ip_address;
+        let faces: BTreeSet<_> =
+            addresses.iter().map(|ip| (ip.access.as_str(), ip.family.as_str())).collect();
+        let several = faces.into_iter().filter(|(access, _)| matches!(*access, "public" | "utility"));
+        let several = several.filter_map(|face| {
+            let of_face = addresses.iter().filter(|ip| (ip.access.as_str(), ip.family.as_str()) == face);
+            let of_face: Vec<_> = of_face.map(|ip| ip.address.as_str()).collect();
+            (of_face.len() > 1).then(|| format!("the addresses {}, one of", of_face.join(" and ")))
+        });
+        let others: Vec<_> = others.chain(several).collect();
+        match others.is_empty() {
+            true => Ok(own.into_iter().map(|disk| disk.storage.clone()).collect()),
+            false => Err(self.error(call, ErrorKind::attached(&server.uuid, &others))),
+        }
+    }
+
+    /// One step further towards nothing: stop, end, end the disks. Each may be asked again.
+    async fn poll_delete(&self, id: &str, disks: &[String]) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, id).await? else {
-            return Ok(OperationStatus::Succeeded(None));
+            return self.end_disks(disks).await;
         };
-        if key_of(&server).is_none() {
-            return Err(self.error(Call::Poll, ErrorKind::Forbidden));
+        let foreign = || self.error(Call::Poll, ErrorKind::Forbidden);
+        let own = self.own_disks(Call::Poll, &server, &key_of(&server).ok_or_else(foreign)?)?;
+        if !own.iter().all(|disk| disks.contains(disk)) {
+            // Handles of older versions name no disks: released again, it does.
+            let what = "a handle without the server's disks".to_owned();
+            return Err(self.error(Call::Poll, ErrorKind::NotFound { what }));
         }
         let outcome = match server.state.as_str() {
             "started" => {
@@ -252,12 +288,8 @@ impl UpCloud {
                 self.ask_for(Call::Release, id, "stop", &hard).await
             }
             "maintenance" => return Ok(RUNNING),
-            _ => {
-                let ask = Request::delete(Call::Release, ["server", id])
-                    .query("storages", 1)
-                    .query("backups", "delete");
-                self.client.ask(&ask).await.map(drop)
-            }
+            // Without its storages: what is attached at this moment stays.
+            _ => self.client.ask(&Request::delete(Call::Release, ["server", id])).await.map(drop),
         };
         match outcome {
             Ok(()) => Ok(RUNNING),
@@ -267,6 +299,32 @@ impl UpCloud {
             },
         }
     }
+
+    /// Ends the disks of a server that is gone. Backups of them are the customer's.
+    async fn end_disks(&self, disks: &[String]) -> Result<OperationStatus> {
+        for disk in disks {
+            let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
+            let is_there = match self.client.end(&ask).await {
+                // Accepted is not gone.
+                Ok(true) => {
+                    self.client.find::<Value>(&Request::get(Call::Poll, ["storage", disk])).await?.is_some()
+                }
+                Ok(false) => false,
+                // Still held by the server that is going.
+                Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => true,
+                Err(error) => return Err(error),
+            };
+            if is_there {
+                return Ok(RUNNING);
+            }
+        }
+        Ok(OperationStatus::Succeeded(None))
+    }
+}
+
+/// What the disk is called that is made with a server; so it is known again.
+fn disk_title(key: &IdempotencyKey) -> String {
+    format!("{key}-disk")
 }
 
 /// The key that a server was made with; none if this library did not make it.
@@ -380,20 +438,26 @@ impl Provider for UpCloud {
         let call = Call::Release;
         let Some(id) = server_of(service) else {
             // It cannot exist here.
-            return Ok(Handle::Delete(uuid::Uuid::nil().to_string()).text());
+            return Ok(Handle::Delete(uuid::Uuid::nil().to_string(), Vec::new()).text());
         };
-        let server = self.server(call, id).await?;
-        if server.is_some_and(|server| key_of(&server).is_none()) {
-            return Err(self.error(call, ErrorKind::Forbidden));
+        let disks = match self.server(call, id).await? {
+            None => Vec::new(),
+            Some(server) => {
+                let key = key_of(&server).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
+                self.own_disks(call, &server, &key)?
+            }
+        };
+        if let Some(odd) = disks.iter().find(|disk| !is_plain(disk)) {
+            return Err(self.nonsense(call, &format!("the server {id} has a storage {odd:?}")));
         }
-        Ok(Handle::Delete(id.to_owned()).text())
+        Ok(Handle::Delete(id.to_owned(), disks).text())
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let what = || operation.as_str().chars().take(60).collect();
         let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
         let (id, wanted) = match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Delete(id) => return self.poll_delete(&id).await,
+            Handle::Delete(id, disks) => return self.poll_delete(&id, &disks).await,
             Handle::Create(id) => (id, "started".to_owned()),
             Handle::Reach(id, state) => (id, state),
         };

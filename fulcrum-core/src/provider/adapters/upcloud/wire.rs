@@ -80,6 +80,9 @@ pub(super) struct Server {
     pub(super) labels: Labels,
     #[serde(default)]
     pub(super) ip_addresses: Addresses,
+    /// Told of one server, not in lists.
+    #[serde(default)]
+    pub(super) storage_devices: Devices,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,6 +100,22 @@ pub(super) struct Label {
 #[serde(default)]
 pub(super) struct Addresses {
     pub(super) ip_address: Vec<Address>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Devices {
+    pub(super) storage_device: Vec<Device>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Device {
+    pub(super) storage: String,
+    /// `disk` or `cdrom`.
+    #[serde(default, rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) storage_title: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
