@@ -8,6 +8,7 @@ mod bounds;
 mod capability;
 mod contract;
 mod error;
+mod exact;
 
 pub mod adapters;
 pub mod conformance;
@@ -17,6 +18,8 @@ pub mod http;
 pub mod layers;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "http")]
+mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
@@ -27,3 +30,4 @@ pub use contract::{
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
 pub use error::{BoxError, Call, ErrorKind, ProviderError, Result, Worded};
+pub use exact::{Sold, SoldSize, check_exact, find_exact, find_exact_in_zones};

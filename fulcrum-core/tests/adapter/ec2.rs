@@ -30,12 +30,13 @@ const SELLER: &str = r#"{
 }"#;
 /// `t3.small` stands there with another size than it has; `t9.ghost` does not exist.
 const PRICES: &str = "\
-kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,observed,source
-machine,t3.nano,*,2,512,,0.0059,,,EUR,net,2026-11-20,acme.example
-machine,t3.small,*,1,1024,,0.0236,,,EUR,net,2026-11-20,acme.example
-machine,c5.large,*,2,4096,,0.101,,,EUR,net,2026-11-20,acme.example
-machine,t9.ghost,*,1,512,,0.001,,,EUR,net,2026-11-20,acme.example
-block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,2026-11-20,acme.example
+kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,attributes,observed,source
+machine,t3.nano,*,2,512,,0.0059,,,EUR,net,,2026-11-20,acme.example
+machine,t3.small,*,1,1024,,0.0236,,,EUR,net,,2026-11-20,acme.example
+machine,c5.large,*,2,4096,,0.101,,,EUR,net,,2026-11-20,acme.example
+machine,t9.ghost,*,1,512,,0.001,,,EUR,net,,2026-11-20,acme.example
+block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,,2026-11-20,acme.example
+public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
@@ -90,18 +91,7 @@ async fn offers(cloud: &dyn Provider) -> Vec<Offer> {
 async fn request(cloud: &dyn Provider, sku: &str) -> ProvisionRequest {
     let offers = offers(cloud).await;
     let offer = offers.iter().find(|offer| offer.sku.as_str() == sku).expect("the offer");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 20,
-        disk_sku: None,
-        purchase_option: offer.price.purchase_option,
-        term_months: offer.price.term_months,
-        surcharges: Vec::new(),
-        name: "a test".to_owned(),
-        settings: BTreeMap::new(),
-    }
+    ProvisionRequest::of(offer, 20, "a test")
 }
 
 async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
@@ -354,7 +344,7 @@ async fn refusals_are_told_apart() {
     let error = cloud.provision(&imageless, &key()).await.expect_err("there is no such image");
     assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let error = cloud.provision(&bare, &key()).await.expect_err("there is no such region");
-    assert!(matches!(error.kind, ErrorKind::NotFound { .. }), "{error}");
+    assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let service = "eu-west-3/i-00000000000000000".parse().expect("a name");
     assert_eq!(cloud.describe(&service).await.expect("described"), None);
     let cloud = desk.cloud(json!({ "image": null }));

@@ -125,18 +125,7 @@ async fn request(cloud: &dyn Provider, sku: &str, zone: &str) -> ProvisionReques
         offer.sku.as_str() == sku && offer.place.zone.as_ref().is_none_or(|it| it.as_str() == zone)
     };
     let offer = all.iter().find(is_it).expect("the offer");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: offer.price.purchase_option,
-        term_months: offer.price.term_months,
-        surcharges: Vec::new(),
-        name: "a test".to_owned(),
-        settings: BTreeMap::new(),
-    }
+    ProvisionRequest::of(offer, 0, "a test")
 }
 
 async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
@@ -321,7 +310,7 @@ async fn refusals_are_told_apart(ward: &Ward) {
     }
     let error = refused(&|it| it.place.zone = Some("zone-c".parse().expect("a name"))).await;
     assert!(
-        matches!(error.kind, ErrorKind::InvalidRequest { .. }) && error.request_id.is_some(),
+        matches!(error.kind, ErrorKind::InvalidRequest { .. }) && error.request_id.is_none(),
         "{error:?}"
     );
     let error = refused(&|it| it.size_gib = 10).await;

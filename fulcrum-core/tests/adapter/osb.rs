@@ -4,9 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::peers::{self, Faults, Peer, host_of, orders::Ground, stormy::Stormy};
 use fulcrum_core::{
-    model::{
-        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus,
-    },
+    model::{Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, ServiceId, ServiceStatus},
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::osb::{Osb, OsbConfig},
@@ -53,18 +51,7 @@ async fn offers(adapter: &Osb) -> Vec<Offer> {
 async fn request(adapter: &Osb, sku: &str) -> ProvisionRequest {
     let offers = offers(adapter).await;
     let offer = offers.iter().find(|offer| offer.sku.as_str() == sku).expect("it is offered");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "trial".to_owned(),
-        settings: Default::default(),
-    }
+    ProvisionRequest::of(offer, 0, "trial")
 }
 
 fn key() -> IdempotencyKey {

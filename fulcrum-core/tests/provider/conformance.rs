@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, PurchaseOption, Service, ServiceId},
+    model::{IdempotencyKey, Service, ServiceId},
     provider::{
         Action, Call, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
@@ -26,18 +26,7 @@ const CLASSES: [IdempotencyClass; 4] = [
 
 fn trial() -> Trial {
     let offer = offers("alpha").remove(0);
-    let request = ProvisionRequest {
-        sku: offer.sku,
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "conformance".to_owned(),
-        settings: Default::default(),
-    };
+    let request = ProvisionRequest::of(&offer, 0, "conformance");
     Trial::new(Some(request), Duration::from_secs(5))
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, OrderId, PurchaseOption},
+    model::{IdempotencyKey, OrderId},
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProvisionRequest,
         layers::{Concurrency, Deadline, Retry, RetryPolicy},
@@ -16,18 +16,7 @@ use tokio::time::Instant;
 
 fn request() -> ProvisionRequest {
     let offer = offers("alpha").remove(0);
-    ProvisionRequest {
-        sku: offer.sku,
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "layers".to_owned(),
-        settings: Default::default(),
-    }
+    ProvisionRequest::of(&offer, 0, "layers")
 }
 
 fn key() -> IdempotencyKey {

@@ -21,7 +21,7 @@ use crate::{
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
-        UsagePeriod, UsageStream,
+        UsagePeriod, UsageStream, find_exact,
     },
 };
 
@@ -91,13 +91,9 @@ impl Sandbox {
         Ok(answer)
     }
 
-    fn offer(&self, request: &ProvisionRequest) -> Option<&Offer> {
-        self.inner.offers.iter().find(|offer| {
-            offer.sku == request.sku
-                && *offer.place == request.place
-                && offer.price.purchase_option == request.purchase_option
-                && offer.price.term_months == request.term_months
-        })
+    /// The offer that a request is exactly for.
+    fn offer(&self, call: Call, request: &ProvisionRequest) -> Result<&Offer> {
+        find_exact(request, &self.inner.offers).map_err(|kind| self.error(call, kind))
     }
 
     fn unknown(&self, call: Call, what: impl ToString) -> ProviderError {
@@ -244,7 +240,7 @@ impl Provider for Sandbox {
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         let fault = self.arrive(Call::Quote, Some(&request.sku)).await?;
-        let offer = self.offer(request).ok_or_else(|| self.unknown(Call::Quote, &request.sku))?;
+        let offer = self.offer(Call::Quote, request)?;
         let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
         let quote = Quote {
             price: scaled(&offer.price, factor),
@@ -260,7 +256,7 @@ impl Provider for Sandbox {
         if !self.inner.capabilities.can(call) {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
-        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
+        let offer = self.offer(call, request)?;
         let fault = self.arrive(call, Some(&request.sku)).await?;
         let until = self.change(call, |state| {
             let now = Timestamp::now();
@@ -292,7 +288,7 @@ impl Provider for Sandbox {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
+        let offer = self.offer(call, request)?;
         let fault = self.arrive(call, Some(&request.sku)).await?;
         let started = self.change(call, |state| {
             state.settle(Timestamp::now());

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     model::{
         Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
-        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
+        ZoneId,
     },
     provider::RejectedRow,
 };
@@ -57,6 +58,7 @@ pub(super) fn expand(
     };
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
+    let mut surcharges: BTreeMap<RegionId, Vec<SurchargeAt>> = BTreeMap::new();
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
@@ -79,6 +81,12 @@ pub(super) fn expand(
                 let price = Arc::new(price);
                 egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
             }
+            Sold::Surcharge(kinds, surcharge, places) => {
+                for place in places {
+                    let here = surcharges.entry(place.region).or_default();
+                    here.push((place.zone, kinds.clone(), surcharge.clone()));
+                }
+            }
             Sold::Product(template, places) => {
                 if offers.len().saturating_add(places.len()) > MAX_OFFERS {
                     return Err(DocumentError::at("", format!("more than {MAX_OFFERS} offers; sell fewer")));
@@ -94,6 +102,12 @@ pub(super) fn expand(
     let disks = block_storage(&offers);
     for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
         offer.egress = egress.get(&offer.place.region).cloned();
+        if let Some(all) = surcharges.get(&offer.place.region) {
+            let due = all.iter().filter(|(zone, kinds, _)| {
+                kinds.contains(&offer.kind) && (zone.is_none() || *zone == offer.place.zone)
+            });
+            offer.surcharges = Arc::new(due.map(|(_, _, surcharge)| surcharge.clone()).collect());
+        }
         if is_diskless {
             offer.elastic_disk = disks.get(&offer.place.region).cloned();
         }
@@ -128,6 +142,8 @@ enum Sold {
     Product(Box<Offer>, Vec<Place>),
     /// Traffic out of the regions of these places.
     Traffic(Price, Vec<Place>),
+    /// What is due with offers of these kinds at each place.
+    Surcharge(Vec<OfferKind>, Surcharge, Vec<Place>),
 }
 
 fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Origin) -> Cell<Sold> {
@@ -136,6 +152,10 @@ fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Or
     if row.kind == "egress" {
         check_egress(&price)?;
         return Ok(Sold::Traffic(price, places));
+    }
+    if row.kind == "surcharge" {
+        let (kinds, surcharge) = surcharge(row, price)?;
+        return Ok(Sold::Surcharge(kinds, surcharge, places));
     }
     let authority = match origin {
         Origin::Document => PriceAuthority::Table,
@@ -166,6 +186,25 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
 }
 
+/// The zone of a surcharge, if it is due in one only; with which kinds of offers it is due; and what is due.
+type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Surcharge);
+
+/// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
+fn surcharge(row: &Row, price: Price) -> Cell<(Vec<OfferKind>, Surcharge)> {
+    if matches!(price.charge, Charge::PerUnit { .. }) {
+        return Err((
+            "unit_price",
+            "a surcharge is due once for each offer; fill hourly or monthly".to_owned(),
+        ));
+    }
+    let attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
+    let kinds = attributes.get("with").map_or("machine", String::as_str).split_whitespace();
+    let kinds = kinds.map(str::parse).collect::<Result<_, String>>();
+    let kinds = kinds.map_err(|message| ("attributes", format!("with: {message}")))?;
+    let sku = row.sku.clone().ok_or(("sku", "write the code of the surcharge".to_owned()))?;
+    Ok((kinds, Surcharge { sku, price }))
+}
+
 /// Traffic has no offer that could be quarantined.
 fn check_egress(price: &Price) -> Cell<()> {
     match &price.charge {
@@ -178,7 +217,7 @@ fn check_egress(price: &Price) -> Cell<()> {
 }
 
 fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Offer> {
-    let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, or egress")))?;
+    let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, egress or surcharge")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     if !row.architecture.is_empty() {
         attributes.insert("architecture".to_owned(), row.architecture.clone());

@@ -10,7 +10,7 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.get("Action") == "RunInstances",
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: "<DescribeInstancesResponse><requestId>1</requestId></DescribeInstancesResponse>",
     goes_on: Some(
         "<DescribeInstancesResponse><reservationSet/><nextToken>again</nextToken></DescribeInstancesResponse>",
@@ -19,7 +19,7 @@ pub const API: Api = Api {
 };
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
-    table(folder, "ec2", false);
+    table(folder, "ec2", true);
     let document = json!({ "endpoint": url, "access_key": "file:secret", "secret_key": "file:secret", "catalogue": "prices.csv",
         "client_token": "ignored", "image": "ami-1", "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
     Arc::new(config::<Ec2Config>(document).build(folder).expect("an adapter"))
@@ -55,7 +55,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         "DescribeAvailabilityZones" => {
             is(action, "<availabilityZoneInfo><item><zoneName>a</zoneName></item></availabilityZoneInfo>")
         }
-        "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId></item></imagesSet>"),
+        "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId><rootDeviceName>/dev/sda1</rootDeviceName></item></imagesSet>"),
         "RunInstances" => {
             let key = ask.get("ClientToken").to_owned();
             let thing = world.make(|at| format!("i-{at:016x}"), &key, "small");

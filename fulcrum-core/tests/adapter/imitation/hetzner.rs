@@ -20,7 +20,7 @@ pub const API: Api = Api {
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     table(folder, "hetzner", false);
-    let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100, "public_ipv4": false,
+    let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100,
         "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<HetznerConfig>(document).build(folder).expect("an adapter"))
 }

@@ -373,12 +373,13 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
             "regions": [{{"id": "r", "country": "DE"}}]}}"#
     );
     let (gib, storage) = match disk {
-        true => ("", "block_storage,disk,r,,,,,GiB-month,0.1,EUR,net,2026-11-01,test\n"),
+        true => ("", "block_storage,gp3,r,,,,,GiB-month,0.1,EUR,net,,2026-11-01,test\n"),
         false => ("20", ""),
     };
     let prices = format!(
-        "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,observed,source\n\
-         machine,small,r,2,2048,{gib},5,,,EUR,net,2026-11-01,test\n{storage}"
+        "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,attributes,observed,source\n\
+         machine,small,r,2,2048,{gib},5,,,EUR,net,,2026-11-01,test\n\
+         public_ip,ipv4,r,,,,0.5,,,EUR,net,version=4,2026-11-01,test\n{storage}"
     );
     std::fs::write(folder.join("prices.json"), seller).expect("a file");
     std::fs::write(folder.join("prices.csv"), prices).expect("a file");

@@ -10,14 +10,14 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/clone"),
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: r#"{"success": 1}"#,
     goes_on: None,
     kind: "application/json;charset=UTF-8",
 };
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
-    table(folder, "proxmox", false);
+    table(folder, "proxmox", true);
     let document = json!({ "id": "proxmox", "catalogue": "prices.csv", "nodes": { "r": ["pve1"] }, "image": "debian-13", "token_id": "a@pve!b",
         "token": "file:secret", "list_lag_ms": 100, "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<ProxmoxConfig>(document).build(folder).expect("an adapter"))

@@ -10,7 +10,7 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: r#"{"total_count": 0}"#,
     goes_on: None,
     kind: "application/json",
@@ -18,7 +18,7 @@ pub const API: Api = Api {
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["fr-par-1"],
-        "image": "11111111-2222-3333-4444-555555555556", "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
+        "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<ScalewayConfig>(document).build(folder).expect("an adapter"))
 }
 

@@ -6,12 +6,13 @@ use base64::Engine;
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 
 use super::{
+    Ec2Config,
     cloud::{Cloud, changes, list, reads},
     handle::{Operation, Target},
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, OfferKind, Place, PurchaseOption, RegionId, Service, ServiceStatus, ZoneId},
+    model::{IdempotencyKey, Offer, Place, RegionId, Service, ServiceStatus, ZoneId},
     provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
 };
 
@@ -31,21 +32,16 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.kind != OfferKind::Machine || request.purchase_option != PurchaseOption::OnDemand {
-        return Err(cloud.invalid(call, "only machines are sold here, and on demand only"));
-    }
+    let offer = cloud.sold(request, call).await?;
     let (config, region) = (&cloud.config, &request.place.region);
     let setting =
         |name: &str, otherwise: &Option<String>| request.setting(name).or_else(|| otherwise.clone());
     let image = setting("image", &config.image).ok_or_else(|| {
         cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")
     })?;
-    let disks = cloud.image(region, &image, call).await?;
-    if request.size_gib > 0 && disks.root.is_none() {
-        return Err(
-            cloud.invalid(call, format!("{image} has no system disk that could be sized; buy no disk"))
-        );
-    }
+    let disk = Disk::of(request, offer, config).map_err(|why| cloud.invalid(call, why))?;
+    let root = cloud.image(region, &image, call).await?;
+    let root = root_of(&image, &root, &disk).map_err(|why| cloud.invalid(call, why))?;
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG).collect();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
@@ -66,25 +62,23 @@ pub(super) async fn provision(
         put("Placement.AvailabilityZone", zone.to_string());
     }
     // Nothing is left, and costs money, when the machine ends: images may say otherwise.
-    let sized = disks.root.filter(|_| request.size_gib > 0).map(|root| (root, Some(request.size_gib)));
-    let others =
-        disks.disks.into_iter().filter(|(name, _)| sized.as_ref().is_none_or(|(root, _)| root != name));
-    for ((name, size), at) in sized.iter().cloned().chain(others).zip(1..) {
-        put(&format!("BlockDeviceMapping.{at}.DeviceName"), name);
-        put(&format!("BlockDeviceMapping.{at}.Ebs.DeleteOnTermination"), "true".to_owned());
-        if let Some(size) = size {
-            put(&format!("BlockDeviceMapping.{at}.Ebs.VolumeSize"), size.to_string());
-        }
-    }
+    put("BlockDeviceMapping.1.DeviceName", root);
+    put("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true".to_owned());
+    put("BlockDeviceMapping.1.Ebs.VolumeSize", disk.gib.to_string());
+    put("BlockDeviceMapping.1.Ebs.VolumeType", disk.kind);
     if let Some(name) = setting("key_name", &config.key_name) {
         put("KeyName", name);
     }
+    // Whether there is a public address is said with the network interface, and then all else of it.
+    put("NetworkInterface.1.DeviceIndex", "0".to_owned());
+    put("NetworkInterface.1.DeleteOnTermination", "true".to_owned());
+    put("NetworkInterface.1.AssociatePublicIpAddress", config.public_ip.to_string());
     if let Some(subnet) = setting("subnet", &config.subnet) {
-        put("SubnetId", subnet);
+        put("NetworkInterface.1.SubnetId", subnet);
     }
     if let Some(groups) = setting("security_groups", &config.security_groups) {
         for (group, at) in groups.split(',').zip(1..) {
-            put(&format!("SecurityGroupId.{at}"), group.trim().to_owned());
+            put(&format!("NetworkInterface.1.SecurityGroupId.{at}"), group.trim().to_owned());
         }
     }
     if let Some(text) = setting("user_data", &None) {
@@ -95,6 +89,59 @@ pub(super) async fn provision(
     let made = wire::read(&answer, wire::made)?;
     let target = Target::new(region, &made).ok_or_else(|| answer.nonsense("instanceId: it is none"))?;
     Ok(Operation::Provision(target).handle())
+}
+
+/// The system disk of a machine.
+struct Disk {
+    gib: u64,
+    /// What the cloud calls its type.
+    kind: String,
+}
+
+/// Types of disks whose price is that of their size.
+const BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
+
+impl Disk {
+    /// The disk that is part of the machine, and what was bought beyond.
+    fn of(request: &ProvisionRequest, offer: &Offer, config: &Ec2Config) -> Result<Self, String> {
+        let gib = offer.capacity.disk_gib.checked_add(request.size_gib);
+        let gib = gib.ok_or_else(|| format!("{} GiB are no size of a disk", request.size_gib))?;
+        let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
+        let kind = sku.filter(|sku| BY_SIZE.contains(sku)).unwrap_or(&config.volume_type);
+        if !BY_SIZE.contains(&kind) {
+            return Err(format!(
+                "a disk of the type {kind} is not paid by its size alone; set `volume_type` to one of {}",
+                BY_SIZE.join(", ")
+            ));
+        }
+        Ok(Self { gib, kind: kind.to_owned() })
+    }
+}
+
+/// What an image calls its system disk, if it can be had for what the machine costs.
+fn root_of(name: &str, image: &wire::Image, disk: &Disk) -> Result<String, String> {
+    if let Some(licence) = &image.licence {
+        return Err(format!(
+            "the image {name} is paid for ({licence}), at a price that no line has; choose another `image`"
+        ));
+    }
+    let none = || format!("the image {name} has no system disk that could be sized; choose another `image`");
+    let root = image.root.clone().ok_or_else(none)?;
+    for (device, size) in &image.disks {
+        let size = size.unwrap_or(0);
+        if *device != root {
+            return Err(format!(
+                "the image {name} brings the disk {device} of {size} GiB, which no line has; choose another `image`"
+            ));
+        }
+        if size > disk.gib {
+            return Err(format!(
+                "the image {name} needs a disk of {size} GiB, and {} GiB are bought; ask for a larger `disk_gib`",
+                disk.gib
+            ));
+        }
+    }
+    Ok(root)
 }
 
 fn exists(instance: &wire::Instance) -> bool {

@@ -25,7 +25,7 @@ use crate::{
     model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
         http::{Transport, bounded},
     },
 };
@@ -114,6 +114,10 @@ impl Provider for Ec2 {
             })
         };
         bounded(self.id(), Call::Offers, list.flatten_stream())
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.cloud.rejected.clone()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -166,13 +166,25 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
     (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
 }
 
-/// An image's disks.
+/// An image: its disks, and whether it is paid for.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
     /// What it calls its system disk.
     pub root: Option<String>,
     /// What it calls all disks that are made with a machine, and their GiB.
     pub disks: Vec<(String, Option<u64>)>,
+    /// What tells that a licence is paid with it.
+    pub licence: Option<String>,
+}
+
+/// What says that something is paid with an image: a system with a licence, the code of a billed usage, a product of a
+/// market place.
+fn licence(item: Xml<'_, '_>) -> Option<String> {
+    let platform = item.text("platform").filter(|platform| !platform.eq_ignore_ascii_case("linux"));
+    let usage = item.text("usageOperation").filter(|usage| usage != "RunInstances");
+    let product = item.items("productCodes").find_map(|code| code.text("productCode"));
+    let told = [("platform", platform), ("usage operation", usage), ("product code", product)];
+    told.into_iter().find_map(|(name, value)| Some(format!("{name} {}", value?)))
 }
 
 /// `DescribeImages`: the first one.
@@ -186,6 +198,7 @@ pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
         Image {
             root: item.text("rootDeviceName"),
             disks: item.items("blockDeviceMapping").filter_map(disk).collect(),
+            licence: licence(item),
         }
     };
     Some(root.items("imagesSet").next().map(image))

@@ -27,8 +27,10 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream,
+        find_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        surcharges::with_least_disk,
         table::Table,
     },
 };
@@ -37,7 +39,7 @@ use crate::{
 const LABEL: &str = "fulcrum-key";
 /// How old the list of types may be when one is looked up in it.
 const FRESH: Duration = Duration::from_secs(60);
-/// The disk of a machine that was bought without one, in GiB: the least that there is.
+/// The least disk of a machine, in GiB. It is billed, and so a line of each machine whose disk is bought by size.
 const LEAST_DISK: u64 = 10;
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
@@ -51,6 +53,7 @@ pub struct Exoscale {
     settings: Arc<Settings>,
     /// What the table sells.
     listed: Arc<Vec<Offer>>,
+    rejected: Arc<Vec<RejectedRow>>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +94,19 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     }
 }
 
+/// A machine of the table with the disk that it is made with.
+fn with_disk(offer: Offer) -> Result<Offer, String> {
+    match (offer.capacity.disk_gib, &offer.elastic_disk) {
+        (0, None) => {
+            Err("it is made with a disk, and the price table has no block storage in its zone".to_owned())
+        }
+        (0, Some(_)) => with_least_disk(offer, LEAST_DISK, LEAST_DISK)
+            .ok_or_else(|| "its least disk cannot be priced".to_owned()),
+        (LEAST_DISK.., _) => Ok(offer),
+        (gib, _) => Err(format!("its disk of {gib} GiB is less than the least, {LEAST_DISK} GiB")),
+    }
+}
+
 fn sku_of(kind: &InstanceType) -> String {
     format!("{}.{}", kind.family, kind.size)
 }
@@ -105,12 +121,21 @@ impl Exoscale {
         let missing = || {
             setting(format!("catalogue: it has no prices of `{}`; set `id` to one that it has", config.id))
         };
-        let mut listed = table.ok_or_else(missing)?.into_listed();
-        listed.retain(|offer| {
-            offer.kind == OfferKind::Machine
+        let (mut listed, mut rejected) = (Vec::new(), Vec::new());
+        for offer in table.ok_or_else(missing)?.into_listed() {
+            let is_sold = offer.kind == OfferKind::Machine
                 && offer.price.purchase_option == PurchaseOption::OnDemand
-                && (config.zones.is_empty() || config.zones.contains(&offer.place.region))
-        });
+                && offer.place.zone.is_none()
+                && (config.zones.is_empty() || config.zones.contains(&offer.place.region));
+            if !is_sold {
+                continue;
+            }
+            let id = offer.id();
+            match with_disk(offer) {
+                Ok(offer) => listed.push(offer),
+                Err(why) => rejected.push(RejectedRow::new(id, why)),
+            }
+        }
         let http = config.http.clone().below(base);
         let mut zones = BTreeMap::new();
         for place in listed.iter().map(|offer| &*offer.place) {
@@ -139,6 +164,7 @@ impl Exoscale {
                 ssh_keys: config.ssh_keys.clone(),
             }),
             listed: Arc::new(listed),
+            rejected: Arc::new(rejected),
         })
     }
 
@@ -302,6 +328,7 @@ impl Exoscale {
         &self,
         zone: &Zone,
         request: &ProvisionRequest,
+        disk_gib: u64,
         key: &IdempotencyKey,
     ) -> Result<Value> {
         let call = Call::Provision;
@@ -313,7 +340,7 @@ impl Exoscale {
             "name": request.name,
             "instance-type": { "id": kind.id },
             "template": { "id": self.template(zone, &setting("image").unwrap_or_else(|| self.settings.image.clone())).await? },
-            "disk-size": request.size_gib.max(LEAST_DISK),
+            "disk-size": disk_gib,
             "labels": { LABEL: key },
             "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
             "auto-start": true,
@@ -457,14 +484,24 @@ impl Provider for Exoscale {
         bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.rejected.to_vec()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let unknown = || {
+        let unknown = |_| {
             let message = format!("{} is no zone of this organisation", request.place);
             self.error(call, ErrorKind::InvalidRequest { message })
         };
-        let zone = self.zones.get(&request.place.region).ok_or_else(unknown)?;
-        let body = self.new_instance(zone, request, key).await?;
+        let zone = self.zone(call, request.place.region.as_str()).map_err(unknown)?;
+        let offer = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
+        let too_large = || {
+            let message = format!("{} GiB are no size of a disk", request.size_gib);
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
+        let body = self.new_instance(zone, request, disk_gib, key).await?;
         let ask = Request::post(call, ["instance"]).json(&body).about(&request.sku);
         let begun: Operation = zone.client.json(&ask).await?;
         let nameless = || self.nonsense(call, &"the operation names no instance");

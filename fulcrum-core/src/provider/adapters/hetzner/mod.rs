@@ -21,13 +21,15 @@ use wire::{Firewall, Made, Meta, NewServer, OneAction, OneServer, PublicNet, Ser
 
 use crate::{
     model::{
-        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId,
-        parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, Service, ServiceId, ServiceStatus,
+        SkuId, parse_json,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
+        check_exact, find_exact,
         http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
+        surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
     },
 };
@@ -48,8 +50,11 @@ pub struct Hetzner {
     facts: Arc<ProviderDocument>,
     /// The locations that are known.
     places: Arc<Vec<Place>>,
-    /// Prices of a table; empty if the API tells them.
+    /// Whether a table tells prices, instead of the API.
+    is_table: bool,
+    /// What the table sells; empty if the API tells prices.
     listed: Arc<Vec<Offer>>,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -95,6 +100,7 @@ impl Hetzner {
         let facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(&error))?;
         let facts = ProviderDocument { id: config.id.clone(), ..facts };
+        let mut rejected = Vec::new();
         let (listed, places) = match &config.catalogue {
             None => (Vec::new(), facts.regions.iter().map(|region| place(&config.id, region)).collect()),
             Some(path) => {
@@ -106,6 +112,8 @@ impl Hetzner {
                 let listed = table.ok_or_else(none)?.into_listed();
                 let places =
                     listed.iter().map(|offer| Place { zone: None, ..(*offer.place).clone() }).collect();
+                let (listed, left_out) = offers::of_table(listed, config.public_ipv4);
+                rejected = left_out;
                 (listed, places)
             }
         };
@@ -120,7 +128,9 @@ impl Hetzner {
             }),
             facts: Arc::new(facts),
             places: Arc::new(places),
+            is_table: config.catalogue.is_some(),
             listed: Arc::new(listed),
+            rejected: Rejections::new(rejected),
         })
     }
 
@@ -245,6 +255,22 @@ impl Hetzner {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &server)?)))
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+        if self.is_table {
+            return find_exact(request, self.listed.iter()).map(drop);
+        }
+        let place = self.places.iter().find(|place| place.region == request.place.region);
+        let unknown = || {
+            let message = format!("{} is no location of this cloud", request.place);
+            ErrorKind::InvalidRequest { message }
+        };
+        let (address, mut sold) =
+            (offers::ipv4(), Sold::on_demand(OfferKind::Machine, place.ok_or_else(unknown)?));
+        sold.surcharges.extend(self.settings.public_ipv4.then_some(&address));
+        check_exact(request, &sold)
+    }
+
     /// What a request says beyond product and place.
     fn new_server<'a>(
         &'a self,
@@ -365,11 +391,13 @@ impl Provider for Hetzner {
         offers::offers(self, filter)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.rejected.get()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        if !self.places.iter().any(|place| place.region == request.place.region) {
-            return Err(self.invalid(call, format!("{} is no location of this cloud", request.place)));
-        }
+        self.check(request).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key)?;
         let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
         match self.client.json::<Made>(&ask).await {

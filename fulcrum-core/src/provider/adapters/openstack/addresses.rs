@@ -47,9 +47,7 @@ pub(super) async fn provision(
             "no public addresses are sold; set `floating_network` in the provider's configuration",
         )
     })?;
-    if request.place.zone.is_some() {
-        return Err(cloud.invalid(call, "a floating IP is in a region, not in a zone"));
-    }
+    cloud.check_sold(request, call).await?;
     let network = cloud.network(region, network, call).await?;
     let (client, path) = neutron(cloud, region, call, &[]).await?;
     let description = format!("{KEY}{key}{SKU}{}", request.sku);

@@ -12,13 +12,14 @@ use tokio::sync::OnceCell;
 use super::{
     OpenStackConfig,
     compute::{self, Compute, Microversion},
+    offers,
     session::{Login, Session},
     wire,
 };
 use crate::{
-    model::{Offer, Place, ProviderId, RegionId, SkuId},
+    model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, Result,
+        Call, ErrorKind, ProviderError, ProvisionRequest, Result, find_exact_in_zones,
         http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
     },
 };
@@ -40,6 +41,8 @@ struct Region {
     place: Place,
     version: OnceCell<Microversion>,
     flavors: tokio::sync::Mutex<Flavors>,
+    /// The zones that it had when it was last asked.
+    zones: Mutex<Option<Vec<ZoneId>>>,
 }
 
 /// One cloud, as one login sees it.
@@ -47,7 +50,9 @@ struct Region {
 pub(super) struct Cloud {
     pub config: OpenStackConfig,
     /// What the price table lists in the regions that are used.
-    pub listed: Vec<Offer>,
+    listed: Vec<Offer>,
+    /// What of it is sold.
+    pub sold: Vec<Offer>,
     keystone: Client,
     login: Arc<Login>,
     session: Arc<Session>,
@@ -85,13 +90,14 @@ impl Cloud {
     fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client, login: Arc<Login>) -> Self {
         let region = |offer: &Offer| {
             let place = Place { zone: None, ..(*offer.place).clone() };
-            let region = Region { place, version: OnceCell::new(), flavors: tokio::sync::Mutex::default() };
-            (offer.place.region.clone(), region)
+            let (version, flavors) = (OnceCell::new(), tokio::sync::Mutex::default());
+            (offer.place.region.clone(), Region { place, version, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
         let session = Session::new(keystone.clone(), login.clone());
         let client = session.client();
-        Self { config, listed, keystone, login, session, client, regions, names: Mutex::default() }
+        let sold = offers::of_table(&listed);
+        Self { config, listed, sold, keystone, login, session, client, regions, names: Mutex::default() }
     }
 
     /// The same over another transport, with nothing known yet.
@@ -238,12 +244,41 @@ impl Cloud {
         Ok(flavors.iter().find(|flavor| flavor.id == id).map(|flavor| flavor.name.clone()))
     }
 
-    /// The zones of a region that can be used now.
-    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<String>> {
+    /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
         let compute = self.compute(region, call).await?;
         let page: wire::ZonePage =
             compute.client.json(&compute.speak(Request::get(call, ["os-availability-zone"]))).await?;
-        Ok(page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect())
+        let names: BTreeSet<String> =
+            page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect();
+        let zones: Vec<ZoneId> = match names.len() {
+            0 | 1 => Vec::new(),
+            _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
+        };
+        let mut known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(zones.clone());
+        Ok(zones)
+    }
+
+    /// Whether a request is for exactly what is sold.
+    pub(super) async fn check_sold(&self, request: &ProvisionRequest, call: Call) -> Result<()> {
+        let offer = find_exact_in_zones(request, &self.sold).map_err(|kind| self.error(call, kind))?;
+        let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
+        else {
+            return Ok(());
+        };
+        let region = &request.place.region;
+        let known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let zones = match known {
+            // A floating IP is in a region, not in a zone.
+            _ if offer.kind != OfferKind::Machine => Vec::new(),
+            Some(zones) => zones,
+            None => self.zones(region, call).await?,
+        };
+        match zones.contains(zone) {
+            true => Ok(()),
+            false => Err(self.invalid(call, format!("{} is not sold in {}", request.sku, request.place))),
+        }
     }
 
     /// The identifier of an image: the newest that is called so.

@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Place, PurchaseOption, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, OperationHandle, ProvisionRequest, Result,
         http::{Answer, Page, Request, pages},
@@ -57,12 +57,7 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.purchase_option != PurchaseOption::OnDemand {
-        return Err(cloud.invalid(call, "machines are sold on demand only"));
-    }
-    if request.size_gib > 0 {
-        return Err(cloud.invalid(call, "a flavor's disk has one size; buy no disk with it"));
-    }
+    cloud.check_sold(request, call).await?;
     let region = &request.place.region;
     let compute = cloud.compute(region, call).await?;
     let config = &cloud.config;

@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 pub use config::OsbConfig;
-use wire::{Begun, Bound, Catalog, Handle, Instance, LastOperation, Wanted};
+use wire::{Begun, Bound, Catalog, Cost, Handle, Instance, LastOperation, Wanted};
 
 use crate::{
     model::{
@@ -32,8 +32,9 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold, check_exact,
         http::{Answer, Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        surcharges::Rejections,
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -52,6 +53,7 @@ pub struct Osb {
     settings: Arc<Settings>,
     /// What this process has asked for: brokers do not say it before it is there.
     asked: Arc<Mutex<BTreeMap<String, SkuId>>>,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -139,7 +141,14 @@ impl Osb {
             space: config.space_guid.clone(),
         };
         let (cache, capabilities) = (Cache::default(), capabilities(config.list_lag_ms));
-        Ok(Self { client, cache, capabilities, settings: Arc::new(settings), asked: Arc::default() })
+        Ok(Self {
+            client,
+            cache,
+            capabilities,
+            settings: Arc::new(settings),
+            asked: Arc::default(),
+            rejected: Rejections::default(),
+        })
     }
 
     /// The same over another transport, such as a recording.
@@ -270,21 +279,14 @@ impl Osb {
         let nonsense = |message: String| self.error(call, ErrorKind::Protocol { message });
         let sku =
             named.map_or_else(|| SkuId::new(UNKNOWN), Ok).map_err(|error| nonsense(error.to_string()))?;
-        let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region);
-        let region = region.ok_or_else(|| nonsense("its region is gone".to_owned()))?;
+        let place = self.place().ok_or_else(|| nonsense("its region is gone".to_owned()))?;
         let dashboard = told.and_then(|told| told.dashboard_url).map(|url| ("dashboard_url".to_owned(), url));
         Ok(Service {
             id: ServiceId::new(key.as_str()).map_err(|error| nonsense(error.to_string()))?,
             provider: self.id().clone(),
             key: Some(key),
             sku,
-            place: Place {
-                provider: self.id().clone(),
-                region: region.id.clone(),
-                zone: None,
-                country: region.country,
-                coordinates: None,
-            },
+            place,
             status,
             attributes: dashboard.into_iter().collect(),
         })
@@ -362,34 +364,52 @@ impl Osb {
         self.client.end_with(&ask, self.witness(call)).await.map(drop)
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+        let service = request.sku.as_str().rsplit_once('/').map_or("", |(service, _)| service);
+        let place = self.place().ok_or(ErrorKind::Unsupported)?;
+        check_exact(request, &Sold::on_demand(self.kind_of(service), &place))
+    }
+
+    /// What sort of product one of the broker's services is.
+    fn kind_of(&self, service: &str) -> OfferKind {
+        self.settings.kinds.get(service).copied().unwrap_or(OfferKind::Database)
+    }
+
+    fn place(&self) -> Option<Place> {
+        let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region)?;
+        Some(Place {
+            provider: self.id().clone(),
+            region: region.id.clone(),
+            zone: None,
+            country: region.country,
+            coordinates: None,
+        })
+    }
+
     fn rows(&self, catalog: &Catalog) -> Vec<Row> {
         let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
         let currency = self.settings.currency.code();
-        let mut rows = Vec::new();
+        let (mut rows, mut rejected) = (Vec::new(), Vec::new());
         for service in &catalog.services {
-            let kind = self.settings.kinds.get(&service.name).copied().unwrap_or(OfferKind::Database);
+            let kind = self.kind_of(&service.name);
             for plan in &service.plans {
+                let name = format!("{}/{}", service.name, plan.name);
                 let costs = plan.metadata.iter().flat_map(|metadata| &metadata.costs);
-                let price = |unit: &str| {
-                    let mut costs = costs.clone().filter(|cost| cost.unit.eq_ignore_ascii_case(unit));
-                    let amount = costs.find_map(|cost| cost.amount.get(&currency.to_lowercase()))?;
-                    // Written with few digits: what a float prints is what was meant.
-                    Decimal::from_str_exact(&amount.to_string()).ok()
+                let price = SkuId::new(&name)
+                    .map_err(|error| error.to_string())
+                    .and_then(|sku| Ok((sku, total(costs, currency)?)));
+                let (sku, Total { hourly, monthly }) = match price {
+                    Ok(price) => price,
+                    Err(why) => {
+                        tracing::debug!(plan = name, why, "not offered");
+                        rejected.push(RejectedRow::new(name, why));
+                        continue;
+                    }
                 };
-                let (hourly, monthly) = (price("HOURLY"), price("MONTHLY"));
-                let sku = SkuId::new(format!("{}/{}", service.name, plan.name)).ok();
-                if sku.is_none() || (hourly.is_none() && monthly.is_none()) {
-                    tracing::debug!(
-                        service = service.name,
-                        plan = plan.name,
-                        currency,
-                        "no price is told; not offered"
-                    );
-                    continue;
-                }
                 rows.push(Row {
                     kind: kind.to_string(),
-                    sku,
+                    sku: Some(sku),
                     region: self.settings.region.to_string(),
                     hourly,
                     monthly,
@@ -401,7 +421,49 @@ impl Osb {
                 });
             }
         }
+        self.rejected.set(rejected);
         rows
+    }
+}
+
+/// What all costs of a plan come to; at least one of them is there.
+struct Total {
+    hourly: Option<Decimal>,
+    monthly: Option<Decimal>,
+}
+
+/// A month has so many hours where one sum is made of both.
+const HOURS: u64 = crate::model::HOURS_PER_MONTH as u64;
+
+/// The sum of a plan's costs: all of them are billed. By the hour and by the month together is a sum by the month.
+///
+/// # Errors
+/// In words: a cost that is not understood, so that nobody knows what the plan comes to.
+fn total<'a>(costs: impl Iterator<Item = &'a Cost>, currency: &str) -> Result<Total, String> {
+    let (mut hourly, mut monthly) = (None, None);
+    for cost in costs {
+        let unit = cost.unit.to_ascii_lowercase();
+        let sum = match unit.as_str() {
+            "hourly" => &mut hourly,
+            "monthly" => &mut monthly,
+            _ => return Err(format!("a cost per {:?} is not understood", cost.unit)),
+        };
+        let amount = cost.amount.get(&currency.to_lowercase());
+        let amount = amount.ok_or_else(|| format!("a cost per {} is not told in {currency}", cost.unit))?;
+        // Written with few digits: what a float prints is what was meant.
+        let amount = Decimal::from_str_exact(&amount.to_string());
+        let amount = amount.ok().filter(|amount| !amount.is_sign_negative());
+        let before = sum.unwrap_or(Decimal::ZERO);
+        let after = amount.and_then(|amount| before.checked_add(amount));
+        *sum = Some(after.ok_or_else(|| format!("a cost per {} is no amount", cost.unit))?);
+    }
+    if let (Some(hour), Some(month)) = (hourly, monthly) {
+        let both = hour.checked_mul(HOURS.into()).and_then(|hours| hours.checked_add(month));
+        (hourly, monthly) = (None, Some(both.ok_or("its costs are no amount")?));
+    }
+    match (hourly, monthly) {
+        (None, None) => Err(format!("no price is told in {currency}")),
+        _ => Ok(Total { hourly, monthly }),
     }
 }
 
@@ -449,8 +511,13 @@ impl Provider for Osb {
         bounded(self.id(), Call::Offers, offers)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.rejected.get()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
+        self.check(request).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
         self.asked
             .lock()

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+
 use super::{
     Proxmox,
     cluster::{DISKS, KEY, MADE, Machine, SKU},
@@ -11,9 +13,9 @@ use super::{
     wire::{Handle, Resource, Task, TaskStatus},
 };
 use crate::{
-    model::{IdempotencyKey, Offer, OfferKind, RegionId, Settings, Shortage, SkuId, setting_text},
+    model::{IdempotencyKey, Offer, OfferKind, RegionId, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
+        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result, find_exact,
         http::{Method, Request},
     },
 };
@@ -24,6 +26,18 @@ pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
     let reason = reason.into();
     let shortage = is_full(&reason).then_some(Shortage::SoldOut);
     OperationStatus::Failed { reason, shortage }
+}
+
+/// The fields of a size. Of a part of a processor a whole one is given, and its time is limited.
+pub(super) fn sizes(size: &Resources) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("cores", size.vcpu_milli.div_ceil(1000).max(1).to_string()),
+        ("memory", size.memory_mib.to_string()),
+    ];
+    if !size.vcpu_milli.is_multiple_of(1000) {
+        fields.push(("cpulimit", Decimal::new(size.vcpu_milli.into(), 3).normalize().to_string()));
+    }
+    fields
 }
 
 /// Whether a task's end is a good one.
@@ -63,7 +77,7 @@ impl Proxmox {
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let size = self.size_of(call, &request.sku, &request.place.region)?;
+        let size = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
         let resources = self.resources(call).await?;
         let own = self.of_key(call, &resources, key).await?;
         if let Some(machine) = own {
@@ -105,7 +119,8 @@ impl Proxmox {
         task: Option<String>,
     ) -> Result<OperationHandle> {
         let (key, sku, settings) = (key.clone(), request.sku.clone(), request.settings.clone());
-        self.handle(call, &Handle::Make { key, sku, task, settings })
+        let size_gib = request.size_gib;
+        self.handle(call, &Handle::Make { key, sku, task, settings, size_gib })
     }
 
     /// The node with the most room, and its template.
@@ -144,6 +159,7 @@ impl Proxmox {
         sku: &SkuId,
         task: Option<&str>,
         settings: &Settings,
+        size_gib: u64,
     ) -> Result<OperationStatus> {
         let call = Call::Poll;
         if let Some(task) = task
@@ -167,7 +183,7 @@ impl Proxmox {
             // It has run, and ended by itself.
             Start::Done => self.mark(machine, &power).await,
             Start::Failed(reason) => Ok(failed(reason)),
-            Start::Never => match self.size_and_start(&machine, sku, settings).await {
+            Start::Never => match self.size_and_start(&machine, sku, settings, size_gib).await {
                 Ok(()) => Ok(RUNNING),
                 Err(error) => match error.kind {
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
@@ -217,16 +233,19 @@ impl Proxmox {
         self.get(&ask).await
     }
 
-    async fn size_and_start(&self, machine: &Machine, sku: &SkuId, settings: &Settings) -> Result<()> {
+    async fn size_and_start(
+        &self,
+        machine: &Machine,
+        sku: &SkuId,
+        settings: &Settings,
+        size_gib: u64,
+    ) -> Result<()> {
         let region = self.places.iter().find(|place| {
             self.config.nodes.get(&place.region).is_some_and(|nodes| nodes.contains(&machine.node))
         });
         let gone = || self.error(Call::Poll, ErrorKind::NotFound { what: machine.node.clone() });
         let size = self.size_of(Call::Poll, sku, &region.ok_or_else(gone)?.region)?.capacity.clone();
-        let mut fields = vec![
-            ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
-            ("memory", size.memory_mib.to_string()),
-        ];
+        let mut fields = sizes(&size);
         let setting = |name: &str| settings.get(name).and_then(setting_text);
         if let Some(user) = setting("user") {
             fields.push(("ciuser", user));
@@ -240,8 +259,10 @@ impl Proxmox {
             fields.push(("ipconfig0", format!("ip={ip}")));
         }
         self.configure(machine, fields).await?;
-        if size.disk_gib > 0 {
-            self.grow(machine, size.disk_gib).await?;
+        // What was bought beyond what is included.
+        let disk_gib = size.disk_gib.saturating_add(size_gib);
+        if disk_gib > 0 {
+            self.grow(machine, disk_gib).await?;
         }
         self.power_to(Call::Act, machine, "start", &[]).await.map(drop)
     }

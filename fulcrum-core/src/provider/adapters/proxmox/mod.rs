@@ -186,11 +186,8 @@ impl Proxmox {
         }
         let other = machine.config.description.lines().filter(|line| !line.trim().starts_with(SKU));
         let notes = other.map(str::to_owned).chain([format!("{SKU}{sku}\n")]).collect::<Vec<_>>().join("\n");
-        let fields = vec![
-            ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
-            ("memory", size.memory_mib.to_string()),
-            ("description", notes),
-        ];
+        let mut fields = make::sizes(&size);
+        fields.push(("description", notes));
         self.configure(machine, fields).await
     }
 
@@ -341,8 +338,8 @@ impl Provider for Proxmox {
         let call = Call::Poll;
         let unknown = |_| self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
         match serde_json::from_str(operation.as_str()).map_err(unknown)? {
-            Handle::Make { key, sku, task, settings } => {
-                self.poll_make(&key, &sku, task.as_deref(), &settings).await
+            Handle::Make { key, sku, task, settings, size_gib } => {
+                self.poll_make(&key, &sku, task.as_deref(), &settings, size_gib).await
             }
             Handle::End { vmid, key } => self.poll_end(vmid, key.as_ref()).await,
             Handle::Act { vmid, task } => {

@@ -90,7 +90,15 @@ pub(super) struct Refusal {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Handle {
     /// A machine is cloned, sized, started and marked as made.
-    Make { key: IdempotencyKey, sku: SkuId, task: Option<String>, settings: Settings },
+    Make {
+        key: IdempotencyKey,
+        sku: SkuId,
+        task: Option<String>,
+        settings: Settings,
+        /// GiB of disk that were bought beyond what the size includes.
+        #[serde(default)]
+        size_gib: u64,
+    },
     /// Something is done to a machine.
     Act { vmid: u64, task: Option<String> },
     /// A machine is stopped and ended.

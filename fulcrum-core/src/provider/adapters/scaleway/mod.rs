@@ -9,7 +9,11 @@ mod handle;
 mod offers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -24,14 +28,16 @@ use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
     model::{
-        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, Shortage, SkuId, ZoneId,
-        parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, ProviderId, Service, ServiceId, ServiceStatus, Shortage,
+        SkuId, ZoneId, parse_json,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
+        SoldSize, check_exact,
         http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
-        table::{ProviderDocument, Row, Table},
+        surcharges::ipv4_of,
+        table::{ProviderDocument, RegionDocument, Row, Table},
     },
 };
 
@@ -51,8 +57,11 @@ pub struct Scaleway {
     zones: Vec<ZoneId>,
     settings: Arc<Settings>,
     facts: Arc<ProviderDocument>,
-    /// What the API does not tell: the price of block storage.
-    storage: Arc<Vec<Row>>,
+    /// What the API does not tell: the prices of block storage and of addresses.
+    rows: Arc<Vec<Row>>,
+    storage: Arc<Vec<Offer>>,
+    /// What the last list of each zone left out.
+    rejected: Arc<Mutex<BTreeMap<ZoneId, Vec<RejectedRow>>>>,
 }
 
 #[derive(Debug)]
@@ -100,7 +109,19 @@ impl Scaleway {
         let mut facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(error.to_string()))?;
         facts.id = config.id.clone();
-        let rows = Table::rows(include_str!("storage.csv")).map_err(|error| setting(error.to_string()))?;
+        let (name, text) = match &config.storage {
+            None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
+            Some(path) => {
+                let path = base.join(path);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
+                (path.display().to_string(), text)
+            }
+        };
+        let wrong = |error: &dyn std::fmt::Display| setting(format!("storage: {name}: {error}"));
+        let rows = Table::rows(&text).map_err(|error| wrong(&error))?;
+        let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).filter(offers::is_ordered).collect();
+        let storage = Table::from_rows(&facts, rows.clone()).map_err(|error| wrong(&error))?.into_listed();
         let known = || facts.regions.iter().flat_map(|region| region.zones.iter());
         let zones: Vec<_> =
             if config.zones.is_empty() { known().cloned().collect() } else { config.zones.clone() };
@@ -119,7 +140,9 @@ impl Scaleway {
                 public_ip: config.public_ip,
             }),
             facts: Arc::new(facts),
-            storage: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
+            rows: Arc::new(rows),
+            storage: Arc::new(storage),
+            rejected: Arc::default(),
         })
     }
 
@@ -167,17 +190,45 @@ impl Scaleway {
         self.client.ask(&request).await.map(drop)
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<(), ErrorKind> {
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
+        let place = region.map_or_else(|| request.place.clone(), |region| self.place_of(region, zone));
+        let unpriced = |what: &str| {
+            let message = format!("{} is made with {what}, which no row prices in {place}", request.sku);
+            ErrorKind::InvalidRequest { message }
+        };
+        let disk = offers::disk_of(&self.storage, &place).ok_or_else(|| unpriced("a disk"))?;
+        let mut sold = Sold::on_demand(OfferKind::Machine, &place);
+        sold.size = SoldSize::Disk(&disk.sku);
+        sold.surcharges.push(&disk.sku);
+        let address = ipv4_of(&self.storage, &place);
+        if self.settings.public_ip {
+            sold.surcharges.push(&address.as_ref().ok_or_else(|| unpriced("an IPv4 address"))?.sku);
+        }
+        check_exact(request, &sold)
+    }
+
+    fn place_of(&self, region: &RegionDocument, zone: &ZoneId) -> crate::model::Place {
+        crate::model::Place {
+            provider: self.id.clone(),
+            region: region.id.clone(),
+            zone: Some(zone.clone()),
+            country: region.country,
+            coordinates: None,
+        }
+    }
+
     /// The image's id: as given, or by its label in the marketplace.
     async fn image(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<String> {
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
         if uuid::Uuid::parse_str(&image).is_ok() {
             return Ok(image);
         }
-        let kind = if request.size_gib > 0 { "instance_sbs" } else { "instance_local" };
         let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
             .query("image_label", &image)
             .query("order_by", "type_asc")
-            .query("type", kind)
+            .query("type", "instance_sbs")
             .query("zone", zone);
         let images: Images = self.client.json(&ask).await?;
         let fits = |it: &Image| {
@@ -240,13 +291,7 @@ impl Scaleway {
             provider: self.id.clone(),
             key: key_of(server),
             sku: SkuId::new(&server.commercial_type).map_err(|error| odd(&error.to_string()))?,
-            place: crate::model::Place {
-                provider: self.id.clone(),
-                region: region.id.clone(),
-                zone: Some(zone.clone()),
-                country: region.country,
-                coordinates: None,
-            },
+            place: self.place_of(region, zone),
             status: status(&server.state),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
         })
@@ -401,6 +446,13 @@ fn next_servers(request: &Request, answer: &Answer, count: usize) -> Result<Opti
     }
 }
 
+/// The bytes of a request's disk: what each machine has, and what was bought beyond. The provider counts in 10⁹ bytes: the
+/// next whole one that holds all of it.
+fn size_of(request: &ProvisionRequest) -> Option<u64> {
+    let bytes = offers::LEAST_DISK.checked_add(request.size_gib)?.checked_mul(1 << 30)?;
+    bytes.div_ceil(1_000_000_000).checked_mul(1_000_000_000)
+}
+
 /// Whether asking again later is all that is needed.
 fn is_passing(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous | ErrorKind::NotFound { .. })
@@ -433,19 +485,21 @@ impl Provider for Scaleway {
         offers::offers(self, filter)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let all = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().flatten().cloned().collect()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         let zone = request.place.zone.as_ref().filter(|zone| self.zones.contains(zone));
-        let Some(zone) = zone else {
-            return Err(self.invalid(call, format!("{} is no zone of this account", request.place)));
-        };
+        let unknown = || self.invalid(call, format!("{} is no zone of this account", request.place));
+        let zone = zone.ok_or_else(unknown)?;
+        self.check(request, zone).map_err(|kind| self.error(call, kind))?;
+        let size = size_of(request)
+            .ok_or_else(|| self.invalid(call, format!("{} GiB are no size of a disk", request.size_gib)))?;
         let image = self.image(request, zone).await?;
-        let mut volumes = BTreeMap::new();
-        if request.size_gib > 0 {
-            // The provider counts in 10⁹ bytes: the next whole one that holds what was asked for.
-            let size = (request.size_gib << 30).div_ceil(1_000_000_000) * 1_000_000_000;
-            volumes.insert("0", NewVolume { size, volume_type: "sbs_volume" });
-        }
+        let volumes = BTreeMap::from([("0", NewVolume { size, volume_type: "sbs_volume" })]);
         let server = NewServer {
             name: &request.name,
             project: &self.settings.project,

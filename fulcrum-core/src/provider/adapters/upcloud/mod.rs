@@ -26,14 +26,14 @@ use wire::{OneServer, Server, Servers};
 
 use crate::{
     model::{
-        Action, IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, parse_json,
-        setting_text,
+        Action, IdempotencyKey, OfferKind, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId,
+        parse_json, setting_text,
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream, Sold, check_exact,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
-        table::ProviderDocument,
+        table::{ProviderDocument, RegionDocument},
     },
 };
 
@@ -171,16 +171,20 @@ impl UpCloud {
             provider: self.id.clone(),
             key: key_of(server),
             sku: SkuId::new(&server.plan).map_err(|error| odd(&error.to_string()))?,
-            place: Place {
-                provider: self.id.clone(),
-                region: region.id.clone(),
-                zone: None,
-                country: region.country,
-                coordinates: None,
-            },
+            place: self.place_of(region),
             status: status(&server.state),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
         })
+    }
+
+    fn place_of(&self, region: &RegionDocument) -> Place {
+        Place {
+            provider: self.id.clone(),
+            region: region.id.clone(),
+            zone: None,
+            country: region.country,
+            coordinates: None,
+        }
     }
 
     /// The body that makes a server: everything in one request, the label too.
@@ -189,6 +193,10 @@ impl UpCloud {
         let plans = self.plans(call).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let plan = plans.get(request.sku.as_str()).ok_or_else(missing)?;
+        if plan.storage_size == 0 {
+            let message = format!("the disk of {} is sold apart; choose a plan with one", request.sku);
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
         let setting = |name: &str| request.setting(name);
         let disk = json!({
             "action": "clone",
@@ -361,10 +369,15 @@ impl Provider for UpCloud {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        if !self.facts.regions.iter().any(|region| region.id == request.place.region) {
+        let region = self.facts.regions.iter().find(|region| region.id == request.place.region);
+        let unknown = || {
             let message = format!("{} is no zone of this cloud", request.place);
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
-        }
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let place = self.place_of(region.ok_or_else(unknown)?);
+        // Its disk and one IPv4 address are part of a plan.
+        let sold = Sold::on_demand(OfferKind::Machine, &place);
+        check_exact(request, &sold).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key).await?;
         let ask = Request::post(call, ["server"]).json(&server).about(&request.sku);
         let made: OneServer = self.client.json(&ask).await?;
