@@ -92,23 +92,24 @@ impl Queue {
     /// The next batch, if one can begin now.
     fn next(&mut self, now: Instant) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
-        let mut passed = HashSet::new();
-        let mut rest = VecDeque::with_capacity(self.waiting.len());
-        while let Some(job) = self.waiting.pop_front() {
+        let (mut passed, mut rest) = (HashSet::new(), Vec::new());
+        while batch.len() < MOST
+            && !batch.first().is_some_and(|first: &Job| first.is_alone)
+            && let Some(job) = self.waiting.pop_front()
+        {
             let order = &job.claim.order;
             let must_wait = self.busy.contains(order)
                 || passed.contains(order)
                 || self.later.get(order).is_some_and(|(due, _)| *due > now)
-                || batch.len() == MOST
-                || batch.first().is_some_and(|first: &Job| first.is_alone || job.is_alone);
+                || (job.is_alone && !batch.is_empty());
             if must_wait {
                 passed.insert(order.clone());
-                rest.push_back(job);
+                rest.push(job);
             } else {
                 batch.push(job);
             }
         }
-        self.waiting = rest;
+        rest.into_iter().rev().for_each(|job| self.waiting.push_front(job));
         self.busy.extend(batch.iter().map(|job| job.claim.order.clone()));
         (!batch.is_empty()).then_some(batch)
     }

@@ -10,7 +10,7 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -38,8 +38,8 @@ use writer::{Work, Writer};
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
     writer: Writer,
-    /// A ledger in memory has one connection only, that of the writer.
-    readers: Option<SqlitePool>,
+    /// Empty in memory, where there is one connection only, that of the writer.
+    readers: Arc<OnceLock<SqlitePool>>,
     files: Option<Arc<Files>>,
     changes: watch::Sender<u64>,
     id: Arc<str>,
@@ -72,9 +72,9 @@ impl SqliteLedger {
             .foreign_keys(true);
         let ledger = Self::write_to(options.clone(), Some(path)).await?;
         let options = options.create_if_missing(false);
-        let readers =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(store)?;
-        Ok(Self { readers: Some(readers), ..ledger })
+        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options);
+        let _ = ledger.readers.set(readers.await.map_err(store)?);
+        Ok(ledger)
     }
 
     /// A ledger that is gone with the process.
@@ -89,9 +89,10 @@ impl SqliteLedger {
     /// A ledger that reads on the connection that it writes on.
     async fn write_to(options: SqliteConnectOptions, file: Option<PathBuf>) -> Result<Self> {
         let changes = watch::Sender::new(0);
-        let (writer, files) = Writer::open(options, changes.clone(), file).await?;
+        let readers = Arc::<OnceLock<SqlitePool>>::default();
+        let (writer, files) = Writer::open(options, changes.clone(), file, readers.clone()).await?;
         let id: String = writer.write(false, (), |c, ()| statements::id(c).boxed()).await?;
-        Ok(Self { writer, readers: None, files, changes, id: id.into(), kept: Arc::default() })
+        Ok(Self { writer, readers, files, changes, id: id.into(), kept: Arc::default() })
     }
 
     /// Runs `work` on one moment's state.
@@ -100,7 +101,7 @@ impl SqliteLedger {
         T: Send + 'static,
         D: Send + Sync + 'static,
     {
-        let Some(readers) = &self.readers else { return self.writer.write(false, with, work).await };
+        let Some(readers) = self.readers.get() else { return self.writer.write(false, with, work).await };
         // A new connection would read another file, and an old one what is no longer so.
         self.files.as_deref().map_or(Ok(()), Files::check)?;
         let mut transaction = readers.begin().await.map_err(store)?;

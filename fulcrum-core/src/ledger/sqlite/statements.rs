@@ -172,17 +172,13 @@ pub(super) async fn load(
 
 pub(super) async fn list(connection: &mut SqliteConnection, query: &OrderQuery) -> Result<Vec<OrderId>> {
     let limit = if query.limit == 0 { -1 } else { i64::from(query.limit) };
-    let unfinished = if query.is_unfinished { UNFINISHED } else { "TRUE" };
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT id FROM orders WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2) AND {unfinished}
-         ORDER BY id DESC LIMIT ?3"
-    )))
-    .bind(query.state.map(OrderState::word))
-    .bind(query.before.as_ref().map(OrderId::as_str))
-    .bind(limit)
-    .fetch_all(connection)
-    .await
-    .map_err(store)?;
+    let rows = sqlx::query(AssertSqlSafe(list_sql(query.is_unfinished)))
+        .bind(query.state.map(OrderState::word))
+        .bind(query.before.as_ref().map(OrderId::as_str))
+        .bind(limit)
+        .fetch_all(connection)
+        .await
+        .map_err(store)?;
     rows.iter().map(|row| order_id(row, "id")).collect()
 }
 
@@ -226,6 +222,30 @@ pub(super) async fn claim(
     Ok(Claim { order: order.clone(), token: token.unsigned_abs(), until })
 }
 
+/// Finished orders are many: what waits is found without passing them by. SQLite would rather look through all committed
+/// ones.
+const BY_WORK: &str = "orders INDEXED BY orders_unfinished";
+
+fn claim_next_sql() -> String {
+    format!(
+        "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
+         WHERE id IN (SELECT id FROM {BY_WORK} WHERE {UNFINISHED}
+                      AND (claim_owner IS NULL OR claim_until <= ?3) AND (next_try IS NULL OR next_try <= ?3)
+                      AND NOT EXISTS (SELECT 1 FROM json_each(orders.providers)
+                                      WHERE value NOT IN (SELECT value FROM json_each(?5)))
+                      ORDER BY id LIMIT ?4)
+         RETURNING id, claim_token"
+    )
+}
+
+fn list_sql(is_unfinished: bool) -> String {
+    let (orders, unfinished) = if is_unfinished { (BY_WORK, UNFINISHED) } else { ("orders", "TRUE") };
+    format!(
+        "SELECT id FROM {orders} WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id < ?2) AND {unfinished}
+         ORDER BY id DESC LIMIT ?3"
+    )
+}
+
 pub(super) async fn claim_next(
     connection: &mut SqliteConnection,
     owner: &str,
@@ -236,23 +256,15 @@ pub(super) async fn claim_next(
     let now = Timestamp::now();
     let until = after(now, lease);
     // Times are compared as text: RFC 3339 in UTC, to a fixed number of digits.
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
-         WHERE id IN (SELECT id FROM orders WHERE {UNFINISHED}
-                      AND (claim_owner IS NULL OR claim_until <= ?3) AND (next_try IS NULL OR next_try <= ?3)
-                      AND NOT EXISTS (SELECT 1 FROM json_each(orders.providers)
-                                      WHERE value NOT IN (SELECT value FROM json_each(?5)))
-                      ORDER BY id LIMIT ?4)
-         RETURNING id, claim_token"
-    )))
-    .bind(owner)
-    .bind(moment(until))
-    .bind(moment(now))
-    .bind(i64::from(limit))
-    .bind(stored::providers(providers)?)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(store)?;
+    let rows = sqlx::query(AssertSqlSafe(claim_next_sql()))
+        .bind(owner)
+        .bind(moment(until))
+        .bind(moment(now))
+        .bind(i64::from(limit))
+        .bind(stored::providers(providers)?)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(store)?;
     if rows.is_empty() {
         wind_all_back(connection, now).await?;
     }
@@ -482,7 +494,7 @@ async fn wind_back(connection: &mut SqliteConnection, row: &SqliteRow, now: Time
 /// The same for all unfinished orders.
 async fn wind_all_back(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
     let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT id, claim_since, claim_until FROM orders
+        "SELECT id, claim_since, claim_until FROM {BY_WORK}
          WHERE {UNFINISHED} AND claim_owner IS NOT NULL AND claim_since > ?"
     )))
     .bind(moment(now))
@@ -517,4 +529,27 @@ fn step(row: &SqliteRow, order: &OrderId, kept: &Kept) -> Result<Step> {
         index,
         [column("step_key")?, column("provider")?, column("lease")?, column("state")?, column("attempts")?],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection;
+
+    use super::*;
+    use crate::ledger::sqlite::schema;
+
+    #[tokio::test]
+    async fn work_is_found_by_the_index_of_unfinished_orders() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("connected");
+        schema::prepare(&mut connection).await.expect("made");
+        for sql in [claim_next_sql(), list_sql(true)] {
+            let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                .fetch_all(&mut connection)
+                .await
+                .expect("explained");
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            assert!(plan.iter().any(|line| line.contains("INDEX orders_unfinished")), "{sql}: {plan:#?}");
+            assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{sql}: {plan:#?}");
+        }
+    }
 }

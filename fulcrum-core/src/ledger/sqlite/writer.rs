@@ -4,11 +4,16 @@
 //! SQLite has one writer at a time anyway. Here that is a thread: it takes all that waits, writes it in one
 //! transaction and answers when that is durable. Nothing waits for company: a lone write is committed at once.
 
-use std::{path::PathBuf, sync::Arc, thread};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -18,6 +23,8 @@ use super::{
 };
 use crate::ledger::{LedgerError, Result};
 
+/// How long the end of a ledger waits for those who read.
+const PARTING: Duration = Duration::from_secs(5);
 /// Writes in one transaction at most.
 const MOST: usize = 256;
 
@@ -81,6 +88,7 @@ impl Writer {
         options: SqliteConnectOptions,
         changes: watch::Sender<u64>,
         file: Option<PathBuf>,
+        readers: Arc<OnceLock<SqlitePool>>,
     ) -> Result<(Self, Option<Arc<Files>>)> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
@@ -100,6 +108,10 @@ impl Writer {
                         let _ = tell.send(Ok(files.clone()));
                         let mut connection = Connected { connection, files };
                         serve(&mut connection, jobs, changes).await;
+                        // Of two connections that close at once each takes the other one for the last, and the log stays.
+                        if let Some(readers) = readers.get() {
+                            let _ = tokio::time::timeout(PARTING, readers.close()).await;
+                        }
                         drop(guard);
                         let _ = connection.connection.close().await;
                     }

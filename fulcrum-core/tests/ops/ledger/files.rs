@@ -3,11 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use fulcrum_core::ledger::{Change, Ledger, LedgerError, SqliteLedger};
-use sqlx::{Connection, Row, SqliteConnection};
 
 use super::orders;
 
@@ -18,13 +17,13 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", database.display()))
 }
 
-/// What a person does with the command line's `sqlite3 orders.db "SELECT …"`.
-async fn look(database: &Path) -> i64 {
-    let url = database.to_str().expect("a path");
-    let mut raw = SqliteConnection::connect(url).await.expect("connected");
-    let row = sqlx::query("SELECT count(*) FROM orders").fetch_one(&mut raw).await.expect("read");
-    raw.close().await.expect("closed");
-    row.get(0)
+/// Looks into the ledger from another process, with another copy of SQLite, which tidies up when it believes to be the last.
+fn look(database: &Path) -> Output {
+    let look = "import sqlite3, sys\n\
+                database = sqlite3.connect(sys.argv[1])\n\
+                print(database.execute('SELECT count(*) FROM orders').fetchone()[0])\n\
+                database.close()";
+    Command::new("python3").args(["-c", look]).arg(database).output().expect("Python")
 }
 
 fn child(role: &str, database: &Path) -> Command {
@@ -41,14 +40,13 @@ async fn other_processes() {
     let (role, database) = role.split_once(' ').expect("a role and a path");
     let database = Path::new(database);
     match role {
-        "look" => println!("orders {}", look(database).await),
         "host" => {
             let orders = orders(3).await;
             let ledger = SqliteLedger::open(database).await.expect("a ledger");
             ledger.create(&orders[0]).await.expect("created");
             // A backup, as somebody makes it who does not know better: its end drops this process's locks.
             fs::copy(database, beside(database, ".copy")).expect("copied");
-            let looked = child("look", database).output().expect("run");
+            let looked = look(database);
             assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
             for order in &orders[1..] {
                 // Refused would be right too; lost is not.
@@ -66,6 +64,10 @@ async fn other_processes() {
 
 #[tokio::test]
 async fn what_was_confirmed_is_there_though_the_process_lost_its_locks_and_another_one_looked() {
+    if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: another copy of SQLite, as Python is not installed");
+        return;
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("orders.db");
     let host = child("host", &database).output().expect("run");

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    ledger::{Change, Ledger, LedgerError, PostgresLedger, check_ledger},
+    ledger::{Change, Ledger, LedgerError, OrderQuery, PostgresLedger, check_ledger},
     model::{OrderId, OrderState, Policy},
     provider::IdempotencyClass,
     purchase::Engine,
@@ -198,4 +198,43 @@ async fn a_claim_from_before_the_clock_was_set_back_ends_after_one_lease() {
         sqlx::query(ahead).execute(&mut raw).await.expect("changed");
     })
     .await;
+}
+
+#[tokio::test]
+async fn work_is_found_by_the_index_of_unfinished_orders() {
+    let Some(url) = database().await else { return };
+    let ledger = open(&url).await;
+    let order = orders(1).await.remove(0);
+    ledger.create(&order).await.expect("created");
+    let mut raw = raw(&url).await;
+    let finished = "INSERT INTO orders (id, state, created, plan, policy)
+                    SELECT 'finished ' || number, 'ended', '', '', '' FROM generate_series(1, 5000) AS number";
+    sqlx::raw_sql(finished).execute(&mut raw).await.expect("made");
+    sqlx::raw_sql("ANALYZE orders").execute(&mut raw).await.expect("counted");
+    let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
+    assert_eq!(ledger.list(&unfinished).await.expect("listed"), [order.id]);
+    for _ in 0..5 {
+        ledger.claim_next("a host", Duration::ZERO, 10, &everywhere()).await.expect("claimed");
+    }
+    // A session tells what it has used when it ends.
+    drop(ledger);
+    let used = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'orders_unfinished'";
+    let mut scans = 0i64;
+    for _ in 0..200 {
+        scans = sqlx::query_scalar(used).fetch_one(&mut raw).await.expect("read");
+        if scans >= 6 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(scans >= 6, "the index was used {scans} times");
+}
+
+#[tokio::test]
+async fn an_error_ends_with_one_advice_that_fits_the_store() {
+    let refused =
+        PostgresLedger::open("postgresql://fulcrum@127.0.0.1:1/none").await.expect_err("nobody is there");
+    let words = refused.to_string();
+    assert_eq!(words.matches("check ").count(), 1, "{words}");
+    assert!(words.contains("server's log") && !words.contains("file"), "{words}");
 }

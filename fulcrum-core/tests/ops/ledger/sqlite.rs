@@ -32,7 +32,9 @@ async fn a_file_that_is_no_ledger_is_an_error() {
     let text =
         "this is no database, but a text of more than a hundred bytes, so that nobody takes it for one";
     std::fs::write(&path, text.repeat(2)).expect("written");
-    assert!(SqliteLedger::open(&path).await.is_err());
+    let words = SqliteLedger::open(&path).await.expect_err("no ledger").to_string();
+    assert_eq!(words.matches("check the file, its folder's rights and the free space").count(), 1, "{words}");
+    assert!(words.contains("text.db") && words.matches("cannot be used").count() == 1, "{words}");
 }
 
 #[tokio::test]
