@@ -171,7 +171,7 @@ struct Honouring {
 }
 
 /// How long a new machine is missing from lists.
-const LAG: Duration = Duration::from_millis(600);
+const LAG: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Transport for Honouring {
@@ -203,7 +203,7 @@ impl Transport for Honouring {
 #[tokio::test]
 async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_lag() {
     let Some((_peer, desk)) = moto() else { return };
-    let honoured = json!({ "client_token": "honoured", "list_lag_ms": 900 });
+    let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
     let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(honoured).over(Arc::new(Honouring::default())));
     let request = request(&*cloud, "t3.nano").await;
     let trial = Trial::new(Some(request.clone()), Duration::from_secs(30));
@@ -517,7 +517,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
     let honouring = Arc::new(Honouring::default());
     let storm = Stormy::over(honouring.clone());
     let cloud = |transport: Arc<dyn Transport>| {
-        let honoured = json!({ "client_token": "honoured", "list_lag_ms": 900 });
+        let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
         let sold_out = SoldOut { inner: transport, sku: "c5.large" };
         Arc::new(desk.cloud(honoured).over(Arc::new(sold_out)))
     };

@@ -27,7 +27,7 @@ const CLASSES: [IdempotencyClass; 4] = [
 fn trial() -> Trial {
     let offer = offers("alpha").remove(0);
     let request = ProvisionRequest::of(&offer, 0, "conformance");
-    Trial::new(Some(request), Duration::from_secs(5))
+    Trial::new(Some(request), Duration::from_secs(30))
 }
 
 async fn report_of(sandbox: &Sandbox) -> Report {
@@ -46,7 +46,7 @@ fn alive(sandbox: &Sandbox) -> usize {
 #[tokio::test]
 async fn the_sandbox_keeps_every_promise_in_every_class_and_is_left_clean() {
     for class in CLASSES {
-        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(5)).build();
+        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(60)).build();
         let report = report_of(&sandbox).await;
         assert!(report.is_passed(), "{class:?}\n{report}");
         assert_eq!(sandbox.holds().expect("the state"), [], "{class:?}");
