@@ -102,11 +102,7 @@ impl Engine {
                 // Plan and policy were approved together.
                 let is_same = *existing.first_plan() == order.plan
                     && (!order.is_approved || existing.policy == order.policy);
-                if is_same {
-                    Ok(existing)
-                } else {
-                    Err(PurchaseError::IdTaken(id))
-                }
+                if is_same { Ok(existing) } else { Err(PurchaseError::IdTaken(id)) }
             }
             Err(error) => Err(error.into()),
         }
