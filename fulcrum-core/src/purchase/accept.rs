@@ -119,7 +119,7 @@ impl Engine {
                 false => "it keeps what runs and buys nothing; there is no order to place".to_owned(),
             }));
         }
-        policy.check().map_err(|error| invalid(error.to_string()))?;
+        policy.check().map_err(|error| invalid(error.inside("policy").to_string()))?;
         plan.check().map_err(|error| invalid(error.to_string()))?;
         check_sums(plan).map_err(invalid)?;
         plan.leases.iter().enumerate().try_for_each(|(at, lease)| {
