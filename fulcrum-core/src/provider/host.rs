@@ -3,7 +3,7 @@
 //!
 //! | call | asks | answers |
 //! |---|---|---|
-//! | `offers` | `filter` | `rows`, as in a price table |
+//! | `offers` | `filter` | `rows`, as in a price table; text instead of a row says why there is none |
 //! | `quote` | `request` | a quote |
 //! | `reserve` | `request`, `key` | `until` |
 //! | `provision` | `request`, `key` | `operation` |

@@ -32,7 +32,7 @@ async fn engine(cloud: &Imitation) -> Engine {
 }
 
 fn policy(step_timeout_s: u32) -> Policy {
-    Policy { step_timeout_s, compensation_timeout_s: 1, ..Policy::default() }
+    Policy { step_timeout_s, compensation_timeout_s: 1, max_table_age_days: u32::MAX, ..Policy::default() }
 }
 
 fn by() -> Operator {

@@ -7,6 +7,7 @@ mod peers;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ages;
 mod callback;
 #[cfg(feature = "http")]
 mod causes;

@@ -298,9 +298,8 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     }
     let (currency, count) = missing.into_iter().max_by_key(|(_, count)| *count)?;
     let own = blueprint.currency.code();
-    Some(format!(
-        "{count} offers in {currency} have no exchange rate to {own} and are left out; give the catalogue rates"
-    ))
+    let more = catalogue.refused_rates().unwrap_or("give the catalogue rates");
+    Some(format!("{count} offers in {currency} have no exchange rate to {own} and are left out; {more}"))
 }
 
 /// What stands out: a component whose kind nobody sells, or the largest of what is asked for.
@@ -310,10 +309,8 @@ pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Conditi
         .iter()
         .find(|(_, component)| !catalogue.ids().any(|ix| catalogue.kind(ix) == component.kind));
     if let Some((name, component)) = unsold {
-        return Some(format!(
-            "the catalogue has no {} for `{name}`; add a provider that sells it",
-            component.kind
-        ));
+        let more = catalogue.gaps().unwrap_or_else(|| "add a provider that sells it".to_owned());
+        return Some(format!("the catalogue has no {} for `{name}`; {more}", component.kind));
     }
     let [Condition::Need(name, need)] = kept else { return unpriced(catalogue, blueprint) };
     let component = &blueprint.components[name];

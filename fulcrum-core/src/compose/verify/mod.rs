@@ -79,7 +79,8 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
     }
     check.setup()?;
     check.flows()?;
-    check.totals()
+    check.totals()?;
+    check.rates()
 }
 
 struct Check<'a> {

@@ -67,12 +67,15 @@ pub(super) fn expand(
             (Err((column, message)), Origin::Listing) => {
                 let sku = row.sku.as_ref().map(ToString::to_string);
                 let name = row_name(*number, sku.as_deref(), &row.region);
-                table.rejected.push(RejectedRow::new(name, format!("{column}: {message}")));
+                table.rejected.push(RejectedRow::new(name, DocumentError::at(column, message)));
                 continue;
             }
             (Err((column, message)), Origin::Document) => {
-                let path =
-                    if *number == 0 { format!("offers[{position}].{column}") } else { column.to_owned() };
+                let path = match (*number, column) {
+                    (0, "") => format!("offers[{position}]"),
+                    (0, column) => format!("offers[{position}].{column}"),
+                    (_, column) => column.to_owned(),
+                };
                 return Err(DocumentError { path, line: *number, column: 0, message });
             }
         };
@@ -146,7 +149,34 @@ enum Sold {
     Surcharge(Vec<OfferKind>, Surcharge, Vec<Place>),
 }
 
+/// All cells that each row must have and this one has not, at once.
+fn check_missing(row: &Row) -> Cell<()> {
+    let is_offer = row.kind != "egress";
+    let cells = [
+        ("kind", row.kind.is_empty(), "a kind of offer, or egress"),
+        ("sku", is_offer && row.sku.is_none(), "the provider's product code"),
+        ("region", row.region.is_empty(), "a region, or * for all"),
+        ("currency", row.currency.is_empty(), "a currency of ISO 4217, such as EUR"),
+        ("tax", row.tax.is_empty(), "net, or gross:19 for 19 % inside"),
+        ("observed", is_offer && row.observed.is_none(), "the day of the price, such as 2026-11-20"),
+        ("source", is_offer && row.source.is_empty(), "where the price was read"),
+    ];
+    let missing: Vec<_> = cells.into_iter().filter(|(_, is_missing, _)| *is_missing).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        [(column, _, what)] => Err((column, format!("nothing is written here; write {what}"))),
+        [first @ .., last] => {
+            let names: Vec<_> = first.iter().map(|(column, ..)| *column).collect();
+            let what: Vec<_> = missing.iter().map(|(column, _, what)| format!("{column}: {what}")).collect();
+            let message =
+                format!("{} and {} are missing; write {}", names.join(", "), last.0, what.join("; "));
+            Err(("", message))
+        }
+    }
+}
+
 fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Origin) -> Cell<Sold> {
+    check_missing(row)?;
     let price = price(row)?;
     let places = places(provider, row)?;
     if row.kind == "egress" {
@@ -236,16 +266,12 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
             return Err((column, "a machine has some of it; write how much".to_owned()));
         }
     }
-    let observed =
-        row.observed.ok_or(("observed", "write the day of the price, such as 2026-11-20".to_owned()))?;
+    let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
     if !YEARS.contains(&observed.year()) {
         return Err((
             "observed",
             format!("{observed} is not the day of a price; write one such as 2026-11-20"),
         ));
-    }
-    if row.source.is_empty() {
-        return Err(("source", "write where the price was read".to_owned()));
     }
     let place = Place {
         provider: crate::model::ProviderId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
@@ -300,7 +326,9 @@ fn price(row: &Row) -> Cell<Price> {
         _ => return Err(("unit_price", "write a price per unit or per time, not both".to_owned())),
     };
     let currency = Currency::from_code(&row.currency).ok_or_else(|| {
-        ("currency", format!("{:?} is no currency of ISO 4217; write EUR, say", row.currency))
+        let capitals = row.currency.to_ascii_uppercase();
+        let word = if Currency::from_code(&capitals).is_some() { capitals } else { "EUR, say".to_owned() };
+        ("currency", format!("{:?} is no currency of ISO 4217; write {word}", row.currency))
     })?;
     let tax = match row.tax.as_str() {
         "net" => Tax::Net,
@@ -357,7 +385,6 @@ fn places(provider: &ProviderDocument, row: &Row) -> Cell<Vec<Place>> {
         })
     };
     let regions: Vec<&RegionDocument> = match row.region.as_str() {
-        "" => return Err(("region", "write a region, or * for all".to_owned())),
         "*" => provider.regions.iter().collect(),
         names => names.split_whitespace().map(find).collect::<Result<_, _>>()?,
     };

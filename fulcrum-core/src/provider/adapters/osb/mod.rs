@@ -107,7 +107,7 @@ struct Ids {
 impl Osb {
     fn new(config: &OsbConfig, base: &Path) -> Result<Self, HttpConfigError> {
         let path = base.join(&config.provider);
-        let text = std::fs::read_to_string(&path)
+        let text = crate::model::read_text(&path)
             .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
         let wrong = |why: String| HttpConfigError::Setting(format!("{}: {why}", path.display()));
         let mut facts: ProviderDocument = parse_json(&text).map_err(|error| wrong(error.to_string()))?;
