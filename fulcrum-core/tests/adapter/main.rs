@@ -18,6 +18,8 @@ mod hetzner;
 mod imitation;
 #[cfg(feature = "adapters")]
 mod matrix;
+#[cfg(feature = "adapters")]
+mod odd_rows;
 #[cfg(feature = "openstack")]
 mod openstack;
 #[cfg(feature = "osb")]

@@ -15,11 +15,13 @@ use super::{
     Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Transport,
     WireRequest, Word,
     absence::{self, Absence, absence_of},
+    answer::ListAt,
     pace::Pace,
+    rows::{self, LeftOut},
 };
 use crate::{
     model::ProviderId,
-    provider::{BoxError, ErrorKind, ProviderError, Result, Worded},
+    provider::{BoxError, ErrorKind, ProviderError, RejectedRow, Result, Worded},
 };
 
 /// Redirects of one request that are followed.
@@ -82,6 +84,7 @@ pub struct Client {
     signer: Option<Arc<dyn Signer>>,
     pace: Arc<Pace>,
     redactor: Redactor,
+    left_out: LeftOut,
     timeout: Duration,
 }
 
@@ -110,6 +113,7 @@ impl Client {
             signer: None,
             pace: Arc::default(),
             redactor,
+            left_out: LeftOut::default(),
             timeout: config.timeout(),
         })
     }
@@ -210,6 +214,11 @@ impl Client {
     /// Takes this client's secrets out of texts; tell it tokens that the API hands out.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// What the newest lists of offers left out, as it could not be read.
+    pub fn rejected(&self) -> Vec<RejectedRow> {
+        self.left_out.all()
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -342,6 +351,9 @@ impl Client {
         }
         let mut headers = self.headers.clone();
         headers.extend(request.headers.clone());
+        let mut address = url.clone();
+        address.set_query(None);
+        let (address, is_first) = (address.to_string(), rows::is_first(request));
         let mut wire =
             WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
         if let Some(signer) = &self.signer
@@ -360,7 +372,8 @@ impl Client {
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
-                let answer = Answer::new(&self.provider, request, wire, &self.redactor);
+                let list = ListAt { address, is_first, left_out: self.left_out.clone() };
+                let answer = Answer::new(&self.provider, request, wire, &self.redactor).of_list(list);
                 self.pace.learn(&answer);
                 Ok(answer)
             }

@@ -74,6 +74,8 @@ pub struct World {
     pub purchases: usize,
     /// What was asked: method and path.
     pub asked: Vec<String>,
+    /// Rows that stand in each list beside its own.
+    pub odd: Vec<Value>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
     count: u32,
@@ -335,6 +337,63 @@ impl Imitation {
     }
 }
 
+/// The lists of which rows are read one by one.
+const LISTS: [&str; 13] = [
+    "server_types",
+    "instance-types",
+    "instances",
+    "servers",
+    "server",
+    "plan",
+    "zone",
+    "services",
+    "plans",
+    "flavors",
+    "availabilityZoneInfo",
+    "data",
+    "locations",
+];
+
+/// With the odd rows at the end of each list.
+fn with_odd(value: &mut Value, odd: &[Value]) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        match value {
+            Value::Array(rows) if LISTS.contains(&name.as_str()) => {
+                rows.iter_mut().for_each(|row| with_odd(row, odd));
+                rows.extend(odd.iter().cloned());
+            }
+            // A list by name.
+            Value::Object(rows)
+                if name == "servers"
+                    && rows.values().all(|row| row.get("uuid").is_none())
+                    && !rows.contains_key("server") =>
+            {
+                rows.extend(odd.iter().enumerate().map(|(at, row)| (format!("odd-{at}"), row.clone())));
+            }
+            value => with_odd(value, odd),
+        }
+    }
+}
+
+fn and_odd(reply: Reply, odd: &[Value]) -> Reply {
+    let body = match serde_json::from_str::<Value>(&reply.body) {
+        Ok(mut value) => {
+            with_odd(&mut value, odd);
+            value.to_string()
+        }
+        // Of EC2's only the text is known here.
+        Err(_) => reply
+            .body
+            .replace("</instanceTypeSet>", "<item/><item><instanceType>odd</instanceType></item></instanceTypeSet>")
+            .replace(
+                "</reservationSet>",
+                "<item><instancesSet><item><instanceId>i-0badbad0</instanceId><tagSet/></item></instancesSet></item></reservationSet>",
+            ),
+    };
+    Reply { body, ..reply }
+}
+
 fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
@@ -347,6 +406,10 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
     let reads = ask.method == "GET";
+    let odd = world.odd.clone();
+    if reads && !odd.is_empty() {
+        return and_odd((api.answer)(world, &ask), &odd);
+    }
     match world.mode {
         Mode::Broken(broken) => broken.reply(api, || match reads {
             true => (api.answer)(world, &ask),

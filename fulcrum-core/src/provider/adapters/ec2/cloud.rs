@@ -141,6 +141,12 @@ impl Cloud {
         Self { config, listed, rejected, regions }
     }
 
+    /// What the lists of all regions left out.
+    pub(super) fn rejected(&self) -> Vec<RejectedRow> {
+        let told = self.regions.values().flat_map(|region| region.client.rejected());
+        self.rejected.iter().cloned().chain(told).collect()
+    }
+
     pub(super) fn id(&self) -> &ProviderId {
         &self.config.id
     }

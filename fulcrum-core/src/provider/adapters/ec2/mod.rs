@@ -117,7 +117,7 @@ impl Provider for Ec2 {
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
-        self.cloud.rejected.clone()
+        self.cloud.rejected()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -6,8 +6,13 @@ use roxmltree::{Document, Node};
 
 use crate::{
     model::SkuId,
-    provider::{Result, http::Answer},
+    provider::{
+        Result,
+        http::{Answer, leave_out},
+    },
 };
+
+use super::instances::KEY;
 
 /// An element. Names are compared without their namespace, which tells the API's version.
 #[derive(Clone, Copy)]
@@ -50,7 +55,9 @@ pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option
     let text = std::str::from_utf8(answer.body()).map_err(|error| answer.nonsense(error.to_string()))?;
     let document = Document::parse(text).map_err(|error| answer.nonsense(error.to_string()))?;
     let root = document.root_element();
-    parse(Xml(root)).ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
+    answer
+        .reading(|| parse(Xml(root)))
+        .ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
 }
 
 /// A page, and what to ask the next one with.
@@ -80,7 +87,15 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
             gpus,
         })
     };
-    let items = root.list("instanceTypeSet")?.map(parse).collect::<Option<_>>()?;
+    let mut items = Vec::new();
+    for (item, at) in root.list("instanceTypeSet")?.zip(1..) {
+        match parse(item) {
+            Some(item) => items.push(item),
+            None => {
+                leave_out(item.text("instanceType").unwrap_or_else(|| format!("row {at}")), "it lacks a size")
+            }
+        }
+    }
     Some(Listed { items, next: root.text("nextToken") })
 }
 
@@ -154,12 +169,23 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
     })
 }
 
+fn is_foreign(item: Xml<'_, '_>) -> bool {
+    item.list("tagSet").is_some_and(|mut tags| tags.all(|tag| tag.text("key").is_some_and(|key| key != KEY)))
+}
+
 /// `DescribeInstances`. From a list in which something is not there much follows: it must be that list, and whole.
 pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
     let mut items = Vec::new();
     for reservation in root.list("reservationSet")? {
         for item in reservation.list("instancesSet")? {
-            items.push(instance(item)?);
+            match instance(item) {
+                Some(instance) => items.push(instance),
+                // It is certainly none of ours: its tags are told, and none of them is a key.
+                None if is_foreign(item) => {
+                    leave_out(item.text("instanceId").unwrap_or_default(), "it lacks a field");
+                }
+                None => return None,
+            }
         }
     }
     let is_it = root.0.tag_name().name() == "DescribeInstancesResponse";

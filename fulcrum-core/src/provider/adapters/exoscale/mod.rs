@@ -200,7 +200,7 @@ impl Exoscale {
     async fn types(&self, call: Call, zone: &Zone, fresh_for: Duration) -> Result<Vec<InstanceType>> {
         let request = Request::get(call, ["instance-type"]);
         let (answer, _) = zone.cache.ask(&zone.client, &request, fresh_for).await?;
-        Ok(answer.json::<InstanceTypes>()?.instance_types)
+        Ok(answer.json::<InstanceTypes>()?.instance_types.into_iter().collect())
     }
 
     async fn instance(&self, call: Call, at: &At) -> Result<Option<Instance>> {
@@ -219,7 +219,8 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        if list.instances.iter().any(|it| it.id == at.instance) {
+        let is_odd = list.instances.odd().iter().any(|odd| odd.value.to_string().contains(&at.instance));
+        if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
                 "it is said not to exist, and is in the list; not believed"
@@ -251,8 +252,9 @@ impl Exoscale {
 
     /// The instances of ours in a zone. There is one page.
     async fn in_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
-        let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let ours: Vec<_> = list.instances.iter().filter(|it| key_of(it).is_some()).collect();
+        let answer = zone.client.ask(&Request::get(call, ["instance"])).await?;
+        let instances = answer.json::<Instances>()?.instances.proving(&answer, wire::is_foreign)?;
+        let ours: Vec<_> = instances.iter().filter(|it| key_of(it).is_some()).collect();
         if ours.is_empty() {
             return Ok(Vec::new());
         }
@@ -399,7 +401,15 @@ impl Exoscale {
     async fn check_attached(&self, call: Call, at: &At, instance: &Instance) -> Result<()> {
         let zone = self.zone(call, &at.zone)?;
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
-            Ok(list) => list.block_storage_volumes,
+            Ok(list) => {
+                let odd = list.block_storage_volumes.odd();
+                if let Some(odd) = odd.iter().find(|odd| odd.value.to_string().contains(&instance.id)) {
+                    let part =
+                        format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
+                    return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
+                }
+                list.block_storage_volumes.into_iter().collect()
+            }
             // A zone without block storage, or a key that may not see it.
             Err(error) => match error.kind {
                 ErrorKind::NotFound { .. } | ErrorKind::Forbidden | ErrorKind::Unsupported => Vec::new(),
@@ -485,7 +495,9 @@ impl Provider for Exoscale {
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
-        self.rejected.to_vec()
+        let mut rows = self.rejected.to_vec();
+        rows.extend(self.zones.values().flat_map(|zone| zone.client.rejected()));
+        rows
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

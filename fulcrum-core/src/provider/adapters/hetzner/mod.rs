@@ -172,7 +172,8 @@ impl Hetzner {
             .query("page", 1);
         pages(self.client.clone(), first, |request, answer| {
             let Servers { servers, meta } = answer.json()?;
-            Ok(Page { items: servers, next: next_page(request, &meta) })
+            let items = servers.proving(answer, wire::is_foreign)?;
+            Ok(Page { items, next: next_page(request, &meta) })
         })
     }
 
@@ -392,7 +393,9 @@ impl Provider for Hetzner {
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
-        self.rejected.get()
+        let mut rows = self.rejected.get();
+        rows.extend(self.client.rejected());
+        rows
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

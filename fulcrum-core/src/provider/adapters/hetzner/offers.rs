@@ -41,7 +41,10 @@ async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
     let first = Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE).query("page", 1);
     pages(hetzner.client.clone(), first, |request, answer| {
         let page: ServerTypes = answer.json()?;
-        Ok(Page { items: page.server_types, next: super::next_page(request, &page.meta) })
+        Ok(Page {
+            items: page.server_types.into_iter().collect(),
+            next: super::next_page(request, &page.meta),
+        })
     })
     .try_collect()
     .await

@@ -19,11 +19,13 @@ use super::{
 use crate::{
     model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, ProvisionRequest, Result, find_exact_in_zones,
+        Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
         http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
     },
 };
 
+/// The version of nova's API that all its microversions belong to.
+const NOVA: &str = "v2.1";
 /// Flavors and names are asked for again after.
 const FRESH: Duration = Duration::from_secs(600);
 /// A flavor that is not known is looked for again if the list is older.
@@ -104,6 +106,11 @@ impl Cloud {
     pub(super) fn over(&self, transport: Arc<dyn Transport>) -> Self {
         let keystone = self.keystone.clone().over(transport);
         Self::assemble(self.config.clone(), self.listed.clone(), keystone, self.login.clone())
+    }
+
+    /// What the lists of all services left out.
+    pub(super) fn rejected(&self) -> Vec<RejectedRow> {
+        self.client.rejected()
     }
 
     pub(super) fn id(&self) -> &ProviderId {
@@ -188,6 +195,18 @@ impl Cloud {
     /// Nova, spoken to as the newest version that both know.
     pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
         let client = self.service(region, "compute", call).await?;
+        // Keystone may name nova without a version, as it names glance and neutron.
+        let has_version = client.base().path().split('/').any(|segment| segment.starts_with("v2"));
+        let client = match has_version {
+            true => client,
+            false => {
+                let address = format!("{}/{NOVA}", client.base().as_str().trim_end_matches('/'));
+                let broken = |error: HttpConfigError| {
+                    self.error(call, ErrorKind::Protocol { message: error.to_string() })
+                };
+                client.at(&address).map_err(broken)?
+            }
+        };
         let version = &self.region(region, call)?.version;
         let version = *version.get_or_try_init(|| compute::newest(&client, call)).await?;
         Ok(Compute { client, version })
@@ -212,9 +231,9 @@ impl Cloud {
         let start = first.clone();
         let read = move |_: &Request, answer: &Answer| {
             let page: wire::FlavorPage = answer.json()?;
-            let last = page.flavors.last().filter(|_| wire::has_next(&page.flavors_links));
-            let next = last.map(|flavor| start.clone().query("marker", &flavor.id));
-            Ok(Page { items: page.flavors, next })
+            let last = page.flavors.last_id().filter(|_| wire::has_next(&page.flavors_links));
+            let next = last.map(|id| start.clone().query("marker", id));
+            Ok(Page { items: page.flavors.into_iter().collect(), next })
         };
         let flavors: Vec<wire::Flavor> = pages(compute.client, first, read).try_collect().await?;
         let flavors = Arc::new(flavors);

@@ -28,7 +28,8 @@ use crate::{
     model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, UsagePeriod, UsageStream,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
+        UsageStream,
         http::{Transport, bounded},
     },
 };
@@ -117,6 +118,10 @@ impl Provider for OpenStack {
             })
         };
         bounded(self.id(), Call::Offers, list.flatten_stream())
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.cloud.rejected()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

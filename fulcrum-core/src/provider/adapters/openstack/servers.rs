@@ -210,11 +210,12 @@ async fn list(
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (ids, markers) = &mut *seen;
         // The address of the next page may lead around what stands before nova; the last identifier does not.
-        let last = page.servers.last().filter(|_| wire::has_next(&page.servers_links));
-        if last.is_some_and(|server| !markers.insert(server.id.clone())) {
+        let last = page.servers.last_id().filter(|_| wire::has_next(&page.servers_links));
+        if last.is_some_and(|id| !markers.insert(id.to_owned())) {
             return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
         }
-        let next = last.map(|server| start.clone().query("marker", &server.id));
+        let next = last.map(|id| start.clone().query("marker", id));
+        let servers = page.servers.proving(answer, wire::is_foreign)?;
         let is_wanted = |server: &wire::Server| {
             let key = key_of(server);
             exists(server)
@@ -222,7 +223,7 @@ async fn list(
                 && (wanted.is_none() || key == wanted)
                 && ids.insert(server.id.clone())
         };
-        Ok(Page { items: page.servers.into_iter().filter(is_wanted).collect(), next })
+        Ok(Page { items: servers.into_iter().filter(is_wanted).collect(), next })
     };
     Ok(pages(compute.client, first, read))
 }

@@ -137,7 +137,12 @@ impl Session {
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
         let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?.id;
-        Ok(Token { header, until: asked + life - MARGIN.min(life / 4), project, catalogue: token.catalog })
+        Ok(Token {
+            header,
+            until: asked + life - MARGIN.min(life / 4),
+            project,
+            catalogue: token.catalog.into_iter().collect(),
+        })
     }
 }
 

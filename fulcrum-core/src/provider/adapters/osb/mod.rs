@@ -3,16 +3,12 @@
 //! The key is the instance's id: the same request again is the same instance, so the class is
 //! [`IdempotencyClass::Natural`]. There is no list of instances.
 
+mod asked;
 mod config;
 mod errors;
 mod wire;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
@@ -22,6 +18,7 @@ use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use asked::Asked;
 pub use config::OsbConfig;
 use wire::{Begun, Bound, Catalog, Cost, Handle, Instance, LastOperation, Wanted};
 
@@ -51,8 +48,8 @@ pub struct Osb {
     cache: Cache,
     capabilities: Capabilities,
     settings: Arc<Settings>,
-    /// What this process has asked for: brokers do not say it before it is there.
-    asked: Arc<Mutex<BTreeMap<String, SkuId>>>,
+    /// What this process has asked for lately: brokers do not say it before it is there.
+    asked: Asked,
     rejected: Rejections,
 }
 
@@ -146,7 +143,7 @@ impl Osb {
             cache,
             capabilities,
             settings: Arc::new(settings),
-            asked: Arc::default(),
+            asked: Asked::default(),
             rejected: Rejections::default(),
         })
     }
@@ -274,7 +271,7 @@ impl Osb {
                 let products = self.products(call).await?;
                 products.into_iter().find(|ids| ids.service == service && ids.plan == plan).map(|ids| ids.sku)
             }
-            None => self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_str()).cloned(),
+            None => self.asked.sku_of(&key),
         };
         let nonsense = |message: String| self.error(call, ErrorKind::Protocol { message });
         let sku =
@@ -512,17 +509,16 @@ impl Provider for Osb {
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
-        self.rejected.get()
+        let mut rows = self.rejected.get();
+        rows.extend(self.client.rejected());
+        rows
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         self.check(request).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.to_string(), request.sku.clone());
+        self.asked.remember(key, &request.sku);
         let wanted = Wanted {
             service_id: &ids.service,
             plan_id: &ids.plan,

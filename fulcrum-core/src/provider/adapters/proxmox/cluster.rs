@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
-    provider::{Call, ErrorKind, Result, http::Request},
+    provider::{
+        Call, ErrorKind, Result,
+        http::{Request, Rows},
+    },
 };
 
 /// Begins the line of a machine's notes that says its key, which is its name as well.
@@ -105,7 +108,9 @@ impl Proxmox {
 
     /// All that the token may see.
     pub(super) async fn resources(&self, call: Call) -> Result<Vec<Resource>> {
-        self.get(&Request::get(call, ["cluster", "resources"])).await
+        let rows: Rows<Resource> = self.get(&Request::get(call, ["cluster", "resources"])).await?;
+        // What is not among them is looked for by its number before anything follows from that.
+        Ok(rows.into_iter().collect())
     }
 
     /// The machine with a number, whosever it is; none after proof that the number is free.

@@ -22,6 +22,13 @@ use crate::{
 
 pub(super) const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
+/// The settings that are used after the clone.
+const LATER: [&str; 3] = ["user", "ssh_key", "ip"];
+/// Bytes of a handle; ledgers keep some more.
+const MOST_HANDLE: usize = 12 << 10;
+/// Bytes of a task's name.
+const MOST_TASK: usize = 256;
+
 pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
     let reason = reason.into();
     let shortage = is_full(&reason).then_some(Shortage::SoldOut);
@@ -87,6 +94,8 @@ impl Proxmox {
             }
             return self.make_handle(call, key, request, None);
         }
+        // What cannot be kept in mind must not be begun.
+        self.make_handle(call, key, request, Some(" ".repeat(MOST_TASK)))?;
         let (node, template) = self.choose(request, size, &resources)?;
         let is_taken = |vmid: &u64| {
             resources.iter().any(|it| matches!(it.kind.as_str(), "qemu" | "lxc") && it.vmid == *vmid)
@@ -118,9 +127,17 @@ impl Proxmox {
         request: &ProvisionRequest,
         task: Option<String>,
     ) -> Result<OperationHandle> {
-        let (key, sku, settings) = (key.clone(), request.sku.clone(), request.settings.clone());
-        let size_gib = request.size_gib;
-        self.handle(call, &Handle::Make { key, sku, task, settings, size_gib })
+        // Only what is used after the clone: other settings may be long, and a handle may not.
+        let used = request.settings.iter().filter(|(name, _)| LATER.contains(&name.as_str()));
+        let settings = used.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (key, sku, size_gib) = (key.clone(), request.sku.clone(), request.size_gib);
+        let handle = self.handle(call, &Handle::Make { key, sku, task, settings, size_gib })?;
+        if handle.as_str().len() > MOST_HANDLE {
+            let message =
+                format!("the settings {} have more than {MOST_HANDLE} bytes; shorten them", LATER.join(", "));
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
+        Ok(handle)
     }
 
     /// The node with the most room, and its template.

@@ -28,7 +28,7 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream,
         http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
@@ -257,6 +257,10 @@ impl Provider for Proxmox {
         let list =
             async move { this.sold(&filter).await.map(|offers| stream::iter(offers.into_iter().map(Ok))) };
         bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.client.rejected()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

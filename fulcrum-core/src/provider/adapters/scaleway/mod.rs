@@ -255,8 +255,10 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let next = next_servers(request, answer, page.servers.len())?;
-            let ours = page.servers.iter().filter(|server| key_of(server).is_some());
+            let count = page.servers.len().saturating_add(page.servers.odd().len());
+            let next = next_servers(request, answer, count)?;
+            let servers = page.servers.proving(answer, wire::is_foreign)?;
+            let ours = servers.iter().filter(|server| key_of(server).is_some());
             let items = ours.map(|server| this.service(call, &zone, server)).collect::<Result<_>>()?;
             Ok(Page { items, next })
         })
@@ -487,7 +489,7 @@ impl Provider for Scaleway {
 
     fn rejected(&self) -> Vec<RejectedRow> {
         let all = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().flatten().cloned().collect()
+        all.values().flatten().cloned().chain(self.client.rejected()).collect()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {

@@ -31,7 +31,8 @@ use crate::{
     },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream, Sold, check_exact,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
+        check_exact,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
         table::{ProviderDocument, RegionDocument},
     },
@@ -143,8 +144,9 @@ impl UpCloud {
         let this = self.clone();
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let servers = page.servers.server;
-            let next = (servers.len() == PAGE).then(|| request.clone().next_offset("offset", PAGE));
+            let count = page.servers.server.len().saturating_add(page.servers.server.odd().len());
+            let servers = page.servers.server.proving(answer, wire::is_foreign)?;
+            let next = (count == PAGE).then(|| request.clone().next_offset("offset", PAGE));
             let ours = servers.iter().filter(|server| key_of(server).is_some());
             Ok(Page { items: ours.map(|server| this.service(call, server)).collect::<Result<_>>()?, next })
         })
@@ -365,6 +367,10 @@ impl Provider for UpCloud {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         offers::offers(self, filter)
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.client.rejected()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
