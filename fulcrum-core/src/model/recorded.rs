@@ -140,8 +140,7 @@ mod tests {
     #[test]
     fn sorted_fields_say_the_same() {
         let amount = Money::new(2.into(), iso_currency::Currency::EUR);
-        let kind =
-            OrderEventKind::PricesChecked { planned: amount, current: amount, checks: Vec::new() };
+        let kind = OrderEventKind::PricesChecked { planned: amount, current: amount, checks: Vec::new() };
         let written = RecordedKind::new(kind).expect("text");
         let sorted: serde_json::Value = serde_json::from_str(written.text()).expect("JSON");
         let sorted = RecordedKind::from_text(sorted.to_string()).expect("read");

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     model::{
         Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
-        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier, ZoneId,
+        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
+        ZoneId,
     },
     provider::RejectedRow,
 };
@@ -191,7 +192,10 @@ type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Surcharge);
 /// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
 fn surcharge(row: &Row, price: Price) -> Cell<(Vec<OfferKind>, Surcharge)> {
     if matches!(price.charge, Charge::PerUnit { .. }) {
-        return Err(("unit_price", "a surcharge is due once for each offer; fill hourly or monthly".to_owned()));
+        return Err((
+            "unit_price",
+            "a surcharge is due once for each offer; fill hourly or monthly".to_owned(),
+        ));
     }
     let attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     let kinds = attributes.get("with").map_or("machine", String::as_str).split_whitespace();

@@ -105,8 +105,8 @@ mod shared {
         model::OrderState,
     };
 
-    use super::*;
     use super::super::everywhere;
+    use super::*;
     use crate::support::postgres::{database, raw};
 
     async fn open(url: &str) -> PostgresLedger {

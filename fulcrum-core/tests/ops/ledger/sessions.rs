@@ -92,8 +92,10 @@ async fn a_server_that_cannot_be_verified_is_refused_in_words() {
     let Some(url) = database().await else { return };
     // The tests' server has no certificate; to its own machine nobody asks for one.
     open(&url).await;
-    let refused =
-        PostgresLedger::open(&format!("{}?sslmode=verify-full", &*url)).await.expect_err("refused").to_string();
+    let refused = PostgresLedger::open(&format!("{}?sslmode=verify-full", &*url))
+        .await
+        .expect_err("refused")
+        .to_string();
     for word in ["TLS", "sslrootcert", "sslmode", "127.0.0.1"] {
         assert!(refused.contains(word), "{word}: {refused}");
     }

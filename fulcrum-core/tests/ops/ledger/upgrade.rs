@@ -46,8 +46,9 @@ pub(crate) fn embedded(folder: &Path) -> std::path::PathBuf {
 
 /// What the clouds had when that ledger was written, in a folder.
 fn clouds_of(store: &str, folder: &Path, faults: &[FaultRule]) -> Vec<Sandbox> {
-    let fixtures =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops/ledger/fixtures").join(format!("clouds-{store}"));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/ops/ledger/fixtures")
+        .join(format!("clouds-{store}"));
     for name in CLOUDS {
         let name = format!("{name}.json");
         std::fs::copy(fixtures.join(&name), folder.join(&name)).expect("copied");
