@@ -23,7 +23,7 @@ pub struct ProviderError {
     /// The provider's own number for the request, for its support.
     pub request_id: Option<String>,
     /// What is known to exist in spite of the error, and may cost money.
-    pub exists: Vec<ServiceId>,
+    pub exists: Box<[ServiceId]>,
     /// For logs; holds neither bodies nor secrets.
     pub source: Option<BoxError>,
 }
@@ -67,7 +67,7 @@ fn exists_text(exists: &[ServiceId]) -> String {
 impl ProviderError {
     /// An error without circumstances; add them by the `with_` methods.
     pub fn new(provider: ProviderId, call: Call, kind: ErrorKind) -> Self {
-        Self { provider, call, kind, request_id: None, exists: Vec::new(), source: None }
+        Self { provider, call, kind, request_id: None, exists: Box::default(), source: None }
     }
 
     /// Adds a cause for logs.
@@ -79,7 +79,7 @@ impl ProviderError {
     /// Adds what is known to exist.
     #[must_use]
     pub fn with_existing(self, exists: Vec<ServiceId>) -> Self {
-        Self { exists, ..self }
+        Self { exists: exists.into(), ..self }
     }
 
     /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].

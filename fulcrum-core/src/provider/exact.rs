@@ -3,8 +3,8 @@
 //! An adapter says what it sells as [`Sold`], of the offer where it has one at hand, and [`check_exact`] compares all that a
 //! price depends on: kind, place, purchase option, term, size, disk and surcharges.
 
-use super::{ErrorKind, ProvisionRequest};
-use crate::model::{Charge, Offer, OfferKind, Place, PurchaseOption, SkuId};
+use super::{Capabilities, ErrorKind, ProvisionRequest};
+use crate::model::{Charge, Offer, OfferKind, Place, PurchaseOption, SkuId, setting_text};
 
 /// What an adapter orders when it is asked for a product, as far as its price depends on it.
 #[derive(Debug, Clone)]
@@ -65,6 +65,26 @@ impl<'a> Sold<'a> {
     }
 }
 
+/// What pays for a field of the body that orders something, or why it costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priced {
+    /// A line of the offer.
+    By(Line),
+    /// It costs nothing, as the words say.
+    Free(&'static str),
+}
+
+/// Which line of an offer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// The offer's own.
+    Offer,
+    /// That of the disk bought with it, and of the least disk.
+    Disk,
+    /// That of the IPv4 address.
+    Address,
+}
+
 /// Whether a request is for exactly what is sold. A place is compared by provider, region and zone.
 ///
 /// # Errors
@@ -108,6 +128,24 @@ pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), Er
         }
     }
     check_surcharges(request, &sold.surcharges)
+}
+
+/// Whether an adapter takes all settings of a request, each in a form that its API has a field for: text, a number, yes or
+/// no, or a list of these.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] names the setting, and what the adapter takes.
+pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
+    capabilities.check_settings(&request.settings)?;
+    match request.settings.iter().find(|(_, value)| setting_text(value).is_none()) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!(
+                "the setting `{name}` is null or an object; write text, a number, or a list of these"
+            );
+            Err(ErrorKind::InvalidRequest { message })
+        }
+    }
 }
 
 /// Neither more nor less is ordered than what is paid for, each as often.

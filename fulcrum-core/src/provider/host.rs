@@ -212,6 +212,10 @@ impl HostProvider {
         }
     }
 
+    fn check_settings(&self, call: Call, request: &ProvisionRequest) -> Result<()> {
+        self.capabilities.check_settings(&request.settings).map_err(|kind| self.error(call, kind))
+    }
+
     fn unknown(&self, call: Call, words: String) -> ProviderError {
         let kind = match call.is_mutation() {
             true => ErrorKind::Ambiguous,
@@ -325,10 +329,12 @@ impl Provider for HostProvider {
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.check_settings(Call::Quote, request)?;
         self.ask(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        self.check_settings(Call::Reserve, request)?;
         let ask = json!({ "request": request, "key": key });
         let Held { until } = self.ask(Call::Reserve, &ask, Some(&request.sku)).await?;
         Ok(until)
@@ -339,6 +345,7 @@ impl Provider for HostProvider {
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.check_settings(Call::Provision, request)?;
         let ask = json!({ "request": request, "key": key });
         self.begin(Call::Provision, &ask, Some(&request.sku)).await
     }

@@ -24,10 +24,11 @@ pub mod table;
 
 pub use crate::model::Action;
 pub(crate) use bounds::Bounds;
+pub(crate) use capability::unknown_setting;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
 pub use error::{BoxError, Call, ErrorKind, ProviderError, Result, Worded};
-pub use exact::{Sold, SoldSize, check_exact, find_exact, find_exact_in_zones};
+pub use exact::{Line, Priced, Sold, SoldSize, check_exact, check_settings, find_exact, find_exact_in_zones};

@@ -63,6 +63,10 @@ impl Rejections {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rows;
     }
 
+    pub(crate) fn add(&self, rows: impl IntoIterator<Item = RejectedRow>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
+    }
+
     pub(crate) fn get(&self) -> Vec<RejectedRow> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -132,6 +132,10 @@ impl Check<'_> {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
             }
+            let unknown = self.catalogue.unknown_setting(ix, &component.settings);
+            if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
+                return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
+            }
             let count = lease.replicas[name];
             ensure(count <= component.per_machine, || format!("carries {count} of {name}"))?;
         }

@@ -177,6 +177,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         concurrency: None,
         poll_interval_ms: 10,
         list_lag_ms: Some(0),
+        settings: None,
     }
 }
 
@@ -212,8 +213,8 @@ impl SandboxBuilder {
     /// What it declares of repeated calls, and does. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        let list_lag_ms = self.inner.capabilities.list_lag_ms;
-        self.inner.capabilities = Capabilities { list_lag_ms, ..capabilities(class) };
+        let Capabilities { list_lag_ms, settings, .. } = self.inner.capabilities.clone();
+        self.inner.capabilities = Capabilities { list_lag_ms, settings, ..capabilities(class) };
         self.inner.behaves = class;
         let holds_for = self.inner.holds_for;
         self.reserves(holds_for)
@@ -235,6 +236,13 @@ impl SandboxBuilder {
     #[must_use]
     pub fn list_lag(mut self, ms: u64) -> Self {
         self.inner.capabilities.list_lag_ms = Some(ms);
+        self
+    }
+
+    /// The settings that it takes; else any.
+    #[must_use]
+    pub fn settings(mut self, names: &[&str]) -> Self {
+        self.inner.capabilities.settings = Capabilities::takes(names);
         self
     }
 

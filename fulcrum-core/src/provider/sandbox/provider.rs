@@ -93,7 +93,8 @@ impl Sandbox {
 
     /// The offer that a request is exactly for.
     fn offer(&self, call: Call, request: &ProvisionRequest) -> Result<&Offer> {
-        find_exact(request, &self.inner.offers).map_err(|kind| self.error(call, kind))
+        let is_known = self.inner.capabilities.check_settings(&request.settings);
+        is_known.and_then(|()| find_exact(request, &self.inner.offers)).map_err(|kind| self.error(call, kind))
     }
 
     fn unknown(&self, call: Call, what: impl ToString) -> ProviderError {

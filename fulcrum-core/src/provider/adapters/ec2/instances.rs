@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, Offer, Place, RegionId, Service, ServiceStatus, ZoneId},
-    provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
+    provider::{Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result},
 };
 
 /// The tag that holds a machine's key.
@@ -24,6 +24,32 @@ const ZONE: &str = "fulcrum-zone";
 const DISKS: &str = "fulcrum-disks";
 /// Characters that a tag may have.
 const MAX_TAG: usize = 255;
+
+/// What each field of the request that orders a machine costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("Action", Priced::Free("it says what is ordered")),
+    ("BlockDeviceMapping.N.DeviceName", Priced::Free("names cost nothing")),
+    ("BlockDeviceMapping.N.Ebs.DeleteOnTermination", Priced::Free("nothing is left behind")),
+    ("BlockDeviceMapping.N.Ebs.VolumeSize", Priced::By(Line::Disk)),
+    ("BlockDeviceMapping.N.Ebs.VolumeType", Priced::By(Line::Disk)),
+    ("ClientToken", Priced::Free("keys cost nothing")),
+    ("ImageId", Priced::Free("images with a licence, or with disks of their own, are refused")),
+    ("InstanceType", Priced::By(Line::Offer)),
+    ("KeyName", Priced::Free("keys cost nothing")),
+    ("MaxCount", Priced::By(Line::Offer)),
+    ("MinCount", Priced::By(Line::Offer)),
+    ("NetworkInterface.N.AssociatePublicIpAddress", Priced::By(Line::Address)),
+    ("NetworkInterface.N.DeleteOnTermination", Priced::Free("nothing is left behind")),
+    ("NetworkInterface.N.DeviceIndex", Priced::Free("the first interface is part of a machine")),
+    ("NetworkInterface.N.SecurityGroupId.N", Priced::Free("security groups cost nothing")),
+    ("NetworkInterface.N.SubnetId", Priced::Free("subnets cost nothing")),
+    ("Placement.AvailabilityZone", Priced::By(Line::Offer)),
+    ("TagSpecification.N.ResourceType", Priced::Free("tags cost nothing")),
+    ("TagSpecification.N.Tag.N.Key", Priced::Free("tags cost nothing")),
+    ("TagSpecification.N.Tag.N.Value", Priced::Free("tags cost nothing")),
+    ("UserData", Priced::Free("data for the first boot cost nothing")),
+    ("Version", Priced::Free("it says which API is spoken")),
+];
 
 /// Orders a machine.
 pub(super) async fn provision(

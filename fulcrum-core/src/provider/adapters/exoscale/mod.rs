@@ -26,9 +26,9 @@ use crate::{
         Service, ServiceId, ServiceStatus, SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream,
-        find_exact,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, check_settings, find_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::with_least_disk,
         table::Table,
@@ -70,6 +70,20 @@ struct Settings {
     ssh_keys: Vec<String>,
 }
 
+/// What each field of the body that orders an instance costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("auto-start", Priced::Free("it is what is bought")),
+    ("disk-size", Priced::By(Line::Disk)),
+    ("instance-type.id", Priced::By(Line::Offer)),
+    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("name", Priced::Free("names cost nothing")),
+    ("public-ip-assignment", Priced::Free("an instance's own address costs nothing")),
+    ("security-groups[].id", Priced::Free("security groups cost nothing")),
+    ("ssh-keys[].name", Priced::Free("keys cost nothing")),
+    ("template.id", Priced::Free("templates with a licence are refused by their name")),
+    ("user-data", Priced::Free("data for the first boot cost nothing")),
+];
+
 /// What the adapter can do, with the longest time that a new instance may be missing from the list.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     Capabilities {
@@ -91,6 +105,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image", "security_groups", "ssh_keys", "user_data"]),
     }
 }
 
@@ -316,6 +331,12 @@ impl Exoscale {
         if uuid::Uuid::parse_str(image).is_ok() {
             return Ok(image.to_owned());
         }
+        if image.to_ascii_lowercase().contains("windows") {
+            let message = format!(
+                "the template {image} is paid for, at a price that no line has; choose another `image`"
+            );
+            return Err(self.error(Call::Provision, ErrorKind::InvalidRequest { message }));
+        }
         let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
         let templates: Templates = zone.client.json(&ask).await?;
         let found = templates.templates.into_iter().find(|template| template.name == image);
@@ -502,6 +523,7 @@ impl Provider for Exoscale {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
+        check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
         let unknown = |_| {
             let message = format!("{} is no zone of this organisation", request.place);
             self.error(call, ErrorKind::InvalidRequest { message })

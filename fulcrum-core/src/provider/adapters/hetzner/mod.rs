@@ -25,9 +25,9 @@ use crate::{
         SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
-        check_exact, find_exact,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, check_exact, check_settings, find_exact,
         http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
@@ -64,6 +64,24 @@ struct Settings {
     ssh_keys: Vec<String>,
 }
 
+/// What each field of the body that orders a server costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("firewalls[].firewall", Priced::Free("firewalls cost nothing")),
+    ("image", Priced::Free("images, also snapshots, are booted for nothing")),
+    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("labels.fulcrum-name", Priced::Free("labels cost nothing")),
+    ("location", Priced::By(Line::Offer)),
+    ("name", Priced::Free("names cost nothing")),
+    ("networks[]", Priced::Free("private networks cost nothing")),
+    ("placement_group", Priced::Free("placement groups cost nothing")),
+    ("public_net.enable_ipv4", Priced::By(Line::Address)),
+    ("public_net.enable_ipv6", Priced::Free("IPv6 networks cost nothing")),
+    ("server_type", Priced::By(Line::Offer)),
+    ("ssh_keys[]", Priced::Free("keys cost nothing")),
+    ("start_after_create", Priced::Free("a server costs the same, on or off")),
+    ("user_data", Priced::Free("data for the first boot cost nothing")),
+];
+
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
@@ -86,6 +104,14 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: Capabilities::takes(&[
+            "firewalls",
+            "image",
+            "networks",
+            "placement_group",
+            "ssh_keys",
+            "user_data",
+        ]),
     }
 }
 
@@ -299,6 +325,14 @@ impl Hetzner {
         if !name.is_empty() {
             labels.insert("fulcrum-name", name.to_owned());
         }
+        let placement_group = match numbers("placement_group")?.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            _ => {
+                let message = "`placement_group` has several ids; a server is in one group at most";
+                return Err(self.invalid(call, message.to_owned()));
+            }
+        };
         Ok(NewServer {
             name: key.as_str(),
             server_type: request.sku.as_str(),
@@ -311,7 +345,7 @@ impl Hetzner {
             user_data: setting("user_data"),
             networks: numbers("networks")?,
             firewalls: numbers("firewalls")?.into_iter().map(|firewall| Firewall { firewall }).collect(),
-            placement_group: numbers("placement_group")?.first().copied(),
+            placement_group,
         })
     }
 
@@ -400,7 +434,8 @@ impl Provider for Hetzner {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        self.check(request).map_err(|kind| self.error(call, kind))?;
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key)?;
         let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
         match self.client.json::<Made>(&ask).await {

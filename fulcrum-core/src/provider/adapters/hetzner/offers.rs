@@ -110,6 +110,7 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
         }
     }
     let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| nonsense(&error))?;
+    rejected.extend(table.rejected.iter().cloned());
     hetzner.rejected.set(rejected);
     let mut surcharges = BTreeMap::new();
     for (location, price) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {

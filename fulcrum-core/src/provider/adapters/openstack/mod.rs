@@ -29,11 +29,12 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream,
+        UsageStream, check_settings,
         http::{Transport, bounded},
     },
 };
 pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
+pub use servers::FIELDS;
 
 /// One OpenStack cloud, as one login sees it.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl OpenStack {
             concurrency: Some(8),
             poll_interval_ms: 1000,
             list_lag_ms: None,
+            settings: Capabilities::takes(&["image", "key_name", "network", "security_groups", "user_data"]),
         }
     }
 
@@ -125,10 +127,15 @@ impl Provider for OpenStack {
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        check_settings(request, &self.capabilities).map_err(|kind| self.cloud.error(call, kind))?;
         match request.kind {
+            OfferKind::PublicIp if !request.settings.is_empty() => {
+                Err(self.cloud.invalid(call, "a public address takes no settings; leave them out"))
+            }
             OfferKind::Machine => servers::provision(&self.cloud, request, key).await,
             OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
-            kind => Err(self.cloud.invalid(Call::Provision, format!("{kind} is not sold here"))),
+            kind => Err(self.cloud.invalid(call, format!("{kind} is not sold here"))),
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, OperationHandle, ProvisionRequest, Result,
+        Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result,
         http::{Answer, Page, Request, pages},
     },
 };
@@ -49,6 +49,28 @@ fn tag_of(key: &IdempotencyKey) -> String {
     let digest = blake3::hash(text.as_bytes()).to_hex();
     format!("{}-{}", &text[..27], &digest[..32])
 }
+
+/// What each field of the bodies costs that order a server or an address.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("floatingip.description", Priced::Free("words cost nothing")),
+    ("floatingip.floating_network_id", Priced::By(Line::Offer)),
+    ("server.availability_zone", Priced::By(Line::Offer)),
+    ("server.flavorRef", Priced::By(Line::Offer)),
+    (
+        "server.imageRef",
+        Priced::Free("systems with a licence have flavors of their own, which have its price"),
+    ),
+    ("server.key_name", Priced::Free("keys cost nothing")),
+    ("server.metadata.fulcrum-key", Priced::Free("metadata cost nothing")),
+    ("server.metadata.fulcrum-sku", Priced::Free("metadata cost nothing")),
+    ("server.metadata.fulcrum-zone", Priced::Free("metadata cost nothing")),
+    ("server.name", Priced::Free("names cost nothing")),
+    ("server.networks", Priced::Free("addresses of a network are part of a flavor")),
+    ("server.networks[].uuid", Priced::Free("addresses of a network are part of a flavor")),
+    ("server.security_groups[].name", Priced::Free("security groups cost nothing")),
+    ("server.tags[]", Priced::Free("tags cost nothing")),
+    ("server.user_data", Priced::Free("data for the first boot cost nothing")),
+];
 
 /// Orders a server.
 pub(super) async fn provision(

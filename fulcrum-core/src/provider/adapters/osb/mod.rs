@@ -28,8 +28,9 @@ use crate::{
         SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold, check_exact,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold,
+        check_exact,
         http::{Answer, Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::Rejections,
         table::{ProviderDocument, Row, Table},
@@ -70,6 +71,15 @@ pub struct Binding {
     pub credentials: SecretString,
 }
 
+/// What each field of the body that orders an instance costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("organization_guid", Priced::Free("for whom it is, not how much it costs")),
+    ("parameters.*", Priced::Free("a plan's costs are those of its instances, whatever their parameters")),
+    ("plan_id", Priced::By(Line::Offer)),
+    ("service_id", Priced::By(Line::Offer)),
+    ("space_guid", Priced::Free("for whom it is, not how much it costs")),
+];
+
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
@@ -91,6 +101,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: None,
     }
 }
 
@@ -137,7 +148,9 @@ impl Osb {
             organization: config.organization_guid.clone(),
             space: config.space_guid.clone(),
         };
-        let (cache, capabilities) = (Cache::default(), capabilities(config.list_lag_ms));
+        let cache = Cache::default();
+        let capabilities =
+            Capabilities { settings: config.settings.clone(), ..capabilities(config.list_lag_ms) };
         Ok(Self {
             client,
             cache,
@@ -501,6 +514,7 @@ impl Provider for Osb {
                 this.error(Call::Offers, ErrorKind::Protocol { message: error.to_string() })
             };
             let table = Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(nonsense)?;
+            this.rejected.add(table.rejected.iter().cloned());
             Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
         };
         let offers =
@@ -516,7 +530,8 @@ impl Provider for Osb {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        self.check(request).map_err(|kind| self.error(call, kind))?;
+        let is_known = self.capabilities.check_settings(&request.settings);
+        is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
         self.asked.remember(key, &request.sku);
         let wanted = Wanted {

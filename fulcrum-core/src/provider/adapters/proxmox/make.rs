@@ -15,7 +15,8 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Offer, OfferKind, RegionId, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result, find_exact,
+        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result, check_settings,
+        find_exact,
         http::{Method, Request},
     },
 };
@@ -84,6 +85,7 @@ impl Proxmox {
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
         let call = Call::Provision;
+        check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
         let size = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
         let resources = self.resources(call).await?;
         let own = self.of_key(call, &resources, key).await?;

@@ -27,8 +27,9 @@ use crate::{
         SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream,
         http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
@@ -46,6 +47,24 @@ pub struct Proxmox {
     /// The regions.
     places: Arc<Vec<Place>>,
 }
+
+/// What each field costs of the requests that make a machine: the clone, its configuration, its disk, its start.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("ciuser", Priced::Free("names cost nothing")),
+    ("cores", Priced::By(Line::Offer)),
+    ("cpulimit", Priced::By(Line::Offer)),
+    ("description", Priced::Free("notes cost nothing")),
+    ("disk", Priced::Free("which disk is made as large as was bought")),
+    ("full", Priced::Free("the copy's disk is its own, as large as was bought")),
+    ("ipconfig0", Priced::Free("addresses are part of what the table sells")),
+    ("memory", Priced::By(Line::Offer)),
+    ("name", Priced::Free("names cost nothing")),
+    ("newid", Priced::Free("numbers cost nothing")),
+    ("size", Priced::By(Line::Disk)),
+    ("sshkeys", Priced::Free("keys cost nothing")),
+    ("storage", Priced::Free("where it is stored is the table's own matter")),
+    ("tags", Priced::Free("tags cost nothing")),
+];
 
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
@@ -69,6 +88,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: Capabilities::takes(&["image", "ip", "ssh_key", "user"]),
     }
 }
 

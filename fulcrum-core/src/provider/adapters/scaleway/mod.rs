@@ -32,9 +32,9 @@ use crate::{
         SkuId, ZoneId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
-        SoldSize, check_exact,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, SoldSize, check_exact, check_settings,
         http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
         surcharges::ipv4_of,
         table::{ProviderDocument, RegionDocument, Row, Table},
@@ -71,6 +71,20 @@ struct Settings {
     public_ip: bool,
 }
 
+/// What each field costs of the requests that make a server.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("action", Priced::Free("starting it is part of what is bought")),
+    ("boot_type", Priced::Free("how it boots costs nothing")),
+    ("commercial_type", Priced::By(Line::Offer)),
+    ("dynamic_ip_required", Priced::By(Line::Address)),
+    ("image", Priced::Free("systems with a licence have types of their own, which have its price")),
+    ("name", Priced::Free("names cost nothing")),
+    ("project", Priced::Free("who pays, not how much")),
+    ("tags[]", Priced::Free("tags cost nothing")),
+    ("volumes.0.size", Priced::By(Line::Disk)),
+    ("volumes.0.volume_type", Priced::By(Line::Disk)),
+];
+
 /// What the adapter can do.
 ///
 /// A new server is in the list of its zone when the answer comes; the lag is ten times the longest that was seen in
@@ -96,6 +110,7 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image"]),
     }
 }
 
@@ -497,7 +512,8 @@ impl Provider for Scaleway {
         let zone = request.place.zone.as_ref().filter(|zone| self.zones.contains(zone));
         let unknown = || self.invalid(call, format!("{} is no zone of this account", request.place));
         let zone = zone.ok_or_else(unknown)?;
-        self.check(request, zone).map_err(|kind| self.error(call, kind))?;
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| self.check(request, zone)).map_err(|kind| self.error(call, kind))?;
         let size = size_of(request)
             .ok_or_else(|| self.invalid(call, format!("{} GiB are no size of a disk", request.size_gib)))?;
         let image = self.image(request, zone).await?;

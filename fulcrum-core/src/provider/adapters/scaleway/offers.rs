@@ -92,7 +92,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     }
     let table =
         Table::from_rows(&scaleway.facts, rows).map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
-    let (mut offers, mut rejected) = (Vec::new(), Vec::new());
+    let (mut offers, mut rejected) = (Vec::new(), table.rejected.clone());
     // Storage is sold with the machines of each zone; on its own it stands in the price table only.
     for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
         let id = offer.id();

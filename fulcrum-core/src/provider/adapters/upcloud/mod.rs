@@ -30,10 +30,11 @@ use crate::{
         parse_json, setting_text,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Sold,
-        check_exact,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, check_exact, check_settings,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
+        surcharges::Rejections,
         table::{ProviderDocument, RegionDocument},
     },
 };
@@ -52,6 +53,7 @@ pub struct UpCloud {
     capabilities: Capabilities,
     settings: Arc<Settings>,
     facts: Arc<ProviderDocument>,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,31 @@ struct Settings {
     ssh_keys: Vec<String>,
     currency: Currency,
 }
+
+/// What each field of the body that orders a server costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("server.hostname", Priced::Free("names cost nothing")),
+    ("server.labels.label[].key", Priced::Free("labels cost nothing")),
+    ("server.labels.label[].value", Priced::Free("labels cost nothing")),
+    ("server.login_user.create_password", Priced::Free("no password is made")),
+    ("server.login_user.ssh_keys.ssh_key[]", Priced::Free("keys cost nothing")),
+    ("server.login_user.username", Priced::Free("names cost nothing")),
+    ("server.metadata", Priced::Free("the metadata service costs nothing")),
+    (
+        "server.networking.interfaces.interface[].ip_addresses.ip_address[].family",
+        Priced::Free("one public IPv4 address is part of a plan with a disk, others cost nothing"),
+    ),
+    ("server.networking.interfaces.interface[].type", Priced::Free("interfaces cost nothing")),
+    ("server.plan", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].action", Priced::Free("what is cloned is the plan's own disk")),
+    ("server.storage_devices.storage_device[].size", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].storage", Priced::Free("templates are cloned for nothing")),
+    ("server.storage_devices.storage_device[].tier", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].title", Priced::Free("names cost nothing")),
+    ("server.title", Priced::Free("names cost nothing")),
+    ("server.user_data", Priced::Free("data for the first boot cost nothing")),
+    ("server.zone", Priced::By(Line::Offer)),
+];
 
 /// What the adapter can do.
 ///
@@ -85,6 +112,7 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image", "ssh_keys", "user", "user_data"]),
     }
 }
 
@@ -110,6 +138,7 @@ impl UpCloud {
                 currency: config.currency,
             }),
             facts: Arc::new(ProviderDocument { id: config.id.clone(), ..facts }),
+            rejected: Rejections::default(),
         })
     }
 
@@ -228,6 +257,10 @@ impl UpCloud {
             }
             None => self.settings.ssh_keys.clone(),
         };
+        if keys.is_empty() && setting("user").is_some() {
+            let message = "`user` is who logs in with `ssh_keys`, and there are none; give some".to_owned();
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
         if !keys.is_empty() {
             server["login_user"] = json!({
                 "username": setting("user").unwrap_or_else(|| "root".to_owned()),
@@ -370,7 +403,9 @@ impl Provider for UpCloud {
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
-        self.client.rejected()
+        let mut rejected = self.rejected.get();
+        rejected.extend(self.client.rejected());
+        rejected
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -383,7 +418,8 @@ impl Provider for UpCloud {
         let place = self.place_of(region.ok_or_else(unknown)?);
         // Its disk and one IPv4 address are part of a plan.
         let sold = Sold::on_demand(OfferKind::Machine, &place);
-        check_exact(request, &sold).map_err(|kind| self.error(call, kind))?;
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| check_exact(request, &sold)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key).await?;
         let ask = Request::post(call, ["server"]).json(&server).about(&request.sku);
         let made: OneServer = self.client.json(&ask).await?;

@@ -90,5 +90,6 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
         }
     }
     let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| nonsense(&error))?;
+    upcloud.rejected.set(table.rejected.clone());
     Ok(table.into_listed())
 }
