@@ -5,6 +5,7 @@ mod conformance;
 mod contract;
 mod forget;
 mod kept;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;

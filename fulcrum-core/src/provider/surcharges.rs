@@ -1,4 +1,5 @@
 //! What an adapter orders with a machine besides, as lines of its offer.
+#![cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
 
 use std::sync::{Arc, Mutex, PoisonError};
 
