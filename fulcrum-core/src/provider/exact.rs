@@ -238,7 +238,7 @@ mod tests {
         let price = |hourly: &str| json!({ "charge": { "hourly": hourly }, "currency": "EUR", "tax": "net", "purchase_option": "on_demand" });
         serde_json::from_value(json!({
             "sku": "small", "kind": "machine", "place": { "provider": "acme", "region": "r", "country": "DE" },
-            "elastic_disk": { "sku": "ssd", "price": { "charge": { "per_unit": { "unit": "gib_month",
+            "elastic_disk": { "sku": "ssd", "price": { "charge": { "per_unit": { "unit": "GiB-month",
                 "tiers": [{ "from": "0", "price": "0.1" }] } }, "currency": "EUR", "tax": "net" } },
             "price": price("0.01"), "surcharges": [{ "sku": "ipv4", "price": price("0.005") }],
             "seller": { "owner": { "name": "Acme", "country": "DE" } },
