@@ -373,6 +373,86 @@ impl Transport for Kept {
     }
 }
 
+/// A cloud with one image, of which nothing is bought.
+#[derive(Debug)]
+struct Gallery(&'static str, Mutex<Vec<String>>);
+
+#[async_trait]
+impl Transport for Gallery {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let url = request.url.as_str();
+        self.1.lock().expect("nobody panics").push(request.method.to_string());
+        let body = if url.contains("DescribeImages") {
+            format!("<R><imagesSet><item>{}</item></imagesSet></R>", self.0)
+        } else if url.contains("DescribeInstanceTypes") {
+            "<R><instanceTypeSet><item><instanceType>t3.nano</instanceType><vCpuInfo><defaultVCpus>2</defaultVCpus></vCpuInfo>
+             <memoryInfo><sizeInMiB>512</sizeInMiB></memoryInfo></item></instanceTypeSet></R>"
+                .to_owned()
+        } else if url.contains("DescribeAvailabilityZones") {
+            "<R><availabilityZoneInfo/></R>".to_owned()
+        } else {
+            return Err(Lost::NotSent("it is sold".into()));
+        };
+        let headers = [("content-type", "text/xml")];
+        let headers =
+            headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        Ok(WireAnswer { status: StatusCode::OK, headers: headers.into_iter().collect(), body: body.into() })
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_costs_more_than_the_lines_say_is_not_bought() {
+    let desk = Desk::new("https://cloud.example");
+    const ROOT: &str = "<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sda1</deviceName>
+        <ebs><volumeSize>8</volumeSize><volumeType>io2</volumeType></ebs></item></blockDeviceMapping>";
+    for (image, word) in [
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><platform>windows</platform>", "platform windows"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><usageOperation>RunInstances:0010</usageOperation>", "RunInstances:0010"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><productCodes><item><productCode>p1</productCode></item></productCodes>", "p1"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sdb</deviceName>
+          <ebs><volumeSize>500</volumeSize></ebs></item></blockDeviceMapping>", "500 GiB"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sda1</deviceName>
+          <ebs><volumeSize>64</volumeSize></ebs></item></blockDeviceMapping>", "28 GiB are bought"),
+        ("", "no system disk"),
+    ] {
+        let gallery = Arc::new(Gallery(image, Mutex::default()));
+        let cloud = desk.cloud(json!({})).over(gallery.clone());
+        let request = request(&cloud, "t3.nano").await;
+        let refused = cloud.provision(&request, &key()).await.expect_err(word);
+        assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{word}: {refused}");
+        assert!(refused.to_string().contains(word), "{word}: {refused}");
+        let asked = gallery.1.lock().expect("nobody panics").clone();
+        assert!(!asked.contains(&"POST".to_owned()), "{word}: {asked:?}");
+    }
+    let gallery = Arc::new(Gallery(ROOT, Mutex::default()));
+    let cloud = desk.cloud(json!({})).over(gallery.clone());
+    let request = request(&cloud, "t3.nano").await;
+    let sold = cloud.provision(&request, &key()).await.expect_err("it is sold");
+    assert_eq!(sold.kind, ErrorKind::NotSent);
+    let types = desk.cloud(json!({ "volume_type": "io2" })).over(gallery);
+    types.provision(&request, &key()).await.expect_err("the table's gp3 is what is ordered");
+}
+
+#[tokio::test]
+async fn a_machine_whose_address_or_disk_no_row_prices_is_not_offered() {
+    let desk = Desk::new("https://cloud.example");
+    for (row, word) in [("public_ip", "public_ip"), ("block_storage", "block storage")] {
+        let prices: Vec<_> = PRICES.lines().filter(|line| !line.starts_with(row)).collect();
+        std::fs::write(desk.path().join("acme.csv"), prices.join("\n")).expect("written");
+        let cloud = desk.cloud(json!({})).over(Arc::new(Gallery("", Mutex::default())));
+        assert_eq!(offers(&cloud).await, []);
+        let left_out = cloud.rejected();
+        assert_eq!(left_out.len(), 4, "{left_out:?}");
+        assert!(left_out.iter().all(|row| row.reason.contains(word)), "{left_out:?}");
+        assert_eq!(
+            offers(&desk.cloud(json!({ "public_ip": false })).over(Arc::new(Gallery("", Mutex::default()))))
+                .await
+                .len(),
+            usize::from(row == "public_ip")
+        );
+    }
+}
+
 /// Signs a request anew, at the time that it says, and prints the signature.
 const SIGN: &str = "
 import json, sys

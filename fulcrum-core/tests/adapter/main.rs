@@ -10,6 +10,8 @@ mod absence;
 mod attached;
 #[cfg(feature = "ec2")]
 mod ec2;
+#[cfg(all(feature = "adapters", feature = "sandbox"))]
+mod exact;
 #[cfg(feature = "exoscale")]
 mod exoscale;
 #[cfg(feature = "hetzner")]

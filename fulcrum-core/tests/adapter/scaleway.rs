@@ -192,6 +192,11 @@ async fn a_machine_is_offered_with_its_disk_and_its_address_or_not_at_all() {
     let lines = [("flexible-ipv4".to_owned(), Some(address)), ("sbs_5k".to_owned(), Some(disk))];
     assert!(offers.iter().all(|offer| month(offer) == lines), "{:?}", month(&offers[0]));
     assert!(offers.iter().all(|offer| offer.capacity.disk_gib == 10));
+    let mut refused = 0;
+    for offer in &offers {
+        refused += crate::exact::refuses(&adapter, offer).await;
+    }
+    println!("{} recorded offers, {refused} other requests refused", offers.len());
     let left_out = adapter.rejected();
     assert_eq!(left_out.len() + offers.len(), 625);
     assert!(left_out[0].reason.contains("storage"), "{left_out:?}");

@@ -91,7 +91,11 @@ async fn all_recorded_prices_are_read_to_the_digit() {
             ((offer.place.region.to_string(), offer.sku.to_string()), sizes)
         })
         .collect();
-    println!("{} prices", read.len());
+    let mut refused = 0;
+    for offer in &offers {
+        refused += crate::exact::refuses(&adapter, offer).await;
+    }
+    println!("{} prices, {refused} other requests refused", read.len());
     assert_eq!((read.len(), offers.len()), (100, 100));
     assert_eq!(read, expected);
 }

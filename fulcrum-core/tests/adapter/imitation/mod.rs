@@ -76,6 +76,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Rows that stand in each list beside its own.
     pub odd: Vec<Value>,
+    /// What was sent that is no question.
+    pub sent: Vec<Ask>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
     count: u32,
@@ -405,6 +407,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
+    if !matches!(ask.method.as_str(), "GET" | "HEAD") {
+        world.sent.push(ask.clone());
+    }
     let reads = ask.method == "GET";
     let odd = world.odd.clone();
     if reads && !odd.is_empty() {
