@@ -1,10 +1,6 @@
 //! The columns.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::Hash,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, hash::Hash, sync::Arc};
 
 use indexmap::IndexSet;
 use iso_currency::Currency;
@@ -16,12 +12,11 @@ use super::{AgeLimits, Rates, SourceReport};
 use crate::{
     model::{
         ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, ProviderId, Resources,
-        Seller, Settings, SkuId, Surcharge, to_micros,
+        Seller, SkuId, Surcharge, to_micros,
     },
     provider::{
         RejectedRow,
         table::{Quarantined, quarantine_reason},
-        unknown_setting,
     },
 };
 
@@ -94,8 +89,6 @@ pub struct Catalogue {
     provenance: Shared<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    /// What providers say that they take.
-    settings: BTreeMap<ProviderId, BTreeSet<String>>,
     refused_rates: Option<String>,
 }
 
@@ -113,7 +106,6 @@ pub struct CatalogueBuilder {
     offers: Vec<Offer>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    settings: BTreeMap<ProviderId, BTreeSet<String>>,
     ages: Option<AgeLimits>,
     refused_rates: Option<String>,
 }
@@ -122,8 +114,7 @@ impl CatalogueBuilder {
     /// An empty collection. The time is that of the snapshot: ages and validities are counted from it.
     pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
         let (offers, quarantined, sources) = (Vec::new(), Vec::new(), Vec::new());
-        let (settings, ages, refused_rates) = (BTreeMap::new(), None, None);
-        Self { taken_at, rates, offers, quarantined, sources, settings, ages, refused_rates }
+        Self { taken_at, rates, offers, quarantined, sources, ages: None, refused_rates: None }
     }
 
     /// Leaves out what is too old at the time of the snapshot: rates, lists, and prices of tables. Call it first.
@@ -141,11 +132,6 @@ impl CatalogueBuilder {
             (self.rates, self.refused_rates) = (self.rates.emptied(), reason);
         }
         self
-    }
-
-    /// Says which settings a provider takes; one of which nothing is said takes any.
-    pub fn declare_settings(&mut self, provider: ProviderId, settings: BTreeSet<String>) {
-        self.settings.insert(provider, settings);
     }
 
     /// Adds a report as it is.
@@ -263,14 +249,8 @@ impl CatalogueBuilder {
             source.offers = counts.get(&source.provider).copied().unwrap_or_default();
         }
         self.sources.sort_by(|a, b| a.provider.cmp(&b.provider));
-        let mut catalogue = Catalogue::freeze(
-            self.taken_at,
-            self.rates,
-            &offers,
-            self.quarantined,
-            self.sources,
-            self.settings,
-        );
+        let mut catalogue =
+            Catalogue::freeze(self.taken_at, self.rates, &offers, self.quarantined, self.sources);
         catalogue.refused_rates = self.refused_rates;
         catalogue
     }
@@ -287,7 +267,6 @@ impl Catalogue {
         offers: &[Offer],
         quarantined: Vec<Quarantined>,
         sources: Vec<SourceReport>,
-        settings: BTreeMap<ProviderId, BTreeSet<String>>,
     ) -> Self {
         let mut catalogue = Self {
             taken_at,
@@ -307,7 +286,6 @@ impl Catalogue {
             provenance: Shared::new(),
             quarantined,
             sources,
-            settings,
             refused_rates: None,
         };
         for offer in offers {
@@ -353,9 +331,6 @@ impl Catalogue {
         table(&mut hasher, &self.egress);
         table(&mut hasher, &self.seller);
         table(&mut hasher, &self.provenance);
-        if !self.settings.is_empty() {
-            part(&mut hasher, &serde_json::to_vec(&self.settings).unwrap_or_default());
-        }
         hasher.finalize().to_hex().to_string()
     }
 
@@ -403,27 +378,6 @@ impl Catalogue {
     /// What was left out, and why.
     pub fn quarantined(&self) -> &[Quarantined] {
         &self.quarantined
-    }
-
-    /// The settings that a provider takes; none if it does not say, and takes any.
-    pub fn settings_of(&self, provider: &ProviderId) -> Option<&BTreeSet<String>> {
-        self.settings.get(provider)
-    }
-
-    /// All that providers say of the settings that they take.
-    pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, BTreeSet<String>> {
-        &self.settings
-    }
-
-    /// The first of some settings that the provider of an offer does not know, and in words what it knows.
-    pub(crate) fn unknown_setting(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
-        if settings.is_empty() {
-            return None;
-        }
-        let provider = &self.place(ix).provider;
-        let known = self.settings.get(provider)?;
-        let unknown = settings.keys().find(|name| !known.contains(*name))?;
-        Some(format!("{provider} {}", unknown_setting(known, unknown)))
     }
 
     /// How each provider answered.

@@ -77,12 +77,7 @@ impl Listings {
         };
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(outcome) => outcome?,
-            Err(_) => {
-                return Err(failed(ErrorKind::unavailable(format!(
-                    "its list of offers took longer than {} s",
-                    PATIENCE.as_secs()
-                ))));
-            }
+            Err(_) => return Err(failed(ErrorKind::Unavailable { retry_after: None })),
         }
         let listed = Arc::new(Listed { at, offers });
         *newest = Some(listed.clone());

@@ -171,10 +171,10 @@ fn request(sku: &str) -> ProvisionRequest {
         )
         .expect("a place"),
         size_gib: 50,
-        disk_sku: Some("local-volume".parse().expect("a name")),
+        disk_sku: None,
         purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
-        surcharges: vec!["local-volume".parse().expect("a name")],
+        surcharges: Vec::new(),
         name: "web".to_owned(),
         settings: Default::default(),
     }

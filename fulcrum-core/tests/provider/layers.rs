@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, OrderId},
+    model::{IdempotencyKey, OrderId, PurchaseOption},
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProvisionRequest,
         layers::{Concurrency, Deadline, Retry, RetryPolicy},
@@ -16,7 +16,18 @@ use tokio::time::Instant;
 
 fn request() -> ProvisionRequest {
     let offer = offers("alpha").remove(0);
-    ProvisionRequest::of(&offer, 0, "layers")
+    ProvisionRequest {
+        sku: offer.sku,
+        kind: offer.kind,
+        place: (*offer.place).clone(),
+        size_gib: 0,
+        disk_sku: None,
+        purchase_option: PurchaseOption::OnDemand,
+        term_months: 0,
+        surcharges: Vec::new(),
+        name: "layers".to_owned(),
+        settings: Default::default(),
+    }
 }
 
 fn key() -> IdempotencyKey {
@@ -40,8 +51,7 @@ async fn a_slow_read_is_unavailable_and_a_slow_purchase_is_of_unknown_outcome() 
     let provider = Deadline::new(slow(), Duration::from_secs(5));
     let start = Instant::now();
     let error = provider.find_by_key(&key()).await.expect_err("too slow");
-    let ErrorKind::Unavailable { retry_after: None, cause } = &error.kind else { panic!("{error}") };
-    assert!(cause.contains("no answer came within"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Unavailable { retry_after: None });
     let error = provider.provision(&request(), &key()).await.expect_err("too slow");
     assert_eq!(error.kind, ErrorKind::Ambiguous);
     let listed: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;

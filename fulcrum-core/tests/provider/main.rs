@@ -7,10 +7,7 @@ mod peers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod ages;
 mod callback;
-#[cfg(feature = "http")]
-mod causes;
 mod conformance;
 mod hostile;
 #[cfg(feature = "http")]

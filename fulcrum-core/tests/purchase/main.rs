@@ -17,5 +17,4 @@ mod references;
 mod reservation;
 mod restored;
 mod saga;
-mod settings;
 mod strangers;

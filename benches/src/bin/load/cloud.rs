@@ -63,14 +63,8 @@ pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
     ];
     let idempotency =
         [(Call::Provision, IdempotencyClass::Key), (Call::Release, IdempotencyClass::Key)].into();
-    let capabilities = Capabilities {
-        calls,
-        idempotency,
-        concurrency: None,
-        poll_interval_ms: 1,
-        list_lag_ms: None,
-        settings: None,
-    };
+    let capabilities =
+        Capabilities { calls, idempotency, concurrency: None, poll_interval_ms: 1, list_lag_ms: None };
     Ok(Arc::new(Cloud { id, capabilities, offers, services: Mutex::default() }))
 }
 

@@ -53,10 +53,7 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
     let is_fit = |ix: &_| {
         blueprint.components.values().any(|component| {
             let (global, own) = crate::compose::eligible::pair(&blueprint.filter, &component.filter);
-            component.kind == catalogue.kind(*ix)
-                && passes(&global, *ix)
-                && passes(&own, *ix)
-                && catalogue.unknown_setting(*ix, &component.settings).is_none()
+            component.kind == catalogue.kind(*ix) && passes(&global, *ix) && passes(&own, *ix)
         })
     };
     let mut providers = BTreeSet::new();

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::LABEL;
-use crate::provider::http::Rows;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct InstanceTypes {
-    pub(super) instance_types: Rows<InstanceType>,
+    pub(super) instance_types: Vec<InstanceType>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -38,7 +34,7 @@ fn yes() -> bool {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
-    pub(super) templates: Rows<Template>,
+    pub(super) templates: Vec<Template>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,12 +45,7 @@ pub(super) struct Template {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Instances {
-    pub(super) instances: Rows<Instance>,
-}
-
-/// Whether an instance that cannot be read is certainly none of ours: it has no label of ours.
-pub(super) fn is_foreign(row: &Value) -> bool {
-    row.get("labels").and_then(Value::as_object).is_some_and(|labels| !labels.contains_key(LABEL))
+    pub(super) instances: Vec<Instance>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -69,32 +60,6 @@ pub(super) struct Instance {
     pub(super) public_ip: Option<String>,
     #[serde(default)]
     pub(super) ipv6_address: Option<String>,
-    /// Elastic addresses that lead to it.
-    #[serde(default)]
-    pub(super) elastic_ips: Vec<ElasticIp>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct ElasticIp {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) ip: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Volumes {
-    pub(super) block_storage_volumes: Rows<Volume>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Volume {
-    pub(super) id: String,
-    #[serde(default)]
-    pub(super) name: Option<String>,
-    /// On what it hangs.
-    #[serde(default)]
-    pub(super) instance: Option<Reference>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -9,7 +9,7 @@ use super::{
     servers, wire,
 };
 use crate::{
-    model::{Action, ServiceStatus, Shortage, SkuId},
+    model::{Action, Shortage, SkuId},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, http::Request},
 };
 
@@ -55,11 +55,8 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
 /// Ends a server.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    let Some(server) = servers::get_own(cloud, &target, call).await? else {
+    if servers::get_own(cloud, &target, call).await?.is_none() {
         return Ok(Operation::Nothing.handle());
-    };
-    if servers::status_of(&server) != ServiceStatus::Releasing {
-        servers::check_attached(cloud, &server, call)?;
     }
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::delete(call, ["servers", &target.id]));
@@ -118,9 +115,6 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         Operation::Release(_) | Operation::Nothing => true,
     };
     if is_done {
-        if matches!(operation, Operation::Provision(_)) {
-            servers::note_volumes(cloud, target, &server).await?;
-        }
         succeeded(cloud, target, &server).await
     } else {
         Ok(failed(format!("it is {}", server.status), None))

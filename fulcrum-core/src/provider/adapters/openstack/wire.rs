@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
-
-use super::servers::KEY;
-use crate::provider::http::Rows;
+use serde_json::value::RawValue;
 
 /// Keystone: `POST /auth/tokens`.
 #[derive(Deserialize)]
@@ -21,7 +18,7 @@ pub(super) struct TokenBody {
     pub expires_at: Timestamp,
     pub project: Option<Named>,
     #[serde(default)]
-    pub catalog: Rows<CatalogueEntry>,
+    pub catalog: Vec<CatalogueEntry>,
 }
 
 /// One kind of service, and where it is.
@@ -30,7 +27,7 @@ pub(super) struct CatalogueEntry {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default)]
-    pub endpoints: Rows<Endpoint>,
+    pub endpoints: Vec<Endpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +41,7 @@ pub(super) struct Endpoint {
 }
 
 /// Whatever has an identifier.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Named {
     pub id: String,
 }
@@ -73,7 +70,7 @@ pub(super) fn has_next(links: &[Link]) -> bool {
 
 #[derive(Deserialize)]
 pub(super) struct FlavorPage {
-    pub flavors: Rows<Flavor>,
+    pub flavors: Vec<Flavor>,
     #[serde(default)]
     pub flavors_links: Vec<Link>,
 }
@@ -99,7 +96,7 @@ pub(super) struct Flavor {
 #[derive(Deserialize)]
 pub(super) struct ZonePage {
     #[serde(rename = "availabilityZoneInfo")]
-    pub zones: Rows<Zone>,
+    pub zones: Vec<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -128,14 +125,9 @@ pub(super) struct CreatedAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct ServerPage {
-    pub servers: Rows<Server>,
+    pub servers: Vec<Server>,
     #[serde(default)]
     pub servers_links: Vec<Link>,
-}
-
-/// Whether a server that cannot be read is certainly none of ours: its metadata holds no key.
-pub(super) fn is_foreign(row: &Value) -> bool {
-    row.get("metadata").and_then(Value::as_object).is_some_and(|metadata| !metadata.contains_key(KEY))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -155,8 +147,6 @@ pub(super) struct Server {
     pub zone: Option<String>,
     #[serde(default)]
     pub fault: Option<Fault>,
-    #[serde(default, rename = "os-extended-volumes:volumes_attached")]
-    pub volumes: Vec<Named>,
 }
 
 /// An identifier before microversion 2.47, a name since.
@@ -220,7 +210,7 @@ pub(super) struct FloatingIpAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct FloatingIpPage {
-    pub floatingips: Rows<FloatingIp>,
+    pub floatingips: Vec<FloatingIp>,
     #[serde(default)]
     pub floatingips_links: Vec<Link>,
 }
