@@ -65,11 +65,14 @@ impl Drop for PostgresLedger {
 
 impl PostgresLedger {
     /// Opens a database by its URL, `postgresql://user@host/database`, and makes or updates its tables. What the URL
-    /// does not say comes from `PGHOST`, `PGPASSWORD` and the like, or from the password file.
+    /// does not say comes from `PGHOST`, `PGPASSWORD` and the like, or from the password file. The server's certificate is
+    /// verified unless the server is on this machine, or the URL or `PGSSLMODE` says otherwise. Tables of an older version
+    /// are moved to the schema `fulcrum`.
     ///
     /// # Errors
-    /// [`LedgerError::Store`]: the URL is wrong, the database cannot be reached or used, or was written by a newer
-    /// version.
+    /// [`LedgerError::Store`](crate::ledger::LedgerError::Store): the URL is wrong, the database cannot be reached, believed
+    /// or used, was changed by a newer version, or stands behind a pooler that gives each transaction another session:
+    /// connect to the server itself, or to a pool in session mode.
     pub async fn open(url: &str) -> Result<Self> {
         Self::with_connections(url, 16).await
     }

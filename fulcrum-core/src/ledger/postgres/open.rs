@@ -119,6 +119,12 @@ fn not_connected(options: &PgConnectOptions, error: sqlx::Error) -> LedgerError 
              name: name its authority by sslrootcert=FILE in the URL, or write sslmode=disable where the way there is safe"
         ));
     }
+    if matches!(&error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound) {
+        return said(format!(
+            "a file that the ledger's URL names for PostgreSQL at {host}:{port} is not there ({error}): look at sslrootcert, \
+             sslcert, sslkey and the folder of the socket"
+        ));
+    }
     if error.to_string().contains("unsupported startup parameter") {
         return said(format!(
             "the pooler at {host}:{port} refuses the connection: {error}; add that parameter to its ignore_startup_parameters"

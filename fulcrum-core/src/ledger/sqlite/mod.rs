@@ -35,6 +35,9 @@ use files::Files;
 use writer::{Work, Writer};
 
 /// The embedded ledger. Several processes may use one file on a local disk.
+///
+/// Look into the file, and copy it, from other processes than the host's: closing it anywhere drops the locks that a process
+/// holds on it. Where its files were taken away, each write is refused.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
     writer: Writer,
