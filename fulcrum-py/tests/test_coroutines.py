@@ -4,6 +4,7 @@ import asyncio
 import gc
 import warnings
 from decimal import Decimal
+from typing import Any, Dict, List, Optional
 
 import fulcrum
 import pytest
@@ -24,10 +25,12 @@ class Rack(fulcrum.Provider):
         "regions": [{"id": "r1", "country": "DE"}],
     }
 
-    def __init__(self):
-        self.monthly, self.asked, self.machines = "10.00", [], {}
+    def __init__(self) -> None:
+        self.monthly = "10.00"
+        self.asked: List[Any] = []
+        self.machines: Dict[str, Any] = {}
 
-    def offers(self, filter):
+    def offers(self, filter: Dict[str, Any]) -> Any:
         return [
             {
                 "kind": "machine", "sku": "small", "region": "r1", "vcpu": 2, "memory_mib": 4096, "disk_gib": 40,
@@ -35,38 +38,38 @@ class Rack(fulcrum.Provider):
             }
         ]
 
-    def provision(self, request, key):
+    def provision(self, request: Dict[str, Any], key: str) -> str:
         self.asked.append(request)
         service = {"id": key, "key": key, "sku": request["sku"], "region": "r1", "status": "running", "attributes": {}}
         self.machines.setdefault(key, service)
         return f"make {key}"
 
-    def find_by_key(self, key):
+    def find_by_key(self, key: str) -> Optional[Dict[str, Any]]:
         return self.machines.get(key)
 
-    def describe(self, service):
+    def describe(self, service: str) -> Optional[Dict[str, Any]]:
         return self.machines.get(service)
 
-    def services(self):
+    def services(self) -> List[Dict[str, Any]]:
         return list(self.machines.values())
 
-    def release(self, service, key):
+    def release(self, service: str, key: str) -> str:
         self.machines.pop(service, None)
         return f"end {service}"
 
-    def poll(self, operation):
+    def poll(self, operation: str) -> Dict[str, Any]:
         verb, _, name = operation.partition(" ")
         return {"status": "succeeded", "service": self.machines.get(name) if verb == "make" else None}
 
 
-async def opened(rack):
+async def opened(rack: Rack) -> fulcrum.AsyncFederation:
     market = await fulcrum.AsyncFederation.create({"ledger": ":memory:", "providers": []}, providers=[rack])
     await market.refresh()
     return market
 
 
-def test_a_purchase_that_nobody_awaits_buys_nothing():
-    async def main():
+def test_a_purchase_that_nobody_awaits_buys_nothing() -> None:
+    async def main() -> None:
         rack = Rack()
         market = await opened(rack)
         plan = await market.compose(BLUEPRINT)
@@ -87,7 +90,7 @@ def test_a_purchase_that_nobody_awaits_buys_nothing():
     asyncio.run(main())
 
 
-def test_a_dearer_price_buys_nothing_and_a_tolerated_one_is_told():
+def test_a_dearer_price_buys_nothing_and_a_tolerated_one_is_told() -> None:
     rack = Rack()
     market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
     market.refresh()
@@ -101,7 +104,7 @@ def test_a_dearer_price_buys_nothing_and_a_tolerated_one_is_told():
     assert rack.asked[0]["purchase_option"] == "on_demand"
 
 
-def test_only_what_was_approved_is_bought_and_a_second_click_buys_nothing():
+def test_only_what_was_approved_is_bought_and_a_second_click_buys_nothing() -> None:
     rack = Rack()
     market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
     market.refresh()

@@ -123,7 +123,8 @@ async fn whatever_one_provider_does_the_others_are_there() {
         })
         .collect();
     let mut expected: Vec<_> = bad.iter().map(|(_, words)| *words).collect();
-    (reasons.sort_unstable(), expected.sort_unstable());
+    reasons.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(reasons, expected);
 }
 

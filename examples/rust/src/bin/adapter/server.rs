@@ -77,11 +77,11 @@ fn answer(text: &str, machines: &mut BTreeMap<String, String>) -> (u16, Value) {
         }
         ("GET", name) => match machines.get_key_value(&name[1..]) {
             Some(found) => (200, machine(found)),
-            None => (404, json!({})),
+            None => (404, json!({ "error": "no such machine" })),
         },
         ("DELETE", name) => match machines.remove(&name[1..]) {
             Some(_) => (200, json!({})),
-            None => (404, json!({})),
+            None => (404, json!({ "error": "no such machine" })),
         },
         _ => (400, json!({})),
     }

@@ -8,7 +8,10 @@ use fulcrum_core::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Client, Credential, HttpConfig, HttpConfigError, Page, Request, pages},
+        http::{
+            Answer, Client, Credential, Dialect, HttpConfig, HttpConfigError, Page, Request, Says, Word,
+            pages,
+        },
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -60,6 +63,20 @@ struct Machine {
     state: String,
 }
 
+/// A proxy answers 404, too: that a machine is gone is believed in the API's own words only.
+#[derive(Debug)]
+struct TinyErrors;
+
+impl Dialect for TinyErrors {
+    fn kind_of(&self, _: &Answer) -> Option<ErrorKind> {
+        None
+    }
+
+    fn absent(&self) -> &'static [Word] {
+        const { &[Word::new(404, "/error", Says::Exactly("no such machine"))] }
+    }
+}
+
 impl Tiny {
     /// Reads the token and sets the adapter up; does not connect yet.
     pub(crate) fn new(config: &TinyConfig, base: &Path) -> Result<Self, HttpConfigError> {
@@ -72,7 +89,7 @@ impl Tiny {
         let natural = IdempotencyClass::Natural;
         let client = Client::new(&config.id, "https://api.tiny.example", &config.http.clone().below(base))?;
         Ok(Self {
-            client: client.bearer(&config.token.read(base)?)?,
+            client: client.bearer(&config.token.read(base)?)?.dialect(TinyErrors),
             capabilities: Capabilities {
                 calls: vec![
                     Call::Offers,

@@ -60,6 +60,8 @@ fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> Erro
         }
         400 => ErrorKind::InvalidRequest { message: message.to_owned() },
         409 => ErrorKind::Conflict { message: message.to_owned() },
+        // What a login names: a credential that was withdrawn, in the API's own words.
+        404 if message.contains("Could not find Application Credential") => ErrorKind::Unauthorised,
         _ => by_status,
     }
 }
