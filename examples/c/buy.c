@@ -84,7 +84,9 @@ static int show_order(const fulcrum_order *order) {
 
 int main(int argc, char **argv) {
     const char *base = argc > 1 ? argv[1] : ".";
-    const char *config = "{\"ledger\": \":memory:\", \"rates\": \"examples/rates/ecb.csv\", \"providers\": "
+    const char *config = "{\"ledger\": \":memory:\", \"rates\": \"examples/rates/ecb.csv\", "
+                         // The shipped rates are of one day; a week is the limit unless told.
+                         "\"max_rates_age_days\": 36500, \"providers\": "
                          "[{\"sandbox\": {\"catalogue\": \"examples/catalogue\"}}]}";
     const char *blueprint = "name: shop\n"
                             "components: { web: { vcpu: 2, memory_mib: 4096, replicas: 2 } }\n"

@@ -8,6 +8,7 @@ int main(int argc, char **argv) try {
     const fulcrum::federation market(R"(
 ledger: ":memory:"
 rates: examples/rates/ecb.csv
+max_rates_age_days: 36500  # the shipped rates are of one day; a week is the limit unless told
 providers:
   - sandbox: { catalogue: examples/catalogue, seed: 7 }
 )",

@@ -12,6 +12,7 @@ import fulcrum
 CONFIG = {
     "ledger": ":memory:",
     "rates": "examples/rates/ecb.csv",
+    "max_rates_age_days": 36500,  # the shipped rates are of one day; a week is the limit unless told
     "providers": [{"sandbox": {"catalogue": "examples/catalogue", "seed": 7}}],
 }
 SHOP = """

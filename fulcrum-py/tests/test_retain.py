@@ -66,7 +66,7 @@ def test_events_are_delivered_and_again_when_they_were_not_taken(config: Config)
         if len(calls) < 3:
             raise RuntimeError("not now")
 
-    shop.deliver("a test", sink, timeout=1)
+    shop.deliver("a test", sink, timeout=4)
     assert [[event["sequence"] for event in events] for events in calls] == [wanted] * 3
     shop.deliver("a test", sink, timeout=0.3)
     assert len(calls) == 3, "what was taken does not come again"
@@ -92,7 +92,7 @@ async def test_events_are_delivered_to_a_coroutine(config: Config) -> None:
 
     task = asyncio.ensure_future(shop.deliver("a test", sink))
     order = await shop.purchase(await shop.compose(SHOP))
-    await asyncio.wait_for(is_done.wait(), 10)
+    await asyncio.wait_for(is_done.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

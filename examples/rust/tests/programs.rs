@@ -79,7 +79,7 @@ fn the_readme_counts_the_rows_of_the_tables() {
     }
 }
 
-/// Without rates the offers in dollars are left out.
+/// Without rates the offers in dollars are left out, and so they are once the shipped rates are too old.
 #[test]
 fn the_documents_that_people_copy_have_rates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -87,9 +87,11 @@ fn the_documents_that_people_copy_have_rates() {
     let yaml = readme.split("```yaml\n").find(|block| block.starts_with("ledger:")).unwrap();
     let config = FederationConfig::from_yaml(yaml.split("```").next().unwrap()).unwrap();
     assert!(root.join(config.rates.expect("rates")).is_file());
+    assert_eq!(config.max_rates_age_days, 36_500);
     for example in ["rust/src/bin/buy.rs", "c/buy.c", "cpp/buy.cpp", "python/buy.py"] {
         let program = fs::read_to_string(root.join("examples").join(example)).unwrap();
         assert!(program.contains("examples/rates/ecb.csv"), "{example}");
+        assert!(program.contains("max_rates_age_days") && program.contains("36500"), "{example}");
     }
 }
 

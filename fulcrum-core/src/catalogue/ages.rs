@@ -18,6 +18,9 @@ pub struct AgeLimits {
     pub max_table_age_days: u32,
 }
 
+/// How the words about a list that is too old begin.
+pub(super) const OLD: &str = "its list of";
+
 impl Default for AgeLimits {
     fn default() -> Self {
         Self { max_offer_age_hours: 24, max_rates_age_days: 7, max_table_age_days: 90 }
@@ -39,7 +42,7 @@ impl AgeLimits {
         let limit = SignedDuration::from_hours(self.max_offer_age_hours.into());
         (now.duration_since(listed_at) > limit).then(|| {
             let hours = self.max_offer_age_hours;
-            format!("its list of {listed_at:.0} is older than max_offer_age_hours, which is {hours}")
+            format!("{OLD} {listed_at:.0} is older than max_offer_age_hours, which is {hours}")
         })
     }
 

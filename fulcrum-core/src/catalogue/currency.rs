@@ -126,7 +126,7 @@ impl Rates {
             DocumentError::at(code, format!("{figure:?} is no exchange rate; write a decimal number"))
         })?;
         // The table may carry currencies that this version does not know; they are no mistake.
-        Currency::from_code(code).map_or(Ok(()), |currency| self.set(currency, rate))
+        Currency::from_code(&code.to_ascii_uppercase()).map_or(Ok(()), |currency| self.set(currency, rate))
     }
 
     pub(super) fn rate(&self, currency: Currency) -> Option<Decimal> {

@@ -69,6 +69,11 @@ pub async fn ingest(
         stream::iter(lists).buffer_unordered(options.concurrency.max(1)).collect().await;
 
     let mut builder = CatalogueBuilder::new(options.now, options.rates).within(options.ages);
+    for provider in providers {
+        if let Some(settings) = &provider.capabilities().settings {
+            builder.declare_settings(provider.id().clone(), settings.clone());
+        }
+    }
     for Answer { provider, offers, rejected } in answers {
         let (state, listed_at, offers) = match offers {
             Ok(offers) => (SourceState::Fresh, Some(options.now), offers),
@@ -146,6 +151,9 @@ impl Catalogue {
         let kept = self.ids().filter(|ix| !old.contains(&self.place(*ix).provider));
         builder.extend(kept.map(|ix| self.offer(ix)));
         builder.add_quarantined(self.quarantined().iter().cloned());
+        for (provider, settings) in self.settings() {
+            builder.declare_settings(provider.clone(), settings.clone());
+        }
         Some(builder.build())
     }
 

@@ -1,6 +1,10 @@
 //! The columns.
 
-use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 use indexmap::IndexSet;
 use iso_currency::Currency;
@@ -12,11 +16,12 @@ use super::{AgeLimits, Rates, SourceReport};
 use crate::{
     model::{
         ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, ProviderId, Resources,
-        Seller, SkuId, Surcharge, to_micros,
+        Seller, Settings, SkuId, Surcharge, to_micros,
     },
     provider::{
         RejectedRow,
         table::{Quarantined, quarantine_reason},
+        unknown_setting,
     },
 };
 
@@ -89,6 +94,8 @@ pub struct Catalogue {
     provenance: Shared<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
+    /// What providers say that they take.
+    settings: BTreeMap<ProviderId, BTreeSet<String>>,
     refused_rates: Option<String>,
 }
 
@@ -106,6 +113,7 @@ pub struct CatalogueBuilder {
     offers: Vec<Offer>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
+    settings: BTreeMap<ProviderId, BTreeSet<String>>,
     ages: Option<AgeLimits>,
     refused_rates: Option<String>,
 }
@@ -114,7 +122,8 @@ impl CatalogueBuilder {
     /// An empty collection. The time is that of the snapshot: ages and validities are counted from it.
     pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
         let (offers, quarantined, sources) = (Vec::new(), Vec::new(), Vec::new());
-        Self { taken_at, rates, offers, quarantined, sources, ages: None, refused_rates: None }
+        let (settings, ages, refused_rates) = (BTreeMap::new(), None, None);
+        Self { taken_at, rates, offers, quarantined, sources, settings, ages, refused_rates }
     }
 
     /// Leaves out what is too old at the time of the snapshot: rates, lists, and prices of tables. Call it first.
@@ -132,6 +141,11 @@ impl CatalogueBuilder {
             (self.rates, self.refused_rates) = (self.rates.emptied(), reason);
         }
         self
+    }
+
+    /// Says which settings a provider takes; one of which nothing is said takes any.
+    pub fn declare_settings(&mut self, provider: ProviderId, settings: BTreeSet<String>) {
+        self.settings.insert(provider, settings);
     }
 
     /// Adds a report as it is.
@@ -249,8 +263,14 @@ impl CatalogueBuilder {
             source.offers = counts.get(&source.provider).copied().unwrap_or_default();
         }
         self.sources.sort_by(|a, b| a.provider.cmp(&b.provider));
-        let mut catalogue =
-            Catalogue::freeze(self.taken_at, self.rates, &offers, self.quarantined, self.sources);
+        let mut catalogue = Catalogue::freeze(
+            self.taken_at,
+            self.rates,
+            &offers,
+            self.quarantined,
+            self.sources,
+            self.settings,
+        );
         catalogue.refused_rates = self.refused_rates;
         catalogue
     }
@@ -267,6 +287,7 @@ impl Catalogue {
         offers: &[Offer],
         quarantined: Vec<Quarantined>,
         sources: Vec<SourceReport>,
+        settings: BTreeMap<ProviderId, BTreeSet<String>>,
     ) -> Self {
         let mut catalogue = Self {
             taken_at,
@@ -286,6 +307,7 @@ impl Catalogue {
             provenance: Shared::new(),
             quarantined,
             sources,
+            settings,
             refused_rates: None,
         };
         for offer in offers {
@@ -331,6 +353,9 @@ impl Catalogue {
         table(&mut hasher, &self.egress);
         table(&mut hasher, &self.seller);
         table(&mut hasher, &self.provenance);
+        if !self.settings.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(&self.settings).unwrap_or_default());
+        }
         hasher.finalize().to_hex().to_string()
     }
 
@@ -378,6 +403,27 @@ impl Catalogue {
     /// What was left out, and why.
     pub fn quarantined(&self) -> &[Quarantined] {
         &self.quarantined
+    }
+
+    /// The settings that a provider takes; none if it does not say, and takes any.
+    pub fn settings_of(&self, provider: &ProviderId) -> Option<&BTreeSet<String>> {
+        self.settings.get(provider)
+    }
+
+    /// All that providers say of the settings that they take.
+    pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, BTreeSet<String>> {
+        &self.settings
+    }
+
+    /// The first of some settings that the provider of an offer does not know, and in words what it knows.
+    pub(crate) fn unknown_setting(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
+        if settings.is_empty() {
+            return None;
+        }
+        let provider = &self.place(ix).provider;
+        let known = self.settings.get(provider)?;
+        let unknown = settings.keys().find(|name| !known.contains(*name))?;
+        Some(format!("{provider} {}", unknown_setting(known, unknown)))
     }
 
     /// How each provider answered.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Catalogue;
+use super::{Catalogue, ages::OLD};
 use crate::{model::ProviderId, provider::RejectedRow};
 
 /// Rows that a report names.
@@ -111,32 +111,31 @@ impl Catalogue {
             return None;
         }
         let all = self.sources().len();
-        if all == 0 {
-            return Some("the catalogue is empty: call refresh()".to_owned());
-        }
-        Some(match self.silent() {
+        Some(match self.gaps() {
             Some(words) => format!("the catalogue is empty: {words}"),
-            None => {
-                let troubled: Vec<_> = self.sources().iter().filter(|it| it.rejected_count > 0).collect();
-                let quarantined = self.quarantined().first().map(|it| {
-                    format!("the price of {} in {} is not used, as {}", it.sku, it.place, it.reason)
-                });
-                let details = match (troubled.is_empty(), quarantined) {
-                    (false, _) => told(&troubled),
-                    (true, Some(words)) => words,
-                    (true, None) => "they list nothing".to_owned(),
-                };
-                format!("the catalogue is empty: {all} of {all} providers answered, and {details}")
-            }
+            None if all == 0 => "the catalogue is empty: call refresh()".to_owned(),
+            None => format!("the catalogue is empty: {all} of {all} providers list nothing"),
         })
     }
 
-    /// Who did not answer, and why; none if all did.
-    pub(crate) fn silent(&self) -> Option<String> {
-        let is_silent = |source: &&SourceReport| source.state != SourceState::Fresh;
-        let silent: Vec<_> = self.sources().iter().filter(is_silent).collect();
+    /// Whose offers are not all there, and why; none if all that is listed is.
+    pub(crate) fn gaps(&self) -> Option<String> {
         let all = self.sources().len();
-        (!silent.is_empty())
-            .then(|| format!("{} of {all} providers did not answer: {}", silent.len(), told(&silent)))
+        let silent: Vec<_> = self.sources().iter().filter(|it| it.state != SourceState::Fresh).collect();
+        let odd: Vec<_> = self.sources().iter().filter(|it| it.rejected_count > 0).collect();
+        match (silent.is_empty(), odd.is_empty(), self.quarantined().first()) {
+            (false, _, _) => {
+                let is_old = |source: &&SourceReport| matches!(&source.state, SourceState::Missing { reason } if reason.starts_with(OLD));
+                let what = if silent.iter().all(is_old) {
+                    "providers' lists are too old"
+                } else {
+                    "providers did not answer"
+                };
+                Some(format!("{} of {all} {what}: {}", silent.len(), told(&silent)))
+            }
+            (true, false, _) => Some(told(&odd)),
+            (true, true, Some(it)) => Some(format!("{} in {} is left out: {}", it.sku, it.place, it.reason)),
+            (true, true, None) => None,
+        }
     }
 }

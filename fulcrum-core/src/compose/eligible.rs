@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, OfferIx},
-    model::{Blueprint, Filter, Market, OfferKind},
+    model::{Blueprint, Component, Filter, Market, OfferKind},
 };
 
 /// What filters look at of an offer.
@@ -28,15 +28,15 @@ pub(super) struct Eligibility<'a> {
     horizon_months: u32,
     /// The blueprint's filter with a component's markets, and the component's own; each pair once.
     filters: Vec<(Filter, Filter)>,
-    /// The kind of each component, and the position of its filters.
-    components: Vec<(OfferKind, usize)>,
+    /// Each component, and the position of its filters.
+    components: Vec<(&'a Component, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
     known: FxHashMap<Key, Option<AllowedId>>,
     sets: FxHashMap<CompSet, AllowedId>,
 }
 
 impl<'a> Eligibility<'a> {
-    pub(super) fn new(catalogue: &'a Catalogue, blueprint: &Blueprint) -> Self {
+    pub(super) fn new(catalogue: &'a Catalogue, blueprint: &'a Blueprint) -> Self {
         let mut filters = Vec::new();
         let mut components = Vec::new();
         for component in blueprint.components.values() {
@@ -45,7 +45,7 @@ impl<'a> Eligibility<'a> {
                 filters.push(pair);
                 filters.len() - 1
             });
-            components.push((component.kind, at));
+            components.push((component, at));
         }
         Self {
             catalogue,
@@ -94,17 +94,18 @@ impl<'a> Eligibility<'a> {
         ix: OfferIx,
         sets: &mut IdVec<AllowedId, CompSet>,
     ) -> Option<AllowedId> {
-        self.passing(ix, self.catalogue.kind(ix), sets)
+        self.passing(ix, self.catalogue.kind(ix), false, sets)
     }
 
     fn ask(&mut self, ix: OfferIx, key: Key, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
-        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, sets) }
+        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, true, sets) }
     }
 
     fn passing(
         &mut self,
         ix: OfferIx,
         sold: OfferKind,
+        is_new: bool,
         sets: &mut IdVec<AllowedId, CompSet>,
     ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
@@ -115,8 +116,10 @@ impl<'a> Eligibility<'a> {
             })
             .collect();
         let mut set = CompSet::default();
-        for (position, (kind, filter)) in self.components.iter().enumerate() {
-            if *kind == sold && passes[*filter] {
+        for (position, (component, filter)) in self.components.iter().enumerate() {
+            // What runs already is made with what it is made with.
+            let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();
+            if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
             }
         }

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::verify::Violation;
-use crate::model::DocumentError;
+use crate::{catalogue::Catalogue, model::DocumentError};
 
 /// There is no plan; see each kind for what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,14 @@ pub struct Conflict {
     pub hint: Option<String>,
     /// Single conditions without which there is a plan, and how good the best one is then; the best way out first.
     pub relaxations: Vec<Relaxation>,
+}
+
+impl Conflict {
+    /// What an empty catalogue has to say; none if it is not empty.
+    pub(super) fn of_nothing(catalogue: &Catalogue) -> Option<Self> {
+        let hint = Some(catalogue.why_empty()?);
+        Some(Self { conditions: Vec::new(), is_minimal: true, hint, relaxations: Vec::new() })
+    }
 }
 
 /// A way out of a [`Conflict`]: to give up one condition.

@@ -73,6 +73,9 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
+    if let Some(conflict) = Conflict::of_nothing(catalogue) {
+        return Err(ComposeError::Infeasible(conflict));
+    }
     match best(catalogue, blueprint, options, watch)? {
         Some(plan) => Ok(plan),
         None => Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?)),

@@ -72,6 +72,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
     }
     let flows = flows(problem, found);
     let traffic = traffic(problem, &flows).ok_or_else(|| too_large("traffic".to_owned()))?;
+    let is_converted = is_converted(problem, found, &traffic);
     let fees = fees(problem, &leases);
     let moves = moves(blueprint, &leases);
     let figures = figures(problem, found, &leases, &flows, &traffic, (&fees, &moves));
@@ -107,7 +108,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         statistics: found.statistics,
         horizon_months: Some(blueprint.horizon_months),
         offers: None,
-        rates_date: None,
+        rates_date: problem.catalogue.rates().date.filter(|_| is_converted),
         later: BTreeMap::new(),
     };
     let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;
@@ -365,6 +366,27 @@ fn traffic(problem: &Problem<'_>, flows: &[Flow]) -> Option<Vec<TrafficLine>> {
             Some(TrafficLine { provider, tariff: text, gib, monthly: from_micros(tariff.month(gib)?) })
         })
         .collect()
+}
+
+/// Whether an exchange rate stands behind any line.
+fn is_converted(problem: &Problem<'_>, found: &Found, traffic: &[TrafficLine]) -> bool {
+    let (catalogue, own) = (problem.catalogue, problem.blueprint.currency);
+    let is_charged = |provider: &ProviderId, price: &Price| {
+        let tariff = TrafficTariff::new(price, catalogue.rates(), own).map(|tariff| tariff.text());
+        traffic.iter().any(|line| line.provider == *provider && Some(&line.tariff) == tariff.as_ref())
+    };
+    found.leases.iter().filter(|(_, count)| *count > 0).any(|(column, _)| {
+        let ix = column.offer;
+        let is_by_size = matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
+        let disk = catalogue.elastic_disk(ix).filter(|_| !is_by_size && column.size_gib > 0);
+        let provider = &catalogue.place(ix).provider;
+        let egress = catalogue.egress(ix).filter(|price| price.currency != own);
+        let prices = std::iter::once(catalogue.price(ix)).chain(disk.map(|disk| &disk.price));
+        prices
+            .chain(catalogue.surcharges(ix).iter().map(|surcharge| &surcharge.price))
+            .any(|price| price.currency != own)
+            || egress.is_some_and(|price| is_charged(provider, price))
+    })
 }
 
 fn fees(problem: &Problem<'_>, leases: &[Lease]) -> Vec<FeeLine> {

@@ -10,7 +10,7 @@ use super::Federation;
 use crate::{
     catalogue::{AgeLimits, PresentMarket, Rates},
     ledger::{Ledger, LedgerError},
-    model::{DocumentError, ProviderId},
+    model::{DocumentError, ProviderId, read_text},
     provider::{Provider, layers, table::TableError},
     purchase::Engine,
 };
@@ -157,8 +157,7 @@ impl FederationBuilder {
 
 /// Reads the ECB's rates, telling CSV and XML by the first character.
 pub(super) fn read_rates(path: &Path) -> Result<Rates, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
     let is_xml = text.trim_start().starts_with('<');
     let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };
     let file = || path.display().to_string();

@@ -151,18 +151,7 @@ impl Federation {
                 let kind = ErrorKind::NotFound { what: sku.to_string() };
                 let none = || ProviderError::new(provider.id().clone(), Call::Offers, kind);
                 let offer = offers.into_iter().next().ok_or_else(none)?;
-                Some(ProvisionRequest {
-                    sku: offer.sku.clone(),
-                    kind: offer.kind,
-                    place: (*offer.place).clone(),
-                    size_gib: 0,
-                    disk_sku: None,
-                    purchase_option: offer.price.purchase_option,
-                    term_months: offer.price.term_months,
-                    surcharges: offer.surcharges.iter().map(|it| it.sku.clone()).collect(),
-                    name: "fulcrum-conformance".to_owned(),
-                    settings,
-                })
+                Some(ProvisionRequest { settings, ..ProvisionRequest::of(&offer, 0, "fulcrum-conformance") })
             }
         };
         Ok(check_provider(provider, Trial::new(request, patience)).await)

@@ -7,6 +7,7 @@ use super::{ConfigError, Federation, FederationBuilder, FederationConfig, Fulcru
 use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
+    model::read_text,
     provider::{Provider, adapters::catalogue_file::CatalogueFile},
 };
 
@@ -17,7 +18,7 @@ impl Federation {
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
     pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let text = read_text(path).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
         Ok(config.open(path.parent().unwrap_or(Path::new("."))).await?)
     }

@@ -2,8 +2,11 @@
 
 use std::{
     fmt::{self, Display},
+    fs::File,
     hash::Hash,
+    io::{self, Read},
     marker::PhantomData,
+    path::Path,
 };
 
 use indexmap::IndexMap;
@@ -99,6 +102,34 @@ fn suggestion(message: &str) -> Option<&str> {
         .min()
         .filter(|(distance, word)| *distance <= 1 + word.len() / 3)
         .map(|(_, word)| word)
+}
+
+/// Reads the text of a document from a file, without the mark that some editors put before UTF-8.
+///
+/// # Errors
+/// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that the text is not UTF-8, and what
+/// to do. Name the file with it.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let refuse = |message: String| Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    let mut bytes = Vec::new();
+    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        return refuse(format!("it has more than {} MiB; write less", MAX_BYTES >> 20));
+    }
+    // In UTF-16 each ASCII character brings a zero byte, with or without a mark at the start.
+    let is_wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0);
+    if is_wide {
+        return refuse("the text is UTF-16, or no text; save it as UTF-8".to_owned());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => {
+            let line =
+                error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+            refuse(format!("line {line}: the text is not UTF-8; save it as UTF-8"))
+        }
+    }
 }
 
 /// Reads a YAML document (JSON is YAML too) into a type, with limits against hostile input.

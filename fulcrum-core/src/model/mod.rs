@@ -46,7 +46,7 @@ pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
 pub(crate) use document::from_value;
-pub use document::{DocumentError, digest_of, parse_json, parse_yaml};
+pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};

@@ -8,9 +8,20 @@ use super::{
 };
 
 /// Settings of one component.
-const MAX_SETTINGS: usize = 32;
+const MAX_SETTINGS: usize = 256;
 const MAX_NAME: usize = 64;
-const MAX_VALUE: usize = 4096;
+/// Bytes of one value: a cloud-init document fits.
+const MAX_VALUE: usize = 64 << 10;
+/// Bytes of all values of one component.
+const MAX_VALUES: usize = 256 << 10;
+
+/// Bytes of a value: of text those that a person has written, of all else those of its JSON.
+fn bytes_of(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len(),
+        other => other.to_string().len(),
+    }
+}
 
 /// A setting to which two components give different values.
 pub(crate) fn clash<'a>(one: &'a Component, other: &Component) -> Option<&'a str> {
@@ -112,7 +123,15 @@ impl Blueprint {
                 Err(DocumentError::at(path, message))
             };
             if component.settings.len() > MAX_SETTINGS {
-                return fail("", format!("write at most {MAX_SETTINGS} settings"));
+                let count = component.settings.len();
+                return fail("", format!("these are {count} settings; write at most {MAX_SETTINGS}"));
+            }
+            let bytes = component.settings.values().map(bytes_of).sum::<usize>();
+            if bytes > MAX_VALUES {
+                let message = format!(
+                    "these have {bytes} bytes; write at most {MAX_VALUES}, and let the machine fetch the rest"
+                );
+                return fail("", message);
             }
             for (setting, value) in &component.settings {
                 let is_name = (1..=MAX_NAME).contains(&setting.len())
@@ -125,8 +144,12 @@ impl Blueprint {
                 if value.is_null() {
                     return fail(setting, "write a value, or leave the setting out".to_owned());
                 }
-                if value.to_string().len() > MAX_VALUE {
-                    return fail(setting, format!("write at most {MAX_VALUE} bytes"));
+                let bytes = bytes_of(value);
+                if bytes > MAX_VALUE {
+                    let message = format!(
+                        "it has {bytes} bytes; write at most {MAX_VALUE}, and let the machine fetch the rest"
+                    );
+                    return fail(setting, message);
                 }
                 // A reference to a component that need not be there is rather forgotten than meant as text.
                 let mut all = Vec::new();
@@ -239,6 +262,28 @@ mod tests {
         assert_eq!(blueprint.components.values().flat_map(Component::referred).count(), 0);
         let text = refusal("{ name: n, components: { a: { settings: { network: \"${b.id}\" } }, b: {} } }");
         assert!(text.contains("components.a.settings.network") && text.contains("under `after`"), "{text}");
+    }
+
+    #[test]
+    fn settings_have_room_for_cloud_init_and_an_end() {
+        let with = |settings: serde_json::Value| {
+            let text = serde_json::json!({ "name": "n", "components": { "a": { "settings": settings } } });
+            Blueprint::from_json(&text.to_string()).map(drop).map_err(|error| error.to_string())
+        };
+        let many = |count: usize, bytes: usize| {
+            let named = |at| (format!("s{at}"), serde_json::json!("\n".repeat(bytes)));
+            serde_json::Value::Object((0..count).map(named).collect())
+        };
+        assert_eq!(with(many(1, 65_536)), Ok(()), "line ends count once");
+        assert_eq!(with(many(256, 1024)), Ok(()));
+        for (settings, path, words) in [
+            (many(1, 65_537), "components.a.settings.s0", "it has 65537 bytes; write at most 65536"),
+            (many(257, 1), "components.a.settings", "these are 257 settings; write at most 256"),
+            (many(5, 60_000), "components.a.settings", "these have 300000 bytes; write at most 262144"),
+        ] {
+            let refusal = with(settings).expect_err(words);
+            assert!(refusal.starts_with(path) && refusal.contains(words), "{refusal}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What a provider says of itself. The conformance suite tests it by losing replies on purpose.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{Call, ErrorKind};
+use crate::model::Settings;
 
 /// What repeating a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -60,6 +64,18 @@ pub struct Capabilities {
     /// caller has given up may still wait in front of a provider's API, so it is seldom zero.
     #[serde(default)]
     pub list_lag_ms: Option<u64>,
+    /// The settings that it takes: a component with another one is not sold to. None if it does not say, and takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<BTreeSet<String>>,
+}
+
+/// What is wrong with a setting that a provider does not know, after its name.
+pub(crate) fn unknown_setting(known: &BTreeSet<String>, name: &str) -> String {
+    let known = match known.is_empty() {
+        true => "none".to_owned(),
+        false => known.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+    };
+    format!("does not know the setting `{name}`; it knows {known}")
 }
 
 /// How long lists are taken to lag where nothing is known by key and nothing is said.
@@ -74,12 +90,32 @@ impl Capabilities {
             concurrency: None,
             poll_interval_ms: 1000,
             list_lag_ms: None,
+            settings: None,
         }
     }
 
     /// Whether a call works.
     pub fn can(&self, call: Call) -> bool {
         self.calls.contains(&call)
+    }
+
+    /// The settings of these names, and no others.
+    pub fn takes(names: &[&str]) -> Option<BTreeSet<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    /// Whether all settings are such as it takes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] names the one that it does not know, and those that it does.
+    pub fn check_settings(&self, settings: &Settings) -> Result<(), ErrorKind> {
+        let Some(known) = &self.settings else { return Ok(()) };
+        match settings.keys().find(|name| !known.contains(*name)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(ErrorKind::InvalidRequest { message: format!("it {}", unknown_setting(known, name)) })
+            }
+        }
     }
 
     /// How long after a purchase its service may still be hidden from a look-up or a list.

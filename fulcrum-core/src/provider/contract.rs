@@ -105,7 +105,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Act))
     }
 
-    /// Ends a service. Releasing what is already gone is success.
+    /// Ends a service: what its purchase made, and nothing that was attached to it later. Releasing what is already gone is
+    /// success.
+    ///
+    /// Which parts the purchase made can be told at the provider alone, also by a process that knows no more than the
+    /// service's name. Where something else hangs on it that would end with it, nothing ends, and the answer is a
+    /// [conflict](super::ErrorKind::attached) that names the part; [`poll`](Self::poll) looks once more before each step.
     async fn release(&self, _service: &ServiceId, _key: &IdempotencyKey) -> Result<OperationHandle> {
         Err(unsupported(self.id(), Call::Release))
     }
@@ -200,6 +205,22 @@ pub struct ProvisionRequest {
 }
 
 impl ProvisionRequest {
+    /// A request for exactly what an offer says, with so many GiB bought with it or as it; without settings.
+    pub fn of(offer: &Offer, size_gib: u64, name: impl Into<String>) -> Self {
+        Self {
+            sku: offer.sku.clone(),
+            kind: offer.kind,
+            place: (*offer.place).clone(),
+            size_gib,
+            disk_sku: offer.elastic_disk.as_ref().filter(|_| size_gib > 0).map(|disk| disk.sku.clone()),
+            purchase_option: offer.price.purchase_option,
+            term_months: offer.price.term_months,
+            surcharges: offer.surcharges.iter().map(|it| it.sku.clone()).collect(),
+            name: name.into(),
+            settings: Settings::new(),
+        }
+    }
+
     /// A setting as the text that an API takes in one field; see [`setting_text`].
     pub fn setting(&self, name: &str) -> Option<String> {
         self.settings.get(name).and_then(setting_text)

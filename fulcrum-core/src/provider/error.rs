@@ -12,7 +12,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A call to a provider failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{provider}: {call} failed: {kind}{}", exists_text(.exists))]
+#[error("{provider}: {call} failed: {kind}{}{}", cause_text(.kind, .source), exists_text(.exists))]
 pub struct ProviderError {
     /// Who was asked.
     pub provider: ProviderId,
@@ -23,9 +23,37 @@ pub struct ProviderError {
     /// The provider's own number for the request, for its support.
     pub request_id: Option<String>,
     /// What is known to exist in spite of the error, and may cost money.
-    pub exists: Vec<ServiceId>,
+    pub exists: Box<[ServiceId]>,
     /// For logs; holds neither bodies nor secrets.
     pub source: Option<BoxError>,
+}
+
+/// Why a call got no answer, in words that may be shown: they hold no body and no secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct Worded {
+    words: String,
+    #[source]
+    below: Option<BoxError>,
+}
+
+impl Worded {
+    /// Words of their own.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), below: None }
+    }
+
+    /// Words for an error.
+    pub fn above(words: impl Into<String>, below: impl Into<BoxError>) -> Self {
+        Self { words: words.into(), below: Some(below.into()) }
+    }
+}
+
+/// The cause of what is ambiguous; other kinds have theirs in themselves.
+fn cause_text(kind: &ErrorKind, source: &Option<BoxError>) -> String {
+    let worded = source.as_ref().filter(|_| *kind == ErrorKind::Ambiguous);
+    let worded = worded.and_then(|source| source.downcast_ref::<Worded>());
+    worded.map(|it| format!(" ({})", it.words)).unwrap_or_default()
 }
 
 fn exists_text(exists: &[ServiceId]) -> String {
@@ -39,7 +67,7 @@ fn exists_text(exists: &[ServiceId]) -> String {
 impl ProviderError {
     /// An error without circumstances; add them by the `with_` methods.
     pub fn new(provider: ProviderId, call: Call, kind: ErrorKind) -> Self {
-        Self { provider, call, kind, request_id: None, exists: Vec::new(), source: None }
+        Self { provider, call, kind, request_id: None, exists: Box::default(), source: None }
     }
 
     /// Adds a cause for logs.
@@ -51,7 +79,7 @@ impl ProviderError {
     /// Adds what is known to exist.
     #[must_use]
     pub fn with_existing(self, exists: Vec<ServiceId>) -> Self {
-        Self { exists, ..self }
+        Self { exists: exists.into(), ..self }
     }
 
     /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
@@ -191,14 +219,19 @@ pub enum ErrorKind {
         retry_after: Option<Duration>,
     },
     /// The provider answered that it cannot serve now; nothing happened.
-    #[error("the provider is not available; try again later")]
+    #[error("the provider is not available{}; try again later", because(.cause))]
     Unavailable {
         /// How long the provider asks to wait.
         retry_after: Option<Duration>,
+        /// Why, as far as it is known, and what to do; empty if it is not.
+        cause: String,
     },
     /// Nothing left this machine.
-    #[error("could not connect; nothing was sent")]
-    NotSent,
+    #[error("could not connect; nothing was sent{}", because(.cause))]
+    NotSent {
+        /// Why, as far as it is known, and what to do; empty if it is not.
+        cause: String,
+    },
     /// Something may have happened.
     #[error("sent, outcome unknown; look the idempotency key up first")]
     Ambiguous,
@@ -213,14 +246,40 @@ pub enum ErrorKind {
     Unsupported,
 }
 
+/// Behind a sentence that could stand alone.
+fn because(cause: &str) -> String {
+    if cause.is_empty() { String::new() } else { format!(": {cause}") }
+}
+
 impl ErrorKind {
+    /// Not available, for a reason.
+    pub fn unavailable(cause: impl Into<String>) -> Self {
+        Self::Unavailable { retry_after: None, cause: cause.into() }
+    }
+
+    /// Not sent, for a reason.
+    pub fn not_sent(cause: impl Into<String>) -> Self {
+        Self::NotSent { cause: cause.into() }
+    }
+
+    /// Why a release ends nothing: these parts hang on the service, and its purchase did not make them.
+    pub fn attached(service: impl fmt::Display, parts: &[String]) -> Self {
+        let (parts, which) = match parts {
+            [part] => (part.clone(), "which its purchase did not make; detach it"),
+            parts => (parts.join(", "), "which its purchase did not make; detach them"),
+        };
+        Self::Conflict {
+            message: format!("{service} has {parts}, {which}, or end it yourself, and try again"),
+        }
+    }
+
     /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
     /// Whether the same call may simply be sent again. No `_` arm: a new kind must decide.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NotSent => true,
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NotSent { .. } => true,
             Self::InvalidRequest { .. }
             | Self::Unauthorised
             | Self::Forbidden
@@ -247,7 +306,7 @@ impl ErrorKind {
             | Self::CapacityExhausted { .. }
             | Self::RateLimited { .. }
             | Self::Unavailable { .. }
-            | Self::NotSent
+            | Self::NotSent { .. }
             | Self::Unsupported => false,
         }
     }
@@ -255,7 +314,7 @@ impl ErrorKind {
     /// How long the provider asked to wait, at most [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } | Self::Unavailable { retry_after } => {
+            Self::RateLimited { retry_after } | Self::Unavailable { retry_after, .. } => {
                 retry_after.map(|wait| wait.min(Self::MAX_RETRY_AFTER))
             }
             _ => None,
@@ -274,7 +333,7 @@ impl ErrorKind {
             Self::CapacityExhausted { .. } => "capacity_exhausted",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
-            Self::NotSent => "not_sent",
+            Self::NotSent { .. } => "not_sent",
             Self::Ambiguous => "ambiguous",
             Self::Protocol { .. } => "protocol",
             Self::Unsupported => "unsupported",
@@ -293,7 +352,7 @@ impl ErrorKind {
             Self::CapacityExhausted { .. } => 107,
             Self::RateLimited { .. } => 108,
             Self::Unavailable { .. } => 109,
-            Self::NotSent => 110,
+            Self::NotSent { .. } => 110,
             Self::Ambiguous => 111,
             Self::Protocol { .. } => 112,
             Self::Unsupported => 113,

@@ -3,7 +3,7 @@
 //!
 //! | call | asks | answers |
 //! |---|---|---|
-//! | `offers` | `filter` | `rows`, as in a price table |
+//! | `offers` | `filter` | `rows`, as in a price table; text instead of a row says why there is none |
 //! | `quote` | `request` | a quote |
 //! | `reserve` | `request`, `key` | `until` |
 //! | `provision` | `request`, `key` | `operation` |
@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use super::{
     Bounds, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
     Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
-    UsageStream,
+    UsageStream, Worded,
     table::{ProviderDocument, Table},
 };
 use crate::model::{
@@ -192,9 +192,9 @@ impl HostProvider {
         let answered = tokio::task::spawn_blocking(move || calls.call(call, &request)).await;
         let text = match answered {
             Ok(Ok(text)) => text,
-            Ok(Err(words)) => return Err(self.unknown(call).with_source(cut(&words))),
+            Ok(Err(words)) => return Err(self.unknown(call, cut(&words))),
             // It panicked, or the program ends.
-            Err(error) => return Err(self.unknown(call).with_source(error)),
+            Err(error) => return Err(self.unknown(call, cut(&error.to_string()))),
         };
         if text.len() > MAX_BYTES {
             return Err(self.nonsense(call, &format!("its answer has more than {} MiB", MAX_BYTES >> 20)));
@@ -212,9 +212,16 @@ impl HostProvider {
         }
     }
 
-    fn unknown(&self, call: Call) -> ProviderError {
-        let reads = ErrorKind::Unavailable { retry_after: None };
-        self.error(call, if call.is_mutation() { ErrorKind::Ambiguous } else { reads })
+    fn check_settings(&self, call: Call, request: &ProvisionRequest) -> Result<()> {
+        self.capabilities.check_settings(&request.settings).map_err(|kind| self.error(call, kind))
+    }
+
+    fn unknown(&self, call: Call, words: String) -> ProviderError {
+        let kind = match call.is_mutation() {
+            true => ErrorKind::Ambiguous,
+            false => ErrorKind::unavailable(words.clone()),
+        };
+        self.error(call, kind).with_source(Worded::new(words))
     }
 
     /// A list of the host's within the bounds of every list; the time counts while the host works on it.
@@ -278,8 +285,8 @@ fn kind_of(error: HostError, sku: Option<&SkuId>) -> ErrorKind {
             None => ErrorKind::Conflict { message: "no capacity is left".to_owned() },
         },
         "rate_limited" => ErrorKind::RateLimited { retry_after },
-        "unavailable" => ErrorKind::Unavailable { retry_after },
-        "not_sent" => ErrorKind::NotSent,
+        "unavailable" => ErrorKind::Unavailable { retry_after, cause: message },
+        "not_sent" => ErrorKind::NotSent { cause: message },
         "ambiguous" => ErrorKind::Ambiguous,
         "unsupported" => ErrorKind::Unsupported,
         _ => ErrorKind::Protocol { message: cut(&format!("{kind}: {message}")) },
@@ -322,10 +329,12 @@ impl Provider for HostProvider {
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.check_settings(Call::Quote, request)?;
         self.ask(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        self.check_settings(Call::Reserve, request)?;
         let ask = json!({ "request": request, "key": key });
         let Held { until } = self.ask(Call::Reserve, &ask, Some(&request.sku)).await?;
         Ok(until)
@@ -336,6 +345,7 @@ impl Provider for HostProvider {
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.check_settings(Call::Provision, request)?;
         let ask = json!({ "request": request, "key": key });
         self.begin(Call::Provision, &ask, Some(&request.sku)).await
     }

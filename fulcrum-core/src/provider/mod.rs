@@ -8,6 +8,7 @@ mod bounds;
 mod capability;
 mod contract;
 mod error;
+mod exact;
 
 pub mod adapters;
 pub mod conformance;
@@ -17,13 +18,17 @@ pub mod http;
 pub mod layers;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "http")]
+mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
 pub(crate) use bounds::Bounds;
+pub(crate) use capability::unknown_setting;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
-pub use error::{BoxError, Call, ErrorKind, ProviderError, Result};
+pub use error::{BoxError, Call, ErrorKind, ProviderError, Result, Worded};
+pub use exact::{Line, Priced, Sold, SoldSize, check_exact, check_settings, find_exact, find_exact_in_zones};

@@ -325,7 +325,7 @@ fn may_pass(kind: &ErrorKind) -> bool {
         kind,
         ErrorKind::RateLimited { .. }
             | ErrorKind::Unavailable { .. }
-            | ErrorKind::NotSent
+            | ErrorKind::NotSent { .. }
             | ErrorKind::Ambiguous
             | ErrorKind::Protocol { .. }
     )

@@ -106,18 +106,23 @@ impl Engine {
     pub(super) fn check_buyable(&self, policy: &Policy, id: &ProviderId) -> Result<(), PurchaseError> {
         let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
         let capabilities = provider.capabilities();
-        let refuse = |why| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
+        let refuse = |why: String| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
         let class = capabilities.idempotency_of(Call::Provision);
         let look = if class == IdempotencyClass::None { Call::Services } else { Call::FindByKey };
         let needed = [Call::Provision, look, Call::Describe, Call::Release, Call::Poll];
-        if !needed.into_iter().all(|call| capabilities.can(call)) {
-            return refuse(match capabilities.can(Call::Provision) {
-                true => "not all calls of a purchase are declared",
-                false => "it only lists offers",
-            });
+        let missing: Vec<_> =
+            needed.into_iter().filter(|call| !capabilities.can(*call)).map(Call::word).collect();
+        if !capabilities.can(Call::Provision) {
+            return refuse("it only lists offers".to_owned());
+        }
+        if !missing.is_empty() {
+            return refuse(format!(
+                "a purchase needs {} too, and it does not declare that",
+                missing.join(", ")
+            ));
         }
         match class {
-            IdempotencyClass::None if !policy.may_buy_unkeyed => refuse(super::unkeyed::REFUSED),
+            IdempotencyClass::None if !policy.may_buy_unkeyed => refuse(super::unkeyed::REFUSED.to_owned()),
             IdempotencyClass::None
             | IdempotencyClass::Natural
             | IdempotencyClass::Key

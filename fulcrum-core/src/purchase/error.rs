@@ -22,7 +22,7 @@ pub enum PurchaseError {
         /// Where.
         provider: ProviderId,
         /// Why.
-        why: &'static str,
+        why: String,
     },
     /// The id belongs to the order of another plan, or of one that was forgotten.
     #[error("order {0} exists already, for another plan, or was forgotten; use a new id for a new purchase")]

@@ -77,7 +77,12 @@ impl Listings {
         };
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(outcome) => outcome?,
-            Err(_) => return Err(failed(ErrorKind::Unavailable { retry_after: None })),
+            Err(_) => {
+                return Err(failed(ErrorKind::unavailable(format!(
+                    "its list of offers took longer than {} s",
+                    PATIENCE.as_secs()
+                ))));
+            }
         }
         let listed = Arc::new(Listed { at, offers });
         *newest = Some(listed.clone());

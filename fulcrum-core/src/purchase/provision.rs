@@ -165,7 +165,11 @@ impl Driver<'_> {
         settings: Settings,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
-        match self.changing(step)?.provision(&request, &step.key).await {
+        let provider = self.changing(step)?;
+        if let Err(kind) = provider.capabilities().check_settings(&request.settings) {
+            return Ok(Err(ProviderError::new(step.provider.clone(), Call::Provision, kind)));
+        }
+        match provider.provision(&request, &step.key).await {
             Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
                 self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
                 Ok(Ok(()))
@@ -266,7 +270,7 @@ impl Driver<'_> {
             }
             ErrorKind::RateLimited { .. }
             | ErrorKind::Unavailable { .. }
-            | ErrorKind::NotSent
+            | ErrorKind::NotSent { .. }
             | ErrorKind::Ambiguous
             | ErrorKind::Protocol { .. } => Ok(Next::Retry),
             // The operation is forgotten, the service may be there.

@@ -126,7 +126,7 @@ pub(super) fn is_worth_another_try(kind: &ErrorKind) -> bool {
     match kind {
         ErrorKind::RateLimited { .. }
         | ErrorKind::Unavailable { .. }
-        | ErrorKind::NotSent
+        | ErrorKind::NotSent { .. }
         | ErrorKind::Ambiguous
         | ErrorKind::Protocol { .. } => true,
         ErrorKind::InvalidRequest { .. }

@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, future};
 
 use crate::imitation::{self, Api, Broken, EVERY, Imitation, Mode};
 
-async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
+pub(crate) async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
     let offers: Vec<_> = provider.offers(&OfferFilter::default()).try_collect().await.expect(api.name);
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     builder.extend(offers);
@@ -32,7 +32,7 @@ async fn engine(cloud: &Imitation) -> Engine {
 }
 
 fn policy(step_timeout_s: u32) -> Policy {
-    Policy { step_timeout_s, compensation_timeout_s: 1, ..Policy::default() }
+    Policy { step_timeout_s, compensation_timeout_s: 1, max_table_age_days: u32::MAX, ..Policy::default() }
 }
 
 fn by() -> Operator {

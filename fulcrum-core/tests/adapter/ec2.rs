@@ -30,12 +30,13 @@ const SELLER: &str = r#"{
 }"#;
 /// `t3.small` stands there with another size than it has; `t9.ghost` does not exist.
 const PRICES: &str = "\
-kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,observed,source
-machine,t3.nano,*,2,512,,0.0059,,,EUR,net,2026-11-20,acme.example
-machine,t3.small,*,1,1024,,0.0236,,,EUR,net,2026-11-20,acme.example
-machine,c5.large,*,2,4096,,0.101,,,EUR,net,2026-11-20,acme.example
-machine,t9.ghost,*,1,512,,0.001,,,EUR,net,2026-11-20,acme.example
-block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,2026-11-20,acme.example
+kind,sku,region,vcpu,memory_mib,disk_gib,hourly,unit,unit_price,currency,tax,attributes,observed,source
+machine,t3.nano,*,2,512,,0.0059,,,EUR,net,,2026-11-20,acme.example
+machine,t3.small,*,1,1024,,0.0236,,,EUR,net,,2026-11-20,acme.example
+machine,c5.large,*,2,4096,,0.101,,,EUR,net,,2026-11-20,acme.example
+machine,t9.ghost,*,1,512,,0.001,,,EUR,net,,2026-11-20,acme.example
+block_storage,gp3,*,,,,,GB-month,0.0928,EUR,net,,2026-11-20,acme.example
+public_ip,public-ipv4,*,,,,0.005,,,EUR,net,version=4,2026-11-20,acme.example
 ";
 
 /// A folder with a price table and keys.
@@ -90,18 +91,7 @@ async fn offers(cloud: &dyn Provider) -> Vec<Offer> {
 async fn request(cloud: &dyn Provider, sku: &str) -> ProvisionRequest {
     let offers = offers(cloud).await;
     let offer = offers.iter().find(|offer| offer.sku.as_str() == sku).expect("the offer");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 20,
-        disk_sku: None,
-        purchase_option: offer.price.purchase_option,
-        term_months: offer.price.term_months,
-        surcharges: Vec::new(),
-        name: "a test".to_owned(),
-        settings: BTreeMap::new(),
-    }
+    ProvisionRequest::of(offer, 20, "a test")
 }
 
 async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
@@ -181,7 +171,7 @@ struct Honouring {
 }
 
 /// How long a new machine is missing from lists.
-const LAG: Duration = Duration::from_millis(600);
+const LAG: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Transport for Honouring {
@@ -213,7 +203,7 @@ impl Transport for Honouring {
 #[tokio::test]
 async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_lag() {
     let Some((_peer, desk)) = moto() else { return };
-    let honoured = json!({ "client_token": "honoured", "list_lag_ms": 900 });
+    let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
     let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(honoured).over(Arc::new(Honouring::default())));
     let request = request(&*cloud, "t3.nano").await;
     let trial = Trial::new(Some(request.clone()), Duration::from_secs(30));
@@ -354,7 +344,7 @@ async fn refusals_are_told_apart() {
     let error = cloud.provision(&imageless, &key()).await.expect_err("there is no such image");
     assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let error = cloud.provision(&bare, &key()).await.expect_err("there is no such region");
-    assert!(matches!(error.kind, ErrorKind::NotFound { .. }), "{error}");
+    assert!(matches!(error.kind, ErrorKind::InvalidRequest { .. }), "{error}");
     let service = "eu-west-3/i-00000000000000000".parse().expect("a name");
     assert_eq!(cloud.describe(&service).await.expect("described"), None);
     let cloud = desk.cloud(json!({ "image": null }));
@@ -380,6 +370,86 @@ impl Transport for Kept {
             return Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body });
         }
         Err(Lost::NotSent("it is kept".into()))
+    }
+}
+
+/// A cloud with one image, of which nothing is bought.
+#[derive(Debug)]
+struct Gallery(&'static str, Mutex<Vec<String>>);
+
+#[async_trait]
+impl Transport for Gallery {
+    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let url = request.url.as_str();
+        self.1.lock().expect("nobody panics").push(request.method.to_string());
+        let body = if url.contains("DescribeImages") {
+            format!("<R><imagesSet><item>{}</item></imagesSet></R>", self.0)
+        } else if url.contains("DescribeInstanceTypes") {
+            "<R><instanceTypeSet><item><instanceType>t3.nano</instanceType><vCpuInfo><defaultVCpus>2</defaultVCpus></vCpuInfo>
+             <memoryInfo><sizeInMiB>512</sizeInMiB></memoryInfo></item></instanceTypeSet></R>"
+                .to_owned()
+        } else if url.contains("DescribeAvailabilityZones") {
+            "<R><availabilityZoneInfo/></R>".to_owned()
+        } else {
+            return Err(Lost::NotSent("it is sold".into()));
+        };
+        let headers = [("content-type", "text/xml")];
+        let headers =
+            headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        Ok(WireAnswer { status: StatusCode::OK, headers: headers.into_iter().collect(), body: body.into() })
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_costs_more_than_the_lines_say_is_not_bought() {
+    let desk = Desk::new("https://cloud.example");
+    const ROOT: &str = "<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sda1</deviceName>
+        <ebs><volumeSize>8</volumeSize><volumeType>io2</volumeType></ebs></item></blockDeviceMapping>";
+    for (image, word) in [
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><platform>windows</platform>", "platform windows"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><usageOperation>RunInstances:0010</usageOperation>", "RunInstances:0010"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><productCodes><item><productCode>p1</productCode></item></productCodes>", "p1"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sdb</deviceName>
+          <ebs><volumeSize>500</volumeSize></ebs></item></blockDeviceMapping>", "500 GiB"),
+        ("<rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/sda1</deviceName>
+          <ebs><volumeSize>64</volumeSize></ebs></item></blockDeviceMapping>", "28 GiB are bought"),
+        ("", "no system disk"),
+    ] {
+        let gallery = Arc::new(Gallery(image, Mutex::default()));
+        let cloud = desk.cloud(json!({})).over(gallery.clone());
+        let request = request(&cloud, "t3.nano").await;
+        let refused = cloud.provision(&request, &key()).await.expect_err(word);
+        assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{word}: {refused}");
+        assert!(refused.to_string().contains(word), "{word}: {refused}");
+        let asked = gallery.1.lock().expect("nobody panics").clone();
+        assert!(!asked.contains(&"POST".to_owned()), "{word}: {asked:?}");
+    }
+    let gallery = Arc::new(Gallery(ROOT, Mutex::default()));
+    let cloud = desk.cloud(json!({})).over(gallery.clone());
+    let request = request(&cloud, "t3.nano").await;
+    let sold = cloud.provision(&request, &key()).await.expect_err("it is sold");
+    assert_eq!(sold.kind, ErrorKind::NotSent);
+    let types = desk.cloud(json!({ "volume_type": "io2" })).over(gallery);
+    types.provision(&request, &key()).await.expect_err("the table's gp3 is what is ordered");
+}
+
+#[tokio::test]
+async fn a_machine_whose_address_or_disk_no_row_prices_is_not_offered() {
+    let desk = Desk::new("https://cloud.example");
+    for (row, word) in [("public_ip", "public_ip"), ("block_storage", "block storage")] {
+        let prices: Vec<_> = PRICES.lines().filter(|line| !line.starts_with(row)).collect();
+        std::fs::write(desk.path().join("acme.csv"), prices.join("\n")).expect("written");
+        let cloud = desk.cloud(json!({})).over(Arc::new(Gallery("", Mutex::default())));
+        assert_eq!(offers(&cloud).await, []);
+        let left_out = cloud.rejected();
+        assert_eq!(left_out.len(), 4, "{left_out:?}");
+        assert!(left_out.iter().all(|row| row.reason.contains(word)), "{left_out:?}");
+        assert_eq!(
+            offers(&desk.cloud(json!({ "public_ip": false })).over(Arc::new(Gallery("", Mutex::default()))))
+                .await
+                .len(),
+            usize::from(row == "public_ip")
+        );
     }
 }
 
@@ -527,7 +597,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
     let honouring = Arc::new(Honouring::default());
     let storm = Stormy::over(honouring.clone());
     let cloud = |transport: Arc<dyn Transport>| {
-        let honoured = json!({ "client_token": "honoured", "list_lag_ms": 900 });
+        let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
         let sold_out = SoldOut { inner: transport, sku: "c5.large" };
         Arc::new(desk.cloud(honoured).over(Arc::new(sold_out)))
     };

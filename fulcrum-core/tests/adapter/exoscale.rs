@@ -171,10 +171,10 @@ fn request(sku: &str) -> ProvisionRequest {
         )
         .expect("a place"),
         size_gib: 50,
-        disk_sku: None,
+        disk_sku: Some("local-volume".parse().expect("a name")),
         purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
-        surcharges: Vec::new(),
+        surcharges: vec!["local-volume".parse().expect("a name")],
         name: "web".to_owned(),
         settings: Default::default(),
     }

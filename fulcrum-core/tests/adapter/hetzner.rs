@@ -26,11 +26,13 @@ use serde_json::{Value, json};
 
 const FACTS: &str = r#"{"format": "fulcrum-provider/1", "id": "hetzner", "name": "Example", "legal_name": "Example SAS",
     "country": "FR", "regions": [{"id": "abilian", "country": "FR"}, {"id": "r", "country": "FR"}]}"#;
-const PRICES: &str = "kind,sku,region,vcpu,memory_mib,disk_gib,hourly,monthly,currency,tax,observed,source
-machine,small,abilian,1,2048,20,0.01,5,EUR,net,2026-11-01,test
-machine,medium,abilian,2,4096,10,0.02,9,EUR,net,2026-11-01,test
-machine,forgotten,abilian,2,4096,40,0.001,1,EUR,net,2026-11-01,test
-machine,small,r,1,2048,20,0.05,30,EUR,net,2026-11-01,test
+const PRICES: &str =
+    "kind,sku,region,vcpu,memory_mib,disk_gib,hourly,monthly,currency,tax,attributes,observed,source
+machine,small,abilian,1,2048,20,0.01,5,EUR,net,,2026-11-01,test
+machine,medium,abilian,2,4096,10,0.02,9,EUR,net,,2026-11-01,test
+machine,forgotten,abilian,2,4096,40,0.001,1,EUR,net,,2026-11-01,test
+machine,small,r,1,2048,20,0.05,30,EUR,net,,2026-11-01,test
+public_ip,ipv4,abilian r,,,,,0.5,EUR,net,version=4,2026-11-01,test
 ";
 
 /// With prices of its own, as the server tells none.
@@ -72,7 +74,7 @@ fn request(sku: &str) -> ProvisionRequest {
         disk_sku: None,
         purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
-        surcharges: Vec::new(),
+        surcharges: vec!["ipv4".parse().expect("a name")],
         name: "Web server, first".to_owned(),
         settings: Default::default(),
     }
@@ -330,13 +332,11 @@ async fn prices_of_the_api_are_offers() {
     let folder = tempfile::tempdir().expect("a folder");
     let with = HetznerConfig { catalogue: None, ..config(folder.path(), &server.url(), "token") };
     let without = HetznerConfig { public_ipv4: false, ..with.clone() };
-    let sold = |offers: Vec<Offer>| -> Vec<(String, Charge, bool)> {
+    let sold = |offers: Vec<Offer>| -> Vec<(String, Charge, Vec<Charge>, bool)> {
         let one = |it: Offer| {
-            (
-                format!("{} {} {}", it.sku, it.place.region, it.capacity.memory_mib),
-                it.price.charge,
-                it.stock == Some(0),
-            )
+            let name = format!("{} {} {}", it.sku, it.place.region, it.capacity.memory_mib);
+            let surcharges = it.surcharges.iter().map(|it| it.price.charge.clone()).collect();
+            (name, it.price.charge, surcharges, it.stock == Some(0))
         };
         offers.into_iter().map(one).collect()
     };
@@ -344,25 +344,20 @@ async fn prices_of_the_api_are_offers() {
         hourly: Decimal::new(hourly, 4),
         monthly: Decimal::new(monthly, 2),
     };
-    let line = |what: &str, charge: Charge, is_out: bool| (what.to_owned(), charge, is_out);
+    let line = |what: &str, own: Charge, address: &[Charge], is_out: bool| {
+        (what.to_owned(), own, address.to_vec(), is_out)
+    };
+    let lines = |address: &[Charge]| {
+        [
+            line("cx23 fsn1 4096", charge(88, 549), address, false),
+            line("cx23 hel1 4096", charge(88, 549), address, true),
+            line("cax11 fsn1 4096", charge(60, 379), address, false),
+        ]
+    };
     let adapter = without.build(folder.path()).expect("an adapter");
-    assert_eq!(
-        sold(offers(&adapter).await),
-        [
-            line("cx23 fsn1 4096", charge(88, 549), false),
-            line("cx23 hel1 4096", charge(88, 549), true),
-            line("cax11 fsn1 4096", charge(60, 379), false),
-        ]
-    );
+    assert_eq!(sold(offers(&adapter).await), lines(&[]));
     let adapter = with.build(folder.path()).expect("an adapter");
-    assert_eq!(
-        sold(offers(&adapter).await),
-        [
-            line("cx23 fsn1 4096", charge(96, 599), false),
-            line("cx23 hel1 4096", charge(96, 599), true),
-            line("cax11 fsn1 4096", charge(68, 429), false),
-        ]
-    );
+    assert_eq!(sold(offers(&adapter).await), lines(&[charge(8, 50)]));
 }
 
 fn live() -> Arc<dyn Transport> {

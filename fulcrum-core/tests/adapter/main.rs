@@ -6,8 +6,12 @@ mod peers;
 
 #[cfg(feature = "adapters")]
 mod absence;
+#[cfg(feature = "adapters")]
+mod attached;
 #[cfg(feature = "ec2")]
 mod ec2;
+#[cfg(all(feature = "adapters", feature = "sandbox"))]
+mod exact;
 #[cfg(feature = "exoscale")]
 mod exoscale;
 #[cfg(feature = "hetzner")]
@@ -16,6 +20,8 @@ mod hetzner;
 mod imitation;
 #[cfg(feature = "adapters")]
 mod matrix;
+#[cfg(feature = "adapters")]
+mod odd_rows;
 #[cfg(feature = "openstack")]
 mod openstack;
 #[cfg(feature = "osb")]

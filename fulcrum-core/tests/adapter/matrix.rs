@@ -61,6 +61,14 @@ fn cell(capabilities: &Capabilities, call: Call) -> String {
     }
 }
 
+/// The settings that an adapter takes.
+fn settings(capabilities: &Capabilities) -> String {
+    match &capabilities.settings {
+        Some(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        None => "any".to_owned(),
+    }
+}
+
 /// Lines of an adapter with its unit tests, to the hundred, so that a small change does not change the matrix.
 fn lines(name: &str) -> usize {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/provider/adapters")).join(name);
@@ -81,6 +89,12 @@ fn matrix() -> String {
         let cells: Vec<_> = CALLS.iter().map(|call| cell(&capabilities, *call)).collect();
         let _ = writeln!(text, "| [{name}]({name}.md) | {tried} | {} | {} |", cells.join(" | "), lines(name));
     }
+    text.push_str(
+        "\n## Settings\n\nA component with another setting is not sold to, and refused before the first call.\n\n| adapter | settings |\n|---|---|\n",
+    );
+    for (name, _, capabilities) in all() {
+        let _ = writeln!(text, "| {name} | {} |", settings(&capabilities));
+    }
     text
 }
 
@@ -95,10 +109,16 @@ fn the_committed_matrix_is_what_the_adapters_declare() {
         committed == matrix(),
         "docs/adapters/matrix.md is not what the adapters declare; run `make matrix`"
     );
-    for (name, _, _) in all() {
+    for (name, _, capabilities) in all() {
         let page = fs::read_to_string(path.with_file_name(format!("{name}.md"))).expect("each has a page");
         let example = page.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
         let read = FederationConfig::from_yaml(example.expect("each page has a configuration"));
         assert!(read.is_ok(), "docs/adapters/{name}.md: {}", read.expect_err("not read"));
+        for setting in capabilities.settings.into_iter().flatten() {
+            assert!(
+                page.contains(&format!("`{setting}`")),
+                "docs/adapters/{name}.md does not tell of `{setting}`"
+            );
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use crate::peers::{self, Faults, Peer, host_of, orders::Ground, stormy::Stormy};
 use async_trait::async_trait;
 use fulcrum_core::{
-    catalogue::{CatalogueBuilder, Rates},
+    catalogue::{AgeLimits, CatalogueBuilder, Rates},
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},
     model::{
@@ -125,18 +125,7 @@ async fn request(cloud: &dyn Provider, sku: &str, zone: &str) -> ProvisionReques
         offer.sku.as_str() == sku && offer.place.zone.as_ref().is_none_or(|it| it.as_str() == zone)
     };
     let offer = all.iter().find(is_it).expect("the offer");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: offer.price.purchase_option,
-        term_months: offer.price.term_months,
-        surcharges: Vec::new(),
-        name: "a test".to_owned(),
-        settings: BTreeMap::new(),
-    }
+    ProvisionRequest::of(offer, 0, "a test")
 }
 
 async fn finish(cloud: &dyn Provider, handle: &OperationHandle) -> OperationStatus {
@@ -321,7 +310,7 @@ async fn refusals_are_told_apart(ward: &Ward) {
     }
     let error = refused(&|it| it.place.zone = Some("zone-c".parse().expect("a name"))).await;
     assert!(
-        matches!(error.kind, ErrorKind::InvalidRequest { .. }) && error.request_id.is_some(),
+        matches!(error.kind, ErrorKind::InvalidRequest { .. }) && error.request_id.is_none(),
         "{error:?}"
     );
     let error = refused(&|it| it.size_gib = 10).await;
@@ -660,11 +649,13 @@ async fn buy(cloud: &Arc<dyn Provider>, blueprint: &str, exclude: &[&str], fail_
         step_timeout_s: 120,
         compensation_timeout_s: 120,
         fail_over: fail_over.then(|| Box::new(FailOver::new(blueprint))),
+        max_table_age_days: u32::MAX,
         ..Policy::default()
     };
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let providers = BTreeMap::from([(cloud.id().clone(), layers::recommended(cloud.clone()))]);
-    let engine = Engine::new(providers, ledger);
+    let ages = AgeLimits { max_table_age_days: u32::MAX, ..AgeLimits::default() };
+    let engine = Engine::new(providers, ledger).with_ages(ages);
     let order = engine.accept(plan.expect("a plan"), policy, None).await.expect("accepted");
     engine.drive(&order.id).await.expect("driven")
 }
@@ -724,7 +715,12 @@ async fn two_drivers_make_one_server(ward: &Ward) {
         let providers = BTreeMap::from([(cloud.id().clone(), layers::recommended(cloud))]);
         engines.push(Engine::new(providers, Arc::new(ledger)).with_lease(Duration::from_secs(2)));
     }
-    let policy = Policy { step_timeout_s: 120, compensation_timeout_s: 120, ..Policy::default() };
+    let policy = Policy {
+        step_timeout_s: 120,
+        compensation_timeout_s: 120,
+        max_table_age_days: u32::MAX,
+        ..Policy::default()
+    };
     let order = engines[0].accept(plan.expect("a plan"), policy, None).await.expect("accepted").id;
     // The first one dies in the middle, the second one takes over.
     let _ = tokio::time::timeout(Duration::from_millis(1500), engines[0].drive(&order)).await;

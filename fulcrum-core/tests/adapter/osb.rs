@@ -4,9 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::peers::{self, Faults, Peer, host_of, orders::Ground, stormy::Stormy};
 use fulcrum_core::{
-    model::{
-        Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, ServiceId, ServiceStatus,
-    },
+    model::{Action, Charge, IdempotencyKey, Offer, OfferKind, OrderId, ServiceId, ServiceStatus},
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::osb::{Osb, OsbConfig},
@@ -53,18 +51,7 @@ async fn offers(adapter: &Osb) -> Vec<Offer> {
 async fn request(adapter: &Osb, sku: &str) -> ProvisionRequest {
     let offers = offers(adapter).await;
     let offer = offers.iter().find(|offer| offer.sku.as_str() == sku).expect("it is offered");
-    ProvisionRequest {
-        sku: offer.sku.clone(),
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "trial".to_owned(),
-        settings: Default::default(),
-    }
+    ProvisionRequest::of(offer, 0, "trial")
 }
 
 fn key() -> IdempotencyKey {
@@ -113,6 +100,37 @@ async fn plans_with_costs_are_offers() {
     dollars.currency = iso_currency::Currency::USD;
     let dollars = dollars.build(folder.path()).expect("an adapter");
     assert_eq!(offers(&dollars).await[1].price.charge, Charge::Monthly(rust_decimal::Decimal::new(1320, 1)));
+}
+
+#[tokio::test]
+async fn all_costs_of_a_plan_are_added_and_a_plan_that_is_not_understood_is_named() {
+    let cost = |amount: f64, unit: &str| json!({ "amount": { "eur": amount }, "unit": unit });
+    let plan = |name: &str, costs: Value| json!({ "id": name, "name": name, "metadata": { "costs": costs } });
+    let plans = json!([
+        plan("both", json!([cost(20.0, "MONTHLY"), cost(0.1, "HOURLY")])),
+        plan("twice", json!([cost(20.0, "MONTHLY"), cost(30.0, "Monthly")])),
+        plan("hours", json!([cost(0.1, "HOURLY"), cost(0.2, "HOURLY")])),
+        plan("use", json!([cost(20.0, "MONTHLY"), cost(0.01, "1GB OF MESSAGES")])),
+        plan("dollars", json!([cost(20.0, "MONTHLY"), { "amount": { "usd": 5.0 }, "unit": "MONTHLY" }])),
+        plan("silent", json!([])),
+    ]);
+    let catalog = json!({ "services": [{ "id": "s", "name": "mq", "plans": plans }] }).to_string();
+    let server = peers::server::Server::start(peers::server::Story::new(move |_| {
+        peers::server::answer(200, &[("Content-Type", "application/json")], &catalog).into_bytes()
+    }))
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let adapter = config(folder.path(), &server.url(), "u", "p").build(folder.path()).expect("an adapter");
+    let month = |offer: &Offer| {
+        (offer.sku.to_string(), offer.price.net_month(0).map(|it| it.normalize().to_string()))
+    };
+    let sold: Vec<_> = offers(&adapter).await.iter().map(month).collect();
+    let is = |name: &str, month: &str| (format!("mq/{name}"), Some(month.to_owned()));
+    assert_eq!(sold, [is("both", "93"), is("twice", "50"), is("hours", "219")]);
+    let left_out: Vec<_> = adapter.rejected().into_iter().map(|row| (row.row, row.reason)).collect();
+    let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["mq/use", "mq/dollars", "mq/silent"], "{left_out:?}");
+    assert!(left_out[0].1.contains("1GB OF MESSAGES") && left_out[1].1.contains("EUR"), "{left_out:?}");
 }
 
 #[tokio::test]

@@ -217,9 +217,14 @@ async fn what_was_only_cloned_is_driven_on_by_whoever_finds_it() {
     let Some((peer, adapter)) = cluster() else { return };
     let key = key();
     adapter.provision(&request("small"), &key).await.expect("accepted");
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let other = self::adapter(&peer, peer.get("PVE_URL"), peer.get("PVE_TOKEN_SECRET"));
-    let found = other.find_by_key(&key).await.expect("looked up").expect("it is there");
+    // The clone is a task of the cluster's.
+    let found = loop {
+        match other.find_by_key(&key).await.expect("looked up") {
+            Some(found) => break found,
+            None => tokio::time::sleep(Duration::from_millis(30)).await,
+        }
+    };
     assert_eq!(found.status, ServiceStatus::Starting, "it is there and not sold");
     let handle = other.unfinished(&request("small"), &found).expect("somebody must go on");
     assert_eq!(made(&other, &handle).await.status, ServiceStatus::Running);

@@ -40,9 +40,24 @@ fn config(folder: &Path) -> ScalewayConfig {
 }
 
 fn adapter(tape: &str) -> (Scaleway, Arc<Replay>) {
+    adapter_with(tape, None)
+}
+
+/// What disks and addresses cost everywhere.
+const STORAGE: &str = "kind,sku,region,hourly,unit,unit_price,currency,tax,attributes,observed,source
+block_storage,sbs_5k,*,,GB-hour,0.00013,EUR,net,,2026-11-01,test
+public_ip,flexible-ipv4,*,0.005,,,EUR,net,version=4,2026-11-01,test
+";
+
+fn adapter_with(tape: &str, storage: Option<&str>) -> (Scaleway, Arc<Replay>) {
     let folder = tempfile::tempdir().expect("a folder");
     let replay = Arc::new(Replay::of_text(tape).expect("a recording"));
-    let adapter = config(folder.path()).build(folder.path()).expect("an adapter").over(replay.clone());
+    let mut config = config(folder.path());
+    if let Some(storage) = storage {
+        std::fs::write(folder.path().join("storage.csv"), storage).expect("a file");
+        config.storage = Some("storage.csv".into());
+    }
+    let adapter = config.build(folder.path()).expect("an adapter").over(replay.clone());
     (adapter, replay)
 }
 
@@ -135,7 +150,7 @@ async fn a_server_that_was_never_started_is_driven_on_by_whoever_finds_it() {
 #[tokio::test]
 async fn all_recorded_prices_are_read_to_the_digit() {
     let Some(folder) = recordings() else { return };
-    let (adapter, replay) = adapter(&price_lists(&folder));
+    let (adapter, replay) = adapter_with(&price_lists(&folder), Some(STORAGE));
     let offers = offers(&adapter, &OfferFilter::default()).await;
     assert_eq!(replay.rest(), Vec::<String>::new());
     let index = csv::Reader::from_path(folder.join("../prices.csv")).expect("the index");
@@ -160,9 +175,37 @@ async fn all_recorded_prices_are_read_to_the_digit() {
 }
 
 #[tokio::test]
+async fn a_machine_is_offered_with_its_disk_and_its_address_or_not_at_all() {
+    let Some(folder) = recordings() else { return };
+    let (adapter, _) = adapter(&price_lists(&folder));
+    let offers = offers(&adapter, &OfferFilter::default()).await;
+    assert!(
+        offers.iter().all(|offer| offer.place.region.as_str() == "fr-par"),
+        "only its disks have a price"
+    );
+    let month = |offer: &Offer| {
+        offer.surcharges.iter().map(|it| (it.sku.to_string(), it.price.net_month(0))).collect::<Vec<_>>()
+    };
+    // 11 GiB are 11.811160064 GB.
+    let disk = Decimal::from_str_exact("1.12088559007360").expect("a number");
+    let address = Decimal::from_str_exact("3.65").expect("a number");
+    let lines = [("flexible-ipv4".to_owned(), Some(address)), ("sbs_5k".to_owned(), Some(disk))];
+    assert!(offers.iter().all(|offer| month(offer) == lines), "{:?}", month(&offers[0]));
+    assert!(offers.iter().all(|offer| offer.capacity.disk_gib == 10));
+    let mut refused = 0;
+    for offer in &offers {
+        refused += crate::exact::refuses(&adapter, offer).await;
+    }
+    println!("{} recorded offers, {refused} other requests refused", offers.len());
+    let left_out = adapter.rejected();
+    assert_eq!(left_out.len() + offers.len(), 625);
+    assert!(left_out[0].reason.contains("storage"), "{left_out:?}");
+}
+
+#[tokio::test]
 async fn a_filter_asks_the_zones_of_its_region_only() {
     let Some(folder) = recordings() else { return };
-    let (adapter, replay) = adapter(&price_lists(&folder));
+    let (adapter, replay) = adapter_with(&price_lists(&folder), Some(STORAGE));
     let filter = OfferFilter { regions: vec!["it-mil".parse().expect("a name")], ..OfferFilter::default() };
     let offers = offers(&adapter, &filter).await;
     assert_eq!(offers.len(), 46);
@@ -213,7 +256,7 @@ fn request(line: &Value) -> ProvisionRequest {
         disk_sku: None,
         purchase_option: PurchaseOption::OnDemand,
         term_months: 0,
-        surcharges: Vec::new(),
+        surcharges: ["sbs_5k", "flexible-ipv4"].map(|sku| sku.parse().expect("a name")).to_vec(),
         name: text("name"),
         settings: BTreeMap::from([("image".to_owned(), image.into())]),
     }
@@ -250,7 +293,12 @@ async fn every_recorded_flow_with_a_server_replays() {
         let id = made["response"]["body"]["server"]["id"].as_str().expect("an id");
         let is_started = lines.iter().any(|line| line["request"]["body"]["action"] == "poweron");
         let tape: String = lines.iter().map(|line| format!("{}\n", tagged(line, &key))).collect();
-        let (adapter, _) = adapter(&tape);
+        // The recorded client did not write down which volumes it had made.
+        let noted = json!({
+            "request": { "method": "PATCH", "path": format!("/instance/v1/zones/fr-par-1/servers/{id}") },
+            "response": { "status": 200, "body": {} },
+        });
+        let (adapter, _) = adapter(&(tape + &format!("{noted}\n")));
         let handle = adapter.provision(&request(made), &key).await.expect(&name);
         let service = ServiceId::new(format!("fr-par-1/{id}")).expect("a name");
         if is_started {

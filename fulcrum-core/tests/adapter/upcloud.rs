@@ -91,7 +91,11 @@ async fn all_recorded_prices_are_read_to_the_digit() {
             ((offer.place.region.to_string(), offer.sku.to_string()), sizes)
         })
         .collect();
-    println!("{} prices", read.len());
+    let mut refused = 0;
+    for offer in &offers {
+        refused += crate::exact::refuses(&adapter, offer).await;
+    }
+    println!("{} prices, {refused} other requests refused", read.len());
     assert_eq!((read.len(), offers.len()), (100, 100));
     assert_eq!(read, expected);
 }
@@ -191,7 +195,16 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
 
     // Running, asked to stop, stopped, ended with its disks, gone.
     let lines = &flows(&folder)["createdeleteserverandstorage"];
-    let path = lines[1]["request"]["path"].as_str().expect("a path");
+    let path = lines[1]["request"]["path"].as_str().expect("a path").to_owned();
+    // Its disk is known by the name that this client gives it.
+    let mut lines = lines.clone();
+    let device = "/response/body/server/storage_devices/storage_device/0";
+    let disk = lines[1].pointer(&format!("{device}/storage")).and_then(Value::as_str).expect("a disk");
+    let disk = format!("/1.3/storage/{disk}");
+    *lines[1].pointer_mut(&format!("{device}/storage_title")).expect("a title") =
+        json!(format!("{key}-disk"));
+    let no_disk = json!({ "error": { "error_code": "STORAGE_NOT_FOUND", "error_message": "no" } });
+    let path = path.as_str();
     let mut stopped = lines[1].clone();
     stopped["response"]["body"]["server"]["state"] = json!("stopped");
     let problem = json!({ "type": "https://developers.upcloud.com/1.3/errors#ERROR_SERVER_NOT_FOUND", "status": 404,
@@ -200,8 +213,10 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
         + &labelled(&lines[1], &key)
         + &labelled(&lines[2], &key)
         + &labelled(&stopped, &key)
-        + &line("DELETE", &format!("{path}?storages=1&backups=delete"), 204, &json!(""))
-        + &line("GET", path, 404, &problem);
+        + &line("DELETE", path, 204, &json!(""))
+        + &line("GET", path, 404, &problem)
+        + &line("DELETE", &format!("{disk}?backups=keep"), 204, &json!(""))
+        + &line("GET", &disk, 404, &no_disk);
     let (adapter, replay) = self::adapter(&tape);
     let service = ServiceId::new(path.rsplit_once('/').expect("an id").1).expect("a name");
     let handle = adapter.release(&service, &key).await.expect("accepted");

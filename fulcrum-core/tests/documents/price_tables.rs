@@ -1,8 +1,9 @@
 //! Catalogue files: what a row becomes, and that a mistake is an error that names its place.
 
 use fulcrum_core::{
-    model::{Charge, Offer, parse_json},
-    provider::table::{ProviderDocument, Table},
+    federation::FederationConfig,
+    model::{Charge, Offer, PriceAuthority, parse_json, read_text},
+    provider::table::{ProviderDocument, Row, Table},
 };
 
 const HEADER: &str = "kind,sku,region,zone,vcpu,memory_mib,disk_gib,gpu,architecture,hourly,monthly,once,unit,\
@@ -267,4 +268,106 @@ fn text_that_is_no_catalogue_is_an_error_and_never_a_panic() {
         let read = std::panic::catch_unwind(|| drop(Table::from_csv(&provider(), &text)));
         assert!(read.is_ok(), "seed {seed:#x}, round {round}: {text}");
     }
+}
+
+#[test]
+fn all_that_is_missing_in_a_row_is_told_at_once() {
+    let text = mistake(&[&row(&[("tax", ""), ("observed", ""), ("source", "")])]);
+    let words = "line 2: tax, observed and source are missing; write tax: net, or gross:19 for 19 % inside; observed: the \
+                 day of the price, such as 2026-11-20; source: where the price was read";
+    assert_eq!(text, words);
+    // A column that is not there is like one that is empty.
+    let csv = "kind,sku,region,vcpu,memory_mib,monthly\nmachine,small,r1,2,4096,10\n";
+    let text = Table::from_csv(&provider(), csv).expect_err("four columns are missing").to_string();
+    assert!(text.starts_with("line 2: currency, tax, observed and source are missing; "), "{text}");
+    let json = r#"{"format": "fulcrum-catalogue/1", "providers": [{"id": "acme", "name": "A", "legal_name": "A", "country": "DE",
+        "regions": [{"id": "r1", "country": "DE"}], "offers": [{"kind": "machine", "sku": "s", "region": "r1", "monthly": 1}]}]}"#;
+    let text = Table::from_json(json).expect_err("as much is missing").to_string();
+    assert!(
+        text.contains("providers[0].offers[0]: line 2, column") && text.contains("tax, observed and"),
+        "{text}"
+    );
+    // Traffic has neither product code nor source.
+    let text = mistake(&["egress,,,,,,,,,,,,,,,,,,,,,"]);
+    assert!(text.starts_with("line 2: region, currency and tax are missing; "), "{text}");
+}
+
+#[test]
+fn other_separators_are_recognised() {
+    for (separator, words) in [(";", "`;`"), ("\t", "tabs"), ("|", "`|`")] {
+        let csv = format!("{HEADER}\n{}\n", row(&[("monthly", "4.50")])).replace(',', separator);
+        let text = Table::from_csv(&provider(), &csv).expect_err("no commas").to_string();
+        assert_eq!(
+            text,
+            format!(
+                "line 1: the columns are separated by {words}; separate them by commas: save the file as CSV with commas"
+            )
+        );
+        let text = mistake(&[&row(&[]), &row(&[]).replace(',', separator)]);
+        assert!(
+            text.starts_with(&format!("line 3: the columns of this row are separated by {words}; ")),
+            "{text}"
+        );
+    }
+    let text = Table::from_csv(&provider(), "kind,sku,price;eur\n").expect_err("no such column").to_string();
+    assert!(text.contains("unknown column `price;eur`"), "{text}");
+}
+
+#[test]
+fn a_row_of_a_list_is_left_out_by_itself_and_named() {
+    let good = Row {
+        kind: "machine".to_owned(),
+        sku: Some("small".parse().expect("a name")),
+        region: "r1".to_owned(),
+        vcpu: Some(2.into()),
+        memory_mib: Some(4096.into()),
+        monthly: Some(10.into()),
+        currency: "EUR".to_owned(),
+        tax: "net".to_owned(),
+        observed: Some(jiff::civil::date(2026, 11, 1)),
+        source: "GET /prices".to_owned(),
+        ..Row::default()
+    };
+    let odd = Row { sku: Some("odd".parse().expect("a name")), currency: "eur".to_owned(), ..good.clone() };
+    let table = Table::from_rows(&provider(), vec![odd, good, Row::default()]).expect("a table");
+    let named: Vec<_> = table.rejected.iter().map(|row| format!("{}: {}", row.row, row.reason)).collect();
+    assert_eq!(named[0], "rows[0], odd in r1: currency: \"eur\" is no currency of ISO 4217; write EUR");
+    assert!(
+        named[1].starts_with("rows[2]: kind, sku, region, currency, tax, observed and source are missing"),
+        "{named:?}"
+    );
+    let authorities: Vec<_> = table.offers.iter().map(|offer| offer.provenance.authority).collect();
+    assert_eq!(authorities, [PriceAuthority::Listing]);
+    // In a file the same is a mistake of its author.
+    assert!(mistake(&[&row(&[("currency", "eur")])]).contains("line 2"));
+    assert_eq!(self::table(&[&row(&[])]).offers[0].provenance.authority, PriceAuthority::Table);
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_says_so_with_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("acme.csv");
+    std::fs::write(folder.path().join("acme.json"), PROVIDER).expect("written");
+    let text = format!("{HEADER}\n{}\n", row(&[]));
+    let wide = |mark: &[u8], of: fn(u16) -> [u8; 2]| {
+        mark.iter().copied().chain(text.encode_utf16().flat_map(of)).collect::<Vec<u8>>()
+    };
+    for (bytes, words) in [
+        (wide(&[0xff, 0xfe], u16::to_le_bytes), "the text is UTF-16, or no text; save it as UTF-8"),
+        (wide(&[0xfe, 0xff], u16::to_be_bytes), "the text is UTF-16, or no text; save it as UTF-8"),
+        (wide(&[], u16::to_le_bytes), "the text is UTF-16, or no text; save it as UTF-8"),
+        ([text.as_bytes(), b"\xfc"].concat(), "line 3: the text is not UTF-8; save it as UTF-8"),
+    ] {
+        std::fs::write(&path, bytes).expect("written");
+        let error = Table::load(&path).expect_err("no UTF-8").to_string();
+        assert_eq!(error, format!("{}: {words}", path.display()));
+    }
+    let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    std::fs::write(&path, marked).expect("written");
+    assert_eq!(Table::load(&path).expect("a table")[0].offers.len(), 1);
+    assert_eq!(read_text(&path).expect("text"), text);
+    let config = "\u{feff}{ ledger: ':memory:', providers: [] }";
+    std::fs::write(&path, config).expect("written");
+    let read = FederationConfig::from_yaml(&read_text(&path).expect("text")).expect("a configuration");
+    assert_eq!((read.max_offer_age_hours, read.max_rates_age_days, read.max_table_age_days), (24, 7, 90));
 }

@@ -111,6 +111,7 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     let policy = Policy {
         step_timeout_s: ground.step_timeout_s,
         compensation_timeout_s: ground.step_timeout_s,
+        max_table_age_days: u32::MAX,
         ..Policy::default()
     };
     let (rules, count) = rules(&mut random);

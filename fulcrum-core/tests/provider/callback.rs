@@ -124,10 +124,11 @@ async fn a_program_keeps_every_promise_in_every_class() {
         IdempotencyClass::Searchable { list_lag_ms: 40 },
         IdempotencyClass::None,
     ] {
-        let cloud = support::cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(5)).build();
+        let cloud =
+            support::cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(60)).build();
         let market = market(program(cloud.clone(), 0)).await;
         let (id, sku) = ("alpha".parse().expect("a name"), "small".parse().expect("a name"));
-        let patience = Duration::from_secs(5);
+        let patience = Duration::from_secs(30);
         let report = market.check(&id, Some(&sku), BTreeMap::new(), patience).await.expect("checked");
         assert!(report.is_passed(), "{class:?}\n{report}");
         assert_eq!(support::count(&[cloud]).0, 0);
@@ -146,7 +147,7 @@ async fn a_wrong_declaration_is_caught() {
     let market = market(program(lying, 0)).await;
     let (id, sku) = ("alpha".parse().expect("a name"), "small".parse().expect("a name"));
     let report =
-        market.check(&id, Some(&sku), BTreeMap::new(), Duration::from_secs(5)).await.expect("checked");
+        market.check(&id, Some(&sku), BTreeMap::new(), Duration::from_secs(30)).await.expect("checked");
     let broken: Vec<_> = report.failures().map(|check| check.name).collect();
     assert!(broken.contains(&"the same key twice makes one service"), "{report}");
 }

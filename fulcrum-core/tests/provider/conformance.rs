@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, PurchaseOption, Service, ServiceId},
+    model::{IdempotencyKey, Service, ServiceId},
     provider::{
         Action, Call, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
         UsagePeriod, UsageStream,
         adapters::catalogue_file::CatalogueFile,
-        conformance::{Outcome, Report, Trial, check_provider},
+        conformance::{Customer, Outcome, Report, Trial, check_attached, check_provider},
         layers,
         sandbox::{Fault, FaultRule, Sandbox},
     },
@@ -26,19 +26,8 @@ const CLASSES: [IdempotencyClass; 4] = [
 
 fn trial() -> Trial {
     let offer = offers("alpha").remove(0);
-    let request = ProvisionRequest {
-        sku: offer.sku,
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "conformance".to_owned(),
-        settings: Default::default(),
-    };
-    Trial::new(Some(request), Duration::from_secs(5))
+    let request = ProvisionRequest::of(&offer, 0, "conformance");
+    Trial::new(Some(request), Duration::from_secs(30))
 }
 
 async fn report_of(sandbox: &Sandbox) -> Report {
@@ -57,7 +46,7 @@ fn alive(sandbox: &Sandbox) -> usize {
 #[tokio::test]
 async fn the_sandbox_keeps_every_promise_in_every_class_and_is_left_clean() {
     for class in CLASSES {
-        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(5)).build();
+        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(60)).build();
         let report = report_of(&sandbox).await;
         assert!(report.is_passed(), "{class:?}\n{report}");
         assert_eq!(sandbox.holds().expect("the state"), [], "{class:?}");
@@ -315,4 +304,80 @@ async fn a_fault_is_met_at_every_call() {
             assert!(with.is_some() && (is_lost || with != without), "{call:?} under {fault:?}: {with:?}");
         }
     }
+}
+
+/// Hangs a volume on what is bought.
+#[derive(Debug)]
+struct Meddler(Sandbox);
+
+const VOLUME: &str = "volume-of-the-customer";
+
+#[async_trait::async_trait]
+impl Customer for Meddler {
+    async fn attach(&self, service: &Service) -> std::result::Result<String, String> {
+        self.0.attach(&service.id, VOLUME).map(|()| VOLUME.to_owned()).map_err(|error| error.to_string())
+    }
+
+    /// It ends with what it hangs on.
+    async fn has(&self, part: &str) -> std::result::Result<bool, String> {
+        Ok(part == VOLUME && alive(&self.0) == 1)
+    }
+
+    async fn detach(&self, service: &Service, part: &str) -> std::result::Result<(), String> {
+        self.0.detach(&service.id, part).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// Takes off whatever hangs on a service before it releases it.
+#[derive(Debug)]
+struct Careless(Sandbox);
+
+#[async_trait::async_trait]
+impl Provider for Careless {
+    fn id(&self) -> &fulcrum_core::model::ProviderId {
+        self.0.id()
+    }
+
+    fn capabilities(&self) -> &fulcrum_core::provider::Capabilities {
+        self.0.capabilities()
+    }
+
+    fn offers(&self, filter: &OfferFilter) -> OfferStream {
+        self.0.offers(filter)
+    }
+
+    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.0.provision(request, key).await
+    }
+
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        self.0.describe(service).await
+    }
+
+    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.0.detach(service, VOLUME).expect("the state");
+        self.0.release(service, key).await
+    }
+
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        self.0.poll(operation).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_attached_later_is_spared_and_who_ends_it_is_caught() {
+    let sandbox = cloud("alpha", None).build();
+    let report = check_attached(Arc::new(sandbox.clone()), trial(), &Meddler(sandbox.clone())).await;
+    assert!(report.is_passed() && report.checks.len() == 2, "{report}");
+    assert_eq!(alive(&sandbox), 0, "{report}");
+    let sandbox = cloud("alpha", None).build();
+    let report = check_attached(Arc::new(Careless(sandbox.clone())), trial(), &Meddler(sandbox)).await;
+    assert_eq!(report.failures().count(), 1, "{report}");
+    let report = check_attached(
+        Arc::new(cloud("alpha", None).build()),
+        Trial { request: None, ..trial() },
+        &Meddler(cloud("alpha", None).build()),
+    )
+    .await;
+    assert!(report.checks.iter().all(|check| matches!(check.outcome, Outcome::Skipped(_))), "{report}");
 }

@@ -268,7 +268,7 @@ async fn in_time(
     context: &str,
     driven: impl Future<Output = std::result::Result<Order, PurchaseError>>,
 ) -> Order {
-    let driven = tokio::time::timeout(Duration::from_secs(20), driven).await;
+    let driven = tokio::time::timeout(Duration::from_secs(120), driven).await;
     driven.unwrap_or_else(|_| panic!("{context}: hangs")).expect("driven")
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, OrderId, PurchaseOption},
+    model::{IdempotencyKey, OrderId},
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProvisionRequest,
         layers::{Concurrency, Deadline, Retry, RetryPolicy},
@@ -16,18 +16,7 @@ use tokio::time::Instant;
 
 fn request() -> ProvisionRequest {
     let offer = offers("alpha").remove(0);
-    ProvisionRequest {
-        sku: offer.sku,
-        kind: offer.kind,
-        place: (*offer.place).clone(),
-        size_gib: 0,
-        disk_sku: None,
-        purchase_option: PurchaseOption::OnDemand,
-        term_months: 0,
-        surcharges: Vec::new(),
-        name: "layers".to_owned(),
-        settings: Default::default(),
-    }
+    ProvisionRequest::of(&offer, 0, "layers")
 }
 
 fn key() -> IdempotencyKey {
@@ -51,7 +40,8 @@ async fn a_slow_read_is_unavailable_and_a_slow_purchase_is_of_unknown_outcome() 
     let provider = Deadline::new(slow(), Duration::from_secs(5));
     let start = Instant::now();
     let error = provider.find_by_key(&key()).await.expect_err("too slow");
-    assert_eq!(error.kind, ErrorKind::Unavailable { retry_after: None });
+    let ErrorKind::Unavailable { retry_after: None, cause } = &error.kind else { panic!("{error}") };
+    assert!(cause.contains("no answer came within"), "{error}");
     let error = provider.provision(&request(), &key()).await.expect_err("too slow");
     assert_eq!(error.kind, ErrorKind::Ambiguous);
     let listed: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;

@@ -7,7 +7,10 @@ mod peers;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ages;
 mod callback;
+#[cfg(feature = "http")]
+mod causes;
 mod conformance;
 mod hostile;
 #[cfg(feature = "http")]

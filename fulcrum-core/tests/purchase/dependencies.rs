@@ -125,7 +125,7 @@ async fn bought(cloud: &Noting, plan: &Plan, policy: Policy) -> Order {
     let providers = BTreeMap::from([(cloud.id().clone(), Arc::new(cloud.clone()) as Arc<dyn Provider>)]);
     let engine = Engine::new(providers, Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
     let order = engine.accept(plan.clone(), policy, None).await.expect("accepted");
-    let driven = tokio::time::timeout(Duration::from_secs(60), engine.drive(&order.id));
+    let driven = tokio::time::timeout(Duration::from_secs(300), engine.drive(&order.id));
     driven.await.expect("nobody waits in a circle").expect("driven")
 }
 

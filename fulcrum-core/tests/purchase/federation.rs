@@ -68,7 +68,7 @@ const ODD: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
 
 async fn odd_market(folder: &std::path::Path, kind: &str) -> fulcrum_core::federation::Federation {
     std::fs::write(folder.join("catalogue.json"), ODD).expect("written");
-    let config = format!("{{ ledger: ':memory:', providers: [ {kind} ] }}");
+    let config = format!("{{ ledger: ':memory:', max_table_age_days: 36500, providers: [ {kind} ] }}");
     let market = FederationConfig::from_yaml(&config).expect("a configuration").open(folder).await;
     market.expect("a market")
 }

@@ -17,4 +17,5 @@ mod references;
 mod reservation;
 mod restored;
 mod saga;
+mod settings;
 mod strangers;

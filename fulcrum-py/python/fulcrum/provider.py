@@ -51,6 +51,8 @@ class Provider:
     #: How long a new service may be missing from look-ups and lists; None for what the class says, which is nothing for
     #: natural and key, and a minute where nothing is known by key.
     list_lag_ms: typing.Optional[int] = None
+    #: The settings that it takes; a component with another one is not sold to. None: any.
+    settings: typing.Optional[typing.Iterable[str]] = None
 
     def offers(self, filter: typing.Dict[str, typing.Any]) -> typing.Any:
         """Rows as of a price table, all of them."""
@@ -147,6 +149,7 @@ def _describe(provider: Provider) -> str:
         "concurrency": provider.concurrency,
         "poll_interval_ms": provider.poll_interval_ms,
         "list_lag_ms": provider.list_lag_ms,
+        "settings": None if provider.settings is None else sorted(provider.settings),
     }
     return json.dumps({"provider": provider.document, "capabilities": capabilities}, default=str)
 

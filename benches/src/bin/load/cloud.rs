@@ -63,8 +63,14 @@ pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
     ];
     let idempotency =
         [(Call::Provision, IdempotencyClass::Key), (Call::Release, IdempotencyClass::Key)].into();
-    let capabilities =
-        Capabilities { calls, idempotency, concurrency: None, poll_interval_ms: 1, list_lag_ms: None };
+    let capabilities = Capabilities {
+        calls,
+        idempotency,
+        concurrency: None,
+        poll_interval_ms: 1,
+        list_lag_ms: None,
+        settings: None,
+    };
     Ok(Arc::new(Cloud { id, capabilities, offers, services: Mutex::default() }))
 }
 

@@ -18,7 +18,8 @@ pub(super) enum Condition {
     /// A clause of the blueprint's own filter, or of a component's.
     Clause(Option<ComponentId>, Clause),
     Need(ComponentId, Need),
-    /// A setting to which another component gives another value, or that refers to another component.
+    /// A setting to which another component gives another value, that refers to another component, or that some provider
+    /// does not know.
     Setting(ComponentId, String),
     Replicas(ComponentId),
     /// By its number.
@@ -69,7 +70,7 @@ const NEEDS: [Need; 5] = [Need::Vcpu, Need::Memory, Need::Disk, Need::Gpu, Need:
 
 /// All conditions; those that people would rather give up last come first, so that they are kept out of the
 /// conflict if there is a choice.
-pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
+pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition> {
     let components = || blueprint.components.iter();
     let needs = components().flat_map(|(name, component)| {
         NEEDS
@@ -96,7 +97,9 @@ pub(super) fn all(blueprint: &Blueprint) -> Vec<Condition> {
         let clashes = move |setting: &&String| {
             let value = &component.settings[*setting];
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
-            texts(value).iter().any(|text| text.contains("${")) || others.any(|other| other != value)
+            texts(value).iter().any(|text| text.contains("${"))
+                || others.any(|other| other != value)
+                || catalogue.settings().values().any(|known| !known.contains(*setting))
         };
         component
             .settings
@@ -298,9 +301,20 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     }
     let (currency, count) = missing.into_iter().max_by_key(|(_, count)| *count)?;
     let own = blueprint.currency.code();
-    Some(format!(
-        "{count} offers in {currency} have no exchange rate to {own} and are left out; give the catalogue rates"
-    ))
+    let more = catalogue.refused_rates().unwrap_or("give the catalogue rates");
+    Some(format!("{count} offers in {currency} have no exchange rate to {own} and are left out; {more}"))
+}
+
+/// A component for which nobody who sells its kind knows all settings.
+fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
+    blueprint.components.iter().find_map(|(name, component)| {
+        let mut first = None;
+        for ix in catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind) {
+            let unknown = catalogue.unknown_setting(ix, &component.settings)?;
+            first.get_or_insert(unknown);
+        }
+        Some(format!("nobody can make `{name}`: {}", first?))
+    })
 }
 
 /// What stands out: a component whose kind nobody sells, or the largest of what is asked for.
@@ -310,12 +324,12 @@ pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Conditi
         .iter()
         .find(|(_, component)| !catalogue.ids().any(|ix| catalogue.kind(ix) == component.kind));
     if let Some((name, component)) = unsold {
-        return Some(format!(
-            "the catalogue has no {} for `{name}`; add a provider that sells it",
-            component.kind
-        ));
+        let more = catalogue.gaps().unwrap_or_else(|| "add a provider that sells it".to_owned());
+        return Some(format!("the catalogue has no {} for `{name}`; {more}", component.kind));
     }
-    let [Condition::Need(name, need)] = kept else { return unpriced(catalogue, blueprint) };
+    let [Condition::Need(name, need)] = kept else {
+        return unmade(catalogue, blueprint).or_else(|| unpriced(catalogue, blueprint));
+    };
     let component = &blueprint.components[name];
     let offers = || {
         catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind).map(|ix| catalogue.capacity(ix))

@@ -29,7 +29,7 @@ pub(in crate::compose) fn conflict(
     let mut is_minimal = true;
     let mut remaining = blueprint.clone();
     let mut kept = Vec::new();
-    for condition in conditions::all(blueprint) {
+    for condition in conditions::all(catalogue, blueprint) {
         let without = condition.removed_from(&remaining);
         match asker.ask(&without, Goal::Any, |_| {}) {
             Answer::Nothing => remaining = without,

@@ -53,7 +53,10 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
     let is_fit = |ix: &_| {
         blueprint.components.values().any(|component| {
             let (global, own) = crate::compose::eligible::pair(&blueprint.filter, &component.filter);
-            component.kind == catalogue.kind(*ix) && passes(&global, *ix) && passes(&own, *ix)
+            component.kind == catalogue.kind(*ix)
+                && passes(&global, *ix)
+                && passes(&own, *ix)
+                && catalogue.unknown_setting(*ix, &component.settings).is_none()
         })
     };
     let mut providers = BTreeSet::new();

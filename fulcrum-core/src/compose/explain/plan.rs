@@ -86,7 +86,9 @@ pub fn explain(
 fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
     let mut binding = Vec::new();
     // What the application needs is no condition to be bargained with.
-    for condition in conditions::all(blueprint).iter().filter(|c| !matches!(c, Condition::Need(..))) {
+    for condition in
+        conditions::all(asker.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
+    {
         let Answer::Plan(value) = asker.best(&condition.removed_from(blueprint)) else { continue };
         let costs = plan.objective.saturating_sub(value.objective);
         if costs > Decimal::ZERO {

@@ -121,6 +121,9 @@ fn refusal(
     if let Some(clause) = catalogue.refusal(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
+    if let Some(unknown) = catalogue.unknown_setting(ix, &component.settings) {
+        return Some(unknown);
+    }
     let (demand, capacity) = (component.demand(), catalogue.capacity(ix));
     let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
     demand.dimensions().find_map(|dimension| {

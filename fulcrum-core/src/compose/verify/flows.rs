@@ -32,7 +32,7 @@ impl Check<'_> {
         self.fees()
     }
 
-    fn tariff(&self, at: usize) -> Option<TrafficTariff> {
+    pub(super) fn tariff(&self, at: usize) -> Option<TrafficTariff> {
         let price = self.catalogue.egress(self.offers[at])?;
         TrafficTariff::new(price, self.catalogue.rates(), self.blueprint.currency)
     }

@@ -79,7 +79,8 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
     }
     check.setup()?;
     check.flows()?;
-    check.totals()
+    check.totals()?;
+    check.rates()
 }
 
 struct Check<'a> {
@@ -130,6 +131,10 @@ impl Check<'_> {
                 if let Some(clause) = self.catalogue.refusal(ix, filter) {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
+            }
+            let unknown = self.catalogue.unknown_setting(ix, &component.settings);
+            if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
+                return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
             }
             let count = lease.replicas[name];
             ensure(count <= component.per_machine, || format!("carries {count} of {name}"))?;

@@ -55,6 +55,31 @@ impl Check<'_> {
         self.objective()
     }
 
+    /// The day of the exchange rates is told if one of them stands behind a line.
+    pub(super) fn rates(&self) -> Result<(), Violation> {
+        let own = self.plan.currency;
+        let mut is_used = false;
+        for (at, (lease, ix)) in self.plan.leases.iter().zip(&self.offers).enumerate() {
+            let disk = self.catalogue.elastic_disk(*ix).filter(|_| lease.disk_sku.is_some());
+            let surcharges = self.catalogue.surcharges(*ix).iter().map(|surcharge| &surcharge.price);
+            is_used |= self.catalogue.price(*ix).currency != own;
+            is_used |= disk.is_some_and(|disk| disk.price.currency != own);
+            is_used |= surcharges.into_iter().any(|price| price.currency != own);
+            let text = self.tariff(at).map(|tariff| tariff.text());
+            let mut lines = self.plan.traffic.iter().filter(|line| line.provider == lease.place.provider);
+            let is_charged = lines.any(|line| Some(&line.tariff) == text.as_ref());
+            is_used |= is_charged && self.catalogue.egress(*ix).is_some_and(|price| price.currency != own);
+        }
+        let day = if is_used { self.catalogue.rates().date } else { None };
+        if self.plan.rates_date != day {
+            let words =
+                |day: Option<_>| day.map_or("none".to_owned(), |day: jiff::civil::Date| day.to_string());
+            let message = format!("is {}, not {}", words(self.plan.rates_date), words(day));
+            return violation("rates_date", message);
+        }
+        Ok(())
+    }
+
     /// Renewals, traffic and fees included. `None` beyond the range of a decimal.
     fn cost_over_horizon(&self) -> Option<Decimal> {
         let months = Decimal::from(self.blueprint.horizon_months);

@@ -3,7 +3,10 @@
 //! Without a request nothing is bought. With one the suite buys it a few times, loses replies on purpose, and
 //! releases all that it made; at a real cloud that costs money.
 
+mod attached;
 mod steady;
+
+pub use attached::{Customer, check_attached};
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
@@ -93,8 +96,7 @@ impl Trial {
 ///
 /// What goes wrong is in the report, also when something could not be released again.
 pub async fn check_provider(provider: Arc<dyn Provider>, trial: Trial) -> Report {
-    let order = OrderId::generate();
-    let mut suite = Suite { provider, trial, order, keys: 0, bought: Vec::new(), report: Report::default() };
+    let mut suite = Suite::new(provider, trial);
     suite.check_reading().await;
     suite.check_strangers().await;
     suite.check_steadiness().await;
@@ -121,6 +123,11 @@ fn ensure(is_kept: bool, broken: impl FnOnce() -> String) -> Finding {
 }
 
 impl Suite {
+    fn new(provider: Arc<dyn Provider>, trial: Trial) -> Self {
+        let order = OrderId::generate();
+        Self { provider, trial, order, keys: 0, bought: Vec::new(), report: Report::default() }
+    }
+
     fn note(&mut self, name: &'static str, finding: Finding) {
         let outcome = finding.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         self.report.checks.push(Check { name, outcome });

@@ -13,6 +13,8 @@ use crate::{
 
 /// So long a call may still hold its caller after it was given up.
 const LATE: Duration = Duration::from_millis(500);
+/// A busy machine is late now and then, a provider that holds its caller each time.
+const TRIES: usize = 4;
 /// Calls at once.
 const MANY: usize = 24;
 
@@ -55,23 +57,30 @@ impl Suite {
     }
 
     async fn given_up(&mut self) -> Finding {
-        let at_once = |began: Instant, what: &str| {
-            let took = began.elapsed();
-            ensure(took < LATE, || format!("{what} went on for {took:?} after it was given up"))
+        const SOON: Duration = Duration::from_millis(1);
+        let at_once = |took: Option<Duration>, what: &str| {
+            let late = took.filter(|took| *took >= LATE);
+            ensure(late.is_none(), || format!("{what} went on for {late:?} after it was given up"))
         };
         if self.can(&[Call::Offers]) {
-            let began = Instant::now();
-            drop(
-                timeout(Duration::from_millis(1), self.provider.offers(&OfferFilter::default()).next()).await,
-            );
-            at_once(began, "offers")?;
+            let mut took = None;
+            for _ in 0..TRIES {
+                let began = Instant::now();
+                drop(timeout(SOON, self.provider.offers(&OfferFilter::default()).next()).await);
+                took = took.into_iter().chain([began.elapsed()]).min();
+            }
+            at_once(took, "offers")?;
             self.all(self.provider.offers(&OfferFilter::default())).await?;
         }
         if self.can(&[Call::FindByKey]) {
             let (provider, key) = (self.provider.clone(), self.key());
-            let began = Instant::now();
-            drop(timeout(Duration::from_millis(1), provider.find_by_key(&key)).await);
-            at_once(began, "find_by_key")?;
+            let mut took = None;
+            for _ in 0..TRIES {
+                let began = Instant::now();
+                drop(timeout(SOON, provider.find_by_key(&key)).await);
+                took = took.into_iter().chain([began.elapsed()]).min();
+            }
+            at_once(took, "find_by_key")?;
             provider.find_by_key(&key).await.map_err(|error| format!("the next call: {error}"))?;
         }
         Ok(())

@@ -88,5 +88,9 @@ pub(super) fn in_json(answer: &Answer, at: &str) -> Option<Value> {
 /// The kind of an error answer that looks like absence and does not prove it: something in front of the API may have
 /// answered, with the request passed on or not.
 pub(super) fn unproven(answer: &Answer) -> ErrorKind {
-    if answer.changes() { ErrorKind::Ambiguous } else { ErrorKind::Unavailable { retry_after: None } }
+    let cause = format!(
+        "it answers {}, but not in the API's own words; something before it may have",
+        answer.status()
+    );
+    if answer.changes() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause) }
 }

@@ -9,7 +9,10 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Redactor, Request, WireAnswer};
+use super::{
+    Redactor, Request, WireAnswer,
+    rows::{self, LeftOut},
+};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{Call, ErrorKind, ProviderError, Result},
@@ -37,6 +40,15 @@ pub struct Answer {
     about: Option<SkuId>,
     wire: WireAnswer,
     redactor: Redactor,
+    list: ListAt,
+}
+
+/// Of which list it is a page.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ListAt {
+    pub(super) address: String,
+    pub(super) is_first: bool,
+    pub(super) left_out: LeftOut,
 }
 
 impl Answer {
@@ -53,7 +65,22 @@ impl Answer {
             about: request.about.clone(),
             wire,
             redactor: redactor.clone(),
+            list: ListAt::default(),
         }
+    }
+
+    /// The same with the list that it is a page of.
+    pub(super) fn of_list(self, list: ListAt) -> Self {
+        Self { list, ..self }
+    }
+
+    /// Reads it, and remembers what was left out of a list of offers.
+    pub(crate) fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        let (read, left_out) = rows::reading(read);
+        if self.call == Call::Offers {
+            self.list.left_out.note(&self.list.address, self.list.is_first, left_out);
+        }
+        read
     }
 
     /// Its status.
@@ -117,11 +144,13 @@ impl Answer {
             return Err(self.nonsense("it is a page for people, not JSON"));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
-        let value: Result<T, String> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            let error = error.into_inner().to_string();
-            if path == "." { error } else { format!("{path}: {error}") }
-        });
+        let value = self.reading(|| serde_path_to_error::deserialize(&mut deserializer));
+        let value: Result<T, String> =
+            value.map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
+                let path = error.path().to_string();
+                let error = error.into_inner().to_string();
+                if path == "." { error } else { format!("{path}: {error}") }
+            });
         let value = value.and_then(|value| match deserializer.end() {
             Ok(()) => Ok(value),
             Err(error) => Err(error.to_string()),
@@ -190,7 +219,10 @@ impl Answer {
             501 => ErrorKind::Unsupported,
             // Also 503: gateways answer it when the server behind them went away in the middle of a request.
             408 | 500..=599 if self.changes => ErrorKind::Ambiguous,
-            408 | 500..=599 => ErrorKind::Unavailable { retry_after: self.retry_after() },
+            408 | 500..=599 => ErrorKind::Unavailable {
+                retry_after: self.retry_after(),
+                cause: format!("it answers {status}"),
+            },
             400..=499 => ErrorKind::InvalidRequest { message: said() },
             300..=399 => ErrorKind::Protocol { message: format!("{status} leads elsewhere") },
             _ => ErrorKind::Protocol { message: format!("unexpected status {status}") },
@@ -240,9 +272,10 @@ mod tests {
             assert_eq!(wait_of(text, now), most, "{text}");
         }
         let told = Some(Duration::from_secs(100_000_000));
-        for kind in
-            [ErrorKind::RateLimited { retry_after: told }, ErrorKind::Unavailable { retry_after: told }]
-        {
+        for kind in [
+            ErrorKind::RateLimited { retry_after: told },
+            ErrorKind::Unavailable { retry_after: told, cause: String::new() },
+        ] {
             assert_eq!(kind.retry_after(), most);
         }
     }

@@ -15,11 +15,13 @@ use super::{
     Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Transport,
     WireRequest, Word,
     absence::{self, Absence, absence_of},
+    answer::ListAt,
     pace::Pace,
+    rows::{self, LeftOut},
 };
 use crate::{
     model::ProviderId,
-    provider::{BoxError, ErrorKind, ProviderError, Result},
+    provider::{BoxError, ErrorKind, ProviderError, RejectedRow, Result, Worded},
 };
 
 /// Redirects of one request that are followed.
@@ -82,6 +84,7 @@ pub struct Client {
     signer: Option<Arc<dyn Signer>>,
     pace: Arc<Pace>,
     redactor: Redactor,
+    left_out: LeftOut,
     timeout: Duration,
 }
 
@@ -110,6 +113,7 @@ impl Client {
             signer: None,
             pace: Arc::default(),
             redactor,
+            left_out: LeftOut::default(),
             timeout: config.timeout(),
         })
     }
@@ -212,6 +216,11 @@ impl Client {
         &self.redactor
     }
 
+    /// What the newest lists of offers left out, as it could not be read.
+    pub fn rejected(&self) -> Vec<RejectedRow> {
+        self.left_out.all()
+    }
+
     /// Sends a request and reads the whole answer, whatever its status.
     ///
     /// # Errors
@@ -253,9 +262,8 @@ impl Client {
     /// # Errors
     /// As [`json`](Self::json), and unavailable where the answer is no proof.
     pub async fn find<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
-        let thin = self.error(request, ErrorKind::Unavailable { retry_after: None });
-        self.find_with(request, async { Err(thin.with_source("its word for absence is that of any proxy")) })
-            .await
+        let thin = self.error(request, ErrorKind::unavailable("its word for absence is that of any proxy"));
+        self.find_with(request, async { Err(thin) }).await
     }
 
     /// As [`find`](Self::find), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
@@ -343,12 +351,16 @@ impl Client {
         }
         let mut headers = self.headers.clone();
         headers.extend(request.headers.clone());
+        let mut address = url.clone();
+        address.set_query(None);
+        let (address, is_first) = (address.to_string(), rows::is_first(request));
         let mut wire =
             WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
         if let Some(signer) = &self.signer
             && let Err(error) = signer.sign(&mut wire)
         {
-            return Err(self.error(request, ErrorKind::NotSent).with_source(error));
+            let cause = format!("the request cannot be signed: {error}");
+            return Err(self.error(request, ErrorKind::not_sent(cause)).with_source(error));
         }
         let span = tracing::debug_span!(
             "fulcrum.http.request",
@@ -360,19 +372,23 @@ impl Client {
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
-                let answer = Answer::new(&self.provider, request, wire, &self.redactor);
+                let list = ListAt { address, is_first, left_out: self.left_out.clone() };
+                let answer = Answer::new(&self.provider, request, wire, &self.redactor).of_list(list);
                 self.pace.learn(&answer);
                 Ok(answer)
             }
             Err(lost) => {
                 span.in_scope(|| tracing::debug!(%lost, "no answer"));
                 let kind = match &lost {
-                    Lost::NotSent(_) => ErrorKind::NotSent,
+                    Lost::NotSent(why) => ErrorKind::not_sent(why.to_string()),
                     Lost::Unknown(_) | Lost::TooLarge { .. } if request.changes => ErrorKind::Ambiguous,
-                    Lost::Unknown(_) => ErrorKind::Unavailable { retry_after: None },
+                    Lost::Unknown(why) => ErrorKind::unavailable(why.to_string()),
                     Lost::TooLarge { .. } => ErrorKind::Protocol { message: lost.to_string() },
                 };
-                Err(self.error(request, kind).with_source(lost))
+                Err(self.error(request, kind).with_source(match lost {
+                    Lost::NotSent(why) | Lost::Unknown(why) => Worded::above(why.to_string(), why),
+                    Lost::TooLarge { .. } => Worded::new(lost.to_string()),
+                }))
             }
         }
     }

@@ -15,13 +15,17 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest};
+use super::{HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest, cause::Way};
+use crate::provider::{BoxError, Worded};
 
 /// Sends requests over the network, by TLS unless to this machine itself.
 #[derive(Debug)]
 pub struct Live {
     http: reqwest::Client,
     max_answer_bytes: usize,
+    has_authorities: bool,
+    proxy: Option<String>,
+    timeout: Duration,
 }
 
 impl Live {
@@ -34,8 +38,9 @@ impl Live {
         let ours = concat!("fulcrum/", env!("CARGO_PKG_VERSION"));
         let user_agent =
             config.user_agent.as_ref().map_or_else(|| ours.to_owned(), |theirs| format!("{theirs} {ours}"));
+        let (tls, has_authorities) = tls(config)?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(config)?)
+            .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -48,12 +53,38 @@ impl Live {
         if !config.keep_alive {
             builder = builder.pool_max_idle_per_host(0);
         }
-        Ok(Self { http: builder.build().map_err(setting)?, max_answer_bytes: config.max_answer_bytes })
+        Ok(Self {
+            http: builder.build().map_err(setting)?,
+            max_answer_bytes: config.max_answer_bytes,
+            has_authorities,
+            proxy: config.proxy.clone(),
+            timeout: config.timeout(),
+        })
     }
 }
 
-/// The system's authorities and those of the configuration.
-fn tls(config: &HttpConfig) -> Result<rustls::ClientConfig, HttpConfigError> {
+/// Through which proxy the environment sends requests to a host; none for hosts that it excepts.
+fn proxy_of_environment(host: &str) -> Option<String> {
+    let named =
+        |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok()).filter(|it| !it.is_empty());
+    let excepted = named(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let is_excepted = excepted
+        .split(',')
+        .map(|name| name.trim().trim_start_matches('.'))
+        .any(|name| name == "*" || name == host || (!name.is_empty() && host.ends_with(&format!(".{name}"))));
+    named(["HTTPS_PROXY", "https_proxy"])
+        .or_else(|| named(["ALL_PROXY", "all_proxy"]))
+        .filter(|_| !is_excepted)
+}
+
+/// Host and port of an address, without the login that may stand before them.
+fn host_and_port(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The system's authorities and those of the configuration, and whether there are any.
+fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &config.ca_file {
@@ -69,6 +100,7 @@ fn tls(config: &HttpConfig) -> Result<rustls::ClientConfig, HttpConfigError> {
             return Err(wrong("no certificate in PEM is in it".to_owned()));
         }
     }
+    let has_authorities = !roots.is_empty();
     let mut config =
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -76,12 +108,32 @@ fn tls(config: &HttpConfig) -> Result<rustls::ClientConfig, HttpConfigError> {
             .with_root_certificates(roots)
             .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, has_authorities))
+}
+
+impl Live {
+    fn way(&self, url: &url::Url) -> Way {
+        let host = url.host_str().unwrap_or_default();
+        let proxy =
+            self.proxy.clone().or_else(|| proxy_of_environment(host).filter(|_| url.scheme() == "https"));
+        // A bare name is one as well.
+        let proxy = proxy.map(|proxy| if proxy.contains("://") { proxy } else { format!("http://{proxy}") });
+        Way {
+            api: host_and_port(url),
+            proxy: proxy.and_then(|proxy| url::Url::parse(&proxy).ok()).map(|proxy| host_and_port(&proxy)),
+            has_authorities: self.has_authorities,
+            timeout_s: self.timeout.as_secs_f32(),
+        }
+    }
 }
 
 #[async_trait]
 impl Transport for Live {
     async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        let way = self.way(&request.url);
+        let lost = |error: reqwest::Error| -> BoxError {
+            Worded::above(way.words(&error), error.without_url()).into()
+        };
         let is_out = Arc::new(AtomicBool::new(false));
         let has_body = request.body.as_ref().is_some_and(|body| !body.is_empty());
         let mut builder = self.http.request(request.method, request.url).headers(request.headers);
@@ -92,14 +144,12 @@ impl Transport for Live {
             // A server cannot act on a request whose body never left.
             let is_safe =
                 error.is_connect() || error.is_builder() || (has_body && !is_out.load(Ordering::Acquire));
-            let error = Box::new(error.without_url());
+            let error = lost(error);
             if is_safe { Lost::NotSent(error) } else { Lost::Unknown(error) }
         })?;
         let limit = self.max_answer_bytes;
         let mut body = Vec::new();
-        while let Some(chunk) =
-            answer.chunk().await.map_err(|error| Lost::Unknown(Box::new(error.without_url())))?
-        {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| Lost::Unknown(lost(error)))? {
             if chunk.len() > limit - body.len() {
                 return Err(Lost::TooLarge { limit });
             }

@@ -12,6 +12,7 @@
 mod absence;
 mod answer;
 mod cache;
+mod cause;
 mod client;
 mod config;
 mod credential;
@@ -20,6 +21,7 @@ mod pace;
 mod pages;
 mod redact;
 mod request;
+mod rows;
 mod tape;
 mod transport;
 
@@ -45,5 +47,17 @@ pub use reqwest::{
     Method, StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
+#[cfg(any(
+    feature = "ec2",
+    feature = "exoscale",
+    feature = "hetzner",
+    feature = "openstack",
+    feature = "osb",
+    feature = "proxmox",
+    feature = "scaleway",
+    feature = "upcloud"
+))]
+#[allow(unused_imports, reason = "each adapter uses its own part")]
+pub(crate) use rows::{NamedRows, Rows, leave_out};
 pub use tape::{Recorder, Replay, TapeError};
 pub use transport::{Lost, Transport, WireAnswer, WireRequest};

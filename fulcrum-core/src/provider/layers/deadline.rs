@@ -10,6 +10,7 @@ use crate::{
     provider::{
         Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
         Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+        Worded,
     },
 };
 
@@ -29,7 +30,7 @@ impl<P: Provider> Deadline<P> {
     async fn call<T, F: Future<Output = Result<T>>>(&self, call: Call, make: impl Fn() -> F) -> Result<T> {
         tokio::time::timeout(self.limit, make())
             .await
-            .unwrap_or_else(|_| Err(late(self.inner.id().clone(), call)))
+            .unwrap_or_else(|_| Err(late(self.inner.id().clone(), call, self.limit)))
     }
 
     fn stream<T: Send + 'static>(
@@ -45,7 +46,7 @@ impl<P: Provider> Deadline<P> {
                 let mut stream = stream?;
                 match tokio::time::timeout(limit, stream.next()).await {
                     Ok(item) => item.map(|item| (item, Some(stream))),
-                    Err(_) => Some((Err(late(id, call)), None)),
+                    Err(_) => Some((Err(late(id, call, limit)), None)),
                 }
             }
         })
@@ -54,10 +55,10 @@ impl<P: Provider> Deadline<P> {
 }
 
 /// Dropping a call does not un-send it: for one that changes state this is no plain time-out.
-fn late(provider: ProviderId, call: Call) -> ProviderError {
-    let kind =
-        if call.is_mutation() { ErrorKind::Ambiguous } else { ErrorKind::Unavailable { retry_after: None } };
-    ProviderError::new(provider, call, kind)
+fn late(provider: ProviderId, call: Call, limit: Duration) -> ProviderError {
+    let cause = format!("no answer came within {} s", limit.as_secs_f32());
+    let kind = if call.is_mutation() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause.clone()) };
+    ProviderError::new(provider, call, kind).with_source(Worded::new(cause))
 }
 
 forward_through!(Deadline);

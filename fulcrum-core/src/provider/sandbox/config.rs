@@ -1,7 +1,7 @@
 //! A sandbox from a configuration document.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -48,6 +48,9 @@ pub struct SandboxConfig {
     /// How long it holds something for who asks, in milliseconds; zero: it does not.
     #[serde(default)]
     pub reserves_for_ms: u64,
+    /// The settings that it takes; none for any.
+    #[serde(default)]
+    pub settings: Option<BTreeSet<String>>,
     /// How many of a product are left.
     #[serde(default)]
     pub stock: BTreeMap<SkuId, u32>,
@@ -129,6 +132,9 @@ impl SandboxConfig {
             builder = builder.idempotency(class);
         }
         builder = builder.list_lag(self.list_lag_ms);
+        if let Some(names) = &self.settings {
+            builder = builder.settings(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
         builder = builder.reserves(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);

@@ -94,8 +94,8 @@ impl Fault {
             Self::RateLimited { retry_after_ms } => {
                 Some(ErrorKind::RateLimited { retry_after: Some(Duration::from_millis(*retry_after_ms)) })
             }
-            Self::Unavailable => Some(ErrorKind::Unavailable { retry_after: None }),
-            Self::NotSent => Some(ErrorKind::NotSent),
+            Self::Unavailable => Some(ErrorKind::unavailable("")),
+            Self::NotSent => Some(ErrorKind::not_sent("")),
             Self::AmbiguousLost => Some(ErrorKind::Ambiguous),
             Self::AmbiguousHappened
             | Self::Late { .. }

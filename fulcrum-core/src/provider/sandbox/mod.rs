@@ -28,7 +28,7 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxHold, SandboxResource};
 
 use super::{Call, Capabilities, IdempotencyClass};
-use crate::model::{Offer, PriceAuthority, ProviderId, SkuId};
+use crate::model::{Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
 /// What happens when a fault says that the caller dies.
@@ -130,6 +130,31 @@ impl Sandbox {
         self.inner.store.with(|state| state.holds.iter().filter(|hold| hold.until > now).cloned().collect())
     }
 
+    /// Attaches something to a service, as its customer would, for tests: until it is detached, the service is not released.
+    ///
+    /// # Errors
+    /// The state file cannot be read or written.
+    pub fn attach(&self, service: &ServiceId, part: &str) -> std::io::Result<()> {
+        let attach = |state: &mut CloudState| {
+            state.attached.entry(service.clone()).or_default().push(part.to_owned());
+        };
+        self.inner.store.with(attach)
+    }
+
+    /// Takes off what [`attach`](Self::attach) has attached; whether it was there.
+    ///
+    /// # Errors
+    /// The state file cannot be read or written.
+    pub fn detach(&self, service: &ServiceId, part: &str) -> std::io::Result<bool> {
+        let detach = |state: &mut CloudState| {
+            let Some(parts) = state.attached.get_mut(service) else { return false };
+            let before = parts.len();
+            parts.retain(|it| it != part);
+            parts.len() < before
+        };
+        self.inner.store.with(detach)
+    }
+
     /// Changes what exists behind the library's back, as a person or another program would, for tests. To end something,
     /// set when it was released: a name is never used twice.
     ///
@@ -152,6 +177,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         concurrency: None,
         poll_interval_ms: 10,
         list_lag_ms: Some(0),
+        settings: None,
     }
 }
 
@@ -187,8 +213,8 @@ impl SandboxBuilder {
     /// What it declares of repeated calls, and does. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
-        let list_lag_ms = self.inner.capabilities.list_lag_ms;
-        self.inner.capabilities = Capabilities { list_lag_ms, ..capabilities(class) };
+        let Capabilities { list_lag_ms, settings, .. } = self.inner.capabilities.clone();
+        self.inner.capabilities = Capabilities { list_lag_ms, settings, ..capabilities(class) };
         self.inner.behaves = class;
         let holds_for = self.inner.holds_for;
         self.reserves(holds_for)
@@ -210,6 +236,13 @@ impl SandboxBuilder {
     #[must_use]
     pub fn list_lag(mut self, ms: u64) -> Self {
         self.inner.capabilities.list_lag_ms = Some(ms);
+        self
+    }
+
+    /// The settings that it takes; else any.
+    #[must_use]
+    pub fn settings(mut self, names: &[&str]) -> Self {
+        self.inner.capabilities.settings = Capabilities::takes(names);
         self
     }
 

@@ -21,7 +21,7 @@ use crate::{
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
-        UsagePeriod, UsageStream,
+        UsagePeriod, UsageStream, find_exact,
     },
 };
 
@@ -33,7 +33,7 @@ impl Sandbox {
     fn change<T>(&self, call: Call, change: impl FnOnce(&mut CloudState) -> T) -> Result<T> {
         let store = &self.inner.store;
         store.with(change).map_err(|error| {
-            self.error(call, ErrorKind::Unavailable { retry_after: None }).with_source(error)
+            self.error(call, ErrorKind::unavailable(format!("its state: {error}"))).with_source(error)
         })
     }
 
@@ -91,13 +91,10 @@ impl Sandbox {
         Ok(answer)
     }
 
-    fn offer(&self, request: &ProvisionRequest) -> Option<&Offer> {
-        self.inner.offers.iter().find(|offer| {
-            offer.sku == request.sku
-                && *offer.place == request.place
-                && offer.price.purchase_option == request.purchase_option
-                && offer.price.term_months == request.term_months
-        })
+    /// The offer that a request is exactly for.
+    fn offer(&self, call: Call, request: &ProvisionRequest) -> Result<&Offer> {
+        let is_known = self.inner.capabilities.check_settings(&request.settings);
+        is_known.and_then(|()| find_exact(request, &self.inner.offers)).map_err(|kind| self.error(call, kind))
     }
 
     fn unknown(&self, call: Call, what: impl ToString) -> ProviderError {
@@ -244,7 +241,7 @@ impl Provider for Sandbox {
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         let fault = self.arrive(Call::Quote, Some(&request.sku)).await?;
-        let offer = self.offer(request).ok_or_else(|| self.unknown(Call::Quote, &request.sku))?;
+        let offer = self.offer(Call::Quote, request)?;
         let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
         let quote = Quote {
             price: scaled(&offer.price, factor),
@@ -260,7 +257,7 @@ impl Provider for Sandbox {
         if !self.inner.capabilities.can(call) {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
-        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
+        let offer = self.offer(call, request)?;
         let fault = self.arrive(call, Some(&request.sku)).await?;
         let until = self.change(call, |state| {
             let now = Timestamp::now();
@@ -292,7 +289,7 @@ impl Provider for Sandbox {
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let offer = self.offer(request).ok_or_else(|| self.unknown(call, &request.sku))?;
+        let offer = self.offer(call, request)?;
         let fault = self.arrive(call, Some(&request.sku)).await?;
         let started = self.change(call, |state| {
             state.settle(Timestamp::now());
@@ -404,21 +401,27 @@ impl Provider for Sandbox {
             let now = Timestamp::now();
             state.settle(now);
             let done_at = self.done_at(state, fault.as_ref());
+            let parts = state.attached.get(service).filter(|parts| !parts.is_empty());
+            if let Some(parts) = parts
+                && state.resource(service).is_some_and(|resource| resource.exists(now))
+            {
+                return Err(self.error(Call::Release, ErrorKind::attached(service, parts)));
+            }
             if let Some(resource) =
                 state.resource_mut(service).filter(|resource| resource.released_at.is_none())
             {
                 resource.service.status = ServiceStatus::Releasing;
                 resource.released_at = Some(done_at);
             }
-            state.begin(Operation {
+            Ok(state.begin(Operation {
                 service: service.clone(),
                 key: None,
                 done_at,
                 fails: None,
                 shortage: None,
                 is_release: true,
-            })
-        })?;
+            }))
+        })??;
         self.depart(Call::Release, fault.as_ref(), started)
     }
 

@@ -71,6 +71,9 @@ pub(super) struct CloudState {
     pub(super) holds: Vec<SandboxHold>,
     /// Matching calls so far, for each fault rule.
     pub(super) matched: BTreeMap<u32, u32>,
+    /// What people have attached to services.
+    #[serde(default)]
+    pub(super) attached: BTreeMap<ServiceId, Vec<String>>,
     /// Calls so far: chance goes on where it was.
     #[serde(default)]
     pub(super) calls: BTreeMap<Call, u64>,

@@ -127,7 +127,7 @@ pub struct RegionDocument {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Row {
-    /// A kind of offer, or `egress`.
+    /// A kind of offer, `egress`, or `surcharge`: what is due with each machine of the place.
     pub kind: String,
     /// The provider's product code.
     #[serde(deserialize_with = "sku")]

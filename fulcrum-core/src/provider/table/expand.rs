@@ -11,7 +11,8 @@ use super::{
 use crate::{
     model::{
         Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
-        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Tax, Tier, ZoneId,
+        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
+        ZoneId,
     },
     provider::RejectedRow,
 };
@@ -57,6 +58,7 @@ pub(super) fn expand(
     };
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
+    let mut surcharges: BTreeMap<RegionId, Vec<SurchargeAt>> = BTreeMap::new();
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
@@ -65,12 +67,15 @@ pub(super) fn expand(
             (Err((column, message)), Origin::Listing) => {
                 let sku = row.sku.as_ref().map(ToString::to_string);
                 let name = row_name(*number, sku.as_deref(), &row.region);
-                table.rejected.push(RejectedRow::new(name, format!("{column}: {message}")));
+                table.rejected.push(RejectedRow::new(name, DocumentError::at(column, message)));
                 continue;
             }
             (Err((column, message)), Origin::Document) => {
-                let path =
-                    if *number == 0 { format!("offers[{position}].{column}") } else { column.to_owned() };
+                let path = match (*number, column) {
+                    (0, "") => format!("offers[{position}]"),
+                    (0, column) => format!("offers[{position}].{column}"),
+                    (_, column) => column.to_owned(),
+                };
                 return Err(DocumentError { path, line: *number, column: 0, message });
             }
         };
@@ -78,6 +83,12 @@ pub(super) fn expand(
             Sold::Traffic(price, places) => {
                 let price = Arc::new(price);
                 egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
+            }
+            Sold::Surcharge(kinds, surcharge, places) => {
+                for place in places {
+                    let here = surcharges.entry(place.region).or_default();
+                    here.push((place.zone, kinds.clone(), surcharge.clone()));
+                }
             }
             Sold::Product(template, places) => {
                 if offers.len().saturating_add(places.len()) > MAX_OFFERS {
@@ -94,6 +105,12 @@ pub(super) fn expand(
     let disks = block_storage(&offers);
     for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
         offer.egress = egress.get(&offer.place.region).cloned();
+        if let Some(all) = surcharges.get(&offer.place.region) {
+            let due = all.iter().filter(|(zone, kinds, _)| {
+                kinds.contains(&offer.kind) && (zone.is_none() || *zone == offer.place.zone)
+            });
+            offer.surcharges = Arc::new(due.map(|(_, _, surcharge)| surcharge.clone()).collect());
+        }
         if is_diskless {
             offer.elastic_disk = disks.get(&offer.place.region).cloned();
         }
@@ -128,14 +145,47 @@ enum Sold {
     Product(Box<Offer>, Vec<Place>),
     /// Traffic out of the regions of these places.
     Traffic(Price, Vec<Place>),
+    /// What is due with offers of these kinds at each place.
+    Surcharge(Vec<OfferKind>, Surcharge, Vec<Place>),
+}
+
+/// All cells that each row must have and this one has not, at once.
+fn check_missing(row: &Row) -> Cell<()> {
+    let is_offer = row.kind != "egress";
+    let cells = [
+        ("kind", row.kind.is_empty(), "a kind of offer, or egress"),
+        ("sku", is_offer && row.sku.is_none(), "the provider's product code"),
+        ("region", row.region.is_empty(), "a region, or * for all"),
+        ("currency", row.currency.is_empty(), "a currency of ISO 4217, such as EUR"),
+        ("tax", row.tax.is_empty(), "net, or gross:19 for 19 % inside"),
+        ("observed", is_offer && row.observed.is_none(), "the day of the price, such as 2026-11-20"),
+        ("source", is_offer && row.source.is_empty(), "where the price was read"),
+    ];
+    let missing: Vec<_> = cells.into_iter().filter(|(_, is_missing, _)| *is_missing).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        [(column, _, what)] => Err((column, format!("nothing is written here; write {what}"))),
+        [first @ .., last] => {
+            let names: Vec<_> = first.iter().map(|(column, ..)| *column).collect();
+            let what: Vec<_> = missing.iter().map(|(column, _, what)| format!("{column}: {what}")).collect();
+            let message =
+                format!("{} and {} are missing; write {}", names.join(", "), last.0, what.join("; "));
+            Err(("", message))
+        }
+    }
 }
 
 fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Origin) -> Cell<Sold> {
+    check_missing(row)?;
     let price = price(row)?;
     let places = places(provider, row)?;
     if row.kind == "egress" {
         check_egress(&price)?;
         return Ok(Sold::Traffic(price, places));
+    }
+    if row.kind == "surcharge" {
+        let (kinds, surcharge) = surcharge(row, price)?;
+        return Ok(Sold::Surcharge(kinds, surcharge, places));
     }
     let authority = match origin {
         Origin::Document => PriceAuthority::Table,
@@ -166,6 +216,25 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
 }
 
+/// The zone of a surcharge, if it is due in one only; with which kinds of offers it is due; and what is due.
+type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Surcharge);
+
+/// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
+fn surcharge(row: &Row, price: Price) -> Cell<(Vec<OfferKind>, Surcharge)> {
+    if matches!(price.charge, Charge::PerUnit { .. }) {
+        return Err((
+            "unit_price",
+            "a surcharge is due once for each offer; fill hourly or monthly".to_owned(),
+        ));
+    }
+    let attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
+    let kinds = attributes.get("with").map_or("machine", String::as_str).split_whitespace();
+    let kinds = kinds.map(str::parse).collect::<Result<_, String>>();
+    let kinds = kinds.map_err(|message| ("attributes", format!("with: {message}")))?;
+    let sku = row.sku.clone().ok_or(("sku", "write the code of the surcharge".to_owned()))?;
+    Ok((kinds, Surcharge { sku, price }))
+}
+
 /// Traffic has no offer that could be quarantined.
 fn check_egress(price: &Price) -> Cell<()> {
     match &price.charge {
@@ -178,7 +247,7 @@ fn check_egress(price: &Price) -> Cell<()> {
 }
 
 fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Offer> {
-    let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, or egress")))?;
+    let kind = row.kind.parse().map_err(|message| ("kind", format!("{message}, egress or surcharge")))?;
     let mut attributes = attributes(&row.attributes).map_err(|message| ("attributes", message))?;
     if !row.architecture.is_empty() {
         attributes.insert("architecture".to_owned(), row.architecture.clone());
@@ -197,16 +266,12 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
             return Err((column, "a machine has some of it; write how much".to_owned()));
         }
     }
-    let observed =
-        row.observed.ok_or(("observed", "write the day of the price, such as 2026-11-20".to_owned()))?;
+    let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
     if !YEARS.contains(&observed.year()) {
         return Err((
             "observed",
             format!("{observed} is not the day of a price; write one such as 2026-11-20"),
         ));
-    }
-    if row.source.is_empty() {
-        return Err(("source", "write where the price was read".to_owned()));
     }
     let place = Place {
         provider: crate::model::ProviderId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
@@ -261,7 +326,9 @@ fn price(row: &Row) -> Cell<Price> {
         _ => return Err(("unit_price", "write a price per unit or per time, not both".to_owned())),
     };
     let currency = Currency::from_code(&row.currency).ok_or_else(|| {
-        ("currency", format!("{:?} is no currency of ISO 4217; write EUR, say", row.currency))
+        let capitals = row.currency.to_ascii_uppercase();
+        let word = if Currency::from_code(&capitals).is_some() { capitals } else { "EUR, say".to_owned() };
+        ("currency", format!("{:?} is no currency of ISO 4217; write {word}", row.currency))
     })?;
     let tax = match row.tax.as_str() {
         "net" => Tax::Net,
@@ -318,7 +385,6 @@ fn places(provider: &ProviderDocument, row: &Row) -> Cell<Vec<Place>> {
         })
     };
     let regions: Vec<&RegionDocument> = match row.region.as_str() {
-        "" => return Err(("region", "write a region, or * for all".to_owned())),
         "*" => provider.regions.iter().collect(),
         names => names.split_whitespace().map(find).collect::<Result<_, _>>()?,
     };

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use self::expand::Origin;
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_value, of_cells, parse_json},
+    model::{DocumentError, Offer, ProviderId, from_value, of_cells, parse_json, read_text},
     provider::RejectedRow,
 };
 
@@ -128,7 +128,8 @@ impl Table {
         expand::expand(provider, rows.into_iter().enumerate().collect(), Origin::Listing)
     }
 
-    /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written.
+    /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written. Text instead of a row says why
+    /// there is none.
     ///
     /// # Errors
     /// [`DocumentError`]: the provider is not well described.
@@ -137,11 +138,13 @@ impl Table {
         for (position, value) in values.into_iter().enumerate() {
             let text = |field| value.get(field).and_then(Value::as_str).map(str::to_owned);
             let (sku, region) = (text("sku"), text("region").unwrap_or_default());
+            // Text instead of a row is why there is none.
+            let words = value.as_str().map(str::to_owned);
             match from_value(value) {
                 Ok(row) => rows.push((position, row)),
                 Err(error) => {
                     let name = expand::row_name(position, sku.as_deref(), &region);
-                    rejected.push(RejectedRow::new(name, error));
+                    rejected.push(RejectedRow::new(name, words.as_deref().unwrap_or(&error.to_string())));
                 }
             }
         }
@@ -170,6 +173,12 @@ impl Table {
             let message = format!("the file is empty; write the line {}", Row::COLUMNS.join(","));
             return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
         }
+        if let [whole] = header.iter().collect::<Vec<_>>().as_slice()
+            && let Some(separator) = separator_in(whole)
+        {
+            let message = format!("the columns are separated by {separator}; {COMMAS}");
+            return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
+        }
         if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
             let near = Row::COLUMNS.iter().min_by_key(|name| strsim::damerau_levenshtein(name, unknown));
             let message = format!("unknown column `{unknown}`; did you mean `{}`?", near.unwrap_or(&"sku"));
@@ -183,7 +192,7 @@ impl Table {
         }
         let mut rows = Vec::new();
         let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|error| csv_error(&error))? {
+        while reader.read_record(&mut record).map_err(|error| with_separator(csv_error(&error), csv))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
             let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
             if rows.len() == MAX_ROWS {
@@ -242,7 +251,7 @@ fn extension(path: &Path) -> &str {
 }
 
 fn read(path: &Path) -> Result<String, TableError> {
-    std::fs::read_to_string(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
+    read_text(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
 }
 
 /// Reads the cells as text: the CSV reader's own way into a type guesses, and takes 0012 for 12.
@@ -250,6 +259,28 @@ fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, Do
     let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
     serde_path_to_error::deserialize(cells)
         .map_err(|error| DocumentError::at(error.path().to_string(), of_cells(error.inner())))
+}
+
+const COMMAS: &str = "separate them by commas: save the file as CSV with commas";
+
+/// What stands between the cells of a line instead of commas, in words.
+fn separator_in(line: &str) -> Option<&'static str> {
+    [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")]
+        .into_iter()
+        .find(|(sign, _)| line.contains(*sign))
+        .map(|it| it.1)
+}
+
+/// A row with too few cells may have others between them.
+fn with_separator(error: DocumentError, csv: &str) -> DocumentError {
+    let line = error.line.checked_sub(1).and_then(|at| csv.lines().nth(at)).unwrap_or_default();
+    match separator_in(line) {
+        Some(separator) if !line.contains(',') => {
+            let message = format!("the columns of this row are separated by {separator}; {COMMAS}");
+            DocumentError { message, ..error }
+        }
+        _ => error,
+    }
 }
 
 fn csv_error(error: &csv::Error) -> DocumentError {

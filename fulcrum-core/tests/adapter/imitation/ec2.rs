@@ -10,7 +10,7 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.get("Action") == "RunInstances",
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: "<DescribeInstancesResponse><requestId>1</requestId></DescribeInstancesResponse>",
     goes_on: Some(
         "<DescribeInstancesResponse><reservationSet/><nextToken>again</nextToken></DescribeInstancesResponse>",
@@ -19,16 +19,24 @@ pub const API: Api = Api {
 };
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
-    table(folder, "ec2", false);
+    table(folder, "ec2", true);
     let document = json!({ "endpoint": url, "access_key": "file:secret", "secret_key": "file:secret", "catalogue": "prices.csv",
         "client_token": "ignored", "image": "ami-1", "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
     Arc::new(config::<Ec2Config>(document).build(folder).expect("an adapter"))
 }
 
 fn told(thing: &Thing) -> String {
+    let disks = thing.parts.keys().map(|id| {
+        format!("<item><deviceName>/dev/{id}</deviceName><ebs><volumeId>{id}</volumeId><deleteOnTermination>true</deleteOnTermination></ebs></item>")
+    });
+    let disks: String = disks.collect();
+    let notes =
+        thing.notes.iter().map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
+    let notes: String = notes.collect();
     format!(
         "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>running</name></instanceState>
-         <tagSet><item><key>fulcrum-key</key><value>{}</value></item></tagSet></item></instancesSet></item>",
+         <tagSet><item><key>fulcrum-key</key><value>{}</value></item>{notes}</tagSet>
+         <blockDeviceMapping>{disks}</blockDeviceMapping></item></instancesSet></item>",
         thing.id, thing.sku, thing.key
     )
 }
@@ -47,7 +55,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         "DescribeAvailabilityZones" => {
             is(action, "<availabilityZoneInfo><item><zoneName>a</zoneName></item></availabilityZoneInfo>")
         }
-        "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId></item></imagesSet>"),
+        "DescribeImages" => is(action, "<imagesSet><item><imageId>ami-1</imageId><rootDeviceName>/dev/sda1</rootDeviceName></item></imagesSet>"),
         "RunInstances" => {
             let key = ask.get("ClientToken").to_owned();
             let thing = world.make(|at| format!("i-{at:016x}"), &key, "small");
@@ -64,8 +72,13 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             });
             is(action, &format!("<reservationSet>{}</reservationSet>", all.map(told).collect::<String>()))
         }
+        "CreateTags" => {
+            let thing = world.things.get_mut(ask.get("ResourceId.1")).expect("it is there");
+            thing.notes.insert(ask.get("Tag.1.Key").to_owned(), ask.get("Tag.1.Value").to_owned());
+            is(action, "<return>true</return>")
+        }
         "TerminateInstances" => {
-            world.end(ask.get("InstanceId.1"));
+            world.end_with_parts(ask.get("InstanceId.1"));
             is(action, "<instancesSet/>")
         }
         _ => xml(400, "<Response><Errors><Error><Code>InvalidAction</Code><Message>no</Message></Error></Errors></Response>"),

@@ -62,7 +62,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let told = told(thing);
             match method {
                 "DELETE" => {
-                    world.end(id);
+                    world.end_with_own(id);
                     begun(id)
                 }
                 _ => json(200, &told),

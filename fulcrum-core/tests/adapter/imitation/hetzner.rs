@@ -20,16 +20,17 @@ pub const API: Api = Api {
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     table(folder, "hetzner", false);
-    let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100, "public_ipv4": false,
+    let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100,
         "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<HetznerConfig>(document).build(folder).expect("an adapter"))
 }
 
 fn told(thing: &Thing) -> Value {
-    let later: Vec<u64> = thing.parts.values().filter(|made| !**made).map(|_| 4711).collect();
+    let later: Vec<u64> = thing.parts.keys().filter_map(|part| part.parse().ok()).collect();
+    let window = thing.parts.contains_key("backups").then_some("22-02");
     json!({ "id": thing.id.parse::<u64>().expect("a number"), "name": thing.key, "status": if thing.is_on { "running" } else { "off" },
         "server_type": { "name": thing.sku }, "location": { "name": "r" }, "labels": { "fulcrum-key": thing.key }, "locked": false,
-        "public_net": { "ipv4": null, "ipv6": { "ip": "2001:db8::/64" }, "floating_ips": [] }, "private_net": [], "volumes": later })
+        "public_net": { "ipv4": null, "ipv6": { "ip": "2001:db8::/64" }, "floating_ips": [] }, "private_net": [], "volumes": later, "backup_window": window })
 }
 
 fn answer(world: &mut World, ask: &Ask) -> Reply {
@@ -62,7 +63,11 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let told = told(thing);
             match method {
                 "DELETE" => {
-                    world.end(id);
+                    // Backups go with it.
+                    if told["backup_window"] != Value::Null {
+                        world.parts.remove("backups");
+                    }
+                    world.end_with_own(id);
                     json(200, &json!({ "action": action(2) }))
                 }
                 _ => json(200, &json!({ "server": told })),

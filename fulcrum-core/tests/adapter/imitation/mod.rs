@@ -59,6 +59,8 @@ pub struct Thing {
     pub is_on: bool,
     /// What hangs on it, such as a disk: its name, and whether the purchase made it.
     pub parts: BTreeMap<String, bool>,
+    /// What its client has written on it.
+    pub notes: BTreeMap<String, String>,
 }
 
 /// What exists, and how the cloud is.
@@ -72,6 +74,10 @@ pub struct World {
     pub purchases: usize,
     /// What was asked: method and path.
     pub asked: Vec<String>,
+    /// Rows that stand in each list beside its own.
+    pub odd: Vec<Value>,
+    /// What was sent that is no question.
+    pub sent: Vec<Ask>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
     count: u32,
@@ -84,7 +90,8 @@ impl World {
         let (id, part) = (id(self.count), format!("made-{}", self.count));
         self.parts.insert(part.clone(), true);
         let parts = BTreeMap::from([(part, true)]);
-        let thing = Thing { id: id.clone(), key: key.to_owned(), sku: sku.to_owned(), is_on: true, parts };
+        let (key, sku, notes) = (key.to_owned(), sku.to_owned(), BTreeMap::new());
+        let thing = Thing { id: id.clone(), key, sku, is_on: true, parts, notes };
         self.things.insert(id, thing.clone());
         thing
     }
@@ -93,6 +100,29 @@ impl World {
     pub fn end(&mut self, id: &str) {
         if !self.keeps {
             self.things.remove(id);
+        }
+    }
+
+    /// A machine ends, and all that hangs on it: as the API would do it, whosever it is.
+    pub fn end_with_parts(&mut self, id: &str) {
+        if !self.keeps {
+            let parts = self.things.remove(id).map(|thing| thing.parts).unwrap_or_default();
+            self.parts.retain(|part, _| !parts.contains_key(part));
+        }
+    }
+
+    /// A machine ends, its disk with it, and what else hangs on it stays.
+    pub fn end_with_own(&mut self, id: &str) {
+        if !self.keeps {
+            let parts = self.things.remove(id).map(|thing| thing.parts).unwrap_or_default();
+            self.parts.retain(|part, made| !*made || !parts.contains_key(part));
+        }
+    }
+
+    /// A customer takes something of his own off again.
+    pub fn detach(&mut self, part: &str) {
+        for thing in self.things.values_mut() {
+            thing.parts.remove(part);
         }
     }
 
@@ -110,6 +140,8 @@ pub enum Mode {
     Well,
     /// Each request so, without an effect.
     Broken(Broken),
+    /// Well, but for the answer to the next purchase, which has its effect.
+    LosesPurchase(Broken),
     /// Well until something is bought, which has its effect; that answer and all later ones so.
     BrokenFromPurchase(Broken),
 }
@@ -269,6 +301,7 @@ pub struct Imitation {
     /// Its adapter, without layers.
     pub provider: Arc<dyn Provider>,
     server: Server,
+    api: Api,
 }
 
 impl Imitation {
@@ -284,10 +317,13 @@ impl Imitation {
             answer(status, &headers, &body).into_bytes()
         }))
         .await;
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
-        let provider = (api.build)(folder.path(), &server.url());
-        Self { world, provider, server }
+        let provider = build(&api, &server.url());
+        Self { world, provider, server, api }
+    }
+
+    /// The adapter of another process, which knows nothing yet.
+    pub fn another(&self) -> Arc<dyn Provider> {
+        build(&self.api, &self.url())
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -303,12 +339,82 @@ impl Imitation {
     }
 }
 
+/// The lists of which rows are read one by one.
+const LISTS: [&str; 13] = [
+    "server_types",
+    "instance-types",
+    "instances",
+    "servers",
+    "server",
+    "plan",
+    "zone",
+    "services",
+    "plans",
+    "flavors",
+    "availabilityZoneInfo",
+    "data",
+    "locations",
+];
+
+/// With the odd rows at the end of each list.
+fn with_odd(value: &mut Value, odd: &[Value]) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        match value {
+            Value::Array(rows) if LISTS.contains(&name.as_str()) => {
+                rows.iter_mut().for_each(|row| with_odd(row, odd));
+                rows.extend(odd.iter().cloned());
+            }
+            // A list by name.
+            Value::Object(rows)
+                if name == "servers"
+                    && rows.values().all(|row| row.get("uuid").is_none())
+                    && !rows.contains_key("server") =>
+            {
+                rows.extend(odd.iter().enumerate().map(|(at, row)| (format!("odd-{at}"), row.clone())));
+            }
+            value => with_odd(value, odd),
+        }
+    }
+}
+
+fn and_odd(reply: Reply, odd: &[Value]) -> Reply {
+    let body = match serde_json::from_str::<Value>(&reply.body) {
+        Ok(mut value) => {
+            with_odd(&mut value, odd);
+            value.to_string()
+        }
+        // Of EC2's only the text is known here.
+        Err(_) => reply
+            .body
+            .replace("</instanceTypeSet>", "<item/><item><instanceType>odd</instanceType></item></instanceTypeSet>")
+            .replace(
+                "</reservationSet>",
+                "<item><instancesSet><item><instanceId>i-0badbad0</instanceId><tagSet/></item></instancesSet></item></reservationSet>",
+            ),
+    };
+    Reply { body, ..reply }
+}
+
+fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    (api.build)(folder.path(), url)
+}
+
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
+    if !matches!(ask.method.as_str(), "GET" | "HEAD") {
+        world.sent.push(ask.clone());
+    }
     let reads = ask.method == "GET";
+    let odd = world.odd.clone();
+    if reads && !odd.is_empty() {
+        return and_odd((api.answer)(world, &ask), &odd);
+    }
     match world.mode {
         Mode::Broken(broken) => broken.reply(api, || match reads {
             true => (api.answer)(world, &ask),
@@ -319,7 +425,12 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             world.mode = Mode::Broken(broken);
             broken.reply(api, || well)
         }
-        Mode::Well | Mode::BrokenFromPurchase(_) => (api.answer)(world, &ask),
+        Mode::LosesPurchase(broken) if is_purchase => {
+            let well = (api.answer)(world, &ask);
+            world.mode = Mode::Well;
+            broken.reply(api, || well)
+        }
+        Mode::Well | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => (api.answer)(world, &ask),
     }
 }
 
@@ -330,12 +441,13 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
             "regions": [{{"id": "r", "country": "DE"}}]}}"#
     );
     let (gib, storage) = match disk {
-        true => ("", "block_storage,disk,r,,,,,GiB-month,0.1,EUR,net,2026-11-01,test\n"),
+        true => ("", "block_storage,gp3,r,,,,,GiB-month,0.1,EUR,net,,2026-11-01,test\n"),
         false => ("20", ""),
     };
     let prices = format!(
-        "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,observed,source\n\
-         machine,small,r,2,2048,{gib},5,,,EUR,net,2026-11-01,test\n{storage}"
+        "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,attributes,observed,source\n\
+         machine,small,r,2,2048,{gib},5,,,EUR,net,,2026-11-01,test\n\
+         public_ip,ipv4,r,,,,0.5,,,EUR,net,version=4,2026-11-01,test\n{storage}"
     );
     std::fs::write(folder.join("prices.json"), seller).expect("a file");
     std::fs::write(folder.join("prices.csv"), prices).expect("a file");

@@ -29,9 +29,12 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
 
 fn told(thing: &Thing) -> Value {
     let attached: Vec<_> =
-        thing.parts.iter().map(|(id, made)| json!({ "id": id, "delete_on_termination": made })).collect();
-    json!({ "id": thing.id, "name": "web", "status": if thing.is_on { "ACTIVE" } else { "SHUTOFF" }, "metadata": { "fulcrum-key": thing.key,
-        "fulcrum-sku": thing.sku }, "flavor": { "original_name": thing.sku }, "addresses": {}, "OS-EXT-STS:task_state": null,
+        thing.parts.keys().map(|id| json!({ "id": id, "delete_on_termination": true })).collect();
+    let mut metadata = json!({ "fulcrum-key": thing.key, "fulcrum-sku": thing.sku });
+    for (key, value) in &thing.notes {
+        metadata[key] = json!(value);
+    }
+    json!({ "id": thing.id, "name": "web", "status": if thing.is_on { "ACTIVE" } else { "SHUTOFF" }, "metadata": metadata, "flavor": { "original_name": thing.sku }, "addresses": {}, "OS-EXT-STS:task_state": null,
         "os-extended-volumes:volumes_attached": attached })
 }
 
@@ -63,11 +66,18 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let thing = world.make(id, &key, "small");
             json(202, &json!({ "server": { "id": thing.id } }))
         }
+        ("POST", [.., "servers", id, "metadata"]) => {
+            let thing = world.things.get_mut(*id).expect("it is there");
+            for (key, value) in ask.json["metadata"].as_object().expect("an object") {
+                thing.notes.insert(key.clone(), value.as_str().expect("text").to_owned());
+            }
+            json(200, &ask.json)
+        }
         (method, [.., "servers", id]) => {
             let Some(thing) = world.things.get(*id).cloned() else { return gone() };
             match method {
                 "DELETE" => {
-                    world.end(id);
+                    world.end_with_parts(id);
                     json(204, &Value::Null)
                 }
                 _ => json(200, &json!({ "server": told(&thing) })),

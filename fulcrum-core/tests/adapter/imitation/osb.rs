@@ -47,7 +47,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             match (method, rest) {
                 ("GET", ["last_operation"]) => json(200, &json!({ "state": "succeeded" })),
                 ("DELETE", []) => {
-                    world.end(id);
+                    world.end_with_own(id);
                     json(200, &json!({}))
                 }
                 _ => json(200, &json!({ "service_id": "s1", "plan_id": "p1" })),

@@ -10,14 +10,14 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/clone"),
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: r#"{"success": 1}"#,
     goes_on: None,
     kind: "application/json;charset=UTF-8",
 };
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
-    table(folder, "proxmox", false);
+    table(folder, "proxmox", true);
     let document = json!({ "id": "proxmox", "catalogue": "prices.csv", "nodes": { "r": ["pve1"] }, "image": "debian-13", "token_id": "a@pve!b",
         "token": "file:secret", "list_lag_ms": 100, "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<ProxmoxConfig>(document).build(folder).expect("an adapter"))
@@ -73,17 +73,21 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             match (method, rest) {
                 ("GET", ["config"]) => {
                     let mut told = json!({ "name": thing.key, "description": thing.sku, "digest": "1" });
-                    if thing.parts.contains_key("tagged") {
-                        told["tags"] = json!("fulcrum-made");
+                    for (field, value) in &thing.notes {
+                        told[field] = json!(value);
                     }
-                    for (at, part) in thing.parts.keys().filter(|part| *part != "tagged").enumerate() {
+                    let mut parts: Vec<_> = thing.parts.iter().collect();
+                    parts.sort_by_key(|(_, made)| !**made);
+                    for (at, (part, _)) in parts.into_iter().enumerate() {
                         told[format!("scsi{at}")] = json!(format!("local:{vmid}/{part},size=20G"));
                     }
                     data(&told)
                 }
                 ("PUT", ["config"]) => {
-                    if ask.get("tags").contains("fulcrum-made") {
-                        thing.parts.insert("tagged".to_owned(), true);
+                    for field in ["tags", "description"] {
+                        thing
+                            .notes
+                            .extend(ask.form.get(field).map(|value| (field.to_owned(), value.clone())));
                     }
                     data(&Value::Null)
                 }
@@ -96,9 +100,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                     data(&json!(TASK))
                 }
                 ("DELETE", []) => {
-                    let parts = thing.parts.clone();
-                    world.end(vmid);
-                    world.parts.retain(|part, _| !parts.contains_key(part));
+                    world.end_with_parts(vmid);
                     data(&json!(TASK))
                 }
                 _ => says(501, "not implemented"),

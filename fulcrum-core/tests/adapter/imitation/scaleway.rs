@@ -10,7 +10,7 @@ pub const API: Api = Api {
     build,
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
-    blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
+    blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
     no_element: r#"{"total_count": 0}"#,
     goes_on: None,
     kind: "application/json",
@@ -18,7 +18,7 @@ pub const API: Api = Api {
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["fr-par-1"],
-        "image": "11111111-2222-3333-4444-555555555556", "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
+        "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<ScalewayConfig>(document).build(folder).expect("an adapter"))
 }
 
@@ -26,8 +26,10 @@ fn told(thing: &Thing) -> Value {
     let volume =
         |(at, id): (usize, &String)| (at.to_string(), json!({ "id": id, "volume_type": "sbs_volume" }));
     let volumes: Map<String, Value> = thing.parts.keys().enumerate().map(volume).collect();
+    let mut tags = vec![format!("fulcrum-key={}", thing.key)];
+    tags.extend(thing.notes.keys().cloned());
     json!({ "id": thing.id, "commercial_type": thing.sku, "state": if thing.is_on { "running" } else { "stopped" },
-        "tags": [format!("fulcrum-key={}", thing.key)], "volumes": volumes, "public_ips": [] })
+        "tags": tags, "volumes": volumes, "public_ips": [] })
 }
 
 fn answer(world: &mut World, ask: &Ask) -> Reply {
@@ -64,6 +66,15 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let Some(thing) = known(world, id) else { return gone() };
             thing.is_on = ask.json["action"] == "poweron";
             json(202, &json!({ "task": { "id": "t" } }))
+        }
+        ("PATCH", [.., "servers", id]) => {
+            let Some(thing) = known(world, id) else { return gone() };
+            let tags =
+                ask.json["tags"].as_array().expect("tags").iter().map(|tag| tag.as_str().expect("text"));
+            let notes = tags.filter(|tag| !tag.starts_with("fulcrum-key="));
+            thing.notes = notes.map(|tag| (tag.to_owned(), String::new())).collect();
+            let told = told(thing);
+            json(200, &json!({ "server": told }))
         }
         (method, [.., "servers", id]) => {
             let Some(thing) = world.things.get(*id) else { return gone() };

@@ -23,8 +23,10 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
 }
 
 fn told(thing: &Thing) -> Value {
-    let device = |id: &String| json!({ "storage": id, "type": "disk", "storage_title": id });
-    let devices: Vec<_> = thing.parts.keys().map(device).collect();
+    let title =
+        |id: &String, made: bool| if made { format!("{}-disk", thing.key) } else { format!("title of {id}") };
+    let device = |(id, made): (&String, &bool)| json!({ "storage": id, "type": "disk", "storage_title": title(id, *made) });
+    let devices: Vec<_> = thing.parts.iter().map(device).collect();
     json!({ "uuid": thing.id, "zone": "fi-hel1", "plan": thing.sku, "state": if thing.is_on { "started" } else { "stopped" },
         "labels": { "label": [{ "key": "fulcrum-key", "value": thing.key }] }, "ip_addresses": { "ip_address": [] },
         "storage_devices": { "storage_device": devices } })
@@ -69,10 +71,12 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             json(200, &json!({ "server": told }))
         }
         ("DELETE", ["server", id]) => {
-            let Some(thing) = world.things.get(*id).cloned() else { return missing("SERVER_NOT_FOUND") };
-            world.end(id);
-            if ask.get("storages") == "1" {
-                world.parts.retain(|part, _| !thing.parts.contains_key(part));
+            if !world.things.contains_key(*id) {
+                return missing("SERVER_NOT_FOUND");
+            }
+            match ask.get("storages") {
+                "1" => world.end_with_parts(id),
+                _ => world.end(id),
             }
             json(204, &Value::Null)
         }

@@ -45,7 +45,7 @@ async fn an_address_that_makes_no_sense_is_an_error_without_its_password() {
         ("env:canary", "makes no sense"),
         ("postgresql://user:canary@host:port/none", "makes no sense"),
     ] {
-        let opened = tokio::time::timeout(Duration::from_secs(10), PostgresLedger::open(url)).await;
+        let opened = tokio::time::timeout(Duration::from_secs(300), PostgresLedger::open(url)).await;
         let error = opened.expect("in time").expect_err("nobody is there");
         assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
         assert!(error.to_string().contains(why), "{url}: {error}");
@@ -86,7 +86,7 @@ async fn a_host_hears_what_another_one_has_done() {
     let mut changes = here.changes();
     changes.mark_unchanged();
     there.create(&order).await.expect("created");
-    tokio::time::timeout(Duration::from_secs(10), changes.changed())
+    tokio::time::timeout(Duration::from_secs(300), changes.changed())
         .await
         .expect("heard")
         .expect("listening");
@@ -95,7 +95,7 @@ async fn a_host_hears_what_another_one_has_done() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fulcrum'
                AND datname = current_database()";
     sqlx::query(cut).execute(&mut raw).await.expect("cut");
-    tokio::time::timeout(Duration::from_secs(10), async {
+    tokio::time::timeout(Duration::from_secs(300), async {
         // What was told while nobody listened is lost; so it is told until it is heard.
         loop {
             changes.mark_unchanged();

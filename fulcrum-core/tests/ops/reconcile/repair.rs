@@ -140,7 +140,7 @@ async fn what_is_missing_or_drifted_is_recorded_once() {
     assert_eq!(short(&outcome.recorded), [(FindingKind::Drifted, &stopped.id)]);
     assert_eq!(market.told().await.len(), 3);
     let followed = market.engine.follow(market.order.id.clone()).collect::<Vec<_>>();
-    let followed = tokio::time::timeout(Duration::from_secs(10), followed).await.expect("it ends");
+    let followed = tokio::time::timeout(Duration::from_secs(300), followed).await.expect("it ends");
     assert!(followed.len() > 3 && followed.iter().all(Result::is_ok));
 }
 
@@ -245,7 +245,7 @@ async fn a_schedule_repairs_until_it_is_stopped() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     stop.send(()).expect("it still runs");
-    tokio::time::timeout(Duration::from_secs(10), scanning).await.expect("it stops").expect("no panic");
+    tokio::time::timeout(Duration::from_secs(300), scanning).await.expect("it stops").expect("no panic");
     let seen = std::mem::take(&mut *seen.lock().expect("whole"));
     let seen: Vec<_> = seen.into_iter().map(|outcome| outcome.expect("reconciled")).collect();
     assert_eq!(seen[0].failed.len(), 1, "{:#?}", seen[0]);

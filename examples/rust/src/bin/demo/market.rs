@@ -53,7 +53,9 @@ pub(crate) async fn open(
         Some(path) => SqliteLedger::open(path).await?,
         None => SqliteLedger::in_memory().await?,
     };
-    let mut builder = Federation::builder().ledger(ledger).rates(rates(&arguments.rates)?);
+    // The shipped rates are of one day, and the demo runs on any.
+    let mut builder =
+        Federation::builder().ledger(ledger).rates(rates(&arguments.rates)?).max_rates_age_days(u32::MAX);
     for table in tables {
         let ms = Duration::from_millis;
         let of_it = faults.iter().filter(|(provider, _)| *provider == table.provider);

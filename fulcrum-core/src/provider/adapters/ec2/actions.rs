@@ -55,8 +55,11 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
 /// Ends a machine.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    if instances::get_own(cloud, &target, call).await?.is_none() {
+    let Some(instance) = instances::get_own(cloud, &target, call).await? else {
         return Ok(Operation::Nothing.handle());
+    };
+    if instance.state != "shutting-down" {
+        instances::check_attached(cloud, &instance, call)?;
     }
     match terminate(cloud, &target).await? {
         true => Ok(Operation::Release(target).handle()),
@@ -80,10 +83,13 @@ pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<Opera
         None => OperationStatus::Succeeded(None),
         Some(instance) if instance.state == "shutting-down" => running(),
         // The request was lost.
-        Some(_) => match terminate(cloud, target).await? {
-            true => running(),
-            false => OperationStatus::Succeeded(None),
-        },
+        Some(instance) => {
+            instances::check_attached(cloud, &instance, Call::Poll)?;
+            match terminate(cloud, target).await? {
+                true => running(),
+                false => OperationStatus::Succeeded(None),
+            }
+        }
     })
 }
 
@@ -116,6 +122,9 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         _ => true,
     };
     if is_done {
+        if matches!(operation, Operation::Provision(_)) {
+            instances::note_disks(cloud, target, &instance).await?;
+        }
         let service = instances::service_of(cloud, &target.region, &instance, call)?;
         Ok(OperationStatus::Succeeded(Some(service)))
     } else if is_over {

@@ -1,22 +1,22 @@
 //! One cloud: a client for each region, the kinds of machines that it has.
 
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, TryStreamExt};
 
 use super::{
-    Ec2Config,
+    Ec2Config, offers,
     sign::{Keys, V4},
     wire::{self, InstanceType, Listed, Xml},
 };
 use crate::{
-    model::{Offer, Place, ProviderId, RegionId},
+    model::{Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, Result,
+        Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
         http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
     },
 };
@@ -39,11 +39,14 @@ struct Region {
     client: Client,
     types: tokio::sync::Mutex<Types>,
     images: tokio::sync::Mutex<Images>,
+    /// The zones that it had when it was last asked.
+    zones: Mutex<Option<Vec<ZoneId>>>,
 }
 
 impl Region {
     fn new(place: Place, client: Client) -> Self {
-        Self { place, client, types: tokio::sync::Mutex::default(), images: tokio::sync::Mutex::default() }
+        let (types, images) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Self { place, client, types, images, zones: Mutex::default() }
     }
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Cloud {
     pub config: Ec2Config,
     /// What the price table lists in the regions that are used.
     pub listed: Vec<Offer>,
+    /// What of it is not sold, and why.
+    pub rejected: Vec<RejectedRow>,
     regions: BTreeMap<RegionId, Region>,
 }
 
@@ -95,6 +100,7 @@ impl Cloud {
         let wanted = &config.regions;
         let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
         let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
+        let (sold, rejected) = offers::of_table(&listed, &config);
         let mut regions = BTreeMap::new();
         for offer in &listed {
             let id = &offer.place.region;
@@ -120,7 +126,7 @@ impl Cloud {
                 "endpoint: it is that of one region; set `regions` to it, or write {region}".to_owned(),
             );
         }
-        Ok(Self { config, listed, regions })
+        Ok(Self { config, listed: sold, rejected, regions })
     }
 
     /// The same over another transport, with nothing known yet.
@@ -131,7 +137,14 @@ impl Cloud {
             (id.clone(), region)
         };
         let regions = self.regions.iter().map(region).collect();
-        Self { config: self.config.clone(), listed: self.listed.clone(), regions }
+        let (config, listed, rejected) = (self.config.clone(), self.listed.clone(), self.rejected.clone());
+        Self { config, listed, rejected, regions }
+    }
+
+    /// What the lists of all regions left out.
+    pub(super) fn rejected(&self) -> Vec<RejectedRow> {
+        let told = self.regions.values().flat_map(|region| region.client.rejected());
+        self.rejected.iter().cloned().chain(told).collect()
     }
 
     pub(super) fn id(&self) -> &ProviderId {
@@ -201,9 +214,36 @@ impl Cloud {
         Ok(image)
     }
 
-    /// The zones of a region that can be used now.
-    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<String>> {
+    /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
         let answer = self.client(region, call)?.ask(&reads(call, "DescribeAvailabilityZones")).await?;
-        wire::read(&answer, wire::zones)
+        let names: BTreeSet<_> = wire::read(&answer, wire::zones)?.into_iter().collect();
+        let zones: Vec<ZoneId> = match names.len() {
+            0 | 1 => Vec::new(),
+            _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
+        };
+        let mut known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(zones.clone());
+        Ok(zones)
+    }
+
+    /// The same, as they were when they were last asked for.
+    async fn known_zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
+        let known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(zones) => Ok(zones),
+            None => self.zones(region, call).await,
+        }
+    }
+
+    /// The offer that a request is exactly for.
+    pub(super) async fn sold(&self, request: &ProvisionRequest, call: Call) -> Result<&Offer> {
+        let offer = find_exact_in_zones(request, &self.listed).map_err(|kind| self.error(call, kind))?;
+        if let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
+            && !self.known_zones(&request.place.region, call).await?.contains(zone)
+        {
+            return Err(self.invalid(call, format!("{} is not sold in {}", request.sku, request.place)));
+        }
+        Ok(offer)
     }
 }

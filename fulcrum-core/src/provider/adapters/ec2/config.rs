@@ -54,6 +54,15 @@ pub struct Ec2Config {
     /// Identifiers of security groups, separated by commas, unless a request has the setting `security_groups`.
     #[serde(default)]
     pub security_groups: Option<String>,
+    /// Whether machines get a public IPv4 address: it is asked for, or forbidden, and what it costs is a line of its own.
+    #[serde(default = "yes")]
+    pub public_ip: bool,
+    /// GiB of the system disk that a machine is made with at least, where its disk is bought by size: as much as images need.
+    #[serde(default = "least_disk_gib")]
+    pub least_disk_gib: u64,
+    /// What the cloud calls the type of system disks where the price table's block storage is not called so itself.
+    #[serde(default = "volume_type")]
+    pub volume_type: String,
     /// How many things are asked for at a time when something is listed; 5 to 1000.
     #[serde(default = "page_size")]
     pub page_size: u32,
@@ -82,6 +91,18 @@ fn access_key() -> Credential {
 
 fn secret_key() -> Credential {
     Credential::env("AWS_SECRET_ACCESS_KEY")
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn least_disk_gib() -> u64 {
+    8
+}
+
+fn volume_type() -> String {
+    "gp3".to_owned()
 }
 
 fn page_size() -> u32 {

@@ -101,7 +101,9 @@ fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
         | "IdempotentInstanceTerminated"
         | "ResourceCountExceeded" => ErrorKind::Conflict { message: said() },
         // A list's page that is too old to be followed.
-        "InvalidNextToken" => ErrorKind::Unavailable { retry_after: None },
+        "InvalidNextToken" => {
+            ErrorKind::unavailable("a page of the list is too old; it has to be read again")
+        }
         "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => return None,
         _ if answer.status().is_client_error() => ErrorKind::InvalidRequest { message: said() },
         _ => return None,

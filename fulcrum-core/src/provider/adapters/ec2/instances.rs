@@ -6,21 +6,50 @@ use base64::Engine;
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 
 use super::{
+    Ec2Config,
     cloud::{Cloud, changes, list, reads},
     handle::{Operation, Target},
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, OfferKind, Place, PurchaseOption, RegionId, Service, ServiceStatus, ZoneId},
-    provider::{Call, ErrorKind, OperationHandle, ProvisionRequest, Result},
+    model::{IdempotencyKey, Offer, Place, RegionId, Service, ServiceStatus, ZoneId},
+    provider::{Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result},
 };
 
 /// The tag that holds a machine's key.
 pub(super) const KEY: &str = "fulcrum-key";
 /// The zone that was bought; a machine without it may be in any.
 const ZONE: &str = "fulcrum-zone";
+/// The tag that names the disks which were made with a machine.
+const DISKS: &str = "fulcrum-disks";
 /// Characters that a tag may have.
 const MAX_TAG: usize = 255;
+
+/// What each field of the request that orders a machine costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("Action", Priced::Free("it says what is ordered")),
+    ("BlockDeviceMapping.N.DeviceName", Priced::Free("names cost nothing")),
+    ("BlockDeviceMapping.N.Ebs.DeleteOnTermination", Priced::Free("nothing is left behind")),
+    ("BlockDeviceMapping.N.Ebs.VolumeSize", Priced::By(Line::Disk)),
+    ("BlockDeviceMapping.N.Ebs.VolumeType", Priced::By(Line::Disk)),
+    ("ClientToken", Priced::Free("keys cost nothing")),
+    ("ImageId", Priced::Free("images with a licence, or with disks of their own, are refused")),
+    ("InstanceType", Priced::By(Line::Offer)),
+    ("KeyName", Priced::Free("keys cost nothing")),
+    ("MaxCount", Priced::By(Line::Offer)),
+    ("MinCount", Priced::By(Line::Offer)),
+    ("NetworkInterface.N.AssociatePublicIpAddress", Priced::By(Line::Address)),
+    ("NetworkInterface.N.DeleteOnTermination", Priced::Free("nothing is left behind")),
+    ("NetworkInterface.N.DeviceIndex", Priced::Free("the first interface is part of a machine")),
+    ("NetworkInterface.N.SecurityGroupId.N", Priced::Free("security groups cost nothing")),
+    ("NetworkInterface.N.SubnetId", Priced::Free("subnets cost nothing")),
+    ("Placement.AvailabilityZone", Priced::By(Line::Offer)),
+    ("TagSpecification.N.ResourceType", Priced::Free("tags cost nothing")),
+    ("TagSpecification.N.Tag.N.Key", Priced::Free("tags cost nothing")),
+    ("TagSpecification.N.Tag.N.Value", Priced::Free("tags cost nothing")),
+    ("UserData", Priced::Free("data for the first boot cost nothing")),
+    ("Version", Priced::Free("it says which API is spoken")),
+];
 
 /// Orders a machine.
 pub(super) async fn provision(
@@ -29,21 +58,16 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.kind != OfferKind::Machine || request.purchase_option != PurchaseOption::OnDemand {
-        return Err(cloud.invalid(call, "only machines are sold here, and on demand only"));
-    }
+    let offer = cloud.sold(request, call).await?;
     let (config, region) = (&cloud.config, &request.place.region);
     let setting =
         |name: &str, otherwise: &Option<String>| request.setting(name).or_else(|| otherwise.clone());
     let image = setting("image", &config.image).ok_or_else(|| {
         cloud.invalid(call, "no image; write the setting `image`, here or in the provider's configuration")
     })?;
-    let disks = cloud.image(region, &image, call).await?;
-    if request.size_gib > 0 && disks.root.is_none() {
-        return Err(
-            cloud.invalid(call, format!("{image} has no system disk that could be sized; buy no disk"))
-        );
-    }
+    let disk = Disk::of(request, offer, config).map_err(|why| cloud.invalid(call, why))?;
+    let root = cloud.image(region, &image, call).await?;
+    let root = root_of(&image, &root, &disk).map_err(|why| cloud.invalid(call, why))?;
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG).collect();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
@@ -64,25 +88,23 @@ pub(super) async fn provision(
         put("Placement.AvailabilityZone", zone.to_string());
     }
     // Nothing is left, and costs money, when the machine ends: images may say otherwise.
-    let sized = disks.root.filter(|_| request.size_gib > 0).map(|root| (root, Some(request.size_gib)));
-    let others =
-        disks.disks.into_iter().filter(|(name, _)| sized.as_ref().is_none_or(|(root, _)| root != name));
-    for ((name, size), at) in sized.iter().cloned().chain(others).zip(1..) {
-        put(&format!("BlockDeviceMapping.{at}.DeviceName"), name);
-        put(&format!("BlockDeviceMapping.{at}.Ebs.DeleteOnTermination"), "true".to_owned());
-        if let Some(size) = size {
-            put(&format!("BlockDeviceMapping.{at}.Ebs.VolumeSize"), size.to_string());
-        }
-    }
+    put("BlockDeviceMapping.1.DeviceName", root);
+    put("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true".to_owned());
+    put("BlockDeviceMapping.1.Ebs.VolumeSize", disk.gib.to_string());
+    put("BlockDeviceMapping.1.Ebs.VolumeType", disk.kind);
     if let Some(name) = setting("key_name", &config.key_name) {
         put("KeyName", name);
     }
+    // Whether there is a public address is said with the network interface, and then all else of it.
+    put("NetworkInterface.1.DeviceIndex", "0".to_owned());
+    put("NetworkInterface.1.DeleteOnTermination", "true".to_owned());
+    put("NetworkInterface.1.AssociatePublicIpAddress", config.public_ip.to_string());
     if let Some(subnet) = setting("subnet", &config.subnet) {
-        put("SubnetId", subnet);
+        put("NetworkInterface.1.SubnetId", subnet);
     }
     if let Some(groups) = setting("security_groups", &config.security_groups) {
         for (group, at) in groups.split(',').zip(1..) {
-            put(&format!("SecurityGroupId.{at}"), group.trim().to_owned());
+            put(&format!("NetworkInterface.1.SecurityGroupId.{at}"), group.trim().to_owned());
         }
     }
     if let Some(text) = setting("user_data", &None) {
@@ -93,6 +115,59 @@ pub(super) async fn provision(
     let made = wire::read(&answer, wire::made)?;
     let target = Target::new(region, &made).ok_or_else(|| answer.nonsense("instanceId: it is none"))?;
     Ok(Operation::Provision(target).handle())
+}
+
+/// The system disk of a machine.
+struct Disk {
+    gib: u64,
+    /// What the cloud calls its type.
+    kind: String,
+}
+
+/// Types of disks whose price is that of their size.
+const BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
+
+impl Disk {
+    /// The disk that is part of the machine, and what was bought beyond.
+    fn of(request: &ProvisionRequest, offer: &Offer, config: &Ec2Config) -> Result<Self, String> {
+        let gib = offer.capacity.disk_gib.checked_add(request.size_gib);
+        let gib = gib.ok_or_else(|| format!("{} GiB are no size of a disk", request.size_gib))?;
+        let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
+        let kind = sku.filter(|sku| BY_SIZE.contains(sku)).unwrap_or(&config.volume_type);
+        if !BY_SIZE.contains(&kind) {
+            return Err(format!(
+                "a disk of the type {kind} is not paid by its size alone; set `volume_type` to one of {}",
+                BY_SIZE.join(", ")
+            ));
+        }
+        Ok(Self { gib, kind: kind.to_owned() })
+    }
+}
+
+/// What an image calls its system disk, if it can be had for what the machine costs.
+fn root_of(name: &str, image: &wire::Image, disk: &Disk) -> Result<String, String> {
+    if let Some(licence) = &image.licence {
+        return Err(format!(
+            "the image {name} is paid for ({licence}), at a price that no line has; choose another `image`"
+        ));
+    }
+    let none = || format!("the image {name} has no system disk that could be sized; choose another `image`");
+    let root = image.root.clone().ok_or_else(none)?;
+    for (device, size) in &image.disks {
+        let size = size.unwrap_or(0);
+        if *device != root {
+            return Err(format!(
+                "the image {name} brings the disk {device} of {size} GiB, which no line has; choose another `image`"
+            ));
+        }
+        if size > disk.gib {
+            return Err(format!(
+                "the image {name} needs a disk of {size} GiB, and {} GiB are bought; ask for a larger `disk_gib`",
+                disk.gib
+            ));
+        }
+    }
+    Ok(root)
 }
 
 fn exists(instance: &wire::Instance) -> bool {
@@ -132,6 +207,49 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
     }
 }
 
+/// The disks that a machine's purchase made, if they are not written down: all that it makes ends with the machine.
+fn unnoted(instance: &wire::Instance) -> Option<String> {
+    let made = instance.volumes.iter().filter(|volume| volume.ends).map(|volume| volume.id.as_str());
+    let made = made.collect::<Vec<_>>().join(" ");
+    let is_noted = made.is_empty() || made.len() > MAX_TAG || instance.tags.contains_key(DISKS);
+    (!is_noted).then_some(made)
+}
+
+/// Writes down which disks a machine's purchase made, once: what is attached later is not among them.
+pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::Instance) -> Result<()> {
+    let call = Call::Poll;
+    let Some(made) = unnoted(instance) else { return Ok(()) };
+    let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
+    match asked {
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::warn!(instance = target.id, %error, "it is not written down which disks the purchase made");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That nothing hangs on a machine which its purchase did not make. Where it is not written down what it made, disks are its
+/// own which end with it: attached later they stay, unless their owner asks for it.
+pub(super) fn check_attached(cloud: &Cloud, instance: &wire::Instance, call: Call) -> Result<()> {
+    let noted = instance.tags.get(DISKS);
+    let is_own = |volume: &&wire::Volume| match noted {
+        Some(noted) => noted.split(' ').any(|id| id == volume.id),
+        None => true,
+    };
+    let volumes = instance.volumes.iter().filter(|volume| !is_own(volume));
+    let volumes = volumes.map(|volume| format!("the volume {}", volume.id));
+    let interfaces = instance.interfaces.iter().map(|id| format!("the network interface {id}"));
+    let parts: Vec<_> = volumes.chain(interfaces).collect();
+    match parts.is_empty() {
+        true => Ok(()),
+        false => Err(cloud.error(call, ErrorKind::attached(&instance.id, &parts))),
+    }
+}
+
 /// The machines of a region that carry a key, of one key if it is given; one request for each page polled.
 pub(super) fn of_region(
     cloud: &Arc<Cloud>,
@@ -152,7 +270,17 @@ pub(super) fn of_region(
     let own = move |instance: wire::Instance| {
         let own = key_of(&instance).filter(|own| key.as_ref().is_none_or(|key| own == key));
         let own = own.filter(|_| exists(&instance));
-        future::ready(own.map(|_| service_of(&cloud, &region, &instance, call)).transpose())
+        let service = own.map(|_| service_of(&cloud, &region, &instance, call)).transpose();
+        // Who looks by the key goes on with the purchase: its disks are not written down yet.
+        let is_unfinished = call == Call::FindByKey && unnoted(&instance).is_some();
+        future::ready(service.map(|service| {
+            service.map(|service| match service.status {
+                ServiceStatus::Running if is_unfinished => {
+                    Service { status: ServiceStatus::Starting, ..service }
+                }
+                _ => service,
+            })
+        }))
     };
     list(client, first, wire::instances).try_filter_map(own).boxed()
 }

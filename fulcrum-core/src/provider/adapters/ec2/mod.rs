@@ -22,14 +22,15 @@ use self::{
     handle::{Operation, Target},
 };
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId},
+    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, check_settings,
         http::{Transport, bounded},
     },
 };
 pub use config::{ClientToken, Ec2Config};
+pub use instances::FIELDS;
 
 /// One cloud that speaks EC2's query API, as one pair of keys sees it.
 #[derive(Debug)]
@@ -76,6 +77,7 @@ impl Ec2 {
             concurrency: Some(8),
             poll_interval_ms: 1000,
             list_lag_ms: Some(list_lag_ms),
+            settings: Capabilities::takes(&["image", "key_name", "security_groups", "subnet", "user_data"]),
         }
     }
 
@@ -116,8 +118,20 @@ impl Provider for Ec2 {
         bounded(self.id(), Call::Offers, list.flatten_stream())
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.cloud.rejected()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.map_err(|kind| self.cloud.error(Call::Provision, kind))?;
         instances::provision(&self.cloud, request, key).await
+    }
+
+    /// Somebody must ask until it is there: then it is written down which disks were made with it.
+    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        let target = Target::parse(service.id.as_str())?;
+        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

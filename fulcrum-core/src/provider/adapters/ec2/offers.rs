@@ -1,11 +1,14 @@
 //! What is sold: what the price table lists and the cloud has.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{cloud::Cloud, wire::InstanceType};
+use super::{Ec2Config, cloud::Cloud, wire::InstanceType};
 use crate::{
     model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
-    provider::{Call, OfferFilter, Result},
+    provider::{
+        Call, OfferFilter, RejectedRow, Result,
+        surcharges::{NO_ADDRESS, ipv4_of, with, with_least_disk},
+    },
 };
 
 /// All offers that pass.
@@ -22,18 +25,9 @@ pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Of
 
 async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let call = Call::Offers;
-    let is_sold = |offer: &&Offer| {
-        offer.place.region == *region
-            && offer.price.purchase_option == PurchaseOption::OnDemand
-            && offer.kind == OfferKind::Machine
-    };
+    let is_sold = |offer: &&Offer| offer.place.region == *region;
     let types = cloud.types(region, call).await?;
-    let zones: BTreeSet<_> = cloud.zones(region, call).await?.into_iter().collect();
-    // One zone is no failure domain of its own.
-    let zones: Vec<ZoneId> = match zones.len() {
-        0 | 1 => Vec::new(),
-        _ => zones.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
-    };
+    let zones = cloud.zones(region, call).await?;
     let mut offers = Vec::new();
     for offer in cloud.listed.iter().filter(is_sold) {
         if let Some(kind) = types.get(offer.sku.as_str()) {
@@ -41,6 +35,34 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
         }
     }
     Ok(offers)
+}
+
+/// What of a price table is sold here: machines on demand, each with the address and the disk that it is made with as lines.
+/// What is left out is named.
+pub(super) fn of_table(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Vec<RejectedRow>) {
+    let (mut sold, mut rejected) = (Vec::new(), Vec::new());
+    for offer in listed {
+        if offer.kind != OfferKind::Machine || offer.price.purchase_option != PurchaseOption::OnDemand {
+            continue;
+        }
+        match with_all(listed, offer, config) {
+            Ok(offer) => sold.push(offer),
+            Err(why) => rejected.push(RejectedRow::new(offer.id(), why)),
+        }
+    }
+    (sold, rejected)
+}
+
+fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, &'static str> {
+    let mut sold = offer.clone();
+    if config.public_ip {
+        sold = with(sold, ipv4_of(listed, &offer.place).ok_or(NO_ADDRESS)?);
+    }
+    if sold.capacity.disk_gib == 0 && sold.elastic_disk.is_none() {
+        return Err("it is made with a system disk, and the price table has no block storage in its region");
+    }
+    let least = config.least_disk_gib.max(1);
+    with_least_disk(sold, least, least).ok_or("its least disk cannot be priced")
 }
 
 /// With the sizes that the API tells; the disk is the table's, as it is bought with the machine.

@@ -6,8 +6,13 @@ use roxmltree::{Document, Node};
 
 use crate::{
     model::SkuId,
-    provider::{Result, http::Answer},
+    provider::{
+        Result,
+        http::{Answer, leave_out},
+    },
 };
+
+use super::instances::KEY;
 
 /// An element. Names are compared without their namespace, which tells the API's version.
 #[derive(Clone, Copy)]
@@ -50,7 +55,9 @@ pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option
     let text = std::str::from_utf8(answer.body()).map_err(|error| answer.nonsense(error.to_string()))?;
     let document = Document::parse(text).map_err(|error| answer.nonsense(error.to_string()))?;
     let root = document.root_element();
-    parse(Xml(root)).ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
+    answer
+        .reading(|| parse(Xml(root)))
+        .ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
 }
 
 /// A page, and what to ask the next one with.
@@ -80,7 +87,15 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
             gpus,
         })
     };
-    let items = root.list("instanceTypeSet")?.map(parse).collect::<Option<_>>()?;
+    let mut items = Vec::new();
+    for (item, at) in root.list("instanceTypeSet")?.zip(1..) {
+        match parse(item) {
+            Some(item) => items.push(item),
+            None => {
+                leave_out(item.text("instanceType").unwrap_or_else(|| format!("row {at}")), "it lacks a size")
+            }
+        }
+    }
     Some(Listed { items, next: root.text("nextToken") })
 }
 
@@ -110,6 +125,32 @@ pub(super) struct Instance {
     /// Why it is in its state: a code.
     pub reason: Option<String>,
     pub tags: BTreeMap<String, String>,
+    /// Disks that are attached.
+    pub volumes: Vec<Volume>,
+    /// Network interfaces that are attached beside the first.
+    pub interfaces: Vec<String>,
+}
+
+/// An attached disk.
+#[derive(Debug, Clone)]
+pub(super) struct Volume {
+    pub id: String,
+    /// Whether it ends with the machine.
+    pub ends: bool,
+}
+
+fn volume(item: Xml<'_, '_>) -> Option<Volume> {
+    let disk = item.child("ebs")?;
+    Some(Volume {
+        id: disk.text("volumeId")?,
+        ends: disk.text("deleteOnTermination").is_some_and(|ends| ends == "true"),
+    })
+}
+
+/// A network interface beside the first, which is made with the machine.
+fn further_interface(item: Xml<'_, '_>) -> Option<String> {
+    let at: u32 = item.child("attachment")?.number("deviceIndex")?;
+    item.text("networkInterfaceId").filter(|_| at > 0)
 }
 
 fn instance(item: Xml<'_, '_>) -> Option<Instance> {
@@ -123,7 +164,13 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
         private: item.text("privateIpAddress"),
         reason: item.child("stateReason").and_then(|reason| reason.text("code")),
         tags: item.items("tagSet").filter_map(tag).collect(),
+        volumes: item.items("blockDeviceMapping").filter_map(volume).collect(),
+        interfaces: item.items("networkInterfaceSet").filter_map(further_interface).collect(),
     })
+}
+
+fn is_foreign(item: Xml<'_, '_>) -> bool {
+    item.list("tagSet").is_some_and(|mut tags| tags.all(|tag| tag.text("key").is_some_and(|key| key != KEY)))
 }
 
 /// `DescribeInstances`. From a list in which something is not there much follows: it must be that list, and whole.
@@ -131,20 +178,39 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
     let mut items = Vec::new();
     for reservation in root.list("reservationSet")? {
         for item in reservation.list("instancesSet")? {
-            items.push(instance(item)?);
+            match instance(item) {
+                Some(instance) => items.push(instance),
+                // It is certainly none of ours: its tags are told, and none of them is a key.
+                None if is_foreign(item) => {
+                    leave_out(item.text("instanceId").unwrap_or_default(), "it lacks a field");
+                }
+                None => return None,
+            }
         }
     }
     let is_it = root.0.tag_name().name() == "DescribeInstancesResponse";
     (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
 }
 
-/// An image's disks.
+/// An image: its disks, and whether it is paid for.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
     /// What it calls its system disk.
     pub root: Option<String>,
     /// What it calls all disks that are made with a machine, and their GiB.
     pub disks: Vec<(String, Option<u64>)>,
+    /// What tells that a licence is paid with it.
+    pub licence: Option<String>,
+}
+
+/// What says that something is paid with an image: a system with a licence, the code of a billed usage, a product of a
+/// market place.
+fn licence(item: Xml<'_, '_>) -> Option<String> {
+    let platform = item.text("platform").filter(|platform| !platform.eq_ignore_ascii_case("linux"));
+    let usage = item.text("usageOperation").filter(|usage| usage != "RunInstances");
+    let product = item.items("productCodes").find_map(|code| code.text("productCode"));
+    let told = [("platform", platform), ("usage operation", usage), ("product code", product)];
+    told.into_iter().find_map(|(name, value)| Some(format!("{name} {}", value?)))
 }
 
 /// `DescribeImages`: the first one.
@@ -158,6 +224,7 @@ pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
         Image {
             root: item.text("rootDeviceName"),
             disks: item.items("blockDeviceMapping").filter_map(disk).collect(),
+            licence: licence(item),
         }
     };
     Some(root.items("imagesSet").next().map(image))

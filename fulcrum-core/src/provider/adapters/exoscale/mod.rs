@@ -16,7 +16,9 @@ use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 pub use config::ExoscaleConfig;
-use wire::{At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates};
+use wire::{
+    At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates, Volume, Volumes,
+};
 
 use crate::{
     model::{
@@ -24,9 +26,11 @@ use crate::{
         Service, ServiceId, ServiceStatus, SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, check_settings, find_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        surcharges::with_least_disk,
         table::Table,
     },
 };
@@ -35,7 +39,7 @@ use crate::{
 const LABEL: &str = "fulcrum-key";
 /// How old the list of types may be when one is looked up in it.
 const FRESH: Duration = Duration::from_secs(60);
-/// The disk of a machine that was bought without one, in GiB: the least that there is.
+/// The least disk of a machine, in GiB. It is billed, and so a line of each machine whose disk is bought by size.
 const LEAST_DISK: u64 = 10;
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
@@ -49,6 +53,7 @@ pub struct Exoscale {
     settings: Arc<Settings>,
     /// What the table sells.
     listed: Arc<Vec<Offer>>,
+    rejected: Arc<Vec<RejectedRow>>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +69,20 @@ struct Settings {
     public_ip: bool,
     ssh_keys: Vec<String>,
 }
+
+/// What each field of the body that orders an instance costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("auto-start", Priced::Free("it is what is bought")),
+    ("disk-size", Priced::By(Line::Disk)),
+    ("instance-type.id", Priced::By(Line::Offer)),
+    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("name", Priced::Free("names cost nothing")),
+    ("public-ip-assignment", Priced::Free("an instance's own address costs nothing")),
+    ("security-groups[].id", Priced::Free("security groups cost nothing")),
+    ("ssh-keys[].name", Priced::Free("keys cost nothing")),
+    ("template.id", Priced::Free("templates with a licence are refused by their name")),
+    ("user-data", Priced::Free("data for the first boot cost nothing")),
+];
 
 /// What the adapter can do, with the longest time that a new instance may be missing from the list.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
@@ -86,6 +105,20 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image", "security_groups", "ssh_keys", "user_data"]),
+    }
+}
+
+/// A machine of the table with the disk that it is made with.
+fn with_disk(offer: Offer) -> Result<Offer, String> {
+    match (offer.capacity.disk_gib, &offer.elastic_disk) {
+        (0, None) => {
+            Err("it is made with a disk, and the price table has no block storage in its zone".to_owned())
+        }
+        (0, Some(_)) => with_least_disk(offer, LEAST_DISK, LEAST_DISK)
+            .ok_or_else(|| "its least disk cannot be priced".to_owned()),
+        (LEAST_DISK.., _) => Ok(offer),
+        (gib, _) => Err(format!("its disk of {gib} GiB is less than the least, {LEAST_DISK} GiB")),
     }
 }
 
@@ -103,12 +136,21 @@ impl Exoscale {
         let missing = || {
             setting(format!("catalogue: it has no prices of `{}`; set `id` to one that it has", config.id))
         };
-        let mut listed = table.ok_or_else(missing)?.into_listed();
-        listed.retain(|offer| {
-            offer.kind == OfferKind::Machine
+        let (mut listed, mut rejected) = (Vec::new(), Vec::new());
+        for offer in table.ok_or_else(missing)?.into_listed() {
+            let is_sold = offer.kind == OfferKind::Machine
                 && offer.price.purchase_option == PurchaseOption::OnDemand
-                && (config.zones.is_empty() || config.zones.contains(&offer.place.region))
-        });
+                && offer.place.zone.is_none()
+                && (config.zones.is_empty() || config.zones.contains(&offer.place.region));
+            if !is_sold {
+                continue;
+            }
+            let id = offer.id();
+            match with_disk(offer) {
+                Ok(offer) => listed.push(offer),
+                Err(why) => rejected.push(RejectedRow::new(id, why)),
+            }
+        }
         let http = config.http.clone().below(base);
         let mut zones = BTreeMap::new();
         for place in listed.iter().map(|offer| &*offer.place) {
@@ -137,6 +179,7 @@ impl Exoscale {
                 ssh_keys: config.ssh_keys.clone(),
             }),
             listed: Arc::new(listed),
+            rejected: Arc::new(rejected),
         })
     }
 
@@ -172,7 +215,7 @@ impl Exoscale {
     async fn types(&self, call: Call, zone: &Zone, fresh_for: Duration) -> Result<Vec<InstanceType>> {
         let request = Request::get(call, ["instance-type"]);
         let (answer, _) = zone.cache.ask(&zone.client, &request, fresh_for).await?;
-        Ok(answer.json::<InstanceTypes>()?.instance_types)
+        Ok(answer.json::<InstanceTypes>()?.instance_types.into_iter().collect())
     }
 
     async fn instance(&self, call: Call, at: &At) -> Result<Option<Instance>> {
@@ -191,12 +234,14 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        if list.instances.iter().any(|it| it.id == at.instance) {
+        let is_odd = list.instances.odd().iter().any(|odd| odd.value.to_string().contains(&at.instance));
+        if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
                 "it is said not to exist, and is in the list; not believed"
             );
-            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+            let cause = format!("{} is said not to exist, and is in the list", at.instance);
+            return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         Ok(())
     }
@@ -222,8 +267,9 @@ impl Exoscale {
 
     /// The instances of ours in a zone. There is one page.
     async fn in_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
-        let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let ours: Vec<_> = list.instances.iter().filter(|it| key_of(it).is_some()).collect();
+        let answer = zone.client.ask(&Request::get(call, ["instance"])).await?;
+        let instances = answer.json::<Instances>()?.instances.proving(&answer, wire::is_foreign)?;
+        let ours: Vec<_> = instances.iter().filter(|it| key_of(it).is_some()).collect();
         if ours.is_empty() {
             return Ok(Vec::new());
         }
@@ -285,6 +331,12 @@ impl Exoscale {
         if uuid::Uuid::parse_str(image).is_ok() {
             return Ok(image.to_owned());
         }
+        if image.to_ascii_lowercase().contains("windows") {
+            let message = format!(
+                "the template {image} is paid for, at a price that no line has; choose another `image`"
+            );
+            return Err(self.error(Call::Provision, ErrorKind::InvalidRequest { message }));
+        }
         let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
         let templates: Templates = zone.client.json(&ask).await?;
         let found = templates.templates.into_iter().find(|template| template.name == image);
@@ -299,6 +351,7 @@ impl Exoscale {
         &self,
         zone: &Zone,
         request: &ProvisionRequest,
+        disk_gib: u64,
         key: &IdempotencyKey,
     ) -> Result<Value> {
         let call = Call::Provision;
@@ -310,7 +363,7 @@ impl Exoscale {
             "name": request.name,
             "instance-type": { "id": kind.id },
             "template": { "id": self.template(zone, &setting("image").unwrap_or_else(|| self.settings.image.clone())).await? },
-            "disk-size": request.size_gib.max(LEAST_DISK),
+            "disk-size": disk_gib,
             "labels": { LABEL: key },
             "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
             "auto-start": true,
@@ -365,6 +418,39 @@ impl Exoscale {
         }
     }
 
+    /// That nothing hangs on an instance which its purchase did not make: its disk is of one piece with it.
+    async fn check_attached(&self, call: Call, at: &At, instance: &Instance) -> Result<()> {
+        let zone = self.zone(call, &at.zone)?;
+        let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
+            Ok(list) => {
+                let odd = list.block_storage_volumes.odd();
+                if let Some(odd) = odd.iter().find(|odd| odd.value.to_string().contains(&instance.id)) {
+                    let part =
+                        format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
+                    return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
+                }
+                list.block_storage_volumes.into_iter().collect()
+            }
+            // A zone without block storage, or a key that may not see it.
+            Err(error) => match error.kind {
+                ErrorKind::NotFound { .. } | ErrorKind::Forbidden | ErrorKind::Unsupported => Vec::new(),
+                _ => return Err(error),
+            },
+        };
+        let is_here = |volume: &&Volume| volume.instance.as_ref().is_some_and(|it| it.id == instance.id);
+        let volumes = volumes.iter().filter(is_here).map(|volume| match &volume.name {
+            Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
+            _ => format!("the volume {}", volume.id),
+        });
+        let addresses = instance.elastic_ips.iter();
+        let addresses = addresses.map(|it| format!("the elastic IP {}", it.ip.as_ref().unwrap_or(&it.id)));
+        let parts: Vec<_> = volumes.chain(addresses).collect();
+        match parts.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(&instance.id, &parts))),
+        }
+    }
+
     async fn poll_end(&self, at: &At) -> Result<OperationStatus> {
         let call = Call::Poll;
         let Some(instance) = self.instance(call, at).await? else {
@@ -376,6 +462,7 @@ impl Exoscale {
         if matches!(instance.state.as_str(), "expunging" | "destroying") {
             return Ok(RUNNING);
         }
+        self.check_attached(call, at, &instance).await?;
         let ask = Request::delete(Call::Release, ["instance", &at.instance]);
         match self.zone(call, &at.zone)?.client.ask(&ask).await {
             Ok(_) => Ok(RUNNING),
@@ -428,14 +515,27 @@ impl Provider for Exoscale {
         bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let mut rows = self.rejected.to_vec();
+        rows.extend(self.zones.values().flat_map(|zone| zone.client.rejected()));
+        rows
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let unknown = || {
+        check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
+        let unknown = |_| {
             let message = format!("{} is no zone of this organisation", request.place);
             self.error(call, ErrorKind::InvalidRequest { message })
         };
-        let zone = self.zones.get(&request.place.region).ok_or_else(unknown)?;
-        let body = self.new_instance(zone, request, key).await?;
+        let zone = self.zone(call, request.place.region.as_str()).map_err(unknown)?;
+        let offer = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
+        let too_large = || {
+            let message = format!("{} GiB are no size of a disk", request.size_gib);
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
+        let body = self.new_instance(zone, request, disk_gib, key).await?;
         let ask = Request::post(call, ["instance"]).json(&body).about(&request.sku);
         let begun: Operation = zone.client.json(&ask).await?;
         let nameless = || self.nonsense(call, &"the operation names no instance");
@@ -501,9 +601,11 @@ impl Provider for Exoscale {
         let at = self.at(service);
         if let Some(at) = &at
             && let Some(instance) = self.instance(call, at).await?
-            && key_of(&instance).is_none()
         {
-            return Err(self.error(call, ErrorKind::Forbidden));
+            if key_of(&instance).is_none() {
+                return Err(self.error(call, ErrorKind::Forbidden));
+            }
+            self.check_attached(call, at, &instance).await?;
         }
         self.handle(call, &Handle::End { at })
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::LABEL;
+use crate::provider::http::Rows;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct InstanceTypes {
-    pub(super) instance_types: Vec<InstanceType>,
+    pub(super) instance_types: Rows<InstanceType>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -34,7 +38,7 @@ fn yes() -> bool {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
-    pub(super) templates: Vec<Template>,
+    pub(super) templates: Rows<Template>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +49,12 @@ pub(super) struct Template {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Instances {
-    pub(super) instances: Vec<Instance>,
+    pub(super) instances: Rows<Instance>,
+}
+
+/// Whether an instance that cannot be read is certainly none of ours: it has no label of ours.
+pub(super) fn is_foreign(row: &Value) -> bool {
+    row.get("labels").and_then(Value::as_object).is_some_and(|labels| !labels.contains_key(LABEL))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -60,6 +69,32 @@ pub(super) struct Instance {
     pub(super) public_ip: Option<String>,
     #[serde(default)]
     pub(super) ipv6_address: Option<String>,
+    /// Elastic addresses that lead to it.
+    #[serde(default)]
+    pub(super) elastic_ips: Vec<ElasticIp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ElasticIp {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) ip: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Volumes {
+    pub(super) block_storage_volumes: Rows<Volume>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Volume {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// On what it hangs.
+    #[serde(default)]
+    pub(super) instance: Option<Reference>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

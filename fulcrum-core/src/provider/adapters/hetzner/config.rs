@@ -28,7 +28,7 @@ pub struct HetznerConfig {
     /// What machines boot unless a component's settings name another one: a name, or the id of a snapshot.
     #[serde(default = "debian")]
     pub image: String,
-    /// Whether machines get an IPv4 address; its price is then part of theirs.
+    /// Whether machines get an IPv4 address, which is then a line of its own.
     #[serde(default = "yes")]
     pub public_ipv4: bool,
     /// Names or ids of keys that may log in.

@@ -21,13 +21,15 @@ use wire::{Firewall, Made, Meta, NewServer, OneAction, OneServer, PublicNet, Ser
 
 use crate::{
     model::{
-        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId,
-        parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, Service, ServiceId, ServiceStatus,
+        SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, check_exact, check_settings, find_exact,
         http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
+        surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
     },
 };
@@ -48,8 +50,11 @@ pub struct Hetzner {
     facts: Arc<ProviderDocument>,
     /// The locations that are known.
     places: Arc<Vec<Place>>,
-    /// Prices of a table; empty if the API tells them.
+    /// Whether a table tells prices, instead of the API.
+    is_table: bool,
+    /// What the table sells; empty if the API tells prices.
     listed: Arc<Vec<Offer>>,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -58,6 +63,24 @@ struct Settings {
     public_ipv4: bool,
     ssh_keys: Vec<String>,
 }
+
+/// What each field of the body that orders a server costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("firewalls[].firewall", Priced::Free("firewalls cost nothing")),
+    ("image", Priced::Free("images, also snapshots, are booted for nothing")),
+    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("labels.fulcrum-name", Priced::Free("labels cost nothing")),
+    ("location", Priced::By(Line::Offer)),
+    ("name", Priced::Free("names cost nothing")),
+    ("networks[]", Priced::Free("private networks cost nothing")),
+    ("placement_group", Priced::Free("placement groups cost nothing")),
+    ("public_net.enable_ipv4", Priced::By(Line::Address)),
+    ("public_net.enable_ipv6", Priced::Free("IPv6 networks cost nothing")),
+    ("server_type", Priced::By(Line::Offer)),
+    ("ssh_keys[]", Priced::Free("keys cost nothing")),
+    ("start_after_create", Priced::Free("a server costs the same, on or off")),
+    ("user_data", Priced::Free("data for the first boot cost nothing")),
+];
 
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
@@ -81,6 +104,14 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: Capabilities::takes(&[
+            "firewalls",
+            "image",
+            "networks",
+            "placement_group",
+            "ssh_keys",
+            "user_data",
+        ]),
     }
 }
 
@@ -95,6 +126,7 @@ impl Hetzner {
         let facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(&error))?;
         let facts = ProviderDocument { id: config.id.clone(), ..facts };
+        let mut rejected = Vec::new();
         let (listed, places) = match &config.catalogue {
             None => (Vec::new(), facts.regions.iter().map(|region| place(&config.id, region)).collect()),
             Some(path) => {
@@ -106,6 +138,8 @@ impl Hetzner {
                 let listed = table.ok_or_else(none)?.into_listed();
                 let places =
                     listed.iter().map(|offer| Place { zone: None, ..(*offer.place).clone() }).collect();
+                let (listed, left_out) = offers::of_table(listed, config.public_ipv4);
+                rejected = left_out;
                 (listed, places)
             }
         };
@@ -120,7 +154,9 @@ impl Hetzner {
             }),
             facts: Arc::new(facts),
             places: Arc::new(places),
+            is_table: config.catalogue.is_some(),
             listed: Arc::new(listed),
+            rejected: Rejections::new(rejected),
         })
     }
 
@@ -162,7 +198,8 @@ impl Hetzner {
             .query("page", 1);
         pages(self.client.clone(), first, |request, answer| {
             let Servers { servers, meta } = answer.json()?;
-            Ok(Page { items: servers, next: next_page(request, &meta) })
+            let items = servers.proving(answer, wire::is_foreign)?;
+            Ok(Page { items, next: next_page(request, &meta) })
         })
     }
 
@@ -245,6 +282,22 @@ impl Hetzner {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &server)?)))
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+        if self.is_table {
+            return find_exact(request, self.listed.iter()).map(drop);
+        }
+        let place = self.places.iter().find(|place| place.region == request.place.region);
+        let unknown = || {
+            let message = format!("{} is no location of this cloud", request.place);
+            ErrorKind::InvalidRequest { message }
+        };
+        let (address, mut sold) =
+            (offers::ipv4(), Sold::on_demand(OfferKind::Machine, place.ok_or_else(unknown)?));
+        sold.surcharges.extend(self.settings.public_ipv4.then_some(&address));
+        check_exact(request, &sold)
+    }
+
     /// What a request says beyond product and place.
     fn new_server<'a>(
         &'a self,
@@ -272,6 +325,14 @@ impl Hetzner {
         if !name.is_empty() {
             labels.insert("fulcrum-name", name.to_owned());
         }
+        let placement_group = match numbers("placement_group")?.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            _ => {
+                let message = "`placement_group` has several ids; a server is in one group at most";
+                return Err(self.invalid(call, message.to_owned()));
+            }
+        };
         Ok(NewServer {
             name: key.as_str(),
             server_type: request.sku.as_str(),
@@ -284,7 +345,7 @@ impl Hetzner {
             user_data: setting("user_data"),
             networks: numbers("networks")?,
             firewalls: numbers("firewalls")?.into_iter().map(|firewall| Firewall { firewall }).collect(),
-            placement_group: numbers("placement_group")?.first().copied(),
+            placement_group,
         })
     }
 
@@ -295,9 +356,17 @@ impl Hetzner {
         Ok(begun.action.id)
     }
 
-    /// Asks for a server's end; whether there still was one.
-    async fn end(&self, server: u64) -> Result<bool> {
-        let ask = Request::delete(Call::Release, ["servers", &server.to_string()]);
+    /// Asks for a server's end; whether there still was one. Its disk and its addresses are of one piece with it; backups end
+    /// with it, and no purchase orders any.
+    async fn end(&self, call: Call, server: &Server) -> Result<bool> {
+        let volumes = server.volumes.iter().map(|id| format!("the volume {id}"));
+        let addresses = server.public_net.floating_ips.iter().map(|id| format!("the floating IP {id}"));
+        let backups = server.backup_window.iter().map(|window| format!("backups (made at {window})"));
+        let parts: Vec<_> = volumes.chain(addresses).chain(backups).collect();
+        if !parts.is_empty() {
+            return Err(self.error(call, ErrorKind::attached(&server.name, &parts)));
+        }
+        let ask = Request::delete(Call::Release, ["servers", &server.id.to_string()]);
         match self.client.end(&ask).await {
             // Busy with something else: whoever polls asks again.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => Ok(true),
@@ -357,11 +426,16 @@ impl Provider for Hetzner {
         offers::offers(self, filter)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let mut rows = self.rejected.get();
+        rows.extend(self.client.rejected());
+        rows
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        if !self.places.iter().any(|place| place.region == request.place.region) {
-            return Err(self.invalid(call, format!("{} is no location of this cloud", request.place)));
-        }
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key)?;
         let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
         match self.client.json::<Made>(&ask).await {
@@ -444,7 +518,7 @@ impl Provider for Hetzner {
             if key_of(&server).is_none() {
                 return Err(self.error(call, ErrorKind::Forbidden));
             }
-            self.end(id).await?;
+            self.end(call, &server).await?;
         }
         Ok(Handle::End { server: id }.text())
     }
@@ -474,9 +548,10 @@ impl Provider for Hetzner {
                 Some(found) if key_of(&found).is_none() => Err(self.error(Call::Poll, ErrorKind::Forbidden)),
                 Some(found) if found.status == "deleting" => Ok(RUNNING),
                 // What it was busy with is over, or the request was lost.
-                Some(_) => {
-                    Ok(if self.end(server).await? { RUNNING } else { OperationStatus::Succeeded(None) })
-                }
+                Some(found) => Ok(match self.end(Call::Poll, &found).await? {
+                    true => RUNNING,
+                    false => OperationStatus::Succeeded(None),
+                }),
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{TryStreamExt, stream};
+use iso_currency::Currency;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -11,10 +12,11 @@ use super::{
     wire::{OnePricing, PriceAt, Pricing, ServerType, ServerTypes, TypeAt},
 };
 use crate::{
-    model::{Offer, OfferKind, PurchaseOption, Resources, SkuId},
+    model::{Charge, Offer, OfferKind, Price, PurchaseOption, Resources, SkuId, Surcharge, Tax},
     provider::{
-        Call, OfferFilter, OfferStream, Result,
+        Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Page, Request, bounded, pages},
+        surcharges::{NO_ADDRESS, ipv4_of, with},
         table::{Row, Table},
     },
 };
@@ -23,7 +25,7 @@ pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
     let (id, hetzner, filter) = (hetzner.id.clone(), hetzner.clone(), filter.clone());
     let list = async move {
         let types = types(&hetzner).await?;
-        let all = if hetzner.listed.is_empty() {
+        let all = if !hetzner.is_table {
             let request = Request::get(Call::Offers, ["pricing"]);
             let OnePricing { pricing } = hetzner.client.json(&request).await?;
             by_api(&hetzner, &types, &pricing)?
@@ -39,7 +41,10 @@ async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
     let first = Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE).query("page", 1);
     pages(hetzner.client.clone(), first, |request, answer| {
         let page: ServerTypes = answer.json()?;
-        Ok(Page { items: page.server_types, next: super::next_page(request, &page.meta) })
+        Ok(Page {
+            items: page.server_types.into_iter().collect(),
+            next: super::next_page(request, &page.meta),
+        })
     })
     .try_collect()
     .await
@@ -61,7 +66,7 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
     };
     let addresses = pricing.primary_ips.iter().filter(|it| it.kind == "ipv4").flat_map(|it| &it.prices);
     let addresses: BTreeMap<&str, &PriceAt> = addresses.map(|it| (it.location.as_str(), it)).collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for kind in types {
         for price in &kind.prices {
             let stock = match kind.locations.iter().find(|place| place.name == price.location) {
@@ -71,20 +76,11 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
             };
             let is_known = hetzner.facts.regions.iter().any(|region| region.id.as_str() == price.location);
             let (Some(stock), Ok(sku), true) = (stock, SkuId::new(&kind.name), is_known) else { continue };
-            let (mut hourly, mut monthly) = money(price)?;
-            let mut source = "GET /v1/server_types".to_owned();
-            if hetzner.settings.public_ipv4 {
-                let Some(address) = addresses.get(price.location.as_str()) else {
-                    tracing::debug!(%sku, location = price.location, "no price of an IPv4 address; not offered");
-                    continue;
-                };
-                let (an_hour, a_month) = money(address)?;
-                let sum = |one: Decimal, other| {
-                    one.checked_add(other)
-                        .ok_or_else(|| nonsense(&format!("{one} and {other} are no prices")))
-                };
-                (hourly, monthly) = (sum(hourly, an_hour)?, sum(monthly, a_month)?);
-                source.push_str(", with an IPv4 address of GET /v1/pricing");
+            let (hourly, monthly) = money(price)?;
+            if hetzner.settings.public_ipv4 && !addresses.contains_key(price.location.as_str()) {
+                let row = format!("{}/{sku}", price.location);
+                rejected.push(RejectedRow::new(row, "its IPv4 address has no price there"));
+                continue;
             }
             rows.push(Row {
                 kind: OfferKind::Machine.to_string(),
@@ -108,24 +104,68 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
                     format!("cpu={}", kind.cpu_type)
                 },
                 observed: Some(jiff::tz::Offset::UTC.to_datetime(now).date()),
-                source,
+                source: "GET /v1/server_types".to_owned(),
                 ..Row::default()
             });
         }
     }
     let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| nonsense(&error))?;
-    Ok(table.into_listed())
+    rejected.extend(table.rejected.iter().cloned());
+    hetzner.rejected.set(rejected);
+    let mut surcharges = BTreeMap::new();
+    for (location, price) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {
+        let (hourly, monthly) = money(price)?;
+        let currency = Currency::from_code(&pricing.currency);
+        let currency = currency.ok_or_else(|| nonsense(&format!("{:?} is no currency", pricing.currency)))?;
+        let price = Price {
+            charge: Charge::HourlyCapped { hourly, monthly },
+            once: Decimal::ZERO,
+            currency,
+            tax: Tax::Net,
+            purchase_option: PurchaseOption::OnDemand,
+            term_months: 0,
+        };
+        surcharges.insert(location, Surcharge { sku: ipv4(), price });
+    }
+    let with_address = |offer: Offer| match surcharges.get(offer.place.region.as_str()) {
+        Some(address) => with(offer, address.clone()),
+        None => offer,
+    };
+    Ok(table.into_listed().into_iter().map(with_address).collect())
+}
+
+/// The line of an IPv4 address, as the provider's price list calls it.
+pub(super) fn ipv4() -> SkuId {
+    SkuId::new("primary-ipv4").expect("a plain word is a product code")
+}
+
+/// What a table sells here: machines, each with its address if they get one. What is left out is named.
+pub(super) fn of_table(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Vec<RejectedRow>) {
+    let (mut sold, mut rejected) = (Vec::new(), Vec::new());
+    for offer in &listed {
+        let is_sold = offer.kind == OfferKind::Machine
+            && offer.price.purchase_option == PurchaseOption::OnDemand
+            && offer.place.zone.is_none();
+        if !is_sold {
+            continue;
+        }
+        let offer = Offer { elastic_disk: None, ..offer.clone() };
+        if !public_ipv4 {
+            sold.push(offer);
+            continue;
+        }
+        match ipv4_of(&listed, &offer.place) {
+            Some(address) => sold.push(with(offer, address)),
+            None => rejected.push(RejectedRow::new(offer.id(), NO_ADDRESS)),
+        }
+    }
+    (sold, rejected)
 }
 
 /// What the table lists and the cloud has, with the cloud's sizes.
 fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
     let now = Timestamp::now();
-    let listed = hetzner.listed.iter().filter(|offer| {
-        offer.kind == OfferKind::Machine
-            && offer.price.purchase_option == PurchaseOption::OnDemand
-            && offer.place.zone.is_none()
-    });
-    let there = listed.filter_map(|offer| {
+    let there = hetzner.listed.iter().filter_map(|offer| {
         let kind = types.iter().find(|kind| kind.name == offer.sku.as_str())?;
         let place = kind.locations.iter().find(|place| place.name == offer.place.region.as_str());
         let is_sold = match place {
@@ -138,7 +178,7 @@ fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
             disk_gib: kind.disk,
             ..offer.capacity.clone()
         };
-        is_sold.then(|| Offer { capacity, elastic_disk: None, ..offer.clone() })
+        is_sold.then(|| Offer { capacity, ..offer.clone() })
     });
     there.collect()
 }

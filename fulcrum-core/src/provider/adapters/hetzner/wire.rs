@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Number;
+use serde_json::{Number, Value};
+
+use super::LABEL;
+use crate::{model::IdempotencyKey, provider::http::Rows};
 
 /// Where the list goes on. A list that does not say whether it does is no whole one.
 #[derive(Debug, Deserialize)]
@@ -25,7 +29,7 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerTypes {
-    pub(super) server_types: Vec<ServerType>,
+    pub(super) server_types: Rows<ServerType>,
     pub(super) meta: Meta,
 }
 
@@ -42,7 +46,7 @@ pub(super) struct ServerType {
     #[serde(default)]
     pub(super) architecture: String,
     #[serde(default)]
-    pub(super) prices: Vec<PriceAt>,
+    pub(super) prices: Rows<PriceAt>,
     /// Where it is sold; empty from a cloud that does not tell.
     #[serde(default)]
     pub(super) locations: Vec<TypeAt>,
@@ -65,7 +69,17 @@ pub(super) struct Deprecation {
 /// Prices are text with many digits.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Amount {
+    #[serde(deserialize_with = "amount")]
     pub(super) net: String,
+}
+
+/// Text that is a number: what is none makes its row one that cannot be read.
+fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match Decimal::from_str_exact(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(serde::de::Error::custom(format!("{text:?} is no amount: {error}"))),
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -84,7 +98,7 @@ pub(super) struct OnePricing {
 pub(super) struct Pricing {
     pub(super) currency: String,
     #[serde(default)]
-    pub(super) primary_ips: Vec<AddressPrices>,
+    pub(super) primary_ips: Rows<AddressPrices>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +106,7 @@ pub(super) struct AddressPrices {
     /// `ipv4` or `ipv6`.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    pub(super) prices: Vec<PriceAt>,
+    pub(super) prices: Rows<PriceAt>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,7 +156,7 @@ pub(super) struct OneServer {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Vec<Server>,
+    pub(super) servers: Rows<Server>,
     pub(super) meta: Meta,
 }
 
@@ -165,6 +179,21 @@ pub(super) struct Server {
     pub(super) public_net: Addresses,
     #[serde(default)]
     pub(super) private_net: Vec<Address>,
+    /// Volumes that are attached.
+    #[serde(default)]
+    pub(super) volumes: Vec<u64>,
+    /// When backups are made; none if none are.
+    #[serde(default)]
+    pub(super) backup_window: Option<String>,
+}
+
+/// Whether a server that cannot be read is certainly none of ours: it has no label of ours, and no key for its name.
+pub(super) fn is_foreign(row: &Value) -> bool {
+    let is_unlabelled =
+        row.get("labels").and_then(Value::as_object).is_some_and(|it| !it.contains_key(LABEL));
+    let name = row.get("name").and_then(Value::as_str);
+    is_unlabelled
+        && name.is_some_and(|name| IdempotencyKey::new(name).ok().is_none_or(|key| key.step().is_none()))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -182,6 +211,7 @@ pub(super) struct Datacenter {
 pub(super) struct Addresses {
     pub(super) ipv4: Option<Address>,
     pub(super) ipv6: Option<Address>,
+    pub(super) floating_ips: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

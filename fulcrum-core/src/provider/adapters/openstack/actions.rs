@@ -9,7 +9,7 @@ use super::{
     servers, wire,
 };
 use crate::{
-    model::{Action, Shortage, SkuId},
+    model::{Action, ServiceStatus, Shortage, SkuId},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, http::Request},
 };
 
@@ -55,8 +55,11 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
 /// Ends a server.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    if servers::get_own(cloud, &target, call).await?.is_none() {
+    let Some(server) = servers::get_own(cloud, &target, call).await? else {
         return Ok(Operation::Nothing.handle());
+    };
+    if servers::status_of(&server) != ServiceStatus::Releasing {
+        servers::check_attached(cloud, &server, call)?;
     }
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::delete(call, ["servers", &target.id]));
@@ -115,6 +118,9 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         Operation::Release(_) | Operation::Nothing => true,
     };
     if is_done {
+        if matches!(operation, Operation::Provision(_)) {
+            servers::note_volumes(cloud, target, &server).await?;
+        }
         succeeded(cloud, target, &server).await
     } else {
         Ok(failed(format!("it is {}", server.status), None))

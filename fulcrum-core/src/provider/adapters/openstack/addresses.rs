@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream::BoxStream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     cloud::Cloud,
@@ -47,9 +47,7 @@ pub(super) async fn provision(
             "no public addresses are sold; set `floating_network` in the provider's configuration",
         )
     })?;
-    if request.place.zone.is_some() {
-        return Err(cloud.invalid(call, "a floating IP is in a region, not in a zone"));
-    }
+    cloud.check_sold(request, call).await?;
     let network = cloud.network(region, network, call).await?;
     let (client, path) = neutron(cloud, region, call, &[]).await?;
     let description = format!("{KEY}{key}{SKU}{}", request.sku);
@@ -62,6 +60,11 @@ pub(super) async fn provision(
 fn parse(address: &wire::FloatingIp) -> Option<(IdempotencyKey, SkuId)> {
     let (key, sku) = address.description.as_deref()?.strip_prefix(KEY)?.split_once(SKU)?;
     Some((IdempotencyKey::new(key).ok()?, SkuId::new(sku).ok()?))
+}
+
+/// Whether an address that cannot be read is certainly none of ours: its description holds no key.
+fn is_foreign(row: &Value) -> bool {
+    row.get("description").and_then(Value::as_str).is_some_and(|description| !description.starts_with(KEY))
 }
 
 /// Stands for the product of an address that is not of this library.
@@ -99,9 +102,10 @@ pub(super) fn list(cloud: Arc<Cloud>, region: RegionId, call: Call) -> BoxStream
         let start = first.clone();
         let read = move |_: &Request, answer: &Answer| {
             let page: wire::FloatingIpPage = answer.json()?;
-            let last = page.floatingips.last().filter(|_| wire::has_next(&page.floatingips_links));
-            let next = last.map(|address| start.clone().query("marker", &address.id));
-            let ours = page.floatingips.iter().filter(|address| parse(address).is_some());
+            let last = page.floatingips.last_id().filter(|_| wire::has_next(&page.floatingips_links));
+            let next = last.map(|id| start.clone().query("marker", id));
+            let addresses = page.floatingips.proving(answer, is_foreign)?;
+            let ours = addresses.iter().filter(|address| parse(address).is_some());
             let items = ours.map(|address| service_of(&cloud, &region, address, call));
             Ok(Page { items: items.collect::<Result<_>>()?, next })
         };

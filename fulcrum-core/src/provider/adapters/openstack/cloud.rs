@@ -12,17 +12,20 @@ use tokio::sync::OnceCell;
 use super::{
     OpenStackConfig,
     compute::{self, Compute, Microversion},
+    offers,
     session::{Login, Session},
     wire,
 };
 use crate::{
-    model::{Offer, Place, ProviderId, RegionId, SkuId},
+    model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, Result,
+        Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
         http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
     },
 };
 
+/// The version of nova's API that all its microversions belong to.
+const NOVA: &str = "v2.1";
 /// Flavors and names are asked for again after.
 const FRESH: Duration = Duration::from_secs(600);
 /// A flavor that is not known is looked for again if the list is older.
@@ -40,6 +43,8 @@ struct Region {
     place: Place,
     version: OnceCell<Microversion>,
     flavors: tokio::sync::Mutex<Flavors>,
+    /// The zones that it had when it was last asked.
+    zones: Mutex<Option<Vec<ZoneId>>>,
 }
 
 /// One cloud, as one login sees it.
@@ -47,7 +52,9 @@ struct Region {
 pub(super) struct Cloud {
     pub config: OpenStackConfig,
     /// What the price table lists in the regions that are used.
-    pub listed: Vec<Offer>,
+    listed: Vec<Offer>,
+    /// What of it is sold.
+    pub sold: Vec<Offer>,
     keystone: Client,
     login: Arc<Login>,
     session: Arc<Session>,
@@ -85,19 +92,25 @@ impl Cloud {
     fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client, login: Arc<Login>) -> Self {
         let region = |offer: &Offer| {
             let place = Place { zone: None, ..(*offer.place).clone() };
-            let region = Region { place, version: OnceCell::new(), flavors: tokio::sync::Mutex::default() };
-            (offer.place.region.clone(), region)
+            let (version, flavors) = (OnceCell::new(), tokio::sync::Mutex::default());
+            (offer.place.region.clone(), Region { place, version, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
         let session = Session::new(keystone.clone(), login.clone());
         let client = session.client();
-        Self { config, listed, keystone, login, session, client, regions, names: Mutex::default() }
+        let sold = offers::of_table(&listed);
+        Self { config, listed, sold, keystone, login, session, client, regions, names: Mutex::default() }
     }
 
     /// The same over another transport, with nothing known yet.
     pub(super) fn over(&self, transport: Arc<dyn Transport>) -> Self {
         let keystone = self.keystone.clone().over(transport);
         Self::assemble(self.config.clone(), self.listed.clone(), keystone, self.login.clone())
+    }
+
+    /// What the lists of all services left out.
+    pub(super) fn rejected(&self) -> Vec<RejectedRow> {
+        self.client.rejected()
     }
 
     pub(super) fn id(&self) -> &ProviderId {
@@ -182,6 +195,18 @@ impl Cloud {
     /// Nova, spoken to as the newest version that both know.
     pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
         let client = self.service(region, "compute", call).await?;
+        // Keystone may name nova without a version, as it names glance and neutron.
+        let has_version = client.base().path().split('/').any(|segment| segment.starts_with("v2"));
+        let client = match has_version {
+            true => client,
+            false => {
+                let address = format!("{}/{NOVA}", client.base().as_str().trim_end_matches('/'));
+                let broken = |error: HttpConfigError| {
+                    self.error(call, ErrorKind::Protocol { message: error.to_string() })
+                };
+                client.at(&address).map_err(broken)?
+            }
+        };
         let version = &self.region(region, call)?.version;
         let version = *version.get_or_try_init(|| compute::newest(&client, call)).await?;
         Ok(Compute { client, version })
@@ -206,9 +231,9 @@ impl Cloud {
         let start = first.clone();
         let read = move |_: &Request, answer: &Answer| {
             let page: wire::FlavorPage = answer.json()?;
-            let last = page.flavors.last().filter(|_| wire::has_next(&page.flavors_links));
-            let next = last.map(|flavor| start.clone().query("marker", &flavor.id));
-            Ok(Page { items: page.flavors, next })
+            let last = page.flavors.last_id().filter(|_| wire::has_next(&page.flavors_links));
+            let next = last.map(|id| start.clone().query("marker", id));
+            Ok(Page { items: page.flavors.into_iter().collect(), next })
         };
         let flavors: Vec<wire::Flavor> = pages(compute.client, first, read).try_collect().await?;
         let flavors = Arc::new(flavors);
@@ -238,12 +263,41 @@ impl Cloud {
         Ok(flavors.iter().find(|flavor| flavor.id == id).map(|flavor| flavor.name.clone()))
     }
 
-    /// The zones of a region that can be used now.
-    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<String>> {
+    /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
         let compute = self.compute(region, call).await?;
         let page: wire::ZonePage =
             compute.client.json(&compute.speak(Request::get(call, ["os-availability-zone"]))).await?;
-        Ok(page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect())
+        let names: BTreeSet<String> =
+            page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect();
+        let zones: Vec<ZoneId> = match names.len() {
+            0 | 1 => Vec::new(),
+            _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
+        };
+        let mut known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(zones.clone());
+        Ok(zones)
+    }
+
+    /// Whether a request is for exactly what is sold.
+    pub(super) async fn check_sold(&self, request: &ProvisionRequest, call: Call) -> Result<()> {
+        let offer = find_exact_in_zones(request, &self.sold).map_err(|kind| self.error(call, kind))?;
+        let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
+        else {
+            return Ok(());
+        };
+        let region = &request.place.region;
+        let known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let zones = match known {
+            // A floating IP is in a region, not in a zone.
+            _ if offer.kind != OfferKind::Machine => Vec::new(),
+            Some(zones) => zones,
+            None => self.zones(region, call).await?,
+        };
+        match zones.contains(zone) {
+            true => Ok(()),
+            false => Err(self.invalid(call, format!("{} is not sold in {}", request.sku, request.place))),
+        }
     }
 
     /// The identifier of an image: the newest that is called so.

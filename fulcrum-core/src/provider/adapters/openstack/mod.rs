@@ -25,14 +25,16 @@ use self::{
     handle::{Operation, Target},
 };
 use crate::{
-    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId},
+    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Result, ServiceStream, UsagePeriod, UsageStream,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
+        UsageStream, check_settings,
         http::{Transport, bounded},
     },
 };
 pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
+pub use servers::FIELDS;
 
 /// One OpenStack cloud, as one login sees it.
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl OpenStack {
             concurrency: Some(8),
             poll_interval_ms: 1000,
             list_lag_ms: None,
+            settings: Capabilities::takes(&["image", "key_name", "network", "security_groups", "user_data"]),
         }
     }
 
@@ -119,12 +122,27 @@ impl Provider for OpenStack {
         bounded(self.id(), Call::Offers, list.flatten_stream())
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.cloud.rejected()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        check_settings(request, &self.capabilities).map_err(|kind| self.cloud.error(call, kind))?;
         match request.kind {
+            OfferKind::PublicIp if !request.settings.is_empty() => {
+                Err(self.cloud.invalid(call, "a public address takes no settings; leave them out"))
+            }
             OfferKind::Machine => servers::provision(&self.cloud, request, key).await,
             OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
-            kind => Err(self.cloud.invalid(Call::Provision, format!("{kind} is not sold here"))),
+            kind => Err(self.cloud.invalid(call, format!("{kind} is not sold here"))),
         }
+    }
+
+    /// Somebody must ask until it is there: then it is written down which disks were made with it.
+    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        let target = Target::parse(service.id.as_str())?;
+        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

@@ -1,6 +1,6 @@
 //! What is sold: what the price table lists and the cloud has.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{cloud::Cloud, wire};
 use crate::{
@@ -25,19 +25,12 @@ pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Of
 
 async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let call = Call::Offers;
-    let here = |offer: &&Offer| {
-        offer.place.region == *region && offer.price.purchase_option == PurchaseOption::OnDemand
-    };
-    let listed: Vec<_> = cloud.listed.iter().filter(here).collect();
+    let here = |offer: &&Offer| offer.place.region == *region;
+    let listed: Vec<_> = cloud.sold.iter().filter(here).collect();
     let mut offers = Vec::new();
     if listed.iter().any(|offer| offer.kind == OfferKind::Machine) {
         let flavors = cloud.flavors(region, call, FRESH).await?;
-        let zones: BTreeSet<_> = cloud.zones(region, call).await?.into_iter().collect();
-        // One zone is no failure domain of its own.
-        let zones: Vec<ZoneId> = match zones.len() {
-            0 | 1 => Vec::new(),
-            _ => zones.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
-        };
+        let zones = cloud.zones(region, call).await?;
         for offer in listed.iter().filter(|offer| offer.kind == OfferKind::Machine) {
             let is_it = |flavor: &&wire::Flavor| flavor.name == offer.sku.as_str() && !flavor.is_disabled;
             if let Some(flavor) = flavors.iter().find(is_it) {
@@ -49,6 +42,16 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
         offers.extend(listed.iter().filter(|offer| is_floating_ip(offer)).map(|offer| (*offer).clone()));
     }
     Ok(offers)
+}
+
+/// What of a price table is sold here: machines and addresses, on demand. No volume is made with a machine.
+pub(super) fn of_table(listed: &[Offer]) -> Vec<Offer> {
+    let is_sold = |offer: &Offer| {
+        offer.price.purchase_option == PurchaseOption::OnDemand
+            && (offer.kind == OfferKind::Machine || is_floating_ip(offer))
+    };
+    let sold = listed.iter().filter(|offer| is_sold(offer));
+    sold.map(|offer| Offer { elastic_disk: None, ..offer.clone() }).collect()
 }
 
 /// A public address is sold by region.
@@ -69,8 +72,7 @@ fn as_the_cloud_has_it(offer: &Offer, flavor: &wire::Flavor) -> Offer {
         tracing::warn!(sku = %offer.sku, place = %offer.place, table = ?offer.capacity, cloud = ?capacity,
             "the cloud has another size than the price table; taking the cloud's");
     }
-    // No volume is made with a machine.
-    Offer { capacity, elastic_disk: None, ..offer.clone() }
+    Offer { capacity, ..offer.clone() }
 }
 
 /// Graphics processors by the extra specs: `pci_passthrough:alias = "a100:2,nic:1"`, `resources:VGPU = 1`. None if they

@@ -16,9 +16,9 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Place, PurchaseOption, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, OperationHandle, ProvisionRequest, Result,
+        Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result,
         http::{Answer, Page, Request, pages},
     },
 };
@@ -29,6 +29,10 @@ pub(super) const KEY: &str = "fulcrum-key";
 const ZONE: &str = "fulcrum-zone";
 /// The flavor that was bought.
 pub(super) const SKU: &str = "fulcrum-sku";
+/// The volumes that were made with a server, where its image brings some.
+const DISKS: &str = "fulcrum-disks";
+/// Characters that nova lets a value of the metadata have.
+const MAX_VALUE: usize = 255;
 /// A tag of all servers of this library.
 const OURS: &str = "fulcrum";
 /// Characters that nova lets a tag have.
@@ -46,6 +50,28 @@ fn tag_of(key: &IdempotencyKey) -> String {
     format!("{}-{}", &text[..27], &digest[..32])
 }
 
+/// What each field of the bodies costs that order a server or an address.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("floatingip.description", Priced::Free("words cost nothing")),
+    ("floatingip.floating_network_id", Priced::By(Line::Offer)),
+    ("server.availability_zone", Priced::By(Line::Offer)),
+    ("server.flavorRef", Priced::By(Line::Offer)),
+    (
+        "server.imageRef",
+        Priced::Free("systems with a licence have flavors of their own, which have its price"),
+    ),
+    ("server.key_name", Priced::Free("keys cost nothing")),
+    ("server.metadata.fulcrum-key", Priced::Free("metadata cost nothing")),
+    ("server.metadata.fulcrum-sku", Priced::Free("metadata cost nothing")),
+    ("server.metadata.fulcrum-zone", Priced::Free("metadata cost nothing")),
+    ("server.name", Priced::Free("names cost nothing")),
+    ("server.networks", Priced::Free("addresses of a network are part of a flavor")),
+    ("server.networks[].uuid", Priced::Free("addresses of a network are part of a flavor")),
+    ("server.security_groups[].name", Priced::Free("security groups cost nothing")),
+    ("server.tags[]", Priced::Free("tags cost nothing")),
+    ("server.user_data", Priced::Free("data for the first boot cost nothing")),
+];
+
 /// Orders a server.
 pub(super) async fn provision(
     cloud: &Cloud,
@@ -53,12 +79,7 @@ pub(super) async fn provision(
     key: &IdempotencyKey,
 ) -> Result<OperationHandle> {
     let call = Call::Provision;
-    if request.purchase_option != PurchaseOption::OnDemand {
-        return Err(cloud.invalid(call, "machines are sold on demand only"));
-    }
-    if request.size_gib > 0 {
-        return Err(cloud.invalid(call, "a flavor's disk has one size; buy no disk with it"));
-    }
+    cloud.check_sold(request, call).await?;
     let region = &request.place.region;
     let compute = cloud.compute(region, call).await?;
     let config = &cloud.config;
@@ -140,6 +161,41 @@ pub(super) async fn get_own(cloud: &Cloud, target: &Target, call: Call) -> Resul
     }
 }
 
+/// The volumes that a server's purchase made, if they are not written down.
+fn unnoted(server: &wire::Server) -> Option<String> {
+    let made = server.volumes.iter().map(|volume| volume.id.as_str()).collect::<Vec<_>>().join(" ");
+    let is_noted = made.is_empty() || made.len() > MAX_VALUE || server.metadata.contains_key(DISKS);
+    (!is_noted).then_some(made)
+}
+
+/// Writes down which volumes a server's purchase made, once: its image may bring some.
+pub(super) async fn note_volumes(cloud: &Cloud, target: &Target, server: &wire::Server) -> Result<()> {
+    let Some(made) = unnoted(server) else { return Ok(()) };
+    let compute = cloud.compute(&target.region, Call::Poll).await?;
+    let body = json!({ "metadata": { (DISKS): made } });
+    let request = Request::post(Call::Act, ["servers", &target.id, "metadata"]).json(&body);
+    match compute.client.ask(&compute.speak(request)).await {
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => {
+            tracing::warn!(server = target.id, %error, "it is not written down which volumes the purchase made");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That no volume hangs on a server which its purchase did not make: some end with the server. Floating IPs and ports of
+/// others stay.
+pub(super) fn check_attached(cloud: &Cloud, server: &wire::Server, call: Call) -> Result<()> {
+    let noted = server.metadata.get(DISKS).map_or("", String::as_str);
+    let others = server.volumes.iter().filter(|volume| !noted.split(' ').any(|id| id == volume.id));
+    let others: Vec<_> = others.map(|volume| format!("the volume {}", volume.id)).collect();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(cloud.error(call, ErrorKind::attached(&server.id, &others))),
+    }
+}
+
 /// Which servers are looked for.
 #[derive(Debug, Clone)]
 enum Wanted {
@@ -176,11 +232,12 @@ async fn list(
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (ids, markers) = &mut *seen;
         // The address of the next page may lead around what stands before nova; the last identifier does not.
-        let last = page.servers.last().filter(|_| wire::has_next(&page.servers_links));
-        if last.is_some_and(|server| !markers.insert(server.id.clone())) {
-            return Err(answer.error(ErrorKind::Unavailable { retry_after: None }));
+        let last = page.servers.last_id().filter(|_| wire::has_next(&page.servers_links));
+        if last.is_some_and(|id| !markers.insert(id.to_owned())) {
+            return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
         }
-        let next = last.map(|server| start.clone().query("marker", &server.id));
+        let next = last.map(|id| start.clone().query("marker", id));
+        let servers = page.servers.proving(answer, wire::is_foreign)?;
         let is_wanted = |server: &wire::Server| {
             let key = key_of(server);
             exists(server)
@@ -188,7 +245,7 @@ async fn list(
                 && (wanted.is_none() || key == wanted)
                 && ids.insert(server.id.clone())
         };
-        Ok(Page { items: page.servers.into_iter().filter(is_wanted).collect(), next })
+        Ok(Page { items: servers.into_iter().filter(is_wanted).collect(), next })
     };
     Ok(pages(compute.client, first, read))
 }
@@ -218,7 +275,11 @@ pub(super) async fn find(cloud: &Cloud, region: &RegionId, key: &IdempotencyKey)
         // What is being deleted is nobody's any more if there is another.
         let is_ending = |server: &&wire::Server| status_of(server) == ServiceStatus::Releasing;
         if let Some(server) = servers.iter().find(|it| !is_ending(it)).or(servers.first()) {
-            return service_of(cloud, region, server, call).await.map(Some);
+            let service = service_of(cloud, region, server, call).await?;
+            // Who looks by the key goes on with the purchase: its volumes are not written down yet.
+            let is_unfinished = service.status == ServiceStatus::Running && unnoted(server).is_some();
+            let status = if is_unfinished { ServiceStatus::Starting } else { service.status };
+            return Ok(Some(Service { status, ..service }));
         }
     }
     Ok(None)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{config::PasswordAuth, wire};
 use crate::provider::{
-    Call, ErrorKind, Result,
+    Call, ErrorKind, ProviderError, Result, Worded,
     http::{
         Client, HeaderMap, HeaderName, HeaderValue, Lost, Request, StatusCode, Transport, WireAnswer,
         WireRequest,
@@ -137,8 +137,18 @@ impl Session {
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
         let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?.id;
-        Ok(Token { header, until: asked + life - MARGIN.min(life / 4), project, catalogue: token.catalog })
+        Ok(Token {
+            header,
+            until: asked + life - MARGIN.min(life / 4),
+            project,
+            catalogue: token.catalog.into_iter().collect(),
+        })
     }
+}
+
+/// Keystone's failure is that of each request that needs a token; its words say why.
+fn no_token(error: ProviderError) -> Lost {
+    Lost::NotSent(Worded::above(format!("no token: {}", error.kind), error).into())
 }
 
 /// Puts the token on each request. A refused one had no effect, so that the request is sent once more with another.
@@ -165,7 +175,7 @@ impl Transport for Tokened {
                 let (headers, body) = (HeaderMap::new(), Default::default());
                 return Ok(WireAnswer { status: StatusCode::UNAUTHORIZED, headers, body });
             }
-            Err(error) => return Err(Lost::NotSent(Box::new(error))),
+            Err(error) => return Err(no_token(error)),
         };
         let answer = self.with(&token, &request).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
@@ -175,7 +185,7 @@ impl Transport for Tokened {
         match self.session.other_than(Some(&token), Call::Describe).await {
             Ok(token) => self.with(&token, &request).await,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => Ok(answer),
-            Err(error) => Err(Lost::NotSent(Box::new(error))),
+            Err(error) => Err(no_token(error)),
         }
     }
 }

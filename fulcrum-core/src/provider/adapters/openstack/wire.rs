@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
+
+use super::servers::KEY;
+use crate::provider::http::Rows;
 
 /// Keystone: `POST /auth/tokens`.
 #[derive(Deserialize)]
@@ -18,7 +21,7 @@ pub(super) struct TokenBody {
     pub expires_at: Timestamp,
     pub project: Option<Named>,
     #[serde(default)]
-    pub catalog: Vec<CatalogueEntry>,
+    pub catalog: Rows<CatalogueEntry>,
 }
 
 /// One kind of service, and where it is.
@@ -27,7 +30,7 @@ pub(super) struct CatalogueEntry {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default)]
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Rows<Endpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,7 +44,7 @@ pub(super) struct Endpoint {
 }
 
 /// Whatever has an identifier.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Named {
     pub id: String,
 }
@@ -70,7 +73,7 @@ pub(super) fn has_next(links: &[Link]) -> bool {
 
 #[derive(Deserialize)]
 pub(super) struct FlavorPage {
-    pub flavors: Vec<Flavor>,
+    pub flavors: Rows<Flavor>,
     #[serde(default)]
     pub flavors_links: Vec<Link>,
 }
@@ -96,7 +99,7 @@ pub(super) struct Flavor {
 #[derive(Deserialize)]
 pub(super) struct ZonePage {
     #[serde(rename = "availabilityZoneInfo")]
-    pub zones: Vec<Zone>,
+    pub zones: Rows<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -125,9 +128,14 @@ pub(super) struct CreatedAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct ServerPage {
-    pub servers: Vec<Server>,
+    pub servers: Rows<Server>,
     #[serde(default)]
     pub servers_links: Vec<Link>,
+}
+
+/// Whether a server that cannot be read is certainly none of ours: its metadata holds no key.
+pub(super) fn is_foreign(row: &Value) -> bool {
+    row.get("metadata").and_then(Value::as_object).is_some_and(|metadata| !metadata.contains_key(KEY))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -147,6 +155,8 @@ pub(super) struct Server {
     pub zone: Option<String>,
     #[serde(default)]
     pub fault: Option<Fault>,
+    #[serde(default, rename = "os-extended-volumes:volumes_attached")]
+    pub volumes: Vec<Named>,
 }
 
 /// An identifier before microversion 2.47, a name since.
@@ -210,7 +220,7 @@ pub(super) struct FloatingIpAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct FloatingIpPage {
-    pub floatingips: Vec<FloatingIp>,
+    pub floatingips: Rows<FloatingIp>,
     #[serde(default)]
     pub floatingips_links: Vec<Link>,
 }

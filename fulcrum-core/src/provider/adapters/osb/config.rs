@@ -1,7 +1,7 @@
 //! How a broker is reached, and what its services are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,9 @@ pub struct OsbConfig {
     /// What each of the broker's services is; a database if it is not here.
     #[serde(default)]
     pub kinds: BTreeMap<String, OfferKind>,
+    /// The settings that its services take as parameters; none if any may be sent, as the broker looks at them itself.
+    #[serde(default)]
+    pub settings: Option<BTreeSet<String>>,
     /// For whom instances are made, as the broker knows them.
     #[serde(default = "fulcrum")]
     pub organization_guid: String,

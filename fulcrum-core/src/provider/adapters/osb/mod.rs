@@ -3,16 +3,12 @@
 //! The key is the instance's id: the same request again is the same instance, so the class is
 //! [`IdempotencyClass::Natural`]. There is no list of instances.
 
+mod asked;
 mod config;
 mod errors;
 mod wire;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
@@ -22,8 +18,9 @@ use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use asked::Asked;
 pub use config::OsbConfig;
-use wire::{Begun, Bound, Catalog, Handle, Instance, LastOperation, Wanted};
+use wire::{Begun, Bound, Catalog, Cost, Handle, Instance, LastOperation, Wanted};
 
 use crate::{
     model::{
@@ -31,9 +28,11 @@ use crate::{
         SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold,
+        check_exact,
         http::{Answer, Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        surcharges::Rejections,
         table::{ProviderDocument, Row, Table},
     },
 };
@@ -50,8 +49,9 @@ pub struct Osb {
     cache: Cache,
     capabilities: Capabilities,
     settings: Arc<Settings>,
-    /// What this process has asked for: brokers do not say it before it is there.
-    asked: Arc<Mutex<BTreeMap<String, SkuId>>>,
+    /// What this process has asked for lately: brokers do not say it before it is there.
+    asked: Asked,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -70,6 +70,15 @@ pub struct Binding {
     /// As the broker answers it, in JSON: addresses, names, passwords. It is the caller's to keep.
     pub credentials: SecretString,
 }
+
+/// What each field of the body that orders an instance costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("organization_guid", Priced::Free("for whom it is, not how much it costs")),
+    ("parameters.*", Priced::Free("a plan's costs are those of its instances, whatever their parameters")),
+    ("plan_id", Priced::By(Line::Offer)),
+    ("service_id", Priced::By(Line::Offer)),
+    ("space_guid", Priced::Free("for whom it is, not how much it costs")),
+];
 
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
@@ -92,6 +101,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: None,
     }
 }
 
@@ -105,7 +115,7 @@ struct Ids {
 impl Osb {
     fn new(config: &OsbConfig, base: &Path) -> Result<Self, HttpConfigError> {
         let path = base.join(&config.provider);
-        let text = std::fs::read_to_string(&path)
+        let text = crate::model::read_text(&path)
             .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
         let wrong = |why: String| HttpConfigError::Setting(format!("{}: {why}", path.display()));
         let mut facts: ProviderDocument = parse_json(&text).map_err(|error| wrong(error.to_string()))?;
@@ -138,8 +148,17 @@ impl Osb {
             organization: config.organization_guid.clone(),
             space: config.space_guid.clone(),
         };
-        let (cache, capabilities) = (Cache::default(), capabilities(config.list_lag_ms));
-        Ok(Self { client, cache, capabilities, settings: Arc::new(settings), asked: Arc::default() })
+        let cache = Cache::default();
+        let capabilities =
+            Capabilities { settings: config.settings.clone(), ..capabilities(config.list_lag_ms) };
+        Ok(Self {
+            client,
+            cache,
+            capabilities,
+            settings: Arc::new(settings),
+            asked: Asked::default(),
+            rejected: Rejections::default(),
+        })
     }
 
     /// The same over another transport, such as a recording.
@@ -205,7 +224,9 @@ impl Osb {
         let catalog: Catalog = self.client.json(&Request::get(call, ["v2", "catalog"])).await?;
         if catalog.services.iter().all(|service| service.plans.is_empty()) {
             tracing::warn!("an instance is said not to exist, but the catalogue is empty; not believed");
-            return Err(self.error(call, ErrorKind::Unavailable { retry_after: None }));
+            let cause =
+                "an instance is said not to exist, but the catalogue is empty; nothing is believed of it";
+            return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         Ok(())
     }
@@ -263,26 +284,19 @@ impl Osb {
                 let products = self.products(call).await?;
                 products.into_iter().find(|ids| ids.service == service && ids.plan == plan).map(|ids| ids.sku)
             }
-            None => self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_str()).cloned(),
+            None => self.asked.sku_of(&key),
         };
         let nonsense = |message: String| self.error(call, ErrorKind::Protocol { message });
         let sku =
             named.map_or_else(|| SkuId::new(UNKNOWN), Ok).map_err(|error| nonsense(error.to_string()))?;
-        let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region);
-        let region = region.ok_or_else(|| nonsense("its region is gone".to_owned()))?;
+        let place = self.place().ok_or_else(|| nonsense("its region is gone".to_owned()))?;
         let dashboard = told.and_then(|told| told.dashboard_url).map(|url| ("dashboard_url".to_owned(), url));
         Ok(Service {
             id: ServiceId::new(key.as_str()).map_err(|error| nonsense(error.to_string()))?,
             provider: self.id().clone(),
             key: Some(key),
             sku,
-            place: Place {
-                provider: self.id().clone(),
-                region: region.id.clone(),
-                zone: None,
-                country: region.country,
-                coordinates: None,
-            },
+            place,
             status,
             attributes: dashboard.into_iter().collect(),
         })
@@ -360,34 +374,52 @@ impl Osb {
         self.client.end_with(&ask, self.witness(call)).await.map(drop)
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+        let service = request.sku.as_str().rsplit_once('/').map_or("", |(service, _)| service);
+        let place = self.place().ok_or(ErrorKind::Unsupported)?;
+        check_exact(request, &Sold::on_demand(self.kind_of(service), &place))
+    }
+
+    /// What sort of product one of the broker's services is.
+    fn kind_of(&self, service: &str) -> OfferKind {
+        self.settings.kinds.get(service).copied().unwrap_or(OfferKind::Database)
+    }
+
+    fn place(&self) -> Option<Place> {
+        let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region)?;
+        Some(Place {
+            provider: self.id().clone(),
+            region: region.id.clone(),
+            zone: None,
+            country: region.country,
+            coordinates: None,
+        })
+    }
+
     fn rows(&self, catalog: &Catalog) -> Vec<Row> {
         let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
         let currency = self.settings.currency.code();
-        let mut rows = Vec::new();
+        let (mut rows, mut rejected) = (Vec::new(), Vec::new());
         for service in &catalog.services {
-            let kind = self.settings.kinds.get(&service.name).copied().unwrap_or(OfferKind::Database);
+            let kind = self.kind_of(&service.name);
             for plan in &service.plans {
+                let name = format!("{}/{}", service.name, plan.name);
                 let costs = plan.metadata.iter().flat_map(|metadata| &metadata.costs);
-                let price = |unit: &str| {
-                    let mut costs = costs.clone().filter(|cost| cost.unit.eq_ignore_ascii_case(unit));
-                    let amount = costs.find_map(|cost| cost.amount.get(&currency.to_lowercase()))?;
-                    // Written with few digits: what a float prints is what was meant.
-                    Decimal::from_str_exact(&amount.to_string()).ok()
+                let price = SkuId::new(&name)
+                    .map_err(|error| error.to_string())
+                    .and_then(|sku| Ok((sku, total(costs, currency)?)));
+                let (sku, Total { hourly, monthly }) = match price {
+                    Ok(price) => price,
+                    Err(why) => {
+                        tracing::debug!(plan = name, why, "not offered");
+                        rejected.push(RejectedRow::new(name, why));
+                        continue;
+                    }
                 };
-                let (hourly, monthly) = (price("HOURLY"), price("MONTHLY"));
-                let sku = SkuId::new(format!("{}/{}", service.name, plan.name)).ok();
-                if sku.is_none() || (hourly.is_none() && monthly.is_none()) {
-                    tracing::debug!(
-                        service = service.name,
-                        plan = plan.name,
-                        currency,
-                        "no price is told; not offered"
-                    );
-                    continue;
-                }
                 rows.push(Row {
                     kind: kind.to_string(),
-                    sku,
+                    sku: Some(sku),
                     region: self.settings.region.to_string(),
                     hourly,
                     monthly,
@@ -399,7 +431,49 @@ impl Osb {
                 });
             }
         }
+        self.rejected.set(rejected);
         rows
+    }
+}
+
+/// What all costs of a plan come to; at least one of them is there.
+struct Total {
+    hourly: Option<Decimal>,
+    monthly: Option<Decimal>,
+}
+
+/// A month has so many hours where one sum is made of both.
+const HOURS: u64 = crate::model::HOURS_PER_MONTH as u64;
+
+/// The sum of a plan's costs: all of them are billed. By the hour and by the month together is a sum by the month.
+///
+/// # Errors
+/// In words: a cost that is not understood, so that nobody knows what the plan comes to.
+fn total<'a>(costs: impl Iterator<Item = &'a Cost>, currency: &str) -> Result<Total, String> {
+    let (mut hourly, mut monthly) = (None, None);
+    for cost in costs {
+        let unit = cost.unit.to_ascii_lowercase();
+        let sum = match unit.as_str() {
+            "hourly" => &mut hourly,
+            "monthly" => &mut monthly,
+            _ => return Err(format!("a cost per {:?} is not understood", cost.unit)),
+        };
+        let amount = cost.amount.get(&currency.to_lowercase());
+        let amount = amount.ok_or_else(|| format!("a cost per {} is not told in {currency}", cost.unit))?;
+        // Written with few digits: what a float prints is what was meant.
+        let amount = Decimal::from_str_exact(&amount.to_string());
+        let amount = amount.ok().filter(|amount| !amount.is_sign_negative());
+        let before = sum.unwrap_or(Decimal::ZERO);
+        let after = amount.and_then(|amount| before.checked_add(amount));
+        *sum = Some(after.ok_or_else(|| format!("a cost per {} is no amount", cost.unit))?);
+    }
+    if let (Some(hour), Some(month)) = (hourly, monthly) {
+        let both = hour.checked_mul(HOURS.into()).and_then(|hours| hours.checked_add(month));
+        (hourly, monthly) = (None, Some(both.ok_or("its costs are no amount")?));
+    }
+    match (hourly, monthly) {
+        (None, None) => Err(format!("no price is told in {currency}")),
+        _ => Ok(Total { hourly, monthly }),
     }
 }
 
@@ -440,6 +514,7 @@ impl Provider for Osb {
                 this.error(Call::Offers, ErrorKind::Protocol { message: error.to_string() })
             };
             let table = Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(nonsense)?;
+            this.rejected.add(table.rejected.iter().cloned());
             Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
         };
         let offers =
@@ -447,13 +522,18 @@ impl Provider for Osb {
         bounded(self.id(), Call::Offers, offers)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let mut rows = self.rejected.get();
+        rows.extend(self.client.rejected());
+        rows
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
+        let is_known = self.capabilities.check_settings(&request.settings);
+        is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.to_string(), request.sku.clone());
+        self.asked.remember(key, &request.sku);
         let wanted = Wanted {
             service_id: &ids.service,
             plan_id: &ids.plan,

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::provider::http::{Rows, leave_out};
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Catalog {
-    pub(super) services: Vec<Offering>,
+    pub(super) services: Rows<Offering>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Offering {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) plans: Vec<Plan>,
+    pub(super) plans: Rows<Plan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -22,7 +24,34 @@ pub(super) struct Plan {
     pub(super) id: String,
     pub(super) name: String,
     #[serde(default)]
-    pub(super) metadata: Option<Metadata>,
+    pub(super) metadata: Costs,
+}
+
+/// What a plan costs. It is told in what the specification leaves to each broker: where it cannot be read the plan is there,
+/// and has no price.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Value")]
+pub(super) struct Costs(Option<Metadata>);
+
+impl From<Value> for Costs {
+    fn from(value: Value) -> Self {
+        if value.is_null() {
+            return Self(None);
+        }
+        match serde_path_to_error::deserialize(&value) {
+            Ok(metadata) => Self(Some(metadata)),
+            Err(error) => {
+                leave_out("a plan's metadata", &error);
+                Self(None)
+            }
+        }
+    }
+}
+
+impl Costs {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Metadata> + Clone {
+        self.0.iter()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,8 @@
 //! The cluster's list tells at once which numbers are taken and on which node; names and states in it may be some seconds old.
 //! So those are asked for at the node.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -14,15 +16,22 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
-    provider::{Call, ErrorKind, Result, http::Request},
+    provider::{
+        Call, ErrorKind, Result,
+        http::{Request, Rows},
+    },
 };
 
 /// Begins the line of a machine's notes that says its key, which is its name as well.
 pub(super) const KEY: &str = "fulcrum-key: ";
 /// Begins the line of a machine's notes that says which product it is.
 pub(super) const SKU: &str = "fulcrum-sku: ";
+/// Begins the line of a machine's notes that names the disks which were made with it.
+pub(super) const DISKS: &str = "fulcrum-disks: ";
 /// The tag of a machine that has been made to its end.
 pub(super) const MADE: &str = "fulcrum-made";
+/// Where disks are attached; `unused` are those that were put aside.
+const BUSES: [&str; 7] = ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "unused"];
 /// Stands for a product that cannot be told yet.
 const UNKNOWN: &str = "unknown";
 /// Machines that are asked about at once.
@@ -52,6 +61,38 @@ impl Machine {
         SkuId::new(line?).ok()
     }
 
+    /// Its disks: where they are attached, and what the storage calls them. What lies in a drive is none.
+    pub(super) fn disks(&self) -> BTreeMap<&str, &str> {
+        let is_bus = |slot: &str| {
+            let bus = slot.trim_end_matches(|c: char| c.is_ascii_digit());
+            bus.len() < slot.len() && BUSES.contains(&bus)
+        };
+        let disks = self.config.rest.iter().filter_map(|(slot, value)| {
+            let text = value.as_str().filter(|_| is_bus(slot))?;
+            let is_drive = text.split(',').any(|option| option == "media=cdrom");
+            let volume = text.split(',').next().filter(|_| !is_drive)?;
+            let name = volume.rsplit([':', '/']).next()?;
+            Some((slot.as_str(), name.split_once('.').map_or(name, |(name, _)| name)))
+        });
+        disks.collect()
+    }
+
+    /// The disks that its purchase did not make. They hang on it, or were put aside.
+    pub(super) fn foreign_disks(&self, system: &str) -> Vec<String> {
+        let noted = self.config.description.lines().find_map(|line| line.trim().strip_prefix(DISKS));
+        let noted: Option<BTreeSet<&str>> = noted.map(|noted| noted.split(' ').collect());
+        let is_own = |slot: &str, name: &str| match &noted {
+            Some(noted) => noted.contains(name),
+            // Nobody has been given it yet, or its notes are gone: then the disk that it starts from is certain.
+            None => !self.is_made() || slot == system || slot == "efidisk0" || slot == "tpmstate0",
+        };
+        let disks = self.disks().into_iter();
+        disks
+            .filter(|(slot, name)| !is_own(slot, name))
+            .map(|(slot, name)| format!("the disk {slot} ({name})"))
+            .collect()
+    }
+
     /// A path below the machine's own.
     pub(super) fn path<'a>(&'a self, vmid: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
         let mut path = vec!["nodes", self.node.as_str(), "qemu", vmid];
@@ -67,7 +108,9 @@ impl Proxmox {
 
     /// All that the token may see.
     pub(super) async fn resources(&self, call: Call) -> Result<Vec<Resource>> {
-        self.get(&Request::get(call, ["cluster", "resources"])).await
+        let rows: Rows<Resource> = self.get(&Request::get(call, ["cluster", "resources"])).await?;
+        // What is not among them is looked for by its number before anything follows from that.
+        Ok(rows.into_iter().collect())
     }
 
     /// The machine with a number, whosever it is; none after proof that the number is free.
@@ -94,7 +137,8 @@ impl Proxmox {
             }
             // It has gone or moved since the list was told: ask again.
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
-                Err(self.error(call, ErrorKind::Unavailable { retry_after: None }))
+                let cause = format!("the machine {vmid} goes or moves at this moment");
+                Err(self.error(call, ErrorKind::unavailable(cause)))
             }
             Err(error) => Err(error),
         }

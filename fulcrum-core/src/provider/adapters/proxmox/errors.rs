@@ -32,7 +32,7 @@ impl Dialect for Errors {
             }
             500 if said("protection mode enabled") => ErrorKind::Forbidden,
             // Nothing can be written, so nothing was.
-            500 if said("no quorum") => ErrorKind::Unavailable { retry_after: None },
+            500 if said("no quorum") => ErrorKind::unavailable("the cluster has no quorum"),
             _ => return None,
         })
     }

@@ -3,27 +3,49 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+
 use super::{
     Proxmox,
-    cluster::{KEY, MADE, Machine, SKU},
+    cluster::{DISKS, KEY, MADE, Machine, SKU},
     errors::is_full,
     numbers::numbers_of,
     wire::{Handle, Resource, Task, TaskStatus},
 };
 use crate::{
-    model::{IdempotencyKey, Offer, OfferKind, RegionId, Settings, Shortage, SkuId, setting_text},
+    model::{IdempotencyKey, Offer, OfferKind, RegionId, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
+        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result, check_settings,
+        find_exact,
         http::{Method, Request},
     },
 };
 
 pub(super) const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
+/// The settings that are used after the clone.
+const LATER: [&str; 3] = ["user", "ssh_key", "ip"];
+/// Bytes of a handle; ledgers keep some more.
+const MOST_HANDLE: usize = 12 << 10;
+/// Bytes of a task's name.
+const MOST_TASK: usize = 256;
+
 pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
     let reason = reason.into();
     let shortage = is_full(&reason).then_some(Shortage::SoldOut);
     OperationStatus::Failed { reason, shortage }
+}
+
+/// The fields of a size. Of a part of a processor a whole one is given, and its time is limited.
+pub(super) fn sizes(size: &Resources) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("cores", size.vcpu_milli.div_ceil(1000).max(1).to_string()),
+        ("memory", size.memory_mib.to_string()),
+    ];
+    if !size.vcpu_milli.is_multiple_of(1000) {
+        fields.push(("cpulimit", Decimal::new(size.vcpu_milli.into(), 3).normalize().to_string()));
+    }
+    fields
 }
 
 /// Whether a task's end is a good one.
@@ -63,7 +85,8 @@ impl Proxmox {
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let size = self.size_of(call, &request.sku, &request.place.region)?;
+        check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
+        let size = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
         let resources = self.resources(call).await?;
         let own = self.of_key(call, &resources, key).await?;
         if let Some(machine) = own {
@@ -73,6 +96,8 @@ impl Proxmox {
             }
             return self.make_handle(call, key, request, None);
         }
+        // What cannot be kept in mind must not be begun.
+        self.make_handle(call, key, request, Some(" ".repeat(MOST_TASK)))?;
         let (node, template) = self.choose(request, size, &resources)?;
         let is_taken = |vmid: &u64| {
             resources.iter().any(|it| matches!(it.kind.as_str(), "qemu" | "lxc") && it.vmid == *vmid)
@@ -104,8 +129,17 @@ impl Proxmox {
         request: &ProvisionRequest,
         task: Option<String>,
     ) -> Result<OperationHandle> {
-        let (key, sku, settings) = (key.clone(), request.sku.clone(), request.settings.clone());
-        self.handle(call, &Handle::Make { key, sku, task, settings })
+        // Only what is used after the clone: other settings may be long, and a handle may not.
+        let used = request.settings.iter().filter(|(name, _)| LATER.contains(&name.as_str()));
+        let settings = used.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (key, sku, size_gib) = (key.clone(), request.sku.clone(), request.size_gib);
+        let handle = self.handle(call, &Handle::Make { key, sku, task, settings, size_gib })?;
+        if handle.as_str().len() > MOST_HANDLE {
+            let message =
+                format!("the settings {} have more than {MOST_HANDLE} bytes; shorten them", LATER.join(", "));
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
+        Ok(handle)
     }
 
     /// The node with the most room, and its template.
@@ -144,6 +178,7 @@ impl Proxmox {
         sku: &SkuId,
         task: Option<&str>,
         settings: &Settings,
+        size_gib: u64,
     ) -> Result<OperationStatus> {
         let call = Call::Poll;
         if let Some(task) = task
@@ -167,7 +202,7 @@ impl Proxmox {
             // It has run, and ended by itself.
             Start::Done => self.mark(machine, &power).await,
             Start::Failed(reason) => Ok(failed(reason)),
-            Start::Never => match self.size_and_start(&machine, sku, settings).await {
+            Start::Never => match self.size_and_start(&machine, sku, settings, size_gib).await {
                 Ok(()) => Ok(RUNNING),
                 Err(error) => match error.kind {
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
@@ -181,8 +216,11 @@ impl Proxmox {
     async fn mark(&self, mut machine: Machine, power: &super::wire::PowerState) -> Result<OperationStatus> {
         if !machine.is_made() {
             let tags = machine.tags().chain([MADE]).collect::<Vec<_>>().join(";");
-            self.configure(&machine, vec![("tags", tags.clone())]).await?;
-            machine.config.tags = tags;
+            // From here on it belongs to its customer: what is attached later is not among these.
+            let disks = machine.disks().into_values().collect::<Vec<_>>().join(" ");
+            let notes = format!("{}\n{DISKS}{disks}\n", machine.config.description.trim_end());
+            self.configure(&machine, vec![("tags", tags.clone()), ("description", notes.clone())]).await?;
+            (machine.config.tags, machine.config.description) = (tags, notes);
         }
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &machine, power)?)))
     }
@@ -214,16 +252,19 @@ impl Proxmox {
         self.get(&ask).await
     }
 
-    async fn size_and_start(&self, machine: &Machine, sku: &SkuId, settings: &Settings) -> Result<()> {
+    async fn size_and_start(
+        &self,
+        machine: &Machine,
+        sku: &SkuId,
+        settings: &Settings,
+        size_gib: u64,
+    ) -> Result<()> {
         let region = self.places.iter().find(|place| {
             self.config.nodes.get(&place.region).is_some_and(|nodes| nodes.contains(&machine.node))
         });
         let gone = || self.error(Call::Poll, ErrorKind::NotFound { what: machine.node.clone() });
         let size = self.size_of(Call::Poll, sku, &region.ok_or_else(gone)?.region)?.capacity.clone();
-        let mut fields = vec![
-            ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
-            ("memory", size.memory_mib.to_string()),
-        ];
+        let mut fields = sizes(&size);
         let setting = |name: &str| settings.get(name).and_then(setting_text);
         if let Some(user) = setting("user") {
             fields.push(("ciuser", user));
@@ -237,8 +278,10 @@ impl Proxmox {
             fields.push(("ipconfig0", format!("ip={ip}")));
         }
         self.configure(machine, fields).await?;
-        if size.disk_gib > 0 {
-            self.grow(machine, size.disk_gib).await?;
+        // What was bought beyond what is included.
+        let disk_gib = size.disk_gib.saturating_add(size_gib);
+        if disk_gib > 0 {
+            self.grow(machine, disk_gib).await?;
         }
         self.power_to(Call::Act, machine, "start", &[]).await.map(drop)
     }

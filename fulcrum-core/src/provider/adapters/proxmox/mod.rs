@@ -27,8 +27,9 @@ use crate::{
         SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream,
         http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
@@ -46,6 +47,24 @@ pub struct Proxmox {
     /// The regions.
     places: Arc<Vec<Place>>,
 }
+
+/// What each field costs of the requests that make a machine: the clone, its configuration, its disk, its start.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("ciuser", Priced::Free("names cost nothing")),
+    ("cores", Priced::By(Line::Offer)),
+    ("cpulimit", Priced::By(Line::Offer)),
+    ("description", Priced::Free("notes cost nothing")),
+    ("disk", Priced::Free("which disk is made as large as was bought")),
+    ("full", Priced::Free("the copy's disk is its own, as large as was bought")),
+    ("ipconfig0", Priced::Free("addresses are part of what the table sells")),
+    ("memory", Priced::By(Line::Offer)),
+    ("name", Priced::Free("names cost nothing")),
+    ("newid", Priced::Free("numbers cost nothing")),
+    ("size", Priced::By(Line::Disk)),
+    ("sshkeys", Priced::Free("keys cost nothing")),
+    ("storage", Priced::Free("where it is stored is the table's own matter")),
+    ("tags", Priced::Free("tags cost nothing")),
+];
 
 /// What the adapter can do where lists lag for so long.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
@@ -69,6 +88,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
+        settings: Capabilities::takes(&["image", "ip", "ssh_key", "user"]),
     }
 }
 
@@ -148,7 +168,10 @@ impl Proxmox {
     async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
         match self.power(call, machine).await? {
             Some(power) => self.service(call, machine, &power),
-            None => Err(self.error(call, ErrorKind::Unavailable { retry_after: None })),
+            None => {
+                let cause = format!("the machine {} goes or moves at this moment", machine.vmid);
+                Err(self.error(call, ErrorKind::unavailable(cause)))
+            }
         }
     }
 
@@ -183,12 +206,18 @@ impl Proxmox {
         }
         let other = machine.config.description.lines().filter(|line| !line.trim().starts_with(SKU));
         let notes = other.map(str::to_owned).chain([format!("{SKU}{sku}\n")]).collect::<Vec<_>>().join("\n");
-        let fields = vec![
-            ("cores", (size.vcpu_milli / 1000).max(1).to_string()),
-            ("memory", size.memory_mib.to_string()),
-            ("description", notes),
-        ];
+        let mut fields = make::sizes(&size);
+        fields.push(("description", notes));
         self.configure(machine, fields).await
+    }
+
+    /// That a machine has no disks that its purchase did not make: all that it has end with it.
+    fn check_attached(&self, call: Call, machine: &Machine) -> Result<()> {
+        let others = machine.foreign_disks(&self.config.disk);
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(machine.vmid, &others))),
+        }
     }
 
     /// One step further towards nothing: stop, end.
@@ -207,13 +236,14 @@ impl Proxmox {
         if is_busy || power.lock.is_some() {
             return Ok(RUNNING);
         }
+        self.check_attached(call, &machine)?;
         let outcome = match power.status.as_str() {
             "running" => self.power_to(Call::Release, &machine, "stop", &[]).await.map(drop),
             _ => {
                 let vmid = vmid.to_string();
                 let ask = Request::delete(Call::Release, machine.path(&vmid, &[]))
                     .query("purge", 1)
-                    .query("destroy-unreferenced-disks", 1);
+                    .query("destroy-unreferenced-disks", 0);
                 self.client.ask(&ask).await.map(drop)
             }
         };
@@ -247,6 +277,10 @@ impl Provider for Proxmox {
         let list =
             async move { this.sold(&filter).await.map(|offers| stream::iter(offers.into_iter().map(Ok))) };
         bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
+    }
+
+    fn rejected(&self) -> Vec<RejectedRow> {
+        self.client.rejected()
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -320,6 +354,7 @@ impl Provider for Proxmox {
             let kind = if is_begun { ErrorKind::Conflict { message } } else { ErrorKind::Forbidden };
             return Err(self.error(call, kind));
         }
+        self.check_attached(call, &machine)?;
         self.handle(call, &Handle::End { vmid, key })
     }
 
@@ -327,8 +362,8 @@ impl Provider for Proxmox {
         let call = Call::Poll;
         let unknown = |_| self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
         match serde_json::from_str(operation.as_str()).map_err(unknown)? {
-            Handle::Make { key, sku, task, settings } => {
-                self.poll_make(&key, &sku, task.as_deref(), &settings).await
+            Handle::Make { key, sku, task, settings, size_gib } => {
+                self.poll_make(&key, &sku, task.as_deref(), &settings, size_gib).await
             }
             Handle::End { vmid, key } => self.poll_end(vmid, key.as_ref()).await,
             Handle::Act { vmid, task } => {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::model::{IdempotencyKey, Settings, SkuId};
 
@@ -18,30 +20,62 @@ pub(super) struct Resource {
     /// `node`, `qemu`, `lxc`, `storage`, ….
     #[serde(rename = "type")]
     pub(super) kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(super) node: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub(super) vmid: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(super) name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub(super) status: String,
-    #[serde(default)]
-    pub(super) template: u8,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) template: u64,
     /// Bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub(super) maxmem: u64,
+}
+
+/// A whole number, however it is written: as one, as text, with an exponent, as a truth; 0 for nothing.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let told = Value::deserialize(deserializer)?;
+    let text = match &told {
+        Value::Null => return Ok(0),
+        Value::Bool(is_so) => return Ok(u64::from(*is_so)),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.trim().is_empty() => return Ok(0),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    let decimal = text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok();
+    let whole = decimal.and_then(|number| number.trunc().to_u64());
+    whole.ok_or_else(|| serde::de::Error::custom(format!("{told} is no whole number")))
+}
+
+/// Text; empty for nothing, and a number as it is written.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(serde::de::Error::custom(format!("{other} is no text"))),
+    }
 }
 
 /// How a machine is made. Numbers come as text or as numbers.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MachineConfig {
+    #[serde(deserialize_with = "text")]
     pub(super) name: String,
+    #[serde(deserialize_with = "text")]
     pub(super) description: String,
+    #[serde(deserialize_with = "text")]
     pub(super) tags: String,
     /// What is being done to it.
     pub(super) lock: Option<String>,
+    /// Disks by where they are attached, and everything else.
+    #[serde(flatten)]
+    pub(super) rest: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -86,7 +120,15 @@ pub(super) struct Refusal {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Handle {
     /// A machine is cloned, sized, started and marked as made.
-    Make { key: IdempotencyKey, sku: SkuId, task: Option<String>, settings: Settings },
+    Make {
+        key: IdempotencyKey,
+        sku: SkuId,
+        task: Option<String>,
+        settings: Settings,
+        /// GiB of disk that were bought beyond what the size includes.
+        #[serde(default)]
+        size_gib: u64,
+    },
     /// Something is done to a machine.
     Act { vmid: u64, task: Option<String> },
     /// A machine is stopped and ended.

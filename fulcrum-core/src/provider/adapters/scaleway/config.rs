@@ -1,6 +1,6 @@
 //! How Scaleway is reached, and what a machine is made with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,11 @@ pub struct ScalewayConfig {
     /// What machines boot unless a component's settings name another one: an id, or a label of the marketplace.
     #[serde(default = "debian")]
     pub image: String,
-    /// Whether machines get a public address.
+    /// What block storage and public IPv4 addresses cost, which the API does not tell: rows as of a price table, instead of
+    /// the dated ones that come along.
+    #[serde(default)]
+    pub storage: Option<PathBuf>,
+    /// Whether machines get a public IPv4 address, which is then a line of its own.
     #[serde(default = "yes")]
     pub public_ip: bool,
     /// How the API is reached.
@@ -66,6 +70,7 @@ impl ScalewayConfig {
             secret_key: secret_key(),
             zones: Vec::new(),
             image: debian(),
+            storage: None,
             public_ip: true,
             http: HttpConfig::default(),
         }

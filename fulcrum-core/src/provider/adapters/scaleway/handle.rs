@@ -5,8 +5,8 @@ use crate::{model::ServiceId, provider::OperationHandle};
 /// An operation under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Handle {
-    /// A server is made, then started.
-    Create(Place),
+    /// A server is made with these volumes, if the answer was not lost, then started.
+    Create(Place, Vec<Disk>),
     /// A server is to be in a state.
     Reach(Place, String),
     /// A server is stopped, then ended, then its volumes are.
@@ -40,15 +40,31 @@ impl Place {
     }
 }
 
+impl Disk {
+    /// As it stands in handles and tags.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", if self.is_block { 'b' } else { 'l' }, self.id)
+    }
+
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let (kind, id) = text.split_at_checked(1)?;
+        let is_block = match kind {
+            "b" => true,
+            "l" => false,
+            _ => return None,
+        };
+        is_plain(id).then(|| Self { is_block, id: id.to_owned() })
+    }
+}
+
 impl Handle {
     pub(super) fn text(&self) -> OperationHandle {
+        let texts = |disks: &[Disk]| disks.iter().map(|disk| format!("/{}", disk.text())).collect::<String>();
         OperationHandle::new(match self {
-            Self::Create(Place { zone, server }) => format!("create/{zone}/{server}"),
+            Self::Create(Place { zone, server }, disks) => format!("create/{zone}/{server}{}", texts(disks)),
             Self::Reach(Place { zone, server }, state) => format!("reach/{zone}/{server}/{state}"),
             Self::Delete(Place { zone, server }, disks) => {
-                let disks =
-                    disks.iter().map(|disk| format!("/{}{}", if disk.is_block { 'b' } else { 'l' }, disk.id));
-                format!("delete/{zone}/{server}{}", disks.collect::<String>())
+                format!("delete/{zone}/{server}{}", texts(disks))
             }
         })
     }
@@ -59,21 +75,11 @@ impl Handle {
             return None;
         }
         let place = |zone: &str, server: &str| Place { zone: zone.to_owned(), server: server.to_owned() };
+        let all = |disks: &[&str]| disks.iter().map(|text| Disk::of(text)).collect::<Option<Vec<_>>>();
         match parts.as_slice() {
-            ["create", zone, server] => Some(Self::Create(place(zone, server))),
+            ["create", zone, server, disks @ ..] => Some(Self::Create(place(zone, server), all(disks)?)),
             ["reach", zone, server, state] => Some(Self::Reach(place(zone, server), (*state).to_owned())),
-            ["delete", zone, server, disks @ ..] => {
-                let disk = |text: &&str| {
-                    let (kind, id) = text.split_at_checked(1)?;
-                    let is_block = match kind {
-                        "b" => true,
-                        "l" => false,
-                        _ => return None,
-                    };
-                    Some(Disk { is_block, id: id.to_owned() })
-                };
-                Some(Self::Delete(place(zone, server), disks.iter().map(disk).collect::<Option<_>>()?))
-            }
+            ["delete", zone, server, disks @ ..] => Some(Self::Delete(place(zone, server), all(disks)?)),
             _ => None,
         }
     }
@@ -95,7 +101,8 @@ mod tests {
         let disks =
             vec![Disk { is_block: true, id: "a1".to_owned() }, Disk { is_block: false, id: "b2".to_owned() }];
         for handle in [
-            Handle::Create(place()),
+            Handle::Create(place(), Vec::new()),
+            Handle::Create(place(), disks.clone()),
             Handle::Reach(place(), "stopped".to_owned()),
             Handle::Delete(place(), disks),
             Handle::Delete(place(), Vec::new()),
@@ -106,6 +113,7 @@ mod tests {
             "",
             "create",
             "create/a/b/c",
+            "create/a/b/b",
             "create/../b",
             "delete/a/b/xc",
             "conformance-unknown",

@@ -9,7 +9,11 @@ mod handle;
 mod offers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -24,19 +28,23 @@ use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
     model::{
-        Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, Shortage, SkuId, ZoneId,
-        parse_json,
+        Action, IdempotencyKey, Offer, OfferKind, ProviderId, Service, ServiceId, ServiceStatus, Shortage,
+        SkuId, ZoneId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
-        http::{Answer, Client, HttpConfigError, Page, Request, Transport, bounded, pages},
-        table::{ProviderDocument, Row, Table},
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, SoldSize, check_exact, check_settings,
+        http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
+        surcharges::ipv4_of,
+        table::{ProviderDocument, RegionDocument, Row, Table},
     },
 };
 
 /// Stands before the key in a tag.
 const TAG: &str = "fulcrum-key=";
+/// Stands before a volume in a tag: one that was made with the server.
+const DISK: &str = "fulcrum-disk=";
 /// Servers on a page.
 const PAGE: u32 = 100;
 
@@ -49,8 +57,11 @@ pub struct Scaleway {
     zones: Vec<ZoneId>,
     settings: Arc<Settings>,
     facts: Arc<ProviderDocument>,
-    /// What the API does not tell: the price of block storage.
-    storage: Arc<Vec<Row>>,
+    /// What the API does not tell: the prices of block storage and of addresses.
+    rows: Arc<Vec<Row>>,
+    storage: Arc<Vec<Offer>>,
+    /// What the last list of each zone left out.
+    rejected: Arc<Mutex<BTreeMap<ZoneId, Vec<RejectedRow>>>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +70,20 @@ struct Settings {
     image: String,
     public_ip: bool,
 }
+
+/// What each field costs of the requests that make a server.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("action", Priced::Free("starting it is part of what is bought")),
+    ("boot_type", Priced::Free("how it boots costs nothing")),
+    ("commercial_type", Priced::By(Line::Offer)),
+    ("dynamic_ip_required", Priced::By(Line::Address)),
+    ("image", Priced::Free("systems with a licence have types of their own, which have its price")),
+    ("name", Priced::Free("names cost nothing")),
+    ("project", Priced::Free("who pays, not how much")),
+    ("tags[]", Priced::Free("tags cost nothing")),
+    ("volumes.0.size", Priced::By(Line::Disk)),
+    ("volumes.0.volume_type", Priced::By(Line::Disk)),
+];
 
 /// What the adapter can do.
 ///
@@ -85,6 +110,7 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image"]),
     }
 }
 
@@ -98,7 +124,19 @@ impl Scaleway {
         let mut facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(error.to_string()))?;
         facts.id = config.id.clone();
-        let rows = Table::rows(include_str!("storage.csv")).map_err(|error| setting(error.to_string()))?;
+        let (name, text) = match &config.storage {
+            None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
+            Some(path) => {
+                let path = base.join(path);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
+                (path.display().to_string(), text)
+            }
+        };
+        let wrong = |error: &dyn std::fmt::Display| setting(format!("storage: {name}: {error}"));
+        let rows = Table::rows(&text).map_err(|error| wrong(&error))?;
+        let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).filter(offers::is_ordered).collect();
+        let storage = Table::from_rows(&facts, rows.clone()).map_err(|error| wrong(&error))?.into_listed();
         let known = || facts.regions.iter().flat_map(|region| region.zones.iter());
         let zones: Vec<_> =
             if config.zones.is_empty() { known().cloned().collect() } else { config.zones.clone() };
@@ -117,7 +155,9 @@ impl Scaleway {
                 public_ip: config.public_ip,
             }),
             facts: Arc::new(facts),
-            storage: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
+            rows: Arc::new(rows),
+            storage: Arc::new(storage),
+            rejected: Arc::default(),
         })
     }
 
@@ -165,17 +205,45 @@ impl Scaleway {
         self.client.ask(&request).await.map(drop)
     }
 
+    /// Whether a request is for exactly what is ordered for it.
+    fn check(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<(), ErrorKind> {
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
+        let place = region.map_or_else(|| request.place.clone(), |region| self.place_of(region, zone));
+        let unpriced = |what: &str| {
+            let message = format!("{} is made with {what}, which no row prices in {place}", request.sku);
+            ErrorKind::InvalidRequest { message }
+        };
+        let disk = offers::disk_of(&self.storage, &place).ok_or_else(|| unpriced("a disk"))?;
+        let mut sold = Sold::on_demand(OfferKind::Machine, &place);
+        sold.size = SoldSize::Disk(&disk.sku);
+        sold.surcharges.push(&disk.sku);
+        let address = ipv4_of(&self.storage, &place);
+        if self.settings.public_ip {
+            sold.surcharges.push(&address.as_ref().ok_or_else(|| unpriced("an IPv4 address"))?.sku);
+        }
+        check_exact(request, &sold)
+    }
+
+    fn place_of(&self, region: &RegionDocument, zone: &ZoneId) -> crate::model::Place {
+        crate::model::Place {
+            provider: self.id.clone(),
+            region: region.id.clone(),
+            zone: Some(zone.clone()),
+            country: region.country,
+            coordinates: None,
+        }
+    }
+
     /// The image's id: as given, or by its label in the marketplace.
     async fn image(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<String> {
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
         if uuid::Uuid::parse_str(&image).is_ok() {
             return Ok(image);
         }
-        let kind = if request.size_gib > 0 { "instance_sbs" } else { "instance_local" };
         let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
             .query("image_label", &image)
             .query("order_by", "type_asc")
-            .query("type", kind)
+            .query("type", "instance_sbs")
             .query("zone", zone);
         let images: Images = self.client.json(&ask).await?;
         let fits = |it: &Image| {
@@ -202,8 +270,10 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let next = next_servers(request, answer, page.servers.len())?;
-            let ours = page.servers.iter().filter(|server| key_of(server).is_some());
+            let count = page.servers.len().saturating_add(page.servers.odd().len());
+            let next = next_servers(request, answer, count)?;
+            let servers = page.servers.proving(answer, wire::is_foreign)?;
+            let ours = servers.iter().filter(|server| key_of(server).is_some());
             let items = ours.map(|server| this.service(call, &zone, server)).collect::<Result<_>>()?;
             Ok(Page { items, next })
         })
@@ -238,26 +308,20 @@ impl Scaleway {
             provider: self.id.clone(),
             key: key_of(server),
             sku: SkuId::new(&server.commercial_type).map_err(|error| odd(&error.to_string()))?,
-            place: crate::model::Place {
-                provider: self.id.clone(),
-                region: region.id.clone(),
-                zone: Some(zone.clone()),
-                country: region.country,
-                coordinates: None,
-            },
+            place: self.place_of(region, zone),
             status: status(&server.state),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
         })
     }
 
-    async fn poll_create(&self, place: &Place) -> Result<OperationStatus> {
+    async fn poll_create(&self, place: &Place, made: &[Disk]) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, place).await? else {
             return Ok(failed("the server is gone", None));
         };
         let sku = SkuId::new(&server.commercial_type).ok();
         match server.state.as_str() {
             // Made, and not started yet: whoever asks starts it. Starting twice is refused without effect.
-            "stopped" => match self.action(Call::Act, place, "poweron", sku.as_ref()).await {
+            "stopped" => match self.begin(place, &server, made, sku.as_ref()).await {
                 Ok(()) => Ok(OperationStatus::Running { percent: None }),
                 Err(error) => match error.kind {
                     ErrorKind::CapacityExhausted { .. } => {
@@ -278,6 +342,26 @@ impl Scaleway {
         }
     }
 
+    /// Starts a server for the first time. Before, it is written down which volumes its purchase made.
+    async fn begin(&self, place: &Place, server: &Server, made: &[Disk], sku: Option<&SkuId>) -> Result<()> {
+        // Where the answer was lost, the system disk is certain.
+        let made = if made.is_empty() { root_of(server) } else { made.to_vec() };
+        if !made.is_empty() && noted(server).is_empty() {
+            let tags: Vec<_> = made.iter().map(|disk| format!("{DISK}{}", disk.text())).collect();
+            let tags: Vec<_> = server.tags.iter().chain(&tags).collect();
+            let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
+            let note = Request::new(Call::Act, Method::PATCH, path).json(&json!({ "tags": tags }));
+            match self.client.ask(&note).await {
+                Err(error) if error.is_retryable() || error.kind.may_have_happened() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(server = server.id, %error, "it is not written down which volumes the purchase made");
+                }
+                Ok(_) => {}
+            }
+        }
+        self.action(Call::Act, place, "poweron", sku).await
+    }
+
     fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
         if key_of(server).is_none() {
@@ -286,10 +370,26 @@ impl Scaleway {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &zone, server)?)))
     }
 
+    /// That nothing hangs on a server but these.
+    fn check_attached(&self, call: Call, server: &Server, disks: &[Disk]) -> Result<()> {
+        let others = server.volumes.values().filter(|volume| !disks.iter().any(|disk| disk.id == volume.id));
+        let others: Vec<_> = others
+            .map(|volume| match &volume.name {
+                Some(name) if *name != volume.id => format!("the volume {} ({name})", volume.id),
+                _ => format!("the volume {}", volume.id),
+            })
+            .collect();
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(self.error(call, ErrorKind::attached(&server.id, &others))),
+        }
+    }
+
     /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
     async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
         let running = Ok(OperationStatus::Running { percent: None });
         if let Some(server) = self.server(Call::Poll, place).await? {
+            self.check_attached(Call::Poll, &server, disks)?;
             let outcome = match server.state.as_str() {
                 "stopped" => {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
@@ -332,6 +432,20 @@ fn key_of(server: &Server) -> Option<IdempotencyKey> {
     IdempotencyKey::new(server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?).ok()
 }
 
+/// The volumes that a server's purchase made, by its tags.
+fn noted(server: &Server) -> Vec<Disk> {
+    server.tags.iter().filter_map(|tag| Disk::of(tag.strip_prefix(DISK)?)).collect()
+}
+
+fn disk_of(volume: &wire::Volume) -> Disk {
+    Disk { is_block: volume.volume_type.starts_with("sbs"), id: volume.id.clone() }
+}
+
+/// The system disk.
+fn root_of(server: &Server) -> Vec<Disk> {
+    server.volumes.get("0").map(disk_of).into_iter().collect()
+}
+
 /// The next page of servers. A list that has fewer of them than it says is no whole one.
 fn next_servers(request: &Request, answer: &Answer, count: usize) -> Result<Option<Request>> {
     let next = match answer.header("link") {
@@ -347,6 +461,13 @@ fn next_servers(request: &Request, answer: &Answer, count: usize) -> Result<Opti
         }
         _ => Ok(next),
     }
+}
+
+/// The bytes of a request's disk: what each machine has, and what was bought beyond. The provider counts in 10⁹ bytes: the
+/// next whole one that holds all of it.
+fn size_of(request: &ProvisionRequest) -> Option<u64> {
+    let bytes = offers::LEAST_DISK.checked_add(request.size_gib)?.checked_mul(1 << 30)?;
+    bytes.div_ceil(1_000_000_000).checked_mul(1_000_000_000)
 }
 
 /// Whether asking again later is all that is needed.
@@ -381,19 +502,22 @@ impl Provider for Scaleway {
         offers::offers(self, filter)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let all = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().flatten().cloned().chain(self.client.rejected()).collect()
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         let zone = request.place.zone.as_ref().filter(|zone| self.zones.contains(zone));
-        let Some(zone) = zone else {
-            return Err(self.invalid(call, format!("{} is no zone of this account", request.place)));
-        };
+        let unknown = || self.invalid(call, format!("{} is no zone of this account", request.place));
+        let zone = zone.ok_or_else(unknown)?;
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| self.check(request, zone)).map_err(|kind| self.error(call, kind))?;
+        let size = size_of(request)
+            .ok_or_else(|| self.invalid(call, format!("{} GiB are no size of a disk", request.size_gib)))?;
         let image = self.image(request, zone).await?;
-        let mut volumes = BTreeMap::new();
-        if request.size_gib > 0 {
-            // The provider counts in 10⁹ bytes: the next whole one that holds what was asked for.
-            let size = (request.size_gib << 30).div_ceil(1_000_000_000) * 1_000_000_000;
-            volumes.insert("0", NewVolume { size, volume_type: "sbs_volume" });
-        }
+        let volumes = BTreeMap::from([("0", NewVolume { size, volume_type: "sbs_volume" })]);
         let server = NewServer {
             name: &request.name,
             project: &self.settings.project,
@@ -407,12 +531,13 @@ impl Provider for Scaleway {
         let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
         let ask = Request::post(call, path).json(&server).about(&request.sku);
         let made: OneServer = self.client.json(&ask).await?;
+        let disks = made.server.volumes.values().map(disk_of).collect();
         let place = Place { zone: zone.to_string(), server: made.server.id };
-        Ok(Handle::Create(place).text())
+        Ok(Handle::Create(place, disks).text())
     }
 
     fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        self.place(&service.id).map(|place| Handle::Create(place).text())
+        self.place(&service.id).map(|place| Handle::Create(place, Vec::new()).text())
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
@@ -467,7 +592,7 @@ impl Provider for Scaleway {
             Action::Resize { sku } => {
                 if server.commercial_type != sku.as_str() {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
-                    let patch = Request::new(call, crate::provider::http::Method::PATCH, path)
+                    let patch = Request::new(call, Method::PATCH, path)
                         .json(&json!({ "commercial_type": sku }))
                         .about(sku);
                     self.client.ask(&patch).await?;
@@ -497,11 +622,9 @@ impl Provider for Scaleway {
             return Err(self.error(call, ErrorKind::Forbidden));
         }
         // They outlive the server and cost money: who asks for the rest of the way must know them.
-        let disk = |volume: &wire::Volume| Disk {
-            is_block: volume.volume_type.starts_with("sbs"),
-            id: volume.id.clone(),
-        };
-        let disks = server.volumes.values().map(disk).collect();
+        let noted = noted(&server);
+        let disks = if noted.is_empty() { root_of(&server) } else { noted };
+        self.check_attached(call, &server, &disks)?;
         Ok(Handle::Delete(place, disks).text())
     }
 
@@ -513,7 +636,7 @@ impl Provider for Scaleway {
             )
         };
         match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Create(place) => self.poll_create(&place).await,
+            Handle::Create(place, disks) => self.poll_create(&place, &disks).await,
             Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
             Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
                 None => Ok(failed("the server is gone", None)),

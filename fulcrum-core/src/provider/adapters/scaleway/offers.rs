@@ -1,6 +1,6 @@
 //! Machines with their prices, zone by zone, from the API.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -11,10 +11,11 @@ use super::{
     wire::{Product, Products, Stock, Stocks},
 };
 use crate::{
-    model::{Offer, SkuId, ZoneId},
+    model::{Offer, OfferKind, Place, SkuId, ZoneId},
     provider::{
-        Call, OfferFilter, OfferStream, Result,
+        Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Answer, Page, Request, bounded, pages},
+        surcharges::{ipv4_of, with, with_least_disk},
         table::{Row, Table},
     },
 };
@@ -65,7 +66,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     let (products, stocks): (Vec<(String, Product)>, BTreeMap<String, Stock>) =
         futures::try_join!(products.try_collect(), stocks.try_collect())?;
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
-    let mut rows = (*scaleway.storage).clone();
+    let mut rows = (*scaleway.rows).clone();
     for (sku, product) in &products {
         let Ok(id) = SkuId::new(sku) else { continue };
         let is_out =
@@ -91,9 +92,54 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     }
     let table =
         Table::from_rows(&scaleway.facts, rows).map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
+    let (mut offers, mut rejected) = (Vec::new(), table.rejected.clone());
     // Storage is sold with the machines of each zone; on its own it stands in the price table only.
-    let is_here = |offer: &Offer| offer.place.zone.as_ref() == Some(zone) && filter.admits(offer);
-    Ok(table.into_listed().into_iter().filter(is_here).collect())
+    for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
+        let id = offer.id();
+        match with_all(scaleway, offer) {
+            Ok(offer) => offers.push(offer),
+            Err(why) => rejected.push(RejectedRow::new(id, why)),
+        }
+    }
+    scaleway.rejected.lock().unwrap_or_else(PoisonError::into_inner).insert(zone.clone(), rejected);
+    offers.retain(|offer| filter.admits(offer));
+    Ok(offers)
+}
+
+/// The disk that each machine is made with, in GiB.
+pub(super) const LEAST_DISK: u64 = 10;
+/// What of it is paid: disks are made in whole 10⁹ bytes, which may be nearly one more than was asked for.
+const PAID_DISK: u64 = LEAST_DISK + 1;
+/// The only block storage that is made with a machine.
+const DISK: &str = "sbs_5k";
+
+/// Whether a row prices something that is ordered with a machine.
+pub(super) fn is_ordered(row: &Row) -> bool {
+    row.kind != OfferKind::BlockStorage.to_string()
+        || row.sku.as_ref().is_some_and(|sku| sku.as_str() == DISK)
+}
+
+/// The block storage of a place.
+pub(super) fn disk_of<'a>(storage: &'a [Offer], place: &Place) -> Option<&'a Offer> {
+    storage.iter().find(|offer| offer.kind == OfferKind::BlockStorage && offer.place.region == place.region)
+}
+
+fn with_all(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
+    if offer.elastic_disk.is_none() {
+        return Err(
+            "it is made with a disk, and no row prices block storage in its region; name more by `storage`",
+        );
+    }
+    let offer = match (scaleway.settings.public_ip, ipv4_of(&scaleway.storage, &offer.place)) {
+        (false, _) => offer,
+        (true, Some(address)) => with(offer, address),
+        (true, None) => {
+            return Err(
+                "it gets an IPv4 address, and no row prices one in its region; name more by `storage`",
+            );
+        }
+    };
+    with_least_disk(offer, LEAST_DISK, PAID_DISK).ok_or("its disk cannot be priced")
 }
 
 /// The next page, if this one says that there is one.

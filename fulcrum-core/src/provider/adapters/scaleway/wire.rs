@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde_json::{Number, Value};
+
+use super::TAG;
+use crate::provider::http::{NamedRows, Rows};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Products {
-    pub(super) servers: BTreeMap<String, Product>,
+    pub(super) servers: NamedRows<Product>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +29,7 @@ pub(super) struct Product {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Stocks {
-    pub(super) servers: BTreeMap<String, Stock>,
+    pub(super) servers: NamedRows<Stock>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +40,7 @@ pub(super) struct Stock {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Images {
-    pub(super) local_images: Vec<Image>,
+    pub(super) local_images: Rows<Image>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +77,13 @@ pub(super) struct OneServer {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Vec<Server>,
+    pub(super) servers: Rows<Server>,
+}
+
+/// Whether a server that cannot be read is certainly none of ours: none of its tags holds a key.
+pub(super) fn is_foreign(row: &Value) -> bool {
+    let tags = row.get("tags").and_then(Value::as_array);
+    tags.is_some_and(|tags| tags.iter().all(|tag| tag.as_str().is_some_and(|tag| !tag.starts_with(TAG))))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -98,6 +107,8 @@ pub(super) struct Volume {
     pub(super) id: String,
     #[serde(default)]
     pub(super) volume_type: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

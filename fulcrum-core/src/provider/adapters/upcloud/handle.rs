@@ -9,8 +9,8 @@ pub(super) enum Handle {
     Create(String),
     /// It is to be in a state.
     Reach(String, String),
-    /// It is stopped, then ended with its disks.
-    Delete(String),
+    /// It is stopped, then ended, then these disks are.
+    Delete(String, Vec<String>),
 }
 
 impl Handle {
@@ -18,7 +18,9 @@ impl Handle {
         OperationHandle::new(match self {
             Self::Create(server) => format!("create/{server}"),
             Self::Reach(server, state) => format!("reach/{server}/{state}"),
-            Self::Delete(server) => format!("delete/{server}"),
+            Self::Delete(server, disks) => {
+                format!("delete/{server}{}", disks.iter().map(|disk| format!("/{disk}")).collect::<String>())
+            }
         })
     }
 
@@ -29,7 +31,10 @@ impl Handle {
             ["reach", server, state @ ("started" | "stopped")] if is_uuid(server) => {
                 Some(Self::Reach((*server).to_owned(), (*state).to_owned()))
             }
-            ["delete", server] if is_uuid(server) => Some(Self::Delete((*server).to_owned())),
+            ["delete", server, disks @ ..] if is_uuid(server) && disks.iter().all(|disk| is_plain(disk)) => {
+                let disks = disks.iter().map(|disk| (*disk).to_owned());
+                Some(Self::Delete((*server).to_owned(), disks.collect()))
+            }
             _ => None,
         }
     }
@@ -38,6 +43,11 @@ impl Handle {
 /// The server of a service; what is no such name does not exist.
 pub(super) fn server_of(service: &ServiceId) -> Option<&str> {
     Some(service.as_str()).filter(|id| is_uuid(id))
+}
+
+/// Whether it may stand in a path, and is one segment of it.
+pub(super) fn is_plain(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -51,14 +61,24 @@ mod tests {
     #[test]
     fn a_handle_survives_as_text_and_nothing_else_is_one() {
         let id = || "002018a7-c0a2-498f-a823-40e7cf735e61".to_owned();
-        for handle in [Handle::Create(id()), Handle::Reach(id(), "stopped".to_owned()), Handle::Delete(id())]
-        {
+        for handle in [
+            Handle::Create(id()),
+            Handle::Reach(id(), "stopped".to_owned()),
+            Handle::Delete(id(), Vec::new()),
+            Handle::Delete(id(), vec![id(), id()]),
+        ] {
             assert_eq!(Handle::of(&handle.text()), Some(handle));
         }
         let id = id();
-        for text in
-            ["", "create", "create/x", "delete/../x", "conformance-unknown", &format!("reach/{id}/gone")]
-        {
+        for text in [
+            "",
+            "create",
+            "create/x",
+            "delete/../x",
+            "conformance-unknown",
+            &format!("reach/{id}/gone"),
+            &format!("delete/{id}/"),
+        ] {
             assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
         }
     }

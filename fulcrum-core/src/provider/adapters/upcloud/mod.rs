@@ -9,7 +9,11 @@ mod handle;
 mod offers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream::BoxStream};
@@ -17,19 +21,21 @@ use iso_currency::Currency;
 use serde_json::{Value, json};
 
 pub use config::UpCloudConfig;
-use handle::{Handle, server_of};
+use handle::{Handle, is_plain, server_of};
 use wire::{OneServer, Server, Servers};
 
 use crate::{
     model::{
-        Action, IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId, parse_json,
-        setting_text,
+        Action, IdempotencyKey, OfferKind, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId,
+        parse_json, setting_text,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
+        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
+        ServiceStream, Sold, check_exact, check_settings,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
-        table::ProviderDocument,
+        surcharges::Rejections,
+        table::{ProviderDocument, RegionDocument},
     },
 };
 
@@ -47,6 +53,7 @@ pub struct UpCloud {
     capabilities: Capabilities,
     settings: Arc<Settings>,
     facts: Arc<ProviderDocument>,
+    rejected: Rejections,
 }
 
 #[derive(Debug)]
@@ -55,6 +62,31 @@ struct Settings {
     ssh_keys: Vec<String>,
     currency: Currency,
 }
+
+/// What each field of the body that orders a server costs.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("server.hostname", Priced::Free("names cost nothing")),
+    ("server.labels.label[].key", Priced::Free("labels cost nothing")),
+    ("server.labels.label[].value", Priced::Free("labels cost nothing")),
+    ("server.login_user.create_password", Priced::Free("no password is made")),
+    ("server.login_user.ssh_keys.ssh_key[]", Priced::Free("keys cost nothing")),
+    ("server.login_user.username", Priced::Free("names cost nothing")),
+    ("server.metadata", Priced::Free("the metadata service costs nothing")),
+    (
+        "server.networking.interfaces.interface[].ip_addresses.ip_address[].family",
+        Priced::Free("one public IPv4 address is part of a plan with a disk, others cost nothing"),
+    ),
+    ("server.networking.interfaces.interface[].type", Priced::Free("interfaces cost nothing")),
+    ("server.plan", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].action", Priced::Free("what is cloned is the plan's own disk")),
+    ("server.storage_devices.storage_device[].size", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].storage", Priced::Free("templates are cloned for nothing")),
+    ("server.storage_devices.storage_device[].tier", Priced::By(Line::Offer)),
+    ("server.storage_devices.storage_device[].title", Priced::Free("names cost nothing")),
+    ("server.title", Priced::Free("names cost nothing")),
+    ("server.user_data", Priced::Free("data for the first boot cost nothing")),
+    ("server.zone", Priced::By(Line::Offer)),
+];
 
 /// What the adapter can do.
 ///
@@ -80,6 +112,7 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
+        settings: Capabilities::takes(&["image", "ssh_keys", "user", "user_data"]),
     }
 }
 
@@ -105,6 +138,7 @@ impl UpCloud {
                 currency: config.currency,
             }),
             facts: Arc::new(ProviderDocument { id: config.id.clone(), ..facts }),
+            rejected: Rejections::default(),
         })
     }
 
@@ -139,8 +173,9 @@ impl UpCloud {
         let this = self.clone();
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let servers = page.servers.server;
-            let next = (servers.len() == PAGE).then(|| request.clone().next_offset("offset", PAGE));
+            let count = page.servers.server.len().saturating_add(page.servers.server.odd().len());
+            let servers = page.servers.server.proving(answer, wire::is_foreign)?;
+            let next = (count == PAGE).then(|| request.clone().next_offset("offset", PAGE));
             let ours = servers.iter().filter(|server| key_of(server).is_some());
             Ok(Page { items: ours.map(|server| this.service(call, server)).collect::<Result<_>>()?, next })
         })
@@ -167,16 +202,20 @@ impl UpCloud {
             provider: self.id.clone(),
             key: key_of(server),
             sku: SkuId::new(&server.plan).map_err(|error| odd(&error.to_string()))?,
-            place: Place {
-                provider: self.id.clone(),
-                region: region.id.clone(),
-                zone: None,
-                country: region.country,
-                coordinates: None,
-            },
+            place: self.place_of(region),
             status: status(&server.state),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
         })
+    }
+
+    fn place_of(&self, region: &RegionDocument) -> Place {
+        Place {
+            provider: self.id.clone(),
+            region: region.id.clone(),
+            zone: None,
+            country: region.country,
+            coordinates: None,
+        }
     }
 
     /// The body that makes a server: everything in one request, the label too.
@@ -185,11 +224,15 @@ impl UpCloud {
         let plans = self.plans(call).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let plan = plans.get(request.sku.as_str()).ok_or_else(missing)?;
+        if plan.storage_size == 0 {
+            let message = format!("the disk of {} is sold apart; choose a plan with one", request.sku);
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
         let setting = |name: &str| request.setting(name);
         let disk = json!({
             "action": "clone",
             "storage": setting("image").unwrap_or_else(|| self.settings.image.clone()),
-            "title": format!("{key}-disk"),
+            "title": disk_title(key),
             "size": plan.storage_size,
             "tier": plan.storage_tier.as_deref().unwrap_or("maxiops"),
         });
@@ -214,6 +257,10 @@ impl UpCloud {
             }
             None => self.settings.ssh_keys.clone(),
         };
+        if keys.is_empty() && setting("user").is_some() {
+            let message = "`user` is who logs in with `ssh_keys`, and there are none; give some".to_owned();
+            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+        }
         if !keys.is_empty() {
             server["login_user"] = json!({
                 "username": setting("user").unwrap_or_else(|| "root".to_owned()),
@@ -238,13 +285,45 @@ impl UpCloud {
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, server)?)))
     }
 
-    /// One step further towards nothing: stop, end with its disks.
-    async fn poll_delete(&self, id: &str) -> Result<OperationStatus> {
+    /// The disks that a server's purchase made.
+    ///
+    /// # Errors
+    /// A conflict: something else hangs on it, which would be ended with it.
+    fn own_disks(&self, call: Call, server: &Server, key: &IdempotencyKey) -> Result<Vec<String>> {
+        // What is in the drive stays when the server goes.
+        let disks = server.storage_devices.storage_device.iter().filter(|device| device.kind != "cdrom");
+        let (own, others): (Vec<_>, Vec<_>) = disks.partition(|disk| disk.storage_title == disk_title(key));
+        let others = others.iter().map(|disk| match disk.storage_title.as_str() {
+            title if title.is_empty() || title == disk.storage => format!("the storage {}", disk.storage),
+            title => format!("the storage {} ({title})", disk.storage),
+        });
+        let addresses = &server.ip_addresses.ip_address;
+        let faces: BTreeSet<_> =
+            addresses.iter().map(|ip| (ip.access.as_str(), ip.family.as_str())).collect();
+        let several = faces.into_iter().filter(|(access, _)| matches!(*access, "public" | "utility"));
+        let several = several.filter_map(|face| {
+            let of_face = addresses.iter().filter(|ip| (ip.access.as_str(), ip.family.as_str()) == face);
+            let of_face: Vec<_> = of_face.map(|ip| ip.address.as_str()).collect();
+            (of_face.len() > 1).then(|| format!("the addresses {}, one of", of_face.join(" and ")))
+        });
+        let others: Vec<_> = others.chain(several).collect();
+        match others.is_empty() {
+            true => Ok(own.into_iter().map(|disk| disk.storage.clone()).collect()),
+            false => Err(self.error(call, ErrorKind::attached(&server.uuid, &others))),
+        }
+    }
+
+    /// One step further towards nothing: stop, end, end the disks. Each may be asked again.
+    async fn poll_delete(&self, id: &str, disks: &[String]) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, id).await? else {
-            return Ok(OperationStatus::Succeeded(None));
+            return self.end_disks(disks).await;
         };
-        if key_of(&server).is_none() {
-            return Err(self.error(Call::Poll, ErrorKind::Forbidden));
+        let foreign = || self.error(Call::Poll, ErrorKind::Forbidden);
+        let own = self.own_disks(Call::Poll, &server, &key_of(&server).ok_or_else(foreign)?)?;
+        if !own.iter().all(|disk| disks.contains(disk)) {
+            // Handles of older versions name no disks: released again, it does.
+            let what = "a handle without the server's disks".to_owned();
+            return Err(self.error(Call::Poll, ErrorKind::NotFound { what }));
         }
         let outcome = match server.state.as_str() {
             "started" => {
@@ -252,12 +331,8 @@ impl UpCloud {
                 self.ask_for(Call::Release, id, "stop", &hard).await
             }
             "maintenance" => return Ok(RUNNING),
-            _ => {
-                let ask = Request::delete(Call::Release, ["server", id])
-                    .query("storages", 1)
-                    .query("backups", "delete");
-                self.client.ask(&ask).await.map(drop)
-            }
+            // Without its storages: what is attached at this moment stays.
+            _ => self.client.ask(&Request::delete(Call::Release, ["server", id])).await.map(drop),
         };
         match outcome {
             Ok(()) => Ok(RUNNING),
@@ -267,6 +342,32 @@ impl UpCloud {
             },
         }
     }
+
+    /// Ends the disks of a server that is gone. Backups of them are the customer's.
+    async fn end_disks(&self, disks: &[String]) -> Result<OperationStatus> {
+        for disk in disks {
+            let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
+            let is_there = match self.client.end(&ask).await {
+                // Accepted is not gone.
+                Ok(true) => {
+                    self.client.find::<Value>(&Request::get(Call::Poll, ["storage", disk])).await?.is_some()
+                }
+                Ok(false) => false,
+                // Still held by the server that is going.
+                Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => true,
+                Err(error) => return Err(error),
+            };
+            if is_there {
+                return Ok(RUNNING);
+            }
+        }
+        Ok(OperationStatus::Succeeded(None))
+    }
+}
+
+/// What the disk is called that is made with a server; so it is known again.
+fn disk_title(key: &IdempotencyKey) -> String {
+    format!("{key}-disk")
 }
 
 /// The key that a server was made with; none if this library did not make it.
@@ -301,12 +402,24 @@ impl Provider for UpCloud {
         offers::offers(self, filter)
     }
 
+    fn rejected(&self) -> Vec<RejectedRow> {
+        let mut rejected = self.rejected.get();
+        rejected.extend(self.client.rejected());
+        rejected
+    }
+
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
-        if !self.facts.regions.iter().any(|region| region.id == request.place.region) {
+        let region = self.facts.regions.iter().find(|region| region.id == request.place.region);
+        let unknown = || {
             let message = format!("{} is no zone of this cloud", request.place);
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
-        }
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let place = self.place_of(region.ok_or_else(unknown)?);
+        // Its disk and one IPv4 address are part of a plan.
+        let sold = Sold::on_demand(OfferKind::Machine, &place);
+        let is_known = check_settings(request, &self.capabilities);
+        is_known.and_then(|()| check_exact(request, &sold)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key).await?;
         let ask = Request::post(call, ["server"]).json(&server).about(&request.sku);
         let made: OneServer = self.client.json(&ask).await?;
@@ -380,20 +493,26 @@ impl Provider for UpCloud {
         let call = Call::Release;
         let Some(id) = server_of(service) else {
             // It cannot exist here.
-            return Ok(Handle::Delete(uuid::Uuid::nil().to_string()).text());
+            return Ok(Handle::Delete(uuid::Uuid::nil().to_string(), Vec::new()).text());
         };
-        let server = self.server(call, id).await?;
-        if server.is_some_and(|server| key_of(&server).is_none()) {
-            return Err(self.error(call, ErrorKind::Forbidden));
+        let disks = match self.server(call, id).await? {
+            None => Vec::new(),
+            Some(server) => {
+                let key = key_of(&server).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
+                self.own_disks(call, &server, &key)?
+            }
+        };
+        if let Some(odd) = disks.iter().find(|disk| !is_plain(disk)) {
+            return Err(self.nonsense(call, &format!("the server {id} has a storage {odd:?}")));
         }
-        Ok(Handle::Delete(id.to_owned()).text())
+        Ok(Handle::Delete(id.to_owned(), disks).text())
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let what = || operation.as_str().chars().take(60).collect();
         let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
         let (id, wanted) = match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Delete(id) => return self.poll_delete(&id).await,
+            Handle::Delete(id, disks) => return self.poll_delete(&id, &disks).await,
             Handle::Create(id) => (id, "started".to_owned()),
             Handle::Reach(id, state) => (id, state),
         };

@@ -53,7 +53,7 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
             tracing::debug!(zone = zone.name, "this zone is not known; not offered");
             continue;
         }
-        for (name, item) in &zone.items {
+        for (name, item) in &zone.items.0 {
             let Some(plan) = name.strip_prefix(PLAN).and_then(|name| plans.get(name)) else { continue };
             let Ok(sku) = SkuId::new(&plan.name) else { continue };
             if plan.storage_size == 0 {
@@ -90,5 +90,6 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
         }
     }
     let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| nonsense(&error))?;
+    upcloud.rejected.set(table.rejected.clone());
     Ok(table.into_listed())
 }

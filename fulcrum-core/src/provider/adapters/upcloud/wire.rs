@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use super::LABEL;
+use crate::provider::http::{Rows, leave_out};
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Prices {
     pub(super) prices: PriceZones,
@@ -12,7 +15,7 @@ pub(super) struct Prices {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PriceZones {
-    pub(super) zone: Vec<PriceZone>,
+    pub(super) zone: Rows<PriceZone>,
 }
 
 /// A name, and prices by what is sold.
@@ -20,7 +23,25 @@ pub(super) struct PriceZones {
 pub(super) struct PriceZone {
     pub(super) name: String,
     #[serde(flatten)]
-    pub(super) items: BTreeMap<String, Value>,
+    pub(super) items: Items,
+}
+
+/// What is sold in a zone, by its name; what has no price that can be read is left out.
+#[derive(Debug, Deserialize)]
+#[serde(from = "BTreeMap<String, Value>")]
+pub(super) struct Items(pub(super) BTreeMap<String, Value>);
+
+impl From<BTreeMap<String, Value>> for Items {
+    fn from(mut all: BTreeMap<String, Value>) -> Self {
+        all.retain(|name, item| match Item::deserialize(&*item) {
+            Ok(_) => true,
+            Err(error) => {
+                leave_out(name, error);
+                false
+            }
+        });
+        Self(all)
+    }
 }
 
 /// Cents an hour for so much of it.
@@ -37,7 +58,7 @@ pub(super) struct Plans {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PlanList {
-    pub(super) plan: Vec<Plan>,
+    pub(super) plan: Rows<Plan>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -67,7 +88,14 @@ pub(super) struct Servers {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerList {
-    pub(super) server: Vec<Server>,
+    pub(super) server: Rows<Server>,
+}
+
+/// Whether a server that cannot be read is certainly none of ours: none of its labels holds a key.
+pub(super) fn is_foreign(row: &Value) -> bool {
+    let labels = row.pointer("/labels/label").and_then(Value::as_array);
+    let is_other = |label: &Value| label.get("key").and_then(Value::as_str).is_some_and(|key| key != LABEL);
+    labels.is_some_and(|labels| labels.iter().all(is_other))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -80,6 +108,9 @@ pub(super) struct Server {
     pub(super) labels: Labels,
     #[serde(default)]
     pub(super) ip_addresses: Addresses,
+    /// Told of one server, not in lists.
+    #[serde(default)]
+    pub(super) storage_devices: Devices,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,6 +128,22 @@ pub(super) struct Label {
 #[serde(default)]
 pub(super) struct Addresses {
     pub(super) ip_address: Vec<Address>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Devices {
+    pub(super) storage_device: Vec<Device>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Device {
+    pub(super) storage: String,
+    /// `disk` or `cdrom`.
+    #[serde(default, rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) storage_title: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

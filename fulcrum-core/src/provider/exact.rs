@@ -1,0 +1,295 @@
+//! A request buys exactly what was priced: what an adapter cannot order so it refuses, before it asks anybody.
+//!
+//! An adapter says what it sells as [`Sold`], of the offer where it has one at hand, and [`check_exact`] compares all that a
+//! price depends on: kind, place, purchase option, term, size, disk and surcharges.
+
+use super::{Capabilities, ErrorKind, ProvisionRequest};
+use crate::model::{Charge, Offer, OfferKind, Place, PurchaseOption, SkuId, setting_text};
+
+/// What an adapter orders when it is asked for a product, as far as its price depends on it.
+#[derive(Debug, Clone)]
+pub struct Sold<'a> {
+    /// What sort of product.
+    pub kind: OfferKind,
+    /// Where.
+    pub place: &'a Place,
+    /// How it is sold.
+    pub purchase_option: PurchaseOption,
+    /// Months that must be paid at least.
+    pub term_months: u32,
+    /// Which sizes can be had.
+    pub size: SoldSize<'a>,
+    /// What is ordered and paid with it.
+    pub surcharges: Vec<&'a SkuId>,
+}
+
+/// Which sizes of a product can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoldSize<'a> {
+    /// One.
+    Fixed,
+    /// Any: it is the product that is sold by size.
+    Any,
+    /// Any, by a disk of this product that is bought with it.
+    Disk(&'a SkuId),
+}
+
+impl<'a> Sold<'a> {
+    /// What is sold on demand, in one size, and without surcharges.
+    pub fn on_demand(kind: OfferKind, place: &'a Place) -> Self {
+        Self {
+            kind,
+            place,
+            purchase_option: PurchaseOption::OnDemand,
+            term_months: 0,
+            size: SoldSize::Fixed,
+            surcharges: Vec::new(),
+        }
+    }
+
+    /// What an offer says.
+    pub fn of(offer: &'a Offer) -> Self {
+        let size = match (&offer.price.charge, &offer.elastic_disk) {
+            (Charge::PerUnit { .. }, _) => SoldSize::Any,
+            (_, Some(disk)) => SoldSize::Disk(&disk.sku),
+            (_, None) => SoldSize::Fixed,
+        };
+        Self {
+            kind: offer.kind,
+            place: &offer.place,
+            purchase_option: offer.price.purchase_option,
+            term_months: offer.price.term_months,
+            size,
+            surcharges: offer.surcharges.iter().map(|it| &it.sku).collect(),
+        }
+    }
+}
+
+/// What pays for a field of the body that orders something, or why it costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priced {
+    /// A line of the offer.
+    By(Line),
+    /// It costs nothing, as the words say.
+    Free(&'static str),
+}
+
+/// Which line of an offer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// The offer's own.
+    Offer,
+    /// That of the disk bought with it, and of the least disk.
+    Disk,
+    /// That of the IPv4 address.
+    Address,
+}
+
+/// Whether a request is for exactly what is sold. A place is compared by provider, region and zone.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] that names what differs.
+pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), ErrorKind> {
+    let sku = &request.sku;
+    let refuse = |why: String| Err(ErrorKind::InvalidRequest { message: format!("{sku} {why}") });
+    if request.kind != sold.kind {
+        return refuse(format!("is sold as {}, not as {}; compose again", sold.kind, request.kind));
+    }
+    if !is_same_place(&request.place, sold.place) {
+        return refuse(format!("is sold in {}, not in {}; compose again", sold.place, request.place));
+    }
+    if request.purchase_option != sold.purchase_option {
+        let (is, wanted) = (option(sold.purchase_option), option(request.purchase_option));
+        return refuse(format!("is sold {is}, not {wanted}; compose again"));
+    }
+    if request.term_months != sold.term_months {
+        let (is, wanted) = (sold.term_months, request.term_months);
+        return refuse(format!("has a term of {is} months, not of {wanted}; compose again"));
+    }
+    match (sold.size, request.size_gib, &request.disk_sku) {
+        (SoldSize::Any, _, None) | (SoldSize::Fixed | SoldSize::Disk(_), 0, None) => {}
+        (SoldSize::Disk(disk), 1.., Some(wanted)) if disk == wanted => {}
+        (SoldSize::Disk(disk), 1.., Some(wanted)) => {
+            return refuse(format!("is made with a disk of {disk}, not of {wanted}; compose again"));
+        }
+        (SoldSize::Disk(disk), 1.., None) => {
+            return refuse(format!("is asked for with a disk of no product; name {disk}"));
+        }
+        (SoldSize::Disk(_), 0, Some(wanted)) => {
+            return refuse(format!(
+                "is asked for with 0 GiB of {wanted}; leave the disk out, or give it a size"
+            ));
+        }
+        (SoldSize::Any | SoldSize::Fixed, _, Some(wanted)) => {
+            return refuse(format!("is sold without a disk of {wanted}; compose again"));
+        }
+        (SoldSize::Fixed, gib, None) => {
+            return refuse(format!("has one size; {gib} GiB cannot be bought with it"));
+        }
+    }
+    check_surcharges(request, &sold.surcharges)
+}
+
+/// Whether an adapter takes all settings of a request, each in a form that its API has a field for: text, a number, yes or
+/// no, or a list of these.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] names the setting, and what the adapter takes.
+pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
+    capabilities.check_settings(&request.settings)?;
+    match request.settings.iter().find(|(_, value)| setting_text(value).is_none()) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!(
+                "the setting `{name}` is null or an object; write text, a number, or a list of these"
+            );
+            Err(ErrorKind::InvalidRequest { message })
+        }
+    }
+}
+
+/// Neither more nor less is ordered than what is paid for, each as often.
+fn check_surcharges(request: &ProvisionRequest, sold: &[&SkuId]) -> Result<(), ErrorKind> {
+    let mut paid: Vec<&SkuId> = request.surcharges.iter().collect();
+    for surcharge in sold {
+        match paid.iter().position(|it| it == surcharge) {
+            Some(at) => drop(paid.swap_remove(at)),
+            None => {
+                let message = format!(
+                    "{} is made with {surcharge}, which the request has no line for; compose again",
+                    request.sku
+                );
+                return Err(ErrorKind::InvalidRequest { message });
+            }
+        }
+    }
+    let Some(more) = paid.first() else { return Ok(()) };
+    let message =
+        format!("{} is paid for with {more}, which is not made with it; compose again", request.sku);
+    Err(ErrorKind::InvalidRequest { message })
+}
+
+/// The listed offer that a request is exactly for.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] if no such product is listed at all, else as [`check_exact`] of the offer that is nearest.
+pub fn find_exact<'a>(
+    request: &ProvisionRequest,
+    listed: impl IntoIterator<Item = &'a Offer>,
+) -> Result<&'a Offer, ErrorKind> {
+    find(request, listed, |offer| (*offer.place).clone())
+}
+
+/// As [`find_exact`], where an offer of a region as a whole is sold in each of its zones; whether the request's is one of
+/// them is for the caller to say.
+///
+/// # Errors
+/// As [`find_exact`].
+pub fn find_exact_in_zones<'a>(
+    request: &ProvisionRequest,
+    listed: impl IntoIterator<Item = &'a Offer>,
+) -> Result<&'a Offer, ErrorKind> {
+    find(request, listed, |offer| {
+        let zone = offer.place.zone.clone().or_else(|| request.place.zone.clone());
+        Place { zone, ..(*offer.place).clone() }
+    })
+}
+
+fn find<'a>(
+    request: &ProvisionRequest,
+    listed: impl IntoIterator<Item = &'a Offer>,
+    place_of: impl Fn(&Offer) -> Place,
+) -> Result<&'a Offer, ErrorKind> {
+    let mut nearest: Option<(u32, ErrorKind)> = None;
+    for offer in listed.into_iter().filter(|offer| offer.sku == request.sku) {
+        let place = place_of(offer);
+        let Err(error) = check_exact(request, &Sold { place: &place, ..Sold::of(offer) }) else {
+            return Ok(offer);
+        };
+        let rank = 4 * u32::from(is_same_place(&request.place, &place))
+            + 2 * u32::from(request.purchase_option == offer.price.purchase_option)
+            + u32::from(request.term_months == offer.price.term_months);
+        if nearest.as_ref().is_none_or(|(best, _)| rank > *best) {
+            nearest = Some((rank, error));
+        }
+    }
+    let unknown = || ErrorKind::NotFound { what: request.sku.to_string() };
+    Err(nearest.map_or_else(unknown, |(_, error)| error))
+}
+
+fn is_same_place(one: &Place, other: &Place) -> bool {
+    (&one.provider, &one.region, &one.zone) == (&other.provider, &other.region, &other.zone)
+}
+
+fn option(option: PurchaseOption) -> String {
+    match option {
+        PurchaseOption::OnDemand => "on demand".to_owned(),
+        PurchaseOption::Spot => "as spot capacity".to_owned(),
+        PurchaseOption::Committed(months) => format!("committed for {months} months"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn offer() -> Offer {
+        let price = |hourly: &str| json!({ "charge": { "hourly": hourly }, "currency": "EUR", "tax": "net", "purchase_option": "on_demand" });
+        serde_json::from_value(json!({
+            "sku": "small", "kind": "machine", "place": { "provider": "acme", "region": "r", "country": "DE" },
+            "elastic_disk": { "sku": "ssd", "price": { "charge": { "per_unit": { "unit": "GiB-month",
+                "tiers": [{ "from": "0", "price": "0.1" }] } }, "currency": "EUR", "tax": "net" } },
+            "price": price("0.01"), "surcharges": [{ "sku": "ipv4", "price": price("0.005") }],
+            "seller": { "owner": { "name": "Acme", "country": "DE" } },
+            "provenance": { "source": "test", "observed": "2026-11-01" },
+        }))
+        .expect("an offer")
+    }
+
+    fn request(change: Value) -> ProvisionRequest {
+        let mut request = json!({
+            "sku": "small", "kind": "machine", "place": { "provider": "acme", "region": "r", "country": "DE" },
+            "size_gib": 20, "disk_sku": "ssd", "surcharges": ["ipv4"], "name": "web",
+        });
+        request.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        serde_json::from_value(request).expect("a request")
+    }
+
+    #[test]
+    fn what_differs_from_the_offer_is_named() {
+        let offer = offer();
+        assert_eq!(check_exact(&request(json!({})), &Sold::of(&offer)), Ok(()));
+        let nothing = request(json!({ "size_gib": 0, "disk_sku": null }));
+        assert_eq!(check_exact(&nothing, &Sold::of(&offer)), Ok(()));
+        for (change, word) in [
+            (json!({ "kind": "database" }), "database"),
+            (json!({ "place": { "provider": "acme", "region": "other", "country": "DE" } }), "other"),
+            (json!({ "place": { "provider": "acme", "region": "r", "zone": "z", "country": "DE" } }), "r/z"),
+            (json!({ "purchase_option": "spot" }), "spot"),
+            (json!({ "term_months": 12 }), "12"),
+            (json!({ "disk_sku": "hdd" }), "hdd"),
+            (json!({ "disk_sku": null }), "ssd"),
+            (json!({ "size_gib": 0 }), "0 GiB"),
+            (json!({ "surcharges": [] }), "ipv4"),
+            (json!({ "surcharges": ["ipv4", "ipv4"] }), "ipv4"),
+            (json!({ "surcharges": ["ipv4", "licence"] }), "licence"),
+        ] {
+            let refused = check_exact(&request(change.clone()), &Sold::of(&offer)).expect_err("refused");
+            assert!(matches!(refused, ErrorKind::InvalidRequest { .. }), "{change}: {refused}");
+            assert!(refused.to_string().contains(word), "{change}: {refused}");
+        }
+    }
+
+    #[test]
+    fn an_offer_of_a_region_is_taken_in_zones_only_where_that_is_said() {
+        let offer = offer();
+        let zone = json!({ "place": { "provider": "acme", "region": "r", "zone": "z", "country": "DE" } });
+        assert!(find_exact_in_zones(&request(zone.clone()), [&offer]).is_ok());
+        assert!(find_exact(&request(zone), [&offer]).is_err());
+        let other = find_exact(&request(json!({ "sku": "large" })), [&offer]).expect_err("refused");
+        assert!(matches!(other, ErrorKind::NotFound { .. }), "{other}");
+        let spot = find_exact(&request(json!({ "purchase_option": "spot" })), [&offer]).expect_err("refused");
+        assert!(spot.to_string().contains("spot"), "{spot}");
+    }
+}

@@ -1,0 +1,129 @@
+//! A release ends what the purchase made and nothing that was attached later: at every adapter, by a process that knows the
+//! ledger alone, and also where the answer to the purchase was lost.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fulcrum_core::{
+    ledger::{Ledger, SqliteLedger},
+    model::{IdempotencyKey, Operator, Order, OrderState, Policy, StepState},
+    provider::{ErrorKind, OperationStatus, Provider, ProviderError},
+    purchase::Engine,
+};
+use futures::future;
+
+use crate::{
+    absence::plan,
+    imitation::{self, Api, Broken, Imitation, Mode},
+};
+
+fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> Engine {
+    Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger.clone())
+}
+
+async fn buy(cloud: &Imitation, api: &Api, ledger: &Arc<dyn Ledger>) -> Order {
+    let engine = engine(cloud.provider.clone(), ledger);
+    let policy = Policy { step_timeout_s: 30, compensation_timeout_s: 1, ..Policy::default() };
+    let order = engine.accept(plan(api, &*cloud.provider).await, policy, None).await.expect("accepted").id;
+    let bought = engine.drive(&order).await.expect("driven");
+    assert_eq!(bought.state, OrderState::Committed, "{}: {:?}", api.name, bought.reason);
+    bought
+}
+
+fn machine(cloud: &Imitation) -> String {
+    cloud.world().things.keys().next().expect("it is there").clone()
+}
+
+/// Attached by the customer, in the provider's own console.
+async fn is_spared(api: Api, part: &str, is_lost: bool) {
+    let at = format!("{} {part} lost {is_lost}", api.name);
+    let cloud = Imitation::start(api).await;
+    if is_lost {
+        cloud.set(Mode::LosesPurchase(Broken::Html503));
+    }
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let bought = buy(&cloud, &api, &ledger).await;
+    let id = machine(&cloud);
+    cloud.world().attach(&id, part);
+    // Another process, which has never seen the answer to the purchase.
+    let engine = engine(cloud.another(), &ledger);
+    let cancelled = engine.cancel(&bought.id).await.expect("driven");
+    assert_eq!(cloud.world().parts.get(part), Some(&false), "{at}: {:?}", cloud.world().asked);
+    if api.name == "osb" {
+        // A broker tells of nothing that hangs on an instance.
+        assert_eq!(cancelled.state, OrderState::Ended, "{at}: {:?}", cancelled.reason);
+        return;
+    }
+    assert_eq!(cancelled.state, OrderState::Stuck, "{at}: {:?}", cloud.world().asked);
+    let StepState::Stuck { reason, .. } = &cancelled.steps[0].state else { panic!("{at}: {cancelled:?}") };
+    assert!(reason.contains(part) && reason.contains("did not make"), "{at}: {reason}");
+    assert!(cloud.world().things[&id].parts.contains_key(part), "{at}: nothing was ended");
+    // The customer takes it off: now it ends, and all that was bought with it.
+    cloud.world().detach(part);
+    let by = Operator { who: "test".to_owned(), why: "it was taken off".to_owned() };
+    let ended = engine.retry(&bought.id, by).await.expect("driven");
+    assert_eq!(ended.state, OrderState::Ended, "{at}: {:?}", ended.reason);
+    let world = cloud.world();
+    assert!(world.things.is_empty(), "{at}");
+    assert_eq!(world.parts, BTreeMap::from([(part.to_owned(), false)]), "{at}: {:?}", world.asked);
+}
+
+/// Attached while the release is under way.
+async fn is_spared_meanwhile(api: Api, part: &str) {
+    let at = format!("{} {part} meanwhile", api.name);
+    let cloud = Imitation::start(api).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let bought = buy(&cloud, &api, &ledger).await;
+    let StepState::Committed { service } = &bought.steps[0].state else { panic!("{at}") };
+    let (id, provider) = (machine(&cloud), cloud.another());
+    let key = IdempotencyKey::new(format!("{}-r", bought.steps[0].key)).expect("a key");
+    let ending = provider.release(&service.id, &key).await.expect(&at);
+    let is_there = cloud.world().things.contains_key(&id);
+    if !is_there {
+        // It has ended at once.
+        return;
+    }
+    cloud.world().attach(&id, part);
+    for _ in 0..6 {
+        match provider.poll(&ending).await {
+            Ok(OperationStatus::Running { .. }) => {}
+            Err(ProviderError { kind: ErrorKind::Conflict { message }, .. }) => {
+                assert!(message.contains(part), "{at}: {message}");
+            }
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+    let world = cloud.world();
+    assert_eq!(world.parts.get(part), Some(&false), "{at}: {:?}", world.asked);
+    assert!(world.things.contains_key(&id), "{at}: {:?}", world.asked);
+}
+
+async fn all(api: Api, parts: &[&str]) {
+    // At once: each waits until what the other process may still do is over.
+    future::join_all(parts.iter().map(|part| async move {
+        future::join3(is_spared(api, part, false), is_spared(api, part, true), is_spared_meanwhile(api, part))
+            .await
+    }))
+    .await;
+}
+
+macro_rules! at {
+    ($($name:ident: $api:expr, $parts:expr;)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                all($api, &$parts).await;
+            }
+        )*
+    };
+}
+
+at! {
+    at_ec2: imitation::ALL[0], ["vol-0data"];
+    at_exoscale: imitation::ALL[1], ["data-0"];
+    at_hetzner: imitation::ALL[2], ["4711", "backups"];
+    at_openstack: imitation::ALL[3], ["data-0"];
+    at_osb: imitation::ALL[4], ["data-0"];
+    at_proxmox: imitation::ALL[5], ["vm-1-disk-7", "a-disk-of-the-customer"];
+    at_scaleway: imitation::ALL[6], ["data-0"];
+    at_upcloud: imitation::ALL[7], ["data-0"];
+}
