@@ -849,7 +849,7 @@ typedef struct fulcrum_provider {
 #define FULCRUM_LEDGER_DAMAGED 505
 
 /**
- * The store itself failed.
+ * The store itself failed. The text ends with what to do about it.
  */
 #define FULCRUM_LEDGER_STORE 506
 

@@ -117,7 +117,7 @@ def test_only_what_was_approved_is_bought_and_a_second_click_buys_nothing() -> N
     assert rack.asked == []
     name = "018F0A3C-7B1E-7000-8000-0123456789AB"
     first = market.purchase(plan, policy, id=name, approved=digest)
-    again = market.purchase(plan, policy, id="{018f0a3c7b1e700080000123456789ab}", approved=digest)
+    again = market.purchase(plan, policy, id="018f0a3c7b1e700080000123456789ab", approved=digest)
     assert first.id == again.id == name.lower() and len(rack.asked) == 1
     ended = market.cancel(first.id, who="ada", why="no longer needed")
     assert ended.state == "ended" and ended.to_dict()["cancellation"]["by"]["who"] == "ada"

@@ -282,7 +282,11 @@ def test_an_order_is_followed_while_another_thread_drives_it(market: fulcrum.Fed
     events = market.follow(order.id)
     assert iter(events) is events
     first = next(events)
-    assert first["kind"] == {"event": "order", "state": "accepted", "reason": None}
+    assert {key: first["kind"][key] for key in ("event", "state", "reason")} == {
+        "event": "order",
+        "state": "accepted",
+        "reason": None,
+    }
     # The driver starts while this thread waits: that it ends shows that the interpreter is free meanwhile.
     driver = threading.Timer(0.2, market.drive, [order.id])
     driver.start()

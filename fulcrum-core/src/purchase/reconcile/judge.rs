@@ -32,7 +32,8 @@ pub(super) fn judge(
     provider: &ProviderId,
     service: &ServiceId,
 ) -> Verdict {
-    let Some(order) = order else {
+    // An order of another ledger may have the same id: its keys name another namespace.
+    let Some(order) = order.filter(|order| order.namespace == key.namespace()) else {
         let why =
             "this ledger has no such order: it was restored from an older copy, or this is another one's";
         return surplus(FindingKind::Unknown, why.to_owned(), Some(UNKNOWN), None);

@@ -12,8 +12,7 @@ use super::{
 use crate::{
     ledger::OrderQuery,
     model::{
-        Finding, FindingKind, IdempotencyKey, KeyNamespace, Order, OrderId, OrderState, ProviderId, Service,
-        ServiceId,
+        Finding, FindingKind, IdempotencyKey, Order, OrderId, OrderState, ProviderId, Service, ServiceId,
     },
     provider::{Call, Provider, ProviderError},
     purchase::{Engine, PurchaseError},
@@ -87,7 +86,7 @@ impl<'a> Scan<'a> {
             let can = |call| provider.capabilities().can(call);
             // Without `describe` nothing could be confirmed.
             if can(Call::Services) && can(Call::Describe) {
-                lists.push(list(provider.clone(), self.engine.namespace.clone()));
+                lists.push(list(provider.clone()));
                 at.push(id);
             } else if can(Call::Provision) {
                 self.outcome.unlisted.insert(id.clone());
@@ -283,19 +282,13 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The services of one provider that carry a key of this library's form, and none of another ledger's namespace.
-async fn list(
-    provider: Arc<dyn Provider>,
-    namespace: Option<KeyNamespace>,
-) -> Result<BTreeMap<ServiceId, Listed>, ProviderError> {
+/// The services of one provider that carry a key of this library's form.
+async fn list(provider: Arc<dyn Provider>) -> Result<BTreeMap<ServiceId, Listed>, ProviderError> {
     let mut list = BTreeMap::new();
     let mut services = provider.services();
     while let Some(service) = services.try_next().await? {
         let Some(key) = service.key.clone() else { continue };
         let Some((order, step)) = key.step() else { continue };
-        if key.namespace().is_some_and(|other| Some(other) != namespace) {
-            continue;
-        }
         // Not compared, and by far the largest part.
         let service = Service { attributes: BTreeMap::new(), ..service };
         list.insert(service.id.clone(), Listed { service, key, order, step, is_held: false });
