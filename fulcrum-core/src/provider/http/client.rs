@@ -352,7 +352,8 @@ impl Client {
         let mut headers = self.headers.clone();
         headers.extend(request.headers.clone());
         let mut address = url.clone();
-        address.set_query(None);
+        // Of an API with one address the action says which list it is.
+        address.set_query(request.parameter("Action"));
         let (address, is_first) = (address.to_string(), rows::is_first(request));
         let mut wire =
             WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
