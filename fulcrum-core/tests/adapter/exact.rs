@@ -24,12 +24,12 @@ fn sku(text: &str) -> SkuId {
 }
 
 /// A request for an offer, with a disk if one is bought with it.
-pub fn request(offer: &Offer) -> ProvisionRequest {
+pub(crate) fn request(offer: &Offer) -> ProvisionRequest {
     ProvisionRequest::of(offer, if offer.elastic_disk.is_some() { 20 } else { 0 }, "web")
 }
 
 /// Requests that differ from what an offer says in one point each.
-pub fn others(offer: &Offer) -> Vec<(&'static str, ProvisionRequest)> {
+pub(crate) fn others(offer: &Offer) -> Vec<(&'static str, ProvisionRequest)> {
     let own = request(offer);
     let change = |what: &'static str, change: &dyn Fn(&mut ProvisionRequest)| {
         let mut other = own.clone();
@@ -67,7 +67,7 @@ pub fn others(offer: &Offer) -> Vec<(&'static str, ProvisionRequest)> {
 }
 
 /// Each request that differs is refused in words. How many.
-pub async fn refuses(provider: &dyn Provider, offer: &Offer) -> usize {
+pub(crate) async fn refuses(provider: &dyn Provider, offer: &Offer) -> usize {
     let others = others(offer);
     for (what, other) in &others {
         let refused = provider.provision(other, &key()).await.expect_err(what);
@@ -241,9 +241,11 @@ surcharge,licence-pg,s,,,,,0.1,,,,EUR,net,,,with=database,2026-11-01,test
         assert_eq!(with(offer), due, "{}", offer.id());
     }
     let sandbox = Sandbox::builder("acme".parse().expect("a name"), offers.clone()).build();
+    // The same product is sold in several ways: what differs from one offer may be another.
+    let sold: Vec<_> = offers.iter().map(|offer| json!(request(offer))).collect();
     for offer in &offers {
-        refuses(&sandbox, offer).await;
-        for (what, other) in others(offer) {
+        for (what, other) in others(offer).into_iter().filter(|(_, other)| !sold.contains(&json!(other))) {
+            sandbox.provision(&other, &key()).await.expect_err(what);
             sandbox.quote(&other).await.expect_err(what);
         }
         sandbox.provision(&request(offer), &key()).await.expect("ordered");

@@ -230,7 +230,8 @@ async fn an_instance_is_made_stopped_scaled_started_and_ended() {
         ("standard.small", "192.0.2.7")
     );
     let made = cloud.lock().expect("nobody panics").instances.values().next().expect("one").clone();
-    assert_eq!((&made["disk-size"], &made["labels"]["fulcrum-key"]), (&json!(50), &json!(key)));
+    // 10 GiB of each machine, and 50 that are bought with it.
+    assert_eq!((&made["disk-size"], &made["labels"]["fulcrum-key"]), (&json!(60), &json!(key)));
     let huge = Action::Resize { sku: "standard.huge".parse().expect("a name") };
     assert_eq!(adapter.act(&service.id, &huge, &key).await.expect_err("it runs").kind.word(), "conflict");
     for (action, status) in [

@@ -217,7 +217,7 @@ async fn refusals_are_told_apart() {
     let Some((peer, adapter)) = cloud() else { return };
     let stranger = self::adapter(peer.get("HCLOUD_ENDPOINT"), "wrong-token");
     assert_eq!(word(stranger.provision(&request("small"), &key()).await), "unauthorised");
-    assert_eq!(word(adapter.provision(&request("none"), &key()).await), "invalid_request");
+    assert_eq!(word(adapter.provision(&request("none"), &key()).await), "not_found");
     let mut elsewhere = request("small");
     elsewhere.place.region = "mars".parse().expect("a name");
     assert_eq!(word(adapter.provision(&elsewhere, &key()).await), "invalid_request");

@@ -46,8 +46,8 @@ async fn offers_of(api: Api) {
     // Another process, which keeps no answer from before.
     let provider = cloud.another();
     let after = provider.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await;
-    assert_eq!(names(after.expect(api.name)), before, "{}", api.name);
     let rejected = provider.rejected();
+    assert_eq!(names(after.expect(api.name)), before, "{}: {rejected:?}", api.name);
     assert!(!rejected.is_empty(), "{}: nothing is named", api.name);
     assert!(rejected.iter().all(|row| !row.row.is_empty() && !row.reason.is_empty()), "{rejected:?}");
     // The next list is well again, and names nothing.

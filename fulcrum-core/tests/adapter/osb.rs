@@ -27,6 +27,7 @@ fn config(folder: &Path, url: &str, user: &str, password: &str) -> OsbConfig {
         "username": user,
         "password": "file:password",
         "list_lag_ms": 1000,
+        "usage_units": ["1GB of traffic"],
         "http": { "base_url": url, "timeout_ms": 3000 },
     });
     serde_json::from_value(document).expect("a configuration")
@@ -111,6 +112,8 @@ async fn all_costs_of_a_plan_are_added_and_a_plan_that_is_not_understood_is_name
         plan("twice", json!([cost(20.0, "MONTHLY"), cost(30.0, "Monthly")])),
         plan("hours", json!([cost(0.1, "HOURLY"), cost(0.2, "HOURLY")])),
         plan("use", json!([cost(20.0, "MONTHLY"), cost(0.01, "1GB OF MESSAGES")])),
+        plan("traffic", json!([cost(20.0, "MONTHLY"), cost(0.01, "1GB of traffic")])),
+        plan("traffic only", json!([cost(0.01, "1GB of traffic")])),
         plan("dollars", json!([cost(20.0, "MONTHLY"), { "amount": { "usd": 5.0 }, "unit": "MONTHLY" }])),
         plan("silent", json!([])),
     ]);
@@ -126,11 +129,11 @@ async fn all_costs_of_a_plan_are_added_and_a_plan_that_is_not_understood_is_name
     };
     let sold: Vec<_> = offers(&adapter).await.iter().map(month).collect();
     let is = |name: &str, month: &str| (format!("mq/{name}"), Some(month.to_owned()));
-    assert_eq!(sold, [is("both", "93"), is("twice", "50"), is("hours", "219")]);
+    assert_eq!(sold, [is("both", "93"), is("twice", "50"), is("hours", "219"), is("traffic", "20")]);
     let left_out: Vec<_> = adapter.rejected().into_iter().map(|row| (row.row, row.reason)).collect();
     let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["mq/use", "mq/dollars", "mq/silent"], "{left_out:?}");
-    assert!(left_out[0].1.contains("1GB OF MESSAGES") && left_out[1].1.contains("EUR"), "{left_out:?}");
+    assert_eq!(names, ["mq/use", "mq/traffic only", "mq/dollars", "mq/silent"], "{left_out:?}");
+    assert!(left_out[0].1.contains("1GB OF MESSAGES") && left_out[2].1.contains("EUR"), "{left_out:?}");
 }
 
 #[tokio::test]

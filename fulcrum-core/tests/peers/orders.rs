@@ -155,7 +155,10 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
         .collect();
     match state {
         OrderState::Committed => sum.committed += 1,
-        state if state.is_over() => sum.compensated += 1,
+        state if state.is_over() => {
+            println!("seed {seed}: {state:?}: {:?}", order.reason);
+            sum.compensated += 1;
+        }
         other => panic!("seed {seed}: the order is {other:?}: {:?}", order.reason),
     }
     let exists =

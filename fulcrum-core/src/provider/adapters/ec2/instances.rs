@@ -238,7 +238,7 @@ pub(super) fn check_attached(cloud: &Cloud, instance: &wire::Instance, call: Cal
     let noted = instance.tags.get(DISKS);
     let is_own = |volume: &&wire::Volume| match noted {
         Some(noted) => noted.split(' ').any(|id| id == volume.id),
-        None => true,
+        None => volume.ends,
     };
     let volumes = instance.volumes.iter().filter(|volume| !is_own(volume));
     let volumes = volumes.map(|volume| format!("the volume {}", volume.id));

@@ -50,6 +50,11 @@ async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
     .await
 }
 
+/// Whether the cloud does not tell where it sells a type: one that cannot be read is told, and left out.
+fn tells_no_location(kind: &ServerType) -> bool {
+    kind.locations.is_empty() && kind.locations.odd().is_empty()
+}
+
 /// Whether it is sold in a location at all, and how many are left if that is none.
 fn stock(place: &TypeAt, now: Timestamp) -> Option<Option<Decimal>> {
     let is_over = place.deprecation.as_ref().is_some_and(|it| it.unavailable_after <= now);
@@ -72,7 +77,7 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
             let stock = match kind.locations.iter().find(|place| place.name == price.location) {
                 Some(place) => stock(place, now),
                 // It tells of each location, or of none.
-                None => kind.locations.is_empty().then_some(None),
+                None => tells_no_location(kind).then_some(None),
             };
             let is_known = hetzner.facts.regions.iter().any(|region| region.id.as_str() == price.location);
             let (Some(stock), Ok(sku), true) = (stock, SkuId::new(&kind.name), is_known) else { continue };
@@ -170,7 +175,7 @@ fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
         let place = kind.locations.iter().find(|place| place.name == offer.place.region.as_str());
         let is_sold = match place {
             Some(place) => stock(place, now)?.is_none(),
-            None => kind.locations.is_empty(),
+            None => tells_no_location(kind),
         };
         let capacity = Resources {
             vcpu_milli: kind.cores.saturating_mul(1000),

@@ -49,7 +49,7 @@ pub(super) struct ServerType {
     pub(super) prices: Rows<PriceAt>,
     /// Where it is sold; empty from a cloud that does not tell.
     #[serde(default)]
-    pub(super) locations: Vec<TypeAt>,
+    pub(super) locations: Rows<TypeAt>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

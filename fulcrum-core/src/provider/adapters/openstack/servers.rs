@@ -184,11 +184,16 @@ pub(super) async fn note_volumes(cloud: &Cloud, target: &Target, server: &wire::
     }
 }
 
-/// That no volume hangs on a server which its purchase did not make: some end with the server. Floating IPs and ports of
-/// others stay.
+/// That no volume hangs on a server which its purchase did not make: some end with the server. Where it is not written down
+/// what it made, as that of a purchase that was given up, volumes are its own which end with it. Floating IPs and ports of others
+/// stay.
 pub(super) fn check_attached(cloud: &Cloud, server: &wire::Server, call: Call) -> Result<()> {
-    let noted = server.metadata.get(DISKS).map_or("", String::as_str);
-    let others = server.volumes.iter().filter(|volume| !noted.split(' ').any(|id| id == volume.id));
+    let noted = server.metadata.get(DISKS);
+    let is_own = |volume: &&wire::Volume| match noted {
+        Some(noted) => noted.split(' ').any(|id| id == volume.id),
+        None => volume.ends,
+    };
+    let others = server.volumes.iter().filter(|volume| !is_own(volume));
     let others: Vec<_> = others.map(|volume| format!("the volume {}", volume.id)).collect();
     match others.is_empty() {
         true => Ok(()),

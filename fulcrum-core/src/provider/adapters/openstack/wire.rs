@@ -156,7 +156,17 @@ pub(super) struct Server {
     #[serde(default)]
     pub fault: Option<Fault>,
     #[serde(default, rename = "os-extended-volumes:volumes_attached")]
-    pub volumes: Vec<Named>,
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume that hangs on a server.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Volume {
+    pub id: String,
+    /// Whether it ends with the server; not told before microversion 2.3. One that is attached later stays, unless its owner
+    /// asks for it.
+    #[serde(default, rename = "delete_on_termination")]
+    pub ends: bool,
 }
 
 /// An identifier before microversion 2.47, a name since.

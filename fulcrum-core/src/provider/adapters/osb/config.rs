@@ -50,6 +50,10 @@ pub struct OsbConfig {
     /// The settings that its services take as parameters; none if any may be sent, as the broker looks at them itself.
     #[serde(default)]
     pub settings: Option<BTreeSet<String>>,
+    /// Units of costs that are billed by use, such as `1GB of traffic`: whatever they come to, it is on top of what a plan
+    /// commits to. A plan with a cost of another unit is left out, and named.
+    #[serde(default)]
+    pub usage_units: BTreeSet<String>,
     /// For whom instances are made, as the broker knows them.
     #[serde(default = "fulcrum")]
     pub organization_guid: String,

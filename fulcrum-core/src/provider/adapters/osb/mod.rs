@@ -8,7 +8,12 @@ mod config;
 mod errors;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
@@ -60,6 +65,7 @@ struct Settings {
     region: RegionId,
     currency: Currency,
     kinds: BTreeMap<String, OfferKind>,
+    usage_units: BTreeSet<String>,
     organization: String,
     space: String,
 }
@@ -145,6 +151,7 @@ impl Osb {
             region,
             currency: config.currency,
             kinds: config.kinds.clone(),
+            usage_units: config.usage_units.clone(),
             organization: config.organization_guid.clone(),
             space: config.space_guid.clone(),
         };
@@ -408,7 +415,7 @@ impl Osb {
                 let costs = plan.metadata.iter().flat_map(|metadata| &metadata.costs);
                 let price = SkuId::new(&name)
                     .map_err(|error| error.to_string())
-                    .and_then(|sku| Ok((sku, total(costs, currency)?)));
+                    .and_then(|sku| Ok((sku, total(costs, currency, &self.settings.usage_units)?)));
                 let (sku, Total { hourly, monthly }) = match price {
                     Ok(price) => price,
                     Err(why) => {
@@ -445,18 +452,28 @@ struct Total {
 /// A month has so many hours where one sum is made of both.
 const HOURS: u64 = crate::model::HOURS_PER_MONTH as u64;
 
-/// The sum of a plan's costs: all of them are billed. By the hour and by the month together is a sum by the month.
+/// The sum of a plan's costs: all of them are billed, those by use on top. By the hour and by the month together is a sum by
+/// the month.
 ///
 /// # Errors
 /// In words: a cost that is not understood, so that nobody knows what the plan comes to.
-fn total<'a>(costs: impl Iterator<Item = &'a Cost>, currency: &str) -> Result<Total, String> {
+fn total<'a>(
+    costs: impl Iterator<Item = &'a Cost>,
+    currency: &str,
+    by_use: &BTreeSet<String>,
+) -> Result<Total, String> {
     let (mut hourly, mut monthly) = (None, None);
-    for cost in costs {
+    for cost in costs.filter(|cost| !by_use.contains(&cost.unit)) {
         let unit = cost.unit.to_ascii_lowercase();
         let sum = match unit.as_str() {
             "hourly" => &mut hourly,
             "monthly" => &mut monthly,
-            _ => return Err(format!("a cost per {:?} is not understood", cost.unit)),
+            _ => {
+                return Err(format!(
+                    "a cost per {:?} is not understood; if it is billed by use, name it in `usage_units`",
+                    cost.unit
+                ));
+            }
         };
         let amount = cost.amount.get(&currency.to_lowercase());
         let amount = amount.ok_or_else(|| format!("a cost per {} is not told in {currency}", cost.unit))?;
