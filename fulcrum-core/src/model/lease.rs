@@ -74,10 +74,18 @@ impl Lease {
     }
 
     /// Whether `offer` names what the other fields say, also as format 3 wrote it.
-    #[allow(dead_code, reason = "accept asks it from the next commit on")]
     pub(crate) fn names_its_offer(&self) -> bool {
         self.offer == self.own_offer_id()
             || self.offer == offer_id_of(&self.place, self.sku.as_str(), self.purchase_option)
+    }
+
+    /// What is paid for it at the start: at the price that was last checked, else as planned. `None` if that leaves the range
+    /// of a decimal.
+    pub(crate) fn paid_once(&self) -> Option<Decimal> {
+        match &self.checked {
+            Some(check) => Some(check.once),
+            None => self.lines.iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.once)),
+        }
     }
 
     /// What it costs over the horizon for which it was planned; `None` if that leaves the range of a decimal.

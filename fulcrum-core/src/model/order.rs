@@ -54,34 +54,76 @@ impl Order {
     }
 
     /// What a month costs at the prices that were last checked, net, without set-up fees: the plan's own figure, unless
-    /// a price has risen within the tolerance. `None` if the sum leaves the range of a decimal.
+    /// a price has moved within the tolerance, or a service is not there (any more). Zero once the order is over. `None` if
+    /// the sum leaves the range of a decimal.
     pub fn monthly(&self) -> Option<Decimal> {
-        self.at_checked_prices(self.plan.monthly, |line| line.monthly, |check| check.monthly)
-    }
-
-    /// What was paid at the start, at the prices that were last checked; otherwise as [`monthly`](Self::monthly).
-    pub fn once(&self) -> Option<Decimal> {
-        self.at_checked_prices(self.plan.once, |line| line.once, |check| check.once)
-    }
-
-    fn at_checked_prices(
-        &self,
-        planned: Decimal,
-        of_line: impl Fn(&PriceLine) -> Decimal,
-        of_check: impl Fn(&PriceCheck) -> Decimal,
-    ) -> Option<Decimal> {
-        let is_replaced =
-            |step: &&Step| !self.rounds.iter().any(|round| round.replaced.contains(&step.index));
-        self.steps.iter().filter(is_replaced).try_fold(planned, |sum, step| {
-            let Some(check) = &step.lease.checked else { return Some(sum) };
-            let before = step
-                .lease
-                .lines
-                .iter()
-                .try_fold(Decimal::ZERO, |sum, line| sum.checked_add(of_line(line)))?;
-            sum.checked_sub(before)?.checked_add(of_check(check))
+        if self.state.is_over() {
+            return Some(Decimal::ZERO);
+        }
+        self.bought_now().try_fold(self.plan.monthly, |sum, step| {
+            let planned = sum_of(&step.lease, |line| line.monthly)?;
+            let now = match (&step.state, &step.lease.checked) {
+                (StepState::Compensated, _) => Decimal::ZERO,
+                (_, Some(check)) => check.monthly,
+                (_, None) => planned,
+            };
+            sum.checked_sub(planned)?.checked_add(now)
         })
     }
+
+    /// What is paid at the start, at the prices that were last checked: also for what was given back since. Zero if nothing
+    /// was asked of anybody.
+    pub fn once(&self) -> Option<Decimal> {
+        if self.state == OrderState::Refused {
+            return Some(Decimal::ZERO);
+        }
+        let at_checked = self.bought_now().try_fold(self.plan.once, |sum, step| {
+            sum.checked_sub(sum_of(&step.lease, |line| line.once)?)?.checked_add(step.lease.paid_once()?)
+        });
+        self.kept().try_fold(at_checked?, |sum, step| sum.checked_add(step.lease.paid_once()?))
+    }
+
+    /// Whether no fail-over has put other steps in the place of one.
+    fn is_current(&self, step: &Step) -> bool {
+        !self.rounds.iter().any(|round| round.replaced.contains(&step.index))
+    }
+
+    /// Whether the present plan keeps what a step bought before it.
+    fn is_kept(&self, step: &Step) -> bool {
+        let Some(service) = service_of(&step.state) else { return false };
+        let name = format!("{}/{service}", step.provider);
+        self.plan.leases.iter().any(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name))
+    }
+
+    /// Steps whose services a fail-over keeps: the present plan pays no start for them again.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| self.is_current(step) && self.is_kept(step))
+    }
+
+    /// Steps that buy what the present plan has a price for.
+    pub(crate) fn bought_now(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| self.is_current(step) && !self.is_kept(step))
+    }
+}
+
+/// What is known to exist of a step.
+fn service_of(state: &StepState) -> Option<&ServiceId> {
+    match state {
+        StepState::Provisioned { service }
+        | StepState::Committed { service }
+        | StepState::Acting { service, .. } => Some(&service.id),
+        StepState::Compensating { service, .. } => service.as_ref(),
+        StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
+        | StepState::Provisioning { .. }
+        | StepState::Compensated
+        | StepState::Stuck { .. } => None,
+    }
+}
+
+fn sum_of(lease: &Lease, of: impl Fn(&PriceLine) -> Decimal) -> Option<Decimal> {
+    lease.lines.iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(of(line)))
 }
 
 /// A customer's wish that an order be undone.

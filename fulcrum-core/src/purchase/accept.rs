@@ -11,7 +11,7 @@ use crate::{
     ledger::LedgerError,
     model::{
         IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Piece, Plan,
-        Policy, Reference, Step, StepState, digest_of, pieces, texts,
+        Policy, PriceLine, Reference, Step, StepState, digest_of, pieces, texts,
     },
     telemetry,
 };
@@ -187,13 +187,22 @@ fn check_sums(plan: &Plan) -> Result<(), String> {
     }
     for line in lines() {
         let is_amount = line.monthly >= Decimal::ZERO && line.once >= Decimal::ZERO;
-        // What is paid over the horizon holds a month and the start at least.
-        let least = line.monthly.checked_add(line.once).ok_or_else(out_of_range)?;
-        if !is_amount || (plan.horizon_months.is_some() && line.total < least) {
+        let least = least_total(line, plan.horizon_months).ok_or_else(out_of_range)?;
+        if !is_amount || line.total < least {
             return Err(format!("the line of {} does not add up; compose again", line.sku));
         }
     }
     Ok(())
+}
+
+/// What a line comes to over the horizon at least: each month, and the start. Renewals and minimum terms are more. Plans of
+/// format 3 tell no horizon.
+fn least_total(line: &PriceLine, horizon_months: Option<u32>) -> Option<Decimal> {
+    let Some(months) = horizon_months else { return Some(Decimal::ZERO) };
+    // A month is rounded to micro-units, and so is the sum.
+    let rounding = Decimal::new(1, 6);
+    let month = line.monthly.checked_sub(rounding)?.max(Decimal::ZERO);
+    month.checked_mul(months.into())?.checked_add(line.once)?.checked_sub(rounding)
 }
 
 /// Whether offer, place, product, option, lines and replicas of a lease belong together.

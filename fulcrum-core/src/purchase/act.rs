@@ -10,6 +10,7 @@ use super::{
     drive::Driver,
     held::Held,
     machine::{pause, to_compensate},
+    operate::Wanted,
     provision::left,
 };
 use crate::{
@@ -28,7 +29,8 @@ impl Engine {
     /// Starts, stops or resizes a service of a committed order, or does to it what its provider calls by another name.
     /// Who and why are recorded. What is as wanted already is left alone, so that repeating the call is safe; after a
     /// crash or a lost answer the provider is looked at before it is asked again. If the provider refuses, the
-    /// service stays as it is and the order's reason says so.
+    /// service stays as it is and the order's reason says so. Another size is asked for only at a price that somebody tells,
+    /// or where the policy buys unchecked, and within `max_total`.
     ///
     /// # Errors
     /// * [`PurchaseError::NotHeld`]: that step holds no service, or another action is under way.
@@ -42,36 +44,20 @@ impl Engine {
         action: Action,
         by: Operator,
     ) -> Result<Order, PurchaseError> {
-        self.change_one(order, step, by, Some(action)).await
+        by.check()?;
+        self.want(order, Wanted::Change { step, by, action: Some(action) }).await
     }
 
-    /// Ends one service of a committed order; with the last one the order is compensated. Who and why are recorded.
+    /// Ends one service of a committed order; with the last one the order is ended. Who and why are recorded.
     ///
     /// # Errors
     /// As [`act`](Self::act).
     pub async fn release(&self, order: &OrderId, step: u32, by: Operator) -> Result<Order, PurchaseError> {
-        self.change_one(order, step, by, None).await
-    }
-
-    async fn change_one(
-        &self,
-        order: &OrderId,
-        step: u32,
-        by: Operator,
-        action: Option<Action>,
-    ) -> Result<Order, PurchaseError> {
         by.check()?;
-        let held = self.claim(order).await?;
-        match self.begin_change(&held, step, by, action).await {
-            Ok(()) => self.drive_claimed(held).await,
-            Err(error) => {
-                held.give_back().await;
-                Err(error)
-            }
-        }
+        self.want(order, Wanted::Change { step, by, action: None }).await
     }
 
-    async fn begin_change(
+    pub(super) async fn begin_change(
         &self,
         held: &Held,
         index: u32,
@@ -143,6 +129,7 @@ impl Driver<'_> {
     /// Carries all that is wanted through, one after the other, and ends the change.
     pub(super) async fn act_all(&mut self) -> Result<(), PurchaseError> {
         let mut failure = None;
+        self.know_room();
         for index in 0..self.order.steps.len() {
             let step = self.order.steps[index].clone();
             let step = match step.state {
@@ -211,6 +198,11 @@ impl Driver<'_> {
         match progress {
             Progress::IntentOnly if claim == self.mine => {
                 let (service, action) = (&under.service.id, &under.action);
+                if let Action::Resize { sku } = action
+                    && let Err(message) = self.resize_holds(step, sku).await?
+                {
+                    return Ok(Err(self.refused(step, ErrorKind::InvalidRequest { message })));
+                }
                 match self.changing(step)?.act(service, action, &under.key(step)).await {
                     Ok(handle) => {
                         let running = Progress::Running(handle.as_str().to_owned());
@@ -301,6 +293,8 @@ impl Driver<'_> {
         if let StepState::Acting { action: Action::Resize { sku }, .. } = &step.state
             && *sku == service.sku
         {
+            // It is what it costs now; where nobody tells, what was told before it was asked for stands in its events.
+            step.lease.checked = self.resized_price(step, sku).await.ok().or(step.lease.checked.take());
             step.lease.sku = sku.clone();
         }
         self.put(step, StepState::Committed { service }).await

@@ -49,6 +49,8 @@ pub(super) struct Driver<'a> {
     taken_over: BTreeSet<u32>,
     /// When the ledger last said that the customer does not want the order undone.
     is_wanted_at: Mutex<Instant>,
+    /// What may be committed to beyond the prices that were last checked; none where the policy does not limit it.
+    pub(super) room: Mutex<Option<Decimal>>,
     /// What others wait for.
     pub(super) turns: Turns,
     /// The components of each step.
@@ -82,6 +84,7 @@ impl<'a> Driver<'a> {
             is_fresh,
             taken_over,
             is_wanted_at,
+            room: Mutex::default(),
             turns: Turns::default(),
             held_by: BTreeMap::new(),
         })
@@ -159,6 +162,11 @@ impl<'a> Driver<'a> {
         self.change(Change { steps, ..Change::default() }).await
     }
 
+    /// Reckons anew what may still be committed to.
+    pub(super) fn know_room(&self) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = prices::room(&self.order);
+    }
+
     /// Drives all steps that are not there yet, side by side.
     async fn provision_rest(&mut self) -> Result<(), PurchaseError> {
         let at_once = self.policy.concurrency.clamp(1, 256) as usize;
@@ -166,6 +174,7 @@ impl<'a> Driver<'a> {
         let before = turns::before(&self.order.steps);
         let components = |step: &Step| step.lease.replicas.keys().map(ToString::to_string).collect();
         self.held_by = self.order.steps.iter().map(|step| (step.index, components(step))).collect();
+        self.know_room();
         let steps = std::mem::take(&mut self.order.steps);
         // A lost claim ends everything; what goes wrong with one step stops the others between two calls, unless the
         // order can go on without it.

@@ -28,7 +28,7 @@ use crate::{
 /// Events that are read at once.
 const PAGE: u32 = 256;
 /// Between two looks at an order that another host drives.
-const LEAST_WAIT: Duration = Duration::from_millis(20);
+pub(super) const LEAST_WAIT: Duration = Duration::from_millis(20);
 const MOST_WAIT: Duration = Duration::from_millis(250);
 
 /// Drives of an order that fail in a row, before it waits for a person.

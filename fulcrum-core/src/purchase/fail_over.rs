@@ -156,12 +156,14 @@ impl Driver<'_> {
         Ok(blueprint)
     }
 
-    /// What was paid at the start for what is bought and stays.
+    /// What was paid at the start for what is bought and stays, at the prices at which it was bought.
     fn paid_once(&self) -> Result<Decimal, String> {
         let bought =
             self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
-        let mut lines = bought.flat_map(|step| &step.lease.lines);
-        lines.try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.once)).ok_or_else(out_of_range)
+        bought
+            .map(|step| step.lease.paid_once())
+            .try_fold(Decimal::ZERO, |sum, once| sum.checked_add(once?))
+            .ok_or_else(out_of_range)
     }
 
     fn check_rise(&self, policy: &FailOver, plan: &Plan) -> Result<(), String> {

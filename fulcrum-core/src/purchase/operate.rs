@@ -1,12 +1,68 @@
 //! What a person does about an order that is stuck.
 
-use super::{Engine, PurchaseError, drive::Driver, held::Held, outcome::over_state_of};
+use tokio::time::sleep;
+
+use super::{Engine, PurchaseError, drive::Driver, engine::LEAST_WAIT, held::Held, outcome::over_state_of};
 use crate::{
-    ledger::Change,
-    model::{Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
+    ledger::{Change, LedgerError},
+    model::{Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
 };
 
+/// What a person wants of an order.
+pub(super) enum Wanted {
+    /// That a stuck order be undone.
+    Retry(Operator),
+    /// That a stuck order be given up.
+    Abandon(Operator),
+    /// That a stuck step be closed.
+    Settle { step: u32, by: Operator, evidence: String },
+    /// That something be done to a service, or that it end.
+    Change { step: u32, by: Operator, action: Option<Action> },
+}
+
 impl Engine {
+    /// Writes down what a person wants, and carries it out. A claim that is lost before that is asked for again, and after that
+    /// the order is followed: nobody hears that this host was away.
+    pub(super) async fn want(&self, order: &OrderId, wanted: Wanted) -> Result<Order, PurchaseError> {
+        loop {
+            let held = match self.claim(order).await {
+                Ok(held) => held,
+                Err(LedgerError::Fenced(_)) => {
+                    sleep(LEAST_WAIT).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let begun = self.begin(&held, &wanted).await;
+            if begun.is_ok() && matches!(wanted, Wanted::Retry(_) | Wanted::Change { .. }) {
+                return match self.drive_claimed(held).await {
+                    Err(PurchaseError::Ledger(LedgerError::Fenced(_))) => self.drive(order).await,
+                    outcome => outcome,
+                };
+            }
+            held.give_back().await;
+            match begun {
+                Ok(()) => return self.load(order).await,
+                Err(PurchaseError::Ledger(LedgerError::Fenced(_))) => sleep(LEAST_WAIT).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn begin(&self, held: &Held, wanted: &Wanted) -> Result<(), PurchaseError> {
+        match wanted {
+            Wanted::Retry(by) => self.begin_again(held, by.clone()).await,
+            Wanted::Abandon(by) => self.give_up(held, by.clone()).await,
+            Wanted::Settle { step, by, evidence } => {
+                let present = self.load(held.order()).await?;
+                self.settled(held.claim(), &present, *step, by.clone(), evidence.clone()).await
+            }
+            Wanted::Change { step, by, action } => {
+                self.begin_change(held, *step, by.clone(), action.clone()).await
+            }
+        }
+    }
+
     /// Tries once more to undo a stuck order, as after rights or a provider were mended. Who and why are recorded.
     ///
     /// # Errors
@@ -15,14 +71,7 @@ impl Engine {
     /// * As [`drive`](Self::drive).
     pub async fn retry(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
         by.check()?;
-        let held = self.claim(order).await?;
-        match self.begin_again(&held, by).await {
-            Ok(()) => self.drive_claimed(held).await,
-            Err(error) => {
-                held.give_back().await;
-                Err(error)
-            }
-        }
+        self.want(order, Wanted::Retry(by)).await
     }
 
     async fn begin_again(&self, held: &Held, by: Operator) -> Result<(), PurchaseError> {
@@ -40,11 +89,7 @@ impl Engine {
     /// As [`settle`](Self::settle).
     pub async fn abandon(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
         by.check()?;
-        let held = self.claim(order).await?;
-        let outcome = self.give_up(&held, by).await;
-        held.give_back().await;
-        outcome?;
-        self.load(order).await
+        self.want(order, Wanted::Abandon(by)).await
     }
 
     async fn give_up(&self, held: &Held, by: Operator) -> Result<(), PurchaseError> {
@@ -56,7 +101,7 @@ impl Engine {
     }
 
     /// Says that what a stuck step may have left at its provider is gone, or never was: somebody has looked, or ended it
-    /// by hand. The evidence is recorded, with who and why. With the last stuck step the order is compensated.
+    /// by hand. The evidence is recorded, with who and why. With the last stuck step the order is over.
     ///
     /// # Errors
     /// * [`PurchaseError::NotStuck`]: the order, or that step of it, is not stuck.
@@ -73,12 +118,7 @@ impl Engine {
         if evidence.trim().is_empty() {
             return Err(PurchaseError::NobodySaid("the evidence"));
         }
-        let held = self.claim(order).await?;
-        let present = self.load(order).await?;
-        let outcome = self.settled(held.claim(), &present, step, by, evidence).await;
-        held.give_back().await;
-        outcome?;
-        self.load(order).await
+        self.want(order, Wanted::Settle { step, by, evidence }).await
     }
 
     async fn settled(

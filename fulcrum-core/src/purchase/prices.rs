@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -18,8 +19,8 @@ use tokio::time::sleep;
 use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request};
 use crate::{
     model::{
-        Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OrderEventKind, Plan, Policy,
-        Price, PriceAuthority, PriceCheck, SkuId, Step, Surcharge,
+        Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, Order, OrderEventKind, Plan,
+        Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, StepState, Surcharge,
     },
     provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
 };
@@ -122,6 +123,14 @@ fn planned_cost(plan: &Plan, lease: &Lease) -> Option<CommitmentCost> {
     Some(CommitmentCost { monthly, once, total })
 }
 
+/// What a lease costs at the price that was last checked, else as planned.
+fn cost_before(plan: &Plan, lease: &Lease) -> Option<Decimal> {
+    match &lease.checked {
+        Some(check) => Some(check.total),
+        None => planned_cost(plan, lease).map(|cost| cost.total),
+    }
+}
+
 /// The price of a step now, within what the policy tolerates.
 async fn check_step(
     engine: &Engine,
@@ -130,8 +139,9 @@ async fn check_step(
     step: &Step,
 ) -> Result<PriceCheck, String> {
     let what = || format!("{} at {}", step.lease.sku, step.provider);
-    let check =
-        present_price(engine, policy, plan, step).await.map_err(|why| format!("{}: {why}", what()))?;
+    let check = present_price(engine, policy, plan, step, Besides::AsPlanned)
+        .await
+        .map_err(|why| format!("{}: {why}", what()))?;
     let planned = planned_cost(plan, &step.lease).ok_or_else(out_of_range)?;
     let limit = |amount: Decimal| {
         let rise = amount.checked_mul(policy.price_tolerance_percent)?.checked_div(Decimal::ONE_HUNDRED)?;
@@ -153,12 +163,22 @@ async fn check_step(
     Ok(check)
 }
 
+/// What must be paid besides a product, such as an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Besides {
+    /// Just what the plan has lines for.
+    AsPlanned,
+    /// Whatever it is now.
+    AsSold,
+}
+
 /// What the best authority that there is says.
 async fn present_price(
     engine: &Engine,
     policy: &Policy,
     plan: &Plan,
     step: &Step,
+    besides: Besides,
 ) -> Result<PriceCheck, String> {
     let Some(provider) = engine.providers.get(&step.provider) else {
         return Err("its provider is not in this federation; add it, or compose again".to_owned());
@@ -168,7 +188,7 @@ async fn present_price(
     if capabilities.can(Call::Quote) {
         let request = request(&plan.blueprint, step);
         match patiently(|| provider.quote(&request)).await {
-            Ok(quote) => return quoted(engine, plan, &step.lease, &quote),
+            Ok(quote) => return quoted(engine, plan, &step.lease, &quote, besides),
             Err(error) if error.kind == ErrorKind::Unsupported => {}
             Err(error) => return Err(no_price(error)),
         }
@@ -176,7 +196,7 @@ async fn present_price(
     if capabilities.can(Call::Offers) {
         let listed = patiently(|| engine.listings.of(provider)).await.map_err(no_price)?;
         let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
-        return of_offer(engine, policy, plan, &step.lease, offer);
+        return of_offer(engine, policy, plan, &step.lease, offer, besides);
     }
     if !policy.may_buy_unchecked {
         return Err("nobody can check its price: the provider neither quotes nor lists it; \
@@ -212,11 +232,18 @@ fn price_check(cost: CommitmentCost, authority: Option<PriceAuthority>) -> Price
     PriceCheck { at: Timestamp::now(), authority, day: None, valid_until: None, monthly, once, total }
 }
 
-fn quoted(engine: &Engine, plan: &Plan, lease: &Lease, quote: &Quote) -> Result<PriceCheck, String> {
+fn quoted(
+    engine: &Engine,
+    plan: &Plan,
+    lease: &Lease,
+    quote: &Quote,
+    besides: Besides,
+) -> Result<PriceCheck, String> {
     if quote.valid_until.is_some_and(|end| Timestamp::now() > end) {
         return Err("a price is quoted that has expired".to_owned());
     }
     check_terms(lease, &quote.price)?;
+    check_surcharges(lease, &quote.surcharges, besides)?;
     let disk = quote.disk.as_ref().zip(lease.disk_sku.as_ref());
     let disk = disk.map(|(price, sku)| (sku, price));
     let cost = cost(engine, plan, lease, &quote.price, disk, &quote.surcharges)?;
@@ -230,6 +257,7 @@ fn of_offer(
     plan: &Plan,
     lease: &Lease,
     offer: &Offer,
+    besides: Besides,
 ) -> Result<PriceCheck, String> {
     if let Some(reason) = quarantine_reason(offer) {
         return Err(format!("its price is absurd now: {reason}"));
@@ -251,6 +279,7 @@ fn of_offer(
             ));
         }
     }
+    check_surcharges(lease, &offer.surcharges, besides)?;
     let disk = offer.elastic_disk.as_ref().map(|disk| (&disk.sku, &disk.price));
     let cost = cost(engine, plan, lease, &offer.price, disk, &offer.surcharges)?;
     let day = Some(provenance.observed);
@@ -267,6 +296,28 @@ fn check_terms(lease: &Lease, price: &Price) -> Result<(), String> {
         return Err(format!(
             "its minimum term is {} months now, {} in the plan; compose again",
             price.term_months, lease.term_months
+        ));
+    }
+    Ok(())
+}
+
+/// Whether what must be paid besides a product is what the plan has lines for.
+fn check_surcharges(lease: &Lease, surcharges: &[Surcharge], besides: Besides) -> Result<(), String> {
+    if besides == Besides::AsSold {
+        return Ok(());
+    }
+    let planned = lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge).map(|line| &line.sku);
+    let (planned, now): (BTreeSet<_>, BTreeSet<_>) =
+        (planned.collect(), surcharges.iter().map(|surcharge| &surcharge.sku).collect());
+    if planned != now {
+        let named = |skus: &BTreeSet<&SkuId>| match skus.len() {
+            0 => "nothing".to_owned(),
+            _ => skus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        return Err(format!(
+            "what must be paid besides it is {} now, {} in the plan; compose again",
+            named(&now),
+            named(&planned)
         ));
     }
     Ok(())
@@ -289,20 +340,6 @@ fn cost(
             disk.ok_or("the disk that was planned with it is not sold with it any more; compose again")?;
         parts.push((price, lease.size_gib));
     }
-    let planned = lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge).map(|line| &line.sku);
-    let (planned, now): (BTreeSet<_>, BTreeSet<_>) =
-        (planned.collect(), surcharges.iter().map(|surcharge| &surcharge.sku).collect());
-    if planned != now {
-        let named = |skus: &BTreeSet<&SkuId>| match skus.len() {
-            0 => "nothing".to_owned(),
-            _ => skus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        };
-        return Err(format!(
-            "what must be paid besides it is {} now, {} in the plan; compose again",
-            named(&now),
-            named(&planned)
-        ));
-    }
     parts.extend(surcharges.iter().map(|surcharge| (&surcharge.price, 0)));
     let months = plan.horizon_months.unwrap_or(1);
     let (rates, refused) = engine.market.rates();
@@ -322,7 +359,80 @@ fn cost(
     })
 }
 
+/// What an order commits to over the horizon at the prices that were last checked; what a fail-over keeps has paid its start.
+fn committed(order: &Order) -> Option<Decimal> {
+    let bought = order.bought_now().try_fold(order.plan.total()?, |sum, step| {
+        let planned = planned_cost(&order.plan, &step.lease)?.total;
+        let now = match (&step.state, &step.lease.checked) {
+            (StepState::Compensated, _) => Decimal::ZERO,
+            (_, Some(check)) => check.total,
+            (_, None) => planned,
+        };
+        sum.checked_sub(planned)?.checked_add(now)
+    });
+    order.kept().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
+}
+
+/// What may be committed to beyond the prices that were last checked; none where the policy has no `max_total`.
+pub(super) fn room(order: &Order) -> Option<Decimal> {
+    let most = order.policy.max_total?;
+    Some(committed(order).and_then(|sum| most.checked_sub(sum)).unwrap_or(Decimal::ZERO))
+}
+
 impl Driver<'_> {
+    /// Whether a service may be had in another size: what that costs, and who says so, is told. `Err` says why not.
+    pub(super) async fn resize_holds(
+        &self,
+        step: &Step,
+        sku: &SkuId,
+    ) -> Result<Result<(), String>, super::PurchaseError> {
+        // Asked for again after an error it costs no more.
+        self.know_room();
+        let check = match self.resized_price(step, sku).await {
+            Ok(check) => check,
+            Err(why) => return Ok(Err(why)),
+        };
+        let before = cost_before(&self.order.plan, &step.lease);
+        let rise = before.and_then(|before| check.total.checked_sub(before));
+        if let Err(why) = rise.ok_or_else(out_of_range).and_then(|rise| self.take_room(rise)) {
+            return Ok(Err(why));
+        }
+        let currency = self.order.plan.currency;
+        let planned = Money::new(before.unwrap_or(check.total), currency);
+        let event = match check.authority {
+            Some(_) => OrderEventKind::PricesChecked {
+                planned,
+                current: Money::new(check.total, currency),
+                checks: vec![CheckedPrice { index: step.index, check }],
+            },
+            None => {
+                OrderEventKind::PriceUnchecked { index: step.index, provider: step.provider.clone(), planned }
+            }
+        };
+        self.tell(step, vec![event]).await.map(Ok)
+    }
+
+    /// What a service costs in another size.
+    pub(super) async fn resized_price(&self, step: &Step, sku: &SkuId) -> Result<PriceCheck, String> {
+        let lease = Lease { sku: sku.clone(), ..step.lease.clone() };
+        let lease = Lease { offer: lease.own_offer_id(), ..lease };
+        let resized = Step { lease, ..step.clone() };
+        present_price(self.engine, &self.policy, &self.order.plan, &resized, Besides::AsSold).await
+    }
+
+    /// Takes a rise off what may still be committed to.
+    fn take_room(&self, rise: Decimal) -> Result<(), String> {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(left), Some(most)) = (room.as_mut(), self.policy.max_total) else { return Ok(()) };
+        let rest = left.checked_sub(rise).ok_or_else(out_of_range)?;
+        if rise > Decimal::ZERO {
+            let total = most.checked_sub(rest).ok_or_else(out_of_range)?;
+            check_limit(most, total, self.order.plan.currency)?;
+        }
+        *left = rest;
+        Ok(())
+    }
+
     /// Checks a step's price again if the last check is too old for an intent; false after `fail` has said why it must
     /// not be bought.
     pub(super) async fn price_holds(&self, step: &mut Step) -> Result<bool, super::PurchaseError> {
@@ -335,6 +445,11 @@ impl Driver<'_> {
             Ok(()) => check_step(self.engine, &self.policy, &self.order.plan, step).await,
             Err(why) => Err(why),
         };
+        let outcome = outcome.and_then(|check| {
+            let before = cost_before(&self.order.plan, &step.lease).ok_or_else(out_of_range)?;
+            self.take_room(check.total.checked_sub(before).ok_or_else(out_of_range)?)?;
+            Ok(check)
+        });
         match outcome {
             Ok(check) => {
                 let checks = vec![CheckedPrice { index: step.index, check: check.clone() }];

@@ -199,6 +199,13 @@ impl Driver<'_> {
         service: OwnService,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         match service.status {
+            // Its key is that of a step which the ledger has forgotten, or its provider makes what nobody ordered: it is ours,
+            // and ends.
+            ServiceStatus::Running | ServiceStatus::Stopped if service.sku != step.lease.sku => {
+                let why = format!("{} is {}, and {} was ordered", service.id, service.sku, step.lease.sku);
+                self.note_text(step, why.clone(), None).await?;
+                self.fail(step, None, &why);
+            }
             ServiceStatus::Running | ServiceStatus::Stopped => {
                 self.put(step, StepState::Provisioned { service }).await?;
             }

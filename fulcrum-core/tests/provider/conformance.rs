@@ -184,7 +184,7 @@ impl Provider for Odd {
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let count = self.lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        if self.way == Way::Blocks && count < 12 {
+        if self.way == Way::Blocks && count < 24 {
             std::thread::sleep(Duration::from_millis(600));
         }
         if self.way == Way::Breaks && count > 20 {

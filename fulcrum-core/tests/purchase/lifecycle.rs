@@ -1,8 +1,8 @@
 //! What is done to services of an order that is done: once, recorded, and safe to repeat.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::support::{clouds, count, plan, providers};
+use crate::support::{CLOUDS, clouds, count, offers, plan, providers};
 use fulcrum_core::{
     ledger::SqliteLedger,
     model::{
@@ -26,9 +26,29 @@ fn fault(call: Call, times: u32, fault: Fault) -> FaultRule {
 }
 
 async fn bought(faults: &[FaultRule]) -> (Order, Vec<Sandbox>, Engine) {
-    let clouds = clouds(None, LAGGING, "gamma", faults);
+    bought_with(faults, |engine| engine).await
+}
+
+/// The three clouds, which have a large machine too.
+fn with_large(faults: &[FaultRule]) -> Vec<Sandbox> {
+    let build = |name: &&str| {
+        let mut all = offers(name);
+        let mut large = all[0].clone();
+        large.sku = "large".parse().expect("a name");
+        all.push(large);
+        let builder = Sandbox::builder(name.parse().expect("a name"), all)
+            .operation(Duration::from_millis(1), Duration::from_millis(3))
+            .idempotency(LAGGING);
+        let faults = if *name == "gamma" { faults } else { &[] };
+        faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone())).build()
+    };
+    CLOUDS.iter().map(build).collect()
+}
+
+async fn bought_with(faults: &[FaultRule], host: impl Fn(Engine) -> Engine) -> (Order, Vec<Sandbox>, Engine) {
+    let clouds = with_large(faults);
     let ledger = SqliteLedger::in_memory().await.expect("a ledger");
-    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let engine = host(Engine::new(providers(&clouds), Arc::new(ledger)));
     let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!(order.state, OrderState::Committed);
@@ -62,6 +82,18 @@ async fn a_service_is_stopped_and_started_again_and_that_is_recorded() {
     });
     assert_eq!(wanted.count(), 3);
     engine.ledger().verify(&order.id).await.expect("a whole chain");
+}
+
+/// A host that is away for longer than its claim lives: nobody hears of it, and all is done once.
+#[tokio::test]
+async fn a_person_never_hears_that_a_claim_was_lost() {
+    let slow = fault(Call::Act, 3, Fault::Late { ms: 100 });
+    let (order, clouds, engine) =
+        bought_with(&[slow], |engine| engine.with_lease(Duration::from_millis(25))).await;
+    let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("stopped");
+    assert_eq!((order.state, status(&order, &clouds)), (OrderState::Committed, STOPPED));
+    let order = engine.release(&order.id, 2, by()).await.expect("released");
+    assert_eq!((order.state, count(&clouds).0), (OrderState::Committed, 2));
 }
 
 #[tokio::test]

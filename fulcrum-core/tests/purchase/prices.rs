@@ -16,9 +16,9 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Change, Ledger, SqliteLedger},
     model::{
-        Blueprint, Charge, ElasticDisk, IdempotencyKey, Money, Offer, Order, OrderEventKind, OrderState,
-        Plan, Policy, Price, PriceAuthority, PriceCheck, ProviderId, PurchaseOption, Service, ServiceId,
-        Surcharge, Tier, Unit,
+        Action, Blueprint, Charge, ElasticDisk, IdempotencyKey, Money, Offer, Operator, Order,
+        OrderEventKind, OrderState, Plan, Policy, Price, PriceAuthority, PriceCheck, ProviderId,
+        PurchaseOption, Service, ServiceId, Surcharge, Tier, Unit,
     },
     provider::{
         Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
@@ -47,6 +47,9 @@ struct Lists {
     offers: Arc<Mutex<Option<Vec<Offer>>>>,
     listed: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
+    acted: Arc<AtomicUsize>,
+    /// Whether what it makes is said to be large.
+    swaps: bool,
 }
 
 impl Lists {
@@ -57,7 +60,13 @@ impl Lists {
         let mut capabilities = cloud.capabilities().clone();
         capabilities.calls.retain(|call| *call != Call::Quote);
         let offers = Arc::new(Mutex::new(Some(offers)));
-        Self { cloud, capabilities, offers, listed: Arc::default(), asked: Arc::default() }
+        let (listed, asked, acted) = (Arc::default(), Arc::default(), Arc::default());
+        Self { cloud, capabilities, offers, listed, asked, acted, swaps: false }
+    }
+
+    fn said(&self, service: Service) -> Service {
+        let sku = if self.swaps { "large".parse().expect("a name") } else { service.sku };
+        Service { sku, ..service }
     }
 
     /// Changes what it lists from now on.
@@ -109,10 +118,19 @@ impl Provider for Lists {
         self.cloud.provision(request, key).await
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        self.cloud.find_by_key(key).await
+        Ok(self.cloud.find_by_key(key).await?.map(|service| self.said(service)))
     }
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        self.cloud.describe(service).await
+        Ok(self.cloud.describe(service).await?.map(|service| self.said(service)))
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        self.acted.fetch_add(1, Ordering::SeqCst);
+        self.cloud.act(service, action, key).await
     }
     fn services(&self) -> ServiceStream {
         self.cloud.services()
@@ -121,7 +139,10 @@ impl Provider for Lists {
         self.cloud.release(service, key).await
     }
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        self.cloud.poll(operation).await
+        Ok(match self.cloud.poll(operation).await? {
+            OperationStatus::Succeeded(Some(service)) => OperationStatus::Succeeded(Some(self.said(service))),
+            other => other,
+        })
     }
 }
 
@@ -463,4 +484,101 @@ async fn a_plan_beyond_the_limit_is_not_accepted() {
     assert!(engine.ledger().list(&Default::default()).await.expect("a list").is_empty());
     let (order, _) = cloud.buy(plan(), policy(dec!(66))).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+}
+
+/// Two steps whose prices each rose within the tolerance, and together beyond the limit.
+#[tokio::test]
+async fn what_has_risen_since_the_order_began_counts_against_the_limit() {
+    for (price, expected) in [(dec!(10.6), OrderState::Committed), (dec!(10.7), OrderState::Failed)] {
+        let cloud = Lists::new(offers());
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+        let plan = plan_of(offers(), "web: { vcpu: 2, replicas: 2, per_machine: 1 }");
+        assert_eq!((plan.leases.len(), plan.total()), (2, Some(dec!(132))));
+        let policy = Policy {
+            max_total: Some(dec!(140)),
+            price_tolerance_percent: dec!(10),
+            concurrency: 1,
+            ..Policy::default()
+        };
+        let order = cloud.engine_on(ledger.clone()).accept(plan, policy, None).await;
+        let mut order = order.expect("accepted");
+        let claim = ledger.claim(&order.id, "a host that died", Duration::ZERO).await.expect("claimed");
+        for step in &mut order.steps {
+            step.lease.checked = Some(PriceCheck {
+                at: Timestamp::now().checked_sub(2.hours()).expect("a time"),
+                authority: Some(PriceAuthority::Listing),
+                day: None,
+                valid_until: None,
+                monthly: dec!(11),
+                once: dec!(0),
+                total: dec!(66),
+            });
+        }
+        let order_state = Some((OrderState::Provisioning, None));
+        let change = Change { order: order_state, steps: order.steps.clone(), ..Change::default() };
+        ledger.write(&claim, &change).await.expect("written");
+        cloud.change(|all| all[0].price.charge = monthly(price));
+        let driven = cloud.engine_on(ledger).drive(&order.id).await.expect("driven");
+        let reason = driven.reason.clone().unwrap_or_default();
+        assert_eq!(driven.state, expected, "{price}: {reason}");
+        let is_over = expected == OrderState::Failed;
+        assert_eq!(reason.contains("max_total"), is_over, "{reason}");
+        assert_eq!(cloud.asked(), if is_over { 1 } else { 2 });
+    }
+}
+
+fn by() -> Operator {
+    Operator { who: "ada".to_owned(), why: "it is too small".to_owned() }
+}
+
+/// Another size is another price.
+#[tokio::test]
+async fn another_size_is_had_at_a_price_that_somebody_tells_and_within_the_limit() {
+    let large = Action::Resize { sku: "large".parse().expect("a name") };
+    let policy = |max_total| Policy { max_total, ..Policy::default() };
+    type Meddle = fn(&mut Vec<Offer>);
+    let refused: [(&str, Option<Decimal>, Meddle, &str); 4] = [
+        ("beyond the limit", Some(dec!(245)), |_| {}, "max_total"),
+        ("it is not listed", None, |all| drop(all.pop()), "not offered any more"),
+        ("its price is absurd", None, |all| all[1].price.charge = monthly(dec!(0)), "absurd"),
+        ("it is sold on other terms", None, |all| all[1].price.term_months = 12, "term is 12 months now"),
+    ];
+    for (what, max_total, change, why) in refused {
+        let cloud = Lists::new(offers());
+        cloud.change(change);
+        let (order, engine) = cloud.buy(plan(), policy(max_total)).await;
+        assert_eq!(order.state, OrderState::Committed, "{what}: {:?}", order.reason);
+        let order = engine.act(&order.id, 0, large.clone(), by()).await.expect("driven");
+        let reason = order.reason.clone().unwrap_or_default();
+        assert_eq!((order.state, cloud.acted.load(Ordering::SeqCst)), (OrderState::Committed, 0), "{what}");
+        assert!(reason.contains(why) && reason.contains("not done"), "{what}: {reason}");
+        assert_eq!((order.steps[0].lease.sku.as_str(), order.monthly()), ("small", Some(dec!(11))), "{what}");
+    }
+    let cloud = Lists::new(offers());
+    let (order, engine) = cloud.buy(plan(), policy(Some(dec!(246)))).await;
+    let order = engine.act(&order.id, 0, large, by()).await.expect("resized");
+    assert_eq!((order.state, cloud.acted.load(Ordering::SeqCst)), (OrderState::Committed, 1));
+    assert_eq!((order.steps[0].lease.sku.as_str(), order.monthly()), ("large", Some(dec!(41))));
+    let told = told(&engine, &order).await;
+    let Some(OrderEventKind::PricesChecked { planned, current, .. }) = told.last() else {
+        panic!("{told:?}")
+    };
+    let money = |amount| Money::new(amount, order.plan.currency);
+    assert_eq!((*planned, *current), (money(dec!(66)), money(dec!(246))));
+    // What is released costs nothing any more, and nor does an order that is over.
+    let ended = engine.release(&order.id, 0, by()).await.expect("released");
+    assert_eq!((ended.state, ended.monthly()), (OrderState::Ended, Some(dec!(0))));
+}
+
+/// What is made is what was ordered, whatever its provider calls it: anything else is ended.
+#[tokio::test]
+async fn another_product_than_was_ordered_is_not_kept() {
+    let mut cloud = Lists::new(offers());
+    cloud.swaps = true;
+    let (order, _) = cloud.buy(plan(), Policy::default()).await;
+    let reason = order.reason.clone().unwrap_or_default();
+    assert_eq!((order.state, cloud.asked()), (OrderState::Failed, 1), "{reason}");
+    assert!(reason.contains("is large, and small was ordered"), "{reason}");
+    let now = Timestamp::now();
+    assert!(cloud.cloud.resources().expect("state").iter().all(|it| !it.exists(now)));
 }

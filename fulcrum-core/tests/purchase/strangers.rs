@@ -31,7 +31,7 @@ async fn is_empty(engine: &Engine) -> bool {
 type Meddle = fn(&mut Plan);
 
 /// Each with the words by which it is refused. Written as documents and read again, as strangers' plans are.
-const MEDDLED: [(&str, Meddle, &str); 19] = [
+const MEDDLED: [(&str, Meddle, &str); 20] = [
     (
         "forty copies of a lease",
         |plan| {
@@ -52,6 +52,11 @@ const MEDDLED: [(&str, Meddle, &str); 19] = [
         "no amount of money",
     ),
     ("less over the horizon than in a month", |plan| plan.leases[0].lines[0].total = Decimal::ONE, "add up"),
+    (
+        "a cent less over the horizon than its months",
+        |plan| plan.leases[0].lines[0].total -= Decimal::new(1, 2),
+        "add up",
+    ),
     ("another SKU", |plan| plan.leases[0].sku = id("large"), "names the offer"),
     (
         "another SKU with its name",
@@ -148,8 +153,9 @@ async fn a_plan_that_does_not_fit_together_is_not_accepted() {
 async fn a_plan_whose_prices_are_made_up_buys_nothing() {
     let lower: [(&str, Meddle); 2] = [
         ("each price", |plan| {
+            let months = Decimal::from(plan.horizon_months.expect("a horizon"));
             for line in plan.leases.iter_mut().flat_map(|lease| &mut lease.lines) {
-                (line.monthly, line.total) = (Decimal::ONE, Decimal::ONE);
+                (line.monthly, line.total) = (Decimal::ONE, months);
             }
         }),
         ("a dear SKU by the name of a cheap one", |plan| {
@@ -193,7 +199,16 @@ async fn only_what_was_approved_is_accepted() {
     assert!(is_empty(&engine).await, "something was written down");
 
     let order = engine.accept(plan(), policy.clone(), approved(&digest)).await.expect("accepted");
-    let nobody_asked = engine.accept(plan(), policy, None).await.expect("accepted");
+    let nobody_asked = engine.accept(plan(), policy.clone(), None).await.expect("accepted");
+    // The same id buys once what was approved, and nothing else.
+    let again = |policy| {
+        let digest = plan().approval_digest(&policy);
+        engine.accept(plan(), policy, PurchaseOptions { id: Some(order.id.clone()), approved: Some(digest) })
+    };
+    assert_eq!(again(policy.clone()).await.expect("the same").id, order.id);
+    let looser = Policy { price_tolerance_percent: Decimal::TEN, ..policy.clone() };
+    let taken = again(looser).await.expect_err("another policy");
+    assert!(matches!(taken, PurchaseError::IdTaken(_)), "{taken:?}");
     for (order, is_approved) in [(order, true), (nobody_asked, false)] {
         let events = engine.ledger().events(0, Some(&order.id), 1).await.expect("events");
         let OrderEventKind::Order { accepted: Some(accepted), .. } = &*events[0].kind else {

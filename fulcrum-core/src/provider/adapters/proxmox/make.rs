@@ -72,7 +72,7 @@ impl Proxmox {
             let is_here = |it: &&Resource| {
                 matches!(it.kind.as_str(), "qemu" | "lxc") && it.node == node.node && it.template == 0
             };
-            let used: u128 = resources.iter().filter(is_here).map(|it| u128::from(it.maxmem)).sum();
+            let used = resources.iter().filter(is_here).map(|it| u128::from(it.maxmem)).sum::<u128>();
             (node.node.as_str(), u64::try_from(all.saturating_sub(used)).unwrap_or(u64::MAX))
         });
         room.collect()
