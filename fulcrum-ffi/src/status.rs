@@ -78,7 +78,7 @@ pub const FULCRUM_LEDGER_NO_SUCH_ORDER: fulcrum_status = 503;
 pub const FULCRUM_LEDGER_EXISTS: fulcrum_status = 504;
 /// What is stored makes no sense.
 pub const FULCRUM_LEDGER_DAMAGED: fulcrum_status = 505;
-/// The store itself failed.
+/// The store itself failed. The text ends with what to do about it.
 pub const FULCRUM_LEDGER_STORE: fulcrum_status = 506;
 
 /// The name of a status of the core's.

@@ -168,7 +168,7 @@ async fn an_action_whose_driver_is_dropped_is_carried_out_by_the_next() {
                 if futures::poll!(&mut call).is_ready() {
                     break;
                 }
-                tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+                tokio::time::sleep(Duration::from_micros(200)).await;
             }
         }
         engine.resume_all().await.expect("resumed");
