@@ -23,6 +23,8 @@ mod _fulcrum {
     #[pymodule_export]
     use super::aio::AsyncFederation;
     #[pymodule_export]
+    use super::convert::to_json;
+    #[pymodule_export]
     use super::events::Events;
     #[pymodule_export]
     use super::federation::Federation;

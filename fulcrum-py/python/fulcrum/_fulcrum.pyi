@@ -18,6 +18,7 @@ __all__ = [
 ]  # fmt: skip
 __version__: str
 
+def _to_json(value: Any) -> str: ...
 def verify_archive(archive: _Document) -> None:
     """Checks what Federation.export answered, without a ledger: no event was changed, removed or added, and the order is
     where its events lead. Raises LedgerError if not.

@@ -27,6 +27,7 @@ import logging
 import typing
 
 from fulcrum import errors
+from fulcrum._fulcrum import _to_json
 
 __all__ = ["Provider"]
 
@@ -151,7 +152,7 @@ def _describe(provider: Provider) -> str:
         "list_lag_ms": provider.list_lag_ms,
         "settings": None if provider.settings is None else sorted(provider.settings),
     }
-    return json.dumps({"provider": provider.document, "capabilities": capabilities}, default=str)
+    return _to_json({"provider": provider.document, "capabilities": capabilities})
 
 
 def _listed(value: typing.Any) -> typing.Any:
@@ -175,9 +176,11 @@ def _answer(provider: Provider, call: str, text: str) -> str:
             answer: typing.Any = {}
         elif field is None:
             answer = value
+        elif call == "offers":
+            return _rows(_listed(value))
         else:
             answer = {field: _listed(value)}
-        return json.dumps(answer, default=_text, allow_nan=False)
+        return _to_json(answer)
     except errors.ProviderError as error:
         told: typing.Dict[str, typing.Any] = {"kind": _KINDS.get(type(error), "protocol"), "message": str(error)}
         after = getattr(error, "retry_after", None)
@@ -190,6 +193,14 @@ def _answer(provider: Provider, call: str, text: str) -> str:
         raise RuntimeError(type(error).__qualname__) from None
 
 
-def _text(value: typing.Any) -> str:
-    """Moments and amounts as the library reads them."""
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+def _rows(rows: typing.Any) -> str:
+    """Rows one by one: what has no form in a document costs its own row, and stands there as the reason."""
+    if not isinstance(rows, list):
+        return _to_json({"rows": rows})
+    texts = []
+    for row in rows:
+        try:
+            texts.append(_to_json(row))
+        except errors.DocumentError as error:
+            texts.append(json.dumps(str(error)))
+    return '{"rows": [' + ", ".join(texts) + "]}"
