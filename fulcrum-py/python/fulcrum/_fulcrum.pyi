@@ -14,7 +14,7 @@ _Document = Union[str, PathLike[str], dict[str, Any]]
 _Progress = Callable[[Optional[Decimal], Optional[Decimal], int], Optional[bool]]
 
 __all__ = [
-    "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "verify_archive",
+    "AsyncFederation", "Catalogue", "Events", "Federation", "Order", "Plan", "Timeline", "__version__", "_to_json", "verify_archive",
 ]  # fmt: skip
 __version__: str
 
@@ -138,7 +138,7 @@ class Federation:
         provider: str,
         *,
         sku: Optional[str] = None,
-        settings: Optional[dict[str, str]] = None,
+        settings: Optional[dict[str, Any]] = None,
         patience: float = 60.0,
     ) -> dict[str, Any]:
         """Runs the conformance suite at a provider: ``checks`` with name and outcome, ``is_passed``, and all as ``text``.
@@ -310,7 +310,7 @@ class AsyncFederation:
         provider: str,
         *,
         sku: Optional[str] = None,
-        settings: Optional[dict[str, str]] = None,
+        settings: Optional[dict[str, Any]] = None,
         patience: float = 60.0,
     ) -> Coroutine[Any, Any, dict[str, Any]]: ...
     @classmethod
