@@ -55,7 +55,7 @@ struct ServiceTexts {
 impl StepTexts {
     fn new(step: &Step) -> Self {
         let problem = match &step.state {
-            StepState::Stuck { reason } => Some(reason),
+            StepState::Stuck { reason, .. } => Some(reason),
             _ => step.attempts.last().map(|attempt| &attempt.error),
         };
         Self {

@@ -64,7 +64,7 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
 
     let before = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
     let mut step = order.steps[0].clone();
-    step.state = StepState::Stuck { reason: "for a test".to_owned() };
+    step.state = StepState::Stuck { reason: "for a test".to_owned(), service: None, operation: None };
     let change = Change {
         order: Some((OrderState::Stuck, Some("for a test".to_owned()))),
         steps: vec![step.clone()],

@@ -58,7 +58,7 @@ mod tests {
     fn kinds(last: &[OrderEventKind]) -> Vec<OrderEvent> {
         let step = |step| OrderEventKind::Step { index: 0, provider: "acme".parse().expect("a name"), step };
         let order = |state| OrderEventKind::Order { state, reason: None, accepted: None };
-        let stuck = StepState::Stuck { reason: "refused".to_owned() };
+        let stuck = StepState::Stuck { reason: "refused".to_owned(), service: None, operation: None };
         let mut kinds = vec![
             order(OrderState::Stuck),
             step(stuck),

@@ -68,6 +68,7 @@ pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
+pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
 pub use purchase_option::{Market, PurchaseOption};
 pub use recorded::RecordedKind;

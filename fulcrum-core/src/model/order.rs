@@ -333,6 +333,12 @@ pub enum StepState {
     Stuck {
         /// At what, and why.
         reason: String,
+        /// What was known to exist; none if not even that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceId>,
+        /// The release that was under way; only it may lead to parts that outlive the service, such as disks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operation: Option<String>,
     },
 }
 

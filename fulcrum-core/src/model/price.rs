@@ -221,6 +221,15 @@ impl TryFrom<PriceDocument> for Price {
     }
 }
 
+/// How many months are paid over a horizon, and how often the start.
+pub(crate) fn payments(option: PurchaseOption, term_months: u32, horizon_months: u32) -> (u32, u32) {
+    if term_months == 0 {
+        return (horizon_months, 1);
+    }
+    let terms = horizon_months.div_ceil(term_months).max(1);
+    (terms.saturating_mul(term_months), if option.is_committed() { terms } else { 1 })
+}
+
 impl Price {
     /// The price with the commitment's term as its own.
     ///
@@ -260,12 +269,7 @@ impl Price {
     /// How many months and how many times the one-off part are paid over a horizon. A commitment is renewed until
     /// the end of the horizon, its up-front payment with it; a set-up fee is paid once.
     pub fn payments(&self, horizon_months: u32) -> (u32, u32) {
-        if self.term_months == 0 {
-            return (horizon_months, 1);
-        }
-        let terms = horizon_months.div_ceil(self.term_months).max(1);
-        let months = terms.saturating_mul(self.term_months);
-        (months, if self.purchase_option.is_committed() { terms } else { 1 })
+        payments(self.purchase_option, self.term_months, horizon_months)
     }
 
     /// The one-off part, net, in main units.

@@ -11,7 +11,7 @@ use crate::{
     ledger::LedgerError,
     model::{
         IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Piece, Plan,
-        Policy, PriceLine, Reference, Step, StepState, digest_of, pieces, texts,
+        Policy, PriceLine, Reference, Step, StepState, digest_of, payments, pieces, texts,
     },
     telemetry,
 };
@@ -129,6 +129,7 @@ impl Engine {
             self.check_buyable(policy, &lease.place.provider)?;
         }
         check_references(plan)?;
+        check_horizon(plan, policy).map_err(invalid)?;
         if let Some(fail_over) = &policy.fail_over {
             fail_over.blueprint.check().map_err(|error| invalid(error.to_string()))?;
             if digest_of(&fail_over.blueprint) != plan.blueprint_digest {
@@ -185,24 +186,70 @@ fn check_sums(plan: &Plan) -> Result<(), String> {
             plan.monthly, plan.once
         ));
     }
-    for line in lines() {
-        let is_amount = line.monthly >= Decimal::ZERO && line.once >= Decimal::ZERO;
-        let least = least_total(line, plan.horizon_months).ok_or_else(out_of_range)?;
-        if !is_amount || line.total < least {
-            return Err(format!("the line of {} does not add up; compose again", line.sku));
+    for lease in &plan.leases {
+        for line in &lease.lines {
+            let is_amount = line.monthly >= Decimal::ZERO && line.once >= Decimal::ZERO;
+            let (least, most) = totals(lease, line, plan.horizon_months).ok_or_else(out_of_range)?;
+            if !is_amount || line.total < least || line.total > most {
+                return Err(format!("the line of {} does not add up; compose again", line.sku));
+            }
         }
     }
     Ok(())
 }
 
-/// What a line comes to over the horizon at least: each month, and the start. Renewals and minimum terms are more. Plans of
-/// format 3 tell no horizon.
-fn least_total(line: &PriceLine, horizon_months: Option<u32>) -> Option<Decimal> {
-    let Some(months) = horizon_months else { return Some(Decimal::ZERO) };
+/// Months over which a plan can be made.
+const HORIZONS: std::ops::RangeInclusive<u32> = 1..=120;
+/// The longest term that a disk or a surcharge may have of its own.
+const OTHER_TERM: u32 = 36;
+
+/// Whether it is known over which months a plan commits to what it says.
+fn check_horizon(plan: &Plan, policy: &Policy) -> Result<(), String> {
+    let Some(months) = plan.horizon_months else {
+        return match (plan.format == Plan::FORMAT, policy.max_total) {
+            (true, _) => Err("it tells no horizon_months; compose again".to_owned()),
+            (false, Some(_)) => {
+                Err("a plan of format 3 tells no horizon, over which max_total counts; compose again"
+                    .to_owned())
+            }
+            (false, None) => Ok(()),
+        };
+    };
+    if !HORIZONS.contains(&months) {
+        return Err(format!("its horizon_months are {months}; compose again over 1 to 120 months"));
+    }
+    match &policy.fail_over {
+        Some(fail_over) if fail_over.blueprint.horizon_months != months => Err(format!(
+            "its horizon_months are {months}, those of its blueprint {}; compose again",
+            fail_over.blueprint.horizon_months
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a line comes to over the horizon, at least and at most: each month, and the start. Of the offer's own line term and
+/// renewals are known; a disk or a surcharge may have others, and of what runs already the start is paid. Plans of format 3 tell
+/// no horizon.
+fn totals(lease: &Lease, line: &PriceLine, horizon_months: Option<u32>) -> Option<(Decimal, Decimal)> {
+    let Some(horizon) = horizon_months else { return Some((Decimal::ZERO, Decimal::MAX)) };
     // A month is rounded to micro-units, and so is the sum.
     let rounding = Decimal::new(1, 6);
-    let month = line.monthly.checked_sub(rounding)?.max(Decimal::ZERO);
-    month.checked_mul(months.into())?.checked_add(line.once)?.checked_sub(rounding)
+    let sum = |months: u32, times: u32, rounding: Decimal| {
+        let month = line.monthly.checked_add(rounding)?.max(Decimal::ZERO).checked_mul(months.into())?;
+        month.checked_add(line.once.checked_mul(times.into())?)?.checked_add(rounding)
+    };
+    if lease.keeps.is_some() {
+        return Some((sum(horizon, 0, -rounding)?, Decimal::MAX));
+    }
+    let (months, times) = match line.kind {
+        LineKind::Offer => payments(lease.purchase_option, lease.term_months, horizon),
+        LineKind::Disk | LineKind::Surcharge => (horizon, 1),
+    };
+    let (most_months, most_times) = match line.kind {
+        LineKind::Offer => (months, times),
+        LineKind::Disk | LineKind::Surcharge => (horizon.checked_add(OTHER_TERM)?, horizon),
+    };
+    Some((sum(months, times, -rounding)?, sum(most_months, most_times, rounding)?))
 }
 
 /// Whether offer, place, product, option, lines and replicas of a lease belong together.

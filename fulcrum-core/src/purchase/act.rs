@@ -296,6 +296,7 @@ impl Driver<'_> {
             // It is what it costs now; where nobody tells, what was told before it was asked for stands in its events.
             step.lease.checked = self.resized_price(step, sku).await.ok().or(step.lease.checked.take());
             step.lease.sku = sku.clone();
+            step.lease.offer = step.lease.own_offer_id();
         }
         self.put(step, StepState::Committed { service }).await
     }

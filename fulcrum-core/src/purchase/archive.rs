@@ -141,6 +141,7 @@ fn verify_accepted(order: &Order, accepted: &Accepted) -> Result<(), String> {
             after: planned.lease.after.clone(),
             rank: planned.lease.rank,
             sku: planned.lease.sku.clone(),
+            offer: planned.lease.offer.clone(),
             checked: None,
             ..step.lease.clone()
         };

@@ -181,7 +181,7 @@ impl Driver<'_> {
 
 /// Whether an operation's handle says nothing to its provider any more.
 pub(super) fn is_forgotten(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported)
+    matches!(kind, ErrorKind::NotFound { .. })
 }
 
 /// The key of a release: another effect than the step's own, and the same for ever.

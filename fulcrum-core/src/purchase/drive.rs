@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -115,7 +116,12 @@ impl<'a> Driver<'a> {
 
     async fn check_prices(&mut self) -> Result<(), PurchaseError> {
         let (plan, steps) = (&self.order.plan, &self.order.steps);
-        match prices::check(self.engine, &self.policy, plan, steps, Decimal::ZERO).await {
+        let check = prices::check(self.engine, &self.policy, plan, steps, Decimal::ZERO);
+        let Some(checked) = self.unless_stopped(check).await? else {
+            let reason = self.failures.take().reason_to_undo.unwrap_or_default();
+            return self.begin_compensation(reason).await;
+        };
+        match checked {
             Ok(checked) => self.enter(OrderState::Provisioning, None, checked.steps, checked.events).await,
             Err(refusal) if !self.is_new() => self.undo(refusal, Vec::new()).await,
             Err(refusal) => {
@@ -311,7 +317,9 @@ impl<'a> Driver<'a> {
     /// At what a person must look.
     pub(super) fn stuck(&self) -> Option<String> {
         self.order.steps.iter().find_map(|step| match &step.state {
-            StepState::Stuck { reason } => Some(format!("{} at {}: {reason}", step.lease.sku, step.provider)),
+            StepState::Stuck { reason, .. } => {
+                Some(format!("{} at {}: {reason}", step.lease.sku, step.provider))
+            }
             _ => None,
         })
     }
@@ -429,6 +437,22 @@ impl<'a> Driver<'a> {
         self.failures.add(step, why, can_go_on);
     }
 
+    /// What a call answers, or nothing once the order is to be undone, or its time is over: no provider's silence outlasts
+    /// that.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        call: impl Future<Output = T>,
+    ) -> Result<Option<T>, PurchaseError> {
+        let mut call = pin!(call);
+        loop {
+            match tokio::time::timeout(BETWEEN_LOOKS, call.as_mut()).await {
+                Ok(done) => return Ok(Some(done)),
+                Err(_) if self.should_stop().await? => return Ok(None),
+                Err(_) => {}
+            }
+        }
+    }
+
     pub(super) async fn should_stop(&self) -> Result<bool, PurchaseError> {
         if self.failures.must_stop() {
             return Ok(true);
@@ -437,7 +461,9 @@ impl<'a> Driver<'a> {
         if heard.elapsed() >= BETWEEN_LOOKS {
             self.hear(self.engine.ledger.is_cancelled(&self.order.id).await?);
         }
-        if let Some(most) = self.policy.order_timeout_s {
+        // What is all there in time is not undone because something is done to it later.
+        let is_buying = matches!(self.order.state, OrderState::Accepted | OrderState::Provisioning);
+        if let Some(most) = self.policy.order_timeout_s.filter(|_| is_buying) {
             let end = self.order.created.checked_add(Duration::from_secs(most.into()));
             if end.is_ok_and(|end| Timestamp::now() > end) {
                 self.failures.stop(format!("not all there within {most} s"));

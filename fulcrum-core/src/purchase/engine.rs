@@ -1,6 +1,11 @@
 //! The purchase engine as the federation sees it.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
@@ -23,6 +28,7 @@ use crate::{
         KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId,
     },
     provider::{Call, IdempotencyClass, Provider},
+    telemetry,
 };
 
 /// Events that are read at once.
@@ -30,6 +36,9 @@ const PAGE: u32 = 256;
 /// Between two looks at an order that another host drives.
 pub(super) const LEAST_WAIT: Duration = Duration::from_millis(20);
 const MOST_WAIT: Duration = Duration::from_millis(250);
+
+/// How long an order waits for a host that has all of its providers, before one without them does what it can.
+const OTHERS_FIRST: Duration = Duration::from_secs(10);
 
 /// Drives of an order that fail in a row, before it waits for a person.
 const MOST_FAILED_DRIVES: u32 = 10;
@@ -146,10 +155,17 @@ impl Engine {
     /// # Errors
     /// The ledger cannot be used, or the order is damaged.
     pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
+        let began = Instant::now();
         loop {
             let present = self.load(order).await?;
             if !present.is_unfinished() {
                 return Ok(present);
+            }
+            // A host that has all of its providers can do more, if there is one.
+            let is_whole = present.steps.iter().all(|step| self.providers.contains_key(&step.provider));
+            if !is_whole && began.elapsed() < OTHERS_FIRST {
+                self.follow_for_a_moment(Timestamp::MAX).await;
+                continue;
             }
             match self.claim(order).await {
                 Ok(held) => match self.drive_claimed(held).await {
@@ -234,6 +250,9 @@ impl Engine {
                 );
                 let order = Some((OrderState::Stuck, Some(reason)));
                 self.ledger.write(held.claim(), &Change { order, ..Change::default() }).await?;
+                if let Some(order) = self.ledger.load(held.order()).await? {
+                    telemetry::order_entered(OrderState::Stuck, order.created);
+                }
             }
             Ok::<_, LedgerError>(())
         };

@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use super::moment::Moment;
 use crate::model::OrderId;
 
 /// Orders that are remembered; of an older one its provider is asked once more than need be.
@@ -16,12 +17,12 @@ const FOR: Duration = Duration::from_secs(60);
 /// An order is new once: to the first driver of this process, soon after this process has created it. Whatever the ledger
 /// says later, somebody may have asked: it may have gone back, as after a restore or a fail-over to a lagging replica.
 #[derive(Debug, Default)]
-pub(super) struct FreshOrders(Mutex<BTreeMap<OrderId, Instant>>);
+pub(super) struct FreshOrders(Mutex<BTreeMap<OrderId, Moment>>);
 
 impl FreshOrders {
     pub(super) fn insert(&self, order: OrderId) {
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.insert(order, Instant::now());
+        orders.insert(order, Moment::now());
         if orders.len() > MOST {
             orders.pop_first();
         }
@@ -30,7 +31,7 @@ impl FreshOrders {
     /// Whether an order is new to the driver that begins now; it is new to no other.
     pub(super) fn take(&self, order: &OrderId) -> bool {
         let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(order);
-        since.is_some_and(|since| since.elapsed() < FOR)
+        since.is_some_and(|since| since.is_within(FOR))
     }
 
     /// After an error of the store nothing is new: it may answer from an older copy next.

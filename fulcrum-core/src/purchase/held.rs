@@ -69,10 +69,27 @@ impl Held {
         loop {
             tokio::time::sleep(lease / 3).await;
             let end = End::after(lease);
-            if let Err(error) = self.ledger.renew(&self.claim, lease).await {
+            // A ledger that does not answer in time may have given the claim to another host: what waits to be sent must not
+            // be sent then.
+            let renewed = tokio::select! {
+                biased;
+                renewed = self.ledger.renew(&self.claim, lease) => renewed,
+                () = self.over() => Err(LedgerError::Fenced(self.claim.order.clone())),
+            };
+            if let Err(error) = renewed {
                 return error;
             }
             *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        }
+    }
+
+    /// Waits until another host may have the claim.
+    async fn over(&self) {
+        while self.check().is_ok() {
+            let end = *self.end.lock().unwrap_or_else(PoisonError::into_inner);
+            // By the wall clock too, which somebody may set.
+            let left = end.unset.saturating_duration_since(Instant::now());
+            tokio::time::sleep(left.clamp(Duration::from_millis(1), Duration::from_millis(250))).await;
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 
 use futures::TryStreamExt;
 
+use super::moment::Moment;
 use crate::{
     model::{Lease, Offer, OfferId, ProviderId},
     provider::{Call, ErrorKind, OfferFilter, Provider, ProviderError},
@@ -23,7 +24,7 @@ const MOST: usize = 2_000_000;
 /// One list of a provider's offers.
 #[derive(Debug)]
 pub(super) struct Listed {
-    at: Instant,
+    at: Moment,
     /// None: two offers of one name that differ, so that neither can be told to be the one that was planned.
     offers: HashMap<OfferId, Option<Offer>>,
 }
@@ -36,7 +37,14 @@ impl Listed {
     }
 }
 
-type Place = Arc<tokio::sync::Mutex<Option<Arc<Listed>>>>;
+/// What a provider last listed, and how it last failed.
+#[derive(Debug, Default)]
+struct Newest {
+    listed: Option<Arc<Listed>>,
+    failed: Option<(Instant, ErrorKind)>,
+}
+
+type Place = Arc<tokio::sync::Mutex<Newest>>;
 
 /// The newest list of each provider. Whoever comes while one is asked for waits for that answer.
 #[derive(Debug, Default)]
@@ -54,12 +62,31 @@ impl Listings {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             newest.entry(provider.id().clone()).or_default().clone()
         };
+        let came = Instant::now();
         let mut newest = place.lock().await;
-        if let Some(listed) = newest.as_ref().filter(|listed| listed.at.elapsed() < AGE) {
+        if let Some(listed) = newest.listed.as_ref().filter(|listed| listed.at.is_within(AGE)) {
             return Ok(listed.clone());
         }
+        // Who waited for an answer waited for a failure too: each asking anew, the last would wait for all others.
+        if let Some((_, kind)) = newest.failed.as_ref().filter(|(at, _)| *at >= came) {
+            return Err(ProviderError::new(provider.id().clone(), Call::Offers, kind.clone()));
+        }
+        match Self::ask(provider).await {
+            Ok(listed) => {
+                let listed = Arc::new(listed);
+                *newest = Newest { listed: Some(listed.clone()), failed: None };
+                Ok(listed)
+            }
+            Err(error) => {
+                newest.failed = Some((Instant::now(), error.kind.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(provider: &Arc<dyn Provider>) -> Result<Listed, ProviderError> {
         let failed = |kind| ProviderError::new(provider.id().clone(), Call::Offers, kind);
-        let at = Instant::now();
+        let at = Moment::now();
         let mut offers = HashMap::new();
         let read = async {
             let mut list = provider.offers(&OfferFilter::default());
@@ -84,8 +111,6 @@ impl Listings {
                 ))));
             }
         }
-        let listed = Arc::new(Listed { at, offers });
-        *newest = Some(listed.clone());
-        Ok(listed)
+        Ok(Listed { at, offers })
     }
 }

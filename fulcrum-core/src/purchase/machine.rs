@@ -124,10 +124,13 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
             since: now,
         },
         StepState::Compensating { .. } => state.clone(),
-        // A person has asked to try again.
-        StepState::Stuck { .. } => {
-            StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
-        }
+        // A person has asked to try again: what was known to exist is ended, not only what its key finds.
+        StepState::Stuck { service, operation, .. } => StepState::Compensating {
+            service: service.clone(),
+            operation: operation.clone(),
+            sent: Some(now),
+            since: now,
+        },
     }
 }
 

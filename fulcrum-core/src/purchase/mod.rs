@@ -22,6 +22,7 @@ mod machine;
 mod metrics;
 #[cfg(test)]
 mod model;
+mod moment;
 mod operate;
 mod outcome;
 mod own;

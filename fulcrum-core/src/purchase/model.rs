@@ -214,7 +214,7 @@ impl Decisions {
                 since,
             },
             At::Compensated => StepState::Compensated,
-            At::Stuck => StepState::Stuck { reason: String::new() },
+            At::Stuck => StepState::Stuck { reason: String::new(), service: None, operation: None },
         }
     }
 

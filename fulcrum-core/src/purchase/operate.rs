@@ -1,8 +1,12 @@
 //! What a person does about an order that is stuck.
 
+use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{Engine, PurchaseError, drive::Driver, engine::LEAST_WAIT, held::Held, outcome::over_state_of};
+use super::{
+    Engine, PurchaseError, drive::Driver, engine::LEAST_WAIT, held::Held, machine::to_compensate,
+    outcome::over_state_of,
+};
 use crate::{
     ledger::{Change, LedgerError},
     model::{Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
@@ -63,7 +67,8 @@ impl Engine {
         }
     }
 
-    /// Tries once more to undo a stuck order, as after rights or a provider were mended. Who and why are recorded.
+    /// Tries once more to end what is stuck, as after rights or a provider were mended: of an order that was to be undone all,
+    /// of one whose other services are wanted the stuck ones alone. Nothing is bought again. Who and why are recorded.
     ///
     /// # Errors
     /// * [`PurchaseError::NotStuck`]: there is nothing for a person to do.
@@ -78,7 +83,19 @@ impl Engine {
         let mut driver = Driver::new(self, held, self.load(held.order()).await?)?;
         driver.check_stuck()?;
         let reason = format!("taken up again by {}: {}", by.who, by.why);
-        driver.undo(reason, vec![OrderEventKind::Operator { by, action: OperatorAction::Retry }]).await
+        let events = vec![OrderEventKind::Operator { by, action: OperatorAction::Retry }];
+        let stays =
+            |step: &Step| matches!(step.state, StepState::Committed { .. } | StepState::Acting { .. });
+        let is_wanted = driver.order.cancellation.is_none() && driver.order.steps.iter().any(stays);
+        if !is_wanted {
+            return driver.undo(reason, events).await;
+        }
+        // The rest of the order is wanted, and stays as it is.
+        let now = Timestamp::now();
+        let is_stuck = |step: &&Step| matches!(step.state, StepState::Stuck { .. });
+        let again = |step: &Step| Step { state: to_compensate(&step.state, now, false), ..step.clone() };
+        let steps = driver.order.steps.iter().filter(is_stuck).map(again).collect();
+        driver.enter(OrderState::Changing, Some(reason), steps, events).await
     }
 
     /// Gives a stuck order up: it is no longer among those that wait for a person, though something of it may still be
@@ -101,7 +118,8 @@ impl Engine {
     }
 
     /// Says that what a stuck step may have left at its provider is gone, or never was: somebody has looked, or ended it
-    /// by hand. The evidence is recorded, with who and why. With the last stuck step the order is over.
+    /// by hand. The evidence is recorded, with who and why. With the last stuck step the order
+    /// goes on: it is committed again if other services are held, and else over.
     ///
     /// # Errors
     /// * [`PurchaseError::NotStuck`]: the order, or that step of it, is not stuck.
@@ -135,11 +153,15 @@ impl Engine {
         let step = step
             .filter(|_| matches!(present.state, OrderState::Stuck | OrderState::Abandoned))
             .ok_or_else(not_stuck)?;
-        let is_last = present.steps.iter().filter(is_stuck).count() == 1;
-        let over = over_state_of(&*self.ledger, &present.id).await?;
         let reason = format!("settled by {}: {}", by.who, by.why);
+        let others = present.steps.iter().filter(|step| step.index != index);
+        let next = match after_settling(others.map(|step| &step.state)) {
+            Next::Stay => None,
+            Next::Is(state) => Some(state),
+            Next::Over => Some(over_state_of(&*self.ledger, &present.id).await?),
+        };
         let change = Change {
-            order: is_last.then_some((over, Some(reason))),
+            order: next.map(|state| (state, Some(reason))),
             steps: vec![Step { state: StepState::Compensated, ..step.clone() }],
             events: vec![OrderEventKind::Operator { by, action: OperatorAction::Settle { index, evidence } }],
             plan: None,
@@ -149,6 +171,42 @@ impl Engine {
             crate::telemetry::order_entered(state, present.created);
         }
         Ok(())
+    }
+}
+
+/// Where an order goes when its last stuck step is closed.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// It stays stuck.
+    Stay,
+    /// On to this.
+    Is(OrderState),
+    /// It is over.
+    Over,
+}
+
+fn after_settling<'a>(others: impl Iterator<Item = &'a StepState>) -> Next {
+    let (mut is_held, mut is_acting, mut is_ending) = (false, false, false);
+    for state in others {
+        match state {
+            // Bought in part: only to be undone as a whole.
+            StepState::Stuck { .. }
+            | StepState::Planned
+            | StepState::Reserving { .. }
+            | StepState::Reserved { .. }
+            | StepState::Provisioning { .. }
+            | StepState::Provisioned { .. } => return Next::Stay,
+            StepState::Committed { .. } => is_held = true,
+            StepState::Acting { .. } => is_acting = true,
+            StepState::Compensating { .. } => is_ending = true,
+            StepState::Compensated => {}
+        }
+    }
+    match (is_acting, is_ending, is_held) {
+        (true, _, _) | (_, true, true) => Next::Is(OrderState::Changing),
+        (false, true, false) => Next::Is(OrderState::Compensating),
+        (false, false, true) => Next::Is(OrderState::Committed),
+        (false, false, false) => Next::Over,
     }
 }
 

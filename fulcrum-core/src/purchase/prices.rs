@@ -19,8 +19,8 @@ use tokio::time::sleep;
 use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request};
 use crate::{
     model::{
-        Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, Order, OrderEventKind, Plan,
-        Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, StepState, Surcharge,
+        Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OfferKind, Order,
+        OrderEventKind, Plan, Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, StepState, Surcharge,
     },
     provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
 };
@@ -143,14 +143,18 @@ async fn check_step(
         .await
         .map_err(|why| format!("{}: {why}", what()))?;
     let planned = planned_cost(plan, &step.lease).ok_or_else(out_of_range)?;
+    check_sense(&check, &planned).map_err(|why| format!("{}: {why}", what()))?;
     let limit = |amount: Decimal| {
         let rise = amount.checked_mul(policy.price_tolerance_percent)?.checked_div(Decimal::ONE_HUNDRED)?;
         amount.checked_add(rise)
     };
-    // A cheaper start does not make up for a dearer month: whoever stays beyond the horizon pays that.
-    for (span, now, before) in
-        [("over the horizon", check.total, planned.total), ("a month", check.monthly, planned.monthly)]
-    {
+    // A cheaper start does not make up for a dearer month: whoever stays beyond the horizon pays that. Nor the other way
+    // round: the start is due at once.
+    for (span, now, before) in [
+        ("over the horizon", check.total, planned.total),
+        ("a month", check.monthly, planned.monthly),
+        ("at the start", check.once, planned.once),
+    ] {
         if now > limit(before).ok_or_else(out_of_range)? {
             return Err(format!(
                 "{} costs {} {span} now, {} in the plan; compose again, or allow a higher price_tolerance_percent",
@@ -170,6 +174,16 @@ enum Besides {
     AsPlanned,
     /// Whatever it is now.
     AsSold,
+}
+
+/// Whether a price is one that somebody may mean.
+fn check_sense(check: &PriceCheck, planned: &CommitmentCost) -> Result<(), String> {
+    let is_negative = [check.monthly, check.once, check.total].iter().any(|amount| *amount < Decimal::ZERO);
+    let is_nothing = check.authority.is_some() && check.total.is_zero() && !planned.total.is_zero();
+    match is_negative || is_nothing {
+        true => Err("its price is absurd now: it costs nothing, or less; ask its provider".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// What the best authority that there is says.
@@ -271,6 +285,13 @@ fn of_offer(
     if provenance.authority == PriceAuthority::Table {
         let age =
             provenance.observed.until((jiff::Unit::Day, today)).map_or(i32::MAX, |span| span.get_days());
+        // A day ahead is another time zone.
+        if age < -1 {
+            return Err(format!(
+                "its price stands in a table and is of {}, which is to come; mend the table's day",
+                provenance.observed
+            ));
+        }
         if i64::from(age) > i64::from(policy.max_table_age_days) {
             return Err(format!(
                 "its price stands in a table and is of {}, {age} days old; renew the table, or allow a higher \
@@ -333,6 +354,9 @@ fn cost(
     surcharges: &[Surcharge],
 ) -> Result<CommitmentCost, String> {
     let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
+    if is_by_size && (lease.kind == OfferKind::Machine || lease.disk_sku.is_some()) {
+        return Err("it is sold by size now, and nothing says how many GiB it is; compose again".to_owned());
+    }
     let mut parts = vec![(price, if is_by_size { lease.size_gib } else { 0 })];
     if !is_by_size && lease.size_gib > 0 {
         let disk = disk.filter(|(sku, _)| lease.disk_sku.as_ref() == Some(*sku));
@@ -442,7 +466,11 @@ impl Driver<'_> {
             return Ok(true);
         }
         let outcome = match check_validity(&self.policy) {
-            Ok(()) => check_step(self.engine, &self.policy, &self.order.plan, step).await,
+            Ok(()) => {
+                let check = check_step(self.engine, &self.policy, &self.order.plan, step);
+                let Some(checked) = self.unless_stopped(check).await? else { return Ok(false) };
+                checked
+            }
             Err(why) => Err(why),
         };
         let outcome = outcome.and_then(|check| {

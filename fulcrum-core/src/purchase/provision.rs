@@ -201,8 +201,12 @@ impl Driver<'_> {
         match service.status {
             // Its key is that of a step which the ledger has forgotten, or its provider makes what nobody ordered: it is ours,
             // and ends.
-            ServiceStatus::Running | ServiceStatus::Stopped if service.sku != step.lease.sku => {
-                let why = format!("{} is {}, and {} was ordered", service.id, service.sku, step.lease.sku);
+            ServiceStatus::Running | ServiceStatus::Stopped if !is_as_ordered(step, &service) => {
+                let (is, wanted) = ((&service.sku, &service.place), (&step.lease.sku, &step.lease.place));
+                let why = format!(
+                    "{} is {} in {}, and {} in {} was ordered",
+                    service.id, is.0, is.1, wanted.0, wanted.1
+                );
                 self.note_text(step, why.clone(), None).await?;
                 self.fail(step, None, &why);
             }
@@ -308,6 +312,16 @@ pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError 
 
 pub(super) fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
+}
+
+/// Whether a service is the product that was ordered, where it was ordered; a zone is compared if both are told.
+fn is_as_ordered(step: &Step, service: &Service) -> bool {
+    let (is, wanted) = (&service.place, &step.lease.place);
+    let is_zone = match (&is.zone, &wanted.zone) {
+        (Some(is), Some(wanted)) => is == wanted,
+        _ => true,
+    };
+    service.sku == step.lease.sku && is.region == wanted.region && is_zone
 }
 
 fn owned((name, value): (&String, &Value)) -> (String, Value) {

@@ -183,7 +183,7 @@ impl StepState {
             }
             Self::Acting { service, action, .. } => format!("{} of {}", action.word(), service.id),
             Self::Compensated => "compensated, nothing exists".to_owned(),
-            Self::Stuck { reason } => format!("stuck: {reason}"),
+            Self::Stuck { reason, .. } => format!("stuck: {reason}"),
         }
     }
 }

@@ -171,7 +171,12 @@ impl Driver<'_> {
         if present.is_of(&self.claim, step.index) {
             return Ok(None);
         }
-        let other = match ledger.load(&present.order).await? {
+        let loaded = match ledger.load(&present.order).await {
+            // What cannot be read may be in the middle of its purchase.
+            Err(LedgerError::Damaged(_)) => return Ok(Some(present)),
+            loaded => loaded?,
+        };
+        let other = match loaded {
             Some(order) => order.steps.into_iter().find(|step| step.index == present.step),
             // It was forgotten, as nothing of it exists.
             None => None,
@@ -392,7 +397,11 @@ impl Driver<'_> {
             ledger.enter_gate(&name, &self.claim, step.index, None).await?;
             ledger.leave_gate(&name, &self.claim, step.index).await?;
         }
-        self.put(step, StepState::Stuck { reason }).await
+        let (service, operation) = match &step.state {
+            StepState::Compensating { service, operation, .. } => (service.clone(), operation.clone()),
+            _ => (None, None),
+        };
+        self.put(step, StepState::Stuck { reason, service, operation }).await
     }
 
     /// The service that a step was last known to have, by the order's events; none if it has asked since.

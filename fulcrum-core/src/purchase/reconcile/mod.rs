@@ -44,6 +44,8 @@ pub struct Scanned {
     pub services: usize,
     /// Orders that hold services, or may be about to.
     pub orders: usize,
+    /// Orders that could not be read: damaged, or written by a later version. Nothing is concluded of them.
+    pub unreadable: usize,
 }
 
 /// Something that the policy says to end or to record, and that was left.
@@ -58,7 +60,10 @@ pub struct Unrepaired {
 impl Reconciliation {
     /// Whether every provider was listed and everything fits.
     pub fn is_clean(&self) -> bool {
-        self.findings.is_empty() && self.failed.is_empty() && self.unlisted.is_empty()
+        self.findings.is_empty()
+            && self.failed.is_empty()
+            && self.unlisted.is_empty()
+            && self.scanned.unreadable == 0
     }
 
     /// The findings of one kind.

@@ -10,7 +10,7 @@ use super::{
     judge::{Verdict, differences, held, judge, promised},
 };
 use crate::{
-    ledger::OrderQuery,
+    ledger::{LedgerError, OrderQuery},
     model::{
         Finding, FindingKind, IdempotencyKey, Order, OrderId, OrderState, ProviderId, Service, ServiceId,
     },
@@ -123,8 +123,15 @@ impl<'a> Scan<'a> {
                 ids.into_iter().map(|id| async move { engine.ledger.load(&id).await }).collect();
             let mut orders = futures::stream::iter(loads).buffered(AT_ONCE);
             while let Some(order) = orders.next().await {
-                if let Some(order) = order? {
-                    self.compare(&order);
+                match order {
+                    Ok(Some(order)) => self.compare(&order),
+                    Ok(None) => {}
+                    // One that cannot be read hides nothing of the others.
+                    Err(LedgerError::Damaged(why)) => {
+                        tracing::warn!(why, "an order cannot be read; not reconciled");
+                        self.outcome.scanned.unreadable += 1;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             if is_last {
@@ -178,16 +185,27 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// An order, if there is one; none at all if it cannot be read: then nothing is concluded of what carries its keys.
+    async fn readable(&self, order: &OrderId) -> Result<Option<Option<Order>>, PurchaseError> {
+        match self.engine.ledger.load(order).await {
+            Ok(order) => Ok(Some(order)),
+            Err(LedgerError::Damaged(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What the ledger says must hold before and after the provider is asked: then it held at that moment.
     async fn judge_listed(&mut self, provider: &ProviderId, listed: &Listed) -> Result<(), PurchaseError> {
         let Listed { service, key, order, step, .. } = listed;
-        let before = judge(self.engine.ledger.load(order).await?.as_ref(), key, provider, &service.id);
+        let Some(present) = self.readable(order).await? else { return Ok(()) };
+        let before = judge(present.as_ref(), key, provider, &service.id);
         if !matches!(before, Verdict::Surplus { .. }) {
             return Ok(());
         }
         let Some(now) = self.describe(provider, &service.id).await else { return Ok(()) };
         let Some(now) = now.filter(|now| now.key.as_ref() == Some(key)) else { return Ok(()) };
-        let after = judge(self.engine.ledger.load(order).await?.as_ref(), key, provider, &service.id);
+        let Some(present) = self.readable(order).await? else { return Ok(()) };
+        let after = judge(present.as_ref(), key, provider, &service.id);
         if let (true, Verdict::Surplus { kind, why, .. }) = (before == after, after) {
             let evidence = format!("it is {} and carries the key {key}; {why}", now.status.word());
             self.found(kind, provider, &service.id, (order, *step), evidence);

@@ -39,7 +39,7 @@ async fn claimed(ledger: &dyn Ledger, count: usize) -> Vec<(Order, Claim)> {
 
 /// A change of an order and of its first step.
 fn change(order: &Order) -> Change {
-    let state = StepState::Stuck { reason: "for a test".to_owned() };
+    let state = StepState::Stuck { reason: "for a test".to_owned(), service: None, operation: None };
     let steps = vec![Step { state, ..order.steps[0].clone() }];
     Change { order: Some((OrderState::Provisioning, None)), steps, ..Change::default() }
 }

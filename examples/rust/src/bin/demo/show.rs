@@ -152,7 +152,7 @@ fn state_word(step: &StepState) -> String {
         StepState::Compensating { .. } => "compensating".to_owned(),
         StepState::Acting { .. } => "acting".to_owned(),
         StepState::Compensated => "compensated".to_owned(),
-        StepState::Stuck { reason } => format!("stuck: {reason}"),
+        StepState::Stuck { reason, .. } => format!("stuck: {reason}"),
     }
 }
 
