@@ -50,7 +50,7 @@ typedef enum fulcrum_order_state {
    */
   FULCRUM_ORDER_STATE_COMPENSATING = 4,
   /**
-   * Ended, failed or refused, in ledgers from before version 0.2; no order is in it any more.
+   * Ended, failed or refused, in ledgers from before plan format 4; no order is in it any more.
    */
   FULCRUM_ORDER_STATE_COMPENSATED = 5,
   /**
@@ -1104,7 +1104,7 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
 
 /**
  * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
- * then ended or failed, or stuck where a person must look.
+ * then ended, failed or refused, or stuck where a person must look.
  *
  * @param federation  borrowed.
  * @param id, length  borrowed; the order's id, see fulcrum_order_id().

@@ -289,7 +289,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
 }
 
 /// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
-/// then ended or failed, or stuck where a person must look.
+/// then ended, failed or refused, or stuck where a person must look.
 ///
 /// @param federation  borrowed.
 /// @param id, length  borrowed; the order's id, see fulcrum_order_id().

@@ -119,7 +119,7 @@ pub enum fulcrum_order_state {
     Committed = 3,
     /// Services are being released again.
     Compensating = 4,
-    /// Ended, failed or refused, in ledgers from before version 0.2; no order is in it any more.
+    /// Ended, failed or refused, in ledgers from before plan format 4; no order is in it any more.
     Compensated = 5,
     /// A person must look.
     Stuck = 6,

@@ -41,7 +41,8 @@ impl Timeline {
     }
 }
 
-/// Checks an exported order, without a ledger.
+/// Checks what Federation.export answered, without a ledger: no event was changed, removed or added, the order is where
+/// its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
 #[pyfunction]
 pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
     let archive = OrderArchive::from_json(&document(archive)?).map_err(raise)?;

@@ -343,7 +343,7 @@ impl Federation {
         self.engine.abandon(order, by).await
     }
 
-    /// Says that nothing is left of a stuck step, and how that is known; with the last one the order is compensated.
+    /// Says that nothing is left of a stuck step, and how that is known; with the last one the order is over.
     ///
     /// # Errors
     /// [`PurchaseError`]: the step is not stuck, or who, why or the evidence is missing.

@@ -12,11 +12,13 @@ use super::{Blueprint, ComponentId, DocumentError, money::check_percent, parse_j
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// How much a price may have risen since the plan, in per cent, before the order refuses to buy.
+    /// How much a price may have risen since the plan, in per cent, before the order refuses to buy. It applies to a month, to
+    /// the start and to the horizon, each by itself.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub price_tolerance_percent: Decimal,
-    /// The most that may be committed to over the horizon, in the plan's currency, everything included; none for no limit.
+    /// The highest cost over the horizon, net of tax, in the plan's currency: services, traffic, fees and renewals. None for
+    /// no limit.
     #[serde(with = "crate::model::decimal_option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_total: Option<Decimal>,
@@ -39,9 +41,8 @@ pub struct Policy {
     /// Components that the order may do without: a service that only serves such may be missing in the end.
     #[schemars(with = "BTreeSet<String>")]
     pub may_miss: BTreeSet<ComponentId>,
-    /// Whether to buy from a provider that takes no key, label or name: its calls are made one after the other, and what a
-    /// lost answer made is told by what the account lists before and after. Only for accounts in which nobody else buys:
-    /// what a person or another program buys there at that moment, of the same product, may be taken for the order's own.
+    /// Whether to buy from a provider that takes no key, label or name. Purchases there run one at a time. The account is
+    /// listed before and after, and what is new counts as the order's own. Allow it only where nobody else buys.
     pub may_buy_unkeyed: bool,
     /// What to do when something cannot be had; none: everything is undone.
     pub fail_over: Option<Box<FailOver>>,

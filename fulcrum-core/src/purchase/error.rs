@@ -6,7 +6,7 @@ use crate::{
     provider::ProviderError,
 };
 
-/// A purchase call failed. An order that was compensated is no error.
+/// A purchase call failed. An order that ended, failed or was refused is no error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PurchaseError {
@@ -24,17 +24,24 @@ pub enum PurchaseError {
         /// Why.
         why: String,
     },
-    /// The id belongs to the order of another plan, or of one that was forgotten.
-    #[error("order {0} exists already, for another plan, or was forgotten; use a new id for a new purchase")]
+    /// The id belongs to the order of another plan or policy, or of one that was forgotten.
+    #[error(
+        "order {0} exists already, for another plan or policy, or was forgotten; use a new id for a new purchase"
+    )]
     IdTaken(OrderId),
     /// An operator's action on an order that needs none.
-    #[error("order {0}, or that step of it, is not stuck; nothing is left for a person to do")]
+    #[error(
+        "order {0}, or the named step of it, is not stuck; look at the states of the order and its steps"
+    )]
     NotStuck(OrderId),
     /// An operator's action without a name, a reason or evidence.
     #[error("say {0}; it is recorded with the order")]
     NobodySaid(&'static str),
     /// An action on a service that is not there, or while another action is under way.
-    #[error("step {step} of order {order} holds no service to act on now; look at the order")]
+    #[error(
+        "step {step} of order {order} cannot be acted on now; it holds no service, or another action runs: look at \
+         the order"
+    )]
     NotHeld {
         /// Which order.
         order: OrderId,
@@ -49,7 +56,8 @@ pub enum PurchaseError {
     InvalidPlan(String),
     /// Plan or policy are not those that somebody has approved.
     #[error(
-        "{approved} was approved, and the digest of this plan and policy is {actual}; have it approved, or buy what was"
+        "{approved} was approved, and the digest of this plan and policy is {actual}; have it approved, or purchase \
+         with the approved plan and policy"
     )]
     NotApproved {
         /// What the caller named.

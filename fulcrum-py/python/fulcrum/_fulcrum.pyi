@@ -20,8 +20,8 @@ __version__: str
 
 def _to_json(value: Any) -> str: ...
 def verify_archive(archive: _Document) -> None:
-    """Checks what Federation.export answered, without a ledger: no event was changed, removed or added, and the order is
-    where its events lead. Raises LedgerError if not.
+    """Checks what Federation.export answered, without a ledger: no event was changed, removed or added, the order is where
+    its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
     """
 
 @final

@@ -115,8 +115,9 @@ fn not_connected(options: &PgConnectOptions, error: sqlx::Error) -> LedgerError 
     };
     if is_verified && is_tls {
         return said(format!(
-            "PostgreSQL at {host}:{port} was not believed: {error}; the server must offer TLS with a certificate for this \
-             name: name its authority by sslrootcert=FILE in the URL, or write sslmode=disable where the way there is safe"
+            "TLS verification of PostgreSQL at {host}:{port} failed: {error}; the server must offer TLS with a certificate for \
+             this name. Name its authority by sslrootcert=FILE in the URL, or write sslmode=require for TLS without \
+             verification, or sslmode=disable for none where the way there is safe"
         ));
     }
     if matches!(&error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound) {

@@ -1,7 +1,7 @@
 //! The tables: in a schema of their own, made or updated when a ledger is opened.
 //!
-//! Ledgers up to 3c0514d were in the first schema of the search path, with the migrations table of every host that uses the
-//! same library. They are moved.
+//! Ledgers from before plan format 4 were in the first schema of the search path, with the migrations table of every host that
+//! uses the same library. They are moved.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::MigrateError};
 
@@ -120,7 +120,7 @@ async fn older(connection: &mut PgConnection) -> Result<Option<String>, Failure>
             (true, false) => {
                 return Err(said(format!(
                     "the schema {schema} has a ledger of an older version, which belongs to the role {owner}; open the \
-                     ledger once as {owner}, which moves it, or drop it"
+                     ledger once as {owner}, which moves it; drop it only if none of its orders holds a service"
                 ))
                 .into());
             }
@@ -177,7 +177,7 @@ async fn adopt(connection: &mut PgConnection, schema: &str) -> Result<(), Failur
     if is_taken {
         return Err(said(format!(
             "the database has two ledgers: one in the schema fulcrum, and one of an older version in {schema}; move the one \
-             that is not wanted to another database, or drop it"
+             that is not wanted to another database; drop it only if none of its orders holds a service"
         ))
         .into());
     }

@@ -1,6 +1,7 @@
 //! The tables of the embedded ledger: made or updated when it is opened.
 //!
-//! Ledgers up to 3c0514d named their table of migrations as every host does that uses the same library. It is renamed.
+//! Ledgers from before plan format 4 named their table of migrations as every host does that uses the same library. It is
+//! renamed.
 
 use sqlx::{Connection, Row, SqliteConnection, migrate::MigrateError};
 
