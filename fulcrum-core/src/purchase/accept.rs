@@ -121,6 +121,7 @@ impl Engine {
         }
         policy.check().map_err(|error| invalid(error.inside("policy").to_string()))?;
         plan.check().map_err(|error| invalid(error.to_string()))?;
+        check_horizon(plan, policy).map_err(invalid)?;
         check_sums(plan).map_err(invalid)?;
         plan.leases.iter().enumerate().try_for_each(|(at, lease)| {
             check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
@@ -129,7 +130,6 @@ impl Engine {
             self.check_buyable(policy, &lease.place.provider)?;
         }
         check_references(plan)?;
-        check_horizon(plan, policy).map_err(invalid)?;
         if let Some(fail_over) = &policy.fail_over {
             fail_over.blueprint.check().map_err(|error| invalid(error.to_string()))?;
             if digest_of(&fail_over.blueprint) != plan.blueprint_digest {

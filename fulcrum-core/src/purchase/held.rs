@@ -129,4 +129,26 @@ mod tests {
         // As after a clock set back.
         assert!(End { unset: Instant::now(), ..End::after(hour) }.is_over());
     }
+
+    /// What waits to be sent must not be sent when another host may have the claim.
+    #[cfg(feature = "sqlite")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_ledger_that_does_not_answer_ends_the_claim_in_time() {
+        use crate::ledger::SqliteLedger;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.db");
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).await.expect("a ledger"));
+        let address = format!("sqlite://{}", path.display());
+        let other = sqlx::SqlitePool::connect(&address).await.expect("opened");
+        let mut other = other.acquire().await.expect("a connection");
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *other).await.expect("begun");
+        let lease = Duration::from_millis(300);
+        let claim = Claim { order: OrderId::generate(), token: 1, until: Timestamp::MAX };
+        let held = Held::new(ledger, claim, End::after(lease));
+        let began = Instant::now();
+        let lost = held.keep(lease).await;
+        assert!(matches!(lost, LedgerError::Fenced(_)), "{lost:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "it waited for the ledger: {:?}", began.elapsed());
+        assert!(held.check().is_err());
+    }
 }

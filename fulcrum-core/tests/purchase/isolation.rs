@@ -242,6 +242,26 @@ async fn what_was_bought_elsewhere_is_ended_without_a_provider_that_is_gone() {
     assert_eq!((ended.state, count(&all).0), (OrderState::Ended, 0));
 }
 
+/// A host without all of an order's providers leaves it to one that has them.
+#[tokio::test]
+async fn a_cancellation_at_a_host_without_all_providers_is_done_by_one_that_has_them() {
+    let all = clouds(None, KEY, "", &[]);
+    let ledger = in_memory().await;
+    let whole = Engine::new(providers(&all), ledger.clone());
+    let order = whole.accept(plan(), Policy::default(), None).await.expect("accepted").id;
+    assert_eq!(whole.drive(&order).await.expect("driven").state, OrderState::Committed);
+    let lean = Engine::new(providers(&all[..1]), ledger);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = whole.serve(4, async { stopped.await.unwrap_or_default() });
+    let cancelled = async {
+        let cancelled = lean.cancel(&order).await.expect("cancelled");
+        let _ = stop.send(());
+        cancelled
+    };
+    let ((), ended) = futures::future::join(served, cancelled).await;
+    assert_eq!((ended.state, count(&all).0), (OrderState::Ended, 0), "{:?}", ended.reason);
+}
+
 /// Somebody cancels and is gone: any host that serves undoes the order, and it is told who wanted it.
 #[tokio::test]
 async fn a_cancellation_is_work_for_any_host() {

@@ -84,12 +84,63 @@ async fn a_service_is_stopped_and_started_again_and_that_is_recorded() {
     engine.ledger().verify(&order.id).await.expect("a whole chain");
 }
 
+/// What was all there in time is not undone because something is done to it later.
+#[tokio::test]
+async fn the_time_of_an_order_is_that_of_its_purchase() {
+    let clouds = with_large(&[]);
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let policy = Policy { order_timeout_s: Some(5), ..Policy::default() };
+    let order = engine.accept(plan(), policy, None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    tokio::time::sleep(Duration::from_millis(5200)).await;
+    let stopped = engine.act(&order.id, 2, Action::Stop, by()).await.expect("stopped");
+    assert_eq!((stopped.state, count(&clouds).0), (OrderState::Committed, 3), "{:?}", stopped.reason);
+}
+
+/// One of three services refuses to end.
+async fn with_one_stuck(times: u32) -> (Order, Vec<Sandbox>, Engine) {
+    let clouds = with_large(&[fault(Call::Release, times, Fault::Forbidden)]);
+    let ledger = SqliteLedger::in_memory().await.expect("a ledger");
+    let engine = Engine::new(providers(&clouds), Arc::new(ledger));
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let order = engine.accept(plan(), policy, None).await.expect("accepted");
+    assert_eq!(engine.drive(&order.id).await.expect("driven").state, OrderState::Committed);
+    let stuck = engine.release(&order.id, 2, by()).await.expect("driven");
+    assert_eq!((stuck.state, count(&clouds).0), (OrderState::Stuck, 3), "{:?}", stuck.reason);
+    assert!(
+        matches!(&stuck.steps[2].state, StepState::Stuck { service: Some(_), .. }),
+        "what is stuck is known by name: {:?}",
+        stuck.steps[2]
+    );
+    (stuck, clouds, engine)
+}
+
+/// The other services of an order are wanted, whatever becomes of one.
+#[tokio::test]
+async fn one_service_that_refuses_to_end_ends_no_others() {
+    let (order, clouds, engine) = with_one_stuck(1000).await;
+    let settled = engine.settle(&order.id, 2, by(), "ended by hand".to_owned()).await.expect("settled");
+    assert_eq!((settled.state, count(&clouds).0), (OrderState::Committed, 3), "{:?}", settled.reason);
+    let lines = |index: usize| settled.steps[index].lease.lines[0].monthly;
+    assert_eq!(settled.monthly(), Some(lines(0) + lines(1)));
+    let ended = engine.cancel(&order.id).await.expect("cancelled");
+    assert_eq!(ended.state, OrderState::Ended, "{:?}", ended.reason);
+
+    let (order, clouds, engine) = with_one_stuck(2).await;
+    let again = engine.retry(&order.id, by()).await.expect("driven");
+    assert_eq!((again.state, count(&clouds).0), (OrderState::Committed, 2), "{:?}", again.reason);
+    let ended = engine.cancel(&order.id).await.expect("cancelled");
+    assert_eq!((ended.state, count(&clouds).0), (OrderState::Ended, 0), "{:?}", ended.reason);
+}
+
 /// A host that is away for longer than its claim lives: nobody hears of it, and all is done once.
 #[tokio::test]
 async fn a_person_never_hears_that_a_claim_was_lost() {
-    let slow = fault(Call::Act, 3, Fault::Late { ms: 100 });
+    let slow = fault(Call::Act, 3, Fault::Late { ms: 400 });
     let (order, clouds, engine) =
-        bought_with(&[slow], |engine| engine.with_lease(Duration::from_millis(25))).await;
+        bought_with(&[slow], |engine| engine.with_lease(Duration::from_millis(100))).await;
     let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("stopped");
     assert_eq!((order.state, status(&order, &clouds)), (OrderState::Committed, STOPPED));
     let order = engine.release(&order.id, 2, by()).await.expect("released");

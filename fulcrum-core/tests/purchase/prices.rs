@@ -48,8 +48,18 @@ struct Lists {
     listed: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
     acted: Arc<AtomicUsize>,
-    /// Whether what it makes is said to be large.
-    swaps: bool,
+    /// What it says of what it makes.
+    swaps: Swap,
+    /// Whether its list never comes.
+    hangs: bool,
+}
+
+/// What is said instead of what was made.
+#[derive(Debug, Clone, Copy)]
+enum Swap {
+    Nothing,
+    Product,
+    Place,
 }
 
 impl Lists {
@@ -61,12 +71,17 @@ impl Lists {
         capabilities.calls.retain(|call| *call != Call::Quote);
         let offers = Arc::new(Mutex::new(Some(offers)));
         let (listed, asked, acted) = (Arc::default(), Arc::default(), Arc::default());
-        Self { cloud, capabilities, offers, listed, asked, acted, swaps: false }
+        Self { cloud, capabilities, offers, listed, asked, acted, swaps: Swap::Nothing, hangs: false }
     }
 
     fn said(&self, service: Service) -> Service {
-        let sku = if self.swaps { "large".parse().expect("a name") } else { service.sku };
-        Service { sku, ..service }
+        let mut said = service;
+        match self.swaps {
+            Swap::Nothing => {}
+            Swap::Product => said.sku = "large".parse().expect("a name"),
+            Swap::Place => said.place.region = "elsewhere".parse().expect("a name"),
+        }
+        said
     }
 
     /// Changes what it lists from now on.
@@ -108,6 +123,9 @@ impl Provider for Lists {
         self.listed.fetch_add(1, Ordering::SeqCst);
         let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = || ProviderError::new(self.id().clone(), Call::Offers, ErrorKind::Unauthorised);
+        if self.hangs {
+            return stream::pending().boxed();
+        }
         match offers {
             Some(offers) => stream::iter(offers.into_iter().map(Ok)).boxed(),
             None => stream::iter([Err(refused())]).boxed(),
@@ -228,9 +246,17 @@ async fn a_price_that_a_provider_lists_is_checked_and_told() {
 #[tokio::test]
 async fn what_has_changed_since_the_plan_is_not_asked_for() {
     type Meddle = fn(&mut Vec<Offer>);
-    let changes: [(&str, Meddle, &str); 13] = [
+    let changes: [(&str, Meddle, &str); 14] = [
         ("the price rises", |all| all[0].price.charge = monthly(dec!(10.000001)), "costs"),
         ("it is sold by the hour, for more", |all| all[0].price.charge = Charge::Hourly(dec!(0.02)), "costs"),
+        (
+            "it is sold by size",
+            |all| {
+                let tiers = vec![Tier { from: Decimal::ZERO, price: dec!(0.01) }];
+                all[0].price.charge = Charge::PerUnit { unit: Unit::GibMonth, tiers };
+            },
+            "by size now",
+        ),
         ("a set-up fee appears", |all| all[0].price.once = dec!(0.01), "over the horizon"),
         ("the price is absurd", |all| all[0].price.charge = monthly(dec!(0)), "absurd"),
         ("a term appears", |all| all[0].price.term_months = 12, "term is 12 months now, 0 in the plan"),
@@ -307,6 +333,36 @@ async fn a_cheaper_start_does_not_make_up_for_a_dearer_month() {
     assert_refused(&cloud, plan, Policy::default(), "cheaper over the horizon", "a month now").await;
 }
 
+/// The start is due at once, whatever it saves later.
+#[tokio::test]
+async fn a_cheaper_month_does_not_make_up_for_a_dearer_start() {
+    let cloud = Lists::new(offers());
+    cloud.change(|all| (all[0].price.charge, all[0].price.once) = (monthly(dec!(1)), dec!(54)));
+    assert_refused(&cloud, plan(), Policy::default(), "cheaper by the month", "at the start now").await;
+}
+
+/// A list that never comes holds up no cancellation.
+#[tokio::test]
+async fn a_cancellation_is_heard_while_a_provider_does_not_tell_its_price() {
+    let mut cloud = Lists::new(offers());
+    cloud.hangs = true;
+    let engine = cloud.engine().await;
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted").id;
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        engine.ledger().request_cancel(&order, None).await.expect("noted");
+    };
+    let began = std::time::Instant::now();
+    let (driven, ()) = futures::future::join(engine.drive(&order), cancel).await;
+    assert_eq!(driven.expect("driven").state, OrderState::Refused);
+    assert!(began.elapsed() < Duration::from_secs(25), "it waited for the list: {:?}", began.elapsed());
+    // And so does the order's own time.
+    let policy = Policy { order_timeout_s: Some(1), ..Policy::default() };
+    let order = engine.accept(plan(), policy, None).await.expect("accepted").id;
+    let driven = engine.drive(&order).await.expect("driven");
+    assert_eq!((driven.state, cloud.asked()), (OrderState::Refused, 0), "{:?}", driven.reason);
+}
+
 #[tokio::test]
 async fn a_list_that_cannot_be_had_is_no_price() {
     let cloud = Lists::new(offers());
@@ -328,6 +384,7 @@ async fn a_table_tells_a_price_for_as_long_as_the_policy_says() {
     let policy = |days| Policy { max_table_age_days: days, ..Policy::default() };
     assert_refused(&of_table(91, None), plan(), Policy::default(), "ninety days", "91 days old").await;
     assert_refused(&of_table(2, None), plan(), policy(1), "one day", "2 days old").await;
+    assert_refused(&of_table(-3, None), plan(), Policy::default(), "days ahead", "to come").await;
     let over = of_table(2, Some(days_ago(1)));
     assert_refused(&over, plan(), Policy::default(), "it was valid", "only until a day that has passed")
         .await;
@@ -559,6 +616,7 @@ async fn another_size_is_had_at_a_price_that_somebody_tells_and_within_the_limit
     let order = engine.act(&order.id, 0, large, by()).await.expect("resized");
     assert_eq!((order.state, cloud.acted.load(Ordering::SeqCst)), (OrderState::Committed, 1));
     assert_eq!((order.steps[0].lease.sku.as_str(), order.monthly()), ("large", Some(dec!(41))));
+    assert_eq!(order.steps[0].lease.offer, order.steps[0].lease.own_offer_id(), "later plans know what runs");
     let told = told(&engine, &order).await;
     let Some(OrderEventKind::PricesChecked { planned, current, .. }) = told.last() else {
         panic!("{told:?}")
@@ -573,12 +631,14 @@ async fn another_size_is_had_at_a_price_that_somebody_tells_and_within_the_limit
 /// What is made is what was ordered, whatever its provider calls it: anything else is ended.
 #[tokio::test]
 async fn another_product_than_was_ordered_is_not_kept() {
-    let mut cloud = Lists::new(offers());
-    cloud.swaps = true;
-    let (order, _) = cloud.buy(plan(), Policy::default()).await;
-    let reason = order.reason.clone().unwrap_or_default();
-    assert_eq!((order.state, cloud.asked()), (OrderState::Failed, 1), "{reason}");
-    assert!(reason.contains("is large, and small was ordered"), "{reason}");
-    let now = Timestamp::now();
-    assert!(cloud.cloud.resources().expect("state").iter().all(|it| !it.exists(now)));
+    for (swaps, why) in [(Swap::Product, "is large in "), (Swap::Place, "elsewhere")] {
+        let mut cloud = Lists::new(offers());
+        cloud.swaps = swaps;
+        let (order, _) = cloud.buy(plan(), Policy::default()).await;
+        let reason = order.reason.clone().unwrap_or_default();
+        assert_eq!((order.state, cloud.asked()), (OrderState::Failed, 1), "{reason}");
+        assert!(reason.contains(why) && reason.contains("was ordered"), "{reason}");
+        let now = Timestamp::now();
+        assert!(cloud.cloud.resources().expect("state").iter().all(|it| !it.exists(now)));
+    }
 }

@@ -31,7 +31,7 @@ async fn is_empty(engine: &Engine) -> bool {
 type Meddle = fn(&mut Plan);
 
 /// Each with the words by which it is refused. Written as documents and read again, as strangers' plans are.
-const MEDDLED: [(&str, Meddle, &str); 20] = [
+const MEDDLED: [(&str, Meddle, &str); 24] = [
     (
         "forty copies of a lease",
         |plan| {
@@ -57,6 +57,14 @@ const MEDDLED: [(&str, Meddle, &str); 20] = [
         |plan| plan.leases[0].lines[0].total -= Decimal::new(1, 2),
         "add up",
     ),
+    (
+        "more over the horizon than its months, to hide a fee",
+        |plan| plan.leases[0].lines[0].total *= Decimal::TEN,
+        "add up",
+    ),
+    ("no horizon", |plan| plan.horizon_months = None, "horizon_months"),
+    ("a horizon of nothing", |plan| plan.horizon_months = Some(0), "horizon_months"),
+    ("a horizon of ages", |plan| plan.horizon_months = Some(121), "horizon_months"),
     ("another SKU", |plan| plan.leases[0].sku = id("large"), "names the offer"),
     (
         "another SKU with its name",

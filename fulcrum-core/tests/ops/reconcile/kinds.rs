@@ -172,6 +172,25 @@ async fn what_is_left_of_a_stuck_order_is_found_and_left_to_a_person() {
     assert!(exists(&market.clouds, &service));
 }
 
+/// Somebody takes the key off a service, in the provider's own console: it is not taken for gone.
+#[tokio::test]
+async fn a_service_that_lost_its_key_is_not_taken_for_gone() {
+    let market = market(&[]).await;
+    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let order = bought(&market.engine, policy).await;
+    let service = held(&order, 2);
+    market.change(&service, |resource| resource.service.key = None);
+    let order = market.engine.cancel(&order.id).await.expect("cancelled");
+    assert!(matches!(&order.steps[2].state, StepState::Stuck { .. }), "{order:#?}");
+    let by = fulcrum_core::model::Operator { who: "ada".to_owned(), why: "once more".to_owned() };
+    let order = market.engine.retry(&order.id, by).await.expect("driven");
+    let StepState::Stuck { service: known, .. } = &order.steps[2].state else { panic!("{order:#?}") };
+    assert_eq!(known.as_ref(), Some(&service.id));
+    assert_eq!(order.state, OrderState::Stuck);
+    let resources = market.clouds[2].resources().expect("state");
+    assert!(resources.iter().any(|it| it.service.id == service.id && it.exists(Timestamp::now())));
+}
+
 /// Pages of orders, and of services that their orders hold.
 #[tokio::test]
 async fn more_orders_than_one_page_are_compared() {
