@@ -13,7 +13,7 @@ use crate::{
 
 /// Does what a person wants about an order, writes down who and why, and returns when that is done.
 ///
-/// The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (undo a stuck order once more),
+/// The request is a JSON object with `who`, `why` and `do`, which is one of: `"retry"` (end what is stuck once more),
 /// `"abandon"` (give a stuck order up), `{"settle": {"step": 0, "evidence": "..."}}` (nothing of a stuck step is left),
 /// `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
 /// `{"release": {"step": 0}}` (end one service, keep the others).

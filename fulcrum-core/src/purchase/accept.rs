@@ -233,13 +233,13 @@ fn check_horizon(plan: &Plan, policy: &Policy) -> Result<(), String> {
 fn totals(lease: &Lease, line: &PriceLine, horizon_months: Option<u32>) -> Option<(Decimal, Decimal)> {
     let Some(horizon) = horizon_months else { return Some((Decimal::ZERO, Decimal::MAX)) };
     // A month is rounded to micro-units, and so is the sum.
-    let rounding = Decimal::new(1, 6);
+    let (down, up) = (Decimal::new(-1, 6), Decimal::new(1, 6));
     let sum = |months: u32, times: u32, rounding: Decimal| {
         let month = line.monthly.checked_add(rounding)?.max(Decimal::ZERO).checked_mul(months.into())?;
         month.checked_add(line.once.checked_mul(times.into())?)?.checked_add(rounding)
     };
     if lease.keeps.is_some() {
-        return Some((sum(horizon, 0, -rounding)?, Decimal::MAX));
+        return Some((sum(horizon, 0, down)?, Decimal::MAX));
     }
     let (months, times) = match line.kind {
         LineKind::Offer => payments(lease.purchase_option, lease.term_months, horizon),
@@ -249,7 +249,7 @@ fn totals(lease: &Lease, line: &PriceLine, horizon_months: Option<u32>) -> Optio
         LineKind::Offer => (months, times),
         LineKind::Disk | LineKind::Surcharge => (horizon.checked_add(OTHER_TERM)?, horizon),
     };
-    Some((sum(months, times, -rounding)?, sum(most_months, most_times, rounding)?))
+    Some((sum(months, times, down)?, sum(most_months, most_times, up)?))
 }
 
 /// Whether offer, place, product, option, lines and replicas of a lease belong together.

@@ -380,7 +380,7 @@ async fn prop_two_hosts_buy_exactly_what_their_orders_hold() {
     let (mut committed, mut on_server) = (0, 0);
     // Most of the time they wait.
     let runs_of_two = (0..runs).map(|run| tokio::spawn(two_hosts(seed.wrapping_add(run), run)));
-    let mut ended = futures::stream::iter(runs_of_two.collect::<Vec<_>>()).buffer_unordered(12);
+    let mut ended = futures::stream::iter(runs_of_two).buffer_unordered(12);
     while let Some(run) = ended.next().await {
         let run = run.expect("the run's own panic is above");
         committed += run.committed;
