@@ -739,7 +739,7 @@ typedef struct fulcrum_provider {
 #define FULCRUM_PURCHASE_NOT_BUYABLE 202
 
 /**
- * The id belongs to the order of another plan, or of one that was forgotten.
+ * The id belongs to the order of another plan or policy, or of one that was forgotten.
  */
 #define FULCRUM_PURCHASE_ID_TAKEN 203
 

@@ -34,7 +34,7 @@ pub const FULCRUM_PROVIDER_UNSUPPORTED: fulcrum_status = 113;
 pub const FULCRUM_PURCHASE_UNKNOWN_PROVIDER: fulcrum_status = 201;
 /// Nothing can be bought there safely.
 pub const FULCRUM_PURCHASE_NOT_BUYABLE: fulcrum_status = 202;
-/// The id belongs to the order of another plan, or of one that was forgotten.
+/// The id belongs to the order of another plan or policy, or of one that was forgotten.
 pub const FULCRUM_PURCHASE_ID_TAKEN: fulcrum_status = 203;
 /// A plan without leases, or with a damaged one.
 pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;

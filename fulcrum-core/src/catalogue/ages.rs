@@ -64,12 +64,6 @@ impl AgeLimits {
         }
         let (observed, limit) = (provenance.observed, self.max_table_age_days);
         let age = days(observed, day_of(now));
-        // A day ahead is another time zone.
-        if age < -1 {
-            return Some(format!(
-                "its table's price is of {observed}, which is to come; mend the table's day"
-            ));
-        }
         (age > limit.into()).then(|| {
             format!(
                 "its table's price is of {observed}, {age} days old, and max_table_age_days is {limit}; renew the table"

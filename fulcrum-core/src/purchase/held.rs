@@ -66,8 +66,10 @@ impl Held {
 
     /// Renews the claim for ever; ends only when it is lost.
     pub(super) async fn keep(&self, lease: Duration) -> LedgerError {
+        let mut is_late = false;
         loop {
-            tokio::time::sleep(lease / 3).await;
+            tokio::time::sleep(if is_late { lease / 20 } else { lease / 3 }).await;
+            is_late = true;
             let end = End::after(lease);
             // A ledger that does not answer in time may have given the claim to another host: what waits to be sent must not
             // be sent then.
@@ -76,10 +78,14 @@ impl Held {
                 renewed = self.ledger.renew(&self.claim, lease) => renewed,
                 () = self.over() => Err(LedgerError::Fenced(self.claim.order.clone())),
             };
-            if let Err(error) = renewed {
-                return error;
+            match renewed {
+                Ok(_) => {}
+                // The claim lives on until its end: a lock of somebody else on its row may pass.
+                Err(LedgerError::Store(_)) if self.check().is_ok() => continue,
+                Err(error) => return error,
             }
             *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+            is_late = false;
         }
     }
 
