@@ -385,10 +385,12 @@ impl Scaleway {
         }
     }
 
-    /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
+    /// One step further towards nothing: stop, end, end the volumes. Each may be asked again. What is refused is refused of a
+    /// part: the handle stays, as nothing else knows the volumes of a server that is gone.
     async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
         let running = Ok(OperationStatus::Running { percent: None });
-        if let Some(server) = self.server(Call::Poll, place).await? {
+        let of_server = |error: ProviderError| error.of_part(format!("the server {}", place.server));
+        if let Some(server) = self.server(Call::Poll, place).await.map_err(of_server)? {
             self.check_attached(Call::Poll, &server, disks)?;
             let outcome = match server.state.as_str() {
                 "stopped" => {
@@ -400,19 +402,22 @@ impl Scaleway {
                 _ => Ok(()),
             };
             return match outcome {
-                Err(error) if !is_passing(&error.kind) => Err(self.error(Call::Poll, error.kind)),
+                Err(error) if !is_passing(&error.kind) => {
+                    Err(of_server(ProviderError { call: Call::Poll, ..error }))
+                }
                 _ => running,
             };
         }
         for disk in disks {
+            let of_disk = |error: ProviderError| error.of_part(format!("the volume {}", disk.id));
             let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
             let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
             let path: Vec<_> = path.collect();
             match self.client.end(&Request::delete(Call::Release, path.iter().copied())).await {
                 // Accepted is not gone.
                 Ok(true) => {
-                    let left: Option<Value> =
-                        self.client.find(&Request::get(Call::Poll, path.iter().copied())).await?;
+                    let ask = Request::get(Call::Poll, path.iter().copied());
+                    let left: Option<Value> = self.client.find(&ask).await.map_err(of_disk)?;
                     if left.is_some() {
                         return running;
                     }
@@ -420,7 +425,7 @@ impl Scaleway {
                 Ok(false) => {}
                 // Still held by the server that is going.
                 Err(error) if is_passing(&error.kind) => return running,
-                Err(error) => return Err(self.error(Call::Poll, error.kind)),
+                Err(error) => return Err(of_disk(ProviderError { call: Call::Poll, ..error })),
             }
         }
         Ok(OperationStatus::Succeeded(None))
