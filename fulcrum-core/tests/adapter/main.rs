@@ -8,6 +8,8 @@ mod peers;
 mod absence;
 #[cfg(feature = "adapters")]
 mod attached;
+#[cfg(all(feature = "adapters", feature = "sandbox"))]
+mod changed;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]

@@ -180,8 +180,16 @@ impl Scaleway {
     }
 
     /// A service's place; what is no name of ours does not exist.
-    fn place(&self, service: &ServiceId) -> Option<Place> {
-        Place::of(service).filter(|place| self.zones.iter().any(|zone| zone.as_str() == place.zone))
+    ///
+    /// # Errors
+    /// It is in a zone that is not configured, or not any more: what is there is not known.
+    fn place(&self, call: Call, service: &ServiceId) -> Result<Option<Place>> {
+        let Some(place) = Place::of(service) else { return Ok(None) };
+        if self.zones.iter().any(|zone| zone.as_str() == place.zone) {
+            return Ok(Some(place));
+        }
+        let zone = place.zone;
+        Err(self.invalid(call, format!("{service} is in {zone}, which is not configured; add it to `zones`")))
     }
 
     async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
@@ -542,7 +550,8 @@ impl Provider for Scaleway {
     }
 
     fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        self.place(&service.id).map(|place| Handle::Create(place, Vec::new()).text())
+        let place = self.place(Call::Poll, &service.id).ok().flatten()?;
+        Some(Handle::Create(place, Vec::new()).text())
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
@@ -563,7 +572,7 @@ impl Provider for Scaleway {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        let Some(place) = self.place(service) else { return Ok(None) };
+        let Some(place) = self.place(Call::Describe, service)? else { return Ok(None) };
         let server = self.server(Call::Describe, &place).await?;
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
         server.map(|server| self.service(Call::Describe, &zone, &server)).transpose()
@@ -576,7 +585,7 @@ impl Provider for Scaleway {
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Act;
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let place = self.place(service).ok_or_else(missing)?;
+        let place = self.place(call, service)?.ok_or_else(missing)?;
         let server = self.server(call, &place).await?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
         key_of(&server).ok_or_else(missing)?;
@@ -615,7 +624,7 @@ impl Provider for Scaleway {
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
-        let Some(place) = self.place(service) else {
+        let Some(place) = self.place(call, service)? else {
             // It cannot exist here.
             let unknown = Place { zone: self.zones[0].to_string(), server: "0".to_owned() };
             return Ok(Handle::Delete(unknown, Vec::new()).text());

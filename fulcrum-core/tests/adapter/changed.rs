@@ -1,0 +1,111 @@
+//! What people change meanwhile is not taken for absence: nothing is over then, and nothing is bought twice.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use fulcrum_core::{
+    ledger::{Ledger, SqliteLedger},
+    model::{FindingKind, Operator, Order, OrderState, Policy, ServiceId, StepState},
+    provider::{
+        OfferFilter, Provider, ProvisionRequest,
+        adapters::{exoscale::ExoscaleConfig, scaleway::ScalewayConfig},
+    },
+    purchase::Engine,
+};
+use futures::TryStreamExt;
+use serde_json::json;
+
+use crate::{
+    absence::plan,
+    exact::request,
+    imitation::{self, Api, Imitation},
+};
+
+struct Bought {
+    cloud: Imitation,
+    ledger: Arc<dyn Ledger>,
+    order: Order,
+    service: ServiceId,
+    request: ProvisionRequest,
+}
+
+fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> Engine {
+    Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger.clone())
+}
+
+fn by() -> Operator {
+    Operator { who: "test".to_owned(), why: "it is as it was again".to_owned() }
+}
+
+async fn buy(api: Api) -> Bought {
+    let cloud = Imitation::start(api).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = engine(cloud.provider.clone(), &ledger);
+    let policy = Policy { step_timeout_s: 30, compensation_timeout_s: 1, ..Policy::default() };
+    let id = engine.accept(plan(&api, &*cloud.provider).await, policy, None).await.expect("accepted").id;
+    let order = engine.drive(&id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Committed, "{}: {:?}", api.name, order.reason);
+    let StepState::Committed { service } = order.steps[0].state.clone() else { panic!("{}", api.name) };
+    let offers: Vec<_> = cloud.provider.offers(&OfferFilter::default()).try_collect().await.expect("offers");
+    let request = ProvisionRequest { size_gib: 0, disk_sku: None, ..request(&offers[0]) };
+    Bought { cloud, ledger, order, service: service.id.clone(), request }
+}
+
+impl Bought {
+    /// By another process: nothing is taken for gone, and nothing is made again.
+    async fn is_not_over(&self, at: &str, provider: &Arc<dyn Provider>) {
+        let engine = engine(provider.clone(), &self.ledger);
+        let seen = engine.reconcile().await.expect("looked");
+        assert!(seen.of(FindingKind::Missing).next().is_none(), "{at}: {:?}", seen.findings);
+        let cancelled = engine.cancel(&self.order.id).await.expect("driven");
+        assert!(!cancelled.state.is_over(), "{at}: {:?} {:?}", cancelled.state, cancelled.reason);
+        let world = self.cloud.world();
+        assert_eq!((world.things.len(), world.purchases), (1, 1), "{at}: {:?}", world.asked);
+    }
+
+    /// When all is as it was, it ends, and all that was bought with it.
+    async fn ends(&self, at: &str) {
+        let engine = engine(self.cloud.another(), &self.ledger);
+        let ended = engine.retry(&self.order.id, by()).await.expect("driven");
+        assert_eq!(ended.state, OrderState::Ended, "{at}: {:?}", ended.reason);
+        let world = self.cloud.world();
+        assert!(world.things.is_empty() && world.parts.is_empty(), "{at}: {:?}", world.asked);
+    }
+}
+
+fn scaleway_elsewhere(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["nl-ams-1"],
+        "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url } });
+    Arc::new(imitation::config::<ScalewayConfig>(document).build(folder).expect("an adapter"))
+}
+
+/// Its zones are those of the price table.
+fn exoscale_elsewhere(folder: &Path, url: &str) -> Arc<dyn Provider> {
+    imitation::table(folder, "exoscale", true);
+    for (file, from, to) in [("prices.json", r#""id": "r""#, r#""id": "s""#), ("prices.csv", ",r,", ",s,")] {
+        let text = std::fs::read_to_string(folder.join(file)).expect("a file");
+        std::fs::write(folder.join(file), text.replace(from, to)).expect("a file");
+    }
+    let document = json!({ "catalogue": "prices.csv", "key": "file:secret", "secret": "file:secret", "list_lag_ms": 100,
+        "image": "b6cd1ff5-3a2f-4e9d-a4d1-8988c1191fe8", "http": { "base_url": url } });
+    Arc::new(imitation::config::<ExoscaleConfig>(document).build(folder).expect("an adapter"))
+}
+
+#[tokio::test]
+async fn a_zone_that_is_not_configured_any_more_is_not_empty() {
+    for (api, elsewhere, zone) in [
+        (imitation::ALL[1], exoscale_elsewhere as fn(&Path, &str) -> Arc<dyn Provider>, "r"),
+        (imitation::ALL[6], scaleway_elsewhere, "fr-par-1"),
+    ] {
+        let at = api.name;
+        let bought = buy(api).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+        let provider = elsewhere(folder.path(), &bought.cloud.url());
+        let error = provider.describe(&bought.service).await.expect_err(at).to_string();
+        assert!(error.contains(zone) && error.contains("`zones`"), "{at}: {error}");
+        let released = provider.release(&bought.service, &bought.order.steps[0].key).await;
+        released.expect_err("nobody knows what is there");
+        bought.is_not_over(at, &provider).await;
+        bought.ends(at).await;
+    }
+}
