@@ -1,12 +1,13 @@
-//! What people change meanwhile is not taken for absence: nothing is over then, and nothing is bought twice.
+//! What people change meanwhile is not taken for absence: a zone that is taken out of the configuration, a machine that is given
+//! another name and other notes. Nothing is over then, and nothing is bought twice.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use fulcrum_core::{
     ledger::{Ledger, SqliteLedger},
-    model::{FindingKind, Operator, Order, OrderState, Policy, ServiceId, StepState},
+    model::{FindingKind, Operator, Order, OrderState, Policy, ServiceId, ServiceStatus, StepState},
     provider::{
-        OfferFilter, Provider, ProvisionRequest,
+        OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::{exoscale::ExoscaleConfig, scaleway::ScalewayConfig},
     },
     purchase::Engine,
@@ -108,4 +109,35 @@ async fn a_zone_that_is_not_configured_any_more_is_not_empty() {
         bought.is_not_over(at, &provider).await;
         bought.ends(at).await;
     }
+}
+
+#[tokio::test]
+async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
+    let bought = buy(imitation::ALL[5]).await;
+    let (key, id) = (&bought.order.steps[0].key, bought.service.as_str());
+    let change = |name: &str, notes: Option<&str>| {
+        let mut world = bought.cloud.world();
+        let thing = world.things.get_mut(id).expect("it is there");
+        name.clone_into(&mut thing.key);
+        match notes {
+            Some(notes) => thing.notes.insert("description".to_owned(), notes.to_owned()),
+            None => thing.notes.remove("description"),
+        }
+    };
+    change("my-shop", Some("mine"));
+    let provider = bought.cloud.another();
+    let there = provider.describe(&bought.service).await.expect("asked").expect("it is there");
+    assert_eq!((there.key, there.status), (None, ServiceStatus::Running));
+    let error = provider.find_by_key(key).await.expect_err("nobody knows whose it is").to_string();
+    assert!(error.contains(id) && error.contains("notes"), "{error}");
+    let error = provider.provision(&bought.request, key).await.expect_err("it may be there").to_string();
+    assert!(error.contains(id), "{error}");
+    let ending =
+        OperationHandle::new(json!({ "end": { "vmid": id.parse::<u64>().ok(), "key": key } }).to_string());
+    let polled = provider.poll(&ending).await;
+    assert!(!matches!(polled, Ok(OperationStatus::Succeeded(_))), "{polled:?}");
+    bought.is_not_over("proxmox", &provider).await;
+    // Its name is enough.
+    change(key.as_str(), None);
+    bought.ends("proxmox").await;
 }
