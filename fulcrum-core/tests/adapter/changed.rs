@@ -141,3 +141,27 @@ async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
     change(key.as_str(), None);
     bought.ends("proxmox").await;
 }
+
+#[tokio::test]
+async fn a_server_with_another_name_is_not_made_twice() {
+    let bought = buy(imitation::ALL[2]).await;
+    let (key, id) = (&bought.order.steps[0].key, bought.service.as_str());
+    let rename = |name: &str| {
+        let mut world = bought.cloud.world();
+        world.things.get_mut(id).expect("it is there").notes.insert("name".to_owned(), name.to_owned())
+    };
+    rename("shop");
+    // A process whose ledger went back does not know of it.
+    let provider = bought.cloud.another();
+    let handle = provider.provision(&bought.request, key).await.expect("it is there");
+    let Ok(OperationStatus::Succeeded(Some(service))) = provider.poll(&handle).await else {
+        panic!("{handle:?}")
+    };
+    assert_eq!((service.id.as_str(), bought.cloud.world().purchases), (id, 1));
+    let other = ProvisionRequest { sku: "large".parse().expect("a name"), ..bought.request.clone() };
+    provider.provision(&other, key).await.expect_err("another one");
+    let engine = engine(provider, &bought.ledger);
+    let ended = engine.cancel(&bought.order.id).await.expect("driven");
+    assert_eq!(ended.state, OrderState::Ended, "{:?}", ended.reason);
+    assert!(bought.cloud.world().things.is_empty());
+}
