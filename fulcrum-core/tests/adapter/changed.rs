@@ -8,7 +8,7 @@ use fulcrum_core::{
     model::{FindingKind, Operator, Order, OrderState, Policy, ServiceId, ServiceStatus, StepState},
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
-        adapters::{exoscale::ExoscaleConfig, scaleway::ScalewayConfig},
+        adapters::{ec2::Ec2Config, exoscale::ExoscaleConfig, scaleway::ScalewayConfig},
     },
     purchase::Engine,
 };
@@ -164,4 +164,39 @@ async fn a_server_with_another_name_is_not_made_twice() {
     let ended = engine.cancel(&bought.order.id).await.expect("driven");
     assert_eq!(ended.state, OrderState::Ended, "{:?}", ended.reason);
     assert!(bought.cloud.world().things.is_empty());
+}
+
+/// The disk that is priced is the one that is ordered.
+#[tokio::test]
+async fn a_machine_whose_type_of_disk_cannot_be_told_is_not_offered() {
+    let cloud = Imitation::start(imitation::ALL[0]).await;
+    for (rows, sold) in [
+        (vec![("gp3", "0.1")], true),
+        (vec![("gp2", "0.05"), ("gp3", "0.1")], true),
+        (vec![("volume", "0.1")], true),
+        (vec![("volume", "0.1"), ("gp3", "0.2")], false),
+        (vec![("volume", "0.1"), ("archive", "0.01")], false),
+        (vec![("io2", "0.1")], false),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        imitation::table(folder.path(), "ec2", false);
+        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+        let file = folder.path().join("prices.csv");
+        let mut prices = std::fs::read_to_string(&file).expect("a file").replace("2048,20,", "2048,,");
+        for (sku, price) in &rows {
+            prices += &format!("block_storage,{sku},r,,,,,GiB-month,{price},EUR,net,,2026-11-01,test\n");
+        }
+        std::fs::write(&file, prices).expect("a file");
+        let document = json!({ "endpoint": cloud.url(), "access_key": "file:secret", "secret_key": "file:secret",
+            "catalogue": "prices.csv", "client_token": "ignored", "image": "ami-1" });
+        let config: Ec2Config = imitation::config(document);
+        let provider = config.build(folder.path()).expect("an adapter");
+        let offers: Vec<_> = provider.offers(&OfferFilter::default()).try_collect().await.expect("offers");
+        let rejected = provider.rejected();
+        assert_eq!(offers.len(), usize::from(sold), "{rows:?}: {rejected:?}");
+        let is_named = rejected.iter().any(|row| {
+            row.row.contains("small") && row.reason.contains(rows[0].0) || row.reason.contains("archive")
+        });
+        assert_eq!(is_named, !sold, "{rows:?}: {rejected:?}");
+    }
 }
