@@ -8,7 +8,7 @@ use fulcrum_core::{
     model::{FindingKind, Operator, Order, OrderState, Policy, ServiceId, ServiceStatus, StepState},
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
-        adapters::{ec2::Ec2Config, exoscale::ExoscaleConfig, scaleway::ScalewayConfig},
+        adapters::{ec2::Ec2Config, exoscale::ExoscaleConfig, osb::OsbConfig, scaleway::ScalewayConfig},
     },
     purchase::Engine,
 };
@@ -19,6 +19,7 @@ use crate::{
     absence::plan,
     exact::request,
     imitation::{self, Api, Imitation},
+    peers::server::{Server, Story, answer},
 };
 
 struct Bought {
@@ -198,5 +199,37 @@ async fn a_machine_whose_type_of_disk_cannot_be_told_is_not_offered() {
             row.row.contains("small") && row.reason.contains(rows[0].0) || row.reason.contains("archive")
         });
         assert_eq!(is_named, !sold, "{rows:?}: {rejected:?}");
+    }
+}
+
+/// A broker that tells each instance tells of an end that has succeeded, too.
+#[tokio::test]
+async fn an_instance_whose_end_has_succeeded_is_gone_where_instances_are_told() {
+    for (is_told, status) in [(true, None), (false, Some(ServiceStatus::Running))] {
+        let plan = json!({ "id": "p", "name": "small" });
+        let service = json!({ "id": "s", "name": "pg", "instances_retrievable": is_told, "plans": [plan] });
+        let catalog = json!({ "services": [service] }).to_string();
+        let story = Story::new(move |request| {
+            let (status, body) = match request.split(' ').nth(1).expect("a path") {
+                "/v2/catalog" => (200, catalog.as_str()),
+                path if path.contains("/last_operation") => (200, r#"{"state": "succeeded"}"#),
+                _ => (404, "{}"),
+            };
+            answer(status, &[("Content-Type", "application/json")], body).into_bytes()
+        });
+        let server = Server::start(story).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+        let seller = json!({ "id": "osb", "name": "H", "legal_name": "H", "country": "DE",
+            "regions": [{ "id": "r", "country": "DE" }] });
+        std::fs::write(folder.path().join("seller.json"), seller.to_string()).expect("a file");
+        let config: OsbConfig = imitation::config(json!({ "provider": "seller.json", "username": "u",
+            "password": "file:secret", "http": { "base_url": server.url() } }));
+        let provider = config.build(folder.path()).expect("an adapter");
+        let found = provider.describe(&"k-1".parse().expect("a name")).await.expect("asked");
+        assert_eq!(found.map(|it| it.status), status, "told: {is_told}");
+        let ending = OperationHandle::new(r#"{"end":{"instance":"k-1","operation":null}}"#);
+        let polled = provider.poll(&ending).await;
+        assert_eq!(matches!(polled, Ok(OperationStatus::Succeeded(None))), is_told, "{polled:?}");
     }
 }
