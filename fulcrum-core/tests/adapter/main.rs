@@ -10,6 +10,8 @@ mod absence;
 mod attached;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
+#[cfg(feature = "adapters")]
+mod dated;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]

@@ -7,7 +7,7 @@ use crate::{
     model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
-        surcharges::{NO_ADDRESS, ipv4_of, with, with_least_disk},
+        surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
 
@@ -58,7 +58,7 @@ fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer
     check_disk(listed, offer)?;
     if config.public_ip {
         let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
-        sold = with(sold, address);
+        sold = with_row(sold, address);
     }
     if sold.capacity.disk_gib == 0 && sold.elastic_disk.is_none() {
         let why = "it is made with a system disk, and the price table has no block storage in its region";

@@ -16,7 +16,7 @@ use crate::{
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Page, Request, bounded, pages},
-        surcharges::{NO_ADDRESS, ipv4_of, with},
+        surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
 };
@@ -173,7 +173,7 @@ pub(super) fn of_table(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Ve
             continue;
         }
         match ipv4_of(&listed, &offer.place) {
-            Some(address) => sold.push(with(offer, address)),
+            Some(address) => sold.push(with_row(offer, address)),
             None => rejected.push(RejectedRow::new(offer.id(), NO_ADDRESS)),
         }
     }

@@ -136,7 +136,8 @@ impl Scaleway {
         let wrong = |error: &dyn std::fmt::Display| setting(format!("storage: {name}: {error}"));
         let rows = Table::rows(&text).map_err(|error| wrong(&error))?;
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).filter(offers::is_ordered).collect();
-        let storage = Table::from_rows(&facts, rows.clone()).map_err(|error| wrong(&error))?.into_listed();
+        let storage = Table::from_dated_and(&facts, rows.clone(), Vec::new());
+        let storage = storage.map_err(|error| wrong(&error))?.into_listed();
         let known = || facts.regions.iter().flat_map(|region| region.zones.iter());
         let zones: Vec<_> =
             if config.zones.is_empty() { known().cloned().collect() } else { config.zones.clone() };
@@ -227,7 +228,7 @@ impl Scaleway {
         sold.surcharges.push(&disk.sku);
         let address = ipv4_of(&self.storage, &place);
         if self.settings.public_ip {
-            sold.surcharges.push(&address.as_ref().ok_or_else(|| unpriced("an IPv4 address"))?.sku);
+            sold.surcharges.push(&address.ok_or_else(|| unpriced("an IPv4 address"))?.sku);
         }
         check_exact(request, &sold)
     }
