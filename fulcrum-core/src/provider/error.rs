@@ -82,6 +82,19 @@ impl ProviderError {
         Self { exists: exists.into(), ..self }
     }
 
+    /// The same, of a part of what an operation ends, such as a disk. That the API does not know the part, or refuses what is
+    /// asked of it, is not yet that the operation's handle is forgotten: only the handle knows of the part.
+    #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
+    pub(crate) fn of_part(self, part: impl fmt::Display) -> Self {
+        let kind = match self.kind {
+            ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported => {
+                ErrorKind::Conflict { message: format!("{part}: {}", self.kind) }
+            }
+            kind => kind,
+        };
+        Self { kind, ..self }
+    }
+
     /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
     pub fn is_retryable(&self) -> bool {
         self.kind.is_retryable()

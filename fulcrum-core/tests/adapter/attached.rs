@@ -1,7 +1,7 @@
 //! A release ends what the purchase made and nothing that was attached later: at every adapter, by a process that knows the
 //! ledger alone, and also where the answer to the purchase was lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fulcrum_core::{
     ledger::{Ledger, SqliteLedger},
@@ -10,10 +10,11 @@ use fulcrum_core::{
     purchase::Engine,
 };
 use futures::future;
+use serde_json::json;
 
 use crate::{
     absence::plan,
-    imitation::{self, Api, Broken, Imitation, Mode},
+    imitation::{self, Api, Broken, Imitation, Mode, Reply, json, text},
 };
 
 fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> Engine {
@@ -95,6 +96,70 @@ async fn is_spared_meanwhile(api: Api, part: &str) {
     let world = cloud.world();
     assert_eq!(world.parts.get(part), Some(&false), "{at}: {:?}", world.asked);
     assert!(world.things.contains_key(&id), "{at}: {:?}", world.asked);
+}
+
+/// What is said of a disk that outlives its machine, by the API or by what is in front of it, ends no order: only the release
+/// that is under way knows of the disk.
+async fn disk_is_not_forgotten(api: Api, reply: Reply) {
+    let at = format!("{} {reply:?}", api.name);
+    let cloud = Imitation::start(api).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let provider = cloud.provider.clone();
+    let policy = Policy { step_timeout_s: 30, compensation_timeout_s: 60, ..Policy::default() };
+    let order = {
+        let engine = engine(provider, &ledger);
+        let order =
+            engine.accept(plan(&api, &*cloud.provider).await, policy, None).await.expect("accepted").id;
+        let bought = engine.drive(&order).await.expect("driven");
+        assert_eq!(bought.state, OrderState::Committed, "{at}: {:?}", bought.reason);
+        order
+    };
+    cloud.world().keeps_disks = Some(reply);
+    let engine = engine(cloud.another(), &ledger);
+    let is_asked = || {
+        let world = cloud.world();
+        let ends = |ask: &&String| {
+            ask.starts_with("DELETE") && (ask.contains("/volumes/") || ask.contains("/storage/"))
+        };
+        assert!(!world.parts.is_empty(), "{at}: {:?}", world.asked);
+        world.asked.iter().filter(ends).count() > 1
+    };
+    let gets_well = async {
+        while !is_asked() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cloud.world().keeps_disks = None;
+    };
+    let gets_well = tokio::time::timeout(Duration::from_secs(30), gets_well);
+    let (ended, is_well) = future::join(engine.cancel(&order), gets_well).await;
+    let (ended, world) = (ended.expect("driven"), cloud.world());
+    assert!(is_well.is_ok(), "{at}: the disk is forgotten: {:?} {:?}", ended.state, world.asked);
+    assert_eq!(ended.state, OrderState::Ended, "{at}: {:?}", ended.reason);
+    assert!(world.things.is_empty() && world.parts.is_empty(), "{at}: {:?}", world.asked);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_ended_yet_is_not_forgotten() {
+    let no = "no such thing can be done to it";
+    let of_scaleway = |status, kind| json(status, &json!({ "type": kind, "message": no }));
+    let of_upcloud =
+        |status, code| json(status, &json!({ "error": { "error_code": code, "error_message": no } }));
+    let strangers =
+        || [text(400, "no"), text(403, "no"), text(404, "no"), text(501, "no"), json(400, &json!({}))];
+    let scaleway = strangers().into_iter().chain([
+        of_scaleway(400, "invalid_arguments"),
+        of_scaleway(501, "not_implemented"),
+        of_scaleway(403, "permissions_denied"),
+        of_scaleway(409, "resource_still_in_use"),
+    ]);
+    let upcloud = strangers().into_iter().chain([
+        of_upcloud(400, "STORAGE_INVALID"),
+        of_upcloud(404, "HOST_NOT_FOUND_HERE"),
+        of_upcloud(403, "STORAGE_FORBIDDEN"),
+        of_upcloud(409, "STORAGE_STATE_ILLEGAL"),
+    ]);
+    let all = scaleway.map(|it| (imitation::ALL[6], it)).chain(upcloud.map(|it| (imitation::ALL[7], it)));
+    future::join_all(all.map(|(api, reply)| disk_is_not_forgotten(api, reply))).await;
 }
 
 async fn all(api: Api, parts: &[&str]) {

@@ -8,6 +8,10 @@ mod peers;
 mod absence;
 #[cfg(feature = "adapters")]
 mod attached;
+#[cfg(all(feature = "adapters", feature = "sandbox"))]
+mod changed;
+#[cfg(feature = "adapters")]
+mod dated;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]

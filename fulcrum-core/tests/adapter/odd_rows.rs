@@ -115,6 +115,27 @@ async fn offers_are_told_without_the_odd_rows_at_every_adapter() {
     }
 }
 
+/// A known product in a known place, at a price that is none: it is left out alone.
+#[tokio::test]
+async fn an_odd_price_costs_its_own_product_only() {
+    let cloud = Imitation::start(imitation::ALL[7]).await;
+    let price = |amount: Value, price: Value| json!({ "amount": amount, "price": price });
+    let numbers = [json!(0), json!(1e-30), json!(1e30), json!(-1), json!(null), json!("7")];
+    let mut odd: Vec<_> = numbers.iter().map(|it| price(it.clone(), json!(1))).collect();
+    odd.extend(numbers[2..].iter().map(|it| price(json!(1), it.clone())));
+    let count = odd.len();
+    cloud.world().odd_prices = odd;
+    let offers: Vec<_> =
+        cloud.provider.offers(&OfferFilter::default()).try_collect().await.expect("the others are told");
+    let names: Vec<_> = offers.iter().map(|offer| offer.sku.as_str()).collect();
+    let rejected = cloud.provider.rejected();
+    assert_eq!(names, ["small"], "{rejected:?}");
+    for at in 0..count {
+        let name = format!("odd-{at}");
+        assert!(rejected.iter().any(|row| row.row.ends_with(&name)), "{name}: {rejected:?}");
+    }
+}
+
 #[tokio::test]
 async fn services_are_found_beside_odd_rows_which_prove_nothing_at_every_adapter() {
     for api in imitation::ALL {

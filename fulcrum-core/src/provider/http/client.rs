@@ -29,8 +29,9 @@ const MAX_REDIRECTS: usize = 5;
 
 /// How one kind of API says what is wrong, beyond the status.
 pub trait Dialect: fmt::Debug + Send + Sync {
-    /// The kind of an answer's error; none if the status says all. Asked for every answer that is no success. What it calls
-    /// not found is only believed in the words below.
+    /// The kind of an error that the API itself words; none if the answer is not in the API's own form. Asked for every answer
+    /// that is no success. A refusal of a request that changes something is certain only if it is so worded: without, the
+    /// status may be that of something in front of the API. What it calls not found is only believed in the words below.
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind>;
 
     /// The words by which the API, and nothing else, says that something does not exist.
@@ -50,13 +51,13 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     }
 }
 
-/// An API whose status says all. Its absence is never proven by that alone.
+/// An API whose status says all, beside any JSON object. Its absence is never proven by that alone.
 #[derive(Debug)]
 pub struct Plain;
 
 impl Dialect for Plain {
-    fn kind_of(&self, _: &Answer) -> Option<ErrorKind> {
-        None
+    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+        answer.try_json::<serde_json::Map<String, Value>>().and_then(|_| answer.kind_by_status())
     }
 
     fn thinly_absent(&self) -> &'static [Word] {
@@ -326,11 +327,14 @@ impl Client {
     /// Whether an answer is a success, or which error it is.
     ///
     /// # Errors
-    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; and a page for people is
-    /// no certain refusal of a request that changes something: a firewall may have put it in the place of the API's answer.
+    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
+    /// API's own words a certain refusal of a request that changes something: a firewall may have put its answer, of whatever
+    /// type, in the place of the API's, when the request has gone through.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
-        let kind = self.dialect.kind_of(answer).unwrap_or(by_status);
+        let worded = self.dialect.kind_of(answer).filter(|_| !answer.is_page());
+        let is_worded = worded.is_some();
+        let kind = worded.unwrap_or(by_status);
         Err(answer.error(match (&kind, absence_of(answer, &*self.dialect)) {
             (ErrorKind::NotFound { .. }, Absence::Proven) => kind,
             (ErrorKind::NotFound { .. }, Absence::Thin) if !answer.changes() => kind,
@@ -340,7 +344,8 @@ impl Client {
             }
             // Who does not let one in, or counts requests, stands in front.
             (ErrorKind::Unauthorised | ErrorKind::RateLimited { .. }, _) => kind,
-            _ if answer.changes() && answer.is_page() => ErrorKind::Ambiguous,
+            // What is a protocol error may have happened anyway, and says more.
+            _ if answer.changes() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
             _ => kind,
         }))
     }

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 const BLANK: &str = "REDACTED";
 /// Words in the name of a header or field whose value is not kept.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 11] = [
     "auth",
     "token",
     "secret",
-    "password",
-    "passwd",
+    // Also `adminPass`, `passwd`, `passphrase`.
+    "pass",
     "cookie",
     "credential",
     "signature",
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn neither_known_secrets_nor_telling_fields_are_kept() {
         let redactor = Redactor::new([SecretString::from("canary")]);
-        let body = br#"{"a": ["x canary y"], "admin_password": "hunter2", "auth": {"name": "n"}, "n": 1}"#;
+        let body = br#"{"a": ["x canary y"], "admin_password": "hunter2", "adminPass": "hunter2", "auth": {"name": "n"}, "n": 1}"#;
         let kept = redactor.body(body).to_string();
         assert!(!kept.contains("canary") && !kept.contains("hunter2"), "{kept}");
         assert!(kept.contains("\"n\":1") && kept.contains("\"name\":\"n\""), "{kept}");

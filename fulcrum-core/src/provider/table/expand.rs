@@ -14,7 +14,7 @@ use crate::{
         PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
         ZoneId,
     },
-    provider::RejectedRow,
+    provider::{RejectedRow, surcharges::weakest},
 };
 
 /// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
@@ -31,8 +31,19 @@ type Cell<T> = Result<T, (&'static str, String)>;
 pub(super) enum Origin {
     /// A person's document: a mistake is an error, with its line.
     Document,
-    /// A program's list: a mistake costs its own row only, which is named.
-    Listing,
+    /// A program's list: a mistake costs its own row only, which is named. Its first rows may be of a dated table, which
+    /// completes it: so many.
+    Listing { dated: usize },
+}
+
+impl Origin {
+    /// Who says that the price of a row holds, by its place.
+    fn authority(self, position: usize) -> PriceAuthority {
+        match self {
+            Self::Listing { dated } if position >= dated => PriceAuthority::Listing,
+            Self::Document | Self::Listing { .. } => PriceAuthority::Table,
+        }
+    }
 }
 
 /// Offers of numbered rows: lines of a file, or places in a list.
@@ -62,9 +73,9 @@ pub(super) fn expand(
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
-        let sold = match (read(provider, row, &seller, origin), origin) {
+        let sold = match (read(provider, row, &seller, origin.authority(position)), origin) {
             (Ok(sold), _) => sold,
-            (Err((column, message)), Origin::Listing) => {
+            (Err((column, message)), Origin::Listing { .. }) => {
                 let sku = row.sku.as_ref().map(ToString::to_string);
                 let name = row_name(*number, sku.as_deref(), &row.region);
                 table.rejected.push(RejectedRow::new(name, DocumentError::at(column, message)));
@@ -84,10 +95,10 @@ pub(super) fn expand(
                 let price = Arc::new(price);
                 egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
             }
-            Sold::Surcharge(kinds, surcharge, places) => {
+            Sold::Surcharge(kinds, due, places) => {
                 for place in places {
                     let here = surcharges.entry(place.region).or_default();
-                    here.push((place.zone, kinds.clone(), surcharge.clone()));
+                    here.push((place.zone, kinds.clone(), due.clone()));
                 }
             }
             Sold::Product(template, places) => {
@@ -109,10 +120,13 @@ pub(super) fn expand(
             let due = all.iter().filter(|(zone, kinds, _)| {
                 kinds.contains(&offer.kind) && (zone.is_none() || *zone == offer.place.zone)
             });
-            offer.surcharges = Arc::new(due.map(|(_, _, surcharge)| surcharge.clone()).collect());
+            let due: Vec<_> = due.map(|(_, _, due)| due).collect();
+            offer.provenance = due.iter().fold(offer.provenance, |all, due| weakest(&all, &due.provenance));
+            offer.surcharges = Arc::new(due.into_iter().map(|due| due.surcharge.clone()).collect());
         }
-        if is_diskless {
-            offer.elastic_disk = disks.get(&offer.place.region).cloned();
+        if let Some((disk, provenance)) = disks.get(&offer.place.region).filter(|_| is_diskless) {
+            offer.provenance = weakest(&offer.provenance, provenance);
+            offer.elastic_disk = Some(disk.clone());
         }
         match quarantine_reason(&offer) {
             None => table.offers.push(offer),
@@ -146,7 +160,14 @@ enum Sold {
     /// Traffic out of the regions of these places.
     Traffic(Price, Vec<Place>),
     /// What is due with offers of these kinds at each place.
-    Surcharge(Vec<OfferKind>, Surcharge, Vec<Place>),
+    Surcharge(Vec<OfferKind>, Due, Vec<Place>),
+}
+
+/// A surcharge, and the row that says so.
+#[derive(Debug, Clone)]
+struct Due {
+    surcharge: Surcharge,
+    provenance: Arc<Provenance>,
 }
 
 /// All cells that each row must have and this one has not, at once.
@@ -175,7 +196,12 @@ fn check_missing(row: &Row) -> Cell<()> {
     }
 }
 
-fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Origin) -> Cell<Sold> {
+fn read(
+    provider: &ProviderDocument,
+    row: &Row,
+    seller: &Arc<Seller>,
+    authority: PriceAuthority,
+) -> Cell<Sold> {
     check_missing(row)?;
     let price = price(row)?;
     let places = places(provider, row)?;
@@ -185,19 +211,16 @@ fn read(provider: &ProviderDocument, row: &Row, seller: &Arc<Seller>, origin: Or
     }
     if row.kind == "surcharge" {
         let (kinds, surcharge) = surcharge(row, price)?;
-        return Ok(Sold::Surcharge(kinds, surcharge, places));
+        let due = Due { surcharge, provenance: Arc::new(provenance(row, authority)?) };
+        return Ok(Sold::Surcharge(kinds, due, places));
     }
-    let authority = match origin {
-        Origin::Document => PriceAuthority::Table,
-        Origin::Listing => PriceAuthority::Listing,
-    };
     Ok(Sold::Product(Box::new(offer(row, price, seller, authority)?), places))
 }
 
 /// The block storage that completes a machine in each region: what is not marked as another `media` than ssd,
 /// then the cheapest for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
-fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
-    let mut best: BTreeMap<RegionId, ((bool, Decimal), Arc<ElasticDisk>)> = BTreeMap::new();
+fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Disk> {
+    let mut best: BTreeMap<RegionId, ((bool, Decimal), Disk)> = BTreeMap::new();
     let is_sane =
         |offer: &&Offer| offer.kind == OfferKind::BlockStorage && quarantine_reason(offer).is_none();
     for offer in offers.iter().filter(is_sane) {
@@ -207,7 +230,10 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
             continue;
         };
         let rank = (offer.attributes.get("media").is_some_and(|media| media != "ssd"), month);
-        let disk = || Arc::new(ElasticDisk { sku: offer.sku.clone(), price: offer.price.clone() });
+        let disk = || {
+            let disk = ElasticDisk { sku: offer.sku.clone(), price: offer.price.clone() };
+            (Arc::new(disk), offer.provenance.clone())
+        };
         let entry = best.entry(offer.place.region.clone()).or_insert_with(|| (rank, disk()));
         if rank < entry.0 {
             *entry = (rank, disk());
@@ -216,8 +242,11 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Arc<ElasticDisk>> {
     best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
 }
 
+/// Block storage that completes a machine, and the row that says so.
+type Disk = (Arc<ElasticDisk>, Arc<Provenance>);
+
 /// The zone of a surcharge, if it is due in one only; with which kinds of offers it is due; and what is due.
-type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Surcharge);
+type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Due);
 
 /// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
 fn surcharge(row: &Row, price: Price) -> Cell<(Vec<OfferKind>, Surcharge)> {
@@ -266,13 +295,7 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
             return Err((column, "a machine has some of it; write how much".to_owned()));
         }
     }
-    let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
-    if !YEARS.contains(&observed.year()) {
-        return Err((
-            "observed",
-            format!("{observed} is not the day of a price; write one such as 2026-11-20"),
-        ));
-    }
+    let provenance = provenance(row, authority)?;
     let place = Place {
         provider: crate::model::ProviderId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
         region: RegionId::new("unplaced").map_err(|error| ("region", error.to_string()))?,
@@ -292,13 +315,20 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
         egress: None,
         stock: whole("stock", row.stock)?.map(|stock| stock.try_into().unwrap_or(u32::MAX)),
         seller: seller.clone(),
-        provenance: Arc::new(Provenance {
-            source: row.source.clone(),
-            observed,
-            valid_until: None,
-            authority,
-        }),
+        provenance: Arc::new(provenance),
     })
+}
+
+/// Who says so, and of which day it is.
+fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
+    let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
+    if !YEARS.contains(&observed.year()) {
+        return Err((
+            "observed",
+            format!("{observed} is not the day of a price; write one such as 2026-11-20"),
+        ));
+    }
+    Ok(Provenance { source: row.source.clone(), observed, valid_until: None, authority })
 }
 
 fn whole(column: &'static str, number: Option<Decimal>) -> Cell<Option<u64>> {

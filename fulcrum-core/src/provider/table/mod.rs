@@ -125,7 +125,18 @@ impl Table {
     /// # Errors
     /// [`DocumentError`]: the provider is not well described.
     pub fn from_rows(provider: &ProviderDocument, rows: Vec<Row>) -> Result<Self, DocumentError> {
-        expand::expand(provider, rows.into_iter().enumerate().collect(), Origin::Listing)
+        expand::expand(provider, rows.into_iter().enumerate().collect(), Origin::Listing { dated: 0 })
+    }
+
+    /// As [`from_rows`](Self::from_rows), where rows of a dated table say what the API does not, such as the prices of disks.
+    #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
+    pub(crate) fn from_dated_and(
+        provider: &ProviderDocument,
+        dated: Vec<Row>,
+        rows: Vec<Row>,
+    ) -> Result<Self, DocumentError> {
+        let origin = Origin::Listing { dated: dated.len() };
+        expand::expand(provider, dated.into_iter().chain(rows).enumerate().collect(), origin)
     }
 
     /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written. Text instead of a row says why
@@ -148,7 +159,7 @@ impl Table {
                 }
             }
         }
-        let mut table = expand::expand(provider, rows, Origin::Listing)?;
+        let mut table = expand::expand(provider, rows, Origin::Listing { dated: 0 })?;
         table.rejected.splice(..0, rejected);
         Ok(table)
     }

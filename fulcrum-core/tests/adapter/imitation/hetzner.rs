@@ -25,10 +25,15 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     Arc::new(config::<HetznerConfig>(document).build(folder).expect("an adapter"))
 }
 
+/// What a machine is called now: a person may have changed it.
+fn name_of(thing: &Thing) -> &str {
+    thing.notes.get("name").unwrap_or(&thing.key)
+}
+
 fn told(thing: &Thing) -> Value {
     let later: Vec<u64> = thing.parts.keys().filter_map(|part| part.parse().ok()).collect();
     let window = thing.parts.contains_key("backups").then_some("22-02");
-    json!({ "id": thing.id.parse::<u64>().expect("a number"), "name": thing.key, "status": if thing.is_on { "running" } else { "off" },
+    json!({ "id": thing.id.parse::<u64>().expect("a number"), "name": name_of(thing), "status": if thing.is_on { "running" } else { "off" },
         "server_type": { "name": thing.sku }, "location": { "name": "r" }, "labels": { "fulcrum-key": thing.key }, "locked": false,
         "public_net": { "ipv4": null, "ipv6": { "ip": "2001:db8::/64" }, "floating_ips": [] }, "private_net": [], "volumes": later, "backup_window": window })
 }
@@ -45,13 +50,14 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         }
         ("GET", ["servers"]) => {
             let key = ask.get("label_selector").trim_start_matches("fulcrum-key").trim_start_matches("==");
-            let wanted = [ask.get("name"), key].into_iter().find(|it| !it.is_empty());
-            let all = world.things.values().filter(|it| wanted.is_none_or(|wanted| it.key == wanted));
+            let name = ask.get("name");
+            let all = world.things.values().filter(|it| key.is_empty() || it.key == key);
+            let all = all.filter(|it| name.is_empty() || name_of(it) == name);
             json(200, &json!({ "servers": all.map(told).collect::<Vec<_>>(), "meta": meta }))
         }
         ("POST", ["servers"]) => {
             let name = ask.json["name"].as_str().expect("a name");
-            if world.things.values().any(|it| it.key == name) {
+            if world.things.values().any(|it| name_of(it) == name) {
                 return json(409, &json!({ "error": { "code": "uniqueness_error", "message": "taken" } }));
             }
             let thing = world.make(|at| (100 + at).to_string(), name, "small");

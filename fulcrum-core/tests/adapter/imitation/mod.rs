@@ -76,8 +76,12 @@ pub struct World {
     pub asked: Vec<String>,
     /// Rows that stand in each list beside its own.
     pub odd: Vec<Value>,
+    /// Prices of known products that are none, where the API tells prices.
+    pub odd_prices: Vec<Value>,
     /// What was sent that is no question.
     pub sent: Vec<Ask>,
+    /// What is answered to a request that ends a disk, without an effect.
+    pub keeps_disks: Option<Reply>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
     count: u32,
@@ -168,10 +172,20 @@ pub enum Broken {
     GoesOn,
     Half,
     Html403,
+    Text403,
+    Empty403,
+    Object403,
+    Message403,
+    Text400,
+    Object400,
+    Empty405,
+    Empty406,
+    Text409,
+    Text501,
     Html503,
 }
 
-pub const EVERY: [Broken; 19] = [
+pub const EVERY: [Broken; 29] = [
     Broken::Html404,
     Broken::Text404,
     Broken::Empty404,
@@ -190,6 +204,16 @@ pub const EVERY: [Broken; 19] = [
     Broken::GoesOn,
     Broken::Half,
     Broken::Html403,
+    Broken::Text403,
+    Broken::Empty403,
+    Broken::Object403,
+    Broken::Message403,
+    Broken::Text400,
+    Broken::Object400,
+    Broken::Empty405,
+    Broken::Empty406,
+    Broken::Text409,
+    Broken::Text501,
     Broken::Html503,
 ];
 
@@ -229,6 +253,16 @@ impl Broken {
                 return Reply { status, kind, body: body[..half].to_owned(), token: None };
             }
             Self::Html403 => (403, "text/html", PAGE),
+            Self::Text403 => (403, "text/plain", "Access denied. Your request was blocked."),
+            Self::Empty403 => (403, "", ""),
+            Self::Object403 => (403, "application/json", "{}"),
+            Self::Message403 => (403, "application/json", r#"{"message":"Forbidden"}"#),
+            Self::Text400 => (400, "text/plain", "Bad Request"),
+            Self::Object400 => (400, "application/json", "{}"),
+            Self::Empty405 => (405, "", ""),
+            Self::Empty406 => (406, "", ""),
+            Self::Text409 => (409, "text/plain", "Conflict"),
+            Self::Text501 => (501, "text/plain", "Not Implemented"),
             Self::Html503 => (503, "text/html", PAGE),
         };
         Reply { status, kind: kind.to_owned(), body: body.to_owned(), token: None }
@@ -289,6 +323,10 @@ impl Reply {
 pub fn json(status: u16, body: &Value) -> Reply {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     Reply { status, kind: "application/json".to_owned(), body, token: None }
+}
+
+pub fn text(status: u16, body: &str) -> Reply {
+    Reply { status, kind: "text/plain".to_owned(), body: body.to_owned(), token: None }
 }
 
 pub fn xml(status: u16, body: &str) -> Reply {
@@ -409,6 +447,10 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     world.asked.push(format!("{} {}", ask.method, ask.path));
     if !matches!(ask.method.as_str(), "GET" | "HEAD") {
         world.sent.push(ask.clone());
+    }
+    let is_disk = ["/volumes/", "/storage/"].iter().any(|path| ask.path.contains(path));
+    if let Some(reply) = world.keeps_disks.clone().filter(|_| is_disk && ask.method == "DELETE") {
+        return reply;
     }
     let reads = ask.method == "GET";
     let odd = world.odd.clone();

@@ -37,15 +37,18 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         json(404, &json!({ "error": { "error_code": code, "error_message": "it does not exist" } }))
     };
     match (ask.method.as_str(), ask.parts().as_slice()) {
-        ("GET", ["plan"]) => json(
-            200,
-            &json!({ "plans": { "plan": [{ "name": "small", "core_number": 2, "memory_amount": 2048, "storage_size": 20,
-                "storage_tier": "maxiops" }] } }),
-        ),
-        ("GET", ["price"]) => json(
-            200,
-            &json!({ "prices": { "zone": [{ "name": "fi-hel1", "server_plan_small": { "amount": 1, "price": 1.0 } }] } }),
-        ),
+        ("GET", ["plan"]) => {
+            let names = (0..world.odd_prices.len()).map(|at| format!("odd-{at}")).chain(["small".to_owned()]);
+            let plan = |name| json!({ "name": name, "core_number": 2, "memory_amount": 2048, "storage_size": 20, "storage_tier": "maxiops" });
+            json(200, &json!({ "plans": { "plan": names.map(plan).collect::<Vec<_>>() } }))
+        }
+        ("GET", ["price"]) => {
+            let mut zone = json!({ "name": "fi-hel1", "server_plan_small": { "amount": 1, "price": 1.0 } });
+            for (at, odd) in world.odd_prices.iter().enumerate() {
+                zone[format!("server_plan_odd-{at}")] = odd.clone();
+            }
+            json(200, &json!({ "prices": { "zone": [zone] } }))
+        }
         ("GET", ["server"]) => {
             let key = ask.get("label").trim_start_matches("fulcrum-key").trim_start_matches('=');
             let all = world.things.values().filter(|it| key.is_empty() || it.key == key);

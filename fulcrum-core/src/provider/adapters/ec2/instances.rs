@@ -125,7 +125,7 @@ struct Disk {
 }
 
 /// Types of disks whose price is that of their size.
-const BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
+pub(super) const BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
 
 impl Disk {
     /// The disk that is part of the machine, and what was bought beyond.

@@ -1,13 +1,13 @@
 //! What is sold: what the price table lists and the cloud has.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Ec2Config, cloud::Cloud, wire::InstanceType};
+use super::{Ec2Config, cloud::Cloud, instances::BY_SIZE, wire::InstanceType};
 use crate::{
-    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
+    model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, RejectedRow, Result,
-        surcharges::{NO_ADDRESS, ipv4_of, with, with_least_disk},
+        surcharges::{NO_ADDRESS, ipv4_of, with_least_disk, with_row},
     },
 };
 
@@ -53,16 +53,49 @@ pub(super) fn of_table(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Vec
     (sold, rejected)
 }
 
-fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, &'static str> {
+fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
     let mut sold = offer.clone();
+    check_disk(listed, offer)?;
     if config.public_ip {
-        sold = with(sold, ipv4_of(listed, &offer.place).ok_or(NO_ADDRESS)?);
+        let address = ipv4_of(listed, &offer.place).ok_or_else(|| NO_ADDRESS.to_owned())?;
+        sold = with_row(sold, address);
     }
     if sold.capacity.disk_gib == 0 && sold.elastic_disk.is_none() {
-        return Err("it is made with a system disk, and the price table has no block storage in its region");
+        let why = "it is made with a system disk, and the price table has no block storage in its region";
+        return Err(why.to_owned());
     }
     let least = config.least_disk_gib.max(1);
-    with_least_disk(sold, least, least).ok_or("its least disk cannot be priced")
+    with_least_disk(sold, least, least).ok_or_else(|| "its least disk cannot be priced".to_owned())
+}
+
+/// That the disk which is priced is the one that is ordered: a row named as a type of disk is that type; one of another name is
+/// the configured type, if no other row of the region could be that as well.
+fn check_disk(listed: &[Offer], offer: &Offer) -> Result<(), String> {
+    let Some(disk) = &offer.elastic_disk else { return Ok(()) };
+    if BY_SIZE.contains(&disk.sku.as_str()) {
+        return Ok(());
+    }
+    let here = listed
+        .iter()
+        .filter(|it| it.kind == OfferKind::BlockStorage && it.place.region == offer.place.region)
+        .map(|it| &it.sku);
+    let others: BTreeSet<_> = here.filter(|sku| **sku != disk.sku).map(SkuId::as_str).collect();
+    let types = BY_SIZE.join(", ");
+    if matches!(disk.sku.as_str(), "io1" | "io2") {
+        return Err(format!(
+            "a disk of the type {} is not paid by its size alone; price one of {types}",
+            disk.sku
+        ));
+    }
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "which type its disk {} is cannot be told, as the price table has {} in its region as well; call the row of \
+             the disk by its type, one of {types}, or keep that one only",
+            disk.sku,
+            others.into_iter().collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 /// With the sizes that the API tells; the disk is the table's, as it is bought with the machine.

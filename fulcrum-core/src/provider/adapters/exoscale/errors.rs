@@ -14,7 +14,8 @@ pub(super) struct Errors;
 
 impl Dialect for Errors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let Refusal { message } = answer.try_json()?;
+        let Refusal { message } =
+            answer.try_json().filter(|refusal: &Refusal| !refusal.message.is_empty())?;
         let status = answer.status().as_u16();
         if !(400..500).contains(&status) {
             return None;
@@ -25,6 +26,8 @@ impl Dialect for Errors {
             _ if shortage == Some(Shortage::Quota) && status != 429 => {
                 ErrorKind::QuotaExceeded { quota: message }
             }
+            // Any gateway has a message: the API's own says what is wrong with the credentials.
+            403 if names_credentials(&message) => ErrorKind::Forbidden,
             400 | 422 => ErrorKind::InvalidRequest { message },
             404 => ErrorKind::NotFound { what: message },
             409 | 412 | 423 => ErrorKind::Conflict { message },
@@ -36,6 +39,11 @@ impl Dialect for Errors {
     fn thinly_absent(&self) -> &'static [Word] {
         const { &[Word::new(404, "/message", Says::Text)] }
     }
+}
+
+fn names_credentials(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["credential", "signature", "api key", "role policy"].iter().any(|words| message.contains(words))
 }
 
 /// What a sentence says about whether something can be had there at all.

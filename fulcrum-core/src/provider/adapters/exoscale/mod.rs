@@ -208,7 +208,12 @@ impl Exoscale {
 
     fn zone(&self, call: Call, name: &str) -> Result<&Zone> {
         let found = self.zones.iter().find(|(zone, _)| zone.as_str() == name);
-        let unknown = || self.error(call, ErrorKind::NotFound { what: format!("the zone {name}") });
+        let unknown = || {
+            let message = format!(
+                "the zone {name} is not configured; add it to `zones`, and to the price table that `catalogue` names"
+            );
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
         found.map(|(_, zone)| zone).ok_or_else(unknown)
     }
 
@@ -320,11 +325,16 @@ impl Exoscale {
     }
 
     /// A service's place; what is no name of ours does not exist.
-    fn at(&self, service: &ServiceId) -> Option<At> {
-        let (zone, instance) = service.as_str().split_once('/')?;
-        let is_known = self.zones.keys().any(|name| name.as_str() == zone);
-        let is_id = uuid::Uuid::parse_str(instance).is_ok_and(|id| id.to_string() == instance);
-        (is_known && is_id).then(|| At { zone: zone.to_owned(), instance: instance.to_owned() })
+    ///
+    /// # Errors
+    /// It is in a zone that is not configured, or not any more: what is there is not known.
+    fn at(&self, call: Call, service: &ServiceId) -> Result<Option<At>> {
+        let Some((zone, instance)) = service.as_str().split_once('/') else { return Ok(None) };
+        if !uuid::Uuid::parse_str(instance).is_ok_and(|id| id.to_string() == instance) {
+            return Ok(None);
+        }
+        self.zone(call, zone)?;
+        Ok(Some(At { zone: zone.to_owned(), instance: instance.to_owned() }))
     }
 
     async fn template(&self, zone: &Zone, image: &str) -> Result<String> {
@@ -551,7 +561,7 @@ impl Provider for Exoscale {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        let Some(at) = self.at(service) else { return Ok(None) };
+        let Some(at) = self.at(Call::Describe, service)? else { return Ok(None) };
         Ok(self.described(Call::Describe, &at).await?.map(|(_, service)| service))
     }
 
@@ -565,7 +575,7 @@ impl Provider for Exoscale {
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Act;
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let at = self.at(service).ok_or_else(missing)?;
+        let at = self.at(call, service)?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
         let (instance, known) = self.described(call, &at).await?.ok_or_else(missing)?;
         known.key.as_ref().ok_or_else(missing)?;
@@ -598,7 +608,7 @@ impl Provider for Exoscale {
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
         // What is no name of ours cannot exist.
-        let at = self.at(service);
+        let at = self.at(call, service)?;
         if let Some(at) = &at
             && let Some(instance) = self.instance(call, at).await?
         {

@@ -39,7 +39,8 @@ impl Dialect for Errors {
             "uniqueness_error" | "conflict" | "locked" | "resource_locked" | "server_not_stopped"
             | "resource_in_use" => ErrorKind::Conflict { message },
             "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-            _ => return None,
+            "" => return None,
+            _ => return answer.kind_by_status(),
         })
     }
 

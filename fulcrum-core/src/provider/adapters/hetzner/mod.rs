@@ -349,6 +349,25 @@ impl Hetzner {
         })
     }
 
+    /// The operation of a server that is there already, if the same request has made it.
+    fn made_before(
+        &self,
+        request: &ProvisionRequest,
+        key: &IdempotencyKey,
+        there: &Server,
+    ) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        let service = self.service(call, there)?;
+        let is_it = service.key.as_ref() == Some(key)
+            && service.sku == request.sku
+            && service.place.region == request.place.region;
+        if is_it && there.status != "deleting" {
+            return Ok(Handle::Make { server: there.id, actions: Vec::new() }.text());
+        }
+        let message = format!("the server {} has this order's name or label, and is another one", there.id);
+        Err(self.error(call, ErrorKind::Conflict { message }))
+    }
+
     /// Asks for an action on a server; the action's id.
     async fn action(&self, server: u64, action: &str, body: &impl serde::Serialize) -> Result<u64> {
         let path = ["servers", &server.to_string(), "actions", action];
@@ -437,6 +456,10 @@ impl Provider for Hetzner {
         let is_known = check_settings(request, &self.capabilities);
         is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key)?;
+        // A person may have given it another name since: then its name is free, and keeps nothing from being made twice.
+        if let Some(there) = self.labelled(call, key).await? {
+            return self.made_before(request, key, &there);
+        }
         let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
         match self.client.json::<Made>(&ask).await {
             Ok(Made { server, action, next_actions }) => {
@@ -446,14 +469,7 @@ impl Provider for Hetzner {
             // The name is taken: by what the same request has made before, or by something else.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
                 let Some(there) = self.named(call, key).await? else { return Err(error) };
-                let service = self.service(call, &there)?;
-                let is_it = service.key.as_ref() == Some(key)
-                    && service.sku == request.sku
-                    && service.place.region == request.place.region;
-                if !is_it || there.status == "deleting" {
-                    return Err(error);
-                }
-                Ok(Handle::Make { server: there.id, actions: Vec::new() }.text())
+                self.made_before(request, key, &there)
             }
             Err(error) => Err(error),
         }

@@ -16,7 +16,7 @@ use crate::{
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Page, Request, bounded, pages},
-        surcharges::{NO_ADDRESS, ipv4_of, with},
+        surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
 };
@@ -64,13 +64,17 @@ fn stock(place: &TypeAt, now: Timestamp) -> Option<Option<Decimal>> {
 fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<Vec<Offer>> {
     let now = Timestamp::now();
     let nonsense = |error: &dyn std::fmt::Display| hetzner.nonsense(Call::Offers, error);
-    let money = |price: &PriceAt| -> Result<(Decimal, Decimal)> {
-        let read = |text: &str| Decimal::from_str_exact(text).map_err(|error| nonsense(&error));
+    let money = |price: &PriceAt| -> Result<(Decimal, Decimal), String> {
+        let read = |text: &str| {
+            Decimal::from_str_exact(text).map_err(|error| format!("{text:?} is no price: {error}"))
+        };
         // They have more digits than anybody pays.
         Ok((read(&price.price_hourly.net)?.round_dp(8), read(&price.price_monthly.net)?.round_dp(8)))
     };
     let addresses = pricing.primary_ips.iter().filter(|it| it.kind == "ipv4").flat_map(|it| &it.prices);
-    let addresses: BTreeMap<&str, &PriceAt> = addresses.map(|it| (it.location.as_str(), it)).collect();
+    // One whose price cannot be read is as none: no machine is offered without the line of its address.
+    let addresses: BTreeMap<&str, (Decimal, Decimal)> =
+        addresses.filter_map(|it| Some((it.location.as_str(), money(it).ok()?))).collect();
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for kind in types {
         for price in &kind.prices {
@@ -80,10 +84,20 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
                 None => tells_no_location(kind).then_some(None),
             };
             let is_known = hetzner.facts.regions.iter().any(|region| region.id.as_str() == price.location);
-            let (Some(stock), Ok(sku), true) = (stock, SkuId::new(&kind.name), is_known) else { continue };
-            let (hourly, monthly) = money(price)?;
+            let row = format!("{}/{}", price.location, kind.name);
+            if !is_known {
+                rejected.push(RejectedRow::new(row, "nobody here knows in which country this location is"));
+                continue;
+            }
+            let (Some(stock), Ok(sku)) = (stock, SkuId::new(&kind.name)) else { continue };
+            let (hourly, monthly) = match money(price) {
+                Ok(price) => price,
+                Err(error) => {
+                    rejected.push(RejectedRow::new(row, error));
+                    continue;
+                }
+            };
             if hetzner.settings.public_ipv4 && !addresses.contains_key(price.location.as_str()) {
-                let row = format!("{}/{sku}", price.location);
                 rejected.push(RejectedRow::new(row, "its IPv4 address has no price there"));
                 continue;
             }
@@ -118,8 +132,7 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
     rejected.extend(table.rejected.iter().cloned());
     hetzner.rejected.set(rejected);
     let mut surcharges = BTreeMap::new();
-    for (location, price) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {
-        let (hourly, monthly) = money(price)?;
+    for (location, (hourly, monthly)) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {
         let currency = Currency::from_code(&pricing.currency);
         let currency = currency.ok_or_else(|| nonsense(&format!("{:?} is no currency", pricing.currency)))?;
         let price = Price {
@@ -160,7 +173,7 @@ pub(super) fn of_table(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Ve
             continue;
         }
         match ipv4_of(&listed, &offer.place) {
-            Some(address) => sold.push(with(offer, address)),
+            Some(address) => sold.push(with_row(offer, address)),
             None => rejected.push(RejectedRow::new(offer.id(), NO_ADDRESS)),
         }
     }

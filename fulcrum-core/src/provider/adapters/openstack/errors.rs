@@ -31,7 +31,7 @@ impl Dialect for OpenStackErrors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
         let said: BTreeMap<String, Value> = answer.try_json()?;
         let (_, said) = said.into_iter().find(|(_, said)| said.is_object())?;
-        let said: Said = serde_json::from_value(said).ok()?;
+        let said: Said = serde_json::from_value(said).ok().filter(|said: &Said| !said.message.is_empty())?;
         let by_status = answer.kind_by_status()?;
         Some(kind_of(answer.status().as_u16(), &said.kind, &said.message, by_status))
     }

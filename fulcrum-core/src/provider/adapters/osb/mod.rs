@@ -263,7 +263,10 @@ impl Osb {
         let status = match last.as_ref().map(|last| last.state.as_str()) {
             Some("failed") => ServiceStatus::Failed,
             Some("in progress") => ServiceStatus::Starting,
-            Some("succeeded") => ServiceStatus::Running,
+            // It may have been its end that has succeeded.
+            Some("succeeded") if told.is_some() || !self.is_retrievable(call).await? => {
+                ServiceStatus::Running
+            }
             _ => {
                 // An instance of which nothing is told is as thin a word as none.
                 if told.as_ref().is_none_or(Instance::is_empty) {
@@ -379,6 +382,19 @@ impl Osb {
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
         self.client.end_with(&ask, self.witness(call)).await.map(drop)
+    }
+
+    /// Whether an instance of this id is certainly of another product.
+    async fn is_another(&self, key: &IdempotencyKey, sku: &SkuId) -> bool {
+        let found = self.instance(Call::Provision, key.as_str()).await;
+        found.is_ok_and(|found| found.is_some_and(|it| it.sku != *sku && it.sku.as_str() != UNKNOWN))
+    }
+
+    /// Whether each of the broker's instances is told when it is asked for: only then is one that is not told not there, when
+    /// its last operation has succeeded.
+    async fn is_retrievable(&self, call: Call) -> Result<bool> {
+        let catalog = self.catalog(call, FRESH).await?;
+        Ok(catalog.services.iter().all(|service| service.instances_retrievable))
     }
 
     /// Whether a request is for exactly what is ordered for it.
@@ -566,7 +582,17 @@ impl Provider for Osb {
             .query("accepts_incomplete", true)
             .json(&wanted)
             .about(&request.sku);
-        let begun: Begun = self.client.json(&ask).await?;
+        let answer = self.client.send(&ask).await?;
+        if let Err(error) = self.client.check(&answer) {
+            // The word for another instance of this id is an empty object, which any proxy could say: it has to be seen.
+            let is_conflict = answer.status().as_u16() == 409 && is_worded(&answer);
+            if is_conflict && self.is_another(key, &request.sku).await {
+                let message = format!("{key} is an instance of another plan already");
+                return Err(answer.error(ErrorKind::Conflict { message }));
+            }
+            return Err(error);
+        }
+        let begun: Begun = answer.json()?;
         self.handle(call, &Handle::Make { instance: key.to_string(), operation: begun.operation })
     }
 

@@ -16,6 +16,9 @@ pub(super) struct Catalog {
 pub(super) struct Offering {
     pub(super) id: String,
     pub(super) name: String,
+    /// Whether an instance is told when it is asked for.
+    #[serde(default)]
+    pub(super) instances_retrievable: bool,
     pub(super) plans: Rows<Plan>,
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
-        Call, ErrorKind, Result,
+        Call, ErrorKind, ProviderError, Result,
         http::{Request, Rows},
     },
 };
@@ -43,9 +43,16 @@ pub(super) struct Machine {
     pub(super) vmid: u64,
     pub(super) node: String,
     pub(super) config: MachineConfig,
+    /// Whether it is a container: none of ours ever was one.
+    pub(super) is_container: bool,
 }
 
 impl Machine {
+    /// Whether its clone has just begun: it has no name yet.
+    pub(super) fn is_begun(&self) -> bool {
+        self.config.name.is_empty() && self.config.lock.as_deref() == Some("clone")
+    }
+
     /// Whether it was started after it was made, and so belongs to its customer.
     pub(super) fn is_made(&self) -> bool {
         self.tags().any(|tag| tag == MADE)
@@ -126,14 +133,14 @@ impl Proxmox {
         let node = resource.node.clone();
         if resource.kind == "lxc" {
             // A container is none of ours.
-            return Ok(Some(Machine { vmid, node, config: MachineConfig::default() }));
+            return Ok(Some(Machine { vmid, node, config: MachineConfig::default(), is_container: true }));
         }
         let ask = Request::get(call, ["nodes", &node, "qemu", &vmid.to_string(), "config"]);
         match self.get::<Map<String, Value>>(&ask).await {
             Ok(config) => {
                 let config =
                     config_of(config).map_err(|why| self.nonsense(call, &format!("{vmid}: {why}")))?;
-                Ok(Some(Machine { vmid, node, config }))
+                Ok(Some(Machine { vmid, node, config, is_container: false }))
             }
             // It has gone or moved since the list was told: ask again.
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
@@ -163,6 +170,9 @@ impl Proxmox {
     }
 
     /// The machine of a key; none after proof that no number of the key has it.
+    ///
+    /// # Errors
+    /// A conflict: a machine of ours at such a number does not tell any more whose it is.
     pub(super) async fn of_key(
         &self,
         call: Call,
@@ -172,16 +182,26 @@ impl Proxmox {
         for vmid in numbers_of(key, self.config.vmids) {
             let Some(mut machine) = self.among(call, resources, vmid).await? else { continue };
             // While a clone is begun it has no name yet; nobody else takes numbers of ours.
-            let is_nameless =
-                machine.config.name.is_empty() && machine.config.lock.as_deref() == Some("clone");
-            if is_nameless {
+            if machine.is_begun() {
                 machine.config.name = key.to_string();
             }
-            if self.key(&machine).as_ref() == Some(key) {
-                return Ok(Some(machine));
+            match self.key(&machine) {
+                Some(its) if its == *key => return Ok(Some(machine)),
+                None if machine.is_made() => return Err(self.has_lost_its_key(call, &machine)),
+                _ => {}
             }
         }
         Ok(None)
+    }
+
+    /// Whose a machine is cannot be told: a person has changed its name and its notes, or somebody else's has the number.
+    pub(super) fn has_lost_its_key(&self, call: Call, machine: &Machine) -> ProviderError {
+        let message = format!(
+            "the machine {} has neither the name nor the notes that it was made with; if it is the order's, \
+             write the line `{KEY}` with its key into its notes",
+            machine.vmid
+        );
+        self.error(call, ErrorKind::Conflict { message })
     }
 
     /// The machines that this library has made.

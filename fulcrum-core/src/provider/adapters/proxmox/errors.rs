@@ -1,5 +1,7 @@
 //! How Proxmox VE says what is wrong: in sentences, mostly under 500.
 
+use serde_json::Value;
+
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
@@ -11,7 +13,8 @@ pub(super) struct Errors;
 
 impl Dialect for Errors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let Refusal { message, errors } = answer.try_json()?;
+        // Whatever the API answers stands beside `data`.
+        let Refusal { message, errors, data: Some(Value::Null) } = answer.try_json()? else { return None };
         let said = |word: &str| message.contains(word);
         let fields: Vec<_> = errors.iter().map(|(name, why)| format!("{name}: {}", why.trim())).collect();
         let message = match fields.as_slice() {
@@ -33,7 +36,7 @@ impl Dialect for Errors {
             500 if said("protection mode enabled") => ErrorKind::Forbidden,
             // Nothing can be written, so nothing was.
             500 if said("no quorum") => ErrorKind::unavailable("the cluster has no quorum"),
-            _ => return None,
+            _ => return answer.kind_by_status(),
         })
     }
 

@@ -225,11 +225,14 @@ impl Proxmox {
         let call = Call::Poll;
         let gone = Ok(OperationStatus::Succeeded(None));
         let Some(key) = key else { return gone };
-        let Some(machine) = self.machine(call, vmid).await? else { return gone };
-        if self.key(&machine).as_ref() != Some(key) {
-            let is_begun = machine.config.name.is_empty() && machine.config.lock.is_some();
-            // Not yet named, or somebody else has got its number since.
-            return if is_begun { Ok(RUNNING) } else { gone };
+        let machine = self.machine(call, vmid).await?.filter(|machine| !machine.is_container);
+        let Some(machine) = machine else { return gone };
+        match self.key(&machine) {
+            Some(its) if its == *key => {}
+            // Another order's has got its number since.
+            Some(_) => return gone,
+            None if machine.is_begun() => return Ok(RUNNING),
+            None => return Err(self.has_lost_its_key(call, &machine)),
         }
         let Some(power) = self.power(call, &machine).await? else { return Ok(RUNNING) };
         let is_busy = self.tasks(call, &machine).await?.iter().any(|task| task.endtime.is_none());
@@ -301,9 +304,16 @@ impl Provider for Proxmox {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        match self.ours(Call::Describe, service).await? {
-            Some(machine) => self.described(Call::Describe, &machine).await.map(Some),
-            None => Ok(None),
+        let call = Call::Describe;
+        let Some(vmid) = vmid_of(service) else { return Ok(None) };
+        match self.machine(call, vmid).await? {
+            Some(machine) if machine.is_begun() => {
+                let cause = format!("the clone {vmid} has just begun, and has no name yet");
+                Err(self.error(call, ErrorKind::unavailable(cause)))
+            }
+            // Without a key if it does not tell one: it exists.
+            Some(machine) if !machine.is_container => self.described(call, &machine).await.map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -349,9 +359,9 @@ impl Provider for Proxmox {
         let Some(machine) = machine else { return self.handle(call, &Handle::End { vmid, key: None }) };
         let key = self.key(&machine);
         if key.is_none() {
-            let is_begun = machine.config.name.is_empty() && machine.config.lock.is_some();
             let message = "its clone has just begun".to_owned();
-            let kind = if is_begun { ErrorKind::Conflict { message } } else { ErrorKind::Forbidden };
+            let kind =
+                if machine.is_begun() { ErrorKind::Conflict { message } } else { ErrorKind::Forbidden };
             return Err(self.error(call, kind));
         }
         self.check_attached(call, &machine)?;

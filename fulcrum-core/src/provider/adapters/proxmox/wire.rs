@@ -61,6 +61,11 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     }
 }
 
+/// A value that is there, also one that is null.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// How a machine is made. Numbers come as text or as numbers.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -111,6 +116,8 @@ pub(super) struct Task {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Refusal {
+    #[serde(deserialize_with = "told")]
+    pub(super) data: Option<Value>,
     pub(super) message: String,
     pub(super) errors: BTreeMap<String, String>,
 }

@@ -39,7 +39,8 @@ impl Dialect for Errors {
             | "resource_still_in_use"
             | "precondition_failed" => ErrorKind::Conflict { message },
             "too_many_requests" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-            _ => return None,
+            "" => return None,
+            _ => return answer.kind_by_status(),
         })
     }
 

@@ -136,7 +136,8 @@ impl Scaleway {
         let wrong = |error: &dyn std::fmt::Display| setting(format!("storage: {name}: {error}"));
         let rows = Table::rows(&text).map_err(|error| wrong(&error))?;
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).filter(offers::is_ordered).collect();
-        let storage = Table::from_rows(&facts, rows.clone()).map_err(|error| wrong(&error))?.into_listed();
+        let storage = Table::from_dated_and(&facts, rows.clone(), Vec::new());
+        let storage = storage.map_err(|error| wrong(&error))?.into_listed();
         let known = || facts.regions.iter().flat_map(|region| region.zones.iter());
         let zones: Vec<_> =
             if config.zones.is_empty() { known().cloned().collect() } else { config.zones.clone() };
@@ -180,8 +181,16 @@ impl Scaleway {
     }
 
     /// A service's place; what is no name of ours does not exist.
-    fn place(&self, service: &ServiceId) -> Option<Place> {
-        Place::of(service).filter(|place| self.zones.iter().any(|zone| zone.as_str() == place.zone))
+    ///
+    /// # Errors
+    /// It is in a zone that is not configured, or not any more: what is there is not known.
+    fn place(&self, call: Call, service: &ServiceId) -> Result<Option<Place>> {
+        let Some(place) = Place::of(service) else { return Ok(None) };
+        if self.zones.iter().any(|zone| zone.as_str() == place.zone) {
+            return Ok(Some(place));
+        }
+        let zone = place.zone;
+        Err(self.invalid(call, format!("{service} is in {zone}, which is not configured; add it to `zones`")))
     }
 
     async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
@@ -219,7 +228,7 @@ impl Scaleway {
         sold.surcharges.push(&disk.sku);
         let address = ipv4_of(&self.storage, &place);
         if self.settings.public_ip {
-            sold.surcharges.push(&address.as_ref().ok_or_else(|| unpriced("an IPv4 address"))?.sku);
+            sold.surcharges.push(&address.ok_or_else(|| unpriced("an IPv4 address"))?.sku);
         }
         check_exact(request, &sold)
     }
@@ -385,10 +394,12 @@ impl Scaleway {
         }
     }
 
-    /// One step further towards nothing: stop, end, end the volumes. Each may be asked again.
+    /// One step further towards nothing: stop, end, end the volumes. Each may be asked again. What is refused is refused of a
+    /// part: the handle stays, as nothing else knows the volumes of a server that is gone.
     async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
         let running = Ok(OperationStatus::Running { percent: None });
-        if let Some(server) = self.server(Call::Poll, place).await? {
+        let of_server = |error: ProviderError| error.of_part(format!("the server {}", place.server));
+        if let Some(server) = self.server(Call::Poll, place).await.map_err(of_server)? {
             self.check_attached(Call::Poll, &server, disks)?;
             let outcome = match server.state.as_str() {
                 "stopped" => {
@@ -400,19 +411,22 @@ impl Scaleway {
                 _ => Ok(()),
             };
             return match outcome {
-                Err(error) if !is_passing(&error.kind) => Err(self.error(Call::Poll, error.kind)),
+                Err(error) if !is_passing(&error.kind) => {
+                    Err(of_server(ProviderError { call: Call::Poll, ..error }))
+                }
                 _ => running,
             };
         }
         for disk in disks {
+            let of_disk = |error: ProviderError| error.of_part(format!("the volume {}", disk.id));
             let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
             let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
             let path: Vec<_> = path.collect();
             match self.client.end(&Request::delete(Call::Release, path.iter().copied())).await {
                 // Accepted is not gone.
                 Ok(true) => {
-                    let left: Option<Value> =
-                        self.client.find(&Request::get(Call::Poll, path.iter().copied())).await?;
+                    let ask = Request::get(Call::Poll, path.iter().copied());
+                    let left: Option<Value> = self.client.find(&ask).await.map_err(of_disk)?;
                     if left.is_some() {
                         return running;
                     }
@@ -420,7 +434,7 @@ impl Scaleway {
                 Ok(false) => {}
                 // Still held by the server that is going.
                 Err(error) if is_passing(&error.kind) => return running,
-                Err(error) => return Err(self.error(Call::Poll, error.kind)),
+                Err(error) => return Err(of_disk(ProviderError { call: Call::Poll, ..error })),
             }
         }
         Ok(OperationStatus::Succeeded(None))
@@ -537,7 +551,8 @@ impl Provider for Scaleway {
     }
 
     fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        self.place(&service.id).map(|place| Handle::Create(place, Vec::new()).text())
+        let place = self.place(Call::Poll, &service.id).ok().flatten()?;
+        Some(Handle::Create(place, Vec::new()).text())
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
@@ -558,7 +573,7 @@ impl Provider for Scaleway {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        let Some(place) = self.place(service) else { return Ok(None) };
+        let Some(place) = self.place(Call::Describe, service)? else { return Ok(None) };
         let server = self.server(Call::Describe, &place).await?;
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
         server.map(|server| self.service(Call::Describe, &zone, &server)).transpose()
@@ -571,7 +586,7 @@ impl Provider for Scaleway {
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Act;
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let place = self.place(service).ok_or_else(missing)?;
+        let place = self.place(call, service)?.ok_or_else(missing)?;
         let server = self.server(call, &place).await?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
         key_of(&server).ok_or_else(missing)?;
@@ -610,7 +625,7 @@ impl Provider for Scaleway {
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
-        let Some(place) = self.place(service) else {
+        let Some(place) = self.place(call, service)? else {
             // It cannot exist here.
             let unknown = Place { zone: self.zones[0].to_string(), server: "0".to_owned() };
             return Ok(Handle::Delete(unknown, Vec::new()).text());

@@ -15,7 +15,7 @@ use crate::{
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Answer, Page, Request, bounded, pages},
-        surcharges::{ipv4_of, with, with_least_disk},
+        surcharges::{ipv4_of, with_least_disk, with_row},
         table::{Row, Table},
     },
 };
@@ -66,7 +66,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     let (products, stocks): (Vec<(String, Product)>, BTreeMap<String, Stock>) =
         futures::try_join!(products.try_collect(), stocks.try_collect())?;
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
-    let mut rows = (*scaleway.rows).clone();
+    let mut rows = Vec::new();
     for (sku, product) in &products {
         let Ok(id) = SkuId::new(sku) else { continue };
         let is_out =
@@ -90,8 +90,8 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
             ..Row::default()
         });
     }
-    let table =
-        Table::from_rows(&scaleway.facts, rows).map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
+    let table = Table::from_dated_and(&scaleway.facts, (*scaleway.rows).clone(), rows)
+        .map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
     let (mut offers, mut rejected) = (Vec::new(), table.rejected.clone());
     // Storage is sold with the machines of each zone; on its own it stands in the price table only.
     for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
@@ -132,7 +132,7 @@ fn with_all(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
     }
     let offer = match (scaleway.settings.public_ip, ipv4_of(&scaleway.storage, &offer.place)) {
         (false, _) => offer,
-        (true, Some(address)) => with(offer, address),
+        (true, Some(address)) => with_row(offer, address),
         (true, None) => {
             return Err(
                 "it gets an IPv4 address, and no row prices one in its region; name more by `storage`",

@@ -41,7 +41,8 @@ impl Dialect for Errors {
             _ if ends("INVALID") || ends("MISSING") || ends("ILLEGAL") || ends("INVALID_REQUEST") => {
                 ErrorKind::InvalidRequest { message }
             }
-            _ => return None,
+            "" => return None,
+            _ => return answer.kind_by_status(),
         })
     }
 

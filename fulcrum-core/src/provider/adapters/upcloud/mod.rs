@@ -313,9 +313,11 @@ impl UpCloud {
         }
     }
 
-    /// One step further towards nothing: stop, end, end the disks. Each may be asked again.
+    /// One step further towards nothing: stop, end, end the disks. Each may be asked again. What is refused is refused of a
+    /// part: the handle stays, as nothing else knows the disks of a server that is gone.
     async fn poll_delete(&self, id: &str, disks: &[String]) -> Result<OperationStatus> {
-        let Some(server) = self.server(Call::Poll, id).await? else {
+        let of_server = |error: ProviderError| error.of_part(format!("the server {id}"));
+        let Some(server) = self.server(Call::Poll, id).await.map_err(of_server)? else {
             return self.end_disks(disks).await;
         };
         let foreign = || self.error(Call::Poll, ErrorKind::Forbidden);
@@ -338,7 +340,7 @@ impl UpCloud {
             Ok(()) => Ok(RUNNING),
             Err(error) => match error.kind {
                 ErrorKind::Conflict { .. } | ErrorKind::NotFound { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
-                _ => Err(error),
+                _ => Err(of_server(error)),
             },
         }
     }
@@ -346,16 +348,18 @@ impl UpCloud {
     /// Ends the disks of a server that is gone. Backups of them are the customer's.
     async fn end_disks(&self, disks: &[String]) -> Result<OperationStatus> {
         for disk in disks {
+            let of_disk = |error: ProviderError| error.of_part(format!("the storage {disk}"));
             let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
             let is_there = match self.client.end(&ask).await {
                 // Accepted is not gone.
                 Ok(true) => {
-                    self.client.find::<Value>(&Request::get(Call::Poll, ["storage", disk])).await?.is_some()
+                    let ask = Request::get(Call::Poll, ["storage", disk]);
+                    self.client.find::<Value>(&ask).await.map_err(of_disk)?.is_some()
                 }
                 Ok(false) => false,
                 // Still held by the server that is going.
                 Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => true,
-                Err(error) => return Err(error),
+                Err(error) => return Err(of_disk(error)),
             };
             if is_there {
                 return Ok(RUNNING);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     UpCloud,
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     model::{Offer, OfferKind, SkuId},
     provider::{
-        Call, OfferFilter, OfferStream, Result,
+        Call, OfferFilter, OfferStream, RejectedRow, Result,
         http::{Request, bounded},
         table::{Row, Table},
     },
@@ -47,10 +49,11 @@ impl UpCloud {
 fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) -> Result<Vec<Offer>> {
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
     let nonsense = |error: &dyn std::fmt::Display| upcloud.nonsense(Call::Offers, error);
-    let mut rows = Vec::new();
+    let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for zone in &prices.prices.zone {
         if !upcloud.facts.regions.iter().any(|region| region.id.as_str() == zone.name) {
             tracing::debug!(zone = zone.name, "this zone is not known; not offered");
+            rejected.push(RejectedRow::new(&zone.name, "nobody here knows in which country this zone is"));
             continue;
         }
         for (name, item) in &zone.items.0 {
@@ -60,16 +63,13 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
                 tracing::debug!(%sku, "its disk is sold apart; not offered");
                 continue;
             }
-            let item: Item = serde_json::from_value(item.clone()).map_err(|error| nonsense(&error))?;
-            // Written with few digits: what a float prints is what was meant.
-            let number = |number: &serde_json::Number| {
-                Decimal::from_str_exact(&number.to_string()).map_err(|error| nonsense(&error))
+            let (hourly, monthly) = match price_of(item) {
+                Ok(price) => price,
+                Err(why) => {
+                    rejected.push(RejectedRow::new(format!("{}/{sku}", zone.name), why));
+                    continue;
+                }
             };
-            let (amount, cents) = (number(&item.amount)?, number(&item.price)?);
-            let none = || nonsense(&format!("{name} costs {cents} for {amount}"));
-            let hourly = amount.checked_mul(Decimal::ONE_HUNDRED).and_then(|units| cents.checked_div(units));
-            let hourly = hourly.ok_or_else(none)?;
-            let monthly = hourly.checked_mul(Decimal::from(HOURS)).ok_or_else(none)?;
             rows.push(Row {
                 kind: OfferKind::Machine.to_string(),
                 sku: Some(sku),
@@ -90,6 +90,22 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
         }
     }
     let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| nonsense(&error))?;
-    upcloud.rejected.set(table.rejected.clone());
+    rejected.extend(table.rejected.iter().cloned());
+    upcloud.rejected.set(rejected);
     Ok(table.into_listed())
+}
+
+/// What one piece costs by the hour and by the month.
+///
+/// # Errors
+/// In words: it is no price.
+fn price_of(item: &Value) -> Result<(Decimal, Decimal), String> {
+    let item = Item::deserialize(item).map_err(|error| error.to_string())?;
+    let none = || format!("a price of {} for {} is none", item.price, item.amount);
+    // Written with few digits: what a float prints is what was meant.
+    let number = |number: &serde_json::Number| Decimal::from_str_exact(&number.to_string()).ok();
+    let (amount, cents) = number(&item.amount).zip(number(&item.price)).ok_or_else(none)?;
+    let hourly = amount.checked_mul(Decimal::ONE_HUNDRED).and_then(|units| cents.checked_div(units));
+    let hourly = hourly.filter(|_| amount > Decimal::ZERO && cents >= Decimal::ZERO).ok_or_else(none)?;
+    Ok((hourly, hourly.checked_mul(Decimal::from(HOURS)).ok_or_else(none)?))
 }
