@@ -86,6 +86,9 @@ fn imitate(cloud: &Mutex<Cloud>, request: &str) -> Vec<u8> {
             ];
             says(200, &json!({ "instance-types": types }))
         }
+        ("GET", "template", name) if name == id(4) => {
+            says(200, &json!({ "id": name, "name": "Windows Server 2022", "family": "windows" }))
+        }
         ("GET", "template", _) => {
             says(200, &json!({ "templates": [{ "id": id(3), "name": "Linux Debian 12 (Bookworm) 64-bit" }] }))
         }
@@ -288,6 +291,10 @@ async fn refusals_are_told_apart() {
     let mut wrong = request("standard.small");
     wrong.settings.insert("image".to_owned(), "Windows".into());
     assert_eq!(word(adapter.provision(&wrong, &key()).await), "invalid_request");
+    // By its id it is paid for as well.
+    wrong.settings.insert("image".to_owned(), id(4).into());
+    let error = adapter.provision(&wrong, &key()).await.expect_err("refused").to_string();
+    assert!(error.contains("is paid for"), "{error}");
     for (status, message, expected) in [
         (400, "Invalid disk size", "invalid_request"),
         (403, "Instance limit reached", "quota_exceeded"),

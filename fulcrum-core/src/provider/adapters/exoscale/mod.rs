@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 pub use config::ExoscaleConfig;
 use wire::{
-    At, Handle, Instance, InstanceType, InstanceTypes, Instances, Operation, Templates, Volume, Volumes,
+    At, Handle, Instance, InstanceType, InstanceTypes, Instances, OneTemplate, Operation, Templates, Volume,
+    Volumes,
 };
 
 use crate::{
@@ -338,14 +339,24 @@ impl Exoscale {
     }
 
     async fn template(&self, zone: &Zone, image: &str) -> Result<String> {
-        if uuid::Uuid::parse_str(image).is_ok() {
-            return Ok(image.to_owned());
-        }
-        if image.to_ascii_lowercase().contains("windows") {
+        let is_paid = |name: &str| name.to_ascii_lowercase().contains("windows");
+        let paid = || {
             let message = format!(
                 "the template {image} is paid for, at a price that no line has; choose another `image`"
             );
-            return Err(self.error(Call::Provision, ErrorKind::InvalidRequest { message }));
+            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+        };
+        if uuid::Uuid::parse_str(image).is_ok() {
+            // One that is not told is none, and the order of it is refused.
+            let ask = Request::get(Call::Provision, ["template", image]);
+            let told: Option<OneTemplate> = zone.client.find_with(&ask, async { Ok(()) }).await?;
+            return match told {
+                Some(told) if is_paid(&told.name) || is_paid(&told.family) => Err(paid()),
+                _ => Ok(image.to_owned()),
+            };
+        }
+        if is_paid(image) {
+            return Err(paid());
         }
         let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
         let templates: Templates = zone.client.json(&ask).await?;

@@ -36,6 +36,14 @@ fn yes() -> bool {
     true
 }
 
+/// One template, as far as it tells what is paid for with it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OneTemplate {
+    pub(super) name: String,
+    pub(super) family: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
     pub(super) templates: Rows<Template>,

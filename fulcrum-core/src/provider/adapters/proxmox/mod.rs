@@ -164,6 +164,11 @@ impl Proxmox {
         Ok(machine.filter(|machine| self.key(machine).is_some()))
     }
 
+    /// Whether this library may have made a machine: it tells its key, or has the tag of what was made.
+    fn may_be_ours(&self, machine: &Machine) -> bool {
+        machine.is_made() || self.key(machine).is_some()
+    }
+
     /// A machine as a service. One that goes while it is looked at is looked at again: that is no proof yet.
     async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
         match self.power(call, machine).await? {
@@ -232,7 +237,9 @@ impl Proxmox {
             // Another order's has got its number since.
             Some(_) => return gone,
             None if machine.is_begun() => return Ok(RUNNING),
-            None => return Err(self.has_lost_its_key(call, &machine)),
+            None if machine.is_made() => return Err(self.has_lost_its_key(call, &machine)),
+            // A stranger's.
+            None => return gone,
         }
         let Some(power) = self.power(call, &machine).await? else { return Ok(RUNNING) };
         let is_busy = self.tasks(call, &machine).await?.iter().any(|task| task.endtime.is_none());
@@ -311,8 +318,10 @@ impl Provider for Proxmox {
                 let cause = format!("the clone {vmid} has just begun, and has no name yet");
                 Err(self.error(call, ErrorKind::unavailable(cause)))
             }
-            // Without a key if it does not tell one: it exists.
-            Some(machine) if !machine.is_container => self.described(call, &machine).await.map(Some),
+            // Without a key if it does not tell one: it exists. What tells nothing of us is a stranger's, also at our number.
+            Some(machine) if !machine.is_container && self.may_be_ours(&machine) => {
+                self.described(call, &machine).await.map(Some)
+            }
             _ => Ok(None),
         }
     }
