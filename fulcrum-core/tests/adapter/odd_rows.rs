@@ -75,8 +75,8 @@ async fn services_of(api: Api) {
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let provider = cloud.provider.clone();
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider.clone())]), ledger);
-    let order =
-        engine.accept(plan(&api, &*provider).await, Policy::default(), None).await.expect("accepted").id;
+    let policy = Policy { max_table_age_days: u32::MAX, ..Policy::default() };
+    let order = engine.accept(plan(&api, &*provider).await, policy, None).await.expect("accepted").id;
     let bought = engine.drive(&order).await.expect("driven");
     assert_eq!(bought.state, OrderState::Committed, "{}: {:?}", api.name, bought.reason);
     let StepState::Committed { service } = &bought.steps[0].state else { panic!("{}", api.name) };
