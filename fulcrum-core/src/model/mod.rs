@@ -58,6 +58,7 @@ pub use lease::{Lease, LineKind, PriceLine, Settings, setting_text};
 pub use link::{Link, UserGroup};
 pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_micros, raised, to_micros};
 pub use objective::{Measure, Objective};
+pub(crate) use offer::weakest;
 pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
 pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{

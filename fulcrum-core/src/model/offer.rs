@@ -213,3 +213,19 @@ pub(super) fn offer_id_of(place: &Place, sku: &str, option: PurchaseOption) -> O
         OfferId::new(format!("{head}~{tail}")).expect("130 + 1 + 64 characters without control characters")
     })
 }
+
+/// Where a price is from that has several parts: it is as certain as the least certain of them, as old as the oldest, and holds
+/// until the first of them ends.
+pub(crate) fn weakest(one: &Arc<Provenance>, other: &Provenance) -> Arc<Provenance> {
+    let is_weaker = other.authority == PriceAuthority::Table && one.authority != PriceAuthority::Table;
+    let weakest = Provenance {
+        source: match is_weaker {
+            true => format!("{}; {}", one.source, other.source),
+            false => one.source.clone(),
+        },
+        observed: one.observed.min(other.observed),
+        valid_until: one.valid_until.into_iter().chain(other.valid_until).min(),
+        authority: if is_weaker { PriceAuthority::Table } else { one.authority },
+    };
+    if weakest == **one { one.clone() } else { Arc::new(weakest) }
+}

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::RejectedRow;
 use crate::model::{
-    Charge, ElasticDisk, Offer, OfferKind, Place, Price, PriceAuthority, Provenance, PurchaseOption,
-    Resources, Surcharge, Tax,
+    Charge, ElasticDisk, Offer, OfferKind, Place, Price, PurchaseOption, Resources, Surcharge, Tax, weakest,
 };
 
 /// The public IPv4 address that a table prices at a place: its row of kind `public_ip` with `version=4`, also one that
@@ -26,22 +25,6 @@ pub(crate) fn ipv4_of<'a>(listed: &'a [Offer], place: &Place) -> Option<&'a Offe
 /// Why a machine is not offered whose address no row prices.
 pub(crate) const NO_ADDRESS: &str = "it gets an IPv4 address, and the price table has no row of kind `public_ip` with \
     `version=4` for its region; add one (0 if it is free), or configure machines without one";
-
-/// Where a price is from that has several parts: it is as certain as the least certain of them, as old as the oldest, and holds
-/// until the first of them ends.
-pub(crate) fn weakest(one: &Arc<Provenance>, other: &Provenance) -> Arc<Provenance> {
-    let is_weaker = other.authority == PriceAuthority::Table && one.authority != PriceAuthority::Table;
-    let weakest = Provenance {
-        source: match is_weaker {
-            true => format!("{}; {}", one.source, other.source),
-            false => one.source.clone(),
-        },
-        observed: one.observed.min(other.observed),
-        valid_until: one.valid_until.into_iter().chain(other.valid_until).min(),
-        authority: if is_weaker { PriceAuthority::Table } else { one.authority },
-    };
-    if weakest == **one { one.clone() } else { Arc::new(weakest) }
-}
 
 /// With what a row of a table prices as one more line.
 pub(crate) fn with_row(offer: Offer, row: &Offer) -> Offer {

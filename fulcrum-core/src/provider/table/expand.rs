@@ -12,9 +12,9 @@ use crate::{
     model::{
         Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
         PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
-        ZoneId,
+        ZoneId, weakest,
     },
-    provider::{RejectedRow, surcharges::weakest},
+    provider::RejectedRow,
 };
 
 /// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
