@@ -156,16 +156,20 @@ impl Engine {
     /// The ledger cannot be used, or the order is damaged.
     pub async fn drive(&self, order: &OrderId) -> Result<Order, PurchaseError> {
         let began = Instant::now();
+        // One that was accepted here a moment ago need not be read to know that it waits, with providers that are here.
+        let mut is_known = self.fresh.has(order);
         loop {
-            let present = self.load(order).await?;
-            if !present.is_unfinished() {
-                return Ok(present);
-            }
-            // A host that has all of its providers can do more, if there is one.
-            let is_whole = present.steps.iter().all(|step| self.providers.contains_key(&step.provider));
-            if !is_whole && began.elapsed() < OTHERS_FIRST {
-                self.follow_for_a_moment(Timestamp::MAX).await;
-                continue;
+            if !std::mem::take(&mut is_known) {
+                let present = self.load(order).await?;
+                if !present.is_unfinished() {
+                    return Ok(present);
+                }
+                // A host that has all of its providers can do more, if there is one.
+                let is_whole = present.steps.iter().all(|step| self.providers.contains_key(&step.provider));
+                if !is_whole && began.elapsed() < OTHERS_FIRST {
+                    self.follow_for_a_moment(Timestamp::MAX).await;
+                    continue;
+                }
             }
             match self.claim(order).await {
                 Ok(held) => match self.drive_claimed(held).await {

@@ -28,6 +28,11 @@ impl FreshOrders {
         }
     }
 
+    /// Whether this process has accepted an order that nobody here has driven yet.
+    pub(super) fn has(&self, order: &OrderId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(order)
+    }
+
     /// Whether an order is new to the driver that begins now; it is new to no other.
     pub(super) fn take(&self, order: &OrderId) -> bool {
         let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(order);
