@@ -143,16 +143,6 @@ pub(super) fn step(
 
 /// The service that a step has, or is about to end, from its column `state`.
 pub(super) fn service_of(state: &str) -> Result<Option<ServiceId>> {
-    Ok(match parsed(state, "state")? {
-        StepState::Provisioned { service }
-        | StepState::Committed { service }
-        | StepState::Acting { service, .. } => Some(service.id.clone()),
-        StepState::Compensating { service, .. } => service,
-        StepState::Planned
-        | StepState::Reserving { .. }
-        | StepState::Reserved { .. }
-        | StepState::Provisioning { .. }
-        | StepState::Compensated
-        | StepState::Stuck { .. } => None,
-    })
+    let state: StepState = parsed(state, "state")?;
+    Ok(state.service_id().cloned())
 }

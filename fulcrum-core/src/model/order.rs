@@ -62,12 +62,7 @@ impl Order {
         }
         self.bought_now().try_fold(self.plan.monthly, |sum, step| {
             let planned = sum_of(&step.lease, |line| line.monthly)?;
-            let now = match (&step.state, &step.lease.checked) {
-                (StepState::Compensated, _) => Decimal::ZERO,
-                (_, Some(check)) => check.monthly,
-                (_, None) => planned,
-            };
-            sum.checked_sub(planned)?.checked_add(now)
+            sum.checked_sub(planned)?.checked_add(step.now(planned, |check| check.monthly))
         })
     }
 
@@ -90,7 +85,7 @@ impl Order {
 
     /// Whether the present plan keeps what a step bought before it.
     fn is_kept(&self, step: &Step) -> bool {
-        let Some(service) = service_of(&step.state) else { return false };
+        let Some(service) = step.state.service_id() else { return false };
         let name = format!("{}/{service}", step.provider);
         self.plan.leases.iter().any(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name))
     }
@@ -103,22 +98,6 @@ impl Order {
     /// Steps that buy what the present plan has a price for.
     pub(crate) fn bought_now(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| self.is_current(step) && !self.is_kept(step))
-    }
-}
-
-/// What is known to exist of a step.
-fn service_of(state: &StepState) -> Option<&ServiceId> {
-    match state {
-        StepState::Provisioned { service }
-        | StepState::Committed { service }
-        | StepState::Acting { service, .. } => Some(&service.id),
-        StepState::Compensating { service, .. } => service.as_ref(),
-        StepState::Planned
-        | StepState::Reserving { .. }
-        | StepState::Reserved { .. }
-        | StepState::Provisioning { .. }
-        | StepState::Compensated
-        | StepState::Stuck { .. } => None,
     }
 }
 
@@ -340,6 +319,35 @@ pub enum StepState {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         operation: Option<String>,
     },
+}
+
+impl StepState {
+    /// The service that a step has, or is about to end.
+    pub(crate) fn service_id(&self) -> Option<&ServiceId> {
+        match self {
+            Self::Provisioned { service } | Self::Committed { service } | Self::Acting { service, .. } => {
+                Some(&service.id)
+            }
+            Self::Compensating { service, .. } => service.as_ref(),
+            Self::Planned
+            | Self::Reserving { .. }
+            | Self::Reserved { .. }
+            | Self::Provisioning { .. }
+            | Self::Compensated
+            | Self::Stuck { .. } => None,
+        }
+    }
+}
+
+impl Step {
+    /// What it costs now: nothing once it is not there, else what was last checked, or planned.
+    pub(crate) fn now(&self, planned: Decimal, of_check: impl Fn(&PriceCheck) -> Decimal) -> Decimal {
+        match (&self.state, &self.lease.checked) {
+            (StepState::Compensated, _) => Decimal::ZERO,
+            (_, Some(check)) => of_check(check),
+            (_, None) => planned,
+        }
+    }
 }
 
 /// What is known of a call that makes or changes something.

@@ -129,7 +129,6 @@ impl Driver<'_> {
     /// Carries all that is wanted through, one after the other, and ends the change.
     pub(super) async fn act_all(&mut self) -> Result<(), PurchaseError> {
         let mut failure = None;
-        self.know_room();
         for index in 0..self.order.steps.len() {
             let step = self.order.steps[index].clone();
             let step = match step.state {

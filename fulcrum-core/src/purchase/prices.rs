@@ -20,7 +20,7 @@ use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::
 use crate::{
     model::{
         Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OfferKind, Order,
-        OrderEventKind, Plan, Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, StepState, Surcharge,
+        OrderEventKind, Plan, Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, Surcharge,
     },
     provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
 };
@@ -387,12 +387,7 @@ fn cost(
 fn committed(order: &Order) -> Option<Decimal> {
     let bought = order.bought_now().try_fold(order.plan.total()?, |sum, step| {
         let planned = planned_cost(&order.plan, &step.lease)?.total;
-        let now = match (&step.state, &step.lease.checked) {
-            (StepState::Compensated, _) => Decimal::ZERO,
-            (_, Some(check)) => check.total,
-            (_, None) => planned,
-        };
-        sum.checked_sub(planned)?.checked_add(now)
+        sum.checked_sub(planned)?.checked_add(step.now(planned, |check| check.total))
     });
     order.kept().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
 }
@@ -421,18 +416,7 @@ impl Driver<'_> {
         if let Err(why) = rise.ok_or_else(out_of_range).and_then(|rise| self.take_room(rise)) {
             return Ok(Err(why));
         }
-        let currency = self.order.plan.currency;
-        let planned = Money::new(before.unwrap_or(check.total), currency);
-        let event = match check.authority {
-            Some(_) => OrderEventKind::PricesChecked {
-                planned,
-                current: Money::new(check.total, currency),
-                checks: vec![CheckedPrice { index: step.index, check }],
-            },
-            None => {
-                OrderEventKind::PriceUnchecked { index: step.index, provider: step.provider.clone(), planned }
-            }
-        };
+        let event = told(step, check, before, self.order.plan.currency);
         self.tell(step, vec![event]).await.map(Ok)
     }
 
@@ -480,18 +464,9 @@ impl Driver<'_> {
         });
         match outcome {
             Ok(check) => {
-                let checks = vec![CheckedPrice { index: step.index, check: check.clone() }];
-                let before = planned_cost(&self.order.plan, &step.lease);
-                let planned =
-                    Money::new(before.map_or(check.total, |cost| cost.total), self.order.plan.currency);
-                let current = Money::new(check.total, self.order.plan.currency);
-                let is_checked = check.authority.is_some();
+                let before = planned_cost(&self.order.plan, &step.lease).map(|cost| cost.total);
+                let event = told(step, check.clone(), before, self.order.plan.currency);
                 step.lease.checked = Some(check);
-                let (index, provider) = (step.index, step.provider.clone());
-                let event = match is_checked {
-                    true => OrderEventKind::PricesChecked { planned, current, checks },
-                    false => OrderEventKind::PriceUnchecked { index, provider, planned },
-                };
                 self.tell(step, vec![event]).await?;
                 Ok(true)
             }
@@ -500,6 +475,21 @@ impl Driver<'_> {
                 self.fail(step, None, &why);
                 Ok(false)
             }
+        }
+    }
+}
+
+/// The event of one step's check: who said what it costs, or that nobody did.
+fn told(step: &Step, check: PriceCheck, before: Option<Decimal>, currency: Currency) -> OrderEventKind {
+    let planned = Money::new(before.unwrap_or(check.total), currency);
+    match check.authority {
+        Some(_) => OrderEventKind::PricesChecked {
+            planned,
+            current: Money::new(check.total, currency),
+            checks: vec![CheckedPrice { index: step.index, check }],
+        },
+        None => {
+            OrderEventKind::PriceUnchecked { index: step.index, provider: step.provider.clone(), planned }
         }
     }
 }

@@ -482,6 +482,19 @@ async fn what_nobody_can_check_is_bought_only_if_the_policy_says_so() {
     assert_eq!((check.authority, check.total), (None, dec!(66)));
 }
 
+/// What a small machine came to when it was last checked.
+fn check_of_hours_ago() -> PriceCheck {
+    PriceCheck {
+        at: Timestamp::now().checked_sub(2.hours()).expect("a time"),
+        authority: Some(PriceAuthority::Listing),
+        day: None,
+        valid_until: None,
+        monthly: dec!(11),
+        once: dec!(0),
+        total: dec!(66),
+    }
+}
+
 /// The order was under way and its host died; the next one comes hours later.
 #[tokio::test]
 async fn a_check_of_hours_ago_is_made_again_before_the_next_purchase() {
@@ -491,15 +504,7 @@ async fn a_check_of_hours_ago_is_made_again_before_the_next_purchase() {
         let order = cloud.engine_on(ledger.clone()).accept(plan(), Policy::default(), None).await;
         let mut order = order.expect("accepted");
         let claim = ledger.claim(&order.id, "a host that died", Duration::ZERO).await.expect("claimed");
-        order.steps[0].lease.checked = Some(PriceCheck {
-            at: Timestamp::now().checked_sub(2.hours()).expect("a time"),
-            authority: Some(PriceAuthority::Listing),
-            day: None,
-            valid_until: None,
-            monthly: dec!(11),
-            once: dec!(0),
-            total: dec!(66),
-        });
+        order.steps[0].lease.checked = Some(check_of_hours_ago());
         let order_state = Some((OrderState::Provisioning, None));
         let change = Change { order: order_state, steps: order.steps.clone(), ..Change::default() };
         ledger.write(&claim, &change).await.expect("written");
@@ -561,15 +566,7 @@ async fn what_has_risen_since_the_order_began_counts_against_the_limit() {
         let mut order = order.expect("accepted");
         let claim = ledger.claim(&order.id, "a host that died", Duration::ZERO).await.expect("claimed");
         for step in &mut order.steps {
-            step.lease.checked = Some(PriceCheck {
-                at: Timestamp::now().checked_sub(2.hours()).expect("a time"),
-                authority: Some(PriceAuthority::Listing),
-                day: None,
-                valid_until: None,
-                monthly: dec!(11),
-                once: dec!(0),
-                total: dec!(66),
-            });
+            step.lease.checked = Some(check_of_hours_ago());
         }
         let order_state = Some((OrderState::Provisioning, None));
         let change = Change { order: order_state, steps: order.steps.clone(), ..Change::default() };
