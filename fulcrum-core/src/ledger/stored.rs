@@ -45,9 +45,11 @@ pub(super) fn token(claim: &Claim) -> i64 {
     i64::try_from(claim.token).unwrap_or(i64::MAX)
 }
 
-/// All that a change tells, the order's own state last.
+/// All that a change tells, the order's own state last. A step that is still planned is told with the plan that it comes
+/// from: of a new price check another event tells.
 pub(super) fn changed_kinds(change: &Change) -> Vec<OrderEventKind> {
-    let steps = change.steps.iter().map(|step| OrderEventKind::Step {
+    let is_news = |step: &&Step| change.plan.is_some() || step.state != StepState::Planned;
+    let steps = change.steps.iter().filter(is_news).map(|step| OrderEventKind::Step {
         index: step.index,
         provider: step.provider.clone(),
         step: step.state.clone(),

@@ -91,8 +91,8 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// Drives to a final state.
-    pub(super) async fn run(mut self) -> Result<(), PurchaseError> {
+    /// Drives to a final state: the order as the ledger has it then.
+    pub(super) async fn run(mut self) -> Result<Order, PurchaseError> {
         tracing::info!(order = %self.order.id, state = self.order.state.word(), "driving");
         if self.engine.ledger.is_cancelled(&self.order.id).await? && !self.order.state.is_over() {
             self.begin_compensation("cancelled by the customer".to_owned()).await?;
@@ -109,7 +109,7 @@ impl<'a> Driver<'a> {
                 | OrderState::Refused
                 | OrderState::Compensated
                 | OrderState::Stuck
-                | OrderState::Abandoned => return Ok(()),
+                | OrderState::Abandoned => return Ok(self.order),
             }
         }
     }

@@ -281,13 +281,11 @@ impl Engine {
         let driver = Driver::new(self, held, self.load(held.order()).await?)?;
         let span = driver.span.clone();
         // Where the claim cannot be renewed the work must end at once: somebody else may have begun it.
-        let outcome = tokio::select! {
+        tokio::select! {
             biased;
             lost = held.keep(self.lease) => Err(lost.into()),
             outcome = driver.run().instrument(span) => outcome,
-        };
-        outcome?;
-        self.load(held.order()).await
+        }
     }
 
     /// Takes up every unfinished order whose providers are here and that nobody drives, and drives it to its end. A claim

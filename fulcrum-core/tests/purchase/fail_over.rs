@@ -37,6 +37,8 @@ async fn buy(fault: Fault, policy: Policy, blueprint: &Blueprint) -> (Order, Vec
     let engine = engine(&clouds, SqliteLedger::in_memory().await.expect("a ledger"));
     let order = engine.accept(plan(blueprint), policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
+    let stored = engine.ledger().load(&order.id).await.expect("read").expect("there");
+    assert_eq!(order, stored, "the driver knows an order as the ledger does");
     (order, clouds, engine)
 }
 
@@ -254,7 +256,11 @@ async fn whatever_fails(seed: u64) -> (bool, usize) {
     }
     let order = loop {
         match engine.drive(&order.id).await {
-            Ok(order) => break order,
+            Ok(order) => {
+                let stored = engine.ledger().load(&order.id).await.expect("read").expect("there");
+                assert_eq!(order, stored, "seed {seed}: the driver knows an order as the ledger does");
+                break order;
+            }
             Err(error) => {
                 println!("seed {seed}: {error}");
                 tokio::time::sleep(Duration::from_millis(20)).await;

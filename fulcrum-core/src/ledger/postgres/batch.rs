@@ -163,12 +163,8 @@ async fn lock(
     ids: &BTreeSet<&OrderId>,
 ) -> Result<BTreeMap<OrderId, Option<NewRow>>, Failure> {
     let found = sqlx::query(
-        "WITH locked AS (
-             SELECT id, claim_token, cancelled, events, head, providers FROM orders
-             WHERE id = ANY($1) FOR UPDATE SKIP LOCKED)
-         SELECT TRUE AS is_mine, id, claim_token, cancelled, events, head, providers FROM locked
-         UNION ALL
-         SELECT FALSE, id, 0, FALSE, 0, '', '' FROM orders WHERE id = ANY($1) AND id NOT IN (SELECT id FROM locked)",
+        "SELECT id, claim_token, cancelled, events, head, providers FROM orders
+         WHERE id = ANY($1) FOR UPDATE SKIP LOCKED",
     )
     .bind(ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>())
     .fetch_all(&mut **transaction)
@@ -176,9 +172,6 @@ async fn lock(
     .map_err(failed)?;
     let row = |row: &PgRow| {
         let id = stored::order_id(row.try_get("id").map_err(store)?)?;
-        if !row.try_get::<bool, _>("is_mine").map_err(store)? {
-            return Ok((id, None));
-        }
         let head = Head {
             count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
             hash: row.try_get("head").map_err(store)?,
@@ -189,7 +182,21 @@ async fn lock(
         let (state, reason, plan, rounds) = (None, None, None, None);
         Ok((id, Some(NewRow { token, is_cancelled, head, state, reason, plan, rounds, providers })))
     };
-    Ok(found.iter().map(row).collect::<Result<_>>()?)
+    let mut rows: BTreeMap<OrderId, Option<NewRow>> = found.iter().map(row).collect::<Result<_>>()?;
+    let others: Vec<String> =
+        ids.iter().filter(|id| !rows.contains_key(**id)).map(|id| id.as_str().to_owned()).collect();
+    if !others.is_empty() {
+        // Locked by somebody else, or not there.
+        let locked: Vec<String> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ANY($1)")
+            .bind(others)
+            .fetch_all(&mut **transaction)
+            .await
+            .map_err(failed)?;
+        for id in locked {
+            rows.insert(stored::order_id(&id)?, None);
+        }
+    }
+    Ok(rows)
 }
 
 /// Steps in their new form, each once.

@@ -39,7 +39,7 @@ struct Trip {
 }
 
 /// Statements of one trip whose prepared form is kept; longer ones are rare, and seldom alike.
-const KEPT: usize = 8;
+const KEPT: usize = 24;
 
 impl Trip {
     fn statement(&mut self, sql: &'static str) -> &mut Self {
@@ -54,11 +54,13 @@ impl Trip {
         Ok(self)
     }
 
-    async fn run(self, connection: &mut SqliteConnection) -> Result<()> {
+    /// Whether each statement found its row.
+    async fn run(self, connection: &mut SqliteConnection) -> Result<bool> {
         // Pieces of this file, without a value in them.
         let query =
             sqlx::query_with(AssertSqlSafe(self.sql), self.values).persistent(self.statements <= KEPT);
-        query.execute(connection).await.map(drop).map_err(store)
+        let written = query.execute(connection).await.map_err(store)?;
+        Ok(usize::try_from(written.rows_affected()) == Ok(self.statements))
     }
 
     /// Appends events to an order's chain.
@@ -75,6 +77,7 @@ impl Trip {
         Ok(())
     }
 
+    /// A step that may be new.
     fn put_step(&mut self, order: &OrderId, step: &Step, texts: &StepTexts) -> Result<()> {
         self.statement(
             "INSERT INTO steps (order_id, position, step_key, provider, lease, state, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -88,6 +91,19 @@ impl Trip {
         .bind(texts.lease.clone())?
         .bind(texts.state.clone())?
         .bind(texts.attempts.clone())?;
+        Ok(())
+    }
+
+    /// A step that is there already, as most are: its indexes stay as they are.
+    fn change_step(&mut self, order: &OrderId, step: &Step, texts: &StepTexts) -> Result<()> {
+        self.statement(
+            "UPDATE steps SET lease = ?, state = ?, attempts = ? WHERE order_id = ? AND position = ?",
+        )
+        .bind(texts.lease.clone())?
+        .bind(texts.state.clone())?
+        .bind(texts.attempts.clone())?
+        .bind(order.as_str().to_owned())?
+        .bind(i64::from(step.index))?;
         Ok(())
     }
 }
@@ -128,7 +144,7 @@ pub(super) async fn create(connection: &mut SqliteConnection, order: &Order) -> 
         .bind(head.count.cast_signed())?
         .bind(head.hash)?
         .bind(order.id.as_str().to_owned())?;
-    trip.run(connection).await
+    trip.run(connection).await.map(drop)
 }
 
 pub(super) async fn load(
@@ -295,33 +311,49 @@ pub(super) async fn write(
     let row = claimed(connection, claim).await?;
     let mut head = head(&row)?;
     let mut trip = Trip::default();
-    for (step, texts) in change.steps.iter().zip(&texts.steps) {
-        trip.put_step(&claim.order, step, texts)?;
-    }
-    trip.tell(&claim.order, &mut head, &changed_kinds(change))?;
     let (state, reason) = match &change.order {
         Some((state, reason)) => (Some(state.word()), reason.as_deref()),
         None => (None, None),
     };
-    // An order that has come on is no longer one that fails.
-    trip.statement(
-        "UPDATE orders SET failed_drives = iif(coalesce(? = state, TRUE), failed_drives, 0),
-             next_try = iif(coalesce(? = state, TRUE), next_try, NULL),
-             state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
-             rounds = coalesce(?, rounds), providers = coalesce(?, providers), events = ?, head = ? WHERE id = ?",
-    )
-    .bind(state.map(str::to_owned))?
-    .bind(state.map(str::to_owned))?
-    .bind(state.map(str::to_owned))?
-    .bind(reason.map(str::to_owned))?
-    .bind(texts.plan.as_ref().map(|(plan, _)| plan.clone()))?
-    .bind(texts.plan.as_ref().map(|(_, rounds)| rounds.clone()))?
-    .bind(stored::more_providers(row.try_get("providers").map_err(store)?, &change.steps)?)?
-    .bind(head.count.cast_signed())?
-    .bind(head.hash)?
-    .bind(claim.order.as_str().to_owned())?;
+    for (step, texts) in change.steps.iter().zip(&texts.steps) {
+        trip.change_step(&claim.order, step, texts)?;
+    }
+    trip.tell(&claim.order, &mut head, &changed_kinds(change))?;
+    let providers = stored::more_providers(row.try_get("providers").map_err(store)?, &change.steps)?;
     let is_cancelled = row.try_get("cancelled").map_err(store)?;
-    trip.run(connection).await?;
+    if state.is_none() && texts.plan.is_none() && providers.is_none() {
+        // Most writes: of an order's row only the end of its chain, which no index has.
+        trip.statement("UPDATE orders SET events = ?, head = ? WHERE id = ?")
+            .bind(head.count.cast_signed())?
+            .bind(head.hash)?
+            .bind(claim.order.as_str().to_owned())?;
+    } else {
+        // An order that has come on is no longer one that fails.
+        trip.statement(
+            "UPDATE orders SET failed_drives = iif(coalesce(? = state, TRUE), failed_drives, 0),
+                 next_try = iif(coalesce(? = state, TRUE), next_try, NULL),
+                 state = coalesce(?, state), reason = coalesce(?, reason), plan = coalesce(?, plan),
+                 rounds = coalesce(?, rounds), providers = coalesce(?, providers), events = ?, head = ? WHERE id = ?",
+        )
+        .bind(state.map(str::to_owned))?
+        .bind(state.map(str::to_owned))?
+        .bind(state.map(str::to_owned))?
+        .bind(reason.map(str::to_owned))?
+        .bind(texts.plan.as_ref().map(|(plan, _)| plan.clone()))?
+        .bind(texts.plan.as_ref().map(|(_, rounds)| rounds.clone()))?
+        .bind(providers)?
+        .bind(head.count.cast_signed())?
+        .bind(head.hash)?
+        .bind(claim.order.as_str().to_owned())?;
+    }
+    if !trip.run(connection).await? {
+        // A step was not there yet.
+        let mut trip = Trip::default();
+        for (step, texts) in change.steps.iter().zip(&texts.steps) {
+            trip.put_step(&claim.order, step, texts)?;
+        }
+        trip.run(connection).await?;
+    }
     Ok(Written { is_cancelled })
 }
 
@@ -391,7 +423,7 @@ pub(super) async fn request_cancel(
     .bind(head.count.cast_signed())?
     .bind(head.hash)?
     .bind(order.as_str().to_owned())?;
-    trip.run(connection).await
+    trip.run(connection).await.map(drop)
 }
 
 pub(super) async fn is_cancelled(connection: &mut SqliteConnection, order: &OrderId) -> Result<bool> {
