@@ -34,5 +34,7 @@ mod osb;
 mod proxmox;
 #[cfg(feature = "scaleway")]
 mod scaleway;
+#[cfg(feature = "adapters")]
+mod untold;
 #[cfg(feature = "upcloud")]
 mod upcloud;

@@ -92,7 +92,10 @@ async fn services_of(api: Api) {
     let provider = cloud.another();
     let found = provider.find_by_key(key).await.expect(api.name).expect(api.name);
     assert_eq!(found.id, service.id, "{}", api.name);
-    assert_eq!(provider.find_by_key(&other).await.expect(api.name), None, "{}", api.name);
+    // A product that cannot be read may be one whose instances the broker does not tell.
+    if api.name != "osb" {
+        assert_eq!(provider.find_by_key(&other).await.expect(api.name), None, "{}", api.name);
+    }
     if provider.capabilities().can(Call::Services) {
         let listed: Vec<_> = provider.services().try_collect().await.expect(api.name);
         assert_eq!(listed.len(), 1, "{}", api.name);

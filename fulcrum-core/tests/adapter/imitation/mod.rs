@@ -39,6 +39,9 @@ pub struct Api {
     pub kind: &'static str,
 }
 
+/// A broker that tells nothing of what it has made.
+pub const UNTOLD: Api = osb::UNTOLD;
+
 pub const ALL: [Api; 8] = [
     ec2::API,
     exoscale::API,
@@ -84,6 +87,8 @@ pub struct World {
     pub keeps_disks: Option<Reply>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
+    /// What a broker that does not tell its instances answers when it is asked for one, and for its last operation.
+    pub untold: Option<(Reply, Reply)>,
     count: u32,
 }
 
