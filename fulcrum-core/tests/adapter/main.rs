@@ -8,6 +8,8 @@ mod peers;
 mod absence;
 #[cfg(feature = "adapters")]
 mod attached;
+#[cfg(feature = "adapters")]
+mod cells;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
 #[cfg(feature = "adapters")]
