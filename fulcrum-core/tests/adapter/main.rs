@@ -34,6 +34,8 @@ mod openstack;
 mod osb;
 #[cfg(feature = "proxmox")]
 mod proxmox;
+#[cfg(feature = "adapters")]
+mod refused;
 #[cfg(feature = "scaleway")]
 mod scaleway;
 #[cfg(feature = "adapters")]
