@@ -135,7 +135,8 @@ async fn an_odd_price_costs_its_own_product_only() {
     assert_eq!(names, ["small"], "{rejected:?}");
     for at in 0..count {
         let name = format!("odd-{at}");
-        assert!(rejected.iter().any(|row| row.row.ends_with(&name)), "{name}: {rejected:?}");
+        let told = rejected.iter().filter(|row| row.row.ends_with(&name)).count();
+        assert_eq!(told, 1, "{name}: {rejected:?}");
     }
 }
 

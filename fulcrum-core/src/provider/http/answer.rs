@@ -331,12 +331,12 @@ mod tests {
     fn a_page_for_people_is_no_json_whatever_it_holds() {
         for kind in [None, Some("application/json"), Some("application/problem+json; charset=utf-8")] {
             let answer = answer(200, kind, "{}");
-            assert!(answer.is_of_type("json") && answer.json::<serde_json::Value>().is_ok(), "{kind:?}");
+            assert!(answer.is_of_type("json") && answer.json::<Value>().is_ok(), "{kind:?}");
         }
         for kind in ["text/html", "application/xhtml+xml", "Text/HTML; charset=utf-8"] {
             let answer = answer(200, Some(kind), "{}");
             assert!(!answer.is_of_type("json") && !answer.is_of_type("xml"), "{kind}");
-            assert!(answer.json::<serde_json::Value>().is_err(), "{kind}");
+            assert!(answer.json::<Value>().is_err(), "{kind}");
         }
         assert!(!answer(404, Some("text/plain"), "{}").is_of_type("json"));
         assert!(answer(404, Some("text/xml;charset=UTF-8"), "<r/>").is_of_type("xml"));
