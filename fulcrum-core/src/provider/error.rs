@@ -49,9 +49,9 @@ impl Worded {
     }
 }
 
-/// The cause of what is ambiguous; other kinds have theirs in themselves.
+/// What is said about the cause where the kind itself has no words for it.
 fn cause_text(kind: &ErrorKind, source: &Option<BoxError>) -> String {
-    let worded = source.as_ref().filter(|_| *kind == ErrorKind::Ambiguous);
+    let worded = source.as_ref().filter(|_| !kind.has_words());
     let worded = worded.and_then(|source| source.downcast_ref::<Worded>());
     worded.map(|it| format!(" ({})", it.words)).unwrap_or_default()
 }
@@ -88,7 +88,7 @@ impl ProviderError {
     pub(crate) fn of_part(self, part: impl fmt::Display) -> Self {
         let kind = match self.kind {
             ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported => {
-                ErrorKind::Conflict { message: format!("{part}: {}", self.kind) }
+                ErrorKind::Conflict { message: format!("{part}: {}", self.words()) }
             }
             kind => kind,
         };
@@ -98,6 +98,11 @@ impl ProviderError {
     /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
     pub fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
+    }
+
+    /// What went wrong, in the provider's own words where it has said any: what an order's reason tells.
+    pub fn words(&self) -> String {
+        format!("{}{}", self.kind, cause_text(&self.kind, &self.source))
     }
 }
 
@@ -302,6 +307,25 @@ impl ErrorKind {
             | Self::CapacityExhausted { .. }
             | Self::Ambiguous
             | Self::Protocol { .. }
+            | Self::Unsupported => false,
+        }
+    }
+
+    /// Whether it says its cause by itself. No `_` arm: a new kind must decide.
+    pub(crate) fn has_words(&self) -> bool {
+        match self {
+            Self::InvalidRequest { .. }
+            | Self::Conflict { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::Unavailable { .. }
+            | Self::NotSent { .. }
+            | Self::Protocol { .. } => true,
+            Self::Unauthorised
+            | Self::Forbidden
+            | Self::NotFound { .. }
+            | Self::CapacityExhausted { .. }
+            | Self::RateLimited { .. }
+            | Self::Ambiguous
             | Self::Unsupported => false,
         }
     }

@@ -173,7 +173,7 @@ impl Driver<'_> {
                         sleep(pause(tries, &error, left(end))).await;
                         tries += 1;
                     } else {
-                        let why = error.kind.to_string();
+                        let why = error.words();
                         *failure = Some(self.give_up(&mut step, under, &why).await?);
                     }
                     continue;

@@ -90,7 +90,7 @@ impl Driver<'_> {
                 let reason = format!(
                     "could not be released for {} s ({}); look for {} at {} and end it there",
                     self.policy.compensation_timeout_s,
-                    cut(&error.kind.to_string()),
+                    cut(&error.words()),
                     self.trace_of(&step),
                     step.provider
                 );

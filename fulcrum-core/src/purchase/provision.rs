@@ -43,6 +43,8 @@ impl Driver<'_> {
         let mut acted = Instant::now();
         // Whether an earlier call may still show its effect: then a refusal of a later one is no proof that there is nothing.
         let mut may_exist = false;
+        // What went wrong last.
+        let mut last: Option<String> = None;
         loop {
             match step.state {
                 // There, or given up in an earlier round.
@@ -60,7 +62,8 @@ impl Driver<'_> {
                 return Ok(step);
             }
             if Instant::now() >= end {
-                let why = format!("not there within {} s", self.policy.step_timeout_s);
+                let last = last.map(|words| format!("; the last answer: {words}")).unwrap_or_default();
+                let why = format!("not there within {} s{last}", self.policy.step_timeout_s);
                 self.note_text(&mut step, why.clone(), Some(Shortage::Unavailable)).await?;
                 self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
@@ -129,13 +132,14 @@ impl Driver<'_> {
                 }
             }
             self.note(&mut step, &error).await?;
+            last = Some(error.words());
             match self.after(&mut step, &error, is_asking).await? {
                 Next::Retry => {
                     sleep(pause(tries, &error, left(end))).await;
                     tries += 1;
                 }
                 Next::GiveUp => {
-                    self.fail(&step, shortage_of(&error.kind), &error.kind.to_string());
+                    self.fail(&step, shortage_of(&error.kind), &error.words());
                     return Ok(step);
                 }
             }

@@ -91,7 +91,7 @@ impl Driver<'_> {
             };
             self.note(&mut step, &error).await?;
             if !is_worth_another_try(&error.kind) {
-                self.fail(&step, shortage_of(&error.kind), &error.kind.to_string());
+                self.fail(&step, shortage_of(&error.kind), &error.words());
                 return Ok(step);
             }
             sleep(pause(tries, &error, left(end))).await;

@@ -156,6 +156,7 @@ at! {
     at_hetzner: imitation::ALL[2],
     at_openstack: imitation::ALL[3],
     at_osb: imitation::ALL[4],
+    at_osb_untold: imitation::UNTOLD,
     at_proxmox: imitation::ALL[5],
     at_scaleway: imitation::ALL[6],
     at_upcloud: imitation::ALL[7],

@@ -211,9 +211,9 @@ async fn a_machine_whose_type_of_disk_cannot_be_told_is_not_offered() {
     }
 }
 
-/// A broker that tells each instance tells of an end that has succeeded, too.
+/// A broker that tells each instance tells of an end that has succeeded, too. Of another one only DELETE is believed.
 #[tokio::test]
-async fn an_instance_whose_end_has_succeeded_is_gone_where_instances_are_told() {
+async fn an_instance_whose_end_has_succeeded_is_gone_where_instances_are_told_or_after_delete() {
     for (is_told, status) in [(true, None), (false, Some(ServiceStatus::Running))] {
         let plan = json!({ "id": "p", "name": "small" });
         let service = json!({ "id": "s", "name": "pg", "instances_retrievable": is_told, "plans": [plan] });
@@ -239,6 +239,8 @@ async fn an_instance_whose_end_has_succeeded_is_gone_where_instances_are_told() 
         assert_eq!(found.map(|it| it.status), status, "told: {is_told}");
         let ending = OperationHandle::new(r#"{"end":{"instance":"k-1","operation":null}}"#);
         let polled = provider.poll(&ending).await;
-        assert_eq!(matches!(polled, Ok(OperationStatus::Succeeded(None))), is_told, "{polled:?}");
+        assert!(matches!(polled, Ok(OperationStatus::Succeeded(None))), "{polled:?}");
+        let after = provider.describe(&"k-1".parse().expect("a name")).await.expect("asked");
+        assert_eq!(after, None, "told: {is_told}");
     }
 }

@@ -8,6 +8,8 @@ mod peers;
 mod absence;
 #[cfg(feature = "adapters")]
 mod attached;
+#[cfg(feature = "adapters")]
+mod cells;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
 #[cfg(feature = "adapters")]
@@ -32,7 +34,11 @@ mod openstack;
 mod osb;
 #[cfg(feature = "proxmox")]
 mod proxmox;
+#[cfg(feature = "adapters")]
+mod refused;
 #[cfg(feature = "scaleway")]
 mod scaleway;
+#[cfg(feature = "adapters")]
+mod untold;
 #[cfg(feature = "upcloud")]
 mod upcloud;

@@ -92,7 +92,10 @@ async fn services_of(api: Api) {
     let provider = cloud.another();
     let found = provider.find_by_key(key).await.expect(api.name).expect(api.name);
     assert_eq!(found.id, service.id, "{}", api.name);
-    assert_eq!(provider.find_by_key(&other).await.expect(api.name), None, "{}", api.name);
+    // A product that cannot be read may be one whose instances the broker does not tell.
+    if api.name != "osb" {
+        assert_eq!(provider.find_by_key(&other).await.expect(api.name), None, "{}", api.name);
+    }
     if provider.capabilities().can(Call::Services) {
         let listed: Vec<_> = provider.services().try_collect().await.expect(api.name);
         assert_eq!(listed.len(), 1, "{}", api.name);
@@ -132,7 +135,8 @@ async fn an_odd_price_costs_its_own_product_only() {
     assert_eq!(names, ["small"], "{rejected:?}");
     for at in 0..count {
         let name = format!("odd-{at}");
-        assert!(rejected.iter().any(|row| row.row.ends_with(&name)), "{name}: {rejected:?}");
+        let told = rejected.iter().filter(|row| row.row.ends_with(&name)).count();
+        assert_eq!(told, 1, "{name}: {rejected:?}");
     }
 }
 

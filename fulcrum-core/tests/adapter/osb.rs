@@ -117,13 +117,7 @@ async fn all_costs_of_a_plan_are_added_and_a_plan_that_is_not_understood_is_name
         plan("dollars", json!([cost(20.0, "MONTHLY"), { "amount": { "usd": 5.0 }, "unit": "MONTHLY" }])),
         plan("silent", json!([])),
     ]);
-    let catalog = json!({ "services": [{ "id": "s", "name": "mq", "plans": plans }] }).to_string();
-    let server = peers::server::Server::start(peers::server::Story::new(move |_| {
-        peers::server::answer(200, &[("Content-Type", "application/json")], &catalog).into_bytes()
-    }))
-    .await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let adapter = config(folder.path(), &server.url(), "u", "p").build(folder.path()).expect("an adapter");
+    let (_server, adapter) = catalogue(plans).await;
     let month = |offer: &Offer| {
         (offer.sku.to_string(), offer.price.net_month(0).map(|it| it.normalize().to_string()))
     };
@@ -134,6 +128,97 @@ async fn all_costs_of_a_plan_are_added_and_a_plan_that_is_not_understood_is_name
     let names: Vec<_> = left_out.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["mq/use", "mq/traffic only", "mq/dollars", "mq/silent"], "{left_out:?}");
     assert!(left_out[0].1.contains("1GB OF MESSAGES") && left_out[2].1.contains("EUR"), "{left_out:?}");
+}
+
+/// A broker with these plans of one service, and its adapter.
+async fn catalogue(plans: Value) -> (peers::server::Server, Osb) {
+    let catalog = json!({ "services": [{ "id": "s", "name": "mq", "plans": plans }] }).to_string();
+    let server = peers::server::Server::start(peers::server::Story::new(move |_| {
+        peers::server::answer(200, &[("Content-Type", "application/json")], &catalog).into_bytes()
+    }))
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let adapter = config(folder.path(), &server.url(), "u", "p").build(folder.path()).expect("an adapter");
+    (server, adapter)
+}
+
+#[tokio::test]
+async fn a_currency_is_known_in_any_case_and_not_told_twice() {
+    let plan = |name: &str, amount: Value| {
+        let costs = json!([{ "amount": amount, "unit": "MONTHLY" }]);
+        json!({ "id": name, "name": name, "metadata": { "costs": costs } })
+    };
+    let (_server, adapter) = catalogue(json!([
+        plan("lower", json!({ "eur": 49, "usd": 50 })),
+        plan("upper", json!({ "EUR": 49 })),
+        plan("mixed", json!({ "Eur": 49.0, "eur": 49 })),
+        plan("twice", json!({ "EUR": 59, "eur": 49 })),
+    ]))
+    .await;
+    let sold: Vec<_> = offers(&adapter).await.iter().map(|offer| offer.sku.to_string()).collect();
+    assert_eq!(sold, ["mq/lower", "mq/upper", "mq/mixed"]);
+    let left_out = adapter.rejected();
+    assert_eq!((left_out.len(), left_out[0].row.as_str()), (1, "mq/twice"), "{left_out:?}");
+    assert!(left_out[0].reason.contains("told twice in EUR"), "{left_out:?}");
+}
+
+#[tokio::test]
+async fn an_odd_plan_is_counted_once_however_odd_it_is() {
+    let odd = |name: &str, metadata: Value| json!({ "id": name, "name": name, "metadata": metadata });
+    let cost = |amount: Value, unit: Value| json!({ "costs": [{ "amount": amount, "unit": unit }] });
+    let (_server, adapter) = catalogue(json!([
+        odd("good", cost(json!({ "eur": 49 }), json!("MONTHLY"))),
+        odd("none", Value::Null),
+        odd("no costs", json!({ "costs": null })),
+        odd("text", json!("see price list")),
+        odd("costs as text", json!({ "costs": "on request" })),
+        odd("costs as object", json!({ "costs": { "monthly": 49 } })),
+        odd("amount as text", cost(json!({ "eur": "49.00" }), json!("MONTHLY"))),
+        odd("no amount", cost(Value::Null, json!("MONTHLY"))),
+        odd("no unit", cost(json!({ "eur": 1 }), Value::Null)),
+        odd("another unit", cost(json!({ "eur": 1 }), json!("month"))),
+        json!({ "id": 7, "name": "no id" }),
+        json!(null),
+    ]))
+    .await;
+    for _ in 0..2 {
+        assert_eq!(offers(&adapter).await.len(), 1);
+        let left_out = adapter.rejected();
+        assert_eq!(left_out.len(), 11, "{left_out:?}");
+        let mut names: Vec<_> = left_out.iter().map(|row| &row.row).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 11, "{left_out:?}");
+    }
+}
+
+/// A setting is what was written: the broker looks at its type.
+#[tokio::test]
+async fn settings_are_sent_as_they_are() {
+    let (sent, seen) = (
+        Arc::new(std::sync::Mutex::new(Value::Null)),
+        json!({ "services": [{ "id": "s", "name": "mq", "plans": [
+        { "id": "p", "name": "small", "metadata": { "costs": [{ "amount": { "eur": 1 }, "unit": "MONTHLY" }] } } ] }] }),
+    );
+    let (keep, catalog) = (sent.clone(), seen.to_string());
+    let server = peers::server::Server::start(peers::server::Story::new(move |request: &str| {
+        let json = [("Content-Type", "application/json")];
+        if !request.starts_with("PUT") {
+            return peers::server::answer(200, &json, &catalog).into_bytes();
+        }
+        let (_, body) = request.split_once("\r\n\r\n").expect("a request");
+        *keep.lock().expect("nobody panics") = serde_json::from_str(body).expect("JSON");
+        peers::server::answer(201, &json, "{}").into_bytes()
+    }))
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let adapter = config(folder.path(), &server.url(), "u", "p").build(folder.path()).expect("an adapter");
+    let mut request = request(&adapter, "mq/small").await;
+    let settings = json!({ "version": "5", "is_public": "true", "nothing": "null", "list": "[1]", "size": 5, "is_big": true,
+        "hosts": ["a", 1], "more": { "x": "1" } });
+    request.settings = serde_json::from_value(settings.clone()).expect("settings");
+    adapter.provision(&request, &key()).await.expect("accepted");
+    assert_eq!(sent.lock().expect("nobody panics")["parameters"], settings);
 }
 
 #[tokio::test]
@@ -183,7 +268,7 @@ async fn what_is_being_made_can_be_ended_by_a_process_that_knows_its_key_alone()
 async fn a_provision_that_fails_later_leaves_something_that_is_found_and_ended() {
     let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
     let mut request = request(&adapter, "postgresql/small").await;
-    request.settings.insert("fail".to_owned(), "true".into());
+    request.settings.insert("fail".to_owned(), true.into());
     let key = key();
     let handle = adapter.provision(&request, &key).await.expect("accepted");
     assert!(matches!(done(&adapter, &handle).await, OperationStatus::Failed { shortage: None, .. }));

@@ -8,6 +8,7 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{
     Redactor, Request, WireAnswer,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{ProviderId, SkuId},
-    provider::{Call, ErrorKind, ProviderError, Result},
+    provider::{Call, ErrorKind, ProviderError, Result, Worded},
 };
 
 /// Where providers put their number for a request.
@@ -176,11 +177,31 @@ impl Answer {
             other => other,
         };
         let excerpt = format!("{}: {}", self.status(), self.redactor.excerpt(self.body()));
-        let error = ProviderError::new(self.provider.clone(), self.call, kind).with_source(excerpt);
+        let said = if kind.has_words() { None } else { self.said() };
+        let error = ProviderError::new(self.provider.clone(), self.call, kind);
+        let error = match said {
+            Some(said) => error.with_source(Worded::above(said, excerpt)),
+            None => error.with_source(excerpt),
+        };
         let request_id = REQUEST_IDS.iter().find_map(|name| self.header(name));
         // A number has no blanks; what follows one is something else.
         let request_id = request_id.and_then(|id| id.split_whitespace().next()).map(|id| self.shown(id));
         ProviderError { request_id, ..error }
+    }
+
+    /// The words with which a request is refused, where a document has some at one of the usual places.
+    fn said(&self) -> Option<String> {
+        if self.status().is_success() || self.is_page() {
+            return None;
+        }
+        let text = match serde_json::from_slice::<Value>(self.body()) {
+            Ok(document) => words_in(&document)?,
+            Err(_) => {
+                let text = std::str::from_utf8(self.body()).ok()?;
+                text.split_once("<Message>")?.1.split_once("</Message>")?.0.to_owned()
+            }
+        };
+        Some(self.shown(&text)).filter(|text| !text.trim().is_empty())
     }
 
     /// What the provider says, without secrets and on a line that one can read.
@@ -232,6 +253,21 @@ impl Answer {
     /// How long the provider asks to wait, at most [`ErrorKind::MAX_RETRY_AFTER`].
     pub fn retry_after(&self) -> Option<Duration> {
         wait_of(self.header("retry-after")?, Timestamp::now())
+    }
+}
+
+/// Fields in which APIs tell people what is wrong, the plainest first.
+const WORDS: [&str; 5] = ["message", "error_message", "description", "detail", "title"];
+
+fn words_in(document: &Value) -> Option<String> {
+    match document {
+        Value::Object(fields) => {
+            let text = |name: &&str| fields.get(*name)?.as_str().filter(|text| !text.trim().is_empty());
+            let told = WORDS.iter().find_map(text).map(str::to_owned);
+            told.or_else(|| fields.values().find_map(words_in))
+        }
+        Value::Array(items) => items.iter().find_map(words_in),
+        _ => None,
     }
 }
 
@@ -295,12 +331,12 @@ mod tests {
     fn a_page_for_people_is_no_json_whatever_it_holds() {
         for kind in [None, Some("application/json"), Some("application/problem+json; charset=utf-8")] {
             let answer = answer(200, kind, "{}");
-            assert!(answer.is_of_type("json") && answer.json::<serde_json::Value>().is_ok(), "{kind:?}");
+            assert!(answer.is_of_type("json") && answer.json::<Value>().is_ok(), "{kind:?}");
         }
         for kind in ["text/html", "application/xhtml+xml", "Text/HTML; charset=utf-8"] {
             let answer = answer(200, Some(kind), "{}");
             assert!(!answer.is_of_type("json") && !answer.is_of_type("xml"), "{kind}");
-            assert!(answer.json::<serde_json::Value>().is_err(), "{kind}");
+            assert!(answer.json::<Value>().is_err(), "{kind}");
         }
         assert!(!answer(404, Some("text/plain"), "{}").is_of_type("json"));
         assert!(answer(404, Some("text/xml;charset=UTF-8"), "<r/>").is_of_type("xml"));

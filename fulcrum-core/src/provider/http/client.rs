@@ -303,10 +303,22 @@ impl Client {
         request: &Request,
         witness: impl Future<Output = Result<()>> + Send,
     ) -> Result<bool> {
+        self.ending(request, witness).await.map(|accepted| accepted.is_some())
+    }
+
+    /// As [`end_with`](Self::end_with), with the answer by which it was accepted: it may name an operation.
+    ///
+    /// # Errors
+    /// As [`end_with`](Self::end_with).
+    pub async fn ending(
+        &self,
+        request: &Request,
+        witness: impl Future<Output = Result<()>> + Send,
+    ) -> Result<Option<Answer>> {
         let answer = self.send(request).await?;
         match self.check(&answer) {
-            Ok(()) => Ok(true),
-            Err(error) => self.absent(&answer, error, witness).await.map(|()| false),
+            Ok(()) => Ok(Some(answer)),
+            Err(error) => self.absent(&answer, error, witness).await.map(|()| None),
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Api {
     pub kind: &'static str,
 }
 
+/// A broker that tells nothing of what it has made.
+pub const UNTOLD: Api = osb::UNTOLD;
+
 pub const ALL: [Api; 8] = [
     ec2::API,
     exoscale::API,
@@ -84,6 +87,16 @@ pub struct World {
     pub keeps_disks: Option<Reply>,
     /// Whether what is to end takes for ever.
     pub keeps: bool,
+    /// What is answered to a request that buys, without an effect.
+    pub refuses: Option<Reply>,
+    /// The volumes that an image brings, where the cloud has such images.
+    pub image_volumes: Option<Value>,
+    /// Whether a part of nova does not answer.
+    pub is_cell_down: bool,
+    /// Whether it tells one server in part to everybody.
+    pub answers_in_part: bool,
+    /// What a broker that does not tell its instances answers when it is asked for one, and for its last operation.
+    pub untold: Option<(Reply, Reply)>,
     count: u32,
 }
 
@@ -277,6 +290,7 @@ pub struct Ask {
     pub query: BTreeMap<String, String>,
     pub json: Value,
     pub form: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Ask {
@@ -286,7 +300,9 @@ impl Ask {
         let method = words.next().expect("a method").to_owned();
         let url = url::Url::parse(&format!("http://x{}", words.next().expect("a path"))).expect("an address");
         let pairs = |text: &[u8]| url::form_urlencoded::parse(text).into_owned().collect();
+        let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
         Self {
+            headers: headers.map(|(name, it)| (name.to_ascii_lowercase(), it.trim().to_owned())).collect(),
             method,
             path: url.path().to_owned(),
             query: pairs(url.query().unwrap_or_default().as_bytes()),
@@ -297,6 +313,13 @@ impl Ask {
 
     pub fn parts(&self) -> Vec<&str> {
         self.path.split('/').filter(|part| !part.is_empty()).collect()
+    }
+
+    /// The microversion that a request to nova is in.
+    pub fn version(&self) -> (u32, u32) {
+        let text = self.headers.get("openstack-api-version").map_or("", String::as_str);
+        let (major, minor) = text.trim_start_matches("compute ").split_once('.').expect("a version");
+        (major.parse().expect("a number"), minor.parse().expect("a number"))
     }
 
     pub fn get(&self, name: &str) -> &str {
@@ -450,6 +473,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     }
     let is_disk = ["/volumes/", "/storage/"].iter().any(|path| ask.path.contains(path));
     if let Some(reply) = world.keeps_disks.clone().filter(|_| is_disk && ask.method == "DELETE") {
+        return reply;
+    }
+    if let Some(reply) = world.refuses.clone().filter(|_| is_purchase) {
         return reply;
     }
     let reads = ask.method == "GET";

@@ -22,7 +22,7 @@ pub const API: Api = Api {
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     table(folder, "openstack", false);
     let document = json!({ "auth_url": format!("{url}/v3"), "auth": { "password": { "user": "u", "project": "p", "password": "file:secret" } },
-        "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1") }, "list_lag_ms": 100, "network": "none",
+        "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1"), "image": format!("{url}/image") }, "list_lag_ms": 100, "network": "none",
         "image": "11111111-2222-3333-4444-555555555556", "http": { "timeout_ms": 3000 } });
     Arc::new(config::<OpenStackConfig>(document).build(folder).expect("an adapter"))
 }
@@ -36,6 +36,10 @@ fn told(thing: &Thing) -> Value {
     }
     json!({ "id": thing.id, "name": "web", "status": if thing.is_on { "ACTIVE" } else { "SHUTOFF" }, "metadata": metadata, "flavor": { "original_name": thing.sku }, "addresses": {}, "OS-EXT-STS:task_state": null,
         "os-extended-volumes:volumes_attached": attached })
+}
+
+fn told_in_part(thing: &Thing) -> Value {
+    json!({ "id": thing.id, "status": "UNKNOWN", "created": "2026-11-28T00:00:00Z", "tenant_id": "p1", "links": [] })
 }
 
 fn answer(world: &mut World, ask: &Ask) -> Reply {
@@ -56,6 +60,29 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             200,
             &json!({ "availabilityZoneInfo": [{ "zoneName": "nova", "zoneState": { "available": true } }] }),
         ),
+        ("GET", ["image", "v2", "images", rest @ ..]) => {
+            let id = rest.first().unwrap_or(&"11111111-2222-3333-4444-555555555556");
+            let mut image = json!({ "id": id, "status": "active" });
+            if let Some(volumes) = &world.image_volumes {
+                image["block_device_mapping"] = volumes.clone();
+            }
+            json(200, &if rest.is_empty() { json!({ "images": [image] }) } else { image })
+        }
+        // Who asks with any query, or as before 2.69, is told nothing of what is missing.
+        ("GET", [.., "servers", "detail"]) if world.is_cell_down => {
+            let names = ask.version() >= (2, 69) && ask.query.is_empty();
+            let all: Vec<_> = world.things.values().filter(|_| names).map(told_in_part).collect();
+            json(200, &json!({ "servers": all }))
+        }
+        ("GET", [.., "servers", id]) if world.is_cell_down && world.things.contains_key(*id) => {
+            match ask.version() >= (2, 69) || world.answers_in_part {
+                true => json(200, &json!({ "server": told_in_part(&world.things[*id]) })),
+                false => json(
+                    500,
+                    &json!({ "computeFault": { "code": 500, "message": "Cell is not responding" } }),
+                ),
+            }
+        }
         ("GET", [.., "servers", "detail"]) => {
             let all: Vec<_> = world.things.values().map(told).collect();
             json(200, &json!({ "servers": all }))

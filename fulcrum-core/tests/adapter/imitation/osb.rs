@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use fulcrum_core::provider::{Provider, adapters::osb::OsbConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, World, config, json};
 
@@ -16,6 +16,16 @@ pub const API: Api = Api {
     kind: "application/json",
 };
 
+/// A broker that makes everything at once, does not declare that it tells its instances, and tells none.
+pub const UNTOLD: Api = Api {
+    name: "osb, untold",
+    answer: |world, ask| {
+        world.untold.get_or_insert_with(|| (json(404, &json!({})), json(410, &json!({}))));
+        answer(world, ask)
+    },
+    ..API
+};
+
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     let seller = r#"{"id": "osb", "name": "H", "legal_name": "H", "country": "DE", "regions": [{"id": "r", "country": "DE"}]}"#;
     std::fs::write(folder.join("seller.json"), seller).expect("a file");
@@ -24,15 +34,30 @@ fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
     Arc::new(config::<OsbConfig>(document).build(folder).expect("an adapter"))
 }
 
+fn service(at: u32, name: &str, euro: f64, is_told: bool) -> Value {
+    let plan = json!({ "id": format!("p{at}"), "name": "small", "description": "x",
+        "metadata": { "costs": [{ "amount": { "eur": euro }, "unit": "MONTHLY" }] } });
+    json!({ "id": format!("s{at}"), "name": name, "description": "x", "bindable": true, "instances_retrievable": is_told, "plans": [plan] })
+}
+
 fn answer(world: &mut World, ask: &Ask) -> Reply {
+    let refused = |why: &str| json(400, &json!({ "description": why }));
+    let said = |name: &str| ask.json[name].as_str().unwrap_or(ask.get(name)).to_owned();
+    let product = (said("service_id"), said("plan_id"));
     match (ask.method.as_str(), ask.parts().as_slice()) {
         ("GET", ["v2", "catalog"]) => {
-            let plan = json!({ "id": "p1", "name": "small", "description": "x", "metadata": { "costs": [{ "amount": { "eur": 49.0 }, "unit": "MONTHLY" }] } });
-            json(
-                200,
-                &json!({ "services": [{ "id": "s1", "name": "pg", "description": "x", "bindable": true, "plans": [plan] }] }),
-            )
+            let pg = service(1, "pg", 49.0, false);
+            let services = match world.untold.is_some() {
+                true => vec![service(0, "mysql", 99.0, true), pg],
+                false => vec![pg],
+            };
+            json(200, &json!({ "services": services }))
         }
+        ("PUT" | "DELETE", _) if product.0.is_empty() || product.1.is_empty() => {
+            refused("service_id and plan_id are needed")
+        }
+        // Behind it is another broker for each service, which knows its own instances only.
+        ("DELETE", _) if product.0 != "s1" => json(410, &json!({})),
         ("PUT", ["v2", "service_instances", id]) => {
             if world.things.contains_key(*id) {
                 return json(200, &json!({}));
@@ -41,6 +66,12 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             json(201, &json!({}))
         }
         (method, ["v2", "service_instances", id, rest @ ..]) => {
+            let untold = world.untold.clone().filter(|_| method == "GET");
+            match (untold, rest) {
+                (Some((instance, _)), []) => return instance,
+                (Some((_, last)), ["last_operation"]) => return last,
+                _ => {}
+            }
             if !world.things.contains_key(*id) {
                 return json(if method == "GET" && rest.is_empty() { 404 } else { 410 }, &json!({}));
             }

@@ -41,7 +41,8 @@ type Names = BTreeMap<(RegionId, &'static str, String), (Instant, String)>;
 struct Region {
     /// Without a zone.
     place: Place,
-    version: OnceCell<Microversion>,
+    /// The newest version of nova's API that it knows.
+    newest: OnceCell<Microversion>,
     flavors: tokio::sync::Mutex<Flavors>,
     /// The zones that it had when it was last asked.
     zones: Mutex<Option<Vec<ZoneId>>>,
@@ -92,8 +93,8 @@ impl Cloud {
     fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client, login: Arc<Login>) -> Self {
         let region = |offer: &Offer| {
             let place = Place { zone: None, ..(*offer.place).clone() };
-            let (version, flavors) = (OnceCell::new(), tokio::sync::Mutex::default());
-            (offer.place.region.clone(), Region { place, version, flavors, zones: Mutex::default() })
+            let (newest, flavors) = (OnceCell::new(), tokio::sync::Mutex::default());
+            (offer.place.region.clone(), Region { place, newest, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
         let session = Session::new(keystone.clone(), login.clone());
@@ -207,9 +208,9 @@ impl Cloud {
                 client.at(&address).map_err(broken)?
             }
         };
-        let version = &self.region(region, call)?.version;
-        let version = *version.get_or_try_init(|| compute::newest(&client, call)).await?;
-        Ok(Compute { client, version })
+        let newest = &self.region(region, call)?.newest;
+        let newest = *newest.get_or_try_init(|| compute::newest(&client, call)).await?;
+        Ok(Compute::new(client, newest))
     }
 
     /// All flavors that the project may use.
@@ -300,19 +301,43 @@ impl Cloud {
         }
     }
 
-    /// The identifier of an image: the newest that is called so.
+    /// The identifier of an image: the newest that is called so, or the one that has this identifier. One that brings volumes
+    /// is refused, as no line pays for them.
     pub(super) async fn image(&self, region: &RegionId, name: &str, call: Call) -> Result<String> {
-        self.named(region, "image", name, call, async {
+        let is_id = uuid::Uuid::parse_str(name).is_ok();
+        self.remembered(region, "image", name, call, async {
             let (glance, mut path) = self.versioned(region, "image", "v2", call).await?;
             path.push("images");
-            let request = Request::get(call, path)
-                .query("name", name)
-                .query("status", "active")
-                .query("sort_key", "created_at")
-                .query("sort_dir", "desc")
-                .query("limit", 1);
-            let page: wire::ImagePage = glance.json(&request).await?;
-            Ok(page.images.into_iter().next().map(|image| image.id))
+            let image = if is_id {
+                path.push(name);
+                let answer = glance.send(&Request::get(call, path)).await?;
+                match answer.status().as_u16() {
+                    // Nothing is bought then, whoever has said so.
+                    404 => None,
+                    _ => {
+                        glance.check(&answer)?;
+                        Some(answer.json::<wire::Image>()?)
+                    }
+                }
+            } else {
+                let request = Request::get(call, path)
+                    .query("name", name)
+                    .query("status", "active")
+                    .query("sort_key", "created_at")
+                    .query("sort_dir", "desc")
+                    .query("limit", 1);
+                glance.json::<wire::ImagePage>(&request).await?.images.into_iter().next()
+            };
+            match image {
+                Some(image) if image.brings_volumes() => Err(self.invalid(
+                    call,
+                    format!(
+                        "the image {name} brings volumes (`block_device_mapping`), which no line pays for; take one that \
+                         is no snapshot of a server on volumes"
+                    ),
+                )),
+                image => Ok(image.map(|image| image.id)),
+            }
         })
         .await
     }
@@ -335,7 +360,7 @@ impl Cloud {
         .await
     }
 
-    /// What a name stands for: itself if it is an identifier, what was found before, or what `find` finds.
+    /// What a name stands for: itself if it is an identifier, else as [`remembered`](Self::remembered).
     async fn named(
         &self,
         region: &RegionId,
@@ -347,6 +372,18 @@ impl Cloud {
         if uuid::Uuid::parse_str(name).is_ok() {
             return Ok(name.to_owned());
         }
+        self.remembered(region, kind, name, call, find).await
+    }
+
+    /// What was found for a name before, or what `find` finds.
+    async fn remembered(
+        &self,
+        region: &RegionId,
+        kind: &'static str,
+        name: &str,
+        call: Call,
+        find: impl Future<Output = Result<Option<String>>>,
+    ) -> Result<String> {
         let place = (region.clone(), kind, name.to_owned());
         let kept = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
         if let Some((_, id)) = kept.filter(|(at, _)| at.elapsed() < FRESH) {

@@ -13,6 +13,9 @@ const TAGS: Microversion = Microversion(2, 52);
 /// Since then a request must say which networks.
 const NETWORKS: Microversion = Microversion(2, 37);
 
+/// Since then a list without any query names the servers of cells that are down. They are told in part.
+const CELLS: Microversion = Microversion(2, 69);
+
 /// A version of nova's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Microversion(u32, u32);
@@ -30,10 +33,17 @@ impl Microversion {
 #[derive(Debug, Clone)]
 pub(super) struct Compute {
     pub client: Client,
-    pub version: Microversion,
+    /// The newest version that nova and this adapter know.
+    version: Microversion,
+    /// The newest that nova knows.
+    newest: Microversion,
 }
 
 impl Compute {
+    pub(super) fn new(client: Client, newest: Microversion) -> Self {
+        Self { client, version: newest.min(NEWEST), newest }
+    }
+
     pub(super) fn has_tags(&self) -> bool {
         self.version >= TAGS
     }
@@ -42,9 +52,23 @@ impl Compute {
         self.version >= NETWORKS
     }
 
+    /// Whether a list says that servers are missing from it, as their cell is down.
+    pub(super) fn tells_down_cells(&self) -> bool {
+        self.newest >= CELLS
+    }
+
     /// A request with the version.
     pub(super) fn speak(&self, request: Request) -> Request {
-        let Microversion(major, minor) = self.version;
+        Self::speak_as(self.version, request)
+    }
+
+    /// A request for a list that names the servers of cells that are down, too; see
+    /// [`tells_down_cells`](Self::tells_down_cells).
+    pub(super) fn speak_of_cells(&self, request: Request) -> Request {
+        Self::speak_as(CELLS, request)
+    }
+
+    fn speak_as(Microversion(major, minor): Microversion, request: Request) -> Request {
         // The second one is that of versions before 2.27.
         request
             .header("openstack-api-version", &format!("compute {major}.{minor}"))
@@ -52,7 +76,7 @@ impl Compute {
     }
 }
 
-/// The newest version that nova and this adapter know.
+/// The newest version that nova knows.
 pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> {
     // The address may go on with the project, the version's document stands before it.
     let mut address = client.base().clone();
@@ -70,7 +94,7 @@ pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> 
     match root.ask(&Request::get(call, [""])).await {
         Ok(answer) => {
             let wire::VersionAnswer { version } = answer.json()?;
-            Ok(Microversion::of(&version.version).map_or(Microversion::OLDEST, |newest| newest.min(NEWEST)))
+            Ok(Microversion::of(&version.version).unwrap_or(Microversion::OLDEST))
         }
         // Hidden by what stands before it.
         Err(error) if matches!(error.kind, ErrorKind::NotFound { .. } | ErrorKind::Forbidden) => {

@@ -58,7 +58,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("server.flavorRef", Priced::By(Line::Offer)),
     (
         "server.imageRef",
-        Priced::Free("systems with a licence have flavors of their own, which have its price"),
+        Priced::Free("an image that brings volumes is refused, and a licence is part of a flavor's price"),
     ),
     ("server.key_name", Priced::Free("keys cost nothing")),
     ("server.metadata.fulcrum-key", Priced::Free("metadata cost nothing")),
@@ -140,14 +140,23 @@ pub(super) async fn provision(
 pub(super) async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Server>> {
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::get(call, ["servers", &target.id]));
-    let answer: Option<wire::ServerAnswer> = compute.client.find(&request).await?;
-    match answer {
-        Some(wire::ServerAnswer { server }) if server.id != target.id => {
-            let message = format!("asked for the server {}, it tells of {}", target.id, server.id);
-            Err(cloud.error(call, ErrorKind::Protocol { message }))
-        }
-        answer => Ok(answer.map(|answer| answer.server).filter(exists)),
+    let answer: Option<wire::ServerAnswer<Value>> = compute.client.find(&request).await?;
+    let Some(wire::ServerAnswer { server }) = answer else { return Ok(None) };
+    let nonsense = |message: String| cloud.error(call, ErrorKind::Protocol { message });
+    if wire::is_of_down_cell(&server) {
+        return Err(cloud.error(call, cell_is_down()));
     }
+    let server: wire::Server = serde_path_to_error::deserialize(server)
+        .map_err(|error| nonsense(format!("server.{}: {}", error.path(), error.inner())))?;
+    if server.id != target.id {
+        return Err(nonsense(format!("asked for the server {}, it tells of {}", target.id, server.id)));
+    }
+    Ok(Some(server).filter(exists))
+}
+
+/// Why nothing follows from an answer in which servers are told in part.
+fn cell_is_down() -> ErrorKind {
+    ErrorKind::unavailable("a cell of nova is down, and its servers are told in part")
 }
 
 /// A server that this library has made; none if it is gone.
@@ -213,6 +222,10 @@ enum Wanted {
 }
 
 /// Servers of a region; one request for each page polled.
+///
+/// A list with a filter, a limit or a marker leaves the servers of a cell that is down out, without a word. So all servers are
+/// asked for without any, by the version that names those servers too, and then nothing follows from the list. Only where
+/// nova's own limit cuts it are more pages asked for, by their markers.
 async fn list(
     cloud: &Cloud,
     region: &RegionId,
@@ -220,16 +233,20 @@ async fn list(
     call: Call,
 ) -> Result<BoxStream<'static, Result<wire::Server>>> {
     let compute = cloud.compute(region, call).await?;
-    let mut first = Request::get(call, ["servers", "detail"]).query("limit", cloud.config.page_size);
-    if let Wanted::Tag(key) = &wanted {
-        first = first.query("tags", tag_of(key));
-    }
+    let all = Request::get(call, ["servers", "detail"]);
+    let paged = all.clone().query("limit", cloud.config.page_size);
+    let (first, start) = match &wanted {
+        Wanted::Tag(key) => {
+            let tagged = compute.speak(paged.query("tags", tag_of(key)));
+            (tagged.clone(), tagged)
+        }
+        _ if compute.tells_down_cells() => (compute.speak_of_cells(all), compute.speak(paged)),
+        _ => (compute.speak(paged.clone()), compute.speak(paged)),
+    };
     let wanted = match wanted {
         Wanted::All => None,
         Wanted::Key(key) | Wanted::Tag(key) => Some(key),
     };
-    let first = compute.speak(first);
-    let start = first.clone();
     // Nova keeps a new server in another database at first, and may show it again, also behind itself, when it moves.
     let seen: Mutex<(BTreeSet<String>, BTreeSet<String>)> = Mutex::default();
     let read = move |_: &Request, answer: &Answer| {
@@ -242,6 +259,9 @@ async fn list(
             return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
         }
         let next = last.map(|id| start.clone().query("marker", id));
+        if page.servers.odd().iter().any(|row| wire::is_of_down_cell(&row.value)) {
+            return Err(answer.error(cell_is_down()));
+        }
         let servers = page.servers.proving(answer, wire::is_foreign)?;
         let is_wanted = |server: &wire::Server| {
             let key = key_of(server);

@@ -116,8 +116,8 @@ pub(super) struct ZoneState {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ServerAnswer {
-    pub server: Server,
+pub(super) struct ServerAnswer<T = Server> {
+    pub server: T,
 }
 
 /// Nova's answer to an order.
@@ -136,6 +136,11 @@ pub(super) struct ServerPage {
 /// Whether a server that cannot be read is certainly none of ours: its metadata holds no key.
 pub(super) fn is_foreign(row: &Value) -> bool {
     row.get("metadata").and_then(Value::as_object).is_some_and(|metadata| !metadata.contains_key(KEY))
+}
+
+/// Whether a server is told in part only: it exists, and the part of nova that knows it does not answer.
+pub(super) fn is_of_down_cell(row: &Value) -> bool {
+    row.get("status").is_some_and(|status| status == "UNKNOWN") && row.get("metadata").is_none()
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -193,7 +198,27 @@ pub(super) struct Fault {
 
 #[derive(Deserialize)]
 pub(super) struct ImagePage {
-    pub images: Vec<Named>,
+    pub images: Vec<Image>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Image {
+    pub id: String,
+    /// The volumes that are made with each server, as a text in JSON.
+    #[serde(default)]
+    block_device_mapping: Value,
+}
+
+impl Image {
+    /// Whether volumes are made with a server of it.
+    pub(super) fn brings_volumes(&self) -> bool {
+        match &self.block_device_mapping {
+            Value::Null => false,
+            Value::Array(volumes) => !volumes.is_empty(),
+            Value::String(text) => !matches!(text.trim(), "" | "null" | "[]"),
+            _ => true,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,8 @@
 mod asked;
 mod config;
 mod errors;
+mod instances;
+mod prices;
 mod wire;
 
 use std::{
@@ -18,14 +20,13 @@ use std::{
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
 use iso_currency::Currency;
-use jiff::Timestamp;
-use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use asked::Asked;
 pub use config::OsbConfig;
-use wire::{Begun, Bound, Catalog, Cost, Handle, Instance, LastOperation, Wanted};
+use instances::{Asking, FRESH, Seen};
+use wire::{Begun, Bound, Catalog, Handle, Wanted};
 
 use crate::{
     model::{
@@ -36,14 +37,12 @@ use crate::{
         Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold,
         check_exact,
-        http::{Answer, Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::Rejections,
-        table::{ProviderDocument, Row, Table},
+        table::{ProviderDocument, Table},
     },
 };
 
-/// How old the catalogue may be when an id is looked up in it.
-const FRESH: Duration = Duration::from_secs(60);
 /// Stands for a product that the broker does not name while it makes it.
 const UNKNOWN: &str = "unknown";
 
@@ -186,130 +185,12 @@ impl Osb {
 
     /// Each product with its ids; one whose name is none is passed over.
     async fn products(&self, call: Call) -> Result<Vec<Ids>> {
-        let catalog = self.catalog(call, FRESH).await?;
-        let products = catalog.services.into_iter().flat_map(|service| {
-            let (id, name) = (service.id, service.name);
-            service.plans.into_iter().filter_map(move |plan| {
-                let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
-                Some(Ids { service: id.clone(), plan: plan.id, sku })
-            })
-        });
-        Ok(products.collect())
+        Ok(products_of(self.catalog(call, FRESH).await?))
     }
 
     async fn ids_of(&self, call: Call, sku: &SkuId) -> Result<Ids> {
         let found = self.products(call).await?.into_iter().find(|ids| ids.sku == *sku);
         found.ok_or_else(|| self.error(call, ErrorKind::NotFound { what: sku.to_string() }))
-    }
-
-    /// What is told of an instance's last operation; none if the broker knows of none, which is not yet that there is no
-    /// instance: one that makes everything at once need not know operations, and refuses the question.
-    async fn last_operation(
-        &self,
-        call: Call,
-        instance: &str,
-        operation: Option<&str>,
-    ) -> Result<Option<LastOperation>> {
-        let mut ask = Request::get(call, ["v2", "service_instances", instance, "last_operation"]);
-        if let Some(operation) = operation {
-            ask = ask.query("operation", operation);
-        }
-        let answer = self.client.send(&ask).await?;
-        match self.client.check(&answer) {
-            Ok(()) => answer.json().map(Some),
-            Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => Ok(None),
-                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => Ok(None),
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// The broker's word for absence is an empty object, which any proxy could say. So it has to show that it is the broker:
-    /// by its catalogue, asked for anew.
-    async fn witness(&self, call: Call) -> Result<()> {
-        let catalog: Catalog = self.client.json(&Request::get(call, ["v2", "catalog"])).await?;
-        if catalog.services.iter().all(|service| service.plans.is_empty()) {
-            tracing::warn!("an instance is said not to exist, but the catalogue is empty; not believed");
-            let cause =
-                "an instance is said not to exist, but the catalogue is empty; nothing is believed of it";
-            return Err(self.error(call, ErrorKind::unavailable(cause)));
-        }
-        Ok(())
-    }
-
-    /// What there is of an instance. A broker answers for one that is being made as if it were not there, or by 422: so the
-    /// last operation is asked for first.
-    async fn instance(&self, call: Call, id: &str) -> Result<Option<Service>> {
-        let Ok(key) = IdempotencyKey::new(id) else { return Ok(None) };
-        let last = self.last_operation(call, id, None).await?;
-        let answer = self.client.send(&Request::get(call, ["v2", "service_instances", id])).await?;
-        let told = match self.client.check(&answer) {
-            Ok(()) => Some(answer.json::<Instance>()?),
-            Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => None,
-                // Busy, or it does not tell: the last operation must do.
-                ErrorKind::Conflict { .. } if last.is_none() && is_worded(&answer) => {
-                    return Ok(Some(self.service(key, ServiceStatus::Starting, None).await?));
-                }
-                ErrorKind::Conflict { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported
-                    if last.is_some() =>
-                {
-                    None
-                }
-                _ => return Err(error),
-            },
-        };
-        let status = match last.as_ref().map(|last| last.state.as_str()) {
-            Some("failed") => ServiceStatus::Failed,
-            Some("in progress") => ServiceStatus::Starting,
-            // It may have been its end that has succeeded.
-            Some("succeeded") if told.is_some() || !self.is_retrievable(call).await? => {
-                ServiceStatus::Running
-            }
-            _ => {
-                // An instance of which nothing is told is as thin a word as none.
-                if told.as_ref().is_none_or(Instance::is_empty) {
-                    self.witness(call).await?;
-                }
-                match &told {
-                    Some(_) => ServiceStatus::Running,
-                    None => return Ok(None),
-                }
-            }
-        };
-        Ok(Some(self.service(key, status, told).await?))
-    }
-
-    async fn service(
-        &self,
-        key: IdempotencyKey,
-        status: ServiceStatus,
-        told: Option<Instance>,
-    ) -> Result<Service> {
-        let call = Call::Describe;
-        let ids = told.as_ref().and_then(|told| Some((told.service_id.clone()?, told.plan_id.clone()?)));
-        let named = match ids {
-            Some((service, plan)) => {
-                let products = self.products(call).await?;
-                products.into_iter().find(|ids| ids.service == service && ids.plan == plan).map(|ids| ids.sku)
-            }
-            None => self.asked.sku_of(&key),
-        };
-        let nonsense = |message: String| self.error(call, ErrorKind::Protocol { message });
-        let sku =
-            named.map_or_else(|| SkuId::new(UNKNOWN), Ok).map_err(|error| nonsense(error.to_string()))?;
-        let place = self.place().ok_or_else(|| nonsense("its region is gone".to_owned()))?;
-        let dashboard = told.and_then(|told| told.dashboard_url).map(|url| ("dashboard_url".to_owned(), url));
-        Ok(Service {
-            id: ServiceId::new(key.as_str()).map_err(|error| nonsense(error.to_string()))?,
-            provider: self.id().clone(),
-            key: Some(key),
-            sku,
-            place,
-            status,
-            attributes: dashboard.into_iter().collect(),
-        })
     }
 
     fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
@@ -318,52 +199,20 @@ impl Osb {
             .map_err(|error| self.error(call, ErrorKind::Protocol { message: error.to_string() }))
     }
 
-    /// Ends an instance; whether there is one still, and the operation that ends it. Which product it is must be said, and a
-    /// broker does not tell it of one that it could not make: then each is tried.
-    async fn end(&self, call: Call, instance: &str) -> Result<(bool, Option<String>)> {
-        let known = self.instance(call, instance).await?;
-        let Some(service) = known else { return Ok((false, None)) };
-        let mut products = self.products(call).await?;
-        if service.sku.as_str() != UNKNOWN {
-            products.retain(|ids| ids.sku == service.sku);
-        }
-        let mut refusal = None;
-        for ids in products {
-            let ask = Request::delete(call, ["v2", "service_instances", instance])
-                .query("service_id", &ids.service)
-                .query("plan_id", &ids.plan)
-                .query("accepts_incomplete", true);
-            match self.client.ask(&ask).await {
-                Ok(answer) => {
-                    return Ok((true, answer.try_json::<Begun>().and_then(|begun| begun.operation)));
-                }
-                Err(error) => match error.kind {
-                    // Busy with something else, or gone, if the broker itself says so: whoever polls tries again.
-                    ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => return Ok((true, None)),
-                    ErrorKind::InvalidRequest { .. } => refusal = Some(error),
-                    _ => return Err(error),
-                },
-            }
-        }
-        let message = || "its product is not in the catalogue any more; end it by hand".to_owned();
-        Err(refusal.unwrap_or_else(|| self.error(call, ErrorKind::InvalidRequest { message: message() })))
-    }
-
     /// Gives access to an instance. The same key gives the same access again.
     ///
     /// # Errors
     /// Not found, a conflict while it is busy, or what the broker says.
     pub async fn bind(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<Binding> {
         let call = Call::Act;
-        let found = self.instance(call, service.as_str()).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let ids = self.ids_of(call, &found.ok_or_else(missing)?.sku).await?;
+        let ids = self.product_of(call, service).await?.ok_or_else(missing)?;
         let wanted = Wanted {
             service_id: &ids.service,
             plan_id: &ids.plan,
             organization_guid: None,
             space_guid: None,
-            parameters: BTreeMap::new(),
+            parameters: None,
         };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let bound: Bound = self.client.json(&Request::put(call, path).json(&wanted)).await?;
@@ -377,24 +226,10 @@ impl Osb {
     /// A conflict while it is busy, or what the broker says.
     pub async fn unbind(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<()> {
         let call = Call::Act;
-        let Some(found) = self.instance(call, service.as_str()).await? else { return Ok(()) };
-        let ids = self.ids_of(call, &found.sku).await?;
+        let Some(ids) = self.product_of(call, service).await? else { return Ok(()) };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
-        self.client.end_with(&ask, self.witness(call)).await.map(drop)
-    }
-
-    /// Whether an instance of this id is certainly of another product.
-    async fn is_another(&self, key: &IdempotencyKey, sku: &SkuId) -> bool {
-        let found = self.instance(Call::Provision, key.as_str()).await;
-        found.is_ok_and(|found| found.is_some_and(|it| it.sku != *sku && it.sku.as_str() != UNKNOWN))
-    }
-
-    /// Whether each of the broker's instances is told when it is asked for: only then is one that is not told not there, when
-    /// its last operation has succeeded.
-    async fn is_retrievable(&self, call: Call) -> Result<bool> {
-        let catalog = self.catalog(call, FRESH).await?;
-        Ok(catalog.services.iter().all(|service| service.instances_retrievable))
+        self.client.end_with(&ask, async { self.witness(call).await.map(drop) }).await.map(drop)
     }
 
     /// Whether a request is for exactly what is ordered for it.
@@ -419,100 +254,17 @@ impl Osb {
             coordinates: None,
         })
     }
-
-    fn rows(&self, catalog: &Catalog) -> Vec<Row> {
-        let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
-        let currency = self.settings.currency.code();
-        let (mut rows, mut rejected) = (Vec::new(), Vec::new());
-        for service in &catalog.services {
-            let kind = self.kind_of(&service.name);
-            for plan in &service.plans {
-                let name = format!("{}/{}", service.name, plan.name);
-                let costs = plan.metadata.iter().flat_map(|metadata| &metadata.costs);
-                let price = SkuId::new(&name)
-                    .map_err(|error| error.to_string())
-                    .and_then(|sku| Ok((sku, total(costs, currency, &self.settings.usage_units)?)));
-                let (sku, Total { hourly, monthly }) = match price {
-                    Ok(price) => price,
-                    Err(why) => {
-                        tracing::debug!(plan = name, why, "not offered");
-                        rejected.push(RejectedRow::new(name, why));
-                        continue;
-                    }
-                };
-                rows.push(Row {
-                    kind: kind.to_string(),
-                    sku: Some(sku),
-                    region: self.settings.region.to_string(),
-                    hourly,
-                    monthly,
-                    currency: currency.to_owned(),
-                    tax: "net".to_owned(),
-                    observed: Some(today),
-                    source: "GET /v2/catalog".to_owned(),
-                    ..Row::default()
-                });
-            }
-        }
-        self.rejected.set(rejected);
-        rows
-    }
 }
 
-/// What all costs of a plan come to; at least one of them is there.
-struct Total {
-    hourly: Option<Decimal>,
-    monthly: Option<Decimal>,
-}
-
-/// A month has so many hours where one sum is made of both.
-const HOURS: u64 = crate::model::HOURS_PER_MONTH as u64;
-
-/// The sum of a plan's costs: all of them are billed, those by use on top. By the hour and by the month together is a sum by
-/// the month.
-///
-/// # Errors
-/// In words: a cost that is not understood, so that nobody knows what the plan comes to.
-fn total<'a>(
-    costs: impl Iterator<Item = &'a Cost>,
-    currency: &str,
-    by_use: &BTreeSet<String>,
-) -> Result<Total, String> {
-    let (mut hourly, mut monthly) = (None, None);
-    for cost in costs.filter(|cost| !by_use.contains(&cost.unit)) {
-        let unit = cost.unit.to_ascii_lowercase();
-        let sum = match unit.as_str() {
-            "hourly" => &mut hourly,
-            "monthly" => &mut monthly,
-            _ => {
-                return Err(format!(
-                    "a cost per {:?} is not understood; if it is billed by use, name it in `usage_units`",
-                    cost.unit
-                ));
-            }
-        };
-        let amount = cost.amount.get(&currency.to_lowercase());
-        let amount = amount.ok_or_else(|| format!("a cost per {} is not told in {currency}", cost.unit))?;
-        // Written with few digits: what a float prints is what was meant.
-        let amount = Decimal::from_str_exact(&amount.to_string());
-        let amount = amount.ok().filter(|amount| !amount.is_sign_negative());
-        let before = sum.unwrap_or(Decimal::ZERO);
-        let after = amount.and_then(|amount| before.checked_add(amount));
-        *sum = Some(after.ok_or_else(|| format!("a cost per {} is no amount", cost.unit))?);
-    }
-    if let (Some(hour), Some(month)) = (hourly, monthly) {
-        let both = hour.checked_mul(HOURS.into()).and_then(|hours| hours.checked_add(month));
-        (hourly, monthly) = (None, Some(both.ok_or("its costs are no amount")?));
-    }
-    match (hourly, monthly) {
-        (None, None) => Err(format!("no price is told in {currency}")),
-        _ => Ok(Total { hourly, monthly }),
-    }
-}
-
-/// Whether an answer is in the form in which brokers refuse.
-fn is_worded(answer: &Answer) -> bool {
-    answer.try_json::<serde_json::Map<String, Value>>().is_some()
+fn products_of(catalog: Catalog) -> Vec<Ids> {
+    let products = catalog.services.into_iter().flat_map(|service| {
+        let (id, name) = (service.id, service.name);
+        service.plans.into_iter().filter_map(move |plan| {
+            let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
+            Some(Ids { service: id.clone(), plan: plan.id, sku })
+        })
+    });
+    products.collect()
 }
 
 fn failed(reason: &str) -> OperationStatus {
@@ -520,14 +272,6 @@ fn failed(reason: &str) -> OperationStatus {
 }
 
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
-
-/// A setting as the broker's schema may want it: JSON where it is that, else text.
-fn parameter(value: &Value) -> Value {
-    match value {
-        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
-        other => other.clone(),
-    }
-}
 
 #[async_trait]
 impl Provider for Osb {
@@ -566,65 +310,75 @@ impl Provider for Osb {
         let is_known = self.capabilities.check_settings(&request.settings);
         is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
-        self.asked.remember(key, &request.sku);
-        let wanted = Wanted {
-            service_id: &ids.service,
-            plan_id: &ids.plan,
-            organization_guid: Some(&self.settings.organization),
-            space_guid: Some(&self.settings.space),
-            parameters: request
-                .settings
-                .iter()
-                .map(|(name, value)| (name.as_str(), parameter(value)))
-                .collect(),
+        let asked = self.ask_for(call, key, &ids, &request.settings).await?;
+        let (operation, is_done) = match asked {
+            Asking::Done { is_new } => (None, is_new),
+            Asking::Begun(operation) => (operation, false),
+            Asking::Busy(error) => return Err(error),
         };
-        let ask = Request::put(call, ["v2", "service_instances", key.as_str()])
-            .query("accepts_incomplete", true)
-            .json(&wanted)
-            .about(&request.sku);
-        let answer = self.client.send(&ask).await?;
-        if let Err(error) = self.client.check(&answer) {
-            // The word for another instance of this id is an empty object, which any proxy could say: it has to be seen.
-            let is_conflict = answer.status().as_u16() == 409 && is_worded(&answer);
-            if is_conflict && self.is_another(key, &request.sku).await {
-                let message = format!("{key} is an instance of another plan already");
-                return Err(answer.error(ErrorKind::Conflict { message }));
-            }
-            return Err(error);
-        }
-        let begun: Begun = answer.json()?;
-        self.handle(call, &Handle::Make { instance: key.to_string(), operation: begun.operation })
+        let (instance, sku) = (key.to_string(), Some(ids.sku));
+        self.handle(call, &Handle::Make { instance, operation, sku, is_done, settings: None })
+    }
+
+    /// The request goes with the operation: of a broker that does not tell what it has made, only the same request learns it.
+    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+        let instance =
+            service.key.as_ref().filter(|_| service.status == ServiceStatus::Starting)?.to_string();
+        let (sku, settings) = (Some(request.sku.clone()), Some(request.settings.clone()));
+        let handle = Handle::Make { instance, operation: None, sku, is_done: false, settings };
+        self.handle(Call::Poll, &handle).ok()
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        self.instance(Call::FindByKey, key.as_str()).await
+        let call = Call::FindByKey;
+        match self.seen(call, key).await? {
+            Seen::Told(service) | Seen::Likely(service) => Ok(Some(service)),
+            // What may be there and is asked for is found as unfinished: asking again tells.
+            Seen::Maybe => self.service(key.clone(), ServiceStatus::Starting, None).await.map(Some),
+            Seen::Gone => {
+                // Who looks by the key once more wants a new proof.
+                self.asked.may_exist(key);
+                Ok(None)
+            }
+        }
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        self.instance(Call::Describe, service.as_str()).await
+        let Ok(key) = IdempotencyKey::new(service.as_str()) else { return Ok(None) };
+        match self.seen(Call::Describe, &key).await? {
+            Seen::Told(service) | Seen::Likely(service) => Ok(Some(service)),
+            Seen::Maybe => self.service(key, ServiceStatus::Running, None).await.map(Some),
+            Seen::Gone => Ok(None),
+        }
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Act;
         let Action::Resize { sku } = action else { return Err(self.error(call, ErrorKind::Unsupported)) };
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        self.instance(call, service.as_str()).await?.ok_or_else(missing)?;
+        let key = IdempotencyKey::new(service.as_str()).map_err(|_| missing())?;
+        if let Seen::Gone = self.seen(call, &key).await? {
+            return Err(missing());
+        }
         let ids = self.ids_of(call, sku).await?;
         let wanted = Wanted {
             service_id: &ids.service,
             plan_id: &ids.plan,
             organization_guid: None,
             space_guid: None,
-            parameters: BTreeMap::new(),
+            parameters: None,
         };
         let path = ["v2", "service_instances", service.as_str()];
         let ask = Request::new(call, Method::PATCH, path)
             .query("accepts_incomplete", true)
             .json(&wanted)
             .about(sku);
-        let begun = self.client.ask(&ask).await?.try_json::<Begun>();
+        self.asked.forget(&key);
+        let answer = self.client.ask(&ask).await?;
+        let (is_done, begun) = (answer.status().as_u16() == 200, answer.try_json::<Begun>());
         let operation = begun.and_then(|begun| begun.operation);
-        self.handle(call, &Handle::Change { instance: service.to_string(), operation })
+        let (instance, sku) = (service.to_string(), Some(sku.clone()));
+        self.handle(call, &Handle::Change { instance, operation, sku, is_done })
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -637,31 +391,55 @@ impl Provider for Osb {
         let call = Call::Poll;
         let unknown = || self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
         let handle: Handle = serde_json::from_str(operation.as_str()).map_err(|_| unknown())?;
-        let (Handle::Make { instance, operation: named }
-        | Handle::Change { instance, operation: named }
+        let (Handle::Make { instance, operation: named, .. }
+        | Handle::Change { instance, operation: named, .. }
         | Handle::End { instance, operation: named }) = &handle;
+        let key = IdempotencyKey::new(instance).map_err(|_| unknown())?;
         // None if it makes everything at once, or has forgotten the operation's name.
         let last = self.last_operation(call, instance, named.as_deref()).await?;
         let state = last.as_ref().map(|last| last.state.as_str());
         let why = || last.as_ref().and_then(|last| last.description.clone()).unwrap_or_default();
-        match handle {
-            Handle::End { .. } => match state {
-                Some("in progress") => Ok(RUNNING),
-                // What it was busy with is over, or ending it has failed: once more.
-                _ => match self.end(Call::Release, instance).await? {
-                    (false, _) => Ok(OperationStatus::Succeeded(None)),
-                    (true, _) => Ok(RUNNING),
-                },
-            },
-            Handle::Make { .. } | Handle::Change { .. } => match state {
-                Some("in progress") => Ok(RUNNING),
-                Some("failed") => Ok(failed(&format!("the broker has failed: {}", why()))),
-                _ => match self.instance(call, instance).await? {
-                    Some(service) if service.status == ServiceStatus::Starting => Ok(RUNNING),
-                    Some(service) => Ok(OperationStatus::Succeeded(Some(service))),
-                    None => Ok(failed("the instance is gone")),
-                },
-            },
-        }
+        let (sku, is_done, settings) = match handle {
+            _ if state == Some("in progress") => return Ok(RUNNING),
+            // What it was busy with is over, or ending it has failed: once more.
+            Handle::End { instance, .. } => {
+                return Ok(match self.end(Call::Release, &instance).await? {
+                    (false, _) => OperationStatus::Succeeded(None),
+                    (true, _) => RUNNING,
+                });
+            }
+            _ if state == Some("failed") => return Ok(failed(&format!("the broker has failed: {}", why()))),
+            Handle::Make { sku, is_done, settings, .. } => (sku, is_done, settings),
+            Handle::Change { sku, is_done, .. } => (sku, is_done, None),
+        };
+        let service = match (self.seen(call, &key).await?, settings) {
+            (Seen::Told(service) | Seen::Likely(service), _) if service.status == ServiceStatus::Starting => {
+                return Ok(RUNNING);
+            }
+            (Seen::Told(service) | Seen::Likely(service), _) => service,
+            // The same request may be sent again.
+            (Seen::Gone, Some(_)) => return Err(unknown()),
+            (Seen::Gone, None) => return Ok(failed("the instance is gone")),
+            // Its answer has said so.
+            (Seen::Maybe, None) if is_done => self.service(key.clone(), ServiceStatus::Running, None).await?,
+            // Whoever looks by the key asks again.
+            (Seen::Maybe, None) => return Err(unknown()),
+            (Seen::Maybe, Some(settings)) => {
+                self.witness(call).await?;
+                let ids = self.ids_of(call, sku.as_ref().ok_or_else(unknown)?).await?;
+                match self.ask_for(call, &key, &ids, &settings).await? {
+                    Asking::Done { .. } => self.service(key.clone(), ServiceStatus::Running, None).await?,
+                    Asking::Begun(_) | Asking::Busy(_) => return Ok(RUNNING),
+                }
+            }
+        };
+        // What the broker does not say, it has said by taking the request.
+        Ok(OperationStatus::Succeeded(Some(match sku {
+            Some(sku) if service.sku.as_str() == UNKNOWN => {
+                self.asked.remember(&key, &sku);
+                Service { sku, ..service }
+            }
+            _ => service,
+        })))
     }
 }

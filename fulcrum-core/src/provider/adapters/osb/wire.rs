@@ -5,11 +5,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::provider::http::{Rows, leave_out};
+use crate::{
+    model::{Settings, SkuId},
+    provider::http::Rows,
+};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Catalog {
     pub(super) services: Rows<Offering>,
+}
+
+impl Catalog {
+    /// Whether a service or a plan cannot be read.
+    pub(super) fn has_odd_rows(&self) -> bool {
+        !self.services.odd().is_empty() || self.services.iter().any(|service| !service.plans.odd().is_empty())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,40 +42,48 @@ pub(super) struct Plan {
 
 /// What a plan costs. It is told in what the specification leaves to each broker: where it cannot be read the plan is there,
 /// and has no price.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(from = "Value")]
-pub(super) struct Costs(Option<Metadata>);
+pub(super) struct Costs(Result<Vec<Cost>, String>);
+
+impl Default for Costs {
+    fn default() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
 
 impl From<Value> for Costs {
     fn from(value: Value) -> Self {
         if value.is_null() {
-            return Self(None);
+            return Self::default();
         }
-        match serde_path_to_error::deserialize(&value) {
-            Ok(metadata) => Self(Some(metadata)),
-            Err(error) => {
-                leave_out("a plan's metadata", &error);
-                Self(None)
-            }
-        }
+        let read = serde_path_to_error::deserialize::<_, Metadata>(&value);
+        Self(
+            read.map(|metadata| metadata.costs)
+                .map_err(|error| format!("its metadata cannot be read: {error}")),
+        )
     }
 }
 
 impl Costs {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Metadata> + Clone {
-        self.0.iter()
+    /// Each of them.
+    ///
+    /// # Errors
+    /// In words, why they cannot be read.
+    pub(super) fn costs(&self) -> Result<&[Cost], String> {
+        self.0.as_deref().map_err(Clone::clone)
     }
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Metadata {
+struct Metadata {
     #[serde(default)]
-    pub(super) costs: Vec<Cost>,
+    costs: Vec<Cost>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Cost {
-    /// By currency, in lower case.
+    /// By currency; in lower case, says the convention.
     #[serde(default)]
     pub(super) amount: BTreeMap<String, Number>,
     #[serde(default)]
@@ -80,8 +98,8 @@ pub(super) struct Wanted<'a> {
     pub(super) organization_guid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) space_guid: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) parameters: BTreeMap<&'a str, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parameters: Option<&'a Settings>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,7 +150,34 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Handle {
-    Make { instance: String, operation: Option<String> },
-    Change { instance: String, operation: Option<String> },
-    End { instance: String, operation: Option<String> },
+    Make {
+        instance: String,
+        operation: Option<String>,
+        /// What was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sku: Option<SkuId>,
+        /// Whether the broker has answered that it is there.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_done: bool,
+        /// With which settings it may be asked for again, where that alone tells whether it is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Settings>,
+    },
+    Change {
+        instance: String,
+        operation: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sku: Option<SkuId>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_done: bool,
+    },
+    End {
+        instance: String,
+        operation: Option<String>,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
