@@ -86,7 +86,7 @@ impl Engine {
         if let Some(reason) = spared {
             return Err(reason.to_owned());
         }
-        let failed = |error: ProviderError| error.kind.to_string();
+        let failed = |error: ProviderError| error.words();
         if let Some((at, own)) = instead {
             let other = match self.providers.get(&at) {
                 Some(other) => other.describe(&own).await.map_err(failed)?,
@@ -127,9 +127,9 @@ impl Ending<'_> {
                 // Releasing again is safe in any case; where it is refused for good, a person must look.
                 Err(error) if error.kind.is_retryable() || error.kind.may_have_happened() => {
                     sleep(error.kind.retry_after().unwrap_or_default().min(self.left())).await;
-                    error.kind.to_string()
+                    error.words()
                 }
-                Err(error) => return Ok(Err(error.kind.to_string())),
+                Err(error) => return Ok(Err(error.words())),
             };
             if self.left().is_zero() || self.is_undone().await? {
                 return Ok(Err(reason));
@@ -154,7 +154,7 @@ impl Ending<'_> {
                 match self.provider.describe(&self.finding.service).await {
                     Ok(None) => return Ok(Ok(())),
                     Ok(Some(_)) => {}
-                    Err(error) => return Ok(Err(error.kind.to_string())),
+                    Err(error) => return Ok(Err(error.words())),
                 }
             }
             if self.left().is_zero() {
