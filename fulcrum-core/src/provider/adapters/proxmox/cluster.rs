@@ -217,7 +217,9 @@ impl Proxmox {
         // A list of services is whole: one that may be ours must not be missing from it.
         if let Some(odd) = rows.odd().iter().find(|odd| may_be_at(&odd.value, &numbers)) {
             let (name, why) = (&odd.name, &odd.reason);
-            return Err(self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours")));
+            return Err(
+                self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours"))
+            );
         }
         let resources: Vec<Resource> = rows.into_iter().collect();
         let listed = resources.iter().filter(|it| it.kind == "qemu" && numbers.contains(&it.vmid));
