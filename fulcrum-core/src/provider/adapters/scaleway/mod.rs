@@ -238,6 +238,11 @@ impl Scaleway {
         check_exact(request, &sold)
     }
 
+    fn sells_disks(&self, zone: &ZoneId) -> bool {
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
+        region.is_some_and(|region| offers::disk_of(&self.storage, &self.place_of(region, zone)).is_some())
+    }
+
     fn place_of(&self, region: &RegionDocument, zone: &ZoneId) -> crate::model::Place {
         crate::model::Place {
             provider: self.id.clone(),
@@ -564,7 +569,9 @@ impl Provider for Scaleway {
         }
         if found.is_none() {
             // Somebody may have ended the server by itself: its volumes stay, and cost.
-            let lists = self.zones.iter().map(|zone| self.left_of(Call::FindByKey, zone, key));
+            // Where no row prices a disk nothing is made; there may be no block storage at all.
+            let zones = self.zones.iter().filter(|zone| self.sells_disks(zone));
+            let lists = zones.map(|zone| self.left_of(Call::FindByKey, zone, key));
             found = futures::future::try_join_all(lists).await?.into_iter().flatten().next();
         }
         Ok(found.map(|service| match service.status {

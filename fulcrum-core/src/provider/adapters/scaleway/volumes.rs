@@ -83,7 +83,12 @@ impl Scaleway {
             let next = next_blocks(request, answer, count, page.total_count)?;
             Ok(Page { items: page.volumes.proving(answer, wire::is_foreign)?, next })
         });
-        let listed: Vec<Block> = listed.try_collect().await?;
+        let listed: Vec<Block> = match listed.try_collect().await {
+            Ok(listed) => listed,
+            // By the API's own words this zone has no block storage.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let Some(block) = listed.into_iter().find(|block| key_in(&block.tags).as_ref() == Some(key)) else {
             return Ok(None);
         };
