@@ -198,9 +198,12 @@ impl CatalogueBuilder {
                 self.ages.and_then(|ages| ages.of_price(&offer.provenance, self.taken_at))
             {
                 source.reject(RejectedRow::new(id(), reason));
+            } else if let Some(reason) = quarantine_reason(&offer) {
+                source.reject(RejectedRow::new(id(), &reason));
+                self.quarantine(&offer, reason);
             } else {
                 unconverted.extend(self.unconverted(&offer).map(|reason| RejectedRow::new(id(), reason)));
-                self.add(offer);
+                self.offers.push(offer);
             }
         }
         // Last, as these are in the snapshot.
@@ -249,6 +252,10 @@ impl CatalogueBuilder {
                 Some((last_id, kept)) if *last_id == id => {
                     if *kept != offer {
                         let reason = format!("{id} is offered twice; the price observed last is used");
+                        let of_it = |source: &&mut SourceReport| source.provider == offer.place.provider;
+                        if let Some(source) = self.sources.iter_mut().find(of_it) {
+                            source.reject(RejectedRow::new(&id, &reason));
+                        }
                         self.quarantine(&offer, reason);
                     }
                 }

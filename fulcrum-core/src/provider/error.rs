@@ -291,6 +291,16 @@ impl ErrorKind {
         }
     }
 
+    /// A part that a purchase made cannot be ended: it hangs on what the purchase did not make.
+    pub fn held(part: impl fmt::Display, holders: &[String]) -> Self {
+        let holders = holders.join(", ");
+        Self::Conflict {
+            message: format!(
+                "{part} hangs on {holders}, which its purchase did not make; detach it, or end it yourself, and try again"
+            ),
+        }
+    }
+
     /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 

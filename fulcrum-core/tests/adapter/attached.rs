@@ -17,11 +17,11 @@ use crate::{
     imitation::{self, Api, Broken, Imitation, Mode, Reply, json, text},
 };
 
-fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> Engine {
+pub(crate) fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> Engine {
     Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger.clone())
 }
 
-async fn buy(cloud: &Imitation, api: &Api, ledger: &Arc<dyn Ledger>) -> Order {
+pub(crate) async fn buy(cloud: &Imitation, api: &Api, ledger: &Arc<dyn Ledger>) -> Order {
     let engine = engine(cloud.provider.clone(), ledger);
     let policy = Policy {
         step_timeout_s: 30,
@@ -35,7 +35,7 @@ async fn buy(cloud: &Imitation, api: &Api, ledger: &Arc<dyn Ledger>) -> Order {
     bought
 }
 
-fn machine(cloud: &Imitation) -> String {
+pub(crate) fn machine(cloud: &Imitation) -> String {
     cloud.world().things.keys().next().expect("it is there").clone()
 }
 

@@ -185,7 +185,8 @@ impl Transport for Honouring {
             let wanted = field(request.url.query().unwrap_or_default(), "Filter.1.Value.1");
             let is_hidden =
                 wanted.and_then(|key| answers.get(&key)).is_some_and(|(at, _)| at.elapsed() < LAG);
-            if !is_hidden {
+            let is_of_machines = field(request.url.query().unwrap_or_default(), "Action");
+            if !is_hidden || is_of_machines.as_deref() != Some("DescribeInstances") {
                 return live().send(request).await;
             }
             let body = "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>".into();

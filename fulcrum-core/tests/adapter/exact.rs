@@ -304,3 +304,28 @@ async fn an_undeclared_setting_or_one_without_a_form_is_refused_before_anybody_i
         assert_eq!(cloud.world().asked.len(), asked, "{}: {:?}", api.name, cloud.world().asked);
     }
 }
+
+/// What an image brings that is paid, and no line has: it is refused in words, and nothing is bought.
+#[tokio::test]
+async fn an_image_that_brings_what_is_paid_is_refused_before_anything_is_bought() {
+    let brings = [
+        (
+            6,
+            json!({ "extra_volumes": { "1": { "id": "v", "volume_type": "b_ssd", "size": 100_000_000_000_u64 } } }),
+            "at 1",
+        ),
+        (7, json!({ "license": 3.36 }), "3.36"),
+        (7, json!({ "license": 1e-30 }), "licence"),
+    ];
+    for (api, image, word) in brings {
+        let api = imitation::ALL[api];
+        let cloud = Imitation::start(api).await;
+        let offer = offers(&*cloud.provider).await.remove(0);
+        cloud.world().image = image.clone();
+        let refused = cloud.provider.provision(&request(&offer), &key()).await.expect_err(api.name);
+        assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{} {image}: {refused}", api.name);
+        assert!(refused.to_string().contains(word), "{} {image}: {refused}", api.name);
+        let world = cloud.world();
+        assert!(world.purchases == 0 && world.sent.is_empty(), "{} {image}: {:?}", api.name, world.sent);
+    }
+}

@@ -32,6 +32,8 @@ mod odd_rows;
 mod openstack;
 #[cfg(feature = "osb")]
 mod osb;
+#[cfg(feature = "adapters")]
+mod outlives;
 #[cfg(feature = "proxmox")]
 mod proxmox;
 #[cfg(feature = "adapters")]

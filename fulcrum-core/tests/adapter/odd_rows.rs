@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fulcrum_core::{
+    catalogue::{IngestOptions, Rates, SourceReport, ingest},
     ledger::{Ledger, SqliteLedger},
     model::{IdempotencyKey, OrderState, Policy, StepState},
     provider::{
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     absence::plan,
-    imitation::{self, Api, Imitation},
+    imitation::{self, Api, Broken, Imitation, Mode},
 };
 
 /// What no list should have, and some have.
@@ -144,6 +145,84 @@ async fn an_odd_price_costs_its_own_product_only() {
 async fn services_are_found_beside_odd_rows_which_prove_nothing_at_every_adapter() {
     for api in imitation::ALL {
         services_of(api).await;
+    }
+}
+
+async fn report(cloud: &Imitation) -> SourceReport {
+    let provider = cloud.another();
+    let id = provider.id().clone();
+    let options = IngestOptions::new(jiff::Timestamp::now(), Rates::none());
+    let catalogue = ingest(&[provider], None, options).await;
+    catalogue.source(&id).expect("it was asked").clone()
+}
+
+/// A line of a cluster that says too little to be counted with: what its report names.
+#[tokio::test]
+async fn a_line_of_a_cluster_that_cannot_be_counted_with_is_told_by_its_report() {
+    let cloud = Imitation::start(imitation::ALL[5]).await;
+    assert_eq!(report(&cloud).await.rejected_count, 0);
+    let odd = [
+        (json!({ "type": "node", "id": "node/a", "status": "online", "maxmem": 7 }), "a node without a name"),
+        (
+            json!({ "type": "node", "id": "node/b", "node": "b", "status": "online" }),
+            "b is online without a memory",
+        ),
+        (
+            json!({ "type": "node", "id": "node/c", "node": "c", "status": "online", "maxmem": null }),
+            "c is online",
+        ),
+        (
+            json!({ "type": "qemu", "id": "qemu/1", "node": "pve1", "maxmem": 7 }),
+            "a machine without a number",
+        ),
+        (json!({ "type": "lxc", "id": "lxc/2", "vmid": 2, "maxmem": 7 }), "the machine 2 is on no node"),
+        (json!({ "type": "qemu", "id": "qemu/3", "vmid": 3, "node": "pve1", "maxmem": "much" }), "maxmem"),
+    ];
+    cloud.world().odd = odd.iter().map(|(row, _)| row.clone()).collect();
+    let report = report(&cloud).await;
+    assert_eq!((report.rejected_count, report.offers), (odd.len(), 1), "{report:?}");
+    for ((row, why), told) in odd.iter().zip(&report.rejected) {
+        assert_eq!(json!(told.row), row["id"], "{told:?}");
+        assert!(told.reason.contains(why), "{why}: {told:?}");
+    }
+    // Offline, it has none.
+    cloud.world().odd = vec![json!({ "type": "node", "id": "node/d", "node": "d", "status": "offline" })];
+    assert_eq!(self::report(&cloud).await.rejected_count, 0);
+}
+
+/// A line at a number of ours may be a service: without it the list is not whole.
+#[tokio::test]
+async fn a_line_of_a_cluster_that_may_be_ours_makes_its_list_of_services_an_error() {
+    let cloud = Imitation::start(imitation::ALL[5]).await;
+    let ours = |vmid: Value| json!({ "type": "qemu", "id": "qemu/x", "vmid": vmid, "node": "pve1", "maxmem": "much" });
+    for (row, is_error) in [
+        (ours(json!(100_000_007)), true),
+        (ours(json!("odd")), true),
+        (ours(json!(101)), false),
+        (json!({ "type": "storage", "id": "s", "vmid": "odd" }), false),
+    ] {
+        cloud.world().odd = vec![row.clone()];
+        let listed = cloud.another().services().try_collect::<Vec<_>>().await;
+        assert_eq!(listed.is_err(), is_error, "{row}: {listed:?}");
+    }
+}
+
+/// A page for people, in whatever clothes, is said to be one: not a document that lacks a field.
+#[tokio::test]
+async fn another_document_is_told_as_one_at_every_adapter() {
+    // OpenStack asks for a token first, and says that there is none.
+    for api in imitation::ALL.into_iter().filter(|api| api.name != "openstack") {
+        for broken in [Broken::Html200, Broken::Page200] {
+            let cloud = Imitation::start(api).await;
+            cloud.set(Mode::Broken(broken));
+            let asked = cloud.another().find_by_key(&IdempotencyKey::new("key").expect("a key")).await;
+            let words = asked.expect_err(api.name).to_string();
+            assert!(
+                words.contains("the answer is not the API's document"),
+                "{} {broken:?}: {words}",
+                api.name
+            );
+        }
     }
 }
 

@@ -415,10 +415,15 @@ async fn refusals_that_no_recording_has_are_those_of_the_documentation() {
         (409, json!({ "type": "transient_state", "message": "wait" }), "conflict"),
         (401, json!({ "type": "denied_authentication", "reason": "expired" }), "unauthorised"),
         (403, json!({ "type": "permissions_denied" }), "forbidden"),
+        // Some gateway's problem document: it may have been passed on.
+        (403, json!({ "type": "about:blank", "title": "Forbidden", "status": 403 }), "ambiguous"),
         (429, json!({ "type": "too_many_requests" }), "rate_limited"),
         (500, json!({ "message": "internal error" }), "ambiguous"),
     ] {
-        let (adapter, _) = adapter(&refusal(status, &body));
+        let image = "6d3c053e-c728-4294-b23a-560b62a4d592";
+        let image = json!({ "request": { "method": "GET", "path": format!("/instance/v1/zones/fr-par-1/images/{image}") },
+            "response": { "status": 200, "body": { "image": { "id": image, "extra_volumes": null } } } });
+        let (adapter, _) = adapter(&format!("{image}\n{}", refusal(status, &body)));
         let error = adapter.provision(&request, &key).await.expect_err("refused");
         assert_eq!(error.kind.word(), word, "{body}");
     }

@@ -61,7 +61,15 @@ fn price_lists(folder: &Path) -> String {
     let list = |name: &str| {
         line("GET", &format!("/1.3/{name}"), 200, &read(&folder.join(format!("GET_{name}.json")))["body"])
     };
-    list("price") + &list("plan")
+    list("price") + &list("plan") + &image(0)
+}
+
+/// The image that is booted, and what its licence costs an hour.
+fn image(licence: u32) -> String {
+    let id = "01000000-0000-4000-8000-000020060100";
+    let image =
+        json!({ "uuid": id, "title": "Debian", "type": "template", "license": licence, "state": "online" });
+    line("GET", &format!("/1.3/storage/{id}"), 200, &json!({ "storage": image }))
 }
 
 #[tokio::test]
@@ -70,7 +78,7 @@ async fn all_recorded_prices_are_read_to_the_digit() {
     let (adapter, replay) = adapter(&price_lists(&folder));
     let offers: Vec<Offer> =
         adapter.offers(&OfferFilter::default()).map(|offer| offer.expect("an offer")).collect().await;
-    assert_eq!(replay.rest(), Vec::<String>::new());
+    assert_eq!(replay.rest(), ["GET /1.3/storage/01000000-0000-4000-8000-000020060100"]);
     let index = csv::Reader::from_path(folder.join("../prices.csv")).expect("the index");
     let expected: BTreeMap<(String, String), (Decimal, Decimal, Decimal)> = index
         .into_records()
@@ -203,6 +211,8 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
     let disk = format!("/1.3/storage/{disk}");
     *lines[1].pointer_mut(&format!("{device}/storage_title")).expect("a title") =
         json!(format!("{key}-disk"));
+    let its_disk = json!({ "storage": { "uuid": disk.rsplit_once('/').expect("an id").1, "title": "x", "type": "normal",
+        "servers": { "server": [] } } });
     let no_disk = json!({ "error": { "error_code": "STORAGE_NOT_FOUND", "error_message": "no" } });
     let path = path.as_str();
     let mut stopped = lines[1].clone();
@@ -215,6 +225,7 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
         + &labelled(&stopped, &key)
         + &line("DELETE", path, 204, &json!(""))
         + &line("GET", path, 404, &problem)
+        + &line("GET", &disk, 200, &its_disk)
         + &line("DELETE", &format!("{disk}?backups=keep"), 204, &json!(""))
         + &line("GET", &disk, 404, &no_disk);
     let (adapter, replay) = self::adapter(&tape);
@@ -235,8 +246,10 @@ async fn what_carries_the_key_is_found_and_strangers_are_not_touched() {
     let key = IdempotencyKey::of_step(&OrderId::generate(), 0);
     let strangers =
         line("GET", &format!("/1.3/server?label=fulcrum-key%3D{key}&limit=100&offset=0"), 200, &list);
-    // A server that does not filter is not believed.
-    let (adapter, _) = adapter(&strangers);
+    // A server that does not filter is not believed; and no disk is called as ours are.
+    let disks = &flows(&folder)["createdeleteserverandstorage"];
+    let disks = disks.iter().find(|line| line["request"]["path"] == "/1.3/storage/private").expect("a list");
+    let (adapter, _) = adapter(&format!("{strangers}{disks}\n"));
     assert_eq!(adapter.find_by_key(&key).await.expect("looked up"), None);
     list["servers"]["server"][1]["labels"]["label"] = json!([{ "key": "fulcrum-key", "value": key }]);
     let ours = line("GET", &format!("/1.3/server?label=fulcrum-key%3D{key}&limit=100&offset=0"), 200, &list)

@@ -156,6 +156,29 @@ async fn another_providers_offer_is_left_out_by_itself() {
     assert!(row.reason.contains("an offer of beta, not of alpha"), "{row:?}");
 }
 
+/// What nobody should be sold is named where everything else is that was left out of the list.
+#[tokio::test]
+async fn an_absurd_price_and_a_double_are_told_by_the_report_too() {
+    let price = |amount: &str| {
+        let mut offer = offers("alpha").remove(0);
+        offer.price = serde_json::from_value(
+            json!({ "charge": { "monthly": amount }, "currency": "EUR", "tax": "net" }),
+        )
+        .expect("a price");
+        offer
+    };
+    let mut huge = price("99000000");
+    huge.sku = "huge".parse().expect("a name");
+    let list = vec![price("10"), huge, price("11")];
+    let catalogue = listed(&[Lister::new("alpha", Lists::These(list)) as Arc<dyn Provider>], None).await;
+    assert_eq!((catalogue.len(), catalogue.quarantined().len()), (1, 2));
+    let report = source(&catalogue, "alpha");
+    assert_eq!((report.offers, report.rejected_count), (1, 2), "{report:?}");
+    let [huge, double] = report.rejected.as_slice() else { panic!("{report:?}") };
+    assert!(huge.row.ends_with("/huge") && huge.reason.contains("absurd"), "{huge:?}");
+    assert!(double.reason.contains("offered twice"), "{double:?}");
+}
+
 #[tokio::test]
 async fn a_report_names_the_first_hundred_rows_and_counts_all() {
     let mut lister = Lister::new("alpha", Lists::These(offers("alpha")));

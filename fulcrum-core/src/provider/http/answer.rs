@@ -29,6 +29,11 @@ const REQUEST_IDS: [&str; 6] = [
     "x-amzn-requestid",
 ];
 
+/// Begins what is said of an answer that is another document than the API's.
+const OTHER: &str = "the answer is not the API's document";
+/// What an answer is that somebody is meant to read.
+pub(crate) const PAGE: &str = "it is a page for people";
+
 /// Characters of a message that a provider has written.
 const LONGEST: usize = 500;
 
@@ -119,7 +124,7 @@ impl Answer {
     }
 
     /// Whether it is a page for people, by what it says of itself or by how it begins.
-    pub(super) fn is_page(&self) -> bool {
+    pub(crate) fn is_page(&self) -> bool {
         let said = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
         let begins = |with: &str| {
             let body = self.wire.body.trim_ascii_start();
@@ -142,7 +147,7 @@ impl Answer {
     /// A protocol error that names the place in the answer. It may have had its effect.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         if self.is_page() {
-            return Err(self.nonsense("it is a page for people, not JSON"));
+            return Err(self.other_document(PAGE));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
         let value = self.reading(|| serde_path_to_error::deserialize(&mut deserializer));
@@ -150,11 +155,12 @@ impl Answer {
             value.map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
                 let path = error.path().to_string();
                 let error = error.into_inner().to_string();
-                if path == "." { error } else { format!("{path}: {error}") }
+                // What is wrong from the root on is another document.
+                if path == "." { format!("{OTHER}: {error}") } else { format!("{path}: {error}") }
             });
         let value = value.and_then(|value| match deserializer.end() {
             Ok(()) => Ok(value),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(format!("{OTHER}: {error}")),
         });
         value.map_err(|message| self.nonsense(message))
     }
@@ -212,6 +218,19 @@ impl Answer {
     /// The error of an answer that breaks the API. It may have had its effect.
     pub fn nonsense(&self, message: impl Into<String>) -> ProviderError {
         self.error(ErrorKind::Protocol { message: message.into() })
+    }
+
+    /// The error of an answer that is not the API's document at all, such as a page of what is in front of it.
+    pub(crate) fn other_document(&self, what: impl std::fmt::Display) -> ProviderError {
+        self.nonsense(format!("{OTHER}: {what}"))
+    }
+
+    /// Whether words say no more than the status does: any gateway has them.
+    #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
+    pub(crate) fn says_its_status(&self, words: &str) -> bool {
+        let words = words.trim().trim_end_matches(['.', '!']);
+        let reason = self.status().canonical_reason().unwrap_or_default();
+        words.is_empty() || words.eq_ignore_ascii_case(reason)
     }
 
     /// The kind of a refusal because none is left of what the request was about.

@@ -27,6 +27,8 @@ mod transport;
 
 pub use absence::{Says, Word};
 pub use answer::Answer;
+#[cfg(feature = "ec2")]
+pub(crate) use answer::PAGE;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};
 #[cfg(any(

@@ -66,15 +66,50 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             if !id.is_empty() && !world.things.contains_key(id) {
                 return xml(400, "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code><Message>no</Message></Error></Errors></Response>");
             }
-            let all = world.things.values().filter(|it| match id {
+            let all = world.things.values().filter(|_| !world.hides || !id.is_empty()).filter(|it| match id {
                 "" => key == "fulcrum-key" || it.key == key,
                 id => it.id == id,
             });
             is(action, &format!("<reservationSet>{}</reservationSet>", all.map(told).collect::<String>()))
         }
         "CreateTags" => {
-            let thing = world.things.get_mut(ask.get("ResourceId.1")).expect("it is there");
-            thing.notes.insert(ask.get("Tag.1.Key").to_owned(), ask.get("Tag.1.Value").to_owned());
+            let (id, key, value) = (ask.get("ResourceId.1"), ask.get("Tag.1.Key"), ask.get("Tag.1.Value"));
+            if id.starts_with("vol-") {
+                world.part_notes.insert(id.to_owned(), json!({ key: value }));
+            } else {
+                let thing = world.things.get_mut(id).expect("it is there");
+                thing.notes.insert(key.to_owned(), value.to_owned());
+            }
+            is(action, "<return>true</return>")
+        }
+        "DescribeVolumes" => {
+            let (id, key) = (ask.get("VolumeId.1"), ask.get("Filter.1.Value.1"));
+            let key_of = |part: &String| world.part_notes.get(part)?.get("fulcrum-key")?.as_str();
+            if !id.is_empty() && !world.parts.contains_key(id) {
+                return xml(400, "<Response><Errors><Error><Code>InvalidVolume.NotFound</Code><Message>no</Message></Error></Errors></Response>");
+            }
+            let all = world.parts.keys().filter(|part| match id {
+                "" => key_of(part) == Some(key),
+                id => *part == id,
+            });
+            let volume = |part: &String| {
+                let tags = key_of(part).map(|key| format!("<item><key>fulcrum-key</key><value>{key}</value></item>"));
+                let held = world.holders(part).into_iter();
+                let held = held.map(|id| format!("<item><instanceId>{id}</instanceId><status>attached</status></item>"));
+                format!(
+                    "<item><volumeId>{part}</volumeId><volumeType>gp3</volumeType><status>available</status>
+                     <tagSet>{}</tagSet><attachmentSet>{}</attachmentSet></item>",
+                    tags.unwrap_or_default(), held.collect::<String>()
+                )
+            };
+            is(action, &format!("<volumeSet>{}</volumeSet>", all.map(volume).collect::<String>()))
+        }
+        "DeleteVolume" => {
+            let part = ask.get("VolumeId");
+            if !world.holders(part).is_empty() {
+                return xml(400, "<Response><Errors><Error><Code>VolumeInUse</Code><Message>no</Message></Error></Errors></Response>");
+            }
+            world.parts.remove(part);
             is(action, "<return>true</return>")
         }
         "TerminateInstances" => {

@@ -72,6 +72,16 @@ pub struct World {
     pub things: BTreeMap<String, Thing>,
     /// Parts that exist, also those that hang on nothing any more.
     pub parts: BTreeMap<String, bool>,
+    /// The key that a part was made with.
+    pub made_with: BTreeMap<String, String>,
+    /// What its client has written on a part.
+    pub part_notes: BTreeMap<String, Value>,
+    /// Somebody else's machine that a part hangs on.
+    pub held_by: BTreeMap<String, String>,
+    /// Whether lists of machines lag: what is there is missing from them.
+    pub hides: bool,
+    /// What is told of each image, beside its name.
+    pub image: Value,
     pub mode: Mode,
     /// Requests that buy.
     pub purchases: usize,
@@ -104,8 +114,13 @@ impl World {
     /// A new machine with one disk of its own.
     pub fn make(&mut self, id: impl Fn(u32) -> String, key: &str, sku: &str) -> Thing {
         self.count += 1;
-        let (id, part) = (id(self.count), format!("made-{}", self.count));
+        let id = id(self.count);
+        let part = match id.strip_prefix("i-") {
+            Some(number) => format!("vol-{number}"),
+            None => uuid::Uuid::from_u128(0xd15c_0000 + u128::from(self.count)).to_string(),
+        };
         self.parts.insert(part.clone(), true);
+        self.made_with.insert(part.clone(), key.to_owned());
         let parts = BTreeMap::from([(part, true)]);
         let (key, sku, notes) = (key.to_owned(), sku.to_owned(), BTreeMap::new());
         let thing = Thing { id: id.clone(), key, sku, is_on: true, parts, notes };
@@ -134,6 +149,21 @@ impl World {
             let parts = self.things.remove(id).map(|thing| thing.parts).unwrap_or_default();
             self.parts.retain(|part, made| !*made || !parts.contains_key(part));
         }
+    }
+
+    /// On what a part hangs.
+    pub fn holders(&self, part: &str) -> Vec<String> {
+        let own = self.things.values().filter(|thing| thing.parts.contains_key(part));
+        own.map(|thing| thing.id.clone()).chain(self.held_by.get(part).cloned()).collect()
+    }
+
+    /// What is told of an image.
+    pub fn told_image(&self, told: Value) -> Value {
+        let mut told = told;
+        for (name, value) in self.image.as_object().into_iter().flatten() {
+            told[name] = value.clone();
+        }
+        told
     }
 
     /// A customer takes something of his own off again.
@@ -189,6 +219,10 @@ pub enum Broken {
     Empty403,
     Object403,
     Message403,
+    Code403,
+    Problem403,
+    Data403,
+    Message400,
     Text400,
     Object400,
     Empty405,
@@ -198,7 +232,7 @@ pub enum Broken {
     Html503,
 }
 
-pub const EVERY: [Broken; 29] = [
+pub const EVERY: [Broken; 33] = [
     Broken::Html404,
     Broken::Text404,
     Broken::Empty404,
@@ -221,6 +255,10 @@ pub const EVERY: [Broken; 29] = [
     Broken::Empty403,
     Broken::Object403,
     Broken::Message403,
+    Broken::Code403,
+    Broken::Problem403,
+    Broken::Data403,
+    Broken::Message400,
     Broken::Text400,
     Broken::Object400,
     Broken::Empty405,
@@ -270,6 +308,18 @@ impl Broken {
             Self::Empty403 => (403, "", ""),
             Self::Object403 => (403, "application/json", "{}"),
             Self::Message403 => (403, "application/json", r#"{"message":"Forbidden"}"#),
+            Self::Code403 => {
+                (403, "application/json", r#"{"error": {"code": "Forbidden", "message": "blocked"}}"#)
+            }
+            Self::Problem403 => (
+                403,
+                "application/json",
+                r#"{"type": "https://gateway.example/problems/403", "title": "Forbidden", "status": 403}"#,
+            ),
+            Self::Data403 => {
+                (403, "application/json", r#"{"code": 403, "message": "Forbidden", "data": null}"#)
+            }
+            Self::Message400 => (400, "application/json", r#"{"message": "Bad Request"}"#),
             Self::Text400 => (400, "text/plain", "Bad Request"),
             Self::Object400 => (400, "application/json", "{}"),
             Self::Empty405 => (405, "", ""),

@@ -32,6 +32,13 @@ fn told(thing: &Thing) -> Value {
         "tags": tags, "volumes": volumes, "public_ips": [] })
 }
 
+fn told_volume(world: &World, id: &str) -> Value {
+    let tags = world.part_notes.get(id).cloned().unwrap_or_else(|| json!([]));
+    let reference = |id: String| json!({ "product_resource_type": "instance_server", "product_resource_id": id, "status": "attached" });
+    let references: Vec<_> = world.holders(id).into_iter().map(reference).collect();
+    json!({ "id": id, "type": "sbs_5k", "tags": tags, "references": references, "status": "available" })
+}
+
 fn answer(world: &mut World, ask: &Ask) -> Reply {
     let gone = || {
         json(
@@ -50,7 +57,8 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         }
         ("GET", [.., "zones", _, "servers"]) => {
             let tag = ask.get("tags").trim_start_matches("fulcrum-key=");
-            let all = world.things.values().filter(|it| tag.is_empty() || it.key == tag);
+            let all =
+                world.things.values().filter(|_| !world.hides).filter(|it| tag.is_empty() || it.key == tag);
             json(200, &json!({ "servers": all.map(told).collect::<Vec<_>>() }))
         }
         ("POST", [.., "zones", _, "servers"]) => {
@@ -87,16 +95,39 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 _ => json(200, &json!({ "server": told })),
             }
         }
-        (method, [.., "volumes", id]) => {
+        ("GET", [.., "images", id]) => {
+            let image =
+                json!({ "id": id, "name": "Debian", "root_volume": { "id": "r" }, "extra_volumes": {} });
+            json(200, &json!({ "image": world.told_image(image) }))
+        }
+        ("GET", ["block", .., "volumes"]) => {
+            let all = world.parts.keys().map(|id| told_volume(world, id));
+            let is_it = |volume: &Value| {
+                let tag = ask.get("tags");
+                tag.is_empty()
+                    || volume["tags"].as_array().is_some_and(|tags| tags.iter().any(|it| it == tag))
+            };
+            let all: Vec<_> = all.filter(is_it).collect();
+            json(200, &json!({ "total_count": all.len(), "volumes": all }))
+        }
+        (method, ["block", .., "volumes", id]) => {
             if !world.parts.contains_key(*id) {
                 return gone();
             }
             match method {
+                "DELETE" if !world.holders(id).is_empty() => json(
+                    409,
+                    &json!({ "type": "precondition_failed", "message": "it is in use", "resource": "volume" }),
+                ),
                 "DELETE" => {
                     world.parts.remove(*id);
                     json(204, &Value::Null)
                 }
-                _ => json(200, &json!({ "id": id, "volume": { "id": id } })),
+                "PATCH" => {
+                    world.part_notes.insert((*id).to_owned(), ask.json["tags"].clone());
+                    json(200, &told_volume(world, id))
+                }
+                _ => json(200, &told_volume(world, id)),
             }
         }
         _ => gone(),

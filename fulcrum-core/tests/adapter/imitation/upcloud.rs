@@ -17,9 +17,19 @@ pub const API: Api = Api {
 };
 
 fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
-    let document = json!({ "image": "01000000-0000-4000-8000-000020060100", "token": "file:secret",
+    let document = json!({ "image": IMAGE, "token": "file:secret",
         "http": { "base_url": url, "timeout_ms": 3000 } });
     Arc::new(config::<UpCloudConfig>(document).build(folder).expect("an adapter"))
+}
+
+const IMAGE: &str = "01000000-0000-4000-8000-000020060100";
+/// What a component's settings name in tests.
+const OTHER_IMAGE: &str = "11111111-2222-3333-4444-555555555556";
+
+fn told_storage(world: &World, id: &str) -> Value {
+    let title = world.made_with.get(id).map_or_else(|| format!("title of {id}"), |key| format!("{key}-disk"));
+    json!({ "uuid": id, "title": title, "type": "normal", "zone": "fi-hel1", "tier": "maxiops", "license": 0,
+        "state": "online", "servers": { "server": world.holders(id) } })
 }
 
 fn told(thing: &Thing) -> Value {
@@ -51,7 +61,8 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
         }
         ("GET", ["server"]) => {
             let key = ask.get("label").trim_start_matches("fulcrum-key").trim_start_matches('=');
-            let all = world.things.values().filter(|it| key.is_empty() || it.key == key);
+            let all =
+                world.things.values().filter(|_| !world.hides).filter(|it| key.is_empty() || it.key == key);
             json(200, &json!({ "servers": { "server": all.map(told).collect::<Vec<_>>() } }))
         }
         ("POST", ["server"]) => {
@@ -87,16 +98,38 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             None => missing("SERVER_NOT_FOUND"),
             Some(thing) => json(200, &json!({ "server": told(thing) })),
         },
+        // Its image.
+        ("GET", ["storage", IMAGE]) => {
+            let image = json!({ "uuid": IMAGE, "title": "Debian", "type": "template", "license": 0 });
+            json(200, &json!({ "storage": world.told_image(image) }))
+        }
+        ("GET", ["storage", id]) if *id == OTHER_IMAGE => {
+            let image = json!({ "uuid": OTHER_IMAGE, "title": "Debian", "type": "template", "license": 0 });
+            json(200, &json!({ "storage": world.told_image(image) }))
+        }
+        ("GET", ["storage", "private"]) => {
+            let told = |id: &String| {
+                let mut storage = told_storage(world, id);
+                storage.as_object_mut().expect("an object").remove("servers");
+                storage
+            };
+            let all: Vec<_> = world.parts.keys().map(told).collect();
+            json(200, &json!({ "storages": { "storage": all } }))
+        }
         (method, ["storage", id]) => {
             if !world.parts.contains_key(*id) {
                 return missing("STORAGE_NOT_FOUND");
             }
             match method {
+                "DELETE" if !world.holders(id).is_empty() => json(
+                    409,
+                    &json!({ "error": { "error_code": "STORAGE_STATE_ILLEGAL", "error_message": "it is attached" } }),
+                ),
                 "DELETE" => {
                     world.parts.remove(*id);
                     json(204, &Value::Null)
                 }
-                _ => json(200, &json!({ "storage": { "uuid": id, "title": id, "state": "online" } })),
+                _ => json(200, &json!({ "storage": told_storage(world, id) })),
             }
         }
         _ => missing("NOT_FOUND"),

@@ -113,7 +113,9 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         Operation::Provision(_) | Operation::Start(_) => state == "running",
         Operation::Stop(_) => state == "stopped",
         Operation::Resize(_, sku) => instance.kind == *sku,
-        Operation::Reboot(_) | Operation::Release(_) | Operation::Nothing => true,
+        Operation::Reboot(_) | Operation::Release(_) | Operation::ReleaseVolume(_) | Operation::Nothing => {
+            true
+        }
     };
     let is_over = match operation {
         Operation::Provision(_) => matches!(state, "stopping" | "stopped" | "shutting-down"),

@@ -26,6 +26,7 @@ impl Dialect for Ec2Errors {
             &[
                 Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.NotFound")),
                 Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.Malformed")),
+                Word::new(400, "Error/Code", Says::Exactly("InvalidVolume.NotFound")),
                 Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType")),
                 Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType.NotFound")),
             ]
@@ -91,12 +92,14 @@ fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
         "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed" => {
             ErrorKind::NotFound { what: "the instance".to_owned() }
         }
+        "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
         "InvalidInstanceType" | "InvalidInstanceType.NotFound" => {
             ErrorKind::NotFound { what: answer.about().map_or_else(said, ToString::to_string) }
         }
         "IncorrectInstanceState"
         | "IncorrectState"
         | "OperationNotPermitted"
+        | "VolumeInUse"
         | "IdempotentParameterMismatch"
         | "IdempotentInstanceTerminated"
         | "ResourceCountExceeded" => ErrorKind::Conflict { message: said() },

@@ -15,9 +15,18 @@ pub(super) struct Target {
 impl Target {
     /// None if the text is no identifier of a machine.
     pub(super) fn new(region: &RegionId, id: &str) -> Option<Self> {
-        let digits = id.strip_prefix("i-")?;
-        let is_id = (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then(|| Self { region: region.clone(), id: id.to_owned() })
+        is_id(id, "i-").then(|| Self { region: region.clone(), id: id.to_owned() })
+    }
+
+    /// A volume whose machine is gone: `<region>/vol-<hexadecimal>`. None if the text is no identifier of a volume.
+    pub(super) fn volume(region: &RegionId, id: &str) -> Option<Self> {
+        is_id(id, VOLUME).then(|| Self { region: region.clone(), id: id.to_owned() })
+    }
+
+    /// The same of a service's name.
+    pub(super) fn parse_volume(text: &str) -> Option<Self> {
+        let (region, id) = text.split_once('/')?;
+        Self::volume(&RegionId::new(region).ok()?, id)
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -34,11 +43,22 @@ impl Target {
     }
 }
 
+/// Begins the identifier of a volume.
+const VOLUME: &str = "vol-";
+
+fn is_id(text: &str, begin: &str) -> bool {
+    text.strip_prefix(begin).is_some_and(|digits| {
+        (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
 /// What is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Operation {
     Provision(Target),
     Release(Target),
+    /// A volume that has outlived its machine is ended.
+    ReleaseVolume(Target),
     /// A release of what was never there.
     Nothing,
     Start(Target),
@@ -55,6 +75,7 @@ impl Operation {
             Self::Nothing => NOTHING.to_owned(),
             Self::Provision(target) => format!("instance/{}", target.text()),
             Self::Release(target) => format!("terminate/{}", target.text()),
+            Self::ReleaseVolume(target) => format!("volume/{}", target.text()),
             Self::Start(target) => format!("start/{}", target.text()),
             Self::Stop(target) => format!("stop/{}", target.text()),
             Self::Reboot(target) => format!("reboot/{}", target.text()),
@@ -73,6 +94,9 @@ impl Operation {
             let mut parts = rest.splitn(3, '/');
             let target = Target::parse(&format!("{}/{}", parts.next()?, parts.next()?))?;
             return Some(Self::Resize(target, SkuId::new(parts.next()?).ok()?));
+        }
+        if kind == "volume" {
+            return Target::parse_volume(rest).map(Self::ReleaseVolume);
         }
         let target = Target::parse(rest)?;
         Some(match kind {
@@ -98,6 +122,7 @@ mod tests {
         for operation in [
             Operation::Provision(target.clone()),
             Operation::Release(target.clone()),
+            Operation::ReleaseVolume(Target::volume(&region, "vol-0123456789abcdef0").expect("an id")),
             Operation::Nothing,
             Operation::Start(target.clone()),
             Operation::Stop(target.clone()),
@@ -112,6 +137,8 @@ mod tests {
             "start/r",
             "start/r/i-..",
             "start/r/ami-01234567",
+            "volume/r/i-01234567",
+            "terminate/r/vol-01234567",
             "other/r/i-01234567",
             "resize/r/i-01234567",
         ] {

@@ -9,7 +9,7 @@ use super::{
     Ec2Config,
     cloud::{Cloud, changes, list, reads},
     handle::{Operation, Target},
-    wire,
+    volumes, wire,
 };
 use crate::{
     model::{IdempotencyKey, Offer, Place, RegionId, Service, ServiceStatus, ZoneId},
@@ -219,6 +219,9 @@ fn unnoted(instance: &wire::Instance) -> Option<String> {
 pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::Instance) -> Result<()> {
     let call = Call::Poll;
     let Some(made) = unnoted(instance) else { return Ok(()) };
+    if let Some(key) = key_of(instance) {
+        volumes::mark(cloud, target, &made, &key).await?;
+    }
     let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
@@ -294,7 +297,10 @@ pub(super) async fn find(
     let all: Vec<Service> = of_region(cloud, region, Some(key), Call::FindByKey).try_collect().await?;
     // What is ending is nobody's any more if there is another.
     let is_ending = |service: &&Service| service.status == ServiceStatus::Releasing;
-    Ok(all.iter().find(|it| !is_ending(it)).or(all.first()).cloned())
+    match all.iter().find(|it| !is_ending(it)).or(all.first()) {
+        None => volumes::left_of(cloud, region, key, Call::FindByKey).await,
+        found => Ok(found.cloned()),
+    }
 }
 
 /// The key that a machine was made with.

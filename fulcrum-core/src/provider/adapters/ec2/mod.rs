@@ -10,6 +10,7 @@ mod handle;
 mod instances;
 mod offers;
 mod sign;
+mod volumes;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -87,6 +88,12 @@ impl Ec2 {
         target.map(|target| self.in_use(target, call)).transpose()
     }
 
+    /// The volume that is left of a service, if that is what its name stands for.
+    fn left(&self, service: &ServiceId, call: Call) -> Result<Option<Target>> {
+        let target = Target::parse_volume(service.as_str());
+        target.map(|target| self.in_use(target, call)).transpose()
+    }
+
     /// A thing in a region that is no longer configured is not gone.
     fn in_use(&self, target: Target, call: Call) -> Result<Target> {
         if self.cloud.place(&target.region).is_some() {
@@ -149,6 +156,9 @@ impl Provider for Ec2 {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        if let Some(left) = self.left(service, Call::Describe)? {
+            return volumes::describe(&self.cloud, &left).await;
+        }
         let Some(target) = self.target(service, Call::Describe)? else { return Ok(None) };
         let instance = instances::get(&self.cloud, &target, Call::Describe).await?;
         let service =
@@ -169,6 +179,9 @@ impl Provider for Ec2 {
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        if let Some(left) = self.left(service, Call::Release)? {
+            return volumes::release(&self.cloud, left).await;
+        }
         match self.target(service, Call::Release)? {
             None => Ok(Operation::Nothing.handle()),
             Some(target) => actions::release(&self.cloud, target).await,
@@ -185,6 +198,7 @@ impl Provider for Ec2 {
             Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
             Operation::Provision(target)
             | Operation::Release(target)
+            | Operation::ReleaseVolume(target)
             | Operation::Start(target)
             | Operation::Stop(target)
             | Operation::Reboot(target)
@@ -193,6 +207,7 @@ impl Provider for Ec2 {
         let target = &self.in_use(target.clone(), Call::Poll)?;
         match &operation {
             Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
+            Operation::ReleaseVolume(_) => volumes::poll_release(&self.cloud, target).await,
             _ => actions::poll(&self.cloud, &operation, target).await,
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     model::SkuId,
     provider::{
         Result,
-        http::{Answer, leave_out},
+        http::{Answer, PAGE, leave_out},
     },
 };
 
@@ -49,15 +49,20 @@ impl<'a, 'input> Xml<'a, 'input> {
 /// # Errors
 /// A protocol error: it is no XML, or lacks what it must have. It may have had its effect.
 pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
-    if !answer.is_of_type("xml") {
-        return Err(answer.nonsense("it is not XML by its own word"));
+    if answer.is_page() {
+        return Err(answer.other_document(PAGE));
     }
-    let text = std::str::from_utf8(answer.body()).map_err(|error| answer.nonsense(error.to_string()))?;
-    let document = Document::parse(text).map_err(|error| answer.nonsense(error.to_string()))?;
+    if !answer.is_of_type("xml") {
+        return Err(answer.other_document("it is not XML by its own word"));
+    }
+    let text = std::str::from_utf8(answer.body()).map_err(|error| answer.other_document(error))?;
+    let document = Document::parse(text).map_err(|error| answer.other_document(error))?;
     let root = document.root_element();
-    answer
-        .reading(|| parse(Xml(root)))
-        .ok_or_else(|| answer.nonsense(format!("{} lacks a field", root.tag_name().name())))
+    let name = root.tag_name().name();
+    answer.reading(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
+        true => answer.nonsense(format!("{name} lacks a field, or answers something else")),
+        false => answer.other_document(format!("it is a document of `{name}`")),
+    })
 }
 
 /// A page, and what to ask the next one with.
@@ -189,6 +194,39 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
         }
     }
     let is_it = root.0.tag_name().name() == "DescribeInstancesResponse";
+    (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
+}
+
+/// A disk by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Disk {
+    pub id: String,
+    pub kind: Option<String>,
+    /// `available`, `in-use`, `deleting`, ….
+    pub status: String,
+    pub tags: BTreeMap<String, String>,
+    /// The machines that it hangs on.
+    pub machines: Vec<String>,
+}
+
+/// `DescribeVolumes`. From a list in which something is not there much follows: it must be that list, and whole.
+pub(super) fn volumes(root: Xml<'_, '_>) -> Option<Listed<Disk>> {
+    let tag = |tag: Xml<'_, '_>| Some((tag.text("key")?, tag.text("value").unwrap_or_default()));
+    let disk = |item: Xml<'_, '_>| {
+        let is_on = |at: &Xml<'_, '_>| {
+            at.text("status").is_none_or(|it| !matches!(it.as_str(), "detaching" | "detached"))
+        };
+        let attached = item.items("attachmentSet").filter(is_on);
+        Some(Disk {
+            id: item.text("volumeId")?,
+            kind: item.text("volumeType"),
+            status: item.text("status")?,
+            tags: item.items("tagSet").filter_map(tag).collect(),
+            machines: attached.map(|at| at.text("instanceId").unwrap_or_default()).collect(),
+        })
+    };
+    let items = root.list("volumeSet")?.map(disk).collect::<Option<Vec<_>>>()?;
+    let is_it = root.0.tag_name().name() == "DescribeVolumesResponse";
     (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
 }
 

@@ -17,7 +17,7 @@ impl Dialect for Errors {
         let Refusal { message } =
             answer.try_json().filter(|refusal: &Refusal| !refusal.message.is_empty())?;
         let status = answer.status().as_u16();
-        if !(400..500).contains(&status) {
+        if !(400..500).contains(&status) || answer.says_its_status(&message) {
             return None;
         }
         let shortage = shortage_of(&message);

@@ -25,15 +25,35 @@ struct Said {
     /// Neutron's.
     #[serde(default, rename = "type")]
     kind: String,
+    /// The status once more, by nova and keystone.
+    #[serde(default)]
+    code: Value,
+    /// Keystone's.
+    #[serde(default)]
+    title: String,
+}
+
+impl Said {
+    /// Whether it is worded as the services word it: many gateways tell an object with a message too.
+    fn is_own(&self, name: &str, status: u16) -> bool {
+        let is_coded = self.code.as_u64() == Some(status.into());
+        match name {
+            "NeutronError" => !self.kind.is_empty(),
+            "error" => is_coded && !self.title.is_empty(),
+            _ => is_coded,
+        }
+    }
 }
 
 impl Dialect for OpenStackErrors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
         let said: BTreeMap<String, Value> = answer.try_json()?;
-        let (_, said) = said.into_iter().find(|(_, said)| said.is_object())?;
-        let said: Said = serde_json::from_value(said).ok().filter(|said: &Said| !said.message.is_empty())?;
+        let (name, said) = said.into_iter().find(|(_, said)| said.is_object())?;
+        let status = answer.status().as_u16();
+        let is_own = |said: &Said| !said.message.is_empty() && said.is_own(&name, status);
+        let said: Said = serde_json::from_value(said).ok().filter(is_own)?;
         let by_status = answer.kind_by_status()?;
-        Some(kind_of(answer.status().as_u16(), &said.kind, &said.message, by_status))
+        Some(kind_of(status, &said.kind, &said.message, by_status))
     }
 
     fn absent(&self) -> &'static [Word] {

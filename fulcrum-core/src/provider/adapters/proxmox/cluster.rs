@@ -3,7 +3,10 @@
 //! The cluster's list tells at once which numbers are taken and on which node; names and states in it may be some seconds old.
 //! So those are asked for at the node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
@@ -113,11 +116,14 @@ impl Proxmox {
         Ok(self.client.json::<Data<T>>(request).await?.data)
     }
 
+    async fn rows(&self, call: Call) -> Result<Rows<Resource>> {
+        self.get(&Request::get(call, ["cluster", "resources"])).await
+    }
+
     /// All that the token may see.
     pub(super) async fn resources(&self, call: Call) -> Result<Vec<Resource>> {
-        let rows: Rows<Resource> = self.get(&Request::get(call, ["cluster", "resources"])).await?;
         // What is not among them is looked for by its number before anything follows from that.
-        Ok(rows.into_iter().collect())
+        Ok(self.rows(call).await?.into_iter().collect())
     }
 
     /// The machine with a number, whosever it is; none after proof that the number is free.
@@ -206,8 +212,16 @@ impl Proxmox {
 
     /// The machines that this library has made.
     pub(super) async fn own(&self, call: Call) -> Result<Vec<Service>> {
-        let resources = self.resources(call).await?;
+        let rows = self.rows(call).await?;
         let numbers = self.config.vmids.from..=self.config.vmids.to;
+        // A list of services is whole: one that may be ours must not be missing from it.
+        if let Some(odd) = rows.odd().iter().find(|odd| may_be_at(&odd.value, &numbers)) {
+            let (name, why) = (&odd.name, &odd.reason);
+            return Err(
+                self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours"))
+            );
+        }
+        let resources: Vec<Resource> = rows.into_iter().collect();
         let listed = resources.iter().filter(|it| it.kind == "qemu" && numbers.contains(&it.vmid));
         let asked = listed.map(|it| async {
             match self.among(call, &resources, it.vmid).await {
@@ -286,6 +300,19 @@ impl Proxmox {
         let (region, _) = region.or(self.config.nodes.iter().next())?;
         self.places.iter().find(|place| place.region == *region).cloned()
     }
+}
+
+/// Whether a row that cannot be read may be a machine with one of these numbers.
+fn may_be_at(row: &Value, numbers: &RangeInclusive<u64>) -> bool {
+    let is_machine = row.get("type").is_none_or(|kind| kind.as_str().is_none_or(|kind| kind == "qemu"));
+    let number = match row.get("vmid") {
+        // A machine has a number.
+        None | Some(Value::Null) => return false,
+        Some(Value::Number(number)) => number.as_u64(),
+        Some(Value::String(number)) => number.trim().parse().ok(),
+        Some(_) => None,
+    };
+    is_machine && number.is_none_or(|number| numbers.contains(&number))
 }
 
 /// How a machine is made, as its node tells it: of every machine there is something to tell.

@@ -16,12 +16,15 @@ impl Dialect for Errors {
         // Whatever the API answers stands beside `data`.
         let Refusal { message, errors, data: Some(Value::Null) } = answer.try_json()? else { return None };
         let said = |word: &str| message.contains(word);
+        // Many gateways have a `message` beside an empty `data`.
+        let is_front = errors.is_empty() && answer.says_its_status(&message);
         let fields: Vec<_> = errors.iter().map(|(name, why)| format!("{name}: {}", why.trim())).collect();
         let message = match fields.as_slice() {
             [] => message.trim().to_owned(),
             fields => format!("{} ({})", message.trim(), fields.join("; ")),
         };
         Some(match answer.status().as_u16() {
+            _ if is_front => return None,
             400 => ErrorKind::InvalidRequest { message },
             500 if is_full(&message) => answer.sold_out(),
             500 if said("already exists") || said("is locked") || said("got timeout") => {
@@ -36,7 +39,9 @@ impl Dialect for Errors {
             500 if said("protection mode enabled") => ErrorKind::Forbidden,
             // Nothing can be written, so nothing was.
             500 if said("no quorum") => ErrorKind::unavailable("the cluster has no quorum"),
-            _ => return answer.kind_by_status(),
+            403 if said("Permission check failed") => ErrorKind::Forbidden,
+            501 => ErrorKind::Unsupported,
+            _ => return None,
         })
     }
 

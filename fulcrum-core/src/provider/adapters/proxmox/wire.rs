@@ -16,23 +16,55 @@ pub(super) struct Data<T> {
 
 /// A line of the cluster's list: a node, a machine, a container, a storage.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Line")]
 pub(super) struct Resource {
+    pub(super) kind: String,
+    pub(super) node: String,
+    pub(super) vmid: u64,
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) template: u64,
+    pub(super) maxmem: u64,
+}
+
+impl TryFrom<Line> for Resource {
+    type Error = String;
+
+    /// A node or a machine that does not tell which one it is, or how large, is none that can be counted with.
+    fn try_from(line: Line) -> Result<Self, String> {
+        let Line { kind, node, vmid, name, status, template, maxmem } = line;
+        match kind.as_str() {
+            "node" if node.is_empty() => return Err("a node without a name".to_owned()),
+            "node" if status == "online" && maxmem == 0 => {
+                return Err(format!("the node {node} is online without a memory"));
+            }
+            "qemu" | "lxc" if vmid == 0 => return Err("a machine without a number".to_owned()),
+            "qemu" | "lxc" if node.is_empty() => return Err(format!("the machine {vmid} is on no node")),
+            _ => {}
+        }
+        Ok(Self { kind, node, vmid, name, status, template, maxmem })
+    }
+}
+
+/// The same as it is told.
+#[derive(Debug, Deserialize)]
+struct Line {
     /// `node`, `qemu`, `lxc`, `storage`, ….
     #[serde(rename = "type")]
-    pub(super) kind: String,
+    kind: String,
     #[serde(default, deserialize_with = "text")]
-    pub(super) node: String,
+    node: String,
     #[serde(default, deserialize_with = "number")]
-    pub(super) vmid: u64,
+    vmid: u64,
     #[serde(default, deserialize_with = "text")]
-    pub(super) name: String,
+    name: String,
     #[serde(default, deserialize_with = "text")]
-    pub(super) status: String,
+    status: String,
     #[serde(default, deserialize_with = "number")]
-    pub(super) template: u64,
+    template: u64,
     /// Bytes.
     #[serde(default, deserialize_with = "number")]
-    pub(super) maxmem: u64,
+    maxmem: u64,
 }
 
 /// A whole number, however it is written: as one, as text, with an exponent, as a truth; 0 for nothing.

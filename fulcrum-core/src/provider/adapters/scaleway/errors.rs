@@ -39,8 +39,8 @@ impl Dialect for Errors {
             | "resource_still_in_use"
             | "precondition_failed" => ErrorKind::Conflict { message },
             "too_many_requests" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-            "" => return None,
-            _ => return answer.kind_by_status(),
+            // Whatever stands in front may tell a problem of some `type` (RFC 9457): only known words are the API's own.
+            _ => return None,
         })
     }
 

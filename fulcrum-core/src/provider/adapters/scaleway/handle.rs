@@ -11,6 +11,31 @@ pub(super) enum Handle {
     Reach(Place, String),
     /// A server is stopped, then ended, then its volumes are.
     Delete(Place, Vec<Disk>),
+    /// A volume that has outlived its server is ended.
+    Volume(Left),
+}
+
+/// A volume of block storage in its zone, whose server is gone: what is left of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) zone: String,
+    pub(super) volume: String,
+}
+
+/// Stands between the zone and the volume in the name of what is left.
+const VOLUME: &str = "/volume/";
+
+impl Left {
+    /// Of a service's name, `fr-par-1/volume/<id>`.
+    pub(super) fn of(service: &ServiceId) -> Option<Self> {
+        let (zone, volume) = service.as_str().split_once(VOLUME)?;
+        (is_plain(zone) && is_plain(volume))
+            .then(|| Self { zone: zone.to_owned(), volume: volume.to_owned() })
+    }
+
+    pub(super) fn service(&self) -> Option<ServiceId> {
+        ServiceId::new(format!("{}{VOLUME}{}", self.zone, self.volume)).ok()
+    }
 }
 
 /// A server in its zone.
@@ -66,6 +91,7 @@ impl Handle {
             Self::Delete(Place { zone, server }, disks) => {
                 format!("delete/{zone}/{server}{}", texts(disks))
             }
+            Self::Volume(Left { zone, volume }) => format!("volume/{zone}/{volume}"),
         })
     }
 
@@ -79,6 +105,9 @@ impl Handle {
         match parts.as_slice() {
             ["create", zone, server, disks @ ..] => Some(Self::Create(place(zone, server), all(disks)?)),
             ["reach", zone, server, state] => Some(Self::Reach(place(zone, server), (*state).to_owned())),
+            ["volume", zone, volume] => {
+                Some(Self::Volume(Left { zone: (*zone).to_owned(), volume: (*volume).to_owned() }))
+            }
             ["delete", zone, server, disks @ ..] => Some(Self::Delete(place(zone, server), all(disks)?)),
             _ => None,
         }
@@ -106,6 +135,7 @@ mod tests {
             Handle::Reach(place(), "stopped".to_owned()),
             Handle::Delete(place(), disks),
             Handle::Delete(place(), Vec::new()),
+            Handle::Volume(Left { zone: "fr-par-1".to_owned(), volume: "a1".to_owned() }),
         ] {
             assert_eq!(Handle::of(&handle.text()), Some(handle));
         }

@@ -7,6 +7,7 @@ mod config;
 mod errors;
 mod handle;
 mod offers;
+mod volumes;
 mod wire;
 
 use std::{
@@ -20,10 +21,10 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use config::ScalewayConfig;
-use handle::{Disk, Handle, Place};
+use handle::{Disk, Handle, Left, Place};
 use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
@@ -77,7 +78,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("boot_type", Priced::Free("how it boots costs nothing")),
     ("commercial_type", Priced::By(Line::Offer)),
     ("dynamic_ip_required", Priced::By(Line::Address)),
-    ("image", Priced::Free("systems with a licence have types of their own, which have its price")),
+    ("image", Priced::Free("a licence has types of its own, at its price; images with volumes are refused")),
     ("name", Priced::Free("names cost nothing")),
     ("project", Priced::Free("who pays, not how much")),
     ("tags[]", Priced::Free("tags cost nothing")),
@@ -186,11 +187,15 @@ impl Scaleway {
     /// It is in a zone that is not configured, or not any more: what is there is not known.
     fn place(&self, call: Call, service: &ServiceId) -> Result<Option<Place>> {
         let Some(place) = Place::of(service) else { return Ok(None) };
-        if self.zones.iter().any(|zone| zone.as_str() == place.zone) {
-            return Ok(Some(place));
+        self.check_zone(call, &place.zone, service)?;
+        Ok(Some(place))
+    }
+
+    fn check_zone(&self, call: Call, zone: &str, what: impl std::fmt::Display) -> Result<()> {
+        if self.zones.iter().any(|it| it.as_str() == zone) {
+            return Ok(());
         }
-        let zone = place.zone;
-        Err(self.invalid(call, format!("{service} is in {zone}, which is not configured; add it to `zones`")))
+        Err(self.invalid(call, format!("{what} is in {zone}, which is not configured; add it to `zones`")))
     }
 
     async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
@@ -233,6 +238,11 @@ impl Scaleway {
         check_exact(request, &sold)
     }
 
+    fn sells_disks(&self, zone: &ZoneId) -> bool {
+        let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
+        region.is_some_and(|region| offers::disk_of(&self.storage, &self.place_of(region, zone)).is_some())
+    }
+
     fn place_of(&self, region: &RegionDocument, zone: &ZoneId) -> crate::model::Place {
         crate::model::Place {
             provider: self.id.clone(),
@@ -243,11 +253,13 @@ impl Scaleway {
         }
     }
 
-    /// The image's id: as given, or by its label in the marketplace.
+    /// The image's id: as given, or by its label in the marketplace. It brings nothing that is paid.
     async fn image(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<String> {
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
-        if uuid::Uuid::parse_str(&image).is_ok() {
-            return Ok(image);
+        if let Ok(id) = uuid::Uuid::parse_str(&image) {
+            let id = id.to_string();
+            self.check_image(zone, &id).await?;
+            return Ok(id);
         }
         let ask = Request::get(Call::Provision, ["marketplace", "v2", "local-images"])
             .query("image_label", &image)
@@ -264,7 +276,9 @@ impl Scaleway {
             let message = format!("no image {image} of {zone} boots {}; set another `image`", request.sku);
             self.invalid(Call::Provision, message)
         };
-        found.map(|image| image.id).ok_or_else(missing)
+        let id = found.map(|image| image.id).ok_or_else(missing)?;
+        self.check_image(zone, &id).await?;
+        Ok(id)
     }
 
     /// The servers of a zone, with a tag or all.
@@ -356,6 +370,9 @@ impl Scaleway {
         // Where the answer was lost, the system disk is certain.
         let made = if made.is_empty() { root_of(server) } else { made.to_vec() };
         if !made.is_empty() && noted(server).is_empty() {
+            if let Some(key) = key_of(server) {
+                self.mark(&place.zone, &key, &made).await?;
+            }
             let tags: Vec<_> = made.iter().map(|disk| format!("{DISK}{}", disk.text())).collect();
             let tags: Vec<_> = server.tags.iter().chain(&tags).collect();
             let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
@@ -417,33 +434,17 @@ impl Scaleway {
                 _ => running,
             };
         }
-        for disk in disks {
-            let of_disk = |error: ProviderError| error.of_part(format!("the volume {}", disk.id));
-            let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
-            let path = api.iter().copied().chain(["zones", &place.zone, "volumes", &disk.id]);
-            let path: Vec<_> = path.collect();
-            match self.client.end(&Request::delete(Call::Release, path.iter().copied())).await {
-                // Accepted is not gone.
-                Ok(true) => {
-                    let ask = Request::get(Call::Poll, path.iter().copied());
-                    let left: Option<Value> = self.client.find(&ask).await.map_err(of_disk)?;
-                    if left.is_some() {
-                        return running;
-                    }
-                }
-                Ok(false) => {}
-                // Still held by the server that is going.
-                Err(error) if is_passing(&error.kind) => return running,
-                Err(error) => return Err(of_disk(ProviderError { call: Call::Poll, ..error })),
-            }
-        }
-        Ok(OperationStatus::Succeeded(None))
+        self.end_volumes(&place.zone, disks, Some(&place.server)).await
     }
 }
 
 /// The key that a server was made with; none if this library did not make it.
 fn key_of(server: &Server) -> Option<IdempotencyKey> {
-    IdempotencyKey::new(server.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?).ok()
+    key_in(&server.tags)
+}
+
+fn key_in(tags: &[String]) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(tags.iter().find_map(|tag| tag.strip_prefix(TAG))?).ok()
 }
 
 /// The volumes that a server's purchase made, by its tags.
@@ -566,6 +567,13 @@ impl Provider for Scaleway {
                 found = found.or(Some(service));
             }
         }
+        if found.is_none() {
+            // Somebody may have ended the server by itself: its volumes stay, and cost.
+            // Where no row prices a disk nothing is made; there may be no block storage at all.
+            let zones = self.zones.iter().filter(|zone| self.sells_disks(zone));
+            let lists = zones.map(|zone| self.left_of(Call::FindByKey, zone, key));
+            found = futures::future::try_join_all(lists).await?.into_iter().flatten().next();
+        }
         Ok(found.map(|service| match service.status {
             ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
             _ => service,
@@ -573,6 +581,9 @@ impl Provider for Scaleway {
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        if let Some(left) = Left::of(service) {
+            return self.describe_left(Call::Describe, &left).await;
+        }
         let Some(place) = self.place(Call::Describe, service)? else { return Ok(None) };
         let server = self.server(Call::Describe, &place).await?;
         let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
@@ -625,6 +636,10 @@ impl Provider for Scaleway {
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
+        if let Some(left) = Left::of(service) {
+            self.check_left(call, &left).await?;
+            return Ok(Handle::Volume(left).text());
+        }
         let Some(place) = self.place(call, service)? else {
             // It cannot exist here.
             let unknown = Place { zone: self.zones[0].to_string(), server: "0".to_owned() };
@@ -653,6 +668,9 @@ impl Provider for Scaleway {
         match Handle::of(operation).ok_or_else(unknown)? {
             Handle::Create(place, disks) => self.poll_create(&place, &disks).await,
             Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
+            Handle::Volume(Left { zone, volume }) => {
+                self.end_volumes(&zone, &[Disk { is_block: true, id: volume }], None).await
+            }
             Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
                 None => Ok(failed("the server is gone", None)),
                 Some(server) if server.state == state => self.succeeded(&place, &server),

@@ -50,6 +50,19 @@ pub(super) struct Image {
     pub(super) compatible_commercial_types: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct OneImage {
+    pub(super) image: ImageDetails,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ImageDetails {
+    pub(super) id: String,
+    /// Volumes that it brings beside the system disk, by their place.
+    #[serde(default)]
+    pub(super) extra_volumes: Option<BTreeMap<String, Value>>,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct NewServer<'a> {
     pub(super) name: &'a str,
@@ -132,4 +145,50 @@ pub(super) struct Detail {
     pub(super) argument_name: String,
     pub(super) help_message: String,
     pub(super) resource: String,
+}
+
+/// A volume of the API of instances, as far as it tells on what it hangs.
+#[derive(Debug, Deserialize)]
+pub(super) struct OneVolume {
+    pub(super) volume: Held,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Held {
+    #[serde(default)]
+    pub(super) server: Option<Named>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Blocks {
+    pub(super) volumes: Rows<Block>,
+    /// How many there are, on all pages.
+    pub(super) total_count: u64,
+}
+
+/// A volume of block storage, by its own API.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Block {
+    pub(super) id: String,
+    #[serde(default, rename = "type")]
+    pub(super) kind: String,
+    pub(super) tags: Vec<String>,
+    /// On what it hangs, or hung a moment ago.
+    pub(super) references: Vec<Holder>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Holder {
+    /// `instance_server`, say.
+    #[serde(default, rename = "product_resource_type")]
+    pub(super) kind: String,
+    #[serde(rename = "product_resource_id")]
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) status: String,
 }

@@ -11,6 +11,8 @@ pub(super) enum Handle {
     Reach(String, String),
     /// It is stopped, then ended, then these disks are.
     Delete(String, Vec<String>),
+    /// A disk that has outlived its server is ended.
+    Disk(String),
 }
 
 impl Handle {
@@ -18,6 +20,7 @@ impl Handle {
         OperationHandle::new(match self {
             Self::Create(server) => format!("create/{server}"),
             Self::Reach(server, state) => format!("reach/{server}/{state}"),
+            Self::Disk(disk) => format!("{DISK}{disk}"),
             Self::Delete(server, disks) => {
                 format!("delete/{server}{}", disks.iter().map(|disk| format!("/{disk}")).collect::<String>())
             }
@@ -31,6 +34,7 @@ impl Handle {
             ["reach", server, state @ ("started" | "stopped")] if is_uuid(server) => {
                 Some(Self::Reach((*server).to_owned(), (*state).to_owned()))
             }
+            ["disk", disk] if is_uuid(disk) => Some(Self::Disk((*disk).to_owned())),
             ["delete", server, disks @ ..] if is_uuid(server) && disks.iter().all(|disk| is_plain(disk)) => {
                 let disks = disks.iter().map(|disk| (*disk).to_owned());
                 Some(Self::Delete((*server).to_owned(), disks.collect()))
@@ -38,6 +42,19 @@ impl Handle {
             _ => None,
         }
     }
+}
+
+/// Stands before a disk that has outlived its server, in the name of the service that it is then.
+const DISK: &str = "disk/";
+
+/// The name of a disk that has outlived its server, as a service.
+pub(super) fn disk_name(disk: &str) -> String {
+    format!("{DISK}{disk}")
+}
+
+/// The disk of a service that is what is left of a server.
+pub(super) fn disk_of(service: &ServiceId) -> Option<&str> {
+    service.as_str().strip_prefix(DISK).filter(|id| is_uuid(id))
 }
 
 /// The server of a service; what is no such name does not exist.
@@ -66,6 +83,7 @@ mod tests {
             Handle::Reach(id(), "stopped".to_owned()),
             Handle::Delete(id(), Vec::new()),
             Handle::Delete(id(), vec![id(), id()]),
+            Handle::Disk(id()),
         ] {
             assert_eq!(Handle::of(&handle.text()), Some(handle));
         }
@@ -75,6 +93,7 @@ mod tests {
             "create",
             "create/x",
             "delete/../x",
+            "disk/..",
             "conformance-unknown",
             &format!("reach/{id}/gone"),
             &format!("delete/{id}/"),

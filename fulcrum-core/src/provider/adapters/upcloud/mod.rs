@@ -7,6 +7,7 @@ mod config;
 mod errors;
 mod handle;
 mod offers;
+mod storages;
 mod wire;
 
 use std::{
@@ -21,7 +22,8 @@ use iso_currency::Currency;
 use serde_json::{Value, json};
 
 pub use config::UpCloudConfig;
-use handle::{Handle, is_plain, server_of};
+use handle::{Handle, disk_of, is_plain, server_of};
+use storages::{disk_title, key_of_disk};
 use wire::{OneServer, Server, Servers};
 
 use crate::{
@@ -80,7 +82,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("server.plan", Priced::By(Line::Offer)),
     ("server.storage_devices.storage_device[].action", Priced::Free("what is cloned is the plan's own disk")),
     ("server.storage_devices.storage_device[].size", Priced::By(Line::Offer)),
-    ("server.storage_devices.storage_device[].storage", Priced::Free("templates are cloned for nothing")),
+    ("server.storage_devices.storage_device[].storage", Priced::Free("templates with a licence are refused")),
     ("server.storage_devices.storage_device[].tier", Priced::By(Line::Offer)),
     ("server.storage_devices.storage_device[].title", Priced::Free("names cost nothing")),
     ("server.title", Priced::Free("names cost nothing")),
@@ -231,7 +233,7 @@ impl UpCloud {
         let setting = |name: &str| request.setting(name);
         let disk = json!({
             "action": "clone",
-            "storage": setting("image").unwrap_or_else(|| self.settings.image.clone()),
+            "storage": self.image(request).await?,
             "title": disk_title(key),
             "size": plan.storage_size,
             "tier": plan.storage_tier.as_deref().unwrap_or("maxiops"),
@@ -318,7 +320,7 @@ impl UpCloud {
     async fn poll_delete(&self, id: &str, disks: &[String]) -> Result<OperationStatus> {
         let of_server = |error: ProviderError| error.of_part(format!("the server {id}"));
         let Some(server) = self.server(Call::Poll, id).await.map_err(of_server)? else {
-            return self.end_disks(disks).await;
+            return self.end_disks(Some(id), disks).await;
         };
         let foreign = || self.error(Call::Poll, ErrorKind::Forbidden);
         let own = self.own_disks(Call::Poll, &server, &key_of(&server).ok_or_else(foreign)?)?;
@@ -344,34 +346,6 @@ impl UpCloud {
             },
         }
     }
-
-    /// Ends the disks of a server that is gone. Backups of them are the customer's.
-    async fn end_disks(&self, disks: &[String]) -> Result<OperationStatus> {
-        for disk in disks {
-            let of_disk = |error: ProviderError| error.of_part(format!("the storage {disk}"));
-            let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
-            let is_there = match self.client.end(&ask).await {
-                // Accepted is not gone.
-                Ok(true) => {
-                    let ask = Request::get(Call::Poll, ["storage", disk]);
-                    self.client.find::<Value>(&ask).await.map_err(of_disk)?.is_some()
-                }
-                Ok(false) => false,
-                // Still held by the server that is going.
-                Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => true,
-                Err(error) => return Err(of_disk(error)),
-            };
-            if is_there {
-                return Ok(RUNNING);
-            }
-        }
-        Ok(OperationStatus::Succeeded(None))
-    }
-}
-
-/// What the disk is called that is made with a server; so it is known again.
-fn disk_title(key: &IdempotencyKey) -> String {
-    format!("{key}-disk")
 }
 
 /// The key that a server was made with; none if this library did not make it.
@@ -439,10 +413,18 @@ impl Provider for UpCloud {
                 found = found.or(Some(service));
             }
         }
-        Ok(found)
+        match found {
+            // Somebody may have ended the server by itself: its disk stays, and costs.
+            None => self.left_of(Call::FindByKey, key).await,
+            found => Ok(found),
+        }
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
+        if let Some(disk) = disk_of(service) {
+            let disk = self.disk(Call::Describe, disk).await?;
+            return disk.map(|disk| self.left(Call::Describe, &disk)).transpose();
+        }
         let Some(id) = server_of(service) else { return Ok(None) };
         let server = self.server(Call::Describe, id).await?;
         server.map(|server| self.service(Call::Describe, &server)).transpose()
@@ -495,6 +477,13 @@ impl Provider for UpCloud {
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
+        if let Some(id) = disk_of(service) {
+            if let Some(disk) = self.disk(call, id).await? {
+                key_of_disk(&disk.title).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
+                self.check_held(call, &disk, None)?;
+            }
+            return Ok(Handle::Disk(id.to_owned()).text());
+        }
         let Some(id) = server_of(service) else {
             // It cannot exist here.
             return Ok(Handle::Delete(uuid::Uuid::nil().to_string(), Vec::new()).text());
@@ -517,6 +506,7 @@ impl Provider for UpCloud {
         let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
         let (id, wanted) = match Handle::of(operation).ok_or_else(unknown)? {
             Handle::Delete(id, disks) => return self.poll_delete(&id, &disks).await,
+            Handle::Disk(disk) => return self.end_disks(None, &[disk]).await,
             Handle::Create(id) => (id, "started".to_owned()),
             Handle::Reach(id, state) => (id, state),
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::LABEL;
+use super::{LABEL, key_of_disk};
 use crate::provider::http::{Rows, leave_out};
 
 #[derive(Debug, Deserialize)]
@@ -144,6 +144,52 @@ pub(super) struct Device {
     pub(super) kind: String,
     #[serde(default)]
     pub(super) storage_title: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OneStorage {
+    pub(super) storage: Storage,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Storages {
+    pub(super) storages: StorageList,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StorageList {
+    pub(super) storage: Rows<Storage>,
+}
+
+/// A disk, a backup, a template or a medium.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Storage {
+    pub(super) uuid: String,
+    pub(super) title: String,
+    /// `normal` is a disk.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// None of what is in every zone.
+    #[serde(default)]
+    pub(super) zone: String,
+    #[serde(default)]
+    pub(super) tier: Option<String>,
+    /// What it costs an hour as an image of a system that is paid for.
+    #[serde(default)]
+    pub(super) license: Option<Number>,
+    /// On what it hangs. Told of one storage, not in lists.
+    #[serde(default)]
+    pub(super) servers: Option<Holders>,
+}
+
+/// Whether a storage that cannot be read is certainly no disk of ours: it is told what it is called, and not so as ours are.
+pub(super) fn is_foreign_disk(row: &Value) -> bool {
+    row.get("title").and_then(Value::as_str).is_some_and(|title| key_of_disk(title).is_none())
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Holders {
+    pub(super) server: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
