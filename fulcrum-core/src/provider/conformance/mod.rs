@@ -20,6 +20,9 @@ use super::{
 };
 use crate::model::{IdempotencyKey, OrderId, Service, ServiceId};
 
+/// How long a call that was given up may still be on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "why")]
@@ -456,7 +459,8 @@ impl Suite {
     async fn lose(&mut self, request: &ProvisionRequest, class: IdempotencyClass) -> Finding {
         let (key, lag) = (self.key(), self.provider.capabilities().list_lag());
         drop(self.provider.provision(request, &key).now_or_never());
-        sleep(lag).await;
+        // What was given up may still be on its way, and only then does its lag begin.
+        sleep(lag.saturating_add(ON_ITS_WAY)).await;
         let is_made = !class.is_repeatable()
             && self.provider.find_by_key(&key).await.map_err(|error| error.to_string())?.is_some();
         if !is_made {
