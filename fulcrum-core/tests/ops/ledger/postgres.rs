@@ -128,9 +128,11 @@ async fn a_reader_of_all_events_misses_none_while_many_write() {
     let mut seen = Vec::new();
     while seen.len() < 8 * 41 {
         let after = seen.last().copied().unwrap_or(0);
+        // Before the look: what is written after it is for the next one.
+        let is_last = writers.iter().all(tokio::task::JoinHandle::is_finished);
         let page = ledger.events(after, None, 10).await.expect("events");
         seen.extend(page.iter().map(|event| event.sequence));
-        if page.is_empty() && writers.iter().all(tokio::task::JoinHandle::is_finished) {
+        if page.is_empty() && is_last {
             break;
         }
     }
