@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 ARGS ?=
 VENV := build/venv
 
-.PHONY: help setup demo check test proof test-peers bench curves compare fmt lint wheel header schemas matrix install fuzz
+.PHONY: help setup demo check test proof test-peers bench curves compare fmt lint wheel header schemas matrix install fuzz pins
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,13 @@ fmt: ## format the code
 lint: ## check format and warnings
 	@cargo fmt --all -- --check
 	@cargo clippy --workspace --all-targets -- -D warnings
+
+pins: ## write the hashes of the Python tools again
+	@scripts/setup
+	@$(VENV)/bin/python -m venv build/uv && build/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@cd fulcrum-py && { echo '# What the Python tests need, with hashes: `make pins` makes it of requirements-dev.in.' && \
+		../build/uv/bin/uv pip compile --quiet --universal --python-version 3.9 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url requirements-dev.in; } >../build/pins && mv ../build/pins requirements-dev.txt
 
 wheel: ## build the Python wheel into build/wheels
 	@scripts/setup
