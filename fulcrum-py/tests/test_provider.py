@@ -75,6 +75,31 @@ def test_an_exception_after_the_purchase_buys_nothing_twice(caplog: pytest.LogCa
     assert "KeyError" not in told or "canary-secret" not in told
 
 
+def test_a_machine_of_two_calls_survives_a_lost_answer() -> None:
+    class Slow(example.Rack):  # type: ignore[misc, name-defined]
+        def provision(self, request: dict[str, Any], key: str) -> str:
+            super().provision(request, key)
+            self.machines[key]["status"] = "starting"
+            raise ConnectionError("the answer is lost, and nobody will start it")
+
+        def resume_operation(self, request: dict[str, Any], service: dict[str, Any]) -> str:
+            assert request["sku"] == service["sku"] and service["status"] == "starting"
+            return f"start {service['id']}"
+
+        async def poll(self, operation: str) -> Any:
+            if operation.startswith("start "):
+                name = operation.partition(" ")[2]
+                self.machines[name]["status"] = "running"
+                return {"status": "succeeded", "service": self.machines[name]}
+            return await super().poll(operation)
+
+    rack = Slow()
+    market = market_of(rack)
+    market.refresh()
+    order = market.purchase(market.compose(APP), policy={"step_timeout_s": 10})
+    assert order.state == "committed" and len(rack.machines) == 3, order.reason
+
+
 def test_what_is_refused_is_an_exception_of_the_library() -> None:
     rack = example.Rack(machines=3)
     market = market_of(rack)

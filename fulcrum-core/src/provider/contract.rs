@@ -71,9 +71,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The operation by which a service that is starting goes on, where somebody must drive it: making it takes several calls,
-    /// and who began may be gone. None if it comes about by itself. Asks nobody.
-    fn unfinished(&self, _request: &ProvisionRequest, _service: &Service) -> Option<OperationHandle> {
-        None
+    /// and who began may be gone. None if it comes about by itself. It changes nothing; [`poll`](Self::poll) goes on.
+    async fn resume_operation(
+        &self,
+        _request: &ProvisionRequest,
+        _service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        Err(unsupported(self.id(), Call::ResumeOperation))
     }
 
     /// The service that this key started, in whatever state, if it exists and the look-up shows it yet.

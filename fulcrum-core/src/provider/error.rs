@@ -132,6 +132,8 @@ pub enum Call {
     Unreserve,
     /// `provision`.
     Provision,
+    /// `resume_operation`.
+    ResumeOperation,
     /// `find_by_key`.
     FindByKey,
     /// `describe`.
@@ -157,6 +159,7 @@ impl Call {
             Self::Reserve => "reserve",
             Self::Unreserve => "unreserve",
             Self::Provision => "provision",
+            Self::ResumeOperation => "resume_operation",
             Self::FindByKey => "find_by_key",
             Self::Describe => "describe",
             Self::Services => "services",
@@ -175,6 +178,7 @@ impl Call {
             | Self::Quote
             | Self::Reserve
             | Self::Unreserve
+            | Self::ResumeOperation
             | Self::FindByKey
             | Self::Describe
             | Self::Services

@@ -7,6 +7,7 @@
 //! | `quote` | `request` | a quote |
 //! | `reserve` | `request`, `key` | `until` |
 //! | `provision` | `request`, `key` | `operation` |
+//! | `resume_operation` | `request`, `service` with all that the host has told of it | `operation`, or null |
 //! | `find_by_key` | `key` | `service`, or null |
 //! | `describe` | `service` | `service`, or null |
 //! | `services` | | `services` |
@@ -78,7 +79,7 @@ pub struct HostProvider {
 }
 
 /// A service as a host tells it: who sells it, and in which country that is, follows from the description.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HostService {
     id: ServiceId,
@@ -91,6 +92,20 @@ struct HostService {
     status: ServiceStatus,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
+}
+
+impl HostService {
+    fn of(service: &Service) -> Self {
+        Self {
+            id: service.id.clone(),
+            key: service.key.clone(),
+            sku: service.sku.clone(),
+            region: service.place.region.clone(),
+            zone: service.place.zone.clone(),
+            status: service.status,
+            attributes: service.attributes.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -138,6 +153,13 @@ struct Held {
 #[serde(deny_unknown_fields)]
 struct Begun {
     operation: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resumed {
+    #[serde(deserialize_with = "Option::deserialize")]
+    operation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -348,6 +370,16 @@ impl Provider for HostProvider {
         self.check_settings(Call::Provision, request)?;
         let ask = json!({ "request": request, "key": key });
         self.begin(Call::Provision, &ask, Some(&request.sku)).await
+    }
+
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let ask = json!({ "request": request, "service": HostService::of(service) });
+        let Resumed { operation } = self.ask(Call::ResumeOperation, &ask, Some(&request.sku)).await?;
+        Ok(operation.map(OperationHandle::new))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

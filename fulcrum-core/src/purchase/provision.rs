@@ -217,12 +217,20 @@ impl Driver<'_> {
             ServiceStatus::Running | ServiceStatus::Stopped => {
                 self.put(step, StepState::Provisioned { service }).await?;
             }
-            ServiceStatus::Starting => match self.unfinished(step, &service) {
+            ServiceStatus::Starting => match self.resumed(step, &service).await {
                 // Who asked for it is gone, and it does not come about by itself.
-                Some(operation) if operation.as_str().len() <= MAX_HANDLE => {
+                Ok(Some(operation)) if operation.as_str().len() <= MAX_HANDLE => {
                     self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
                 }
-                _ => sleep(self.poll_interval(step)).await,
+                Ok(Some(_)) => {
+                    return Ok(Err(protocol(
+                        step,
+                        Call::ResumeOperation,
+                        "the operation's handle is too long",
+                    )));
+                }
+                Ok(None) => sleep(self.poll_interval(step)).await,
+                Err(error) => return Ok(Err(error)),
             },
             ServiceStatus::Failed | ServiceStatus::Releasing => {
                 self.fail(step, None, &format!("{} is broken or being released", service.id));
@@ -231,13 +239,24 @@ impl Driver<'_> {
         Ok(Ok(()))
     }
 
-    fn unfinished(&self, step: &Step, service: &Service) -> Option<OperationHandle> {
+    /// The operation by which a service goes on that is starting, if somebody must drive it.
+    async fn resumed(
+        &self,
+        step: &Step,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>, ProviderError> {
         // It is asked for once: who polls is told by the operation itself.
         let is_polled = matches!(&step.state, StepState::Provisioning { progress: Progress::Running(_), .. });
+        let provider = self.provider(step);
+        if is_polled || !provider.capabilities().can(Call::ResumeOperation) {
+            return Ok(None);
+        }
         // With less than what was asked for nobody goes on.
-        let settings = self.turns.settings(step, &self.held_by, &self.order.plan).ok()?;
+        let Ok(settings) = self.turns.settings(step, &self.held_by, &self.order.plan) else {
+            return Ok(None);
+        };
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
-        self.provider(step).unfinished(&request, service).filter(|_| !is_polled)
+        provider.resume_operation(&request, service).await
     }
 
     async fn poll(

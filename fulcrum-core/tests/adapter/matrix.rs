@@ -28,11 +28,12 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     ]
 }
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     Call::Offers,
     Call::Quote,
     Call::Reserve,
     Call::Provision,
+    Call::ResumeOperation,
     Call::FindByKey,
     Call::Describe,
     Call::Services,

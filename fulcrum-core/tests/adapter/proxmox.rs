@@ -226,7 +226,8 @@ async fn what_was_only_cloned_is_driven_on_by_whoever_finds_it() {
         }
     };
     assert_eq!(found.status, ServiceStatus::Starting, "it is there and not sold");
-    let handle = other.unfinished(&request("small"), &found).expect("somebody must go on");
+    let handle =
+        other.resume_operation(&request("small"), &found).await.expect("read").expect("somebody must go on");
     assert_eq!(made(&other, &handle).await.status, ServiceStatus::Running);
     // And one that is to be ended instead is.
     let second = self::key();

@@ -141,7 +141,8 @@ async fn a_server_that_was_never_started_is_driven_on_by_whoever_finds_it() {
     let wanted = json!({ "request": { "body": { "commercial_type": "DEV1-S", "name": "web" } },
         "response": { "body": { "server": { "image": { "id": "i" } } } } });
     let request = request(&wanted);
-    let handle = adapter.unfinished(&request, &found).expect("somebody must go on");
+    let handle =
+        adapter.resume_operation(&request, &found).await.expect("read").expect("somebody must go on");
     assert!(matches!(adapter.poll(&handle).await.expect("polled"), OperationStatus::Running { .. }));
     let done = adapter.poll(&handle).await.expect("polled");
     assert!(matches!(done, OperationStatus::Succeeded(Some(it)) if it.status == ServiceStatus::Running));

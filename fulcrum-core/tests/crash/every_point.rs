@@ -11,22 +11,20 @@ use std::{
     process::{Command, Output},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use crate::support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, duo_waiting, plan, seed};
-use async_trait::async_trait;
+use crate::{
+    mortal::{self, Mortal},
+    support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, duo_waiting, plan, seed},
+};
 use fulcrum_core::{
-    ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result as LedgerResult, SqliteLedger, Written},
-    model::{
-        IdempotencyKey, Operator, Order, OrderEvent, OrderId, OrderState, Policy, ProviderId, Service,
-        ServiceId,
-    },
+    ledger::{Ledger, SqliteLedger},
+    model::{Order, OrderId, OrderState, Policy},
     provider::{
-        Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
+        Call, IdempotencyClass, Provider,
         sandbox::{Fault, FaultRule, Sandbox},
     },
     purchase::Engine,
@@ -44,8 +42,8 @@ const SAMPLE: usize = 6;
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
 
 /// What goes wrong besides the power, and how the order must end.
-struct Scenario {
-    name: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
     class: IdempotencyClass,
     at_once: u32,
     /// At gamma, the third cloud; of a duo at beta.
@@ -60,7 +58,7 @@ struct Scenario {
     end: OrderState,
 }
 
-fn scenarios() -> Vec<Scenario> {
+pub(crate) fn scenarios() -> Vec<Scenario> {
     let fault = |call, fault| FaultRule { call, sku: None, nth: 1, times: 1, fault };
     let plain = |name, class, at_once, faults, end| {
         let (is_duo, waits, holds, price_factor) = (false, false, false, "1");
@@ -171,7 +169,7 @@ fn try_point(tally: &Tally, scenario: &Scenario, number: usize, kill_at: u64) {
 }
 
 /// How many points a run has that nobody kills.
-fn points_of(scenario: &Scenario, number: usize) -> u64 {
+pub(crate) fn points_of(scenario: &Scenario, number: usize) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let output = run_child(folder.path(), number, 0, &OrderId::generate());
     assert_ended(&output, scenario.name);
@@ -181,24 +179,29 @@ fn points_of(scenario: &Scenario, number: usize) -> u64 {
 }
 
 /// Anything but the signal that it was sent is a failure of its own, and no kill.
-fn assert_ended(output: &Output, context: &str) {
+pub(crate) fn assert_ended(output: &Output, context: &str) {
     let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy);
     assert!(output.status.success(), "{context}: {}\n{}{}", output.status, said[0], said[1]);
 }
 
 fn run_child(folder: &Path, scenario: usize, kill_at: u64, id: &OrderId) -> Output {
-    Command::new(std::env::current_exe().expect("this executable"))
+    child(folder, scenario, kill_at, id).output().expect("a child process")
+}
+
+/// This executable as the process that is killed.
+pub(crate) fn child(folder: &Path, scenario: usize, kill_at: u64, id: &OrderId) -> Command {
+    let mut child = Command::new(std::env::current_exe().expect("this executable"));
+    child
         .args(["--exact", "every_point::the_child_that_is_killed", "--ignored", "--nocapture"])
         .env("FULCRUM_KILL_FOLDER", folder)
         .env("FULCRUM_KILL_SCENARIO", scenario.to_string())
         .env("FULCRUM_KILL_AT", kill_at.to_string())
-        .env("FULCRUM_KILL_ORDER", id.as_str())
-        .output()
-        .expect("a child process")
+        .env("FULCRUM_KILL_ORDER", id.as_str());
+    child
 }
 
 /// The invariants of an order, read from the clouds' own state.
-fn check(scenario: &Scenario, folder: &Path, kill_at: u64, id: &OrderId) {
+pub(crate) fn check(scenario: &Scenario, folder: &Path, kill_at: u64, id: &OrderId) {
     let context = format!("{}, killed at point {kill_at}", scenario.name);
     let clouds: Vec<Sandbox> = CLOUDS.iter().map(|name| cloud(name, Some(folder)).build()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -229,7 +232,7 @@ fn the_child_that_is_killed() {
     let variable = |name: &str| std::env::var(name).ok();
     let Some(folder) = variable("FULCRUM_KILL_FOLDER").map(PathBuf::from) else { return };
     let number = |name: &str| variable(name).and_then(|text| text.parse().ok()).expect("a number");
-    KILL_AT.store(number("FULCRUM_KILL_AT"), Ordering::SeqCst);
+    mortal::die_at(number("FULCRUM_KILL_AT"));
     let scenario = &scenarios()[number("FULCRUM_KILL_SCENARIO") as usize];
     let id: OrderId = variable("FULCRUM_KILL_ORDER").expect("an id").parse().expect("an id");
     let providers = CLOUDS
@@ -244,14 +247,14 @@ fn the_child_that_is_killed() {
                 builder = builder.price_factor("small".parse().expect("a name"), factor);
                 builder = scenario.faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone()));
             }
-            let provider: Arc<dyn Provider> = Arc::new(Mortal { inner: builder.build() });
+            let provider = Mortal::provider(builder.build());
             (provider.id().clone(), provider)
         })
         .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
-        let engine = Engine::new(providers, Arc::new(Mortal { inner: ledger })).with_lease(LEASE);
+        let engine = Engine::new(providers, Mortal::ledger(Arc::new(ledger))).with_lease(LEASE);
         let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
         let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
         let wanted = if scenario.waits { duo_waiting() } else { duo("") };
@@ -271,173 +274,5 @@ fn the_child_that_is_killed() {
         };
         tokio::time::timeout(PATIENCE, driven).await.expect("an end, and no limbo");
     });
-    println!("points: {}", POINT.load(Ordering::SeqCst));
-}
-
-static KILL_AT: AtomicU64 = AtomicU64::new(0);
-static POINT: AtomicU64 = AtomicU64::new(0);
-
-/// One point at which the power may fail.
-fn point() {
-    let here = POINT.fetch_add(1, Ordering::SeqCst) + 1;
-    if here == KILL_AT.load(Ordering::SeqCst) {
-        let pid = std::process::id().to_string();
-        let _ = Command::new("kill").args(["-KILL", &pid]).status();
-        std::thread::sleep(Duration::from_secs(10));
-    }
-}
-
-/// A point before and one after.
-async fn mortal<T>(call: impl Future<Output = T>) -> T {
-    point();
-    let answer = call.await;
-    point();
-    answer
-}
-
-/// A ledger or provider with a kill point before and after every call that changes something.
-#[derive(Debug)]
-struct Mortal<T> {
-    inner: T,
-}
-
-#[async_trait]
-impl Ledger for Mortal<SqliteLedger> {
-    fn id(&self) -> &str {
-        self.inner.id()
-    }
-    async fn create(&self, order: &Order) -> LedgerResult<()> {
-        mortal(self.inner.create(order)).await
-    }
-    async fn load(&self, order: &OrderId) -> LedgerResult<Option<Order>> {
-        self.inner.load(order).await
-    }
-    async fn list(&self, query: &OrderQuery) -> LedgerResult<Vec<OrderId>> {
-        self.inner.list(query).await
-    }
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> LedgerResult<Claim> {
-        mortal(self.inner.claim(order, owner, lease)).await
-    }
-    async fn claim_next(
-        &self,
-        owner: &str,
-        lease: Duration,
-        limit: u32,
-        providers: &[ProviderId],
-    ) -> LedgerResult<Vec<Claim>> {
-        mortal(self.inner.claim_next(owner, lease, limit, providers)).await
-    }
-    async fn renew(&self, claim: &Claim, lease: Duration) -> LedgerResult<Claim> {
-        self.inner.renew(claim, lease).await
-    }
-    async fn release(&self, claim: &Claim) -> LedgerResult<()> {
-        mortal(self.inner.release(claim)).await
-    }
-    async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<Written> {
-        mortal(self.inner.write(claim, change)).await
-    }
-    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> LedgerResult<()> {
-        mortal(self.inner.request_cancel(order, by)).await
-    }
-    async fn note_failed_drive(
-        &self,
-        claim: &Claim,
-        reason: &str,
-        next_try: jiff::Timestamp,
-    ) -> LedgerResult<u32> {
-        mortal(self.inner.note_failed_drive(claim, reason, next_try)).await
-    }
-    async fn is_cancelled(&self, order: &OrderId) -> LedgerResult<bool> {
-        self.inner.is_cancelled(order).await
-    }
-    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> LedgerResult<Vec<OrderEvent>> {
-        self.inner.events(after, order, limit).await
-    }
-    async fn verify(&self, order: &OrderId) -> LedgerResult<()> {
-        self.inner.verify(order).await
-    }
-    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> LedgerResult<bool> {
-        mortal(self.inner.forget(order, before)).await
-    }
-    async fn cursor(&self, name: &str) -> LedgerResult<u64> {
-        self.inner.cursor(name).await
-    }
-    async fn advance(&self, name: &str, sequence: u64) -> LedgerResult<u64> {
-        mortal(self.inner.advance(name, sequence)).await
-    }
-    async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
-        mortal(self.inner.drop_cursor(name)).await
-    }
-    async fn enter_gate(
-        &self,
-        name: &str,
-        claim: &Claim,
-        step: u32,
-        instead_of: Option<&Gate>,
-    ) -> LedgerResult<Gate> {
-        mortal(self.inner.enter_gate(name, claim, step, instead_of)).await
-    }
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> LedgerResult<()> {
-        mortal(self.inner.note_gate(name, claim, step, note)).await
-    }
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> LedgerResult<()> {
-        mortal(self.inner.leave_gate(name, claim, step)).await
-    }
-    async fn services_at(&self, provider: &ProviderId) -> LedgerResult<Vec<ServiceId>> {
-        self.inner.services_at(provider).await
-    }
-    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inner.changes()
-    }
-}
-
-#[async_trait]
-impl Provider for Mortal<Sandbox> {
-    fn id(&self) -> &ProviderId {
-        self.inner.id()
-    }
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
-    }
-    fn offers(&self, filter: &OfferFilter) -> OfferStream {
-        self.inner.offers(filter)
-    }
-    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        mortal(self.inner.quote(request)).await
-    }
-    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
-        mortal(self.inner.reserve(request, key)).await
-    }
-    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
-        mortal(self.inner.unreserve(key)).await
-    }
-    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
-        mortal(self.inner.provision(request, key)).await
-    }
-    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        mortal(self.inner.find_by_key(key)).await
-    }
-    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        mortal(self.inner.describe(service)).await
-    }
-    fn services(&self) -> ServiceStream {
-        self.inner.services()
-    }
-    async fn act(
-        &self,
-        service: &ServiceId,
-        action: &Action,
-        key: &IdempotencyKey,
-    ) -> Result<OperationHandle> {
-        mortal(self.inner.act(service, action, key)).await
-    }
-    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
-        mortal(self.inner.release(service, key)).await
-    }
-    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        mortal(self.inner.poll(operation)).await
-    }
-    fn usage(&self, period: &UsagePeriod) -> UsageStream {
-        self.inner.usage(period)
-    }
+    println!("points: {}", mortal::points());
 }

@@ -9,7 +9,11 @@ mod support;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod every_point;
+mod mortal;
 mod multi_host;
+mod operations;
+#[cfg(target_os = "linux")]
+mod power;
 mod random;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod wal;

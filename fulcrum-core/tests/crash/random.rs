@@ -343,6 +343,11 @@ fn count(folder: &Path, number: u64, ids: &[OrderId], tally: &mut Tally) {
             };
             let held: Vec<_> = order.steps.iter().filter_map(of_step).collect();
             let all = match order.state {
+                OrderState::Committed if order.cancellation.is_some() => {
+                    println!("world {number}: cancelled, and committed all the same: {order:#?}");
+                    tally.limbo += 1;
+                    continue;
+                }
                 OrderState::Committed => order.plan.leases.len(),
                 state if state.is_over() => 0,
                 _ => {
@@ -429,6 +434,7 @@ impl Echo {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Echo {
     fn id(&self) -> &ProviderId {
         self.inner.id()
@@ -484,5 +490,21 @@ impl Provider for Echo {
     }
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         self.inner.usage(period)
+    }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.inner.rejected()
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
+        self.inner.reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.inner.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.inner.resume_operation(request, service).await
     }
 }

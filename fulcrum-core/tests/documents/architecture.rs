@@ -297,3 +297,45 @@ fn what_is_allowed_is_not_reported() {
         assert_eq!(violations(module, source), Vec::<String>::new());
     }
 }
+
+/// Providers that pass calls on to another one, and are not kept from forgetting one by the lint.
+fn careless_wrappers(source: &str) -> Vec<&str> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        if !line.trim_start().starts_with("impl") || !line.contains("Provider for ") {
+            continue;
+        }
+        let end = format!("{}}}", " ".repeat(indent));
+        let body: Vec<&str> = lines[at..].iter().copied().take_while(|line| *line != end).collect();
+        let passes_on = body.iter().any(|line| line.contains(".capabilities()"));
+        let is_kept =
+            lines[at.saturating_sub(3)..at].iter().any(|line| line.contains("missing_trait_methods"));
+        if passes_on && !is_kept {
+            found.push(*line);
+        }
+    }
+    found
+}
+
+#[test]
+fn no_wrapper_of_a_provider_forgets_a_call() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for folder in ["fulcrum-core", "fulcrum-ffi", "fulcrum-py/src", "benches", "examples/rust"] {
+        sources(&root.join(folder), &mut files);
+    }
+    let mut wrappers = 0;
+    for file in files {
+        let source = fs::read_to_string(&file).unwrap();
+        wrappers += source.matches("#[deny(clippy::missing_trait_methods)]").count();
+        let found = careless_wrappers(&source);
+        let file = file.display();
+        assert!(found.is_empty(), "{file}: {found:?} needs #[deny(clippy::missing_trait_methods)]");
+    }
+    assert!(wrappers > 5, "only {wrappers} were understood");
+    let planted = "impl Provider for Odd {\n    fn capabilities(&self) -> &Capabilities {\n        \
+                   self.inner.capabilities()\n    }\n}\n";
+    assert_eq!(careless_wrappers(planted).len(), 1);
+}

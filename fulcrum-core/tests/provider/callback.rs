@@ -1,7 +1,15 @@
 //! A provider that the host has written elsewhere, with JSON between: here over the sandbox, as a program in another language
 //! would be over its own cloud.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::support;
 use fulcrum_core::{
@@ -51,8 +59,8 @@ impl HostCalls for Program {
                     let left = &self.loses;
                     let is_lost = left
                         .fetch_update(
-                            std::sync::atomic::Ordering::SeqCst,
-                            std::sync::atomic::Ordering::SeqCst,
+                            Ordering::SeqCst,
+                            Ordering::SeqCst,
                             |n| n.checked_sub(1),
                         )
                         .is_ok();
@@ -90,6 +98,7 @@ impl HostCalls for Program {
                     }
                 }
                 Call::Usage => json!({ "records": [] }),
+                Call::ResumeOperation => json!({ "operation": null }),
             })
         });
         let refused = |error: fulcrum_core::provider::ProviderError| json!({ "error": { "kind": error.kind.word(), "message": error.kind.to_string() } });
@@ -222,4 +231,59 @@ async fn what_a_program_says_wrong_is_never_taken_for_success_or_absence() {
     // Only null is nothing, and only where it is said so.
     let nothing = HostProvider::new(description(&cloud), Arc::new(Says(Ok(r#"{"service": null}"#))));
     assert_eq!(nothing.expect("a provider").find_by_key(&key).await.expect("said"), None);
+}
+
+/// A program whose machines start by a second call only, and which dies after the first one.
+#[derive(Debug)]
+struct Twice {
+    program: Program,
+    is_started: AtomicBool,
+}
+
+impl HostCalls for Twice {
+    fn call(&self, call: Call, request: &str) -> Result<String, String> {
+        let ask: Value = serde_json::from_str(request).expect("JSON");
+        if call == Call::ResumeOperation {
+            assert_eq!(ask["request"]["sku"], "small");
+            return Ok(
+                json!({ "operation": format!("start {}", ask["service"]["id"].as_str().expect("text")) })
+                    .to_string(),
+            );
+        }
+        if call == Call::Poll
+            && let Some(id) = ask["operation"].as_str().and_then(|text| text.strip_prefix("start "))
+        {
+            self.is_started.store(true, Ordering::SeqCst);
+            let service: Value = serde_json::from_str(
+                &self.program.call(Call::Describe, &json!({ "service": id }).to_string())?,
+            )
+            .expect("JSON");
+            return Ok(json!({ "status": "succeeded", "service": service["service"] }).to_string());
+        }
+        let answer = self.program.call(call, request)?;
+        match self.is_started.load(Ordering::SeqCst) {
+            true => Ok(answer),
+            false => Ok(answer.replace(r#""status":"running""#, r#""status":"starting""#)),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_of_two_calls_survives_a_lost_answer() {
+    for class in [IdempotencyClass::Natural, IdempotencyClass::Searchable { list_lag_ms: 20 }] {
+        let cloud = support::cloud("alpha", None).idempotency(class).build();
+        let mut description = description(&cloud);
+        description.capabilities.calls.push(Call::ResumeOperation);
+        let program = Program { cloud: cloud.clone(), loses: 1.into() };
+        let twice = Arc::new(Twice { program, is_started: false.into() });
+        let provider = Arc::new(HostProvider::new(description, twice).expect("a provider"));
+        let market = market(provider).await;
+        market.refresh().await;
+        let blueprint = Blueprint::from_yaml("{ name: shop, components: { web: { vcpu: 2 } } }");
+        let plan = market.compose(&blueprint.expect("a blueprint")).expect("a plan");
+        let policy = Policy { step_timeout_s: 5, ..Policy::default() };
+        let order = market.purchase(&plan, policy).await.expect("driven");
+        assert_eq!(order.state, OrderState::Committed, "{class:?}: {:?}", order.reason);
+        assert_eq!(support::count(&[cloud]).0, 1);
+    }
 }

@@ -149,6 +149,7 @@ enum Way {
 }
 
 #[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Odd {
     fn id(&self) -> &fulcrum_core::model::ProviderId {
         self.cloud.id()
@@ -216,6 +217,22 @@ impl Provider for Odd {
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         self.cloud.usage(period)
     }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.cloud.rejected()
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        self.cloud.reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.cloud.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.cloud.resume_operation(request, service).await
+    }
 }
 
 #[tokio::test]
@@ -266,6 +283,8 @@ async fn outcome(sandbox: &Sandbox, call: Call) -> Option<i32> {
         Call::Reserve => sandbox.reserve(&request, &key).await.map(drop),
         Call::Unreserve => sandbox.unreserve(&key).await,
         Call::Provision => sandbox.provision(&request, &key).await.map(drop),
+        // The sandbox does not declare it.
+        Call::ResumeOperation => Ok(()),
         Call::FindByKey => sandbox.find_by_key(&key).await.map(drop),
         Call::Describe => sandbox.describe(&service).await.map(drop),
         Call::Services => sandbox.services().try_collect::<Vec<_>>().await.map(drop),
@@ -333,6 +352,7 @@ impl Customer for Meddler {
 struct Careless(Sandbox);
 
 #[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Careless {
     fn id(&self) -> &fulcrum_core::model::ProviderId {
         self.0.id()
@@ -350,6 +370,9 @@ impl Provider for Careless {
         self.0.provision(request, key).await
     }
 
+    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
+        self.0.find_by_key(key).await
+    }
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         self.0.describe(service).await
     }
@@ -361,6 +384,39 @@ impl Provider for Careless {
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         self.0.poll(operation).await
+    }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.0.rejected()
+    }
+    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
+        self.0.quote(request).await
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        self.0.reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.0.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.0.resume_operation(request, service).await
+    }
+    fn services(&self) -> ServiceStream {
+        self.0.services()
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        self.0.act(service, action, key).await
+    }
+    fn usage(&self, period: &UsagePeriod) -> UsageStream {
+        self.0.usage(period)
     }
 }
 

@@ -14,13 +14,13 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::SqliteLedger,
     model::{
-        Blueprint, IdempotencyKey, Order, OrderState, Plan, Policy, ProviderId, Service, ServiceId,
-        ServiceStatus, Step, StepState,
+        Blueprint, IdempotencyKey, Operator, Order, OrderState, Plan, Policy, ProviderId, PurchaseOption,
+        Service, ServiceId, ServiceStatus, Step, StepState,
     },
     provider::{
-        Action, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-        Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, layers::Deadline,
-        sandbox::Sandbox,
+        Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        UsagePeriod, UsageStream, layers::Deadline, sandbox::Sandbox,
     },
     purchase::{Engine, PurchaseError},
 };
@@ -53,9 +53,17 @@ enum Lie {
     HugeHandle,
     /// No answer, ever.
     Hangs,
+    /// Come back in thirty years.
+    AsksForYears,
+    /// A price of another sort, or one that has ended.
+    QuotesOtherwise,
+    /// What is held is held for ever, or was until yesterday.
+    HoldsOddly,
+    /// An action is done to somebody else's service.
+    ActsOnForeign,
 }
 
-const LIES: [Lie; 12] = [
+const LIES: [Lie; 16] = [
     Lie::PollsForeign,
     Lie::FindsForeign,
     Lie::OneIdForAll,
@@ -68,6 +76,10 @@ const LIES: [Lie; 12] = [
     Lie::HugeWords,
     Lie::HugeHandle,
     Lie::Hangs,
+    Lie::AsksForYears,
+    Lie::QuotesOtherwise,
+    Lie::HoldsOddly,
+    Lie::ActsOnForeign,
 ];
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 20 };
 
@@ -95,6 +107,14 @@ impl Liar {
         }
     }
 
+    fn limited(&self, call: Call) -> Result<()> {
+        if !self.lies(Lie::AsksForYears) {
+            return Ok(());
+        }
+        let retry_after = Some(Duration::from_secs(30 * 366 * 86_400));
+        Err(ProviderError::new(self.id().clone(), call, ErrorKind::RateLimited { retry_after }))
+    }
+
     fn told(&self, mut service: Service) -> Service {
         if self.lies.contains(&Lie::OneIdForAll) {
             let mut first = self.first.lock().expect("no panic");
@@ -119,6 +139,7 @@ impl Liar {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Liar {
     fn id(&self) -> &ProviderId {
         self.inner.id()
@@ -130,15 +151,25 @@ impl Provider for Liar {
         self.inner.offers(filter)
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        self.inner.quote(request).await
+        let mut quote = self.inner.quote(request).await?;
+        if self.lies(Lie::QuotesOtherwise) {
+            match self.chance.lock().expect("no panic").random_range(0..3) {
+                0 => quote.valid_until = Some(jiff::Timestamp::UNIX_EPOCH),
+                1 => quote.price.term_months = u32::MAX,
+                _ => quote.price.purchase_option = PurchaseOption::Spot,
+            }
+        }
+        Ok(quote)
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.limited(Call::Provision)?;
         let made = self.inner.provision(request, key).await?;
         self.hang().await;
         Ok(self.handle(made))
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         self.hang().await;
+        self.limited(Call::FindByKey)?;
         if self.lies(Lie::FindsForeign) {
             return Ok(Some(self.foreign.clone()));
         }
@@ -146,6 +177,7 @@ impl Provider for Liar {
     }
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         self.hang().await;
+        self.limited(Call::Describe)?;
         if self.lies(Lie::Vanishes) {
             return Ok(None);
         }
@@ -160,9 +192,16 @@ impl Provider for Liar {
         action: &Action,
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
-        self.inner.act(service, action, key).await
+        self.limited(Call::Act)?;
+        if self.lies(Lie::ActsOnForeign) {
+            return Ok(OperationHandle::new("foreign"));
+        }
+        let acted = self.inner.act(service, action, key).await?;
+        self.hang().await;
+        Ok(self.handle(acted))
     }
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
+        self.limited(Call::Release)?;
         // What vanishes is only said to be ended.
         let ended = if self.lies(Lie::Vanishes) {
             OperationHandle::new("ended")
@@ -175,6 +214,10 @@ impl Provider for Liar {
     }
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         self.hang().await;
+        self.limited(Call::Poll)?;
+        if operation.as_str() == "foreign" {
+            return Ok(OperationStatus::Succeeded(Some(self.foreign.clone())));
+        }
         let is_release = self.releases.lock().expect("no panic").contains(operation.as_str());
         if self.lies(if is_release { Lie::EndingNeverEnds } else { Lie::MakingNeverEnds }) {
             return Ok(OperationStatus::Running { percent: Some(99) });
@@ -197,6 +240,28 @@ impl Provider for Liar {
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         self.inner.usage(period)
     }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.inner.rejected()
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        let until = self.inner.reserve(request, key).await?;
+        Ok(match self.lies(Lie::HoldsOddly) {
+            true => *[jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH]
+                .choose(&mut *self.chance.lock().expect("no panic"))
+                .expect("some"),
+            false => until,
+        })
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.inner.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.inner.resume_operation(request, service).await
+    }
 }
 
 /// Two machines at alpha, the cheapest.
@@ -214,7 +279,8 @@ fn pair() -> Plan {
 /// One order at a liar; how it ended.
 async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> OrderState {
     let context = format!("{lies:?}, {class:?}, {odds} %, seed {seed}");
-    let alpha = cloud("alpha", None).idempotency(class).build();
+    let holds = Duration::from_secs(if lies.contains(&Lie::HoldsOddly) { 60 } else { 0 });
+    let alpha = cloud("alpha", None).idempotency(class).reserves(holds).build();
     let plan = pair();
     // Somebody else's, made before.
     let lease = &plan.leases[0];
@@ -252,7 +318,12 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
     let order = in_time(&context, engine.drive(&order.id)).await;
     check(&context, &order, &alpha, &foreign);
     let order = match order.state {
-        OrderState::Committed => in_time(&context, engine.cancel(&order.id)).await,
+        OrderState::Committed => {
+            let by = Operator { who: "ada".to_owned(), why: "a test".to_owned() };
+            let acted = in_time(&context, engine.act(&order.id, 0, Action::Stop, by)).await;
+            check(&context, &acted, &alpha, &foreign);
+            in_time(&context, engine.cancel(&order.id)).await
+        }
         _ => order,
     };
     check(&context, &order, &alpha, &foreign);
@@ -358,10 +429,7 @@ async fn prop_no_mixture_of_lies_does_either() {
 /// Found by reading: a step that an order may do without was asked about again and again once it had failed.
 #[tokio::test]
 async fn what_an_order_may_miss_is_asked_about_once_when_it_has_failed() {
-    use fulcrum_core::provider::{
-        Call,
-        sandbox::{Fault, FaultRule},
-    };
+    use fulcrum_core::provider::sandbox::{Fault, FaultRule};
     let fails = Fault::OperationFails { leaves_resource: true, shortage: None };
     let rule = FaultRule { call: Call::Provision, sku: None, nth: 2, times: 1, fault: fails };
     let alpha = cloud("alpha", None).fault(rule).build();

@@ -53,6 +53,7 @@ fn component(request: &ProvisionRequest) -> String {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Noting {
     fn id(&self) -> &ProviderId {
         self.cloud.id()
@@ -97,6 +98,33 @@ impl Provider for Noting {
             self.note("made", name);
         }
         Ok(status)
+    }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.cloud.rejected()
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        self.cloud.reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.cloud.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.cloud.resume_operation(request, service).await
+    }
+    async fn act(
+        &self,
+        service: &ServiceId,
+        action: &fulcrum_core::model::Action,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        self.cloud.act(service, action, key).await
+    }
+    fn usage(&self, period: &fulcrum_core::provider::UsagePeriod) -> fulcrum_core::provider::UsageStream {
+        self.cloud.usage(period)
     }
 }
 

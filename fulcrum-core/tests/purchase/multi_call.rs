@@ -26,11 +26,18 @@ use fulcrum_core::{
 #[derive(Debug)]
 struct TwoCalls {
     cloud: Sandbox,
+    capabilities: Capabilities,
     is_started: AtomicBool,
     asked: AtomicUsize,
 }
 
 impl TwoCalls {
+    fn new(cloud: Sandbox) -> Self {
+        let mut capabilities = cloud.capabilities().clone();
+        capabilities.calls.push(Call::ResumeOperation);
+        Self { cloud, capabilities, is_started: false.into(), asked: 0.into() }
+    }
+
     fn seen(&self, service: Service) -> Service {
         let status =
             if self.is_started.load(Ordering::SeqCst) { service.status } else { ServiceStatus::Starting };
@@ -44,7 +51,7 @@ impl Provider for TwoCalls {
         self.cloud.id()
     }
     fn capabilities(&self) -> &Capabilities {
-        self.cloud.capabilities()
+        &self.capabilities
     }
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         self.cloud.offers(filter)
@@ -54,9 +61,13 @@ impl Provider for TwoCalls {
         self.cloud.provision(request, key).await?;
         Err(ProviderError::new(self.id().clone(), Call::Provision, ErrorKind::Ambiguous))
     }
-    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
         assert_eq!(request.settings["image"], "debian", "who goes on must know with what");
-        Some(OperationHandle::new(format!("make/{}", service.id)))
+        Ok(Some(OperationHandle::new(format!("make/{}", service.id))))
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         Ok(self.cloud.find_by_key(key).await?.map(|service| self.seen(service)))
@@ -89,7 +100,7 @@ impl Provider for TwoCalls {
 async fn what_needs_a_second_call_is_not_waited_for_in_vain() {
     for class in [IdempotencyClass::Natural, IdempotencyClass::Searchable { list_lag_ms: 20 }] {
         let cloud = support::cloud("alpha", None).idempotency(class).build();
-        let provider = Arc::new(TwoCalls { cloud: cloud.clone(), is_started: false.into(), asked: 0.into() });
+        let provider = Arc::new(TwoCalls::new(cloud.clone()));
         let providers = BTreeMap::from([(cloud.id().clone(), provider.clone() as Arc<dyn Provider>)]);
         let engine = Engine::new(providers, Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
         let blueprint = "{ name: app, components: { web: { vcpu: 2, settings: { image: debian } } } }";

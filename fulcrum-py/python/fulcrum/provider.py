@@ -75,6 +75,13 @@ class Provider:
         """Starts one service; the operation's handle as text. The key must stand at the service, or be its name."""
         raise NotImplementedError
 
+    def resume_operation(self, request: typing.Dict[str, typing.Any], service: typing.Dict[str, typing.Any]) -> typing.Any:
+        """The handle by which a service goes on that was found starting; None if it comes about by itself.
+
+        Write it where making a service takes more than one call: who began may be gone.
+        """
+        raise NotImplementedError
+
     def find_by_key(self, key: str) -> typing.Any:
         """The service of a key, in whatever state, or None after a look that would have shown it."""
         raise NotImplementedError
@@ -111,6 +118,7 @@ _FIELDS: typing.Dict[str, typing.Optional[str]] = {
     "reserve": "until",
     "unreserve": "",
     "provision": "operation",
+    "resume_operation": "operation",
     "find_by_key": "service",
     "describe": "service",
     "services": "services",

@@ -223,7 +223,9 @@ impl Suite {
                 Call::Poll => provider.poll(&operation).await.map(drop),
                 Call::Usage => provider.usage(&period).next().await.map_or(Ok(()), |item| item.map(drop)),
                 Call::Unreserve => provider.unreserve(&key).await,
-                Call::Offers | Call::Quote | Call::Reserve | Call::Provision => continue,
+                Call::Offers | Call::Quote | Call::Reserve | Call::Provision | Call::ResumeOperation => {
+                    continue;
+                }
             };
             match answer {
                 Err(error) if error.kind == ErrorKind::Unsupported => {}

@@ -59,8 +59,12 @@ impl Provider for Arc<dyn Provider> {
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         (**self).provision(request, key).await
     }
-    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        (**self).unfinished(request, service)
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        (**self).resume_operation(request, service).await
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         (**self).find_by_key(key).await
@@ -130,8 +134,12 @@ macro_rules! forward_through {
             ) -> Result<OperationHandle> {
                 self.call(Call::Provision, || self.inner.provision(request, key)).await
             }
-            fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-                self.inner.unfinished(request, service)
+            async fn resume_operation(
+                &self,
+                request: &ProvisionRequest,
+                service: &Service,
+            ) -> Result<Option<OperationHandle>> {
+                self.call(Call::ResumeOperation, || self.inner.resume_operation(request, service)).await
             }
             async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
                 self.call(Call::FindByKey, || self.inner.find_by_key(key)).await

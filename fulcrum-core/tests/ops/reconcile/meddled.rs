@@ -56,6 +56,7 @@ impl Meddled {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Provider for Meddled {
     fn id(&self) -> &ProviderId {
         self.inner.id()
@@ -103,5 +104,21 @@ impl Provider for Meddled {
     }
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         self.inner.usage(period)
+    }
+    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
+        self.inner.rejected()
+    }
+    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
+        self.inner.reserve(request, key).await
+    }
+    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
+        self.inner.unreserve(key).await
+    }
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        self.inner.resume_operation(request, service).await
     }
 }

@@ -63,6 +63,7 @@ impl Ec2 {
             calls: vec![
                 Call::Offers,
                 Call::Provision,
+                Call::ResumeOperation,
                 Call::FindByKey,
                 Call::Describe,
                 Call::Services,
@@ -136,9 +137,13 @@ impl Provider for Ec2 {
     }
 
     /// Somebody must ask until it is there: then it is written down which disks were made with it.
-    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        let target = Target::parse(service.id.as_str())?;
-        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let target = Target::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
+        Ok(target.map(|target| Operation::Provision(target).handle()))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

@@ -60,6 +60,7 @@ impl OpenStack {
             calls: vec![
                 Call::Offers,
                 Call::Provision,
+                Call::ResumeOperation,
                 Call::FindByKey,
                 Call::Describe,
                 Call::Services,
@@ -140,9 +141,13 @@ impl Provider for OpenStack {
     }
 
     /// Somebody must ask until it is there: then it is written down which disks were made with it.
-    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        let target = Target::parse(service.id.as_str())?;
-        (service.status == ServiceStatus::Starting).then(|| Operation::Provision(target).handle())
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let target = Target::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
+        Ok(target.map(|target| Operation::Provision(target).handle()))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

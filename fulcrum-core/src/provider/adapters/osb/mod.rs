@@ -92,6 +92,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Act,
@@ -321,12 +322,18 @@ impl Provider for Osb {
     }
 
     /// The request goes with the operation: of a broker that does not tell what it has made, only the same request learns it.
-    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        let instance =
-            service.key.as_ref().filter(|_| service.status == ServiceStatus::Starting)?.to_string();
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let Some(key) = service.key.as_ref().filter(|_| service.status == ServiceStatus::Starting) else {
+            return Ok(None);
+        };
         let (sku, settings) = (Some(request.sku.clone()), Some(request.settings.clone()));
-        let handle = Handle::Make { instance, operation: None, sku, is_done: false, settings };
-        self.handle(Call::Poll, &handle).ok()
+        let handle =
+            Handle::Make { instance: key.to_string(), operation: None, sku, is_done: false, settings };
+        self.handle(Call::ResumeOperation, &handle).map(Some)
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

@@ -73,6 +73,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -297,8 +298,13 @@ impl Provider for Proxmox {
         self.clone_for(request, key).await
     }
 
-    fn unfinished(&self, request: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        self.make_handle(Call::Poll, service.key.as_ref()?, request, None).ok()
+    async fn resume_operation(
+        &self,
+        request: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let Some(key) = &service.key else { return Ok(None) };
+        self.make_handle(Call::ResumeOperation, key, request, None).map(Some)
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {

@@ -96,6 +96,7 @@ pub fn capabilities() -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -551,13 +552,17 @@ impl Provider for Scaleway {
         Ok(Handle::Create(place, disks).text())
     }
 
-    fn unfinished(&self, _: &ProvisionRequest, service: &Service) -> Option<OperationHandle> {
-        let place = self.place(Call::Poll, &service.id).ok().flatten()?;
-        Some(Handle::Create(place, Vec::new()).text())
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let place = self.place(Call::ResumeOperation, &service.id)?;
+        Ok(place.map(|place| Handle::Create(place, Vec::new()).text()))
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
-    /// is off is told as starting, and [`unfinished`](Provider::unfinished) starts it.
+    /// is off is told as starting, and [`resume_operation`](Provider::resume_operation) starts it.
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let mut all = self.all(Call::FindByKey, Some(format!("{TAG}{key}")));
         let mut found = None;
