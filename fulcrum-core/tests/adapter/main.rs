@@ -20,6 +20,8 @@ mod ec2;
 mod exact;
 #[cfg(feature = "exoscale")]
 mod exoscale;
+#[cfg(feature = "adapters")]
+mod garbled;
 #[cfg(feature = "hetzner")]
 mod hetzner;
 #[cfg(feature = "adapters")]

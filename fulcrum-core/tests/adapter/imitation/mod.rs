@@ -17,6 +17,7 @@ use std::{
 };
 
 use fulcrum_core::provider::Provider;
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::Value;
 
 use crate::peers::server::{Server, Story, answer};
@@ -191,6 +192,8 @@ pub enum Mode {
     LosesPurchase(Broken),
     /// Well until something is bought, which has its effect; that answer and all later ones so.
     BrokenFromPurchase(Broken),
+    /// Each request has its effect, and some answers are changed in a few bytes, by this seed.
+    Garbled(u64),
 }
 
 /// Answers that are none of the API.
@@ -548,8 +551,51 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             world.mode = Mode::Well;
             broken.reply(api, || well)
         }
+        Mode::Garbled(seed) => {
+            let at = u64::try_from(world.asked.len()).unwrap_or_default();
+            garbled((api.answer)(world, &ask), &mut StdRng::seed_from_u64(seed.wrapping_add(at)))
+        }
         Mode::Well | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => (api.answer)(world, &ask),
     }
+}
+
+/// An answer with a few bytes cut, doubled or changed, numbers at an edge, or another status.
+fn garbled(reply: Reply, chance: &mut StdRng) -> Reply {
+    if chance.random_bool(0.4) {
+        return reply;
+    }
+    let (mut bytes, mut status) = (reply.body.clone().into_bytes(), reply.status);
+    if chance.random_bool(0.1) {
+        status = *[200, 201, 202, 204, 400, 404, 409, 429, 500].choose(chance).expect("some");
+    }
+    for _ in 0..chance.random_range(0..=3) {
+        if bytes.is_empty() {
+            break;
+        }
+        let (a, b) = (chance.random_range(0..bytes.len()), chance.random_range(0..=bytes.len()));
+        let (low, high) = (a.min(b), a.max(b));
+        match chance.random_range(0..6) {
+            0 => drop(bytes.drain(low..high.min(low + 30))),
+            1 => bytes[a] = chance.random(),
+            2 => drop(bytes.splice(a..a, bytes[low..high.min(low + 60)].to_vec())),
+            3 => {
+                let word =
+                    ["null", "{}", "[]", "\"\"", "true", "-1", "\u{feff}"].choose(chance).expect("some");
+                let start = (low..bytes.len()).find(|at| bytes[*at] == b':').map_or(low, |at| at + 1);
+                let end =
+                    (start..bytes.len()).find(|at| b",}]<".contains(&bytes[*at])).unwrap_or(bytes.len());
+                drop(bytes.splice(start..end, word.bytes()));
+            }
+            _ => {
+                let number = ["0", "1e400", "18446744073709551616", "-0.0000000000000000000000000000001"];
+                let number = number.choose(chance).expect("some");
+                let start = (low..bytes.len()).find(|at| bytes[*at].is_ascii_digit()).unwrap_or(low);
+                let end = (start..bytes.len()).find(|at| !bytes[*at].is_ascii_digit()).unwrap_or(bytes.len());
+                drop(bytes.splice(start..end, number.bytes()));
+            }
+        }
+    }
+    Reply { status, body: String::from_utf8_lossy(&bytes).into_owned(), ..reply }
 }
 
 /// A price table with the product `small` in the region `r`, and who sells it.
