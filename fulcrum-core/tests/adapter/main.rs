@@ -43,6 +43,10 @@ mod refused;
 #[cfg(feature = "scaleway")]
 mod scaleway;
 #[cfg(feature = "adapters")]
+#[path = "../support/seed.rs"]
+#[allow(unreachable_pub, reason = "as a module of its own")]
+mod seed;
+#[cfg(feature = "adapters")]
 mod untold;
 #[cfg(feature = "upcloud")]
 mod upcloud;

@@ -53,7 +53,8 @@ fn clouds(folder: &Path) -> Vec<Sandbox> {
     CLOUDS.iter().map(build).collect()
 }
 
-async fn open(ledger: &str) -> Arc<dyn Ledger> {
+/// A file or a database, by its address.
+pub(crate) async fn open(ledger: &str) -> Arc<dyn Ledger> {
     #[cfg(feature = "postgres")]
     if ledger.starts_with("postgresql://") {
         return Arc::new(PostgresLedger::with_connections(ledger, 8).await.expect("a ledger"));

@@ -11,21 +11,19 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
     time::Duration,
 };
 
 #[cfg(feature = "postgres")]
 use crate::support::postgres;
 use crate::{
+    every_point::assert_ended,
     mortal::{self, Mortal},
+    multi_host::open,
     support::{CLOUDS, assert_clean, cloud, count, plan, providers, seed},
 };
-#[cfg(feature = "postgres")]
-use fulcrum_core::ledger::PostgresLedger;
 use fulcrum_core::{
-    ledger::{Ledger, SqliteLedger},
-    model::{Operator, Order, OrderEvent, OrderId, OrderState, Policy, StepState},
+    model::{Operator, Order, OrderEvent, OrderId, OrderState, Policy, ServiceStatus, StepState},
     provider::{
         Action, Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -106,14 +104,6 @@ impl Store {
     }
 }
 
-async fn open(ledger: &str) -> Arc<dyn Ledger> {
-    #[cfg(feature = "postgres")]
-    if ledger.starts_with("postgresql://") {
-        return Arc::new(PostgresLedger::with_connections(ledger, 2).await.expect("a ledger"));
-    }
-    Arc::new(SqliteLedger::open(ledger).await.expect("a ledger"))
-}
-
 fn clouds(folder: &Path, refuses: bool) -> Vec<Sandbox> {
     let build = |name: &&str| {
         let builder = cloud(name, Some(folder)).idempotency(LAGGING).list_lag(25);
@@ -172,7 +162,7 @@ async fn step(
     let order = engine.drive(id).await?;
     let is_done = |order: &Order| match operation {
         Operation::Cancel => order.state == OrderState::Ended,
-        Operation::Act => status_of(order) == Some(fulcrum_core::model::ServiceStatus::Stopped),
+        Operation::Act => status_of(order) == Some(ServiceStatus::Stopped),
         Operation::Release | Operation::Retry | Operation::Settle => {
             order.state == OrderState::Committed && order.steps[2].state == StepState::Compensated
         }
@@ -196,7 +186,7 @@ async fn step(
     Ok(is_done(&order))
 }
 
-fn status_of(order: &Order) -> Option<fulcrum_core::model::ServiceStatus> {
+fn status_of(order: &Order) -> Option<ServiceStatus> {
     match &order.steps[2].state {
         StepState::Committed { service } => Some(service.status),
         _ => None,
@@ -292,12 +282,6 @@ fn the_child_that_is_killed() {
         tokio::time::timeout(PATIENCE, performed).await.expect("an end, and no limbo");
     });
     println!("points: {}", mortal::points());
-}
-
-/// Anything but the signal that it was sent is a failure of its own, and no kill.
-fn assert_ended(output: &Output, context: &str) {
-    let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy);
-    assert!(output.status.success(), "{context}: {}\n{}{}", output.status, said[0], said[1]);
 }
 
 /// How many points there are, and whether the process was killed at this one; none without a server.

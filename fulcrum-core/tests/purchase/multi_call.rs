@@ -29,13 +29,15 @@ struct TwoCalls {
     capabilities: Capabilities,
     is_started: AtomicBool,
     asked: AtomicUsize,
+    /// Whether its machines start by themselves after all, and it names an operation that is too long to be kept.
+    is_wordy: bool,
 }
 
 impl TwoCalls {
-    fn new(cloud: Sandbox) -> Self {
+    fn new(cloud: Sandbox, is_wordy: bool) -> Self {
         let mut capabilities = cloud.capabilities().clone();
         capabilities.calls.push(Call::ResumeOperation);
-        Self { cloud, capabilities, is_started: false.into(), asked: 0.into() }
+        Self { cloud, capabilities, is_started: false.into(), asked: 0.into(), is_wordy }
     }
 
     fn seen(&self, service: Service) -> Service {
@@ -67,6 +69,10 @@ impl Provider for TwoCalls {
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
         assert_eq!(request.settings["image"], "debian", "who goes on must know with what");
+        if self.is_wordy {
+            self.is_started.store(true, Ordering::SeqCst);
+            return Ok(Some(OperationHandle::new("x".repeat(1 << 20))));
+        }
         Ok(Some(OperationHandle::new(format!("make/{}", service.id))))
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
@@ -98,9 +104,10 @@ impl Provider for TwoCalls {
 
 #[tokio::test]
 async fn what_needs_a_second_call_is_not_waited_for_in_vain() {
-    for class in [IdempotencyClass::Natural, IdempotencyClass::Searchable { list_lag_ms: 20 }] {
+    let lagging = IdempotencyClass::Searchable { list_lag_ms: 20 };
+    for (class, is_wordy) in [(IdempotencyClass::Natural, false), (lagging, false), (lagging, true)] {
         let cloud = support::cloud("alpha", None).idempotency(class).build();
-        let provider = Arc::new(TwoCalls::new(cloud.clone()));
+        let provider = Arc::new(TwoCalls::new(cloud.clone(), is_wordy));
         let providers = BTreeMap::from([(cloud.id().clone(), provider.clone() as Arc<dyn Provider>)]);
         let engine = Engine::new(providers, Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
         let blueprint = "{ name: app, components: { web: { vcpu: 2, settings: { image: debian } } } }";
