@@ -11,6 +11,10 @@
  * `const` self may be used by many threads at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
  * NULL. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
  *
+ * Calls that wait or compute do so on threads of the library, one for each: a stack of 128 KiB suffices everywhere, and
+ * without a further thread they fail with FULCRUM_NO_THREAD. The library's threads take no signals. After a fork the
+ * parent's federations answer FULCRUM_FORKED at once. docs/c.md has more.
+ *
  * This file is generated; see `make header`.
  */
 
@@ -608,7 +612,8 @@ typedef struct fulcrum_replica {
 /**
  * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
  * answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
- * anything else is done. Called on threads of the library, several at once; it may wait, and must not unwind.
+ * anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
+ * of the thread that opened the federation; it may wait, and must not unwind.
  */
 typedef bool (*fulcrum_provider_callback)(void *userdata,
                                           const char *call,
@@ -662,6 +667,16 @@ typedef struct fulcrum_provider {
  * The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
  */
 #define FULCRUM_FEDERATION_ENDED 903
+
+/**
+ * The process was forked, and the federation is the parent's; open one in this process. Nothing was done.
+ */
+#define FULCRUM_FORKED 904
+
+/**
+ * The system gives no further thread; nothing was done.
+ */
+#define FULCRUM_NO_THREAD 905
 
 /**
  * The request can never succeed as it is.
@@ -1150,7 +1165,8 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
 
 /**
  * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback.
+ * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
+ * it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
  *
  * @param federation  given up by the caller.
  *

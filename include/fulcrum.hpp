@@ -247,22 +247,26 @@ class federation {
 public:
     /* Opens a federation from YAML or JSON; relative paths start at `base`, or the working folder. */
     explicit federation(std::string_view config, std::string_view base = {})
-        : handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
-              return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
-                                             failure);
-          })) {}
+        : held_(std::make_unique<held>()) {
+        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
+                                           failure);
+        }));
+    }
 
     /* The same with providers of your own besides those of the configuration. */
     federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {})
-        : own_(std::make_unique<std::vector<own_provider>>(std::move(own))),
-          handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
-              std::vector<fulcrum_provider> raw;
-              for (auto &one : *own_)
-                  raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
-                                 &one});
-              return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
-                                                  raw.data(), raw.size(), out, failure);
-          })) {}
+        : held_(std::make_unique<held>()) {
+        held_->own = std::move(own);
+        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            std::vector<fulcrum_provider> raw;
+            for (auto &one : held_->own)
+                raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
+                               &one});
+            return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
+                                                raw.data(), raw.size(), out, failure);
+        }));
+    }
 
     /* Runs the conformance suite at a provider, as JSON; with a SKU it is bought a few times and ended again. */
     std::string check_json(std::string_view provider, std::string_view sku = {}, std::string_view settings = {},
@@ -428,7 +432,8 @@ public:
         }));
     }
 
-    const fulcrum_federation *get() const noexcept { return handle_.get(); }
+    /* NULL once it was moved from: then each call throws FULCRUM_INVALID_ARGUMENT. */
+    const fulcrum_federation *get() const noexcept { return held_ ? held_->handle.get() : nullptr; }
 
 private:
     /* Exceptions must not pass through the C library: they are kept until it has returned. */
@@ -469,9 +474,13 @@ private:
         }
     }
 
-    /* Outlives the handle: the library calls them until it is freed. */
-    std::unique_ptr<std::vector<own_provider>> own_;
-    detail::handle<fulcrum_federation, fulcrum_federation_free> handle_;
+    /* The library calls the providers until the handle is freed. So both are one object, which moves and ends as one: members
+     * end in reverse order, but are assigned in order. */
+    struct held {
+        std::vector<own_provider> own;
+        detail::handle<fulcrum_federation, fulcrum_federation_free> handle;
+    };
+    std::unique_ptr<held> held_;
 };
 
 inline std::string version() { return fulcrum_version(); }

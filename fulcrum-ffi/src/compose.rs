@@ -15,9 +15,10 @@ use fulcrum_core::{
 use rust_decimal::Decimal;
 
 use crate::{
+    apart::Errand,
     error::{fulcrum_error, fulcrum_status},
-    federation::fulcrum_federation,
-    guard::{Outcome, borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market},
+    guard::{Outcome, guard_apart, out, utf8},
     plan::fulcrum_plan,
 };
 
@@ -90,11 +91,7 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, out_plan) = unsafe {
-            (
-                borrow(federation, "federation")?,
-                utf8(blueprint, length, "blueprint")?,
-                out(out_plan, "out_plan")?,
-            )
+            (market(federation)?, utf8(blueprint, length, "blueprint")?, out(out_plan, "out_plan")?)
         };
         // SAFETY: the caller's promise above.
         let search = unsafe { Search::read(options)? };
@@ -106,7 +103,7 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_plan, out_error, call) }
 }
 
 /// The options as the library uses them.
@@ -178,11 +175,9 @@ impl Search {
             bound_micros: micros(progress.bound),
             nodes: progress.nodes,
         };
-        // SAFETY: the caller gave it for this, and `progress` lives for the call.
-        if unsafe { callback(self.userdata, &raw const progress) } {
-            Signal::Continue
-        } else {
-            Signal::Cancel
+        match (Errand { callback, userdata: self.userdata, progress }).ask() {
+            true => Signal::Continue,
+            false => Signal::Cancel,
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(non_camel_case_types, reason = "these are the names that C sees")]
 
 mod amount;
+mod apart;
 mod compose;
 mod error;
 mod explain;
@@ -12,9 +13,12 @@ mod guard;
 mod operate;
 mod order;
 mod plan;
+mod process;
 mod provider;
 mod purchase;
 mod reconcile;
+mod runtime;
+mod signals;
 mod status;
 mod text;
 mod timeline;
@@ -24,8 +28,9 @@ pub use compose::{
     fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
-    FULCRUM_FEDERATION_ENDED, FULCRUM_INVALID_ARGUMENT, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error,
-    fulcrum_error_code, fulcrum_error_free, fulcrum_error_message, fulcrum_status, fulcrum_status_name,
+    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INVALID_ARGUMENT, FULCRUM_NO_THREAD, FULCRUM_OK,
+    FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free, fulcrum_error_message,
+    fulcrum_status, fulcrum_status_name,
 };
 pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
 pub use federation::{

@@ -1,14 +1,12 @@
 //! Orders.
 
-use std::{
-    ffi::{CStr, CString, c_char},
-    sync::OnceLock,
-};
+use std::ffi::{CStr, CString, c_char};
 
 use fulcrum_core::{
     model::{Order, OrderState, Service, ServiceStatus, Step, StepState},
     purchase::sold_out,
 };
+use once_cell::race::OnceBox;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
@@ -21,10 +19,11 @@ use crate::{
 pub struct fulcrum_order {
     inner: Order,
     id: CString,
-    texts: OnceLock<Texts>,
+    texts: OnceBox<Texts>,
 }
 
-/// What the structures are lent from; made when the first of them is read.
+/// What the structures are lent from; made when the first of them is read, without a lock: a process that is forked in
+/// between would wait for it.
 #[derive(Debug)]
 struct Texts {
     reason: Option<CString>,
@@ -89,7 +88,7 @@ impl ServiceTexts {
 impl fulcrum_order {
     pub(crate) fn boxed(inner: Order) -> *mut Self {
         let id = c_text(inner.id.as_str());
-        Box::into_raw(Box::new(Self { inner, id, texts: OnceLock::new() }))
+        Box::into_raw(Box::new(Self { inner, id, texts: OnceBox::new() }))
     }
 
     fn texts(&self) -> &Texts {
@@ -99,10 +98,12 @@ impl fulcrum_order {
             | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
             _ => None,
         };
-        self.texts.get_or_init(|| Texts {
-            reason: self.inner.reason.as_deref().map(c_text),
-            steps: self.inner.steps.iter().map(StepTexts::new).collect(),
-            services: self.inner.steps.iter().filter_map(service).collect(),
+        self.texts.get_or_init(|| {
+            Box::new(Texts {
+                reason: self.inner.reason.as_deref().map(c_text),
+                steps: self.inner.steps.iter().map(StepTexts::new).collect(),
+                services: self.inner.steps.iter().filter_map(service).collect(),
+            })
         })
     }
 }

@@ -4,8 +4,8 @@ use fulcrum_core::purchase::RepairPolicy;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::fulcrum_federation,
-    guard::{borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market},
+    guard::{guard_apart, out, utf8},
     text::fulcrum_text,
 };
 
@@ -36,11 +36,7 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, policy, out_json) = unsafe {
-            (
-                borrow(federation, "federation")?,
-                utf8(policy, policy_length, "policy")?,
-                out(out_json, "out_json")?,
-            )
+            (market(federation)?, utf8(policy, policy_length, "policy")?, out(out_json, "out_json")?)
         };
         let policy = match policy {
             "" => RepairPolicy::default(),
@@ -51,5 +47,5 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }
