@@ -69,10 +69,11 @@ class Sinks:
 async def begun(call: _Call, sinks: typing.Optional[Sinks] = None) -> typing.Any:
     """Begins when it is awaited, and ends the call when it ends, by an answer or by a cancellation."""
     loop = asyncio.get_running_loop()
-    answer: typing.Optional[asyncio.Future[typing.Any]] = loop.create_future()
+    answer: asyncio.Future[typing.Any] = loop.create_future()
+    is_over = False
 
     def settle(value: typing.Any, error: typing.Optional[BaseException]) -> None:
-        if answer is None or answer.done():
+        if is_over or answer.done():
             return
         if error is None:
             answer.set_result(value)
@@ -89,7 +90,7 @@ async def begun(call: _Call, sinks: typing.Optional[Sinks] = None) -> typing.Any
     try:
         return await answer
     finally:
-        answer = None
+        is_over = True
         call.cancel()
         if sinks is not None:
             sinks.cancel()

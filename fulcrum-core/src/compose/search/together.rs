@@ -156,7 +156,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn all_parts_are_done_in_their_order_where_no_thread_or_only_one_can_be_had() {
         assert!(refused().spawn(|| ()).is_err(), "this system gives any stack");
-        for given in [0, 1] {
+        for given in [0_u32, 1] {
             let left = std::cell::Cell::new(given);
             let thread = || match left.replace(left.get().saturating_sub(1)) {
                 0 => refused(),
