@@ -44,7 +44,7 @@ mod _fulcrum {
         let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
         module.py().import("atexit")?.call_method1("register", (shutdown,))?;
         #[cfg(debug_assertions)]
-        module.add_function(wrap_pyfunction!(guard::planted::panic_after, module)?)?;
+        module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
