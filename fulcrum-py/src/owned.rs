@@ -12,7 +12,7 @@ use pyo3::{
     pyclass::{PyTraverseError, PyVisit},
 };
 
-use crate::error::host_error;
+use crate::{error::host_error, runtime::drop_inside};
 
 /// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
 /// never drops it, as that would wait for those threads.
@@ -38,8 +38,9 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        if self.process != process::id() {
-            std::mem::forget(self.value.take());
+        match self.value.take() {
+            Some(value) if self.process == process::id() => drop_inside(value),
+            value => std::mem::forget(value),
         }
     }
 }

@@ -135,6 +135,19 @@ fn ending() -> PyErr {
     host_error("the interpreter is ending")
 }
 
+/// Drops what may hold connections, which go back to their pool by a task. Without threads, as at the process's end, it is
+/// left to the system.
+pub(crate) fn drop_inside<T>(value: T) {
+    let handle = Handle::try_current().ok().or_else(|| match THREADS.try_lock().as_deref() {
+        Ok(State::Running(threads)) if threads.process == process::id() => Some(threads.handle.clone()),
+        _ => None,
+    });
+    let Some(handle) = handle else { return std::mem::forget(value) };
+    let _entered = handle.enter();
+    // The garbage collector takes no panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
 /// Holds the interpreter meanwhile; an error where it is ending.
 pub(crate) fn attach<T>(work: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
     Python::try_attach(work).unwrap_or_else(|| Err(ending()))
