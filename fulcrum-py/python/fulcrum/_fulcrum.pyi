@@ -124,7 +124,11 @@ class Timeline:
 
 @final
 class Federation:
-    """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them."""
+    """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them.
+
+    It belongs to the process that opened it: in a forked child its methods raise HostError, and the child opens one of its
+    own. Fork while no call is under way.
+    """
 
     def __new__(
         cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
@@ -299,7 +303,9 @@ class Federation:
 
 @final
 class AsyncFederation:
-    """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up."""
+    """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up, and so does the end of
+    ``asyncio.run``, which cancels what is under way.
+    """
 
     @classmethod
     def create(
@@ -392,7 +398,10 @@ class AsyncFederation:
     def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]: ...
     def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
     def follow(self, id: str) -> Events:
-        """The order's events, those of the past first, then as they happen, until it is final."""
+        """The order's events, those of the past first, then as they happen, until it is final.
+
+        The first one that is awaited raises OrderNotFoundError if the ledger has no such order by then.
+        """
     def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]: ...
     def reconcile_every(
         self,
@@ -412,5 +421,5 @@ class AsyncFederation:
         self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
     ) -> Coroutine[Any, Any, None]:
         """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
-        called on a thread of the library's. Cancelling ends it; a batch under way comes again.
+        called on a thread of the library's. Cancelling ends it, and a coroutine of ``sink``; that batch comes again.
         """

@@ -13,7 +13,10 @@ use super::{
     error::{said, store},
     schema,
 };
-use crate::ledger::{LedgerError, Result};
+use crate::{
+    ledger::{LedgerError, Result},
+    threads,
+};
 
 /// How long a connection may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,7 +67,7 @@ async fn prepare(mut connection: PgConnection) -> Result<PgConnection> {
             Ok(connection)
         })
     };
-    tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
+    threads::blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
 }
 
 /// A connection as the role and the URL make it; a server that is starting is waited for.
