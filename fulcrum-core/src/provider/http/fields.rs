@@ -68,6 +68,7 @@ const HOLDERS: &[&str] = &[
     "pricemonthly",
     "pricing",
     "primaryips",
+    "prices",
     "privatenet",
     "productcodes",
     "project",
@@ -106,7 +107,11 @@ const HOLDERS: &[&str] = &[
 ];
 
 /// What holds fields that somebody has named, such as products by their names.
-const NAMES: &[&str] = &["addresses", "extravolumes", "prices", "servers", "volumes", "zone"];
+const NAMES: &[&str] = &["addresses", "extravolumes", "servers", "volumes", "zone"];
+
+/// Names that nobody gives a product or a network, and APIs give secrets.
+const TELLING: &[&str] =
+    &["auth", "console", "credential", "key", "pass", "rescue", "secret", "token", "user"];
 
 /// What holds the customer's own notes.
 const FREE: &[&str] = &["labels", "metadata", "tags", "tagset"];
@@ -333,6 +338,11 @@ pub(super) fn is_holder(name: &str) -> bool {
 
 pub(super) fn has_names_for_fields(name: &str) -> bool {
     is_in(NAMES, name)
+}
+
+pub(super) fn is_telling(name: &str) -> bool {
+    let name = plain(name);
+    TELLING.iter().any(|word| name.contains(word))
 }
 
 pub(super) fn is_free(name: &str) -> bool {

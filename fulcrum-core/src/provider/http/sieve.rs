@@ -9,7 +9,10 @@ use url::form_urlencoded;
 
 use super::{
     HeaderMap, Redactor,
-    fields::{has_names_for_fields, is_free, is_harmless, is_header, is_holder, is_ours, is_word, is_worded},
+    fields::{
+        has_names_for_fields, is_free, is_harmless, is_header, is_holder, is_ours, is_telling, is_word,
+        is_worded,
+    },
 };
 
 /// Begins what stands for something that was left out.
@@ -48,12 +51,15 @@ struct At {
     holds: Holds,
     is_harmless: bool,
     is_worded: bool,
+    /// Proxmox answers with a number of a machine, or with a secret, in the same field.
+    is_number: bool,
 }
 
 impl At {
-    const ROOT: Self = Self { holds: Holds::Fields, is_harmless: false, is_worded: false };
-    const UNKNOWN: Self = Self { holds: Holds::Unknown, is_harmless: false, is_worded: false };
-    const OURS: Self = Self { holds: Holds::Unknown, is_harmless: true, is_worded: false };
+    const ROOT: Self = Self { holds: Holds::Fields, is_harmless: false, is_worded: false, is_number: false };
+    const UNKNOWN: Self =
+        Self { holds: Holds::Unknown, is_harmless: false, is_worded: false, is_number: false };
+    const OURS: Self = Self { holds: Holds::Unknown, is_harmless: true, is_worded: false, is_number: false };
 
     fn field(name: &str) -> Self {
         let holds = match () {
@@ -62,7 +68,7 @@ impl At {
             () if is_holder(name) => Holds::Fields,
             () => Holds::Unknown,
         };
-        Self { holds, is_harmless: is_harmless(name), is_worded: is_worded(name) }
+        Self { holds, is_harmless: is_harmless(name), is_worded: is_worded(name), is_number: name == "data" }
     }
 
     /// Of a form, where `Tag.1.Value` is a field `Value`.
@@ -82,7 +88,7 @@ impl At {
             }
             Holds::Notes => Self::UNKNOWN,
             _ if is_labelled && name == "value" => Self::OURS,
-            Holds::Names if is_container && field.holds == Holds::Unknown => {
+            Holds::Names if is_container && field.holds == Holds::Unknown && !is_telling(name) => {
                 Self { holds: Holds::Fields, ..field }
             }
             Holds::Names | Holds::Fields => field,
@@ -242,6 +248,9 @@ impl<'a> Sieve<'a> {
             () if is_nothing || is_ours(&known) => Value::String(known),
             () if at.is_harmless && (text.starts_with("http://") || text.starts_with("https://")) => {
                 self.address(text)
+            }
+            () if at.is_number && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Value::String(known)
             }
             () if at.is_harmless && is_word(&known) => Value::String(known),
             () if self.has_words && (at.is_worded || at.is_harmless) => Value::String(known),

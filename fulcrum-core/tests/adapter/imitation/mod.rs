@@ -460,7 +460,8 @@ impl Imitation {
 }
 
 /// Fields of objects that hold what they name, and nothing else.
-const MAPS: [&str; 7] = ["addresses", "amount", "extra_specs", "labels", "metadata", "tags", "volumes"];
+const MAPS: [&str; 8] =
+    ["addresses", "amount", "extra_specs", "extra_volumes", "labels", "metadata", "tags", "volumes"];
 
 /// With a canary in further fields of every object and element, and in whatever is written for people.
 fn with_canary(body: &str, canary: &str) -> String {
