@@ -38,6 +38,8 @@ mod osb;
 mod outlives;
 #[cfg(feature = "proxmox")]
 mod proxmox;
+#[cfg(all(feature = "adapters", feature = "sqlite", unix))]
+mod recording;
 #[cfg(feature = "adapters")]
 mod refused;
 #[cfg(feature = "scaleway")]

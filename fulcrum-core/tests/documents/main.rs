@@ -11,3 +11,4 @@ mod architecture;
 mod fuzz_smoke;
 mod price_tables;
 mod schemas;
+mod security;
