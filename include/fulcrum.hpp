@@ -245,7 +245,8 @@ struct own_provider {
 /* Several providers as one market; may be used by many threads at once. */
 class federation {
 public:
-    /* Opens a federation from YAML or JSON; relative paths start at `base`, or the working folder. */
+    /* Opens a federation from YAML or JSON that anybody may have written: it reads and writes below `base`, or the working
+     * folder, and sends each secret only to the public API that it is for. */
     explicit federation(std::string_view config, std::string_view base = {})
         : held_(std::make_unique<held>()) {
         held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
@@ -254,8 +255,19 @@ public:
         }));
     }
 
-    /* The same with providers of your own besides those of the configuration. */
-    federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {})
+    /* Opens a federation from a file of the operator's, which is trusted. */
+    static federation open(std::string_view path) {
+        federation opened{std::make_unique<held>()};
+        opened.held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            return fulcrum_federation_open_file(detail::bytes(path), path.size(), out, failure);
+        }));
+        return opened;
+    }
+
+    /* Opens a federation from a text with providers of your own besides those of the text, and with what it may reach, in JSON:
+     * `{"trusted": true}`, or folders, credentials and ledgers; see docs/c.md. */
+    federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {},
+               std::string_view reach = {})
         : held_(std::make_unique<held>()) {
         held_->own = std::move(own);
         held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
@@ -264,7 +276,7 @@ public:
                 raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
                                &one});
             return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
-                                                raw.data(), raw.size(), out, failure);
+                                                detail::bytes(reach), reach.size(), raw.data(), raw.size(), out, failure);
         }));
     }
 
@@ -480,6 +492,8 @@ private:
         std::vector<own_provider> own;
         detail::handle<fulcrum_federation, fulcrum_federation_free> handle;
     };
+    explicit federation(std::unique_ptr<held> made) noexcept : held_(std::move(made)) {}
+
     std::unique_ptr<held> held_;
 };
 

@@ -13,7 +13,7 @@ use crate::{
     compose::fulcrum_progress,
     error::fulcrum_error,
     guard::Outcome,
-    process::{Call, Process},
+    process::Process,
     signals::{Blocked, Mask},
 };
 
@@ -82,7 +82,7 @@ impl<T> Lent<T> {
 /// `call` has nothing that belongs to a thread: pointers of the caller's, which may be used by whoever makes the call, and
 /// what may be sent.
 pub(crate) unsafe fn apart(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
-    let (process, under_way) = (Process::this(), Call::begin());
+    let process = Process::this();
     let ((ask, errands), (answer, answers)) = (channel::<Errand>(), channel::<bool>());
     let blocked = Blocked::new();
     let caller = Caller { ask, answers, mask: blocked.before() };
@@ -106,7 +106,7 @@ pub(crate) unsafe fn apart(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
         let goes_on = errand.run();
         if !process.is_this() {
             // The callback has forked, and this is the child, in which nobody makes the call.
-            std::mem::forget((running, errands, answer, under_way));
+            std::mem::forget((running, errands, answer));
             return Err(process.left());
         }
         let _ = answer.send(goes_on);

@@ -7,10 +7,10 @@ use std::{
 };
 
 use fulcrum_core::{
-    federation::{Federation, FederationConfig},
+    federation::{Federation, FederationConfig, FulcrumError},
     ledger::LedgerError,
     model::{Order, OrderId, Policy},
-    provider::Provider,
+    provider::{Base, Provider},
     purchase::PurchaseError,
 };
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
@@ -21,7 +21,7 @@ use crate::{
     guard::{NOTHING, Outcome, borrow, free, guard, guard_apart, out, out_if_wanted, utf8},
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
-    process::{self, Call, Process},
+    process::{self, Process},
     purchase::{self, fulcrum_purchase_options},
     runtime,
     signals::{Blocked, Mask},
@@ -62,7 +62,9 @@ pub(crate) unsafe fn market<'a>(federation: *const fulcrum_federation) -> Outcom
 pub type fulcrum_purchase_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
 
-/// Opens a federation.
+/// Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
+/// secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
+/// fulcrum_federation_open_file() trusts a file.
 ///
 /// @param config, length       borrowed; YAML or JSON: ledger, rates, providers.
 /// @param base, base_length    borrowed; the folder that relative paths start from; empty for the working folder.
@@ -89,23 +91,59 @@ pub unsafe extern "C" fn fulcrum_federation_open(
                 out(out_federation, "out_federation")?,
             )
         };
-        *out_federation = opened(config, Path::new(base), Vec::new())?;
+        *out_federation = opened(config, "", base, Vec::new())?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
     unsafe { guard_apart(out_federation, out_error, call) }
 }
 
-/// A federation with providers of the host's own besides those of the configuration.
+/// Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
+/// paths start at the file's folder.
+///
+/// @param path, length       borrowed; the file's path in UTF-8.
+/// @param out_federation     receives a federation that the caller owns and frees with fulcrum_federation_free().
+/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_open_file(
+    path: *const u8,
+    length: usize,
+    out_federation: *mut *mut fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (path, out_federation) =
+            unsafe { (utf8(path, length, "path")?, out(out_federation, "out_federation")?) };
+        *out_federation = started(Federation::open(Path::new(path)))?;
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_apart(out_federation, out_error, call) }
+}
+
+/// A federation from a text, with what that may reach, and with providers of the host's own.
 pub(crate) fn opened(
     config: &str,
-    base: &Path,
+    reach: &str,
+    base: &str,
     own: Vec<Arc<dyn Provider>>,
 ) -> Outcome<*mut fulcrum_federation> {
     let config = FederationConfig::from_yaml(config)?;
-    process::check_locks(!config.ledger.starts_with("postgres"))?;
+    let base = Base::from_json(base, reach)?;
+    started(config.open_within(&base, own))
+}
+
+/// Opens it with threads of its own.
+fn started<E: Into<FulcrumError>>(
+    opening: impl Future<Output = Result<Federation, E>>,
+) -> Outcome<*mut fulcrum_federation> {
+    process::register();
     let runtime = runtime::start()?;
-    let inner = Arc::new(runtime.block_on(config.open_with(base, own))?);
+    let inner = Arc::new(runtime.block_on(opening).map_err(|error| fulcrum_error::from(error.into()))?);
     let market = Market { inner, runtime };
     Ok(Box::into_raw(Box::new(fulcrum_federation { market, process: Process::this() })))
 }
@@ -381,7 +419,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
         let policy = policy(json)?;
         // The thread comes first: once the order is written down, nothing may fail any more.
         let (start, started) = mpsc::channel::<(OrderId, oneshot::Receiver<Ended>)>();
-        let reply = Reply { callback, userdata, mask: mask_of_caller(), _under_way: Call::begin() };
+        let reply = Reply { callback, userdata, mask: mask_of_caller() };
         std::thread::Builder::new()
             .name("fulcrum-reply".to_owned())
             .spawn(move || {
@@ -429,7 +467,6 @@ struct Reply {
     callback: unsafe extern "C" fn(*mut c_void, *mut fulcrum_order, *mut fulcrum_error),
     userdata: *mut c_void,
     mask: Mask,
-    _under_way: Call,
 }
 
 // SAFETY: the caller of fulcrum_federation_purchase_async() promises that another thread may use `userdata`.

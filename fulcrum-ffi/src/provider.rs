@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -140,10 +139,13 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
     providers.iter().map(provider).collect()
 }
 
-/// Opens a federation with providers of the host's own besides those of the configuration.
+/// Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
+/// text. Without either it is fulcrum_federation_open().
 ///
 /// @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
 /// @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
+/// @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is trusted" in
+///                                   docs/c.md; empty for what lies below `base` and the usual APIs.
 /// @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
 /// @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
 /// @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
@@ -156,6 +158,8 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
     length: usize,
     base: *const u8,
     base_length: usize,
+    reach: *const u8,
+    reach_length: usize,
     providers: *const fulcrum_provider,
     provider_count: usize,
     out_federation: *mut *mut fulcrum_federation,
@@ -163,16 +167,17 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (config, base, out_federation) = unsafe {
+        let (config, base, reach, out_federation) = unsafe {
             (
                 utf8(config, length, "config")?,
                 utf8(base, base_length, "base")?,
+                utf8(reach, reach_length, "reach")?,
                 out(out_federation, "out_federation")?,
             )
         };
         // SAFETY: the caller's promise above.
         let providers = unsafe { read(providers, provider_count)? };
-        *out_federation = opened(config, Path::new(base), providers)?;
+        *out_federation = opened(config, reach, base, providers)?;
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -29,7 +29,7 @@ use crate::{
     events::Events,
     federation::{
         Watcher, buy, cancelled, ended, options, order_id, read_action, read_blueprint, read_id, read_name,
-        read_policy, read_settings,
+        read_policy, read_settings, within,
     },
     host,
     owned::{Market, Owned},
@@ -48,17 +48,18 @@ pub(crate) struct AsyncFederation(Owned<Market>);
 #[guarded]
 impl AsyncFederation {
     #[classmethod]
-    #[pyo3(signature = (config, *, base=None, providers=None))]
+    #[pyo3(signature = (config, *, base=None, providers=None, reach=None))]
     fn create<'py>(
         _: &Bound<'py, PyType>,
         py: Python<'py>,
         config: &Bound<'py, PyAny>,
         base: Option<PathBuf>,
         providers: Option<Vec<Py<PyAny>>>,
+        reach: Option<&Bound<'_, PyAny>>,
     ) -> Awaitable<'py> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let ((own, written), base) = (host::providers(py, providers)?, base.unwrap_or_default());
-        let opened = async move { config.open_with(&base, own).await.map_err(raise) };
+        let ((own, written), base) = (host::providers(py, providers)?, within(base, reach)?);
+        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
         awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, written))) })
     }
 

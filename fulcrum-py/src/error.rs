@@ -10,8 +10,13 @@ use pyo3::prelude::*;
 
 /// What the library itself is to blame for; the same number as in C.
 const FAULT: i32 = 902;
-/// What the host's process does not allow.
-const HOST: i32 = 910;
+/// What the host's process does not allow; the same numbers as in C, which knows no ending.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Host {
+    Forked = 904,
+    NoThread = 905,
+    Ending = 906,
+}
 
 /// Provider, call, request id, and whether the call may be sent again.
 type Circumstances<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<bool>);
@@ -43,8 +48,8 @@ pub(crate) fn fault(panic: &(dyn Any + Send)) -> PyErr {
 }
 
 /// The exception for what the process cannot do: it has no thread, it was forked, or it ends.
-pub(crate) fn host_error(message: &str) -> PyErr {
-    make(HOST, message, Vec::new(), (None, None, None, None))
+pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
+    make(why as i32, message, Vec::new(), (None, None, None, None))
 }
 
 fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {

@@ -11,6 +11,7 @@ use fulcrum_core::{
     federation,
     ledger::LedgerError,
     model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, parse_yaml},
+    provider::Base,
     purchase::{PurchaseError, PurchaseOptions},
 };
 use fulcrum_py_macros::guarded;
@@ -36,6 +37,12 @@ use crate::{
     values::{Catalogue, Order, Plan},
 };
 
+/// What a document may read and reach; without a word what lies below the folder.
+pub(crate) fn within(folder: Option<PathBuf>, reach: Option<&Bound<'_, PyAny>>) -> PyResult<Base> {
+    let reach = reach.map(document).transpose()?.unwrap_or_default();
+    Base::from_json(folder.unwrap_or_default(), &reach).map_err(raise)
+}
+
 /// Several providers as one market.
 #[pyclass(frozen, module = "fulcrum")]
 pub(crate) struct Federation(Owned<Market>);
@@ -43,17 +50,18 @@ pub(crate) struct Federation(Owned<Market>);
 #[guarded]
 impl Federation {
     #[new]
-    #[pyo3(signature = (config, *, base=None, providers=None))]
+    #[pyo3(signature = (config, *, base=None, providers=None, reach=None))]
     fn new(
         py: Python<'_>,
         config: &Bound<'_, PyAny>,
         base: Option<PathBuf>,
         providers: Option<Vec<Py<PyAny>>>,
+        reach: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
         let (own, written) = host::providers(py, providers)?;
-        let base = base.unwrap_or_default();
-        let opened = async move { config.open_with(&base, own).await.map_err(raise) };
+        let base = within(base, reach)?;
+        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
         let market = wait(py, aside(opened))??;
         Ok(Self(Market::new(market, written)))
     }

@@ -43,6 +43,8 @@ mod _fulcrum {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
         module.py().import("atexit")?.call_method1("register", (shutdown,))?;
+        #[cfg(unix)]
+        runtime::register_at_fork(module)?;
         #[cfg(debug_assertions)]
         module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))

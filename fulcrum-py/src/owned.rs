@@ -12,7 +12,7 @@ use pyo3::{
     pyclass::{PyTraverseError, PyVisit},
 };
 
-use crate::{error::host_error, runtime::drop_inside};
+use crate::{error::{Host, host_error}, runtime::drop_inside};
 
 /// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
 /// never drops it, as that would wait for those threads.
@@ -47,6 +47,7 @@ impl<T> Drop for Owned<T> {
 
 pub(crate) fn forked() -> PyErr {
     host_error(
+        Host::Forked,
         "this object was made before the process was forked; open a federation of its own in the child",
     )
 }

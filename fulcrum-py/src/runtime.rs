@@ -18,15 +18,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fulcrum_core::ledger;
 use fulcrum_py_macros::guarded;
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyDict};
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
 };
 
 use crate::{
-    error::{fault, host_error},
+    error::{Host, fault, host_error},
     owned::forked,
 };
 
@@ -66,9 +67,9 @@ fn threads(_: Python<'_>) -> PyResult<Arc<Threads>> {
         State::NotStarted | State::Running(_) => {}
     }
     let started = Threads::start().map(Arc::new).map_err(|error| {
-        host_error(&format!(
-            "no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)"
-        ))
+        let message =
+            format!("no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)");
+        host_error(Host::NoThread, &message)
     })?;
     // A parent's threads are nothing that a child could end.
     std::mem::forget(std::mem::replace(&mut *state, State::Running(started.clone())));
@@ -127,12 +128,29 @@ pub(crate) fn shutdown(py: Python<'_>) {
     }
 }
 
+/// SQLite's locks are copied by a fork as they are: so a fork waits until it is at rest.
+#[cfg(unix)]
+pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    #[guarded]
+    fn before_fork(py: Python<'_>) {
+        py.detach(ledger::before_fork);
+    }
+    #[guarded]
+    fn after_fork() {
+        ledger::after_fork();
+    }
+    let hooks = PyDict::new(module.py());
+    hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;
+    hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork, module)?)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
+}
+
 pub(crate) fn is_ending() -> bool {
     IS_ENDING.load(Ordering::Acquire)
 }
 
 fn ending() -> PyErr {
-    host_error("the interpreter is ending")
+    host_error(Host::Ending, "the interpreter is ending")
 }
 
 /// Drops what may hold connections, which go back to their pool by a task. Without threads, as at the process's end, it is

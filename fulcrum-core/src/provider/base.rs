@@ -1,10 +1,15 @@
 //! What a document may read, write and reach: decided by the program that opens it, never by the document.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
+
+use serde::Deserialize;
+
+use crate::model::{DocumentError, parse_json};
 
 /// Credentials that adapters take from the environment by default, and the hosts that each is for, with those below.
 const USUAL: [(&str, &[&str]); 8] = [
@@ -78,6 +83,33 @@ impl Base {
     /// For a document of anybody.
     pub fn confined(folder: impl Into<PathBuf>, reach: Reach) -> Self {
         Self { folder: folder.into(), reach: Some(Arc::new(reach)) }
+    }
+
+    /// Reads what programs in C and Python say of a document: `{\"trusted\": true}`, or a [`Reach`]. No text is the default one.
+    ///
+    /// ```
+    /// use fulcrum_core::provider::Base;
+    /// let reach = r#"{
+    ///     "folders": ["/srv/catalogues"],
+    ///     "credentials": {"env:OSB_PASSWORD": ["broker.hoster.example"]},
+    ///     "ledgers": ["env:DATABASE_URL"]
+    /// }"#;
+    /// assert!(!Base::from_json("/srv/shop", reach)?.is_trusted());
+    /// # Ok::<(), fulcrum_core::model::DocumentError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DocumentError`] with path and line.
+    pub fn from_json(folder: impl Into<PathBuf>, reach: &str) -> Result<Self, DocumentError> {
+        let told: Told = if reach.is_empty() { Told::default() } else { parse_json(reach)? };
+        if told.trusted {
+            return Ok(Self::trusted(folder));
+        }
+        let mut reach = Reach { folders: told.folders, ledgers: told.ledgers, ..Reach::default() };
+        for (place, hosts) in told.credentials {
+            reach = hosts.into_iter().fold(reach, |reach, host| reach.credential(&place, host));
+        }
+        Ok(Self::confined(folder, reach))
     }
 
     /// The folder that paths start from.
@@ -166,6 +198,16 @@ impl Base {
         let is_told = self.reach.as_ref().is_none_or(|reach| reach.ledgers.iter().any(|it| it == name));
         if is_told { Ok(()) } else { Err(Outside::Ledger { name: name.to_owned() }) }
     }
+}
+
+/// What a program says of a document, in JSON.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Told {
+    trusted: bool,
+    folders: Vec<PathBuf>,
+    credentials: BTreeMap<String, Vec<String>>,
+    ledgers: Vec<String>,
 }
 
 /// A configuration that a program builds itself is the program's own.
@@ -263,6 +305,26 @@ fn is_below(host: &str, allowed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_program_says_in_json_is_what_it_says_in_rust() {
+        let told = r#"{"folders": ["/"], "credentials": {"env:A": ["a.example", "b.example"]}, "ledgers": ["env:L"]}"#;
+        let base = Base::from_json("x", told).expect("a reach");
+        assert!(!base.is_trusted());
+        for (place, host, may) in [("env:A", "a.example", true), ("env:A", "b.example", true), ("env:B", "a.example", false)] {
+            assert_eq!(base.check_sent(place, host, false).is_ok(), may, "{place} {host}");
+        }
+        assert_eq!(base.check_ledger("env:L"), Ok(()));
+        assert!(base.check_ledger("env:M").is_err() && base.to_read(Path::new("/etc")).is_ok());
+        assert!(Base::from_json("x", r#"{"trusted": true}"#).is_ok_and(|base| base.is_trusted()));
+        for reach in ["", "{}"] {
+            let base = Base::from_json("x", reach).expect("the default");
+            assert!(!base.is_trusted() && base.to_read(Path::new("/etc")).is_err());
+        }
+        for wrong in ["trusted", "[]", r#"{"trust": true}"#, r#"{"trusted": 1}"#, r#"{"credentials": {"env:A": "a.example"}}"#] {
+            assert!(Base::from_json("x", wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_secret_goes_to_the_hosts_that_it_is_for() {

@@ -17,6 +17,8 @@
 
 #define SHOP "{\"name\": \"shop\", \"components\": {\"web\": {\"vcpu\": 2, \"memory_mib\": 2048}}}"
 
+#define TRUSTED "{\"trusted\": true}"
+
 /* Ends the program unless `is_right`. */
 #define CHECK(is_right)                                                                                                        \
     do {                                                                                                                       \
@@ -46,7 +48,8 @@ static inline fulcrum_status open_market(const char *base, const char *ledger, f
              "{\"ledger\": \"%s\", \"rates\": \"examples/rates/ecb.csv\", \"max_rates_age_days\": 36500, "
              "\"providers\": [{\"sandbox\": {\"catalogue\": \"examples/catalogue\", \"seed\": 7}}]}",
              ledger);
-    return fulcrum_federation_open(bytes(config), strlen(config), bytes(base), strlen(base), market, error);
+    return fulcrum_federation_open_with(bytes(config), strlen(config), bytes(base), strlen(base), bytes(TRUSTED), strlen(TRUSTED),
+                                        NULL, 0, market, error);
 }
 
 static inline fulcrum_plan *compose(const fulcrum_federation *market) {
@@ -119,7 +122,7 @@ static inline fulcrum_federation *open_rack(struct rack *rack, const char *ledge
     provider.call = rack_call;
     provider.userdata = rack;
     snprintf(config, sizeof config, "{\"ledger\":\"%s\",\"providers\":[]}", ledger);
-    OK(fulcrum_federation_open_with(bytes(config), strlen(config), NULL, 0, &provider, 1, &market, &error));
+    OK(fulcrum_federation_open_with(bytes(config), strlen(config), NULL, 0, NULL, 0, &provider, 1, &market, &error));
     OK(fulcrum_federation_refresh(market, &error));
     return market;
 }

@@ -92,6 +92,7 @@ static void masks(void) {
 /* An order whose request to buy is cut off: what came of it is told, and the host lives. */
 static void resets(const char *url, const char *authority, const char *folder) {
     static const char shop[] = "{\"name\": \"shop\", \"components\": {\"db\": {\"kind\": \"database\"}}}";
+    static const char reach[] = "{\"credentials\": {\"env:OSB_PASSWORD\": [\"127.0.0.1\", \"localhost\"]}}";
     static const char policy[] = "{\"step_timeout_s\": 3, \"compensation_timeout_s\": 3}";
     char config[2000];
     fulcrum_federation *market = NULL;
@@ -103,7 +104,10 @@ static void resets(const char *url, const char *authority, const char *folder) {
              "{\"ledger\": \":memory:\", \"providers\": [{\"osb\": {\"provider\": \"hoster.json\", \"username\": \"u\", "
              "\"list_lag_ms\": 200, \"http\": {\"base_url\": \"%s\", \"ca_file\": \"%s\"}}}]}",
              url, authority);
-    OK(fulcrum_federation_open(bytes(config), strlen(config), bytes(folder), strlen(folder), &market, &error));
+    /* The text alone sends no secret to a broker that only it names. */
+    CHECK(fulcrum_federation_open(bytes(config), strlen(config), bytes(folder), strlen(folder), &market, NULL) != FULCRUM_OK);
+    OK(fulcrum_federation_open_with(bytes(config), strlen(config), bytes(folder), strlen(folder), bytes(reach), strlen(reach), NULL,
+                                    0, &market, &error));
     OK(fulcrum_federation_refresh(market, &error));
     OK(fulcrum_federation_compose(market, bytes(shop), strlen(shop), NULL, &plan, &error));
     OK(fulcrum_federation_purchase(market, plan, bytes(policy), strlen(policy), NULL, &order, &error));

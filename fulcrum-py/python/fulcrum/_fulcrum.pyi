@@ -127,15 +127,23 @@ class Federation:
     """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them.
 
     It belongs to the process that opened it: in a forked child its methods raise HostError, and the child opens one of its
-    own. Fork while no call is under way.
+    own.
     """
 
     def __new__(
-        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+        cls,
+        config: _Document,
+        *,
+        base: Optional[_Path] = None,
+        providers: Optional[Sequence[Provider]] = None,
+        reach: Optional[_Document] = None,
     ) -> Federation:
-        """Opens a federation from a configuration; its relative paths start at ``base``, or the working folder.
+        """Opens a federation from a configuration that anybody may have written.
 
-        ``providers`` are clouds of your own, besides those of the configuration; see fulcrum.provider.
+        It reads and writes files below ``base``, or the working folder, and sends each secret only to the public API that it is for.
+        ``reach`` lets it do more: ``{"trusted": True}``, or ``folders``, ``credentials`` and ``ledgers``; see docs/python.md.
+        A file of your own is opened by open(). ``providers`` are clouds of your own, besides those of the configuration; see
+        fulcrum.provider.
         """
     def check(
         self,
@@ -151,7 +159,7 @@ class Federation:
         """
     @classmethod
     def open(cls, path: _Path) -> Federation:
-        """Opens a federation from a configuration file; relative paths start at the file's folder."""
+        """Opens a federation from a configuration file of the operator's, which is trusted; relative paths start at its folder."""
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
@@ -309,7 +317,12 @@ class AsyncFederation:
 
     @classmethod
     def create(
-        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+        cls,
+        config: _Document,
+        *,
+        base: Optional[_Path] = None,
+        providers: Optional[Sequence[Provider]] = None,
+        reach: Optional[_Document] = None,
     ) -> Coroutine[Any, Any, AsyncFederation]: ...
     def check(
         self,

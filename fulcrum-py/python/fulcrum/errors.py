@@ -142,7 +142,9 @@ _BY_CODE: dict[int, type[FulcrumError]] = {
     502: OrderBusyError,
     503: OrderNotFoundError,
     902: InternalError,
-    910: HostError,
+    904: HostError,
+    905: HostError,
+    906: HostError,
 }
 _BY_HUNDRED: dict[int, type[FulcrumError]] = {
     1: ProviderError,
