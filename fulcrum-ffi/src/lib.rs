@@ -35,9 +35,9 @@ pub use error::{
 pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
 pub use federation::{
     fulcrum_federation, fulcrum_federation_cancel, fulcrum_federation_events_json, fulcrum_federation_free,
-    fulcrum_federation_open, fulcrum_federation_open_file, fulcrum_federation_order, fulcrum_federation_purchase,
-    fulcrum_federation_purchase_async, fulcrum_federation_refresh, fulcrum_federation_resume,
-    fulcrum_federation_sources_json, fulcrum_purchase_callback,
+    fulcrum_federation_open, fulcrum_federation_open_file, fulcrum_federation_order,
+    fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_federation_refresh,
+    fulcrum_federation_resume, fulcrum_federation_sources_json, fulcrum_purchase_callback,
 };
 pub use operate::{fulcrum_federation_operate, fulcrum_federation_serve};
 pub use order::{

@@ -12,7 +12,10 @@ use pyo3::{
     pyclass::{PyTraverseError, PyVisit},
 };
 
-use crate::{error::{Host, host_error}, runtime::drop_inside};
+use crate::{
+    error::{Host, host_error},
+    runtime::drop_inside,
+};
 
 /// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
 /// never drops it, as that would wait for those threads.

@@ -67,8 +67,9 @@ fn threads(_: Python<'_>) -> PyResult<Arc<Threads>> {
         State::NotStarted | State::Running(_) => {}
     }
     let started = Threads::start().map(Arc::new).map_err(|error| {
-        let message =
-            format!("no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)");
+        let message = format!(
+            "no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)"
+        );
         host_error(Host::NoThread, &message)
     })?;
     // A parent's threads are nothing that a child could end.

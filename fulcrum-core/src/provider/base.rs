@@ -311,7 +311,9 @@ mod tests {
         let told = r#"{"folders": ["/"], "credentials": {"env:A": ["a.example", "b.example"]}, "ledgers": ["env:L"]}"#;
         let base = Base::from_json("x", told).expect("a reach");
         assert!(!base.is_trusted());
-        for (place, host, may) in [("env:A", "a.example", true), ("env:A", "b.example", true), ("env:B", "a.example", false)] {
+        for (place, host, may) in
+            [("env:A", "a.example", true), ("env:A", "b.example", true), ("env:B", "a.example", false)]
+        {
             assert_eq!(base.check_sent(place, host, false).is_ok(), may, "{place} {host}");
         }
         assert_eq!(base.check_ledger("env:L"), Ok(()));
@@ -321,7 +323,13 @@ mod tests {
             let base = Base::from_json("x", reach).expect("the default");
             assert!(!base.is_trusted() && base.to_read(Path::new("/etc")).is_err());
         }
-        for wrong in ["trusted", "[]", r#"{"trust": true}"#, r#"{"trusted": 1}"#, r#"{"credentials": {"env:A": "a.example"}}"#] {
+        for wrong in [
+            "trusted",
+            "[]",
+            r#"{"trust": true}"#,
+            r#"{"trusted": 1}"#,
+            r#"{"credentials": {"env:A": "a.example"}}"#,
+        ] {
             assert!(Base::from_json("x", wrong).is_err(), "{wrong}");
         }
     }

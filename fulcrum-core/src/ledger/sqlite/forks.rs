@@ -61,9 +61,8 @@ pub(super) struct AtWork(u32);
 impl AtWork {
     /// Waits for a fork that goes on.
     pub(super) async fn begin() -> Self {
-        let begun = |work: Work| {
-            (work.forks == 0).then(|| Work { count: work.count.saturating_add(1), ..work })
-        };
+        let begun =
+            |work: Work| (work.forks == 0).then(|| Work { count: work.count.saturating_add(1), ..work });
         while !change(begun) {
             tokio::time::sleep(PAUSE).await;
         }

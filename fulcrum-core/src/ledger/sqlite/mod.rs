@@ -34,8 +34,8 @@ use crate::{
 };
 use error::{said, store};
 use files::Files;
-pub use forks::{after_fork, before_fork};
 use forks::AtWork;
+pub use forks::{after_fork, before_fork};
 use writer::{Work, Writer};
 
 /// The embedded ledger. Several processes may use one file on a local disk.
