@@ -11,7 +11,7 @@ use super::{
     held::Held,
     machine::{pause, to_compensate},
     operate::Wanted,
-    provision::left,
+    provision::{kept, left},
 };
 use crate::{
     ledger::Change,
@@ -202,11 +202,9 @@ impl Driver<'_> {
                 {
                     return Ok(Err(self.refused(step, ErrorKind::InvalidRequest { message })));
                 }
-                match self.changing(step)?.act(service, action, &under.key(step)).await {
-                    Ok(handle) => {
-                        let running = Progress::Running(handle.as_str().to_owned());
-                        self.acting(step, under, running).await.map(Ok)
-                    }
+                let asked = self.changing(step)?.act(service, action, &under.key(step)).await;
+                match asked.and_then(|operation| kept(step, Call::Act, &operation)) {
+                    Ok(operation) => self.acting(step, under, Progress::Running(operation)).await.map(Ok),
                     Err(error) if error.kind.may_have_happened() => {
                         self.acting(step, under, Progress::OutcomeUnknown).await?;
                         Ok(Err(error))

@@ -10,7 +10,7 @@ use super::{
     drive::Driver,
     failures::cut,
     machine::{Action, back_off, next_action, pause},
-    provision::{ABSENT, MAX_HANDLE, left, protocol},
+    provision::{ABSENT, kept, left, protocol},
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
@@ -124,11 +124,9 @@ impl Driver<'_> {
             Ok(None) => return self.compensating(step, None, None).await,
             Err(error) => return Ok(Err(error)),
         }
-        match self.changing(step)?.release(service, &release_key(step)).await {
-            Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
-                self.compensating(step, Some(service.clone()), Some(operation)).await
-            }
-            Ok(_) => Ok(Err(protocol(step, Call::Release, "the operation's handle is too long"))),
+        let asked = self.changing(step)?.release(service, &release_key(step)).await;
+        match asked.and_then(|operation| kept(step, Call::Release, &operation)) {
+            Ok(operation) => self.compensating(step, Some(service.clone()), Some(operation)).await,
             Err(error) => Ok(Err(error)),
         }
     }
@@ -168,12 +166,11 @@ impl Driver<'_> {
         &self,
         step: &mut Step,
         service: Option<ServiceId>,
-        operation: Option<OperationHandle>,
+        operation: Option<String>,
     ) -> Tried {
         let StepState::Compensating { sent, since, .. } = &step.state else {
             return Ok(Ok(()));
         };
-        let operation = operation.map(|operation| operation.as_str().to_owned());
         let state = StepState::Compensating { service, operation, sent: *sent, since: *since };
         self.put(step, state).await.map(Ok)
     }

@@ -173,12 +173,12 @@ impl Driver<'_> {
         if let Err(kind) = provider.capabilities().check_settings(&request.settings) {
             return Ok(Err(ProviderError::new(step.provider.clone(), Call::Provision, kind)));
         }
-        match provider.provision(&request, &step.key).await {
-            Ok(operation) if operation.as_str().len() <= MAX_HANDLE => {
-                self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
+        let asked = provider.provision(&request, &step.key).await;
+        match asked.and_then(|operation| kept(step, Call::Provision, &operation)) {
+            Ok(operation) => {
+                self.enter_provisioning(step, Progress::Running(operation)).await?;
                 Ok(Ok(()))
             }
-            Ok(_) => Ok(Err(protocol(step, Call::Provision, "the operation's handle is too long"))),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -219,16 +219,10 @@ impl Driver<'_> {
             }
             ServiceStatus::Starting => match self.resumed(step, &service).await {
                 // Who asked for it is gone, and it does not come about by itself.
-                Ok(Some(operation)) if operation.as_str().len() <= MAX_HANDLE => {
-                    self.enter_provisioning(step, Progress::Running(operation.as_str().to_owned())).await?;
-                }
-                Ok(Some(_)) => {
-                    return Ok(Err(protocol(
-                        step,
-                        Call::ResumeOperation,
-                        "the operation's handle is too long",
-                    )));
-                }
+                Ok(Some(operation)) => match kept(step, Call::ResumeOperation, &operation) {
+                    Ok(operation) => self.enter_provisioning(step, Progress::Running(operation)).await?,
+                    Err(error) => return Ok(Err(error)),
+                },
                 Ok(None) => sleep(self.poll_interval(step)).await,
                 Err(error) => return Ok(Err(error)),
             },
@@ -327,7 +321,16 @@ impl Driver<'_> {
 /// Why nothing can be done about a step.
 pub(super) const ABSENT: &str = "its provider is not in this federation; add it, and drive the order again";
 /// Bytes of an operation's handle: a provider's answer must not fill the ledger.
-pub(super) const MAX_HANDLE: usize = 16 << 10;
+const MAX_HANDLE: usize = 16 << 10;
+
+/// An operation's handle, as a step keeps it. Each call that begins an operation comes by here.
+pub(super) fn kept(step: &Step, call: Call, operation: &OperationHandle) -> Result<String, ProviderError> {
+    let handle = operation.as_str();
+    let is_short = handle.len() <= MAX_HANDLE;
+    is_short
+        .then(|| handle.to_owned())
+        .ok_or_else(|| protocol(step, call, "the operation's handle is too long"))
+}
 
 pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError {
     ProviderError::new(step.provider.clone(), call, ErrorKind::Protocol { message: message.to_owned() })

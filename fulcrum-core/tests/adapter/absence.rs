@@ -8,7 +8,7 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},
     model::{Blueprint, FindingKind, IdempotencyKey, Operator, OrderState, Plan, Policy, Service, StepState},
-    provider::{Call, OfferFilter, OperationHandle, OperationStatus, Provider},
+    provider::{Call, ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider},
     purchase::Engine,
 };
 use futures::{StreamExt, TryStreamExt, future};
@@ -16,7 +16,13 @@ use futures::{StreamExt, TryStreamExt, future};
 use crate::imitation::{self, Api, Broken, EVERY, Imitation, Mode};
 
 pub(crate) async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
-    let offers: Vec<_> = provider.offers(&OfferFilter::default()).try_collect().await.expect(api.name);
+    let offers = loop {
+        match provider.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await {
+            // On a busy machine its own time may be over.
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable { .. }) => {}
+            told => break told.expect(api.name),
+        }
+    };
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     builder.extend(offers);
     let blueprint = Blueprint::from_yaml(api.blueprint).expect("a blueprint");

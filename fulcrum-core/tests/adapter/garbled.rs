@@ -91,8 +91,8 @@ async fn one(api: Api, seed: u64) -> OrderState {
 }
 
 async fn all(api: Api, seed: u64) {
-    let each = (0..ORDERS).map(|number| one(api, seed.wrapping_add(1_000 * number)));
-    let states = future::join_all(each).await;
+    let each = (0..ORDERS).map(|number| tokio::spawn(one(api, seed.wrapping_add(1_000 * number))));
+    let states = future::try_join_all(each).await.expect("no panic");
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for state in states {
         *counts.entry(state.word()).or_default() += 1;

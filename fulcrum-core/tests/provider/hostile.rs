@@ -51,6 +51,8 @@ enum Lie {
     HugeWords,
     /// A handle of megabytes.
     HugeHandle,
+    /// The same of what is done to a service that was bought.
+    HugeAction,
     /// No answer, ever.
     Hangs,
     /// Come back in thirty years.
@@ -63,7 +65,7 @@ enum Lie {
     ActsOnForeign,
 }
 
-const LIES: [Lie; 16] = [
+const LIES: [Lie; 17] = [
     Lie::PollsForeign,
     Lie::FindsForeign,
     Lie::OneIdForAll,
@@ -75,6 +77,7 @@ const LIES: [Lie; 16] = [
     Lie::HugeService,
     Lie::HugeWords,
     Lie::HugeHandle,
+    Lie::HugeAction,
     Lie::Hangs,
     Lie::AsksForYears,
     Lie::QuotesOtherwise,
@@ -198,7 +201,11 @@ impl Provider for Liar {
         }
         let acted = self.inner.act(service, action, key).await?;
         self.hang().await;
-        Ok(self.handle(acted))
+        Ok(if self.lies(Lie::HugeAction) {
+            OperationHandle::new("x".repeat(4 << 20))
+        } else {
+            self.handle(acted)
+        })
     }
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.limited(Call::Release)?;
