@@ -290,6 +290,9 @@ public:
         }));
     }
 
+    /* Ends all calls that other threads are making: those that wait throw FULCRUM_INTERRUPTED. May be called in a signal handler. */
+    void interrupt() const noexcept { fulcrum_federation_interrupt(get()); }
+
     void refresh() const {
         fulcrum_error *failure = nullptr;
         if (fulcrum_federation_refresh(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);

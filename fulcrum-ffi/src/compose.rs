@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use crate::{
     apart::Errand,
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, market},
+    federation::{Market, fulcrum_federation, market},
     guard::{Outcome, guard_apart, out, utf8},
     plan::fulcrum_plan,
 };
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
             (market(federation)?, utf8(blueprint, length, "blueprint")?, out(out_plan, "out_plan")?)
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let plan = federation
             .inner
@@ -107,19 +107,23 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
 }
 
 /// The options as the library uses them.
-pub(crate) struct Search {
+pub(crate) struct Search<'a> {
     pub(crate) options: ComposeOptions,
+    market: &'a Market,
+    begin: u64,
     end: Option<Instant>,
     progress: fulcrum_progress_callback,
     userdata: *mut c_void,
 }
 
-impl Search {
+impl<'a> Search<'a> {
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-    pub(crate) unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
+    pub(crate) unsafe fn read(options: *const fulcrum_compose_options, market: &'a Market) -> Outcome<Self> {
         let mut search = Self {
             options: ComposeOptions::default(),
+            market,
+            begin: market.interrupts.now(),
             end: None,
             progress: None,
             userdata: std::ptr::null_mut(),
@@ -166,6 +170,9 @@ impl Search {
     pub(crate) fn look(&self, progress: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
+        }
+        if self.market.interrupts.is_since(self.begin) {
+            return Signal::Cancel;
         }
         let Some(callback) = self.progress else { return Signal::Continue };
         let micros = |cost: Option<_>| cost.and_then(|cost| to_micros(cost).ok()).unwrap_or(-1);

@@ -32,6 +32,8 @@ pub const FULCRUM_FEDERATION_ENDED: fulcrum_status = 903;
 pub const FULCRUM_FORKED: fulcrum_status = 904;
 /// The system gives no further thread; nothing was done.
 pub const FULCRUM_NO_THREAD: fulcrum_status = 905;
+/// fulcrum_federation_interrupt() has ended the call. What was under way is in the ledger, and resume takes it up.
+pub const FULCRUM_INTERRUPTED: fulcrum_status = 907;
 
 /// What went wrong. Opaque; freed by fulcrum_error_free().
 #[derive(Debug)]
@@ -118,6 +120,7 @@ pub extern "C" fn fulcrum_status_name(status: fulcrum_status) -> *const c_char {
         FULCRUM_FEDERATION_ENDED => Some(c"FULCRUM_FEDERATION_ENDED"),
         FULCRUM_FORKED => Some(c"FULCRUM_FORKED"),
         FULCRUM_NO_THREAD => Some(c"FULCRUM_NO_THREAD"),
+        FULCRUM_INTERRUPTED => Some(c"FULCRUM_INTERRUPTED"),
         other => status::name(other),
     };
     name.unwrap_or_default().as_ptr()

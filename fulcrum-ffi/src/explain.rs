@@ -45,7 +45,7 @@ pub unsafe extern "C" fn fulcrum_federation_explain(
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let said = federation
             .inner
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn fulcrum_federation_why_not(
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let offer: OfferId =
             offer.parse().map_err(|error| fulcrum_error::argument(&format!("offer: {error}")))?;
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn fulcrum_federation_pareto(
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let measures: [Measure; 2] = parse_json(measures)?;
         let (step, mut watch) = (from_micros(step_micros), |progress: &_| search.look(progress));

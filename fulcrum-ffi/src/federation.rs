@@ -19,6 +19,7 @@ use crate::{
     apart::{apart, mask_of_caller},
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
     guard::{NOTHING, Outcome, borrow, free, guard, guard_apart, out, out_if_wanted, utf8},
+    interrupt::Interrupts,
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
     process::{self, Process},
@@ -36,11 +37,19 @@ pub struct fulcrum_federation {
     process: Process,
 }
 
+impl fulcrum_federation {
+    /// In any process, as a signal handler cannot ask which.
+    pub(crate) fn interrupts(&self) -> &Interrupts {
+        &self.market.interrupts
+    }
+}
+
 /// What calls use.
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) inner: Arc<Federation>,
     pub(crate) runtime: Runtime,
+    pub(crate) interrupts: Interrupts,
 }
 
 /// The federation of a handle; an error in a process that was forked since it was opened, which has none of its threads.
@@ -144,7 +153,7 @@ fn started<E: Into<FulcrumError>>(
     process::register();
     let runtime = runtime::start()?;
     let inner = Arc::new(runtime.block_on(opening).map_err(|error| fulcrum_error::from(error.into()))?);
-    let market = Market { inner, runtime };
+    let market = Market { inner, runtime, interrupts: Interrupts::default() };
     Ok(Box::into_raw(Box::new(fulcrum_federation { market, process: Process::this() })))
 }
 
@@ -164,7 +173,7 @@ pub unsafe extern "C" fn fulcrum_federation_refresh(
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
         let federation = unsafe { market(federation)? };
-        federation.runtime.block_on(federation.inner.refresh());
+        federation.wait(federation.inner.refresh())?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
@@ -217,7 +226,7 @@ pub unsafe extern "C" fn fulcrum_federation_resume(
         let federation = unsafe { market(federation)? };
         // SAFETY: the caller's promise above.
         let out_orders = unsafe { out_if_wanted(out_orders) };
-        let orders = federation.runtime.block_on(federation.inner.resume())?;
+        let orders = federation.wait(federation.inner.resume())??;
         if let Some(out_orders) = out_orders {
             *out_orders = fulcrum_orders::boxed(orders);
         }
@@ -280,7 +289,7 @@ pub unsafe extern "C" fn fulcrum_federation_events_json(
         let id = order_id(id)?;
         federation.load(&id)?;
         let ledger = federation.inner.ledger();
-        let events = federation.runtime.block_on(ledger.events(0, Some(&id), u32::MAX))?;
+        let events = federation.wait(ledger.events(0, Some(&id), u32::MAX))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&events).unwrap_or_default());
         Ok(())
     };
@@ -289,9 +298,9 @@ pub unsafe extern "C" fn fulcrum_federation_events_json(
 }
 
 impl Market {
-    fn load(&self, id: &OrderId) -> Result<Order, LedgerError> {
-        let order = self.runtime.block_on(self.inner.ledger().load(id))?;
-        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()))
+    fn load(&self, id: &OrderId) -> Outcome<Order> {
+        let order = self.wait(self.inner.ledger().load(id))??;
+        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()).into())
     }
 }
 
@@ -337,7 +346,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
             )
         };
         let bought = federation.inner.purchase_with(&plan.inner, policy(json)?, options);
-        let order = federation.runtime.block_on(bought)?;
+        let order = federation.wait(bought)??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -367,7 +376,7 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, id, out_order) =
             unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_order, "out_order")?) };
-        let order = federation.runtime.block_on(federation.inner.cancel(&order_id(id)?))?;
+        let order = federation.wait(federation.inner.cancel(&order_id(id)?))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -428,7 +437,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
                 }
             })
             .map_err(|error| fulcrum_error::no_thread(&error))?;
-        let order = federation.runtime.block_on(federation.inner.accept(&plan.inner, policy, options))?;
+        let order = federation.wait(federation.inner.accept(&plan.inner, policy, options))??;
         let (market, id) = (federation.inner.clone(), order.id.clone());
         let driven = federation.runtime.spawn(async move { market.drive(&id).await });
         let (end, ended) = oneshot::channel();

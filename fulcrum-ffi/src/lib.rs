@@ -10,6 +10,7 @@ mod error;
 mod explain;
 mod federation;
 mod guard;
+mod interrupt;
 mod operate;
 mod order;
 mod plan;
@@ -28,7 +29,7 @@ pub use compose::{
     fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
-    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INVALID_ARGUMENT, FULCRUM_NO_THREAD, FULCRUM_OK,
+    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT, FULCRUM_NO_THREAD, FULCRUM_OK,
     FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free, fulcrum_error_message,
     fulcrum_status, fulcrum_status_name,
 };
@@ -39,6 +40,7 @@ pub use federation::{
     fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_federation_refresh,
     fulcrum_federation_resume, fulcrum_federation_sources_json, fulcrum_purchase_callback,
 };
+pub use interrupt::fulcrum_federation_interrupt;
 pub use operate::{fulcrum_federation_operate, fulcrum_federation_serve};
 pub use order::{
     fulcrum_attribute, fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed,

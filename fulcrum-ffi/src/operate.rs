@@ -47,7 +47,7 @@ pub unsafe extern "C" fn fulcrum_federation_operate(
             )
         };
         let request: OperatorRequest = fulcrum_core::model::parse_json(request)?;
-        let order = federation.runtime.block_on(federation.inner.operate(&order_id(id)?, request))?;
+        let order = federation.wait(federation.inner.operate(&order_id(id)?, request))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn fulcrum_federation_serve(
         let federation = unsafe { market(federation)? };
         let at_once = if at_once == 0 { 16 } else { at_once };
         let end = async move { tokio::time::sleep(Duration::from_millis(milliseconds)).await };
-        federation.runtime.block_on(async { federation.inner.serve(at_once, end).await });
+        federation.wait(federation.inner.serve(at_once, end))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -228,7 +228,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         let settings: Settings = if settings.is_empty() { Settings::new() } else { parse_json(settings)? };
         let check =
             federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(patience_ms));
-        let report = federation.runtime.block_on(check)?;
+        let report = federation.wait(check)??;
         let document = serde_json::json!({
             "checks": report.checks, "is_passed": report.is_passed(), "text": report.to_string(),
         });

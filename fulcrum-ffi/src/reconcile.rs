@@ -42,7 +42,7 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
             "" => RepairPolicy::default(),
             json => fulcrum_core::model::parse_json(json)?,
         };
-        let outcome = federation.runtime.block_on(federation.inner.repair(&policy))?;
+        let outcome = federation.wait(federation.inner.repair(&policy))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&outcome).unwrap_or_default());
         Ok(())
     };

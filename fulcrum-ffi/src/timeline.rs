@@ -29,7 +29,7 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_text(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, id, out_text) =
             unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_text, "out_text")?) };
-        let timeline = federation.runtime.block_on(federation.inner.timeline(&order_id(id)?))?;
+        let timeline = federation.wait(federation.inner.timeline(&order_id(id)?))??;
         *out_text = fulcrum_text::boxed(timeline.to_string());
         Ok(())
     };
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_json(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, id, out_json) =
             unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_json, "out_json")?) };
-        let timeline = federation.runtime.block_on(federation.inner.timeline(&order_id(id)?))?;
+        let timeline = federation.wait(federation.inner.timeline(&order_id(id)?))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&timeline).unwrap_or_default());
         Ok(())
     };
