@@ -29,9 +29,9 @@ pub use compose::{
     fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
-    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT, FULCRUM_NO_THREAD, FULCRUM_OK,
-    FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free, fulcrum_error_message,
-    fulcrum_status, fulcrum_status_name,
+    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT,
+    FULCRUM_NO_THREAD, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free,
+    fulcrum_error_message, fulcrum_status, fulcrum_status_name,
 };
 pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
 pub use federation::{

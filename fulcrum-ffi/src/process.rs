@@ -5,10 +5,7 @@ use std::process;
 #[cfg(unix)]
 use std::sync::Once;
 
-use crate::{
-    error::{FULCRUM_FORKED, fulcrum_error},
-    guard::Outcome,
-};
+use crate::error::{FULCRUM_FORKED, fulcrum_error};
 
 /// The process that somebody or something belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,7 @@ pub(crate) fn register() {
         // functions off the list.
         let outcome = unsafe { libc::pthread_atfork(Some(before), Some(after), None) };
         // Without memory for it: then a child may be refused a file, in words.
-        drop(outcome);
+        let _ = outcome;
     });
 }
 
