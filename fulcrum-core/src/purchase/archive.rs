@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, PurchaseError, accept::planned, machine::back_off};
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        Accepted, Action, ComponentId, DocumentError, Lease, Order, OrderEvent, OrderEventKind, OrderId,
-        OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, parse_json,
+        Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
+        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, parse_json,
     },
 };
 
@@ -90,6 +90,9 @@ impl OrderArchive {
         let plan = told.rounds.last().is_none_or(|(_, plan)| **plan == order.plan);
         if !rounds || !plan || order.rounds.len() != told.rounds.len() {
             return Err(damaged("its fail-overs or its plan are not those of its events".to_owned()));
+        }
+        if !told.is_cancelled_as(order.cancellation.as_ref()) {
+            return Err(damaged("its cancellation is not that of its events".to_owned()));
         }
         if let Some(accepted) = told.accepted {
             verify_accepted(order, accepted, &told.resized).map_err(damaged)?;
@@ -183,6 +186,8 @@ struct Told<'a> {
     /// The sizes that steps were given by actions.
     resized: BTreeMap<u32, &'a SkuId>,
     rounds: Vec<(&'a Round, &'a Plan)>,
+    /// When somebody wanted it undone, and who.
+    cancelled: Option<(Timestamp, Option<&'a Operator>)>,
 }
 
 impl<'a> Told<'a> {
@@ -207,10 +212,13 @@ impl<'a> Told<'a> {
                     }
                 }
                 OrderEventKind::FailedOver { round, plan } => told.rounds.push((round, plan)),
+                // The first one counts.
+                OrderEventKind::CancellationRequested { by } => {
+                    told.cancelled.get_or_insert((event.at, by.as_ref()));
+                }
                 OrderEventKind::Attempt { .. }
                 | OrderEventKind::Operator { .. }
                 | OrderEventKind::Reconciled { .. }
-                | OrderEventKind::CancellationRequested { .. }
                 | OrderEventKind::DriveFailed { .. }
                 | OrderEventKind::Unknown
                 | OrderEventKind::PricesChecked { .. }
@@ -218,6 +226,21 @@ impl<'a> Told<'a> {
             }
         }
         told
+    }
+
+    /// Whether a cancellation is the one that was told. Older versions wrote no event of it.
+    fn is_cancelled_as(&self, cancellation: Option<&Cancellation>) -> bool {
+        match (self.cancelled, cancellation) {
+            (Some((told, by)), Some(it)) => {
+                // The ledger may take the time for each of both.
+                let is_then =
+                    it.at.is_none_or(|at| at.duration_since(told).abs() < SignedDuration::from_secs(1));
+                is_then && it.by.as_ref() == by
+            }
+            (Some(_), None) => false,
+            (None, Some(it)) => it.at.is_none(),
+            (None, None) => true,
+        }
     }
 }
 

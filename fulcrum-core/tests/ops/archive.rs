@@ -119,7 +119,7 @@ fn another(value: &Value) -> Value {
         Value::Bool(is) => json!(!is),
         Value::Number(number) => number.as_i64().map_or_else(|| json!(1.5), |number| json!(number + 1)),
         Value::String(text) => match text.parse::<Timestamp>() {
-            Ok(moment) => json!(moment + SignedDuration::from_secs(1)),
+            Ok(moment) => json!(moment + SignedDuration::from_hours(24)),
             Err(_) => json!(
                 text.parse::<i64>().map_or_else(|_| format!("{text}a"), |number| (number + 1).to_string())
             ),
@@ -178,7 +178,7 @@ async fn every_value_of_an_archive_is_proven() {
     }
     let resized = plain.export(&bought).await.expect("exported");
     assert_ne!(as_bought.order.steps[0].lease.sku, resized.order.steps[0].lease.sku);
-    plain.cancel(&bought).await.expect("ended");
+    plain.cancel_by(&bought, by()).await.expect("ended");
     let ended = plain.export(&bought).await.expect("exported");
     let failed_over = failing.export(&failed_over).await.expect("exported");
     let found: BTreeSet<_> = [failed_over, as_bought, resized, ended].iter().flat_map(unnoticed).collect();
