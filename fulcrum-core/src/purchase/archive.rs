@@ -1,17 +1,18 @@
 //! Old orders: taken out as a document that proves itself, and removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
+use indexmap::IndexMap;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, PurchaseError, accept::planned, machine::back_off};
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        Accepted, DocumentError, Lease, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan,
-        ProviderId, Round, Step, StepState, parse_json,
+        Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
+        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, parse_json,
     },
 };
 
@@ -63,7 +64,8 @@ impl OrderArchive {
     /// Checks that no event was changed, removed, added or moved, and that the order is where its events lead: its state,
     /// reason and fail-overs, and the state of each step; and that plan, policy, day, keys, leases and prices are those that
     /// were accepted. In archives of orders from before plan format 4 the first plan, the policy, leases and keys are in no
-    /// event; what the attempts say never is.
+    /// event; never are what the attempts say, the events' numbers in their ledger, and a step's own copy of its last price check,
+    /// of which an event of its own tells.
     ///
     /// # Errors
     /// [`LedgerError::Damaged`]: what does not fit.
@@ -89,8 +91,11 @@ impl OrderArchive {
         if !rounds || !plan || order.rounds.len() != told.rounds.len() {
             return Err(damaged("its fail-overs or its plan are not those of its events".to_owned()));
         }
+        if !told.is_cancelled_as(order.cancellation.as_ref()) {
+            return Err(damaged("its cancellation is not that of its events".to_owned()));
+        }
         if let Some(accepted) = told.accepted {
-            verify_accepted(order, accepted).map_err(damaged)?;
+            verify_accepted(order, accepted, &told.resized).map_err(damaged)?;
         }
         for (index, event) in told.steps {
             let step = order.steps.iter().find(|step| step.index == index);
@@ -108,8 +113,17 @@ impl OrderArchive {
     }
 }
 
-/// Whether an order is still what was accepted, as far as it may not change.
-fn verify_accepted(order: &Order, accepted: &Accepted) -> Result<(), String> {
+/// What a lease carries, after what, and when.
+fn carried(lease: &Lease) -> (&IndexMap<ComponentId, u32>, &BTreeSet<ComponentId>, u32) {
+    (&lease.replicas, &lease.after, lease.rank)
+}
+
+/// Whether an order is still what was accepted, as far as it may not change; `resized` has the sizes that steps have since.
+fn verify_accepted(
+    order: &Order,
+    accepted: &Accepted,
+    resized: &BTreeMap<u32, &SkuId>,
+) -> Result<(), String> {
     let first = order.first_plan();
     if accepted.created != order.created {
         return Err("it was accepted at another moment".to_owned());
@@ -126,8 +140,11 @@ fn verify_accepted(order: &Order, accepted: &Accepted) -> Result<(), String> {
         return Err("its keys or its leases are not those that were accepted".to_owned());
     }
     // Each fail-over adds what its plan buys.
-    let later = order.rounds.iter().skip(1).map(|round| &round.plan).chain([&order.plan]);
-    for plan in later.take(order.rounds.len()) {
+    let later = || {
+        let plans = order.rounds.iter().skip(1).map(|round| &round.plan).chain([&order.plan]);
+        plans.take(order.rounds.len())
+    };
+    for plan in later() {
         let first = u32::try_from(steps.len()).unwrap_or(u32::MAX);
         steps.extend((first..).zip(&bought(plan)).map(step));
     }
@@ -135,19 +152,24 @@ fn verify_accepted(order: &Order, accepted: &Accepted) -> Result<(), String> {
         return Err(format!("it has {} steps, and its plans buy {}", order.steps.len(), steps.len()));
     }
     for (planned, step) in steps.iter().zip(&order.steps) {
-        // What a step carries may change in a fail-over, its product by a resize, and its price check is of its own time.
-        let lease = Lease {
-            replicas: planned.lease.replicas.clone(),
-            after: planned.lease.after.clone(),
-            rank: planned.lease.rank,
-            sku: planned.lease.sku.clone(),
-            offer: planned.lease.offer.clone(),
-            checked: None,
-            ..step.lease.clone()
-        };
+        let mut wanted = planned.lease.clone();
+        if let Some(sku) = resized.get(&planned.index) {
+            wanted.sku = (*sku).clone();
+            wanted.offer = wanted.own_offer_id();
+        }
+        // What a step carries may change in a fail-over, to what its plan says of something that it keeps.
+        let mut kept = later().flat_map(|plan| &plan.leases).filter(|lease| lease.keeps.is_some());
+        if let Some(kept) =
+            kept.find(|kept| carried(kept) == carried(&step.lease) && kept.place == wanted.place)
+        {
+            wanted.replicas = kept.replicas.clone();
+            (wanted.after, wanted.rank) = (kept.after.clone(), kept.rank);
+        }
+        // Its price check is of its own time.
+        wanted.checked = step.lease.checked.clone();
         let is_same =
             (step.index, &step.key, &step.provider) == (planned.index, &planned.key, &planned.provider);
-        if !is_same || lease != planned.lease {
+        if !is_same || step.lease != wanted {
             return Err(format!("step {} is not what was planned", step.index));
         }
     }
@@ -161,7 +183,11 @@ struct Told<'a> {
     state: Option<OrderState>,
     reason: Option<&'a str>,
     steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
+    /// The sizes that steps were given by actions.
+    resized: BTreeMap<u32, &'a SkuId>,
     rounds: Vec<(&'a Round, &'a Plan)>,
+    /// When somebody wanted it undone, and who.
+    cancelled: Option<(Timestamp, Option<&'a Operator>)>,
 }
 
 impl<'a> Told<'a> {
@@ -176,13 +202,23 @@ impl<'a> Told<'a> {
                     told.reason = reason.as_deref().or(told.reason);
                 }
                 OrderEventKind::Step { index, provider, step } => {
-                    told.steps.insert(*index, (provider, step));
+                    let before = told.steps.insert(*index, (provider, step));
+                    // A resize is done once the service is there in that size.
+                    if let Some((_, StepState::Acting { action: Action::Resize { sku }, .. })) = before
+                        && let StepState::Committed { service } = step
+                        && service.sku == *sku
+                    {
+                        told.resized.insert(*index, sku);
+                    }
                 }
                 OrderEventKind::FailedOver { round, plan } => told.rounds.push((round, plan)),
+                // The first one counts.
+                OrderEventKind::CancellationRequested { by } => {
+                    told.cancelled.get_or_insert((event.at, by.as_ref()));
+                }
                 OrderEventKind::Attempt { .. }
                 | OrderEventKind::Operator { .. }
                 | OrderEventKind::Reconciled { .. }
-                | OrderEventKind::CancellationRequested { .. }
                 | OrderEventKind::DriveFailed { .. }
                 | OrderEventKind::Unknown
                 | OrderEventKind::PricesChecked { .. }
@@ -190,6 +226,21 @@ impl<'a> Told<'a> {
             }
         }
         told
+    }
+
+    /// Whether a cancellation is the one that was told. Older versions wrote no event of it.
+    fn is_cancelled_as(&self, cancellation: Option<&Cancellation>) -> bool {
+        match (self.cancelled, cancellation) {
+            (Some((told, by)), Some(it)) => {
+                // The ledger may take the time for each of both.
+                let is_then =
+                    it.at.is_none_or(|at| at.duration_since(told).abs() < SignedDuration::from_secs(1));
+                is_then && it.by.as_ref() == by
+            }
+            (Some(_), None) => false,
+            (None, Some(it)) => it.at.is_none(),
+            (None, None) => true,
+        }
     }
 }
 

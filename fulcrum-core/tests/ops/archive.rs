@@ -1,11 +1,11 @@
 //! Old orders leave the ledger, with proof of what they were, and only if nothing of them exists.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::support::{assert_clean, clouds, duo, duo_plan, duo_policy, plan, providers};
+use crate::support::{CLOUDS, assert_clean, clouds, duo, duo_plan, duo_policy, offers, plan, providers};
 use fulcrum_core::{
     ledger::{Ledger, LedgerError, SqliteLedger},
-    model::{FindingKind, OrderState, Policy, ServiceId, StepState},
+    model::{Action, FindingKind, Operator, OrderState, Policy, ServiceId, StepState},
     provider::{
         Call, IdempotencyClass, Provider,
         sandbox::{Fault, FaultRule, Sandbox, SandboxResource},
@@ -13,6 +13,7 @@ use fulcrum_core::{
     purchase::{Engine, OrderArchive, PurchaseError, RepairPolicy},
 };
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 const KEY: IdempotencyClass = IdempotencyClass::Key;
 
@@ -83,6 +84,105 @@ async fn every_change_of_an_archive_shows() {
     }
     let other = archive.to_json().expect("text").replacen("archive/1", "archive/2", 1);
     assert!(OrderArchive::from_json(&other).expect_err("another version").to_string().contains("archive/1"));
+}
+
+/// Clouds that sell another size as well.
+fn with_large() -> Vec<Sandbox> {
+    let build = |name: &&str| {
+        let mut all = offers(name);
+        let mut large = all[0].clone();
+        large.sku = "large".parse().expect("a name");
+        all.push(large);
+        Sandbox::builder(name.parse().expect("a name"), all).idempotency(KEY).build()
+    };
+    CLOUDS.iter().map(build).collect()
+}
+
+/// Where the values of a document are.
+fn leaves(at: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members
+                .iter()
+                .for_each(|(name, it)| leaves(&format!("{at}/{}", name.replace('/', "~1")), it, found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, it)| leaves(&format!("{at}/{index}"), it, found));
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+/// Another value of the same kind, that reads as well as the first one where that can be.
+fn another(value: &Value) -> Value {
+    match value {
+        Value::Bool(is) => json!(!is),
+        Value::Number(number) => number.as_i64().map_or_else(|| json!(1.5), |number| json!(number + 1)),
+        Value::String(text) => match text.parse::<Timestamp>() {
+            Ok(moment) => json!(moment + SignedDuration::from_hours(24)),
+            Err(_) => json!(
+                text.parse::<i64>().map_or_else(|_| format!("{text}a"), |number| (number + 1).to_string())
+            ),
+        },
+        _ => json!("a"),
+    }
+}
+
+/// What may be changed in an archive's order without that it shows, in paths without numbers.
+fn unnoticed(archive: &OrderArchive) -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(&archive.to_json().expect("text")).expect("JSON");
+    let mut paths = Vec::new();
+    leaves("/order", &document["order"], &mut paths);
+    leaves("/events", &document["events"], &mut paths);
+    assert!(paths.len() > 100, "{}", paths.len());
+    let is_unnoticed = |path: &&String| {
+        let mut changed = document.clone();
+        let value = changed.pointer_mut(path).expect("it is there");
+        *value = another(value);
+        OrderArchive::from_json(&changed.to_string()).is_ok_and(|archive| archive.verify().is_ok())
+    };
+    let plain = |path: &String| {
+        let parts = path.split('/').map(|part| if part.parse::<u32>().is_ok() { "*" } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    paths.iter().filter(is_unnoticed).map(plain).collect()
+}
+
+/// What may be changed without that it shows, as the documentation of `verify` says.
+const UNPROVEN: [&str; 7] = [
+    "/events/*/sequence",
+    "/order/steps/*/attempts/*/at",
+    "/order/steps/*/attempts/*/error",
+    "/order/steps/*/lease/checked/at",
+    "/order/steps/*/lease/checked/monthly",
+    "/order/steps/*/lease/checked/once",
+    "/order/steps/*/lease/checked/total",
+];
+
+/// Nothing that was agreed or done can be changed.
+#[tokio::test]
+async fn every_value_of_an_archive_is_proven() {
+    let sold_out = FaultRule { call: Call::Provision, sku: None, nth: 1, times: 9, fault: Fault::SoldOut };
+    let failing = engine(&clouds(None, KEY, "beta", &[sold_out]), sqlite().await);
+    let blueprint = duo("");
+    let failed_over =
+        failing.accept(duo_plan(&blueprint), duo_policy(blueprint), None).await.expect("accepted").id;
+    failing.drive(&failed_over).await.expect("driven");
+    let plain = engine(&with_large(), sqlite().await);
+    let bought = plain.accept(plan(), Policy::default(), None).await.expect("accepted").id;
+    plain.drive(&bought).await.expect("driven");
+    let as_bought = plain.export(&bought).await.expect("exported");
+    let by = || Operator { who: "ada".to_owned(), why: "a test".to_owned() };
+    for action in [Action::Stop, Action::Resize { sku: "large".parse().expect("a name") }, Action::Start] {
+        plain.act(&bought, 0, action, by()).await.expect("done");
+    }
+    let resized = plain.export(&bought).await.expect("exported");
+    assert_ne!(as_bought.order.steps[0].lease.sku, resized.order.steps[0].lease.sku);
+    plain.cancel_by(&bought, by()).await.expect("ended");
+    let ended = plain.export(&bought).await.expect("exported");
+    let failed_over = failing.export(&failed_over).await.expect("exported");
+    let found: BTreeSet<_> = [failed_over, as_bought, resized, ended].iter().flat_map(unnoticed).collect();
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), UNPROVEN);
 }
 
 #[tokio::test]
