@@ -325,7 +325,6 @@ mod tests {
         }
         for wrong in [
             "trusted",
-            "[]",
             r#"{"trust": true}"#,
             r#"{"trusted": 1}"#,
             r#"{"credentials": {"env:A": "a.example"}}"#,

@@ -67,22 +67,37 @@ impl Redactor {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         let all = own.iter().chain(&*secrets).chain(&*self.further);
-        all.fold(text.to_owned(), |text, secret| without(&text, secret.expose_secret()))
+        without(text, &all.map(|secret| secret.expose_secret()).collect::<Vec<_>>())
     }
 }
 
-/// A text without a secret, and without what is left of one that was cut off behind its first characters.
-fn without(text: &str, secret: &str) -> String {
-    let head = secret.char_indices().nth(HEAD).map_or(secret, |(end, _)| &secret[..end]);
+/// A text without secrets, and without what is left of one that was cut off behind its first characters. What begins like a
+/// secret goes to the end of its word: tokens of one issuer begin alike, and this one may be no longer known.
+fn without(text: &str, secrets: &[&str]) -> String {
     let (mut kept, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find(head) {
-        let shown = rest[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
-        let length: usize = shown.map(|(c, _)| c.len_utf8()).sum();
+    // The first one in the text, and at its place the longest.
+    while let Some((at, length)) = secrets
+        .iter()
+        .filter_map(|secret| found(rest, secret))
+        .min_by_key(|(at, length)| (*at, usize::MAX - length))
+    {
         kept += &rest[..at];
         kept += BLANK;
         rest = &rest[at + length..];
     }
     kept + rest
+}
+
+/// Where a text has a secret or its beginning, and how much of it to leave out.
+fn found(text: &str, secret: &str) -> Option<(usize, usize)> {
+    let is_long = secret.chars().nth(HEAD).is_some();
+    let head = secret.char_indices().nth(HEAD).map_or(secret, |(end, _)| &secret[..end]);
+    let at = text.find(head)?;
+    let shown = text[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
+    let length: usize = shown.map(|(c, _)| c.len_utf8()).sum();
+    let is_of_word = |c: &char| c.is_alphanumeric() || "-._~+/=".contains(*c);
+    let word = text[at + length..].chars().take_while(is_of_word).map(char::len_utf8).sum::<usize>();
+    Some((at, if is_long { length + word } else { length }))
 }
 
 #[cfg(test)]
@@ -104,5 +119,21 @@ mod tests {
         redactor.add_own(SecretString::from("canary-password"));
         (0..1_000).for_each(|at| redactor.add(SecretString::from(format!("token-{at:06}"))));
         assert_eq!(redactor.text("canary-password token-000999"), "REDACTED REDACTED");
+    }
+
+    #[test]
+    fn of_tokens_that_begin_alike_nothing_is_left() {
+        let tokens = ["eyJhbGciOiJI.aaaa-1", "eyJhbGciOiJI.bbbb_2", "eyJhbGciOiJI.bbbb_2.cc"];
+        for known in [&tokens[..1], &tokens[1..2], &tokens[..]] {
+            let redactor = Redactor::new(known.iter().map(|token| SecretString::from(*token)));
+            for token in tokens {
+                let text = format!("a {token}, \"{token}\" and ={token}&b");
+                assert_eq!(redactor.text(&text), "a REDACTED, \"REDACTED\" and =REDACTED&b", "{known:?}");
+            }
+        }
+        assert_eq!(
+            Redactor::new([SecretString::from("four")]).text("fourteen four"),
+            "REDACTEDteen REDACTED"
+        );
     }
 }
