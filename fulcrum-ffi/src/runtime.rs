@@ -11,8 +11,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{error::fulcrum_error, guard::Outcome};
 
-/// Threads that drive what is under way.
-const WORKERS: usize = 2;
+/// Threads that drive what is under way, beside those that wait in calls and drive theirs. With two, tokio waits for the first one
+/// for ever where it gets no second one.
+const WORKERS: usize = 1;
 /// Threads that wait for what has no other way: providers of the host's, names of servers. They stay: a thread that had ended
 /// might not be had again, and tokio would wait for one.
 const WAITERS: usize = 256;

@@ -55,23 +55,28 @@ static bool slowly(void *userdata, const fulcrum_progress *progress) {
     return true;
 }
 
-static void *call(void *work) {
-    const fulcrum_status status = ((fulcrum_status(*)(void))work)();
-    return (void *)(intptr_t)status;
+struct call {
+    fulcrum_status (*work)(void);
+    fulcrum_status status;
+};
+
+static void *make(void *call) {
+    ((struct call *)call)->status = ((struct call *)call)->work();
+    return NULL;
 }
 
 /* Ends a call, and answers its status. */
 static fulcrum_status ended(fulcrum_status (*work)(void), void (*end)(pthread_t)) {
     pthread_t thread;
-    void *status;
+    struct call call = {work, FULCRUM_OK};
     double begin;
-    CHECK(!pthread_create(&thread, NULL, call, (void *)(intptr_t)work));
+    CHECK(!pthread_create(&thread, NULL, make, &call));
     pause_ms(400);
     begin = now();
     end(thread);
-    CHECK(!pthread_join(thread, &status));
+    CHECK(!pthread_join(thread, NULL));
     CHECK(now() - begin < 5);
-    return (fulcrum_status)(intptr_t)status;
+    return call.status;
 }
 
 static void by_a_thread(pthread_t thread) {

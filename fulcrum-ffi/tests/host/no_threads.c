@@ -35,10 +35,13 @@ static void too_late(int signal) {
 }
 
 /* Whether it worked; else the error has words. */
-static bool works(fulcrum_status status, fulcrum_error *error) {
+static bool works(fulcrum_status status, fulcrum_error **error) {
     if (status == FULCRUM_OK) return true;
-    CHECK(error != NULL && status != FULCRUM_PANIC && strlen(fulcrum_error_message(error)) > 20);
-    fulcrum_error_free(error);
+    if (!*error || status == FULCRUM_PANIC || strlen(fulcrum_error_message(*error)) <= 20)
+        fprintf(stderr, "status %d: %s\n", (int)status, *error ? fulcrum_error_message(*error) : "no error");
+    CHECK(*error && status != FULCRUM_PANIC && strlen(fulcrum_error_message(*error)) > 20);
+    fulcrum_error_free(*error);
+    *error = NULL;
     return false;
 }
 
@@ -54,13 +57,10 @@ static int refused(const char *base, const char *ledger, int allowed, bool is_op
     alarm(120);
     if (is_open) OK(open_market(base, ledger, &market, &error));
     __atomic_store_n(&limit, allowed + (is_open ? threads() : 0), __ATOMIC_SEQ_CST);
-    if (is_open || works(open_market(base, ledger, &market, &error), error)) {
-        error = NULL;
-        refusals += !works(fulcrum_federation_refresh(market, &error), error);
-        error = NULL;
-        if (works(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error), error)) {
-            error = NULL;
-            is_bought = works(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error), error);
+    if (is_open || works(open_market(base, ledger, &market, &error), &error)) {
+        refusals += !works(fulcrum_federation_refresh(market, &error), &error);
+        if (works(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error), &error)) {
+            is_bought = works(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &order, &error), &error);
         }
         refusals += !is_bought;
     } else {

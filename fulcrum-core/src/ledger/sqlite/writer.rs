@@ -93,9 +93,13 @@ impl Writer {
     ) -> Result<(Self, Option<Arc<Files>>)> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
-        // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(store)?;
+        // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended. It is made there, as it
+        // may not be dropped here where there is no thread to be had.
         let work = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(store(error)))),
+            };
             runtime.block_on(async move {
                 let at_work = AtWork::begin().await;
                 let connected = async {
