@@ -8,12 +8,17 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
+mod disk_full_operations;
 mod every_point;
+mod hindered;
 mod mortal;
 mod multi_host;
+mod operation;
 mod operations;
 #[cfg(target_os = "linux")]
 mod power;
 mod random;
+mod spy;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod wal;
