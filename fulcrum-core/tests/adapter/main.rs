@@ -12,6 +12,8 @@ mod attached;
 mod cells;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod clocks;
 #[cfg(feature = "adapters")]
 mod dated;
 #[cfg(feature = "ec2")]

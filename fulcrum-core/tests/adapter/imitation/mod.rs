@@ -112,6 +112,10 @@ pub struct World {
     pub canary: Option<&'static str>,
     /// Whether a refusal repeats the whole request.
     pub echoes: bool,
+    /// Requests that are refused next, as there were too many.
+    pub limits: usize,
+    /// What its clock says, and when one may come back.
+    pub dates: Option<(&'static str, &'static str)>,
     count: u32,
 }
 
@@ -432,7 +436,12 @@ impl Imitation {
             let mut headers = vec![("Content-Type", kind.as_str())];
             headers.retain(|(_, kind)| !kind.is_empty());
             headers.extend(token.map(|token| ("X-Subject-Token", token)));
-            let canary = state.lock().expect("nobody panics").canary;
+            let (canary, dates) = {
+                let world = state.lock().expect("nobody panics");
+                (world.canary, world.dates)
+            };
+            headers.extend(dates.map(|(date, _)| ("Date", date)));
+            headers.extend(dates.filter(|_| status == 429).map(|(_, again)| ("Retry-After", again)));
             let body = canary.map_or(body.clone(), |canary| with_canary(&body, canary));
             let cookie = canary.map(|canary| format!("session={canary}"));
             headers.extend(cookie.as_deref().map(|cookie| ("Set-Cookie", cookie)));
@@ -577,7 +586,7 @@ fn and_odd(reply: Reply, odd: &[Value]) -> Reply {
 
 pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    std::fs::write(folder.path().join("secret"), SECRET.get()).expect("a file");
     (api.build)(folder.path(), url)
 }
 
@@ -588,6 +597,10 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     world.asked.push(format!("{} {}", ask.method, ask.path));
     if !matches!(ask.method.as_str(), "GET" | "HEAD") {
         world.sent.push(ask.clone());
+    }
+    if world.limits > 0 {
+        world.limits -= 1;
+        return json(429, &serde_json::json!({ "message": "too many requests" }));
     }
     let is_disk = ["/volumes/", "/storage/"].iter().any(|path| ask.path.contains(path));
     if let Some(reply) = world.keeps_disks.clone().filter(|_| is_disk && ask.method == "DELETE") {
@@ -702,6 +715,11 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
 thread_local! {
     /// Where the adapters that this thread builds record what goes through.
     pub static RECORD: std::cell::RefCell<Option<std::path::PathBuf>> = const { std::cell::RefCell::new(None) };
+}
+
+thread_local! {
+    /// The credential of the adapters that this thread builds.
+    pub static SECRET: std::cell::Cell<&'static str> = const { std::cell::Cell::new("secret-0000") };
 }
 
 /// A configuration as a document.
