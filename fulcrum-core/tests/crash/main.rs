@@ -7,6 +7,10 @@
 mod support;
 
 mod clocks;
+#[cfg(feature = "postgres")]
+mod databases;
+#[cfg(feature = "postgres")]
+mod databases_fail_over;
 #[cfg(target_os = "linux")]
 mod disk_full;
 #[cfg(target_os = "linux")]
@@ -21,5 +25,7 @@ mod operations;
 mod power;
 mod random;
 mod spy;
+#[cfg(feature = "postgres")]
+mod standby;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod wal;
