@@ -21,8 +21,9 @@ use crate::{
 
 const CLOCKS: [&str; 3] =
     ["Thu, 01 Jan 1970 00:00:00 GMT", "Tue, 19 Jan 2038 03:14:08 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"];
-const AGAIN: [&str; 7] = [
+const AGAIN: [&str; 8] = [
     "Wed, 21 Oct 2015 07:28:00 GMT",
+    "Wed, 29 Dec 9999 00:00:00 GMT",
     "Fri, 31 Dec 9999 23:59:59 GMT",
     "Sat, 32 Feb 2026 25:61:61 GMT",
     "-5",
@@ -32,10 +33,11 @@ const AGAIN: [&str; 7] = [
 ];
 
 /// How the order ended before it was undone.
-async fn buy(api: Api, clock: &'static str, again: &'static str) -> OrderState {
-    let context = format!("{}, clock {clock}, again {again}", api.name);
+async fn buy(api: Api, clock: &'static str, again: &'static str, limits_changes: bool) -> OrderState {
+    let context = format!("{}, clock {clock}, again {again}, changes only: {limits_changes}", api.name);
     let cloud = Imitation::start(api).await;
     cloud.world().dates = Some((clock, again));
+    cloud.world().limits_changes = limits_changes;
     let provider = cloud.provider.clone();
     let plan = plan(&api, &*provider).await;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
@@ -90,8 +92,10 @@ async fn buy(api: Api, clock: &'static str, again: &'static str) -> OrderState {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_clock_of_an_api_holds_an_order_up() {
     let cases = imitation::ALL.into_iter().flat_map(|api| {
-        let of_api = AGAIN.iter().enumerate();
-        of_api.map(move |(at, again)| tokio::spawn(buy(api, CLOCKS[at % CLOCKS.len()], again)))
+        let of_api = AGAIN.iter().enumerate().flat_map(|(at, again)| [(at, again, false), (at, again, true)]);
+        of_api.map(move |(at, again, changes)| {
+            tokio::spawn(buy(api, CLOCKS[at % CLOCKS.len()], again, changes))
+        })
     });
     let mut ended = futures::stream::iter(cases.collect::<Vec<_>>()).buffer_unordered(usize::MAX);
     let mut ends = BTreeMap::<&str, usize>::new();

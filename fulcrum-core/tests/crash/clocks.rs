@@ -88,6 +88,10 @@ impl Tossed {
             let by = SignedDuration::from_hours(*HOURS.choose(&mut self.chance).expect("some"));
             // Its claim is given back, or written anew, at the same moment.
             tokio::time::sleep(Duration::from_millis(self.chance.random_range(0..10))).await;
+            if self.chance.random_bool(0.5) {
+                // One that died has the order still; or whoever was dropped just now has.
+                let _ = engine.ledger().claim(&self.id, "a host that died", LEASE).await;
+            }
             drop(engine);
             jump(&self.folder.path().join("orders.db"), by).await.expect("the clock");
             self.jumps += 1;

@@ -114,6 +114,8 @@ pub struct World {
     pub echoes: bool,
     /// Requests that are refused next, as there were too many.
     pub limits: usize,
+    /// Whether those are only such as change something.
+    pub limits_changes: bool,
     /// What its clock says, and when one may come back.
     pub dates: Option<(&'static str, &'static str)>,
     count: u32,
@@ -592,15 +594,15 @@ pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
 
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
+    if world.limits > 0 && !(world.limits_changes && ask.method == "GET") {
+        world.limits -= 1;
+        return json(429, &serde_json::json!({ "message": "too many requests" }));
+    }
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
     if !matches!(ask.method.as_str(), "GET" | "HEAD") {
         world.sent.push(ask.clone());
-    }
-    if world.limits > 0 {
-        world.limits -= 1;
-        return json(429, &serde_json::json!({ "message": "too many requests" }));
     }
     let is_disk = ["/volumes/", "/storage/"].iter().any(|path| ask.path.contains(path));
     if let Some(reply) = world.keeps_disks.clone().filter(|_| is_disk && ask.method == "DELETE") {
