@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -160,10 +160,16 @@ pub(crate) fn on_each_disk(test: &str, kinds: &[&str]) {
     assert!(tried > 0, "nothing was tried");
 }
 
+/// The file of a ledger of its own: the one before may still be closing its files.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    folder.join(format!("orders-{}.db", FILES.fetch_add(1, Ordering::SeqCst)))
+}
+
 /// The files of a ledger go away, whatever is in them.
-pub(crate) fn clear(folder: &Path) {
-    for file in ["orders.db", "orders.db-wal", "orders.db-shm"] {
-        let _ = std::fs::remove_file(folder.join(file));
+pub(crate) fn clear(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
 }
 
@@ -191,10 +197,10 @@ fn the_process_without_space() {
         for class in [IdempotencyClass::Key, LAGGING] {
             for (fault, end) in [(None, OrderState::Committed), (Some(Fault::SoldOut), OrderState::Failed)] {
                 for at in 1.. {
-                    let path = folder.join("orders.db");
+                    let path = file(&folder);
                     let disk = Disk::of(&kind, &folder);
                     let was_reached = buy(&path, disk, at, class, fault.clone(), end, &mut refused).await;
-                    clear(&folder);
+                    clear(&path);
                     if !was_reached {
                         break;
                     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    disk_full::{Disk, FullDisk, LEASE, clear, is_said, on_each_disk, told},
+    disk_full::{Disk, FullDisk, LEASE, clear, file, is_said, on_each_disk, told},
     hindered::Hindered,
     operation::{self, Billing, OPERATIONS, Operation, clouds},
     spy::Witness,
@@ -50,8 +50,9 @@ fn the_process_without_space() {
     for operation in OPERATIONS {
         let mut run = |at: usize| {
             let disk = FullDisk::new(Disk::of(&kind, &folder));
-            let done = runtime.block_on(perform(operation, at, &folder, disk, &log));
-            clear(&folder);
+            let path = file(&folder);
+            let done = runtime.block_on(perform(operation, at, &path, disk, &log));
+            clear(&path);
             refused += done.refused;
             done
         };
@@ -102,11 +103,10 @@ struct Done {
 }
 
 /// One operation, with no space from its `at`-th write on until it has said so.
-async fn perform(operation: Operation, at: usize, folder: &Path, full: Arc<FullDisk>, log: &Log) -> Done {
+async fn perform(operation: Operation, at: usize, path: &Path, full: Arc<FullDisk>, log: &Log) -> Done {
     let context = format!("{operation:?}, no space at write {at}");
     let clouds = clouds(None, operation.is_of_stuck());
-    let ledger: Arc<dyn Ledger> =
-        Arc::new(SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger"));
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(path).await.expect("a ledger"));
     let id = operation::prepare(operation, &Engine::new(providers(&clouds), ledger.clone())).await;
     let hindered = Hindered::new(ledger.clone(), at, full.clone());
     let witness = Witness::new(ledger.clone(), id.clone());
