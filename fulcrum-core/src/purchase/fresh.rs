@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use super::moment::Moment;
 use crate::model::OrderId;
 
@@ -16,15 +18,16 @@ const FOR: Duration = Duration::from_secs(60);
 
 /// An order is new once: to the first driver of this process, soon after this process has created it. Whatever the ledger
 /// says later, somebody may have asked: it may have gone back, as after a restore or a fail-over to a lagging replica. One
-/// that is created a second time was lost by its ledger, and is new to nobody.
+/// that is created a second time was lost by its ledger, and is new to nobody; nor is one whose id, by the time that is in it,
+/// was made long ago: another process may have had it.
 #[derive(Debug, Default)]
 pub(super) struct FreshOrders(Mutex<BTreeMap<OrderId, Option<Moment>>>);
 
 impl FreshOrders {
     pub(super) fn insert(&self, order: OrderId) {
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = !orders.contains_key(&order);
-        orders.insert(order, is_first.then(Moment::now));
+        let is_new = !orders.contains_key(&order) && !is_old(&order, Timestamp::now());
+        orders.insert(order, is_new.then(Moment::now));
         if orders.len() > MOST {
             orders.pop_first();
         }
@@ -48,6 +51,14 @@ impl FreshOrders {
     }
 }
 
+/// Whether an id tells when it was made, and that was long ago. Of a clock that is ahead by as much nobody can tell.
+fn is_old(order: &OrderId, now: Timestamp) -> bool {
+    let made = uuid::Uuid::parse_str(order.as_str()).ok().and_then(|uuid| uuid.get_timestamp());
+    let seconds = made.and_then(|made| i64::try_from(made.to_unix().0).ok());
+    let made = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    made.is_some_and(|made| now.duration_since(made).unsigned_abs() > FOR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +74,16 @@ mod tests {
         orders.insert(id.clone());
         orders.forget_all();
         assert!(!orders.take(&id));
+    }
+
+    #[test]
+    fn an_id_that_was_made_long_ago_is_not_new() {
+        let now = Timestamp::now();
+        let id = OrderId::generate();
+        assert!(!is_old(&id, now));
+        assert!(is_old(&id, now + FOR * 2) && is_old(&id, now - FOR * 2));
+        let by_chance: OrderId = "0d9b2d4e-3c1f-4b5a-9c7d-8e6f5a4b3c2d".parse().expect("an id");
+        assert!(!is_old(&by_chance, now), "it does not tell");
     }
 
     #[test]
