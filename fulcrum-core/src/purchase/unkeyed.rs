@@ -308,12 +308,16 @@ impl Driver<'_> {
         };
         let new: BTreeSet<ServiceId> =
             services.iter().filter(is_new).map(|service| service.id.clone()).collect();
-        // A list may show what is gone.
         let mut candidates = Vec::new();
         for id in new {
             match self.provider(step).describe(&id).await {
                 Ok(Some(now)) if may_be(step, &now) => candidates.push(id),
-                Ok(_) => {}
+                Ok(Some(_)) => {}
+                // A list may show what is gone, for as long as it is late. It is not decided before both say the same.
+                Ok(None) => {
+                    let why = format!("it lists {id}, and says that there is no such service");
+                    return Ok(Err(protocol(step, Call::Describe, &why)));
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -329,6 +333,19 @@ impl Driver<'_> {
             }
             _ => May::BeOneOf(candidates),
         }))
+    }
+
+    /// Closes a step whose service is said to be gone, if the account does not list it either: a list may be late, but what it
+    /// shows for good is there.
+    pub(super) async fn close_unkeyed(&self, step: &mut Step, service: &ServiceId) -> Tried {
+        match self.list_all(step).await {
+            Ok(services) if services.iter().any(|listed| listed.id == *service) => {
+                sleep(self.poll_interval(step)).await;
+                Ok(Ok(()))
+            }
+            Ok(_) => self.put(step, StepState::Compensated).await.map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Looks for what a call of unknown outcome has made; with `lag` still left, what is new may only be hidden.

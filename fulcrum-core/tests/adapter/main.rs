@@ -12,6 +12,8 @@ mod attached;
 mod cells;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod clocks;
 #[cfg(feature = "adapters")]
 mod dated;
 #[cfg(feature = "ec2")]
@@ -44,6 +46,8 @@ mod recording;
 mod refused;
 #[cfg(feature = "scaleway")]
 mod scaleway;
+#[cfg(all(feature = "adapters", feature = "sqlite", feature = "metrics"))]
+mod secrets;
 #[cfg(feature = "adapters")]
 #[path = "../support/seed.rs"]
 #[allow(unreachable_pub, reason = "as a module of its own")]

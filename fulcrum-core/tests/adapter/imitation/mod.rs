@@ -112,6 +112,12 @@ pub struct World {
     pub canary: Option<&'static str>,
     /// Whether a refusal repeats the whole request.
     pub echoes: bool,
+    /// Requests that are refused next, as there were too many.
+    pub limits: usize,
+    /// Whether those are only such as change something.
+    pub limits_changes: bool,
+    /// What its clock says, and when one may come back.
+    pub dates: Option<(&'static str, &'static str)>,
     count: u32,
 }
 
@@ -432,7 +438,12 @@ impl Imitation {
             let mut headers = vec![("Content-Type", kind.as_str())];
             headers.retain(|(_, kind)| !kind.is_empty());
             headers.extend(token.map(|token| ("X-Subject-Token", token)));
-            let canary = state.lock().expect("nobody panics").canary;
+            let (canary, dates) = {
+                let world = state.lock().expect("nobody panics");
+                (world.canary, world.dates)
+            };
+            headers.extend(dates.map(|(date, _)| ("Date", date)));
+            headers.extend(dates.filter(|_| status == 429).map(|(_, again)| ("Retry-After", again)));
             let body = canary.map_or(body.clone(), |canary| with_canary(&body, canary));
             let cookie = canary.map(|canary| format!("session={canary}"));
             headers.extend(cookie.as_deref().map(|cookie| ("Set-Cookie", cookie)));
@@ -577,12 +588,16 @@ fn and_odd(reply: Reply, odd: &[Value]) -> Reply {
 
 pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    std::fs::write(folder.path().join("secret"), SECRET.get()).expect("a file");
     (api.build)(folder.path(), url)
 }
 
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
+    if world.limits > 0 && !(world.limits_changes && ask.method == "GET") {
+        world.limits -= 1;
+        return json(429, &serde_json::json!({ "message": "too many requests" }));
+    }
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
@@ -702,6 +717,11 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
 thread_local! {
     /// Where the adapters that this thread builds record what goes through.
     pub static RECORD: std::cell::RefCell<Option<std::path::PathBuf>> = const { std::cell::RefCell::new(None) };
+}
+
+thread_local! {
+    /// The credential of the adapters that this thread builds.
+    pub static SECRET: std::cell::Cell<&'static str> = const { std::cell::Cell::new("secret-0000") };
 }
 
 /// A configuration as a document.
