@@ -18,7 +18,7 @@ use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
 use crate::{
     apart::{apart, mask_of_caller},
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
-    guard::{NOTHING, Outcome, borrow, free, guard, guard_apart, out, out_if_wanted, utf8},
+    guard::{NOTHING, Outcome, borrow, free, guard_apart, guard_into, out, out_if_wanted, utf8},
     interrupt::Interrupts,
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.

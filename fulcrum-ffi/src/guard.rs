@@ -33,6 +33,21 @@ pub(crate) unsafe fn guard(
     status
 }
 
+/// As [`guard`], of a call that makes something: where it fails before it comes to that, as at a NULL, `target` is NULL too.
+///
+/// # Safety
+/// As [`guard`], and `target` is NULL or may be written.
+pub(crate) unsafe fn guard_into<T>(
+    target: *mut *mut T,
+    out_error: *mut *mut fulcrum_error,
+    call: impl FnOnce() -> Outcome<()>,
+) -> fulcrum_status {
+    // SAFETY: the caller's promise.
+    let _ = unsafe { out_if_wanted(target) };
+    // SAFETY: the caller's promise.
+    unsafe { guard(out_error, call) }
+}
+
 /// No target: the call makes nothing.
 pub(crate) const NOTHING: *mut *mut fulcrum_error = std::ptr::null_mut();
 

@@ -10,7 +10,7 @@ use once_cell::race::OnceBox;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    guard::{at, borrow, fill, free, guard, out},
+    guard::{at, borrow, fill, free, guard, guard_into, out},
     text::{c_text, fulcrum_text, lend},
 };
 
@@ -324,7 +324,7 @@ pub unsafe extern "C" fn fulcrum_order_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
@@ -349,7 +349,7 @@ pub unsafe extern "C" fn fulcrum_order_sold_out(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Reads how far an order is.
@@ -587,7 +587,7 @@ pub unsafe extern "C" fn fulcrum_orders_get(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_order, out_error, call) }
 }
 
 /// Frees a list of orders; orders that were got from it live on; NULL is fine.

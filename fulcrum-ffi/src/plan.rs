@@ -10,7 +10,7 @@ use crate::{
     amount::{Amount, fulcrum_amount},
     error::{fulcrum_error, fulcrum_status},
     federation::policy,
-    guard::{at, borrow, fill, free, guard, guard_apart, out, utf8},
+    guard::{at, borrow, fill, free, guard, guard_apart, guard_into, out, utf8},
     text::{c_text, fulcrum_text, lend},
 };
 
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn fulcrum_plan_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Reads a plan's figures.
