@@ -17,6 +17,7 @@ mod owned;
 mod reconcile;
 mod retain;
 mod runtime;
+mod stack;
 mod values;
 
 use pyo3::prelude::*;
