@@ -23,7 +23,7 @@ async fn ask(base_url: &str, proxy: Option<String>) -> Result<Value, ErrorKind> 
     };
     let id = "acme".parse().expect("a name");
     let client = Client::new(&id, "https://unused.example", &config).expect("a client");
-    let client = client.bearer(&SecretString::from("canary-token")).expect("a token");
+    let client = client.bearer(SecretString::from("canary-token")).expect("a token");
     client.json(&Request::get(Call::Services, ["servers"])).await.map_err(|error| error.kind)
 }
 

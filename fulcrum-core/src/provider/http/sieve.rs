@@ -124,12 +124,13 @@ impl<'a> Sieve<'a> {
             return Value::String(self.pairs(form_urlencoded::parse(body)));
         }
         let begins = text.trim_start();
-        if begins.starts_with('<') && !begins.to_ascii_lowercase().starts_with("<!doctype") {
-            if let Ok(document) = roxmltree::Document::parse(text) {
-                let mut out = String::new();
-                self.element(document.root_element(), At::ROOT, 0, &mut out);
-                return Value::String(out);
-            }
+        if begins.starts_with('<')
+            && !begins.to_ascii_lowercase().starts_with("<!doctype")
+            && let Ok(document) = roxmltree::Document::parse(text)
+        {
+            let mut out = String::new();
+            self.element(document.root_element(), At::ROOT, 0, &mut out);
+            return Value::String(out);
         }
         let is_document = begins.starts_with(['<', '{', '[', '"']);
         if self.has_words && !is_document {
