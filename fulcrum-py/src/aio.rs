@@ -24,7 +24,7 @@ use pyo3::{
 use crate::{
     ask::Question,
     awaited::{awaitable, awaitable_with},
-    convert::{duration, parsed, python},
+    convert::{document, duration, python},
     error::raise,
     events::Events,
     federation::{
@@ -57,7 +57,7 @@ impl AsyncFederation {
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
     ) -> Awaitable<'py> {
-        let config = parsed(config, federation::FederationConfig::from_yaml)?;
+        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
         let ((own, written), base) = (host::providers(py, providers)?, within(base, reach)?);
         let opened = async move { config.open_within(&base, own).await.map_err(raise) };
         awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, written))) })

@@ -16,8 +16,7 @@ use serde::Serialize;
 
 use crate::{
     error::raise,
-    runtime::{attach, on_thread, wait},
-    stack::roomy,
+    runtime::{on_thread, wait},
 };
 
 /// Lists and dicts in one another at most; the readers of documents go no deeper.
@@ -42,22 +41,6 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
             Err(PyTypeError::new_err(message))
         }
     }
-}
-
-/// A document, read on a stack that suffices for the deepest one.
-pub(crate) fn parsed<T: Send>(
-    value: &Bound<'_, PyAny>,
-    parse: impl FnOnce(&str) -> Result<T, DocumentError> + Send,
-) -> PyResult<T> {
-    parsed_text(&document(value)?, parse)
-}
-
-/// The same of a text.
-pub(crate) fn parsed_text<T: Send>(
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, DocumentError> + Send,
-) -> PyResult<T> {
-    roomy(|| parse(text)).map_err(raise)
 }
 
 /// A file's text. What the system refuses is an `OSError` with the file's name, as Python's own `open` raises it.
@@ -87,11 +70,6 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
 /// A Python value as JSON. What has no form there is refused with its place: a text made of it would be taken for what was
 /// meant.
 fn json_of(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let (py, value) = (value.py(), value.clone().unbind());
-    py.detach(|| roomy(|| attach(|py| written(value.bind(py)))))
-}
-
-fn written(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let mut writer = Writer { text: String::new(), path: String::new() };
     writer.value(value, 0)?;
     Ok(writer.text)

@@ -26,7 +26,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     ask::{Answer, Question},
-    convert::{document, duration, parsed, parsed_text, python},
+    convert::{document, duration, python},
     error::raise,
     events::Events,
     host,
@@ -40,8 +40,7 @@ use crate::{
 /// What a document may read and reach; without a word what lies below the folder.
 pub(crate) fn within(folder: Option<PathBuf>, reach: Option<&Bound<'_, PyAny>>) -> PyResult<Base> {
     let reach = reach.map(document).transpose()?.unwrap_or_default();
-    let folder = folder.unwrap_or_default();
-    parsed_text(&reach, |reach| Base::from_json(folder, reach))
+    Base::from_json(folder.unwrap_or_default(), &reach).map_err(raise)
 }
 
 /// Several providers as one market.
@@ -59,7 +58,7 @@ impl Federation {
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let config = parsed(config, federation::FederationConfig::from_yaml)?;
+        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
         let (own, written) = host::providers(py, providers)?;
         let base = within(base, reach)?;
         let opened = async move { config.open_within(&base, own).await.map_err(raise) };
@@ -374,7 +373,7 @@ pub(crate) async fn cancelled(
 }
 
 pub(crate) fn read_blueprint(blueprint: &Bound<'_, PyAny>) -> PyResult<Blueprint> {
-    parsed(blueprint, Blueprint::from_yaml)
+    Blueprint::from_yaml(&document(blueprint)?).map_err(raise)
 }
 
 /// `"start"`, `"stop"`, `{"resize": {"sku": …}}` or `{"other": {"name": …}}`.
@@ -383,16 +382,16 @@ pub(crate) fn read_action(action: &Bound<'_, PyAny>) -> PyResult<Action> {
         Ok(word) => serde_json::Value::String(word).to_string(),
         Err(_) => document(action)?,
     };
-    parsed_text(&text, parse_yaml)
+    parse_yaml(&text).map_err(raise)
 }
 
 pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {
-    policy.map_or(Ok(Policy::default()), |policy| parsed(policy, Policy::from_yaml))
+    policy.map_or(Ok(Policy::default()), |policy| Policy::from_yaml(&document(policy)?).map_err(raise))
 }
 
 /// Settings as a dict.
 pub(crate) fn read_settings(settings: Option<&Bound<'_, PyAny>>) -> PyResult<Settings> {
-    settings.map_or_else(|| Ok(Settings::new()), |settings| parsed(settings, parse_yaml))
+    settings.map_or_else(|| Ok(Settings::new()), |settings| parse_yaml(&document(settings)?).map_err(raise))
 }
 
 pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {

@@ -49,7 +49,7 @@ pub(crate) fn providers(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResu
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
     let provider = |written: Py<PyAny>| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
         let text: String = describe.call1((&written,))?.extract()?;
-        let description: HostDescription = parsed_text(&text, parse_json)?;
+        let description: HostDescription = parse_json(&text).map_err(raise)?;
         let slot = Arc::new(Slot::new(written));
         let calls = Written { provider: slot.clone(), answer: answer.clone().unbind() };
         let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;

@@ -17,7 +17,6 @@ mod owned;
 mod reconcile;
 mod retain;
 mod runtime;
-mod stack;
 mod values;
 
 use pyo3::prelude::*;

@@ -12,7 +12,7 @@ use fulcrum_core::{
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::{
-    convert::{duration, parsed, python},
+    convert::{document, duration, python},
     error::raise,
     federation::ended,
     owned::Market,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) fn read_repair(repair: Option<&Bound<'_, PyAny>>) -> PyResult<RepairPolicy> {
-    repair.map_or(Ok(RepairPolicy::default()), |repair| parsed(repair, parse_yaml))
+    repair.map_or(Ok(RepairPolicy::default()), |repair| parse_yaml(&document(repair)?).map_err(raise))
 }
 
 /// When to reconcile, and what to do about findings.

@@ -17,12 +17,11 @@ use pyo3::{
 use tokio::sync::Notify;
 
 use crate::{
-    convert::{parsed, python},
+    convert::{document, python},
     error::raise,
     federation::ended,
     owned::Market,
     runtime::{attach, on_thread},
-    stack::roomy,
 };
 
 /// What has happened to an order so far, in words.
@@ -48,8 +47,8 @@ impl Timeline {
 /// its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
 #[guarded]
 pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
-    let archive = parsed(archive, OrderArchive::from_json)?;
-    roomy(|| archive.verify()).map_err(raise)
+    let archive = OrderArchive::from_json(&document(archive)?).map_err(raise)?;
+    archive.verify().map_err(raise)
 }
 
 /// A `datetime` that knows its offset.

@@ -29,7 +29,6 @@ use tokio::{
 use crate::{
     error::{Host, fault, host_error},
     owned::forked,
-    stack::roomy,
 };
 
 /// How often a waiting call looks for Ctrl-C.
@@ -187,7 +186,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
     threads.detached.fetch_add(1, Ordering::Relaxed);
     let leave = Leave(threads);
     py.detach(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| roomy(work)));
+        let outcome = catch_unwind(AssertUnwindSafe(work));
         if is_ending() {
             drop((outcome, leave));
             loop {

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
-    convert::{json, parsed, parsed_text, python},
+    convert::{document, json, python},
     error::raise,
     federation::read_policy,
 };
@@ -58,7 +58,7 @@ impl Catalogue {
     #[pyo3(signature = (query=None))]
     fn query<'py>(&self, py: Python<'py>, query: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let query: catalogue::Query = match query {
-            Some(query) => parsed(query, parse_yaml)?,
+            Some(query) => parse_yaml(&document(query)?).map_err(raise)?,
             None => catalogue::Query::default(),
         };
         let found: Vec<Found> = py.detach(|| {
@@ -78,7 +78,7 @@ pub(crate) struct Plan(pub(crate) model::Plan);
 impl Plan {
     #[classmethod]
     fn from_json(_: &Bound<'_, PyType>, text: &str) -> PyResult<Self> {
-        parsed_text(text, model::Plan::from_json).map(Self)
+        model::Plan::from_json(text).map(Self).map_err(raise)
     }
 
     /// The digest of this plan and a policy, to be approved and then named to ``purchase``.
