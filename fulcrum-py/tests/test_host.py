@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -223,45 +224,6 @@ def test_what_a_child_buys_stays_when_parent_and_strangers_close_the_ledger(conf
 
 
 # --- Threads
-
-
-def test_each_call_works_with_a_stack_of_128_kib(config: Config) -> None:
-    """musl's own size: a stack that overflows ends the process without a word."""
-    done = program(
-        """
-        def work():
-            market = fulcrum.Federation(config); market.refresh()
-            plan = market.compose(SHOP, threads=2, progress=lambda progress: True)
-            order = market.purchase(plan)
-            fulcrum.Plan.from_json(plan.to_json()); order.to_dict()
-            market.reconcile(); market.explain(SHOP, plan); str(market.timeline(order.id)); market.events(order.id)
-            market.act(order.id, 0, "stop", who="ada", why="a test")
-            fulcrum.verify_archive(market.export(order.id)); market.check("alpha", patience=1); market.serve(timeout=0.05); market.resume()
-            market.cancel(order.id)
-            asyncio.run(awaited())
-            for deep in ("name: x\\ncomponents: " + "{a: " * 3000 + "1" + "}" * 3000,
-                         '{"name": "x", "components": ' + "[" * 100000, "[" * 120 + "]" * 120, "{a: " * 120 + "1" + "}" * 120):
-                for call in (market.compose, fulcrum.Federation, lambda text: market.purchase(plan, policy=text),
-                             fulcrum.Plan.from_json, fulcrum.verify_archive):
-                    try:
-                        call(deep)
-                    except (fulcrum.FulcrumError, ValueError, TypeError, RecursionError):
-                        pass
-            print("all")
-
-        async def awaited():
-            market = await fulcrum.AsyncFederation.create(config); await market.refresh()
-            order = await market.purchase(await market.compose(SHOP))
-            await market.cancel(order.id)
-
-        threading.stack_size(128 * 1024)
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        """,
-        config,
-    )
-    assert (done.returncode, done.stdout) == (0, "all\n"), (done.returncode, done.stderr)
 
 
 def unprivileged() -> list[str]:

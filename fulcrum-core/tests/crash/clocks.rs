@@ -32,6 +32,8 @@ pub(crate) async fn jump(path: &Path, by: SignedDuration) -> Result<(), sqlx::Er
         format!("{:.9}", at + by)
     };
     let mut raw = SqliteConnection::connect(path.to_str().expect("a path")).await?;
+    // All of it at one moment: whoever was dropped just now may write its claim still.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut raw).await?;
     for column in ["claim_since", "claim_until", "created", "next_try", "cancelled_at"] {
         let query = format!("SELECT id, {column} FROM orders WHERE {column} IS NOT NULL");
         for row in sqlx::query(AssertSqlSafe(query)).fetch_all(&mut raw).await? {
@@ -57,6 +59,7 @@ pub(crate) async fn jump(path: &Path, by: SignedDuration) -> Result<(), sqlx::Er
             .execute(&mut raw)
             .await?;
     }
+    sqlx::query("COMMIT").execute(&mut raw).await?;
     raw.close().await
 }
 
@@ -113,7 +116,22 @@ impl Tossed {
             }
         };
         let order = tokio::time::timeout(PATIENCE, to_the_end).await;
-        order.unwrap_or_else(|_| panic!("{context}: the order is in limbo"))
+        let Ok(order) = order else { panic!("{context}: the order is in limbo: {}", self.looks().await) };
+        order
+    }
+
+    /// What the ledger says of it now, for a failure.
+    async fn looks(&self) -> String {
+        let path = self.folder.path().join("orders.db");
+        let mut raw = SqliteConnection::connect(path.to_str().expect("a path")).await.expect("the ledger");
+        let row = sqlx::query(
+            "SELECT state, claim_owner, claim_since, claim_until, next_try, cancelled_at FROM orders",
+        );
+        let row = row.fetch_one(&mut raw).await.expect("an order");
+        let columns: Vec<Option<String>> = (0..6).map(|column| row.get(column)).collect();
+        let steps = sqlx::query("SELECT state FROM steps").fetch_all(&mut raw).await.expect("steps");
+        let steps: Vec<String> = steps.iter().map(|row| row.get(0)).collect();
+        format!("it is {}: {columns:?} {steps:?}", Timestamp::now())
     }
 
     fn services(&self) -> (usize, usize, usize) {
