@@ -124,7 +124,7 @@ async fn harm(most: usize, ledger: &str, folder: &Path, cut: impl AsyncFn()) -> 
     let mut harm = Harm::default();
     let is_enough = |harm: &Harm| harm.killed + harm.stopped > 3 && harm.taken_over > 0 && harm.adopted > 0;
     while harm.orders < most || !is_enough(&harm) {
-        assert!(harm.orders < 10 * most, "no harm hits a host at work: {harm:?}");
+        assert!(harm.orders < 50 * most, "no harm hits a host at work: {harm:?}");
         let mut ids = Vec::new();
         for number in 0..most.min(60) {
             ids.push(engine.accept(order(number), Policy::default(), None).await.expect("accepted").id);

@@ -11,7 +11,7 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, LedgerError, SqliteLedger},
     model::{Blueprint, IdempotencyKey, Operator, OrderState, Plan, Policy, Service, StepState},
-    provider::{OfferFilter, OperationHandle, OperationStatus, Provider, layers},
+    provider::{ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, layers},
     purchase::{Engine, PurchaseError},
 };
 use futures::StreamExt;
@@ -67,7 +67,14 @@ pub async fn run(name: &str, ground: &Ground, runs: u64, seed: u64) -> Sum {
 }
 
 async fn plan(ground: &Ground) -> Plan {
-    let offers: Vec<_> = ground.direct.offers(&OfferFilter::default()).collect().await;
+    let offers: Vec<_> = loop {
+        let offers: Vec<_> = ground.direct.offers(&OfferFilter::default()).collect().await;
+        // On a busy machine the server's answer may come too late.
+        let is_late = |error: &ProviderError| matches!(error.kind, ErrorKind::Unavailable { .. });
+        if !offers.iter().any(|offer| offer.as_ref().is_err_and(is_late)) {
+            break offers;
+        }
+    };
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     let offers = offers.into_iter().map(|offer| offer.expect("an offer"));
     builder.extend(offers.filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));

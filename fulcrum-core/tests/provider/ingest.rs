@@ -71,7 +71,13 @@ impl Provider for Lister {
                 std::task::Poll::Ready(None)
             })
             .boxed(),
-            Lists::NeverEnds => stream::repeat(offers("alpha").remove(0)).map(Ok).boxed(),
+            // Slowly, so that its time is over before its length is.
+            Lists::NeverEnds => stream::repeat(offers("alpha").remove(0))
+                .then(|offer| async {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    Ok(offer)
+                })
+                .boxed(),
         }
     }
 

@@ -77,7 +77,10 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             if id.starts_with("vol-") {
                 world.part_notes.insert(id.to_owned(), json!({ key: value }));
             } else {
-                let thing = world.things.get_mut(id).expect("it is there");
+                // A garbled answer may have led here.
+                let Some(thing) = world.things.get_mut(id) else {
+                    return xml(400, "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code><Message>no</Message></Error></Errors></Response>");
+                };
                 thing.notes.insert(key.to_owned(), value.to_owned());
             }
             is(action, "<return>true</return>")

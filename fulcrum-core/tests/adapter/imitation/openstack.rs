@@ -94,7 +94,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             json(202, &json!({ "server": { "id": thing.id } }))
         }
         ("POST", [.., "servers", id, "metadata"]) => {
-            let thing = world.things.get_mut(*id).expect("it is there");
+            let Some(thing) = world.things.get_mut(*id) else { return gone() };
             for (key, value) in ask.json["metadata"].as_object().expect("an object") {
                 thing.notes.insert(key.clone(), value.as_str().expect("text").to_owned());
             }
