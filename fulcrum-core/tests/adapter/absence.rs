@@ -8,21 +8,16 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},
     model::{Blueprint, FindingKind, IdempotencyKey, Operator, OrderState, Plan, Policy, Service, StepState},
-    provider::{Call, ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider},
+    provider::{Call, OperationHandle, OperationStatus, Provider},
     purchase::Engine,
 };
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{StreamExt, future};
 
 use crate::imitation::{self, Api, Broken, EVERY, Imitation, Mode};
+use crate::peers::orders::offers;
 
 pub(crate) async fn plan(api: &Api, provider: &dyn Provider) -> Plan {
-    let offers = loop {
-        match provider.offers(&OfferFilter::default()).try_collect::<Vec<_>>().await {
-            // On a busy machine its own time may be over.
-            Err(error) if matches!(error.kind, ErrorKind::Unavailable { .. }) => {}
-            told => break told.expect(api.name),
-        }
-    };
+    let offers = offers(provider).await;
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
     builder.extend(offers);
     let blueprint = Blueprint::from_yaml(api.blueprint).expect("a blueprint");

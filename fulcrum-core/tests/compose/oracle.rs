@@ -59,7 +59,7 @@ fn prop_the_engine_finds_what_brute_force_finds() {
             Err(error) => panic!("{error}; {}", context()),
         }
     }
-    assert!(undecided * 50 <= cases().max(50), "{undecided} conflicts are not proven minimal");
+    assert!(undecided <= 1 + cases() / 1000, "{undecided} conflicts are not proven minimal");
     println!("figure: brute force agrees on {feasible} blueprints with a plan and {infeasible} without");
     println!("conditions: {kinds:?}");
     if cases() >= 250 {

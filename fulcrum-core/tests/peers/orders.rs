@@ -10,11 +10,11 @@ use fulcrum_core::{
     catalogue::{CatalogueBuilder, Rates},
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, LedgerError, SqliteLedger},
-    model::{Blueprint, IdempotencyKey, Operator, OrderState, Plan, Policy, Service, StepState},
-    provider::{ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, layers},
+    model::{Blueprint, IdempotencyKey, Offer, Operator, OrderState, Plan, Policy, Service, StepState},
+    provider::{ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, layers},
     purchase::{Engine, PurchaseError},
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -66,18 +66,21 @@ pub async fn run(name: &str, ground: &Ground, runs: u64, seed: u64) -> Sum {
     sum
 }
 
-async fn plan(ground: &Ground) -> Plan {
-    let offers: Vec<_> = loop {
-        let offers: Vec<_> = ground.direct.offers(&OfferFilter::default()).collect().await;
-        // On a busy machine the server's answer may come too late.
-        let is_late = |error: &ProviderError| matches!(error.kind, ErrorKind::Unavailable { .. });
-        if !offers.iter().any(|offer| offer.as_ref().is_err_and(is_late)) {
-            break offers;
+/// All offers. On a busy machine a server may answer too late: then it is asked again, a few times.
+pub async fn offers(provider: &dyn Provider) -> Vec<Offer> {
+    let mut tries = 1;
+    loop {
+        match provider.offers(&OfferFilter::default()).try_collect().await {
+            Err(error) if tries < 10 && matches!(error.kind, ErrorKind::Unavailable { .. }) => tries += 1,
+            told => break told.unwrap_or_else(|error| panic!("{}: {error:?}", provider.id())),
         }
-    };
+    }
+}
+
+async fn plan(ground: &Ground) -> Plan {
+    let offers = offers(&*ground.direct).await;
     let mut builder = CatalogueBuilder::new(jiff::Timestamp::now(), Rates::none());
-    let offers = offers.into_iter().map(|offer| offer.expect("an offer"));
-    builder.extend(offers.filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
+    builder.extend(offers.into_iter().filter(|offer| !ground.leave_out.contains(&offer.sku.as_str())));
     let blueprint = Blueprint::from_yaml(&ground.blueprint).expect("a blueprint");
     compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue)
         .expect("a plan")
