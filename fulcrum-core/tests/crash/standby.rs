@@ -14,6 +14,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::support::port::free_port;
+
 /// Where PostgreSQL's programs are; none, and said aloud, where it is not installed. The build server must have it.
 fn programs() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
@@ -36,16 +38,12 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().expect("a number").stdout.trim_ascii() == b"0"
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its number").port()
-}
-
 /// One server. It ends with the test.
 #[derive(Debug)]
 pub(crate) struct Server {
     bin: PathBuf,
     data: PathBuf,
+    /// Known once it has started.
     pub(crate) port: u16,
 }
 
@@ -58,6 +56,11 @@ impl Drop for Server {
 impl Server {
     /// One of PostgreSQL's programs. The server refuses to run as root: there it runs as the user that the package makes.
     fn run(&self, program: &str, arguments: &[&str]) {
+        self.try_to_run(program, arguments).unwrap_or_else(|said| panic!("{program} {arguments:?}: {said}"));
+    }
+
+    /// What it said, if it failed.
+    fn try_to_run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         let path = self.bin.join(program);
         let mut command = match is_root() {
             true => {
@@ -79,18 +82,30 @@ impl Server {
             .status()
             .expect("started");
         let said = || std::fs::read_to_string(self.data.with_extension("said")).unwrap_or_default();
-        assert!(done.success(), "{program} {arguments:?}: {}", said());
+        if done.success() { Ok(()) } else { Err(said()) }
     }
 
-    fn start(&self) {
+    /// On a port that is free: one that was free a moment ago may be another's now.
+    fn start(&mut self) {
         let log = self.data.with_extension("log");
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c fsync=off -c max_connections=100 \
-             -c max_wal_senders=4 -c wal_keep_size=64 -c wal_retrieve_retry_interval=100ms",
-            self.port
-        );
-        let (data, log) = (self.data.to_str().expect("a path"), log.to_str().expect("a path"));
-        self.run("pg_ctl", &["-D", data, "-l", log, "-o", &options, "-w", "start"]);
+        let data = self.data.to_str().expect("a path").to_owned();
+        for _ in 0..20 {
+            self.port = free_port();
+            let options = format!(
+                "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c fsync=off \
+                 -c max_connections=100 -c max_wal_senders=4 -c wal_keep_size=64 -c wal_retrieve_retry_interval=100ms",
+                self.port
+            );
+            let file = log.to_str().expect("a path");
+            match self.try_to_run("pg_ctl", &["-D", &data, "-l", file, "-o", &options, "-w", "start"]) {
+                Ok(()) => return,
+                Err(said) => {
+                    let log = std::fs::read_to_string(&log).unwrap_or_default();
+                    assert!(log.contains("could not bind"), "{said}{log}");
+                }
+            }
+        }
+        panic!("no port is free");
     }
 
     /// Like a crash.
@@ -180,9 +195,8 @@ impl Pair {
             let owned = Command::new("chown").arg("postgres:").arg(folder.path()).status();
             assert!(owned.expect("chown").success());
         }
-        let server =
-            |name: &str| Server { bin: bin.clone(), data: folder.path().join(name), port: free_port() };
-        let (primary, standby) = (server("primary"), server("standby"));
+        let server = |name: &str| Server { bin: bin.clone(), data: folder.path().join(name), port: 0 };
+        let (mut primary, mut standby) = (server("primary"), server("standby"));
         let path = |server: &Server| server.data.to_str().expect("a path").to_owned();
         let made = ["-U", "fulcrum", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"];
         primary.run("initdb", &[&["-D", &path(&primary)][..], &made].concat());
