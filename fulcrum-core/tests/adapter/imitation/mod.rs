@@ -1,14 +1,14 @@
 //! Eight clouds in a few lines each: enough of their APIs to buy, find and end one machine, and every way to answer wrongly.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
-mod ec2;
-mod exoscale;
-mod hetzner;
-mod openstack;
-mod osb;
-mod proxmox;
-mod scaleway;
-mod upcloud;
+pub mod ec2;
+pub mod exoscale;
+pub mod hetzner;
+pub mod openstack;
+pub mod osb;
+pub mod proxmox;
+pub mod scaleway;
+pub mod upcloud;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use fulcrum_core::provider::Provider;
+use fulcrum_core::provider::{Provider, http::Transport};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ use crate::peers::server::{Server, Story, answer};
 pub struct Api {
     pub name: &'static str,
     pub build: fn(&Path, &str) -> Arc<dyn Provider>,
+    /// The same over another transport than the network.
+    pub over: fn(&Path, &str, Arc<dyn Transport>) -> Arc<dyn Provider>,
     /// What it answers when it is well.
     pub answer: fn(&mut World, &Ask) -> Reply,
     pub is_purchase: fn(&Ask) -> bool,
@@ -393,10 +395,10 @@ impl Ask {
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    status: u16,
-    kind: String,
-    body: String,
-    token: Option<&'static str>,
+    pub status: u16,
+    pub kind: String,
+    pub body: String,
+    pub token: Option<&'static str>,
 }
 
 impl Reply {
