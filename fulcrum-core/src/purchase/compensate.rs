@@ -1,9 +1,9 @@
 //! One step back to nothing. A record is closed only after proof of absence.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     PurchaseError,

@@ -22,13 +22,16 @@ use serde_json::Value;
 
 use crate::peers::server::{Server, Story, answer};
 
+/// An adapter over another transport than the network.
+type Over = fn(&Path, &str, Arc<dyn Transport>) -> Arc<dyn Provider>;
+
 /// What one cloud is in these tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Api {
     pub name: &'static str,
     pub build: fn(&Path, &str) -> Arc<dyn Provider>,
-    /// The same over another transport than the network.
-    pub over: fn(&Path, &str, Arc<dyn Transport>) -> Arc<dyn Provider>,
+    /// The same over another transport.
+    pub over: Over,
     /// What it answers when it is well.
     pub answer: fn(&mut World, &Ask) -> Reply,
     pub is_purchase: fn(&Ask) -> bool,

@@ -269,7 +269,7 @@ pub fn orders(bytes: &[u8]) -> bool {
     else {
         return false;
     };
-    // The engine measures these by a clock that goes on while this runtime's stands still.
+    // So that an order comes to an end.
     policy.step_timeout_s = policy.step_timeout_s.min(1);
     policy.compensation_timeout_s = policy.compensation_timeout_s.min(1);
     if let Some(fail_over) = &mut policy.fail_over {
