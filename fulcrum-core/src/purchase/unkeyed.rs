@@ -335,15 +335,26 @@ impl Driver<'_> {
         }))
     }
 
-    /// Closes a step whose service is said to be gone, if the account does not list it either: a list may be late, but what it
-    /// shows for good is there.
+    /// The account's services, if one that is said to be gone is not among them either; none while it is: a list may be late,
+    /// but what it shows for good is there.
+    async fn list_without(
+        &self,
+        step: &Step,
+        gone: &ServiceId,
+    ) -> Result<Option<Vec<Service>>, ProviderError> {
+        let services = self.list_all(step).await?;
+        if services.iter().any(|listed| listed.id == *gone) {
+            sleep(self.poll_interval(step)).await;
+            return Ok(None);
+        }
+        Ok(Some(services))
+    }
+
+    /// Closes a step whose service is said to be gone.
     pub(super) async fn close_unkeyed(&self, step: &mut Step, service: &ServiceId) -> Tried {
-        match self.list_all(step).await {
-            Ok(services) if services.iter().any(|listed| listed.id == *service) => {
-                sleep(self.poll_interval(step)).await;
-                Ok(Ok(()))
-            }
-            Ok(_) => self.put(step, StepState::Compensated).await.map(Ok),
+        match self.list_without(step, service).await {
+            Ok(Some(_)) => self.put(step, StepState::Compensated).await.map(Ok),
+            Ok(None) => Ok(Ok(())),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -355,10 +366,14 @@ impl Driver<'_> {
             return Ok(Ok(()));
         }
         match self.find_made(step).await? {
-            Ok(May::Be(service)) => match self.describe_own(step, &service).await {
+            Ok(May::Be(id)) => match self.describe_own(step, &id).await {
                 Ok(Some(service)) => self.found(step, service).await,
-                // Gone again: nothing is there.
-                Ok(None) => self.intend_unkeyed(step).await,
+                Ok(None) => match self.list_without(step, &id).await {
+                    // Gone again: nothing is there.
+                    Ok(Some(services)) => self.intend_after(step, services).await.map(Ok),
+                    Ok(None) => Ok(Ok(())),
+                    Err(error) => Ok(Err(error)),
+                },
                 Err(error) => Ok(Err(error)),
             },
             // Proven absent: it may be asked for again, after a new intent.

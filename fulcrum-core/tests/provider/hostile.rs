@@ -483,6 +483,16 @@ async fn prop_no_mixture_of_lies_does_either() {
     );
 }
 
+/// Found by chance: what an unknown call had made was found, then said to be gone, and bought again while it ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_be_gone_is_not_bought_again_while_the_account_lists_it() {
+    let seed = seed::seed();
+    let lies = vec![Lie::Vanishes, Lie::HugeHandle];
+    let cases = (0..60).map(|at| (lies.clone(), IdempotencyClass::None, 60, seed.wrapping_add(at)));
+    let ends = all(cases.collect()).await;
+    println!("figure: 60 orders: {ends:?}; nothing is bought twice");
+}
+
 /// Found by reading: a step that an order may do without was asked about again and again once it had failed.
 #[tokio::test]
 async fn what_an_order_may_miss_is_asked_about_once_when_it_has_failed() {

@@ -45,7 +45,7 @@ pub fn headers(bytes: &[u8]) -> bool {
     let client = Client::new(&provider, wire::BASE, &config).expect("a client");
     let client = if draw.chance(128) { client.refills() } else { client };
     // What it proves itself by must not come back in words.
-    let client = client.bearer(&SecretString::from(super::SECRET)).expect("a token");
+    let client = client.bearer(SecretString::from(super::SECRET)).expect("a token");
     let cache = Cache::default();
     paused(async {
         let mut heard = 0;
