@@ -43,7 +43,7 @@ curves: ## measure time and memory against the size of a market and write docs/c
 compare: ## compare with other solvers; ARGS="deployment --only 'on 40'" for one of the comparisons
 	@benches/peers/run $(ARGS)
 
-fuzz: ## run each fuzz target for ARGS seconds (60 unless told); coverage-guided, needs cargo-fuzz
+fuzz: ## run fuzz targets, coverage-guided, under AddressSanitizer; ARGS="600 orders" for one, "--planted" to test them
 	@scripts/fuzz $(ARGS)
 
 fmt: ## format the code

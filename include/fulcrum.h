@@ -11,6 +11,10 @@
  * `const` self may be used by many threads at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
  * NULL. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
  *
+ * Calls that wait or compute do so on threads of the library, one for each: a stack of 128 KiB suffices everywhere, and
+ * without a further thread they fail with FULCRUM_NO_THREAD. The library's threads take no signals. After a fork the
+ * parent's federations answer FULCRUM_FORKED at once. docs/c.md has more.
+ *
  * This file is generated; see `make header`.
  */
 
@@ -608,7 +612,8 @@ typedef struct fulcrum_replica {
 /**
  * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
  * answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
- * anything else is done. Called on threads of the library, several at once; it may wait, and must not unwind.
+ * anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
+ * of the thread that opened the federation; it may wait, and must not unwind.
  */
 typedef bool (*fulcrum_provider_callback)(void *userdata,
                                           const char *call,
@@ -662,6 +667,21 @@ typedef struct fulcrum_provider {
  * The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
  */
 #define FULCRUM_FEDERATION_ENDED 903
+
+/**
+ * The process was forked, and the federation is the parent's; open one in this process. Nothing was done.
+ */
+#define FULCRUM_FORKED 904
+
+/**
+ * The system gives no further thread; nothing was done.
+ */
+#define FULCRUM_NO_THREAD 905
+
+/**
+ * fulcrum_federation_interrupt() has ended the call. What was under way is in the ledger, and resume takes it up.
+ */
+#define FULCRUM_INTERRUPTED 907
 
 /**
  * The request can never succeed as it is.
@@ -985,7 +1005,9 @@ fulcrum_status fulcrum_federation_pareto(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * Opens a federation.
+ * Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
+ * secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
+ * fulcrum_federation_open_file() trusts a file.
  *
  * @param config, length       borrowed; YAML or JSON: ledger, rates, providers.
  * @param base, base_length    borrowed; the folder that relative paths start from; empty for the working folder.
@@ -1001,6 +1023,22 @@ fulcrum_status fulcrum_federation_open(const uint8_t *config,
                                        size_t base_length,
                                        struct fulcrum_federation **out_federation,
                                        struct fulcrum_error **out_error);
+
+/**
+ * Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
+ * paths start at the file's folder.
+ *
+ * @param path, length       borrowed; the file's path in UTF-8.
+ * @param out_federation     receives a federation that the caller owns and frees with fulcrum_federation_free().
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * # Safety
+ * Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_open_file(const uint8_t *path,
+                                            size_t length,
+                                            struct fulcrum_federation **out_federation,
+                                            struct fulcrum_error **out_error);
 
 /**
  * Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the
@@ -1150,7 +1188,8 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
 
 /**
  * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback.
+ * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
+ * it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
  *
  * @param federation  given up by the caller.
  *
@@ -1158,6 +1197,19 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
  * `federation` is NULL or was not freed yet, and no other call with it is under way.
  */
 void fulcrum_federation_free(struct fulcrum_federation *federation);
+
+/**
+ * Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
+ * FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
+ * ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
+ * not touched. May be called in a signal handler: it sets a number, and no more.
+ *
+ * @param federation  borrowed; NULL is fine.
+ *
+ * # Safety
+ * `federation` is NULL or was not freed yet.
+ */
+void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
 
 /**
  * Does what a person wants about an order, writes down who and why, and returns when that is done.
@@ -1504,10 +1556,13 @@ void fulcrum_plan_free(struct fulcrum_plan *plan);
 void fulcrum_answer_set(struct fulcrum_answer *answer, const uint8_t *json, size_t length);
 
 /**
- * Opens a federation with providers of the host's own besides those of the configuration.
+ * Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
+ * text. Without either it is fulcrum_federation_open().
  *
  * @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
  * @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
+ * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is trusted" in
+ *                                   docs/c.md; empty for what lies below `base` and the usual APIs.
  * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
  * @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
  * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
@@ -1519,6 +1574,8 @@ fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
                                             size_t length,
                                             const uint8_t *base,
                                             size_t base_length,
+                                            const uint8_t *reach,
+                                            size_t reach_length,
                                             const struct fulcrum_provider *providers,
                                             size_t provider_count,
                                             struct fulcrum_federation **out_federation,

@@ -245,24 +245,40 @@ struct own_provider {
 /* Several providers as one market; may be used by many threads at once. */
 class federation {
 public:
-    /* Opens a federation from YAML or JSON; relative paths start at `base`, or the working folder. */
+    /* Opens a federation from YAML or JSON that anybody may have written: it reads and writes below `base`, or the working
+     * folder, and sends each secret only to the public API that it is for. */
     explicit federation(std::string_view config, std::string_view base = {})
-        : handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
-              return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
-                                             failure);
-          })) {}
+        : held_(std::make_unique<held>()) {
+        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
+                                           failure);
+        }));
+    }
 
-    /* The same with providers of your own besides those of the configuration. */
-    federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {})
-        : own_(std::make_unique<std::vector<own_provider>>(std::move(own))),
-          handle_(detail::made<fulcrum_federation>([&](auto out, auto failure) {
-              std::vector<fulcrum_provider> raw;
-              for (auto &one : *own_)
-                  raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
-                                 &one});
-              return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
-                                                  raw.data(), raw.size(), out, failure);
-          })) {}
+    /* Opens a federation from a file of the operator's, which is trusted. */
+    static federation open(std::string_view path) {
+        federation opened{std::make_unique<held>()};
+        opened.held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            return fulcrum_federation_open_file(detail::bytes(path), path.size(), out, failure);
+        }));
+        return opened;
+    }
+
+    /* Opens a federation from a text with providers of your own besides those of the text, and with what it may reach, in JSON:
+     * `{"trusted": true}`, or folders, credentials and ledgers; see docs/c.md. */
+    federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {},
+               std::string_view reach = {})
+        : held_(std::make_unique<held>()) {
+        held_->own = std::move(own);
+        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+            std::vector<fulcrum_provider> raw;
+            for (auto &one : held_->own)
+                raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
+                               &one});
+            return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
+                                                detail::bytes(reach), reach.size(), raw.data(), raw.size(), out, failure);
+        }));
+    }
 
     /* Runs the conformance suite at a provider, as JSON; with a SKU it is bought a few times and ended again. */
     std::string check_json(std::string_view provider, std::string_view sku = {}, std::string_view settings = {},
@@ -273,6 +289,9 @@ public:
                                                  static_cast<std::uint64_t>(patience.count()), out, failure);
         }));
     }
+
+    /* Ends all calls that other threads are making: those that wait throw FULCRUM_INTERRUPTED. May be called in a signal handler. */
+    void interrupt() const noexcept { fulcrum_federation_interrupt(get()); }
 
     void refresh() const {
         fulcrum_error *failure = nullptr;
@@ -428,7 +447,8 @@ public:
         }));
     }
 
-    const fulcrum_federation *get() const noexcept { return handle_.get(); }
+    /* NULL once it was moved from: then each call throws FULCRUM_INVALID_ARGUMENT. */
+    const fulcrum_federation *get() const noexcept { return held_ ? held_->handle.get() : nullptr; }
 
 private:
     /* Exceptions must not pass through the C library: they are kept until it has returned. */
@@ -469,9 +489,15 @@ private:
         }
     }
 
-    /* Outlives the handle: the library calls them until it is freed. */
-    std::unique_ptr<std::vector<own_provider>> own_;
-    detail::handle<fulcrum_federation, fulcrum_federation_free> handle_;
+    /* The library calls the providers until the handle is freed. So both are one object, which moves and ends as one: members
+     * end in reverse order, but are assigned in order. */
+    struct held {
+        std::vector<own_provider> own;
+        detail::handle<fulcrum_federation, fulcrum_federation_free> handle;
+    };
+    explicit federation(std::unique_ptr<held> made) noexcept : held_(std::move(made)) {}
+
+    std::unique_ptr<held> held_;
 };
 
 inline std::string version() { return fulcrum_version(); }

@@ -11,6 +11,7 @@ pub mod model;
 pub mod provider;
 pub mod purchase;
 pub mod telemetry;
+mod threads;
 
 /// The README's examples, compiled.
 #[cfg(all(doctest, feature = "sqlite", feature = "sandbox"))]

@@ -15,9 +15,10 @@ use fulcrum_core::{
 use rust_decimal::Decimal;
 
 use crate::{
+    apart::Errand,
     error::{fulcrum_error, fulcrum_status},
-    federation::fulcrum_federation,
-    guard::{Outcome, borrow, guard, out, utf8},
+    federation::{Market, fulcrum_federation, market},
+    guard::{Outcome, guard_apart, out, utf8},
     plan::fulcrum_plan,
 };
 
@@ -90,14 +91,10 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, out_plan) = unsafe {
-            (
-                borrow(federation, "federation")?,
-                utf8(blueprint, length, "blueprint")?,
-                out(out_plan, "out_plan")?,
-            )
+            (market(federation)?, utf8(blueprint, length, "blueprint")?, out(out_plan, "out_plan")?)
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let plan = federation
             .inner
@@ -106,23 +103,27 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_plan, out_error, call) }
 }
 
 /// The options as the library uses them.
-pub(crate) struct Search {
+pub(crate) struct Search<'a> {
     pub(crate) options: ComposeOptions,
+    market: &'a Market,
+    begin: u64,
     end: Option<Instant>,
     progress: fulcrum_progress_callback,
     userdata: *mut c_void,
 }
 
-impl Search {
+impl<'a> Search<'a> {
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-    pub(crate) unsafe fn read(options: *const fulcrum_compose_options) -> Outcome<Self> {
+    pub(crate) unsafe fn read(options: *const fulcrum_compose_options, market: &'a Market) -> Outcome<Self> {
         let mut search = Self {
             options: ComposeOptions::default(),
+            market,
+            begin: market.interrupts.now(),
             end: None,
             progress: None,
             userdata: std::ptr::null_mut(),
@@ -170,6 +171,9 @@ impl Search {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }
+        if self.market.interrupts.is_since(self.begin) {
+            return Signal::Cancel;
+        }
         let Some(callback) = self.progress else { return Signal::Continue };
         let micros = |cost: Option<_>| cost.and_then(|cost| to_micros(cost).ok()).unwrap_or(-1);
         let progress = fulcrum_progress {
@@ -178,11 +182,9 @@ impl Search {
             bound_micros: micros(progress.bound),
             nodes: progress.nodes,
         };
-        // SAFETY: the caller gave it for this, and `progress` lives for the call.
-        if unsafe { callback(self.userdata, &raw const progress) } {
-            Signal::Continue
-        } else {
-            Signal::Cancel
+        match (Errand { callback, userdata: self.userdata, progress }).ask() {
+            true => Signal::Continue,
+            false => Signal::Cancel,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     ffi::{CString, c_char},
+    fmt::Display,
 };
 
 use fulcrum_core::{
@@ -27,6 +28,12 @@ pub const FULCRUM_INVALID_ARGUMENT: fulcrum_status = 901;
 pub const FULCRUM_PANIC: fulcrum_status = 902;
 /// The federation was freed before an order ended; the order is in the ledger, and resume takes it up again.
 pub const FULCRUM_FEDERATION_ENDED: fulcrum_status = 903;
+/// The process was forked, and the federation is the parent's; open one in this process. Nothing was done.
+pub const FULCRUM_FORKED: fulcrum_status = 904;
+/// The system gives no further thread; nothing was done.
+pub const FULCRUM_NO_THREAD: fulcrum_status = 905;
+/// fulcrum_federation_interrupt() has ended the call. What was under way is in the ledger, and resume takes it up.
+pub const FULCRUM_INTERRUPTED: fulcrum_status = 907;
 
 /// What went wrong. Opaque; freed by fulcrum_error_free().
 #[derive(Debug)]
@@ -46,6 +53,15 @@ impl fulcrum_error {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Self::new(FULCRUM_PANIC, &format!("a fault of the library, please report it: {text}"))
+    }
+
+    /// Nothing was done yet.
+    pub(crate) fn no_thread(why: &dyn Display) -> Self {
+        let message = format!(
+            "no thread can be started ({why}); nothing was done. Raise the limit of threads (ulimit -u, the pids limit of the \
+             container) or of memory, or end other threads"
+        );
+        Self::new(FULCRUM_NO_THREAD, &message)
     }
 
     pub(crate) fn argument(message: &str) -> Self {
@@ -102,6 +118,9 @@ pub extern "C" fn fulcrum_status_name(status: fulcrum_status) -> *const c_char {
         FULCRUM_INVALID_ARGUMENT => Some(c"FULCRUM_INVALID_ARGUMENT"),
         FULCRUM_PANIC => Some(c"FULCRUM_PANIC"),
         FULCRUM_FEDERATION_ENDED => Some(c"FULCRUM_FEDERATION_ENDED"),
+        FULCRUM_FORKED => Some(c"FULCRUM_FORKED"),
+        FULCRUM_NO_THREAD => Some(c"FULCRUM_NO_THREAD"),
+        FULCRUM_INTERRUPTED => Some(c"FULCRUM_INTERRUPTED"),
         other => status::name(other),
     };
     name.unwrap_or_default().as_ptr()

@@ -5,8 +5,8 @@ use fulcrum_core::model::{Blueprint, Measure, OfferId, from_micros, parse_json};
 use crate::{
     compose::{Search, fulcrum_compose_options},
     error::{fulcrum_error, fulcrum_status},
-    federation::fulcrum_federation,
-    guard::{borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market},
+    guard::{borrow, guard_apart, out, utf8},
     plan::fulcrum_plan,
     text::fulcrum_text,
 };
@@ -38,14 +38,14 @@ pub unsafe extern "C" fn fulcrum_federation_explain(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, plan, out_json) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 utf8(blueprint, length, "blueprint")?,
                 borrow(plan, "plan")?,
                 out(out_json, "out_json")?,
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let said = federation
             .inner
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn fulcrum_federation_explain(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }
 
 /// Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn fulcrum_federation_why_not(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, plan, offer, out_json) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 utf8(blueprint, length, "blueprint")?,
                 borrow(plan, "plan")?,
                 utf8(offer, offer_length, "offer")?,
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn fulcrum_federation_why_not(
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let offer: OfferId =
             offer.parse().map_err(|error| fulcrum_error::argument(&format!("offer: {error}")))?;
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn fulcrum_federation_why_not(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }
 
 /// All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
@@ -138,14 +138,14 @@ pub unsafe extern "C" fn fulcrum_federation_pareto(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, measures, out_json) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 utf8(blueprint, length, "blueprint")?,
                 utf8(measures, measures_length, "measures")?,
                 out(out_json, "out_json")?,
             )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options)? };
+        let search = unsafe { Search::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let measures: [Measure; 2] = parse_json(measures)?;
         let (step, mut watch) = (from_micros(step_micros), |progress: &_| search.look(progress));
@@ -154,5 +154,5 @@ pub unsafe extern "C" fn fulcrum_federation_pareto(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }

@@ -7,28 +7,62 @@ use std::{
 };
 
 use fulcrum_core::{
-    federation::{Federation, FederationConfig},
+    federation::{Federation, FederationConfig, FulcrumError},
     ledger::LedgerError,
     model::{Order, OrderId, Policy},
-    provider::Provider,
+    provider::{Base, Provider},
     purchase::PurchaseError,
 };
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinError};
 
 use crate::{
+    apart::{apart, mask_of_caller},
     error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
-    guard::{Outcome, borrow, free, guard, out, out_if_wanted, utf8},
+    guard::{NOTHING, Outcome, borrow, free, guard_apart, guard_into, out, out_if_wanted, utf8},
+    interrupt::Interrupts,
     order::{fulcrum_order, fulcrum_orders},
     plan::fulcrum_plan,
+    process::{self, Process},
     purchase::{self, fulcrum_purchase_options},
+    runtime,
+    signals::{Blocked, Mask},
     text::fulcrum_text,
 };
 
 /// Several providers as one market. Opaque; freed by fulcrum_federation_free(); shareable between threads.
 #[derive(Debug)]
 pub struct fulcrum_federation {
+    /// Used through [`market`] only.
+    market: Market,
+    process: Process,
+}
+
+impl fulcrum_federation {
+    /// In any process, as a signal handler cannot ask which.
+    pub(crate) fn interrupts(&self) -> &Interrupts {
+        &self.market.interrupts
+    }
+}
+
+/// What calls use.
+#[derive(Debug)]
+pub(crate) struct Market {
     pub(crate) inner: Arc<Federation>,
     pub(crate) runtime: Runtime,
+    pub(crate) interrupts: Interrupts,
+}
+
+/// The federation of a handle; an error in a process that was forked since it was opened, which has none of its threads.
+///
+/// # Safety
+/// As [`borrow`].
+pub(crate) unsafe fn market<'a>(federation: *const fulcrum_federation) -> Outcome<&'a Market> {
+    // SAFETY: the caller's promise.
+    let federation = unsafe { borrow(federation, "federation")? };
+    match federation.process.is_this() {
+        true => Ok(&federation.market),
+        false => Err(federation.process.left()),
+    }
 }
 
 /// Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:
@@ -37,7 +71,9 @@ pub struct fulcrum_federation {
 pub type fulcrum_purchase_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
 
-/// Opens a federation.
+/// Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
+/// secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
+/// fulcrum_federation_open_file() trusts a file.
 ///
 /// @param config, length       borrowed; YAML or JSON: ledger, rates, providers.
 /// @param base, base_length    borrowed; the folder that relative paths start from; empty for the working folder.
@@ -64,28 +100,61 @@ pub unsafe extern "C" fn fulcrum_federation_open(
                 out(out_federation, "out_federation")?,
             )
         };
-        *out_federation = opened(config, Path::new(base), Vec::new())?;
+        *out_federation = opened(config, "", base, Vec::new())?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_federation, out_error, call) }
 }
 
-/// A federation with providers of the host's own besides those of the configuration.
+/// Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
+/// paths start at the file's folder.
+///
+/// @param path, length       borrowed; the file's path in UTF-8.
+/// @param out_federation     receives a federation that the caller owns and frees with fulcrum_federation_free().
+/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_open_file(
+    path: *const u8,
+    length: usize,
+    out_federation: *mut *mut fulcrum_federation,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (path, out_federation) =
+            unsafe { (utf8(path, length, "path")?, out(out_federation, "out_federation")?) };
+        *out_federation = started(Federation::open(Path::new(path)))?;
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_apart(out_federation, out_error, call) }
+}
+
+/// A federation from a text, with what that may reach, and with providers of the host's own.
 pub(crate) fn opened(
     config: &str,
-    base: &Path,
+    reach: &str,
+    base: &str,
     own: Vec<Arc<dyn Provider>>,
 ) -> Outcome<*mut fulcrum_federation> {
     let config = FederationConfig::from_yaml(config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("fulcrum")
-        .enable_all()
-        .build()
-        .map_err(|error| fulcrum_error::argument(&format!("no threads can be started: {error}")))?;
-    let inner = Arc::new(runtime.block_on(config.open_with(base, own))?);
-    Ok(Box::into_raw(Box::new(fulcrum_federation { inner, runtime })))
+    let base = Base::from_json(base, reach)?;
+    started(config.open_within(&base, own))
+}
+
+/// Opens it with threads of its own.
+fn started<E: Into<FulcrumError>>(
+    opening: impl Future<Output = Result<Federation, E>>,
+) -> Outcome<*mut fulcrum_federation> {
+    process::register();
+    let runtime = runtime::start()?;
+    let inner = Arc::new(runtime.block_on(opening).map_err(|error| fulcrum_error::from(error.into()))?);
+    let market = Market { inner, runtime, interrupts: Interrupts::default() };
+    Ok(Box::into_raw(Box::new(fulcrum_federation { market, process: Process::this() })))
 }
 
 /// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the
@@ -103,12 +172,12 @@ pub unsafe extern "C" fn fulcrum_federation_refresh(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
-        let federation = unsafe { borrow(federation, "federation")? };
-        federation.runtime.block_on(federation.inner.refresh());
+        let federation = unsafe { market(federation)? };
+        federation.wait(federation.inner.refresh())?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(NOTHING, out_error, call) }
 }
 
 /// How each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with provider, state (fresh,
@@ -128,14 +197,13 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, out_json) =
-            unsafe { (borrow(federation, "federation")?, out(out_json, "out_json")?) };
+        let (federation, out_json) = unsafe { (market(federation)?, out(out_json, "out_json")?) };
         let catalogue = federation.inner.catalogue();
         *out_json = fulcrum_text::boxed(serde_json::to_string(catalogue.sources()).unwrap_or_default());
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
@@ -155,17 +223,17 @@ pub unsafe extern "C" fn fulcrum_federation_resume(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
-        let federation = unsafe { borrow(federation, "federation")? };
+        let federation = unsafe { market(federation)? };
         // SAFETY: the caller's promise above.
         let out_orders = unsafe { out_if_wanted(out_orders) };
-        let orders = federation.runtime.block_on(federation.inner.resume())?;
+        let orders = federation.wait(federation.inner.resume())??;
         if let Some(out_orders) = out_orders {
             *out_orders = fulcrum_orders::boxed(orders);
         }
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_orders, out_error, call) }
 }
 
 /// Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
@@ -187,14 +255,13 @@ pub unsafe extern "C" fn fulcrum_federation_order(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, id, out_order) = unsafe {
-            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_order, "out_order")?)
-        };
+        let (federation, id, out_order) =
+            unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_order, "out_order")?) };
         *out_order = fulcrum_order::boxed(federation.load(&order_id(id)?)?);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_order, out_error, call) }
 }
 
 /// What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
@@ -217,24 +284,23 @@ pub unsafe extern "C" fn fulcrum_federation_events_json(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, id, out_json) = unsafe {
-            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_json, "out_json")?)
-        };
+        let (federation, id, out_json) =
+            unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_json, "out_json")?) };
         let id = order_id(id)?;
         federation.load(&id)?;
         let ledger = federation.inner.ledger();
-        let events = federation.runtime.block_on(ledger.events(0, Some(&id), u32::MAX))?;
+        let events = federation.wait(ledger.events(0, Some(&id), u32::MAX))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&events).unwrap_or_default());
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }
 
-impl fulcrum_federation {
-    fn load(&self, id: &OrderId) -> Result<Order, LedgerError> {
-        let order = self.runtime.block_on(self.inner.ledger().load(id))?;
-        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()))
+impl Market {
+    fn load(&self, id: &OrderId) -> Outcome<Order> {
+        let order = self.wait(self.inner.ledger().load(id))??;
+        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()).into())
     }
 }
 
@@ -272,7 +338,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, plan, json, options, out_order) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 borrow(plan, "plan")?,
                 utf8(policy_json, policy_length, "policy")?,
                 purchase::read(options)?,
@@ -280,12 +346,12 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
             )
         };
         let bought = federation.inner.purchase_with(&plan.inner, policy(json)?, options);
-        let order = federation.runtime.block_on(bought)?;
+        let order = federation.wait(bought)??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_order, out_error, call) }
 }
 
 /// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
@@ -308,15 +374,14 @@ pub unsafe extern "C" fn fulcrum_federation_cancel(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, id, out_order) = unsafe {
-            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_order, "out_order")?)
-        };
-        let order = federation.runtime.block_on(federation.inner.cancel(&order_id(id)?))?;
+        let (federation, id, out_order) =
+            unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_order, "out_order")?) };
+        let order = federation.wait(federation.inner.cancel(&order_id(id)?))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_order, out_error, call) }
 }
 
 /// As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
@@ -351,7 +416,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, plan, json, options) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 borrow(plan, "plan")?,
                 utf8(policy_json, policy_length, "policy")?,
                 purchase::read(options)?,
@@ -363,7 +428,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
         let policy = policy(json)?;
         // The thread comes first: once the order is written down, nothing may fail any more.
         let (start, started) = mpsc::channel::<(OrderId, oneshot::Receiver<Ended>)>();
-        let reply = Reply { callback, userdata };
+        let reply = Reply { callback, userdata, mask: mask_of_caller() };
         std::thread::Builder::new()
             .name("fulcrum-reply".to_owned())
             .spawn(move || {
@@ -371,8 +436,8 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
                     reply.tell(outcome(&id, ended.blocking_recv().ok()));
                 }
             })
-            .map_err(|error| fulcrum_error::argument(&format!("no thread can be started: {error}")))?;
-        let order = federation.runtime.block_on(federation.inner.accept(&plan.inner, policy, options))?;
+            .map_err(|error| fulcrum_error::no_thread(&error))?;
+        let order = federation.wait(federation.inner.accept(&plan.inner, policy, options))??;
         let (market, id) = (federation.inner.clone(), order.id.clone());
         let driven = federation.runtime.spawn(async move { market.drive(&id).await });
         let (end, ended) = oneshot::channel();
@@ -388,7 +453,7 @@ pub unsafe extern "C" fn fulcrum_federation_purchase_async(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_order, out_error, call) }
 }
 
 /// How a task that drives an order ended.
@@ -410,6 +475,7 @@ fn outcome(id: &OrderId, ended: Option<Ended>) -> Result<Order, fulcrum_error> {
 struct Reply {
     callback: unsafe extern "C" fn(*mut c_void, *mut fulcrum_order, *mut fulcrum_error),
     userdata: *mut c_void,
+    mask: Mask,
 }
 
 // SAFETY: the caller of fulcrum_federation_purchase_async() promises that another thread may use `userdata`.
@@ -421,13 +487,16 @@ impl Reply {
             Ok(order) => (fulcrum_order::boxed(order), std::ptr::null_mut()),
             Err(error) => (std::ptr::null_mut(), Box::into_raw(Box::new(error))),
         };
-        // SAFETY: called once, for `tell` consumes it; the handles are new and given to the callee.
-        unsafe { (self.callback)(self.userdata, order, error) };
+        self.mask.host(|| {
+            // SAFETY: called once, for `tell` consumes it; the handles are new and given to the callee.
+            unsafe { (self.callback)(self.userdata, order, error) };
+        });
     }
 }
 
 /// Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
-/// FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback.
+/// FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
+/// it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
 ///
 /// @param federation  given up by the caller.
 ///
@@ -435,6 +504,24 @@ impl Reply {
 /// `federation` is NULL or was not freed yet, and no other call with it is under way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_free(federation: *mut fulcrum_federation) {
+    if federation.is_null() {
+        return;
+    }
     // SAFETY: the caller's promise above.
-    unsafe { free(federation) };
+    if !unsafe { (*federation).process }.is_this() {
+        // The threads are the parent's: they would be waited for in vain.
+        return;
+    }
+    let call = move || {
+        // SAFETY: the caller's promise above. Where no thread can be had, nothing was done.
+        unsafe { free(federation) };
+        Ok(())
+    };
+    // SAFETY: the handle belongs to no thread, and is given up.
+    if unsafe { apart(call) }.is_err() {
+        let blocked = Blocked::new();
+        // SAFETY: nothing was done.
+        unsafe { free(federation) };
+        blocked.end();
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{FULCRUM_OK, fulcrum_error, fulcrum_status};
+use crate::{
+    apart::apart,
+    error::{FULCRUM_OK, fulcrum_error, fulcrum_status},
+};
 
 pub(crate) type Outcome<T> = Result<T, fulcrum_error>;
 
@@ -28,6 +31,39 @@ pub(crate) unsafe fn guard(
         unsafe { *out_error = error };
     }
     status
+}
+
+/// As [`guard`], of a call that makes something: where it fails before it comes to that, as at a NULL, `target` is NULL too.
+///
+/// # Safety
+/// As [`guard`], and `target` is NULL or may be written.
+pub(crate) unsafe fn guard_into<T>(
+    target: *mut *mut T,
+    out_error: *mut *mut fulcrum_error,
+    call: impl FnOnce() -> Outcome<()>,
+) -> fulcrum_status {
+    // SAFETY: the caller's promise.
+    let _ = unsafe { out_if_wanted(target) };
+    // SAFETY: the caller's promise.
+    unsafe { guard(out_error, call) }
+}
+
+/// No target: the call makes nothing.
+pub(crate) const NOTHING: *mut *mut fulcrum_error = std::ptr::null_mut();
+
+/// As [`guard`], on a thread of the library: for all that waits, computes, or reads a document.
+///
+/// # Safety
+/// As [`guard`], and `target`, where the call puts what it makes, is NULL or may be written; for `call` see [`apart`].
+pub(crate) unsafe fn guard_apart<T>(
+    target: *mut *mut T,
+    out_error: *mut *mut fulcrum_error,
+    call: impl FnOnce() -> Outcome<()>,
+) -> fulcrum_status {
+    // SAFETY: the caller's promise. A call that cannot be made has made nothing.
+    let _ = unsafe { out_if_wanted(target) };
+    // SAFETY: the caller's promise.
+    unsafe { guard(out_error, || apart(call)) }
 }
 
 /// # Safety

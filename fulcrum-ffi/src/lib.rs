@@ -4,17 +4,22 @@
 #![allow(non_camel_case_types, reason = "these are the names that C sees")]
 
 mod amount;
+mod apart;
 mod compose;
 mod error;
 mod explain;
 mod federation;
 mod guard;
+mod interrupt;
 mod operate;
 mod order;
 mod plan;
+mod process;
 mod provider;
 mod purchase;
 mod reconcile;
+mod runtime;
+mod signals;
 mod status;
 mod text;
 mod timeline;
@@ -24,16 +29,18 @@ pub use compose::{
     fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
-    FULCRUM_FEDERATION_ENDED, FULCRUM_INVALID_ARGUMENT, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error,
-    fulcrum_error_code, fulcrum_error_free, fulcrum_error_message, fulcrum_status, fulcrum_status_name,
+    FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT,
+    FULCRUM_NO_THREAD, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free,
+    fulcrum_error_message, fulcrum_status, fulcrum_status_name,
 };
 pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
 pub use federation::{
     fulcrum_federation, fulcrum_federation_cancel, fulcrum_federation_events_json, fulcrum_federation_free,
-    fulcrum_federation_open, fulcrum_federation_order, fulcrum_federation_purchase,
-    fulcrum_federation_purchase_async, fulcrum_federation_refresh, fulcrum_federation_resume,
-    fulcrum_federation_sources_json, fulcrum_purchase_callback,
+    fulcrum_federation_open, fulcrum_federation_open_file, fulcrum_federation_order,
+    fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_federation_refresh,
+    fulcrum_federation_resume, fulcrum_federation_sources_json, fulcrum_purchase_callback,
 };
+pub use interrupt::fulcrum_federation_interrupt;
 pub use operate::{fulcrum_federation_operate, fulcrum_federation_serve};
 pub use order::{
     fulcrum_attribute, fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed,

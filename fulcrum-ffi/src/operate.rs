@@ -6,8 +6,8 @@ use fulcrum_core::model::OperatorRequest;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, order_id},
-    guard::{borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market, order_id},
+    guard::{NOTHING, guard_apart, out, utf8},
     order::fulcrum_order,
 };
 
@@ -40,19 +40,19 @@ pub unsafe extern "C" fn fulcrum_federation_operate(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, id, request, out_order) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 utf8(id, id_length, "id")?,
                 utf8(request, request_length, "request")?,
                 out(out_order, "out_order")?,
             )
         };
         let request: OperatorRequest = fulcrum_core::model::parse_json(request)?;
-        let order = federation.runtime.block_on(federation.inner.operate(&order_id(id)?, request))?;
+        let order = federation.wait(federation.inner.operate(&order_id(id)?, request))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_order, out_error, call) }
 }
 
 /// Drives orders that nobody drives, of this host and of others with the same ledger, for so long; call it from a thread of
@@ -74,12 +74,12 @@ pub unsafe extern "C" fn fulcrum_federation_serve(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
-        let federation = unsafe { borrow(federation, "federation")? };
+        let federation = unsafe { market(federation)? };
         let at_once = if at_once == 0 { 16 } else { at_once };
         let end = async move { tokio::time::sleep(Duration::from_millis(milliseconds)).await };
-        federation.runtime.block_on(async { federation.inner.serve(at_once, end).await });
+        federation.wait(federation.inner.serve(at_once, end))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(NOTHING, out_error, call) }
 }

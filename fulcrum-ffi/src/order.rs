@@ -1,18 +1,16 @@
 //! Orders.
 
-use std::{
-    ffi::{CStr, CString, c_char},
-    sync::OnceLock,
-};
+use std::ffi::{CStr, CString, c_char};
 
 use fulcrum_core::{
     model::{Order, OrderState, Service, ServiceStatus, Step, StepState},
     purchase::sold_out,
 };
+use once_cell::race::OnceBox;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    guard::{at, borrow, fill, free, guard, out},
+    guard::{at, borrow, fill, free, guard, guard_into, out},
     text::{c_text, fulcrum_text, lend},
 };
 
@@ -21,10 +19,11 @@ use crate::{
 pub struct fulcrum_order {
     inner: Order,
     id: CString,
-    texts: OnceLock<Texts>,
+    texts: OnceBox<Texts>,
 }
 
-/// What the structures are lent from; made when the first of them is read.
+/// What the structures are lent from; made when the first of them is read, without a lock: a process that is forked in
+/// between would wait for it.
 #[derive(Debug)]
 struct Texts {
     reason: Option<CString>,
@@ -89,7 +88,7 @@ impl ServiceTexts {
 impl fulcrum_order {
     pub(crate) fn boxed(inner: Order) -> *mut Self {
         let id = c_text(inner.id.as_str());
-        Box::into_raw(Box::new(Self { inner, id, texts: OnceLock::new() }))
+        Box::into_raw(Box::new(Self { inner, id, texts: OnceBox::new() }))
     }
 
     fn texts(&self) -> &Texts {
@@ -99,10 +98,12 @@ impl fulcrum_order {
             | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
             _ => None,
         };
-        self.texts.get_or_init(|| Texts {
-            reason: self.inner.reason.as_deref().map(c_text),
-            steps: self.inner.steps.iter().map(StepTexts::new).collect(),
-            services: self.inner.steps.iter().filter_map(service).collect(),
+        self.texts.get_or_init(|| {
+            Box::new(Texts {
+                reason: self.inner.reason.as_deref().map(c_text),
+                steps: self.inner.steps.iter().map(StepTexts::new).collect(),
+                services: self.inner.steps.iter().filter_map(service).collect(),
+            })
         })
     }
 }
@@ -323,7 +324,7 @@ pub unsafe extern "C" fn fulcrum_order_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
@@ -348,7 +349,7 @@ pub unsafe extern "C" fn fulcrum_order_sold_out(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Reads how far an order is.
@@ -586,7 +587,7 @@ pub unsafe extern "C" fn fulcrum_orders_get(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_order, out_error, call) }
 }
 
 /// Frees a list of orders; orders that were got from it live on; NULL is fine.

@@ -1,18 +1,16 @@
 //! Plans.
 
-use std::{
-    ffi::{CString, c_char},
-    sync::OnceLock,
-};
+use std::ffi::{CString, c_char};
 
 use fulcrum_core::model::{Lease, Plan, StopReason};
+use once_cell::race::OnceBox;
 use rust_decimal::Decimal;
 
 use crate::{
     amount::{Amount, fulcrum_amount},
     error::{fulcrum_error, fulcrum_status},
     federation::policy,
-    guard::{at, borrow, fill, free, guard, out, utf8},
+    guard::{at, borrow, fill, free, guard, guard_apart, guard_into, out, utf8},
     text::{c_text, fulcrum_text, lend},
 };
 
@@ -20,10 +18,11 @@ use crate::{
 #[derive(Debug)]
 pub struct fulcrum_plan {
     pub(crate) inner: Plan,
-    texts: OnceLock<Texts>,
+    texts: OnceBox<Texts>,
 }
 
-/// What the structures are lent from; made when the first of them is read.
+/// What the structures are lent from; made when the first of them is read, without a lock: a process that is forked in
+/// between would wait for it.
 #[derive(Debug)]
 struct Texts {
     currency: CString,
@@ -68,19 +67,21 @@ impl LeaseTexts {
 
 impl fulcrum_plan {
     pub(crate) fn boxed(inner: Plan) -> *mut Self {
-        Box::into_raw(Box::new(Self { inner, texts: OnceLock::new() }))
+        Box::into_raw(Box::new(Self { inner, texts: OnceBox::new() }))
     }
 
     fn texts(&self) -> &Texts {
         let plan = &self.inner;
-        self.texts.get_or_init(|| Texts {
-            currency: c_text(plan.currency.code()),
-            monthly: Amount::new(plan.monthly),
-            once: Amount::new(plan.once),
-            objective: Amount::new(plan.objective),
-            bound: Amount::new(plan.bound),
-            gap_percent: Amount::new(plan.gap_percent),
-            leases: plan.leases.iter().map(LeaseTexts::new).collect(),
+        self.texts.get_or_init(|| {
+            Box::new(Texts {
+                currency: c_text(plan.currency.code()),
+                monthly: Amount::new(plan.monthly),
+                once: Amount::new(plan.once),
+                objective: Amount::new(plan.objective),
+                bound: Amount::new(plan.bound),
+                gap_percent: Amount::new(plan.gap_percent),
+                leases: plan.leases.iter().map(LeaseTexts::new).collect(),
+            })
         })
     }
 }
@@ -201,7 +202,7 @@ pub unsafe extern "C" fn fulcrum_plan_approval_digest(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_digest, out_error, call) }
 }
 
 /// Reads a plan that was written by fulcrum_plan_json().
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn fulcrum_plan_from_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_plan, out_error, call) }
 }
 
 /// The plan as JSON, by the schema of schemas/plan.json.
@@ -250,7 +251,7 @@ pub unsafe extern "C" fn fulcrum_plan_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_into(out_json, out_error, call) }
 }
 
 /// Reads a plan's figures.

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -16,9 +15,11 @@ use fulcrum_core::{
 };
 
 use crate::{
+    apart::mask_of_caller,
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, opened},
-    guard::{Outcome, borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market, opened},
+    guard::{Outcome, guard_apart, out, utf8},
+    signals::Mask,
     text::fulcrum_text,
 };
 
@@ -30,7 +31,8 @@ pub struct fulcrum_answer {
 
 /// Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
 /// answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
-/// anything else is done. Called on threads of the library, several at once; it may wait, and must not unwind.
+/// anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
+/// of the thread that opened the federation; it may wait, and must not unwind.
 pub type fulcrum_provider_callback = Option<
     unsafe extern "C" fn(
         userdata: *mut c_void,
@@ -81,6 +83,7 @@ pub unsafe extern "C" fn fulcrum_answer_set(answer: *mut fulcrum_answer, json: *
 struct Written {
     call: unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize, *mut fulcrum_answer) -> bool,
     userdata: *mut c_void,
+    mask: Mask,
 }
 
 // SAFETY: the callback is documented to be called on any thread, several at once, and `userdata` is only passed to it.
@@ -93,10 +96,12 @@ impl HostCalls for Written {
         let name = CString::new(call.word()).unwrap_or_default();
         let name: &CStr = &name;
         let mut answer = fulcrum_answer::default();
-        // SAFETY: all pointers are valid for the call; the host has promised the rest.
-        let is_known = unsafe {
-            (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut answer)
-        };
+        let is_known = self.mask.host(|| {
+            // SAFETY: all pointers are valid for the call; the host has promised the rest.
+            unsafe {
+                (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut answer)
+            }
+        });
         match (is_known, answer.json) {
             (true, Some(json)) => String::from_utf8(json).map_err(|error| error.to_string()),
             (true, None) => Err("the callback has said no answer".to_owned()),
@@ -128,16 +133,19 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
         let text = unsafe { utf8(given.description, given.description_length, "providers->description")? };
         let description: HostDescription = parse_json(text)?;
         let call = given.call.ok_or_else(|| fulcrum_error::argument("providers->call is NULL"))?;
-        let calls = Arc::new(Written { call, userdata: given.userdata });
+        let calls = Arc::new(Written { call, userdata: given.userdata, mask: mask_of_caller() });
         Ok(Arc::new(HostProvider::new(description, calls)?))
     };
     providers.iter().map(provider).collect()
 }
 
-/// Opens a federation with providers of the host's own besides those of the configuration.
+/// Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
+/// text. Without either it is fulcrum_federation_open().
 ///
 /// @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
 /// @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
+/// @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is trusted" in
+///                                   docs/c.md; empty for what lies below `base` and the usual APIs.
 /// @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
 /// @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
 /// @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
@@ -150,6 +158,8 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
     length: usize,
     base: *const u8,
     base_length: usize,
+    reach: *const u8,
+    reach_length: usize,
     providers: *const fulcrum_provider,
     provider_count: usize,
     out_federation: *mut *mut fulcrum_federation,
@@ -157,20 +167,21 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (config, base, out_federation) = unsafe {
+        let (config, base, reach, out_federation) = unsafe {
             (
                 utf8(config, length, "config")?,
                 utf8(base, base_length, "base")?,
+                utf8(reach, reach_length, "reach")?,
                 out(out_federation, "out_federation")?,
             )
         };
         // SAFETY: the caller's promise above.
         let providers = unsafe { read(providers, provider_count)? };
-        *out_federation = opened(config, Path::new(base), providers)?;
+        *out_federation = opened(config, reach, base, providers)?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_federation, out_error, call) }
 }
 
 /// Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
@@ -204,7 +215,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, provider, sku, settings, out_json) = unsafe {
             (
-                borrow(federation, "federation")?,
+                market(federation)?,
                 utf8(provider, provider_length, "provider")?,
                 utf8(sku, sku_length, "sku")?,
                 utf8(settings, settings_length, "settings")?,
@@ -217,7 +228,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         let settings: Settings = if settings.is_empty() { Settings::new() } else { parse_json(settings)? };
         let check =
             federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(patience_ms));
-        let report = federation.runtime.block_on(check)?;
+        let report = federation.wait(check)??;
         let document = serde_json::json!({
             "checks": report.checks, "is_passed": report.is_passed(), "text": report.to_string(),
         });
@@ -225,5 +236,5 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }

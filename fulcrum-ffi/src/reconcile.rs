@@ -4,8 +4,8 @@ use fulcrum_core::purchase::RepairPolicy;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::fulcrum_federation,
-    guard::{borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market},
+    guard::{guard_apart, out, utf8},
     text::fulcrum_text,
 };
 
@@ -36,20 +36,16 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, policy, out_json) = unsafe {
-            (
-                borrow(federation, "federation")?,
-                utf8(policy, policy_length, "policy")?,
-                out(out_json, "out_json")?,
-            )
+            (market(federation)?, utf8(policy, policy_length, "policy")?, out(out_json, "out_json")?)
         };
         let policy = match policy {
             "" => RepairPolicy::default(),
             json => fulcrum_core::model::parse_json(json)?,
         };
-        let outcome = federation.runtime.block_on(federation.inner.repair(&policy))?;
+        let outcome = federation.wait(federation.inner.repair(&policy))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&outcome).unwrap_or_default());
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, order_id},
-    guard::{borrow, guard, out, utf8},
+    federation::{fulcrum_federation, market, order_id},
+    guard::{guard_apart, out, utf8},
     text::fulcrum_text,
 };
 
@@ -27,15 +27,14 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_text(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, id, out_text) = unsafe {
-            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_text, "out_text")?)
-        };
-        let timeline = federation.runtime.block_on(federation.inner.timeline(&order_id(id)?))?;
+        let (federation, id, out_text) =
+            unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_text, "out_text")?) };
+        let timeline = federation.wait(federation.inner.timeline(&order_id(id)?))??;
         *out_text = fulcrum_text::boxed(timeline.to_string());
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_text, out_error, call) }
 }
 
 /// The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
@@ -59,13 +58,12 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_json(
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (federation, id, out_json) = unsafe {
-            (borrow(federation, "federation")?, utf8(id, length, "id")?, out(out_json, "out_json")?)
-        };
-        let timeline = federation.runtime.block_on(federation.inner.timeline(&order_id(id)?))?;
+        let (federation, id, out_json) =
+            unsafe { (market(federation)?, utf8(id, length, "id")?, out(out_json, "out_json")?) };
+        let timeline = federation.wait(federation.inner.timeline(&order_id(id)?))??;
         *out_json = fulcrum_text::boxed(serde_json::to_string(&timeline).unwrap_or_default());
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard(out_error, call) }
+    unsafe { guard_apart(out_json, out_error, call) }
 }

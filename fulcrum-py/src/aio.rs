@@ -14,21 +14,28 @@ use fulcrum_core::{
     model::Operator,
     purchase::PurchaseOptions,
 };
-use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyType};
+use fulcrum_py_macros::guarded;
+use pyo3::{
+    prelude::*,
+    pyclass::{PyTraverseError, PyVisit},
+    types::PyType,
+};
 
 use crate::{
     ask::Question,
+    awaited::{awaitable, awaitable_with},
     convert::{document, duration, python},
     error::raise,
     events::Events,
     federation::{
         Watcher, buy, cancelled, ended, options, order_id, read_action, read_blueprint, read_id, read_name,
-        read_policy, read_settings,
+        read_policy, read_settings, within,
     },
     host,
+    owned::{Market, Owned},
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
-    runtime::awaitable,
+    runtime::{aside, attach, on_thread},
     values::{Catalogue, Order, Plan},
 };
 
@@ -36,35 +43,34 @@ type Awaitable<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// Several providers as one market; its methods are coroutines.
 #[pyclass(frozen, module = "fulcrum")]
-pub(crate) struct AsyncFederation(Arc<federation::Federation>);
+pub(crate) struct AsyncFederation(Owned<Market>);
 
-#[pymethods]
+#[guarded]
 impl AsyncFederation {
     #[classmethod]
-    #[pyo3(signature = (config, *, base=None, providers=None))]
+    #[pyo3(signature = (config, *, base=None, providers=None, reach=None))]
     fn create<'py>(
         _: &Bound<'py, PyType>,
         py: Python<'py>,
         config: &Bound<'py, PyAny>,
         base: Option<PathBuf>,
         providers: Option<Vec<Py<PyAny>>>,
+        reach: Option<&Bound<'_, PyAny>>,
     ) -> Awaitable<'py> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let (own, base) = (host::providers(py, providers)?, base.unwrap_or_default());
-        awaitable(py, async move {
-            config.open_with(&base, own).await.map(|it| Self(Arc::new(it))).map_err(raise)
-        })
+        let ((own, written), base) = (host::providers(py, providers)?, within(base, reach)?);
+        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
+        awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, written))) })
     }
 
     #[classmethod]
     fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Awaitable<'py> {
-        awaitable(py, async move {
-            federation::Federation::open(&path).await.map(|it| Self(Arc::new(it))).map_err(raise)
-        })
+        let opened = async move { federation::Federation::open(&path).await.map_err(raise) };
+        awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, Vec::new()))) })
     }
 
     fn refresh<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
-        let market = self.0.clone();
+        let market = self.0.get()?.clone();
         awaitable(py, async move { Ok(Catalogue(market.refresh().await)) })
     }
 
@@ -79,7 +85,7 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let (market, patience) = (self.0.clone(), duration(Some(patience))?.unwrap_or_default());
+        let (market, patience) = (self.0.get()?.clone(), duration(Some(patience))?.unwrap_or_default());
         let settings = read_settings(settings)?;
         awaitable(py, async move {
             let report = market.check(&provider, sku.as_ref(), settings, patience).await;
@@ -88,13 +94,13 @@ impl AsyncFederation {
     }
 
     #[getter]
-    fn catalogue(&self) -> Catalogue {
-        Catalogue(self.0.catalogue())
+    fn catalogue(&self) -> PyResult<Catalogue> {
+        Ok(Catalogue(self.0.get()?.catalogue()))
     }
 
     #[getter]
     fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &self.0.catalogue().sources())
+        python(py, &self.0.get()?.catalogue().sources())
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -110,7 +116,7 @@ impl AsyncFederation {
         exclude_providers: Option<Vec<String>>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
-        let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
+        let (market, blueprint) = (self.0.get()?.clone(), read_blueprint(blueprint)?);
         let (options, timeout) =
             (options(gap_percent, threads, exclude, exclude_providers)?, duration(timeout)?);
         if progress.is_some() {
@@ -172,7 +178,7 @@ impl AsyncFederation {
         id: Option<&str>,
         approved: Option<String>,
     ) -> Awaitable<'py> {
-        let (market, plan) = (self.0.clone(), plan.0.clone());
+        let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
         let options = PurchaseOptions { id, approved };
         awaitable(py, async move { buy(market, plan, policy, options).await.map(Order).map_err(raise) })
@@ -187,19 +193,19 @@ impl AsyncFederation {
         id: Option<&str>,
         approved: Option<String>,
     ) -> Awaitable<'py> {
-        let (market, plan) = (self.0.clone(), plan.0.clone());
+        let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
         let options = PurchaseOptions { id, approved };
         awaitable(py, async move { market.accept(&plan, policy, options).await.map(Order).map_err(raise) })
     }
 
     fn drive<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move { market.drive(&id).await.map(Order).map_err(raise) })
     }
 
     fn resume<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
-        let market = self.0.clone();
+        let market = self.0.get()?.clone();
         awaitable(py, async move {
             let orders = market.resume().await.map_err(raise)?;
             Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
@@ -214,19 +220,19 @@ impl AsyncFederation {
         who: Option<String>,
         why: Option<String>,
     ) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move { market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(
             py,
             async move { market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise) },
@@ -243,7 +249,7 @@ impl AsyncFederation {
         why: String,
         evidence: String,
     ) -> Awaitable<'py> {
-        let (market, id, by) = (self.0.clone(), order_id(id)?, Operator { who, why });
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
         awaitable(py, async move { market.settle(&id, step, by, evidence).await.map(Order).map_err(raise) })
     }
 
@@ -257,20 +263,20 @@ impl AsyncFederation {
         who: String,
         why: String,
     ) -> Awaitable<'py> {
-        let (market, id, action) = (self.0.clone(), order_id(id)?, read_action(action)?);
+        let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, read_action(action)?);
         let by = Operator { who, why };
         awaitable(py, async move { market.act(&id, step, action, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
     fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Awaitable<'py> {
-        let (market, id, by) = (self.0.clone(), order_id(id)?, Operator { who, why });
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
         awaitable(py, async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (*, at_once=16, timeout=None))]
     fn serve<'py>(&self, py: Python<'py>, at_once: usize, timeout: Option<f64>) -> Awaitable<'py> {
-        let (market, timeout) = (self.0.clone(), duration(timeout)?);
+        let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
         awaitable(py, async move {
             market.serve(at_once, ended(timeout)).await;
             Ok(())
@@ -278,29 +284,29 @@ impl AsyncFederation {
     }
 
     fn order<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
     }
 
     fn events<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move {
             let events = market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise)?;
-            Python::attach(|py| python(py, &events).map(Bound::unbind))
+            attach(|py| python(py, &events).map(Bound::unbind))
         })
     }
 
     /// The events of an order as an iterator, until the order is final.
-    fn follow(&self, id: &str) -> PyResult<Events> {
-        Ok(Events::new(self.0.follow(&order_id(id)?)))
+    fn follow(slf: &Bound<'_, Self>, id: &str) -> PyResult<Events> {
+        Ok(Events::new(slf.get().0.get()?, order_id(id)?, slf.clone().into_any().unbind()))
     }
 
     #[pyo3(signature = (repair=None))]
     fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Awaitable<'py> {
-        let (market, policy) = (self.0.clone(), read_repair(repair)?);
+        let (market, policy) = (self.0.get()?.clone(), read_repair(repair)?);
         awaitable(py, async move {
             let found = market.repair(&policy).await.map_err(raise)?;
-            Python::attach(|py| python(py, &found).map(Bound::unbind))
+            attach(|py| python(py, &found).map(Bound::unbind))
         })
     }
 
@@ -313,25 +319,26 @@ impl AsyncFederation {
         repair: Option<&Bound<'py, PyAny>>,
         timeout: Option<f64>,
     ) -> Awaitable<'py> {
-        let (market, schedule) = (self.0.clone(), Schedule::new(interval, repair, timeout)?);
-        awaitable(py, schedule.run(market, report))
+        let (market, schedule) = (self.0.get()?.clone(), Schedule::new(interval, repair, timeout)?);
+        // The host's function may call the library and wait for it.
+        awaitable(py, aside(schedule.run(market, report)))
     }
 
     fn export<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move {
             let archive = market.export(&id).await.map_err(raise)?;
-            Python::attach(|py| python(py, &archive).map(Bound::unbind))
+            attach(|py| python(py, &archive).map(Bound::unbind))
         })
     }
 
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Awaitable<'py> {
-        let (market, before) = (self.0.clone(), moment(before)?);
+        let (market, before) = (self.0.get()?.clone(), moment(before)?);
         awaitable(py, async move { market.forget(before).await.map_err(raise) })
     }
 
     fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
-        let (market, id) = (self.0.clone(), order_id(id)?);
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
         awaitable(py, async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
     }
 
@@ -343,12 +350,20 @@ impl AsyncFederation {
         sink: Py<PyAny>,
         timeout: Option<f64>,
     ) -> Awaitable<'py> {
-        let (market, sink) = (self.0.clone(), Sink::awaited(py, sink)?);
-        awaitable(py, sink.run(market, name, duration(timeout)?))
+        let (market, (sink, sinks)) = (self.0.get()?.clone(), Sink::awaited(py, sink)?);
+        awaitable_with(py, sink.run(market, name, duration(timeout)?), Some(sinks))
     }
 
-    fn __repr__(&self) -> String {
-        format!("<fulcrum.AsyncFederation: {} offers>", self.0.catalogue().len())
+    fn __repr__(&self) -> PyResult<String> {
+        Ok(format!("<fulcrum.AsyncFederation: {} offers>", self.0.get()?.catalogue().len()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.0.clear();
     }
 }
 
@@ -361,7 +376,7 @@ impl AsyncFederation {
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
-        let (market, blueprint) = (self.0.clone(), read_blueprint(blueprint)?);
+        let (market, blueprint) = (self.0.get()?.clone(), read_blueprint(blueprint)?);
         let watcher = Watcher::new(duration(timeout)?, progress);
         let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {
             question.ask(&market, &blueprint, &ComposeOptions::default(), watch)
@@ -384,7 +399,7 @@ async fn told<T: Send + 'static>(
     }
     let cancel = Cancel(Arc::default());
     let is_cancelled = cancel.0.clone();
-    let search = tokio::task::spawn_blocking(move || {
+    let search = on_thread(move || {
         let outcome = search(&mut |now| {
             if is_cancelled.load(Ordering::Relaxed) { Signal::Cancel } else { watcher.look(now) }
         });
@@ -392,5 +407,5 @@ async fn told<T: Send + 'static>(
     });
     let outcome = search.await;
     drop(cancel);
-    outcome.unwrap_or_else(|error| Err(PyRuntimeError::new_err(error.to_string())))
+    outcome
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use fulcrum_core::model::{self, DocumentError};
+use fulcrum_py_macros::guarded;
 use pyo3::{
     exceptions::{PyOSError, PyTypeError, PyValueError},
     prelude::*,
@@ -13,7 +14,10 @@ use pyo3::{
 };
 use serde::Serialize;
 
-use crate::error::raise;
+use crate::{
+    error::raise,
+    runtime::{on_thread, wait},
+};
 
 /// Lists and dicts in one another at most; the readers of documents go no deeper.
 const MAX_DEPTH: usize = 128;
@@ -41,7 +45,10 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
 
 /// A file's text. What the system refuses is an `OSError` with the file's name, as Python's own `open` raises it.
 fn read(py: Python<'_>, path: &Path) -> PyResult<String> {
-    model::read_text(path).map_err(|error| match error.raw_os_error() {
+    // Aside: what a pipe brings may never come, and Ctrl-C ends the wait.
+    let file = path.to_owned();
+    let read = wait(py, on_thread(move || Ok(model::read_text(&file))))??;
+    read.map_err(|error| match error.raw_os_error() {
         Some(number) => {
             let words = error.to_string();
             let words = words.split(" (os error").next().unwrap_or_default();
@@ -54,7 +61,7 @@ fn read(py: Python<'_>, path: &Path) -> PyResult<String> {
 }
 
 /// As the module's own Python code calls it.
-#[pyfunction]
+#[guarded]
 #[pyo3(name = "_to_json")]
 pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
     json_of(value)

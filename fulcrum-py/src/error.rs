@@ -1,10 +1,25 @@
 //! Errors of the library as Python exceptions; the classes are in `fulcrum/errors.py`.
 
+use std::any::Any;
+
 use fulcrum_core::{
     compose::ComposeError, federation::FulcrumError, model::ProviderId, provider::ProviderError,
     purchase::PurchaseError,
 };
 use pyo3::prelude::*;
+
+/// What the library itself is to blame for; the same number as in C.
+const FAULT: i32 = 902;
+/// What the host's process does not allow; the same numbers as in C, which knows no ending.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Host {
+    Forked = 904,
+    NoThread = 905,
+    Ending = 906,
+}
+
+/// Provider, call, request id, and whether the call may be sent again.
+type Circumstances<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<bool>);
 
 /// The exception for an error, with what is known of its circumstances.
 pub(crate) fn raise(error: impl Into<FulcrumError>) -> PyErr {
@@ -20,12 +35,34 @@ pub(crate) fn raise(error: impl Into<FulcrumError>) -> PyErr {
         failed.and_then(|failed| failed.request_id.as_deref()),
         failed.map(ProviderError::is_retryable),
     );
-    Python::attach(|py| {
-        let made = py.import("fulcrum.errors").and_then(|errors| {
-            errors.call_method1("_make", (error.code(), error.to_string(), conditions, circumstances))
-        });
-        made.map_or_else(|failure| failure, PyErr::from_value)
-    })
+    make(error.code(), &error.to_string(), conditions, circumstances)
+}
+
+/// The exception for a panic, with what it carried.
+pub(crate) fn fault(panic: &(dyn Any + Send)) -> PyErr {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text =
+        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it left no words");
+    let message = format!("a fault of the library, please report it: {text}");
+    make(FAULT, &message, Vec::new(), (None, None, None, None))
+}
+
+/// The exception for what the process cannot do: it has no thread, it was forked, or it ends.
+pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
+    make(why as i32, message, Vec::new(), (None, None, None, None))
+}
+
+fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {
+    let made = Python::try_attach(|py| -> PyResult<PyErr> {
+        let made =
+            py.import("fulcrum.errors")?.call_method1("_make", (code, message, conditions, circumstances));
+        made.map(PyErr::from_value)
+    });
+    match made {
+        Some(made) => made.unwrap_or_else(|failure| failure),
+        // Without an interpreter nobody sees it.
+        None => pyo3::exceptions::PyRuntimeError::new_err(message.to_owned()),
+    }
 }
 
 /// The call to a provider that failed.

@@ -2,36 +2,58 @@
 
 use std::sync::Arc;
 
-use fulcrum_core::federation;
-use futures::StreamExt;
-use pyo3::{exceptions::PyStopAsyncIteration, prelude::*};
+use fulcrum_core::{federation, ledger::LedgerError, model::OrderId};
+use fulcrum_py_macros::guarded;
+use futures::{StreamExt, stream};
+use pyo3::{
+    exceptions::PyStopAsyncIteration,
+    prelude::*,
+    pyclass::{PyTraverseError, PyVisit},
+};
 use tokio::sync::Mutex;
 
 use crate::{
+    awaited::awaitable,
     convert::python,
     error::raise,
-    runtime::{awaitable, wait},
+    owned::{Market, Owned, Slot},
+    runtime::{attach, wait},
 };
 
 /// What `follow` answers.
 #[pyclass(frozen, module = "fulcrum")]
-pub(crate) struct Events(Arc<Mutex<federation::Events>>);
+pub(crate) struct Events {
+    events: Owned<Arc<Mutex<federation::Events>>>,
+    /// The federation, so that the garbage collector sees what these events keep.
+    market: Slot,
+}
 
 impl Events {
-    pub(crate) fn new(events: federation::Events) -> Self {
+    /// Begins with an error if the ledger has no such order: nobody would ever write down one that is not there.
+    pub(crate) fn new(market: &Market, order: OrderId, object: Py<PyAny>) -> Self {
+        let (ledger, events) = (market.ledger().clone(), market.follow(&order));
+        let first = async move {
+            match ledger.load(&order).await {
+                Ok(Some(_)) => events,
+                Ok(None) => stream::iter([Err(LedgerError::NoSuchOrder(order).into())]).boxed(),
+                Err(error) => stream::iter([Err(error.into())]).boxed(),
+            }
+        };
         // An iterator may be asked again after its end.
-        Self(Arc::new(Mutex::new(events.fuse().boxed())))
+        let events = stream::once(first).flatten().fuse().boxed();
+        Self { events: Owned::new(Arc::new(Mutex::new(events))), market: Slot::new(object) }
     }
 }
 
-#[pymethods]
+#[guarded]
 impl Events {
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match wait(py, async { self.0.lock().await.next().await })? {
+        let events = self.events.get()?;
+        match wait(py, async { events.lock().await.next().await })? {
             Some(event) => python(py, &event.map_err(raise)?).map(Some),
             None => Ok(None),
         }
@@ -42,14 +64,22 @@ impl Events {
     }
 
     fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let events = self.0.clone();
+        let events = self.events.get()?.clone();
         awaitable(py, async move {
             let next = events.lock().await.next().await;
             match next {
-                Some(Ok(event)) => Python::attach(|py| python(py, &event).map(Bound::unbind)),
+                Some(Ok(event)) => attach(|py| python(py, &event).map(Bound::unbind)),
                 Some(Err(error)) => Err(raise(error)),
                 None => Err(PyStopAsyncIteration::new_err(())),
             }
         })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.market.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.market.clear();
     }
 }

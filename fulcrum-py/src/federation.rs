@@ -3,7 +3,6 @@
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,9 +11,16 @@ use fulcrum_core::{
     federation,
     ledger::LedgerError,
     model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, parse_yaml},
+    provider::Base,
     purchase::{PurchaseError, PurchaseOptions},
 };
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyType};
+use fulcrum_py_macros::guarded;
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    pyclass::{PyTraverseError, PyVisit},
+    types::PyType,
+};
 
 use rust_decimal::Decimal;
 
@@ -24,30 +30,40 @@ use crate::{
     error::raise,
     events::Events,
     host,
+    owned::{Market, Owned},
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
-    runtime::{SIGNAL_INTERVAL, wait},
+    runtime::{SIGNAL_INTERVAL, aside, attach, detached, is_ending, wait},
     values::{Catalogue, Order, Plan},
 };
 
+/// What a document may read and reach; without a word what lies below the folder.
+pub(crate) fn within(folder: Option<PathBuf>, reach: Option<&Bound<'_, PyAny>>) -> PyResult<Base> {
+    let reach = reach.map(document).transpose()?.unwrap_or_default();
+    Base::from_json(folder.unwrap_or_default(), &reach).map_err(raise)
+}
+
 /// Several providers as one market.
 #[pyclass(frozen, module = "fulcrum")]
-pub(crate) struct Federation(Arc<federation::Federation>);
+pub(crate) struct Federation(Owned<Market>);
 
-#[pymethods]
+#[guarded]
 impl Federation {
     #[new]
-    #[pyo3(signature = (config, *, base=None, providers=None))]
+    #[pyo3(signature = (config, *, base=None, providers=None, reach=None))]
     fn new(
         py: Python<'_>,
         config: &Bound<'_, PyAny>,
         base: Option<PathBuf>,
         providers: Option<Vec<Py<PyAny>>>,
+        reach: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let own = host::providers(py, providers)?;
-        let base = base.unwrap_or_default();
-        wait(py, config.open_with(&base, own))?.map(|market| Self(Arc::new(market))).map_err(raise)
+        let (own, written) = host::providers(py, providers)?;
+        let base = within(base, reach)?;
+        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
+        let market = wait(py, aside(opened))??;
+        Ok(Self(Market::new(market, written)))
     }
 
     #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
@@ -63,27 +79,29 @@ impl Federation {
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
         let patience = duration(Some(patience))?.unwrap_or_default();
         let settings = read_settings(settings)?;
-        let check = self.0.check(&provider, sku.as_ref(), settings, patience);
+        let check = self.0.get()?.check(&provider, sku.as_ref(), settings, patience);
         wait(py, check)?.map(host::Report).map_err(raise)
     }
 
     #[classmethod]
     fn open(_: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        wait(py, federation::Federation::open(&path))?.map(|market| Self(Arc::new(market))).map_err(raise)
+        let opened = async move { federation::Federation::open(&path).await.map_err(raise) };
+        let market = wait(py, aside(opened))??;
+        Ok(Self(Market::new(market, Vec::new())))
     }
 
     fn refresh(&self, py: Python<'_>) -> PyResult<Catalogue> {
-        wait(py, self.0.refresh()).map(Catalogue)
+        wait(py, self.0.get()?.refresh()).map(Catalogue)
     }
 
     #[getter]
-    fn catalogue(&self) -> Catalogue {
-        Catalogue(self.0.catalogue())
+    fn catalogue(&self) -> PyResult<Catalogue> {
+        Ok(Catalogue(self.0.get()?.catalogue()))
     }
 
     #[getter]
     fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &self.0.catalogue().sources())
+        python(py, &self.0.get()?.catalogue().sources())
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -102,7 +120,9 @@ impl Federation {
         let blueprint = read_blueprint(blueprint)?;
         let options = options(gap_percent, threads, exclude, exclude_providers)?;
         let mut watcher = Watcher::new(duration(timeout)?, progress);
-        let outcome = py.detach(|| self.0.compose_with(&blueprint, &options, &mut |now| watcher.look(now)));
+        let market = self.0.get()?;
+        let outcome =
+            detached(py, || market.compose_with(&blueprint, &options, &mut |now| watcher.look(now)))?;
         watcher.answer(outcome).map(Plan)
     }
 
@@ -155,7 +175,7 @@ impl Federation {
     ) -> PyResult<Order> {
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
         let options = PurchaseOptions { id, approved };
-        wait(py, buy(self.0.clone(), plan.0.clone(), policy, options))?.map(Order).map_err(raise)
+        wait(py, buy(self.0.get()?.clone(), plan.0.clone(), policy, options))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
@@ -169,31 +189,31 @@ impl Federation {
     ) -> PyResult<Order> {
         let (policy, id) = (read_policy(policy)?, read_id(id)?);
         let options = PurchaseOptions { id, approved };
-        wait(py, self.0.accept(&plan.0, policy, options))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.accept(&plan.0, policy, options))?.map(Order).map_err(raise)
     }
 
     fn drive(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
-        wait(py, self.0.drive(&order_id(id)?))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.drive(&order_id(id)?))?.map(Order).map_err(raise)
     }
 
     fn resume(&self, py: Python<'_>) -> PyResult<Vec<Order>> {
-        let orders = wait(py, self.0.resume())?.map_err(raise)?;
+        let orders = wait(py, self.0.get()?.resume())?.map_err(raise)?;
         Ok(orders.into_iter().map(Order).collect())
     }
 
     #[pyo3(signature = (id, *, who=None, why=None))]
     fn cancel(&self, py: Python<'_>, id: &str, who: Option<String>, why: Option<String>) -> PyResult<Order> {
-        wait(py, cancelled(self.0.clone(), order_id(id)?, who, why))?.map(Order).map_err(raise)
+        wait(py, cancelled(self.0.get()?.clone(), order_id(id)?, who, why))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn retry(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
-        wait(py, self.0.retry(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.retry(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn abandon(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
-        wait(py, self.0.abandon(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.abandon(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, step, *, who, why, evidence))]
@@ -207,7 +227,7 @@ impl Federation {
         evidence: String,
     ) -> PyResult<Order> {
         let (id, by) = (order_id(id)?, Operator { who, why });
-        wait(py, self.0.settle(&id, step, by, evidence))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.settle(&id, step, by, evidence))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, step, action, *, who, why))]
@@ -221,40 +241,39 @@ impl Federation {
         why: String,
     ) -> PyResult<Order> {
         let (id, action, by) = (order_id(id)?, read_action(action)?, Operator { who, why });
-        wait(py, self.0.act(&id, step, action, by))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.act(&id, step, action, by))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
     fn release(&self, py: Python<'_>, id: &str, step: u32, who: String, why: String) -> PyResult<Order> {
         let (id, by) = (order_id(id)?, Operator { who, why });
-        wait(py, self.0.release(&id, step, by))?.map(Order).map_err(raise)
+        wait(py, self.0.get()?.release(&id, step, by))?.map(Order).map_err(raise)
     }
 
     #[pyo3(signature = (*, at_once=16, timeout=None))]
     fn serve(&self, py: Python<'_>, at_once: usize, timeout: Option<f64>) -> PyResult<()> {
         let timeout = duration(timeout)?;
-        wait(py, self.0.serve(at_once, ended(timeout)))
+        wait(py, self.0.get()?.serve(at_once, ended(timeout)))
     }
 
     fn order(&self, py: Python<'_>, id: &str) -> PyResult<Option<Order>> {
-        let order = wait(py, self.0.ledger().load(&order_id(id)?))?.map_err(raise)?;
+        let order = wait(py, self.0.get()?.ledger().load(&order_id(id)?))?.map_err(raise)?;
         Ok(order.map(Order))
     }
 
     fn events<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
         let id = order_id(id)?;
-        let events = wait(py, self.0.ledger().events(0, Some(&id), u32::MAX))?.map_err(raise)?;
+        let events = wait(py, self.0.get()?.ledger().events(0, Some(&id), u32::MAX))?.map_err(raise)?;
         python(py, &events)
     }
 
     /// The events of an order as an iterator, until the order is final.
-    fn follow(&self, py: Python<'_>, id: &str) -> PyResult<Events> {
-        let id = order_id(id)?;
-        // Nobody could write down an order that is not there while this thread waits for its events.
-        if wait(py, self.0.ledger().load(&id))?.map_err(raise)?.is_none() {
+    fn follow(slf: &Bound<'_, Self>, id: &str) -> PyResult<Events> {
+        let (py, id, market) = (slf.py(), order_id(id)?, slf.get().0.get()?);
+        if wait(py, market.ledger().load(&id))?.map_err(raise)?.is_none() {
             return Err(raise(LedgerError::NoSuchOrder(id)));
         }
-        Ok(Events::new(self.0.follow(&id)))
+        Ok(Events::new(market, id, slf.clone().into_any().unbind()))
     }
 
     #[pyo3(signature = (repair=None))]
@@ -264,7 +283,7 @@ impl Federation {
         repair: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let policy = read_repair(repair)?;
-        python(py, &wait(py, self.0.repair(&policy))?.map_err(raise)?)
+        python(py, &wait(py, self.0.get()?.repair(&policy))?.map_err(raise)?)
     }
 
     #[pyo3(signature = (interval, report, *, repair=None, timeout=None))]
@@ -277,28 +296,36 @@ impl Federation {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let schedule = Schedule::new(interval, repair, timeout)?;
-        wait(py, schedule.run(self.0.clone(), report))?
+        wait(py, schedule.run(self.0.get()?.clone(), report))?
     }
 
     fn export<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &wait(py, self.0.export(&order_id(id)?))?.map_err(raise)?)
+        python(py, &wait(py, self.0.get()?.export(&order_id(id)?))?.map_err(raise)?)
     }
 
     fn forget(&self, py: Python<'_>, before: &Bound<'_, PyAny>) -> PyResult<u64> {
-        wait(py, self.0.forget(moment(before)?))?.map_err(raise)
+        wait(py, self.0.get()?.forget(moment(before)?))?.map_err(raise)
     }
 
     fn timeline(&self, py: Python<'_>, id: &str) -> PyResult<Timeline> {
-        wait(py, self.0.timeline(&order_id(id)?))?.map(Timeline).map_err(raise)
+        wait(py, self.0.get()?.timeline(&order_id(id)?))?.map(Timeline).map_err(raise)
     }
 
     #[pyo3(signature = (name, sink, *, timeout=None))]
     fn deliver(&self, py: Python<'_>, name: String, sink: Py<PyAny>, timeout: Option<f64>) -> PyResult<()> {
-        wait(py, Sink::new(sink).run(self.0.clone(), name, duration(timeout)?))?
+        wait(py, Sink::new(sink).run(self.0.get()?.clone(), name, duration(timeout)?))?
     }
 
-    fn __repr__(&self) -> String {
-        format!("<fulcrum.Federation: {} offers>", self.0.catalogue().len())
+    fn __repr__(&self) -> PyResult<String> {
+        Ok(format!("<fulcrum.Federation: {} offers>", self.0.get()?.catalogue().len()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.0.clear();
     }
 }
 
@@ -314,14 +341,16 @@ impl Federation {
         let blueprint = read_blueprint(blueprint)?;
         let options = ComposeOptions::default();
         let mut watcher = Watcher::new(duration(timeout)?, progress);
-        let outcome = py.detach(|| question.ask(&self.0, &blueprint, &options, &mut |now| watcher.look(now)));
+        let market = self.0.get()?;
+        let outcome =
+            detached(py, || question.ask(market, &blueprint, &options, &mut |now| watcher.look(now)))?;
         watcher.answer(outcome)
     }
 }
 
 /// Writes an order down and drives it.
 pub(crate) async fn buy(
-    market: Arc<federation::Federation>,
+    market: Market,
     plan: model::Plan,
     policy: Policy,
     options: PurchaseOptions,
@@ -331,7 +360,7 @@ pub(crate) async fn buy(
 
 /// With who and why if either is told.
 pub(crate) async fn cancelled(
-    market: Arc<federation::Federation>,
+    market: Market,
     id: OrderId,
     who: Option<String>,
     why: Option<String>,
@@ -447,7 +476,10 @@ impl Watcher {
             return Signal::Continue;
         }
         (self.looked, self.incumbent) = (Instant::now(), now.incumbent);
-        let told = Python::attach(|py| -> PyResult<bool> {
+        if is_ending() {
+            return Signal::Cancel;
+        }
+        let told = attach(|py| {
             py.check_signals()?;
             let Some(progress) = &self.progress else { return Ok(true) };
             let answer = progress.call1(py, (now.incumbent, now.bound, now.nodes))?;

@@ -11,42 +11,49 @@ use fulcrum_core::{
 };
 use pyo3::prelude::*;
 
-use crate::error::raise;
+use crate::{error::raise, owned::Slot};
 
 /// One of them. `answer` makes a call, from text to text.
 #[derive(Debug)]
 struct Written {
-    provider: Py<PyAny>,
+    provider: Arc<Slot>,
     answer: Py<PyAny>,
 }
 
 impl HostCalls for Written {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
-        let asked = Python::try_attach(|py| {
-            let answer = self.answer.call1(py, (&self.provider, call.word(), request))?;
-            answer.extract::<String>(py)
+        let asked = Python::try_attach(|py| -> PyResult<Option<String>> {
+            let Some(provider) = self.provider.get(py) else { return Ok(None) };
+            let answer = self.answer.call1(py, (provider, call.word(), request))?;
+            answer.extract::<String>(py).map(Some)
         });
         match asked {
-            Some(answer) => answer.map_err(|error: PyErr| error.to_string()),
+            Some(Ok(Some(answer))) => Ok(answer),
+            Some(Ok(None)) => Err("nobody has its federation any more".to_owned()),
+            Some(Err(error)) => Err(error.to_string()),
             None => Err("the interpreter is ending".to_owned()),
         }
     }
 }
 
+/// Providers as the library has them, and the Python objects behind them.
+type Providers = (Vec<Arc<dyn Provider>>, Vec<Arc<Slot>>);
+
 /// The providers of a list.
-pub(crate) fn providers(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Vec<Arc<dyn Provider>>> {
+pub(crate) fn providers(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Providers> {
     let given = given.unwrap_or_default();
     if given.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let module = py.import("fulcrum.provider")?;
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
-    let provider = |written: Py<PyAny>| -> PyResult<Arc<dyn Provider>> {
+    let provider = |written: Py<PyAny>| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
         let text: String = describe.call1((&written,))?.extract()?;
         let description: HostDescription = parse_json(&text).map_err(raise)?;
-        let calls = Written { provider: written, answer: answer.clone().unbind() };
+        let slot = Arc::new(Slot::new(written));
+        let calls = Written { provider: slot.clone(), answer: answer.clone().unbind() };
         let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;
-        Ok(Arc::new(provider))
+        Ok((Arc::new(provider), slot))
     };
     given.into_iter().map(provider).collect()
 }

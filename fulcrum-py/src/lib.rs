@@ -1,15 +1,19 @@
 //! The Python module `fulcrum._fulcrum`: a thin skin over `fulcrum-core`. What users see is described in the stub
 //! `python/fulcrum/_fulcrum.pyi`.
 #![cfg(feature = "extension-module")]
+#![deny(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
 
 mod aio;
 mod ask;
+mod awaited;
 mod convert;
 mod error;
 mod events;
 mod federation;
+mod guard;
 mod host;
+mod owned;
 mod reconcile;
 mod retain;
 mod runtime;
@@ -39,6 +43,10 @@ mod _fulcrum {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
         module.py().import("atexit")?.call_method1("register", (shutdown,))?;
+        #[cfg(unix)]
+        runtime::register_at_fork(module)?;
+        #[cfg(debug_assertions)]
+        module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -1,12 +1,11 @@
 //! What providers have against the ledger, now and on a schedule.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use fulcrum_core::{
-    federation,
     model::parse_yaml,
     purchase::{PurchaseError, Reconciliation, RepairPolicy},
 };
@@ -16,6 +15,8 @@ use crate::{
     convert::{document, duration, python},
     error::raise,
     federation::ended,
+    owned::Market,
+    runtime::attach,
 };
 
 pub(crate) fn read_repair(repair: Option<&Bound<'_, PyAny>>) -> PyResult<RepairPolicy> {
@@ -41,7 +42,7 @@ impl Schedule {
     }
 
     /// Until the time is over, or the host's function fails.
-    pub(crate) async fn run(self, market: Arc<federation::Federation>, report: Py<PyAny>) -> PyResult<()> {
+    pub(crate) async fn run(self, market: Market, report: Py<PyAny>) -> PyResult<()> {
         let failure = Mutex::new(None);
         let has_failed = tokio::sync::Notify::new();
         let stop = async {
@@ -62,7 +63,7 @@ impl Schedule {
 }
 
 fn tell(report: &Py<PyAny>, outcome: Result<Reconciliation, PurchaseError>) -> PyResult<()> {
-    Python::attach(|py| {
+    attach(|py| {
         let told = match outcome {
             Ok(outcome) => python(py, &outcome)?,
             Err(error) => raise(error).into_value(py).into_bound(py).into_any(),

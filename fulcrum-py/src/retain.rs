@@ -6,10 +6,10 @@ use std::{
 };
 
 use fulcrum_core::{
-    federation,
     model::OrderEvent,
     purchase::{self, OrderArchive},
 };
+use fulcrum_py_macros::guarded;
 use pyo3::{
     exceptions::{PyException, PyTypeError, PyValueError},
     prelude::*,
@@ -20,13 +20,15 @@ use crate::{
     convert::{document, python},
     error::raise,
     federation::ended,
+    owned::Market,
+    runtime::{attach, on_thread},
 };
 
 /// What has happened to an order so far, in words.
 #[pyclass(frozen, module = "fulcrum")]
 pub(crate) struct Timeline(pub(crate) purchase::Timeline);
 
-#[pymethods]
+#[guarded]
 impl Timeline {
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         python(py, &self.0)
@@ -43,7 +45,7 @@ impl Timeline {
 
 /// Checks what Federation.export answered, without a ledger: no event was changed, removed or added, the order is where
 /// its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
-#[pyfunction]
+#[guarded]
 pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
     let archive = OrderArchive::from_json(&document(archive)?).map_err(raise)?;
     archive.verify().map_err(raise)
@@ -59,8 +61,8 @@ pub(crate) fn moment(time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
 /// The host's function, and how its failures come out.
 pub(crate) struct Sink {
     function: Arc<Py<PyAny>>,
-    /// Where coroutines of the host's run.
-    event_loop: Option<Arc<Py<PyAny>>>,
+    /// What runs coroutines of the host's.
+    sinks: Option<Arc<Py<PyAny>>>,
     failure: Arc<Mutex<Option<PyErr>>>,
     has_failed: Arc<Notify>,
 }
@@ -69,23 +71,18 @@ impl Sink {
     /// A plain function, called on the thread that waits.
     pub(crate) fn new(function: Py<PyAny>) -> Self {
         let (failure, has_failed) = (Arc::default(), Arc::default());
-        Self { function: Arc::new(function), event_loop: None, failure, has_failed }
+        Self { function: Arc::new(function), sinks: None, failure, has_failed }
     }
 
     /// A plain function, called on a thread of the library's, or one that answers a coroutine, which runs in the loop that
     /// is running now.
-    pub(crate) fn awaited(py: Python<'_>, function: Py<PyAny>) -> PyResult<Self> {
-        let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?.unbind();
-        Ok(Self { event_loop: Some(Arc::new(event_loop)), ..Self::new(function) })
+    pub(crate) fn awaited(py: Python<'_>, function: Py<PyAny>) -> PyResult<(Self, Py<PyAny>)> {
+        let sinks = py.import("fulcrum._aio")?.call_method0("Sinks")?.unbind();
+        Ok((Self { sinks: Some(Arc::new(sinks.clone_ref(py))), ..Self::new(function) }, sinks))
     }
 
     /// Until the time is over, or the function raises what is no `Exception`, as Ctrl-C is.
-    pub(crate) async fn run(
-        self,
-        market: Arc<federation::Federation>,
-        name: String,
-        timeout: Option<Duration>,
-    ) -> PyResult<()> {
+    pub(crate) async fn run(self, market: Market, name: String, timeout: Option<Duration>) -> PyResult<()> {
         let stop = async {
             tokio::select! {
                 () = ended(timeout) => {}
@@ -93,19 +90,16 @@ impl Sink {
             }
         };
         let sink = |events: Vec<OrderEvent>| {
-            let (function, event_loop) = (self.function.clone(), self.event_loop.clone());
+            let (function, sinks) = (self.function.clone(), self.sinks.clone());
             let (failure, has_failed) = (self.failure.clone(), self.has_failed.clone());
             async move {
-                let is_awaited = event_loop.is_some();
-                let call = move || take(&function, event_loop.as_deref(), &events);
+                let its_sinks = sinks.clone();
+                let call = move || take(&function, its_sinks.as_deref(), &events);
                 // A coroutine waits for the loop, which must not keep this thread from its other work.
-                let taken = match is_awaited {
-                    true => tokio::task::spawn_blocking(call).await.map_err(|error| error.to_string())?,
-                    false => call(),
-                };
+                let taken = if sinks.is_some() { on_thread(call).await } else { call() };
                 taken.map_err(|error| {
                     let said = error.to_string();
-                    if !Python::attach(|py| error.is_instance_of::<PyException>(py)) {
+                    if ends(&error, sinks.as_deref()) {
                         *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         has_failed.notify_one();
                     }
@@ -118,18 +112,28 @@ impl Sink {
     }
 }
 
-fn take(function: &Py<PyAny>, event_loop: Option<&Py<PyAny>>, events: &[OrderEvent]) -> PyResult<()> {
-    Python::attach(|py| {
+/// Whether nothing is delivered after this failure: it is no `Exception`, or nobody can take anything any more.
+fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
+    let ends = attach(|py| {
+        let Some(sinks) = sinks else { return Ok(!error.is_instance_of::<PyException>(py)) };
+        let is_closed = sinks.getattr(py, "loop")?.call_method0(py, "is_closed")?.is_truthy(py)?;
+        Ok(is_closed || !error.is_instance_of::<PyException>(py))
+    });
+    ends.unwrap_or(true)
+}
+
+fn take(function: &Py<PyAny>, sinks: Option<&Py<PyAny>>, events: &[OrderEvent]) -> PyResult<()> {
+    attach(|py| {
         let answer = function.call1(py, (python(py, &events)?,))?;
-        let asyncio = py.import("asyncio")?;
-        if !asyncio.call_method1("iscoroutine", (&answer,))?.is_truthy()? {
+        if !py.import("asyncio")?.call_method1("iscoroutine", (&answer,))?.is_truthy()? {
             return Ok(());
         }
-        let Some(event_loop) = event_loop else {
-            answer.call_method0(py, "close")?;
-            return Err(PyTypeError::new_err("sink: a coroutine needs an AsyncFederation"));
-        };
-        let running = asyncio.call_method1("run_coroutine_threadsafe", (answer, event_loop))?;
-        running.call_method0("result").map(drop)
+        match sinks {
+            Some(sinks) => sinks.call_method1(py, "run", (answer,)).map(drop),
+            None => {
+                answer.call_method0(py, "close")?;
+                Err(PyTypeError::new_err("sink: a coroutine needs an AsyncFederation"))
+            }
+        }
     })
 }

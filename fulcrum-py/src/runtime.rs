@@ -1,164 +1,296 @@
 //! Threads for what waits, Ctrl-C while it does, and their end before the interpreter's.
+//!
+//! One thread drives timers, sockets and tasks. What would block it has threads of its own; one of those is started at
+//! once and stays, so that no later call needs a thread that cannot be had.
 
 use std::{
     future::Future,
-    pin::{Pin, pin},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
 };
 
-use pyo3::{
-    exceptions::PyRuntimeError,
-    prelude::*,
-    sync::PyOnceLock,
-    types::{PyCFunction, PyDict, PyTuple},
-};
-use pyo3_async_runtimes::{
-    TaskLocals,
-    generic::{self, ContextExt},
-};
+use fulcrum_core::ledger;
+use fulcrum_py_macros::guarded;
+use pyo3::{prelude::*, types::PyDict};
 use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    task::{JoinError, JoinHandle},
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
+
+use crate::{
+    error::{Host, fault, host_error},
+    owned::forked,
 };
 
 /// How often a waiting call looks for Ctrl-C.
 pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long work that is under way may take to stop when the interpreter ends.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a thread without work is kept.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The threads and the process that they are in; they start with the first call that needs them.
-static RUNTIME: Mutex<State> = Mutex::new(State::NotStarted);
+/// Locked only by threads that hold the interpreter, as a fork does: a child never finds it locked by a thread that it has not.
+static THREADS: Mutex<State> = Mutex::new(State::NotStarted);
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 enum State {
     NotStarted,
-    Running { runtime: Runtime, process: u32 },
+    Running(Arc<Threads>),
     Ended,
 }
 
-/// The threads, which a forked child does not have: it would wait for ever.
-fn handle() -> PyResult<Handle> {
-    let mut state = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if matches!(*state, State::NotStarted) {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(2).thread_name("fulcrum").enable_all().build()?;
-        *state = State::Running { runtime, process: std::process::id() };
-    }
+/// The library's threads in one process.
+struct Threads {
+    handle: Handle,
+    process: u32,
+    /// Calls that have let go of the interpreter.
+    detached: AtomicUsize,
+    /// Dropped or used, it ends the thread that drives, which then says so.
+    stop: Mutex<Option<(oneshot::Sender<()>, mpsc::Receiver<()>)>>,
+}
+
+/// The threads of this process; they start with the first call that needs them. A forked child has none of its parent's.
+fn threads(_: Python<'_>) -> PyResult<Arc<Threads>> {
+    let mut state = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
-        State::Running { runtime, process } if *process == std::process::id() => Ok(runtime.handle().clone()),
-        State::Running { .. } => Err(PyRuntimeError::new_err(
-            "fulcrum was used before this process was forked; use the start method \"spawn\"",
-        )),
-        State::NotStarted | State::Ended => Err(PyRuntimeError::new_err("the interpreter is ending")),
+        State::Running(threads) if threads.process == process::id() => return Ok(threads.clone()),
+        State::Ended => return Err(ending()),
+        State::NotStarted | State::Running(_) => {}
+    }
+    let started = Threads::start().map(Arc::new).map_err(|error| {
+        let message = format!(
+            "no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)"
+        );
+        host_error(Host::NoThread, &message)
+    })?;
+    // A parent's threads are nothing that a child could end.
+    std::mem::forget(std::mem::replace(&mut *state, State::Running(started.clone())));
+    Ok(started)
+}
+
+impl Threads {
+    fn start() -> io::Result<Self> {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().thread_name("fulcrum-work").thread_keep_alive(FOR_EVER);
+        let runtime = builder.build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = mpsc::channel();
+        thread::Builder::new().name("fulcrum".to_owned()).spawn(move || {
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_timeout(GRACE);
+            let _ = end.send(());
+        })?;
+        // The runtime panics where it gets no first thread for work that blocks: so one is tried before.
+        let tried = thread::Builder::new().name("fulcrum-work".to_owned()).spawn(|| ())?;
+        let _ = tried.join();
+        catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| ()))))
+            .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+        let (process, stop) = (process::id(), Mutex::new(Some((stop, ended))));
+        Ok(Self { handle, process, detached: AtomicUsize::new(0), stop })
+    }
+
+    /// Waits for the calls that are under way to leave, and ends the threads.
+    fn end(&self) {
+        let end = Instant::now() + GRACE;
+        while self.detached.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, ended)) = stop {
+            drop(stop);
+            // The thread waits as long for those that block.
+            let _ = ended.recv_timeout(GRACE + GRACE);
+        }
     }
 }
 
 /// Called at exit: a thread that asks for the interpreter after its end would abort the process. What is under way
 /// is dropped; orders stay in their ledger, resumable.
-#[pyfunction]
+#[guarded]
 #[pyo3(name = "_shutdown")]
 pub(crate) fn shutdown(py: Python<'_>) {
-    py.detach(|| {
-        let state =
-            std::mem::replace(&mut *RUNTIME.lock().unwrap_or_else(PoisonError::into_inner), State::Ended);
-        match state {
-            State::Running { runtime, process } if process == std::process::id() => {
-                runtime.shutdown_timeout(GRACE)
-            }
-            // The threads are the parent's: there is nothing to join here.
-            State::Running { runtime, .. } => std::mem::forget(runtime),
-            State::NotStarted | State::Ended => {}
-        }
+    let state = std::mem::replace(&mut *THREADS.lock().unwrap_or_else(PoisonError::into_inner), State::Ended);
+    IS_ENDING.store(true, Ordering::Release);
+    match state {
+        State::Running(threads) if threads.process == process::id() => py.detach(|| threads.end()),
+        // The threads are the parent's: there is nothing to end here.
+        State::Running(threads) => std::mem::forget(threads),
+        State::NotStarted | State::Ended => {}
+    }
+}
+
+/// SQLite's locks are copied by a fork as they are: so a fork waits until it is at rest.
+#[cfg(unix)]
+pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    #[guarded]
+    fn before_fork(py: Python<'_>) {
+        py.detach(ledger::before_fork);
+    }
+    #[guarded]
+    fn after_fork() {
+        ledger::after_fork();
+    }
+    let hooks = PyDict::new(module.py());
+    hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;
+    hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork, module)?)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
+}
+
+pub(crate) fn is_ending() -> bool {
+    IS_ENDING.load(Ordering::Acquire)
+}
+
+fn ending() -> PyErr {
+    host_error(Host::Ending, "the interpreter is ending")
+}
+
+/// Drops what may hold connections, which go back to their pool by a task. Without threads, as at the process's end, it is
+/// left to the system.
+pub(crate) fn drop_inside<T>(value: T) {
+    let handle = Handle::try_current().ok().or_else(|| match THREADS.try_lock().as_deref() {
+        Ok(State::Running(threads)) if threads.process == process::id() => Some(threads.handle.clone()),
+        _ => None,
     });
+    let Some(handle) = handle else { return std::mem::forget(value) };
+    let _entered = handle.enter();
+    // The garbage collector takes no panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
+/// Holds the interpreter meanwhile; an error where it is ending.
+pub(crate) fn attach<T>(work: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
+    Python::try_attach(work).unwrap_or_else(|| Err(ending()))
+}
+
+/// Lets go of the interpreter meanwhile. Where it ends meanwhile, this thread, which Python does not wait for, stops for
+/// good: whatever it did or raised then would disturb.
+pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    /// Counts while the interpreter is held again.
+    struct Leave(Arc<Threads>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            self.0.detached.fetch_sub(1, Ordering::Release);
+        }
+    }
+    let threads = threads(py)?;
+    threads.detached.fetch_add(1, Ordering::Relaxed);
+    let leave = Leave(threads);
+    py.detach(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        if is_ending() {
+            drop((outcome, leave));
+            loop {
+                thread::park();
+            }
+        }
+        (outcome, leave)
+    })
+    .0
+    .map_err(|panic| fault(&*panic))
 }
 
 /// Waits without holding the interpreter. Ctrl-C drops the future.
 pub(crate) fn wait<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
-    let handle = handle()?;
-    py.detach(|| {
-        handle.block_on(async {
-            let mut future = pin!(future);
-            loop {
-                match tokio::time::timeout(SIGNAL_INTERVAL, future.as_mut()).await {
-                    Ok(value) => return Ok(value),
-                    Err(_) => Python::attach(|py| py.check_signals())?,
+    let threads = threads(py)?;
+    detached(py, || poll(&threads.handle, future, || attach(|py| py.check_signals())))?
+}
+
+/// Polls a future on this thread, which looks around now and then: an error of `look` drops the future. The runtime's own
+/// way does not allow to be begun while another one goes on, as where the host's function calls the library.
+fn poll<T>(
+    handle: &Handle,
+    future: impl Future<Output = T>,
+    mut look: impl FnMut() -> PyResult<()>,
+) -> PyResult<T> {
+    /// Wakes a thread that polls.
+    struct Unpark {
+        thread: Thread,
+        is_woken: AtomicBool,
+    }
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.is_woken.store(true, Ordering::Release);
+            self.thread.unpark();
+        }
+    }
+    let process = process::id();
+    let _entered = handle.enter();
+    let wake = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let waker = Waker::from(wake.clone());
+    let mut future = Box::pin(future);
+    let mut looked = Instant::now();
+    loop {
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        // The host's function may have forked: the child has nothing that would ever wake it.
+        if process::id() != process {
+            std::mem::forget(future);
+            return Err(forked());
+        }
+        if let Poll::Ready(value) = polled {
+            return Ok(value);
+        }
+        loop {
+            if looked.elapsed() >= SIGNAL_INTERVAL {
+                if is_ending() {
+                    return Err(ending());
                 }
+                look()?;
+                looked = Instant::now();
             }
-        })
-    })
+            if wake.is_woken.swap(false, Ordering::Acquire) {
+                break;
+            }
+            thread::park_timeout(SIGNAL_INTERVAL);
+        }
+    }
 }
 
-/// A coroutine. It begins when it is awaited: one that nobody awaits, or that is cancelled before, does nothing. Cancelling
-/// it later drops the future.
-pub(crate) fn awaitable<'py, T>(
-    py: Python<'py>,
+/// Work on a thread of its own, which it may keep waiting; dropping the future leaves it alone.
+pub(crate) async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> PyResult<T> + Send + 'static,
+) -> PyResult<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Err(fault(&*panic)),
+            Err(_) => Err(ending()),
+        },
+    }
+}
+
+/// A future on a thread of its own, as it calls the host's functions or reads what may never come.
+pub(crate) async fn aside<T: Send + 'static>(
     future: impl Future<Output = PyResult<T>> + Send + 'static,
-) -> PyResult<Bound<'py, PyAny>>
-where
-    T: for<'a> IntoPyObject<'a> + Send + 'static,
-{
-    static BEGUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    handle()?;
-    let future = Mutex::new(Some(future));
-    let begin = move |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<Py<PyAny>> {
-        let taken = future.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let taken = taken.ok_or_else(|| PyRuntimeError::new_err("this coroutine has begun already"))?;
-        generic::future_into_py::<Threads, _, T>(arguments.py(), taken).map(Bound::unbind)
-    };
-    let begin = PyCFunction::new_closure(py, None, None, begin)?;
-    BEGUN.import(py, "fulcrum._aio", "begun")?.call1((begin,))
-}
-
-/// Our threads, as the bridge to asyncio wants to see them.
-struct Threads;
-
-impl Threads {
-    /// The first call of an awaitable has looked already; at the interpreter's end a task is dropped.
-    fn spawn_or_drop(task: impl FnOnce(&Handle) -> JoinHandle<()>) -> Never {
-        match handle() {
-            Ok(handle) => Never(Some(task(&handle))),
-            Err(_) => Never(None),
+) -> PyResult<T> {
+    /// Tells the thread when nobody waits any more.
+    struct Cancel(Arc<AtomicBool>);
+    impl Drop for Cancel {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
         }
     }
+    let (cancel, handle) = (Cancel(Arc::default()), Handle::current());
+    let is_cancelled = cancel.0.clone();
+    let look = move || if is_cancelled.load(Ordering::Relaxed) { Err(ending()) } else { Ok(()) };
+    let outcome = on_thread(move || poll(&handle, future, look)?).await;
+    drop(cancel);
+    outcome
 }
 
-/// A task, or one that was dropped and never ends.
-struct Never(Option<JoinHandle<()>>);
-
-impl Future for Never {
-    type Output = Result<(), JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        match &mut self.0 {
-            Some(task) => Pin::new(task).poll(context),
-            None => std::task::Poll::Pending,
-        }
-    }
-}
-
-impl generic::Runtime for Threads {
-    type JoinError = JoinError;
-    type JoinHandle = Never;
-
-    fn spawn<F: Future<Output = ()> + Send + 'static>(future: F) -> Never {
-        Self::spawn_or_drop(|handle| handle.spawn(future))
-    }
-
-    fn spawn_blocking<F: FnOnce() + Send + 'static>(task: F) -> Never {
-        Self::spawn_or_drop(|handle| handle.spawn_blocking(task))
-    }
-}
-
-impl ContextExt for Threads {
-    fn scope<F, R>(_: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
-    where
-        F: Future<Output = R> + Send + 'static,
-    {
-        Box::pin(future)
-    }
-
-    /// No Rust code of ours awaits Python, so none needs to know its loop.
-    fn get_task_locals() -> Option<TaskLocals> {
-        None
-    }
+/// Starts a task; the answer ends it.
+pub(crate) fn spawn(
+    py: Python<'_>,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> PyResult<tokio::task::AbortHandle> {
+    Ok(threads(py)?.handle.spawn(task).abort_handle())
 }

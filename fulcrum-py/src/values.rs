@@ -7,6 +7,7 @@ use fulcrum_core::{
     model::{self, OfferId, OrderState, StepState, parse_yaml},
     purchase,
 };
+use fulcrum_py_macros::guarded;
 use pyo3::{prelude::*, types::PyType};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -29,7 +30,7 @@ struct Found {
     offer: model::Offer,
 }
 
-#[pymethods]
+#[guarded]
 impl Catalogue {
     fn __len__(&self) -> usize {
         self.0.len()
@@ -73,7 +74,7 @@ impl Catalogue {
 #[derive(PartialEq)]
 pub(crate) struct Plan(pub(crate) model::Plan);
 
-#[pymethods]
+#[guarded]
 impl Plan {
     #[classmethod]
     fn from_json(_: &Bound<'_, PyType>, text: &str) -> PyResult<Self> {
@@ -191,7 +192,7 @@ impl Plan {
 #[pyclass(frozen, module = "fulcrum")]
 pub(crate) struct Order(pub(crate) model::Order);
 
-#[pymethods]
+#[guarded]
 impl Order {
     #[getter]
     fn id(&self) -> &str {

@@ -23,7 +23,9 @@ def provider(name: str, monthly: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    # A configuration that is given as such reads and writes below the working folder.
+    monkeypatch.chdir(tmp_path)
     catalogue = {
         "format": "fulcrum-catalogue/1",
         "providers": [provider("alpha", "10.00"), provider("beta", "12.5")],

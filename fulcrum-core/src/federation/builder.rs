@@ -11,7 +11,7 @@ use crate::{
     catalogue::{AgeLimits, PresentMarket, Rates},
     ledger::{Ledger, LedgerError},
     model::{DocumentError, ProviderId, read_text},
-    provider::{Provider, layers, table::TableError},
+    provider::{Outside, Provider, layers, table::TableError},
     purchase::Engine,
 };
 
@@ -36,6 +36,9 @@ pub enum ConfigError {
     /// The configuration is not well formed.
     #[error("configuration: {0}")]
     Document(#[from] DocumentError),
+    /// The document names what it may not read, write or reach.
+    #[error(transparent)]
+    Outside(#[from] Outside),
     /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {

@@ -11,6 +11,10 @@ use crate::{
 
 /// Providers, ledger and exchange rates. Relative paths start where the document is, or where the host says.
 ///
+/// A file that is opened by its name ([`Federation::open`](super::Federation::open)) is the operator's own, and trusted. A text
+/// may be anybody's: it reads and writes files below one folder, and sends each secret only to the public API that it is for,
+/// unless the program lets it do more ([`open_within`](Self::open_within)).
+///
 /// ```yaml
 /// ledger: orders.db
 /// rates: eurofxref.csv

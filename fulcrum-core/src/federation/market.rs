@@ -32,6 +32,7 @@ use crate::{
     purchase::{
         Engine, OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline,
     },
+    threads::{self, Unfinished},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -251,7 +252,7 @@ impl Federation {
         let cancel = Cancel(Arc::default());
         let is_cancelled = cancel.0.clone();
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let search = tokio::task::spawn_blocking(move || {
+        let search = threads::blocking(move || {
             compose(&catalogue, &blueprint, &options, &mut |_| match end {
                 _ if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
                 Some(end) if Instant::now() >= end => Signal::Limit,
@@ -261,9 +262,12 @@ impl Federation {
         let outcome = search.await;
         drop(cancel);
         // The task is never aborted, so that what is left is a panic of the search, which goes on here.
-        outcome.unwrap_or_else(|error| match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(ComposeError::Stopped),
+        outcome.unwrap_or_else(|error| match error {
+            Unfinished::NoThread => Err(ComposeError::TooLarge(error.to_string())),
+            Unfinished::Lost(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(ComposeError::Stopped),
+            },
         })
     }
 

@@ -8,11 +8,12 @@ use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
     model::read_text,
-    provider::{Provider, adapters::catalogue_file::CatalogueFile},
+    provider::{Base, Provider, Reach, adapters::catalogue_file::CatalogueFile},
 };
 
 impl Federation {
-    /// Opens a federation from a configuration file; its paths are relative to it.
+    /// Opens a federation from a configuration file of the operator, which is trusted; its paths are relative to it. For a file
+    /// of somebody else read its text, and [`FederationConfig::open`] it.
     ///
     /// # Errors
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
@@ -20,31 +21,46 @@ impl Federation {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
         let text = read_text(path).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
-        Ok(config.open(path.parent().unwrap_or(Path::new("."))).await?)
+        let base = Base::trusted(path.parent().unwrap_or(Path::new(".")));
+        Ok(config.open_within(&base, []).await?)
     }
 }
 
 impl FederationConfig {
-    /// Opens the federation. Paths are relative to `base`.
+    /// Opens the federation of a document that anybody may have written: it reads and writes files below `base` alone, and
+    /// sends each secret only to the public API that it is for. [`open_within`](Self::open_within) can widen that.
     ///
     /// # Errors
-    /// [`ConfigError`]: a file cannot be read, or the parts do not fit together.
+    /// [`ConfigError`]: a file cannot be read, is elsewhere, or the parts do not fit together.
     pub async fn open(&self, base: &Path) -> Result<Federation, ConfigError> {
         self.open_with(base, []).await
     }
 
-    /// Opens the federation with providers of the host's own besides those of the document. Paths are relative to `base`.
+    /// As [`open`](Self::open), with providers of the host's own besides those of the document.
     ///
     /// # Errors
-    /// [`ConfigError`]: a file cannot be read, or the parts do not fit together.
+    /// As [`open`](Self::open).
     pub async fn open_with(
         &self,
         base: &Path,
         own: impl IntoIterator<Item = Arc<dyn Provider>>,
     ) -> Result<Federation, ConfigError> {
+        self.open_within(&Base::confined(base, Reach::default()), own).await
+    }
+
+    /// As [`open_with`](Self::open_with), with what the program lets the document read, write and reach:
+    /// [`Base::trusted`] for a document of the operator, [`Base::confined`] with a [`Reach`] for any other.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_within(
+        &self,
+        base: &Base,
+        own: impl IntoIterator<Item = Arc<dyn Provider>>,
+    ) -> Result<Federation, ConfigError> {
         let mut builder = with_ledger(Federation::builder(), &self.ledger, base).await?;
         if let Some(rates) = &self.rates {
-            builder = builder.rates_file(base.join(rates))?;
+            builder = builder.rates_file(base.to_read(rates)?)?;
         }
         builder = builder
             .max_offer_age_hours(self.max_offer_age_hours)
@@ -60,7 +76,7 @@ impl FederationConfig {
                         .fold(builder, |builder, cloud| builder.provider(cloud));
                 }
                 ProviderConfig::CatalogueFile(path) => {
-                    let providers = CatalogueFile::open(&base.join(path))?;
+                    let providers = CatalogueFile::open(&base.to_read(path)?)?;
                     builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
                 }
                 #[cfg(feature = "ec2")]
@@ -123,13 +139,14 @@ fn adapter_error(
 async fn with_ledger(
     builder: FederationBuilder,
     name: &str,
-    base: &Path,
+    base: &Base,
 ) -> Result<FederationBuilder, ConfigError> {
     if let Some(variable) = name.strip_prefix("env:") {
         let value = std::env::var(variable).map_err(|_| {
             ConfigError::LedgerAddress(format!("the environment variable {variable} is not set"))
         })?;
-        return open_ledger(builder, &value, base).await;
+        base.check_ledger(name)?;
+        return open_ledger(builder, &value, &Base::trusted(base.folder())).await;
     }
     // Documents are shown, logged and kept with the code.
     let authority = name.split_once("://").and_then(|(_, rest)| rest.split('/').next());
@@ -146,18 +163,19 @@ async fn with_ledger(
 async fn open_ledger(
     builder: FederationBuilder,
     name: &str,
-    base: &Path,
+    base: &Base,
 ) -> Result<FederationBuilder, ConfigError> {
     match name {
         ":memory:" => Ok(builder.ledger(SqliteLedger::in_memory().await?)),
         #[cfg(feature = "postgres")]
         url if url.starts_with("postgresql://") || url.starts_with("postgres://") => {
+            base.check_ledger(url)?;
             Ok(builder.ledger(PostgresLedger::open(url).await?))
         }
         url if url.contains("://") => {
             let message = "write a file's name, postgresql://user@host/database, or env:NAME";
             Err(ConfigError::LedgerAddress(message.to_owned()))
         }
-        path => Ok(builder.ledger(SqliteLedger::open(base.join(path)).await?)),
+        path => Ok(builder.ledger(SqliteLedger::open(base.to_write(path.as_ref())?).await?)),
     }
 }

@@ -168,8 +168,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()>;
 
     /// Counts a drive that failed, tells it as an event, and lets the order wait: [`claim_next`](Self::claim_next) leaves it
-    /// out until `next_try`. The answer is how many drives failed since the order last changed its state. The claim stays;
-    /// refused if it is no longer the newest.
+    /// out until `next_try`, for an hour at most. The answer is how many drives failed since the order last changed its state.
+    /// The claim stays; refused if it is no longer the newest.
     async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32>;
 
     /// Whether that was noted.

@@ -4,7 +4,7 @@
     expect(dead_code, reason = "no store of ours is built in")
 )]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +24,9 @@ use crate::model::{
 /// word for word.
 pub(super) const UNFINISHED: &str = "(state IN ('accepted', 'provisioning', 'changing', 'compensating')
     OR (cancelled AND state = 'committed'))";
+
+/// How long an order waits after a failed drive at most. What waits for longer was put off by a clock that was set back since.
+pub(super) const MOST_PUT_OFF: Duration = Duration::from_secs(3600);
 
 pub(super) fn text<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))

@@ -65,9 +65,17 @@ fn exists_text(exists: &[ServiceId]) -> String {
 }
 
 impl ProviderError {
-    /// An error without circumstances; add them by the `with_` methods.
+    /// An error without circumstances; add them by the `with_` methods. Words that come from elsewhere, such as the handle of an
+    /// operation or the name of a setting, are put on one line, and cut where they are too long.
     pub fn new(provider: ProviderId, call: Call, kind: ErrorKind) -> Self {
-        Self { provider, call, kind, request_id: None, exists: Box::default(), source: None }
+        Self {
+            provider,
+            call,
+            kind: kind.on_one_line(),
+            request_id: None,
+            exists: Box::default(),
+            source: None,
+        }
     }
 
     /// Adds a cause for logs.
@@ -305,6 +313,32 @@ impl ErrorKind {
         }
     }
 
+    /// Characters of one text that are kept: enough to name many things, and few enough to be read.
+    const LONGEST: usize = 2_000;
+
+    /// The same without control characters and without what is too long to be read. No `_` arm: a new kind must decide.
+    fn on_one_line(self) -> Self {
+        let cut = |words: String| match words.len() <= Self::LONGEST && !words.chars().any(char::is_control) {
+            true => words,
+            false => words.chars().filter(|c| !c.is_control()).take(Self::LONGEST).collect(),
+        };
+        match self {
+            Self::InvalidRequest { message } => Self::InvalidRequest { message: cut(message) },
+            Self::NotFound { what } => Self::NotFound { what: cut(what) },
+            Self::Conflict { message } => Self::Conflict { message: cut(message) },
+            Self::QuotaExceeded { quota } => Self::QuotaExceeded { quota: cut(quota) },
+            Self::Unavailable { retry_after, cause } => Self::Unavailable { retry_after, cause: cut(cause) },
+            Self::NotSent { cause } => Self::NotSent { cause: cut(cause) },
+            Self::Protocol { message } => Self::Protocol { message: cut(message) },
+            Self::Unauthorised
+            | Self::Forbidden
+            | Self::CapacityExhausted { .. }
+            | Self::RateLimited { .. }
+            | Self::Ambiguous
+            | Self::Unsupported => self,
+        }
+    }
+
     /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -408,5 +442,32 @@ impl ErrorKind {
             Self::Protocol { .. } => 112,
             Self::Unsupported => 113,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_strange_handle_is_short_and_on_one_line() {
+        let provider = || ProviderId::new("acme").expect("a name");
+        for text in ["a\r\nb\u{0}", &"é\n".repeat(10_000)] {
+            let kinds = [
+                ErrorKind::NotFound { what: text.to_owned() },
+                ErrorKind::InvalidRequest { message: text.to_owned() },
+                ErrorKind::Conflict { message: text.to_owned() },
+                ErrorKind::QuotaExceeded { quota: text.to_owned() },
+                ErrorKind::Protocol { message: text.to_owned() },
+                ErrorKind::unavailable(text),
+                ErrorKind::not_sent(text),
+            ];
+            for kind in kinds {
+                let words = ProviderError::new(provider(), Call::Poll, kind).to_string();
+                assert!(!words.chars().any(char::is_control) && words.chars().count() < 2_200, "{words:?}");
+            }
+        }
+        let plain = ErrorKind::NotFound { what: "ünder a name".to_owned() };
+        assert_eq!(ProviderError::new(provider(), Call::Poll, plain.clone()).kind, plain);
     }
 }

@@ -40,9 +40,12 @@ use super::{
     UsageStream, Worded,
     table::{ProviderDocument, Table},
 };
-use crate::model::{
-    Action, DocumentError, IdempotencyKey, Place, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
-    Shortage, SkuId, UsageRecord, ZoneId,
+use crate::{
+    model::{
+        Action, DocumentError, IdempotencyKey, Place, ProviderId, RegionId, Service, ServiceId,
+        ServiceStatus, Shortage, SkuId, UsageRecord, ZoneId,
+    },
+    threads::{self, Unfinished},
 };
 
 /// Characters of a host's words that are kept.
@@ -211,10 +214,12 @@ impl HostProvider {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let (calls, request) = (self.calls.clone(), request.to_string());
-        let answered = tokio::task::spawn_blocking(move || calls.call(call, &request)).await;
-        let text = match answered {
+        let text = match threads::blocking(move || calls.call(call, &request)).await {
             Ok(Ok(text)) => text,
             Ok(Err(words)) => return Err(self.unknown(call, cut(&words))),
+            Err(Unfinished::NoThread) => {
+                return Err(self.error(call, ErrorKind::not_sent(Unfinished::NoThread.to_string())));
+            }
             // It panicked, or the program ends.
             Err(error) => return Err(self.unknown(call, cut(&error.to_string()))),
         };

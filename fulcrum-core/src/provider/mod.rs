@@ -4,6 +4,7 @@
 //! Trace ─ Retry ─ Concurrency ─ Deadline ─ adapter        (outermost first: the recommended stack)
 //! ```
 
+mod base;
 mod bounds;
 mod capability;
 mod contract;
@@ -23,6 +24,7 @@ mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
+pub use base::{Base, Outside, Reach};
 pub(crate) use bounds::Bounds;
 pub(crate) use capability::unknown_setting;
 pub use capability::{Capabilities, IdempotencyClass};

@@ -1,9 +1,9 @@
 //! What is done to services of an order that is done: started, stopped, resized, released.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Engine, PurchaseError,

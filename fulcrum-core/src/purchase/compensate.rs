@@ -1,9 +1,9 @@
 //! One step back to nothing. A record is closed only after proof of absence.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     PurchaseError,
@@ -120,7 +120,7 @@ impl Driver<'_> {
         // A provider may have given the name to somebody else's service since.
         match self.describe_own(step, service).await {
             Ok(Some(_)) => {}
-            Ok(None) if self.is_unkeyed(step) => return self.put(step, StepState::Compensated).await.map(Ok),
+            Ok(None) if self.is_unkeyed(step) => return self.close_unkeyed(step, service).await,
             Ok(None) => return self.compensating(step, None, None).await,
             Err(error) => return Ok(Err(error)),
         }
@@ -139,7 +139,7 @@ impl Driver<'_> {
                 Ok(Ok(()))
             }
             Ok(OperationStatus::Succeeded(_)) => match provider.describe(service).await {
-                Ok(None) if self.is_unkeyed(step) => self.put(step, StepState::Compensated).await.map(Ok),
+                Ok(None) if self.is_unkeyed(step) => self.close_unkeyed(step, service).await,
                 // Gone, and nothing else of this key is there.
                 Ok(None) => self.compensating(step, None, None).await,
                 Ok(Some(_)) => {

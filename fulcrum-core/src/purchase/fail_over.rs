@@ -23,6 +23,7 @@ use crate::{
         Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, Round, Running, Shortage, Step,
         StepState,
     },
+    threads,
 };
 
 /// A plan to go on with.
@@ -236,7 +237,7 @@ async fn search(
     let cancel = Cancel(Arc::default());
     let is_cancelled = cancel.0.clone();
     let end = Instant::now() + Duration::from_secs(timeout_s.into());
-    let search = tokio::task::spawn_blocking(move || {
+    let search = threads::blocking(move || {
         compose(&catalogue, &blueprint, &options, &mut |_| match () {
             () if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
             () if Instant::now() >= end => Signal::Limit,

@@ -1,10 +1,10 @@
 //! One step from planned to provisioned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     PurchaseError,
@@ -336,6 +336,7 @@ pub(super) fn protocol(step: &Step, call: Call, message: &str) -> ProviderError 
     ProviderError::new(step.provider.clone(), call, ErrorKind::Protocol { message: message.to_owned() })
 }
 
+/// By the clock of the pauses, so that both stand still together.
 pub(super) fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }

@@ -4,10 +4,10 @@
 //! A hold costs nothing and ends by itself, and the same key is the same hold: so a call without an answer is made again, and
 //! what is forgotten does no harm.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     PurchaseError,

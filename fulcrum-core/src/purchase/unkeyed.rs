@@ -308,12 +308,16 @@ impl Driver<'_> {
         };
         let new: BTreeSet<ServiceId> =
             services.iter().filter(is_new).map(|service| service.id.clone()).collect();
-        // A list may show what is gone.
         let mut candidates = Vec::new();
         for id in new {
             match self.provider(step).describe(&id).await {
                 Ok(Some(now)) if may_be(step, &now) => candidates.push(id),
-                Ok(_) => {}
+                Ok(Some(_)) => {}
+                // A list may show what is gone, for as long as it is late. It is not decided before both say the same.
+                Ok(None) => {
+                    let why = format!("it lists {id}, and says that there is no such service");
+                    return Ok(Err(protocol(step, Call::Describe, &why)));
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -331,6 +335,30 @@ impl Driver<'_> {
         }))
     }
 
+    /// The account's services, if one that is said to be gone is not among them either; none while it is: a list may be late,
+    /// but what it shows for good is there.
+    async fn list_without(
+        &self,
+        step: &Step,
+        gone: &ServiceId,
+    ) -> Result<Option<Vec<Service>>, ProviderError> {
+        let services = self.list_all(step).await?;
+        if services.iter().any(|listed| listed.id == *gone) {
+            sleep(self.poll_interval(step)).await;
+            return Ok(None);
+        }
+        Ok(Some(services))
+    }
+
+    /// Closes a step whose service is said to be gone.
+    pub(super) async fn close_unkeyed(&self, step: &mut Step, service: &ServiceId) -> Tried {
+        match self.list_without(step, service).await {
+            Ok(Some(_)) => self.put(step, StepState::Compensated).await.map(Ok),
+            Ok(None) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// Looks for what a call of unknown outcome has made; with `lag` still left, what is new may only be hidden.
     pub(super) async fn look_unkeyed(&self, step: &mut Step, lag: Duration) -> Tried {
         if !lag.is_zero() {
@@ -338,10 +366,14 @@ impl Driver<'_> {
             return Ok(Ok(()));
         }
         match self.find_made(step).await? {
-            Ok(May::Be(service)) => match self.describe_own(step, &service).await {
+            Ok(May::Be(id)) => match self.describe_own(step, &id).await {
                 Ok(Some(service)) => self.found(step, service).await,
-                // Gone again: nothing is there.
-                Ok(None) => self.intend_unkeyed(step).await,
+                Ok(None) => match self.list_without(step, &id).await {
+                    // Gone again: nothing is there.
+                    Ok(Some(services)) => self.intend_after(step, services).await.map(Ok),
+                    Ok(None) => Ok(Ok(())),
+                    Err(error) => Ok(Err(error)),
+                },
                 Err(error) => Ok(Err(error)),
             },
             // Proven absent: it may be asked for again, after a new intent.

@@ -12,6 +12,8 @@ mod attached;
 mod cells;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
 mod changed;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod clocks;
 #[cfg(feature = "adapters")]
 mod dated;
 #[cfg(feature = "ec2")]
@@ -38,10 +40,14 @@ mod osb;
 mod outlives;
 #[cfg(feature = "proxmox")]
 mod proxmox;
+#[cfg(all(feature = "adapters", feature = "sqlite", unix))]
+mod recording;
 #[cfg(feature = "adapters")]
 mod refused;
 #[cfg(feature = "scaleway")]
 mod scaleway;
+#[cfg(all(feature = "adapters", feature = "sqlite", feature = "metrics"))]
+mod secrets;
 #[cfg(feature = "adapters")]
 #[path = "../support/seed.rs"]
 #[allow(unreachable_pub, reason = "as a module of its own")]

@@ -405,7 +405,8 @@ async fn the_token_is_sent_to_hosts_that_are_allowed_alone() {
         ("https://cloud.example.evil/v2.1", only, false),
         ("https://anywhere.example/v2.1", json!({}), true),
         ("http://anywhere.example/v2.1", json!({}), false),
-        ("http://127.0.0.1:1/v2.1", json!({}), true),
+        // Keystone is elsewhere: what listens on this machine alone is none of its cloud.
+        ("http://127.0.0.1:1/v2.1", json!({}), false),
     ] {
         let (cloud, fake) = fake(3600, nova, hosts);
         let found = cloud.find_by_key(&key()).await;

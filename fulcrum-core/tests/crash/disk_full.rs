@@ -9,36 +9,35 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use crate::support::{self, clouds, count, plan};
+use crate::{
+    hindered::{Hindered, Hindrance},
+    spy::Witness,
+    support::{self, clouds, count, plan},
+};
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{
-        Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result as LedgerResult, SqliteLedger, Written,
-    },
-    model::{
-        IdempotencyKey, Operator, Order, OrderEvent, OrderId, OrderState, Policy, Progress, ProviderId,
-        Service, ServiceId, StepState,
-    },
+    ledger::{Ledger, LedgerError, SqliteLedger},
+    model::{OrderId, OrderState, Policy},
     provider::{
-        Action, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
-        sandbox::{Fault, FaultRule, Sandbox},
+        Call, IdempotencyClass,
+        sandbox::{Fault, FaultRule},
     },
     purchase::{Engine, PurchaseError},
 };
 
 /// Short, as a claim that cannot be given back is waited for. One that is lost is taken again.
-const LEASE: Duration = Duration::from_millis(250);
+pub(crate) const LEASE: Duration = Duration::from_millis(250);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
 
 /// How this process runs out of space.
-enum Disk {
+#[derive(Debug)]
+pub(crate) enum Disk {
     /// No file may be written any more: a limit of the process, set from outside as `setrlimit` is not safe Rust.
     Limit,
     /// The file system of the ledger is filled to the last byte.
@@ -51,6 +50,10 @@ impl Disk {
         let set =
             Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={soft}:unlimited")]).status();
         assert!(set.expect("prlimit").success(), "the limit cannot be set");
+    }
+
+    pub(crate) fn of(kind: &str, folder: &Path) -> Self {
+        if kind == "limit" { Self::Limit } else { Self::Ballast(folder.join("ballast")) }
     }
 
     fn fill(&self) {
@@ -71,75 +74,133 @@ impl Disk {
     }
 }
 
-#[test]
-fn an_order_stops_before_the_call_that_it_could_not_record() {
+/// No space on a disk, from when it is hindered until somebody frees some.
+#[derive(Debug)]
+pub(crate) struct FullDisk {
+    disk: Disk,
+    is_full: AtomicBool,
+}
+
+impl FullDisk {
+    pub(crate) fn new(disk: Disk) -> Arc<Self> {
+        Arc::new(Self { disk, is_full: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn free(&self) {
+        if self.is_full.swap(false, Ordering::SeqCst) {
+            self.disk.free();
+        }
+    }
+}
+
+#[async_trait]
+impl Hindrance for FullDisk {
+    async fn begin(&self) {
+        self.disk.fill();
+        self.is_full.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Runs an ignored test as a process on each kind of disk that can be had here.
+pub(crate) fn on_each_disk(test: &str, kinds: &[&str]) {
     let this = std::env::current_exe().expect("this executable");
     let folder = tempfile::tempdir().expect("a folder");
     let is_there = |name: &str| {
         let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.is_ok_and(|status| status.success())
     };
+    let mount = "mount -t tmpfs -o size=4m tmpfs \"$FULCRUM_FULL_FOLDER\" && exec \"$0\" \"$@\"";
+    let mounts = Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs"])
+        .arg(folder.path())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     let mut tried = 0;
-    let mut run = |command: &mut Command, kind: &str| {
+    for kind in kinds {
+        let mut command = match *kind {
+            "limit" if is_there("prlimit") => {
+                let mut command = Command::new("sh");
+                // A write beyond the limit must fail, not end the process: what is ignored here stays so in the process.
+                command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+                command
+            }
+            "limit" => {
+                println!("SKIPPED: a limit on files' sizes, as there is no prlimit");
+                continue;
+            }
+            _ if mounts => {
+                let mut command = Command::new("unshare");
+                command.args(["-rm", "sh", "-c", mount]);
+                command
+            }
+            _ => {
+                println!("SKIPPED: a file system that is {kind}, as this user may not make one");
+                continue;
+            }
+        };
         let output = command
-            .args(["--exact", "disk_full::the_process_without_space", "--ignored", "--nocapture"])
+            .arg(&this)
+            .args(["--exact", test, "--ignored", "--nocapture"])
             .env("FULCRUM_FULL_FOLDER", folder.path())
             .env("FULCRUM_FULL_KIND", kind)
             .output()
             .expect("a child process");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{kind}: {said}{}", String::from_utf8_lossy(&output.stderr));
-        said.lines().filter(|line| line.starts_with("figure: ")).for_each(|line| println!("{line}"));
+        let figures: Vec<_> = said.lines().filter(|line| line.starts_with("figure: ")).collect();
+        assert!(!figures.is_empty(), "{kind}: the test was not run: {said}");
+        figures.iter().for_each(|line| println!("{line}"));
         tried += 1;
-    };
-    if is_there("prlimit") {
-        // A write beyond the limit must fail, not end the process: what is ignored here stays so in the process.
-        run(Command::new("sh").args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&this), "limit");
-    } else {
-        println!("SKIPPED: a limit on files' sizes, as there is no prlimit");
-    }
-    let mount = "mount -t tmpfs -o size=4m tmpfs \"$FULCRUM_FULL_FOLDER\" && exec \"$0\" \"$@\"";
-    let mounts = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs"])
-        .arg(folder.path())
-        .stderr(Stdio::null())
-        .status();
-    if mounts.is_ok_and(|status| status.success()) {
-        let unshared = || {
-            let mut command = Command::new("unshare");
-            command.args(["-rm", "sh", "-c", mount]).arg(&this);
-            command
-        };
-        run(&mut unshared(), "ballast");
-        run(&mut unshared(), "read-only");
-    } else {
-        println!("SKIPPED: a full and a read-only file system, as this user may not make one");
     }
     assert!(tried > 0, "nothing was tried");
+}
+
+/// The file of a ledger of its own: the one before may still be closing its files.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    folder.join(format!("orders-{}.db", FILES.fetch_add(1, Ordering::SeqCst)))
+}
+
+/// The files of a ledger go away, whatever is in them.
+pub(crate) fn clear(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
+
+/// What a process of these tests is told; nothing where it was not started as one.
+pub(crate) fn told() -> Option<(PathBuf, String)> {
+    let folder = std::env::var_os("FULCRUM_FULL_FOLDER").map(PathBuf::from)?;
+    Some((folder, std::env::var("FULCRUM_FULL_KIND").expect("a kind")))
+}
+
+#[test]
+fn an_order_stops_before_the_call_that_it_could_not_record() {
+    on_each_disk("disk_full::the_process_without_space", &["limit", "ballast", "read-only"]);
 }
 
 #[test]
 #[ignore = "run by the test above, as the process that runs out of space"]
 fn the_process_without_space() {
-    let Some(folder) = std::env::var_os("FULCRUM_FULL_FOLDER").map(PathBuf::from) else { return };
-    let kind = std::env::var("FULCRUM_FULL_KIND").expect("a kind");
+    let Some((folder, kind)) = told() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let disk = match kind.as_str() {
-            "limit" => Disk::Limit,
-            "ballast" => Disk::Ballast(folder.join("ballast")),
-            _ => return read_only(&folder).await,
-        };
-        let disk = Arc::new(disk);
+        if kind == "read-only" {
+            return read_only(&folder).await;
+        }
         let (mut writes, mut refused) = (0, 0);
         for class in [IdempotencyClass::Key, LAGGING] {
             for (fault, end) in [(None, OrderState::Committed), (Some(Fault::SoldOut), OrderState::Failed)] {
                 for at in 1.. {
-                    let path = folder.join("orders.db");
-                    let was_reached = buy(&path, &disk, at, class, fault.clone(), end, &mut refused).await;
-                    for file in ["orders.db", "orders.db-wal", "orders.db-shm"] {
-                        let _ = std::fs::remove_file(folder.join(file));
-                    }
+                    let path = file(&folder);
+                    let disk = Disk::of(&kind, &folder);
+                    let was_reached = buy(&path, disk, at, class, fault.clone(), end, &mut refused).await;
+                    clear(&path);
                     if !was_reached {
                         break;
                     }
@@ -154,10 +215,15 @@ fn the_process_without_space() {
     });
 }
 
+/// Whether an error names the ledger, and what to do.
+pub(crate) fn is_said(error: &str) -> bool {
+    error.contains("ledger") && error.contains("free space")
+}
+
 /// One order, with no space from the `at`-th write on until it has stopped.
 async fn buy(
     path: &Path,
-    disk: &Arc<Disk>,
+    disk: Disk,
     at: usize,
     class: IdempotencyClass,
     fault: Option<Fault>,
@@ -170,21 +236,11 @@ async fn buy(
         .collect();
     let clouds = clouds(None, class, "gamma", &faults);
     let ledger = Arc::new(SqliteLedger::open(path).await.expect("a ledger"));
-    let full = Arc::new(Full {
-        inner: ledger.clone(),
-        disk: disk.clone(),
-        at,
-        writes: AtomicUsize::new(0),
-        is_full: AtomicBool::new(false),
-    });
+    let full = FullDisk::new(disk);
+    let hindered = Hindered::new(ledger.clone(), at, full.clone());
     let id = OrderId::generate();
-    let wrong = Arc::new(Mutex::new(Vec::new()));
-    let provider = |cloud: &Sandbox| {
-        let (full, id, wrong) = (full.clone(), id.clone(), wrong.clone());
-        let provider: Arc<dyn Provider> = Arc::new(Spy { inner: cloud.clone(), full, id, wrong });
-        (provider.id().clone(), provider)
-    };
-    let engine = Engine::new(clouds.iter().map(provider).collect(), full.clone()).with_lease(LEASE);
+    let witness = Witness::new(ledger.clone(), id.clone());
+    let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_lease(LEASE);
     let policy = Policy { concurrency: if at.is_multiple_of(2) { 1 } else { 8 }, ..Policy::default() };
     let context = format!("{class:?}, no space at write {at}");
     let order = tokio::time::timeout(Duration::from_secs(300), async {
@@ -199,32 +255,23 @@ async fn buy(
                 Err(PurchaseError::Ledger(LedgerError::Claimed { .. } | LedgerError::Fenced(_))) => {}
                 Err(error) => {
                     let text = error.to_string();
-                    assert!(
-                        full.is_full.load(Ordering::SeqCst)
-                            && text.contains("ledger")
-                            && text.contains("free space"),
-                        "{context}: {text}"
-                    );
+                    assert!(full.is_full() && is_said(&text), "{context}: {text}");
                     *refused += 1;
                 }
             }
-            if full.is_full.swap(false, Ordering::SeqCst) {
-                disk.free();
-            }
+            full.free();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     let order = order.await.unwrap_or_else(|_| panic!("{context}: the order is in limbo"));
-    if full.is_full.swap(false, Ordering::SeqCst) {
-        disk.free();
-    }
+    full.free();
     assert_eq!(order.state, end, "{context}: {:?}", order.reason);
-    assert_eq!(*wrong.lock().expect("no panic"), Vec::<String>::new(), "{context}");
+    assert_eq!(witness.wrong(), Vec::<String>::new(), "{context}");
     let (alive, of_key) = count(&clouds);
     let all = if end == OrderState::Committed { 3 } else { 0 };
     assert_eq!((alive, of_key.len()), (all, all), "{context}");
     ledger.verify(&id).await.expect("whole");
-    full.writes.load(Ordering::SeqCst) >= at
+    hindered.writes() >= at
 }
 
 /// A ledger on a file system that nobody may write to.
@@ -266,211 +313,4 @@ async fn read_only(folder: &Path) {
     assert_eq!(count(&clouds).0, 3);
     println!("figure: read-only: nothing was bought");
     println!("the error was: {refused}");
-}
-
-/// A ledger whose disk is full from one of its writes on.
-#[derive(Debug)]
-struct Full {
-    inner: Arc<SqliteLedger>,
-    disk: Arc<Disk>,
-    at: usize,
-    writes: AtomicUsize,
-    is_full: AtomicBool,
-}
-
-impl std::fmt::Debug for Disk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if matches!(self, Self::Limit) { "Limit" } else { "Ballast" })
-    }
-}
-
-impl Full {
-    fn writing(&self) -> &SqliteLedger {
-        if self.writes.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
-            self.disk.fill();
-            self.is_full.store(true, Ordering::SeqCst);
-        }
-        &self.inner
-    }
-}
-
-#[async_trait]
-impl Ledger for Full {
-    fn id(&self) -> &str {
-        self.inner.id()
-    }
-    async fn create(&self, order: &Order) -> LedgerResult<()> {
-        self.writing().create(order).await
-    }
-    async fn load(&self, order: &OrderId) -> LedgerResult<Option<Order>> {
-        self.inner.load(order).await
-    }
-    async fn list(&self, query: &OrderQuery) -> LedgerResult<Vec<OrderId>> {
-        self.inner.list(query).await
-    }
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> LedgerResult<Claim> {
-        self.writing().claim(order, owner, lease).await
-    }
-    async fn claim_next(
-        &self,
-        owner: &str,
-        lease: Duration,
-        limit: u32,
-        providers: &[ProviderId],
-    ) -> LedgerResult<Vec<Claim>> {
-        self.writing().claim_next(owner, lease, limit, providers).await
-    }
-    async fn renew(&self, claim: &Claim, lease: Duration) -> LedgerResult<Claim> {
-        self.inner.renew(claim, lease).await
-    }
-    async fn release(&self, claim: &Claim) -> LedgerResult<()> {
-        self.writing().release(claim).await
-    }
-    async fn write(&self, claim: &Claim, change: &Change) -> LedgerResult<Written> {
-        self.writing().write(claim, change).await
-    }
-    async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> LedgerResult<()> {
-        self.writing().request_cancel(order, by).await
-    }
-    async fn note_failed_drive(
-        &self,
-        claim: &Claim,
-        reason: &str,
-        next_try: jiff::Timestamp,
-    ) -> LedgerResult<u32> {
-        self.writing().note_failed_drive(claim, reason, next_try).await
-    }
-    async fn is_cancelled(&self, order: &OrderId) -> LedgerResult<bool> {
-        self.inner.is_cancelled(order).await
-    }
-    async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> LedgerResult<Vec<OrderEvent>> {
-        self.inner.events(after, order, limit).await
-    }
-    async fn verify(&self, order: &OrderId) -> LedgerResult<()> {
-        self.inner.verify(order).await
-    }
-    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> LedgerResult<bool> {
-        self.writing().forget(order, before).await
-    }
-    async fn cursor(&self, name: &str) -> LedgerResult<u64> {
-        self.inner.cursor(name).await
-    }
-    async fn advance(&self, name: &str, sequence: u64) -> LedgerResult<u64> {
-        self.writing().advance(name, sequence).await
-    }
-    async fn drop_cursor(&self, name: &str) -> LedgerResult<bool> {
-        self.writing().drop_cursor(name).await
-    }
-    async fn enter_gate(
-        &self,
-        name: &str,
-        claim: &Claim,
-        step: u32,
-        instead_of: Option<&Gate>,
-    ) -> LedgerResult<Gate> {
-        self.writing().enter_gate(name, claim, step, instead_of).await
-    }
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> LedgerResult<()> {
-        self.writing().note_gate(name, claim, step, note).await
-    }
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> LedgerResult<()> {
-        self.writing().leave_gate(name, claim, step).await
-    }
-    async fn services_at(&self, provider: &ProviderId) -> LedgerResult<Vec<ServiceId>> {
-        self.inner.services_at(provider).await
-    }
-    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inner.changes()
-    }
-}
-
-/// A cloud that looks into the ledger at each call that changes something: its intent must be there.
-#[derive(Debug)]
-struct Spy {
-    inner: Sandbox,
-    full: Arc<Full>,
-    id: OrderId,
-    wrong: Arc<Mutex<Vec<String>>>,
-}
-
-impl Spy {
-    async fn check(&self, call: &str, is_recorded: impl Fn(&IdempotencyKey, &StepState) -> bool) {
-        let order = self.full.inner.load(&self.id).await.expect("readable").expect("an order");
-        let mut wrong = self.wrong.lock().expect("no panic");
-        if !order.steps.iter().any(|step| is_recorded(&step.key, &step.state)) {
-            wrong.push(format!("{call} without its record: {order:#?}"));
-        }
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Provider for Spy {
-    fn id(&self) -> &ProviderId {
-        self.inner.id()
-    }
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
-    }
-    fn offers(&self, filter: &OfferFilter) -> OfferStream {
-        self.inner.offers(filter)
-    }
-    async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        self.inner.quote(request).await
-    }
-    async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
-        self.check("provision", |of, state| {
-            let is_intent = matches!(state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
-            of == key && is_intent
-        })
-        .await;
-        self.inner.provision(request, key).await
-    }
-    async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        self.inner.find_by_key(key).await
-    }
-    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        self.inner.describe(service).await
-    }
-    fn services(&self) -> ServiceStream {
-        self.inner.services()
-    }
-    async fn act(
-        &self,
-        service: &ServiceId,
-        action: &Action,
-        key: &IdempotencyKey,
-    ) -> Result<OperationHandle> {
-        self.inner.act(service, action, key).await
-    }
-    async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
-        self.check(
-            "release",
-            |_, state| matches!(state, StepState::Compensating { service: Some(of), .. } if of == service),
-        )
-        .await;
-        self.inner.release(service, key).await
-    }
-    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        self.inner.poll(operation).await
-    }
-    fn usage(&self, period: &UsagePeriod) -> UsageStream {
-        self.inner.usage(period)
-    }
-    fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
-        self.inner.rejected()
-    }
-    async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
-        self.inner.reserve(request, key).await
-    }
-    async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
-        self.inner.unreserve(key).await
-    }
-    async fn resume_operation(
-        &self,
-        request: &ProvisionRequest,
-        service: &Service,
-    ) -> Result<Option<OperationHandle>> {
-        self.inner.resume_operation(request, service).await
-    }
 }

@@ -6,14 +6,26 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
+#[cfg(feature = "postgres")]
+mod databases;
+#[cfg(feature = "postgres")]
+mod databases_fail_over;
 #[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
+mod disk_full_operations;
 mod every_point;
+mod hindered;
 mod mortal;
 mod multi_host;
+mod operation;
 mod operations;
 #[cfg(target_os = "linux")]
 mod power;
 mod random;
+mod spy;
+#[cfg(feature = "postgres")]
+mod standby;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod wal;

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use crate::{
+    clocks::jump,
     support::{CLOUDS, cloud, duo, duo_plan, duo_policy, plan, seed},
     wal,
 };
@@ -32,7 +34,6 @@ use fulcrum_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use sqlx::{Connection, Row, SqliteConnection};
 
 /// Short, as every process waits for the claims of the one before. One that loses a claim takes it up again.
 const LEASE: Duration = Duration::from_millis(250);
@@ -215,7 +216,13 @@ fn suffer(folder: &Path, number: u64, ids: &[OrderId], most: u32, chance: &mut S
         if status.success() {
             return;
         }
-        assert!(is_full || status.signal() == Some(9), "world {number}: the process failed: {status}");
+        if status.signal() != Some(9) {
+            let mut said = String::new();
+            child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("read");
+            let is_no_space =
+                ["free space", "File too large", "disk is full"].iter().any(|it| said.contains(it));
+            assert!(is_full && is_no_space, "world {number}: the process failed: {status}: {said}");
+        }
         if tally.torn == 0 || chance.random_bool(0.5) {
             tally.torn += u32::from(wal::tear(&folder.join("orders.db-wal"), chance));
         }
@@ -265,48 +272,13 @@ fn spawn(folder: &Path, number: u64, run: u64, ids: &[OrderId], room: Option<u64
         .env("FULCRUM_KILL_RUN", run.to_string())
         .env("FULCRUM_KILL_ORDERS", ids.iter().map(OrderId::as_str).collect::<Vec<_>>().join(","))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("a child process")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
-/// As if all that is in the ledger had been written by a clock that was so much ahead, or behind.
-async fn jump(path: &Path, by: SignedDuration) -> std::result::Result<(), sqlx::Error> {
-    let shifted = |text: &str| {
-        let at: Timestamp = text.parse().expect("a time");
-        format!("{:.9}", at + by)
-    };
-    let mut raw = SqliteConnection::connect(path.to_str().expect("a path")).await?;
-    for row in sqlx::query("SELECT id, claim_since, claim_until FROM orders").fetch_all(&mut raw).await? {
-        let moved = |column| {
-            let text: Option<&str> = row.get(column);
-            text.map(shifted)
-        };
-        sqlx::query("UPDATE orders SET claim_since = ?, claim_until = ? WHERE id = ?")
-            .bind(moved("claim_since"))
-            .bind(moved("claim_until"))
-            .bind(row.get::<&str, _>("id"))
-            .execute(&mut raw)
-            .await?;
-    }
-    for row in sqlx::query("SELECT step_key, state FROM steps").fetch_all(&mut raw).await? {
-        let mut state: serde_json::Value = serde_json::from_str(row.get("state")).expect("JSON");
-        for field in ["since", "sent"] {
-            if let Some(text) = state[field].as_str().map(shifted) {
-                state[field] = text.into();
-            }
-        }
-        sqlx::query("UPDATE steps SET state = ? WHERE step_key = ?")
-            .bind(state.to_string())
-            .bind(row.get::<&str, _>("step_key"))
-            .execute(&mut raw)
-            .await?;
-    }
-    raw.close().await
 }
 
 /// The invariants, read from the clouds' own state.

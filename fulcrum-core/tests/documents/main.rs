@@ -1,13 +1,22 @@
 //! Sources, schemas and what people write: in the form that is promised, and never a panic.
 
+#[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 #[allow(unreachable_pub, reason = "shared with the fuzz targets")]
-#[path = "../support/fuzz_bodies.rs"]
+#[path = "../support/fuzz/mod.rs"]
 mod bodies;
+#[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
+#[path = "../adapter/imitation/mod.rs"]
+mod imitation;
+#[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
+#[path = "../peers/mod.rs"]
+mod peers;
 #[allow(unreachable_pub, reason = "shared by tests")]
 #[path = "../support/seed.rs"]
 mod seed;
 
 mod architecture;
+#[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
 mod price_tables;
 mod schemas;
+mod security;

@@ -23,7 +23,7 @@ async fn failure_of(config: HttpConfig, is_order: bool) -> ProviderError {
     let id: ProviderId = "acme".parse().expect("a name");
     let config = HttpConfig { timeout_ms: 3_000, connect_timeout_ms: 2_000, ..config };
     let client = Client::new(&id, "https://unused.example", &config).expect("a client");
-    let client = client.bearer(&SecretString::from("canary-token")).expect("a token");
+    let client = client.bearer(SecretString::from("canary-token")).expect("a token");
     let request = match is_order {
         true => {
             Request::post(Call::Provision, ["servers"]).json(&serde_json::json!({ "name": "canary-body" }))

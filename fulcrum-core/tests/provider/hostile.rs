@@ -24,6 +24,7 @@ use fulcrum_core::{
     },
     purchase::{Engine, PurchaseError},
 };
+use futures::StreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 /// What a provider does instead of telling the truth.
@@ -63,9 +64,15 @@ enum Lie {
     HoldsOddly,
     /// An action is done to somebody else's service.
     ActsOnForeign,
+    /// All that it dates is years off: quotes, holds, when a service was made.
+    DatesOddly,
+    /// Its account has services that nobody can describe, others each time it is listed.
+    ListsMore,
+    /// Its list breaks off.
+    ListFails,
 }
 
-const LIES: [Lie; 17] = [
+const LIES: [Lie; 20] = [
     Lie::PollsForeign,
     Lie::FindsForeign,
     Lie::OneIdForAll,
@@ -83,7 +90,11 @@ const LIES: [Lie; 17] = [
     Lie::QuotesOtherwise,
     Lie::HoldsOddly,
     Lie::ActsOnForeign,
+    Lie::DatesOddly,
+    Lie::ListsMore,
+    Lie::ListFails,
 ];
+const CLASSES: [IdempotencyClass; 3] = [IdempotencyClass::Key, LAGGING, IdempotencyClass::None];
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 20 };
 
 #[derive(Debug)]
@@ -127,6 +138,10 @@ impl Liar {
             let back = [ServiceStatus::Starting, ServiceStatus::Failed, ServiceStatus::Releasing];
             service.status = *back.choose(&mut *self.chance.lock().expect("no panic")).expect("some");
         }
+        if self.lies(Lie::DatesOddly) {
+            let names = ["created", "created_at", "launched", "updated"];
+            service.attributes.extend(names.map(|name| (name.to_owned(), self.odd_date().to_string())));
+        }
         if self.lies(Lie::HugeService) {
             // Once a million, as they take their time to make.
             let is_first = !std::mem::replace(&mut *self.was_huge.lock().expect("no panic"), true);
@@ -134,6 +149,13 @@ impl Liar {
             service.attributes = (0..many).map(|at| (format!("a{at}"), String::new())).collect();
         }
         service
+    }
+
+    fn odd_date(&self) -> jiff::Timestamp {
+        let dates =
+            ["1970-01-01T00:00:00Z", "2001-09-09T01:46:40Z", "2106-02-07T06:28:15Z", "9999-12-30T00:00:00Z"];
+        let date = *dates.choose(&mut *self.chance.lock().expect("no panic")).expect("some");
+        date.parse().expect("a time")
     }
 
     fn handle(&self, handle: OperationHandle) -> OperationHandle {
@@ -162,6 +184,9 @@ impl Provider for Liar {
                 _ => quote.price.purchase_option = PurchaseOption::Spot,
             }
         }
+        if self.lies(Lie::DatesOddly) {
+            quote.valid_until = Some(self.odd_date());
+        }
         Ok(quote)
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
@@ -187,7 +212,20 @@ impl Provider for Liar {
         self.inner.describe(service).await
     }
     fn services(&self) -> ServiceStream {
-        self.inner.services()
+        let list = self.inner.services();
+        if self.lies(Lie::ListFails) {
+            let kind = ErrorKind::Unavailable { retry_after: None, cause: "it broke off".to_owned() };
+            let error = ProviderError::new(self.id().clone(), Call::Services, kind);
+            return list.take(1).chain(futures::stream::iter([Err(error)])).boxed();
+        }
+        if !self.lies(Lie::ListsMore) {
+            return list;
+        }
+        let ghost = |_| Service {
+            id: format!("ghost-{}", uuid::Uuid::now_v7()).parse().expect("a name"),
+            ..self.foreign.clone()
+        };
+        list.chain(futures::stream::iter((0..5).map(ghost).map(Ok).collect::<Vec<_>>())).boxed()
     }
     async fn act(
         &self,
@@ -252,6 +290,9 @@ impl Provider for Liar {
     }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         let until = self.inner.reserve(request, key).await?;
+        if self.lies(Lie::DatesOddly) {
+            return Ok(self.odd_date());
+        }
         Ok(match self.lies(Lie::HoldsOddly) {
             true => *[jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH]
                 .choose(&mut *self.chance.lock().expect("no panic"))
@@ -286,8 +327,10 @@ fn pair() -> Plan {
 /// One order at a liar; how it ended.
 async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> OrderState {
     let context = format!("{lies:?}, {class:?}, {odds} %, seed {seed}");
-    let holds = Duration::from_secs(if lies.contains(&Lie::HoldsOddly) { 60 } else { 0 });
-    let alpha = cloud("alpha", None).idempotency(class).reserves(holds).build();
+    let holds = lies.contains(&Lie::HoldsOddly) || lies.contains(&Lie::DatesOddly);
+    let holds = Duration::from_secs(if holds { 60 } else { 0 });
+    let builder = cloud("alpha", None).idempotency(class).reserves(holds);
+    let alpha = if class == IdempotencyClass::None { builder.list_lag(20) } else { builder }.build();
     let plan = pair();
     // Somebody else's, made before.
     let lease = &plan.leases[0];
@@ -306,7 +349,7 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
     let key: IdempotencyKey = "another".parse().expect("a key");
     alpha.provision(&request, &key).await.expect("made");
     tokio::time::sleep(Duration::from_millis(25)).await;
-    let foreign = alpha.find_by_key(&key).await.expect("asked").expect("there");
+    let foreign = alpha.resources().expect("state").remove(0).service;
     let liar = Liar {
         inner: alpha.clone(),
         lies,
@@ -320,20 +363,22 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
     let liar: Arc<dyn Provider> = Arc::new(Deadline::new(liar, Duration::from_millis(100)));
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = Engine::new([(liar.id().clone(), liar.clone())].into(), ledger);
-    let policy = Policy { step_timeout_s: 1, compensation_timeout_s: 1, ..Policy::default() };
+    let may_buy_unkeyed = class == IdempotencyClass::None;
+    let policy =
+        Policy { step_timeout_s: 1, compensation_timeout_s: 1, may_buy_unkeyed, ..Policy::default() };
     let order = engine.accept(plan, policy, None).await.expect("accepted");
     let order = in_time(&context, engine.drive(&order.id)).await;
-    check(&context, &order, &alpha, &foreign);
+    check(&context, class, &order, &alpha, &foreign);
     let order = match order.state {
         OrderState::Committed => {
             let by = Operator { who: "ada".to_owned(), why: "a test".to_owned() };
             let acted = in_time(&context, engine.act(&order.id, 0, Action::Stop, by)).await;
-            check(&context, &acted, &alpha, &foreign);
+            check(&context, class, &acted, &alpha, &foreign);
             in_time(&context, engine.cancel(&order.id)).await
         }
         _ => order,
     };
-    check(&context, &order, &alpha, &foreign);
+    check(&context, class, &order, &alpha, &foreign);
     let events = engine.ledger().events(0, Some(&order.id), 10_000).await.expect("events");
     let size: usize = events.iter().map(|event| format!("{:?}", event.kind).len()).sum();
     assert!(events.len() < 1000 && size < 2 << 20, "{context}: {} events of {size} bytes", events.len());
@@ -351,7 +396,7 @@ async fn in_time(
 }
 
 /// What must hold of an order at its end, by the cloud's own state.
-fn check(context: &str, order: &Order, alpha: &Sandbox, foreign: &Service) {
+fn check(context: &str, class: IdempotencyClass, order: &Order, alpha: &Sandbox, foreign: &Service) {
     let alive: Vec<Service> = alpha
         .resources()
         .expect("state")
@@ -367,7 +412,8 @@ fn check(context: &str, order: &Order, alpha: &Sandbox, foreign: &Service) {
         OrderState::Committed => {
             let held = |step: &Step| match &step.state {
                 StepState::Committed { service } => {
-                    assert_eq!(service.key.as_ref(), Some(&step.key), "{context}: another's service");
+                    let key = (class != IdempotencyClass::None).then_some(&step.key);
+                    assert_eq!(service.key.as_ref(), key, "{context}: another's service");
                     service.id.clone()
                 }
                 other => panic!("{context}: {other:?}"),
@@ -378,8 +424,12 @@ fn check(context: &str, order: &Order, alpha: &Sandbox, foreign: &Service) {
         }
         state if state.is_over() => assert_eq!(own, BTreeSet::new(), "{context}: {words}"),
         OrderState::Stuck => {
-            let names_key = order.steps.iter().any(|step| words.contains(step.key.as_str()));
-            assert!(names_key && words.contains("alpha"), "{context}: {words}");
+            // Without a key a person finds it by its name, or by what it is and where.
+            let is_named = match class {
+                IdempotencyClass::None => words.contains("look for ") || words.contains(" in alpha-1"),
+                _ => order.steps.iter().any(|step| words.contains(step.key.as_str())),
+            };
+            assert!(is_named && words.contains("alpha"), "{context}: {words}");
         }
         other => panic!("{context}: {other:?}"),
     }
@@ -403,7 +453,7 @@ async fn no_lie_makes_an_order_hang_or_touch_what_is_not_its_own() {
     let seed = seed::seed();
     let mut cases = Vec::new();
     for lie in LIES {
-        for class in [IdempotencyClass::Key, LAGGING] {
+        for class in CLASSES {
             for odds in [100, 50] {
                 cases.push((vec![lie], class, odds, seed));
             }
@@ -420,17 +470,27 @@ async fn no_lie_makes_an_order_hang_or_touch_what_is_not_its_own() {
 async fn prop_no_mixture_of_lies_does_either() {
     let seed = seed::seed();
     let mut chance = StdRng::seed_from_u64(seed);
-    let cases: Vec<_> = (0..40)
+    let cases: Vec<_> = (0..60)
         .map(|_| {
             let lies = LIES.iter().copied().filter(|_| chance.random_bool(0.3)).collect();
-            let class = if chance.random_bool(0.5) { IdempotencyClass::Key } else { LAGGING };
+            let class = *CLASSES.choose(&mut chance).expect("some");
             (lies, class, chance.random_range(5..60), chance.random())
         })
         .collect();
     let ends = all(cases).await;
     println!(
-        "figure: 40 orders at providers that lie in many ways: {ends:?}; none hangs, nothing foreign is touched"
+        "figure: 60 orders at providers that lie in many ways: {ends:?}; none hangs, nothing foreign is touched"
     );
+}
+
+/// Found by chance: what an unknown call had made was found, then said to be gone, and bought again while it ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_be_gone_is_not_bought_again_while_the_account_lists_it() {
+    let seed = seed::seed();
+    let lies = vec![Lie::Vanishes, Lie::HugeHandle];
+    let cases = (0..60).map(|at| (lies.clone(), IdempotencyClass::None, 60, seed.wrapping_add(at)));
+    let ends = all(cases.collect()).await;
+    println!("figure: 60 orders: {ends:?}; nothing is bought twice");
 }
 
 /// Found by reading: a step that an order may do without was asked about again and again once it had failed.

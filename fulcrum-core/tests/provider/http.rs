@@ -233,7 +233,7 @@ async fn credentials_do_not_follow_to_another_host() {
     let elsewhere = Server::start(Story::say(&answer(200, &[], "{}"))).await;
     let there = format!("{}/servers", elsewhere.url());
     let server = Server::start(Story::say(&answer(302, &[("Location", &there)], ""))).await;
-    let client = client(&server).bearer(&SecretString::from("canary")).expect("a token");
+    let client = client(&server).bearer(SecretString::from("canary")).expect("a token");
     for request in [list(), order()] {
         let error = client.json::<Value>(&request).await.expect_err("not followed").kind;
         assert!(matches!(error, ErrorKind::Protocol { .. }), "{error:?}");
@@ -376,7 +376,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
     let server = Server::start(Story::say(&answer(200, &[("X-Auth-Token", "handed-out")], body))).await;
     let config = HttpConfig { record: Some(tape.clone()), ..config(&server) };
     let client = Client::new(&id(), "https://unused.example", &config).expect("a client");
-    let client = client.bearer(&SecretString::from("canary")).expect("a token");
+    let client = client.bearer(SecretString::from("canary")).expect("a token");
     let request = order().query("token", "canary");
     client.json::<Value>(&request).await.expect("an answer");
     let text = std::fs::read_to_string(&tape).expect("a recording");
@@ -440,7 +440,7 @@ async fn a_server_that_repeats_the_request_does_not_make_us_show_a_secret() {
     let make = |secret: &'static str| {
         move |config: HttpConfig| {
             let client = Client::new(&id(), "https://unused.example", &config).expect("a client");
-            let client = client.basic("someone", &SecretString::from(secret)).expect("credentials");
+            let client = client.basic("someone", SecretString::from(secret)).expect("credentials");
             let capabilities = fulcrum_core::provider::Capabilities::offers_only();
             Arc::new(Smallest { client, capabilities }) as Arc<dyn fulcrum_core::provider::Provider>
         }

@@ -17,3 +17,9 @@ mod hostile;
 mod http;
 mod ingest;
 mod layers;
+#[cfg(feature = "http")]
+mod proxy;
+#[cfg(feature = "http")]
+mod rotation;
+#[cfg(all(feature = "hetzner", unix))]
+mod trust;

@@ -191,6 +191,51 @@ async fn the_same_process_buys_nothing_again_after_its_ledger_went_back() {
     }
 }
 
+/// The ledger goes back to before the order, and its host, which knows the id, accepts it again.
+#[tokio::test]
+async fn an_order_that_its_ledger_lost_is_looked_for_when_it_is_accepted_again() {
+    for class in CLASSES {
+        let clouds = lagging(class);
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(&clouds, &folder.path().join("orders.db")).await;
+        let ledgers = Ledgers { folder, order: OrderId::generate() };
+        ledgers.copy().await;
+        for _ in 0..2 {
+            let id = Some(ledgers.order.clone());
+            engine.accept(plan(), Policy::default(), id).await.expect("accepted");
+            let bought = engine.drive(&ledgers.order).await.expect("driven");
+            assert_eq!((bought.state, count(&clouds).0), (OrderState::Committed, 3), "{class:?}");
+            assert_eq!(ever(&clouds), 3, "{class:?}: bought twice");
+            ledgers.go_back().await;
+            assert!(engine.load(&ledgers.order).await.is_err(), "the ledger did not go back");
+        }
+    }
+}
+
+/// The same by a new process, which has nothing but the id: it tells that it is not of this moment.
+#[tokio::test]
+async fn an_older_id_is_looked_for_by_a_new_process_too() {
+    for class in CLASSES {
+        let clouds = lagging(class);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.db");
+        let then = jiff::Timestamp::now().as_second().unsigned_abs() - 120;
+        let then = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, then, 0));
+        let ledgers = Ledgers { folder, order: then.to_string().parse().expect("an id") };
+        drop(engine(&clouds, &path).await);
+        ledgers.copy().await;
+        for _ in 0..2 {
+            let engine = engine(&clouds, &path).await;
+            let id = Some(ledgers.order.clone());
+            engine.accept(plan(), Policy::default(), id).await.expect("accepted");
+            let bought = engine.drive(&ledgers.order).await.expect("driven");
+            assert_eq!((bought.state, count(&clouds).0), (OrderState::Committed, 3), "{class:?}");
+            assert_eq!(ever(&clouds), 3, "{class:?}: bought twice");
+            ledgers.go_back().await;
+        }
+    }
+}
+
 /// What a fail-over bought in the time that the ledger has lost is not bought once more by the next fail-over.
 #[tokio::test]
 async fn what_a_forgotten_fail_over_bought_is_not_bought_again() {

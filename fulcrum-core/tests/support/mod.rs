@@ -1,6 +1,7 @@
 //! What several tests need: three small clouds, and a plan that buys from each of them.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
+pub mod port;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod seed;

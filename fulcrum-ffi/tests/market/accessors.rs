@@ -306,3 +306,22 @@ fn statuses_have_the_numbers_of_the_core_and_names() {
     assert_eq!(name(101), "FULCRUM_PROVIDER_INVALID_REQUEST");
     assert_eq!(name(77), "");
 }
+
+/// What stood in the slot before must not be taken for an answer, and freed.
+#[test]
+fn an_output_is_null_where_a_call_fails_before_it_begins() {
+    fn is_null<T>(call: impl FnOnce(*mut *mut T) -> fulcrum_status) {
+        let mut slot = std::ptr::dangling_mut::<T>();
+        assert_eq!(call(&raw mut slot), FULCRUM_INVALID_ARGUMENT);
+        assert!(slot.is_null());
+    }
+    // SAFETY: NULL is refused.
+    unsafe {
+        is_null(|out| fulcrum_plan_json(null(), out, null_mut()));
+        is_null(|out| fulcrum_order_json(null(), out, null_mut()));
+        is_null(|out| fulcrum_order_sold_out(null(), out, null_mut()));
+        is_null(|out| fulcrum_orders_get(null(), 0, out, null_mut()));
+        is_null(|out| fulcrum_federation_sources_json(null(), out, null_mut()));
+        is_null(|out| fulcrum_federation_events_json(null(), null(), 0, out, null_mut()));
+    }
+}

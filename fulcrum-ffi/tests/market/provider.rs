@@ -95,6 +95,8 @@ fn open(given: &[fulcrum_provider]) -> Result<*mut fulcrum_federation, String> {
             length,
             null(),
             0,
+            null(),
+            0,
             given.as_ptr(),
             given.len(),
             &raw mut market,

@@ -124,14 +124,26 @@ class Timeline:
 
 @final
 class Federation:
-    """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them."""
+    """Several providers as one market. Thread-safe; calls release the interpreter, and Ctrl-C ends them.
+
+    It belongs to the process that opened it: in a forked child its methods raise HostError, and the child opens one of its
+    own.
+    """
 
     def __new__(
-        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+        cls,
+        config: _Document,
+        *,
+        base: Optional[_Path] = None,
+        providers: Optional[Sequence[Provider]] = None,
+        reach: Optional[_Document] = None,
     ) -> Federation:
-        """Opens a federation from a configuration; its relative paths start at ``base``, or the working folder.
+        """Opens a federation from a configuration that anybody may have written.
 
-        ``providers`` are clouds of your own, besides those of the configuration; see fulcrum.provider.
+        It reads and writes files below ``base``, or the working folder, and sends each secret only to the public API that it is for.
+        ``reach`` lets it do more: ``{"trusted": True}``, or ``folders``, ``credentials`` and ``ledgers``; see docs/python.md.
+        A file of your own is opened by open(). ``providers`` are clouds of your own, besides those of the configuration; see
+        fulcrum.provider.
         """
     def check(
         self,
@@ -147,7 +159,7 @@ class Federation:
         """
     @classmethod
     def open(cls, path: _Path) -> Federation:
-        """Opens a federation from a configuration file; relative paths start at the file's folder."""
+        """Opens a federation from a configuration file of the operator's, which is trusted; relative paths start at its folder."""
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
@@ -299,11 +311,18 @@ class Federation:
 
 @final
 class AsyncFederation:
-    """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up."""
+    """As Federation, awaited. Cancelling a purchase leaves an order that resume() takes up, and so does the end of
+    ``asyncio.run``, which cancels what is under way.
+    """
 
     @classmethod
     def create(
-        cls, config: _Document, *, base: Optional[_Path] = None, providers: Optional[Sequence[Provider]] = None
+        cls,
+        config: _Document,
+        *,
+        base: Optional[_Path] = None,
+        providers: Optional[Sequence[Provider]] = None,
+        reach: Optional[_Document] = None,
     ) -> Coroutine[Any, Any, AsyncFederation]: ...
     def check(
         self,
@@ -392,7 +411,10 @@ class AsyncFederation:
     def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]: ...
     def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
     def follow(self, id: str) -> Events:
-        """The order's events, those of the past first, then as they happen, until it is final."""
+        """The order's events, those of the past first, then as they happen, until it is final.
+
+        The first one that is awaited raises OrderNotFoundError if the ledger has no such order by then.
+        """
     def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]: ...
     def reconcile_every(
         self,
@@ -412,5 +434,5 @@ class AsyncFederation:
         self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
     ) -> Coroutine[Any, Any, None]:
         """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
-        called on a thread of the library's. Cancelling ends it; a batch under way comes again.
+        called on a thread of the library's. Cancelling ends it, and a coroutine of ``sink``; that batch comes again.
         """

@@ -1,6 +1,7 @@
 """What can go wrong. Each exception has a ``code`` that keeps its meaning for ever.
 
-1xx a provider, 2xx a purchase, 3xx a composition, 4xx configuration and documents, 5xx the ledger.
+1xx a provider, 2xx a purchase, 3xx a composition, 4xx configuration and documents, 5xx the ledger, 9xx the library
+itself and the process that it is in.
 """
 
 from __future__ import annotations
@@ -112,6 +113,14 @@ class OrderNotFoundError(LedgerError, LookupError):
     """The ledger has no such order."""
 
 
+class InternalError(FulcrumError):
+    """A fault of the library; please report it. Nothing that was confirmed is lost."""
+
+
+class HostError(FulcrumError, RuntimeError):
+    """The process cannot carry the call: it may start no thread, it was forked, or it is ending."""
+
+
 _BY_CODE: dict[int, type[FulcrumError]] = {
     101: InvalidRequestError,
     102: UnauthorisedError,
@@ -132,6 +141,10 @@ _BY_CODE: dict[int, type[FulcrumError]] = {
     501: OrderBusyError,
     502: OrderBusyError,
     503: OrderNotFoundError,
+    902: InternalError,
+    904: HostError,
+    905: HostError,
+    906: HostError,
 }
 _BY_HUNDRED: dict[int, type[FulcrumError]] = {
     1: ProviderError,

@@ -13,7 +13,10 @@ use super::{
     error::{said, store},
     schema,
 };
-use crate::ledger::{LedgerError, Result};
+use crate::{
+    ledger::{LedgerError, Result},
+    threads,
+};
 
 /// How long a connection may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +51,7 @@ pub(super) async fn open(url: &str, most: u32) -> Result<(PgPool, PgListener)> {
         // In the place of the pool's own test, which takes as long and tells less.
         .test_before_acquire(false)
         .before_acquire(|session, _| sqlx::query_scalar(WRITES).fetch_one(session).boxed());
+    refuse_standby(&mut first, &options).await?;
     check_sessions(&mut first, &options).await?;
     prepare(first).await?.close().await.map_err(store)?;
     let pool = pool.connect_with(options).await.map_err(store)?;
@@ -64,7 +68,7 @@ async fn prepare(mut connection: PgConnection) -> Result<PgConnection> {
             Ok(connection)
         })
     };
-    tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
+    threads::blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
 }
 
 /// A connection as the role and the URL make it; a server that is starting is waited for.
@@ -132,6 +136,19 @@ fn not_connected(options: &PgConnectOptions, error: sqlx::Error) -> LedgerError 
         ));
     }
     store(error)
+}
+
+/// A standby answers of a moment ago, and takes no writes.
+async fn refuse_standby(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
+    let row = sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(connection).await.map_err(store)?;
+    if !row.try_get::<bool, _>(0).map_err(store)? {
+        return Ok(());
+    }
+    let (host, port) = (options.get_host(), options.get_port());
+    Err(said(format!(
+        "PostgreSQL at {host}:{port} is a standby, which takes no writes and may lag behind; give the ledger the address of the \
+         primary, or one that follows it"
+    )))
 }
 
 /// The ledger tells each session what it needs, prepares statements, and listens: none of that works where a pooler gives

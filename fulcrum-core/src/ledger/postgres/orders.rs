@@ -167,7 +167,8 @@ pub(super) async fn claim_next(
         "WITH next AS (
              SELECT id FROM orders WHERE {UNFINISHED}
              AND (claim_owner IS NULL OR claim_until <= clock_timestamp())
-             AND (next_try IS NULL OR next_try <= clock_timestamp())
+             AND (next_try IS NULL OR next_try <= clock_timestamp()
+                  OR next_try > clock_timestamp() + $5 * interval '1 microsecond')
              AND orders.providers::jsonb <@ $4::jsonb
              ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
          UPDATE orders SET claim_owner = $1, claim_token = claim_token + 1, claim_since = clock_timestamp(),
@@ -179,6 +180,7 @@ pub(super) async fn claim_next(
     .bind(micros(lease))
     .bind(i64::from(limit))
     .bind(stored::providers(providers)?)
+    .bind(micros(stored::MOST_PUT_OFF))
     .fetch_all(pool)
     .await
     .map_err(store)?;

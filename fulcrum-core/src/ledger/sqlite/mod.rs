@@ -2,6 +2,7 @@
 
 mod error;
 mod files;
+mod forks;
 mod gate;
 mod retain;
 mod schema;
@@ -9,6 +10,7 @@ mod statements;
 mod writer;
 
 use std::{
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -21,7 +23,7 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written, kept::Kept, stored::verified,
@@ -32,6 +34,8 @@ use crate::{
 };
 use error::{said, store};
 use files::Files;
+use forks::AtWork;
+pub use forks::{after_fork, before_fork};
 use writer::{Work, Writer};
 
 /// The embedded ledger. Several processes may use one file on a local disk.
@@ -75,8 +79,15 @@ impl SqliteLedger {
             .foreign_keys(true);
         let ledger = Self::write_to(options.clone(), Some(path)).await?;
         let options = options.create_if_missing(false);
-        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options);
-        let _ = ledger.readers.set(readers.await.map_err(store)?);
+        // They stay: one that ended by itself could do so while the process forks.
+        let readers = SqlitePoolOptions::new().max_connections(4).idle_timeout(None).max_lifetime(None);
+        let at_work = AtWork::begin().await;
+        let readers = tokio::spawn(async move {
+            let readers = readers.connect_with(options).await;
+            drop(at_work);
+            readers
+        });
+        let _ = ledger.readers.set(finished(readers).await?.map_err(store)?);
         Ok(ledger)
     }
 
@@ -91,6 +102,7 @@ impl SqliteLedger {
 
     /// A ledger that reads on the connection that it writes on.
     async fn write_to(options: SqliteConnectOptions, file: Option<PathBuf>) -> Result<Self> {
+        forks::check()?;
         let changes = watch::Sender::new(0);
         let readers = Arc::<OnceLock<SqlitePool>>::default();
         let (writer, files) = Writer::open(options, changes.clone(), file, readers.clone()).await?;
@@ -107,9 +119,25 @@ impl SqliteLedger {
         let Some(readers) = self.readers.get() else { return self.writer.write(false, with, work).await };
         // A new connection would read another file, and an old one what is no longer so.
         self.files.as_deref().map_or(Ok(()), Files::check)?;
-        let mut transaction = readers.begin().await.map_err(store)?;
-        work(&mut transaction, &with).await
+        let readers = readers.clone();
+        // A task, which ends also where nobody waits for it any more: the connection is at rest then.
+        let reading = tokio::spawn(async move {
+            let _at_work = AtWork::begin().await;
+            let mut transaction = readers.begin().await.map_err(store)?;
+            let outcome = work(&mut transaction, &with).await;
+            transaction.rollback().await.map_err(store)?;
+            outcome
+        });
+        finished(reading).await?
     }
+}
+
+/// What a task answers.
+async fn finished<T>(task: JoinHandle<T>) -> Result<T> {
+    task.await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => said("the runtime that it was read in has ended"),
+    })
 }
 
 #[async_trait]

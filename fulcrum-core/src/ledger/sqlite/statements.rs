@@ -246,7 +246,8 @@ fn claim_next_sql() -> String {
     format!(
         "UPDATE orders SET claim_owner = ?1, claim_token = claim_token + 1, claim_since = ?3, claim_until = ?2
          WHERE id IN (SELECT id FROM {BY_WORK} WHERE {UNFINISHED}
-                      AND (claim_owner IS NULL OR claim_until <= ?3) AND (next_try IS NULL OR next_try <= ?3)
+                      AND (claim_owner IS NULL OR claim_until <= ?3)
+                      AND (next_try IS NULL OR next_try <= ?3 OR next_try > ?6)
                       AND NOT EXISTS (SELECT 1 FROM json_each(orders.providers)
                                       WHERE value NOT IN (SELECT value FROM json_each(?5)))
                       ORDER BY id LIMIT ?4)
@@ -278,6 +279,7 @@ pub(super) async fn claim_next(
         .bind(moment(now))
         .bind(i64::from(limit))
         .bind(stored::providers(providers)?)
+        .bind(moment(after(now, stored::MOST_PUT_OFF)))
         .fetch_all(&mut *connection)
         .await
         .map_err(store)?;

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     error::{said, store},
     files::{Files, Guard},
+    forks::AtWork,
     schema,
 };
 use crate::ledger::{LedgerError, Result};
@@ -92,10 +93,15 @@ impl Writer {
     ) -> Result<(Self, Option<Arc<Files>>)> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
-        // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(store)?;
+        // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended. It is made there, as it
+        // may not be dropped here where there is no thread to be had.
         let work = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(store(error)))),
+            };
             runtime.block_on(async move {
+                let at_work = AtWork::begin().await;
                 let connected = async {
                     let mut connection = SqliteConnection::connect_with(&options).await.map_err(store)?;
                     schema::prepare(&mut connection).await?;
@@ -107,7 +113,9 @@ impl Writer {
                         let guard = files.as_deref().map(Guard::of);
                         let _ = tell.send(Ok(files.clone()));
                         let mut connection = Connected { connection, files };
+                        drop(at_work);
                         serve(&mut connection, jobs, changes).await;
+                        let _at_work = AtWork::begin().await;
                         // Of two connections that close at once each takes the other one for the last, and the log stays.
                         if let Some(readers) = readers.get() {
                             let _ = tokio::time::timeout(PARTING, readers.close()).await;
@@ -151,10 +159,12 @@ async fn serve(
 ) {
     let mut batch = Vec::new();
     while jobs.recv_many(&mut batch, MOST).await > 0 {
+        let at_work = AtWork::begin().await;
         let outcome = match connected.begin().await {
             Ok(()) => connected.together(&mut batch).await,
             Err(error) => Outcome::Failed(error),
         };
+        drop(at_work);
         let Outcome::Blamed(error) = outcome else {
             tell(&mut batch, outcome.into(), &changes);
             continue;
@@ -166,6 +176,7 @@ async fn serve(
         // One of them is to blame: each by itself.
         for job in batch.drain(..) {
             let mut alone = vec![job];
+            let _at_work = AtWork::begin().await;
             let outcome = match connected.begin().await {
                 Ok(()) => connected.together(&mut alone).await,
                 Err(error) => Outcome::Failed(error),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{
     StatusCode,
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::{
     Redactor, Request, WireAnswer,
     rows::{self, LeftOut},
+    sieve::{Sieve, withheld},
 };
 use crate::{
     model::{ProviderId, SkuId},
@@ -46,6 +48,9 @@ pub struct Answer {
     about: Option<SkuId>,
     wire: WireAnswer,
     redactor: Redactor,
+    /// The body of the request, and whether it was a form: an answer may repeat it.
+    asked: Option<Bytes>,
+    was_form: bool,
     list: ListAt,
 }
 
@@ -71,6 +76,8 @@ impl Answer {
             about: request.about.clone(),
             wire,
             redactor: redactor.clone(),
+            asked: request.body.clone(),
+            was_form: request.is_form(),
             list: ListAt::default(),
         }
     }
@@ -154,7 +161,7 @@ impl Answer {
         let value: Result<T, String> =
             value.map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
                 let path = error.path().to_string();
-                let error = error.into_inner().to_string();
+                let error = without_values(&error.into_inner().to_string());
                 // What is wrong from the root on is another document.
                 if path == "." { format!("{OTHER}: {error}") } else { format!("{path}: {error}") }
             });
@@ -182,7 +189,7 @@ impl Answer {
             ErrorKind::NotFound { what } => ErrorKind::NotFound { what: self.shown(&what) },
             other => other,
         };
-        let excerpt = format!("{}: {}", self.status(), self.redactor.excerpt(self.body()));
+        let excerpt = format!("{}: {}", self.status(), self.excerpt());
         let said = if kind.has_words() { None } else { self.said() };
         let error = ProviderError::new(self.provider.clone(), self.call, kind);
         let error = match said {
@@ -210,9 +217,22 @@ impl Answer {
         Some(self.shown(&text)).filter(|text| !text.trim().is_empty())
     }
 
+    /// Takes out secrets, and what the request has told.
+    fn redactor(&self) -> Redactor {
+        match &self.asked {
+            Some(body) => self.redactor.with(withheld(body, self.was_form)),
+            None => self.redactor.clone(),
+        }
+    }
+
+    /// The first characters of what it says, without what is not known to be harmless.
+    fn excerpt(&self) -> String {
+        Sieve::with_words(&self.redactor()).excerpt(self.body())
+    }
+
     /// What the provider says, without secrets and on a line that one can read.
     fn shown(&self, text: &str) -> String {
-        self.redactor.text(text).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+        self.redactor().text(text).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
     }
 
     /// The error of an answer that breaks the API. It may have had its effect.
@@ -247,7 +267,7 @@ impl Answer {
         if status.is_success() {
             return None;
         }
-        let said = || self.redactor.excerpt(self.body());
+        let said = || self.excerpt();
         Some(match status.as_u16() {
             401 => ErrorKind::Unauthorised,
             402 | 403 => ErrorKind::Forbidden,
@@ -273,6 +293,20 @@ impl Answer {
     pub fn retry_after(&self) -> Option<Duration> {
         wait_of(self.header("retry-after")?, Timestamp::now())
     }
+}
+
+/// What a reader says of a value, without the value: `invalid type: string "hunter2", expected a map`.
+fn without_values(words: &str) -> String {
+    for (begins, ends) in
+        [("string \"", "\", expected"), ("variant `", "`, expected"), ("field `", "`, expected")]
+    {
+        if let Some((head, rest)) = words.split_once(begins)
+            && let Some((_, tail)) = rest.rsplit_once(ends)
+        {
+            return format!("{head}{begins}…{ends}{tail}");
+        }
+    }
+    words.to_owned()
 }
 
 /// Fields in which APIs tell people what is wrong, the plainest first.
@@ -344,6 +378,14 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let wire = WireAnswer { status, headers, body: body.to_owned().into() };
         Answer::new(&ProviderId::new("acme").expect("a name"), &request, wire, &Redactor::default())
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_repeated() {
+        let error = answer(200, None, r#"{"id": "canary \", expected"}"#)
+            .json::<std::collections::BTreeMap<String, u64>>();
+        let error = error.expect_err("no number").to_string();
+        assert!(error.contains("id: invalid type: string") && !error.contains("canary"), "{error}");
     }
 
     #[test]

@@ -12,10 +12,11 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
-    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Transport,
+    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Secret, Transport,
     WireRequest, Word,
     absence::{self, Absence, absence_of},
     answer::ListAt,
+    identity::{Identity, Made, Proof},
     pace::Pace,
     rows::{self, LeftOut},
 };
@@ -82,7 +83,10 @@ pub struct Client {
     headers: HeaderMap,
     transport: Arc<dyn Transport>,
     dialect: Arc<dyn Dialect>,
-    signer: Option<Arc<dyn Signer>>,
+    identity: Option<Arc<Identity>>,
+    /// What is sent to its host.
+    secrets: Vec<Secret>,
+    has_own_authorities: bool,
     pace: Arc<Pace>,
     redactor: Redactor,
     left_out: LeftOut,
@@ -111,7 +115,9 @@ impl Client {
             headers: HeaderMap::new(),
             transport,
             dialect: Arc::new(Plain),
-            signer: None,
+            identity: None,
+            secrets: Vec::new(),
+            has_own_authorities: config.ca_file.is_some(),
             pace: Arc::default(),
             redactor,
             left_out: LeftOut::default(),
@@ -138,56 +144,101 @@ impl Client {
         Self { pace: Arc::new(Pace::refilling()), ..self }
     }
 
-    /// The same with requests signed.
+    /// The same with requests signed by what `make` makes of the secrets, as they are given or as they are read again later.
+    ///
+    /// # Errors
+    /// A secret is not for this host.
+    pub fn signed<S: Signer + 'static>(
+        self,
+        secrets: impl IntoIterator<Item = Secret>,
+        make: impl Fn(&[SecretString]) -> S + Send + Sync + 'static,
+    ) -> Result<Self, HttpConfigError> {
+        self.proven(secrets.into_iter().collect(), move |values, _| Ok(Made::Signer(Box::new(make(values)))))
+    }
+
+    /// The same without who asks, for a transport that puts that on; its secrets are still sent to no host that they are not for.
     #[must_use]
-    pub fn signed(self, signer: impl Signer + 'static) -> Self {
-        Self { signer: Some(Arc::new(signer)), ..self }
+    pub fn unsigned(self) -> Self {
+        Self { identity: None, ..self }
+    }
+
+    /// The one place in which a client gets secrets.
+    fn proven(
+        mut self,
+        secrets: Vec<Secret>,
+        make: impl Fn(&[SecretString], &Redactor) -> Result<Made, HttpConfigError> + Send + Sync + 'static,
+    ) -> Result<Self, HttpConfigError> {
+        self.secrets.extend(secrets.iter().cloned());
+        self.check_sent()?;
+        self.identity = Some(Arc::new(Identity::new(secrets, self.redactor.clone(), make)?));
+        Ok(self)
+    }
+
+    fn check_sent(&self) -> Result<(), HttpConfigError> {
+        let host = self.base.host_str().unwrap_or_default();
+        for secret in &self.secrets {
+            secret.check_sent(host, self.has_own_authorities)?;
+        }
+        Ok(())
     }
 
     /// The same for another address of the API, such as one service of a cloud; credentials, pace and secrets are shared.
     ///
     /// # Errors
-    /// It is no address, or would send credentials in the clear.
+    /// It is no address, would send credentials in the clear, or to a host that they are not for.
     pub fn at(&self, address: &str) -> Result<Self, HttpConfigError> {
         let base =
             HttpConfig { base_url: Some(address.to_owned()), ..HttpConfig::default() }.address(address)?;
-        Ok(Self { base, ..self.clone() })
+        let client = Self { base, ..self.clone() };
+        client.check_sent()?;
+        Ok(client)
     }
 
     /// With `Authorization: Bearer …`.
     ///
     /// # Errors
-    /// The token holds what cannot stand in a header.
-    pub fn bearer(self, token: &SecretString) -> Result<Self, HttpConfigError> {
-        let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
-        self.redactor.add(token.clone());
-        self.secret_header(AUTHORIZATION, &value)
+    /// The token holds what cannot stand in a header, or is not for this host.
+    pub fn bearer(self, token: impl Into<Secret>) -> Result<Self, HttpConfigError> {
+        self.secret_header_of(AUTHORIZATION, token, |token| format!("Bearer {token}"))
     }
 
     /// With name and password (RFC 7617).
     ///
     /// # Errors
-    /// None in practice: the coded form always fits into a header.
-    pub fn basic(self, user: &str, password: &SecretString) -> Result<Self, HttpConfigError> {
-        use base64::Engine;
-        let coded =
-            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.expose_secret()));
-        self.redactor.add(password.clone());
-        self.redactor.add(SecretString::from(coded.clone()));
-        self.secret_header(AUTHORIZATION, &SecretString::from(format!("Basic {coded}")))
+    /// The password is not for this host.
+    pub fn basic(self, user: &str, password: impl Into<Secret>) -> Result<Self, HttpConfigError> {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let user = user.to_owned();
+        self.proven(vec![password.into()], move |values, redactor| {
+            let password = values.first().map(ExposeSecret::expose_secret).unwrap_or_default();
+            let coded = STANDARD.encode(format!("{user}:{password}"));
+            redactor.add_own(SecretString::from(coded.clone()));
+            header(&AUTHORIZATION, format!("Basic {coded}"), redactor)
+        })
     }
 
     /// With a header that is never shown.
     ///
     /// # Errors
-    /// The value cannot stand in a header.
-    pub fn secret_header(mut self, name: HeaderName, value: &SecretString) -> Result<Self, HttpConfigError> {
-        let mut header = HeaderValue::from_str(value.expose_secret())
-            .map_err(|_| HttpConfigError::Credential(format!("it cannot stand in the header {name}")))?;
-        header.set_sensitive(true);
-        self.redactor.add(value.clone());
-        self.headers.insert(name, header);
-        Ok(self)
+    /// The value cannot stand in a header, or is not for this host.
+    pub fn secret_header(self, name: HeaderName, value: impl Into<Secret>) -> Result<Self, HttpConfigError> {
+        self.secret_header_of(name, value, str::to_owned)
+    }
+
+    /// With a header that is made of a secret, and never shown.
+    ///
+    /// # Errors
+    /// The value cannot stand in a header, or the secret is not for this host.
+    pub fn secret_header_of(
+        self,
+        name: HeaderName,
+        secret: impl Into<Secret>,
+        make: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Result<Self, HttpConfigError> {
+        self.proven(vec![secret.into()], move |values, redactor| {
+            let secret = values.first().map(ExposeSecret::expose_secret).unwrap_or_default();
+            header(&name, make(secret), redactor)
+        })
     }
 
     /// With a header.
@@ -362,7 +413,28 @@ impl Client {
         }))
     }
 
+    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: a refusal of who asks
+    /// means that nothing was done.
     async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {
+        let Some(identity) = &self.identity else { return self.send_as(request, url, None).await };
+        let proof = identity.present();
+        let answer = self.send_as(request, url.clone(), Some(&proof)).await?;
+        if !self.refuses_who_asks(&answer) {
+            return Ok(answer);
+        }
+        let Some(other) = identity.other_than(&proof) else { return Ok(answer) };
+        tracing::info!(provider = %self.provider, "who asks was refused, and the secrets have changed; asking again");
+        self.send_as(request, url, Some(&other)).await
+    }
+
+    fn refuses_who_asks(&self, answer: &Answer) -> bool {
+        answer.status() == StatusCode::UNAUTHORIZED
+            || (answer.status().is_client_error()
+                && !answer.is_page()
+                && self.dialect.kind_of(answer) == Some(ErrorKind::Unauthorised))
+    }
+
+    async fn send_as(&self, request: &Request, url: url::Url, proof: Option<&Arc<Proof>>) -> Result<Answer> {
         if let Err(wait) = self.pace.wait(self.timeout).await {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }
@@ -374,8 +446,8 @@ impl Client {
         let (address, is_first) = (address.to_string(), rows::is_first(request));
         let mut wire =
             WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
-        if let Some(signer) = &self.signer
-            && let Err(error) = signer.sign(&mut wire)
+        if let Some(proof) = proof
+            && let Err(error) = proof.put_on(&mut wire)
         {
             let cause = format!("the request cannot be signed: {error}");
             return Err(self.error(request, ErrorKind::not_sent(cause)).with_source(error));
@@ -430,4 +502,13 @@ impl Client {
     fn error(&self, request: &Request, kind: ErrorKind) -> ProviderError {
         ProviderError::new(self.provider.clone(), request.call, kind)
     }
+}
+
+/// One header that is never shown.
+fn header(name: &HeaderName, value: String, redactor: &Redactor) -> Result<Made, HttpConfigError> {
+    let mut header = HeaderValue::from_str(&value)
+        .map_err(|_| HttpConfigError::Credential(format!("it cannot stand in the header {name}")))?;
+    header.set_sensitive(true);
+    redactor.add_own(SecretString::from(value));
+    Ok(Made::Headers(HeaderMap::from_iter([(name.clone(), header)])))
 }

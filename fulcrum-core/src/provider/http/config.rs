@@ -1,11 +1,10 @@
 //! How an API is reached.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+use crate::provider::{Base, Outside};
 
 /// How an API is reached: the same settings for every adapter. All have defaults.
 ///
@@ -28,13 +27,15 @@ pub struct HttpConfig {
     pub max_answer_bytes: usize,
     /// A file of certificate authorities in PEM that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// Through which proxy; none for what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+    /// Through which proxy; none for what the environment says (`HTTPS_PROXY`, `NO_PROXY`). An API on this machine is reached
+    /// through none of the environment's, and through this one only if it is on this machine, too.
     pub proxy: Option<String>,
     /// Whether connections are kept for the next request.
     pub keep_alive: bool,
     /// Stands before ours in `User-Agent`, such as `panel/2.1`.
     pub user_agent: Option<String>,
-    /// A file that each request and answer is appended to, without secrets, for bug reports.
+    /// A file that each request and answer is appended to, for bug reports: of what they say, only fields that are known to be
+    /// harmless, and of all others type and length. Only its owner may read it.
     pub record: Option<PathBuf>,
 }
 
@@ -56,12 +57,21 @@ impl Default for HttpConfig {
 
 impl HttpConfig {
     /// The same with the paths made absolute from `base`.
-    #[must_use]
-    pub fn below(mut self, base: &Path) -> Self {
-        for path in [&mut self.ca_file, &mut self.record].into_iter().flatten() {
-            *path = base.join(&*path);
+    ///
+    /// # Errors
+    /// [`HttpConfigError::Outside`]: a document that is not trusted names a file elsewhere, or a proxy.
+    pub fn below(mut self, base: impl Into<Base>) -> Result<Self, HttpConfigError> {
+        let base = base.into();
+        if self.proxy.is_some() {
+            base.check_setting("proxy")?;
         }
-        self
+        if let Some(path) = &mut self.ca_file {
+            *path = base.to_read(path)?;
+        }
+        if let Some(path) = &mut self.record {
+            *path = base.to_write(path)?;
+        }
+        Ok(self)
     }
 
     /// The address of the API, `otherwise` unless it is set.
@@ -83,6 +93,9 @@ impl HttpConfig {
             "http" => return Err(bad("credentials would be sent in the clear; write https")),
             _ => return Err(bad("write an address that begins with https")),
         }
+        if is_loopback(&url) && self.proxy.as_deref().is_some_and(|proxy| !is_proxy_here(proxy)) {
+            return Err(bad("it is on this machine, and `proxy` is not; leave `proxy` out"));
+        }
         // Segments are appended to it.
         url.path_segments_mut().map_err(|()| bad("it has no path"))?.pop_if_empty();
         url.set_query(None);
@@ -95,13 +108,30 @@ impl HttpConfig {
     }
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+/// Whether an address is on this machine.
+pub(super) fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Domain(name)) => is_local_name(name),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
     }
+}
+
+/// `localhost` and the names under it, which are never asked of the network (RFC 6761, section 6.3).
+pub(super) fn is_local_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Whether a proxy is on this machine, so that nothing leaves it on the way there.
+pub(super) fn is_proxy_here(proxy: &str) -> bool {
+    let parsed = if proxy.contains("://") { proxy.parse() } else { format!("http://{proxy}").parse() };
+    parsed.is_ok_and(|url: url::Url| match url.host_str().map(str::parse::<std::net::IpAddr>) {
+        // Of schemes that are no web's, a number is a name to the parser.
+        Some(Ok(address)) => address.to_canonical().is_loopback(),
+        _ => is_loopback(&url),
+    })
 }
 
 /// An API cannot be reached like this.
@@ -127,6 +157,9 @@ pub enum HttpConfigError {
     /// A credential is not there.
     #[error("no credential: {0}")]
     Credential(String),
+    /// The document names what it may not read, write or reach.
+    #[error(transparent)]
+    Outside(#[from] Outside),
     /// A file of certificates, or another setting, is wrong.
     #[error("{0}")]
     Setting(String),
@@ -152,8 +185,30 @@ mod tests {
         assert!(address("http://127.0.0.1:8080/v1").is_ok());
         assert!(address("http://[::1]:8080").is_ok());
         assert!(address("http://cloud.example").is_err());
+        assert!(address("http://localhost:8080").is_ok() && address("http://a.localhost.:8080").is_ok());
+        assert!(address("http://[::ffff:127.0.0.1]:8080").is_ok());
         assert!(address("http://127.0.0.1.cloud.example").is_err());
+        assert!(address("http://localhost.cloud.example").is_err());
+        assert!(address("http://notlocalhost").is_err());
         assert!(address("ftp://cloud.example").is_err());
+    }
+
+    #[test]
+    fn an_api_on_this_machine_has_no_proxy_elsewhere() {
+        let through = |proxy: &str| {
+            let (base_url, proxy) = (Some("http://127.0.0.1:8080".to_owned()), Some(proxy.to_owned()));
+            HttpConfig { base_url, proxy, ..HttpConfig::default() }.address("https://unused.example")
+        };
+        for here in ["http://127.0.0.1:3128", "localhost:3128", "http://[::1]:1", "socks5h://127.0.0.1:1080"]
+        {
+            assert!(through(here).is_ok(), "{here}");
+        }
+        for there in
+            ["http://proxy.example:3128", "proxy.example", "http://10.0.0.1:3128", "socks5://10.0.0.1:1"]
+        {
+            let error = through(there).expect_err(there).to_string();
+            assert!(error.contains("leave `proxy` out"), "{error}");
+        }
     }
 
     #[test]

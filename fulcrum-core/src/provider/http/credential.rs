@@ -1,14 +1,77 @@
 //! Where a secret comes from. Documents name the place; the secret itself is never in them.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::HttpConfigError;
+use crate::provider::{Base, Outside};
 
 /// The largest file of a secret, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// A secret, and where it was read: it is read again there when an API refuses it, and sent only to hosts that it is for.
+#[derive(Clone)]
+pub struct Secret {
+    /// None for one that is nowhere else.
+    place: Option<(Credential, Base)>,
+    value: SecretString,
+}
+
+impl Secret {
+    /// What it is.
+    pub fn value(&self) -> &SecretString {
+        &self.value
+    }
+
+    /// What it is now, where it was read; none if it cannot be read there now.
+    pub(super) fn now(&self) -> Option<SecretString> {
+        match &self.place {
+            None => Some(self.value.clone()),
+            Some((place, base)) => place.value(base).ok(),
+        }
+    }
+
+    /// Whether it may be sent to a host.
+    pub(super) fn check_sent(&self, host: &str, has_own_authorities: bool) -> Result<(), Outside> {
+        match &self.place {
+            None => Ok(()),
+            Some((place, base)) => base.check_sent(&place.to_string(), host, has_own_authorities),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.as_ref().map(|(place, _)| place.to_string());
+        f.debug_tuple("Secret").field(&place).finish()
+    }
+}
+
+/// One that the program has from elsewhere. It is never read again.
+impl From<SecretString> for Secret {
+    fn from(value: SecretString) -> Self {
+        Self { place: None, value }
+    }
+}
+
+impl From<&SecretString> for Secret {
+    fn from(value: &SecretString) -> Self {
+        Self::from(value.clone())
+    }
+}
+
+impl From<&Secret> for Secret {
+    fn from(secret: &Secret) -> Self {
+        secret.clone()
+    }
+}
+
+/// Whether two are the same.
+pub(super) fn is_same(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret() == b.expose_secret()
+}
 
 /// Where a secret is: `env:NAME` for an environment variable, `file:PATH` for a file that holds nothing else.
 ///
@@ -37,14 +100,19 @@ impl Credential {
     ///
     /// # Errors
     /// [`HttpConfigError::Credential`]: it is not there, is empty, or cannot be read. Names the place, never the secret.
-    pub fn read(&self, base: &Path) -> Result<SecretString, HttpConfigError> {
+    pub fn read(&self, base: impl Into<Base>) -> Result<Secret, HttpConfigError> {
+        let base = base.into();
+        Ok(Secret { value: self.value(&base)?, place: Some((self.clone(), base)) })
+    }
+
+    fn value(&self, base: &Base) -> Result<SecretString, HttpConfigError> {
         let missing = |why: String| HttpConfigError::Credential(why);
         let text = match self {
             Self::Env(name) => std::env::var(name).map_err(|_| {
                 missing(format!("the environment variable {name} is not set, or is not text"))
             })?,
             Self::File(path) => {
-                let path = base.join(path);
+                let path = base.to_read(path.as_ref())?;
                 let io = |error: std::io::Error| missing(format!("{}: {error}", path.display()));
                 if std::fs::metadata(&path).map_err(io)?.len() > MAX_BYTES {
                     return Err(missing(format!("{} is too large to be a secret", path.display())));

@@ -1,6 +1,7 @@
 //! The network.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -13,15 +14,24 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest, cause::Way};
+use super::{
+    HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest,
+    cause::Way,
+    config::{is_local_name, is_loopback, is_proxy_here},
+};
 use crate::provider::{BoxError, Worded};
 
 /// Sends requests over the network, by TLS unless to this machine itself.
+///
+/// Requests to this machine go through no proxy of the environment: what may be sent in the clear must not leave it.
 #[derive(Debug)]
 pub struct Live {
     http: reqwest::Client,
+    /// For what is on this machine.
+    here: reqwest::Client,
     max_answer_bytes: usize,
     has_authorities: bool,
     proxy: Option<String>,
@@ -39,26 +49,50 @@ impl Live {
         let user_agent =
             config.user_agent.as_ref().map_or_else(|| ours.to_owned(), |theirs| format!("{theirs} {ours}"));
         let (tls, has_authorities) = tls(config)?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
-            .timeout(config.timeout())
-            .user_agent(user_agent);
-        if let Some(proxy) = &config.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(setting)?);
-        }
-        if !config.keep_alive {
-            builder = builder.pool_max_idle_per_host(0);
-        }
+        let client = |is_here: bool| {
+            let mut builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .connect_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
+                .timeout(config.timeout())
+                .user_agent(&user_agent);
+            if is_here {
+                builder = builder.no_proxy().dns_resolver(Arc::new(Names));
+            }
+            if let Some(proxy) = config.proxy.as_ref().filter(|proxy| !is_here || is_proxy_here(proxy)) {
+                builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(setting)?);
+            }
+            if !config.keep_alive {
+                builder = builder.pool_max_idle_per_host(0);
+            }
+            builder.build().map_err(setting)
+        };
         Ok(Self {
-            http: builder.build().map_err(setting)?,
+            http: client(false)?,
+            here: client(true)?,
             max_answer_bytes: config.max_answer_bytes,
             has_authorities,
             proxy: config.proxy.clone(),
             timeout: config.timeout(),
+        })
+    }
+}
+
+/// Names of this machine, which are not asked of the network.
+#[derive(Debug)]
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            if !is_local_name(name.as_str()) {
+                return Err(format!("{} is no name of this machine", name.as_str()).into());
+            }
+            let here = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            let addresses: Addrs = Box::new(here.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
         })
     }
 }
@@ -114,8 +148,10 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
 impl Live {
     fn way(&self, url: &url::Url) -> Way {
         let host = url.host_str().unwrap_or_default();
-        let proxy =
-            self.proxy.clone().or_else(|| proxy_of_environment(host).filter(|_| url.scheme() == "https"));
+        let proxy = match is_loopback(url) {
+            true => self.proxy.clone().filter(|proxy| is_proxy_here(proxy)),
+            false => self.proxy.clone().or_else(|| proxy_of_environment(host)),
+        };
         // A bare name is one as well.
         let proxy = proxy.map(|proxy| if proxy.contains("://") { proxy } else { format!("http://{proxy}") });
         Way {
@@ -136,7 +172,8 @@ impl Transport for Live {
         };
         let is_out = Arc::new(AtomicBool::new(false));
         let has_body = request.body.as_ref().is_some_and(|body| !body.is_empty());
-        let mut builder = self.http.request(request.method, request.url).headers(request.headers);
+        let http = if is_loopback(&request.url) { &self.here } else { &self.http };
+        let mut builder = http.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
             builder = builder.body(reqwest::Body::wrap(Watched { body: Some(body), is_out: is_out.clone() }));
         }

@@ -16,12 +16,15 @@ mod cause;
 mod client;
 mod config;
 mod credential;
+mod fields;
+mod identity;
 mod live;
 mod pace;
 mod pages;
 mod redact;
 mod request;
 mod rows;
+mod sieve;
 mod tape;
 mod transport;
 
@@ -40,7 +43,7 @@ pub use client::{Client, Dialect, Plain, Signer};
 ))]
 pub(crate) use config::list_lag_ms;
 pub use config::{HttpConfig, HttpConfigError};
-pub use credential::Credential;
+pub use credential::{Credential, Secret};
 pub use live::Live;
 pub use pages::{Page, bounded, pages};
 pub use redact::Redactor;

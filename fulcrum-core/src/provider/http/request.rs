@@ -1,5 +1,7 @@
 //! One request, as data.
 
+use std::fmt;
+
 use bytes::Bytes;
 use reqwest::{
     Method,
@@ -10,11 +12,13 @@ use serde::Serialize;
 
 use crate::{model::SkuId, provider::Call};
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// One request to an API, not yet tied to its address and credentials.
 ///
 /// A path is given in segments, each of which is escaped: what a provider or a customer calls a thing cannot lead to
 /// another resource.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     pub(super) call: Call,
     pub(super) method: Method,
@@ -24,6 +28,13 @@ pub struct Request {
     pub(super) body: Option<Bytes>,
     pub(super) changes: bool,
     pub(super) about: Option<SkuId>,
+}
+
+// What it sends may be a password.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {} /{}", self.call, self.method, self.path.join("/"))
+    }
 }
 
 impl Request {
@@ -136,8 +147,12 @@ impl Request {
     pub fn form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.body = Some(body.into());
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
         self
+    }
+
+    pub(super) fn is_form(&self) -> bool {
+        is_form(&self.headers)
     }
 
     /// For which call of the contract.
@@ -163,6 +178,12 @@ impl Request {
         }
         url
     }
+}
+
+/// Whether a body is written as forms are.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.starts_with(FORM)
 }
 
 #[cfg(test)]

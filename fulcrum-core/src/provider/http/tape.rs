@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{Read, Write},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -10,12 +10,19 @@ use std::{
 use async_trait::async_trait;
 use reqwest::{
     Method, StatusCode,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderName, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Lost, Redactor, Transport, WireAnswer, WireRequest};
+use super::{
+    Lost, Redactor, Transport, WireAnswer, WireRequest,
+    request::is_form,
+    sieve::{BLANK, Sieve, withheld},
+};
+
+/// How each line of a recording begins.
+const BEGINS: &str = r#"{"request""#;
 
 /// One request with its answer: a line of a tape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,8 +53,9 @@ struct Said {
     body: Value,
 }
 
-/// Keeps what goes through in a file, a line of JSON each, without secrets: headers and fields with telling names are
-/// blanked, and so is every secret that the client knows, wherever it stands.
+/// Keeps what goes through in a file, a line of JSON each: fields, headers and parameters that are known to be harmless, and
+/// of all others type and length. Every secret that the client knows is left out wherever it stands. Only the file's owner may
+/// read it.
 #[derive(Debug)]
 pub struct Recorder {
     inner: Arc<dyn Transport>,
@@ -59,35 +67,57 @@ impl Recorder {
     /// Appends to a file.
     ///
     /// # Errors
-    /// It cannot be opened for that.
+    /// It cannot be opened for that, or is a file of something else.
     pub fn append(inner: Arc<dyn Transport>, path: &Path, redactor: Redactor) -> std::io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { inner, file: Mutex::new(file), redactor })
+        Ok(Self { inner, file: Mutex::new(open(path)?), redactor })
     }
 
     fn entry(&self, request: &WireRequest, outcome: &Result<WireAnswer, Lost>) -> Entry {
-        let body = |bytes: &[u8]| if bytes.is_empty() { Value::Null } else { self.redactor.body(bytes) };
-        let headers = |headers: &HeaderMap| {
-            let text = |(name, value): (&HeaderName, &HeaderValue)| {
-                let value = self.redactor.header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
-                (name.to_string(), Value::String(value))
-            };
-            headers.iter().map(text).collect()
-        };
+        // What the request says is no more harmless in an answer.
+        let (asked, was_form) = (request.body.as_deref().unwrap_or_default(), is_form(&request.headers));
+        let redactor = self.redactor.with(withheld(asked, was_form));
+        let sieve = Sieve::new(&redactor);
         Entry {
             request: Asked {
                 method: request.method.to_string(),
-                path: self.redactor.text(&path_of(&request.url)),
-                body: body(request.body.as_deref().unwrap_or_default()),
+                path: sieve.path(&request.url),
+                body: sieve.body(asked, was_form),
             },
             response: outcome.as_ref().ok().map(|answer| Said {
                 status: answer.status.as_u16(),
-                headers: headers(&answer.headers),
-                body: body(&answer.body),
+                headers: sieve.headers(&answer.headers),
+                body: sieve.body(&answer.body, is_form(&answer.headers)),
             }),
             lost: outcome.as_ref().err().map(Lost::to_string),
         }
     }
+}
+
+/// Opens a recording, which its owner alone may read. Nothing else is written to: a document might name any file.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true).read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Ok(file);
+    }
+    let mut head = Vec::new();
+    (&mut file).take(BEGINS.len() as u64).read_to_end(&mut head)?;
+    if !head.is_empty() && head != BEGINS.as_bytes() {
+        let message = "it is no recording; name a new file in `record`";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if about.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(file)
 }
 
 #[async_trait]
@@ -160,9 +190,8 @@ impl Replay {
 
     fn next(&self, method: &Method, path: &str) -> Option<Entry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |entry: &Entry| {
-            entry.request.method == method.as_str() && sorted(&entry.request.path) == sorted(path)
-        };
+        let is_it =
+            |entry: &Entry| entry.request.method == method.as_str() && is_asked(&entry.request.path, path);
         if let Some((entry, is_played)) =
             entries.iter_mut().find(|(entry, is_played)| !is_played && is_it(entry))
         {
@@ -204,10 +233,25 @@ fn path_of(url: &url::Url) -> String {
     url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
 }
 
-/// A path whose parameters stand in order: that in which they are written says nothing.
-fn sorted(path: &str) -> String {
-    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
-    let mut parameters: Vec<_> = query.split('&').filter(|it| !it.is_empty()).collect();
-    parameters.sort_unstable();
-    format!("{path}?{}", parameters.join("&"))
+/// Whether a path is that of a recording. The order of its parameters says nothing, and what was left out may be anything.
+fn is_asked(recorded: &str, asked: &str) -> bool {
+    let parts = |path: &str| -> (Vec<String>, Vec<String>) {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut parameters: Vec<_> =
+            query.split('&').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        parameters.sort_unstable();
+        (path.split('/').map(str::to_owned).collect(), parameters)
+    };
+    let ((path, query), (asked_path, asked_query)) = (parts(recorded), parts(asked));
+    let is_same = |(recorded, asked): (&String, &String)| {
+        let value =
+            |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        recorded == asked
+            || recorded.starts_with(BLANK)
+            || matches!((value(recorded), value(asked)), (Some((a, blank)), Some((b, _))) if a == b && blank.starts_with(BLANK))
+    };
+    path.len() == asked_path.len()
+        && query.len() == asked_query.len()
+        && path.iter().zip(&asked_path).all(is_same)
+        && query.iter().zip(&asked_query).all(is_same)
 }

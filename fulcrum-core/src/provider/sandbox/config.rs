@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use super::{FaultRule, Sandbox};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{
-        IdempotencyClass,
+        Base, IdempotencyClass, Outside,
         table::{Table, TableError},
     },
 };
@@ -82,6 +82,9 @@ pub enum SandboxError {
         /// Who is there.
         known: String,
     },
+    /// The document names what it may not read or write.
+    #[error(transparent)]
+    Outside(#[from] Outside),
     /// The folder for the state cannot be made.
     #[error("{}: {source}", path.display())]
     State {
@@ -97,8 +100,9 @@ impl SandboxConfig {
     ///
     /// # Errors
     /// [`SandboxError`]: the catalogue cannot be read, or has no such provider.
-    pub fn build(&self, base: &Path) -> Result<Vec<Sandbox>, SandboxError> {
-        let catalogue = base.join(&self.catalogue);
+    pub fn build(&self, base: impl Into<Base>) -> Result<Vec<Sandbox>, SandboxError> {
+        let base = &base.into();
+        let catalogue = base.to_read(&self.catalogue)?;
         let mut tables = Table::load(&catalogue)?;
         if let Some(provider) = &self.provider {
             let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
@@ -112,7 +116,7 @@ impl SandboxConfig {
         tables.into_iter().map(|table| self.cloud(base, table, is_one)).collect()
     }
 
-    fn cloud(&self, base: &Path, table: Table, is_one: bool) -> Result<Sandbox, SandboxError> {
+    fn cloud(&self, base: &Base, table: Table, is_one: bool) -> Result<Sandbox, SandboxError> {
         let range = |[least, most]: [u64; 2]| (Duration::from_millis(least), Duration::from_millis(most));
         let (latency, operation) = (range(self.latency_ms), range(self.operation_ms));
         let id = table.provider.clone();
@@ -121,7 +125,8 @@ impl SandboxConfig {
             .latency(latency.0, latency.1)
             .operation(operation.0, operation.1);
         if let Some(state) = &self.state {
-            let path = if is_one { base.join(state) } else { base.join(state).join(format!("{id}.json")) };
+            let state = base.to_write(state)?;
+            let path = if is_one { state } else { state.join(format!("{id}.json")) };
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 let state_error = |source| SandboxError::State { path: folder.to_owned(), source };
                 std::fs::create_dir_all(folder).map_err(state_error)?;

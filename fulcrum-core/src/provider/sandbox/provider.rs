@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{
+    FutureExt, StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rust_decimal::Decimal;
@@ -24,6 +27,30 @@ use crate::{
         UsagePeriod, UsageStream, find_exact,
     },
 };
+
+/// What a call meets: a fault, and how long its answer is under way.
+#[derive(Debug)]
+struct Met {
+    fault: Option<Fault>,
+    way_back: Duration,
+}
+
+async fn wait(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// A list of one page, or an error in its place.
+fn all_at_once<T: Send + 'static>(
+    asked: impl Future<Output = Result<Vec<T>>> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
+    let lines = asked.map(|told| match told {
+        Ok(lines) => lines.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    });
+    lines.map(stream::iter).flatten_stream().boxed()
+}
 
 impl Sandbox {
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
@@ -48,8 +75,8 @@ impl Sandbox {
         if least == most { least } else { chance.random_range(least..=most) }
     }
 
-    /// Waits as a network would, and says which fault, if any, this call meets.
-    async fn arrive(&self, call: Call, sku: Option<&SkuId>) -> Result<Option<Fault>> {
+    /// Waits as the way to a cloud takes, and says what this call meets.
+    async fn arrive(&self, call: Call, sku: Option<&SkuId>) -> Result<Met> {
         let (count, fault) = self.change(call, |state| {
             let calls = state.calls.entry(call).or_default();
             *calls += 1;
@@ -69,24 +96,25 @@ impl Sandbox {
             (count, met)
         })?;
         let latency = Self::between(&mut self.chance((call, count)), self.inner.latency);
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
+        let way_back = latency / 2;
+        wait(latency - way_back).await;
         if let Some(kind) = fault.as_ref().and_then(|fault| fault.refusal(sku)) {
             return Err(self.error(call, kind));
         }
         if fault == Some(Fault::CrashBefore) {
             (self.inner.crash)();
         }
-        Ok(fault)
+        Ok(Met { fault, way_back })
     }
 
-    /// What a fault does once the effect is there.
-    fn depart<T>(&self, call: Call, fault: Option<&Fault>, answer: T) -> Result<T> {
-        match fault {
-            Some(Fault::CrashAfter) => (self.inner.crash)(),
-            Some(Fault::AmbiguousHappened) => return Err(self.error(call, ErrorKind::Ambiguous)),
-            _ => {}
+    /// What a fault does once the effect is there, and the way back.
+    async fn depart<T>(&self, call: Call, met: &Met, answer: T) -> Result<T> {
+        if met.fault == Some(Fault::CrashAfter) {
+            (self.inner.crash)();
+        }
+        wait(met.way_back).await;
+        if met.fault == Some(Fault::AmbiguousHappened) {
+            return Err(self.error(call, ErrorKind::Ambiguous));
         }
         Ok(answer)
     }
@@ -216,31 +244,19 @@ impl Provider for Sandbox {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.clone(), filter.clone());
-        async move {
-            match cloud.arrive(Call::Offers, None).await {
-                Err(error) => stream::iter(vec![Err(error)]),
-                Ok(fault) => {
-                    let offers = cloud.inner.offers.iter().filter(|offer| filter.admits(offer));
-                    // With what is left of them now.
-                    let listed = cloud.change(Call::Offers, |state| {
-                        let now =
-                            |offer: &Offer| Offer { stock: cloud.left(state, offer, None), ..offer.clone() };
-                        offers.map(now).collect::<Vec<_>>()
-                    });
-                    let listed = listed.and_then(|offers| cloud.depart(Call::Offers, fault.as_ref(), offers));
-                    stream::iter(match listed {
-                        Ok(offers) => offers.into_iter().map(Ok).collect(),
-                        Err(error) => vec![Err(error)],
-                    })
-                }
-            }
-        }
-        .flatten_stream()
-        .boxed()
+        all_at_once(async move {
+            let met = cloud.arrive(Call::Offers, None).await?;
+            // With what is left of them now.
+            let offers = cloud.change(Call::Offers, |state| {
+                let now = |offer: &Offer| Offer { stock: cloud.left(state, offer, None), ..offer.clone() };
+                cloud.inner.offers.iter().filter(|offer| filter.admits(offer)).map(now).collect()
+            })?;
+            cloud.depart(Call::Offers, &met, offers).await
+        })
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        let fault = self.arrive(Call::Quote, Some(&request.sku)).await?;
+        let met = self.arrive(Call::Quote, Some(&request.sku)).await?;
         let offer = self.offer(Call::Quote, request)?;
         let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
         let quote = Quote {
@@ -249,7 +265,7 @@ impl Provider for Sandbox {
             surcharges: offer.surcharges.to_vec(),
             valid_until: None,
         };
-        self.depart(Call::Quote, fault.as_ref(), quote)
+        self.depart(Call::Quote, &met, quote).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
@@ -258,7 +274,7 @@ impl Provider for Sandbox {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let offer = self.offer(call, request)?;
-        let fault = self.arrive(call, Some(&request.sku)).await?;
+        let met = self.arrive(call, Some(&request.sku)).await?;
         let until = self.change(call, |state| {
             let now = Timestamp::now();
             state.settle(now);
@@ -274,7 +290,7 @@ impl Provider for Sandbox {
             }
             Ok(until)
         })??;
-        self.depart(call, fault.as_ref(), until)
+        self.depart(call, &met, until).await
     }
 
     async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
@@ -282,15 +298,15 @@ impl Provider for Sandbox {
         if !self.inner.capabilities.can(call) {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
-        let fault = self.arrive(call, None).await?;
+        let met = self.arrive(call, None).await?;
         self.change(call, |state| state.holds.retain(|hold| hold.key != *key))?;
-        self.depart(call, fault.as_ref(), ())
+        self.depart(call, &met, ()).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         let offer = self.offer(call, request)?;
-        let fault = self.arrive(call, Some(&request.sku)).await?;
+        let met = self.arrive(call, Some(&request.sku)).await?;
         let started = self.change(call, |state| {
             state.settle(Timestamp::now());
             if let Some(known) = self.known(state, key) {
@@ -300,18 +316,18 @@ impl Provider for Sandbox {
                 Some(kind) => Err(self.error(call, kind)),
                 None => {
                     state.holds.retain(|hold| hold.key != *key);
-                    Ok(self.start(state, request, key, fault.as_ref()))
+                    Ok(self.start(state, request, key, met.fault.as_ref()))
                 }
             }
         })??;
-        self.depart(call, fault.as_ref(), started)
+        self.depart(call, &met, started).await
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         if !self.inner.capabilities.can(Call::FindByKey) {
             return Err(self.error(Call::FindByKey, ErrorKind::Unsupported));
         }
-        let fault = self.arrive(Call::FindByKey, None).await?;
+        let met = self.arrive(Call::FindByKey, None).await?;
         let found = self.change(Call::FindByKey, |state| {
             let now = Timestamp::now();
             state.settle(now);
@@ -320,11 +336,11 @@ impl Provider for Sandbox {
             };
             state.resources.iter().find(is_it).map(|resource| resource.service.clone())
         })?;
-        self.depart(Call::FindByKey, fault.as_ref(), found)
+        self.depart(Call::FindByKey, &met, found).await
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        let fault = self.arrive(Call::Describe, None).await?;
+        let met = self.arrive(Call::Describe, None).await?;
         let found = self.change(Call::Describe, |state| {
             let now = Timestamp::now();
             state.settle(now);
@@ -333,30 +349,21 @@ impl Provider for Sandbox {
                 .filter(|resource| resource.exists(now))
                 .map(|resource| resource.service.clone())
         })?;
-        self.depart(Call::Describe, fault.as_ref(), found)
+        self.depart(Call::Describe, &met, found).await
     }
 
     fn services(&self) -> ServiceStream {
         let cloud = self.clone();
-        async move {
-            let listed = match cloud.arrive(Call::Services, None).await {
-                Err(error) => Err(error),
-                Ok(fault) => cloud
-                    .change(Call::Services, |state| {
-                        let now = Timestamp::now();
-                        state.settle(now);
-                        let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
-                        seen.map(|resource| resource.service.clone()).collect::<Vec<_>>()
-                    })
-                    .and_then(|services| cloud.depart(Call::Services, fault.as_ref(), services)),
-            };
-            stream::iter(match listed {
-                Ok(services) => services.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            })
-        }
-        .flatten_stream()
-        .boxed()
+        all_at_once(async move {
+            let met = cloud.arrive(Call::Services, None).await?;
+            let services = cloud.change(Call::Services, |state| {
+                let now = Timestamp::now();
+                state.settle(now);
+                let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
+                seen.map(|resource| resource.service.clone()).collect()
+            })?;
+            cloud.depart(Call::Services, &met, services).await
+        })
     }
 
     async fn act(
@@ -365,7 +372,7 @@ impl Provider for Sandbox {
         action: &Action,
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
-        let fault = self.arrive(Call::Act, None).await?;
+        let met = self.arrive(Call::Act, None).await?;
         let started = self.change(Call::Act, |state| {
             let now = Timestamp::now();
             state.settle(now);
@@ -381,7 +388,7 @@ impl Provider for Sandbox {
                 Action::Resize { sku } => resource.service.sku = sku.clone(),
                 Action::Other { .. } => return Err(self.error(Call::Act, ErrorKind::Unsupported)),
             }
-            let done_at = self.done_at(state, fault.as_ref());
+            let done_at = self.done_at(state, met.fault.as_ref());
             let (service, key) = (service.clone(), Some(key.clone()));
             Ok(state.begin(Operation {
                 service,
@@ -392,15 +399,15 @@ impl Provider for Sandbox {
                 is_release: false,
             }))
         })??;
-        self.depart(Call::Act, fault.as_ref(), started)
+        self.depart(Call::Act, &met, started).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
-        let fault = self.arrive(Call::Release, None).await?;
+        let met = self.arrive(Call::Release, None).await?;
         let started = self.change(Call::Release, |state| {
             let now = Timestamp::now();
             state.settle(now);
-            let done_at = self.done_at(state, fault.as_ref());
+            let done_at = self.done_at(state, met.fault.as_ref());
             let parts = state.attached.get(service).filter(|parts| !parts.is_empty());
             if let Some(parts) = parts
                 && state.resource(service).is_some_and(|resource| resource.exists(now))
@@ -422,11 +429,11 @@ impl Provider for Sandbox {
                 is_release: true,
             }))
         })??;
-        self.depart(Call::Release, fault.as_ref(), started)
+        self.depart(Call::Release, &met, started).await
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        let fault = self.arrive(Call::Poll, None).await?;
+        let met = self.arrive(Call::Poll, None).await?;
         let status = self.change(Call::Poll, |state| {
             let now = Timestamp::now();
             state.settle(now);
@@ -443,17 +450,14 @@ impl Provider for Sandbox {
             let service = state.resource(&found.service).filter(|resource| resource.exists(now));
             Ok(OperationStatus::Succeeded(service.map(|resource| resource.service.clone())))
         })??;
-        self.depart(Call::Poll, fault.as_ref(), status)
+        self.depart(Call::Poll, &met, status).await
     }
 
     fn usage(&self, _: &UsagePeriod) -> UsageStream {
         let cloud = self.clone();
-        async move {
-            let met = cloud.arrive(Call::Usage, None).await;
-            let unsupported = || cloud.error(Call::Usage, ErrorKind::Unsupported);
-            stream::iter([Err(met.err().unwrap_or_else(unsupported))])
-        }
-        .flatten_stream()
-        .boxed()
+        all_at_once(async move {
+            cloud.arrive(Call::Usage, None).await?;
+            Err(cloud.error(Call::Usage, ErrorKind::Unsupported))
+        })
     }
 }

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::ec2::Ec2Config};
+use fulcrum_core::provider::adapters::ec2::{Ec2, Ec2Config};
 use serde_json::json;
 
 use super::{Api, Ask, Reply, Thing, World, config, table, xml};
 
 pub const API: Api = Api {
     name: "ec2",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.get("Action") == "RunInstances",
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
@@ -18,11 +19,11 @@ pub const API: Api = Api {
     kind: "text/xml;charset=UTF-8",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Ec2 {
     table(folder, "ec2", true);
     let document = json!({ "endpoint": url, "access_key": "file:secret", "secret_key": "file:secret", "catalogue": "prices.csv",
         "client_token": "ignored", "image": "ami-1", "list_lag_ms": 100, "http": { "timeout_ms": 3000 } });
-    Arc::new(config::<Ec2Config>(document).build(folder).expect("an adapter"))
+    config::<Ec2Config>(document).build(folder).expect("an adapter")
 }
 
 fn told(thing: &Thing) -> String {

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::exoscale::ExoscaleConfig};
+use fulcrum_core::provider::adapters::exoscale::{Exoscale, ExoscaleConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, Thing, World, config, json, table};
 
 pub const API: Api = Api {
     name: "exoscale",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(&way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path == "/instance",
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
@@ -18,14 +19,14 @@ pub const API: Api = Api {
 
 const TYPE: &str = "b6cd1ff5-3a2f-4e9d-a4d1-8988c1191fe8";
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Exoscale {
     table(folder, "exoscale", true);
     let prices = std::fs::read_to_string(folder.join("prices.csv")).expect("a file");
     std::fs::write(folder.join("prices.csv"), prices.replace("machine,small", "machine,standard.small"))
         .expect("a file");
     let document = json!({ "catalogue": "prices.csv", "key": "file:secret", "secret": "file:secret", "list_lag_ms": 100,
         "image": TYPE, "public_ip": false, "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<ExoscaleConfig>(document).build(folder).expect("an adapter"))
+    config::<ExoscaleConfig>(document).build(folder).expect("an adapter")
 }
 
 fn told(thing: &Thing) -> Value {

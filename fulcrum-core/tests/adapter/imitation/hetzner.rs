@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::hetzner::HetznerConfig};
+use fulcrum_core::provider::adapters::hetzner::{Hetzner, HetznerConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, Thing, World, config, json, table};
 
 pub const API: Api = Api {
     name: "hetzner",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path == "/servers",
     blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
@@ -18,11 +19,11 @@ pub const API: Api = Api {
     kind: "application/json",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Hetzner {
     table(folder, "hetzner", false);
     let document = json!({ "token": "file:secret", "catalogue": "prices.csv", "list_lag_ms": 100,
         "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<HetznerConfig>(document).build(folder).expect("an adapter"))
+    config::<HetznerConfig>(document).build(folder).expect("an adapter")
 }
 
 /// What a machine is called now: a person may have changed it.

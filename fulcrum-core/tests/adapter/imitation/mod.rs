@@ -1,14 +1,14 @@
 //! Eight clouds in a few lines each: enough of their APIs to buy, find and end one machine, and every way to answer wrongly.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
-mod ec2;
-mod exoscale;
-mod hetzner;
-mod openstack;
-mod osb;
-mod proxmox;
-mod scaleway;
-mod upcloud;
+pub mod ec2;
+pub mod exoscale;
+pub mod hetzner;
+pub mod openstack;
+pub mod osb;
+pub mod proxmox;
+pub mod scaleway;
+pub mod upcloud;
 
 use std::{
     collections::BTreeMap,
@@ -16,17 +16,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use fulcrum_core::provider::Provider;
+use fulcrum_core::provider::{Provider, http::Transport};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::Value;
 
 use crate::peers::server::{Server, Story, answer};
+
+/// An adapter over another transport than the network.
+type Over = fn(&Path, &str, Arc<dyn Transport>) -> Arc<dyn Provider>;
 
 /// What one cloud is in these tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Api {
     pub name: &'static str,
     pub build: fn(&Path, &str) -> Arc<dyn Provider>,
+    /// The same over another transport.
+    pub over: Over,
     /// What it answers when it is well.
     pub answer: fn(&mut World, &Ask) -> Reply,
     pub is_purchase: fn(&Ask) -> bool,
@@ -108,6 +113,16 @@ pub struct World {
     pub answers_in_part: bool,
     /// What a broker that does not tell its instances answers when it is asked for one, and for its last operation.
     pub untold: Option<(Reply, Reply)>,
+    /// What stands in each field that nobody has asked for, beside the API's own.
+    pub canary: Option<&'static str>,
+    /// Whether a refusal repeats the whole request.
+    pub echoes: bool,
+    /// Requests that are refused next, as there were too many.
+    pub limits: usize,
+    /// Whether those are only such as change something.
+    pub limits_changes: bool,
+    /// What its clock says, and when one may come back.
+    pub dates: Option<(&'static str, &'static str)>,
     count: u32,
 }
 
@@ -383,10 +398,10 @@ impl Ask {
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    status: u16,
-    kind: String,
-    body: String,
-    token: Option<&'static str>,
+    pub status: u16,
+    pub kind: String,
+    pub body: String,
+    pub token: Option<&'static str>,
 }
 
 impl Reply {
@@ -428,6 +443,16 @@ impl Imitation {
             let mut headers = vec![("Content-Type", kind.as_str())];
             headers.retain(|(_, kind)| !kind.is_empty());
             headers.extend(token.map(|token| ("X-Subject-Token", token)));
+            let (canary, dates) = {
+                let world = state.lock().expect("nobody panics");
+                (world.canary, world.dates)
+            };
+            headers.extend(dates.map(|(date, _)| ("Date", date)));
+            headers.extend(dates.filter(|_| status == 429).map(|(_, again)| ("Retry-After", again)));
+            let body = canary.map_or(body.clone(), |canary| with_canary(&body, canary));
+            let cookie = canary.map(|canary| format!("session={canary}"));
+            headers.extend(cookie.as_deref().map(|cookie| ("Set-Cookie", cookie)));
+            headers.extend(canary.map(|canary| ("X-Console", canary)));
             answer(status, &headers, &body).into_bytes()
         }))
         .await;
@@ -450,6 +475,62 @@ impl Imitation {
 
     pub fn url(&self) -> String {
         self.server.url()
+    }
+}
+
+/// Fields of objects that hold what they name, and nothing else.
+const MAPS: [&str; 8] =
+    ["addresses", "amount", "extra_specs", "extra_volumes", "labels", "metadata", "tags", "volumes"];
+
+/// With a canary in further fields of every object and element, and in whatever is written for people.
+fn with_canary(body: &str, canary: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(body) else {
+        let fields = format!(
+            "<adminPassword>{canary}</adminPassword><userData><name>{canary}</name><id>{canary}</id></userData><secret><item><key>{canary}</key></item></secret>"
+        );
+        let body = body
+            .replace("</item>", &format!("{fields}</item>"))
+            .replace("</requestId>", &format!("</requestId>{fields}"));
+        return body.replace(
+            "<tagSet>",
+            &format!("<tagSet><item><key>{canary}-key</key><value>{canary}</value></item>"),
+        );
+    };
+    put_canary(&mut value, canary, "");
+    value.to_string()
+}
+
+fn put_canary(value: &mut Value, canary: &str, name: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| put_canary(item, canary, name)),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                if name == "message" && value.is_string() {
+                    *value = Value::String(format!("the password is {canary}"));
+                }
+                put_canary(value, canary, name);
+            }
+            if matches!(name, "labels" | "metadata")
+                && !fields.contains_key("label")
+                && !fields.contains_key("costs")
+            {
+                fields.insert("customer".to_owned(), canary.into());
+                fields.insert(canary.to_owned(), "1".into());
+            }
+            // Products by their names.
+            let is_map = name == "servers" && !fields.contains_key("server");
+            if MAPS.contains(&name) || is_map {
+                return;
+            }
+            let inner = serde_json::json!({ "id": canary, "name": canary, "key": canary, "value": [canary] });
+            for name in ["adminPass", "root_password", "console-url", "cipassword", "note", "token"] {
+                fields.entry(name).or_insert_with(|| canary.into());
+            }
+            fields.entry("credentials").or_insert_with(|| inner.clone());
+            fields.insert("rescue".to_owned(), Value::Array(vec![inner, canary.into()]));
+            fields.insert("pin".to_owned(), 7_771_234_567_u64.into());
+        }
+        _ => {}
     }
 }
 
@@ -510,14 +591,18 @@ fn and_odd(reply: Reply, odd: &[Value]) -> Reply {
     Reply { body, ..reply }
 }
 
-fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
+pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    std::fs::write(folder.path().join("secret"), SECRET.get()).expect("a file");
     (api.build)(folder.path(), url)
 }
 
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
+    if world.limits > 0 && !(world.limits_changes && ask.method == "GET") {
+        world.limits -= 1;
+        return json(429, &serde_json::json!({ "message": "too many requests" }));
+    }
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
     world.asked.push(format!("{} {}", ask.method, ask.path));
@@ -530,6 +615,23 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     }
     if let Some(reply) = world.refuses.clone().filter(|_| is_purchase) {
         return reply;
+    }
+    if world.echoes && is_purchase {
+        let words = request.replace(['<', '&'], " ");
+        return match api.kind.contains("xml") {
+            true => xml(
+                400,
+                &format!(
+                    "<Response><Errors><Error><Code>InvalidParameterValue</Code><Message>{words}</Message></Error></Errors></Response>"
+                ),
+            ),
+            false => json(
+                400,
+                &serde_json::json!({ "message": words, "title": words, "description": words,
+                "error": { "code": "invalid_input", "message": words, "error_message": words }, "errors": { "vmid": words },
+                "details": [{ "argument_name": "x", "help_message": words }] }),
+            ),
+        };
     }
     let reads = ask.method == "GET";
     let odd = world.odd.clone();
@@ -617,8 +719,21 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
     std::fs::write(folder.join("prices.csv"), prices).expect("a file");
 }
 
+thread_local! {
+    /// Where the adapters that this thread builds record what goes through.
+    pub static RECORD: std::cell::RefCell<Option<std::path::PathBuf>> = const { std::cell::RefCell::new(None) };
+}
+
+thread_local! {
+    /// The credential of the adapters that this thread builds.
+    pub static SECRET: std::cell::Cell<&'static str> = const { std::cell::Cell::new("secret-0000") };
+}
+
 /// A configuration as a document.
-pub fn config<T: serde::de::DeserializeOwned>(document: Value) -> T {
+pub fn config<T: serde::de::DeserializeOwned>(mut document: Value) -> T {
+    if let Some(path) = RECORD.with_borrow(Clone::clone) {
+        document["http"]["record"] = path.to_str().expect("text").into();
+    }
     serde_json::from_value(document).expect("a configuration")
 }
 

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::openstack::OpenStackConfig};
+use fulcrum_core::provider::adapters::openstack::{OpenStack, OpenStackConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, Thing, World, config, json, table};
 
 pub const API: Api = Api {
     name: "openstack",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
     blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
@@ -19,12 +20,12 @@ pub const API: Api = Api {
     kind: "application/json",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> OpenStack {
     table(folder, "openstack", false);
     let document = json!({ "auth_url": format!("{url}/v3"), "auth": { "password": { "user": "u", "project": "p", "password": "file:secret" } },
         "catalogue": "prices.csv", "endpoints": { "compute": format!("{url}/compute/v2.1"), "image": format!("{url}/image") }, "list_lag_ms": 100, "network": "none",
         "image": "11111111-2222-3333-4444-555555555556", "http": { "timeout_ms": 3000 } });
-    Arc::new(config::<OpenStackConfig>(document).build(folder).expect("an adapter"))
+    config::<OpenStackConfig>(document).build(folder).expect("an adapter")
 }
 
 fn told(thing: &Thing) -> Value {

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::osb::OsbConfig};
+use fulcrum_core::provider::adapters::osb::{Osb, OsbConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, World, config, json};
 
 pub const API: Api = Api {
     name: "osb",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "PUT",
     blueprint: "{ name: shop, components: { db: { kind: database } } }",
@@ -26,12 +27,12 @@ pub const UNTOLD: Api = Api {
     ..API
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Osb {
     let seller = r#"{"id": "osb", "name": "H", "legal_name": "H", "country": "DE", "regions": [{"id": "r", "country": "DE"}]}"#;
     std::fs::write(folder.join("seller.json"), seller).expect("a file");
     let document = json!({ "provider": "seller.json", "username": "u", "password": "file:secret", "list_lag_ms": 100,
         "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<OsbConfig>(document).build(folder).expect("an adapter"))
+    config::<OsbConfig>(document).build(folder).expect("an adapter")
 }
 
 fn service(at: u32, name: &str, euro: f64, is_told: bool) -> Value {

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::proxmox::ProxmoxConfig};
+use fulcrum_core::provider::adapters::proxmox::{Proxmox, ProxmoxConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, World, config, json, table};
 
 pub const API: Api = Api {
     name: "proxmox",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/clone"),
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
@@ -16,11 +17,11 @@ pub const API: Api = Api {
     kind: "application/json;charset=UTF-8",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Proxmox {
     table(folder, "proxmox", true);
     let document = json!({ "id": "proxmox", "catalogue": "prices.csv", "nodes": { "r": ["pve1"] }, "image": "debian-13", "token_id": "a@pve!b",
         "token": "file:secret", "list_lag_ms": 100, "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<ProxmoxConfig>(document).build(folder).expect("an adapter"))
+    config::<ProxmoxConfig>(document).build(folder).expect("an adapter")
 }
 
 const TASK: &str = "UPID:pve1:00000001:00000001:00000001:qmclone:9000:a@pve!b:";

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::scaleway::ScalewayConfig};
+use fulcrum_core::provider::adapters::scaleway::{Scaleway, ScalewayConfig};
 use serde_json::{Map, Value, json};
 
 use super::{Api, Ask, Reply, Thing, World, config, json, known};
 
 pub const API: Api = Api {
     name: "scaleway",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path.ends_with("/servers"),
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",
@@ -16,10 +17,10 @@ pub const API: Api = Api {
     kind: "application/json",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> Scaleway {
     let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["fr-par-1"],
         "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<ScalewayConfig>(document).build(folder).expect("an adapter"))
+    config::<ScalewayConfig>(document).build(folder).expect("an adapter")
 }
 
 fn told(thing: &Thing) -> Value {

@@ -1,13 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use fulcrum_core::provider::{Provider, adapters::upcloud::UpCloudConfig};
+use fulcrum_core::provider::adapters::upcloud::{UpCloud, UpCloudConfig};
 use serde_json::{Value, json};
 
 use super::{Api, Ask, Reply, Thing, World, config, json, known};
 
 pub const API: Api = Api {
     name: "upcloud",
-    build,
+    build: |folder, url| Arc::new(adapter(folder, url)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path == "/server",
     blueprint: "{ name: shop, components: { web: { vcpu: 2 } } }",
@@ -16,10 +17,10 @@ pub const API: Api = Api {
     kind: "application/json",
 };
 
-fn build(folder: &Path, url: &str) -> Arc<dyn Provider> {
+fn adapter(folder: &Path, url: &str) -> UpCloud {
     let document = json!({ "image": IMAGE, "token": "file:secret",
         "http": { "base_url": url, "timeout_ms": 3000 } });
-    Arc::new(config::<UpCloudConfig>(document).build(folder).expect("an adapter"))
+    config::<UpCloudConfig>(document).build(folder).expect("an adapter")
 }
 
 const IMAGE: &str = "01000000-0000-4000-8000-000020060100";

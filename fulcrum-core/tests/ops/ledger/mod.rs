@@ -123,3 +123,16 @@ async fn clock_set_back(ledger: &dyn Ledger, ahead: impl AsyncFn()) {
     let next = ledger.claim_next("another", lease, 10, &everywhere()).await.expect("asked");
     assert_eq!(next.iter().map(|claim| &claim.order).collect::<Vec<_>>(), [&orders[1].id]);
 }
+
+/// A drive failed while the clock was ten years ahead: the order does not wait for as long.
+async fn put_off_by_a_clock(ledger: &dyn Ledger) {
+    let lease = Duration::from_secs(600);
+    let order = orders(1).await.remove(0);
+    ledger.create(&order).await.expect("created");
+    let claim = ledger.claim(&order.id, "a host", lease).await.expect("claimed");
+    let ahead = jiff::Timestamp::now() + Duration::from_secs(10 * 365 * 86_400);
+    ledger.note_failed_drive(&claim, "a test", ahead).await.expect("counted");
+    ledger.release(&claim).await.expect("given back");
+    let next = ledger.claim_next("another", lease, 10, &everywhere()).await.expect("asked");
+    assert_eq!(next.iter().map(|claim| &claim.order).collect::<Vec<_>>(), [&order.id]);
+}

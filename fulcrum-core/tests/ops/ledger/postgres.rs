@@ -240,3 +240,9 @@ async fn an_error_ends_with_one_advice_that_fits_the_store() {
     assert_eq!(words.matches("check ").count(), 1, "{words}");
     assert!(words.contains("server's log") && !words.contains("file"), "{words}");
 }
+
+#[tokio::test]
+async fn a_failed_drive_from_before_the_clock_was_set_back_puts_its_order_off_for_an_hour_at_most() {
+    let Some(url) = database().await else { return };
+    super::put_off_by_a_clock(&open(&url).await).await;
+}

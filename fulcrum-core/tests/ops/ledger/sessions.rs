@@ -128,11 +128,7 @@ impl Pooler {
         let (server, name) = url.rsplit_once('/').expect("a database");
         let (user, address) = server.trim_start_matches("postgresql://").split_once('@').expect("a user");
         let (host, port) = address.split_once(':').expect("a port");
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .expect("a port")
-            .local_addr()
-            .expect("its number")
-            .port();
+        let free = crate::support::port::free_port();
         let folder = tempfile::tempdir().expect("a folder");
         let document = format!(
             "[databases]\n{name} = host={host} port={port} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\

@@ -95,3 +95,8 @@ async fn a_claim_from_before_the_clock_was_set_back_ends_after_one_lease() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_failed_drive_from_before_the_clock_was_set_back_puts_its_order_off_for_an_hour_at_most() {
+    super::put_off_by_a_clock(&SqliteLedger::in_memory().await.expect("a ledger")).await;
+}

@@ -1,12 +1,12 @@
 //! The smallest adapter that can sell: a cloud whose customers name their machines.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use fulcrum_core::{
     model::{DocumentError, IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
         http::{
             Answer, Client, Credential, Dialect, HttpConfig, HttpConfigError, Page, Request, Says, Word,
@@ -79,7 +79,7 @@ impl Dialect for TinyErrors {
 
 impl Tiny {
     /// Reads the token and sets the adapter up; does not connect yet.
-    pub(crate) fn new(config: &TinyConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    pub(crate) fn new(config: &TinyConfig, base: impl Into<Base>) -> Result<Self, HttpConfigError> {
         let wrong = |error: DocumentError| HttpConfigError::Setting(error.to_string());
         let facts = format!(
             r#"{{"id": "{}", "name": "Tiny Cloud", "legal_name": "Tiny Cloud OÜ", "country": "EE",
@@ -87,9 +87,10 @@ impl Tiny {
             config.id
         );
         let natural = IdempotencyClass::Natural;
-        let client = Client::new(&config.id, "https://api.tiny.example", &config.http.clone().below(base))?;
+        let base = &base.into();
+        let client = Client::new(&config.id, "https://api.tiny.example", &config.http.clone().below(base)?)?;
         Ok(Self {
-            client: client.bearer(&config.token.read(base)?)?.dialect(TinyErrors),
+            client: client.bearer(config.token.read(base)?)?.dialect(TinyErrors),
             capabilities: Capabilities {
                 calls: vec![
                     Call::Offers,

@@ -10,14 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{
     Ec2Config, offers,
-    sign::{Keys, V4},
+    sign::V4,
     wire::{self, InstanceType, Listed, Xml},
 };
 use crate::{
     model::{Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
+        http::{Answer, Client, HttpConfigError, Page, Request, Secret, Transport, pages},
     },
 };
 
@@ -92,11 +92,8 @@ impl Cloud {
         config: Ec2Config,
         listed: Vec<Offer>,
         client: Client,
-        keys: Keys,
+        keys: Vec<Secret>,
     ) -> Result<Self, HttpConfigError> {
-        for secret in [&keys.access, &keys.secret].into_iter().chain(&keys.session) {
-            client.redactor().add(secret.clone());
-        }
         let wanted = &config.regions;
         let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
         let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
@@ -108,8 +105,10 @@ impl Cloud {
                 continue;
             }
             let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
-            let client =
-                client.at(&address.replace("{region}", id.as_str()))?.signed(V4::new(id.as_str(), &keys));
+            let name = id.clone();
+            let client = client
+                .at(&address.replace("{region}", id.as_str()))?
+                .signed(keys.iter().cloned(), move |keys| V4::new(name.as_str(), keys))?;
             let place = Place { zone: None, ..(*offer.place).clone() };
             regions.insert(id.clone(), Region::new(place, client));
         }

@@ -1,13 +1,14 @@
 //! How a cloud that speaks EC2's query API is configured.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ec2, cloud::Cloud, errors::Ec2Errors, sign::Keys};
+use super::{Ec2, cloud::Cloud, errors::Ec2Errors};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
+        Base,
         http::{Client, Credential, HttpConfig, HttpConfigError, list_lag_ms},
         table::Table,
     },
@@ -114,9 +115,10 @@ impl Ec2Config {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting that is wrong.
-    pub fn build(&self, base: &Path) -> Result<Ec2, HttpConfigError> {
+    pub fn build(&self, base: impl Into<Base>) -> Result<Ec2, HttpConfigError> {
+        let base = &base.into();
         let setting = |why: String| HttpConfigError::Setting(why);
-        let path = base.join(&self.catalogue);
+        let path = base.to_read(&self.catalogue)?;
         let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
         let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
         let table = tables.into_iter().find(|table| table.provider == self.id).ok_or_else(|| {
@@ -124,9 +126,10 @@ impl Ec2Config {
             setting(format!("{path} has no prices of `{id}`, only of {known}; set `id` to one of these"))
         })?;
         let session = self.session_token.as_ref().map(|token| token.read(base)).transpose()?;
-        let keys = Keys { access: self.access_key.read(base)?, secret: self.secret_key.read(base)?, session };
+        let keys =
+            [self.access_key.read(base)?, self.secret_key.read(base)?].into_iter().chain(session).collect();
         let first = self.endpoint.replace("{region}", "region");
-        let client = Client::new(&self.id, &first, &self.http.clone().below(base))?.dialect(Ec2Errors);
+        let client = Client::new(&self.id, &first, &self.http.clone().below(base)?)?.dialect(Ec2Errors);
         Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))
     }
 }

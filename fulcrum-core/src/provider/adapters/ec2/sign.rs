@@ -18,14 +18,6 @@ use crate::provider::{
 /// The service's name in signatures.
 const SERVICE: &str = "ec2";
 
-/// Who asks.
-pub(super) struct Keys {
-    pub access: SecretString,
-    pub secret: SecretString,
-    /// Of temporary keys.
-    pub session: Option<SecretString>,
-}
-
 /// Signs for one region.
 pub(super) struct V4 {
     region: String,
@@ -39,9 +31,11 @@ impl fmt::Debug for V4 {
 }
 
 impl V4 {
-    pub(super) fn new(region: &str, keys: &Keys) -> Self {
-        let session = keys.session.as_ref().map(|session| session.expose_secret().to_owned());
-        let (access, secret) = (keys.access.expose_secret(), keys.secret.expose_secret());
+    /// By the access key, the secret key and, of temporary keys, the session's token.
+    pub(super) fn new(region: &str, keys: &[SecretString]) -> Self {
+        let key = |at: usize| keys.get(at).map(ExposeSecret::expose_secret);
+        let (access, secret) = (key(0).unwrap_or_default(), key(1).unwrap_or_default());
+        let session = key(2).map(str::to_owned);
         Self { region: region.to_owned(), keys: Credentials::new(access, secret, session, None, "fulcrum") }
     }
 
@@ -92,8 +86,7 @@ mod tests {
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let secret = |text: &str| SecretString::from(text);
-        let session = Some(secret("canary-session"));
-        let keys = Keys { access: secret("AKIDEXAMPLE"), secret: secret("canary-secret"), session };
+        let keys = ["AKIDEXAMPLE", "canary-secret", "canary-session"].map(secret);
         let signer = V4::new("eu-west-3", &keys);
         let url =
             "https://ec2.example/?Version=2016-11-15&Action=DescribeInstances".parse().expect("an address");

@@ -1,13 +1,16 @@
 //! How Exoscale is reached, and what a machine is made with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Exoscale;
 use crate::{
     model::{ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    },
 };
 
 /// An organisation at Exoscale.
@@ -75,7 +78,7 @@ impl ExoscaleConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<Exoscale, HttpConfigError> {
-        Exoscale::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<Exoscale, HttpConfigError> {
+        Exoscale::new(self, &base.into())
     }
 }

@@ -8,7 +8,7 @@ mod errors;
 mod sign;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -27,9 +27,9 @@ use crate::{
         Service, ServiceId, ServiceStatus, SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
-        ServiceStream, check_settings, find_exact,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, ServiceStream, check_settings, find_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::with_least_disk,
         table::Table,
@@ -128,10 +128,10 @@ fn sku_of(kind: &InstanceType) -> String {
 }
 
 impl Exoscale {
-    fn new(config: &ExoscaleConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    fn new(config: &ExoscaleConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let (key, secret) = (config.key.read(base)?, config.secret.read(base)?);
-        let tables = Table::load(&base.join(&config.catalogue))
+        let keys = [config.key.read(base)?, config.secret.read(base)?];
+        let tables = Table::load(&base.to_read(&config.catalogue)?)
             .map_err(|error| setting(format!("catalogue: {error}")))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
         let missing = || {
@@ -152,7 +152,7 @@ impl Exoscale {
                 Err(why) => rejected.push(RejectedRow::new(id, why)),
             }
         }
-        let http = config.http.clone().below(base);
+        let http = config.http.clone().below(base)?;
         let mut zones = BTreeMap::new();
         for place in listed.iter().map(|offer| &*offer.place) {
             if zones.contains_key(&place.region) {
@@ -161,9 +161,7 @@ impl Exoscale {
             let address = format!("https://api-{}.exoscale.com/v2", place.region);
             let client = Client::new(&config.id, &address, &http)?
                 .dialect(errors::Errors)
-                .signed(sign::Exo2::new(&key, &secret));
-            client.redactor().add(key.clone());
-            client.redactor().add(secret.clone());
+                .signed(keys.clone(), sign::Exo2::new)?;
             let place = Place { zone: None, ..place.clone() };
             zones.insert(place.region.clone(), Zone { client, cache: Cache::default(), place });
         }

@@ -30,9 +30,12 @@ impl fmt::Debug for Exo2 {
 }
 
 impl Exo2 {
-    pub(super) fn new(key: &SecretString, secret: &SecretString) -> Self {
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-        Self { key: key.clone(), secret }
+    /// By the key and its secret.
+    pub(super) fn new(keys: &[SecretString]) -> Self {
+        let key = keys.first().cloned().unwrap_or_default();
+        let secret = keys.get(1).map(ExposeSecret::expose_secret).unwrap_or_default();
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Self { key, secret }
     }
 
     fn sign_until(&self, request: &mut WireRequest, expires: i64) -> Result<(), BoxError> {
@@ -75,7 +78,7 @@ mod tests {
     /// By the documentation's steps, with openssl.
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
-        let signer = Exo2::new(&SecretString::from("EXOcanary"), &SecretString::from("canary-secret"));
+        let signer = Exo2::new(&["EXOcanary", "canary-secret"].map(SecretString::from));
         let signed = |method: Method, url: &str, body: Option<&'static str>| {
             let url = url.parse().expect("an address");
             let body = body.map(Into::into);

@@ -1,13 +1,16 @@
 //! How Hetzner Cloud is reached, and what a machine is made with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Hetzner;
 use crate::{
     model::ProviderId,
-    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    },
 };
 
 /// A project at Hetzner Cloud, or at a cloud with the same API.
@@ -83,7 +86,7 @@ impl HetznerConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<Hetzner, HttpConfigError> {
-        Hetzner::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<Hetzner, HttpConfigError> {
+        Hetzner::new(self, &base.into())
     }
 }

@@ -9,7 +9,7 @@ mod handle;
 mod offers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream::BoxStream};
@@ -25,9 +25,9 @@ use crate::{
         SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
-        ServiceStream, Sold, check_exact, check_settings, find_exact,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, ServiceStream, Sold, check_exact, check_settings, find_exact,
         http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
@@ -116,10 +116,10 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
 }
 
 impl Hetzner {
-    fn new(config: &HetznerConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    fn new(config: &HetznerConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: &dyn std::fmt::Display| HttpConfigError::Setting(format!("catalogue: {error}"));
         let client =
-            Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base))?
+            Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base)?)?
                 .bearer(&config.token.read(base)?)?
                 .dialect(errors::Errors)
                 .refills();
@@ -130,7 +130,7 @@ impl Hetzner {
         let (listed, places) = match &config.catalogue {
             None => (Vec::new(), facts.regions.iter().map(|region| place(&config.id, region)).collect()),
             Some(path) => {
-                let tables = Table::load(&base.join(path)).map_err(|error| setting(&error))?;
+                let tables = Table::load(&base.to_read(path)?).map_err(|error| setting(&error))?;
                 let table = tables.into_iter().find(|table| table.provider == config.id);
                 let none = || {
                     setting(&format!("it has no prices of `{}`; set `id` to the one that it has", config.id))

@@ -13,7 +13,7 @@ use super::{
     OpenStackConfig,
     compute::{self, Compute, Microversion},
     offers,
-    session::{Login, Session},
+    session::Session,
     wire,
 };
 use crate::{
@@ -57,7 +57,6 @@ pub(super) struct Cloud {
     /// What of it is sold.
     pub sold: Vec<Offer>,
     keystone: Client,
-    login: Arc<Login>,
     session: Arc<Session>,
     client: Client,
     regions: BTreeMap<RegionId, Region>,
@@ -70,7 +69,6 @@ impl Cloud {
         config: OpenStackConfig,
         listed: Vec<Offer>,
         keystone: Client,
-        login: Arc<Login>,
     ) -> Result<Self, HttpConfigError> {
         let wanted = &config.regions;
         let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
@@ -87,26 +85,26 @@ impl Cloud {
         if !config.endpoints.is_empty() && regions.len() > 1 {
             return setting("endpoints: addresses are those of one region; set `regions` to it".to_owned());
         }
-        Ok(Self::assemble(config, listed, keystone, login))
+        Ok(Self::assemble(config, listed, keystone))
     }
 
-    fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client, login: Arc<Login>) -> Self {
+    fn assemble(config: OpenStackConfig, listed: Vec<Offer>, keystone: Client) -> Self {
         let region = |offer: &Offer| {
             let place = Place { zone: None, ..(*offer.place).clone() };
             let (newest, flavors) = (OnceCell::new(), tokio::sync::Mutex::default());
             (offer.place.region.clone(), Region { place, newest, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
-        let session = Session::new(keystone.clone(), login.clone());
+        let session = Session::new(keystone.clone());
         let client = session.client();
         let sold = offers::of_table(&listed);
-        Self { config, listed, sold, keystone, login, session, client, regions, names: Mutex::default() }
+        Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
     }
 
     /// The same over another transport, with nothing known yet.
     pub(super) fn over(&self, transport: Arc<dyn Transport>) -> Self {
         let keystone = self.keystone.clone().over(transport);
-        Self::assemble(self.config.clone(), self.listed.clone(), keystone, self.login.clone())
+        Self::assemble(self.config.clone(), self.listed.clone(), keystone)
     }
 
     /// What the lists of all services left out.
@@ -169,6 +167,11 @@ impl Cloud {
         })?;
         let client = self.client.at(&endpoint.url).map_err(|error| broken(error.to_string()))?;
         let host = client.base().host_str().unwrap_or_default();
+        if is_this_machine(client.base()) && !is_this_machine(self.keystone.base()) {
+            return Err(broken(format!(
+                "{kind} is at {host}, which is this machine; name it in `endpoints` if it is so"
+            )));
+        }
         let is_below = |allowed: &String| {
             host == allowed || host.strip_suffix(allowed.as_str()).is_some_and(|rest| rest.ends_with('.'))
         };
@@ -399,5 +402,18 @@ impl Cloud {
         names.retain(|_, (at, _)| at.elapsed() < FRESH);
         names.insert(place, (Instant::now(), id.clone()));
         Ok(id)
+    }
+}
+
+/// A cloud elsewhere must not lead requests to what listens on this machine alone.
+fn is_this_machine(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
+        None => false,
     }
 }

@@ -1,10 +1,6 @@
 //! How an OpenStack cloud is configured.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +8,7 @@ use super::{OpenStack, cloud::Cloud, errors::OpenStackErrors, session::Login};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
+        Base,
         http::{Client, Credential, HttpConfig, HttpConfigError},
         table::Table,
     },
@@ -153,9 +150,10 @@ impl OpenStackConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting that is wrong.
-    pub fn build(&self, base: &Path) -> Result<OpenStack, HttpConfigError> {
+    pub fn build(&self, base: impl Into<Base>) -> Result<OpenStack, HttpConfigError> {
+        let base = &base.into();
         let setting = |why: String| HttpConfigError::Setting(why);
-        let path = base.join(&self.catalogue);
+        let path = base.to_read(&self.catalogue)?;
         let tables = Table::load(&path).map_err(|error| setting(format!("catalogue: {error}")))?;
         let known: Vec<_> = tables.iter().map(|table| table.provider.to_string()).collect();
         let table = tables.into_iter().find(|table| table.provider == self.id).ok_or_else(|| {
@@ -166,23 +164,24 @@ impl OpenStackConfig {
                 self.id
             ))
         })?;
-        let login = match &self.auth {
+        let (secret, login) = match &self.auth {
             Auth::Password(auth) => {
                 if auth.project.is_none() == auth.project_id.is_none() {
                     return Err(setting("write either `project` or `project_id`".to_owned()));
                 }
-                Login::Password { auth: auth.clone(), password: auth.password.read(base)? }
+                (auth.password.read(base)?, Login::Password(auth.clone()))
             }
             Auth::ApplicationCredential(auth) => {
-                Login::ApplicationCredential { id: auth.id.clone(), secret: auth.secret.read(base)? }
+                (auth.secret.read(base)?, Login::ApplicationCredential { id: auth.id.clone() })
             }
         };
         let keystone =
-            Client::new(&self.id, &self.auth_url, &self.http.clone().below(base))?.dialect(OpenStackErrors);
+            Client::new(&self.id, &self.auth_url, &self.http.clone().below(base)?)?.dialect(OpenStackErrors);
+        let keystone = keystone.signed([secret], move |secrets| login.with(secrets))?;
         for address in self.endpoints.values() {
             keystone.at(address)?;
         }
-        let cloud = Cloud::new(self.clone(), table.into_listed(), keystone, Arc::new(login))?;
+        let cloud = Cloud::new(self.clone(), table.into_listed(), keystone)?;
         Ok(OpenStack::new(cloud))
     }
 }

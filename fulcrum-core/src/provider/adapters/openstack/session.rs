@@ -7,14 +7,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{config::PasswordAuth, wire};
 use crate::provider::{
-    Call, ErrorKind, ProviderError, Result, Worded,
+    BoxError, Call, ErrorKind, ProviderError, Result, Worded,
     http::{
-        Client, HeaderMap, HeaderName, HeaderValue, Lost, Request, StatusCode, Transport, WireAnswer,
+        Client, HeaderMap, HeaderName, HeaderValue, Lost, Request, Signer, StatusCode, Transport, WireAnswer,
         WireRequest,
     },
 };
@@ -23,32 +24,45 @@ const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// A token is not used in its last minute, or its last quarter if it lives for less.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// Who asks, with the secret.
+/// Who asks.
+#[derive(Debug, Clone)]
 pub(super) enum Login {
-    Password { auth: PasswordAuth, password: SecretString },
-    ApplicationCredential { id: String, secret: SecretString },
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Password { .. } => "Login::Password",
-            Self::ApplicationCredential { .. } => "Login::ApplicationCredential",
-        })
-    }
+    Password(PasswordAuth),
+    ApplicationCredential { id: String },
 }
 
 impl Login {
-    fn secret(&self) -> &SecretString {
-        match self {
-            Self::Password { password, .. } => password,
-            Self::ApplicationCredential { secret, .. } => secret,
-        }
+    /// With its secret.
+    pub(super) fn with(&self, secrets: &[SecretString]) -> LogIn {
+        LogIn { login: self.clone(), secret: secrets.first().cloned().unwrap_or_default() }
     }
+}
 
+/// Writes the body of a request for a token.
+pub(super) struct LogIn {
+    login: Login,
+    secret: SecretString,
+}
+
+impl fmt::Debug for LogIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogIn")
+    }
+}
+
+impl Signer for LogIn {
+    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = Some(self.body().to_string().into());
+        Ok(())
+    }
+}
+
+impl LogIn {
     fn body(&self) -> Value {
-        match self {
-            Self::Password { auth, password } => {
+        let secret = self.secret.expose_secret();
+        match &self.login {
+            Login::Password(auth) => {
                 let scope = match &auth.project_id {
                     Some(id) => json!({ "id": id }),
                     None => json!({ "name": auth.project, "domain": { "name": auth.project_domain } }),
@@ -57,14 +71,14 @@ impl Login {
                     "identity": { "methods": ["password"], "password": { "user": {
                         "name": auth.user,
                         "domain": { "name": auth.user_domain },
-                        "password": password.expose_secret(),
+                        "password": secret,
                     } } },
                     "scope": { "project": scope },
                 } })
             }
-            Self::ApplicationCredential { id, secret } => json!({ "auth": { "identity": {
+            Login::ApplicationCredential { id } => json!({ "auth": { "identity": {
                 "methods": ["application_credential"],
-                "application_credential": { "id": id, "secret": secret.expose_secret() },
+                "application_credential": { "id": id, "secret": secret },
             } } }),
         }
     }
@@ -83,7 +97,6 @@ pub(super) struct Token {
 /// All requests of one login. One token at a time is asked for, however many wait for it.
 pub(super) struct Session {
     keystone: Client,
-    login: Arc<Login>,
     token: tokio::sync::Mutex<Option<Arc<Token>>>,
 }
 
@@ -94,15 +107,14 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(keystone: Client, login: Arc<Login>) -> Arc<Self> {
-        keystone.redactor().add(login.secret().clone());
-        Arc::new(Self { keystone, login, token: tokio::sync::Mutex::default() })
+    pub(super) fn new(keystone: Client) -> Arc<Self> {
+        Arc::new(Self { keystone, token: tokio::sync::Mutex::default() })
     }
 
     /// A client whose requests carry the token; without an address of its own.
     pub(super) fn client(self: &Arc<Self>) -> Client {
         let inner = self.keystone.transport();
-        self.keystone.clone().over(Arc::new(Tokened { inner, session: self.clone() }))
+        self.keystone.clone().unsigned().over(Arc::new(Tokened { inner, session: self.clone() }))
     }
 
     /// A token that is not about to expire.
@@ -126,7 +138,7 @@ impl Session {
 
     async fn log_in(&self, call: Call) -> Result<Token> {
         let asked = Instant::now();
-        let request = Request::post(call, ["auth", "tokens"]).only_reads().json(&self.login.body());
+        let request = Request::post(call, ["auth", "tokens"]).only_reads();
         let answer = self.keystone.ask(&request).await?;
         let missing = || answer.nonsense("x-subject-token: there is no token");
         let secret = answer.header("x-subject-token").ok_or_else(missing)?.to_owned();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use iso_currency::Currency;
@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::Osb;
 use crate::{
     model::{OfferKind, ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    },
 };
 
 /// One broker.
@@ -92,7 +95,7 @@ impl OsbConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<Osb, HttpConfigError> {
-        Osb::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<Osb, HttpConfigError> {
+        Osb::new(self, &base.into())
     }
 }

@@ -12,7 +12,6 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -34,9 +33,9 @@ use crate::{
         SkuId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, Sold,
-        check_exact,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, Sold, check_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::Rejections,
         table::{ProviderDocument, Table},
@@ -119,8 +118,8 @@ struct Ids {
 }
 
 impl Osb {
-    fn new(config: &OsbConfig, base: &Path) -> Result<Self, HttpConfigError> {
-        let path = base.join(&config.provider);
+    fn new(config: &OsbConfig, base: &Base) -> Result<Self, HttpConfigError> {
+        let path = base.to_read(&config.provider)?;
         let text = crate::model::read_text(&path)
             .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
         let wrong = |why: String| HttpConfigError::Setting(format!("{}: {why}", path.display()));
@@ -142,7 +141,7 @@ impl Osb {
             }
         };
         let address = config.http.base_url.as_deref().unwrap_or_default();
-        let client = Client::new(&facts.id, address, &config.http.clone().below(base))?
+        let client = Client::new(&facts.id, address, &config.http.clone().below(base)?)?
             .basic(&config.username, &config.password.read(base)?)?
             .header("x-broker-api-version", "2.17")
             .dialect(errors::Errors);

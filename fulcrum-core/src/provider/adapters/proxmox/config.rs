@@ -1,16 +1,16 @@
 //! How a Proxmox VE cluster is reached, and what is sold of it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Proxmox;
 use crate::{
     model::{ProviderId, RegionId},
-    provider::http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+    },
 };
 
 /// A Proxmox VE cluster.
@@ -96,7 +96,7 @@ impl ProxmoxConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<Proxmox, HttpConfigError> {
-        Proxmox::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<Proxmox, HttpConfigError> {
+        Proxmox::new(self, &base.into())
     }
 }

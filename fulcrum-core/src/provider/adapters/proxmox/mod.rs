@@ -10,7 +10,7 @@ mod make;
 mod numbers;
 mod wire;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryStreamExt, stream};
@@ -18,7 +18,6 @@ use futures::{FutureExt, TryStreamExt, stream};
 use cluster::{Machine, SKU};
 pub use config::{Numbers, ProxmoxConfig};
 use make::{RUNNING, failed};
-use secrecy::{ExposeSecret, SecretString};
 use wire::Handle;
 
 use crate::{
@@ -27,9 +26,9 @@ use crate::{
         SkuId,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
-        ServiceStream,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, ServiceStream,
         http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
@@ -94,22 +93,21 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
 }
 
 impl Proxmox {
-    fn new(config: &ProxmoxConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    fn new(config: &ProxmoxConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
         let Numbers { from, to } = config.vmids;
         if from < 100 || to > 999_999_999 || from > to {
             return Err(setting("vmids: write a range within 100 and 999999999".to_owned()));
         }
-        let token = config.token.read(base)?;
-        let value = SecretString::from(format!("PVEAPIToken={}={}", config.token_id, token.expose_secret()));
-        let header = reqwest::header::AUTHORIZATION;
+        let (header, id) = (reqwest::header::AUTHORIZATION, config.token_id.clone());
         let address = config.http.base_url.as_deref().unwrap_or_default();
-        let client = Client::new(&config.id, address, &config.http.clone().below(base))?
-            .secret_header(header, &value)?
+        let client = Client::new(&config.id, address, &config.http.clone().below(base)?)?
+            .secret_header_of(header, config.token.read(base)?, move |token| {
+                format!("PVEAPIToken={id}={token}")
+            })?
             .dialect(errors::Errors);
-        client.redactor().add(token);
         let wrong = |error: &dyn std::fmt::Display| setting(format!("catalogue: {error}"));
-        let tables = Table::load(&base.join(&config.catalogue)).map_err(|error| wrong(&error))?;
+        let tables = Table::load(&base.to_read(&config.catalogue)?).map_err(|error| wrong(&error))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
         let missing = || wrong(&format!("it has no prices of `{}`; set `id` to one that it has", config.id));
         let mut listed = table.ok_or_else(missing)?.into_listed();

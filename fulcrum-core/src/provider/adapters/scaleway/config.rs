@@ -1,13 +1,16 @@
 //! How Scaleway is reached, and what a machine is made with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Scaleway;
 use crate::{
     model::{ProviderId, ZoneId},
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError},
+    },
 };
 
 /// An account at Scaleway.
@@ -80,7 +83,7 @@ impl ScalewayConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<Scaleway, HttpConfigError> {
-        Scaleway::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<Scaleway, HttpConfigError> {
+        Scaleway::new(self, &base.into())
     }
 }

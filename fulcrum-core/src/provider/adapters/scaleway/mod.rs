@@ -12,7 +12,6 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -33,9 +32,9 @@ use crate::{
         SkuId, ZoneId, parse_json,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
-        ServiceStream, Sold, SoldSize, check_exact, check_settings,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, ServiceStream, Sold, SoldSize, check_exact, check_settings,
         http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
         surcharges::ipv4_of,
         table::{ProviderDocument, RegionDocument, Row, Table},
@@ -117,10 +116,10 @@ pub fn capabilities() -> Capabilities {
 }
 
 impl Scaleway {
-    fn new(config: &ScalewayConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    fn new(config: &ScalewayConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
         let token = config.secret_key.read(base)?;
-        let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base))?
+        let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base)?)?
             .secret_header("x-auth-token".parse().map_err(|_| setting("a header".to_owned()))?, &token)?
             .dialect(errors::Errors);
         let mut facts: ProviderDocument =
@@ -129,7 +128,7 @@ impl Scaleway {
         let (name, text) = match &config.storage {
             None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
             Some(path) => {
-                let path = base.join(path);
+                let path = base.to_read(path)?;
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
                 (path.display().to_string(), text)

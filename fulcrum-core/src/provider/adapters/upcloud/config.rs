@@ -1,14 +1,15 @@
 //! How UpCloud is reached, and what a machine is made with.
 
-use std::path::Path;
-
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
 use super::UpCloud;
 use crate::{
     model::ProviderId,
-    provider::http::{Credential, HttpConfig, HttpConfigError},
+    provider::{
+        Base,
+        http::{Credential, HttpConfig, HttpConfigError},
+    },
 };
 
 /// An account at UpCloud.
@@ -73,7 +74,7 @@ impl UpCloudConfig {
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.
-    pub fn build(&self, base: &Path) -> Result<UpCloud, HttpConfigError> {
-        UpCloud::new(self, base)
+    pub fn build(&self, base: impl Into<Base>) -> Result<UpCloud, HttpConfigError> {
+        UpCloud::new(self, &base.into())
     }
 }

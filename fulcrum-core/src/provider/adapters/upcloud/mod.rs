@@ -12,7 +12,6 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
 };
 
@@ -32,9 +31,9 @@ use crate::{
         parse_json, setting_text,
     },
     provider::{
-        Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow, Result,
-        ServiceStream, Sold, check_exact, check_settings,
+        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
+        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
+        Result, ServiceStream, Sold, check_exact, check_settings,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument},
@@ -119,10 +118,10 @@ pub fn capabilities() -> Capabilities {
 }
 
 impl UpCloud {
-    fn new(config: &UpCloudConfig, base: &Path) -> Result<Self, HttpConfigError> {
+    fn new(config: &UpCloudConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let token = config.token.read(base)?;
         let client =
-            Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base))?
+            Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base)?)?
                 .dialect(errors::Errors);
         let client = match &config.username {
             Some(username) => client.basic(username, &token)?,

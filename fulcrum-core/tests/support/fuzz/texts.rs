@@ -1,21 +1,19 @@
-//! What the fuzz targets do with bytes: plain functions, so that the stable compiler runs them too. A panic is a
-//! finding. Each says whether the bytes got past the door, for tests of the generator itself.
+//! Texts that people write, to blueprints, plans and catalogues.
 
 use fulcrum_core::{
     catalogue::{CatalogueBuilder, Rates},
-    compose::{ComposeError, Signal, compose, verify::verify},
     model::{Blueprint, Plan, parse_json},
     provider::table::{CatalogueDocument, ProviderDocument, Table},
 };
 
-#[path = "fuzz_documents.rs"]
-mod documents;
+use super::fault;
 
 /// Text to a blueprint. What is read can be written and read again, and is the same.
 pub fn blueprint(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let json = Blueprint::from_json(text).ok();
     for blueprint in [Blueprint::from_yaml(text).ok(), json.clone()].into_iter().flatten() {
+        fault::plant(&blueprint.name);
         let again = serde_json::to_string(&blueprint).expect("a blueprint can be written");
         assert_eq!(Blueprint::from_json(&again).as_ref(), Ok(&blueprint), "{again}");
     }
@@ -44,41 +42,9 @@ pub fn catalogue(bytes: &[u8]) -> bool {
     }
     let catalogue = builder.build();
     for ix in catalogue.ids() {
+        fault::plant(catalogue.offer(ix).sku.as_str());
         assert_eq!(catalogue.find(&catalogue.offer(ix).id()), Some(ix), "{}", catalogue.offer(ix).id());
         catalogue.month_micros(ix, u64::MAX, iso_currency::Currency::EUR);
     }
     !catalogue.is_empty()
-}
-
-/// A small market and a blueprint to a plan: every plan passes the verifier and survives being written.
-pub fn plan(bytes: &[u8]) -> bool {
-    let Ok(Some(case)) = documents::case(bytes) else { return false };
-    let mut calls = 0;
-    let outcome = compose(&case.catalogue, &case.blueprint, &case.options, &mut |_| {
-        calls += 1;
-        assert!(calls < 10_000, "the search goes on after it was stopped");
-        if calls < case.most_calls { Signal::Continue } else { Signal::Limit }
-    });
-    match outcome {
-        Ok(plan) => {
-            assert_eq!(verify(&case.catalogue, &case.blueprint, &plan), Ok(()));
-            let text = serde_json::to_string(&plan).expect("a plan can be written");
-            assert_eq!(Plan::from_json(&text).as_ref(), Ok(&plan), "{text}");
-            true
-        }
-        Err(error @ ComposeError::Verification(_)) => panic!(
-            "{error}: {} on {}",
-            serde_json::to_string(&case.blueprint).expect("json"),
-            case.catalogue
-                .ids()
-                .map(|ix| serde_json::to_string(&case.catalogue.offer(ix)).expect("json"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        ),
-        Err(ComposeError::Infeasible(conflict)) => {
-            assert!(!conflict.to_string().is_empty());
-            false
-        }
-        Err(_) => false,
-    }
 }

@@ -1,0 +1,5 @@
+#![no_main]
+
+use fulcrum_fuzz::{bodies, imitation};
+
+fulcrum_fuzz::target!(|bytes| bodies::answers::answers(imitation::scaleway::API, bytes));

@@ -1,0 +1,5 @@
+#![no_main]
+
+use fulcrum_fuzz::bodies;
+
+fulcrum_fuzz::target!(bodies::texts::catalogue);

@@ -1,0 +1,387 @@
+//! Names of fields and headers that are known to be harmless, of all APIs that there are adapters to.
+
+/// What holds further fields of the API.
+const HOLDERS: &[&str] = &[
+    "action",
+    "actions",
+    "amount",
+    "attachment",
+    "attachmentset",
+    "availabilityzoneinfo",
+    "blockdevicemapping",
+    "blockstoragevolumes",
+    "catalog",
+    "costs",
+    "currentstate",
+    "data",
+    "datacenter",
+    "datacenters",
+    "deprecation",
+    "details",
+    "domain",
+    "ebs",
+    "elasticips",
+    "endpoints",
+    "error",
+    "errors",
+    "fault",
+    "flavor",
+    "flavors",
+    "flavorslinks",
+    "floatingip",
+    "floatingips",
+    "floatingipslinks",
+    "gpuinfo",
+    "gpus",
+    "image",
+    "images",
+    "imagesset",
+    "instance",
+    "instances",
+    "instancesset",
+    "instancestate",
+    "instancetype",
+    "instancetypes",
+    "instancetypeset",
+    "ipaddress",
+    "ipaddresses",
+    "ipv4",
+    "ipv6",
+    "item",
+    "label",
+    "links",
+    "localimages",
+    "location",
+    "locations",
+    "memoryinfo",
+    "meta",
+    "network",
+    "networkinterfaceset",
+    "networks",
+    "nextactions",
+    "pagination",
+    "placement",
+    "plan",
+    "plans",
+    "previousstate",
+    "pricehourly",
+    "pricemonthly",
+    "pricing",
+    "primaryips",
+    "prices",
+    "privatenet",
+    "productcodes",
+    "project",
+    "publicip",
+    "publicips",
+    "publicnet",
+    "reference",
+    "reservationset",
+    "resources",
+    "server",
+    "servers",
+    "serverslinks",
+    "servertype",
+    "servertypes",
+    "serverusages",
+    "services",
+    "statereason",
+    "storage",
+    "storagedevice",
+    "storagedevices",
+    "storages",
+    "task",
+    "template",
+    "templates",
+    "tenantusage",
+    "tenantusagelinks",
+    "token",
+    "vcpuinfo",
+    "version",
+    "versions",
+    "volume",
+    "volumeset",
+    "volumesattached",
+    "zones",
+    "zonestate",
+];
+
+/// What holds fields that somebody has named, such as products by their names.
+const NAMES: &[&str] = &["addresses", "extravolumes", "servers", "volumes", "zone"];
+
+/// Names that nobody gives a product or a network, and APIs give secrets.
+const TELLING: &[&str] =
+    &["auth", "console", "credential", "key", "pass", "rescue", "secret", "token", "user"];
+
+/// What holds the customer's own notes.
+const FREE: &[&str] = &["labels", "metadata", "tags", "tagset"];
+
+/// What is shown.
+const HARMLESS: &[&str] = &[
+    "access",
+    "action",
+    "addr",
+    "address",
+    "amount",
+    "arch",
+    "architecture",
+    "authorized",
+    "availability",
+    "availabilityzone",
+    "available",
+    "bindable",
+    "boottype",
+    "chf",
+    "code",
+    "commercialtype",
+    "compatiblecommercialtypes",
+    "corenumber",
+    "cores",
+    "count",
+    "cpus",
+    "cputype",
+    "currency",
+    "datacenter",
+    "defaultvcpus",
+    "deleteontermination",
+    "deviceindex",
+    "devicename",
+    "disabled",
+    "disk",
+    "dynamiciprequired",
+    "endofservice",
+    "endtime",
+    "errorcode",
+    "eur",
+    "expiresat",
+    "exitstatus",
+    "family",
+    "filter",
+    "flavor",
+    "flavorref",
+    "floatingipaddress",
+    "free",
+    "gbp",
+    "gpu",
+    "gpuamount",
+    "gpus",
+    "gross",
+    "hourlyprice",
+    "hours",
+    "href",
+    "id",
+    "image",
+    "imageid",
+    "instance",
+    "instanceid",
+    "instancesretrievable",
+    "instancetype",
+    "interface",
+    "ip",
+    "ipaddress",
+    "ipv6address",
+    "issuedat",
+    "kind",
+    "labelselector",
+    "lastpage",
+    "license",
+    "limit",
+    "location",
+    "locked",
+    "lock",
+    "marker",
+    "maxcount",
+    "maxmem",
+    "maxresults",
+    "memory",
+    "memoryamount",
+    "mincount",
+    "minversion",
+    "monthlyprice",
+    "name",
+    "ncpus",
+    "net",
+    "network",
+    "networkinterfaceid",
+    "networks",
+    "newid",
+    "nextpage",
+    "node",
+    "operation",
+    "originalname",
+    "page",
+    "perpage",
+    "plan",
+    "planid",
+    "platform",
+    "price",
+    "privateip",
+    "privateipaddress",
+    "productcode",
+    "progress",
+    "project",
+    "publicip",
+    "ram",
+    "region",
+    "regionid",
+    "rel",
+    "requestid",
+    "resource",
+    "resourceid",
+    "return",
+    "rootdevicename",
+    "serviceid",
+    "size",
+    "sizeinmib",
+    "sort",
+    "sortdir",
+    "sortkey",
+    "starttime",
+    "startaftercreate",
+    "state",
+    "statedetail",
+    "status",
+    "storage",
+    "storagesize",
+    "storagetier",
+    "storagetitle",
+    "taskstate",
+    "template",
+    "tier",
+    "title",
+    "totalcount",
+    "totalentries",
+    "type",
+    "unavailableafter",
+    "unit",
+    "url",
+    "usageoperation",
+    "usd",
+    "uuid",
+    "vcpus",
+    "version",
+    "vmid",
+    "volumeid",
+    "volumes",
+    "volumesize",
+    "volumetype",
+    "zone",
+    "zonename",
+    "zones",
+    "zonestate",
+    "zonetype",
+];
+
+/// What people are meant to read, and servers may put anything into.
+const WORDS: &[&str] = &[
+    "argumentname",
+    "description",
+    "detail",
+    "details",
+    "errormessage",
+    "errors",
+    "exitstatus",
+    "fields",
+    "helpmessage",
+    "message",
+    "messages",
+    "reason",
+    "statereason",
+    "title",
+];
+
+/// Headers that are shown.
+const HEADERS: &[&str] = &[
+    "age",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "openstack-api-version",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "server",
+    "transfer-encoding",
+    "vary",
+    "x-openstack-nova-api-version",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-total-count",
+];
+
+/// The longest text that can be a word of an API.
+const LONGEST_WORD: usize = 128;
+/// Longer runs of letters and digits are more likely made by chance than by people.
+const LONGEST_RUN: usize = 32;
+
+/// `task_state`, `taskState` and `OS-EXT-STS:task_state` are one name.
+fn plain(name: &str) -> String {
+    let name = name.rsplit(':').next().unwrap_or(name);
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn is_in(names: &[&str], name: &str) -> bool {
+    names.contains(&plain(name).as_str())
+}
+
+pub(super) fn is_holder(name: &str) -> bool {
+    is_in(HOLDERS, name)
+}
+
+pub(super) fn has_names_for_fields(name: &str) -> bool {
+    is_in(NAMES, name)
+}
+
+pub(super) fn is_telling(name: &str) -> bool {
+    let name = plain(name);
+    TELLING.iter().any(|word| name.contains(word))
+}
+
+pub(super) fn is_free(name: &str) -> bool {
+    is_in(FREE, name)
+}
+
+pub(super) fn is_harmless(name: &str) -> bool {
+    is_in(HARMLESS, name)
+}
+
+pub(super) fn is_worded(name: &str) -> bool {
+    is_in(WORDS, name)
+}
+
+pub(super) fn is_header(name: &str) -> bool {
+    HEADERS.contains(&name)
+}
+
+/// Whether a text can be a name, a number, a date or a state, and neither a sentence nor a token.
+pub(super) fn is_word(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/+-@%".contains(c);
+    text.len() <= LONGEST_WORD
+        && text.chars().all(is_plain)
+        && text.split(|c: char| !c.is_ascii_alphanumeric()).all(|run| run.len() <= LONGEST_RUN)
+}
+
+/// Whether a text is one that this library writes: a key of a step, or the name of a label.
+pub(super) fn is_ours(text: &str) -> bool {
+    let is_key = text.strip_prefix("f-").is_some_and(|rest| {
+        rest.len() >= 38
+            && rest.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+            && rest.matches('-').count() >= 5
+    });
+    // Proxmox has no field for what a task is called.
+    let is_task = text.starts_with("UPID:") && text.len() <= 200 && !text.contains(char::is_whitespace);
+    let is_label = text.strip_prefix("fulcrum").is_some_and(|rest| {
+        rest.split('=').count() <= 2
+            && rest.split('=').all(is_word)
+            && rest.starts_with(|c: char| !c.is_ascii_alphanumeric())
+    });
+    is_key || is_task || is_label || text == "fulcrum"
+}

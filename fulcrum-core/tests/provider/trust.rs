@@ -1,0 +1,181 @@
+//! A document reads, writes and reaches what the program lets it.
+
+use std::{os::unix::fs::symlink, path::Path};
+
+use fulcrum_core::{
+    federation::{ConfigError, Federation, FederationConfig},
+    provider::{Base, Outside, Reach, http::HttpConfigError},
+};
+use serde_json::{Value, json};
+
+use crate::peers::server::{Server, Story, answer};
+
+const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
+    {"id": "alpha", "name": "Alpha", "legal_name": "Alpha", "country": "DE", "regions": [{"id": "r", "country": "DE"}],
+     "offers": [{"kind": "machine", "sku": "m", "region": "r", "vcpu": 2, "memory_mib": 4096, "monthly": "10",
+                 "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test"}]}]}"#;
+
+/// A folder with the document's own one in it, `tenant`.
+fn desk() -> tempfile::TempDir {
+    let desk = tempfile::tempdir().expect("a folder");
+    for folder in ["tenant", "other"] {
+        std::fs::create_dir(desk.path().join(folder)).expect("a folder");
+        std::fs::write(desk.path().join(folder).join("c.json"), CATALOGUE).expect("written");
+        std::fs::write(desk.path().join(folder).join("token"), "canary-token").expect("written");
+    }
+    desk
+}
+
+fn document(providers: &Value) -> FederationConfig {
+    let text = json!({ "ledger": ":memory:", "providers": [providers] }).to_string();
+    FederationConfig::from_yaml(&text).expect("a document")
+}
+
+async fn open(document: &FederationConfig, base: &Base) -> Result<Federation, ConfigError> {
+    document.open_within(base, []).await
+}
+
+fn is_outside<T>(said: &Result<T, ConfigError>) -> bool {
+    use fulcrum_core::provider::sandbox::SandboxError;
+    matches!(
+        said,
+        Err(ConfigError::Outside(_)
+            | ConfigError::Sandbox(SandboxError::Outside(_))
+            | ConfigError::Adapter { source: HttpConfigError::Outside(_), .. })
+    )
+}
+
+#[tokio::test]
+async fn files_are_read_and_written_below_the_documents_folder_alone() {
+    let desk = desk();
+    let (tenant, other) = (desk.path().join("tenant"), desk.path().join("other"));
+    symlink(other.join("c.json"), tenant.join("link.json")).expect("a link");
+    symlink(&other, tenant.join("way")).expect("a link");
+    symlink(desk.path().join("nowhere"), tenant.join("loose")).expect("a link");
+    std::fs::create_dir(tenant.join("tables")).expect("a folder");
+    symlink(other.join("c.json"), tenant.join("tables/c.json")).expect("a link");
+    std::fs::write(tenant.join("pair.csv"), "").expect("written");
+    symlink(other.join("c.json"), tenant.join("pair.json")).expect("a link");
+    let absolute = other.join("c.json");
+    let absolute = absolute.to_str().expect("text");
+    let hetzner = |http: Value, token: &str| json!({ "hetzner": { "token": token, "http": http } });
+    let mut documents = Vec::new();
+    for providers in [
+        json!({ "catalogue_file": "../other/c.json" }),
+        json!({ "catalogue_file": "./../tenant/../other/c.json" }),
+        json!({ "catalogue_file": absolute }),
+        json!({ "catalogue_file": "link.json" }),
+        json!({ "catalogue_file": "way/c.json" }),
+        json!({ "catalogue_file": "tables" }),
+        json!({ "catalogue_file": "pair.csv" }),
+        json!({ "sandbox": { "catalogue": absolute } }),
+        json!({ "sandbox": { "catalogue": "c.json", "state": "../state" } }),
+        json!({ "sandbox": { "catalogue": "c.json", "state": "way/state" } }),
+        hetzner(json!({}), "file:../other/token"),
+        hetzner(json!({}), "file:way/token"),
+        hetzner(json!({ "record": "../tape" }), "file:token"),
+        hetzner(json!({ "record": "way/tape" }), "file:token"),
+        hetzner(json!({ "record": "loose" }), "file:token"),
+        hetzner(json!({ "ca_file": "../other/token" }), "file:token"),
+        hetzner(json!({ "proxy": "http://127.0.0.1:9" }), "file:token"),
+        json!({ "hetzner": { "token": "file:token", "catalogue": absolute } }),
+    ] {
+        let document = document(&providers);
+        let said = document.open(&tenant).await;
+        assert!(is_outside(&said), "{providers}: {said:?}");
+        let error = said.expect_err("outside").to_string();
+        assert!(error.contains("trusted") && !error.contains("canary"), "{error}");
+        documents.push(document);
+    }
+    assert_eq!(std::fs::read_dir(&other).expect("a folder").count(), 2, "something was written there");
+    for document in documents {
+        let trusted = open(&document, &Base::trusted(&tenant)).await;
+        assert!(!is_outside(&trusted), "{document:?}: {trusted:?}");
+    }
+    for ledger in ["../orders.db", "/dev/shm/orders.db", "way/orders.db", "postgresql://db.internal/orders"] {
+        if ledger.starts_with("postgresql") && !cfg!(feature = "postgres") {
+            continue;
+        }
+        let text = json!({ "ledger": ledger, "providers": [{ "catalogue_file": "c.json" }] }).to_string();
+        let said = FederationConfig::from_yaml(&text).expect("a document").open(&tenant).await;
+        assert!(is_outside(&said), "{ledger}: {said:?}");
+    }
+    let text = json!({ "ledger": ":memory:", "rates": "../other/c.json", "providers": [{ "catalogue_file": "c.json" }] });
+    let said = FederationConfig::from_yaml(&text.to_string()).expect("a document").open(&tenant).await;
+    assert!(is_outside(&said), "{said:?}");
+}
+
+/// What is below it is as before, also by its whole path, and where the program says that more may be read.
+#[tokio::test]
+async fn a_document_that_stays_below_its_folder_opens() {
+    let desk = desk();
+    let (tenant, other) = (desk.path().join("tenant"), desk.path().join("other"));
+    symlink(tenant.join("c.json"), tenant.join("inner.json")).expect("a link");
+    for path in [Path::new("c.json"), Path::new("./inner.json"), &tenant.join("c.json")] {
+        document(&json!({ "catalogue_file": path })).open(&tenant).await.expect("it stays below");
+    }
+    let elsewhere = document(&json!({ "catalogue_file": other.join("c.json") }));
+    open(&elsewhere, &Base::confined(&tenant, Reach::default().folder(&other)))
+        .await
+        .expect("it may be read");
+    let written = document(&json!({ "sandbox": { "catalogue": "c.json", "state": other.join("state") } }));
+    let said = open(&written, &Base::confined(&tenant, Reach::default().folder(&other))).await;
+    assert!(is_outside(&said), "to read is not to write: {said:?}");
+    document(&json!({ "hetzner": { "token": "file:token", "http": { "record": "tape.jsonl" } } }))
+        .open(&tenant)
+        .await
+        .expect("the public API");
+}
+
+/// The name of a file of something else is no place for a recording.
+#[tokio::test]
+async fn a_recording_is_not_written_into_another_file() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    let said = document(&json!({ "hetzner": { "token": "file:token", "http": { "record": "c.json" } } }))
+        .open(&tenant)
+        .await;
+    let error = said.expect_err("no recording").to_string();
+    assert!(error.contains("it is no recording"), "{error}");
+    assert_eq!(std::fs::read_to_string(tenant.join("c.json")).expect("text"), CATALOGUE);
+}
+
+#[tokio::test]
+async fn a_secret_is_sent_to_no_host_that_only_the_document_names() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    let server = Server::start(Story::say(&answer(404, &[], "{}"))).await;
+    let document = document(
+        &json!({ "hetzner": { "token": "file:token", "http": { "base_url": server.url(), "timeout_ms": 2000 } } }),
+    );
+    let said = document.open(&tenant).await;
+    assert!(is_outside(&said), "{said:?}");
+    let error = said.expect_err("outside").to_string();
+    assert!(error.contains("file:token") && error.contains("127.0.0.1"), "{error}");
+    let reach = Reach::default().credential("file:token", "127.0.0.1");
+    for base in [Base::confined(&tenant, reach), Base::trusted(&tenant)] {
+        open(&document, &base).await.expect("the program names the host").refresh().await;
+    }
+    let said =
+        open(&document, &Base::confined(&tenant, Reach::default().credential("file:other", "127.0.0.1")))
+            .await;
+    assert!(is_outside(&said), "{said:?}");
+    assert!(server.requests().iter().all(|text| text.contains("canary-token")), "{:?}", server.requests());
+    assert!(!server.requests().is_empty());
+}
+
+#[test]
+fn what_is_outside_says_what_to_do() {
+    let base = Base::confined("/srv/tenant", Reach::default());
+    for (outside, words) in [
+        (base.to_read(Path::new("../x")).expect_err("outside"), "../x is not below /srv/tenant"),
+        (
+            base.check_sent("env:A", "a.example", false).expect_err("outside"),
+            "the secret env:A may not be sent to a.example",
+        ),
+        (base.check_ledger("env:B").expect_err("outside"), "the ledger env:B may not be opened"),
+        (Outside::Setting { setting: "proxy" }, "`proxy` may stand in a trusted document only"),
+    ] {
+        assert!(outside.to_string().contains(words), "{outside}");
+    }
+}

@@ -1,0 +1,123 @@
+//! What belongs to the process that made it, and what the garbage collector has to know of.
+
+use std::{
+    ops::Deref,
+    process,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fulcrum_core::federation::Federation;
+use pyo3::{
+    prelude::*,
+    pyclass::{PyTraverseError, PyVisit},
+};
+
+use crate::{
+    error::{Host, host_error},
+    runtime::drop_inside,
+};
+
+/// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
+/// never drops it, as that would wait for those threads.
+pub(crate) struct Owned<T> {
+    value: Option<T>,
+    process: u32,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: Some(value), process: process::id() }
+    }
+
+    pub(crate) fn get(&self) -> PyResult<&T> {
+        self.value.as_ref().filter(|_| self.process == process::id()).ok_or_else(forked)
+    }
+
+    /// Also in another process, for what is no more than memory.
+    fn memory(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        match self.value.take() {
+            Some(value) if self.process == process::id() => drop_inside(value),
+            value => std::mem::forget(value),
+        }
+    }
+}
+
+pub(crate) fn forked() -> PyErr {
+    host_error(
+        Host::Forked,
+        "this object was made before the process was forked; open a federation of its own in the child",
+    )
+}
+
+/// A reference to a Python object that the garbage collector may take away.
+#[derive(Debug)]
+pub(crate) struct Slot(Mutex<Option<Py<PyAny>>>);
+
+impl Slot {
+    pub(crate) fn new(object: Py<PyAny>) -> Self {
+        Self(Mutex::new(Some(object)))
+    }
+
+    pub(crate) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|object| object.clone_ref(py))
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(object) => visit.call(&*object),
+            // What is not visited stays.
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        let object = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Not under the lock: the object's end may run code of the host's.
+        drop(object);
+    }
+}
+
+/// A federation, and the host's objects in it.
+#[derive(Clone)]
+pub(crate) struct Market {
+    federation: Arc<Federation>,
+    /// The providers that are written in Python. A call that is under way has a clone.
+    written: Arc<[Arc<Slot>]>,
+}
+
+impl Market {
+    pub(crate) fn new(federation: Federation, written: Vec<Arc<Slot>>) -> Owned<Self> {
+        Owned::new(Self { federation: Arc::new(federation), written: written.into() })
+    }
+}
+
+impl Deref for Market {
+    type Target = Federation;
+
+    fn deref(&self) -> &Federation {
+        &self.federation
+    }
+}
+
+impl Owned<Market> {
+    /// The providers are this federation's alone unless a call is under way, which needs them.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(market) = self.memory() else { return Ok(()) };
+        if Arc::strong_count(&market.written) > 1 {
+            return Ok(());
+        }
+        market.written.iter().try_for_each(|slot| slot.traverse(visit))
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(market) = self.memory() {
+            market.written.iter().for_each(|slot| slot.clear());
+        }
+    }
+}

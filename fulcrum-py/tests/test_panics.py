@@ -1,0 +1,122 @@
+"""A panic comes out as an exception of the library's, at every entry point."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from conftest import SHOP, Config
+
+import fulcrum
+
+SOURCES = Path(__file__).parents[1] / "src"
+ID = "018f0000-0000-7000-8000-000000000001"
+#: Only builds with debug assertions have it.
+panic_after: Callable[[int], None] = getattr(fulcrum._fulcrum, "_panic_after", lambda calls: pytest.skip("a release build"))
+BY = {"who": "ada", "why": "a test"}
+
+
+def test_nothing_enters_the_module_past_the_guard() -> None:
+    entries = 0
+    for path in sorted(SOURCES.glob("*.rs")):
+        code = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("//"))
+        for past in (r"#\[pymethods", r"#\[pyfunction", r"new_closure\(", r"\bpymethods\b", r"\bPython::attach\("):
+            assert not re.search(past, code), f"{path.name}: write #[guarded], or runtime::attach, not {past}"
+        entries += code.count("#[guarded]")
+    assert entries >= 10
+
+
+def calls(market: Any, plan: fulcrum.Plan, config: Config) -> dict[str, Callable[[], Any]]:
+    """A call of each method and property of a federation."""
+    return {
+        "abandon": lambda: market.abandon(ID, **BY),
+        "accept": lambda: market.accept(plan),
+        "act": lambda: market.act(ID, 0, "stop", **BY),
+        "cancel": lambda: market.cancel(ID),
+        "catalogue": lambda: market.catalogue,
+        "check": lambda: market.check("alpha"),
+        "compose": lambda: market.compose(SHOP),
+        "create": lambda: fulcrum.AsyncFederation.create(config),
+        "deliver": lambda: market.deliver("a test", print, timeout=0.1),
+        "drive": lambda: market.drive(ID),
+        "events": lambda: market.events(ID),
+        "explain": lambda: market.explain(SHOP, plan),
+        "export": lambda: market.export(ID),
+        "follow": lambda: market.follow(ID),
+        "forget": lambda: market.forget(datetime.now(timezone.utc)),
+        "open": lambda: type(market).open("none.yaml"),
+        "order": lambda: market.order(ID),
+        "pareto": lambda: market.pareto(SHOP, ("cost", "providers")),
+        "purchase": lambda: market.purchase(plan),
+        "reconcile": lambda: market.reconcile(),
+        "reconcile_every": lambda: market.reconcile_every(1.0, print, timeout=0.1),
+        "refresh": lambda: market.refresh(),
+        "release": lambda: market.release(ID, 0, **BY),
+        "resume": lambda: market.resume(),
+        "retry": lambda: market.retry(ID, **BY),
+        "serve": lambda: market.serve(timeout=0.1),
+        "settle": lambda: market.settle(ID, 0, evidence="none", **BY),
+        "sources": lambda: market.sources,
+        "timeline": lambda: market.timeline(ID),
+        "why_not": lambda: market.why_not(SHOP, plan, "alpha/r1/0012"),
+    }
+
+
+def names(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("__")}
+
+
+def panics(call: Callable[[], Any]) -> None:
+    panic_after(0)
+    with pytest.raises(fulcrum.InternalError, match="please report it: planted") as caught:
+        call()
+    assert caught.value.code == 902
+
+
+def test_each_method_turns_a_panic_into_an_error(config: Config) -> None:
+    market = fulcrum.Federation(config)
+    market.refresh()
+    plan = market.compose(SHOP)
+    every = calls(market, plan, config)
+    assert set(every) - {"create"} == names(fulcrum.Federation)
+    for name in sorted(names(fulcrum.Federation)):
+        panics(every[name])
+    order = market.purchase(plan)
+    catalogue, events, timeline = market.catalogue, market.follow(order.id), market.timeline(order.id)
+    for value in (plan, order, catalogue, timeline):
+        for name in names(type(value)) - {"from_json", "query", "approval_digest"}:
+            # A property answers at once, a method when it is called.
+            def use(value: object = value, name: str = name) -> Any:
+                found = getattr(value, name)
+                return found() if callable(found) else found
+
+            panics(use)
+    for call in (
+        lambda: fulcrum.Federation(config), lambda: fulcrum.Plan.from_json("{}"), lambda: plan.approval_digest(),
+        lambda: catalogue.query(), lambda: fulcrum.verify_archive({}), lambda: next(events), lambda: iter(events),
+        lambda: len(plan), lambda: len(catalogue), lambda: len(timeline), lambda: str(timeline),
+        lambda: repr(plan), lambda: repr(order), lambda: repr(catalogue), lambda: repr(market),
+    ):  # fmt: skip
+        panics(call)
+    assert market.order(order.id) is not None
+
+
+async def test_each_coroutine_turns_a_panic_into_an_error(config: Config) -> None:
+    market = await fulcrum.AsyncFederation.create(config)
+    await market.refresh()
+    plan = await market.compose(SHOP)
+    every = calls(market, plan, config)
+    assert set(every) == names(fulcrum.AsyncFederation)
+    for name, call in every.items():
+        panics(call)
+        if name in ("catalogue", "sources", "follow"):
+            continue
+        for later in (1, 2):  # when it begins, and on a thread of the library's
+            panic_after(later)
+            with pytest.raises(fulcrum.InternalError, match="planted"):
+                await call()
+    panic_after(-1)
+    assert await market.order(ID) is None
