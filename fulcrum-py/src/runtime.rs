@@ -140,9 +140,14 @@ pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fn after_fork() {
         ledger::after_fork();
     }
+    #[guarded]
+    fn after_fork_in_child() {
+        ledger::after_fork_in_child();
+    }
     let hooks = PyDict::new(module.py());
     hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;
     hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork, module)?)?;
+    hooks.set_item("after_in_child", wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.py().import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
 }
 

@@ -43,7 +43,7 @@ impl Reach {
     /// Files below this folder may be read, too.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folders.push(folder.into());
+        self.folders.push(absolute(folder.into()));
         self
     }
 
@@ -63,8 +63,15 @@ impl Reach {
     }
 }
 
+/// The folder from the root on; as it is where the process's own folder is gone.
+fn absolute(folder: PathBuf) -> PathBuf {
+    // An empty path is the process's folder, too.
+    std::path::absolute(Path::new(".").join(&folder)).unwrap_or(folder)
+}
+
 /// Where the paths of a document start, and what it may read, write and reach.
 ///
+/// A relative folder is below the one that the process is in now: it stays the same if the process goes elsewhere.
 /// A document of the program's operator is [`trusted`](Self::trusted). Any other is [`confined`](Self::confined): it reads and
 /// writes files below one folder, and sends each secret only to the hosts that it is for.
 #[derive(Debug, Clone)]
@@ -77,12 +84,12 @@ pub struct Base {
 impl Base {
     /// For a document that the operator of the program has written: it reads, writes and reaches what it names.
     pub fn trusted(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), reach: None }
+        Self { folder: absolute(folder.into()), reach: None }
     }
 
     /// For a document of anybody.
     pub fn confined(folder: impl Into<PathBuf>, reach: Reach) -> Self {
-        Self { folder: folder.into(), reach: Some(Arc::new(reach)) }
+        Self { folder: absolute(folder.into()), reach: Some(Arc::new(reach)) }
     }
 
     /// Reads what programs in C and Python say of a document: `{\"trusted\": true}`, or a [`Reach`]. No text is the default one.
@@ -105,7 +112,8 @@ impl Base {
         if told.trusted {
             return Ok(Self::trusted(folder));
         }
-        let mut reach = Reach { folders: told.folders, ledgers: told.ledgers, ..Reach::default() };
+        let folders = told.folders.into_iter().map(absolute).collect();
+        let mut reach = Reach { folders, ledgers: told.ledgers, ..Reach::default() };
         for (place, hosts) in told.credentials {
             reach = hosts.into_iter().fold(reach, |reach, host| reach.credential(&place, host));
         }
@@ -305,6 +313,19 @@ fn is_below(host: &str, allowed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_stays_where_it_was_when_the_process_goes_elsewhere() {
+        for folder in ["", ".", "x", "/x"] {
+            let bases = [Base::trusted(folder), Base::confined(folder, Reach::default().folder("y"))];
+            for base in bases {
+                assert!(base.folder().is_absolute(), "{folder:?}: {base:?}");
+                let folders = base.reach.iter().flat_map(|reach| &reach.folders);
+                assert!(folders.into_iter().all(|folder| folder.is_absolute()), "{base:?}");
+            }
+        }
+        assert_eq!(Base::trusted("x").folder(), std::env::current_dir().expect("a folder").join("x"));
+    }
 
     #[test]
     fn what_a_program_says_in_json_is_what_it_says_in_rust() {
