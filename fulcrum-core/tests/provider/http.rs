@@ -221,10 +221,59 @@ async fn a_page_is_no_certain_refusal_of_an_order() {
         (429, "rate_limited"),
     ] {
         let page = "<!DOCTYPE html><html><body>blocked</body></html>";
-        let server = Server::start(Story::say(&answer(status, &[], page))).await;
-        let (ordered, listed) = kinds(&server).await;
-        assert_eq!(ordered.word(), word, "{status}");
-        assert_ne!(listed.word(), "ambiguous", "{status}");
+        for (kind, body) in
+            [("text/html", page), ("application/json", page), ("text/plain", "{}"), ("text/xml", "{}")]
+        {
+            let server = Server::start(Story::say(&answer(status, &[("Content-Type", kind)], body))).await;
+            let (ordered, listed) = kinds(&server).await;
+            assert_eq!((ordered.word(), listed.word()), ("ambiguous", word), "{status} {kind} {body}");
+        }
+    }
+}
+
+/// What is decided by an answer must be so now: nobody may have kept it.
+#[tokio::test]
+async fn an_answer_from_a_cache_decides_nothing() {
+    for headers in [
+        vec![("Age", "86400")],
+        vec![("Age", "3")],
+        vec![("Age", "0"), ("Warning", "110 squid \"Response is stale\"")],
+    ] {
+        for (status, body) in [(200, "{}"), (404, "{}")] {
+            let server = Server::start(Story::say(&answer(status, &headers, body))).await;
+            let client = client(&server);
+            let error = client.json::<Value>(&list()).await.expect_err("kept");
+            assert_eq!(plain(error.kind.clone()), GONE, "{headers:?}");
+            assert!(error.to_string().contains("an answer from a cache"), "{error}");
+            let one = Request::get(Call::Describe, ["servers", "7"]);
+            let found = client.find_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
+            assert_eq!(plain(found), GONE, "{headers:?}");
+            assert_eq!(client.ask(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
+            let cached = Cache::default().ask(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
+            assert_eq!(plain(cached), GONE);
+            for request in server.requests() {
+                let request = request.to_ascii_lowercase();
+                assert!(
+                    request.contains("cache-control: no-cache") && request.contains("pragma: no-cache"),
+                    "{request}"
+                );
+            }
+        }
+    }
+    let server = Server::start(Story::say(&answer(200, &[("Age", "1")], "{}"))).await;
+    client(&server).json::<Value>(&list()).await.expect("a second on the way");
+}
+
+/// Of what refuses, so much is read as an API needs to say why; of what is a list, so many values as lists have.
+#[tokio::test]
+async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
+    let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
+    for status in [403, 404] {
+        let server = Server::start(Story::say(&answer(status, &[], &tree))).await;
+        let client = client(&server);
+        let answer = client.send(&list()).await.expect("an answer");
+        assert!(answer.body().len() <= (64 << 10) + 1, "{}", answer.body().len());
+        assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
     }
 }
 

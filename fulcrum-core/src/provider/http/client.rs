@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::{
     Method, StatusCode,
-    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,7 @@ use super::{
     identity::{Identity, Made, Proof},
     pace::Pace,
     rows::{self, LeftOut},
+    sieve::withheld,
 };
 use crate::{
     model::ProviderId,
@@ -439,6 +440,9 @@ impl Client {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }
         let mut headers = self.headers.clone();
+        // What is decided by an answer must be so now, not when somebody on the way asked last.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         headers.extend(request.headers.clone());
         let mut address = url.clone();
         // Of an API with one address the action says which list it is.
@@ -459,13 +463,23 @@ impl Client {
             url.path = wire.url.path(),
             http.response.status_code = tracing::field::Empty,
         );
+        if let Some(body) = request.body.as_ref().filter(|_| request.changes) {
+            self.redactor.remember(withheld(body, request.is_form()));
+        }
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
                 let list = ListAt { address, is_first, left_out: self.left_out.clone() };
                 let answer = Answer::new(&self.provider, request, wire, &self.redactor).of_list(list);
                 self.pace.learn(&answer);
-                Ok(answer)
+                match answer.is_kept() {
+                    None => Ok(answer),
+                    Some(_) if request.changes => Err(answer.error(ErrorKind::Ambiguous)),
+                    Some(why) => {
+                        let cause = format!("{why}; let what stands before the API keep none of its answers");
+                        Err(answer.error(ErrorKind::unavailable(cause)))
+                    }
+                }
             }
             Err(lost) => {
                 span.in_scope(|| tracing::debug!(%lost, "no answer"));

@@ -21,6 +21,7 @@ use super::{
     HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest,
     cause::Way,
     config::{is_local_name, is_loopback, is_proxy_here},
+    transport::MAX_REFUSAL_BYTES,
 };
 use crate::provider::{BoxError, Worded};
 
@@ -185,12 +186,19 @@ impl Transport for Live {
             if is_safe { Lost::NotSent(error) } else { Lost::Unknown(error) }
         })?;
         let limit = self.max_answer_bytes;
+        // One byte more than a refusal tells that it is none; its status is still an answer.
+        let is_refusal = !answer.status().is_success();
+        let limit = if is_refusal { limit.min(MAX_REFUSAL_BYTES + 1) } else { limit };
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| Lost::Unknown(lost(error)))? {
-            if chunk.len() > limit - body.len() {
+            let room = limit - body.len();
+            if chunk.len() > room && !is_refusal {
                 return Err(Lost::TooLarge { limit });
             }
-            body.extend_from_slice(&chunk);
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if is_refusal && body.len() == limit {
+                break;
+            }
         }
         Ok(WireAnswer {
             status: answer.status(),

@@ -146,6 +146,14 @@ impl Cloud {
         self.rejected.iter().cloned().chain(told).collect()
     }
 
+    /// The regions share one login.
+    pub(super) fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        match self.regions.values().next() {
+            Some(region) => region.client.redactor().shown(text, is_for_people),
+            None => text.to_owned(),
+        }
+    }
+
     pub(super) fn id(&self) -> &ProviderId {
         &self.config.id
     }

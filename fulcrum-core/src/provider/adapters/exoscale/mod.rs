@@ -238,7 +238,8 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let is_odd = list.instances.odd().iter().any(|odd| odd.value.to_string().contains(&at.instance));
+        let names_it = |row: &serde_json::Value| row.to_string().contains(&at.instance);
+        let is_odd = list.instances.odd().iter().any(|odd| odd.may_be(names_it));
         if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
@@ -443,7 +444,8 @@ impl Exoscale {
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
                 let odd = list.block_storage_volumes.odd();
-                if let Some(odd) = odd.iter().find(|odd| odd.value.to_string().contains(&instance.id)) {
+                let names_it = |row: &serde_json::Value| row.to_string().contains(&instance.id);
+                if let Some(odd) = odd.iter().find(|odd| odd.may_be(names_it)) {
                     let part =
                         format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
                     return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
@@ -520,6 +522,11 @@ impl Provider for Exoscale {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        let each = self.zones.values().map(|zone| zone.client.redactor());
+        each.fold(text.to_owned(), |text, redactor| redactor.shown(&text, is_for_people))
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

@@ -441,6 +441,10 @@ impl Provider for Hetzner {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         offers::offers(self, filter)
     }

@@ -293,7 +293,7 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let count = page.servers.len().saturating_add(page.servers.odd().len());
+            let count = page.servers.count();
             let next = next_servers(request, answer, count)?;
             let servers = page.servers.proving(answer, wire::is_foreign)?;
             let ours = servers.iter().filter(|server| key_of(server).is_some());
@@ -511,6 +511,10 @@ impl Provider for Scaleway {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
