@@ -213,11 +213,11 @@ async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
 #[tokio::test]
 async fn a_page_is_no_certain_refusal_of_an_order() {
     for (status, word) in [
-        (400, "ambiguous"),
+        (400, "invalid_request"),
         (401, "unauthorised"),
-        (403, "ambiguous"),
-        (409, "ambiguous"),
-        (422, "ambiguous"),
+        (403, "forbidden"),
+        (409, "conflict"),
+        (422, "invalid_request"),
         (429, "rate_limited"),
     ] {
         let page = "<!DOCTYPE html><html><body>blocked</body></html>";
@@ -275,6 +275,10 @@ async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
         assert!(answer.body().len() <= (64 << 10) + 1, "{}", answer.body().len());
         assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
     }
+    let much = format!("[{}0]", "0,".repeat(15_000_000));
+    let server = Server::start(Story::say(&answer(200, &[], &much))).await;
+    let error = client(&server).json::<Value>(&list()).await.expect_err("too many").to_string();
+    assert!(error.contains("more than 1048576 values"), "{error}");
 }
 
 #[tokio::test]
@@ -362,7 +366,7 @@ async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_provider_that_asks_to_wait_for_years_is_asked_again_in_minutes() {
-    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], ""))).await;
+    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], "{}"))).await;
     let (ordered, _) = kinds(&server).await;
     assert_eq!(ordered.retry_after(), Some(ErrorKind::MAX_RETRY_AFTER));
     assert!(ErrorKind::MAX_RETRY_AFTER <= Duration::from_secs(300));

@@ -392,8 +392,8 @@ impl Client {
     ///
     /// # Errors
     /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
-    /// API's own words a certain refusal of a request that changes something: a firewall may have put its answer, of whatever
-    /// type, in the place of the API's, when the request has gone through.
+    /// API's own words a certain refusal of a request that changes something, whatever its status: who lets one in, counts
+    /// requests or guards the way may have put its answer in the place of the API's, when the request has gone through.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
         let worded = self.dialect.kind_of(answer).filter(|_| !answer.is_page());
@@ -406,16 +406,14 @@ impl Client {
                 tracing::warn!(status = %answer.status(), "not found, but not in the API's own words; not believed");
                 absence::unproven(answer)
             }
-            // Who does not let one in, or counts requests, stands in front.
-            (ErrorKind::Unauthorised | ErrorKind::RateLimited { .. }, _) => kind,
             // What is a protocol error may have happened anyway, and says more.
             _ if answer.changes() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
             _ => kind,
         }))
     }
 
-    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: a refusal of who asks
-    /// means that nothing was done.
+    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: that the API itself
+    /// refuses who asks means that nothing was done.
     async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {
         let Some(identity) = &self.identity else { return self.send_as(request, url, None).await };
         let proof = identity.present();
@@ -429,7 +427,8 @@ impl Client {
     }
 
     fn refuses_who_asks(&self, answer: &Answer) -> bool {
-        answer.status() == StatusCode::UNAUTHORIZED
+        // Of what only reads, anybody's word is enough.
+        (answer.status() == StatusCode::UNAUTHORIZED && !answer.changes())
             || (answer.status().is_client_error()
                 && !answer.is_page()
                 && self.dialect.kind_of(answer) == Some(ErrorKind::Unauthorised))
