@@ -23,7 +23,13 @@ use super::{
     config::{is_local_name, is_loopback, is_proxy_here},
     transport::MAX_REFUSAL_BYTES,
 };
-use crate::provider::{BoxError, Worded};
+use crate::{
+    files::read_regular,
+    provider::{BoxError, Worded},
+};
+
+/// The largest file of authorities: the world's fit into a tenth of it.
+const MAX_PEM_BYTES: u64 = 4 << 20;
 
 /// Sends requests over the network, by TLS unless to this machine itself.
 ///
@@ -73,7 +79,7 @@ impl Live {
         Ok(Self {
             http: client(false)?,
             here: client(true)?,
-            max_answer_bytes: config.max_answer_bytes,
+            max_answer_bytes: config.largest_answer()?,
             has_authorities,
             proxy: config.proxy.clone(),
             timeout: config.timeout(),
@@ -123,7 +129,8 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path).map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
+        let io = |source| HttpConfigError::Io { path: path.clone(), source };
+        let pem = read_regular(path, MAX_PEM_BYTES).map_err(io)?;
         let wrong = |why: String| HttpConfigError::Setting(format!("{}: {why}", path.display()));
         let mut count = 0;
         for certificate in CertificateDer::pem_slice_iter(&pem) {

@@ -30,7 +30,7 @@ use crate::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
         Result, ServiceStream, check_settings, find_exact,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, address_in, bounded},
         surcharges::with_least_disk,
         table::Table,
     },
@@ -130,7 +130,10 @@ fn sku_of(kind: &InstanceType) -> String {
 impl Exoscale {
     fn new(config: &ExoscaleConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let keys = [config.key.read(base)?, config.secret.read(base)?];
+        let keys = [
+            config.key.read_as(base, "env:EXOSCALE_API_KEY")?,
+            config.secret.read_as(base, "env:EXOSCALE_API_SECRET")?,
+        ];
         let tables = Table::load(&base.to_read(&config.catalogue)?)
             .map_err(|error| setting(format!("catalogue: {error}")))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
@@ -158,7 +161,7 @@ impl Exoscale {
             if zones.contains_key(&place.region) {
                 continue;
             }
-            let address = format!("https://api-{}.exoscale.com/v2", place.region);
+            let address = address_in("https://api-{region}.exoscale.com/v2", &place.region)?;
             let client = Client::new(&config.id, &address, &http)?
                 .dialect(errors::Errors)
                 .signed(keys.clone(), sign::Exo2::new)?;

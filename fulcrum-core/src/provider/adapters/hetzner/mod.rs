@@ -120,7 +120,7 @@ impl Hetzner {
         let setting = |error: &dyn std::fmt::Display| HttpConfigError::Setting(format!("catalogue: {error}"));
         let client =
             Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base)?)?
-                .bearer(&config.token.read(base)?)?
+                .bearer(&config.token.read_as(base, "env:HCLOUD_TOKEN")?)?
                 .dialect(errors::Errors)
                 .refills();
         let facts: ProviderDocument =

@@ -119,7 +119,7 @@ pub fn capabilities() -> Capabilities {
 
 impl UpCloud {
     fn new(config: &UpCloudConfig, base: &Base) -> Result<Self, HttpConfigError> {
-        let token = config.token.read(base)?;
+        let token = config.token.read_as(base, "env:UPCLOUD_TOKEN")?;
         let client =
             Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base)?)?
                 .dialect(errors::Errors);
