@@ -170,7 +170,7 @@ fn what_is_outside_says_what_to_do() {
     for (outside, words) in [
         (base.to_read(Path::new("../x")).expect_err("outside"), "../x is not below /srv/tenant"),
         (
-            base.check_sent("env:A", "a.example", false).expect_err("outside"),
+            base.check_sent("env:A", None, "a.example", false).expect_err("outside"),
             "the secret env:A may not be sent to a.example",
         ),
         (base.check_ledger("env:B").expect_err("outside"), "the ledger env:B may not be opened"),

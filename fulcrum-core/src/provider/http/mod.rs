@@ -34,6 +34,8 @@ pub use answer::Answer;
 pub(crate) use answer::PAGE;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};
+#[cfg(any(feature = "ec2", feature = "exoscale"))]
+pub(crate) use config::address_in;
 #[cfg(any(
     feature = "ec2",
     feature = "exoscale",

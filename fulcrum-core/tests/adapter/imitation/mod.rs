@@ -232,6 +232,12 @@ pub enum Broken {
     NoElement,
     GoesOn,
     Half,
+    Html401,
+    Text401,
+    Object401,
+    Html429,
+    Text429,
+    Message429,
     Html403,
     Text403,
     Empty403,
@@ -250,7 +256,7 @@ pub enum Broken {
     Html503,
 }
 
-pub const EVERY: [Broken; 33] = [
+pub const EVERY: [Broken; 39] = [
     Broken::Html404,
     Broken::Text404,
     Broken::Empty404,
@@ -268,6 +274,12 @@ pub const EVERY: [Broken; 33] = [
     Broken::NoElement,
     Broken::GoesOn,
     Broken::Half,
+    Broken::Html401,
+    Broken::Text401,
+    Broken::Object401,
+    Broken::Html429,
+    Broken::Text429,
+    Broken::Message429,
     Broken::Html403,
     Broken::Text403,
     Broken::Empty403,
@@ -321,6 +333,12 @@ impl Broken {
                 let half = (half..body.len()).find(|at| body.is_char_boundary(*at)).unwrap_or(0);
                 return Reply { status, kind, body: body[..half].to_owned(), token: None };
             }
+            Self::Html401 => (401, "text/html", PAGE),
+            Self::Text401 => (401, "text/plain", "Authorization Required"),
+            Self::Object401 => (401, "application/json", "{}"),
+            Self::Html429 => (429, "text/html", PAGE),
+            Self::Text429 => (429, "text/plain", "slow down"),
+            Self::Message429 => (429, "application/json", r#"{"message": "Too Many Requests"}"#),
             Self::Html403 => (403, "text/html", PAGE),
             Self::Text403 => (403, "text/plain", "Access denied. Your request was blocked."),
             Self::Empty403 => (403, "", ""),

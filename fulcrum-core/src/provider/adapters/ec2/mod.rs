@@ -115,6 +115,10 @@ impl Provider for Ec2 {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redacted(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
         let list = async move {

@@ -30,7 +30,7 @@ use crate::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
         Result, ServiceStream, check_settings, find_exact,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, address_in, bounded},
         surcharges::with_least_disk,
         table::Table,
     },
@@ -130,7 +130,10 @@ fn sku_of(kind: &InstanceType) -> String {
 impl Exoscale {
     fn new(config: &ExoscaleConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let keys = [config.key.read(base)?, config.secret.read(base)?];
+        let keys = [
+            config.key.read_as(base, "env:EXOSCALE_API_KEY")?,
+            config.secret.read_as(base, "env:EXOSCALE_API_SECRET")?,
+        ];
         let tables = Table::load(&base.to_read(&config.catalogue)?)
             .map_err(|error| setting(format!("catalogue: {error}")))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
@@ -158,7 +161,7 @@ impl Exoscale {
             if zones.contains_key(&place.region) {
                 continue;
             }
-            let address = format!("https://api-{}.exoscale.com/v2", place.region);
+            let address = address_in("https://api-{region}.exoscale.com/v2", &place.region)?;
             let client = Client::new(&config.id, &address, &http)?
                 .dialect(errors::Errors)
                 .signed(keys.clone(), sign::Exo2::new)?;
@@ -238,7 +241,8 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let is_odd = list.instances.odd().iter().any(|odd| odd.value.to_string().contains(&at.instance));
+        let names_it = |row: &serde_json::Value| row.to_string().contains(&at.instance);
+        let is_odd = list.instances.odd().iter().any(|odd| odd.may_be(names_it));
         if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
@@ -443,7 +447,8 @@ impl Exoscale {
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
                 let odd = list.block_storage_volumes.odd();
-                if let Some(odd) = odd.iter().find(|odd| odd.value.to_string().contains(&instance.id)) {
+                let names_it = |row: &serde_json::Value| row.to_string().contains(&instance.id);
+                if let Some(odd) = odd.iter().find(|odd| odd.may_be(names_it)) {
                     let part =
                         format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
                     return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
@@ -520,6 +525,11 @@ impl Provider for Exoscale {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        let each = self.zones.values().map(|zone| zone.client.redactor());
+        each.fold(text.to_owned(), |text, redactor| redactor.shown(&text, is_for_people))
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

@@ -120,7 +120,7 @@ impl Hetzner {
         let setting = |error: &dyn std::fmt::Display| HttpConfigError::Setting(format!("catalogue: {error}"));
         let client =
             Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base)?)?
-                .bearer(&config.token.read(base)?)?
+                .bearer(&config.token.read_as(base, "env:HCLOUD_TOKEN")?)?
                 .dialect(errors::Errors)
                 .refills();
         let facts: ProviderDocument =
@@ -439,6 +439,10 @@ impl Provider for Hetzner {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

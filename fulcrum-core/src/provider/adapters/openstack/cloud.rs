@@ -20,7 +20,7 @@ use crate::{
     model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
+        http::{Answer, Client, HttpConfigError, Page, Redactor, Request, Transport, pages},
     },
 };
 
@@ -99,6 +99,11 @@ impl Cloud {
         let client = session.client();
         let sold = offers::of_table(&listed);
         Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
+    }
+
+    /// Shared by all that this login asks.
+    pub(super) fn redactor(&self) -> &Redactor {
+        self.keystone.redactor()
     }
 
     /// The same over another transport, with nothing known yet.

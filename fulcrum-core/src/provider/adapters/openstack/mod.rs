@@ -111,6 +111,10 @@ impl Provider for OpenStack {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
         let list = async move {

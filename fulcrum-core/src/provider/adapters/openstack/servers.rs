@@ -259,7 +259,7 @@ async fn list(
             return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
         }
         let next = last.map(|id| start.clone().query("marker", id));
-        if page.servers.odd().iter().any(|row| wire::is_of_down_cell(&row.value)) {
+        if page.servers.odd().iter().any(|row| row.is(wire::is_of_down_cell)) {
             return Err(answer.error(cell_is_down()));
         }
         let servers = page.servers.proving(answer, wire::is_foreign)?;

@@ -283,6 +283,10 @@ impl Provider for Osb {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
         let list = async move {

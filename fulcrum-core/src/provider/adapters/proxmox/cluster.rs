@@ -215,7 +215,7 @@ impl Proxmox {
         let rows = self.rows(call).await?;
         let numbers = self.config.vmids.from..=self.config.vmids.to;
         // A list of services is whole: one that may be ours must not be missing from it.
-        if let Some(odd) = rows.odd().iter().find(|odd| may_be_at(&odd.value, &numbers)) {
+        if let Some(odd) = rows.odd().iter().find(|odd| odd.may_be(|row| may_be_at(row, &numbers))) {
             let (name, why) = (&odd.name, &odd.reason);
             return Err(
                 self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours"))

@@ -27,6 +27,7 @@ use handle::{Disk, Handle, Left, Place};
 use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
+    files::read_regular_text,
     model::{
         Action, IdempotencyKey, Offer, OfferKind, ProviderId, Service, ServiceId, ServiceStatus, Shortage,
         SkuId, ZoneId, parse_json,
@@ -41,6 +42,8 @@ use crate::{
     },
 };
 
+/// The largest table of storage, in bytes.
+const MAX_TABLE_BYTES: u64 = 4 << 20;
 /// Stands before the key in a tag.
 const TAG: &str = "fulcrum-key=";
 /// Stands before a volume in a tag: one that was made with the server.
@@ -118,7 +121,7 @@ pub fn capabilities() -> Capabilities {
 impl Scaleway {
     fn new(config: &ScalewayConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let token = config.secret_key.read(base)?;
+        let token = config.secret_key.read_as(base, "env:SCW_SECRET_KEY")?;
         let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base)?)?
             .secret_header("x-auth-token".parse().map_err(|_| setting("a header".to_owned()))?, &token)?
             .dialect(errors::Errors);
@@ -129,7 +132,7 @@ impl Scaleway {
             None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
             Some(path) => {
                 let path = base.to_read(path)?;
-                let text = std::fs::read_to_string(&path)
+                let text = read_regular_text(&path, MAX_TABLE_BYTES)
                     .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
                 (path.display().to_string(), text)
             }
@@ -293,7 +296,7 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let count = page.servers.len().saturating_add(page.servers.odd().len());
+            let count = page.servers.count();
             let next = next_servers(request, answer, count)?;
             let servers = page.servers.proving(answer, wire::is_foreign)?;
             let ours = servers.iter().filter(|server| key_of(server).is_some());
@@ -511,6 +514,10 @@ impl Provider for Scaleway {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

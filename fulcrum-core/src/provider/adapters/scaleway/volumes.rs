@@ -79,7 +79,7 @@ impl Scaleway {
             .query("page", 1);
         let listed = pages(self.client.clone(), first, |request, answer| {
             let page: Blocks = answer.json()?;
-            let count = page.volumes.len().saturating_add(page.volumes.odd().len());
+            let count = page.volumes.count();
             let next = next_blocks(request, answer, count, page.total_count)?;
             Ok(Page { items: page.volumes.proving(answer, wire::is_foreign)?, next })
         });

@@ -119,7 +119,7 @@ pub fn capabilities() -> Capabilities {
 
 impl UpCloud {
     fn new(config: &UpCloudConfig, base: &Base) -> Result<Self, HttpConfigError> {
-        let token = config.token.read(base)?;
+        let token = config.token.read_as(base, "env:UPCLOUD_TOKEN")?;
         let client =
             Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base)?)?
                 .dialect(errors::Errors);
@@ -174,7 +174,7 @@ impl UpCloud {
         let this = self.clone();
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let count = page.servers.server.len().saturating_add(page.servers.server.odd().len());
+            let count = page.servers.server.count();
             let servers = page.servers.server.proving(answer, wire::is_foreign)?;
             let next = (count == PAGE).then(|| request.clone().next_offset("offset", PAGE));
             let ours = servers.iter().filter(|server| key_of(server).is_some());
@@ -373,6 +373,10 @@ impl Provider for UpCloud {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
