@@ -7,7 +7,7 @@ use super::{ConfigError, Federation, FederationBuilder, FederationConfig, Fulcru
 use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
-    model::read_text,
+    model::{limits, read_text_within},
     provider::{Base, Provider, Reach, adapters::catalogue_file::CatalogueFile},
 };
 
@@ -19,7 +19,7 @@ impl Federation {
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
     pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = read_text(path).map_err(io)?;
+        let text = read_text_within(path, limits::FEDERATION).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
         let base = Base::trusted(path.parent().unwrap_or(Path::new(".")));
         Ok(config.open_within(&base, []).await?)

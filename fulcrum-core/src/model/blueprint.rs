@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, Running,
-    money, parse_yaml,
+    check_size, limits, money, parse_yaml,
 };
 use crate::model::Constraint;
 
@@ -133,6 +133,7 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path and line, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = parse_yaml(text)?;
         blueprint.check().map_err(|error| error.located_in_yaml(text))?;
         Ok(blueprint)
@@ -143,6 +144,7 @@ impl Blueprint {
     /// # Errors
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = super::parse_json(text)?;
         blueprint.check().map_err(|error| error.located_in_json(text))?;
         Ok(blueprint)

@@ -13,6 +13,7 @@ mod flow;
 mod ids;
 mod lease;
 pub(crate) mod lenient;
+pub(crate) mod limits;
 mod link;
 mod locate;
 mod money;
@@ -45,8 +46,8 @@ pub use component::{Component, Replicas};
 pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
-pub(crate) use document::from_value;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
+pub(crate) use document::{check_size, from_value, read_text_within};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
