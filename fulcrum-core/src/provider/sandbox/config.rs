@@ -9,7 +9,7 @@ use std::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultRule, Sandbox};
+use super::{FaultRule, Sandbox, state::file_name};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{
@@ -125,13 +125,13 @@ impl SandboxConfig {
             .latency(latency.0, latency.1)
             .operation(operation.0, operation.1);
         if let Some(state) = &self.state {
-            let state = base.to_write(state)?;
-            let path = if is_one { state } else { state.join(format!("{id}.json")) };
+            let told = if is_one { state.clone() } else { state.join(file_name(&id)) };
+            let path = base.to_write(&told)?;
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 let state_error = |source| SandboxError::State { path: folder.to_owned(), source };
                 std::fs::create_dir_all(folder).map_err(state_error)?;
             }
-            builder = builder.state_file(path);
+            builder = builder.state_within(path, base.clone(), told);
         }
         if let Some(class) = self.idempotency {
             builder = builder.idempotency(class);
