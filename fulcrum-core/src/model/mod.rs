@@ -51,6 +51,7 @@ pub(crate) use document::{check_size, from_value, read_text_within};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
+pub(crate) use ids::is_hidden;
 pub use ids::{
     ComponentId, IdempotencyKey, InvalidId, KeyNamespace, OfferId, OrderId, ProviderId, RegionId, ServiceId,
     SkuId, ZoneId,
