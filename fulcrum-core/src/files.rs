@@ -18,6 +18,16 @@ pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_from(file, limit)
 }
 
+/// The same of a text.
+///
+/// # Errors
+/// As [`read_regular`], and that it is not UTF-8.
+#[allow(dead_code, reason = "what APIs need is read by it")]
+pub(crate) fn read_regular_text(path: &Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read_regular(path, limit)?)
+        .map_err(|_| refusal("the text is not UTF-8; save it as UTF-8"))
+}
+
 /// Reads what is left of an open file of at most so many bytes.
 ///
 /// # Errors

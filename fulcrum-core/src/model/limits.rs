@@ -33,22 +33,28 @@ pub(crate) const XML_NAMESPACES: usize = 64;
 /// Columns of a table of exchange rates in CSV.
 pub(crate) const RATE_COLUMNS: usize = 1_000;
 
+/// Entries under `providers` of a federation's document.
+pub(crate) const SELLERS: usize = 1_000;
 /// Providers of one catalogue.
 pub(crate) const PROVIDERS: usize = 10_000;
 /// Regions of one provider, and zones of one region.
 pub(crate) const REGIONS: usize = 10_000;
-/// Rows that one file of prices may have, or the offers of one provider in JSON.
-pub(crate) const ROWS: usize = 2_000_000;
-/// Offers that the rows of one provider may come to.
-pub(crate) const OFFERS: usize = 1_000_000;
-/// Places that the rows for traffic and surcharges of one provider may come to.
-pub(crate) const PLACES: usize = 1_000_000;
-/// Surcharges that are due with one offer.
+/// Rows that the prices of one catalogue may have: a row takes half a KiB, of however few bytes it is made.
+pub(crate) const ROWS: usize = 500_000;
+/// Offers that the rows of one catalogue may come to.
+pub(crate) const OFFERS: usize = 500_000;
+/// Places that the rows for traffic and for surcharges of one catalogue may come to.
+pub(crate) const PLACES: usize = 500_000;
+/// Surcharges that are due in one zone, or in a region as a whole.
 pub(crate) const SURCHARGES: usize = 32;
 /// Tiers of one price.
 pub(crate) const TIERS: usize = 100;
-/// Attributes of one row.
-pub(crate) const ATTRIBUTES: usize = 100;
+/// Tiers of all offers of one catalogue: each offer has its own.
+pub(crate) const ALL_TIERS: usize = 2_000_000;
+/// Characters that say where a price was read.
+pub(crate) const SOURCE: usize = 1_000;
+/// Names that an error gives to choose from.
+pub(crate) const SHOWN: usize = 20;
 
 /// Components of one blueprint.
 pub(crate) const COMPONENTS: usize = 500;
@@ -60,5 +66,7 @@ pub(crate) const CONSTRAINTS: usize = 2_000;
 pub(crate) const NAMED: usize = 100_000;
 /// Links of one blueprint, and groups of users of all its components.
 pub(crate) const LINKS: usize = 10_000;
+/// Services that run already.
+pub(crate) const SERVICES: usize = 20_000;
 /// References in one setting, and in all settings of a blueprint.
 pub(crate) const REFERENCES: [usize; 2] = [1_000, 20_000];

@@ -9,7 +9,7 @@ use std::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultRule, Sandbox, state::file_name};
+use super::{FaultRule, Sandbox, bounded, state::file_name};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{
@@ -33,20 +33,20 @@ pub struct SandboxConfig {
     /// The file or, for several clouds, the folder that keeps the state; none for memory.
     #[serde(default)]
     pub state: Option<PathBuf>,
-    /// How long each call takes, at least and at most, in milliseconds.
-    #[serde(default)]
+    /// How long each call takes, at least and at most, in milliseconds; up to ten minutes.
+    #[serde(default, deserialize_with = "bounded::call")]
     pub latency_ms: [u64; 2],
     /// How long making and ending a service takes, at least and at most, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::range")]
     pub operation_ms: [u64; 2],
     /// What repeated calls do.
     #[serde(default)]
     pub idempotency: Option<IdempotencyClass>,
     /// How long its look-ups and lists lag, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::time")]
     pub list_lag_ms: u64,
     /// How long it holds something for who asks, in milliseconds; zero: it does not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::time")]
     pub reserves_for_ms: u64,
     /// The settings that it takes; none for any.
     #[serde(default)]

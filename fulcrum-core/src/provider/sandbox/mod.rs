@@ -8,6 +8,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounded;
 mod config;
 mod faults;
 mod provider;
@@ -111,6 +112,11 @@ impl Sandbox {
                 store: Store::Memory(Box::new(Mutex::new(CloudState::default()))),
             },
         }
+    }
+
+    /// How many offers it has.
+    pub(crate) fn listed(&self) -> usize {
+        self.inner.offers.len()
     }
 
     /// All that was ever made here, released or not, for tests to check.

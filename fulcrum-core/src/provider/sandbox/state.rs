@@ -260,7 +260,7 @@ mod tests {
             ("../../out/precious", "%2E%2E%2F%2E%2E%2Fout%2Fprecious.json"),
             ("/etc/passwd", "%2Fetc%2Fpasswd.json"),
             ("..", "%2E%2E.json"),
-            ("a%2F", "a%252F.json"),
+            ("a%2f", "a%252f.json"),
             ("Ä\\", "%C3%84%5C.json"),
         ] {
             assert_eq!(named(id), name);

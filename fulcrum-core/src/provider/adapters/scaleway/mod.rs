@@ -129,7 +129,7 @@ impl Scaleway {
             None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
             Some(path) => {
                 let path = base.to_read(path)?;
-                let text = std::fs::read_to_string(&path)
+                let text = crate::model::read_text(&path)
                     .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
                 (path.display().to_string(), text)
             }
