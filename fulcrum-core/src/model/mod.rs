@@ -80,7 +80,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{apart, clash};
+pub(crate) use setup::{Ways, apart};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 
