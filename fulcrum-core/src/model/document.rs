@@ -2,9 +2,8 @@
 
 use std::{
     fmt::{self, Display},
-    fs::File,
     hash::Hash,
-    io::{self, Read},
+    io,
     marker::PhantomData,
     path::Path,
 };
@@ -15,10 +14,8 @@ use serde::{
     de::{DeserializeOwned, Error as _, MapAccess, Visitor},
 };
 
-use super::{locate, words};
-
-/// The largest document that is read, in bytes: room for a hundred thousand offers.
-const MAX_BYTES: usize = 256 << 20;
+use super::{limits, locate, words};
+use crate::files::read_regular;
 
 /// A document could not be read. The message names the path and the line, and says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,19 +101,21 @@ fn suggestion(message: &str) -> Option<&str> {
         .map(|(_, word)| word)
 }
 
-/// Reads the text of a document from a file, without the mark that some editors put before UTF-8.
+/// Reads the text of a document from a regular file of at most 256 MiB, without the mark that some editors put before
+/// UTF-8.
 ///
 /// # Errors
-/// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that the text is not UTF-8, and what
-/// to do. Name the file with it.
+/// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that it is no regular file, too large or
+/// not UTF-8, and what to do. Name the file with it.
 pub fn read_text(path: &Path) -> io::Result<String> {
+    read_text_within(path, limits::DOCUMENT)
+}
+
+/// As [`read_text`], with a limit in bytes.
+pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> {
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let refuse = |message: String| Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    let mut bytes = Vec::new();
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_BYTES {
-        return refuse(format!("it has more than {} MiB; write less", MAX_BYTES >> 20));
-    }
+    let bytes = read_regular(path, limit)?;
     // In UTF-16 each ASCII character brings a zero byte, with or without a mark at the start.
     let is_wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0);
     if is_wide {
@@ -137,7 +136,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text)?;
+    check_size(text, limits::DOCUMENT)?;
     let options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
@@ -169,7 +168,7 @@ fn known_part(path: &str) -> String {
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text)?;
+    check_size(text, limits::DOCUMENT)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let inner = error.inner();
@@ -197,12 +196,14 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Resul
     })
 }
 
-fn check_size(text: &str) -> Result<(), DocumentError> {
-    if text.len() > MAX_BYTES {
-        return Err(DocumentError::at(
-            "",
-            format!("the document has {} bytes; write at most {MAX_BYTES}", text.len()),
-        ));
+/// Whether a document has at most so many bytes.
+///
+/// # Errors
+/// [`DocumentError`]: it has more.
+pub(crate) fn check_size(text: &str, limit: usize) -> Result<(), DocumentError> {
+    if text.len() > limit {
+        let message = format!("the document has {} bytes; write at most {limit}", text.len());
+        return Err(DocumentError::at("", message));
     }
     Ok(())
 }

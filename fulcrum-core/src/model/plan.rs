@@ -111,6 +111,7 @@ impl Plan {
     /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version, or an amount is out of
     /// range.
     pub fn from_json(text: &str) -> Result<Self, super::DocumentError> {
+        super::check_size(text, super::limits::PLAN)?;
         let plan: Self = super::parse_json(text)?;
         let is_known = plan.format == Self::FORMAT_3
             || plan.format == Self::FORMAT

@@ -198,6 +198,20 @@ impl Base {
         Err(Outside::Host { place: place.to_owned(), host: host.to_owned() })
     }
 
+    /// Whether a secret of this place may be sent anywhere at all. Asked before it is read: a document does not learn whether a
+    /// variable is there that is none of its business.
+    ///
+    /// # Errors
+    /// [`Outside`]: the program names no host for it, and no adapter takes it by default.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only APIs have secrets"))]
+    pub(crate) fn check_named(&self, place: &str) -> Result<(), Outside> {
+        let Some(reach) = &self.reach else { return Ok(()) };
+        if reach.credentials.iter().any(|(it, _)| it == place) || USUAL.iter().any(|(it, _)| *it == place) {
+            return Ok(());
+        }
+        Err(Outside::Host { place: place.to_owned(), host: "any host".to_owned() })
+    }
+
     /// Whether a document may name a setting that decides whom this machine talks to.
     ///
     /// # Errors

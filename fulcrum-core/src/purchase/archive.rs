@@ -12,7 +12,8 @@ use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
         Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
-        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, parse_json,
+        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, check_size,
+        limits, parse_json,
     },
 };
 
@@ -44,6 +45,7 @@ impl OrderArchive {
     /// # Errors
     /// [`DocumentError`]: it is no archive, or of another version.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::ARCHIVE)?;
         let archive: Self = parse_json(text)?;
         if archive.format != Self::FORMAT {
             let (found, known) = (&archive.format, Self::FORMAT);

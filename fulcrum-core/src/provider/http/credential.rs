@@ -122,9 +122,12 @@ impl Credential {
     fn value(&self, base: &Base) -> Result<SecretString, HttpConfigError> {
         let missing = |why: String| HttpConfigError::Credential(why);
         let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| {
-                missing(format!("the environment variable {name} is not set, or is not text"))
-            })?,
+            Self::Env(name) => {
+                base.check_named(&self.to_string())?;
+                std::env::var(name).map_err(|_| {
+                    missing(format!("the environment variable {name} is not set, or is not text"))
+                })?
+            }
             Self::File(path) => {
                 let path = base.to_read(path.as_ref())?;
                 let io = |error: std::io::Error| missing(format!("{}: {error}", path.display()));

@@ -36,6 +36,11 @@ impl CatalogueFile {
             })
             .collect())
     }
+
+    /// How many offers it has.
+    pub(crate) fn listed(&self) -> usize {
+        self.offers.len()
+    }
 }
 
 impl Provider for CatalogueFile {

@@ -27,7 +27,6 @@ use handle::{Disk, Handle, Left, Place};
 use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
 
 use crate::{
-    files::read_regular_text,
     model::{
         Action, IdempotencyKey, Offer, OfferKind, ProviderId, Service, ServiceId, ServiceStatus, Shortage,
         SkuId, ZoneId, parse_json,
@@ -42,8 +41,6 @@ use crate::{
     },
 };
 
-/// The largest table of storage, in bytes.
-const MAX_TABLE_BYTES: u64 = 4 << 20;
 /// Stands before the key in a tag.
 const TAG: &str = "fulcrum-key=";
 /// Stands before a volume in a tag: one that was made with the server.
@@ -132,7 +129,7 @@ impl Scaleway {
             None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
             Some(path) => {
                 let path = base.to_read(path)?;
-                let text = read_regular_text(&path, MAX_TABLE_BYTES)
+                let text = crate::model::read_text(&path)
                     .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
                 (path.display().to_string(), text)
             }
