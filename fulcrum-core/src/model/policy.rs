@@ -86,6 +86,7 @@ impl Policy {
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         let policy: Self = parse_json(text)?;
+        super::check_fields(text, None)?;
         policy.check().map_err(|error| error.located_in_json(text))?;
         Ok(policy)
     }

@@ -20,4 +20,5 @@ mod reservation;
 mod restored;
 mod saga;
 mod settings;
+mod strange_plans;
 mod strangers;
