@@ -14,6 +14,7 @@ mod lifecycle;
 mod multi_call;
 mod non_idempotent;
 mod odd;
+mod pace;
 mod prices;
 mod references;
 mod reservation;
