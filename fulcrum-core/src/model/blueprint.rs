@@ -126,6 +126,17 @@ impl ProviderFees {
 /// Limits against blueprints that nobody means.
 const MAX_TRAFFIC: u64 = 1_000_000_000;
 
+/// Characters of a blueprint's name.
+const MAX_NAME: usize = 200;
+
+/// Whether a text may be the name of a blueprint: it stands in the names of machines.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    match name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(format!("write at most {MAX_NAME} characters, and no control characters")),
+    }
+}
+
 impl Blueprint {
     /// Reads and checks a blueprint in YAML; JSON is read too.
     ///
@@ -154,6 +165,7 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path, and what to write instead.
     pub fn check(&self) -> Result<(), DocumentError> {
+        check_name(&self.name).map_err(|message| DocumentError::at("name", message))?;
         self.check_counts()?;
         let (count, most) = (self.components.len(), limits::COMPONENTS);
         if count == 0 || count > most {

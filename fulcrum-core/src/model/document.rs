@@ -1,6 +1,7 @@
 //! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
 
 use std::{
+    collections::HashSet,
     fmt::{self, Display},
     hash::Hash,
     io,
@@ -11,7 +12,7 @@ use std::{
 use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+    de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{limits, locate, words};
@@ -186,6 +187,91 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
         message: "the document goes on after its end; remove what follows".to_owned(),
     })?;
     Ok(value)
+}
+
+/// Checks that no field of a JSON document is written twice, at any depth: of two, one reader takes the first and another one
+/// the last. With `known`, the same document as this version writes it, also that each field is one that this version knows.
+///
+/// # Errors
+/// [`DocumentError`] with path, line and column.
+pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Result<(), DocumentError> {
+    check_size(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let wrapped = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    Fields { known }.deserialize(wrapped).map_err(|inner: serde_json::Error| DocumentError {
+        path: known_part(&track.path().to_string()),
+        line: inner.line(),
+        column: inner.column(),
+        message: words::of_json(&inner, text),
+    })
+}
+
+/// Reads any value and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    known: Option<&'a serde_json::Value>,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let known = self.known.and_then(serde_json::Value::as_array);
+        for at in 0.. {
+            let known = known.and_then(|known| known.get(at));
+            if list.next_element_seed(Fields { known })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let known = self.known.and_then(serde_json::Value::as_object);
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.contains(&name) {
+                return Err(A::Error::custom(format!("`{name}` is written twice; keep one of them")));
+            }
+            match known.map(|known| known.get(&name)) {
+                // What is left out where it is nothing may be written as nothing.
+                Some(None) if map.next_value::<serde_json::Value>()?.is_null() => {}
+                Some(None) => {
+                    return Err(A::Error::custom(format!("`{name}` is unknown here; leave it out")));
+                }
+                known => map.next_value_seed(Fields { known: known.flatten() })?,
+            }
+            seen.insert(name);
+        }
+        Ok(())
+    }
 }
 
 /// Reads a value that stood in a JSON document into a type, with the path of a mistake.

@@ -47,7 +47,7 @@ pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
-pub(crate) use document::{check_size, from_value, read_text_within};
+pub(crate) use document::{check_fields, check_size, from_value, read_text_within};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
@@ -69,7 +69,7 @@ pub use order::{
 };
 pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
-pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason};
+pub use plan::{Amount, Measures, OfferMode, Plan, Proof, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
 pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};

@@ -90,6 +90,7 @@ impl Policy {
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::POLICY)?;
         let policy: Self = parse_json(text)?;
+        super::check_fields(text, None)?;
         policy.check().map_err(|error| error.located_in_json(text))?;
         Ok(policy)
     }

@@ -141,6 +141,48 @@ pub(crate) fn apart<'a>(
     pairs
 }
 
+/// Checks how many settings there are and how large they are, those of `components` together.
+///
+/// # Errors
+/// The setting, or nothing for all of them, and the message.
+pub(crate) fn check_settings<'a>(
+    settings: impl Iterator<Item = (&'a String, &'a serde_json::Value)> + Clone,
+    components: usize,
+) -> Result<(), (String, String)> {
+    let (most, most_bytes) = (MAX_SETTINGS.saturating_mul(components), MAX_VALUES.saturating_mul(components));
+    let count = settings.clone().count();
+    if count > most {
+        return Err((String::new(), format!("these are {count} settings; write at most {most}")));
+    }
+    let bytes = settings.clone().map(|(_, value)| bytes_of(value)).sum::<usize>();
+    if bytes > most_bytes {
+        let message = format!(
+            "these have {bytes} bytes; write at most {most_bytes}, and let the machine fetch the rest"
+        );
+        return Err((String::new(), message));
+    }
+    for (setting, value) in settings {
+        let is_name = (1..=MAX_NAME).contains(&setting.len())
+            && setting.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        if !is_name {
+            let shown: String = setting.chars().take(80).collect();
+            let message = format!("{shown:?} is no name; write up to {MAX_NAME} letters, digits, _, - and .");
+            return Err((String::new(), message));
+        }
+        if value.is_null() {
+            return Err((setting.clone(), "write a value, or leave the setting out".to_owned()));
+        }
+        let bytes = bytes_of(value);
+        if bytes > MAX_VALUE {
+            let message = format!(
+                "it has {bytes} bytes; write at most {MAX_VALUE}, and let the machine fetch the rest"
+            );
+            return Err((setting.clone(), message));
+        }
+    }
+    Ok(())
+}
+
 impl Blueprint {
     /// How many components must be there one after the other before each: the longest way through `after`.
     ///
@@ -208,35 +250,9 @@ impl Blueprint {
                 };
                 Err(DocumentError::at(path, message))
             };
-            if component.settings.len() > MAX_SETTINGS {
-                let count = component.settings.len();
-                return fail("", format!("these are {count} settings; write at most {MAX_SETTINGS}"));
-            }
-            let bytes = component.settings.values().map(bytes_of).sum::<usize>();
-            if bytes > MAX_VALUES {
-                let message = format!(
-                    "these have {bytes} bytes; write at most {MAX_VALUES}, and let the machine fetch the rest"
-                );
-                return fail("", message);
-            }
+            check_settings(component.settings.iter(), 1)
+                .or_else(|(setting, message)| fail(&setting, message))?;
             for (setting, value) in &component.settings {
-                let is_name = (1..=MAX_NAME).contains(&setting.len())
-                    && setting.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-                if !is_name {
-                    let message =
-                        format!("{setting:?} is no name; write up to {MAX_NAME} letters, digits, _, - and .");
-                    return fail("", message);
-                }
-                if value.is_null() {
-                    return fail(setting, "write a value, or leave the setting out".to_owned());
-                }
-                let bytes = bytes_of(value);
-                if bytes > MAX_VALUE {
-                    let message = format!(
-                        "it has {bytes} bytes; write at most {MAX_VALUE}, and let the machine fetch the rest"
-                    );
-                    return fail(setting, message);
-                }
                 // A reference to a component that need not be there is rather forgotten than meant as text.
                 let mut all = Vec::new();
                 for text in texts(value) {

@@ -33,6 +33,7 @@ mod reconcile;
 mod reserve;
 mod serve;
 mod timeline;
+mod traffic;
 mod turns;
 mod unkeyed;
 

@@ -5,8 +5,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::{
-    collections::BTreeSet,
-    sync::PoisonError,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,13 +16,15 @@ use jiff::{Timestamp, tz::TimeZone};
 use rust_decimal::Decimal;
 use tokio::time::sleep;
 
-use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request};
+use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request, traffic};
 use crate::{
+    catalogue::{Catalogue, TrafficTariff},
     model::{
         Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OfferKind, Order,
-        OrderEventKind, Plan, Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, Surcharge,
+        OrderEventKind, Place, Plan, Policy, Price, PriceAuthority, PriceCheck, ProviderId, SkuId, Step,
+        Surcharge,
     },
-    provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
+    provider::{Call, ErrorKind, Provider, ProviderError, Quote, table::quarantine_reason},
 };
 
 /// How old a check may be when the intent of a purchase is written.
@@ -69,8 +71,10 @@ pub(super) async fn check(
         step.lease.checked = Some(check);
         checked.steps.push(step);
     }
+    let traffic = traffic_rise(engine, policy, plan).await?;
     if let Some(most) = policy.max_total {
-        let rise = current.checked_sub(planned).ok_or_else(out_of_range)?;
+        let rise = current.checked_sub(planned).and_then(|rise| rise.checked_add(traffic));
+        let rise = rise.ok_or_else(out_of_range)?;
         let total = plan.total().and_then(|total| total.checked_add(rise)?.checked_add(paid));
         check_limit(most, total.ok_or_else(out_of_range)?, plan.currency)?;
     }
@@ -200,6 +204,10 @@ async fn present_price(
     let capabilities = provider.capabilities();
     let no_price = |error: ProviderError| format!("no present price: {}", cut(&error.to_string()));
     if capabilities.can(Call::Quote) {
+        // A quote tells what it costs, and not where it is.
+        if let Some(place) = present_place(engine, provider, &step.lease).await.map_err(no_price)? {
+            check_place(&step.lease.place, &place)?;
+        }
         let request = request(&plan.blueprint, step);
         match patiently(|| provider.quote(&request)).await {
             Ok(quote) => return quoted(engine, plan, &step.lease, &quote, besides),
@@ -209,6 +217,9 @@ async fn present_price(
     }
     if capabilities.can(Call::Offers) {
         let listed = patiently(|| engine.listings.of(provider)).await.map_err(no_price)?;
+        if let Some(named) = listed.named(&step.lease) {
+            check_place(&step.lease.place, &named.place)?;
+        }
         let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
         return of_offer(engine, policy, plan, &step.lease, offer, besides);
     }
@@ -219,6 +230,81 @@ async fn present_price(
     }
     let planned = planned_cost(plan, &step.lease).ok_or_else(out_of_range)?;
     Ok(price_check(planned, None))
+}
+
+/// Where the present market has a lease's offer: as the host's catalogue says, else as its provider lists it; none where
+/// neither knows it.
+async fn present_place(
+    engine: &Engine,
+    provider: &Arc<dyn Provider>,
+    lease: &Lease,
+) -> Result<Option<Place>, ProviderError> {
+    let catalogue = engine.market.catalogue();
+    if let Some(ix) = catalogue.find(&lease.own_offer_id()) {
+        return Ok(Some(catalogue.place(ix).clone()));
+    }
+    if !provider.capabilities().can(Call::Offers) {
+        return Ok(None);
+    }
+    let listed = patiently(|| engine.listings.of(provider)).await?;
+    Ok(listed.named(lease).map(|offer| (*offer.place).clone()))
+}
+
+/// Whether a lease is where its offer is: all that is told of a place, as what may be bought may hang on its country.
+pub(super) fn check_place(planned: &Place, now: &Place) -> Result<(), String> {
+    if planned == now {
+        return Ok(());
+    }
+    let words = |place: &Place| {
+        let zone = place.zone.as_ref().map_or_else(String::new, |zone| format!(" {zone}"));
+        let at = place
+            .coordinates
+            .as_ref()
+            .map_or_else(String::new, |at| format!(" at {}, {}", at.latitude, at.longitude));
+        format!("{}/{}{zone} in {}{at}", place.provider, place.region, place.country)
+    };
+    Err(format!("is {} by the plan, and {} by the market; compose again", words(planned), words(now)))
+}
+
+/// What is known of a lease's traffic in a catalogue, within what the policy tolerates.
+pub(super) fn check_traffic_of(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<(), String> {
+    let tariff_of = |lease: &Lease| {
+        let price = catalogue.egress(catalogue.find(&lease.own_offer_id())?)?;
+        TrafficTariff::new(price, catalogue.rates(), plan.currency)
+    };
+    traffic::rise(plan, policy, tariff_of).map(drop)
+}
+
+/// By how much all traffic is dearer over the horizon than in the plan, at what providers list now, else at what the host's
+/// catalogue says.
+async fn traffic_rise(engine: &Engine, policy: &Policy, plan: &Plan) -> Result<Decimal, String> {
+    if plan.traffic.is_empty() {
+        return Ok(Decimal::ZERO);
+    }
+    let charging: BTreeSet<&ProviderId> = plan.traffic.iter().map(|line| &line.provider).collect();
+    let mut listed = BTreeMap::new();
+    for id in charging {
+        if let Some(provider) = engine.providers.get(id).filter(|it| it.capabilities().can(Call::Offers)) {
+            let list = patiently(|| engine.listings.of(provider)).await;
+            let list = list.map_err(|error| {
+                format!("no present price of traffic at {id}: {}", cut(&error.to_string()))
+            })?;
+            listed.insert(id, list);
+        }
+    }
+    let (catalogue, (rates, _)) = (engine.market.catalogue(), engine.market.rates());
+    let rise = traffic::rise(plan, policy, |lease| {
+        let known = || catalogue.egress(catalogue.find(&lease.own_offer_id())?);
+        let price = match listed.get(&lease.place.provider) {
+            Some(list) => match list.named(lease) {
+                Some(offer) => offer.egress.as_deref(),
+                None => known(),
+            },
+            None => known(),
+        };
+        TrafficTariff::new(price?, &rates, plan.currency)
+    })?;
+    rise.checked_mul(plan.horizon_months.unwrap_or(1).into()).ok_or_else(out_of_range)
 }
 
 /// Asks again while that may help, for a while.
