@@ -126,14 +126,11 @@ impl ProviderFees {
 /// Limits against blueprints that nobody means.
 const MAX_TRAFFIC: u64 = 1_000_000_000;
 
-/// Characters of a blueprint's name.
-const MAX_NAME: usize = 200;
-
 /// Whether a text may be the name of a blueprint: it stands in the names of machines.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
-    match name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control) {
+    match name.chars().count() <= limits::NAME && !name.chars().any(is_hidden) {
         true => Ok(()),
-        false => Err(format!("write at most {MAX_NAME} characters, and no control characters")),
+        false => Err(format!("write at most {} characters, all of which show", limits::NAME)),
     }
 }
 
@@ -165,7 +162,6 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path, and what to write instead.
     pub fn check(&self) -> Result<(), DocumentError> {
-        check_name(&self.name).map_err(|message| DocumentError::at("name", message))?;
         self.check_counts()?;
         let (count, most) = (self.components.len(), limits::COMPONENTS);
         if count == 0 || count > most {
@@ -194,12 +190,11 @@ impl Blueprint {
 
     /// Whether there is not so much of anything that no check of it ends soon.
     fn check_counts(&self) -> Result<(), DocumentError> {
-        let name = self.name.chars().count();
+        check_name(&self.name).map_err(|message| DocumentError::at("name", message))?;
         let named = self.constraints.iter().map(|constraint| constraint.components().len()).sum::<usize>();
         let users = self.components.values().map(|component| component.users.len()).sum::<usize>();
         let pairs = self.assume.latency.pairs.len();
         for (path, count, most, what) in [
-            ("name", name, limits::NAME, "characters"),
             ("constraints", self.constraints.len(), limits::CONSTRAINTS, "conditions"),
             ("constraints", named, limits::NAMED, "names of components in all conditions"),
             ("links", self.links.len(), limits::LINKS, "links"),
@@ -214,9 +209,9 @@ impl Blueprint {
                 ));
             }
         }
-        let groups = self.components.values().flat_map(|component| &component.users).map(|group| &group.name);
-        if let Some(name) = std::iter::once(&self.name).chain(groups).find(|name| name.chars().any(is_hidden))
-        {
+        let mut groups =
+            self.components.values().flat_map(|component| &component.users).map(|group| &group.name);
+        if let Some(name) = groups.find(|name| name.chars().any(is_hidden)) {
             return Err(DocumentError::at(
                 "",
                 format!("{name:?} has characters that do not show; leave them out"),
@@ -489,7 +484,7 @@ mod tests {
         let said = error("name: \"x\\u202ey\"\ncomponents: { a: {} }\n");
         assert!(said.contains("has characters that do not show"), "{said}");
         let said = error(&format!("name: {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(1_001)));
-        assert!(said.contains("name: ") && said.contains("1001 characters; write at most 1000"), "{said}");
+        assert!(said.contains("name: ") && said.contains("write at most 1000 characters"), "{said}");
         let said = error(&format!("name: x\n# {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(32 << 20)));
         assert!(said.contains("bytes; write at most 33554432"), "{said}");
     }

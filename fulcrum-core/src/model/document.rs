@@ -195,7 +195,7 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
 /// # Errors
 /// [`DocumentError`] with path, line and column.
 pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Result<(), DocumentError> {
-    check_size(text)?;
+    check_size(text, limits::DOCUMENT)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let wrapped = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
