@@ -24,11 +24,14 @@ pub(crate) fn guard_plain<T>(call: impl FnOnce() -> T) -> PyResult<T> {
     guard(|| Ok(call()))
 }
 
-/// The same for what Python awaits.
-pub(crate) async fn guard_task<T>(task: impl Future<Output = PyResult<T>>) -> PyResult<T> {
+/// The same for what Python awaits. It is small: what it makes is on the heap, and was made there where this is polled.
+pub(crate) async fn guard_task<F, T>(make: impl FnOnce() -> F) -> PyResult<T>
+where
+    F: Future<Output = PyResult<T>>,
+{
     let task = async {
         planted::panic_if_due();
-        task.await
+        Box::pin(make()).await
     };
     AssertUnwindSafe(task).catch_unwind().await.unwrap_or_else(|panic| Err(fault(&*panic)))
 }

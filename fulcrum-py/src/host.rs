@@ -15,12 +15,12 @@ use crate::{error::raise, owned::Slot};
 
 /// One of them. `answer` makes a call, from text to text.
 #[derive(Debug)]
-struct Written {
+struct Calls {
     provider: Arc<Slot>,
     answer: Py<PyAny>,
 }
 
-impl HostCalls for Written {
+impl HostCalls for Calls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let asked = Python::try_attach(|py| -> PyResult<Option<String>> {
             let Some(provider) = self.provider.get(py) else { return Ok(None) };
@@ -39,23 +39,37 @@ impl HostCalls for Written {
 /// Providers as the library has them, and the Python objects behind them.
 type Providers = (Vec<Arc<dyn Provider>>, Vec<Arc<Slot>>);
 
+/// A provider that is written in Python, and what it says of itself.
+pub(crate) struct Written {
+    description: String,
+    calls: Calls,
+}
+
 /// The providers of a list.
-pub(crate) fn providers(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Providers> {
+pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Vec<Written>> {
     let given = given.unwrap_or_default();
     if given.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     }
     let module = py.import("fulcrum.provider")?;
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
-    let provider = |written: Py<PyAny>| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
-        let text: String = describe.call1((&written,))?.extract()?;
-        let description: HostDescription = parse_json(&text).map_err(raise)?;
-        let slot = Arc::new(Slot::new(written));
-        let calls = Written { provider: slot.clone(), answer: answer.clone().unbind() };
+    let described = |object: Py<PyAny>| -> PyResult<Written> {
+        let description = describe.call1((&object,))?.extract()?;
+        let calls = Calls { provider: Arc::new(Slot::new(object)), answer: answer.clone().unbind() };
+        Ok(Written { description, calls })
+    };
+    given.into_iter().map(described).collect()
+}
+
+/// Reads what they say of themselves.
+pub(crate) fn providers(written: Vec<Written>) -> PyResult<Providers> {
+    let provider = |Written { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
+        let description: HostDescription = parse_json(&description).map_err(raise)?;
+        let slot = calls.provider.clone();
         let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;
         Ok((Arc::new(provider), slot))
     };
-    given.into_iter().map(provider).collect()
+    written.into_iter().map(provider).collect()
 }
 
 /// A report as Python has it.

@@ -5,6 +5,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod aio;
+mod apart;
 mod ask;
 mod awaited;
 mod convert;
@@ -18,6 +19,7 @@ mod reconcile;
 mod retain;
 mod runtime;
 mod values;
+mod workers;
 
 use pyo3::prelude::*;
 

@@ -17,6 +17,7 @@ use pyo3::{
 use tokio::sync::Notify;
 
 use crate::{
+    apart::{compute, tell},
     convert::{document, python},
     error::raise,
     federation::ended,
@@ -47,8 +48,11 @@ impl Timeline {
 /// its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
 #[guarded]
 pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
-    let archive = OrderArchive::from_json(&document(archive)?).map_err(raise)?;
-    archive.verify().map_err(raise)
+    let text = document(archive)?;
+    compute(archive.py(), false, move || {
+        let archive = OrderArchive::from_json(&text).map_err(raise)?;
+        archive.verify().map_err(raise)
+    })
 }
 
 /// A `datetime` that knows its offset.
@@ -94,7 +98,7 @@ impl Sink {
             let (failure, has_failed) = (self.failure.clone(), self.has_failed.clone());
             async move {
                 let its_sinks = sinks.clone();
-                let call = move || take(&function, its_sinks.as_deref(), &events);
+                let call = move || take(function, its_sinks, events);
                 // A coroutine waits for the loop, which must not keep this thread from its other work.
                 let taken = if sinks.is_some() { on_thread(call).await } else { call() };
                 taken.map_err(|error| {
@@ -122,8 +126,8 @@ fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
     ends.unwrap_or(true)
 }
 
-fn take(function: &Py<PyAny>, sinks: Option<&Py<PyAny>>, events: &[OrderEvent]) -> PyResult<()> {
-    attach(|py| {
+fn take(function: Arc<Py<PyAny>>, sinks: Option<Arc<Py<PyAny>>>, events: Vec<OrderEvent>) -> PyResult<()> {
+    tell(move |py| {
         let answer = function.call1(py, (python(py, &events)?,))?;
         if !py.import("asyncio")?.call_method1("iscoroutine", (&answer,))?.is_truthy()? {
             return Ok(());

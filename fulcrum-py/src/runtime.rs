@@ -4,6 +4,7 @@
 //! once and stays, so that no later call needs a thread that cannot be had.
 
 use std::{
+    cell::Cell,
     future::Future,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,6 +30,7 @@ use tokio::{
 use crate::{
     error::{Host, fault, host_error},
     owned::forked,
+    workers::{STACK_BYTES, Workers},
 };
 
 /// How often a waiting call looks for Ctrl-C.
@@ -42,6 +44,10 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 static THREADS: Mutex<State> = Mutex::new(State::NotStarted);
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
+thread_local! {
+    static IS_WORK_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
 enum State {
     NotStarted,
     Running(Arc<Threads>),
@@ -49,8 +55,10 @@ enum State {
 }
 
 /// The library's threads in one process.
-struct Threads {
-    handle: Handle,
+pub(crate) struct Threads {
+    pub(crate) handle: Handle,
+    /// Those that make calls.
+    pub(crate) workers: Arc<Workers>,
     process: u32,
     /// Calls that have let go of the interpreter.
     detached: AtomicUsize,
@@ -59,44 +67,52 @@ struct Threads {
 }
 
 /// The threads of this process; they start with the first call that needs them. A forked child has none of its parent's.
-fn threads(_: Python<'_>) -> PyResult<Arc<Threads>> {
+pub(crate) fn threads(_: Python<'_>) -> PyResult<Arc<Threads>> {
     let mut state = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
         State::Running(threads) if threads.process == process::id() => return Ok(threads.clone()),
         State::Ended => return Err(ending()),
         State::NotStarted | State::Running(_) => {}
     }
-    let started = Threads::start().map(Arc::new).map_err(|error| {
-        let message = format!(
-            "no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)"
-        );
-        host_error(Host::NoThread, &message)
-    })?;
+    let started = Threads::start().map(Arc::new).map_err(|error| no_thread(&error))?;
     // A parent's threads are nothing that a child could end.
     std::mem::forget(std::mem::replace(&mut *state, State::Running(started.clone())));
     Ok(started)
+}
+
+pub(crate) fn no_thread(error: &io::Error) -> PyErr {
+    let message =
+        format!("no thread can be started: {error}; end others, or raise the limit (ulimit -u, pids.max)");
+    host_error(Host::NoThread, &message)
+}
+
+/// Whether this is one of the threads for what blocks.
+pub(crate) fn is_on_work_thread() -> bool {
+    IS_WORK_THREAD.get()
 }
 
 impl Threads {
     fn start() -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().thread_name("fulcrum-work").thread_keep_alive(FOR_EVER);
+        builder.thread_stack_size(STACK_BYTES).on_thread_start(|| IS_WORK_THREAD.set(true));
         let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = mpsc::channel();
-        thread::Builder::new().name("fulcrum".to_owned()).spawn(move || {
+        thread::Builder::new().name("fulcrum".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             let _ = runtime.block_on(stopped);
             runtime.shutdown_timeout(GRACE);
             let _ = end.send(());
         })?;
         // The runtime panics where it gets no first thread for work that blocks: so one is tried before.
-        let tried = thread::Builder::new().name("fulcrum-work".to_owned()).spawn(|| ())?;
+        let tried =
+            thread::Builder::new().name("fulcrum-work".to_owned()).stack_size(STACK_BYTES).spawn(|| ())?;
         let _ = tried.join();
         catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| ()))))
             .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
         let (process, stop) = (process::id(), Mutex::new(Some((stop, ended))));
-        Ok(Self { handle, process, detached: AtomicUsize::new(0), stop })
+        Ok(Self { handle, workers: Workers::new(), process, detached: AtomicUsize::new(0), stop })
     }
 
     /// Waits for the calls that are under way to leave, and ends the threads.
@@ -105,6 +121,7 @@ impl Threads {
         while self.detached.load(Ordering::Acquire) > 0 && Instant::now() < end {
             thread::sleep(Duration::from_millis(2));
         }
+        self.workers.end();
         let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((stop, ended)) = stop {
             drop(stop);
@@ -150,7 +167,7 @@ pub(crate) fn is_ending() -> bool {
     IS_ENDING.load(Ordering::Acquire)
 }
 
-fn ending() -> PyErr {
+pub(crate) fn ending() -> PyErr {
     host_error(Host::Ending, "the interpreter is ending")
 }
 
@@ -199,15 +216,9 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
     .map_err(|panic| fault(&*panic))
 }
 
-/// Waits without holding the interpreter. Ctrl-C drops the future.
-pub(crate) fn wait<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
-    let threads = threads(py)?;
-    detached(py, || poll(&threads.handle, future, || attach(|py| py.check_signals())))?
-}
-
 /// Polls a future on this thread, which looks around now and then: an error of `look` drops the future. The runtime's own
 /// way does not allow to be begun while another one goes on, as where the host's function calls the library.
-fn poll<T>(
+pub(crate) fn poll<T>(
     handle: &Handle,
     future: impl Future<Output = T>,
     mut look: impl FnMut() -> PyResult<()>,
@@ -268,10 +279,12 @@ pub(crate) async fn on_thread<T: Send + 'static>(
     }
 }
 
-/// A future on a thread of its own, as it calls the host's functions or reads what may never come.
-pub(crate) async fn aside<T: Send + 'static>(
-    future: impl Future<Output = PyResult<T>> + Send + 'static,
-) -> PyResult<T> {
+/// A future on a thread of its own, where it is made, as it calls the host's functions or reads what may never come.
+pub(crate) async fn aside<F, T>(make: impl FnOnce() -> F + Send + 'static) -> PyResult<T>
+where
+    F: Future<Output = PyResult<T>>,
+    T: Send + 'static,
+{
     /// Tells the thread when nobody waits any more.
     struct Cancel(Arc<AtomicBool>);
     impl Drop for Cancel {
@@ -282,7 +295,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let (cancel, handle) = (Cancel(Arc::default()), Handle::current());
     let is_cancelled = cancel.0.clone();
     let look = move || if is_cancelled.load(Ordering::Relaxed) { Err(ending()) } else { Ok(()) };
-    let outcome = on_thread(move || poll(&handle, future, look)?).await;
+    let outcome = on_thread(move || poll(&handle, make(), look)?).await;
     drop(cancel);
     outcome
 }
