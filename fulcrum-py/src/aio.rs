@@ -19,7 +19,7 @@ use pyo3::{
 use crate::{
     ask::Question,
     awaited::{awaitable, awaitable_with},
-    convert::{document, duration, optional, python},
+    convert::{document, duration, optional, python, seconds},
     error::raise,
     events::Events,
     federation::{
@@ -76,7 +76,7 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let (market, patience) = (self.0.get()?.clone(), duration(Some(patience))?.unwrap_or_default());
+        let (market, patience) = (self.0.get()?.clone(), seconds("patience", patience)?);
         let settings = optional(settings)?;
         awaitable(py, move || checked(market, provider, sku, settings, patience))
     }
@@ -100,8 +100,8 @@ impl AsyncFederation {
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'py, PyAny>>,
         threads: usize,
-        exclude: Option<Vec<String>>,
-        exclude_providers: Option<Vec<String>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        exclude_providers: Option<&Bound<'py, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);

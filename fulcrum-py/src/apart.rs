@@ -7,7 +7,6 @@ use std::{
     cell::RefCell,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    process,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,12 +16,13 @@ use std::{
     time::Instant,
 };
 
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyRecursionError, prelude::*, types::PyTuple};
 use tokio::sync::Notify;
 
 use crate::{
     error::fault,
-    owned::forked,
+    host::{self, Depth, is_daemon},
+    owned::{Process, forked},
     runtime::{
         SIGNAL_INTERVAL, attach, detached, ending, is_ending, is_on_work_thread, no_thread, poll, threads,
     },
@@ -37,6 +37,9 @@ thread_local! {
 pub(crate) struct Caller {
     errands: Sender<Errand>,
     cancel: Arc<Cancel>,
+    depth: usize,
+    /// Python does not wait for its thread, which must run nothing of the host's above code that is no Python.
+    is_daemon: bool,
 }
 
 /// What the host's thread is asked to do meanwhile.
@@ -71,10 +74,10 @@ struct Waiting<T> {
     outcome: Outcome<T>,
 }
 
-fn call<T>() -> (Call<T>, Waiting<T>) {
+fn call<T>(is_daemon: bool) -> (Call<T>, Waiting<T>) {
     let (ask, errands) = channel();
     let (cancel, outcome) = (Arc::<Cancel>::default(), Outcome::default());
-    let caller = Caller { errands: ask, cancel: cancel.clone() };
+    let caller = Caller { errands: ask, cancel: cancel.clone(), depth: Depth::here(), is_daemon };
     (Call { caller, outcome: outcome.clone() }, Waiting { errands, cancel, outcome })
 }
 
@@ -98,7 +101,7 @@ impl<T> Call<T> {
 impl<T> Waiting<T> {
     /// Runs errands, and looks for Ctrl-C and for the interpreter's end, until the call is over.
     fn wait(self) -> PyResult<T> {
-        let (process, mut looked, mut failure) = (process::id(), Instant::now(), None);
+        let (process, mut looked, mut failure) = (Process::this(), Instant::now(), None);
         loop {
             match self.errands.recv_timeout(SIGNAL_INTERVAL) {
                 // One that is dropped tells the call that nobody will answer.
@@ -110,7 +113,7 @@ impl<T> Waiting<T> {
                         });
                     }
                     // The host's function may have forked: in the child nobody makes the call.
-                    if process::id() != process {
+                    if !process.is_this() {
                         std::mem::forget(self);
                         return Err(forked());
                     }
@@ -130,7 +133,8 @@ impl<T> Waiting<T> {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        match self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match outcome {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(panic)) => Err(fault(&*panic)),
             None => Err(ending()),
@@ -145,9 +149,9 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let threads = threads(py)?;
+    let (threads, is_daemon) = (threads(py)?, is_daemon(py));
     detached(py, || {
-        let (call, waiting) = call();
+        let (call, waiting) = call(is_daemon);
         let future = unless(waiting.cancel.clone(), make);
         let handle = threads.handle.clone();
         match threads.workers.claim() {
@@ -164,9 +168,10 @@ where
     F: Future<Output = PyResult<T>> + 'static,
     T: Send + 'static,
 {
-    let threads = threads(py)?;
+    check_depth()?;
+    let (threads, is_daemon) = (threads(py)?, is_daemon(py));
     detached(py, || {
-        let (call, waiting) = call();
+        let (call, waiting) = call(is_daemon);
         let (cancel, handle) = (waiting.cancel.clone(), threads.handle.clone());
         let worker = threads.workers.claim().map_err(|error| no_thread(&error))?;
         worker.give(move || call.make(|| poll(&handle, unless(cancel, make), || Ok(()))?));
@@ -194,9 +199,12 @@ pub(crate) fn compute<T: Send + 'static>(
     tells: bool,
     work: impl FnOnce() -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
-    let threads = threads(py)?;
+    if tells {
+        check_depth()?;
+    }
+    let (threads, is_daemon) = (threads(py)?, is_daemon(py));
     detached(py, || {
-        let (call, waiting) = call();
+        let (call, waiting) = call(is_daemon);
         match threads.workers.claim() {
             Ok(worker) => worker.give(move || call.make(work)),
             Err(error) if tells => return Err(no_thread(&error)),
@@ -225,15 +233,35 @@ pub(crate) fn is_cancelled() -> bool {
     })
 }
 
-/// Calls the host: on the thread that waits for this one, or on this one if nobody does, as where a coroutine is awaited.
-pub(crate) fn tell<T: Send + 'static>(
-    work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
-) -> PyResult<T> {
-    let errands = CALLER.with_borrow(|caller| caller.as_ref().map(|caller| caller.errands.clone()));
-    let Some(errands) = errands else { return attach(work) };
+/// Each takes a part of the host's stack, which Python does not see.
+fn check_depth() -> PyResult<()> {
+    if Depth::here() < host::MOST_DEPTH {
+        return Ok(());
+    }
+    Err(PyRecursionError::new_err(format!(
+        "a function of yours calls the library, which calls it again, {} times in one another",
+        host::MOST_DEPTH
+    )))
+}
+
+/// Calls a function of the host's: on the thread that waits for this one if Python waits for that, else on one of Python's own.
+/// `call` answers the function and what it is given.
+pub(crate) fn tell(
+    call: impl for<'py> FnOnce(Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> + Send + 'static,
+) -> PyResult<Py<PyAny>> {
+    let caller = CALLER.with_borrow(|caller| {
+        caller.as_ref().map(|caller| (caller.errands.clone(), caller.depth, caller.is_daemon))
+    });
+    let (errands, depth) = match caller {
+        Some((errands, depth, false)) => (errands, depth.saturating_add(1)),
+        Some((_, depth, true)) => return host::call(depth.saturating_add(1), call),
+        None => return host::call(1, call),
+    };
     let (answer, answered) = channel();
     let errand: Errand = Box::new(move |py| {
-        let told = catch_unwind(AssertUnwindSafe(|| work(py))).unwrap_or_else(|panic| Err(fault(&*panic)));
+        let _depth = Depth::enter(depth);
+        let work = || call(py).and_then(|(function, given)| function.call1(given)).map(Bound::unbind);
+        let told = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(fault(&*panic)));
         let _ = answer.send(told);
     });
     let _ = errands.send(errand);

@@ -79,15 +79,18 @@ impl Call {
         let begin = self.begin.get()?.lock().unwrap_or_else(PoisonError::into_inner).take();
         let begin = begin.ok_or_else(|| PyRuntimeError::new_err("this coroutine has begun already"))?;
         let running = Owned::new(spawn(py, begin(tell))?);
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        let before = self.running.lock().unwrap_or_else(PoisonError::into_inner).replace(running);
+        drop(before);
         Ok(())
     }
 
     /// Ends what goes on; nothing if all is over.
     fn cancel(&self) {
-        if let Some(running) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
-            && let Ok(running) = running.get()
-        {
+        let running = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.as_ref().and_then(Owned::here).cloned()
+        };
+        if let Some(running) = running {
             running.abort();
         }
     }

@@ -1,8 +1,11 @@
 //! Documents between Python and the library, by way of JSON.
 
 use std::{
+    collections::BTreeSet,
+    fmt::Display,
     io,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -12,8 +15,8 @@ use pyo3::{
     exceptions::{PyOSError, PyTypeError, PyValueError},
     prelude::*,
     types::{
-        PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, dict::BoundDictIterator,
-        list::BoundListIterator, tuple::BoundTupleIterator,
+        PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, list::BoundListIterator,
+        tuple::BoundTupleIterator,
     },
 };
 use rust_decimal::Decimal;
@@ -29,6 +32,8 @@ use crate::{
 const MAX_DEPTH: usize = 128;
 /// So deep does a small stack suffice for writing a document.
 const SHALLOW: usize = 24;
+/// A century.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86400);
 /// A document of more bytes is read on a thread that it may keep busy.
 const LONG_BYTES: usize = 64 << 10;
 
@@ -130,7 +135,8 @@ struct Level<'py> {
 enum Rest<'py> {
     List(BoundListIterator<'py>),
     Tuple(BoundTupleIterator<'py>),
-    Dict(BoundDictIterator<'py>),
+    /// Its names with their values as they were: reading them may run code of the host's, which may change it.
+    Dict(BoundListIterator<'py>),
 }
 
 impl<'py> Writer<'py> {
@@ -143,9 +149,13 @@ impl<'py> Writer<'py> {
             let (name, item) = match &mut level.rest {
                 Rest::List(items) => (None, items.next()),
                 Rest::Tuple(items) => (None, items.next()),
-                Rest::Dict(items) => {
-                    items.next().map_or((None, None), |(name, item)| (Some(name), Some(item)))
-                }
+                Rest::Dict(items) => match items.next() {
+                    Some(pair) => {
+                        let (name, item) = pair.extract()?;
+                        (Some(name), Some(item))
+                    }
+                    None => (None, None),
+                },
             };
             let Some(item) = item else {
                 self.text.push(if matches!(level.rest, Rest::Dict(_)) { '}' } else { ']' });
@@ -178,7 +188,7 @@ impl<'py> Writer<'py> {
         } else if let Ok(number) = value.cast::<PyFloat>() {
             self.number(number.value())?;
         } else if let Ok(dict) = value.cast::<PyDict>() {
-            self.begin('{', Rest::Dict(dict.iter()));
+            self.begin('{', Rest::Dict(dict.items().iter()));
         } else if let Ok(list) = value.cast::<PyList>() {
             self.begin('[', Rest::List(list.iter()));
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
@@ -265,7 +275,7 @@ impl<'py> Writer<'py> {
         Ok(())
     }
 
-    fn refuse(&self, message: impl std::fmt::Display) -> PyErr {
+    fn refuse(&self, message: impl Display) -> PyErr {
         raise(DocumentError::at(self.path.clone(), message))
     }
 }
@@ -353,11 +363,38 @@ pub(crate) fn decimal(value: &Bound<'_, PyAny>) -> PyResult<Option<Decimal>> {
     Ok(None)
 }
 
-/// Seconds.
-pub(crate) fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {
-    let read = |seconds| {
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err("timeout: write seconds, zero or more"))
+/// A timeout.
+pub(crate) fn duration(timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    timeout.map(|timeout| seconds("timeout", timeout)).transpose()
+}
+
+/// Seconds of a field. What is longer than a clock can tell, infinity too, is as long as anybody waits.
+pub(crate) fn seconds(field: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds >= LONGEST.as_secs_f64() {
+        return Ok(LONGEST);
+    }
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err(format!("{field}: write seconds, zero or more")))
+}
+
+/// The ids of a list, set or other collection.
+pub(crate) fn ids<T: Ord + FromStr<Err: Display>>(
+    field: &str,
+    given: Option<&Bound<'_, PyAny>>,
+) -> PyResult<BTreeSet<T>> {
+    let Some(given) = given else { return Ok(BTreeSet::new()) };
+    let refuse =
+        |what: &str| PyTypeError::new_err(format!("{field}: write a list or set of ids, not {what}"));
+    if given.is_instance_of::<PyString>() {
+        return Err(refuse("one text"));
+    }
+    let Ok(items) = given.try_iter() else { return Err(refuse(&given.get_type().qualname()?.to_cow()?)) };
+    let id = |item: PyResult<Bound<'_, PyAny>>| {
+        let item = item?;
+        let Ok(text) = item.cast::<PyString>() else {
+            return Err(refuse(&format!("one of {}", item.get_type().qualname()?)));
+        };
+        text.to_cow()?.parse().map_err(|error| PyValueError::new_err(format!("{field}: {error}")))
     };
-    seconds.map(read).transpose()
+    items.map(id).collect()
 }

@@ -54,8 +54,10 @@ impl Events {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let events = self.events.get()?.clone();
-        let next =
-            wait(py, move || async move { events.lock().await.next().await.transpose().map_err(raise) });
+        let next = wait(py, move || async move {
+            let next = events.lock().await.next().await;
+            next.transpose().map_err(raise)
+        });
         next?.map(|event| python(py, &event)).transpose()
     }
 

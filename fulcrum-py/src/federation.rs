@@ -14,9 +14,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{
-        self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, SkuId, parse_yaml,
-    },
+    model::{self, Action, Blueprint, Operator, OrderId, Policy, ProviderId, Settings, SkuId, parse_yaml},
     provider::Base,
     purchase::{PurchaseError, PurchaseOptions},
 };
@@ -33,14 +31,14 @@ use rust_decimal::Decimal;
 use crate::{
     apart::{compute, is_cancelled, tell, wait, wait_telling},
     ask::{Answer, Question},
-    convert::{decimal, document, duration, optional, python, read, read_or_default},
+    convert::{decimal, document, duration, ids, optional, python, read, read_or_default, seconds},
     error::raise,
     events::Events,
-    host::{self, Written},
+    host::{self, Written, through},
     owned::{Market, Owned},
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
-    runtime::{SIGNAL_INTERVAL, aside, is_ending},
+    runtime::{SIGNAL_INTERVAL, aside, attach, is_ending},
     values::{Catalogue, Order, Plan},
 };
 
@@ -113,7 +111,7 @@ impl Federation {
     ) -> PyResult<host::Report> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let patience = duration(Some(patience))?.unwrap_or_default();
+        let patience = seconds("patience", patience)?;
         let (market, settings) = (self.0.get()?.clone(), optional(settings)?);
         wait(py, move || checked(market, provider, sku, settings, patience))
     }
@@ -147,8 +145,8 @@ impl Federation {
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'_, PyAny>>,
         threads: usize,
-        exclude: Option<Vec<String>>,
-        exclude_providers: Option<Vec<String>>,
+        exclude: Option<&Bound<'_, PyAny>>,
+        exclude_providers: Option<&Bound<'_, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Plan> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
@@ -503,24 +501,17 @@ pub(crate) fn read_name<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str
 pub(crate) fn options(
     gap_percent: Option<&Bound<'_, PyAny>>,
     threads: usize,
-    exclude: Option<Vec<String>>,
-    exclude_providers: Option<Vec<String>>,
+    exclude: Option<&Bound<'_, PyAny>>,
+    exclude_providers: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<ComposeOptions> {
     let threads = NonZeroUsize::new(threads)
         .ok_or_else(|| PyValueError::new_err("threads: 1 or more, such as os.cpu_count()"))?;
     let mut options = ComposeOptions { threads, ..ComposeOptions::default() };
+    options.exclude = ids("exclude", exclude)?;
+    options.exclude_providers = ids("exclude_providers", exclude_providers)?;
     if let Some(gap) = gap_percent {
         options.gap_percent =
             decimal(gap)?.ok_or_else(|| PyValueError::new_err("gap_percent: write a number such as 0.5"))?;
-    }
-    for id in exclude.unwrap_or_default() {
-        let id: OfferId = id.parse().map_err(|error| PyValueError::new_err(format!("exclude: {error}")))?;
-        options.exclude.insert(id);
-    }
-    for id in exclude_providers.unwrap_or_default() {
-        let id: ProviderId =
-            id.parse().map_err(|error| PyValueError::new_err(format!("exclude_providers: {error}")))?;
-        options.exclude_providers.insert(id);
     }
     Ok(options)
 }
@@ -570,12 +561,12 @@ impl Watcher {
         }
         (self.looked, self.incumbent) = (Instant::now(), now.incumbent);
         let (progress, found) = (progress.clone(), (now.incumbent, now.bound, now.nodes));
+        let (incumbent, bound, nodes) = found;
         let told = tell(move |py| {
-            let answer = progress.call1(py, found)?;
-            // A callback that returns nothing goes on.
-            Ok(answer.is_none(py) || answer.is_truthy(py)?)
+            let given = (&*progress, incumbent, bound, nodes).into_pyobject(py)?;
+            Ok((through(py, "looked")?, given))
         });
-        match told {
+        match told.and_then(|goes_on| attach(|py| goes_on.extract(py))) {
             Ok(true) => Signal::Continue,
             Ok(false) => Signal::Cancel,
             Err(failure) => {

@@ -8,10 +8,11 @@ use std::{
 use futures::FutureExt;
 use pyo3::prelude::*;
 
-use crate::error::fault;
+use crate::{error::fault, runtime::Entry};
 
 /// Runs what Python has called. `#[guarded]` puts it around every method and function.
 pub(crate) fn guard<T>(call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let _entry = Entry::new();
     let call = || {
         planted::panic_if_due();
         call()

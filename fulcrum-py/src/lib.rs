@@ -14,6 +14,7 @@ mod events;
 mod federation;
 mod guard;
 mod host;
+mod interpreter;
 mod owned;
 mod reconcile;
 mod retain;
@@ -43,10 +44,12 @@ mod _fulcrum {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
-        module.py().import("atexit")?.call_method1("register", (shutdown,))?;
-        #[cfg(unix)]
-        runtime::register_at_fork(module)?;
+        if interpreter::is_first_time(module.py())? {
+            let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
+            module.py().import("atexit")?.call_method1("register", (shutdown,))?;
+            #[cfg(unix)]
+            runtime::register_at_fork(module)?;
+        }
         #[cfg(debug_assertions)]
         module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))

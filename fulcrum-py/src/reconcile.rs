@@ -9,13 +9,14 @@ use fulcrum_core::{
     model::parse_yaml,
     purchase::{PurchaseError, Reconciliation, RepairPolicy},
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::prelude::*;
 
 use crate::{
     apart::tell,
-    convert::{duration, optional, python, read_or_default},
+    convert::{duration, optional, python, read_or_default, seconds},
     error::raise,
     federation::ended,
+    host::through,
     owned::Market,
 };
 
@@ -36,9 +37,8 @@ impl Schedule {
         repair: Option<&Bound<'_, PyAny>>,
         timeout: Option<f64>,
     ) -> PyResult<Self> {
-        let interval = Duration::try_from_secs_f64(interval)
-            .map_err(|_| PyValueError::new_err("interval: write seconds, zero or more"))?;
-        Ok(Self { interval, repair: optional(repair)?, timeout: duration(timeout)? })
+        let (interval, timeout) = (seconds("interval", interval)?, duration(timeout)?);
+        Ok(Self { interval, repair: optional(repair)?, timeout })
     }
 
     /// Until the time is over, or the host's function fails.
@@ -54,7 +54,8 @@ impl Schedule {
         };
         let tell = |outcome| {
             if let Err(failed) = told(report.clone(), outcome) {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+                let before = failure.lock().unwrap_or_else(PoisonError::into_inner).replace(failed);
+                drop(before);
                 has_failed.notify_one();
             }
         };
@@ -69,6 +70,7 @@ fn told(report: Arc<Py<PyAny>>, outcome: Result<Reconciliation, PurchaseError>) 
             Ok(outcome) => python(py, &outcome)?,
             Err(error) => raise(error).into_value(py).into_bound(py).into_any(),
         };
-        report.call1(py, (outcome,)).map(drop)
+        Ok((through(py, "reported")?, (&*report, outcome).into_pyobject(py)?))
     })
+    .map(drop)
 }

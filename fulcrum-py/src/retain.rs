@@ -11,7 +11,7 @@ use fulcrum_core::{
 };
 use fulcrum_py_macros::guarded;
 use pyo3::{
-    exceptions::{PyException, PyTypeError, PyValueError},
+    exceptions::{PyException, PyValueError},
     prelude::*,
 };
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use crate::{
     convert::{document, python},
     error::raise,
     federation::ended,
+    host::through,
     owned::Market,
     runtime::{attach, on_thread},
 };
@@ -102,9 +103,11 @@ impl Sink {
                 // A coroutine waits for the loop, which must not keep this thread from its other work.
                 let taken = if sinks.is_some() { on_thread(call).await } else { call() };
                 taken.map_err(|error| {
-                    let said = error.to_string();
+                    let said = attach(|py| error.value(py).str()?.extract::<String>());
+                    let said = said.unwrap_or_else(|_| "it raised what has no words".to_owned());
                     if ends(&error, sinks.as_deref()) {
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        let before = failure.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
+                        drop(before);
                         has_failed.notify_one();
                     }
                     said
@@ -112,7 +115,8 @@ impl Sink {
             }
         };
         market.deliver(&name, sink, stop).await;
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), Err)
     }
 }
 
@@ -128,16 +132,7 @@ fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
 
 fn take(function: Arc<Py<PyAny>>, sinks: Option<Arc<Py<PyAny>>>, events: Vec<OrderEvent>) -> PyResult<()> {
     tell(move |py| {
-        let answer = function.call1(py, (python(py, &events)?,))?;
-        if !py.import("asyncio")?.call_method1("iscoroutine", (&answer,))?.is_truthy()? {
-            return Ok(());
-        }
-        match sinks {
-            Some(sinks) => sinks.call_method1(py, "run", (answer,)).map(drop),
-            None => {
-                answer.call_method0(py, "close")?;
-                Err(PyTypeError::new_err("sink: a coroutine needs an AsyncFederation"))
-            }
-        }
+        Ok((through(py, "taken")?, (&*function, sinks.as_deref(), python(py, &events)?).into_pyobject(py)?))
     })
+    .map(drop)
 }

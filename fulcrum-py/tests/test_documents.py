@@ -208,3 +208,39 @@ def test_an_empty_catalogue_says_why(config: Config) -> None:
         market.pareto(SHOP, ("cost", "providers"))
     with pytest.raises(fulcrum.DocumentError, match="max_offer_age_hours"):
         fulcrum.Federation(dict(config, max_offer_age_hours=-1))
+
+
+def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum.Federation) -> None:
+    class Growing:
+        """A whole number that changes the document where it stands."""
+
+        def __index__(self) -> int:
+            machine[f"new{len(machine)}"] = 1
+            return 2
+
+    machine: dict[str, Any] = {"vcpu": Growing(), "memory_mib": 4096, "replicas": Growing()}
+    assert market.compose({"name": "app", "components": {"web": machine}}).leases
+    assert len(machine) == 5
+
+    class Shrinking:
+        def __index__(self) -> int:
+            machine.clear()
+            return 2
+
+    machine = {"vcpu": Shrinking(), "memory_mib": 4096}
+    assert market.compose({"name": "app", "components": {"web": machine}}).leases
+
+
+def test_any_time_is_one_and_what_is_none_is_named(market: fulcrum.Federation) -> None:
+    for seconds in (1e19, 1e300, float("inf")):
+        assert market.compose(SHOP, timeout=seconds).leases
+        assert market.check("alpha", patience=seconds)["is_passed"]
+        with pytest.raises(ZeroDivisionError):
+            market.reconcile_every(seconds, lambda report: 1 // 0)
+    for seconds in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="timeout: write seconds"):
+            market.compose(SHOP, timeout=seconds)
+        with pytest.raises(ValueError, match="patience: write seconds"):
+            market.check("alpha", patience=seconds)
+        with pytest.raises(ValueError, match="interval: write seconds"):
+            market.reconcile_every(seconds, print)

@@ -564,3 +564,32 @@ def test_a_hosts_function_may_call_the_library(config: Config) -> None:
 
     asyncio.run(main())
     assert seen == ["committed", "True", "True", "committed"]
+
+
+@pytest.mark.parametrize("is_daemon", [False, True])
+def test_functions_of_the_hosts_that_call_the_library_for_ever_are_stopped(is_daemon: bool) -> None:
+    market = fulcrum.Federation(EMPTY, providers=[Rack()])
+    market.refresh()
+    depths: list[int] = []
+    errors: list[BaseException] = []
+
+    def nest(again: Callable[[Callable[..., None]], object]) -> None:
+        depths.append(0)
+
+        def called(*_: Any) -> None:
+            depths[-1] += 1
+            again(called)
+
+        with pytest.raises(RecursionError, match="calls the library, which calls it again") as caught:
+            again(called)
+        errors.append(caught.value)
+
+    def work() -> None:
+        nest(lambda called: market.compose(BLUEPRINT, progress=called))
+        nest(lambda called: market.reconcile_every(5, called, timeout=20))
+        nest(lambda called: market.explain(BLUEPRINT, market.compose(BLUEPRINT), progress=called))
+
+    thread = threading.Thread(target=work, daemon=is_daemon)
+    thread.start()
+    thread.join(60)
+    assert depths == [16, 16, 16] and len(errors) == 3

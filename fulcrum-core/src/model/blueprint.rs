@@ -128,10 +128,13 @@ const MAX_TRAFFIC: u64 = 1_000_000_000;
 
 /// Whether a text may be the name of a blueprint: it stands in the names of machines.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
-    match name.chars().count() <= limits::NAME && !name.chars().any(is_hidden) {
-        true => Ok(()),
-        false => Err(format!("write at most {} characters, all of which show", limits::NAME)),
+    if name.chars().any(is_hidden) {
+        return Err("it has characters that do not show; leave them out".to_owned());
     }
+    if name.chars().count() > limits::NAME {
+        return Err(format!("write at most {} characters", limits::NAME));
+    }
+    Ok(())
 }
 
 impl Blueprint {
@@ -482,7 +485,7 @@ mod tests {
             assert!(said.contains(words), "{said}");
         }
         let said = error("name: \"x\\u202ey\"\ncomponents: { a: {} }\n");
-        assert!(said.contains("has characters that do not show"), "{said}");
+        assert!(said.contains("characters that do not show"), "{said}");
         let said = error(&format!("name: {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(1_001)));
         assert!(said.contains("name: ") && said.contains("write at most 1000 characters"), "{said}");
         let said = error(&format!("name: x\n# {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(32 << 20)));
