@@ -384,7 +384,7 @@ pub(super) fn is_first(request: &Request) -> bool {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Clone, Deserialize)]
     struct Size {
         name: String,
         memory: u64,
