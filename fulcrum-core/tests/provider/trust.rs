@@ -164,6 +164,58 @@ async fn a_secret_is_sent_to_no_host_that_only_the_document_names() {
     assert!(!server.requests().is_empty());
 }
 
+/// A file stands in for the usual variable of one field of one adapter, and goes to the hosts of its API alone: what lies beside
+/// them, and what another adapter calls its own, may be anybody's.
+#[cfg(feature = "adapters")]
+#[tokio::test]
+async fn a_file_goes_to_the_api_of_the_field_that_names_it() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    let table = |region: &str| {
+        let row = format!("machine,m,{region},2,4096,40,5.00,EUR,net,2026-11-25,list\n");
+        let head = "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,currency,tax,observed,source\n";
+        std::fs::write(tenant.join("aws.csv"), format!("{head}{row}")).expect("written");
+        let facts = json!({ "format": "fulcrum-provider/1", "id": "aws", "name": "A", "legal_name": "A", "country": "US",
+            "regions": [{ "id": region, "country": "DE" }] });
+        std::fs::write(tenant.join("aws.json"), facts.to_string()).expect("written");
+    };
+    let hetzner = |base_url: &str| {
+        document(&json!({ "hetzner": { "token": "file:token", "http": { "base_url": base_url } } }))
+    };
+    for host in [
+        "ec2.eu-central-1.amazonaws.com",
+        "abc123.execute-api.eu-central-1.amazonaws.com",
+        "evil.exoscale.com",
+        "api-ch-gva-2.exoscale.com",
+        "a.api.hetzner.cloud",
+    ] {
+        let said = hetzner(&format!("https://{host}")).open(&tenant).await;
+        assert!(is_outside(&said), "{host}: {said:?}");
+    }
+    hetzner("https://api.hetzner.cloud/v1").open(&tenant).await.expect("its own");
+    let ec2 = |http: Value| {
+        document(
+            &json!({ "ec2": { "id": "aws", "endpoint": "https://ec2.{region}.amazonaws.com", "access_key": "file:token", "secret_key": "file:token",
+            "catalogue": "aws.csv", "image": "ami-1", "public_ip": false, "http": http } }),
+        )
+    };
+    table("eu-central-1");
+    ec2(json!({})).open(&tenant).await.expect("its own");
+    for host in ["ec2.s3.amazonaws.com", "x.amazonaws.com", "api.hetzner.cloud"] {
+        let said = ec2(json!({ "base_url": format!("https://{host}") })).open(&tenant).await;
+        assert!(is_outside(&said), "{host}: {said:?}");
+    }
+    // A table of prices chooses no host, also for a document of the operator's own.
+    for region in ["evil.example#", "evil.example?", "x.evil.example", "s3"] {
+        table(region);
+        for base in [Base::confined(&tenant, Reach::default()), Base::trusted(&tenant)] {
+            let said = open(&ec2(json!({})), &base).await;
+            let is_label = region == "s3";
+            assert_eq!(said.is_ok(), is_label && base.is_trusted(), "{region}: {said:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_outside_says_what_to_do() {
     let base = Base::confined("/srv/tenant", Reach::default());

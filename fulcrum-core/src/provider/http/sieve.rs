@@ -399,3 +399,33 @@ fn is_shown(segment: &str) -> bool {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_field_may_be_a_secret_too() {
+        let redactor = Redactor::new([SecretString::from("canary-token")]);
+        let body = br#"{"servers": [{"canary-token": 1}], "metadata": {"canary-token": {"servers": []}},
+            "volumes": {"canary-token": {"id": "7"}}}"#;
+        let shown = Sieve::new(&redactor).body(body, false).to_string();
+        assert!(!shown.contains("canary") && shown.contains("REDACTED-name"), "{shown}");
+        let form = Sieve::new(&redactor).body(b"canary-token=1&canary-token=2", true).to_string();
+        assert!(!form.contains("canary"), "{form}");
+        let xml = Sieve::new(&redactor).body(b"<Response><canary-token>1</canary-token></Response>", false);
+        assert!(!xml.to_string().contains("canary"), "{xml}");
+    }
+
+    #[test]
+    fn many_fields_that_are_left_out_alike_cost_no_more_than_others() {
+        let fields: Vec<String> = (0..30_000).map(|at| format!(r#""{at:05}@": 1"#)).collect();
+        let began = std::time::Instant::now();
+        let body = format!("{{{}}}", fields.join(","));
+        let Value::Object(shown) = Sieve::new(&Redactor::default()).body(body.as_bytes(), false) else {
+            panic!("an object")
+        };
+        assert_eq!(shown.len(), 30_000);
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+}

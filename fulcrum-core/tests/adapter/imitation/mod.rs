@@ -615,11 +615,35 @@ pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     (api.build)(folder.path(), url)
 }
 
+/// How each API words that there were too many requests; two of them have no word of their own for it.
+fn too_many(api: &Api) -> Reply {
+    const WORDS: &str = "too many requests";
+    let body = match api.name {
+        "ec2" => {
+            return xml(
+                429,
+                &format!(
+                    "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>{WORDS}</Message></Error></Errors></Response>"
+                ),
+            );
+        }
+        "hetzner" => serde_json::json!({ "error": { "code": "rate_limit_exceeded", "message": WORDS } }),
+        "openstack" => serde_json::json!({ "overLimit": { "code": 429, "message": WORDS } }),
+        "osb" => serde_json::json!({ "error": "TooManyRequests", "description": WORDS }),
+        "scaleway" => serde_json::json!({ "type": "too_many_requests", "message": WORDS }),
+        "upcloud" => {
+            serde_json::json!({ "error": { "error_code": "TOO_MANY_REQUESTS", "error_message": WORDS } })
+        }
+        _ => serde_json::json!({ "message": WORDS }),
+    };
+    json(429, &body)
+}
+
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
     if world.limits > 0 && !(world.limits_changes && ask.method == "GET") {
         world.limits -= 1;
-        return json(429, &serde_json::json!({ "message": "too many requests" }));
+        return too_many(api);
     }
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);

@@ -241,7 +241,7 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let names_it = |row: &serde_json::Value| row.to_string().contains(&at.instance);
+        let names_it = |row: &Value| row.to_string().contains(&at.instance);
         let is_odd = list.instances.odd().iter().any(|odd| odd.may_be(names_it));
         if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
@@ -447,7 +447,7 @@ impl Exoscale {
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
                 let odd = list.block_storage_volumes.odd();
-                let names_it = |row: &serde_json::Value| row.to_string().contains(&instance.id);
+                let names_it = |row: &Value| row.to_string().contains(&instance.id);
                 if let Some(odd) = odd.iter().find(|odd| odd.may_be(names_it)) {
                     let part =
                         format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
