@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{Engine, PurchaseError, prices, traffic, turns::MAX_REFERENCES};
+use super::{Engine, PurchaseError, place, prices, traffic, turns::MAX_REFERENCES};
 use crate::{
     catalogue::Catalogue,
     compose::verify::verify,
@@ -141,9 +141,9 @@ impl Engine {
             }
         }
         let present = self.market.catalogue();
-        check_places(&present, plan).map_err(invalid)?;
+        place::check_places(&present, plan).map_err(invalid)?;
         if present.digest() == plan.catalogue_digest {
-            prices::check_traffic_of(&present, plan, policy).map_err(invalid)?;
+            traffic::check_known(&present, plan, policy).map_err(invalid)?;
             check_against(&present, plan, policy).map_err(invalid)?;
         }
         if let Some(most) = policy.max_total {
@@ -309,17 +309,6 @@ fn check_against(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<
     }
     let Some(fail_over) = &policy.fail_over else { return Ok(()) };
     verify(catalogue, &fail_over.blueprint, plan).map_err(|violation| violation.to_string())
-}
-
-/// Whether each lease is where the present market has its offer, as far as that is known: region and zone are in the offer's
-/// name, and country and coordinates are not.
-fn check_places(catalogue: &Catalogue, plan: &Plan) -> Result<(), String> {
-    for (at, lease) in plan.leases.iter().enumerate() {
-        let Some(ix) = catalogue.find(&lease.own_offer_id()) else { continue };
-        prices::check_place(&lease.place, catalogue.place(ix))
-            .map_err(|why| format!("leases[{at}] {why}"))?;
-    }
-    Ok(())
 }
 
 /// What a setting refers to must be bought or kept, before anything is bought in vain.

@@ -27,6 +27,7 @@ mod operate;
 mod outcome;
 mod own;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
+mod place;
 mod prices;
 mod provision;
 mod reconcile;

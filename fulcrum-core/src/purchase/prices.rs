@@ -5,8 +5,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    collections::BTreeSet,
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -16,15 +16,21 @@ use jiff::{Timestamp, tz::TimeZone};
 use rust_decimal::Decimal;
 use tokio::time::sleep;
 
-use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request, traffic};
+use super::{
+    Engine,
+    drive::Driver,
+    failures::cut,
+    machine::back_off,
+    place::{check_place, present_place},
+    provision::request,
+    traffic,
+};
 use crate::{
-    catalogue::{Catalogue, TrafficTariff},
     model::{
         Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OfferKind, Order,
-        OrderEventKind, Place, Plan, Policy, Price, PriceAuthority, PriceCheck, ProviderId, SkuId, Step,
-        Surcharge,
+        OrderEventKind, Plan, Policy, Price, PriceAuthority, PriceCheck, SkuId, Step, Surcharge,
     },
-    provider::{Call, ErrorKind, Provider, ProviderError, Quote, table::quarantine_reason},
+    provider::{Call, ErrorKind, ProviderError, Quote, table::quarantine_reason},
 };
 
 /// How old a check may be when the intent of a purchase is written.
@@ -71,7 +77,7 @@ pub(super) async fn check(
         step.lease.checked = Some(check);
         checked.steps.push(step);
     }
-    let traffic = traffic_rise(engine, policy, plan).await?;
+    let traffic = traffic::rise_now(engine, policy, plan).await?;
     if let Some(most) = policy.max_total {
         let rise = current.checked_sub(planned).and_then(|rise| rise.checked_add(traffic));
         let rise = rise.ok_or_else(out_of_range)?;
@@ -110,7 +116,7 @@ fn check_validity(policy: &Policy) -> Result<(), String> {
     Ok(())
 }
 
-fn out_of_range() -> String {
+pub(super) fn out_of_range() -> String {
     "its amounts are outside the range of money; compose again".to_owned()
 }
 
@@ -232,83 +238,8 @@ async fn present_price(
     Ok(price_check(planned, None))
 }
 
-/// Where the present market has a lease's offer: as the host's catalogue says, else as its provider lists it; none where
-/// neither knows it.
-async fn present_place(
-    engine: &Engine,
-    provider: &Arc<dyn Provider>,
-    lease: &Lease,
-) -> Result<Option<Place>, ProviderError> {
-    let catalogue = engine.market.catalogue();
-    if let Some(ix) = catalogue.find(&lease.own_offer_id()) {
-        return Ok(Some(catalogue.place(ix).clone()));
-    }
-    if !provider.capabilities().can(Call::Offers) {
-        return Ok(None);
-    }
-    let listed = patiently(|| engine.listings.of(provider)).await?;
-    Ok(listed.named(lease).map(|offer| (*offer.place).clone()))
-}
-
-/// Whether a lease is where its offer is: all that is told of a place, as what may be bought may hang on its country.
-pub(super) fn check_place(planned: &Place, now: &Place) -> Result<(), String> {
-    if planned == now {
-        return Ok(());
-    }
-    let words = |place: &Place| {
-        let zone = place.zone.as_ref().map_or_else(String::new, |zone| format!(" {zone}"));
-        let at = place
-            .coordinates
-            .as_ref()
-            .map_or_else(String::new, |at| format!(" at {}, {}", at.latitude, at.longitude));
-        format!("{}/{}{zone} in {}{at}", place.provider, place.region, place.country)
-    };
-    Err(format!("is {} by the plan, and {} by the market; compose again", words(planned), words(now)))
-}
-
-/// What is known of a lease's traffic in a catalogue, within what the policy tolerates.
-pub(super) fn check_traffic_of(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<(), String> {
-    let tariff_of = |lease: &Lease| {
-        let price = catalogue.egress(catalogue.find(&lease.own_offer_id())?)?;
-        TrafficTariff::new(price, catalogue.rates(), plan.currency)
-    };
-    traffic::rise(plan, policy, tariff_of).map(drop)
-}
-
-/// By how much all traffic is dearer over the horizon than in the plan, at what providers list now, else at what the host's
-/// catalogue says.
-async fn traffic_rise(engine: &Engine, policy: &Policy, plan: &Plan) -> Result<Decimal, String> {
-    if plan.traffic.is_empty() {
-        return Ok(Decimal::ZERO);
-    }
-    let charging: BTreeSet<&ProviderId> = plan.traffic.iter().map(|line| &line.provider).collect();
-    let mut listed = BTreeMap::new();
-    for id in charging {
-        if let Some(provider) = engine.providers.get(id).filter(|it| it.capabilities().can(Call::Offers)) {
-            let list = patiently(|| engine.listings.of(provider)).await;
-            let list = list.map_err(|error| {
-                format!("no present price of traffic at {id}: {}", cut(&error.to_string()))
-            })?;
-            listed.insert(id, list);
-        }
-    }
-    let (catalogue, (rates, _)) = (engine.market.catalogue(), engine.market.rates());
-    let rise = traffic::rise(plan, policy, |lease| {
-        let known = || catalogue.egress(catalogue.find(&lease.own_offer_id())?);
-        let price = match listed.get(&lease.place.provider) {
-            Some(list) => match list.named(lease) {
-                Some(offer) => offer.egress.as_deref(),
-                None => known(),
-            },
-            None => known(),
-        };
-        TrafficTariff::new(price?, &rates, plan.currency)
-    })?;
-    rise.checked_mul(plan.horizon_months.unwrap_or(1).into()).ok_or_else(out_of_range)
-}
-
 /// Asks again while that may help, for a while.
-async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
+pub(super) async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, ProviderError> {
     let (began, mut tries) = (Instant::now(), 0);

@@ -1,13 +1,19 @@
 //! Whether a plan's traffic is what its flows send, and still costs what the plan says.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
+use super::{
+    Engine,
+    failures::cut,
+    prices::{out_of_range, patiently},
+};
 use crate::{
-    catalogue::TrafficTariff,
+    catalogue::{Catalogue, TrafficTariff},
     model::{EndPoint, Flow, Lease, Money, Plan, Policy, ProviderId, TrafficLine, from_micros},
+    provider::Call,
 };
 
 /// Whether the traffic lines carry what the flows send: no line is missing, too much, or of another size.
@@ -35,7 +41,7 @@ pub(super) fn check_lines(plan: &Plan) -> Result<(), String> {
 ///
 /// # Errors
 /// In words: it is dearer, or nobody can tell.
-pub(super) fn rise(
+fn rise(
     plan: &Plan,
     policy: &Policy,
     tariff_of: impl Fn(&Lease) -> Option<TrafficTariff>,
@@ -68,6 +74,47 @@ pub(super) fn rise(
         rise = rise.checked_add(dearer).ok_or_else(far)?;
     }
     Ok(rise)
+}
+
+/// What is known of a lease's traffic in a catalogue, within what the policy tolerates.
+pub(super) fn check_known(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<(), String> {
+    let tariff_of = |lease: &Lease| {
+        let price = catalogue.egress(catalogue.find(&lease.own_offer_id())?)?;
+        TrafficTariff::new(price, catalogue.rates(), plan.currency)
+    };
+    rise(plan, policy, tariff_of).map(drop)
+}
+
+/// By how much all traffic is dearer over the horizon than in the plan, at what providers list now, else at what the host's
+/// catalogue says.
+pub(super) async fn rise_now(engine: &Engine, policy: &Policy, plan: &Plan) -> Result<Decimal, String> {
+    if plan.traffic.is_empty() {
+        return Ok(Decimal::ZERO);
+    }
+    let charging: BTreeSet<&ProviderId> = plan.traffic.iter().map(|line| &line.provider).collect();
+    let mut listed = BTreeMap::new();
+    for id in charging {
+        if let Some(provider) = engine.providers.get(id).filter(|it| it.capabilities().can(Call::Offers)) {
+            let list = patiently(|| engine.listings.of(provider)).await;
+            let list = list.map_err(|error| {
+                format!("no present price of traffic at {id}: {}", cut(&error.to_string()))
+            })?;
+            listed.insert(id, list);
+        }
+    }
+    let (catalogue, (rates, _)) = (engine.market.catalogue(), engine.market.rates());
+    let rise = rise(plan, policy, |lease| {
+        let known = || catalogue.egress(catalogue.find(&lease.own_offer_id())?);
+        let price = match listed.get(&lease.place.provider) {
+            Some(list) => match list.named(lease) {
+                Some(offer) => offer.egress.as_deref(),
+                None => known(),
+            },
+            None => known(),
+        };
+        TrafficTariff::new(price?, &rates, plan.currency)
+    })?;
+    rise.checked_mul(plan.horizon_months.unwrap_or(1).into()).ok_or_else(out_of_range)
 }
 
 /// What a line's traffic costs a month now; none if nobody tells.

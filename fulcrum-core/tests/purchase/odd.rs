@@ -123,7 +123,11 @@ impl Provider for Odd {
         Ok(self.cloud.describe(service).await?.map(|service| self.told(service)))
     }
     fn services(&self) -> ServiceStream {
-        if self.hides.load(Ordering::SeqCst) { stream::empty().boxed() } else { self.cloud.services() }
+        if self.hides.load(Ordering::SeqCst) {
+            return stream::empty().boxed();
+        }
+        let told = *self.says.lock().expect("no panic");
+        self.cloud.services().map(move |service| service.map(told)).boxed()
     }
     async fn act(
         &self,

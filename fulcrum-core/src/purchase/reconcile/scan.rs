@@ -357,7 +357,7 @@ impl<'a> Look<'a> {
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>, Stop> {
         let described = self.provider.describe(service).await.map_err(Stop::Provider)?;
         let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        if asked % 100 == 0 {
+        if asked.is_multiple_of(100) {
             let (provider, services) = (self.provider.id(), self.services);
             tracing::info!(%provider, asked, services, "reconciling");
         }
