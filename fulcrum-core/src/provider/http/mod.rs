@@ -30,7 +30,7 @@ mod transport;
 
 pub use absence::{Says, Word};
 pub use answer::Answer;
-#[cfg(feature = "ec2")]
+#[cfg(any(feature = "ec2", feature = "openstack"))]
 pub(crate) use answer::PAGE;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};

@@ -105,6 +105,24 @@ pub struct World {
     pub keeps: bool,
     /// What is answered to a request that buys, without an effect.
     pub refuses: Option<Reply>,
+    /// What is answered to the next request that buys, which has its effect.
+    pub instead: Option<Reply>,
+    /// Whether what is bought is off, as its start has failed.
+    pub made_off: bool,
+    /// Whether a clone runs at once, before anybody has given it a size.
+    pub clones_run: bool,
+    /// Whether actions are answered well and do nothing.
+    pub ignores_actions: bool,
+    /// How many looks at a machine tell how it was before the last action.
+    pub old_looks: usize,
+    /// How it was: whether it was on, and its type.
+    pub old: Option<(bool, String)>,
+    /// What is answered on the way to instances, which is lost, where the cloud has such a way.
+    pub lost_way: Option<Reply>,
+    /// Whether a broker declares that it tells its instances.
+    pub tells_instances: bool,
+    /// The name of the project that a token is for.
+    pub project: Option<&'static str>,
     /// The volumes that an image brings, where the cloud has such images.
     pub image_volumes: Option<Value>,
     /// Whether a part of nova does not answer.
@@ -139,9 +157,29 @@ impl World {
         self.made_with.insert(part.clone(), key.to_owned());
         let parts = BTreeMap::from([(part, true)]);
         let (key, sku, notes) = (key.to_owned(), sku.to_owned(), BTreeMap::new());
-        let thing = Thing { id: id.clone(), key, sku, is_on: true, parts, notes };
+        let thing = Thing { id: id.clone(), key, sku, is_on: !self.made_off, parts, notes };
         self.things.insert(id, thing.clone());
         thing
+    }
+
+    /// Something is done to a machine, or not; for a while it looks as before.
+    pub fn act(&mut self, id: &str, change: impl FnOnce(&mut Thing)) {
+        let is_ignored = self.ignores_actions;
+        let Some(thing) = self.things.get_mut(id).filter(|_| !is_ignored) else { return };
+        self.old = Some((thing.is_on, thing.sku.clone()));
+        change(thing);
+    }
+
+    /// A machine as it looks.
+    pub fn look(&mut self, id: &str) -> Option<Thing> {
+        let mut thing = self.things.get(id)?.clone();
+        if self.old_looks > 0
+            && let Some((is_on, sku)) = &self.old
+        {
+            self.old_looks -= 1;
+            (thing.is_on, thing.sku) = (*is_on, sku.clone());
+        }
+        Some(thing)
     }
 
     /// A machine ends; its parts stay.
@@ -203,6 +241,8 @@ pub enum Mode {
     Well,
     /// Each request so, without an effect.
     Broken(Broken),
+    /// Questions well, and all else so, without an effect.
+    BrokenChanges(Broken),
     /// Well, but for the answer to the next purchase, which has its effect.
     LosesPurchase(Broken),
     /// Well until something is bought, which has its effect; that answer and all later ones so.
@@ -658,6 +698,10 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     if let Some(reply) = world.refuses.clone().filter(|_| is_purchase) {
         return reply;
     }
+    if is_purchase && let Some(reply) = world.instead.take() {
+        (api.answer)(world, &ask);
+        return reply;
+    }
     if world.echoes && is_purchase {
         let words = request.replace(['<', '&'], " ");
         return match api.kind.contains("xml") {
@@ -685,6 +729,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             true => (api.answer)(world, &ask),
             false => json(200, &serde_json::json!({ "accepted": true })),
         }),
+        Mode::BrokenChanges(broken) if !reads && !ask.path.ends_with("/auth/tokens") => {
+            broken.reply(api, || json(200, &serde_json::json!({ "accepted": true })))
+        }
         Mode::BrokenFromPurchase(broken) if is_purchase => {
             let well = (api.answer)(world, &ask);
             world.mode = Mode::Broken(broken);
@@ -699,7 +746,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             let at = u64::try_from(world.asked.len()).unwrap_or_default();
             garbled((api.answer)(world, &ask), &mut StdRng::seed_from_u64(seed.wrapping_add(at)))
         }
-        Mode::Well | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => (api.answer)(world, &ask),
+        Mode::Well | Mode::BrokenChanges(_) | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => {
+            (api.answer)(world, &ask)
+        }
     }
 }
 

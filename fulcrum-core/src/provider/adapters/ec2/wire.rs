@@ -279,6 +279,15 @@ pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
     root.items("instancesSet").next()?.text("instanceId")
 }
 
+/// What an action is answered with: the machines that it names, if any, in a document of the API.
+pub(super) fn done(root: Xml<'_, '_>) -> Option<Vec<String>> {
+    // A bare `Response` is that of an error.
+    let is_answer = root.0.tag_name().name().strip_suffix("Response").is_some_and(|it| !it.is_empty());
+    let is_refused = root.text("return").is_some_and(|said| said != "true");
+    let named = root.items("instancesSet").filter_map(|it| it.text("instanceId"));
+    (is_answer && !is_refused).then(|| named.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

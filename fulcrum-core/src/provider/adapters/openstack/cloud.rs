@@ -13,6 +13,7 @@ use super::{
     OpenStackConfig,
     compute::{self, Compute, Microversion},
     offers,
+    scope::Scope,
     session::Session,
     wire,
 };
@@ -95,7 +96,7 @@ impl Cloud {
             (offer.place.region.clone(), Region { place, newest, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
-        let session = Session::new(keystone.clone());
+        let session = Session::new(keystone.clone(), Scope::of(&config.auth));
         let client = session.client();
         let sold = offers::of_table(&listed);
         Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
@@ -324,7 +325,12 @@ impl Cloud {
                     404 => None,
                     _ => {
                         glance.check(&answer)?;
-                        Some(answer.json::<wire::Image>()?)
+                        let image = answer.json::<wire::Image>()?;
+                        if image.id != name {
+                            let message = format!("asked for the image {name}, it tells of {}", image.id);
+                            return Err(answer.nonsense(message));
+                        }
+                        Some(image)
                     }
                 }
             } else {

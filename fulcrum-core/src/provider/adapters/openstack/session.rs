@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     config::PasswordAuth,
     errors::{not_let_in, refuses_token},
+    scope::Scope,
     wire,
 };
 use crate::provider::{
@@ -101,6 +102,7 @@ pub(super) struct Token {
 /// All requests of one login. One token at a time is asked for, however many wait for it.
 pub(super) struct Session {
     keystone: Client,
+    scope: Scope,
     token: tokio::sync::Mutex<Option<Arc<Token>>>,
 }
 
@@ -111,8 +113,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(keystone: Client) -> Arc<Self> {
-        Arc::new(Self { keystone, token: tokio::sync::Mutex::default() })
+    pub(super) fn new(keystone: Client, scope: Scope) -> Arc<Self> {
+        Arc::new(Self { keystone, scope, token: tokio::sync::Mutex::default() })
     }
 
     /// A client whose requests carry the token; without an address of its own.
@@ -152,7 +154,10 @@ impl Session {
         let wire::TokenAnswer { token } = answer.json()?;
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
-        let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?.id;
+        let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?;
+        let is_it = self.scope.check(&project, token.user.as_ref());
+        is_it.map_err(|why| answer.error(ErrorKind::unavailable(why)))?;
+        let project = project.id;
         Ok(Token {
             header,
             until: asked + life - MARGIN.min(life / 4),
