@@ -102,11 +102,14 @@ pub(super) struct Due {
 /// What is due with all offers of one kind at one place, and the rows that say so.
 type Shared = (Arc<Vec<Surcharge>>, Vec<Arc<Provenance>>);
 
+/// With the position of the row.
+type Numbered = (usize, Arc<Due>);
+
 /// What is due where.
 #[derive(Debug, Default)]
 pub(super) struct Surcharges {
     /// By region, and by zone if they are due in one only; each with the position of its row.
-    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<(usize, Arc<Due>)>>,
+    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<Numbered>>,
     known: BTreeMap<(RegionId, Option<ZoneId>, OfferKind), Option<Shared>>,
 }
 
