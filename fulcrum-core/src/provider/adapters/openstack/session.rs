@@ -283,7 +283,9 @@ mod tests {
         let id = "acme".parse().expect("a name");
         let keystone = Client::new(&id, "https://keystone.example/v3", &HttpConfig::default());
         let keystone = keystone.expect("a client").over(fake.clone()).dialect(OpenStackErrors);
-        let client = Session::new(keystone).client();
+        let auth = json!({ "password": { "user": "u", "project_id": "p" } });
+        let scope = Scope::of(&serde_json::from_value(auth).expect("a login"));
+        let client = Session::new(keystone, scope).client();
         let error = client.ask(&Request::post(Call::Provision, ["servers"])).await.err();
         let sent = *fake.sent.lock().expect("nobody panics");
         (error.map(|error| error.kind), sent)
