@@ -12,8 +12,7 @@ import queue
 import threading
 import typing
 
-if typing.TYPE_CHECKING:
-    from fulcrum._aio import Sinks
+from fulcrum._aio import Sinks
 
 
 class _Reply(typing.Protocol):

@@ -248,7 +248,7 @@ def _refusal(error: errors.ProviderError) -> str:
     except BaseException:
         told["message"] = type(error).__qualname__
     try:
-        after = getattr(error, "retry_after", None)
+        after: typing.Any = getattr(error, "retry_after", None)
         seconds = after.total_seconds() if isinstance(after, datetime.timedelta) else float(after)
         if 0 <= seconds < _LONGEST_PAUSE_S:
             told["retry_after_ms"] = int(seconds * 1000)
