@@ -92,7 +92,8 @@ async fn an_action_that_changes_nothing_was_not_done() {
 
 #[tokio::test]
 async fn an_action_after_which_it_is_something_else_was_not_done_and_a_scan_tells() {
-    let changes: [(&str, fn(Service) -> Service); 2] = [
+    type Change = fn(Service) -> Service;
+    let changes: [(&str, Change); 2] = [
         ("huge", |mut service| {
             service.sku = "huge".parse().expect("a name");
             service

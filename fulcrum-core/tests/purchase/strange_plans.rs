@@ -127,7 +127,8 @@ async fn traffic_costs_what_the_plan_says_or_nothing_is_bought() {
     let federation = market(vec![sending(1)]).await;
     let plan = federation.compose(&busy()).expect("a plan");
     assert_eq!(plan.traffic[0].monthly, Decimal::from(10));
-    let changes: [(&str, fn(&mut Plan)); 4] = [
+    type Change = fn(&mut Plan);
+    let changes: [(&str, Change); 4] = [
         ("its flows send", |plan| plan.traffic.clear()),
         ("its flows send", |plan| plan.traffic[0].gib = 1),
         ("10.00 EUR a month now", |plan| plan.traffic[0].monthly = Decimal::new(1, 2)),
