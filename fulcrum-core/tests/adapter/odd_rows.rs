@@ -9,6 +9,7 @@ use fulcrum_core::{
     provider::{
         Call, OfferFilter, Provider, ProvisionRequest,
         adapters::{openstack::OpenStackConfig, proxmox::ProxmoxConfig},
+        layers,
     },
     purchase::Engine,
 };
@@ -132,8 +133,9 @@ async fn a_row_that_is_left_out_is_named_without_a_credential_at_every_adapter()
             json!({ EVIL: EVIL }),
             json!("secret-0000"),
         ];
-        let _offers: Vec<_> = cloud.provider.offers(&OfferFilter::default()).collect().await;
-        for row in cloud.provider.rejected() {
+        let provider = layers::Shown::new(cloud.provider.clone());
+        let _offers: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;
+        for row in provider.rejected() {
             told += 1;
             let text = format!("{} {}", row.row, row.reason);
             assert!(

@@ -195,7 +195,7 @@ async fn a_file_goes_to_the_api_of_the_field_that_names_it() {
     hetzner("https://api.hetzner.cloud/v1").open(&tenant).await.expect("its own");
     let ec2 = |http: Value| {
         document(
-            &json!({ "ec2": { "id": "aws", "endpoint": "https://ec2.{region}.amazonaws.com", "access_key": "file:token", "secret_key": "file:token",
+            &json!({ "ec2": { "id": "aws", "endpoint": "https://ec2.{region}.amazonaws.com", "client_token": "honoured", "access_key": "file:token", "secret_key": "file:token",
             "catalogue": "aws.csv", "image": "ami-1", "public_ip": false, "http": http } }),
         )
     };
