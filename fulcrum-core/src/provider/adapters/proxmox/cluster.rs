@@ -373,7 +373,7 @@ fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     let number: Decimal = digits.parse().ok()?;
-    (number * Decimal::from(1_u64 << shift)).trunc().to_u64()
+    number.checked_mul(Decimal::from(1_u64 << shift))?.trunc().to_u64()
 }
 
 /// How a machine is made, as its node tells it: of every machine there is something to tell.
