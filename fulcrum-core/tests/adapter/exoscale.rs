@@ -298,7 +298,7 @@ async fn refusals_are_told_apart() {
     for (status, message, expected) in [
         (400, "Invalid disk size", "invalid_request"),
         (403, "Instance limit reached", "quota_exceeded"),
-        (409, "Instance is locked", "conflict"),
+        (409, "Instance is locked", "ambiguous"),
         (429, "Too many requests", "rate_limited"),
         (503, "Service unavailable", "ambiguous"),
     ] {

@@ -48,10 +48,21 @@ fn form(answer: &Answer) -> Option<Map<String, Value>> {
     let is_own = |(name, value): (&String, &Value)| match (name.as_str(), value) {
         // A code is one word.
         ("error", Value::String(code)) => !code.contains(char::is_whitespace),
+        // Of the last operation.
+        ("state", Value::String(state)) => is_state(state),
         ("description", Value::String(_)) | ("instance_usable" | "update_repeatable", Value::Bool(_)) => true,
         _ => false,
     };
     fields.iter().all(is_own).then_some(fields)
+}
+
+fn is_state(word: &str) -> bool {
+    matches!(word, "in progress" | "succeeded" | "failed")
+}
+
+/// Whether an answer tells how an operation ended: only a broker does.
+pub(super) fn tells_state(answer: &Answer) -> bool {
+    form(answer).is_some_and(|fields| fields.get("state").and_then(Value::as_str).is_some_and(is_state))
 }
 
 /// Whether an answer says by the word for it that there is no such instance.

@@ -6,7 +6,7 @@
 
 use super::{
     Ids, Osb, UNKNOWN,
-    errors::{is_own_refusal, says_gone},
+    errors::{is_own_refusal, says_gone, tells_state},
     wire::{Begun, Catalog, Instance, LastOperation, Wanted},
 };
 use crate::{
@@ -81,7 +81,7 @@ impl Osb {
         let (told, is_own) = match self.client.check(&answer) {
             Ok(()) => (Some(answer.json()?), true),
             Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => (None, false),
+                ErrorKind::NotFound { .. } => (None, tells_state(&answer)),
                 ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => {
                     (None, is_own_refusal(&answer))
                 }

@@ -105,11 +105,11 @@ impl Machine {
             .collect()
     }
 
-    /// That it has the processors, the memory and the disk that were bought, by its configuration.
+    /// That it has the processors and the memory that were bought, by its configuration.
     ///
     /// # Errors
     /// In words: what it has, and what was bought.
-    pub(super) fn check_size(&self, system: &str, size: &Resources, disk_gib: u64) -> Result<(), String> {
+    pub(super) fn check_size(&self, size: &Resources) -> Result<(), String> {
         let told = |name: &str| self.config.rest.get(name);
         // What is not told is as the API makes it by itself.
         let number = |name: &str, otherwise: u64| match told(name) {
@@ -125,18 +125,14 @@ impl Machine {
                 return Err(format!("it has {name} {has}, and {bought} was bought"));
             }
         }
-        let Some(text) = told(system).and_then(Value::as_str) else {
-            return if disk_gib > 0 { Err(format!("it has no disk {system}")) } else { Ok(()) };
-        };
-        // Some storages do not say how large a disk is.
-        let bytes = text.split(',').find_map(|option| option.strip_prefix("size=")).map(bytes);
-        match bytes {
-            Some(None) => Err(format!("the size of its disk {system} cannot be read: {text}")),
-            Some(Some(bytes)) if bytes >> 30 < disk_gib => {
-                Err(format!("its disk {system} has {} GiB, and {disk_gib} GiB were bought", bytes >> 30))
-            }
-            Some(Some(_)) | None => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// Whether its configuration tells a smaller disk than that. Some storages do not say how large a disk is.
+    pub(super) fn has_less_than(&self, system: &str, gib: u64) -> bool {
+        let text = self.config.rest.get(system).and_then(Value::as_str).unwrap_or_default();
+        let size = text.split(',').find_map(|option| option.strip_prefix("size="));
+        size.and_then(bytes).is_some_and(|bytes| bytes >> 30 < gib)
     }
 
     /// A path below the machine's own.
@@ -377,7 +373,7 @@ fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     let number: Decimal = digits.parse().ok()?;
-    (number * Decimal::from(1_u64 << shift)).trunc().to_u64()
+    number.checked_mul(Decimal::from(1_u64 << shift))?.trunc().to_u64()
 }
 
 /// How a machine is made, as its node tells it: of every machine there is something to tell.

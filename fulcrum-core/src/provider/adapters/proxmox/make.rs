@@ -225,8 +225,16 @@ impl Proxmox {
         if !machine.is_made() {
             // It may have been started before it was given its size: by a hook, or as its template starts.
             let (size, disk_gib) = self.bought(&machine, sku, size_gib)?;
-            if let Err(why) = machine.check_size(&self.config.disk, &size, disk_gib) {
+            if let Err(why) = machine.check_size(&size) {
                 return Ok(failed(format!("the machine {} is not as it was bought: {why}", machine.vmid)));
+            }
+            if machine.has_less_than(&self.config.disk, disk_gib) {
+                match self.grow(&machine, disk_gib).await {
+                    Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
+                        return Ok(RUNNING);
+                    }
+                    grown => grown?,
+                }
             }
             let tags = machine.tags().chain([MADE]).collect::<Vec<_>>().join(";");
             // From here on it belongs to its customer: what is attached later is not among these.

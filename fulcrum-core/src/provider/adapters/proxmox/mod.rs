@@ -230,7 +230,7 @@ impl Proxmox {
             Wanted::Size(sku) if service.sku != *sku => Err(format!("it is still a {}", service.sku)),
             Wanted::Size(sku) => {
                 let size = self.size_of(call, sku, &service.place.region)?;
-                machine.check_size(&self.config.disk, &size.capacity, size.capacity.disk_gib)
+                machine.check_size(&size.capacity)
             }
             Wanted::Anything | Wanted::Running | Wanted::Stopped => Ok(()),
         };

@@ -107,16 +107,9 @@ impl UpCloud {
         for disk in disks {
             let of_disk = |error: ProviderError| error.of_part(format!("the storage {disk}"));
             let Some(found) = self.storage(Call::Poll, disk).await.map_err(of_disk)? else { continue };
-            match key_of_disk(&found.title) {
-                // Another order's disk has got its name since.
-                Some(key) if whose.key().is_some_and(|own| *own != key) => continue,
-                Some(_) => {}
-                None => {
-                    let message = format!(
-                        "the storage {disk} has not the title that it was made with; end it yourself if it is the order's"
-                    );
-                    return Err(self.error(Call::Poll, ErrorKind::Conflict { message }));
-                }
+            // Another order's disk has got its name since.
+            if key_of_disk(&found.title).is_some_and(|key| whose.key().is_some_and(|own| *own != key)) {
+                continue;
             }
             self.check_held(Call::Poll, &found, server)?;
             let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
