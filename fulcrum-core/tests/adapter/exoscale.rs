@@ -299,7 +299,8 @@ async fn refusals_are_told_apart() {
         (400, "Invalid disk size", "invalid_request"),
         (403, "Instance limit reached", "quota_exceeded"),
         (409, "Instance is locked", "ambiguous"),
-        (429, "Too many requests", "rate_limited"),
+        // Any gateway says so, too.
+        (429, "Too many requests", "ambiguous"),
         (503, "Service unavailable", "ambiguous"),
     ] {
         let cloud = Mutex::new(Cloud::default());

@@ -191,5 +191,5 @@ async fn more_references_than_anybody_needs_are_refused_before_anything_is_bough
         Arc::new(SqliteLedger::in_memory().await.expect("a ledger")),
     );
     let refused = engine.accept(plan, Policy::default(), None).await.expect_err("refused").to_string();
-    assert!(refused.contains("more than 4096 times"), "{refused}");
+    assert!(refused.contains("more than 1000 times"), "{refused}");
 }

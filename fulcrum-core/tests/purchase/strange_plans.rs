@@ -276,10 +276,10 @@ async fn the_limits_of_settings_and_names_hold_in_plans_too() {
         assert!(why.len() < 1000);
         assert!(Plan::from_json(&serde_json::to_string(&plan).expect("JSON")).is_err());
     }
-    let named = Plan { blueprint: "x".repeat(201), ..plan };
+    let named = Plan { blueprint: "x".repeat(1001), ..plan };
     let why = refused(engine.accept(named, Policy::default(), None).await);
-    assert!(why.contains("at most 200"), "{why}");
-    let long = format!("{{ name: {}, components: {{ web: {{ vcpu: 1 }} }} }}", "x".repeat(201));
+    assert!(why.contains("at most 1000"), "{why}");
+    let long = format!("{{ name: {}, components: {{ web: {{ vcpu: 1 }} }} }}", "x".repeat(1001));
     let why = Blueprint::from_yaml(&long).expect_err("too long").to_string();
-    assert!(why.contains("name") && why.contains("at most 200"), "{why}");
+    assert!(why.contains("name") && why.contains("at most 1000"), "{why}");
 }
