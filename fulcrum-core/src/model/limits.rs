@@ -34,6 +34,10 @@ pub(crate) const XML_NAMESPACES: usize = 64;
 pub(crate) const RATE_COLUMNS: usize = 1_000;
 
 /// Entries under `providers` of a federation's document.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    allow(dead_code, reason = "only what opens a ledger reads such a document")
+)]
 pub(crate) const SELLERS: usize = 1_000;
 /// Providers of one catalogue.
 pub(crate) const PROVIDERS: usize = 10_000;

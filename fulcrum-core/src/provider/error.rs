@@ -334,7 +334,7 @@ impl ErrorKind {
     /// The same on one line, without marks that nobody sees and without what is too long to be read.
     fn on_one_line(self) -> Self {
         self.with_texts(&|text: String| match text.len() <= Self::LONGEST
-            && !text.chars().any(words::is_unseen)
+            && !text.chars().any(crate::model::is_hidden)
         {
             true => text,
             false => words::plain(&text, Self::LONGEST),

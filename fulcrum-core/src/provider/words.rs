@@ -1,25 +1,16 @@
 //! Texts that a provider has written, as people read them.
 
+use crate::model::is_hidden;
+
 /// Characters of a text that a provider has written: enough to say what is wrong.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only APIs are read"))]
 pub(crate) const LONGEST: usize = 500;
 
 /// A text on one line, without marks that nobody sees, and of at most so many characters.
 pub(crate) fn plain(text: &str, most: usize) -> String {
     // A line's end parts words.
     let seen = |c: char| if matches!(c, '\n' | '\t' | '\u{2028}' | '\u{2029}') { ' ' } else { c };
-    text.chars().map(seen).filter(|c| !is_unseen(*c)).take(most).collect()
-}
-
-/// Whether a character is none that one sees: it controls a terminal, joins or parts others, or turns the direction of
-/// writing, so that a line reads otherwise than it is.
-pub(crate) fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || ('\u{200b}'..='\u{200f}').contains(&c)
-        || ('\u{2028}'..='\u{202e}').contains(&c)
-        || ('\u{2060}'..='\u{206f}').contains(&c)
-        || ('\u{fff9}'..='\u{fffb}').contains(&c)
-        || ('\u{e0000}'..='\u{e007f}').contains(&c)
+    text.chars().map(seen).filter(|c| !is_hidden(*c)).take(most).collect()
 }
 
 #[cfg(test)]

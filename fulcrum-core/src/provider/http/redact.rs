@@ -93,7 +93,7 @@ impl Redactor {
     pub(crate) fn short(&self, text: &str, most: usize) -> String {
         let looked_at = most.saturating_mul(LOOKED_AT);
         let (known, is_whole) = self.without(text, looked_at, looked_at, true);
-        let seen: String = known.chars().filter(|c| !words::is_unseen(*c)).collect();
+        let seen: String = known.chars().filter(|c| !crate::model::is_hidden(*c)).collect();
         let rest = self.without(&seen, usize::MAX, usize::MAX, true).0;
         if rest == seen && (is_whole || seen.len() == known.len()) {
             return words::plain(&known, most);

@@ -60,10 +60,9 @@ pub(super) fn refuses_token(answer: &WireAnswer) -> bool {
         let document = answer.refusal().filter(|_| answer.is_of_type("json"))?;
         own(serde_json::from_slice(document).ok()?, answer.status.as_u16())
     };
-    let challenges = answer.headers.get_all(WWW_AUTHENTICATE).into_iter();
+    let mut challenges = answer.headers.get_all(WWW_AUTHENTICATE).into_iter();
     let is_keystones = |challenge: &HeaderValue| challenge.as_bytes().starts_with(b"Keystone uri=");
-    answer.status == StatusCode::UNAUTHORIZED
-        && (challenges.map(is_keystones).any(|is| is) || document().is_some())
+    answer.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
 }
 
 /// The answer to a request that was not sent, as no token could be had: in the words that a service would have.
