@@ -20,6 +20,7 @@ const MOST: usize = 64;
 /// What requests tell are lines of what a machine is told, and names: so many of the newest are known.
 const MOST_TOLD: usize = 1024;
 /// Whole credentials are at least so long; a shorter secret may be a name by chance.
+#[allow(dead_code, reason = "used by adapters alone")]
 const SHORTEST_WHOLE: usize = 12;
 /// Texts are shown up to a length, and looked at up to so many times that length.
 const LOOKED_AT: usize = 8;
@@ -62,6 +63,7 @@ impl Redactor {
     }
 
     /// A text of an answer: as people read it, or as a program does, which needs all of it that is no whole credential.
+    #[allow(dead_code, reason = "used by adapters alone")]
     pub(crate) fn shown(&self, text: &str, is_for_people: bool) -> String {
         if is_for_people {
             return self.short(text, ErrorKind::LONGEST);
