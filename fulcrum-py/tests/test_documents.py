@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
+import os
 import uuid
 from decimal import Decimal
 from fractions import Fraction
@@ -148,10 +149,22 @@ def test_a_file_that_is_not_utf_8_is_named(market: fulcrum.Federation, tmp_path:
         assert str(caught.value).startswith(f"{path}: {words}"), str(caught.value)
     path.write_text(text, encoding="utf-8-sig")
     assert market.compose(path).leases
-    for file, kind in ((tmp_path / "none.yaml", FileNotFoundError), (tmp_path, IsADirectoryError)):
-        with pytest.raises(kind) as refused:
-            market.compose(file)
-        assert refused.value.filename == str(file) and refused.value.errno
+    none = tmp_path / "none.yaml"
+    with pytest.raises(FileNotFoundError) as refused:
+        market.compose(none)
+    assert refused.value.filename == str(none) and refused.value.errno
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files elsewhere")
+def test_what_is_no_file_is_refused_at_once(market: fulcrum.Federation, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, words in ((tmp_path, "it is a folder"), (pipe, "it is a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(fulcrum.DocumentError) as caught:
+            market.compose(path)
+        assert str(path) in str(caught.value) and words in str(caught.value), str(caught.value)
+        with pytest.raises(fulcrum.FulcrumError):
+            fulcrum.Federation.open(path)
 
 
 class Metal(fulcrum.Provider):

@@ -511,8 +511,6 @@ WAITING = {
     "follow": "list(fast.follow(order))",
     "compose": "large.compose(HARD)",
     "pareto": "large.pareto(HARD, ('cost', 'providers'))",
-    "a pipe": "fulcrum.Federation.open(fifo)",
-    "a pipe as a document": "fast.compose(__import__('pathlib').Path(fifo))",
 }
 
 

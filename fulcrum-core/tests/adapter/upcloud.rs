@@ -320,7 +320,7 @@ async fn each_code_is_what_a_caller_can_act_on() {
         (400, plain("PLAN_INVALID"), "invalid_request"),
         (400, problem("INVALID_REQUEST"), "invalid_request"),
         (400, plain("ZONE_MISSING"), "invalid_request"),
-        (429, json!({}), "rate_limited"),
+        (429, json!({}), "ambiguous"),
         (503, plain("SERVICE_UNAVAILABLE"), "ambiguous"),
         (500, json!({}), "ambiguous"),
     ];

@@ -68,7 +68,10 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             world.act(id, |thing| match *verb {
                 "poweron" => thing.is_on = true,
                 "shutdown" => thing.is_on = false,
-                _ => ask.json["server_type"].as_str().unwrap_or_default().clone_into(&mut thing.sku),
+                "change_type" => {
+                    ask.json["server_type"].as_str().unwrap_or_default().clone_into(&mut thing.sku)
+                }
+                _ => {}
             });
             let mut begun = action(1);
             begun["resources"] = json!([{ "id": id.parse::<u64>().expect("a number"), "type": "server" }]);
