@@ -5,7 +5,7 @@
  * -----------
  * Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call. Outputs are owned by the
  * caller and NULL on failure; each type has a `_free`, which accepts NULL. Text that goes in is pointer + length in
- * UTF-8, NULL if the length is 0; text that comes out is a fulcrum_text, which the caller owns, or a const char pointer
+ * UTF-8, NULL and 0 for none: a pointer with the length 0 is refused, as a length that was forgotten. Text that comes out is a fulcrum_text, which the caller owns, or a const char pointer
  * that is borrowed from the handle and lives as long as that. Structures begin with their size, which the caller sets, so
  * that later versions can append members; those that come out are the caller's memory, their text is the handle's. A
  * `const` self may be used by many threads at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
@@ -13,7 +13,8 @@
  *
  * Calls that wait or compute do so on threads of the library, one for each: a stack of 128 KiB suffices everywhere, and
  * without a further thread they fail with FULCRUM_NO_THREAD. The library's threads take no signals. After a fork the
- * parent's federations answer FULCRUM_FORKED at once. docs/c.md has more.
+ * parent's federations answer FULCRUM_FORKED at once. A thread that is cancelled (pthread_cancel) in a call ends after it.
+ * docs/c.md has more.
  *
  * This file is generated; see `make header`.
  */
@@ -876,6 +877,8 @@ typedef struct fulcrum_provider {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+extern int pthread_setcancelstate(int state, int *old);
 
 /**
  * Composes the cheapest plan for a blueprint over the present catalogue.

@@ -5,6 +5,7 @@
 #ifndef FULCRUM_HPP
 #define FULCRUM_HPP
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -67,8 +68,17 @@ template <typename T, typename Call> T filled(Call &&call) {
     return value;
 }
 
+/* NULL for a view of nothing. An empty text is none by mistake: the library refuses it. */
 inline const std::uint8_t *bytes(std::string_view text) {
-    return text.empty() ? nullptr : reinterpret_cast<const std::uint8_t *>(text.data());
+    return reinterpret_cast<const std::uint8_t *>(text.data());
+}
+
+inline std::string_view view(const std::optional<std::string> &text) {
+    return text ? std::string_view(*text) : std::string_view();
+}
+
+inline std::uint64_t milliseconds(std::chrono::milliseconds time) {
+    return time.count() > 0 ? static_cast<std::uint64_t>(time.count()) : 0;
 }
 
 inline std::string string(fulcrum_text *raw) {
@@ -204,12 +214,12 @@ private:
 };
 
 struct compose_options {
-    /* The best plan so far is the answer after it; zero for no limit. */
-    std::chrono::milliseconds timeout{0};
+    /* The best plan so far is the answer after it. What is left of a time may be nothing, or less. */
+    std::optional<std::chrono::milliseconds> timeout;
     /* A JSON array of offer ids that must not be used. */
-    std::string exclude;
+    std::optional<std::string> exclude;
     /* A JSON array of providers that must not be bought from. */
-    std::string exclude_providers;
+    std::optional<std::string> exclude_providers;
     /* Threads that search; for the same number the answer is the same each time. */
     std::uint32_t threads = 1;
     /* Enough is a plan so many hundredths of a per cent above the best; 0 for the best. */
@@ -219,17 +229,17 @@ struct compose_options {
 };
 
 struct purchase_options {
-    /* The caller's own order id, a UUID: the same call with the same id buys once. Empty for a new one. */
-    std::string id;
-    /* The digest of plan and policy that somebody has approved, see plan::approval_digest(); empty if nobody was asked. */
-    std::string approved;
+    /* The caller's own order id, a UUID: the same call with the same id buys once. Without it a new one. */
+    std::optional<std::string> id;
+    /* The digest of plan and policy that somebody has approved, see plan::approval_digest(). */
+    std::optional<std::string> approved;
 
     fulcrum_purchase_options raw() const {
         fulcrum_purchase_options options = FULCRUM_PURCHASE_OPTIONS_INIT;
-        options.id = detail::bytes(id);
-        options.id_length = id.size();
-        options.approved = detail::bytes(approved);
-        options.approved_length = approved.size();
+        options.id = detail::bytes(detail::view(id));
+        options.id_length = detail::view(id).size();
+        options.approved = detail::bytes(detail::view(approved));
+        options.approved_length = detail::view(approved).size();
         return options;
     }
 };
@@ -286,7 +296,7 @@ public:
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
             return fulcrum_federation_check_json(get(), detail::bytes(provider), provider.size(), detail::bytes(sku),
                                                  sku.size(), detail::bytes(settings), settings.size(),
-                                                 static_cast<std::uint64_t>(patience.count()), out, failure);
+                                                 detail::milliseconds(patience), out, failure);
         }));
     }
 
@@ -378,13 +388,14 @@ public:
     plan compose(std::string_view blueprint, const compose_options &options = {}) const {
         watch watched{&options.progress, nullptr};
         fulcrum_compose_options raw = FULCRUM_COMPOSE_OPTIONS_INIT;
-        raw.timeout_ms = options.timeout.count() > 0 ? static_cast<std::uint64_t>(options.timeout.count()) : 0;
+        // The library takes 0 for no limit.
+        if (options.timeout) raw.timeout_ms = std::max<std::uint64_t>(1, detail::milliseconds(*options.timeout));
         raw.threads = options.threads;
         raw.gap_basis_points = options.gap_basis_points;
-        raw.exclude = detail::bytes(options.exclude);
-        raw.exclude_length = options.exclude.size();
-        raw.exclude_providers = detail::bytes(options.exclude_providers);
-        raw.exclude_providers_length = options.exclude_providers.size();
+        raw.exclude = detail::bytes(detail::view(options.exclude));
+        raw.exclude_length = detail::view(options.exclude).size();
+        raw.exclude_providers = detail::bytes(detail::view(options.exclude_providers));
+        raw.exclude_providers_length = detail::view(options.exclude_providers).size();
         if (options.progress) {
             raw.progress = &watch::look;
             raw.userdata = &watched;
@@ -400,7 +411,7 @@ public:
         return owned;
     }
 
-    /* `policy` is JSON, or empty for the usual one. An order that failed is no exception: see is_committed(). */
+    /* `policy` is JSON, or {} for the usual one: an empty text is refused. An order that failed is no exception: see is_committed(). */
     order purchase(const plan &plan, std::string_view policy = {}, const purchase_options &options = {}) const {
         const auto raw = options.raw();
         return order(detail::made<fulcrum_order>([&](auto out, auto failure) {
@@ -437,8 +448,7 @@ public:
     /* Drives orders that nobody drives, for so long; `at_once` 0 for 16. */
     void serve(std::chrono::milliseconds time, std::size_t at_once = 0) const {
         fulcrum_error *failure = nullptr;
-        const auto length = time.count() < 0 ? std::uint64_t{0} : static_cast<std::uint64_t>(time.count());
-        if (fulcrum_federation_serve(get(), at_once, length, &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+        if (fulcrum_federation_serve(get(), at_once, detail::milliseconds(time), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
     }
 
     order cancel(std::string_view id) const {

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod compose;
 pub mod federation;
+mod files;
 pub mod ledger;
 pub mod model;
 pub mod provider;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What the deepest document needs, several times over.
-const STACK_BYTES: usize = 2 << 20;
+const STACK_BYTES: usize = 4 << 20;
 
 thread_local! {
     static CALLER: RefCell<Option<Caller>> = const { RefCell::new(None) };

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
     apart::apart,
+    cancel::NotCancelled,
     error::{FULCRUM_OK, fulcrum_error, fulcrum_status},
 };
 
@@ -17,8 +18,10 @@ pub(crate) unsafe fn guard(
     out_error: *mut *mut fulcrum_error,
     call: impl FnOnce() -> Outcome<()>,
 ) -> fulcrum_status {
+    let not_cancelled = NotCancelled::new();
     let outcome =
         catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(fulcrum_error::panic(&*panic)));
+    drop(not_cancelled);
     let (status, error) = match outcome {
         Ok(()) => (FULCRUM_OK, std::ptr::null_mut()),
         Err(error) => (error.code, Box::into_raw(Box::new(error))),
@@ -131,11 +134,19 @@ pub(crate) fn at<'a, T>(items: &'a [T], index: usize, name: &str) -> Outcome<&'a
     })
 }
 
+/// Text of the caller's; NULL is none. A length that was forgotten must not be taken for that.
+///
 /// # Safety
 /// The pointer is NULL with length 0, or points to that many bytes for as long as the result is used.
 pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> Outcome<&'a str> {
     if length == 0 {
-        return Ok("");
+        let is_none = pointer.is_null();
+        let forgotten = || {
+            fulcrum_error::argument(&format!(
+                "{name} has the length 0; set its length, or write NULL for none"
+            ))
+        };
+        return is_none.then_some("").ok_or_else(forgotten);
     }
     if pointer.is_null() || length > isize::MAX as usize {
         return Err(fulcrum_error::argument(&format!("{name} is NULL, or its length is absurd")));

@@ -5,6 +5,7 @@
 
 mod amount;
 mod apart;
+mod cancel;
 mod compose;
 mod error;
 mod explain;

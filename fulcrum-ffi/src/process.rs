@@ -1,19 +1,28 @@
 //! Forks. A forked process has a copy of the memory, but of the threads only the one that has forked: whoever waits for
 //! another one there, or for a lock that another one held, waits for ever.
 
-use std::process;
 #[cfg(unix)]
 use std::sync::Once;
+use std::{
+    process,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use crate::error::{FULCRUM_FORKED, fulcrum_error};
 
+/// How often this process's ancestors have forked: a child in a namespace of its own may have its parent's number.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
 /// The process that somebody or something belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process(u32);
+pub(crate) struct Process {
+    id: u32,
+    forks: u32,
+}
 
 impl Process {
     pub(crate) fn this() -> Self {
-        Self(process::id())
+        Self { id: process::id(), forks: FORKS.load(Relaxed) }
     }
 
     pub(crate) fn is_this(self) -> bool {
@@ -24,7 +33,7 @@ impl Process {
     pub(crate) fn left(self) -> fulcrum_error {
         let message = format!(
             "this federation was opened by process {}, which then forked; open one in this process, {}, and use that",
-            self.0,
+            self.id,
             process::id()
         );
         fulcrum_error::new(FULCRUM_FORKED, &message)
@@ -34,7 +43,7 @@ impl Process {
 /// Has each fork of the process wait until SQLite is at rest, once and for all.
 #[cfg(unix)]
 pub(crate) fn register() {
-    use fulcrum_core::ledger::{after_fork, before_fork};
+    use fulcrum_core::ledger::{after_fork, after_fork_in_child, before_fork};
 
     extern "C" fn before() {
         before_fork();
@@ -42,11 +51,15 @@ pub(crate) fn register() {
     extern "C" fn after() {
         after_fork();
     }
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Relaxed);
+        after_fork_in_child();
+    }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: both are functions without arguments that neither allocate nor unwind. A library that is unloaded takes its
+        // SAFETY: all are functions without arguments that neither allocate nor unwind. A library that is unloaded takes its
         // functions off the list.
-        let outcome = unsafe { libc::pthread_atfork(Some(before), Some(after), None) };
+        let outcome = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
         // Without memory for it: then a child may be refused a file, in words.
         let _ = outcome;
     });

@@ -8,12 +8,7 @@ use std::{
     },
 };
 
-use fulcrum_core::{
-    compose::{ComposeError, ComposeOptions, Progress, Signal},
-    federation,
-    model::Operator,
-    purchase::PurchaseOptions,
-};
+use fulcrum_core::{model::Operator, purchase::PurchaseOptions};
 use fulcrum_py_macros::guarded;
 use pyo3::{
     prelude::*,
@@ -24,14 +19,13 @@ use pyo3::{
 use crate::{
     ask::Question,
     awaited::{awaitable, awaitable_with},
-    convert::{document, duration, python},
+    convert::{document, duration, optional, python, seconds},
     error::raise,
     events::Events,
     federation::{
-        Watcher, buy, cancelled, ended, options, order_id, read_action, read_blueprint, read_id, read_name,
-        read_policy, read_settings, within,
+        Source, Watcher, accepted, acted, action_text, buy, cancelled, checked, composed, ended, opened,
+        options, order_id, read_id, read_name,
     },
-    host,
     owned::{Market, Owned},
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
@@ -57,21 +51,18 @@ impl AsyncFederation {
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
     ) -> Awaitable<'py> {
-        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let ((own, written), base) = (host::providers(py, providers)?, within(base, reach)?);
-        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
-        awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, written))) })
+        let source = Source::new(py, config, base, providers, reach)?;
+        awaitable(py, || async { aside(|| source.open()).await.map(Self) })
     }
 
     #[classmethod]
     fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Awaitable<'py> {
-        let opened = async move { federation::Federation::open(&path).await.map_err(raise) };
-        awaitable(py, async move { Ok(Self(Market::new(aside(opened).await?, Vec::new()))) })
+        awaitable(py, || async { aside(|| opened(path)).await.map(Self) })
     }
 
     fn refresh<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
         let market = self.0.get()?.clone();
-        awaitable(py, async move { Ok(Catalogue(market.refresh().await)) })
+        awaitable(py, move || async move { Ok(Catalogue(market.refresh().await)) })
     }
 
     #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
@@ -85,12 +76,9 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let (market, patience) = (self.0.get()?.clone(), duration(Some(patience))?.unwrap_or_default());
-        let settings = read_settings(settings)?;
-        awaitable(py, async move {
-            let report = market.check(&provider, sku.as_ref(), settings, patience).await;
-            report.map(host::Report).map_err(raise)
-        })
+        let (market, patience) = (self.0.get()?.clone(), seconds("patience", patience)?);
+        let settings = optional(settings)?;
+        awaitable(py, move || checked(market, provider, sku, settings, patience))
     }
 
     #[getter]
@@ -112,23 +100,14 @@ impl AsyncFederation {
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'py, PyAny>>,
         threads: usize,
-        exclude: Option<Vec<String>>,
-        exclude_providers: Option<Vec<String>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        exclude_providers: Option<&Bound<'py, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
-        let (market, blueprint) = (self.0.get()?.clone(), read_blueprint(blueprint)?);
-        let (options, timeout) =
-            (options(gap_percent, threads, exclude, exclude_providers)?, duration(timeout)?);
-        if progress.is_some() {
-            let watcher = Watcher::new(timeout, progress);
-            let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {
-                market.compose_with(&blueprint, &options, watch).map(Plan)
-            };
-            return awaitable(py, told(watcher, search));
-        }
-        awaitable(py, async move {
-            market.compose_async(&blueprint, &options, timeout).await.map(Plan).map_err(raise)
-        })
+        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
+        let options = options(gap_percent, threads, exclude, exclude_providers)?;
+        let watcher = Watcher::new(duration(timeout)?, progress);
+        awaitable(py, || searched(watcher, move |watcher| composed(&market, &blueprint, &options, watcher)))
     }
 
     #[pyo3(signature = (blueprint, plan, *, timeout=None, progress=None))]
@@ -179,9 +158,8 @@ impl AsyncFederation {
         approved: Option<String>,
     ) -> Awaitable<'py> {
         let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
-        let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        let options = PurchaseOptions { id, approved };
-        awaitable(py, async move { buy(market, plan, policy, options).await.map(Order).map_err(raise) })
+        let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
+        awaitable(py, move || buy(market, plan, policy, options))
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
@@ -194,19 +172,18 @@ impl AsyncFederation {
         approved: Option<String>,
     ) -> Awaitable<'py> {
         let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
-        let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        let options = PurchaseOptions { id, approved };
-        awaitable(py, async move { market.accept(&plan, policy, options).await.map(Order).map_err(raise) })
+        let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
+        awaitable(py, move || accepted(market, plan, policy, options))
     }
 
     fn drive<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move { market.drive(&id).await.map(Order).map_err(raise) })
+        awaitable(py, move || async move { market.drive(&id).await.map(Order).map_err(raise) })
     }
 
     fn resume<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
         let market = self.0.get()?.clone();
-        awaitable(py, async move {
+        awaitable(py, move || async move {
             let orders = market.resume().await.map_err(raise)?;
             Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
         })
@@ -221,22 +198,23 @@ impl AsyncFederation {
         why: Option<String>,
     ) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
+        awaitable(py, move || async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move { market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise) })
+        awaitable(py, move || async move {
+            market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise)
+        })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(
-            py,
-            async move { market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise) },
-        )
+        awaitable(py, move || async move {
+            market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise)
+        })
     }
 
     #[pyo3(signature = (id, step, *, who, why, evidence))]
@@ -250,7 +228,9 @@ impl AsyncFederation {
         evidence: String,
     ) -> Awaitable<'py> {
         let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
-        awaitable(py, async move { market.settle(&id, step, by, evidence).await.map(Order).map_err(raise) })
+        awaitable(py, move || async move {
+            market.settle(&id, step, by, evidence).await.map(Order).map_err(raise)
+        })
     }
 
     #[pyo3(signature = (id, step, action, *, who, why))]
@@ -263,21 +243,20 @@ impl AsyncFederation {
         who: String,
         why: String,
     ) -> Awaitable<'py> {
-        let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, read_action(action)?);
-        let by = Operator { who, why };
-        awaitable(py, async move { market.act(&id, step, action, by).await.map(Order).map_err(raise) })
+        let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, action_text(action)?);
+        awaitable(py, move || acted(market, id, step, action, Operator { who, why }))
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
     fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Awaitable<'py> {
         let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
-        awaitable(py, async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
+        awaitable(py, move || async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (*, at_once=16, timeout=None))]
     fn serve<'py>(&self, py: Python<'py>, at_once: usize, timeout: Option<f64>) -> Awaitable<'py> {
         let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
-        awaitable(py, async move {
+        awaitable(py, move || async move {
             market.serve(at_once, ended(timeout)).await;
             Ok(())
         })
@@ -285,12 +264,12 @@ impl AsyncFederation {
 
     fn order<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
+        awaitable(py, move || async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
     }
 
     fn events<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move {
+        awaitable(py, move || async move {
             let events = market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise)?;
             attach(|py| python(py, &events).map(Bound::unbind))
         })
@@ -303,9 +282,9 @@ impl AsyncFederation {
 
     #[pyo3(signature = (repair=None))]
     fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Awaitable<'py> {
-        let (market, policy) = (self.0.get()?.clone(), read_repair(repair)?);
-        awaitable(py, async move {
-            let found = market.repair(&policy).await.map_err(raise)?;
+        let (market, repair) = (self.0.get()?.clone(), optional(repair)?);
+        awaitable(py, move || async move {
+            let found = market.repair(&read_repair(repair).await?).await.map_err(raise)?;
             attach(|py| python(py, &found).map(Bound::unbind))
         })
     }
@@ -321,12 +300,12 @@ impl AsyncFederation {
     ) -> Awaitable<'py> {
         let (market, schedule) = (self.0.get()?.clone(), Schedule::new(interval, repair, timeout)?);
         // The host's function may call the library and wait for it.
-        awaitable(py, aside(schedule.run(market, report)))
+        awaitable(py, || aside(|| schedule.run(market, report)))
     }
 
     fn export<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move {
+        awaitable(py, move || async move {
             let archive = market.export(&id).await.map_err(raise)?;
             attach(|py| python(py, &archive).map(Bound::unbind))
         })
@@ -334,12 +313,12 @@ impl AsyncFederation {
 
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Awaitable<'py> {
         let (market, before) = (self.0.get()?.clone(), moment(before)?);
-        awaitable(py, async move { market.forget(before).await.map_err(raise) })
+        awaitable(py, move || async move { market.forget(before).await.map_err(raise) })
     }
 
     fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
+        awaitable(py, move || async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
     }
 
     #[pyo3(signature = (name, sink, *, timeout=None))]
@@ -351,7 +330,8 @@ impl AsyncFederation {
         timeout: Option<f64>,
     ) -> Awaitable<'py> {
         let (market, (sink, sinks)) = (self.0.get()?.clone(), Sink::awaited(py, sink)?);
-        awaitable_with(py, sink.run(market, name, duration(timeout)?), Some(sinks))
+        let timeout = duration(timeout)?;
+        awaitable_with(py, move || sink.run(market, name, timeout), Some(sinks))
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -376,36 +356,26 @@ impl AsyncFederation {
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
     ) -> Awaitable<'py> {
-        let (market, blueprint) = (self.0.get()?.clone(), read_blueprint(blueprint)?);
+        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
         let watcher = Watcher::new(duration(timeout)?, progress);
-        let search = move |watch: &mut dyn FnMut(&Progress) -> Signal| {
-            question.ask(&market, &blueprint, &ComposeOptions::default(), watch)
-        };
-        awaitable(py, told(watcher, search))
+        awaitable(py, || searched(watcher, move |watcher| question.ask(&market, &blueprint, watcher)))
     }
 }
 
-/// A search on a thread of its own, of which the host is told; dropping the future ends it.
-async fn told<T: Send + 'static>(
-    mut watcher: Watcher,
-    search: impl FnOnce(&mut dyn FnMut(&Progress) -> Signal) -> Result<T, ComposeError> + Send + 'static,
+/// A search on a thread of its own; dropping the future ends it.
+async fn searched<T: Send + 'static>(
+    watcher: Watcher,
+    search: impl FnOnce(Watcher) -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
     /// Tells the search when nobody waits any more.
-    struct Cancel(Arc<AtomicBool>);
-    impl Drop for Cancel {
+    struct Leave(Arc<AtomicBool>);
+    impl Drop for Leave {
         fn drop(&mut self) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let cancel = Cancel(Arc::default());
-    let is_cancelled = cancel.0.clone();
-    let search = on_thread(move || {
-        let outcome = search(&mut |now| {
-            if is_cancelled.load(Ordering::Relaxed) { Signal::Cancel } else { watcher.look(now) }
-        });
-        watcher.answer(outcome)
-    });
-    let outcome = search.await;
-    drop(cancel);
+    let leave = Leave(watcher.is_left.clone());
+    let outcome = on_thread(move || search(watcher)).await;
+    drop(leave);
     outcome
 }

@@ -1,5 +1,7 @@
 //! Questions about plans, for both kinds of market.
 
+use std::sync::Arc;
+
 use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Frontier, Progress, Signal},
     federation::Federation,
@@ -8,14 +10,19 @@ use fulcrum_core::{
 use pyo3::{exceptions::PyValueError, prelude::*};
 use rust_decimal::Decimal;
 
-use crate::{convert::python, values};
+use crate::{
+    convert::{decimal, python},
+    error::raise,
+    federation::Watcher,
+    values,
+};
 
 /// What is asked.
 pub(crate) enum Question {
     /// Why a plan is as it is.
-    Explain(Plan),
+    Explain(Arc<Plan>),
     /// Why an offer is not in a plan.
-    WhyNot(Plan, OfferId),
+    WhyNot(Arc<Plan>, OfferId),
     /// All trade-offs between two measures, at least so far apart.
     Pareto([Measure; 2], Decimal),
 }
@@ -42,35 +49,38 @@ impl Question {
         };
         let step = match step {
             None => Decimal::ZERO,
-            Some(step) => step
-                .str()?
-                .extract::<String>()?
-                .parse()
-                .map_err(|_| PyValueError::new_err("step: write a number such as 0.5"))?,
+            Some(step) => {
+                decimal(step)?.ok_or_else(|| PyValueError::new_err("step: write a number such as 0.5"))?
+            }
         };
         Ok(Self::Pareto([measure(&measures.0)?, measure(&measures.1)?], step))
     }
 
-    /// Works on the calling thread.
-    pub(crate) fn ask(
+    /// Reads the blueprint and works, on the calling thread.
+    pub(crate) fn ask(self, market: &Federation, blueprint: &str, watcher: Watcher) -> PyResult<Answer> {
+        let blueprint = Blueprint::from_yaml(blueprint).map_err(raise)?;
+        watcher.over(|watch| self.answer(market, &blueprint, watch))
+    }
+
+    fn answer(
         self,
         market: &Federation,
         blueprint: &Blueprint,
-        options: &ComposeOptions,
         watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<Answer, ComposeError> {
+        let options = ComposeOptions::default();
         let document = |value| Answer::Document(value);
         Ok(match self {
             Self::Explain(plan) => {
-                let said = market.explain(blueprint, &plan, options, watch)?;
+                let said = market.explain(blueprint, &plan, &options, watch)?;
                 document(said.to_document())
             }
             Self::WhyNot(plan, offer) => {
-                let said = market.why_not(blueprint, &plan, &offer, options, watch)?;
+                let said = market.why_not(blueprint, &plan, &offer, &options, watch)?;
                 document(serde_json::to_value(&said).unwrap_or_default())
             }
             Self::Pareto(measures, step) => {
-                Answer::Frontier(market.pareto(blueprint, measures, step, options, watch)?)
+                Answer::Frontier(market.pareto(blueprint, measures, step, &options, watch)?)
             }
         })
     }
@@ -85,7 +95,7 @@ impl<'py> IntoPyObject<'py> for Answer {
         match self {
             Self::Document(value) => python(py, &value),
             Self::Frontier(frontier) => {
-                let plans: Vec<values::Plan> = frontier.plans.into_iter().map(values::Plan).collect();
+                let plans: Vec<values::Plan> = frontier.plans.into_iter().map(values::Plan::new).collect();
                 Ok(plans.into_pyobject(py)?.into_any())
             }
         }

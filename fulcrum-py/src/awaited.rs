@@ -17,31 +17,32 @@ use crate::{
 };
 
 /// A coroutine. It begins when it is awaited: one that nobody awaits, or that is cancelled before, does nothing. However it
-/// ends, the future is dropped with it.
-pub(crate) fn awaitable<'py, T>(
+/// ends, the future is dropped with it. The future is made on the library's thread.
+pub(crate) fn awaitable<'py, F, T>(
     py: Python<'py>,
-    future: impl Future<Output = PyResult<T>> + Send + 'static,
+    make: impl FnOnce() -> F + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>>
 where
+    F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
 {
-    awaitable_with(py, future, None)
+    awaitable_with(py, make, None)
 }
 
 /// The same with coroutines of the host's, which end with it: `sinks` is a `Sinks` of `fulcrum._aio`.
-pub(crate) fn awaitable_with<'py, T>(
+pub(crate) fn awaitable_with<'py, F, T>(
     py: Python<'py>,
-    future: impl Future<Output = PyResult<T>> + Send + 'static,
+    make: impl FnOnce() -> F + Send + 'static,
     sinks: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>>
 where
+    F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
 {
     static BEGUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let future = guard_task(future);
     let begin: Begin = Box::new(move |tell: Py<PyAny>| {
         async move {
-            let outcome = future.await;
+            let outcome = guard_task(make).await;
             // On another thread: the interpreter may be busy for long.
             let told = on_thread(move || {
                 attach(|py| {
@@ -78,15 +79,18 @@ impl Call {
         let begin = self.begin.get()?.lock().unwrap_or_else(PoisonError::into_inner).take();
         let begin = begin.ok_or_else(|| PyRuntimeError::new_err("this coroutine has begun already"))?;
         let running = Owned::new(spawn(py, begin(tell))?);
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        let before = self.running.lock().unwrap_or_else(PoisonError::into_inner).replace(running);
+        drop(before);
         Ok(())
     }
 
     /// Ends what goes on; nothing if all is over.
     fn cancel(&self) {
-        if let Some(running) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
-            && let Ok(running) = running.get()
-        {
+        let running = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.as_ref().and_then(Owned::here).cloned()
+        };
+        if let Some(running) = running {
             running.abort();
         }
     }

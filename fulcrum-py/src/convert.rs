@@ -1,7 +1,11 @@
 //! Documents between Python and the library, by way of JSON.
 
 use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    io,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -10,17 +14,28 @@ use fulcrum_py_macros::guarded;
 use pyo3::{
     exceptions::{PyOSError, PyTypeError, PyValueError},
     prelude::*,
-    types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple},
+    types::{
+        PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, list::BoundListIterator,
+        tuple::BoundTupleIterator,
+    },
 };
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
+    apart::{lend, wait},
     error::raise,
-    runtime::{on_thread, wait},
+    runtime::on_thread,
 };
 
 /// Lists and dicts in one another at most; the readers of documents go no deeper.
 const MAX_DEPTH: usize = 128;
+/// So deep does a small stack suffice for writing a document.
+const SHALLOW: usize = 24;
+/// A century.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86400);
+/// A document of more bytes is read on a thread that it may keep busy.
+const LONG_BYTES: usize = 64 << 10;
 
 /// The text of a document: a str as it is, a path's content, a dict or list as JSON.
 pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -32,7 +47,7 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
         return json_of(value);
     }
     match value.extract::<PathBuf>() {
-        Ok(path) => read(py, &path),
+        Ok(path) => read_file(py, &path),
         Err(_) => {
             let message = format!(
                 "a document is YAML or JSON text, a path, or a dict, not {}",
@@ -43,11 +58,37 @@ pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
+/// The text of a document, if there is one.
+pub(crate) fn optional(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<String>> {
+    value.map(document).transpose()
+}
+
+/// A document; without one the default. The stack must be one of the library's.
+pub(crate) async fn read_or_default<T: Default + Send + 'static>(
+    text: Option<String>,
+    parse: impl FnOnce(&str) -> Result<T, DocumentError> + Send + 'static,
+) -> PyResult<T> {
+    match text {
+        Some(text) => read(text, parse).await,
+        None => Ok(T::default()),
+    }
+}
+
+/// A document. The stack must be one of the library's.
+pub(crate) async fn read<T: Send + 'static>(
+    text: String,
+    parse: impl FnOnce(&str) -> Result<T, DocumentError> + Send + 'static,
+) -> PyResult<T> {
+    let is_long = text.len() > LONG_BYTES;
+    let parse = move || parse(&text).map_err(raise);
+    if is_long { on_thread(parse).await } else { parse() }
+}
+
 /// A file's text. What the system refuses is an `OSError` with the file's name, as Python's own `open` raises it.
-fn read(py: Python<'_>, path: &Path) -> PyResult<String> {
+fn read_file(py: Python<'_>, path: &Path) -> PyResult<String> {
     // Aside: what a pipe brings may never come, and Ctrl-C ends the wait.
     let file = path.to_owned();
-    let read = wait(py, on_thread(move || Ok(model::read_text(&file))))??;
+    let read = wait(py, move || on_thread(move || Ok(model::read_text(&file))))?;
     read.map_err(|error| match error.raw_os_error() {
         Some(number) => {
             let words = error.to_string();
@@ -70,20 +111,72 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<String> {
 /// A Python value as JSON. What has no form there is refused with its place: a text made of it would be taken for what was
 /// meant.
 fn json_of(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let mut writer = Writer { text: String::new(), path: String::new() };
-    writer.value(value, 0)?;
+    let mut writer = Writer { text: String::new(), path: String::new(), around: Vec::new() };
+    writer.document(value)?;
     Ok(writer.text)
 }
 
-struct Writer {
+/// Keeps its own stack, as that of the thread may be small.
+struct Writer<'py> {
     text: String,
     /// Of the value at hand, as documents name it.
     path: String,
+    around: Vec<Level<'py>>,
 }
 
-impl Writer {
-    fn value<'py>(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<()> {
-        if depth > MAX_DEPTH {
+/// A list or dict that is being written.
+struct Level<'py> {
+    rest: Rest<'py>,
+    written: usize,
+    /// How long the path to it is.
+    path: usize,
+}
+
+enum Rest<'py> {
+    List(BoundListIterator<'py>),
+    Tuple(BoundTupleIterator<'py>),
+    /// Its names with their values as they were: reading them may run code of the host's, which may change it.
+    Dict(BoundListIterator<'py>),
+}
+
+impl<'py> Writer<'py> {
+    fn document(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+        self.value(value)?;
+        while let Some(level) = self.around.last_mut() {
+            self.path.truncate(level.path);
+            let at = level.written;
+            level.written = at.saturating_add(1);
+            let (name, item) = match &mut level.rest {
+                Rest::List(items) => (None, items.next()),
+                Rest::Tuple(items) => (None, items.next()),
+                Rest::Dict(items) => match items.next() {
+                    Some(pair) => {
+                        let (name, item) = pair.extract()?;
+                        (Some(name), Some(item))
+                    }
+                    None => (None, None),
+                },
+            };
+            let Some(item) = item else {
+                self.text.push(if matches!(level.rest, Rest::Dict(_)) { '}' } else { ']' });
+                self.around.pop();
+                continue;
+            };
+            if at > 0 {
+                self.text.push(',');
+            }
+            match name {
+                Some(name) => self.name(&name)?,
+                None => self.path.push_str(&format!("[{at}]")),
+            }
+            self.value(&item)?;
+        }
+        Ok(())
+    }
+
+    /// A value as a whole, or the begin of a list or dict.
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+        if self.around.len() > MAX_DEPTH {
             return Err(self.refuse("the document is too deep, or holds itself; write it flatter"));
         }
         if value.is_none() {
@@ -95,11 +188,11 @@ impl Writer {
         } else if let Ok(number) = value.cast::<PyFloat>() {
             self.number(number.value())?;
         } else if let Ok(dict) = value.cast::<PyDict>() {
-            self.dict(dict, depth)?;
+            self.begin('{', Rest::Dict(dict.items().iter()));
         } else if let Ok(list) = value.cast::<PyList>() {
-            self.list(list.iter(), depth)?;
+            self.begin('[', Rest::List(list.iter()));
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
-            self.list(tuple.iter(), depth)?;
+            self.begin('[', Rest::Tuple(tuple.iter()));
         } else if let Some(whole) = whole(value) {
             // The digits, as JSON has no limit on them.
             self.text.push_str(&whole.str()?.to_cow()?);
@@ -109,8 +202,36 @@ impl Writer {
         Ok(())
     }
 
+    fn begin(&mut self, bracket: char, rest: Rest<'py>) {
+        self.text.push(bracket);
+        self.around.push(Level { rest, written: 0, path: self.path.len() });
+    }
+
+    /// The name of a value in a dict, which is next.
+    fn name(&mut self, name: &Bound<'py, PyAny>) -> PyResult<()> {
+        let is_number = name.is_instance_of::<PyInt>() && !name.is_instance_of::<PyBool>();
+        let name = match name.cast::<PyString>() {
+            Ok(name) => name.clone(),
+            // A map by numbers has the same form in YAML.
+            Err(_) if is_number => name.str()?,
+            Err(_) => {
+                let kind = name.get_type().qualname()?;
+                return Err(
+                    self.refuse(format!("a name of type {kind} has no form in a document; write text"))
+                );
+            }
+        };
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(&name.to_string_lossy());
+        self.string(&name)?;
+        self.text.push(':');
+        Ok(())
+    }
+
     /// What has a text that is its only one.
-    fn other<'py>(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn other(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
         let py = value.py();
         let class = value.get_type();
         let (module, name) = (class.module()?, class.qualname()?);
@@ -142,66 +263,19 @@ impl Writer {
         if !number.is_finite() {
             return Err(self.refuse(format!("{number} is beyond all numbers; write one such as 12.5")));
         }
-        self.text.push_str(&json(&number)?);
+        self.text.push_str(&written(&number)?);
         Ok(())
     }
 
-    fn string<'py>(&mut self, text: &Bound<'py, PyString>) -> PyResult<()> {
+    fn string(&mut self, text: &Bound<'py, PyString>) -> PyResult<()> {
         let Ok(text) = text.to_cow() else {
             return Err(self.refuse("the text is not Unicode: it holds half of a character"));
         };
-        self.text.push_str(&json(&text)?);
+        self.text.push_str(&written(&*text)?);
         Ok(())
     }
 
-    fn list<'py>(&mut self, items: impl Iterator<Item = Bound<'py, PyAny>>, depth: usize) -> PyResult<()> {
-        self.text.push('[');
-        for (at, item) in items.enumerate() {
-            if at > 0 {
-                self.text.push(',');
-            }
-            let around = self.path.len();
-            self.path.push_str(&format!("[{at}]"));
-            self.value(&item, depth.saturating_add(1))?;
-            self.path.truncate(around);
-        }
-        self.text.push(']');
-        Ok(())
-    }
-
-    fn dict<'py>(&mut self, dict: &Bound<'py, PyDict>, depth: usize) -> PyResult<()> {
-        self.text.push('{');
-        for (at, (name, value)) in dict.iter().enumerate() {
-            if at > 0 {
-                self.text.push(',');
-            }
-            let is_number = name.is_instance_of::<PyInt>() && !name.is_instance_of::<PyBool>();
-            let name = match name.cast::<PyString>() {
-                Ok(name) => name.clone(),
-                // A map by numbers has the same form in YAML.
-                Err(_) if is_number => name.str()?,
-                Err(_) => {
-                    let kind = name.get_type().qualname()?;
-                    return Err(
-                        self.refuse(format!("a name of type {kind} has no form in a document; write text"))
-                    );
-                }
-            };
-            let around = self.path.len();
-            if around > 0 {
-                self.path.push('.');
-            }
-            self.path.push_str(&name.to_string_lossy());
-            self.string(&name)?;
-            self.text.push(':');
-            self.value(&value, depth.saturating_add(1))?;
-            self.path.truncate(around);
-        }
-        self.text.push('}');
-        Ok(())
-    }
-
-    fn refuse(&self, message: impl std::fmt::Display) -> PyErr {
+    fn refuse(&self, message: impl Display) -> PyErr {
         raise(DocumentError::at(self.path.clone(), message))
     }
 }
@@ -212,19 +286,115 @@ fn whole<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
 }
 
 /// Dicts and lists; amounts of money are text, so that no digit is lost.
-pub(crate) fn python<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.call_method1("loads", (json(value)?,))
+pub(crate) fn python<'py>(
+    py: Python<'py>,
+    value: &(impl Serialize + Sync + ?Sized),
+) -> PyResult<Bound<'py, PyAny>> {
+    loaded(py, &json(py, value)?)
 }
 
-pub(crate) fn json(value: &impl Serialize) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
+/// The same of its text. Python's reader takes little of the stack for each level, and levels are few.
+pub(crate) fn loaded<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (text,))
 }
 
-/// Seconds.
-pub(crate) fn duration(seconds: Option<f64>) -> PyResult<Option<Duration>> {
-    let read = |seconds| {
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err("timeout: write seconds, zero or more"))
+/// What is deep is written on a stack of the library's.
+pub(crate) fn json(py: Python<'_>, value: &(impl Serialize + Sync + ?Sized)) -> PyResult<String> {
+    let mut text = Vec::new();
+    let mut shallow = serde_json::Serializer::with_formatter(&mut text, Shallow(0));
+    match value.serialize(&mut shallow) {
+        Err(error) if error.is_io() => lend(py, || written(value)),
+        outcome => checked(outcome.map(|()| text)),
+    }
+}
+
+/// On a stack of the library's, where all may be deep.
+pub(crate) fn written(value: &(impl Serialize + ?Sized)) -> PyResult<String> {
+    checked(serde_json::to_vec(value))
+}
+
+fn checked(written: serde_json::Result<Vec<u8>>) -> PyResult<String> {
+    let text = written.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    String::from_utf8(text).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Writes JSON, and refuses what is deep before it goes there.
+struct Shallow(usize);
+
+impl Shallow {
+    fn enter(&mut self) -> io::Result<()> {
+        self.0 = self.0.saturating_add(1);
+        if self.0 > SHALLOW { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
+    }
+
+    fn leave(&mut self) {
+        self.0 = self.0.saturating_sub(1);
+    }
+}
+
+impl serde_json::ser::Formatter for Shallow {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter()?;
+        writer.write_all(b"[")
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave();
+        writer.write_all(b"]")
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter()?;
+        writer.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.leave();
+        writer.write_all(b"}")
+    }
+}
+
+/// A number in whatever form, as a decimal; none if it is none. The text of anything else is not asked for: that of a list
+/// goes as deep as the list does.
+pub(crate) fn decimal(value: &Bound<'_, PyAny>) -> PyResult<Option<Decimal>> {
+    if value.is_instance_of::<PyString>() || value.extract::<f64>().is_ok() {
+        return Ok(value.str()?.extract::<String>()?.parse().ok());
+    }
+    Ok(None)
+}
+
+/// A timeout.
+pub(crate) fn duration(timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    timeout.map(|timeout| seconds("timeout", timeout)).transpose()
+}
+
+/// Seconds of a field. What is longer than a clock can tell, infinity too, is as long as anybody waits.
+pub(crate) fn seconds(field: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds >= LONGEST.as_secs_f64() {
+        return Ok(LONGEST);
+    }
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err(format!("{field}: write seconds, zero or more")))
+}
+
+/// The ids of a list, set or other collection.
+pub(crate) fn ids<T: Ord + FromStr<Err: Display>>(
+    field: &str,
+    given: Option<&Bound<'_, PyAny>>,
+) -> PyResult<BTreeSet<T>> {
+    let Some(given) = given else { return Ok(BTreeSet::new()) };
+    let refuse =
+        |what: &str| PyTypeError::new_err(format!("{field}: write a list or set of ids, not {what}"));
+    if given.is_instance_of::<PyString>() {
+        return Err(refuse("one text"));
+    }
+    let Ok(items) = given.try_iter() else { return Err(refuse(&given.get_type().qualname()?.to_cow()?)) };
+    let id = |item: PyResult<Bound<'_, PyAny>>| {
+        let item = item?;
+        let Ok(text) = item.cast::<PyString>() else {
+            return Err(refuse(&format!("one of {}", item.get_type().qualname()?)));
+        };
+        text.to_cow()?.parse().map_err(|error| PyValueError::new_err(format!("{field}: {error}")))
     };
-    seconds.map(read).transpose()
+    items.map(id).collect()
 }

@@ -8,6 +8,8 @@ use fulcrum_core::{
 };
 use pyo3::prelude::*;
 
+use crate::runtime::attach;
+
 /// What the library itself is to blame for; the same number as in C.
 const FAULT: i32 = 902;
 /// What the host's process does not allow; the same numbers as in C, which knows no ending.
@@ -53,16 +55,12 @@ pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
 }
 
 fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {
-    let made = Python::try_attach(|py| -> PyResult<PyErr> {
+    let made = attach(|py| {
         let made =
             py.import("fulcrum.errors")?.call_method1("_make", (code, message, conditions, circumstances));
         made.map(PyErr::from_value)
     });
-    match made {
-        Some(made) => made.unwrap_or_else(|failure| failure),
-        // Without an interpreter nobody sees it.
-        None => pyo3::exceptions::PyRuntimeError::new_err(message.to_owned()),
-    }
+    made.unwrap_or_else(|failure| failure)
 }
 
 /// The call to a provider that failed.

@@ -13,11 +13,12 @@ use pyo3::{
 use tokio::sync::Mutex;
 
 use crate::{
+    apart::wait,
     awaited::awaitable,
     convert::python,
     error::raise,
     owned::{Market, Owned, Slot},
-    runtime::{attach, wait},
+    runtime::attach,
 };
 
 /// What `follow` answers.
@@ -52,11 +53,12 @@ impl Events {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let events = self.events.get()?;
-        match wait(py, async { events.lock().await.next().await })? {
-            Some(event) => python(py, &event.map_err(raise)?).map(Some),
-            None => Ok(None),
-        }
+        let events = self.events.get()?.clone();
+        let next = wait(py, move || async move {
+            let next = events.lock().await.next().await;
+            next.transpose().map_err(raise)
+        });
+        next?.map(|event| python(py, &event)).transpose()
     }
 
     fn __aiter__(slf: Py<Self>) -> Py<Self> {
@@ -65,7 +67,7 @@ impl Events {
 
     fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let events = self.events.get()?.clone();
-        awaitable(py, async move {
+        awaitable(py, move || async move {
             let next = events.lock().await.next().await;
             match next {
                 Some(Ok(event)) => attach(|py| python(py, &event).map(Bound::unbind)),

@@ -3,6 +3,10 @@
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +14,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions, Progress, Signal},
     federation,
     ledger::LedgerError,
-    model::{self, Action, Blueprint, OfferId, Operator, OrderId, Policy, ProviderId, Settings, parse_yaml},
+    model::{self, Action, Blueprint, Operator, OrderId, Policy, ProviderId, Settings, SkuId, parse_yaml},
     provider::Base,
     purchase::{PurchaseError, PurchaseOptions},
 };
@@ -25,22 +29,56 @@ use pyo3::{
 use rust_decimal::Decimal;
 
 use crate::{
+    apart::{compute, is_cancelled, tell, wait, wait_telling},
     ask::{Answer, Question},
-    convert::{document, duration, python},
+    convert::{decimal, document, duration, ids, optional, python, read, read_or_default, seconds},
     error::raise,
     events::Events,
-    host,
+    host::{self, Written, through},
     owned::{Market, Owned},
     reconcile::{Schedule, read_repair},
     retain::{Sink, Timeline, moment},
-    runtime::{SIGNAL_INTERVAL, aside, attach, detached, is_ending, wait},
+    runtime::{SIGNAL_INTERVAL, aside, attach, is_ending},
     values::{Catalogue, Order, Plan},
 };
 
-/// What a document may read and reach; without a word what lies below the folder.
-pub(crate) fn within(folder: Option<PathBuf>, reach: Option<&Bound<'_, PyAny>>) -> PyResult<Base> {
-    let reach = reach.map(document).transpose()?.unwrap_or_default();
-    Base::from_json(folder.unwrap_or_default(), &reach).map_err(raise)
+/// What a federation is opened from. It is read, like all documents, where there is room.
+pub(crate) struct Source {
+    config: String,
+    folder: PathBuf,
+    /// What the document may read and reach; without a word what lies below the folder.
+    reach: String,
+    written: Vec<Written>,
+}
+
+impl Source {
+    pub(crate) fn new(
+        py: Python<'_>,
+        config: &Bound<'_, PyAny>,
+        folder: Option<PathBuf>,
+        providers: Option<Vec<Py<PyAny>>>,
+        reach: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let (config, written) = (document(config)?, host::described(py, providers)?);
+        Ok(Self {
+            config,
+            folder: folder.unwrap_or_default(),
+            reach: optional(reach)?.unwrap_or_default(),
+            written,
+        })
+    }
+
+    pub(crate) async fn open(self) -> PyResult<Owned<Market>> {
+        let config = federation::FederationConfig::from_yaml(&self.config).map_err(raise)?;
+        let (own, slots) = host::providers(self.written)?;
+        let base = Base::from_json(self.folder, &self.reach).map_err(raise)?;
+        Ok(Market::new(config.open_within(&base, own).await.map_err(raise)?, slots))
+    }
+}
+
+/// The federation of an operator's file.
+pub(crate) async fn opened(path: PathBuf) -> PyResult<Owned<Market>> {
+    Ok(Market::new(federation::Federation::open(&path).await.map_err(raise)?, Vec::new()))
 }
 
 /// Several providers as one market.
@@ -58,12 +96,8 @@ impl Federation {
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let config = federation::FederationConfig::from_yaml(&document(config)?).map_err(raise)?;
-        let (own, written) = host::providers(py, providers)?;
-        let base = within(base, reach)?;
-        let opened = async move { config.open_within(&base, own).await.map_err(raise) };
-        let market = wait(py, aside(opened))??;
-        Ok(Self(Market::new(market, written)))
+        let source = Source::new(py, config, base, providers, reach)?;
+        wait(py, || aside(|| source.open())).map(Self)
     }
 
     #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
@@ -77,21 +111,19 @@ impl Federation {
     ) -> PyResult<host::Report> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let patience = duration(Some(patience))?.unwrap_or_default();
-        let settings = read_settings(settings)?;
-        let check = self.0.get()?.check(&provider, sku.as_ref(), settings, patience);
-        wait(py, check)?.map(host::Report).map_err(raise)
+        let patience = seconds("patience", patience)?;
+        let (market, settings) = (self.0.get()?.clone(), optional(settings)?);
+        wait(py, move || checked(market, provider, sku, settings, patience))
     }
 
     #[classmethod]
     fn open(_: &Bound<'_, PyType>, py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let opened = async move { federation::Federation::open(&path).await.map_err(raise) };
-        let market = wait(py, aside(opened))??;
-        Ok(Self(Market::new(market, Vec::new())))
+        wait(py, || aside(|| opened(path))).map(Self)
     }
 
     fn refresh(&self, py: Python<'_>) -> PyResult<Catalogue> {
-        wait(py, self.0.get()?.refresh()).map(Catalogue)
+        let market = self.0.get()?.clone();
+        wait(py, move || async move { Ok(Catalogue(market.refresh().await)) })
     }
 
     #[getter]
@@ -113,17 +145,14 @@ impl Federation {
         timeout: Option<f64>,
         gap_percent: Option<&Bound<'_, PyAny>>,
         threads: usize,
-        exclude: Option<Vec<String>>,
-        exclude_providers: Option<Vec<String>>,
+        exclude: Option<&Bound<'_, PyAny>>,
+        exclude_providers: Option<&Bound<'_, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Plan> {
-        let blueprint = read_blueprint(blueprint)?;
+        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
         let options = options(gap_percent, threads, exclude, exclude_providers)?;
-        let mut watcher = Watcher::new(duration(timeout)?, progress);
-        let market = self.0.get()?;
-        let outcome =
-            detached(py, || market.compose_with(&blueprint, &options, &mut |now| watcher.look(now)))?;
-        watcher.answer(outcome).map(Plan)
+        let (tells, watcher) = (progress.is_some(), Watcher::new(duration(timeout)?, progress));
+        compute(py, tells, move || composed(&market, &blueprint, &options, watcher))
     }
 
     #[pyo3(signature = (blueprint, plan, *, timeout=None, progress=None))]
@@ -173,9 +202,9 @@ impl Federation {
         id: Option<&str>,
         approved: Option<String>,
     ) -> PyResult<Order> {
-        let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        let options = PurchaseOptions { id, approved };
-        wait(py, buy(self.0.get()?.clone(), plan.0.clone(), policy, options))?.map(Order).map_err(raise)
+        let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
+        let options = PurchaseOptions { id: read_id(id)?, approved };
+        wait(py, move || buy(market, plan, policy, options))
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
@@ -187,33 +216,38 @@ impl Federation {
         id: Option<&str>,
         approved: Option<String>,
     ) -> PyResult<Order> {
-        let (policy, id) = (read_policy(policy)?, read_id(id)?);
-        let options = PurchaseOptions { id, approved };
-        wait(py, self.0.get()?.accept(&plan.0, policy, options))?.map(Order).map_err(raise)
+        let (market, plan, policy) = (self.0.get()?.clone(), plan.0.clone(), optional(policy)?);
+        let options = PurchaseOptions { id: read_id(id)?, approved };
+        wait(py, move || accepted(market, plan, policy, options))
     }
 
     fn drive(&self, py: Python<'_>, id: &str) -> PyResult<Order> {
-        wait(py, self.0.get()?.drive(&order_id(id)?))?.map(Order).map_err(raise)
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        wait(py, move || async move { market.drive(&id).await.map(Order).map_err(raise) })
     }
 
     fn resume(&self, py: Python<'_>) -> PyResult<Vec<Order>> {
-        let orders = wait(py, self.0.get()?.resume())?.map_err(raise)?;
+        let market = self.0.get()?.clone();
+        let orders = wait(py, move || async move { market.resume().await.map_err(raise) })?;
         Ok(orders.into_iter().map(Order).collect())
     }
 
     #[pyo3(signature = (id, *, who=None, why=None))]
     fn cancel(&self, py: Python<'_>, id: &str, who: Option<String>, why: Option<String>) -> PyResult<Order> {
-        wait(py, cancelled(self.0.get()?.clone(), order_id(id)?, who, why))?.map(Order).map_err(raise)
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        wait(py, move || async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn retry(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
-        wait(py, self.0.get()?.retry(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+        wait(py, move || async move { market.retry(&id, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, *, who, why))]
     fn abandon(&self, py: Python<'_>, id: &str, who: String, why: String) -> PyResult<Order> {
-        wait(py, self.0.get()?.abandon(&order_id(id)?, Operator { who, why }))?.map(Order).map_err(raise)
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+        wait(py, move || async move { market.abandon(&id, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (id, step, *, who, why, evidence))]
@@ -226,8 +260,11 @@ impl Federation {
         why: String,
         evidence: String,
     ) -> PyResult<Order> {
-        let (id, by) = (order_id(id)?, Operator { who, why });
-        wait(py, self.0.get()?.settle(&id, step, by, evidence))?.map(Order).map_err(raise)
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+        wait(
+            py,
+            move || async move { market.settle(&id, step, by, evidence).await.map(Order).map_err(raise) },
+        )
     }
 
     #[pyo3(signature = (id, step, action, *, who, why))]
@@ -240,37 +277,46 @@ impl Federation {
         who: String,
         why: String,
     ) -> PyResult<Order> {
-        let (id, action, by) = (order_id(id)?, read_action(action)?, Operator { who, why });
-        wait(py, self.0.get()?.act(&id, step, action, by))?.map(Order).map_err(raise)
+        let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, action_text(action)?);
+        wait(py, move || acted(market, id, step, action, Operator { who, why }))
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
     fn release(&self, py: Python<'_>, id: &str, step: u32, who: String, why: String) -> PyResult<Order> {
-        let (id, by) = (order_id(id)?, Operator { who, why });
-        wait(py, self.0.get()?.release(&id, step, by))?.map(Order).map_err(raise)
+        let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
+        wait(py, move || async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
     #[pyo3(signature = (*, at_once=16, timeout=None))]
     fn serve(&self, py: Python<'_>, at_once: usize, timeout: Option<f64>) -> PyResult<()> {
-        let timeout = duration(timeout)?;
-        wait(py, self.0.get()?.serve(at_once, ended(timeout)))
+        let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
+        wait(py, move || async move {
+            market.serve(at_once, ended(timeout)).await;
+            Ok(())
+        })
     }
 
     fn order(&self, py: Python<'_>, id: &str) -> PyResult<Option<Order>> {
-        let order = wait(py, self.0.get()?.ledger().load(&order_id(id)?))?.map_err(raise)?;
-        Ok(order.map(Order))
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        wait(py, move || async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
     }
 
     fn events<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
-        let id = order_id(id)?;
-        let events = wait(py, self.0.get()?.ledger().events(0, Some(&id), u32::MAX))?.map_err(raise)?;
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        let events =
+            wait(
+                py,
+                move || async move { market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise) },
+            )?;
         python(py, &events)
     }
 
     /// The events of an order as an iterator, until the order is final.
     fn follow(slf: &Bound<'_, Self>, id: &str) -> PyResult<Events> {
-        let (py, id, market) = (slf.py(), order_id(id)?, slf.get().0.get()?);
-        if wait(py, market.ledger().load(&id))?.map_err(raise)?.is_none() {
+        let (id, market) = (order_id(id)?, slf.get().0.get()?);
+        let (ledger, order) = (market.ledger().clone(), id.clone());
+        let load = move || async move { ledger.load(&order).await.map_err(raise) };
+        if wait(slf.py(), load)?.is_none() {
             return Err(raise(LedgerError::NoSuchOrder(id)));
         }
         Ok(Events::new(market, id, slf.clone().into_any().unbind()))
@@ -282,8 +328,10 @@ impl Federation {
         py: Python<'py>,
         repair: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let policy = read_repair(repair)?;
-        python(py, &wait(py, self.0.get()?.repair(&policy))?.map_err(raise)?)
+        let (market, repair) = (self.0.get()?.clone(), optional(repair)?);
+        let found =
+            wait(py, move || async move { market.repair(&read_repair(repair).await?).await.map_err(raise) })?;
+        python(py, &found)
     }
 
     #[pyo3(signature = (interval, report, *, repair=None, timeout=None))]
@@ -296,24 +344,30 @@ impl Federation {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let schedule = Schedule::new(interval, repair, timeout)?;
-        wait(py, schedule.run(self.0.get()?.clone(), report))?
+        let market = self.0.get()?.clone();
+        wait_telling(py, move || schedule.run(market, report))
     }
 
     fn export<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
-        python(py, &wait(py, self.0.get()?.export(&order_id(id)?))?.map_err(raise)?)
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        let archive = wait(py, move || async move { market.export(&id).await.map_err(raise) })?;
+        python(py, &archive)
     }
 
     fn forget(&self, py: Python<'_>, before: &Bound<'_, PyAny>) -> PyResult<u64> {
-        wait(py, self.0.get()?.forget(moment(before)?))?.map_err(raise)
+        let (market, before) = (self.0.get()?.clone(), moment(before)?);
+        wait(py, move || async move { market.forget(before).await.map_err(raise) })
     }
 
     fn timeline(&self, py: Python<'_>, id: &str) -> PyResult<Timeline> {
-        wait(py, self.0.get()?.timeline(&order_id(id)?))?.map(Timeline).map_err(raise)
+        let (market, id) = (self.0.get()?.clone(), order_id(id)?);
+        wait(py, move || async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
     }
 
     #[pyo3(signature = (name, sink, *, timeout=None))]
     fn deliver(&self, py: Python<'_>, name: String, sink: Py<PyAny>, timeout: Option<f64>) -> PyResult<()> {
-        wait(py, Sink::new(sink).run(self.0.get()?.clone(), name, duration(timeout)?))?
+        let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
+        wait_telling(py, move || Sink::new(sink).run(market, name, timeout))
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -338,24 +392,75 @@ impl Federation {
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Answer> {
-        let blueprint = read_blueprint(blueprint)?;
-        let options = ComposeOptions::default();
-        let mut watcher = Watcher::new(duration(timeout)?, progress);
-        let market = self.0.get()?;
-        let outcome =
-            detached(py, || question.ask(market, &blueprint, &options, &mut |now| watcher.look(now)))?;
-        watcher.answer(outcome)
+        let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
+        let (tells, watcher) = (progress.is_some(), Watcher::new(duration(timeout)?, progress));
+        compute(py, tells, move || question.ask(&market, &blueprint, watcher))
     }
+}
+
+/// Reads a blueprint and searches, on the calling thread.
+pub(crate) fn composed(
+    market: &Market,
+    blueprint: &str,
+    options: &ComposeOptions,
+    watcher: Watcher,
+) -> PyResult<Plan> {
+    let blueprint = Blueprint::from_yaml(blueprint).map_err(raise)?;
+    watcher.over(|watch| market.compose_with(&blueprint, options, watch)).map(Plan::new)
 }
 
 /// Writes an order down and drives it.
 pub(crate) async fn buy(
     market: Market,
-    plan: model::Plan,
-    policy: Policy,
+    plan: Arc<model::Plan>,
+    policy: Option<String>,
     options: PurchaseOptions,
-) -> Result<model::Order, PurchaseError> {
-    market.purchase_with(&plan, policy, options).await
+) -> PyResult<Order> {
+    let policy = read_or_default(policy, Policy::from_yaml).await?;
+    market.purchase_with(&plan, policy, options).await.map(Order).map_err(raise)
+}
+
+/// Writes an order down.
+pub(crate) async fn accepted(
+    market: Market,
+    plan: Arc<model::Plan>,
+    policy: Option<String>,
+    options: PurchaseOptions,
+) -> PyResult<Order> {
+    let policy = read_or_default(policy, Policy::from_yaml).await?;
+    market.accept(&plan, policy, options).await.map(Order).map_err(raise)
+}
+
+/// What the conformance suite finds at a provider.
+pub(crate) async fn checked(
+    market: Market,
+    provider: ProviderId,
+    sku: Option<SkuId>,
+    settings: Option<String>,
+    patience: Duration,
+) -> PyResult<host::Report> {
+    let settings = read_or_default(settings, parse_yaml::<Settings>).await?;
+    market.check(&provider, sku.as_ref(), settings, patience).await.map(host::Report).map_err(raise)
+}
+
+/// `"start"`, `"stop"`, `{"resize": {"sku": …}}` or `{"other": {"name": …}}`.
+pub(crate) fn action_text(action: &Bound<'_, PyAny>) -> PyResult<String> {
+    match action.extract::<String>() {
+        Ok(word) => Ok(serde_json::Value::String(word).to_string()),
+        Err(_) => document(action),
+    }
+}
+
+/// What a person wants of a service.
+pub(crate) async fn acted(
+    market: Market,
+    id: OrderId,
+    step: u32,
+    action: String,
+    by: Operator,
+) -> PyResult<Order> {
+    let action = read(action, parse_yaml::<Action>).await?;
+    market.act(&id, step, action, by).await.map(Order).map_err(raise)
 }
 
 /// With who and why if either is told.
@@ -370,28 +475,6 @@ pub(crate) async fn cancelled(
     }
     let by = Operator { who: who.unwrap_or_default(), why: why.unwrap_or_default() };
     market.cancel_by(&id, by).await
-}
-
-pub(crate) fn read_blueprint(blueprint: &Bound<'_, PyAny>) -> PyResult<Blueprint> {
-    Blueprint::from_yaml(&document(blueprint)?).map_err(raise)
-}
-
-/// `"start"`, `"stop"`, `{"resize": {"sku": …}}` or `{"other": {"name": …}}`.
-pub(crate) fn read_action(action: &Bound<'_, PyAny>) -> PyResult<Action> {
-    let text = match action.extract::<String>() {
-        Ok(word) => serde_json::Value::String(word).to_string(),
-        Err(_) => document(action)?,
-    };
-    parse_yaml(&text).map_err(raise)
-}
-
-pub(crate) fn read_policy(policy: Option<&Bound<'_, PyAny>>) -> PyResult<Policy> {
-    policy.map_or(Ok(Policy::default()), |policy| Policy::from_yaml(&document(policy)?).map_err(raise))
-}
-
-/// Settings as a dict.
-pub(crate) fn read_settings(settings: Option<&Bound<'_, PyAny>>) -> PyResult<Settings> {
-    settings.map_or_else(|| Ok(Settings::new()), |settings| parse_yaml(&document(settings)?).map_err(raise))
 }
 
 pub(crate) fn read_id(id: Option<&str>) -> PyResult<Option<OrderId>> {
@@ -418,75 +501,72 @@ pub(crate) fn read_name<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str
 pub(crate) fn options(
     gap_percent: Option<&Bound<'_, PyAny>>,
     threads: usize,
-    exclude: Option<Vec<String>>,
-    exclude_providers: Option<Vec<String>>,
+    exclude: Option<&Bound<'_, PyAny>>,
+    exclude_providers: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<ComposeOptions> {
     let threads = NonZeroUsize::new(threads)
         .ok_or_else(|| PyValueError::new_err("threads: 1 or more, such as os.cpu_count()"))?;
     let mut options = ComposeOptions { threads, ..ComposeOptions::default() };
+    options.exclude = ids("exclude", exclude)?;
+    options.exclude_providers = ids("exclude_providers", exclude_providers)?;
     if let Some(gap) = gap_percent {
-        options.gap_percent = gap
-            .str()?
-            .extract::<String>()?
-            .parse()
-            .map_err(|_| PyValueError::new_err("gap_percent: write a number such as 0.5"))?;
-    }
-    for id in exclude.unwrap_or_default() {
-        let id: OfferId = id.parse().map_err(|error| PyValueError::new_err(format!("exclude: {error}")))?;
-        options.exclude.insert(id);
-    }
-    for id in exclude_providers.unwrap_or_default() {
-        let id: ProviderId =
-            id.parse().map_err(|error| PyValueError::new_err(format!("exclude_providers: {error}")))?;
-        options.exclude_providers.insert(id);
+        options.gap_percent =
+            decimal(gap)?.ok_or_else(|| PyValueError::new_err("gap_percent: write a number such as 0.5"))?;
     }
     Ok(options)
 }
 
-/// Looks at a search now and then, for the clock, for Ctrl-C and for the host.
+/// Looks at a search now and then, for the clock, for whoever waits and for the host.
 pub(crate) struct Watcher {
     end: Option<Instant>,
-    progress: Option<Py<PyAny>>,
+    progress: Option<Arc<Py<PyAny>>>,
     looked: Instant,
     incumbent: Option<Decimal>,
     failure: Option<PyErr>,
+    /// Nobody awaits the search any more.
+    pub(crate) is_left: Arc<AtomicBool>,
 }
 
 impl Watcher {
     pub(crate) fn new(timeout: Option<Duration>, progress: Option<Py<PyAny>>) -> Self {
         let now = Instant::now();
         let end = timeout.and_then(|timeout| now.checked_add(timeout));
-        Self { end, progress, looked: now, incumbent: None, failure: None }
+        let progress = progress.map(Arc::new);
+        Self { end, progress, looked: now, incumbent: None, failure: None, is_left: Arc::default() }
     }
 
-    /// What the host gets: its own failure before that of the search.
-    pub(crate) fn answer<T>(self, outcome: Result<T, ComposeError>) -> PyResult<T> {
+    /// Looks at a search. The host gets its own failure before that of the search.
+    pub(crate) fn over<T>(
+        mut self,
+        search: impl FnOnce(&mut dyn FnMut(&Progress) -> Signal) -> Result<T, ComposeError>,
+    ) -> PyResult<T> {
+        let outcome = search(&mut |now| self.look(now));
         match self.failure {
             Some(failure) => Err(failure),
             None => outcome.map_err(raise),
         }
     }
 
-    pub(crate) fn look(&mut self, now: &Progress) -> Signal {
+    fn look(&mut self, now: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }
+        if is_ending() || is_cancelled() || self.is_left.load(Ordering::Relaxed) {
+            return Signal::Cancel;
+        }
+        let Some(progress) = &self.progress else { return Signal::Continue };
         let is_news = now.incumbent != self.incumbent;
         if !is_news && self.looked.elapsed() < SIGNAL_INTERVAL {
             return Signal::Continue;
         }
         (self.looked, self.incumbent) = (Instant::now(), now.incumbent);
-        if is_ending() {
-            return Signal::Cancel;
-        }
-        let told = attach(|py| {
-            py.check_signals()?;
-            let Some(progress) = &self.progress else { return Ok(true) };
-            let answer = progress.call1(py, (now.incumbent, now.bound, now.nodes))?;
-            // A callback that returns nothing goes on.
-            Ok(answer.is_none(py) || answer.is_truthy(py)?)
+        let (progress, found) = (progress.clone(), (now.incumbent, now.bound, now.nodes));
+        let (incumbent, bound, nodes) = found;
+        let told = tell(move |py| {
+            let given = (&*progress, incumbent, bound, nodes).into_pyobject(py)?;
+            Ok((through(py, "looked")?, given))
         });
-        match told {
+        match told.and_then(|goes_on| attach(|py| goes_on.extract(py))) {
             Ok(true) => Signal::Continue,
             Ok(false) => Signal::Cancel,
             Err(failure) => {

@@ -8,10 +8,11 @@ use std::{
 use futures::FutureExt;
 use pyo3::prelude::*;
 
-use crate::error::fault;
+use crate::{error::fault, runtime::Entry};
 
 /// Runs what Python has called. `#[guarded]` puts it around every method and function.
 pub(crate) fn guard<T>(call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let _entry = Entry::new();
     let call = || {
         planted::panic_if_due();
         call()
@@ -24,11 +25,14 @@ pub(crate) fn guard_plain<T>(call: impl FnOnce() -> T) -> PyResult<T> {
     guard(|| Ok(call()))
 }
 
-/// The same for what Python awaits.
-pub(crate) async fn guard_task<T>(task: impl Future<Output = PyResult<T>>) -> PyResult<T> {
+/// The same for what Python awaits. It is small: what it makes is on the heap, and was made there where this is polled.
+pub(crate) async fn guard_task<F, T>(make: impl FnOnce() -> F) -> PyResult<T>
+where
+    F: Future<Output = PyResult<T>>,
+{
     let task = async {
         planted::panic_if_due();
-        task.await
+        Box::pin(make()).await
     };
     AssertUnwindSafe(task).catch_unwind().await.unwrap_or_else(|panic| Err(fault(&*panic)))
 }

@@ -1,6 +1,12 @@
-//! Providers that are written in Python.
+//! Providers that are written in Python, and how functions of the host's are called.
 
-use std::sync::Arc;
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+};
 
 use fulcrum_core::{
     model::parse_json,
@@ -9,53 +15,176 @@ use fulcrum_core::{
         host::{HostCalls, HostDescription, HostProvider},
     },
 };
-use pyo3::prelude::*;
+use fulcrum_py_macros::guarded;
+use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock, types::PyTuple};
 
-use crate::{error::raise, owned::Slot};
+use crate::{
+    error::raise,
+    owned::Slot,
+    runtime::{attach, ending},
+    workers::STACK_BYTES,
+};
+
+/// So many functions of the host's call the library in one another at most.
+pub(crate) const MOST_DEPTH: usize = 16;
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static IS_DAEMON: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// How many functions of the host's are around the code that this thread runs. The one before comes back at the end.
+pub(crate) struct Depth(usize);
+
+impl Depth {
+    pub(crate) fn here() -> usize {
+        DEPTH.get()
+    }
+
+    pub(crate) fn enter(depth: usize) -> Self {
+        Self(DEPTH.replace(depth))
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        DEPTH.set(self.0);
+    }
+}
+
+/// Whether Python's end does not wait for this thread.
+pub(crate) fn is_daemon(py: Python<'_>) -> bool {
+    if let Some(known) = IS_DAEMON.get() {
+        return known;
+    }
+    let asked = py.import("fulcrum._host").and_then(|host| host.call_method0("is_daemon")?.extract());
+    let is_daemon = asked.unwrap_or(true);
+    IS_DAEMON.set(Some(is_daemon));
+    is_daemon
+}
+
+/// How a thread of Python's own tells what a function has answered. Dropped before, it tells that there is no answer.
+#[pyclass(frozen, module = "fulcrum")]
+struct Reply {
+    answer: Sender<PyResult<Py<PyAny>>>,
+    depth: usize,
+}
+
+#[guarded]
+impl Reply {
+    fn begin(&self) {
+        DEPTH.set(self.depth);
+    }
+
+    fn tell(&self, value: Py<PyAny>, error: Option<Bound<'_, PyAny>>) {
+        DEPTH.set(0);
+        let _ = self.answer.send(match error {
+            Some(error) => Err(PyErr::from_value(error)),
+            None => Ok(value),
+        });
+    }
+}
+
+/// Calls a function of the host's on a thread of Python's own, and waits for it. A thread of the library's would come back from it
+/// through code that is no Python, and must not where Python has ended meanwhile.
+pub(crate) fn call(
+    depth: usize,
+    call: impl for<'py> FnOnce(Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)>,
+) -> PyResult<Py<PyAny>> {
+    static BEGIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let (answer, answered) = channel();
+    let answer = attach(|py| {
+        let (function, given) = call(py)?;
+        let reply = Bound::new(py, Reply { answer, depth })?;
+        let inbox = BEGIN.import(py, "fulcrum._host", "begin")?.call1((&function, &given, reply))?;
+        let begun = if inbox.is_none() { Ok(()) } else { start_thread(py, inbox) };
+        match begun {
+            Ok(()) => Ok(None),
+            // No thread can be had but this.
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => {
+                let _depth = Depth::enter(depth);
+                function.call1(given).map(|answer| Some(answer.unbind()))
+            }
+            Err(error) => Err(error),
+        }
+    })?;
+    answer.map_or_else(|| answered.recv().unwrap_or_else(|_| Err(ending())), Ok)
+}
+
+/// No code of Python's runs meanwhile, and so no other thread, which would get the size of this one.
+fn start_thread(py: Python<'_>, inbox: Bound<'_, PyAny>) -> PyResult<()> {
+    let (threads, work) = (py.import("_thread")?, through(py, "work")?);
+    let size = threads.call_method1("stack_size", (STACK_BYTES,));
+    let started = threads.call_method1("start_new_thread", (work, (inbox,)));
+    if let Ok(size) = size {
+        threads.call_method1("stack_size", (size,))?;
+    }
+    started.map(drop)
+}
 
 /// One of them. `answer` makes a call, from text to text.
 #[derive(Debug)]
-struct Written {
+struct Calls {
     provider: Arc<Slot>,
     answer: Py<PyAny>,
 }
 
-impl HostCalls for Written {
+impl HostCalls for Calls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
-        let asked = Python::try_attach(|py| -> PyResult<Option<String>> {
-            let Some(provider) = self.provider.get(py) else { return Ok(None) };
-            let answer = self.answer.call1(py, (provider, call.word(), request))?;
-            answer.extract::<String>(py).map(Some)
+        let provider = attach(|py| Ok(self.provider.get(py)));
+        let Ok(Some(provider)) = provider else {
+            return Err("nobody has its federation any more".to_owned());
+        };
+        let answer = self::call(1, move |py| {
+            let given = (provider, call.word(), request).into_pyobject(py)?;
+            Ok((self.answer.bind(py).clone(), given))
         });
-        match asked {
-            Some(Ok(Some(answer))) => Ok(answer),
-            Some(Ok(None)) => Err("nobody has its federation any more".to_owned()),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("the interpreter is ending".to_owned()),
-        }
+        let text = answer.and_then(|answer| attach(|py| answer.extract::<String>(py)));
+        // Not what it says: that may be a secret, and whoever reads orders reads this.
+        let named = |error: PyErr| attach(|py| error.get_type(py).qualname()?.extract::<String>());
+        text.map_err(|error| named(error).unwrap_or_else(|_| "there is no answer".to_owned()))
     }
+}
+
+/// A function of `fulcrum._host`, which takes one of the host's.
+pub(crate) fn through<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("fulcrum._host")?.getattr(name)
 }
 
 /// Providers as the library has them, and the Python objects behind them.
 type Providers = (Vec<Arc<dyn Provider>>, Vec<Arc<Slot>>);
 
+/// A provider that is written in Python, and what it says of itself.
+pub(crate) struct Written {
+    description: String,
+    calls: Calls,
+}
+
 /// The providers of a list.
-pub(crate) fn providers(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Providers> {
+pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Vec<Written>> {
     let given = given.unwrap_or_default();
     if given.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     }
     let module = py.import("fulcrum.provider")?;
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
-    let provider = |written: Py<PyAny>| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
-        let text: String = describe.call1((&written,))?.extract()?;
-        let description: HostDescription = parse_json(&text).map_err(raise)?;
-        let slot = Arc::new(Slot::new(written));
-        let calls = Written { provider: slot.clone(), answer: answer.clone().unbind() };
+    let described = |object: Py<PyAny>| -> PyResult<Written> {
+        let description = describe.call1((&object,))?.extract()?;
+        let calls = Calls { provider: Arc::new(Slot::new(object)), answer: answer.clone().unbind() };
+        Ok(Written { description, calls })
+    };
+    given.into_iter().map(described).collect()
+}
+
+/// Reads what they say of themselves.
+pub(crate) fn providers(written: Vec<Written>) -> PyResult<Providers> {
+    let provider = |Written { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
+        let description: HostDescription = parse_json(&description).map_err(raise)?;
+        let slot = calls.provider.clone();
         let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;
         Ok((Arc::new(provider), slot))
     };
-    given.into_iter().map(provider).collect()
+    written.into_iter().map(provider).collect()
 }
 
 /// A report as Python has it.

@@ -5,6 +5,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 mod aio;
+mod apart;
 mod ask;
 mod awaited;
 mod convert;
@@ -13,11 +14,13 @@ mod events;
 mod federation;
 mod guard;
 mod host;
+mod interpreter;
 mod owned;
 mod reconcile;
 mod retain;
 mod runtime;
 mod values;
+mod workers;
 
 use pyo3::prelude::*;
 
@@ -41,10 +44,12 @@ mod _fulcrum {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
-        module.py().import("atexit")?.call_method1("register", (shutdown,))?;
-        #[cfg(unix)]
-        runtime::register_at_fork(module)?;
+        if interpreter::is_first_time(module.py())? {
+            let shutdown = wrap_pyfunction!(runtime::shutdown, module)?;
+            module.py().import("atexit")?.call_method1("register", (shutdown,))?;
+            #[cfg(unix)]
+            runtime::register_at_fork(module)?;
+        }
         #[cfg(debug_assertions)]
         module.setattr("_panic_after", wrap_pyfunction!(guard::planted::panic_after, module)?)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))

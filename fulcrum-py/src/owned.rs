@@ -3,7 +3,10 @@
 use std::{
     ops::Deref,
     process,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use fulcrum_core::federation::Federation;
@@ -12,25 +15,61 @@ use pyo3::{
     pyclass::{PyTraverseError, PyVisit},
 };
 
+use tokio::runtime::Handle;
+
 use crate::{
     error::{Host, host_error},
-    runtime::drop_inside,
+    runtime::{drop_inside, handle},
 };
+
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// Which process this is. Its number alone does not tell: a child in a namespace of its own may have the number of its parent, and
+/// the count alone misses forks that Python does not know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    id: u32,
+    forks: u64,
+}
+
+impl Process {
+    pub(crate) fn this() -> Self {
+        Self { id: process::id(), forks: FORKS.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn is_this(self) -> bool {
+        self == Self::this()
+    }
+
+    /// Python has forked, and this is the child.
+    pub(crate) fn has_forked() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
 /// never drops it, as that would wait for those threads.
 pub(crate) struct Owned<T> {
     value: Option<T>,
-    process: u32,
+    process: Process,
+    /// What the value's connections go back by.
+    handle: Option<Handle>,
 }
 
 impl<T> Owned<T> {
+    /// On a thread of the library's, or one that holds the interpreter.
     pub(crate) fn new(value: T) -> Self {
-        Self { value: Some(value), process: process::id() }
+        let handle = Handle::try_current().ok().or_else(handle);
+        Self { value: Some(value), process: Process::this(), handle }
     }
 
     pub(crate) fn get(&self) -> PyResult<&T> {
-        self.value.as_ref().filter(|_| self.process == process::id()).ok_or_else(forked)
+        self.here().ok_or_else(forked)
+    }
+
+    /// In the process that made it.
+    pub(crate) fn here(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.process.is_this())
     }
 
     /// Also in another process, for what is no more than memory.
@@ -42,7 +81,7 @@ impl<T> Owned<T> {
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         match self.value.take() {
-            Some(value) if self.process == process::id() => drop_inside(value),
+            Some(value) if self.process.is_this() => drop_inside(self.handle.as_ref(), value),
             value => std::mem::forget(value),
         }
     }

@@ -1,7 +1,7 @@
 //! What providers have against the ledger, now and on a schedule.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -9,24 +9,25 @@ use fulcrum_core::{
     model::parse_yaml,
     purchase::{PurchaseError, Reconciliation, RepairPolicy},
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::prelude::*;
 
 use crate::{
-    convert::{document, duration, python},
+    apart::tell,
+    convert::{duration, optional, python, read_or_default, seconds},
     error::raise,
     federation::ended,
+    host::through,
     owned::Market,
-    runtime::attach,
 };
 
-pub(crate) fn read_repair(repair: Option<&Bound<'_, PyAny>>) -> PyResult<RepairPolicy> {
-    repair.map_or(Ok(RepairPolicy::default()), |repair| parse_yaml(&document(repair)?).map_err(raise))
+pub(crate) async fn read_repair(repair: Option<String>) -> PyResult<RepairPolicy> {
+    read_or_default(repair, parse_yaml).await
 }
 
 /// When to reconcile, and what to do about findings.
 pub(crate) struct Schedule {
     interval: Duration,
-    policy: RepairPolicy,
+    repair: Option<String>,
     timeout: Option<Duration>,
 }
 
@@ -36,13 +37,13 @@ impl Schedule {
         repair: Option<&Bound<'_, PyAny>>,
         timeout: Option<f64>,
     ) -> PyResult<Self> {
-        let interval = Duration::try_from_secs_f64(interval)
-            .map_err(|_| PyValueError::new_err("interval: write seconds, zero or more"))?;
-        Ok(Self { interval, policy: read_repair(repair)?, timeout: duration(timeout)? })
+        let (interval, timeout) = (seconds("interval", interval)?, duration(timeout)?);
+        Ok(Self { interval, repair: optional(repair)?, timeout })
     }
 
     /// Until the time is over, or the host's function fails.
     pub(crate) async fn run(self, market: Market, report: Py<PyAny>) -> PyResult<()> {
+        let (policy, report) = (read_repair(self.repair).await?, Arc::new(report));
         let failure = Mutex::new(None);
         let has_failed = tokio::sync::Notify::new();
         let stop = async {
@@ -52,22 +53,24 @@ impl Schedule {
             }
         };
         let tell = |outcome| {
-            if let Err(failed) = tell(&report, outcome) {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+            if let Err(failed) = told(report.clone(), outcome) {
+                let before = failure.lock().unwrap_or_else(PoisonError::into_inner).replace(failed);
+                drop(before);
                 has_failed.notify_one();
             }
         };
-        market.reconcile_every(self.interval, &self.policy, stop, tell).await;
+        market.reconcile_every(self.interval, &policy, stop, tell).await;
         failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }
 
-fn tell(report: &Py<PyAny>, outcome: Result<Reconciliation, PurchaseError>) -> PyResult<()> {
-    attach(|py| {
-        let told = match outcome {
+fn told(report: Arc<Py<PyAny>>, outcome: Result<Reconciliation, PurchaseError>) -> PyResult<()> {
+    tell(move |py| {
+        let outcome = match outcome {
             Ok(outcome) => python(py, &outcome)?,
             Err(error) => raise(error).into_value(py).into_bound(py).into_any(),
         };
-        report.call1(py, (told,)).map(drop)
+        Ok((through(py, "reported")?, (&*report, outcome).into_pyobject(py)?))
     })
+    .map(drop)
 }

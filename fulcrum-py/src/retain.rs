@@ -11,15 +11,17 @@ use fulcrum_core::{
 };
 use fulcrum_py_macros::guarded;
 use pyo3::{
-    exceptions::{PyException, PyTypeError, PyValueError},
+    exceptions::{PyException, PyValueError},
     prelude::*,
 };
 use tokio::sync::Notify;
 
 use crate::{
+    apart::{compute, tell},
     convert::{document, python},
     error::raise,
     federation::ended,
+    host::through,
     owned::Market,
     runtime::{attach, on_thread},
 };
@@ -47,8 +49,11 @@ impl Timeline {
 /// its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
 #[guarded]
 pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
-    let archive = OrderArchive::from_json(&document(archive)?).map_err(raise)?;
-    archive.verify().map_err(raise)
+    let text = document(archive)?;
+    compute(archive.py(), false, move || {
+        let archive = OrderArchive::from_json(&text).map_err(raise)?;
+        archive.verify().map_err(raise)
+    })
 }
 
 /// A `datetime` that knows its offset.
@@ -94,13 +99,15 @@ impl Sink {
             let (failure, has_failed) = (self.failure.clone(), self.has_failed.clone());
             async move {
                 let its_sinks = sinks.clone();
-                let call = move || take(&function, its_sinks.as_deref(), &events);
+                let call = move || take(function, its_sinks, events);
                 // A coroutine waits for the loop, which must not keep this thread from its other work.
                 let taken = if sinks.is_some() { on_thread(call).await } else { call() };
                 taken.map_err(|error| {
-                    let said = error.to_string();
+                    let said = attach(|py| error.value(py).str()?.extract::<String>());
+                    let said = said.unwrap_or_else(|_| "it raised what has no words".to_owned());
                     if ends(&error, sinks.as_deref()) {
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        let before = failure.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
+                        drop(before);
                         has_failed.notify_one();
                     }
                     said
@@ -108,7 +115,8 @@ impl Sink {
             }
         };
         market.deliver(&name, sink, stop).await;
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), Err)
     }
 }
 
@@ -122,18 +130,9 @@ fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
     ends.unwrap_or(true)
 }
 
-fn take(function: &Py<PyAny>, sinks: Option<&Py<PyAny>>, events: &[OrderEvent]) -> PyResult<()> {
-    attach(|py| {
-        let answer = function.call1(py, (python(py, &events)?,))?;
-        if !py.import("asyncio")?.call_method1("iscoroutine", (&answer,))?.is_truthy()? {
-            return Ok(());
-        }
-        match sinks {
-            Some(sinks) => sinks.call_method1(py, "run", (answer,)).map(drop),
-            None => {
-                answer.call_method0(py, "close")?;
-                Err(PyTypeError::new_err("sink: a coroutine needs an AsyncFederation"))
-            }
-        }
+fn take(function: Arc<Py<PyAny>>, sinks: Option<Arc<Py<PyAny>>>, events: Vec<OrderEvent>) -> PyResult<()> {
+    tell(move |py| {
+        Ok((through(py, "taken")?, (&*function, sinks.as_deref(), python(py, &events)?).into_pyobject(py)?))
     })
+    .map(drop)
 }

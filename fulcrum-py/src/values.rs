@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fulcrum_core::{
     catalogue,
-    model::{self, OfferId, OrderState, StepState, parse_yaml},
+    model::{self, OfferId, OrderState, Policy, StepState, parse_yaml},
     purchase,
 };
 use fulcrum_py_macros::guarded;
@@ -13,9 +13,9 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
-    convert::{document, json, python},
+    apart::compute,
+    convert::{json, loaded, optional, python, written},
     error::raise,
-    federation::read_policy,
 };
 
 /// A snapshot of all offers.
@@ -57,38 +57,46 @@ impl Catalogue {
 
     #[pyo3(signature = (query=None))]
     fn query<'py>(&self, py: Python<'py>, query: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let query: catalogue::Query = match query {
-            Some(query) => parse_yaml(&document(query)?).map_err(raise)?,
-            None => catalogue::Query::default(),
-        };
-        let found: Vec<Found> = py.detach(|| {
-            let offers = self.0.query(&query).into_iter().map(|ix| self.0.offer(ix));
-            offers.map(|offer| Found { id: offer.id(), offer }).collect()
-        });
-        python(py, &found)
+        let (catalogue, query) = (self.0.clone(), optional(query)?);
+        let found = compute(py, false, move || {
+            let query = query.map(|query| parse_yaml(&query).map_err(raise)).transpose()?.unwrap_or_default();
+            let offers = catalogue.query(&query).into_iter().map(|ix| catalogue.offer(ix));
+            written(&offers.map(|offer| Found { id: offer.id(), offer }).collect::<Vec<_>>())
+        })?;
+        loaded(py, &found)
     }
 }
 
 /// Which offers, where, how many, and what they cost.
 #[pyclass(frozen, eq, module = "fulcrum")]
 #[derive(PartialEq)]
-pub(crate) struct Plan(pub(crate) model::Plan);
+pub(crate) struct Plan(pub(crate) Arc<model::Plan>);
+
+impl Plan {
+    pub(crate) fn new(plan: model::Plan) -> Self {
+        Self(Arc::new(plan))
+    }
+}
 
 #[guarded]
 impl Plan {
     #[classmethod]
-    fn from_json(_: &Bound<'_, PyType>, text: &str) -> PyResult<Self> {
-        model::Plan::from_json(text).map(Self).map_err(raise)
+    fn from_json(_: &Bound<'_, PyType>, py: Python<'_>, text: String) -> PyResult<Self> {
+        compute(py, false, move || model::Plan::from_json(&text).map(Self::new).map_err(raise))
     }
 
     /// The digest of this plan and a policy, to be approved and then named to ``purchase``.
     #[pyo3(signature = (policy=None))]
-    fn approval_digest(&self, policy: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
-        Ok(self.0.approval_digest(&read_policy(policy)?))
+    fn approval_digest(&self, py: Python<'_>, policy: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        let (plan, policy) = (self.0.clone(), optional(policy)?);
+        compute(py, false, move || {
+            let policy = policy.map(|policy| Policy::from_yaml(&policy).map_err(raise)).transpose()?;
+            Ok(plan.approval_digest(&policy.unwrap_or_default()))
+        })
     }
 
-    fn to_json(&self) -> PyResult<String> {
-        json(&self.0)
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, &self.0)
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -216,7 +224,7 @@ impl Order {
 
     #[getter]
     fn plan(&self) -> Plan {
-        Plan(self.0.plan.clone())
+        Plan::new(self.0.plan.clone())
     }
 
     /// What a month costs at the prices that were last checked; None if that cannot be said.
@@ -247,8 +255,8 @@ impl Order {
         purchase::sold_out(&self.0).iter().map(ToString::to_string).collect()
     }
 
-    fn to_json(&self) -> PyResult<String> {
-        json(&self.0)
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        json(py, &self.0)
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -121,3 +121,43 @@ def test_only_what_was_approved_is_bought_and_a_second_click_buys_nothing() -> N
     assert first.id == again.id == name.lower() and len(rack.asked) == 1
     ended = market.cancel(first.id, who="ada", why="no longer needed")
     assert ended.state == "ended" and ended.to_dict()["cancellation"]["by"]["who"] == "ada"
+
+
+@pytest.mark.parametrize("failure", [StopIteration("it"), StopAsyncIteration("it"), KeyError("it"), asyncio.InvalidStateError("it")])
+def test_whatever_a_function_of_the_hosts_raises_ends_the_wait(failure: Exception) -> None:
+    def fail(*_: Any) -> None:
+        raise failure
+
+    async def main() -> None:
+        market = await opened(Rack())
+        for call in (market.compose(BLUEPRINT, progress=fail), market.reconcile_every(1, fail)):
+            with pytest.raises((type(failure), RuntimeError)) as caught:
+                await asyncio.wait_for(call, 10)
+            if isinstance(failure, StopIteration):
+                assert caught.type is RuntimeError and caught.value.__cause__ is failure
+            else:
+                assert caught.value is failure
+
+    asyncio.run(main())
+
+
+def test_functions_that_nobody_would_await_are_refused() -> None:
+    async def told(*_: Any) -> None:
+        raise AssertionError("nobody awaits this")
+
+    async def main() -> None:
+        market = await opened(Rack())
+        with pytest.raises(TypeError, match="report: write a plain function"):
+            await market.reconcile_every(1, told)
+        with pytest.raises(TypeError, match="progress: write a plain function"):
+            await market.compose(BLUEPRINT, progress=told)  # type: ignore[arg-type]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(main())
+    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[Rack()])
+    market.refresh()
+    with pytest.raises(TypeError, match="report: write a plain function"):
+        market.reconcile_every(1, told)
+    with pytest.raises(TypeError, match="progress: write a plain function"):
+        market.compose(BLUEPRINT, progress=told)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
+import os
 import uuid
 from decimal import Decimal
 from fractions import Fraction
@@ -148,10 +149,22 @@ def test_a_file_that_is_not_utf_8_is_named(market: fulcrum.Federation, tmp_path:
         assert str(caught.value).startswith(f"{path}: {words}"), str(caught.value)
     path.write_text(text, encoding="utf-8-sig")
     assert market.compose(path).leases
-    for file, kind in ((tmp_path / "none.yaml", FileNotFoundError), (tmp_path, IsADirectoryError)):
-        with pytest.raises(kind) as refused:
-            market.compose(file)
-        assert refused.value.filename == str(file) and refused.value.errno
+    none = tmp_path / "none.yaml"
+    with pytest.raises(FileNotFoundError) as refused:
+        market.compose(none)
+    assert refused.value.filename == str(none) and refused.value.errno
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files elsewhere")
+def test_what_is_no_file_is_refused_at_once(market: fulcrum.Federation, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, words in ((tmp_path, "it is a folder"), (pipe, "it is a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(fulcrum.DocumentError) as caught:
+            market.compose(path)
+        assert str(path) in str(caught.value) and words in str(caught.value), str(caught.value)
+        with pytest.raises(fulcrum.FulcrumError):
+            fulcrum.Federation.open(path)
 
 
 class Metal(fulcrum.Provider):
@@ -208,3 +221,39 @@ def test_an_empty_catalogue_says_why(config: Config) -> None:
         market.pareto(SHOP, ("cost", "providers"))
     with pytest.raises(fulcrum.DocumentError, match="max_offer_age_hours"):
         fulcrum.Federation(dict(config, max_offer_age_hours=-1))
+
+
+def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum.Federation) -> None:
+    class Growing:
+        """A whole number that changes the document where it stands."""
+
+        def __index__(self) -> int:
+            machine[f"new{len(machine)}"] = 1
+            return 2
+
+    machine: dict[str, Any] = {"vcpu": Growing(), "memory_mib": 4096, "replicas": Growing()}
+    assert market.compose({"name": "app", "components": {"web": machine}}).leases
+    assert len(machine) == 5
+
+    class Shrinking:
+        def __index__(self) -> int:
+            machine.clear()
+            return 2
+
+    machine = {"vcpu": Shrinking(), "memory_mib": 4096}
+    assert market.compose({"name": "app", "components": {"web": machine}}).leases
+
+
+def test_any_time_is_one_and_what_is_none_is_named(market: fulcrum.Federation) -> None:
+    for seconds in (1e19, 1e300, float("inf")):
+        assert market.compose(SHOP, timeout=seconds).leases
+        assert market.check("alpha", patience=seconds)["is_passed"]
+        with pytest.raises(ZeroDivisionError):
+            market.reconcile_every(seconds, lambda report: 1 // 0)
+    for seconds in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="timeout: write seconds"):
+            market.compose(SHOP, timeout=seconds)
+        with pytest.raises(ValueError, match="patience: write seconds"):
+            market.check("alpha", patience=seconds)
+        with pytest.raises(ValueError, match="interval: write seconds"):
+            market.reconcile_every(seconds, print)

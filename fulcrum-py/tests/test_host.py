@@ -266,6 +266,17 @@ def test_without_threads_opening_is_an_error_or_all_works(config: Config, left: 
             plan = market.compose(SHOP, threads=4)
             return market.purchase(plan).state
         tell("sync", go)
+        def of_ledgers():
+            names = [open(f"/proc/self/task/{{task}}/comm").read() for task in os.listdir("/proc/self/task")]
+            return [name for name in names if name.startswith(("sqlx", "fulcrum-ledger"))]
+        end = time.monotonic() + 3
+        while time.monotonic() < end:       # the first ledger's threads end after it
+            try:
+                if not of_ledgers():
+                    break
+            except OSError:
+                pass
+            time.sleep(0.01)
         async def awaited():
             market = await fulcrum.AsyncFederation.create(dict(config, ledger=":memory:"))
             await market.refresh()
@@ -500,8 +511,6 @@ WAITING = {
     "follow": "list(fast.follow(order))",
     "compose": "large.compose(HARD)",
     "pareto": "large.pareto(HARD, ('cost', 'providers'))",
-    "a pipe": "fulcrum.Federation.open(fifo)",
-    "a pipe as a document": "fast.compose(__import__('pathlib').Path(fifo))",
 }
 
 
@@ -564,3 +573,32 @@ def test_a_hosts_function_may_call_the_library(config: Config) -> None:
 
     asyncio.run(main())
     assert seen == ["committed", "True", "True", "committed"]
+
+
+@pytest.mark.parametrize("is_daemon", [False, True])
+def test_functions_of_the_hosts_that_call_the_library_for_ever_are_stopped(is_daemon: bool) -> None:
+    market = fulcrum.Federation(EMPTY, providers=[Rack()])
+    market.refresh()
+    depths: list[int] = []
+    errors: list[BaseException] = []
+
+    def nest(again: Callable[[Callable[..., None]], object]) -> None:
+        depths.append(0)
+
+        def called(*_: Any) -> None:
+            depths[-1] += 1
+            again(called)
+
+        with pytest.raises(RecursionError, match="calls the library, which calls it again") as caught:
+            again(called)
+        errors.append(caught.value)
+
+    def work() -> None:
+        nest(lambda called: market.compose(BLUEPRINT, progress=called))
+        nest(lambda called: market.reconcile_every(5, called, timeout=20))
+        nest(lambda called: market.explain(BLUEPRINT, market.compose(BLUEPRINT), progress=called))
+
+    thread = threading.Thread(target=work, daemon=is_daemon)
+    thread.start()
+    thread.join(60)
+    assert depths == [16, 16, 16] and len(errors) == 3

@@ -29,38 +29,38 @@ def test_nothing_enters_the_module_past_the_guard() -> None:
     assert entries >= 10
 
 
-def calls(market: Any, plan: fulcrum.Plan, config: Config) -> dict[str, Callable[[], Any]]:
+def calls(market: Any, plan: fulcrum.Plan, config: Config, order: str = ID) -> dict[str, Callable[[], Any]]:
     """A call of each method and property of a federation."""
     return {
-        "abandon": lambda: market.abandon(ID, **BY),
+        "abandon": lambda: market.abandon(order, **BY),
         "accept": lambda: market.accept(plan),
-        "act": lambda: market.act(ID, 0, "stop", **BY),
-        "cancel": lambda: market.cancel(ID),
+        "act": lambda: market.act(order, 0, "stop", **BY),
+        "cancel": lambda: market.cancel(order),
         "catalogue": lambda: market.catalogue,
         "check": lambda: market.check("alpha"),
         "compose": lambda: market.compose(SHOP),
         "create": lambda: fulcrum.AsyncFederation.create(config),
         "deliver": lambda: market.deliver("a test", print, timeout=0.1),
-        "drive": lambda: market.drive(ID),
-        "events": lambda: market.events(ID),
+        "drive": lambda: market.drive(order),
+        "events": lambda: market.events(order),
         "explain": lambda: market.explain(SHOP, plan),
-        "export": lambda: market.export(ID),
-        "follow": lambda: market.follow(ID),
+        "export": lambda: market.export(order),
+        "follow": lambda: market.follow(order),
         "forget": lambda: market.forget(datetime.now(timezone.utc)),
         "open": lambda: type(market).open("none.yaml"),
-        "order": lambda: market.order(ID),
+        "order": lambda: market.order(order),
         "pareto": lambda: market.pareto(SHOP, ("cost", "providers")),
         "purchase": lambda: market.purchase(plan),
         "reconcile": lambda: market.reconcile(),
         "reconcile_every": lambda: market.reconcile_every(1.0, print, timeout=0.1),
         "refresh": lambda: market.refresh(),
-        "release": lambda: market.release(ID, 0, **BY),
+        "release": lambda: market.release(order, 0, **BY),
         "resume": lambda: market.resume(),
-        "retry": lambda: market.retry(ID, **BY),
+        "retry": lambda: market.retry(order, **BY),
         "serve": lambda: market.serve(timeout=0.1),
-        "settle": lambda: market.settle(ID, 0, evidence="none", **BY),
+        "settle": lambda: market.settle(order, 0, evidence="none", **BY),
         "sources": lambda: market.sources,
-        "timeline": lambda: market.timeline(ID),
+        "timeline": lambda: market.timeline(order),
         "why_not": lambda: market.why_not(SHOP, plan, "alpha/r1/0012"),
     }
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +146,156 @@ def test_what_is_no_provider_is_refused() -> None:
 
     report = market_of(OffersOnly()).check("rack", patience=5)
     assert report["is_passed"], report["text"]
+
+
+# --- What it raises and answers
+
+
+class Failing(example.Rack):  # type: ignore[misc, name-defined]
+    """Raises what it is given where something is to be bought."""
+
+    failure: BaseException
+
+    def provision(self, request: dict[str, Any], key: str) -> str:
+        raise self.failure
+
+
+def failed(failure: BaseException) -> tuple[fulcrum.Order, str]:
+    rack = Failing()
+    rack.failure = failure
+    market = market_of(rack)
+    market.refresh()
+    order = market.purchase(market.compose(APP), {"step_timeout_s": 1, "compensation_timeout_s": 1})
+    return order, json.dumps(market.export(order.id))
+
+
+class Login(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [SystemExit("login with canary-secret"), Login("canary-secret"), OSError("canary-secret"), KeyboardInterrupt("canary-secret")],
+)  # fmt: skip
+def test_what_a_method_raises_is_told_by_its_class_alone(failure: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    order, told = failed(failure)
+    assert "canary-secret" not in told and "canary-secret" not in str(order.reason)
+    assert type(failure).__name__ in told
+    assert "canary-secret" in caplog.text, "the host's own log has all of it"
+
+
+class SoldOut(fulcrum.CapacityError):
+    pass
+
+
+class Wordless(fulcrum.CapacityError):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt("canary-secret")
+
+
+def with_pause(after: Any) -> fulcrum.CapacityError:
+    error = fulcrum.CapacityError("out")
+    error.retry_after = after  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [SoldOut("out"), Wordless(), fulcrum.CapacityError("caf\udce9"), with_pause(float("nan")), with_pause(float("inf")),
+     with_pause(-1), with_pause(1e300), with_pause(timedelta(seconds=3)), with_pause("soon")],
+)  # fmt: skip
+def test_a_refusal_is_one_whatever_its_class_and_words_are(failure: fulcrum.CapacityError) -> None:
+    order, told = failed(failure)
+    assert order.state == "failed" and len(order.sold_out) == 1, order.reason
+    assert "canary-secret" not in told
+
+
+def test_a_list_that_never_ends_is_refused_before_it_fills_the_memory() -> None:
+    taken = 0
+
+    class Endless(example.Rack):  # type: ignore[misc, name-defined]
+        def services(self) -> Any:
+            nonlocal taken
+            while True:
+                taken += 1
+                yield {"id": "a", "key": None, "sku": "blade", "region": "basement", "status": "running"}
+
+    found = market_of(Endless()).reconcile()
+    assert "more than 100000 items" in str(found["failed"]), found["failed"]
+    assert taken == 100_001, "it is taken once, and no further"
+
+    class Large(example.Rack):  # type: ignore[misc, name-defined]
+        async def offers(self, filter: dict[str, Any]) -> Any:
+            nonlocal taken
+            taken = 0
+            while True:
+                taken += 1
+                yield {"sku": "x" * (32 << 20)}
+
+    market = market_of(Large())
+    market.refresh()
+    assert "256 MiB" in str(market.sources) and taken < 10, market.sources
+
+
+def test_settings_are_a_list_of_names() -> None:
+    class Worded(example.Rack):  # type: ignore[misc, name-defined]
+        settings = "image"
+
+    with pytest.raises(TypeError, match="settings: write a list of names"):
+        market_of(Worded())
+
+
+def test_what_cannot_be_held_says_why() -> None:
+    class Holding(example.Rack):  # type: ignore[misc, name-defined]
+        idempotency = {**example.Rack.idempotency, "reserve": {"class": "natural"}, "unreserve": {"class": "natural"}}
+
+        def reserve(self, request: dict[str, Any], key: str) -> Any:
+            return datetime.now() + timedelta(hours=1)
+
+        def unreserve(self, key: str) -> None:
+            pass
+
+    market = market_of(Holding())
+    market.refresh()
+    order = market.purchase(market.compose(APP), {"step_timeout_s": 1, "compensation_timeout_s": 1})
+    assert re.search(r"not held within 1 s: .*(offset|zone)", str(order.reason)), order.reason
+
+
+# --- The way out of what is sold out
+
+
+def test_what_is_sold_out_can_be_left_out_of_the_next_plan() -> None:
+    class Two(example.Rack):  # type: ignore[misc, name-defined]
+        def offers(self, filter: dict[str, Any]) -> Any:
+            for row in super().offers(filter):
+                yield row
+                yield {**row, "sku": "large", "monthly": "80.00"}
+
+        def provision(self, request: dict[str, Any], key: str) -> str:
+            if request["sku"] == "blade":
+                raise fulcrum.CapacityError("out")
+            return str(super().provision(request, key))
+
+    market = market_of(Two())
+    market.refresh()
+    order = market.purchase(market.compose(APP))
+    assert order.state == "failed" and order.sold_out == {"rack/basement/blade"}
+    gone = order.sold_out
+    for exclude in (gone, frozenset(gone), list(gone), tuple(gone), (it for it in gone), dict.fromkeys(gone).keys()):
+        assert {lease["sku"] for lease in market.compose(APP, exclude=exclude).leases} == {"large"}
+
+    async def main() -> None:
+        own = await fulcrum.AsyncFederation.create(CONFIG, providers=[Two()])
+        await own.refresh()
+        assert {lease["sku"] for lease in (await own.compose(APP, exclude=gone)).leases} == {"large"}
+        with pytest.raises(fulcrum.InfeasibleError):
+            await own.compose(APP, exclude_providers={"rack"})
+
+    asyncio.run(main())
+    with pytest.raises(fulcrum.InfeasibleError):
+        market.compose(APP, exclude_providers={"rack"})
+    for wrong in ("rack/basement/blade", 5, [5]):
+        with pytest.raises(TypeError, match="exclude: write a list or set of ids"):
+            market.compose(APP, exclude=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="exclude"):
+        market.compose(APP, exclude=[""])

@@ -21,6 +21,9 @@ pub struct AgeLimits {
 /// How the words about a list that is too old begin.
 pub(super) const OLD: &str = "its list of";
 
+/// Days that a date may be ahead: other time zones, and clocks that are late.
+const AHEAD: i64 = 2;
+
 impl Default for AgeLimits {
     fn default() -> Self {
         Self { max_offer_age_hours: 24, max_rates_age_days: 7, max_table_age_days: 90 }
@@ -46,10 +49,16 @@ impl AgeLimits {
         })
     }
 
-    /// Why exchange rates are too old by now; none if they are not. Rates without a day are the host's of this moment.
+    /// Why exchange rates are too old by now, or of a day to come, when they could never be; none if they are not. Rates
+    /// without a day are the host's of this moment.
     pub fn of_rates(&self, rates: &Rates, now: Timestamp) -> Option<String> {
         let date = rates.date?;
         let (age, limit) = (days(date, day_of(now)), self.max_rates_age_days);
+        if age < -AHEAD {
+            return Some(format!(
+                "the exchange rates are of {date}, a day to come; give those of a day that was"
+            ));
+        }
         (age > limit.into()).then(|| {
             format!(
                 "the exchange rates are of {date}, {age} days old, and max_rates_age_days is {limit}; give newer ones"
@@ -57,13 +66,18 @@ impl AgeLimits {
         })
     }
 
-    /// Why a price of a table is too old by now; none if it is not, or stands in no table.
+    /// Why a price of a table is too old by now, or of a day to come; none if it is not, or stands in no table.
     pub(super) fn of_price(&self, provenance: &Provenance, now: Timestamp) -> Option<String> {
         if provenance.authority != PriceAuthority::Table {
             return None;
         }
         let (observed, limit) = (provenance.observed, self.max_table_age_days);
         let age = days(observed, day_of(now));
+        if age < -AHEAD {
+            return Some(format!(
+                "its table's price is of {observed}, a day to come; write the day on which it was read"
+            ));
+        }
         (age > limit.into()).then(|| {
             format!(
                 "its table's price is of {observed}, {age} days old, and max_table_age_days is {limit}; renew the table"
@@ -84,7 +98,18 @@ mod tests {
         assert_eq!(ages.of_rates(&rates, at("2026-11-27T23:00:00Z")), None);
         let words = ages.of_rates(&rates, at("2026-11-28T01:00:00Z")).expect("too old");
         assert!(words.contains("of 2026-11-20, 8 days old") && words.contains("is 7"), "{words}");
-        assert_eq!(ages.of_rates(&rates, at("2026-01-01T00:00:00Z")), None, "a clock that is late is no age");
+        assert_eq!(ages.of_rates(&rates, at("2026-11-18T00:00:00Z")), None, "a clock that is late is no age");
+        let words = ages.of_rates(&rates, at("2026-11-17T23:00:00Z")).expect("to come");
+        assert!(words.contains("of 2026-11-20, a day to come"), "{words}");
+        let never = Rates::from_ecb_csv("Date, USD\n31 December 9999, 1.25\n").expect("rates");
+        assert!(ages.of_rates(&never, at("2026-11-20T00:00:00Z")).is_some());
+        let price = |day: &str| {
+            let (observed, authority) = (day.parse().expect("a day"), PriceAuthority::Table);
+            let price = Provenance { source: String::new(), observed, valid_until: None, authority };
+            ages.of_price(&price, at("2026-11-20T12:00:00Z"))
+        };
+        assert_eq!((price("2026-11-22"), price("2026-10-01")), (None, None));
+        assert!(price("2099-12-31").is_some_and(|words| words.contains("a day to come")));
         assert_eq!(ages.of_rates(&Rates::none(), at("2026-11-28T01:00:00Z")), None);
     }
 }

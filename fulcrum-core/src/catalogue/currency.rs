@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitmentCost, DocumentError, Payments, Price};
+use crate::model::{CommitmentCost, DocumentError, Payments, Price, check_size, limits};
 
 /// How much of each currency one unit of the base buys, on one day.
 ///
@@ -78,7 +78,11 @@ impl Rates {
         let mut reader =
             csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
         let unreadable = |error: csv::Error| DocumentError::at("", format!("no rate table: {error}"));
+        check_size(text, limits::RATES)?;
         let header = reader.headers().map_err(unreadable)?.clone();
+        if header.len() > limits::RATE_COLUMNS {
+            return Err(DocumentError::at("", format!("write at most {} columns", limits::RATE_COLUMNS)));
+        }
         let row = reader.records().next().ok_or_else(|| {
             DocumentError::at("", "the rate table has no figures; write a line of codes and a line of rates")
         })?;
@@ -100,7 +104,12 @@ impl Rates {
     /// # Errors
     /// [`DocumentError`] with the currency that is wrong.
     pub fn from_ecb_xml(text: &str) -> Result<Self, DocumentError> {
-        let document = roxmltree::Document::parse(text).map_err(|error| {
+        check_xml(text)?;
+        let options = roxmltree::ParsingOptions {
+            nodes_limit: limits::XML_NODES,
+            ..roxmltree::ParsingOptions::default()
+        };
+        let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
             DocumentError::at("", format!("no XML: {error}; pass the ECB's eurofxref-daily.xml"))
         })?;
         let mut rates = Self::default();
@@ -126,7 +135,14 @@ impl Rates {
             DocumentError::at(code, format!("{figure:?} is no exchange rate; write a decimal number"))
         })?;
         // The table may carry currencies that this version does not know; they are no mistake.
-        Currency::from_code(&code.to_ascii_uppercase()).map_or(Ok(()), |currency| self.set(currency, rate))
+        let Some(currency) = Currency::from_code(&code.to_ascii_uppercase()) else { return Ok(()) };
+        self.set(currency, rate)?;
+        let (least, most) = plausible(currency);
+        if !(least..=most).contains(&rate) {
+            let message = format!("{rate} for one euro is beyond {least} to {most}; mend the table");
+            return Err(DocumentError::at(code, message));
+        }
+        Ok(())
     }
 
     pub(super) fn rate(&self, currency: Currency) -> Option<Decimal> {
@@ -170,6 +186,62 @@ impl Rates {
     }
 }
 
+/// What one euro buys of the currencies in the European Central Bank's table, roughly, in hundredths.
+const ROUGHLY: [(Currency, i64); 30] = [
+    (Currency::AUD, 170),
+    (Currency::BGN, 196),
+    (Currency::BRL, 600),
+    (Currency::CAD, 160),
+    (Currency::CHF, 95),
+    (Currency::CNY, 800),
+    (Currency::CZK, 2_500),
+    (Currency::DKK, 746),
+    (Currency::GBP, 86),
+    (Currency::HKD, 900),
+    (Currency::HUF, 40_000),
+    (Currency::IDR, 1_800_000),
+    (Currency::ILS, 400),
+    (Currency::INR, 9_500),
+    (Currency::ISK, 14_500),
+    (Currency::JPY, 16_500),
+    (Currency::KRW, 155_000),
+    (Currency::MXN, 2_100),
+    (Currency::MYR, 490),
+    (Currency::NOK, 1_170),
+    (Currency::NZD, 190),
+    (Currency::PHP, 6_500),
+    (Currency::PLN, 430),
+    (Currency::RON, 500),
+    (Currency::SEK, 1_100),
+    (Currency::SGD, 150),
+    (Currency::THB, 3_800),
+    (Currency::TRY, 4_500),
+    (Currency::USD, 115),
+    (Currency::ZAR, 2_000),
+];
+
+/// From where to where a table's rate is believed: within a factor of ten of what is known; of other currencies up to what
+/// the worst money has come to. A wrong decimal point makes what costs 40 dollars cost 4 euros, and a budget means nothing.
+fn plausible(currency: Currency) -> (Decimal, Decimal) {
+    match ROUGHLY.iter().find(|(known, _)| *known == currency) {
+        Some((_, hundredths)) => (Decimal::new(*hundredths, 3), Decimal::new(*hundredths, 1)),
+        None => (Decimal::new(1, 2), Decimal::from(100_000_000)),
+    }
+}
+
+/// Whether a table in XML can be read with little work: see [`limits`].
+fn check_xml(text: &str) -> Result<(), DocumentError> {
+    check_size(text, limits::RATES)?;
+    let refuse = |what: String| Err(DocumentError::at("", what + "; pass the ECB's eurofxref-daily.xml"));
+    if text.split('<').any(|part| part.len() >= limits::XML_TAG) {
+        return refuse(format!("a tag or text has more than {} bytes", limits::XML_TAG));
+    }
+    if text.matches("xmlns").nth(limits::XML_NAMESPACES).is_some() {
+        return refuse(format!("it declares more than {} namespaces", limits::XML_NAMESPACES));
+    }
+    Ok(())
+}
+
 /// Both forms that the ECB writes: `20 November 2026` and `2026-11-20`.
 fn ecb_date(text: &str) -> Result<Date, DocumentError> {
     Date::strptime("%d %B %Y", text).or_else(|_| text.parse()).map_err(|_| {
@@ -203,6 +275,48 @@ mod tests {
         let csv = Rates::from_ecb_csv("Date, USD, CHF, \n20 November 2026, 1.25, 0.95, \n").expect("csv");
         assert_eq!(xml, csv);
         assert_eq!(xml.date, Some(jiff::civil::date(2026, 11, 20)));
+    }
+
+    #[test]
+    fn a_rate_that_nobody_believes_is_named() {
+        for (code, figure) in [
+            ("USD", "1000000"),
+            ("USD", "0.0001"),
+            ("SEK", "1"),
+            ("JPY", "1.6"),
+            ("KWD", "0.0003"),
+            ("LBP", "1000000000"),
+        ] {
+            let why = Rates::from_ecb_csv(&format!("Date, {code}\n20 November 2026, {figure}\n"));
+            let why = why.expect_err(figure).to_string();
+            assert!(why.starts_with(&format!("{code}: {figure} for one euro is beyond ")), "{why}");
+        }
+        let far = "Date, USD, TRY, KWD, IRR, LBP, HUF\n20 November 2026, 2, 12, 0.33, 1100000, 104000, 390\n";
+        Rates::from_ecb_csv(far).expect("they can be so");
+    }
+
+    #[test]
+    fn little_work_is_in_any_table() {
+        let around = |inner: &str| XML.replace("<Cube><Cube", &format!("{inner}<Cube><Cube"));
+        for (text, words) in [
+            (around(&"<a/>".repeat(1_000_001)), "nodes limit"),
+            (
+                around(&format!(
+                    "<a {}/>",
+                    (0..200).map(|at| format!("a{at}=''")).collect::<Vec<_>>().join(" ")
+                )),
+                "tag",
+            ),
+            (around(&"<a xmlns='b'/>".repeat(70)), "namespaces"),
+            (" ".repeat(17 << 20) + "<a/>", "bytes"),
+        ] {
+            let why = Rates::from_ecb_xml(&text).expect_err(words).to_string();
+            assert!(why.contains(words), "{why}");
+        }
+        let text = "Date".to_owned() + &", USD".repeat(1_000) + "\n20 November 2026, 1.2\n";
+        assert!(
+            Rates::from_ecb_csv(&text).expect_err("columns").to_string().contains("at most 1000 columns")
+        );
     }
 
     #[test]

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, ages::OLD};
-use crate::{model::ProviderId, provider::RejectedRow};
+use crate::{
+    model::{ProviderId, is_hidden},
+    provider::RejectedRow,
+};
 
 /// Rows that a report names.
 const MAX_NAMED: usize = 100;
@@ -92,7 +95,7 @@ impl SourceReport {
 
 /// Words of a provider's, short and on one line.
 pub(super) fn cut(words: &str) -> String {
-    words.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    words.chars().filter(|c| !is_hidden(*c)).take(LONGEST).collect()
 }
 
 fn told(sources: &[&SourceReport]) -> String {

@@ -19,7 +19,7 @@ use crate::{
     catalogue::TrafficTariff,
     model::{
         Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
-        HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine,
+        HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, Proof,
         ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
     },
 };
@@ -109,6 +109,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
         horizon_months: Some(blueprint.horizon_months),
         offers: None,
         rates_date: problem.catalogue.rates().date.filter(|_| is_converted),
+        proof: Proof::own(),
         later: BTreeMap::new(),
     };
     let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;

@@ -1,17 +1,13 @@
 //! Setting a federation up.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::Federation;
 use crate::{
     catalogue::{AgeLimits, PresentMarket, Rates},
     ledger::{Ledger, LedgerError},
-    model::{DocumentError, ProviderId, read_text},
-    provider::{Outside, Provider, layers, table::TableError},
+    model::{DocumentError, ProviderId, limits, read_text_within},
+    provider::{Base, Outside, Provider, layers, table::TableError},
     purchase::Engine,
 };
 
@@ -74,7 +70,7 @@ pub struct FederationBuilder {
     providers: Vec<Arc<dyn Provider>>,
     ledger: Option<Arc<dyn Ledger>>,
     rates: Rates,
-    rates_file: Option<PathBuf>,
+    rates_file: Option<RatesFile>,
     ages: AgeLimits,
 }
 
@@ -110,9 +106,13 @@ impl FederationBuilder {
     ///
     /// # Errors
     /// [`ConfigError`]: the file cannot be read, or is neither the CSV nor the XML.
-    pub fn rates_file(mut self, path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        let path = path.into();
-        (self.rates, self.rates_file) = (read_rates(&path)?, Some(path));
+    pub fn rates_file(self, path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        self.rates_of(RatesFile { base: Base::trusted(""), path: path.into() })
+    }
+
+    /// As [`rates_file`](Self::rates_file), of a file that a document names: each time it must be one that it may read.
+    pub(super) fn rates_of(mut self, file: RatesFile) -> Result<Self, ConfigError> {
+        (self.rates, self.rates_file) = (file.read()?, Some(file));
         Ok(self)
     }
 
@@ -158,11 +158,22 @@ impl FederationBuilder {
     }
 }
 
-/// Reads the ECB's rates, telling CSV and XML by the first character.
-pub(super) fn read_rates(path: &Path) -> Result<Rates, ConfigError> {
-    let text = read_text(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
-    let is_xml = text.trim_start().starts_with('<');
-    let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };
-    let file = || path.display().to_string();
-    rates.map_err(|source| ConfigError::Table(TableError::Document { file: file(), source }))
+/// A file of the ECB's rates, and who names it.
+#[derive(Debug)]
+pub(super) struct RatesFile {
+    pub(super) base: Base,
+    pub(super) path: PathBuf,
+}
+
+impl RatesFile {
+    /// Reads the rates, telling CSV and XML by the first character.
+    pub(super) fn read(&self) -> Result<Rates, ConfigError> {
+        let path = self.base.to_read(&self.path)?;
+        let text = read_text_within(&path, limits::RATES)
+            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+        let is_xml = text.trim_start().starts_with('<');
+        let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };
+        let file = || path.display().to_string();
+        rates.map_err(|source| ConfigError::Table(TableError::Document { file: file(), source }))
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::AgeLimits,
-    model::{DocumentError, parse_yaml},
+    model::{DocumentError, check_size, limits, parse_yaml},
 };
 
 /// Providers, ledger and exchange rates. Relative paths start where the document is, or where the host says.
@@ -98,6 +98,7 @@ impl FederationConfig {
     /// # Errors
     /// [`DocumentError`] with path and line.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::FEDERATION)?;
         parse_yaml(text)
     }
 }

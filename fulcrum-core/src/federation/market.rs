@@ -1,7 +1,6 @@
 //! The market: catalogue, composition and purchase behind one handle.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +12,7 @@ use futures::{TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{ConfigError, FederationBuilder, builder::read_rates};
+use super::{ConfigError, FederationBuilder, builder::RatesFile};
 use crate::{
     catalogue::{Catalogue, IngestOptions, PresentMarket, Rates},
     compose::{
@@ -54,7 +53,7 @@ pub struct Federation {
     pub(super) engine: Arc<Engine>,
     pub(super) market: Arc<PresentMarket>,
     /// Where the exchange rates stand, if they are read again with each refresh.
-    pub(super) rates_file: Option<PathBuf>,
+    pub(super) rates_file: Option<RatesFile>,
 }
 
 /// Anything that a federation can fail with; [`code`](Self::code) is what C and Python translate.
@@ -109,8 +108,8 @@ impl Federation {
     /// leaves the others usable: see [`Catalogue::sources`]. A file of exchange rates is read again; if it cannot be read,
     /// the rates before hold until they are too old.
     pub async fn refresh(&self) -> Arc<Catalogue> {
-        if let Some(path) = &self.rates_file {
-            match read_rates(path) {
+        if let Some(file) = &self.rates_file {
+            match file.read() {
                 Ok(rates) => self.market.set_rates(rates),
                 Err(error) => tracing::warn!(%error, "exchange rates not read again"),
             }

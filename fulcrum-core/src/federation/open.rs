@@ -2,12 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig};
+use super::{
+    ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig,
+    builder::RatesFile,
+};
 #[cfg(feature = "postgres")]
 use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
-    model::read_text,
+    model::{DocumentError, limits, read_text_within},
     provider::{Base, Provider, Reach, adapters::catalogue_file::CatalogueFile},
 };
 
@@ -19,7 +22,7 @@ impl Federation {
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
     pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = read_text(path).map_err(io)?;
+        let text = read_text_within(path, limits::FEDERATION).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
         let base = Base::trusted(path.parent().unwrap_or(Path::new(".")));
         Ok(config.open_within(&base, []).await?)
@@ -60,23 +63,33 @@ impl FederationConfig {
     ) -> Result<Federation, ConfigError> {
         let mut builder = with_ledger(Federation::builder(), &self.ledger, base).await?;
         if let Some(rates) = &self.rates {
-            builder = builder.rates_file(base.to_read(rates)?)?;
+            builder = builder.rates_of(RatesFile { base: base.clone(), path: rates.clone() })?;
         }
         builder = builder
             .max_offer_age_hours(self.max_offer_age_hours)
             .max_rates_age_days(self.max_rates_age_days)
             .max_table_age_days(self.max_table_age_days);
+        if self.providers.len() > limits::SELLERS {
+            let message = format!("these are {}; write at most {}", self.providers.len(), limits::SELLERS);
+            return Err(DocumentError::at("providers", message).into());
+        }
+        // Of all catalogues together: one file may be named many times.
+        let mut offers = 0_usize;
         for provider in &self.providers {
+            if offers > limits::OFFERS {
+                let message = format!("the catalogues have more than {} offers together", limits::OFFERS);
+                return Err(DocumentError::at("providers", message).into());
+            }
             match provider {
                 #[cfg(feature = "sandbox")]
                 ProviderConfig::Sandbox(config) => {
-                    builder = config
-                        .build(base)?
-                        .into_iter()
-                        .fold(builder, |builder, cloud| builder.provider(cloud));
+                    let clouds = config.build(base)?;
+                    offers += clouds.iter().map(|cloud| cloud.listed()).sum::<usize>();
+                    builder = clouds.into_iter().fold(builder, |builder, cloud| builder.provider(cloud));
                 }
                 ProviderConfig::CatalogueFile(path) => {
                     let providers = CatalogueFile::open(&base.to_read(path)?)?;
+                    offers += providers.iter().map(CatalogueFile::listed).sum::<usize>();
                     builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
                 }
                 #[cfg(feature = "ec2")]
@@ -142,10 +155,11 @@ async fn with_ledger(
     base: &Base,
 ) -> Result<FederationBuilder, ConfigError> {
     if let Some(variable) = name.strip_prefix("env:") {
+        // A document that may not use it does not learn whether it is there.
+        base.check_ledger(name)?;
         let value = std::env::var(variable).map_err(|_| {
             ConfigError::LedgerAddress(format!("the environment variable {variable} is not set"))
         })?;
-        base.check_ledger(name)?;
         return open_ledger(builder, &value, &Base::trusted(base.folder())).await;
     }
     // Documents are shown, logged and kept with the code.

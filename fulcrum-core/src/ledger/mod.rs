@@ -19,4 +19,4 @@ pub use contract::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result,
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteLedger, after_fork, before_fork};
+pub use sqlite::{SqliteLedger, after_fork, after_fork_in_child, before_fork};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, Running,
-    money, parse_yaml,
+    check_size, is_hidden, limits, money, parse_yaml,
 };
 use crate::model::Constraint;
 
@@ -124,8 +124,18 @@ impl ProviderFees {
 }
 
 /// Limits against blueprints that nobody means.
-const MAX_COMPONENTS: usize = 500;
 const MAX_TRAFFIC: u64 = 1_000_000_000;
+
+/// Whether a text may be the name of a blueprint: it stands in the names of machines.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    if name.chars().any(is_hidden) {
+        return Err("it has characters that do not show; leave them out".to_owned());
+    }
+    if name.chars().count() > limits::NAME {
+        return Err(format!("write at most {} characters", limits::NAME));
+    }
+    Ok(())
+}
 
 impl Blueprint {
     /// Reads and checks a blueprint in YAML; JSON is read too.
@@ -133,6 +143,7 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path and line, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = parse_yaml(text)?;
         blueprint.check().map_err(|error| error.located_in_yaml(text))?;
         Ok(blueprint)
@@ -143,6 +154,7 @@ impl Blueprint {
     /// # Errors
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = super::parse_json(text)?;
         blueprint.check().map_err(|error| error.located_in_json(text))?;
         Ok(blueprint)
@@ -153,12 +165,10 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path, and what to write instead.
     pub fn check(&self) -> Result<(), DocumentError> {
-        let count = self.components.len();
-        if count == 0 || count > MAX_COMPONENTS {
-            return Err(DocumentError::at(
-                "components",
-                format!("{count} components; write 1 to {MAX_COMPONENTS}"),
-            ));
+        self.check_counts()?;
+        let (count, most) = (self.components.len(), limits::COMPONENTS);
+        if count == 0 || count > most {
+            return Err(DocumentError::at("components", format!("{count} components; write 1 to {most}")));
         }
         if !(1..=120).contains(&self.horizon_months) {
             return Err(DocumentError::at("horizon_months", "write 1 to 120 months"));
@@ -179,6 +189,38 @@ impl Blueprint {
             constraint.check(self).map_err(|message| DocumentError::at(path, message))?;
         }
         self.check_setup()
+    }
+
+    /// Whether there is not so much of anything that no check of it ends soon.
+    fn check_counts(&self) -> Result<(), DocumentError> {
+        check_name(&self.name).map_err(|message| DocumentError::at("name", message))?;
+        let named = self.constraints.iter().map(|constraint| constraint.components().len()).sum::<usize>();
+        let users = self.components.values().map(|component| component.users.len()).sum::<usize>();
+        let pairs = self.assume.latency.pairs.len();
+        for (path, count, most, what) in [
+            ("constraints", self.constraints.len(), limits::CONSTRAINTS, "conditions"),
+            ("constraints", named, limits::NAMED, "names of components in all conditions"),
+            ("links", self.links.len(), limits::LINKS, "links"),
+            ("components", users, limits::LINKS, "groups of users"),
+            ("assume.latency.pairs", pairs, limits::LINKS, "pairs"),
+            ("running.services", self.running.services.len(), limits::SERVICES, "services"),
+        ] {
+            if count > most {
+                return Err(DocumentError::at(
+                    path,
+                    format!("these are {count} {what}; write at most {most}"),
+                ));
+            }
+        }
+        let mut groups =
+            self.components.values().flat_map(|component| &component.users).map(|group| &group.name);
+        if let Some(name) = groups.find(|name| name.chars().any(is_hidden)) {
+            return Err(DocumentError::at(
+                "",
+                format!("{name:?} has characters that do not show; leave them out"),
+            ));
+        }
+        Ok(())
     }
 
     fn check_links(&self) -> Result<(), DocumentError> {
@@ -419,5 +461,34 @@ mod tests {
         }
         assert!(Blueprint::from_yaml(&"[".repeat(100_000)).is_err());
         assert!(Blueprint::from_json(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn there_is_so_much_in_a_blueprint() {
+        let with = |more: &str| error(&format!("name: x\ncomponents: {{ a: {{}}, b: {{}} }}\n{more}\n"));
+        let many = |what: &str, count: usize| format!("[{}]", vec![what; count].join(","));
+        for (more, words) in [
+            (
+                format!("constraints: {}", many("{distinct: {over: zone, at_most: 9}}", 2_001)),
+                "2001 conditions; write at most 2000",
+            ),
+            (
+                format!("constraints: [{{ count: {{ components: {}, min: 1 }} }}]", many("a", 100_001)),
+                "100001 names of components in all conditions",
+            ),
+            (
+                format!("links: {}", many("{from: a, to: b}", 10_001)),
+                "these are 10001 links; write at most 10000",
+            ),
+        ] {
+            let said = with(&more);
+            assert!(said.contains(words), "{said}");
+        }
+        let said = error("name: \"x\\u202ey\"\ncomponents: { a: {} }\n");
+        assert!(said.contains("characters that do not show"), "{said}");
+        let said = error(&format!("name: {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(1_001)));
+        assert!(said.contains("name: ") && said.contains("write at most 1000 characters"), "{said}");
+        let said = error(&format!("name: x\n# {}\ncomponents: {{ a: {{}} }}\n", "x".repeat(32 << 20)));
+        assert!(said.contains("bytes; write at most 33554432"), "{said}");
     }
 }

@@ -1,6 +1,9 @@
 //! One part of an application.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -177,12 +180,8 @@ impl Component {
         if self.kind != OfferKind::Machine && self.per_machine != 1 {
             return Err(("per_machine", "only machines are shared; leave it out".to_owned()));
         }
-        let twice = self
-            .users
-            .iter()
-            .enumerate()
-            .find(|(at, group)| self.users[..*at].iter().any(|other| other.name == group.name));
-        if let Some((_, group)) = twice {
+        let mut known = BTreeSet::new();
+        if let Some(group) = self.users.iter().find(|group| !known.insert(&group.name)) {
             return Err((
                 "users",
                 format!("two groups are called `{}`; give each a name of its own", group.name),

@@ -1,5 +1,7 @@
 //! Whether a constraint makes sense in its blueprint.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 
 use super::{Blueprint, ComponentId, Constraint, OfferKind};
@@ -56,8 +58,9 @@ impl Constraint {
                 Err("write at least two components".to_owned())
             }
             Self::OneOf(components) => {
-                let twice = components.iter().enumerate().find(|(at, name)| components[..*at].contains(name));
-                twice.map_or(Ok(()), |(_, name)| Err(format!("`{name}` is named twice; name it once")))
+                let mut known = BTreeSet::new();
+                let twice = components.iter().find(|name| !known.insert(*name));
+                twice.map_or(Ok(()), |name| Err(format!("`{name}` is named twice; name it once")))
             }
             Self::Conflict(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())

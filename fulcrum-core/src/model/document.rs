@@ -1,10 +1,10 @@
 //! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
 
 use std::{
+    collections::HashSet,
     fmt::{self, Display},
-    fs::File,
     hash::Hash,
-    io::{self, Read},
+    io,
     marker::PhantomData,
     path::Path,
 };
@@ -12,13 +12,11 @@ use std::{
 use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+    de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{locate, words};
-
-/// The largest document that is read, in bytes: room for a hundred thousand offers.
-const MAX_BYTES: usize = 256 << 20;
+use super::{limits, locate, words};
+use crate::files::read_regular;
 
 /// A document could not be read. The message names the path and the line, and says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,19 +102,21 @@ fn suggestion(message: &str) -> Option<&str> {
         .map(|(_, word)| word)
 }
 
-/// Reads the text of a document from a file, without the mark that some editors put before UTF-8.
+/// Reads the text of a document from a regular file of at most 256 MiB, without the mark that some editors put before
+/// UTF-8.
 ///
 /// # Errors
-/// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that the text is not UTF-8, and what
-/// to do. Name the file with it.
+/// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that it is no regular file, too large or
+/// not UTF-8, and what to do. Name the file with it.
 pub fn read_text(path: &Path) -> io::Result<String> {
+    read_text_within(path, limits::DOCUMENT)
+}
+
+/// As [`read_text`], with a limit in bytes.
+pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> {
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let refuse = |message: String| Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    let mut bytes = Vec::new();
-    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_BYTES {
-        return refuse(format!("it has more than {} MiB; write less", MAX_BYTES >> 20));
-    }
+    let bytes = read_regular(path, limit)?;
     // In UTF-16 each ASCII character brings a zero byte, with or without a mark at the start.
     let is_wide = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0);
     if is_wide {
@@ -137,7 +137,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text)?;
+    check_size(text, limits::DOCUMENT)?;
     let options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
@@ -169,7 +169,7 @@ fn known_part(path: &str) -> String {
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text)?;
+    check_size(text, limits::DOCUMENT)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let inner = error.inner();
@@ -189,6 +189,91 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     Ok(value)
 }
 
+/// Checks that no field of a JSON document is written twice, at any depth: of two, one reader takes the first and another one
+/// the last. With `known`, the same document as this version writes it, also that each field is one that this version knows.
+///
+/// # Errors
+/// [`DocumentError`] with path, line and column.
+pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Result<(), DocumentError> {
+    check_size(text, limits::DOCUMENT)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let wrapped = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    Fields { known }.deserialize(wrapped).map_err(|inner: serde_json::Error| DocumentError {
+        path: known_part(&track.path().to_string()),
+        line: inner.line(),
+        column: inner.column(),
+        message: words::of_json(&inner, text),
+    })
+}
+
+/// Reads any value and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    known: Option<&'a serde_json::Value>,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let known = self.known.and_then(serde_json::Value::as_array);
+        for at in 0.. {
+            let known = known.and_then(|known| known.get(at));
+            if list.next_element_seed(Fields { known })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let known = self.known.and_then(serde_json::Value::as_object);
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.contains(&name) {
+                return Err(A::Error::custom(format!("`{name}` is written twice; keep one of them")));
+            }
+            match known.map(|known| known.get(&name)) {
+                // What is left out where it is nothing may be written as nothing.
+                Some(None) if map.next_value::<serde_json::Value>()?.is_null() => {}
+                Some(None) => {
+                    return Err(A::Error::custom(format!("`{name}` is unknown here; leave it out")));
+                }
+                known => map.next_value_seed(Fields { known: known.flatten() })?,
+            }
+            seen.insert(name);
+        }
+        Ok(())
+    }
+}
+
 /// Reads a value that stood in a JSON document into a type, with the path of a mistake.
 pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, DocumentError> {
     serde_path_to_error::deserialize(value).map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
@@ -197,12 +282,14 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Resul
     })
 }
 
-fn check_size(text: &str) -> Result<(), DocumentError> {
-    if text.len() > MAX_BYTES {
-        return Err(DocumentError::at(
-            "",
-            format!("the document has {} bytes; write at most {MAX_BYTES}", text.len()),
-        ));
+/// Whether a document has at most so many bytes.
+///
+/// # Errors
+/// [`DocumentError`]: it has more.
+pub(crate) fn check_size(text: &str, limit: usize) -> Result<(), DocumentError> {
+    if text.len() > limit {
+        let message = format!("the document has {} bytes; write at most {limit}", text.len());
+        return Err(DocumentError::at("", message));
     }
     Ok(())
 }

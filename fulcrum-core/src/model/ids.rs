@@ -4,21 +4,48 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A name was empty, too long, or held a control character.
+/// A name was empty, too long, or held a character that does not show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {value:?} is not a name; write 1 to 200 characters without control characters")]
+#[error(
+    "{what} \"{value}\" is not a name; write 1 to 200 characters without control characters, marks of direction and others \
+     that do not show"
+)]
 pub struct InvalidId {
     what: &'static str,
     value: String,
 }
 
-const MAX_CHARS: usize = 200;
+pub(super) const MAX_CHARS: usize = 200;
+
+/// A character that does not show, or changes how others show: controls, line and paragraph separators, marks of direction, what
+/// has no width, and tags. In a name it makes two look like one, or one line like two.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5
+            | 0x180b..=0x180f | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+            | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+}
+
+/// The first characters of a text, those that do not show by their numbers.
+fn shown(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(most) {
+        match c {
+            '\n' | '\r' | '\t' => shown.extend(c.escape_default()),
+            c if is_hidden(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         ///
-        /// Cheap to clone. 1 to 200 characters, none of them a control character.
+        /// Cheap to clone. 1 to 200 characters, all of which show: no control character, no mark of direction, none without width.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 
@@ -26,16 +53,16 @@ macro_rules! id {
             /// Checks and keeps a name.
             ///
             /// # Errors
-            /// [`InvalidId`] when the text is empty, longer than 200 characters, or holds a control character.
+            /// [`InvalidId`] when the text is empty, longer than 200 characters, or holds a character that does not show.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
                 let is_name = !text.is_empty()
                     && text.chars().count() <= MAX_CHARS
-                    && !text.chars().any(char::is_control);
+                    && !text.chars().any(is_hidden);
                 if is_name {
                     Ok(Self(text.into()))
                 } else {
-                    let value = text.chars().take(40).collect();
+                    let value = shown(text, 40);
                     Err(InvalidId { what: $what, value })
                 }
             }
@@ -245,5 +272,41 @@ impl IdempotencyKey {
         };
         let (order, index) = (OrderId::from_uuid(order)?, index.parse().ok()?);
         (Self::in_namespace(namespace.as_ref(), &order, index) == *self).then_some((namespace, order, index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_shows_all_that_it_is() {
+        for name in ["hetzner", "fr-par-1", "DEV1-S", "größe", "中心", "سرور", "a b", "x@y/z"] {
+            assert!(ProviderId::new(name).is_ok(), "{name}");
+        }
+        for c in [
+            '\0',
+            '\n',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{e0041}',
+            '\u{fe0f}',
+        ] {
+            let error = ProviderId::new(format!("het{c}zner")).expect_err("it does not show").to_string();
+            assert!(!error.contains(c) && error.contains("that do not show"), "{error:?}");
+            assert!(SkuId::new(format!("m{c}")).is_err() && ComponentId::new(c.to_string()).is_err());
+        }
     }
 }

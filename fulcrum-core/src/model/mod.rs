@@ -13,6 +13,7 @@ mod flow;
 mod ids;
 mod lease;
 pub(crate) mod lenient;
+pub(crate) mod limits;
 mod link;
 mod locate;
 mod money;
@@ -45,11 +46,12 @@ pub use component::{Component, Replicas};
 pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
-pub(crate) use document::from_value;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
+pub(crate) use document::{check_fields, check_size, from_value, read_text_within};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
+pub(crate) use ids::is_hidden;
 pub use ids::{
     ComponentId, IdempotencyKey, InvalidId, KeyNamespace, OfferId, OrderId, ProviderId, RegionId, ServiceId,
     SkuId, ZoneId,
@@ -67,7 +69,7 @@ pub use order::{
 };
 pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
-pub use plan::{Amount, Measures, OfferMode, Plan, Stage, Statistics, StopReason};
+pub use plan::{Amount, Measures, OfferMode, Plan, Proof, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
 pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
@@ -78,7 +80,7 @@ pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{apart, clash};
+pub(crate) use setup::{Ways, apart};
 pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
 pub use usage::UsageRecord;
 

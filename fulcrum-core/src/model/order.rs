@@ -271,6 +271,10 @@ pub enum StepState {
         since: Timestamp,
         /// What is known of the outcome.
         progress: Progress,
+        /// The handle of an operation that its provider tells nothing of any more: asked once more before absence is
+        /// believed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operation: Option<String>,
     },
     /// The service exists.
     Provisioned {
@@ -299,7 +303,8 @@ pub enum StepState {
     Compensating {
         /// What is known to exist; none if that must be found out first.
         service: Option<ServiceId>,
-        /// The release under way, as the provider's operation handle.
+        /// The release under way, as the provider's operation handle. Where it must be found out first what exists, the
+        /// operation that was to make it, if one began.
         operation: Option<String>,
         /// When the provider was first asked to make it: how long a look-up may lag.
         sent: Option<Timestamp>,

@@ -64,6 +64,14 @@ impl OwnService {
         Ok(Self(service))
     }
 
+    /// The same service, as the product and at the place that its step holds it for: what a provider has made of it since is
+    /// found by a scan.
+    pub(crate) fn held_as(mut self, promised: &Self) -> Self {
+        self.0.sku.clone_from(&promised.sku);
+        self.0.place.clone_from(&promised.place);
+        self
+    }
+
     /// The service.
     pub fn into_inner(self) -> Service {
         self.0

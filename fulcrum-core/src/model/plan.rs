@@ -80,10 +80,33 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub rates_date: Option<jiff::civil::Date>,
+    /// Whether this process has made the plan, and so knows what it claims of its bound. Never written nor read.
+    #[serde(skip)]
+    pub proof: Proof,
     /// What a later minor version has written: kept as it is, and part of the digest.
     #[serde(flatten)]
     pub later: BTreeMap<String, serde_json::Value>,
 }
+
+/// Whether a plan's bound is known to this process; none says so of another's plan. Two plans that differ in it alone are
+/// equal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proof(bool);
+
+impl Proof {
+    /// Of a plan whose bound this process has just found.
+    pub(crate) fn own() -> Self {
+        Self(true)
+    }
+}
+
+impl PartialEq for Proof {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Proof {}
 
 /// Which offers a search may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -100,9 +123,34 @@ impl Plan {
     pub const FORMAT: &str = "fulcrum-plan/4";
     const FORMAT_3: &str = "fulcrum-plan/3";
 
-    /// Whether the plan is proven to be the best.
+    /// Whether the plan is proven to be the best: this process has found it, and no other can be better. What was read, from
+    /// a document or a ledger, only claims that by `stop` and `bound`; to know it, compose again with the plan as `start`.
     pub fn is_optimal(&self) -> bool {
-        self.stop == StopReason::Optimal
+        self.stop == StopReason::Optimal && self.proof.0
+    }
+
+    /// Whether it is of format 3, which tells no horizon.
+    pub(crate) fn is_format_3(&self) -> bool {
+        self.format == Self::FORMAT_3
+    }
+
+    /// Whether this version knows what the plan's format means.
+    ///
+    /// # Errors
+    /// [`DocumentError`](super::DocumentError) names the format.
+    pub(crate) fn check_format(&self) -> Result<(), super::DocumentError> {
+        let is_known = self.is_format_3()
+            || self.format == Self::FORMAT
+            || self.format.strip_prefix(Self::FORMAT).is_some_and(|minor| minor.starts_with('.'));
+        if is_known {
+            return Ok(());
+        }
+        let message = format!(
+            "{:?} is not a format that this version reads; compose again to get {}",
+            self.format,
+            Self::FORMAT
+        );
+        Err(super::DocumentError::at("format", message))
     }
 
     /// Reads a plan that was written as JSON.
@@ -111,18 +159,10 @@ impl Plan {
     /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version, or an amount is out of
     /// range.
     pub fn from_json(text: &str) -> Result<Self, super::DocumentError> {
+        super::check_size(text, super::limits::PLAN)?;
         let plan: Self = super::parse_json(text)?;
-        let is_known = plan.format == Self::FORMAT_3
-            || plan.format == Self::FORMAT
-            || plan.format.strip_prefix(Self::FORMAT).is_some_and(|minor| minor.starts_with('.'));
-        if !is_known {
-            let message = format!(
-                "{:?} is not a format that this version reads; compose again to get {}",
-                plan.format,
-                Self::FORMAT
-            );
-            return Err(super::DocumentError::at("format", message));
-        }
+        plan.check_format()?;
+        super::check_fields(text, None)?;
         plan.check().map_err(|error| error.located_in_json(text))?;
         Ok(plan)
     }

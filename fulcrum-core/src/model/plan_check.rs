@@ -2,7 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use super::{DocumentError, Plan, PriceLine, checked_sum, money};
+use super::{
+    DocumentError, Plan, PriceLine, blueprint::check_name, checked_sum, money, setup::check_settings,
+};
 
 /// Digits after the point of what is rounded to micro-units.
 const DIGITS: u32 = 6;
@@ -54,7 +56,14 @@ impl Plan {
         let sum = |path: String, amount: Decimal| {
             check_sum(amount).and_then(|()| is_rounded(amount)).map_err(|why| DocumentError::at(path, why))
         };
+        check_name(&self.blueprint).map_err(|why| DocumentError::at("blueprint", why))?;
         for (at, lease) in self.leases.iter().enumerate() {
+            check_settings(lease.settings.iter(), lease.replicas.len().max(1)).map_err(
+                |(setting, why)| {
+                    let dot = if setting.is_empty() { "" } else { "." };
+                    DocumentError::at(format!("leases[{at}].settings{dot}{setting}"), why)
+                },
+            )?;
             for (of, PriceLine { monthly, once, total, .. }) in lease.lines.iter().enumerate() {
                 let path = format!("leases[{at}].lines[{of}]");
                 amount(format!("{path}.monthly"), *monthly)?;

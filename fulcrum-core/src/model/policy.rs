@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Blueprint, ComponentId, DocumentError, money::check_percent, parse_json, parse_yaml};
+use super::{
+    Blueprint, ComponentId, DocumentError, check_size, limits, money::check_percent, parse_json, parse_yaml,
+};
 
 /// What an order may do on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -75,6 +77,7 @@ impl Policy {
     /// # Errors
     /// [`DocumentError`] with the path and line, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::POLICY)?;
         let policy: Self = parse_yaml(text)?;
         policy.check().map_err(|error| error.located_in_yaml(text))?;
         Ok(policy)
@@ -85,7 +88,9 @@ impl Policy {
     /// # Errors
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::POLICY)?;
         let policy: Self = parse_json(text)?;
+        super::check_fields(text, None)?;
         policy.check().map_err(|error| error.located_in_json(text))?;
         Ok(policy)
     }

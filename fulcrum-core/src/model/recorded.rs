@@ -1,11 +1,15 @@
 //! An event's kind together with the text by which it is recorded.
 
-use std::{fmt, ops::Deref};
+use std::{cell::Cell, fmt, ops::Deref};
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    ser::Error as _,
+};
 
-use super::{OrderEventKind, lenient};
+use super::{OrderEventKind, lenient, limits};
 
 /// What happened, and the JSON text that the ledger has of it.
 ///
@@ -99,15 +103,107 @@ impl<'de> Deserialize<'de> for RecordedKind {
 }
 
 /// JSON whose fields stay in their order.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
 enum Json {
     Null,
     Truth(bool),
     Number(serde_json::Number),
     Text(String),
     List(Vec<Json>),
-    Fields(IndexMap<String, Json>),
+    Fields(Box<IndexMap<String, Json>>),
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Truth(truth) => serializer.serialize_bool(*truth),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(values) => serializer.collect_seq(values),
+            Self::Fields(fields) => serializer.collect_map(fields.iter()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Values { left: &Cell::new(limits::EVENT_VALUES) }.deserialize(deserializer)
+    }
+}
+
+/// Reads values as they come, as long as there are not too many: each takes more room than the one byte that can write it.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Values<'_> {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| {
+            D::Error::custom(format!("an event has more than {} values", limits::EVENT_VALUES))
+        })?;
+        self.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event in JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Json, E> {
+        Ok(Json::Truth(truth))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Json, E> {
+        serde_json::Number::from_f64(number).map(Json::Number).ok_or_else(|| E::custom("a number has no end"))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Json, E> {
+        Ok(Json::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(Json::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut fields = IndexMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(self)?;
+            if fields.contains_key(&name) {
+                // One reader takes the first of two, another one the last.
+                return Err(A::Error::custom(format!("`{name}` is written twice in an event")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Json::Fields(Box::new(fields)))
+    }
 }
 
 #[cfg(test)]
@@ -146,5 +242,17 @@ mod tests {
         let sorted = RecordedKind::from_text(sorted.to_string()).expect("read");
         assert_ne!(sorted.text(), written.text());
         assert_eq!(sorted.rewritten().as_deref(), Some(written.text()));
+    }
+
+    #[test]
+    fn an_event_has_so_many_values_and_each_field_once() {
+        let text = |many: usize| format!(r#"{{"event":"moved","to":[{}0]}}"#, "0,".repeat(many));
+        assert!(serde_json::from_str::<RecordedKind>(&text(1_000)).is_ok());
+        let why = serde_json::from_str::<RecordedKind>(&text(limits::EVENT_VALUES)).expect_err("too many");
+        assert!(why.to_string().contains("an event has more than 1000000 values"), "{why}");
+        assert!(size_of::<Json>() <= 32, "{}", size_of::<Json>());
+        let twice = r#"{"event":"order","state":"refused","state":"committed","reason":null}"#;
+        let why = serde_json::from_str::<RecordedKind>(twice).expect_err("twice").to_string();
+        assert!(why.contains("`state` is written twice"), "{why}");
     }
 }

@@ -1,6 +1,6 @@
 //! What runs already, for a plan that changes as little as it must.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
@@ -109,9 +109,10 @@ impl Running {
         if let Some(name) = self.move_costs.keys().find(|name| !blueprint.components.contains_key(*name)) {
             return Err(DocumentError::at("running.move_costs", blueprint.unknown(name)));
         }
+        let mut known = BTreeSet::new();
         for (at, service) in self.services.iter().enumerate() {
             let fail = |message| Err(DocumentError::at(format!("running.services[{at}]"), message));
-            if self.services[..at].iter().any(|other| other.id == service.id) {
+            if !known.insert(&service.id) {
                 return fail(format!("`{}` is there twice; write each service once", service.id));
             }
             if let Some(name) = service.replicas.keys().find(|name| !blueprint.components.contains_key(*name))

@@ -11,16 +11,17 @@ use serde::Deserialize;
 
 use crate::model::{DocumentError, parse_json};
 
-/// Credentials that adapters take from the environment by default, and the hosts that each is for, with those below.
-const USUAL: [(&str, &[&str]); 8] = [
-    ("env:AWS_ACCESS_KEY_ID", &["amazonaws.com"]),
-    ("env:AWS_SECRET_ACCESS_KEY", &["amazonaws.com"]),
-    ("env:AWS_SESSION_TOKEN", &["amazonaws.com"]),
-    ("env:EXOSCALE_API_KEY", &["exoscale.com"]),
-    ("env:EXOSCALE_API_SECRET", &["exoscale.com"]),
-    ("env:HCLOUD_TOKEN", &["api.hetzner.cloud"]),
-    ("env:SCW_SECRET_KEY", &["api.scaleway.com"]),
-    ("env:UPCLOUD_TOKEN", &["api.upcloud.com"]),
+/// Credentials that adapters take from the environment by default, and the host of the API that each is for. A `*` stands for
+/// the name of a region: hosts beside those of the API may be anybody's.
+const USUAL: [(&str, &str); 8] = [
+    ("env:AWS_ACCESS_KEY_ID", "ec2.*.amazonaws.com"),
+    ("env:AWS_SECRET_ACCESS_KEY", "ec2.*.amazonaws.com"),
+    ("env:AWS_SESSION_TOKEN", "ec2.*.amazonaws.com"),
+    ("env:EXOSCALE_API_KEY", "api-*.exoscale.com"),
+    ("env:EXOSCALE_API_SECRET", "api-*.exoscale.com"),
+    ("env:HCLOUD_TOKEN", "api.hetzner.cloud"),
+    ("env:SCW_SECRET_KEY", "api.scaleway.com"),
+    ("env:UPCLOUD_TOKEN", "api.upcloud.com"),
 ];
 
 /// What a document may read and reach besides what lies below its own folder. Nothing, unless the program says so.
@@ -43,7 +44,7 @@ impl Reach {
     /// Files below this folder may be read, too.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folders.push(folder.into());
+        self.folders.push(absolute(folder.into()));
         self
     }
 
@@ -63,8 +64,15 @@ impl Reach {
     }
 }
 
+/// The folder from the root on; as it is where the process's own folder is gone.
+fn absolute(folder: PathBuf) -> PathBuf {
+    // An empty path is the process's folder, too.
+    std::path::absolute(Path::new(".").join(&folder)).unwrap_or(folder)
+}
+
 /// Where the paths of a document start, and what it may read, write and reach.
 ///
+/// A relative folder is below the one that the process is in now: it stays the same if the process goes elsewhere.
 /// A document of the program's operator is [`trusted`](Self::trusted). Any other is [`confined`](Self::confined): it reads and
 /// writes files below one folder, and sends each secret only to the hosts that it is for.
 #[derive(Debug, Clone)]
@@ -77,12 +85,12 @@ pub struct Base {
 impl Base {
     /// For a document that the operator of the program has written: it reads, writes and reaches what it names.
     pub fn trusted(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), reach: None }
+        Self { folder: absolute(folder.into()), reach: None }
     }
 
     /// For a document of anybody.
     pub fn confined(folder: impl Into<PathBuf>, reach: Reach) -> Self {
-        Self { folder: folder.into(), reach: Some(Arc::new(reach)) }
+        Self { folder: absolute(folder.into()), reach: Some(Arc::new(reach)) }
     }
 
     /// Reads what programs in C and Python say of a document: `{\"trusted\": true}`, or a [`Reach`]. No text is the default one.
@@ -105,7 +113,8 @@ impl Base {
         if told.trusted {
             return Ok(Self::trusted(folder));
         }
-        let mut reach = Reach { folders: told.folders, ledgers: told.ledgers, ..Reach::default() };
+        let folders = told.folders.into_iter().map(absolute).collect();
+        let mut reach = Reach { folders, ledgers: told.ledgers, ..Reach::default() };
         for (place, hosts) in told.credentials {
             reach = hosts.into_iter().fold(reach, |reach, host| reach.credential(&place, host));
         }
@@ -165,21 +174,42 @@ impl Base {
         if !is_within(&real) || lead_out { Err(outside()) } else { Ok(joined) }
     }
 
-    /// Whether the secret of a place may be sent to a host. With authorities of the document's own, only if the program names the
-    /// host: else they could make anybody that host.
+    /// Whether the secret of a place may be sent to a host. `usual` is the place from which the adapter takes this very secret by
+    /// default: what that holds goes to the adapter's own API, and so does a file in its stead. With authorities of the document's
+    /// own, a secret goes only where the program says: else they could make anybody that host.
     ///
     /// # Errors
     /// [`Outside`]: the secret is not for that host.
-    pub fn check_sent(&self, place: &str, host: &str, has_own_authorities: bool) -> Result<(), Outside> {
+    pub fn check_sent(
+        &self,
+        place: &str,
+        usual: Option<&str>,
+        host: &str,
+        has_own_authorities: bool,
+    ) -> Result<(), Outside> {
         let Some(reach) = &self.reach else { return Ok(()) };
         let is_told = reach.credentials.iter().any(|(it, at)| it == place && is_below(host, at));
-        let is_usual = |(it, hosts): &(&str, &[&str])| {
-            (*it == place || place.starts_with("file:")) && hosts.iter().any(|at| is_below(host, at))
+        let is_usual = |(it, at): &(&str, &str)| {
+            usual == Some(it) && (*it == place || place.starts_with("file:")) && is_api(host, at)
         };
         if is_told || (!has_own_authorities && USUAL.iter().any(is_usual)) {
             return Ok(());
         }
         Err(Outside::Host { place: place.to_owned(), host: host.to_owned() })
+    }
+
+    /// Whether a secret of this place may be sent anywhere at all. Asked before it is read: a document does not learn whether a
+    /// variable is there that is none of its business.
+    ///
+    /// # Errors
+    /// [`Outside`]: the program names no host for it, and no adapter takes it by default.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only APIs have secrets"))]
+    pub(crate) fn check_named(&self, place: &str) -> Result<(), Outside> {
+        let Some(reach) = &self.reach else { return Ok(()) };
+        if reach.credentials.iter().any(|(it, _)| it == place) || USUAL.iter().any(|(it, _)| *it == place) {
+            return Ok(());
+        }
+        Err(Outside::Host { place: place.to_owned(), host: "any host".to_owned() })
     }
 
     /// Whether a document may name a setting that decides whom this machine talks to.
@@ -293,6 +323,30 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// Whether a host is that of an API, or of one of its regions where the pattern has a `*`.
+fn is_api(host: &str, pattern: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    match pattern.split_once('*') {
+        None => host.eq_ignore_ascii_case(pattern),
+        Some((head, tail)) => {
+            let host = host.to_ascii_lowercase();
+            host.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(is_region)
+        }
+    }
+}
+
+/// `eu-central-1`, `us-gov-west-1`: letters of a country or a continent, words, and a number. A service's name, such as `s3`, is
+/// none, and hosts below it may be anybody's.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let are = |part: &str, is: fn(&u8) -> bool| !part.is_empty() && part.bytes().all(|byte| is(&byte));
+    matches!(parts.as_slice(), [place, words @ .., number] if place.len() == 2
+        && !words.is_empty()
+        && are(place, u8::is_ascii_lowercase)
+        && words.iter().all(|word| are(word, u8::is_ascii_lowercase))
+        && are(number, u8::is_ascii_digit))
+}
+
 fn is_below(host: &str, allowed: &str) -> bool {
     let (host, allowed) = (host.trim_end_matches('.'), allowed.trim_end_matches('.'));
     host.len().checked_sub(allowed.len()).is_some_and(|at| {
@@ -307,6 +361,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folder_stays_where_it_was_when_the_process_goes_elsewhere() {
+        for folder in ["", ".", "x", "/x"] {
+            let bases = [Base::trusted(folder), Base::confined(folder, Reach::default().folder("y"))];
+            for base in bases {
+                assert!(base.folder().is_absolute(), "{folder:?}: {base:?}");
+                let folders = base.reach.iter().flat_map(|reach| &reach.folders);
+                assert!(folders.into_iter().all(|folder| folder.is_absolute()), "{base:?}");
+            }
+        }
+        assert_eq!(Base::trusted("x").folder(), std::env::current_dir().expect("a folder").join("x"));
+    }
+
+    #[test]
     fn what_a_program_says_in_json_is_what_it_says_in_rust() {
         let told = r#"{"folders": ["/"], "credentials": {"env:A": ["a.example", "b.example"]}, "ledgers": ["env:L"]}"#;
         let base = Base::from_json("x", told).expect("a reach");
@@ -314,7 +381,7 @@ mod tests {
         for (place, host, may) in
             [("env:A", "a.example", true), ("env:A", "b.example", true), ("env:B", "a.example", false)]
         {
-            assert_eq!(base.check_sent(place, host, false).is_ok(), may, "{place} {host}");
+            assert_eq!(base.check_sent(place, None, host, false).is_ok(), may, "{place} {host}");
         }
         assert_eq!(base.check_ledger("env:L"), Ok(()));
         assert!(base.check_ledger("env:M").is_err() && base.to_read(Path::new("/etc")).is_ok());
@@ -337,30 +404,51 @@ mod tests {
     fn a_secret_goes_to_the_hosts_that_it_is_for() {
         let reach = Reach::default().credential("env:OSB_PASSWORD", "broker.example");
         let base = Base::confined("x", reach);
-        for (place, host) in [
-            ("env:HCLOUD_TOKEN", "api.hetzner.cloud"),
-            ("file:token", "api.hetzner.cloud"),
-            ("env:EXOSCALE_API_KEY", "api-ch-gva-2.exoscale.com"),
-            ("env:OSB_PASSWORD", "broker.example"),
-            ("env:OSB_PASSWORD", "a.broker.example"),
+        let hetzner = Some("env:HCLOUD_TOKEN");
+        let (aws, exoscale) = (Some("env:AWS_SECRET_ACCESS_KEY"), Some("env:EXOSCALE_API_KEY"));
+        for (place, usual, host) in [
+            ("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud"),
+            ("env:HCLOUD_TOKEN", hetzner, "API.hetzner.cloud."),
+            ("file:token", hetzner, "api.hetzner.cloud"),
+            ("env:EXOSCALE_API_KEY", exoscale, "api-ch-gva-2.exoscale.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.eu-central-1.amazonaws.com"),
+            ("file:token", aws, "ec2.us-gov-west-1.amazonaws.com"),
+            ("env:OSB_PASSWORD", None, "broker.example"),
+            ("env:OSB_PASSWORD", hetzner, "a.broker.example"),
         ] {
-            assert_eq!(base.check_sent(place, host, false), Ok(()), "{place} {host}");
+            assert_eq!(base.check_sent(place, usual, host, false), Ok(()), "{place} {host}");
         }
-        for (place, host) in [
-            ("env:HCLOUD_TOKEN", "evil.example"),
-            ("env:HCLOUD_TOKEN", "api.hetzner.cloud.evil.example"),
-            ("env:HCLOUD_TOKEN", "evilapi.hetzner.cloud.evil"),
-            ("env:HCLOUD_TOKEN", "127.0.0.1"),
-            ("env:AWS_SECRET_ACCESS_KEY", "api.hetzner.cloud"),
-            ("file:token", "evil.example"),
-            ("env:OSB_PASSWORD", "otherbroker.example"),
-            ("env:OSB_PASSWORD", "api.hetzner.cloud"),
-            ("env:DATABASE_PASSWORD", "api.hetzner.cloud"),
+        for (place, usual, host) in [
+            ("env:HCLOUD_TOKEN", hetzner, "evil.example"),
+            ("env:HCLOUD_TOKEN", hetzner, "a.api.hetzner.cloud"),
+            ("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud.evil.example"),
+            ("env:HCLOUD_TOKEN", hetzner, "evilapi.hetzner.cloud.evil"),
+            ("env:HCLOUD_TOKEN", hetzner, "127.0.0.1"),
+            // Another adapter's variable, or another field's.
+            ("env:HCLOUD_TOKEN", None, "api.hetzner.cloud"),
+            ("env:HCLOUD_TOKEN", exoscale, "api.hetzner.cloud"),
+            ("env:EXOSCALE_API_SECRET", exoscale, "api-ch-gva-2.exoscale.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", hetzner, "api.hetzner.cloud"),
+            ("env:AWS_SECRET_ACCESS_KEY", hetzner, "ec2.eu-central-1.amazonaws.com"),
+            // What anybody can rent there.
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "abc123.execute-api.eu-central-1.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.s3.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.s3-eu-west-1.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2.a.eu-central-1.amazonaws.com"),
+            ("env:AWS_SECRET_ACCESS_KEY", aws, "ec2..amazonaws.com"),
+            ("env:EXOSCALE_API_KEY", exoscale, "evil.exoscale.com"),
+            ("env:EXOSCALE_API_KEY", exoscale, "api-evil.exoscale.com"),
+            ("file:token", hetzner, "evil.example"),
+            ("file:token", hetzner, "ec2.eu-central-1.amazonaws.com"),
+            ("file:token", None, "api.hetzner.cloud"),
+            ("env:OSB_PASSWORD", None, "otherbroker.example"),
+            ("env:OSB_PASSWORD", None, "api.hetzner.cloud"),
+            ("env:DATABASE_PASSWORD", hetzner, "api.hetzner.cloud"),
         ] {
-            assert!(base.check_sent(place, host, false).is_err(), "{place} {host}");
-            assert_eq!(Base::trusted("x").check_sent(place, host, true), Ok(()));
+            assert!(base.check_sent(place, usual, host, false).is_err(), "{place} {host}");
+            assert_eq!(Base::trusted("x").check_sent(place, usual, host, true), Ok(()));
         }
-        assert!(base.check_sent("env:HCLOUD_TOKEN", "api.hetzner.cloud", true).is_err());
-        assert!(base.check_sent("env:OSB_PASSWORD", "broker.example", true).is_ok());
+        assert!(base.check_sent("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud", true).is_err());
+        assert!(base.check_sent("env:OSB_PASSWORD", None, "broker.example", true).is_ok());
     }
 }

@@ -10,7 +10,7 @@ use futures::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Capabilities, ErrorKind, ProviderError, Result};
+use super::{Call, Capabilities, ErrorKind, ProviderError, Result, words};
 use crate::model::{
     Action, IdempotencyKey, Offer, OfferKind, Place, Price, ProviderId, PurchaseOption, RegionId, Service,
     ServiceId, Settings, Shortage, SkuId, Surcharge, UsageRecord, setting_text,
@@ -37,6 +37,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
     /// What it can do. Does not change while the provider is in use.
     fn capabilities(&self) -> &Capabilities;
+
+    /// A text of this provider's answers without what must not be shown: its credentials as a whole; and where only people read
+    /// it, also their beginnings, and what its requests have told that is nobody else's. Asks nobody.
+    fn redacted(&self, text: &str, _is_for_people: bool) -> String {
+        text.to_owned()
+    }
 
     /// All offers that pass the filter, complete, or an error: one request per page polled; ends, or yields
     /// one error and then ends.
@@ -151,9 +157,9 @@ impl RejectedRow {
     /// Characters of each text that are kept: the words are somebody else's.
     const LONGEST: usize = 300;
 
-    /// Names a row and what is wrong with it; control characters and what is too long are cut.
+    /// Names a row and what is wrong with it, each on one line; marks that nobody sees and what is too long are cut.
     pub fn new(row: impl fmt::Display, reason: impl fmt::Display) -> Self {
-        let cut = |words: String| words.chars().filter(|c| !c.is_control()).take(Self::LONGEST).collect();
+        let cut = |text: String| words::plain(&text, Self::LONGEST);
         Self { row: cut(row.to_string()), reason: cut(reason.to_string()) }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use super::words;
 use crate::model::{ProviderId, ServiceId, SkuId};
 
 /// The outcome of a provider call.
@@ -40,13 +41,17 @@ pub struct Worded {
 impl Worded {
     /// Words of their own.
     pub fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), below: None }
+        Self { words: plain(words), below: None }
     }
 
     /// Words for an error.
     pub fn above(words: impl Into<String>, below: impl Into<BoxError>) -> Self {
-        Self { words: words.into(), below: Some(below.into()) }
+        Self { words: plain(words), below: Some(below.into()) }
     }
+}
+
+fn plain(text: impl Into<String>) -> String {
+    words::plain(&text.into(), ErrorKind::LONGEST)
 }
 
 /// What is said about the cause where the kind itself has no words for it.
@@ -101,6 +106,16 @@ impl ProviderError {
             kind => kind,
         };
         Self { kind, ..self }
+    }
+
+    /// The same with each of its texts made another.
+    pub(crate) fn with_texts(self, make: impl Fn(String) -> String) -> Self {
+        let source = self.source.map(|source| match source.downcast::<Worded>() {
+            Ok(worded) => Worded { words: make(worded.words), below: worded.below }.into(),
+            Err(other) => other,
+        });
+        let request_id = self.request_id.map(&make);
+        Self { kind: self.kind.with_texts(&make), source, request_id, ..self }
     }
 
     /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
@@ -314,22 +329,28 @@ impl ErrorKind {
     }
 
     /// Characters of one text that are kept: enough to name many things, and few enough to be read.
-    const LONGEST: usize = 2_000;
+    pub(crate) const LONGEST: usize = 2_000;
 
-    /// The same without control characters and without what is too long to be read. No `_` arm: a new kind must decide.
+    /// The same on one line, without marks that nobody sees and without what is too long to be read.
     fn on_one_line(self) -> Self {
-        let cut = |words: String| match words.len() <= Self::LONGEST && !words.chars().any(char::is_control) {
-            true => words,
-            false => words.chars().filter(|c| !c.is_control()).take(Self::LONGEST).collect(),
-        };
+        self.with_texts(&|text: String| match text.len() <= Self::LONGEST
+            && !text.chars().any(crate::model::is_hidden)
+        {
+            true => text,
+            false => words::plain(&text, Self::LONGEST),
+        })
+    }
+
+    /// The same with each of its texts made another. No `_` arm: a new kind must decide.
+    fn with_texts(self, make: &impl Fn(String) -> String) -> Self {
         match self {
-            Self::InvalidRequest { message } => Self::InvalidRequest { message: cut(message) },
-            Self::NotFound { what } => Self::NotFound { what: cut(what) },
-            Self::Conflict { message } => Self::Conflict { message: cut(message) },
-            Self::QuotaExceeded { quota } => Self::QuotaExceeded { quota: cut(quota) },
-            Self::Unavailable { retry_after, cause } => Self::Unavailable { retry_after, cause: cut(cause) },
-            Self::NotSent { cause } => Self::NotSent { cause: cut(cause) },
-            Self::Protocol { message } => Self::Protocol { message: cut(message) },
+            Self::InvalidRequest { message } => Self::InvalidRequest { message: make(message) },
+            Self::NotFound { what } => Self::NotFound { what: make(what) },
+            Self::Conflict { message } => Self::Conflict { message: make(message) },
+            Self::QuotaExceeded { quota } => Self::QuotaExceeded { quota: make(quota) },
+            Self::Unavailable { retry_after, cause } => Self::Unavailable { retry_after, cause: make(cause) },
+            Self::NotSent { cause } => Self::NotSent { cause: make(cause) },
+            Self::Protocol { message } => Self::Protocol { message: make(message) },
             Self::Unauthorised
             | Self::Forbidden
             | Self::CapacityExhausted { .. }

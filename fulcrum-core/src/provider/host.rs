@@ -321,7 +321,7 @@ fn kind_of(error: HostError, sku: Option<&SkuId>) -> ErrorKind {
 }
 
 fn cut(words: &str) -> String {
-    words.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    super::words::plain(words, LONGEST)
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ pub mod sandbox;
 #[cfg(feature = "http")]
 mod surcharges;
 pub mod table;
+pub(crate) mod words;
 
 pub use crate::model::Action;
 pub use base::{Base, Outside, Reach};

@@ -1,10 +1,12 @@
 //! An order is accepted: its plan is read as a stranger's document, and nothing in it is believed.
 #![deny(clippy::arithmetic_side_effects)]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{Engine, PurchaseError, prices};
+use super::{Engine, PurchaseError, place, prices, traffic, turns::MAX_REFERENCES};
 use crate::{
     catalogue::Catalogue,
     compose::verify::verify,
@@ -120,9 +122,10 @@ impl Engine {
             }));
         }
         policy.check().map_err(|error| invalid(error.inside("policy").to_string()))?;
-        plan.check().map_err(|error| invalid(error.to_string()))?;
+        plan.check_format().and_then(|()| plan.check()).map_err(|error| invalid(error.to_string()))?;
         check_horizon(plan, policy).map_err(invalid)?;
         check_sums(plan).map_err(invalid)?;
+        traffic::check_lines(plan).map_err(invalid)?;
         plan.leases.iter().enumerate().try_for_each(|(at, lease)| {
             check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
         })?;
@@ -138,7 +141,9 @@ impl Engine {
             }
         }
         let present = self.market.catalogue();
+        place::check_places(&present, plan).map_err(invalid)?;
         if present.digest() == plan.catalogue_digest {
+            traffic::check_known(&present, plan, policy).map_err(invalid)?;
             check_against(&present, plan, policy).map_err(invalid)?;
         }
         if let Some(most) = policy.max_total {
@@ -206,13 +211,13 @@ const OTHER_TERM: u32 = 36;
 /// Whether it is known over which months a plan commits to what it says.
 fn check_horizon(plan: &Plan, policy: &Policy) -> Result<(), String> {
     let Some(months) = plan.horizon_months else {
-        return match (plan.format == Plan::FORMAT, policy.max_total) {
-            (true, _) => Err("it tells no horizon_months; compose again".to_owned()),
-            (false, Some(_)) => {
-                Err("a plan of format 3 tells no horizon, over which max_total counts; compose again"
-                    .to_owned())
-            }
-            (false, None) => Ok(()),
+        return match (plan.is_format_3(), policy.max_total) {
+            (false, _) => Err(format!("it is a {} and tells no horizon_months; compose again", plan.format)),
+            (true, Some(_)) => Err(format!(
+                "it is a {} and tells no horizon, over which max_total counts; compose again",
+                plan.format
+            )),
+            (true, None) => Ok(()),
         };
     };
     if !HORIZONS.contains(&months) {
@@ -303,22 +308,28 @@ fn check_against(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<
         }
     }
     let Some(fail_over) = &policy.fail_over else { return Ok(()) };
-    if plan.format == Plan::FORMAT {
-        verify(catalogue, &fail_over.blueprint, plan).map_err(|violation| violation.to_string())?;
-    }
-    Ok(())
+    verify(catalogue, &fail_over.blueprint, plan).map_err(|violation| violation.to_string())
 }
 
 /// What a setting refers to must be bought or kept, before anything is bought in vain.
 fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
-    for lease in &plan.leases {
+    let held: BTreeSet<&str> =
+        plan.leases.iter().flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
+    for (at, lease) in plan.leases.iter().enumerate() {
+        let mut references: usize = 0;
         for value in lease.settings.values().flat_map(texts) {
             for piece in
                 pieces(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
             {
                 let Piece::Of(Reference { component, .. }) = piece else { continue };
-                let holds = |lease: &Lease| lease.replicas.keys().any(|name| name.as_str() == component);
-                if !plan.leases.iter().any(holds) {
+                references = references.saturating_add(1);
+                if references > MAX_REFERENCES {
+                    return Err(PurchaseError::InvalidPlan(format!(
+                        "the settings of leases[{at}] refer to others more than {MAX_REFERENCES} times; refer to \
+                         less, and compose again"
+                    )));
+                }
+                if !held.contains(component) {
                     return Err(PurchaseError::InvalidPlan(format!(
                         "a setting refers to {component}, of which it has none; compose again"
                     )));

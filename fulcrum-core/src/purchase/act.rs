@@ -9,15 +9,15 @@ use super::{
     Engine, PurchaseError,
     drive::Driver,
     held::Held,
-    machine::{pause, to_compensate},
+    machine::{back_off, between_polls, pause, to_compensate},
     operate::Wanted,
-    provision::{kept, left},
+    provision::{is_same_place, kept, left},
 };
 use crate::{
     ledger::Change,
     model::{
         Action, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState,
-        OwnService, Progress, Step, StepState,
+        OwnService, Progress, Service, ServiceStatus, Step, StepState,
     },
     provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
@@ -118,6 +118,33 @@ impl Under {
         }
     }
 
+    /// What is not as it was before, though the action is not to change it; none if nothing is.
+    fn changed(&self, now: &Service) -> Option<String> {
+        let (before, id) = (&self.service, &now.id);
+        if !is_same_place(&now.place, &before.place) {
+            return Some(format!(
+                "{id} is in {} ({}) now, and was in {} ({})",
+                now.place.region, now.place.country, before.place.region, before.place.country
+            ));
+        }
+        let asked = match &self.action {
+            Action::Resize { sku } => Some(sku),
+            _ => None,
+        };
+        let is_known = now.sku == before.sku || asked == Some(&now.sku);
+        let words = || match asked {
+            Some(asked) => format!("{id} is a {} now, and {asked} was asked for", now.sku),
+            None => format!("{id} is a {} now, and was a {}", now.sku, before.sku),
+        };
+        (!is_known).then(words)
+    }
+
+    /// Whether a service is as it is to be; of what only its provider knows, that it has changed in nothing else.
+    fn is_done(&self, now: &Service) -> bool {
+        let is_as_wanted = matches!(self.action, Action::Other { .. }) || self.action.is_done(now);
+        is_as_wanted && self.changed(now).is_none()
+    }
+
     /// The same for ever: the same action at another moment is another effect.
     fn key(&self, step: &Step) -> IdempotencyKey {
         IdempotencyKey::new(format!("{}-a{}", step.key, self.since.as_microsecond()))
@@ -160,13 +187,13 @@ impl Driver<'_> {
         failure: &mut Option<String>,
     ) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
-        let mut tries = 0;
+        let (mut tries, mut pace) = (0, Pace::new(end));
         while let Some(under) = Under::of(&step) {
             if self.should_stop().await? {
                 return Ok(step);
             }
-            match self.advance(&mut step, &under).await? {
-                Ok(()) => tries = 0,
+            match self.advance(&mut step, &under, &mut pace).await? {
+                Ok(()) => {}
                 Err(error) => {
                     self.note(&mut step, &error).await?;
                     if may_pass(&error.kind) && Instant::now() < end {
@@ -192,6 +219,7 @@ impl Driver<'_> {
         &self,
         step: &mut Step,
         under: &Under,
+        pace: &mut Pace,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         let StepState::Acting { claim, progress, .. } = step.state.clone() else { return Ok(Ok(())) };
         match progress {
@@ -202,6 +230,7 @@ impl Driver<'_> {
                 {
                     return Ok(Err(self.refused(step, ErrorKind::InvalidRequest { message })));
                 }
+                pace.before_asking().await;
                 let asked = self.changing(step)?.act(service, action, &under.key(step)).await;
                 match asked.and_then(|operation| kept(step, Call::Act, &operation)) {
                     Ok(operation) => self.acting(step, under, Progress::Running(operation)).await.map(Ok),
@@ -214,7 +243,14 @@ impl Driver<'_> {
             }
             Progress::IntentOnly | Progress::OutcomeUnknown => {
                 match self.describe_own(step, &under.service.id).await {
-                    Ok(Some(now)) if under.action.is_done(&now) => self.done(step, now).await.map(Ok),
+                    Ok(Some(now)) if under.action.is_done(&now) && under.is_done(&now) => {
+                        self.done(step, now).await.map(Ok)
+                    }
+                    // Asked again it would not be what it was.
+                    Ok(Some(now)) if under.changed(&now).is_some() => {
+                        let message = under.changed(&now).unwrap_or_default();
+                        Ok(Err(self.refused(step, ErrorKind::Conflict { message })))
+                    }
                     // To ask twice for a state is to ask once.
                     Ok(Some(_)) if claim == NOBODY || self.may_repeat(step, &under.action) => {
                         self.acting(step, under, Progress::IntentOnly).await.map(Ok)
@@ -233,12 +269,12 @@ impl Driver<'_> {
             Progress::Running(handle) => {
                 match self.provider(step).poll(&OperationHandle::new(handle)).await {
                     Ok(OperationStatus::Running { .. }) => {
-                        sleep(self.poll_interval(step)).await;
+                        pace.between_polls(self.poll_interval(step)).await;
                         Ok(Ok(()))
                     }
                     Ok(OperationStatus::Succeeded(Some(now))) => {
                         match self.own(step, Call::Poll, Some(&under.service.id), now) {
-                            Ok(now) => self.done(step, now).await.map(Ok),
+                            Ok(now) => self.look_after(step, under, now, pace).await,
                             // The operation is somebody else's: only a look at the own service can tell.
                             Err(error) => {
                                 self.acting(step, under, Progress::OutcomeUnknown).await?;
@@ -260,6 +296,40 @@ impl Driver<'_> {
                 }
             }
         }
+    }
+
+    /// What has come of an action that is said to be done: where the provider tells of single services, that is believed and
+    /// not the answer. For as long as lists lag, it may tell of what was before.
+    async fn look_after(
+        &self,
+        step: &mut Step,
+        under: &Under,
+        told: OwnService,
+        pace: &mut Pace,
+    ) -> Result<Result<(), ProviderError>, PurchaseError> {
+        let now = match self.provider(step).capabilities().can(Call::Describe) {
+            true => match self.describe_own(step, &under.service.id).await {
+                Ok(Some(now)) => now,
+                Ok(None) => {
+                    let what = under.service.id.to_string();
+                    return Ok(Err(self.refused(step, ErrorKind::NotFound { what })));
+                }
+                Err(error) => return Ok(Err(error)),
+            },
+            false => told,
+        };
+        if under.is_done(&now) {
+            return self.done(step, now).await.map(Ok);
+        }
+        let since = *pace.done_since.get_or_insert_with(Instant::now);
+        if now.status == ServiceStatus::Starting || since.elapsed() < self.list_lag(step) {
+            pace.between_polls(self.poll_interval(step)).await;
+            return Ok(Ok(()));
+        }
+        let is_now =
+            || format!("it was said to be done, and {} is a {}, {}", now.id, now.sku, now.status.word());
+        let message = under.changed(&now).unwrap_or_else(is_now);
+        Ok(Err(self.refused(step, ErrorKind::Conflict { message })))
     }
 
     /// A provider's own action, such as a reboot, sets no state that could be looked at: only a key keeps it from coming
@@ -301,13 +371,47 @@ impl Driver<'_> {
     /// Leaves the service as it is; what it is then, if the provider tells. For people: what was not done, and why.
     async fn give_up(&self, step: &mut Step, under: Under, why: &str) -> Result<String, PurchaseError> {
         let now = self.describe_own(step, &under.service.id).await.ok().flatten();
-        let is_done = now.as_ref().is_some_and(|now| under.action.is_done(now));
-        self.done(step, now.unwrap_or(under.service)).await?;
+        let is_done = now.as_ref().is_some_and(|now| under.action.is_done(now) && under.is_done(now));
+        let changed = now.as_ref().and_then(|now| under.changed(now)).filter(|what| !why.contains(what));
+        let why = changed.map_or_else(|| why.to_owned(), |what| format!("{why}; {what}"));
+        // What it has become without being asked for is no part of the order: a scan tells of it.
+        let held = match (is_done, now) {
+            (true, Some(now)) => now,
+            (_, now) => now.map_or_else(|| under.service.clone(), |now| now.held_as(&under.service)),
+        };
+        self.done(step, held).await?;
         let (action, sku, provider) = (under.action.word(), &step.lease.sku, &step.provider);
         Ok(match is_done {
             true => format!("{action} of {sku} at {provider} is done, though: {why}"),
             false => format!("{action} of {sku} at {provider} was not done: {why}"),
         })
+    }
+}
+
+/// How fast an action goes on: a provider that answers at once, with whatever, is asked again with growing pauses.
+struct Pace {
+    end: Instant,
+    asked: u32,
+    polled: u32,
+    /// When it was first said to be done.
+    done_since: Option<Instant>,
+}
+
+impl Pace {
+    fn new(end: Instant) -> Self {
+        Self { end, asked: 0, polled: 0, done_since: None }
+    }
+
+    async fn before_asking(&mut self) {
+        if self.asked > 0 {
+            sleep(back_off(self.asked).min(left(self.end))).await;
+        }
+        self.asked = self.asked.saturating_add(1);
+    }
+
+    async fn between_polls(&mut self, interval: Duration) {
+        self.polled = self.polled.saturating_add(1);
+        sleep(between_polls(interval, self.polled).min(left(self.end))).await;
     }
 }
 

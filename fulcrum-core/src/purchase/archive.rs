@@ -12,7 +12,8 @@ use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
         Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
-        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, parse_json,
+        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, check_fields,
+        check_size, limits, parse_json,
     },
 };
 
@@ -42,14 +43,19 @@ impl OrderArchive {
     /// Reads an archive; [`verify`](Self::verify) it before it is believed.
     ///
     /// # Errors
-    /// [`DocumentError`]: it is no archive, or of another version.
+    /// [`DocumentError`]: it is no archive, or of another version; or it has a field twice, or one that nobody knows. Fields
+    /// of a later version in an event are kept, as the chain of hashes goes over them.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        check_size(text, limits::ARCHIVE)?;
         let archive: Self = parse_json(text)?;
         if archive.format != Self::FORMAT {
             let (found, known) = (&archive.format, Self::FORMAT);
             let message = format!("{found:?} is not the format that this version reads, which is {known}");
             return Err(DocumentError::at("format", message));
         }
+        // What nothing here reads, nothing here could check.
+        let known = serde_json::to_value(&archive).map_err(|error| DocumentError::at("", error))?;
+        check_fields(text, Some(&known))?;
         Ok(archive)
     }
 
@@ -93,6 +99,9 @@ impl OrderArchive {
         }
         if !told.is_cancelled_as(order.cancellation.as_ref()) {
             return Err(damaged("its cancellation is not that of its events".to_owned()));
+        }
+        if order.is_approved && !told.accepted.is_some_and(|accepted| accepted.is_approved) {
+            return Err(damaged("it says that it was approved, and its first event does not".to_owned()));
         }
         if let Some(accepted) = told.accepted {
             verify_accepted(order, accepted, &told.resized).map_err(damaged)?;
@@ -234,11 +243,11 @@ impl<'a> Told<'a> {
             (Some((told, by)), Some(it)) => {
                 // The ledger may take the time for each of both.
                 let is_then =
-                    it.at.is_none_or(|at| at.duration_since(told).abs() < SignedDuration::from_secs(1));
+                    it.at.is_some_and(|at| at.duration_since(told).abs() < SignedDuration::from_secs(1));
                 is_then && it.by.as_ref() == by
             }
             (Some(_), None) => false,
-            (None, Some(it)) => it.at.is_none(),
+            (None, Some(it)) => it.at.is_none() && it.by.is_none(),
             (None, None) => true,
         }
     }

@@ -9,8 +9,8 @@ use super::{
     PurchaseError,
     drive::Driver,
     failures::cut,
-    machine::{Action, back_off, next_action, pause},
-    provision::{ABSENT, kept, left, protocol},
+    machine::{Action, back_off, between_polls, next_action, pause},
+    provision::{ABSENT, Made, kept, left, protocol},
 };
 use crate::{
     model::{IdempotencyKey, ServiceId, Step, StepState},
@@ -35,7 +35,7 @@ impl Driver<'_> {
         let most = Duration::from_secs(self.policy.compensation_timeout_s.into());
         let unsettled = self.unsettled(&step);
         let end = began + most.max(self.list_lag(&step) + unsettled);
-        let (mut tries, mut releases, mut late) = (0, 0, 0);
+        let (mut tries, mut releases, mut polled, mut late) = (0, 0, 0, 0);
         loop {
             let outcome = match next_action(&step, &self.mine, self.manners(&step), true) {
                 Action::FindToRelease { .. } if self.is_unkeyed(&step) => {
@@ -55,7 +55,8 @@ impl Driver<'_> {
                     self.release(&mut step, &service).await?
                 }
                 Action::PollRelease(service, operation) => {
-                    self.poll_release(&mut step, &service, &operation).await?
+                    polled += 1;
+                    self.poll_release(&mut step, &service, &operation, polled).await?
                 }
                 Action::Nothing => return Ok(step),
                 // The order's state was written together with those of its steps: none is left to buy.
@@ -111,7 +112,12 @@ impl Driver<'_> {
                 sleep(lag.min(Duration::from_secs(1))).await;
                 Ok(Ok(()))
             }
-            Ok(None) => self.put(step, StepState::Compensated).await.map(Ok),
+            Ok(None) => match self.made_by_handle(step).await? {
+                Ok(Made::Service(service)) => self.compensating(step, Some(service.id.clone()), None).await,
+                Ok(Made::NotYet) => Ok(Ok(())),
+                Ok(Made::Nothing) => self.put(step, StepState::Compensated).await.map(Ok),
+                Err(error) => Ok(Err(error)),
+            },
             Err(error) => Ok(Err(error)),
         }
     }
@@ -131,11 +137,17 @@ impl Driver<'_> {
         }
     }
 
-    async fn poll_release(&self, step: &mut Step, service: &ServiceId, operation: &OperationHandle) -> Tried {
-        let provider = self.provider(step);
+    async fn poll_release(
+        &self,
+        step: &mut Step,
+        service: &ServiceId,
+        operation: &OperationHandle,
+        polled: u32,
+    ) -> Tried {
+        let (provider, pause) = (self.provider(step), between_polls(self.poll_interval(step), polled));
         match provider.poll(operation).await {
             Ok(OperationStatus::Running { .. }) => {
-                sleep(self.poll_interval(step)).await;
+                sleep(pause).await;
                 Ok(Ok(()))
             }
             Ok(OperationStatus::Succeeded(_)) => match provider.describe(service).await {
@@ -143,7 +155,7 @@ impl Driver<'_> {
                 // Gone, and nothing else of this key is there.
                 Ok(None) => self.compensating(step, None, None).await,
                 Ok(Some(_)) => {
-                    sleep(self.poll_interval(step)).await;
+                    sleep(pause).await;
                     Ok(Ok(()))
                 }
                 Err(error) => Ok(Err(error)),

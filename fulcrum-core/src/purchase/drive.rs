@@ -121,6 +121,10 @@ impl<'a> Driver<'a> {
             let reason = self.failures.take().reason_to_undo.unwrap_or_default();
             return self.begin_compensation(reason).await;
         };
+        let checked = match checked {
+            Ok(checked) => self.use_approval().await?.map(|()| checked),
+            refused => refused,
+        };
         match checked {
             Ok(checked) => self.enter(OrderState::Provisioning, None, checked.steps, checked.events).await,
             Err(refusal) if !self.is_new() => self.undo(refusal, Vec::new()).await,
@@ -130,6 +134,29 @@ impl<'a> Driver<'a> {
                 self.enter(OrderState::Refused, Some(refusal), steps, Vec::new()).await
             }
         }
+    }
+
+    /// Uses up what somebody has approved: one approval buys once. A gate in the ledger keeps it, also after its order was
+    /// forgotten. The inner error says that another order has used it.
+    async fn use_approval(&self) -> Result<Result<(), String>, PurchaseError> {
+        let ledger = &self.engine.ledger;
+        let Some(first) = ledger.events(0, Some(&self.order.id), 1).await?.into_iter().next() else {
+            return Ok(Ok(()));
+        };
+        let OrderEventKind::Order { accepted: Some(accepted), .. } = first.kind.into_kind() else {
+            return Ok(Ok(()));
+        };
+        if !accepted.is_approved {
+            return Ok(Ok(()));
+        }
+        let name = format!("approval/{}", accepted.approval);
+        let used_by = ledger.enter_gate(&name, &self.claim, 0, None).await?.order;
+        if used_by == self.order.id {
+            return Ok(Ok(()));
+        }
+        Ok(Err(format!(
+            "its approval was used for order {used_by}, and one approval buys once; give the policy another              valid_until and have that approved"
+        )))
     }
 
     async fn provision_all(&mut self) -> Result<(), PurchaseError> {

@@ -69,9 +69,9 @@ impl Failures {
     }
 }
 
-/// What is kept of a provider's words: an answer must not fill the ledger.
+/// What is kept of a provider's words: an answer must neither fill the ledger nor turn a line of it.
 pub(super) fn cut(words: &str) -> String {
-    words.chars().take(MAX_WORDS).collect()
+    crate::provider::words::plain(words, MAX_WORDS)
 }
 
 /// What an error says about whether something can be had there at all.

@@ -35,6 +35,11 @@ impl Listed {
         let offer = self.offers.get(&lease.own_offer_id())?.as_ref()?;
         (offer.sku == lease.sku && offer.kind == lease.kind && *offer.place == lease.place).then_some(offer)
     }
+
+    /// The offer of that name, wherever the lease says that it is.
+    pub(super) fn named(&self, lease: &Lease) -> Option<&Offer> {
+        self.offers.get(&lease.own_offer_id())?.as_ref()
+    }
 }
 
 /// What a provider last listed, and how it last failed.

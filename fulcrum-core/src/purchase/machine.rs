@@ -112,8 +112,14 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
             StepState::Compensating { service: None, operation: None, sent, since: now }
         }
         StepState::Compensated => StepState::Compensated,
-        StepState::Provisioning { .. } => {
-            StepState::Compensating { service: None, operation: None, sent: Some(now), since: now }
+        // What an operation was to make may be known by its handle alone.
+        StepState::Provisioning { progress: Progress::Running(handle), .. } => {
+            let operation = Some(handle.clone());
+            StepState::Compensating { service: None, operation, sent: Some(now), since: now }
+        }
+        StepState::Provisioning { operation, .. } => {
+            let operation = operation.clone();
+            StepState::Compensating { service: None, operation, sent: Some(now), since: now }
         }
         StepState::Provisioned { service }
         | StepState::Committed { service }
@@ -147,6 +153,12 @@ pub(super) fn pause(tries: u32, error: &ProviderError, left: Duration) -> Durati
 /// How long to wait before the `n`-th try in a row: doubling from 50 ms to 5 s.
 pub(super) fn back_off(n: u32) -> Duration {
     Duration::from_millis(50u64.saturating_mul(1 << n.min(7))).min(Duration::from_secs(5))
+}
+
+/// How long to wait before the `n`-th poll in a row of one operation, as long as its provider asks for at least: growing to
+/// a second where it asks for less, so that what takes long is not asked for all the time.
+pub(super) fn between_polls(interval: Duration, n: u32) -> Duration {
+    interval.max(Duration::from_millis(u64::from(n).saturating_mul(10)).min(Duration::from_secs(1)))
 }
 
 #[cfg(test)]
@@ -192,7 +204,7 @@ mod tests {
     }
 
     fn provisioning(claim: &str, progress: Progress) -> Step {
-        step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress })
+        step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress, operation: None })
     }
 
     const LAG: Duration = Duration::from_secs(5);
@@ -238,6 +250,25 @@ mod tests {
         let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW, true);
         for manners in [KEY, LAGGING] {
             let next = next_action(&step(state.clone()), "me", manners, true);
+            assert_eq!(next, Action::FindToRelease { lag: LAG });
+        }
+    }
+
+    #[test]
+    fn compensation_keeps_the_handle_of_what_was_to_be_made() {
+        let forgotten = StepState::Provisioning {
+            claim: "me".to_owned(),
+            since: NOW,
+            progress: Progress::OutcomeUnknown,
+            operation: Some("op".to_owned()),
+        };
+        for state in [provisioning("me", Progress::Running("op".to_owned())).state, forgotten] {
+            let undone = to_compensate(&state, NOW, true);
+            let StepState::Compensating { service: None, operation: Some(handle), .. } = &undone else {
+                panic!("{undone:?}")
+            };
+            assert_eq!(handle, "op");
+            let next = next_action(&step(undone), "me", KEY, true);
             assert_eq!(next, Action::FindToRelease { lag: LAG });
         }
     }

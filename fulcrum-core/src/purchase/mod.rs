@@ -27,12 +27,14 @@ mod operate;
 mod outcome;
 mod own;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
+mod place;
 mod prices;
 mod provision;
 mod reconcile;
 mod reserve;
 mod serve;
 mod timeline;
+mod traffic;
 mod turns;
 mod unkeyed;
 

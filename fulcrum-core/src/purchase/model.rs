@@ -198,8 +198,12 @@ impl Decisions {
         };
         let own = || crate::model::OwnService::assumed(service());
         let since = Timestamp::MAX;
-        let provisioning =
-            |claim: u8, progress| StepState::Provisioning { claim: claim.to_string(), since, progress };
+        let provisioning = |claim: u8, progress| StepState::Provisioning {
+            claim: claim.to_string(),
+            since,
+            progress,
+            operation: None,
+        };
         match at {
             At::Planned => StepState::Planned,
             At::Intent(claim) => provisioning(claim, Progress::IntentOnly),
@@ -552,7 +556,10 @@ impl World {
                     world.clouds[at].is_listed |= driver.was_there[at] && cloud.exists;
                     next.push(((host, Move::Wait(at)), Ok(world)));
                 }
-                if cloud.exists && cloud.is_listed {
+                // Not listed, its handle is asked, too.
+                let has_handle =
+                    driver.steps[at] == At::Compensating { knows_service: false, is_asked: true };
+                if cloud.exists && (cloud.is_listed || (has_handle && driver.has_waited[at])) {
                     next.push(((host, Move::Look(at)), Ok(replied(self, Reply::Found))));
                 } else if lag.is_zero() || driver.has_waited[at] {
                     next.push(((host, Move::Look(at)), Ok(replied(self, Reply::Absent))));

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     ledger::{Change, LedgerError},
-    model::{Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState},
+    model::{
+        Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step, StepState,
+        is_hidden,
+    },
 };
 
 /// What a person wants of an order.
@@ -133,8 +136,8 @@ impl Engine {
         evidence: String,
     ) -> Result<Order, PurchaseError> {
         by.check()?;
-        if evidence.trim().is_empty() {
-            return Err(PurchaseError::NobodySaid("the evidence"));
+        if evidence.trim().is_empty() || hides(&evidence) {
+            return Err(PurchaseError::NobodySaid("the evidence, in characters that show"));
         }
         self.want(order, Wanted::Settle { step, by, evidence }).await
     }
@@ -210,11 +213,20 @@ fn after_settling<'a>(others: impl Iterator<Item = &'a StepState>) -> Next {
     }
 }
 
+/// Whether a text, which may have several lines, has what does not show.
+fn hides(text: &str) -> bool {
+    text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\r' | '\t'))
+}
+
 impl Operator {
     pub(super) fn check(&self) -> Result<(), PurchaseError> {
         match self {
             _ if self.who.trim().is_empty() => Err(PurchaseError::NobodySaid("who does this")),
             _ if self.why.trim().is_empty() => Err(PurchaseError::NobodySaid("why")),
+            // Who reads it later sees another name, or words that nobody has said.
+            _ if self.who.chars().any(is_hidden) || hides(&self.why) => {
+                Err(PurchaseError::NobodySaid("who and why in characters that show"))
+            }
             _ => Ok(()),
         }
     }

@@ -16,7 +16,15 @@ use jiff::{Timestamp, tz::TimeZone};
 use rust_decimal::Decimal;
 use tokio::time::sleep;
 
-use super::{Engine, drive::Driver, failures::cut, machine::back_off, provision::request};
+use super::{
+    Engine,
+    drive::Driver,
+    failures::cut,
+    machine::back_off,
+    place::{check_place, present_place},
+    provision::request,
+    traffic,
+};
 use crate::{
     model::{
         Charge, CheckedPrice, CommitmentCost, Lease, LineKind, Money, Offer, OfferKind, Order,
@@ -69,8 +77,10 @@ pub(super) async fn check(
         step.lease.checked = Some(check);
         checked.steps.push(step);
     }
+    let traffic = traffic::rise_now(engine, policy, plan).await?;
     if let Some(most) = policy.max_total {
-        let rise = current.checked_sub(planned).ok_or_else(out_of_range)?;
+        let rise = current.checked_sub(planned).and_then(|rise| rise.checked_add(traffic));
+        let rise = rise.ok_or_else(out_of_range)?;
         let total = plan.total().and_then(|total| total.checked_add(rise)?.checked_add(paid));
         check_limit(most, total.ok_or_else(out_of_range)?, plan.currency)?;
     }
@@ -106,7 +116,7 @@ fn check_validity(policy: &Policy) -> Result<(), String> {
     Ok(())
 }
 
-fn out_of_range() -> String {
+pub(super) fn out_of_range() -> String {
     "its amounts are outside the range of money; compose again".to_owned()
 }
 
@@ -200,6 +210,10 @@ async fn present_price(
     let capabilities = provider.capabilities();
     let no_price = |error: ProviderError| format!("no present price: {}", cut(&error.to_string()));
     if capabilities.can(Call::Quote) {
+        // A quote tells what it costs, and not where it is.
+        if let Some(place) = present_place(engine, provider, &step.lease).await.map_err(no_price)? {
+            check_place(&step.lease.place, &place)?;
+        }
         let request = request(&plan.blueprint, step);
         match patiently(|| provider.quote(&request)).await {
             Ok(quote) => return quoted(engine, plan, &step.lease, &quote, besides),
@@ -209,6 +223,9 @@ async fn present_price(
     }
     if capabilities.can(Call::Offers) {
         let listed = patiently(|| engine.listings.of(provider)).await.map_err(no_price)?;
+        if let Some(named) = listed.named(&step.lease) {
+            check_place(&step.lease.place, &named.place)?;
+        }
         let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
         return of_offer(engine, policy, plan, &step.lease, offer, besides);
     }
@@ -222,7 +239,7 @@ async fn present_price(
 }
 
 /// Asks again while that may help, for a while.
-async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
+pub(super) async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, ProviderError> {
     let (began, mut tries) = (Instant::now(), 0);

@@ -8,14 +8,15 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     PurchaseError,
+    compensate::is_forgotten,
     drive::Driver,
     failures::shortage_of,
-    machine::{Action, next_action, pause},
+    machine::{Action, back_off, between_polls, next_action, pause},
 };
 use crate::{
     model::{
-        LineKind, OwnService, Piece, Progress, Service, ServiceStatus, Settings, Shortage, Step, StepState,
-        pieces, texts,
+        LineKind, OwnService, Piece, Place, Progress, Service, ServiceStatus, Settings, Shortage, Step,
+        StepState, pieces, texts,
     },
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
@@ -45,6 +46,7 @@ impl Driver<'_> {
         let mut may_exist = false;
         // What went wrong last.
         let mut last: Option<String> = None;
+        let (mut asked, mut polled) = (0u32, 0u32);
         loop {
             match step.state {
                 // There, or given up in an earlier round.
@@ -95,7 +97,14 @@ impl Driver<'_> {
                 Action::RecordIntent if self.is_unkeyed(&step) => self.intend_unkeyed(&mut step).await?,
                 Action::RecordIntent => self.intend(&mut step).await.map(Ok)?,
                 Action::RecordUnknown => self.unknown(&mut step).await.map(Ok)?,
-                Action::Provision => self.ask(&mut step, settings.clone().unwrap_or_default()).await?,
+                Action::Provision => {
+                    // Once more, as its provider says now that nothing came of it.
+                    if asked > 0 {
+                        sleep(back_off(asked).min(left(end))).await;
+                    }
+                    asked = asked.saturating_add(1);
+                    self.ask(&mut step, settings.clone().unwrap_or_default()).await?
+                }
                 Action::FindByKey { .. } if self.is_unkeyed(&step) => {
                     let lag = self.list_lag(&step) + self.unsettled(&step);
                     self.look_unkeyed(&mut step, lag.saturating_sub(acted.elapsed())).await?
@@ -105,7 +114,15 @@ impl Driver<'_> {
                     let lag = if self.class(&step).is_repeatable() { lag } else { lag + unsettled };
                     self.look(&mut step, lag.saturating_sub(acted.elapsed())).await?
                 }
-                Action::Poll(operation) => self.poll(&mut step, &operation).await?,
+                Action::Poll(operation) => {
+                    polled = polled.saturating_add(1);
+                    let outcome = self.poll(&mut step, &operation, polled).await?;
+                    // Its provider answers again.
+                    if outcome.is_ok() {
+                        tries = 0;
+                    }
+                    outcome
+                }
                 Action::FindToRelease { .. }
                 | Action::Release(_)
                 | Action::PollRelease(..)
@@ -117,10 +134,7 @@ impl Driver<'_> {
             if !is_looking {
                 acted = Instant::now();
             }
-            let Err(error) = outcome else {
-                tries = 0;
-                continue;
-            };
+            let Err(error) = outcome else { continue };
             let is_asking =
                 matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
             if is_asking && !error.kind.may_have_happened() {
@@ -154,13 +168,25 @@ impl Driver<'_> {
         self.enter_provisioning(step, Progress::IntentOnly).await
     }
 
+    /// Looks from now on for what the step may have made. What an operation's handle may still name is kept.
     async fn unknown(&self, step: &mut Step) -> Result<(), PurchaseError> {
-        self.enter_provisioning(step, Progress::OutcomeUnknown).await
+        let operation = match &step.state {
+            StepState::Provisioning { progress: Progress::Running(handle), .. } => Some(handle.clone()),
+            StepState::Provisioning { operation, .. } => operation.clone(),
+            _ => None,
+        };
+        self.enter_unknown(step, operation).await
+    }
+
+    async fn enter_unknown(&self, step: &mut Step, operation: Option<String>) -> Result<(), PurchaseError> {
+        let (claim, since) = (self.mine.clone(), Timestamp::now());
+        let progress = Progress::OutcomeUnknown;
+        self.put(step, StepState::Provisioning { claim, since, progress, operation }).await
     }
 
     async fn enter_provisioning(&self, step: &mut Step, progress: Progress) -> Result<(), PurchaseError> {
-        let state = StepState::Provisioning { claim: self.mine.clone(), since: Timestamp::now(), progress };
-        self.put(step, state).await
+        let (claim, since) = (self.mine.clone(), Timestamp::now());
+        self.put(step, StepState::Provisioning { claim, since, progress, operation: None }).await
     }
 
     async fn ask(
@@ -191,9 +217,48 @@ impl Driver<'_> {
                 sleep(lag.min(Duration::from_secs(1))).await;
                 Ok(Ok(()))
             }
-            // Proven absent: the same key may be sent again, after a new intent.
-            Ok(None) => self.intend(step).await.map(Ok),
+            Ok(None) => match self.made_by_handle(step).await? {
+                Ok(Made::Service(service)) => self.found(step, service).await,
+                Ok(Made::NotYet) => Ok(Ok(())),
+                // Proven absent: the same key may be sent again, after a new intent.
+                Ok(Made::Nothing) => self.intend(step).await.map(Ok),
+                Err(error) => Ok(Err(error)),
+            },
             Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// What the operation has made by which the step was last to be made: asked before absence is believed, as a list may be
+    /// late for longer than its provider says.
+    pub(super) async fn made_by_handle(
+        &self,
+        step: &Step,
+    ) -> Result<Result<Made, ProviderError>, PurchaseError> {
+        let handle = match &step.state {
+            StepState::Provisioning { operation: Some(handle), .. }
+            | StepState::Compensating { service: None, operation: Some(handle), .. } => handle,
+            _ => return Ok(Ok(Made::Nothing)),
+        };
+        let service = match self.provider(step).poll(&OperationHandle::new(handle.as_str())).await {
+            Ok(OperationStatus::Succeeded(Some(service))) => service,
+            Ok(OperationStatus::Running { .. }) => {
+                sleep(between_polls(self.poll_interval(step), 10)).await;
+                return Ok(Ok(Made::NotYet));
+            }
+            Ok(OperationStatus::Succeeded(None) | OperationStatus::Failed { .. }) => {
+                return Ok(Ok(Made::Nothing));
+            }
+            Err(error) if is_forgotten(&error.kind) => return Ok(Ok(Made::Nothing)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let was_there = self.was_there(step, &service).await?;
+        // An operation that is somebody else's tells nothing, and one of long ago may tell of what is gone.
+        match self.own(step, Call::Poll, None, service) {
+            Ok(service) if !was_there => {
+                let now = self.describe_own(step, &service.id).await;
+                Ok(now.map(|now| now.map_or(Made::Nothing, Made::Service)))
+            }
+            _ => Ok(Ok(Made::Nothing)),
         }
     }
 
@@ -223,7 +288,7 @@ impl Driver<'_> {
                     Ok(operation) => self.enter_provisioning(step, Progress::Running(operation)).await?,
                     Err(error) => return Ok(Err(error)),
                 },
-                Ok(None) => sleep(self.poll_interval(step)).await,
+                Ok(None) => sleep(between_polls(self.poll_interval(step), 5)).await,
                 Err(error) => return Ok(Err(error)),
             },
             ServiceStatus::Failed | ServiceStatus::Releasing => {
@@ -257,16 +322,19 @@ impl Driver<'_> {
         &self,
         step: &mut Step,
         operation: &OperationHandle,
+        polled: u32,
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         match self.provider(step).poll(operation).await {
-            Ok(OperationStatus::Running { .. }) => sleep(self.poll_interval(step)).await,
+            Ok(OperationStatus::Running { .. }) => {
+                sleep(between_polls(self.poll_interval(step), polled)).await;
+            }
             Ok(OperationStatus::Succeeded(Some(service))) => {
                 let was_there = self.was_there(step, &service).await?;
                 return match self.own(step, Call::Poll, None, service) {
                     Ok(service) if !was_there => self.found(step, service).await,
                     // The operation is somebody else's: what is the step's own only its key can tell.
                     outcome => {
-                        self.unknown(step).await?;
+                        self.enter_unknown(step, None).await?;
                         let was_there =
                             || protocol(step, Call::Poll, "it answered with a service that was there before");
                         Ok(Err(outcome.err().unwrap_or_else(was_there)))
@@ -318,6 +386,16 @@ impl Driver<'_> {
     }
 }
 
+/// What an operation's handle leads to.
+pub(super) enum Made {
+    /// The step's own service, and it is there.
+    Service(OwnService),
+    /// Its provider is still at it.
+    NotYet,
+    /// Nothing, or there is no handle.
+    Nothing,
+}
+
 /// Why nothing can be done about a step.
 pub(super) const ABSENT: &str = "its provider is not in this federation; add it, and drive the order again";
 /// Bytes of an operation's handle: a provider's answer must not fill the ledger.
@@ -341,14 +419,16 @@ pub(super) fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
 
-/// Whether a service is the product that was ordered, where it was ordered; a zone is compared if both are told.
+/// Whether a service is the product that was ordered, where it was ordered.
 fn is_as_ordered(step: &Step, service: &Service) -> bool {
-    let (is, wanted) = (&service.place, &step.lease.place);
-    let is_zone = match (&is.zone, &wanted.zone) {
-        (Some(is), Some(wanted)) => is == wanted,
-        _ => true,
-    };
-    service.sku == step.lease.sku && is.region == wanted.region && is_zone
+    service.sku == step.lease.sku && is_same_place(&service.place, &step.lease.place)
+}
+
+/// Whether two places may be the same. A zone that only one side tells is no difference.
+pub(super) fn is_same_place(one: &Place, other: &Place) -> bool {
+    one.region == other.region
+        && one.country == other.country
+        && !matches!((&one.zone, &other.zone), (Some(one), Some(other)) if one != other)
 }
 
 fn owned((name, value): (&String, &Value)) -> (String, Value) {

@@ -71,10 +71,11 @@ impl Driver<'_> {
     async fn hold(&self, mut step: Step) -> Result<Step, PurchaseError> {
         let end = Instant::now() + Duration::from_secs(self.policy.step_timeout_s.into());
         let request = request(&self.order.plan.blueprint, &step);
-        let mut tries = 0;
+        let (mut tries, mut last) = (0, None);
         while !self.should_stop().await? {
             if Instant::now() >= end {
-                let why = format!("not held within {} s", self.policy.step_timeout_s);
+                let cause: String = last.map_or_else(String::new, |cause| format!(": {cause}"));
+                let why = format!("not held within {} s{cause}", self.policy.step_timeout_s);
                 self.note_text(&mut step, why.clone(), Some(Shortage::Unavailable)).await?;
                 self.fail(&step, Some(Shortage::Unavailable), &why);
                 return Ok(step);
@@ -95,7 +96,7 @@ impl Driver<'_> {
                 return Ok(step);
             }
             sleep(pause(tries, &error, left(end))).await;
-            tries += 1;
+            (tries, last) = (tries + 1, Some(error.words()));
         }
         Ok(step)
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Engine, PurchaseError};
 use crate::model::{
     Action, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
-    Progress, ProviderId, RepairAction, StepState,
+    Progress, ProviderId, RepairAction, StepState, is_hidden,
 };
 
 /// An order from its start to now, one line for each event. Displays as plain text and serialises as
@@ -76,7 +76,7 @@ impl TimelineEntry {
             },
         );
         // What providers and people wrote may have lines of its own, or worse.
-        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         Self { at: event.at, since_start_ms: u64::try_from(since).unwrap_or(0), subject, text }
     }
 }

@@ -4,6 +4,7 @@
 //! fall along every wait, so nobody waits in a circle, even where components share machines crosswise.
 
 use std::{
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
@@ -16,6 +17,10 @@ use crate::model::{Piece, Plan, Reference, Service, Settings, Step, StepState, p
 
 /// Bytes of what is put in place of a reference.
 const MAX_VALUE: usize = 16 << 10;
+/// Bytes of all texts in a step's settings together, once references are replaced: a script that fills them is nobody's.
+const MAX_TEXTS: usize = 1 << 20;
+/// References in the settings of one lease.
+pub(super) const MAX_REFERENCES: usize = 4096;
 
 /// What the steps of one order have come to, as far as others wait for them.
 #[derive(Debug, Default)]
@@ -128,14 +133,31 @@ impl Turns {
                 _ => Ok(text),
             }
         };
+        // Each is looked up once, however often it stands there.
+        let known: RefCell<BTreeMap<(String, String, bool), String>> = RefCell::default();
+        let total = Cell::new(0_usize);
         let in_text = |value: &str| -> Result<String, String> {
             let mut text = String::new();
             for piece in pieces(value, |name| step.lease.after.contains(name))? {
                 match piece {
                     Piece::Text(plain) => text += plain,
-                    Piece::Of(reference) => text += &of(reference)?,
+                    Piece::Of(reference) => {
+                        let key = (
+                            reference.component.to_owned(),
+                            reference.attribute.to_owned(),
+                            reference.is_raw,
+                        );
+                        if !known.borrow().contains_key(&key) {
+                            known.borrow_mut().insert(key.clone(), of(reference)?);
+                        }
+                        text += known.borrow().get(&key).map_or("", String::as_str);
+                    }
+                }
+                if total.get().saturating_add(text.len()) > MAX_TEXTS {
+                    return Err(format!("they would have more than {MAX_TEXTS} bytes; refer to less"));
                 }
             }
+            total.set(total.get().saturating_add(text.len()));
             Ok(text)
         };
         let value = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, &in_text)?));

@@ -38,10 +38,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::{PurchaseError, compensate::Tried, drive::Driver, machine::back_off, provision::protocol};
+use super::{
+    PurchaseError,
+    compensate::Tried,
+    drive::Driver,
+    machine::back_off,
+    provision::{Made, is_same_place, protocol},
+};
 use crate::{
     ledger::{Gate, LedgerError},
-    model::{OrderEventKind, Place, Service, ServiceId, ServiceStatus, Shortage, Step, StepState},
+    model::{OrderEventKind, Service, ServiceId, ServiceStatus, Shortage, Step, StepState},
     provider::{Call, ErrorKind, IdempotencyClass, ProviderError},
 };
 
@@ -94,19 +100,12 @@ fn is_over(state: &StepState) -> bool {
     }
 }
 
-/// Whether a place may be the one that was asked for. A zone that only one side tells is no difference.
-fn is_place(wanted: &Place, place: &Place) -> bool {
-    wanted.region == place.region
-        && wanted.country == place.country
-        && !matches!((&wanted.zone, &place.zone), (Some(one), Some(other)) if one != other)
-}
-
 /// Whether a service may be what a step has asked for.
 fn may_be(step: &Step, service: &Service) -> bool {
     service.provider == step.provider
         && service.key.as_ref().is_none_or(|key| *key == step.key)
         && service.sku == step.lease.sku
-        && is_place(&step.lease.place, &service.place)
+        && is_same_place(&step.lease.place, &service.place)
         && service.status != ServiceStatus::Releasing
 }
 
@@ -365,6 +364,12 @@ impl Driver<'_> {
             sleep(lag.min(Duration::from_secs(1))).await;
             return Ok(Ok(()));
         }
+        let is_at_it = match self.made_by_handle(step).await? {
+            Ok(Made::Service(service)) => return self.found(step, service).await,
+            Ok(Made::NotYet) => true,
+            Ok(Made::Nothing) => false,
+            Err(error) => return Ok(Err(error)),
+        };
         match self.find_made(step).await? {
             Ok(May::Be(id)) => match self.describe_own(step, &id).await {
                 Ok(Some(service)) => self.found(step, service).await,
@@ -376,6 +381,7 @@ impl Driver<'_> {
                 },
                 Err(error) => Ok(Err(error)),
             },
+            Ok(May::Nothing(_)) if is_at_it => Ok(Ok(())),
             // Proven absent: it may be asked for again, after a new intent.
             Ok(May::Nothing(services)) => self.intend_after(step, services).await.map(Ok),
             Ok(May::BeOneOf(services)) => {
@@ -401,8 +407,17 @@ impl Driver<'_> {
             sleep(lag.min(Duration::from_secs(1))).await;
             return Ok(Ok(()));
         }
+        let is_at_it = match self.made_by_handle(step).await? {
+            Ok(Made::Service(service)) => {
+                return self.compensating(step, Some(service.id.clone()), None).await;
+            }
+            Ok(Made::NotYet) => true,
+            Ok(Made::Nothing) => false,
+            Err(error) => return Ok(Err(error)),
+        };
         let reason = match self.find_made(step).await? {
             Ok(May::Be(service)) => return self.compensating(step, Some(service), None).await,
+            Ok(May::Nothing(_)) if is_at_it => return Ok(Ok(())),
             Ok(May::Nothing(_)) => return self.put(step, StepState::Compensated).await.map(Ok),
             Ok(May::BeOneOf(services)) => one_of(&services),
             // As where a person lets a stuck step be undone once more.

@@ -147,6 +147,28 @@ async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
     let polled = provider.poll(&ending).await;
     assert!(!matches!(polled, Ok(OperationStatus::Succeeded(_))), "{polled:?}");
     bought.is_not_over("proxmox", &provider).await;
+    // Also without its tag, as a tool of its customer's leaves it: only a number that is free is proof.
+    let tags = bought
+        .cloud
+        .world()
+        .things
+        .get_mut(id)
+        .expect("it is there")
+        .notes
+        .insert("tags".to_owned(), "prod".to_owned());
+    let there = provider.describe(&bought.service).await.expect("asked").expect("it is there");
+    assert_eq!((there.key, there.status), (None, ServiceStatus::Running));
+    let polled = provider.poll(&ending).await.expect_err("nobody knows whose it is").to_string();
+    assert!(polled.contains(id) && polled.contains("notes"), "{polled}");
+    bought.is_not_over("proxmox", &provider).await;
+    bought
+        .cloud
+        .world()
+        .things
+        .get_mut(id)
+        .expect("it is there")
+        .notes
+        .insert("tags".to_owned(), tags.expect("some"));
     // Its name is enough.
     change(key.as_str(), None);
     bought.ends("proxmox").await;

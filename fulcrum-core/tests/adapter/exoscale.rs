@@ -298,8 +298,9 @@ async fn refusals_are_told_apart() {
     for (status, message, expected) in [
         (400, "Invalid disk size", "invalid_request"),
         (403, "Instance limit reached", "quota_exceeded"),
-        (409, "Instance is locked", "conflict"),
-        (429, "Too many requests", "rate_limited"),
+        (409, "Instance is locked", "ambiguous"),
+        // Any gateway says so, too.
+        (429, "Too many requests", "ambiguous"),
         (503, "Service unavailable", "ambiguous"),
     ] {
         let cloud = Mutex::new(Cloud::default());

@@ -6,6 +6,10 @@ mod peers;
 
 #[cfg(feature = "adapters")]
 mod absence;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod acted;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod afterwards;
 #[cfg(feature = "adapters")]
 mod attached;
 #[cfg(feature = "adapters")]
@@ -56,3 +60,5 @@ mod seed;
 mod untold;
 #[cfg(feature = "upcloud")]
 mod upcloud;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod whose;

@@ -9,10 +9,11 @@ use fulcrum_core::{
     provider::{
         Call, OfferFilter, Provider, ProvisionRequest,
         adapters::{openstack::OpenStackConfig, proxmox::ProxmoxConfig},
+        layers,
     },
     purchase::Engine,
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::{
@@ -120,6 +121,32 @@ async fn offers_are_told_without_the_odd_rows_at_every_adapter() {
 }
 
 /// A known product in a known place, at a price that is none: it is left out alone.
+/// A row may repeat the credential that it was asked with, and hold marks that turn a line.
+#[tokio::test]
+async fn a_row_that_is_left_out_is_named_without_a_credential_at_every_adapter() {
+    const EVIL: &str = "odd\u{1b}[2J\u{202e}secret-0000\u{2066}";
+    let mut told = 0;
+    for api in imitation::ALL {
+        let cloud = Imitation::start(api).await;
+        cloud.world().odd = vec![
+            json!({ "name": EVIL, "id": EVIL, "type": EVIL, "cores": EVIL, "slug": EVIL }),
+            json!({ EVIL: EVIL }),
+            json!("secret-0000"),
+        ];
+        let provider = layers::Shown::new(cloud.provider.clone());
+        let _offers: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;
+        for row in provider.rejected() {
+            told += 1;
+            let text = format!("{} {}", row.row, row.reason);
+            assert!(
+                !text.contains("secret-00") && !text.contains(['\u{1b}', '\u{202e}', '\u{2066}']),
+                "{text:?}"
+            );
+        }
+    }
+    assert!(told > 12, "{told}");
+}
+
 #[tokio::test]
 async fn an_odd_price_costs_its_own_product_only() {
     let cloud = Imitation::start(imitation::ALL[7]).await;

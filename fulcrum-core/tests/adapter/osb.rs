@@ -297,7 +297,7 @@ async fn refusals_are_told_apart() {
     let handle = adapter.provision(&request, &first).await.expect("accepted");
     assert!(matches!(done(&adapter, &handle).await, OperationStatus::Succeeded(Some(_))));
     let other = ProvisionRequest { sku: "postgresql/large".parse().expect("a name"), ..request.clone() };
-    assert_eq!(kind(adapter.provision(&other, &first).await), "conflict");
+    assert_eq!(kind(adapter.provision(&other, &first).await), "ambiguous", "its id is this key");
     request.settings.insert("color".to_owned(), "red".into());
     assert_eq!(kind(adapter.provision(&request, &key()).await), "invalid_request");
     let nothing = OperationHandle::new("{}");

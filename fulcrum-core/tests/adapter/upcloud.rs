@@ -316,11 +316,11 @@ async fn each_code_is_what_a_caller_can_act_on() {
         (404, problem("SERVER_NOT_FOUND"), "not_found"),
         (409, plain("SERVER_RESOURCES_UNAVAILABLE"), "capacity_exhausted"),
         (409, problem("STORAGE_RESOURCES_UNAVAILABLE"), "capacity_exhausted"),
-        (409, plain("SERVER_STATE_ILLEGAL"), "conflict"),
+        (409, plain("SERVER_STATE_ILLEGAL"), "ambiguous"),
         (400, plain("PLAN_INVALID"), "invalid_request"),
         (400, problem("INVALID_REQUEST"), "invalid_request"),
         (400, plain("ZONE_MISSING"), "invalid_request"),
-        (429, json!({}), "rate_limited"),
+        (429, json!({}), "ambiguous"),
         (503, plain("SERVICE_UNAVAILABLE"), "ambiguous"),
         (500, json!({}), "ambiguous"),
     ];

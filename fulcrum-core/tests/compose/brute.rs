@@ -294,6 +294,7 @@ impl Search<'_> {
             horizon_months: Some(self.blueprint.horizon_months),
             offers: None,
             rates_date: None,
+            proof: Default::default(),
             later: BTreeMap::new(),
             blueprint: self.blueprint.name.clone(),
             blueprint_digest: self.digest.clone(),

@@ -211,6 +211,9 @@ impl Provider for Mortal<Sandbox> {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.inner.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.inner.redacted(text, is_for_people)
+    }
     async fn resume_operation(
         &self,
         request: &ProvisionRequest,

@@ -205,9 +205,12 @@ fn violations(module: &str, source: &str) -> Vec<String> {
     found
 }
 
+/// What adapters share beside the HTTP layer.
+const SHARED: [&str; 2] = ["bought", "whose"];
+
 /// The adapter that a path belongs to.
 fn adapter(path: &str) -> Option<&str> {
-    path.strip_prefix("provider::adapters::")?.split("::").next()
+    path.strip_prefix("provider::adapters::")?.split("::").next().filter(|name| !SHARED.contains(name))
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

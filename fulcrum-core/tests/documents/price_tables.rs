@@ -371,3 +371,113 @@ fn a_text_that_is_not_utf_8_says_so_with_its_file() {
     let read = FederationConfig::from_yaml(&read_text(&path).expect("text")).expect("a configuration");
     assert_eq!((read.max_offer_age_hours, read.max_rates_age_days, read.max_table_age_days), (24, 7, 90));
 }
+
+/// What a few bytes can stand for: each row is built once for each place, with what is due there.
+#[test]
+fn what_rows_come_to_is_limited() {
+    let said = mistake(&[&row(&[("region", "r1 r2 r1")])]);
+    assert!(said.contains("\"r1\" is named twice; name it once"), "{said}");
+    let said = mistake(&[&row(&[("zone", "r1-a r1-a")])]);
+    assert!(said.contains("\"r1-a\" is named twice"), "{said}");
+    let surcharge = row(&[("kind", "surcharge"), ("vcpu", ""), ("memory_mib", ""), ("disk_gib", "")]);
+    assert_eq!(table(&[surcharge.as_str(); 32]).offers.len(), 0);
+    let said = mistake(&[surcharge.as_str(); 33]);
+    assert!(said.contains("more than 32 surcharges in acme/r1"), "{said}");
+    let said = mistake(&[&row(&[("source", "a\u{202e}b")])]);
+    assert!(said.contains("it has characters that do not show"), "{said}");
+    let said = mistake(&[&row(&[("sku", "a\u{200b}")])]);
+    assert!(said.contains("sku: "), "{said}");
+    let said = mistake(&[&row(&[("source", &"x".repeat(1_001))])]);
+    assert!(said.contains("write at most 1000 characters"), "{said}");
+    let tiers = |count: usize| (0..count).map(|at| format!("{at}:1")).collect::<Vec<_>>().join(" ");
+    assert_eq!(table(&[&block("b", &tiers(100), "")]).offers.len(), 1);
+    let said = mistake(&[&block("b", &tiers(101), "")]);
+    assert!(said.contains("write at most 100 tiers"), "{said}");
+
+    let of = |regions: usize, rows: Vec<serde_json::Value>| {
+        let regions: Vec<_> =
+            (0..regions).map(|at| serde_json::json!({ "id": format!("r{at}"), "country": "DE" })).collect();
+        let provider = serde_json::json!({ "id": "p", "name": "p", "legal_name": "p", "country": "DE",
+            "regions": regions, "offers": rows });
+        let text =
+            serde_json::json!({ "format": "fulcrum-catalogue/1", "providers": [provider] }).to_string();
+        Table::from_json(&text).map(|tables| tables.into_iter().flat_map(Table::into_listed).count())
+    };
+    let row = |kind: &str, unit_price: Option<String>| {
+        let mut row = serde_json::json!({ "kind": kind, "sku": "m", "region": "*", "vcpu": 2, "memory_mib": 4096,
+            "disk_gib": 40, "currency": "EUR", "tax": "net", "observed": "2026-11-01", "source": "a test" });
+        match unit_price {
+            Some(price) => (row["unit"], row["unit_price"]) = ("GiB-month".into(), price.into()),
+            None => row["monthly"] = "10".into(),
+        }
+        row
+    };
+    for (regions, rows, words) in [
+        (10_001, vec![], "regions: line"),
+        (10_000, vec![row("machine", None); 51], "more than 500000 offers; sell fewer"),
+        (10_000, vec![row("surcharge", None); 51], "more than 32 surcharges"),
+        (1_000, vec![row("block_storage", Some(tiers(100))); 21], "more than 2000000 tiers of prices"),
+        (1, vec![serde_json::json!({}); 510_001], "more than 500000 rows"),
+    ] {
+        let said = of(regions, rows).expect_err(words).to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(of(10_000, vec![row("machine", None), row("surcharge", None)]).expect("it fits"), 10_000);
+    let csv = format!("{HEADER}\n{}", (",".repeat(21) + "\n").repeat(500_001));
+    let said = Table::from_csv(&provider(), &csv).expect_err("too many").to_string();
+    assert!(said.contains("more than 500000 rows"), "{said}");
+}
+
+/// Offers of one place have its place and what is due there together, not each for itself.
+#[test]
+fn offers_share_their_place_and_what_is_due_there() {
+    let due = |sku: &str, with: &str, zone: &str| {
+        let attributes = format!("with={with}");
+        row(&[
+            ("kind", "surcharge"),
+            ("sku", sku),
+            ("zone", zone),
+            ("attributes", &attributes),
+            ("vcpu", ""),
+            ("memory_mib", ""),
+            ("disk_gib", ""),
+        ])
+    };
+    let table = table(&[
+        &due("late", "machine machine machine", "r1-a"),
+        &row(&[("sku", "a"), ("zone", "r1-a r1-b")]),
+        &row(&[("sku", "b"), ("zone", "r1-a")]),
+        &due("all", "machine", ""),
+    ]);
+    let [one, other, two] = table.offers.as_slice() else { panic!("{:?}", table.offers) };
+    let skus = |offer: &Offer| offer.surcharges.iter().map(|it| it.sku.to_string()).collect::<Vec<_>>();
+    assert_eq!((skus(one), skus(other)), (vec!["late".to_owned(), "all".to_owned()], vec!["all".to_owned()]));
+    assert!(std::sync::Arc::ptr_eq(&one.surcharges, &two.surcharges));
+    assert!(std::sync::Arc::ptr_eq(&one.place, &two.place));
+}
+
+/// One file may be named many times, and each time it is read anew.
+#[tokio::test]
+async fn all_catalogues_of_a_document_together_have_an_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let regions: Vec<_> =
+        (0..5_000).map(|at| serde_json::json!({ "id": format!("r{at}"), "country": "DE" })).collect();
+    let offer = |sku: usize| {
+        serde_json::json!({ "kind": "machine", "sku": format!("m{sku}"), "region": "*", "vcpu": 2,
+            "memory_mib": 4096, "disk_gib": 40, "monthly": "10", "currency": "EUR", "tax": "net",
+            "observed": "2026-11-01", "source": "a test" })
+    };
+    let provider = serde_json::json!({ "id": "p", "name": "p", "legal_name": "p", "country": "DE",
+        "regions": regions, "offers": (0..51).map(offer).collect::<Vec<_>>() });
+    let text = serde_json::json!({ "format": "fulcrum-catalogue/1", "providers": [provider] }).to_string();
+    std::fs::write(folder.path().join("c.json"), text).expect("written");
+    let of = |count: usize| {
+        let text =
+            format!("{{ ledger: ':memory:', providers: [{}] }}", "catalogue_file: c.json,".repeat(count));
+        FederationConfig::from_yaml(&text).expect("a document")
+    };
+    let why = of(5).open(folder.path()).await.expect_err("too many").to_string();
+    assert!(why.contains("providers: the catalogues have more than 500000 offers together"), "{why}");
+    let why = of(1_001).open(folder.path()).await.expect_err("too many").to_string();
+    assert!(why.contains("these are 1001; write at most 1000"), "{why}");
+}

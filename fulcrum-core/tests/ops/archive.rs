@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::support::{CLOUDS, assert_clean, clouds, duo, duo_plan, duo_policy, offers, plan, providers};
 use fulcrum_core::{
     ledger::{Ledger, LedgerError, SqliteLedger},
-    model::{Action, FindingKind, Operator, OrderState, Policy, ServiceId, StepState},
+    model::{Action, Cancellation, FindingKind, Operator, OrderState, Policy, ServiceId, StepState},
     provider::{
         Call, IdempotencyClass, Provider,
         sandbox::{Fault, FaultRule, Sandbox, SandboxResource},
@@ -257,4 +257,62 @@ async fn what_appears_of_a_forgotten_order_is_unknown_and_left_alone() {
     let found: Vec<_> = outcome.findings.iter().map(|it| (it.kind, it.service.clone())).collect();
     assert_eq!(found, [(FindingKind::Unknown, late.id)]);
     assert!(outcome.repaired.is_empty() && outcome.recorded.is_empty(), "{outcome:?}");
+}
+
+/// What nothing reads, nothing checks; and of a field that is there twice one reader takes the first, another one the last.
+#[tokio::test]
+async fn an_archive_has_no_field_that_nobody_knows_and_none_twice() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let engine = engine(&clouds, sqlite().await);
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    engine.drive(&order.id).await.expect("driven");
+    let text = engine.export(&order.id).await.expect("exported").to_json().expect("text");
+    OrderArchive::from_json(&text).expect("an archive");
+    let places = [
+        (r#"{"format""#, r#"{"approved_by":"the CEO","format""#),
+        (r#""order":{"#, r#""order":{"approved_by":"the CEO","#),
+        (r#""steps":[{"#, r#""steps":[{"approved_by":"the CEO","#),
+        (r#""policy":{"#, r#""policy":{"approved_by":"the CEO","#),
+        (r#""events":[{"#, r#""events":[{"approved_by":"the CEO","#),
+        (r#""service":{"#, r#""service":{"approved_by":"the CEO","#),
+        (r#""order":{"#, r#""order":{"reason":"refused","#),
+        (r#""service":{"#, r#""service":{"id":"other","#),
+        (r#""event":"order""#, r#""event":"order","state":"refused""#),
+        (r#""reason":null"#, r#""reason":"LIE","reason":null"#),
+        (r#""accepted":{"#, r#""accepted":{"is_approved":true,"#),
+    ];
+    for (from, to) in places {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        let why = OrderArchive::from_json(&changed).expect_err(to).to_string();
+        assert!(["twice", "unknown", "duplicate"].iter().any(|word| why.contains(word)), "{to}: {why}");
+    }
+    // What is nothing may be written as nothing.
+    let same = text.replacen(r#""order":{"#, r#""order":{"cancellation":null,"#, 1);
+    OrderArchive::from_json(&same).expect("an archive").verify().expect("it holds");
+}
+
+#[tokio::test]
+async fn an_archive_claims_no_approval_and_no_cancellation_of_which_no_event_tells() {
+    let clouds = clouds(None, KEY, "", &[]);
+    let engine = engine(&clouds, sqlite().await);
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    let archive = engine.export(&order.id).await.expect("exported");
+    let by = Some(Operator { who: "boss".to_owned(), why: "fraud".to_owned() });
+    let mut changed = archive.clone();
+    changed.order.is_approved = true;
+    assert!(matches!(changed.verify(), Err(LedgerError::Damaged(_))), "nobody has approved it");
+    let mut changed = archive.clone();
+    changed.order.cancellation = Some(Cancellation { at: None, by: by.clone() });
+    assert!(matches!(changed.verify(), Err(LedgerError::Damaged(_))), "nobody has cancelled it");
+    engine.cancel(&order.id).await.expect("cancelled");
+    let archive = engine.export(&order.id).await.expect("exported");
+    archive.verify().expect("it holds");
+    let cancelled = archive.order.cancellation.clone().expect("it is cancelled");
+    for other in [Cancellation { at: None, ..cancelled.clone() }, Cancellation { by, ..cancelled }] {
+        let mut changed = archive.clone();
+        changed.order.cancellation = Some(other);
+        assert!(matches!(changed.verify(), Err(LedgerError::Damaged(_))));
+    }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::support::{clouds, duo, duo_plan, duo_policy, plan, providers};
 use fulcrum_core::{
     ledger::{LedgerError, SqliteLedger},
-    model::{Action, Operator, OrderState, Policy},
+    model::{Action, Operator, OrderEvent, OrderEventKind, OrderState, Policy, RecordedKind},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule},
     },
-    purchase::{Engine, PurchaseError, Timeline},
+    purchase::{Engine, PurchaseError, Timeline, TimelineEntry},
 };
 
 async fn engine(at: &str, faults: &[FaultRule]) -> Engine {
@@ -95,4 +95,24 @@ async fn it_is_a_document_too() {
     assert!(entry["since_start_ms"].is_u64() && entry["at"].is_string(), "{entry}");
     let nobody = engine.timeline(&"018f0000-0000-7000-8000-000000000001".parse().expect("an id")).await;
     assert!(matches!(nobody, Err(PurchaseError::Ledger(LedgerError::NoSuchOrder(_)))), "{nobody:?}");
+}
+
+/// What somebody else has written makes no line of its own, for no reader of lines.
+#[tokio::test]
+async fn a_line_is_one_event_whoever_reads_it() {
+    let engine = engine("", &[]).await;
+    let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
+    let forged = "no\u{2028}     0 ms  order: approved by the CFO\u{202e}\u{85}x\u{2029}y\u{200b}z";
+    for by in [(forged, "why"), ("ada", forged), ("a\nb", "why")] {
+        let by = Operator { who: by.0.to_owned(), why: by.1.to_owned() };
+        let said = engine.cancel_by(&order.id, by).await;
+        assert!(matches!(said, Err(PurchaseError::NobodySaid(_))), "{said:?}");
+    }
+    let error = format!("alpha: provision failed: {forged}");
+    let kind = OrderEventKind::Attempt { index: 0, provider: "alpha".parse().expect("a name"), error };
+    let kind = RecordedKind::new(kind).expect("an event");
+    let (at, hash) = (order.created, String::new());
+    let event = OrderEvent { sequence: 9, number: 9, order: order.id.clone(), at, kind, hash };
+    let text = TimelineEntry::new(&order, &event).to_string();
+    assert!(text.contains("no      0 ms  order: approved by the CFO  x y z"), "{text:?}");
 }

@@ -220,6 +220,9 @@ impl Provider for Odd {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.cloud.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redacted(text, is_for_people)
+    }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         self.cloud.reserve(request, key).await
     }
@@ -387,6 +390,9 @@ impl Provider for Careless {
     }
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.0.rejected()
+    }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.0.redacted(text, is_for_people)
     }
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.0.quote(request).await

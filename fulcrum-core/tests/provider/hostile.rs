@@ -288,6 +288,9 @@ impl Provider for Liar {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.inner.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.inner.redacted(text, is_for_people)
+    }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         let until = self.inner.reserve(request, key).await?;
         if self.lies(Lie::DatesOddly) {

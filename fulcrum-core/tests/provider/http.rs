@@ -213,19 +213,72 @@ async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
 #[tokio::test]
 async fn a_page_is_no_certain_refusal_of_an_order() {
     for (status, word) in [
-        (400, "ambiguous"),
+        (400, "invalid_request"),
         (401, "unauthorised"),
-        (403, "ambiguous"),
-        (409, "ambiguous"),
-        (422, "ambiguous"),
+        (403, "forbidden"),
+        (409, "conflict"),
+        (422, "invalid_request"),
         (429, "rate_limited"),
     ] {
         let page = "<!DOCTYPE html><html><body>blocked</body></html>";
-        let server = Server::start(Story::say(&answer(status, &[], page))).await;
-        let (ordered, listed) = kinds(&server).await;
-        assert_eq!(ordered.word(), word, "{status}");
-        assert_ne!(listed.word(), "ambiguous", "{status}");
+        for (kind, body) in
+            [("text/html", page), ("application/json", page), ("text/plain", "{}"), ("text/xml", "{}")]
+        {
+            let server = Server::start(Story::say(&answer(status, &[("Content-Type", kind)], body))).await;
+            let (ordered, listed) = kinds(&server).await;
+            assert_eq!((ordered.word(), listed.word()), ("ambiguous", word), "{status} {kind} {body}");
+        }
     }
+}
+
+/// What is decided by an answer must be so now: nobody may have kept it.
+#[tokio::test]
+async fn an_answer_from_a_cache_decides_nothing() {
+    for headers in [
+        vec![("Age", "86400")],
+        vec![("Age", "3")],
+        vec![("Age", "0"), ("Warning", "110 squid \"Response is stale\"")],
+    ] {
+        for (status, body) in [(200, "{}"), (404, "{}")] {
+            let server = Server::start(Story::say(&answer(status, &headers, body))).await;
+            let client = client(&server);
+            let error = client.json::<Value>(&list()).await.expect_err("kept");
+            assert_eq!(plain(error.kind.clone()), GONE, "{headers:?}");
+            assert!(error.to_string().contains("an answer from a cache"), "{error}");
+            let one = Request::get(Call::Describe, ["servers", "7"]);
+            let found = client.find_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
+            assert_eq!(plain(found), GONE, "{headers:?}");
+            assert_eq!(client.ask(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
+            let cached = Cache::default().ask(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
+            assert_eq!(plain(cached), GONE);
+            for request in server.requests() {
+                let request = request.to_ascii_lowercase();
+                assert!(
+                    request.contains("cache-control: no-cache") && request.contains("pragma: no-cache"),
+                    "{request}"
+                );
+            }
+        }
+    }
+    let server = Server::start(Story::say(&answer(200, &[("Age", "1")], "{}"))).await;
+    client(&server).json::<Value>(&list()).await.expect("a second on the way");
+}
+
+/// Of what refuses, so much is read as an API needs to say why; of what is a list, so many values as lists have.
+#[tokio::test]
+async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
+    let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
+    for status in [403, 404] {
+        let server = Server::start(Story::say(&answer(status, &[], &tree))).await;
+        let client = client(&server);
+        let answer = client.send(&list()).await.expect("an answer");
+        assert!(answer.body().len() <= (64 << 10) + 1, "{}", answer.body().len());
+        assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
+    }
+    let much = format!("[{}0]", "0,".repeat(15_000_000));
+    let server = Server::start(Story::say(&answer(200, &[], &much))).await;
+    let error = client(&server).json::<Value>(&list()).await.expect_err("too many").to_string();
+    assert!(error.contains("more than 1048576 values"), "{error}");
 }
 
 #[tokio::test]
@@ -313,7 +366,7 @@ async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_provider_that_asks_to_wait_for_years_is_asked_again_in_minutes() {
-    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], ""))).await;
+    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], "{}"))).await;
     let (ordered, _) = kinds(&server).await;
     assert_eq!(ordered.retry_after(), Some(ErrorKind::MAX_RETRY_AFTER));
     assert!(ErrorKind::MAX_RETRY_AFTER <= Duration::from_secs(300));

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{cloud, offers};
 use fulcrum_core::{
-    model::{IdempotencyKey, OrderId},
+    model::{IdempotencyKey, OrderId, ProviderId, Service, ServiceId, ServiceStatus},
     provider::{
-        Call, ErrorKind, OfferFilter, Provider, ProvisionRequest,
-        layers::{Concurrency, Deadline, Retry, RetryPolicy},
+        Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
+        ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Worded,
+        layers::{Concurrency, Deadline, Retry, RetryPolicy, Shown},
         sandbox::{Fault, FaultRule, Sandbox},
     },
 };
@@ -160,4 +161,137 @@ async fn an_empty_list_ends_through_every_pair_of_layers() {
     assert_eq!(timed.services().count().await, 0);
     let limited = Retry::new(Concurrency::new(empty(), 1), policy);
     assert_eq!(limited.services().count().await, 0);
+}
+
+/// What a provider might say: its own credential, marks that turn a terminal or a line, and no end.
+const EVIL: &str =
+    "failed \u{1b}]0;owned\u{7}\u{1b}[2J canary-token \u{202e}gnp.exe\u{2066}\u{200b} x\nFAKE LINE";
+
+/// Says it wherever it says anything.
+#[derive(Debug)]
+struct Talker {
+    id: ProviderId,
+    capabilities: Capabilities,
+    /// What it calls things by.
+    name: &'static str,
+}
+
+impl Talker {
+    fn new(name: &'static str) -> Self {
+        let cloud = cloud("alpha", None).build();
+        Self { id: cloud.id().clone(), capabilities: cloud.capabilities().clone(), name }
+    }
+
+    fn error(&self, call: Call) -> ProviderError {
+        let words = format!("{EVIL}{}", "x".repeat(1 << 20));
+        let kind = match call {
+            Call::Offers => ErrorKind::unavailable(words),
+            Call::Provision => ErrorKind::Conflict { message: words },
+            _ => {
+                return ProviderError::new(self.id.clone(), call, ErrorKind::Forbidden)
+                    .with_source(Worded::new(words));
+            }
+        };
+        ProviderError::new(self.id.clone(), call, kind)
+    }
+
+    fn service(&self) -> Service {
+        let offer = offers("alpha").remove(0);
+        Service {
+            id: ServiceId::new(self.name).expect("a name"),
+            provider: self.id.clone(),
+            key: None,
+            sku: offer.sku.clone(),
+            place: (*offer.place).clone(),
+            status: ServiceStatus::Running,
+            attributes: [("address".to_owned(), EVIL.to_owned()), (EVIL.to_owned(), "1".to_owned())].into(),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for Talker {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+    fn redacted(&self, text: &str, _: bool) -> String {
+        text.replace("canary-token", "REDACTED")
+    }
+    fn offers(&self, _: &OfferFilter) -> OfferStream {
+        futures::stream::iter([Err(self.error(Call::Offers))]).boxed()
+    }
+    fn rejected(&self) -> Vec<RejectedRow> {
+        vec![RejectedRow { row: EVIL.to_owned(), reason: EVIL.to_owned() }]
+    }
+    async fn provision(&self, _: &ProvisionRequest, _: &IdempotencyKey) -> Result<OperationHandle> {
+        Err(self.error(Call::Provision))
+    }
+    async fn release(&self, _: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
+        Ok(OperationHandle::new(format!("end {}", self.name)))
+    }
+    async fn describe(&self, _: &ServiceId) -> Result<Option<Service>> {
+        Ok(Some(self.service()))
+    }
+    async fn find_by_key(&self, _: &IdempotencyKey) -> Result<Option<Service>> {
+        Err(self.error(Call::FindByKey))
+    }
+    fn services(&self) -> ServiceStream {
+        futures::stream::iter([Ok(self.service())]).boxed()
+    }
+    async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        Ok(match operation.as_str() {
+            "failed" => OperationStatus::Failed { reason: EVIL.to_owned(), shortage: None },
+            _ => OperationStatus::Succeeded(Some(self.service())),
+        })
+    }
+}
+
+#[track_caller]
+fn assert_shown(text: &str) {
+    let is_odd = |c: char| c.is_control() || "\u{202e}\u{2066}\u{200b}".contains(c);
+    assert!(!text.contains("canary") && !text.contains(is_odd) && text.len() < 2_200, "{text:?}");
+    assert!(text.contains("REDACTED"), "{text:?}");
+}
+
+#[tokio::test]
+async fn whatever_a_provider_says_is_shown_without_its_secrets_and_on_one_line() {
+    let provider = Shown::new(Talker::new("web-1"));
+    let id = ServiceId::new("web-1").expect("a name");
+    let listed: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;
+    let Err(error) = &listed[0] else { panic!("{listed:?}") };
+    assert_shown(&error.to_string());
+    assert_shown(&provider.provision(&request(), &key()).await.expect_err("a conflict").to_string());
+    assert_shown(&provider.find_by_key(&key()).await.expect_err("forbidden").to_string());
+    for row in provider.rejected() {
+        assert_shown(&row.row);
+        assert_shown(&row.reason);
+    }
+    let failed = provider.poll(&OperationHandle::new("failed")).await.expect("a status");
+    let OperationStatus::Failed { reason, .. } = failed else { panic!("{failed:?}") };
+    assert_shown(&reason);
+    let described = provider.describe(&id).await.expect("described").expect("there");
+    let reached = provider.poll(&OperationHandle::new("reached")).await.expect("a status");
+    let OperationStatus::Succeeded(Some(reached)) = reached else { panic!("{reached:?}") };
+    let all: Vec<Service> = provider.services().try_collect().await.expect("a list");
+    for service in all.iter().chain([&described, &reached]) {
+        assert_shown(&service.attributes["address"]);
+        assert_eq!(service.attributes.len(), 2);
+        service.attributes.keys().filter(|name| *name != "address").for_each(|name| assert_shown(name));
+    }
+    assert_eq!(provider.release(&id, &key()).await.expect("a handle").as_str(), "end web-1");
+    // What only its provider can read is kept as it is, or not at all.
+    let provider = Shown::new(Talker::new("canary-token"));
+    let errors = [
+        provider.release(&id, &key()).await.map(drop).expect_err("a handle"),
+        provider.describe(&id).await.map(drop).expect_err("a service"),
+        provider.services().try_collect::<Vec<_>>().await.map(drop).expect_err("a list"),
+    ];
+    for error in errors {
+        let words = error.to_string();
+        assert!(matches!(error.kind, ErrorKind::Protocol { .. }) && !words.contains("canary"), "{words}");
+        assert!(words.contains("credential"), "{words}");
+    }
 }

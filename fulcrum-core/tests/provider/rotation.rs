@@ -115,6 +115,24 @@ async fn so_is_a_password_and_a_header_of_the_apis_own() {
     assert!(!basic.redactor().text("bWU6Y2FuYXJ5LXR3bw==").contains("bWU6"));
 }
 
+/// A page in the place of the API's answer may stand there after the order has gone through.
+#[tokio::test]
+async fn a_page_that_lets_nobody_in_makes_no_second_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(Story::new(|_| answer(401, &[], "<html>log in</html>").into_bytes())).await;
+    let secret = credential(folder.path(), "canary-one").read(folder.path()).expect("a secret");
+    let config = HttpConfig { base_url: Some(server.url()), timeout_ms: 3_000, ..HttpConfig::default() };
+    let client = Client::new(&"acme".parse().expect("a name"), "https://unused.example", &config);
+    let client = client.and_then(|client| client.bearer(secret)).expect("a client");
+    std::fs::write(folder.path().join("token"), "canary-two").expect("written");
+    assert_eq!(buy(&client).await, Err(ErrorKind::Ambiguous));
+    assert_eq!(server.requests().len(), 1);
+    // What only reads is asked again.
+    let listed =
+        client.json::<Value>(&Request::get(Call::Services, ["servers"])).await.map_err(|error| error.kind);
+    assert_eq!((listed, server.requests().len()), (Err(ErrorKind::Unauthorised), 3));
+}
+
 /// Ten at once, all with the old one: each is asked once more, and no more.
 #[tokio::test]
 async fn many_requests_that_are_refused_at_once_all_go_through() {

@@ -164,18 +164,208 @@ async fn a_secret_is_sent_to_no_host_that_only_the_document_names() {
     assert!(!server.requests().is_empty());
 }
 
+/// A file stands in for the usual variable of one field of one adapter, and goes to the hosts of its API alone: what lies beside
+/// them, and what another adapter calls its own, may be anybody's.
+#[cfg(feature = "adapters")]
+#[tokio::test]
+async fn a_file_goes_to_the_api_of_the_field_that_names_it() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    let table = |region: &str| {
+        let row = format!("machine,m,{region},2,4096,40,5.00,EUR,net,2026-11-25,list\n");
+        let head = "kind,sku,region,vcpu,memory_mib,disk_gib,monthly,currency,tax,observed,source\n";
+        std::fs::write(tenant.join("aws.csv"), format!("{head}{row}")).expect("written");
+        let facts = json!({ "format": "fulcrum-provider/1", "id": "aws", "name": "A", "legal_name": "A", "country": "US",
+            "regions": [{ "id": region, "country": "DE" }] });
+        std::fs::write(tenant.join("aws.json"), facts.to_string()).expect("written");
+    };
+    let hetzner = |base_url: &str| {
+        document(&json!({ "hetzner": { "token": "file:token", "http": { "base_url": base_url } } }))
+    };
+    for host in [
+        "ec2.eu-central-1.amazonaws.com",
+        "abc123.execute-api.eu-central-1.amazonaws.com",
+        "evil.exoscale.com",
+        "api-ch-gva-2.exoscale.com",
+        "a.api.hetzner.cloud",
+    ] {
+        let said = hetzner(&format!("https://{host}")).open(&tenant).await;
+        assert!(is_outside(&said), "{host}: {said:?}");
+    }
+    hetzner("https://api.hetzner.cloud/v1").open(&tenant).await.expect("its own");
+    let ec2 = |http: Value| {
+        document(
+            &json!({ "ec2": { "id": "aws", "endpoint": "https://ec2.{region}.amazonaws.com", "client_token": "honoured", "access_key": "file:token", "secret_key": "file:token",
+            "catalogue": "aws.csv", "image": "ami-1", "public_ip": false, "http": http } }),
+        )
+    };
+    table("eu-central-1");
+    ec2(json!({})).open(&tenant).await.expect("its own");
+    for host in ["ec2.s3.amazonaws.com", "x.amazonaws.com", "api.hetzner.cloud"] {
+        let said = ec2(json!({ "base_url": format!("https://{host}") })).open(&tenant).await;
+        assert!(is_outside(&said), "{host}: {said:?}");
+    }
+    // A table of prices chooses no host, also for a document of the operator's own.
+    for region in ["evil.example#", "evil.example?", "x.evil.example", "s3"] {
+        table(region);
+        for base in [Base::confined(&tenant, Reach::default()), Base::trusted(&tenant)] {
+            let said = open(&ec2(json!({})), &base).await;
+            let is_label = region == "s3";
+            assert_eq!(said.is_ok(), is_label && base.is_trusted(), "{region}: {said:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_outside_says_what_to_do() {
     let base = Base::confined("/srv/tenant", Reach::default());
     for (outside, words) in [
         (base.to_read(Path::new("../x")).expect_err("outside"), "../x is not below /srv/tenant"),
         (
-            base.check_sent("env:A", "a.example", false).expect_err("outside"),
+            base.check_sent("env:A", None, "a.example", false).expect_err("outside"),
             "the secret env:A may not be sent to a.example",
         ),
         (base.check_ledger("env:B").expect_err("outside"), "the ledger env:B may not be opened"),
         (Outside::Setting { setting: "proxy" }, "`proxy` may stand in a trusted document only"),
     ] {
         assert!(outside.to_string().contains(words), "{outside}");
+    }
+}
+
+/// What a catalogue calls a provider is a name, not a place in the file system; and links are not followed out.
+#[tokio::test]
+async fn a_sandbox_writes_below_its_folder_whatever_a_catalogue_says() {
+    let desk = desk();
+    let (tenant, other) = (desk.path().join("tenant"), desk.path().join("other"));
+    let precious = "precious".repeat(20);
+    let victims =
+        ["precious.json", "precious.lock", "precious.json.lock", "precious.new", "precious.json.new"];
+    for name in victims {
+        std::fs::write(other.join(name), &precious).expect("written");
+    }
+    let before = std::fs::read_dir(&other).expect("a folder").count();
+    let absolute = other.join("precious").display().to_string();
+    for id in ["../../other/precious", absolute.as_str(), "a/../../../other/precious", "..", "/"] {
+        let catalogue = CATALOGUE.replace(r#""id": "alpha""#, &format!(r#""id": "{id}""#));
+        std::fs::write(tenant.join("evil.json"), catalogue).expect("written");
+        let document = document(&json!({ "sandbox": { "catalogue": "evil.json", "state": "state" } }));
+        for base in [Base::confined(&tenant, Reach::default()), Base::trusted(&tenant)] {
+            let catalogue = open(&document, &base).await.expect("it opens").refresh().await;
+            assert_eq!(catalogue.len(), 1, "{id}: {:?}", catalogue.sources());
+        }
+    }
+    assert_eq!(std::fs::read_dir(&other).expect("a folder").count(), before, "something was written there");
+    for name in victims {
+        assert_eq!(std::fs::read_to_string(other.join(name)).expect("text"), precious, "{name}");
+    }
+    // A file of somebody else's in the folder, and a link out of it.
+    let document = document(&json!({ "sandbox": { "catalogue": "c.json", "state": "mine" } }));
+    std::fs::create_dir(tenant.join("mine")).expect("a folder");
+    for ending in [".lock", ".new", ""] {
+        let file = tenant.join(format!("mine/alpha.json{ending}"));
+        symlink(other.join("precious.json"), &file).expect("a link");
+        if let Ok(market) = document.open(&tenant).await {
+            assert_eq!(market.refresh().await.len(), 0, "{ending}");
+        }
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::write(&file, &precious).expect("written");
+        let catalogue = document.open(&tenant).await.expect("it opens").refresh().await;
+        assert!(
+            catalogue.why_empty().is_some_and(|why| why.contains("of a sandbox")),
+            "{:?}",
+            catalogue.sources()
+        );
+        assert_eq!(std::fs::read_to_string(&file).expect("text"), precious, "{ending}");
+        std::fs::remove_file(&file).expect("removed");
+    }
+    assert_eq!(std::fs::read_to_string(other.join("precious.json")).expect("text"), precious);
+}
+
+/// A folder on the way to the state, or the file of rates, that becomes a link later leads nowhere.
+#[tokio::test]
+async fn files_that_are_read_again_are_confined_again() {
+    let desk = desk();
+    let (tenant, other) = (desk.path().join("tenant"), desk.path().join("other"));
+    let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
+    let rates = |folder: &Path, rate: &str| {
+        std::fs::write(folder.join("rates.csv"), format!("Date, USD\n{today}, {rate}\n")).expect("written");
+    };
+    rates(&tenant, "1.25");
+    rates(&other, "2.5");
+    let text = json!({ "ledger": ":memory:", "rates": "rates.csv",
+        "providers": [{ "sandbox": { "catalogue": "c.json", "state": "state" } }] });
+    let document = FederationConfig::from_yaml(&text.to_string()).expect("a document");
+    let market = document.open(&tenant).await.expect("it opens");
+    let one = |catalogue: std::sync::Arc<fulcrum_core::catalogue::Catalogue>| {
+        catalogue.rates().convert(1.into(), iso_currency::Currency::EUR, iso_currency::Currency::USD)
+    };
+    let (now, outside) = ("1.25".parse().ok(), "2.5".parse().ok());
+    assert_eq!(one(market.refresh().await), now);
+    std::fs::remove_file(tenant.join("rates.csv")).expect("removed");
+    symlink(other.join("rates.csv"), tenant.join("rates.csv")).expect("a link");
+    assert_eq!(one(market.refresh().await), now, "those before hold");
+    let trusted = open(&document, &Base::trusted(&tenant)).await.expect("the operator's own");
+    assert_eq!(one(trusted.refresh().await), outside);
+    std::fs::rename(tenant.join("state"), tenant.join("old")).expect("renamed");
+    symlink(&other, tenant.join("state")).expect("a link");
+    let before = std::fs::read_dir(&other).expect("a folder").count();
+    let catalogue = market.refresh().await;
+    assert!(format!("{:?}", catalogue.sources()).contains("is not below"), "{:?}", catalogue.sources());
+    assert_eq!(std::fs::read_dir(&other).expect("a folder").count(), before);
+}
+
+/// Whether a variable is there is none of a document's business that may not use it.
+#[tokio::test]
+async fn a_confined_document_learns_nothing_of_variables() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    let set = "PATH";
+    assert!(std::env::var(set).is_ok() && std::env::var("FULCRUM_NOT_SET").is_err());
+    let said =
+        async |document: &FederationConfig| document.open(&tenant).await.expect_err("outside").to_string();
+    let ledger = |name: &str| {
+        let text = json!({ "ledger": format!("env:{name}"), "providers": [{ "catalogue_file": "c.json" }] });
+        FederationConfig::from_yaml(&text.to_string()).expect("a document")
+    };
+    let token = |name: &str| document(&json!({ "hetzner": { "token": format!("env:{name}") } }));
+    for of in [&ledger as &dyn Fn(&str) -> FederationConfig, &token] {
+        let (there, not_there) = (said(&of(set)).await, said(&of("FULCRUM_NOT_SET")).await);
+        assert_eq!(there.replace(set, "X"), not_there.replace("FULCRUM_NOT_SET", "X"));
+        assert!(there.contains("trusted"), "{there}");
+    }
+}
+
+/// What has no end, or waits for somebody who writes, is an error at once.
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_keeps_nobody_waiting() {
+    let desk = desk();
+    let tenant = desk.path().join("tenant");
+    for name in ["pipe", "pipe.csv", "pipe.json"] {
+        let made = std::process::Command::new("mkfifo").arg(tenant.join(name)).status().expect("mkfifo runs");
+        assert!(made.success());
+    }
+    let provider = json!({ "catalogue_file": "c.json" });
+    for (rates, provider) in [
+        (json!("pipe"), provider.clone()),
+        (json!(null), json!({ "catalogue_file": "pipe" })),
+        (json!(null), json!({ "catalogue_file": "pipe.csv" })),
+        (json!(null), json!({ "sandbox": { "catalogue": "pipe.json" } })),
+        (
+            json!(null),
+            json!({ "scaleway": { "project": "p", "secret_key": "file:token", "storage": "pipe" } }),
+        ),
+    ] {
+        let text = json!({ "ledger": ":memory:", "rates": rates, "providers": [provider] }).to_string();
+        let Ok(document) = FederationConfig::from_yaml(&text) else { panic!("{text}") };
+        let (sender, told) = std::sync::mpsc::channel();
+        let folder = tenant.clone();
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            sender.send(runtime.block_on(document.open(&folder)).map(drop).map_err(|error| error.to_string()))
+        });
+        let said = told.recv_timeout(std::time::Duration::from_secs(20)).expect("it does not wait");
+        let why = said.expect_err("it is no file");
+        assert!(why.contains("a pipe, a device or a socket"), "{why}");
     }
 }

@@ -102,6 +102,9 @@ impl Provider for Noting {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.cloud.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redacted(text, is_for_people)
+    }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         self.cloud.reserve(request, key).await
     }

@@ -6,6 +6,7 @@ use fulcrum_core::{
     compose::{ComposeError, ComposeOptions},
     federation::FederationConfig,
     model::{Blueprint, OrderState, Policy},
+    provider::Base,
 };
 
 const CATALOGUE: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [
@@ -131,11 +132,16 @@ async fn a_ledger_is_named_without_its_password() {
         ("postgresql://user:canary@host/orders", "a password does not belong"),
         ("postgresql://host/orders?user=u&password=canary", "a password does not belong"),
         ("mysql://host/orders", "write a file's name"),
-        ("env:FULCRUM_TEST_NO_SUCH_VARIABLE", "FULCRUM_TEST_NO_SUCH_VARIABLE is not set"),
+        ("env:FULCRUM_TEST_NO_SUCH_VARIABLE", "env:FULCRUM_TEST_NO_SUCH_VARIABLE may not be opened"),
         (":memory:", "no provider"),
         ("orders.db", "no provider"),
     ] {
         let error = open(ledger).await;
         assert!(error.contains(what) && !error.contains("canary"), "{ledger}: {error}");
     }
+    let config = "{ ledger: 'env:FULCRUM_TEST_NO_SUCH_VARIABLE', providers: [] }";
+    let config = FederationConfig::from_yaml(config).expect("well formed");
+    let error =
+        config.open_within(&Base::trusted(folder.path()), []).await.expect_err("it is not set").to_string();
+    assert!(error.contains("FULCRUM_TEST_NO_SUCH_VARIABLE is not set"), "{error}");
 }

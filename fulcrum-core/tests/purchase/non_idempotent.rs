@@ -321,7 +321,7 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
     ledger.enter_gate("provision/alpha", &claim, 0, None).await.expect("in");
     let mut step = dead.steps[0].clone();
     let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::Progress::IntentOnly);
-    step.state = StepState::Provisioning { claim: claim.token.to_string(), since, progress };
+    step.state = StepState::Provisioning { claim: claim.token.to_string(), since, progress, operation: None };
     let change = fulcrum_core::ledger::Change {
         order: Some((OrderState::Provisioning, None)),
         steps: vec![step],

@@ -75,6 +75,9 @@ impl Provider for Saying {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.cloud.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redacted(text, is_for_people)
+    }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         self.cloud.reserve(request, key).await
     }
@@ -158,4 +161,35 @@ async fn plain_values_and_what_is_said_raw_get_through() {
     let expected = "#!/bin/sh\ncd ${HOME} && echo ${db.host} ${db} ${other.id} $$ > x\n\
         # db.example:5432 10.0.0.5 postgres://u@db/x?a=b&c=d\n";
     assert_eq!(made.as_deref(), Some(expected));
+}
+
+/// What others say of themselves fills no settings beyond bounds, however often it is referred to.
+#[tokio::test]
+async fn the_settings_of_a_step_are_bounded_once_put_together() {
+    let long = "x".repeat(16_000);
+    let (order, made) = bought(&[("note", &long)], &"${db.note} ".repeat(60)).await;
+    assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
+    assert_eq!(made.map(|made| made.len()), Some(60 * 16_001));
+    let (order, made) = bought(&[("note", &long)], &"${db.note} ".repeat(70)).await;
+    assert_eq!((order.state, made), (OrderState::Failed, None));
+    assert!(order.reason.as_deref().is_some_and(|why| why.contains("more than 1048576 bytes")), "{order:?}");
+}
+
+#[tokio::test]
+async fn more_references_than_anybody_needs_are_refused_before_anything_is_bought() {
+    let cloud = support::cloud("alpha", None).build();
+    let text = "{ name: app, components: { db: { vcpu: 2 }, web: { vcpu: 2, after: [db] } } }";
+    let blueprint = Blueprint::from_yaml(text).expect("a blueprint");
+    let options = ComposeOptions::default();
+    let plan = compose(&support::catalogue(), &blueprint, &options, &mut |_| Signal::Continue);
+    let mut plan = plan.expect("a plan");
+    let web =
+        plan.leases.iter_mut().find(|lease| !lease.after.is_empty()).expect("it comes after another one");
+    web.settings.insert("user_data".to_owned(), "${db.id}".repeat(4097).into());
+    let engine = Engine::new(
+        support::providers(&[cloud]),
+        Arc::new(SqliteLedger::in_memory().await.expect("a ledger")),
+    );
+    let refused = engine.accept(plan, Policy::default(), None).await.expect_err("refused").to_string();
+    assert!(refused.contains("more than 1000 times"), "{refused}");
 }

@@ -126,7 +126,7 @@ int main() try {
             std::string id;
             fulcrum::purchase_options options;
             options.id = std::string("018f0000-0000-7000-8000-000000000002");
-            order = market.purchase_async(market.compose(shop), std::string(), &id, options);
+            order = market.purchase_async(market.compose(shop), {}, &id, options);
             expect(id == options.id, "its id");
         }
         order.wait_for(std::chrono::milliseconds(20));

@@ -77,8 +77,13 @@ async def begun(call: _Call, sinks: typing.Optional[Sinks] = None) -> typing.Any
             return
         if error is None:
             answer.set_result(value)
-        else:
-            answer.set_exception(error)
+            return
+        if isinstance(error, StopIteration):
+            # No future carries it, as it would pass for the end of the coroutine; a coroutine that raises it says the same.
+            said = RuntimeError("a function of yours raised StopIteration")
+            said.__cause__ = error
+            error = said
+        answer.set_exception(error)
 
     def tell(value: typing.Any, error: typing.Optional[BaseException]) -> None:
         try:

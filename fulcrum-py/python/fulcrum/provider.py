@@ -12,8 +12,9 @@
         def provision(self, request, key):
             return panel.create(name=key, size=request["sku"])     # an operation, as text that survives a restart
 
-Methods may be coroutine functions; each call has a thread of its own. What is refused is raised as one of the library's
-exceptions (``CapacityError``, ``QuotaError``, ``ConflictError``, …). Any other exception of a call that changes something
+Machines are bought from it once it has ``find_by_key``, ``describe``, ``release`` and ``poll``, too: examples/python/provider.py is
+whole. Methods may be coroutine functions; each call has a thread of its own. What is refused is raised as one of the library's
+exceptions (``CapacityError``, ``QuotaError``, ``ConflictError``, …), or of a class of yours below it. Any other exception of a call that changes something
 means that nobody knows what happened: the library looks the key up before it does anything else. ``Federation.check`` runs
 the conformance suite.
 """
@@ -21,6 +22,7 @@ the conformance suite.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import inspect
 import json
 import logging
@@ -64,7 +66,7 @@ class Provider:
         raise NotImplementedError
 
     def reserve(self, request: typing.Dict[str, typing.Any], key: str) -> typing.Any:
-        """Holds what is asked for, free of charge; until when, as text or datetime."""
+        """Holds what is asked for, free of charge; until when, as text or datetime with a time zone."""
         raise NotImplementedError
 
     def unreserve(self, key: str) -> typing.Any:
@@ -128,7 +130,13 @@ _FIELDS: typing.Dict[str, typing.Optional[str]] = {
     "usage": "records",
 }
 
-_KINDS = {
+#: As many items, and bytes of all of them, as the library takes; one more is enough for it to refuse the list.
+_MOST = {"offers": 100_000, "services": 100_000, "usage": 1_000_000}
+_MOST_BYTES = 256 << 20
+#: A longer pause is none that anybody waits for.
+_LONGEST_PAUSE_S = 366 * 86400
+
+_KINDS: typing.Dict[type, str] = {
     errors.InvalidRequestError: "invalid_request",
     errors.UnauthorisedError: "unauthorised",
     errors.ForbiddenError: "forbidden",
@@ -149,6 +157,9 @@ def _describe(provider: Provider) -> str:
     """Who it is and what it can do, as the library reads it."""
     if not isinstance(provider, Provider):
         raise TypeError(f"providers: write instances of fulcrum.Provider, not {type(provider).__qualname__}")
+    settings = provider.settings
+    if isinstance(settings, (str, bytes)):
+        raise TypeError(f"settings: write a list of names, such as [{str(settings)!r}]; a text is none")
     calls: typing.List[str] = [
         name for name in _FIELDS if getattr(type(provider), name, None) is not getattr(Provider, name)
     ]
@@ -158,57 +169,89 @@ def _describe(provider: Provider) -> str:
         "concurrency": provider.concurrency,
         "poll_interval_ms": provider.poll_interval_ms,
         "list_lag_ms": provider.list_lag_ms,
-        "settings": None if provider.settings is None else sorted(provider.settings),
+        "settings": None if settings is None else sorted(settings),
     }
     return _to_json({"provider": provider.document, "capabilities": capabilities})
 
 
-def _listed(value: typing.Any) -> typing.Any:
-    return list(value) if isinstance(value, typing.Iterable) and not isinstance(value, (str, bytes, dict)) else value
-
-
-async def _collected(value: typing.Any) -> typing.List[typing.Any]:
-    return [item async for item in value]
-
-
 def _answer(provider: Provider, call: str, text: str) -> str:
-    """Makes one call; runs on a thread of the library."""
+    """Makes one call. What it raises is told to nobody by more than the name of its class: the text may hold what nobody
+    should read in the library's own messages."""
     try:
         value = getattr(provider, call)(**json.loads(text))
-        if inspect.isasyncgen(value):
-            value = asyncio.run(_collected(value))
-        elif inspect.iscoroutine(value):
+        most = _MOST.get(call)
+        if most is not None:
+            listed = _Listed(call, most)
+            if inspect.isasyncgen(value):
+                asyncio.run(listed.take_awaited(value))
+            else:
+                value = asyncio.run(value) if inspect.iscoroutine(value) else value
+                if not isinstance(value, typing.Iterable) or isinstance(value, (str, bytes, dict)):
+                    return _to_json({_FIELDS[call]: value})
+                listed.take(value)
+            return listed.text()
+        if inspect.iscoroutine(value):
             value = asyncio.run(value)
         field = _FIELDS[call]
         if field == "":
-            answer: typing.Any = {}
-        elif field is None:
-            answer = value
-        elif call == "offers":
-            return _rows(_listed(value))
-        else:
-            answer = {field: _listed(value)}
-        return _to_json(answer)
+            return "{}"
+        return _to_json(value if field is None else {field: value})
     except errors.ProviderError as error:
-        told: typing.Dict[str, typing.Any] = {"kind": _KINDS.get(type(error), "protocol"), "message": str(error)}
-        after = getattr(error, "retry_after", None)
-        if after is not None:
-            told["retry_after_ms"] = int(float(after) * 1000)
-        return json.dumps({"error": told})
-    except Exception as error:
-        # The text may hold what nobody should read in the library's own messages.
+        return _refusal(error)
+    except BaseException:
         _LOG.exception("%s.%s failed", type(provider).__qualname__, call)
-        raise RuntimeError(type(error).__qualname__) from None
+        raise
 
 
-def _rows(rows: typing.Any) -> str:
-    """Rows one by one: what has no form in a document costs its own row, and stands there as the reason."""
-    if not isinstance(rows, list):
-        return _to_json({"rows": rows})
-    texts = []
-    for row in rows:
+class _Listed:
+    """The text of a list that grows. What would be too much anyway is not taken: a list may never end."""
+
+    def __init__(self, call: str, most: int) -> None:
+        self._call = call
+        self._most = most
+        self._texts: typing.List[str] = []
+        self._length = 0
+
+    def take(self, items: typing.Iterable[typing.Any]) -> None:
+        for item in items:
+            if self._takes_no_more(item):
+                return
+
+    async def take_awaited(self, items: typing.AsyncIterable[typing.Any]) -> None:
+        async for item in items:
+            if self._takes_no_more(item):
+                return
+
+    def _takes_no_more(self, item: typing.Any) -> bool:
         try:
-            texts.append(_to_json(row))
+            text = _to_json(item)
         except errors.DocumentError as error:
-            texts.append(json.dumps(str(error)))
-    return '{"rows": [' + ", ".join(texts) + "]}"
+            if self._call != "offers":
+                raise
+            # It costs its own row, and stands there as the reason.
+            text = json.dumps(str(error))
+        self._texts.append(text)
+        self._length += len(text)
+        return len(self._texts) > self._most or self._length > _MOST_BYTES
+
+    def text(self) -> str:
+        return '{"%s": [%s]}' % (_FIELDS[self._call], ", ".join(self._texts))
+
+
+def _refusal(error: errors.ProviderError) -> str:
+    """What a provider refuses; whatever its words are, it stays one."""
+    kind = next((_KINDS[it] for it in type(error).__mro__ if it in _KINDS), "protocol")
+    told: typing.Dict[str, typing.Any] = {"kind": kind}
+    try:
+        # Half of a character has no form in a document.
+        told["message"] = str(error).encode("utf-8", "replace").decode()
+    except BaseException:
+        told["message"] = type(error).__qualname__
+    try:
+        after: typing.Any = getattr(error, "retry_after", None)
+        seconds = after.total_seconds() if isinstance(after, datetime.timedelta) else float(after)
+        if 0 <= seconds < _LONGEST_PAUSE_S:
+            told["retry_after_ms"] = int(seconds * 1000)
+    except BaseException:
+        pass  # It says nothing, or what is no time.
+    return json.dumps({"error": told})

@@ -7,7 +7,7 @@ use crate::{
         id_vec::Id,
         problem::{CompId, Problem},
     },
-    model::{Constraint, apart, clash},
+    model::{Constraint, Ways, apart},
 };
 
 /// What may share a machine.
@@ -53,9 +53,10 @@ impl Rules {
         }
         // A machine is made in one way.
         let components = &problem.blueprint.components;
-        for (at, one) in components.values().enumerate().filter(|(_, one)| !one.settings.is_empty()) {
-            for (before, other) in components.values().enumerate().take(at) {
-                if clash(one, other).is_some() {
+        let ways = Ways::of(problem.blueprint);
+        for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| !one.settings.is_empty()) {
+            for (before, other) in components.keys().enumerate().take(at) {
+                if ways.clash(one, other).is_some() {
                     rules.conflicts.insert((Id::from_index(before), Id::from_index(at)));
                 }
             }

@@ -39,8 +39,9 @@ fn violation<T>(place: impl Into<String>, message: impl Into<String>) -> Result<
 /// # Errors
 /// The first [`Violation`] found.
 pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Result<(), Violation> {
-    if plan.format != Plan::FORMAT {
-        return violation("format", format!("is {:?}, not {:?}", plan.format, Plan::FORMAT));
+    // What a later minor version adds is not known here; all else of it is checked as ever.
+    if let Err(error) = plan.check_format() {
+        return violation("format", error.message);
     }
     if plan.catalogue_digest != catalogue.digest() {
         return violation("catalogue_digest", "the plan was made from another catalogue");
@@ -50,6 +51,11 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
     }
     if plan.currency != blueprint.currency {
         return violation("currency", "is not the blueprint's");
+    }
+    if plan.horizon_months != Some(blueprint.horizon_months)
+        && !(plan.is_format_3() && plan.horizon_months.is_none())
+    {
+        return violation("horizon_months", format!("the blueprint says {}", blueprint.horizon_months));
     }
     let offers = plan
         .leases

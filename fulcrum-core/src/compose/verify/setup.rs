@@ -9,6 +9,8 @@ impl Check<'_> {
     /// A lease is made with what each of its components wants, and waits for what each of them waits for.
     pub(super) fn setup(&self) -> Result<(), Violation> {
         let mut known = BTreeMap::new();
+        let all = self.blueprint.components.iter().map(|(name, component)| (name, component.referred()));
+        let referring: Vec<_> = all.filter(|(_, referred)| !referred.is_empty()).collect();
         for (at, lease) in self.plan.leases.iter().enumerate() {
             let place = || format!("leases[{at}]");
             let (mut wanted, mut after, mut rank) = (BTreeMap::new(), BTreeSet::new(), 0);
@@ -23,8 +25,8 @@ impl Check<'_> {
                 after.extend(component.after.iter().cloned());
                 rank = rank.max(longest(self.blueprint, name, self.blueprint.components.len(), &mut known)?);
             }
-            for (name, component) in &self.blueprint.components {
-                let refers = |held: &&ComponentId| component.referred().any(|other| other == held.as_str());
+            for (name, referred) in &referring {
+                let refers = |held: &&ComponentId| referred.contains(held.as_str());
                 let Some(held) = lease.replicas.keys().find(refers) else { continue };
                 if longest(self.blueprint, name, self.blueprint.components.len(), &mut known)? <= rank {
                     let message =

@@ -5,7 +5,7 @@
 use std::{
     process,
     sync::atomic::{
-        AtomicBool, AtomicU64,
+        AtomicBool, AtomicU32, AtomicU64,
         Ordering::{Acquire, SeqCst},
     },
     thread,
@@ -24,7 +24,14 @@ static WORK: AtomicU64 = AtomicU64::new(0);
 /// Whether SQLite was at work in the parent when that forked this process.
 static WAS_AT_WORK: AtomicBool = AtomicBool::new(false);
 
-/// Call this before the process forks, and [`after_fork`] when it has forked or failed to, both in the parent.
+/// How often this process's ancestors have forked, as far as they were told: a child in a namespace of its own may have its
+/// parent's number.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Processes have smaller numbers.
+const PROCESS_BITS: u32 = 22;
+
+/// Call this before the process forks, and [`after_fork`] when it has forked or failed to, both in the parent; in the child call
+/// [`after_fork_in_child`].
 ///
 /// It waits until SQLite does nothing, two seconds at most, and holds up what would begin. `fulcrum-ffi` and the Python module
 /// do it by themselves. A program in Rust that forks, and then opens an SQLite ledger in the child, does it where it forks.
@@ -37,9 +44,19 @@ pub fn before_fork() {
     }
 }
 
-/// Call this in the parent after each [`before_fork`]. The child needs nothing.
+/// Call this in the parent after each [`before_fork`].
 pub fn after_fork() {
     change(|work| Some(Work { forks: work.forks.saturating_sub(1), ..work }));
+}
+
+/// Call this in the child. Where it is left out, a child with its parent's process id, as in a container, is taken for that.
+pub fn after_fork_in_child() {
+    FORKS.fetch_add(1, SeqCst);
+}
+
+/// This process, and no other one that its memory may come from.
+fn this() -> u32 {
+    process::id() ^ FORKS.load(SeqCst).wrapping_shl(PROCESS_BITS)
 }
 
 /// Whether databases may be opened in this process.
@@ -66,7 +83,7 @@ impl AtWork {
         while !change(begun) {
             tokio::time::sleep(PAUSE).await;
         }
-        Self(process::id())
+        Self(this())
     }
 }
 
@@ -79,7 +96,7 @@ impl Drop for AtWork {
 
 /// Whether it was changed: `to` may say no. What a parent was doing is noted, and forgotten.
 fn change(to: impl Fn(Work) -> Option<Work>) -> bool {
-    let this = process::id();
+    let this = this();
     WORK.fetch_update(SeqCst, SeqCst, |before| {
         let before = Work::read(before);
         if before.process != this && before.count > 0 {

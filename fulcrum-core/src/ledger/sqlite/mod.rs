@@ -35,7 +35,7 @@ use crate::{
 use error::{said, store};
 use files::Files;
 use forks::AtWork;
-pub use forks::{after_fork, before_fork};
+pub use forks::{after_fork, after_fork_in_child, before_fork};
 use writer::{Work, Writer};
 
 /// The embedded ledger. Several processes may use one file on a local disk.

@@ -1,5 +1,16 @@
 //! One folder for each kind of API.
 
+#[cfg(any(
+    feature = "ec2",
+    feature = "exoscale",
+    feature = "hetzner",
+    feature = "openstack",
+    feature = "osb",
+    feature = "proxmox",
+    feature = "scaleway",
+    feature = "upcloud"
+))]
+mod bought;
 pub mod catalogue_file;
 #[cfg(feature = "ec2")]
 pub mod ec2;
@@ -17,3 +28,15 @@ pub mod proxmox;
 pub mod scaleway;
 #[cfg(feature = "upcloud")]
 pub mod upcloud;
+#[cfg(any(
+    feature = "ec2",
+    feature = "exoscale",
+    feature = "hetzner",
+    feature = "openstack",
+    feature = "osb",
+    feature = "proxmox",
+    feature = "scaleway",
+    feature = "upcloud"
+))]
+#[allow(dead_code, reason = "each adapter uses its own part")]
+mod whose;

@@ -82,7 +82,7 @@ pub(super) fn in_json(answer: &Answer, at: &str) -> Option<Value> {
     if !answer.is_of_type("json") {
         return None;
     }
-    serde_json::from_slice::<Value>(answer.body()).ok()?.pointer(at).cloned()
+    serde_json::from_slice::<Value>(answer.refusal()?).ok()?.pointer(at).cloned()
 }
 
 /// The kind of an error answer that looks like absence and does not prove it: something in front of the API may have

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{
     StatusCode,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{AGE, CONTENT_TYPE, HeaderMap, WARNING},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{ProviderId, SkuId},
-    provider::{Call, ErrorKind, ProviderError, Result, Worded},
+    provider::{Call, ErrorKind, ProviderError, RejectedRow, Result, Worded, words},
 };
 
 /// Where providers put their number for a request.
@@ -36,8 +36,11 @@ const OTHER: &str = "the answer is not the API's document";
 /// What an answer is that somebody is meant to read.
 pub(crate) const PAGE: &str = "it is a page for people";
 
-/// Characters of a message that a provider has written.
-const LONGEST: usize = 500;
+/// The oldest answer that may be the API's own: on the way it is counted in whole seconds.
+const FRESH_S: u64 = 2;
+
+/// Values in one answer, by its commas and brackets: the longest lists of the APIs have a tenth of it.
+const MAX_VALUES: usize = 1 << 20;
 
 /// A whole answer to one request.
 #[derive(Debug, Clone)]
@@ -82,6 +85,15 @@ impl Answer {
         }
     }
 
+    /// A success that says this.
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Self {
+        let wire =
+            WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body: text.to_owned().into() };
+        let provider = ProviderId::new("acme").expect("a name");
+        Self::new(&provider, &Request::get(Call::Describe, ["servers"]), wire, &Redactor::default())
+    }
+
     /// The same with the list that it is a page of.
     pub(super) fn of_list(self, list: ListAt) -> Self {
         Self { list, ..self }
@@ -91,6 +103,8 @@ impl Answer {
     pub(crate) fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
         let (read, left_out) = rows::reading(read);
         if self.call == Call::Offers {
+            let shown = |row: RejectedRow| RejectedRow::new(self.shown(&row.row), self.shown(&row.reason));
+            let left_out = left_out.into_iter().map(shown).collect();
             self.list.left_out.note(&self.list.address, self.list.is_first, left_out);
         }
         read
@@ -123,11 +137,12 @@ impl Answer {
 
     /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
     pub fn is_of_type(&self, wanted: &str) -> bool {
-        let Some(said) = self.wire.headers.get(CONTENT_TYPE) else { return true };
-        let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let (_, kind) = said.split_once('/').unwrap_or_default();
-        kind.rsplit('+').next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
-            && !kind.to_ascii_lowercase().starts_with("xhtml")
+        self.wire.is_of_type(wanted)
+    }
+
+    /// What it says, if that may be the document of a refusal; none if it is too large for one.
+    pub(crate) fn refusal(&self) -> Option<&[u8]> {
+        self.wire.refusal()
     }
 
     /// Whether it is a page for people, by what it says of itself or by how it begins.
@@ -143,6 +158,24 @@ impl Answer {
             || begins("<html")
     }
 
+    /// Why it is not the API's answer to this request, by what it says of its age: a cache gave one that it had kept. What has
+    /// happened since is not in it.
+    pub(super) fn is_kept(&self) -> Option<String> {
+        let all = |name| self.wire.headers.get_all(name).into_iter().filter_map(|it| it.to_str().ok());
+        let ages = all(AGE).flat_map(|text| text.split(',')).filter_map(seconds_in);
+        if let Some(age) = ages.max().filter(|age| *age > FRESH_S) {
+            return Some(format!("an answer from a cache, {age} s old"));
+        }
+        // 110: it is stale; 111: it could not be compared with the API's.
+        let is_stale = |text: &str| {
+            text.split(',').any(|it| it.trim().starts_with("110 ") || it.trim().starts_with("111 "))
+        };
+        if all(WARNING).any(is_stale) {
+            return Some("an answer from a cache, which says itself that it is old".to_owned());
+        }
+        None
+    }
+
     /// The product that the request was about.
     pub fn about(&self) -> Option<&SkuId> {
         self.about.as_ref()
@@ -155,6 +188,10 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         if self.is_page() {
             return Err(self.other_document(PAGE));
+        }
+        // What is made of a value takes a hundred times its bytes.
+        if values_in(&self.wire.body) > MAX_VALUES {
+            return Err(self.nonsense(format!("it has more than {MAX_VALUES} values")));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
         let value = self.reading(|| serde_path_to_error::deserialize(&mut deserializer));
@@ -172,9 +209,13 @@ impl Answer {
         value.map_err(|message| self.nonsense(message))
     }
 
-    /// What it says, as JSON, or nothing if it is not that: for answers that say why something is refused.
+    /// What it says, as JSON, or nothing if it is not that, by what it says of itself or by its form: for answers that say why
+    /// something is refused.
     pub fn try_json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.wire.body).ok().filter(|_| !self.is_page())
+        if self.is_page() || !self.is_of_type("json") {
+            return None;
+        }
+        serde_json::from_slice(self.refusal()?).ok()
     }
 
     /// An error of a kind, with this answer's circumstances.
@@ -207,10 +248,11 @@ impl Answer {
         if self.status().is_success() || self.is_page() {
             return None;
         }
-        let text = match serde_json::from_slice::<Value>(self.body()) {
+        let body = self.refusal()?;
+        let text = match serde_json::from_slice::<Value>(body) {
             Ok(document) => words_in(&document)?,
             Err(_) => {
-                let text = std::str::from_utf8(self.body()).ok()?;
+                let text = std::str::from_utf8(body).ok()?;
                 text.split_once("<Message>")?.1.split_once("</Message>")?.0.to_owned()
             }
         };
@@ -230,9 +272,9 @@ impl Answer {
         Sieve::with_words(&self.redactor()).excerpt(self.body())
     }
 
-    /// What the provider says, without secrets and on a line that one can read.
+    /// What the provider says, without secrets, short, and on a line that one can read.
     fn shown(&self, text: &str) -> String {
-        self.redactor().text(text).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+        self.redactor().short(text, words::LONGEST)
     }
 
     /// The error of an answer that breaks the API. It may have had its effect.
@@ -295,6 +337,21 @@ impl Answer {
     }
 }
 
+/// At least how many values a JSON document has: each but the first of a list or object follows a comma, and the first a bracket.
+fn values_in(body: &[u8]) -> usize {
+    let (mut count, mut is_text, mut at) = (0, false, 0);
+    while let Some(byte) = body.get(at) {
+        match byte {
+            b'"' => is_text = !is_text,
+            b'\\' if is_text => at += 1,
+            b',' | b'[' | b'{' if !is_text => count += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    count
+}
+
 /// What a reader says of a value, without the value: `invalid type: string "hunter2", expected a map`.
 fn without_values(words: &str) -> String {
     for (begins, ends) in
@@ -327,19 +384,27 @@ fn words_in(document: &Value) -> Option<String> {
 /// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). No provider makes its customers wait for longer than a few
 /// minutes by it: a greater number is a mistake, or meant ill.
 fn wait_of(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that do not fit are many.
-        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-    } else {
-        let date = rfc2822::parse(text).ok()?.timestamp();
-        Duration::try_from(date.duration_since(now)).unwrap_or_default()
+    let wait = match seconds_in(text) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => {
+            let date = rfc2822::parse(text.trim()).ok()?.timestamp();
+            Duration::try_from(date.duration_since(now)).unwrap_or_default()
+        }
     };
     Some(wait.min(ErrorKind::MAX_RETRY_AFTER))
 }
 
+/// A header's number of seconds; digits that do not fit are many.
+fn seconds_in(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -378,6 +443,73 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let wire = WireAnswer { status, headers, body: body.to_owned().into() };
         Answer::new(&ProviderId::new("acme").expect("a name"), &request, wire, &Redactor::default())
+    }
+
+    #[test]
+    fn an_answer_that_was_kept_is_known_by_what_stands_beside_it() {
+        let kept = |headers: &[(&'static str, &'static str)]| {
+            let mut answer = answer(200, None, "{}");
+            for (name, value) in headers {
+                answer.wire.headers.append(*name, HeaderValue::from_static(value));
+            }
+            answer.is_kept()
+        };
+        for fresh in [
+            &[][..],
+            &[("age", "0")],
+            &[("age", "2")],
+            // An API's clock may be wrong by years.
+            &[("date", "Thu, 01 Jan 1970 00:00:00 GMT")],
+            &[("warning", "199 - \"110 reasons\"")],
+        ] {
+            assert_eq!(kept(fresh), None, "{fresh:?}");
+        }
+        for old in [
+            &[("age", "3")][..],
+            &[("age", "0"), ("age", "86400")],
+            &[("age", "0, 9")],
+            &[("age", "99999999999999999999999")],
+            &[("warning", "110 squid \"Response is stale\"")],
+            &[("warning", "199 - x, 111 - \"Revalidation failed\"")],
+        ] {
+            let why = kept(old);
+            assert!(
+                why.as_ref().is_some_and(|why| why.starts_with("an answer from a cache")),
+                "{old:?} {why:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_counted_without_reading_them() {
+        for (text, count) in
+            [("7", 0), ("[]", 1), (r#"{"a": [1, 2, {"b\\\",,[": "x,\"[,"}]}"#, 5), ("[0,0,0", 3)]
+        {
+            assert_eq!(values_in(text.as_bytes()), count, "{text}");
+        }
+        let list = format!("[{}0]", "0,".repeat(15_000_000));
+        let error = answer(200, None, &list).json::<Vec<u8>>().expect_err("too many").to_string();
+        assert!(error.contains("more than 1048576 values"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_is_read_only_where_it_is_short_and_of_the_apis_type() {
+        let refusal = |kind, much| {
+            let body = format!(r#"{{"message": "no", "rest": "{}"}}"#, "x".repeat(much));
+            answer(404, kind, &body)
+        };
+        let is_read = |answer: Answer| {
+            let said = super::super::absence::in_json(&answer, "/message").is_some();
+            assert_eq!(said, answer.try_json::<Value>().is_some());
+            assert_eq!(said, answer.said().is_some());
+            said
+        };
+        assert!(is_read(refusal(Some("application/json"), 60_000)) && is_read(refusal(None, 0)));
+        assert!(!is_read(refusal(Some("application/json"), 70_000)));
+        let text = refusal(Some("text/plain"), 0);
+        assert!(text.try_json::<Value>().is_none());
+        let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
+        assert!(answer(403, None, &tree).error(ErrorKind::Forbidden).to_string().len() < 2_000);
     }
 
     #[test]

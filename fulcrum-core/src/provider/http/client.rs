@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::{
     Method, StatusCode,
-    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,7 @@ use super::{
     identity::{Identity, Made, Proof},
     pace::Pace,
     rows::{self, LeftOut},
+    sieve::withheld,
 };
 use crate::{
     model::ProviderId,
@@ -391,8 +392,8 @@ impl Client {
     ///
     /// # Errors
     /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
-    /// API's own words a certain refusal of a request that changes something: a firewall may have put its answer, of whatever
-    /// type, in the place of the API's, when the request has gone through.
+    /// API's own words a certain refusal of a request that changes something, whatever its status: who lets one in, counts
+    /// requests or guards the way may have put its answer in the place of the API's, when the request has gone through.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
         let worded = self.dialect.kind_of(answer).filter(|_| !answer.is_page());
@@ -405,16 +406,14 @@ impl Client {
                 tracing::warn!(status = %answer.status(), "not found, but not in the API's own words; not believed");
                 absence::unproven(answer)
             }
-            // Who does not let one in, or counts requests, stands in front.
-            (ErrorKind::Unauthorised | ErrorKind::RateLimited { .. }, _) => kind,
             // What is a protocol error may have happened anyway, and says more.
             _ if answer.changes() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
             _ => kind,
         }))
     }
 
-    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: a refusal of who asks
-    /// means that nothing was done.
+    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: that the API itself
+    /// refuses who asks means that nothing was done.
     async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {
         let Some(identity) = &self.identity else { return self.send_as(request, url, None).await };
         let proof = identity.present();
@@ -428,7 +427,8 @@ impl Client {
     }
 
     fn refuses_who_asks(&self, answer: &Answer) -> bool {
-        answer.status() == StatusCode::UNAUTHORIZED
+        // Of what only reads, anybody's word is enough.
+        (answer.status() == StatusCode::UNAUTHORIZED && !answer.changes())
             || (answer.status().is_client_error()
                 && !answer.is_page()
                 && self.dialect.kind_of(answer) == Some(ErrorKind::Unauthorised))
@@ -439,6 +439,9 @@ impl Client {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }
         let mut headers = self.headers.clone();
+        // What is decided by an answer must be so now, not when somebody on the way asked last.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         headers.extend(request.headers.clone());
         let mut address = url.clone();
         // Of an API with one address the action says which list it is.
@@ -459,13 +462,23 @@ impl Client {
             url.path = wire.url.path(),
             http.response.status_code = tracing::field::Empty,
         );
+        if let Some(body) = request.body.as_ref().filter(|_| request.changes) {
+            self.redactor.remember(withheld(body, request.is_form()));
+        }
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
                 let list = ListAt { address, is_first, left_out: self.left_out.clone() };
                 let answer = Answer::new(&self.provider, request, wire, &self.redactor).of_list(list);
                 self.pace.learn(&answer);
-                Ok(answer)
+                match answer.is_kept() {
+                    None => Ok(answer),
+                    Some(_) if request.changes => Err(answer.error(ErrorKind::Ambiguous)),
+                    Some(why) => {
+                        let cause = format!("{why}; let what stands before the API keep none of its answers");
+                        Err(answer.error(ErrorKind::unavailable(cause)))
+                    }
+                }
             }
             Err(lost) => {
                 span.in_scope(|| tracing::debug!(%lost, "no answer"));

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider::{Base, Outside};
 
+/// The most that `max_answer_bytes` may be.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
 /// How an API is reached: the same settings for every adapter. All have defaults.
 ///
 /// ```
@@ -23,7 +26,7 @@ pub struct HttpConfig {
     pub connect_timeout_ms: u64,
     /// The longest time of one request with its answer, in milliseconds.
     pub timeout_ms: u64,
-    /// The largest answer, in bytes, after decompression.
+    /// The largest answer, in bytes, after decompression; at most 268,435,456.
     pub max_answer_bytes: usize,
     /// A file of certificate authorities in PEM that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
@@ -103,6 +106,20 @@ impl HttpConfig {
         Ok(url)
     }
 
+    /// The largest answer that is read.
+    ///
+    /// # Errors
+    /// It is larger than any API's answer, and would fill the memory.
+    pub(super) fn largest_answer(&self) -> Result<usize, HttpConfigError> {
+        if self.max_answer_bytes > MAX_ANSWER_BYTES {
+            let told = self.max_answer_bytes;
+            return Err(HttpConfigError::Setting(format!(
+                "max_answer_bytes: {told} is more than {MAX_ANSWER_BYTES}, the most that is read; write less"
+            )));
+        }
+        Ok(self.max_answer_bytes)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms.max(1))
     }
@@ -165,6 +182,38 @@ pub enum HttpConfigError {
     Setting(String),
 }
 
+/// The address of an API in a region: in place of `{region}` in the pattern. The region's name comes from a table of prices, and
+/// whoever wrote that must not choose another host.
+///
+/// # Errors
+/// The region cannot stand in the name of a host.
+#[cfg(any(feature = "ec2", feature = "exoscale"))]
+pub(crate) fn address_in(pattern: &str, region: &crate::model::RegionId) -> Result<String, HttpConfigError> {
+    let name = region.as_str();
+    if !pattern.contains("{region}") {
+        return Ok(pattern.to_owned());
+    }
+    let bad = |why: &str| {
+        HttpConfigError::Setting(format!("the region {name:?} {why}; write the provider's own name for it"))
+    };
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = (1..=63).contains(&name.len()) && name.bytes().all(is_plain);
+    if !is_label || name.starts_with('-') || name.ends_with('-') {
+        return Err(bad("is no part of a host's name (a-z, 0-9 and -)"));
+    }
+    let address = pattern.replace("{region}", name);
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    let meant = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    let is_meant = |url: &url::Url| {
+        let rest = url.host_str().and_then(|host| meant.strip_prefix(host));
+        rest.is_some_and(|port| port.is_empty() || port.starts_with(':'))
+    };
+    if url::Url::parse(&address).ok().as_ref().is_none_or(|url| !is_meant(url)) {
+        return Err(bad("leads to another host than the pattern"));
+    }
+    Ok(address)
+}
+
 /// How long a new service may be missing from look-ups, in milliseconds, where a configuration does not say.
 #[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "osb", feature = "proxmox"))]
 pub(crate) fn list_lag_ms() -> u64 {
@@ -208,6 +257,46 @@ mod tests {
         {
             let error = through(there).expect_err(there).to_string();
             assert!(error.contains("leave `proxy` out"), "{error}");
+        }
+    }
+
+    #[cfg(any(feature = "ec2", feature = "exoscale"))]
+    #[test]
+    fn a_region_chooses_no_host() {
+        let pattern = "https://ec2.{region}.cloud.example/v2";
+        let address = |name: &str| address_in(pattern, &name.parse().expect("a region's name"));
+        assert_eq!(address("eu-west-1").expect("a region"), "https://ec2.eu-west-1.cloud.example/v2");
+        for odd in [
+            "evil.example#",
+            "evil.example?",
+            "evil.example\\",
+            "x.evil.example/",
+            "a.b",
+            "-a",
+            "a-",
+            "ä",
+            "A",
+            "a@b",
+        ] {
+            // Some are no names of regions at all.
+            let Ok(region) = odd.parse() else { continue };
+            assert!(address_in(pattern, &region).is_err(), "{odd}");
+        }
+        let here = address_in("http://127.0.0.1:80/{region}", &"a".parse().expect("a name"));
+        assert_eq!(here.expect("here"), "http://127.0.0.1:80/a");
+        let one = address_in("https://cloud.example", &"Region.One".parse().expect("a name"));
+        assert_eq!(one.expect("one for all"), "https://cloud.example");
+    }
+
+    #[test]
+    fn no_document_makes_answers_unbounded() {
+        let live = |max_answer_bytes| {
+            crate::provider::http::Live::new(&HttpConfig { max_answer_bytes, ..HttpConfig::default() })
+        };
+        assert!(live(MAX_ANSWER_BYTES).is_ok());
+        for much in [MAX_ANSWER_BYTES + 1, usize::MAX] {
+            let error = live(much).expect_err("too much").to_string();
+            assert!(error.contains("max_answer_bytes") && error.contains("write less"), "{error}");
         }
     }
 

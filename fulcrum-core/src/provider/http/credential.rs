@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::HttpConfigError;
-use crate::provider::{Base, Outside};
+use crate::{
+    files::read_regular_text,
+    provider::{Base, Outside},
+};
 
 /// The largest file of a secret, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -16,6 +19,8 @@ const MAX_BYTES: u64 = 64 << 10;
 pub struct Secret {
     /// None for one that is nowhere else.
     place: Option<(Credential, Base)>,
+    /// The place where the adapter has it by default, if that says whose API it is for.
+    usual: Option<&'static str>,
     value: SecretString,
 }
 
@@ -37,7 +42,7 @@ impl Secret {
     pub(super) fn check_sent(&self, host: &str, has_own_authorities: bool) -> Result<(), Outside> {
         match &self.place {
             None => Ok(()),
-            Some((place, base)) => base.check_sent(&place.to_string(), host, has_own_authorities),
+            Some((place, base)) => base.check_sent(&place.to_string(), self.usual, host, has_own_authorities),
         }
     }
 }
@@ -52,7 +57,7 @@ impl fmt::Debug for Secret {
 /// One that the program has from elsewhere. It is never read again.
 impl From<SecretString> for Secret {
     fn from(value: SecretString) -> Self {
-        Self { place: None, value }
+        Self { place: None, usual: None, value }
     }
 }
 
@@ -102,22 +107,31 @@ impl Credential {
     /// [`HttpConfigError::Credential`]: it is not there, is empty, or cannot be read. Names the place, never the secret.
     pub fn read(&self, base: impl Into<Base>) -> Result<Secret, HttpConfigError> {
         let base = base.into();
-        Ok(Secret { value: self.value(&base)?, place: Some((self.clone(), base)) })
+        Ok(Secret { value: self.value(&base)?, place: Some((self.clone(), base)), usual: None })
+    }
+
+    /// The same for the one field of an adapter that takes it from `usual`, such as `env:HCLOUD_TOKEN`, by default. What that
+    /// holds, or a file in its stead, may be sent to the adapter's API; see [`Base::check_sent`].
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_as(&self, base: impl Into<Base>, usual: &'static str) -> Result<Secret, HttpConfigError> {
+        Ok(Secret { usual: Some(usual), ..self.read(base)? })
     }
 
     fn value(&self, base: &Base) -> Result<SecretString, HttpConfigError> {
         let missing = |why: String| HttpConfigError::Credential(why);
         let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| {
-                missing(format!("the environment variable {name} is not set, or is not text"))
-            })?,
+            Self::Env(name) => {
+                base.check_named(&self.to_string())?;
+                std::env::var(name).map_err(|_| {
+                    missing(format!("the environment variable {name} is not set, or is not text"))
+                })?
+            }
             Self::File(path) => {
                 let path = base.to_read(path.as_ref())?;
                 let io = |error: std::io::Error| missing(format!("{}: {error}", path.display()));
-                if std::fs::metadata(&path).map_err(io)?.len() > MAX_BYTES {
-                    return Err(missing(format!("{} is too large to be a secret", path.display())));
-                }
-                std::fs::read_to_string(&path).map_err(io)?
+                read_regular_text(&path, MAX_BYTES).map_err(io)?
             }
         };
         let text = text.trim();

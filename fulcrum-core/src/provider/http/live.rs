@@ -21,8 +21,15 @@ use super::{
     HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest,
     cause::Way,
     config::{is_local_name, is_loopback, is_proxy_here},
+    transport::MAX_REFUSAL_BYTES,
 };
-use crate::provider::{BoxError, Worded};
+use crate::{
+    files::read_regular,
+    provider::{BoxError, Worded},
+};
+
+/// The largest file of authorities: the world's fit into a tenth of it.
+const MAX_PEM_BYTES: u64 = 4 << 20;
 
 /// Sends requests over the network, by TLS unless to this machine itself.
 ///
@@ -72,7 +79,7 @@ impl Live {
         Ok(Self {
             http: client(false)?,
             here: client(true)?,
-            max_answer_bytes: config.max_answer_bytes,
+            max_answer_bytes: config.largest_answer()?,
             has_authorities,
             proxy: config.proxy.clone(),
             timeout: config.timeout(),
@@ -122,7 +129,8 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path).map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
+        let io = |source| HttpConfigError::Io { path: path.clone(), source };
+        let pem = read_regular(path, MAX_PEM_BYTES).map_err(io)?;
         let wrong = |why: String| HttpConfigError::Setting(format!("{}: {why}", path.display()));
         let mut count = 0;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -185,12 +193,19 @@ impl Transport for Live {
             if is_safe { Lost::NotSent(error) } else { Lost::Unknown(error) }
         })?;
         let limit = self.max_answer_bytes;
+        // One byte more than a refusal tells that it is none; its status is still an answer.
+        let is_refusal = !answer.status().is_success();
+        let limit = if is_refusal { limit.min(MAX_REFUSAL_BYTES + 1) } else { limit };
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| Lost::Unknown(lost(error)))? {
-            if chunk.len() > limit - body.len() {
+            let room = limit - body.len();
+            if chunk.len() > room && !is_refusal {
                 return Err(Lost::TooLarge { limit });
             }
-            body.extend_from_slice(&chunk);
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if is_refusal && body.len() == limit {
+                break;
+            }
         }
         Ok(WireAnswer {
             status: answer.status(),

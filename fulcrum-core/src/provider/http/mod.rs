@@ -30,10 +30,12 @@ mod transport;
 
 pub use absence::{Says, Word};
 pub use answer::Answer;
-#[cfg(feature = "ec2")]
+#[cfg(any(feature = "ec2", feature = "openstack"))]
 pub(crate) use answer::PAGE;
 pub use cache::Cache;
 pub use client::{Client, Dialect, Plain, Signer};
+#[cfg(any(feature = "ec2", feature = "exoscale"))]
+pub(crate) use config::address_in;
 #[cfg(any(
     feature = "ec2",
     feature = "exoscale",

@@ -1,28 +1,41 @@
 //! Secrets out of what is shown or kept.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::sieve::BLANK;
+use crate::provider::{ErrorKind, words};
 
 /// Shorter secrets would take ordinary words out of texts.
 const SHORTEST: usize = 4;
-
 /// So many characters tell that a secret begins.
 const HEAD: usize = 8;
 /// Tokens that an API hands out come and go, and secrets are rotated; so many of the newest of each are known.
 const MOST: usize = 64;
+/// What requests tell are lines of what a machine is told, and names: so many of the newest are known.
+const MOST_TOLD: usize = 1024;
+/// Whole credentials are at least so long; a shorter secret may be a name by chance.
+#[allow(dead_code, reason = "used by adapters alone")]
+const SHORTEST_WHOLE: usize = 12;
+/// Texts are shown up to a length, and looked at up to so many times that length.
+const LOOKED_AT: usize = 8;
 
 /// Knows the secrets of one client, and takes them out of texts. Clones share what they know.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     /// Those that come and go.
-    secrets: Arc<RwLock<Vec<SecretString>>>,
+    secrets: Arc<RwLock<Known>>,
     /// Those of the configuration, which no number of tokens drives out.
-    own: Arc<RwLock<Vec<SecretString>>>,
-    /// Those of one request.
-    further: Arc<Vec<SecretString>>,
+    own: Arc<RwLock<Known>>,
+    /// What requests have told that is nobody else's: an operation may fail with it later.
+    told: Arc<RwLock<Known>>,
+    /// The same of one request.
+    further: Arc<Known>,
 }
 
 impl Redactor {
@@ -35,69 +48,211 @@ impl Redactor {
 
     /// One more, such as a token that the API has handed out.
     pub fn add(&self, secret: SecretString) {
-        Self::add_to(&self.secrets, secret);
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).add(secret);
     }
 
     /// One more of the configuration.
     pub(super) fn add_own(&self, secret: SecretString) {
-        Self::add_to(&self.own, secret);
+        self.own.write().unwrap_or_else(PoisonError::into_inner).add(secret);
+    }
+
+    /// Remembers what a request tells.
+    pub(super) fn remember(&self, told: Vec<SecretString>) {
+        let mut known = self.told.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(told, MOST_TOLD);
+    }
+
+    /// A text of an answer: as people read it, or as a program does, which needs all of it that is no whole credential.
+    #[allow(dead_code, reason = "used by adapters alone")]
+    pub(crate) fn shown(&self, text: &str, is_for_people: bool) -> String {
+        if is_for_people {
+            return self.short(text, ErrorKind::LONGEST);
+        }
+        let mut text = text.to_owned();
+        for known in [&self.own, &self.secrets] {
+            let known = known.read().unwrap_or_else(PoisonError::into_inner);
+            for secret in known.secrets.iter().map(|secret| secret.expose_secret()) {
+                if secret.len() >= SHORTEST_WHOLE && text.contains(secret) {
+                    text = text.replace(secret, BLANK);
+                }
+            }
+        }
+        text
     }
 
     /// The same, with what one request alone has told.
     pub(super) fn with(&self, further: Vec<SecretString>) -> Self {
-        Self { further: Arc::new(further), ..self.clone() }
-    }
-
-    fn add_to(secrets: &RwLock<Vec<SecretString>>, secret: SecretString) {
-        if secret.expose_secret().len() < SHORTEST {
-            return;
-        }
-        let mut secrets = secrets.write().unwrap_or_else(PoisonError::into_inner);
-        if secrets.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
-            return;
-        }
-        secrets.push(secret);
-        if secrets.len() > MOST {
-            secrets.remove(0);
-        }
+        Self { further: Arc::new(Known::new(further)), ..self.clone() }
     }
 
     /// A text without the secrets.
     pub fn text(&self, text: &str) -> String {
+        self.without(text, usize::MAX, usize::MAX, false).0
+    }
+
+    /// The beginning of a text as people read it, without the secrets: on one line, without marks that nobody sees, and of at
+    /// most so many characters. Of a long text the rest is not looked at; and at the end stands no part of a secret.
+    pub(crate) fn short(&self, text: &str, most: usize) -> String {
+        let looked_at = most.saturating_mul(LOOKED_AT);
+        let (known, is_whole) = self.without(text, looked_at, looked_at, true);
+        let seen: String = known.chars().filter(|c| !crate::model::is_hidden(*c)).collect();
+        let rest = self.without(&seen, usize::MAX, usize::MAX, true).0;
+        if rest == seen && (is_whole || seen.len() == known.len()) {
+            return words::plain(&known, most);
+        }
+        // Marks hid a secret between its characters, and the head of one may stand where the look ended.
+        let cut = if is_whole { 0 } else { HEAD };
+        let count = rest.chars().count().saturating_sub(cut);
+        rest.chars().take(count.min(most)).collect()
+    }
+
+    /// A text without secrets, and without what is left of one that was cut off behind its first characters: in one pass that
+    /// ends behind so many bytes of the text or so many of what is kept, at no place within a secret. Whether it is the whole.
+    ///
+    /// What begins like a secret goes to the end of its word: tokens of one issuer begin alike, and this one may be no longer
+    /// known.
+    fn without(&self, text: &str, most_read: usize, most_kept: usize, has_told: bool) -> (String, bool) {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        let all = own.iter().chain(&*secrets).chain(&*self.further);
-        without(text, &all.map(|secret| secret.expose_secret()).collect::<Vec<_>>())
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        let none = Known::default();
+        let all = [&*own, &*secrets, &*self.further, if has_told { &*told } else { &none }];
+        let mut begins = [false; 256];
+        for byte in all.iter().flat_map(|known| known.by_start.keys()).filter_map(|start| start.first()) {
+            begins[usize::from(*byte)] = true;
+        }
+        let (bytes, mut kept, mut from, mut at) = (text.as_bytes(), String::new(), 0, 0);
+        while let Some(byte) = bytes.get(at) {
+            let is_over = at >= most_read || kept.len() + (at - from) >= most_kept;
+            if is_over && text.is_char_boundary(at) {
+                kept += &text[from..at];
+                return (kept, false);
+            }
+            // At one place the longest.
+            let found = match begins[usize::from(*byte)] {
+                true => all.iter().filter_map(|known| known.found(text, at, most_read)).max(),
+                false => None,
+            };
+            match found {
+                None => at += 1,
+                Some(length) => {
+                    kept += &text[from..at];
+                    kept += BLANK;
+                    at += length;
+                    from = at;
+                }
+            }
+        }
+        kept += &text[from..];
+        (kept, true)
     }
 }
 
-/// A text without secrets, and without what is left of one that was cut off behind its first characters. What begins like a
-/// secret goes to the end of its word: tokens of one issuer begin alike, and this one may be no longer known.
-fn without(text: &str, secrets: &[&str]) -> String {
-    let (mut kept, mut rest) = (String::new(), text);
-    // The first one in the text, and at its place the longest.
-    while let Some((at, length)) = secrets
-        .iter()
-        .filter_map(|secret| found(rest, secret))
-        .min_by_key(|(at, length)| (*at, usize::MAX - length))
-    {
-        kept += &rest[..at];
-        kept += BLANK;
-        rest = &rest[at + length..];
-    }
-    kept + rest
+/// Secrets, to be found in a text in one pass over it, however many they are.
+#[derive(Default)]
+struct Known {
+    /// The newest last.
+    secrets: Vec<SecretString>,
+    by_start: BTreeMap<[u8; SHORTEST], Alike>,
 }
 
-/// Where a text has a secret or its beginning, and how much of it to leave out.
-fn found(text: &str, secret: &str) -> Option<(usize, usize)> {
-    let is_long = secret.chars().nth(HEAD).is_some();
-    let head = secret.char_indices().nth(HEAD).map_or(secret, |(end, _)| &secret[..end]);
-    let at = text.find(head)?;
-    let shown = text[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
-    let length: usize = shown.map(|(c, _)| c.len_utf8()).sum();
-    let is_of_word = |c: &char| c.is_alphanumeric() || "-._~+/=".contains(*c);
-    let word = text[at + length..].chars().take_while(is_of_word).map(char::len_utf8).sum::<usize>();
-    Some((at, if is_long { length + word } else { length }))
+// What they begin with is a part of them.
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Known").field(&self.secrets.len()).finish()
+    }
+}
+
+/// Secrets that begin alike, as places in the list of all, in their order.
+#[derive(Default)]
+struct Alike {
+    /// Those that are known by their first characters.
+    long: Vec<usize>,
+    /// The others, and how many bytes they have.
+    short: Vec<usize>,
+    lengths: BTreeSet<usize>,
+}
+
+impl Known {
+    fn new(secrets: Vec<SecretString>) -> Self {
+        let mut known = Self { secrets, by_start: BTreeMap::new() };
+        known.secrets.retain(|secret| secret.expose_secret().len() >= SHORTEST);
+        known.sort();
+        known
+    }
+
+    fn add(&mut self, secret: SecretString) {
+        if !self.knows(&secret) {
+            self.extend(vec![secret], MOST);
+        }
+    }
+
+    /// Knows further ones, and of all the newest.
+    fn extend(&mut self, secrets: Vec<SecretString>, most: usize) {
+        let new = secrets.into_iter().filter(|it| it.expose_secret().len() >= SHORTEST && !self.knows(it));
+        let new: Vec<_> = new.collect();
+        if new.is_empty() {
+            return;
+        }
+        self.secrets.extend(new);
+        self.secrets.drain(..self.secrets.len().saturating_sub(most));
+        self.sort();
+    }
+
+    fn knows(&self, secret: &SecretString) -> bool {
+        let text = secret.expose_secret();
+        let alike = text.as_bytes().first_chunk().and_then(|start| self.by_start.get(start));
+        let is_it = |at: &usize| self.secrets[*at].expose_secret() == text;
+        alike.is_some_and(|alike| alike.long.iter().chain(&alike.short).any(is_it))
+    }
+
+    fn sort(&mut self) {
+        let text = |at: &usize| self.secrets[*at].expose_secret();
+        let mut sorted: Vec<usize> = (0..self.secrets.len()).collect();
+        sorted.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        let mut by_start = BTreeMap::<_, Alike>::new();
+        for at in sorted {
+            let Some((start, _)) = text(&at).as_bytes().split_first_chunk() else { continue };
+            let alike = by_start.entry(*start).or_default();
+            if text(&at).chars().nth(HEAD).is_some() {
+                alike.long.push(at);
+            } else {
+                alike.short.push(at);
+                alike.lengths.insert(text(&at).len());
+            }
+        }
+        self.by_start = by_start;
+    }
+
+    /// How much to leave out of a text at a place, where a secret or its beginning stands; behind `end` nothing is looked at that
+    /// is no more of the secret itself.
+    fn found(&self, text: &str, at: usize, end: usize) -> Option<usize> {
+        let rest = text.as_bytes().get(at..)?;
+        let (start, _) = rest.split_first_chunk()?;
+        let alike = self.by_start.get(start)?;
+        let bytes = |at: &usize| self.secrets[*at].expose_secret().as_bytes();
+        // In their order, the one that goes along for the longest stands beside the text's own place.
+        let place = alike.long.partition_point(|it| bytes(it) < rest);
+        let beside = [place.checked_sub(1), Some(place)];
+        let along = beside.into_iter().flatten().filter_map(|place| {
+            let secret = bytes(alike.long.get(place)?);
+            Some(rest.iter().zip(secret).take_while(|(a, b)| a == b).count())
+        });
+        let along = along.max().unwrap_or_default();
+        let along = (0..=along).rev().find(|length| text.is_char_boundary(at + length)).unwrap_or_default();
+        let head = text[at..at + along].chars().take(HEAD).count();
+        let long = (head == HEAD).then(|| {
+            let is_of_word = |c: &char| c.is_alphanumeric() || "-._~+/=".contains(*c);
+            let mut word = text[at + along..].char_indices();
+            let is_over = |(length, c): &(usize, char)| !is_of_word(c) || at + along + length >= end;
+            word.find(is_over).map_or(text.len() - at, |(length, _)| along + length)
+        });
+        let is_short = |length: &&usize| {
+            let is = |part: &[u8]| alike.short.binary_search_by(|it| bytes(it).cmp(part)).is_ok();
+            rest.get(..**length).is_some_and(is)
+        };
+        long.max(alike.lengths.iter().rev().find(is_short).copied())
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +289,53 @@ mod tests {
         assert_eq!(
             Redactor::new([SecretString::from("four")]).text("fourteen four"),
             "REDACTEDteen REDACTED"
+        );
+    }
+
+    #[test]
+    fn the_work_grows_with_the_text_alone() {
+        let token = format!("canary-{}", "0123456789abcdef".repeat(4));
+        let redactor = Redactor::new([SecretString::from(token.clone())]);
+        let further = (0..2_000).map(|at| SecretString::from(format!("{at:06}-canary-of-a-machine")));
+        let redactor = redactor.with(further.collect());
+        let text = |unit: &str, mib: usize| unit.repeat((mib << 20) / unit.len());
+        // As far as the head of a secret goes, its beginning, the whole, and what never ends.
+        for unit in ["canary", "canary-", &format!("{token} "), &format!("{token}\n"), &token, "000001-"] {
+            let took = [1, 4].map(|mib| {
+                let text = text(unit, mib);
+                let began = std::time::Instant::now();
+                assert!(redactor.short(&text, 500).chars().count() <= 500);
+                assert!(began.elapsed() < std::time::Duration::from_secs(1), "{unit}: {:?}", began.elapsed());
+                let began = std::time::Instant::now();
+                assert!(!redactor.text(&text).contains("canary-0"));
+                began.elapsed()
+            });
+            // A square would be sixteen times as much.
+            let limit = (took[0] * 10).max(std::time::Duration::from_secs(5));
+            assert!(took[1] < limit, "{unit}: {took:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_end_of_a_short_text_nothing_of_a_secret_is_left() {
+        let redactor = Redactor::new([SecretString::from("canary-0123456789")]);
+        for before in 0..900 {
+            for text in
+                ["canary-0123456789", "ca\u{200b}na\nry-01\u{202e}23456789", "canary-0123456789-of-another"]
+            {
+                let text = format!("{}{text}{text}", "é".repeat(before));
+                for most in [5, 8, 20, 100] {
+                    let short = redactor.short(&text, most);
+                    assert!(
+                        short.chars().count() <= most && !short.contains("ca"),
+                        "{before} {most}: {short}"
+                    );
+                }
+            }
+        }
+        assert_eq!(
+            redactor.short("a\u{1b}[2J\u{202e}b\u{feff} canary\n-0123456789 c", 100),
+            "a[2Jb REDACTED c"
         );
     }
 }

@@ -9,14 +9,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
 
 use super::{Answer, Request};
 use crate::provider::{RejectedRow, Result};
 
 /// Rows of one answer that are named; of a provider that has only odd ones, some are enough.
 const MOST: usize = 200;
+/// Rows of one answer. No page and no price list of an API has a tenth of it.
+const MOST_ROWS: usize = 100_000;
+/// Values of one row, such as its fields and prices.
+const MOST_VALUES: usize = 20_000;
 /// Parameters that say where a list goes on.
 const CONTINUES: [&str; 2] = ["NextToken", "marker"];
 
@@ -48,19 +55,187 @@ pub(crate) struct OddRow {
     /// By its name or id, or its place in the list.
     pub(crate) name: String,
     /// As it came.
-    pub(crate) value: Value,
+    value: Value,
+    /// Whether that is all of it: of a part, nothing is certain.
+    is_whole: bool,
     /// What is wrong with it.
     pub(crate) reason: String,
 }
 
-fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, value: Value) -> Result<T, OddRow> {
-    serde_path_to_error::deserialize(&value).map_err(|error| {
-        let (path, reason) = (error.path().to_string(), error.into_inner().to_string());
-        let reason = if path == "." { reason } else { format!("{path}: {reason}") };
-        let name = name(&value);
+impl OddRow {
+    /// Stands for so many rows that are not kept.
+    fn more(count: usize) -> Self {
+        let reason = format!("no more than {MOST} of these are looked at");
+        Self { name: format!("one of {count} more rows"), value: Value::Null, is_whole: false, reason }
+    }
+
+    /// Whether something may be true of it.
+    pub(crate) fn may_be(&self, is: impl Fn(&Value) -> bool) -> bool {
+        !self.is_whole || is(&self.value)
+    }
+
+    /// Whether something is true of it.
+    pub(crate) fn is(&self, is: impl Fn(&Value) -> bool) -> bool {
+        self.is_whole && is(&self.value)
+    }
+}
+
+fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) -> Result<T, OddRow> {
+    let read = match row.is_whole {
+        true => serde_path_to_error::deserialize(&row.value).map_err(|error| {
+            let (path, reason) = (error.path().to_string(), error.into_inner().to_string());
+            if path == "." { reason } else { format!("{path}: {reason}") }
+        }),
+        false => Err(format!("it has more than {MOST_VALUES} values")),
+    };
+    read.map_err(|reason| {
+        let name = name(&row.value);
         leave_out(&name, &reason);
-        OddRow { name, value, reason }
+        OddRow { name, value: row.value, is_whole: row.is_whole, reason }
     })
+}
+
+/// A row as it came, as far as a row goes.
+struct Row {
+    value: Value,
+    is_whole: bool,
+}
+
+impl Row {
+    /// Of a list or an object of rows: one row after the other, so that no more than one is there as it came.
+    fn seed(left: &mut usize) -> Limited<'_> {
+        *left = MOST_VALUES;
+        Limited(left)
+    }
+
+    fn new(value: Value, left: usize) -> Self {
+        Self { value, is_whole: left > 0 }
+    }
+}
+
+/// Reads a value of at most so many parts; the rest is passed over.
+struct Limited<'a>(&'a mut usize);
+
+impl<'de> DeserializeSeed<'de> for Limited<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.0 = self.0.saturating_sub(1);
+        match *self.0 {
+            0 => IgnoredAny::deserialize(deserializer).map(|_| Value::Null),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Limited<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while *self.0 > 0 {
+            match seq.next_element_seed(Limited(self.0))? {
+                Some(item) => items.push(item),
+                None => return Ok(Value::Array(items)),
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while *self.0 > 0 {
+            let Some(name) = map.next_key::<String>()? else { return Ok(Value::Object(fields)) };
+            fields.insert(name, map.next_value_seed(Limited(self.0))?);
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(fields))
+    }
+}
+
+/// Reads rows one by one.
+struct Each<R>(R);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for Each<Rows<T>> {
+    type Value = Rows<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows<T>, A::Error> {
+        let (Self(mut rows), mut left, mut more) = (self, 0, 0);
+        while let Some(value) = seq.next_element_seed(Row::seed(&mut left))? {
+            if rows.count == MOST_ROWS {
+                return Err(A::Error::custom(format!("it has more than {MOST_ROWS} rows")));
+            }
+            rows.last_id = value.get("id").and_then(Value::as_str).map(str::to_owned);
+            match read_row(|row| name_of(rows.count, row), Row::new(value, left)) {
+                Ok(row) => rows.read.push(row),
+                Err(odd) if rows.odd.len() < MOST => rows.odd.push(odd),
+                Err(_) => more += 1,
+            }
+            rows.count += 1;
+        }
+        rows.odd.extend((more > 0).then(|| OddRow::more(more)));
+        Ok(rows)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for Each<NamedRows<T>> {
+    type Value = NamedRows<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamedRows<T>, A::Error> {
+        let (Self(mut rows), mut left, mut count) = (self, 0, 0_usize);
+        while let Some(name) = map.next_key::<String>()? {
+            if count == MOST_ROWS {
+                return Err(A::Error::custom(format!("it has more than {MOST_ROWS} rows")));
+            }
+            count += 1;
+            let value = map.next_value_seed(Row::seed(&mut left))?;
+            if let Ok(row) = read_row(|_| name.clone(), Row::new(value, left)) {
+                rows.0.insert(name, row);
+            }
+        }
+        Ok(rows)
+    }
 }
 
 /// What a row is called.
@@ -78,27 +253,22 @@ fn name_of(position: usize, row: &Value) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<T> {
     read: Vec<T>,
+    /// The first of them, and one that stands for the others.
     odd: Vec<OddRow>,
+    /// Readable or not.
+    count: usize,
     last_id: Option<String>,
 }
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { read: Vec::new(), odd: Vec::new(), last_id: None }
+        Self { read: Vec::new(), odd: Vec::new(), count: 0, last_id: None }
     }
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Rows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut rows = Self::default();
-        for (position, value) in Vec::<Value>::deserialize(deserializer)?.into_iter().enumerate() {
-            rows.last_id = value.get("id").and_then(Value::as_str).map(str::to_owned);
-            match read_row(|row| name_of(position, row), value) {
-                Ok(row) => rows.read.push(row),
-                Err(odd) => rows.odd.push(odd),
-            }
-        }
-        Ok(rows)
+        deserializer.deserialize_seq(Each(Self::default()))
     }
 }
 
@@ -109,7 +279,7 @@ impl<T> Rows<T> {
     /// # Errors
     /// A protocol error that names a row which may be the one that is looked for.
     pub(crate) fn proving(self, answer: &Answer, is_foreign: impl Fn(&Value) -> bool) -> Result<Vec<T>> {
-        match self.odd.iter().find(|odd| !is_foreign(&odd.value)) {
+        match self.odd.iter().find(|odd| !odd.is(&is_foreign)) {
             None => Ok(self.read),
             Some(OddRow { name, reason, .. }) => {
                 Err(answer
@@ -121,6 +291,11 @@ impl<T> Rows<T> {
     /// The identifier of the last row, readable or not: where some lists go on.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
+    }
+
+    /// How many rows it has, readable or not.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// What could not be read.
@@ -161,12 +336,7 @@ pub(crate) struct NamedRows<T>(BTreeMap<String, T>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for NamedRows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
-        let read = all.into_iter().filter_map(|(name, value)| {
-            let row = read_row(|_| name.clone(), value).ok()?;
-            Some((name, row))
-        });
-        Ok(Self(read.collect()))
+        deserializer.deserialize_map(Each(Self(BTreeMap::new())))
     }
 }
 
@@ -214,7 +384,7 @@ pub(super) fn is_first(request: &Request) -> bool {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Clone, Deserialize)]
     struct Size {
         name: String,
         memory: u64,
@@ -240,6 +410,41 @@ mod tests {
         let (list, _) = reading(|| serde_json::from_str::<List>(r#"{"sizes": {}}"#).is_err());
         assert!(list);
         assert_eq!(serde_json::from_str::<NamedRows<Size>>(r#"{"x": null}"#).expect("an object").0.len(), 0);
+    }
+
+    #[test]
+    fn of_odd_rows_no_more_is_kept_than_is_told() {
+        let list = |rows: &str| serde_json::from_str::<List>(&format!(r#"{{"sizes": [{rows}]}}"#));
+        let (read, left_out) = reading(|| list(&vec!["0"; 50_000].join(",")));
+        let sizes = read.expect("a list").sizes;
+        assert_eq!((sizes.odd.len(), sizes.count(), left_out.len()), (MOST + 1, 50_000, MOST));
+        // Each of them may be what is looked for.
+        let answer = Answer::of_text("{}");
+        assert!(sizes.clone().proving(&answer, |_| false).is_err());
+        let error = sizes.proving(&answer, |_| true).expect_err("more than are kept").to_string();
+        assert!(error.contains("one of 49800 more rows cannot be read"), "{error}");
+        let error = list(&vec!["0"; MOST_ROWS + 1].join(",")).expect_err("too many").to_string();
+        assert!(error.contains("more than 100000 rows"), "{error}");
+        let names = (0..=MOST_ROWS).map(|at| format!(r#""{at}": 0"#)).collect::<Vec<_>>().join(",");
+        assert!(serde_json::from_str::<NamedRows<Size>>(&format!("{{{names}}}")).is_err());
+    }
+
+    #[test]
+    fn a_row_that_is_a_whole_tree_is_passed_over_and_proves_nothing() {
+        for tree in [
+            format!("[{}0]", r#"{"":0},"#.repeat(MOST_VALUES)),
+            format!(r#"{{"id": "x", "tree": [{}0], "z": 1}}"#, "0,".repeat(MOST_VALUES)),
+        ] {
+            let text = format!(
+                r#"{{"sizes": [{{"name": "a", "memory": 1}}, {tree}, {{"name": "b", "memory": 2}}]}}"#
+            );
+            let (list, left_out) = reading(|| serde_json::from_str::<List>(&text));
+            let sizes = list.expect("a list").sizes;
+            let read: Vec<_> = sizes.iter().map(|size| size.name.as_str()).collect();
+            assert_eq!((read, left_out.len()), (vec!["a", "b"], 1));
+            assert!(left_out[0].reason.contains("more than 20000 values"), "{left_out:?}");
+            assert!(sizes.proving(&Answer::of_text("{}"), |_| true).is_err());
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Nobody can list where clouds put passwords: `adminPass`, `root_password`, keys of rescue systems, what a machine is told at its
 //! first start. So it is the other way round: what the adapters read is listed here, and whatever is not is left out.
 
-use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -13,14 +15,19 @@ use super::{
         has_names_for_fields, is_free, is_harmless, is_header, is_holder, is_ours, is_telling, is_word,
         is_worded,
     },
+    transport::MAX_REFUSAL_BYTES,
 };
 
 /// Begins what stands for something that was left out.
 pub(super) const BLANK: &str = "REDACTED";
 /// Elements of XML within each other that are looked at.
 const DEEPEST: usize = 40;
-/// Larger bodies are not looked at for an error.
-const LARGEST_SHOWN: usize = 1 << 20;
+/// Larger bodies are not looked at for an error, as no refusal is so large.
+const LARGEST_SHOWN: usize = MAX_REFUSAL_BYTES;
+/// Characters of one that are shown.
+const EXCERPT: usize = 300;
+/// Larger bodies are recorded by their length: what is made of them takes a hundred times that.
+const LARGEST_KEPT: usize = 4 << 20;
 /// The shortest part of a request that an answer must not repeat.
 const SHORTEST_PART: usize = 6;
 
@@ -116,6 +123,9 @@ impl<'a> Sieve<'a> {
         if body.is_empty() {
             return Value::Null;
         }
+        if body.len() > LARGEST_KEPT {
+            return blank("bytes", body.len());
+        }
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
             return self.value(At::ROOT, value);
         }
@@ -134,7 +144,7 @@ impl<'a> Sieve<'a> {
         }
         let is_document = begins.starts_with(['<', '{', '[', '"']);
         if self.has_words && !is_document {
-            Value::String(self.redactor.text(text))
+            Value::String(self.redactor.short(text, EXCERPT))
         } else {
             blank("text", text.chars().count())
         }
@@ -163,7 +173,7 @@ impl<'a> Sieve<'a> {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            written.append_pair(&shown_name(&name, false), &value);
+            written.append_pair(&self.name(&name, false), &value);
         }
         written.finish()
     }
@@ -227,15 +237,17 @@ impl<'a> Sieve<'a> {
 
     fn fields(self, at: At, fields: Map<String, Value>) -> Map<String, Value> {
         let is_labelled = fields.get("key").and_then(Value::as_str).is_some_and(is_ours);
-        let mut shown = Map::new();
+        let (mut shown, mut again) = (Map::new(), BTreeMap::new());
         for (name, value) in fields {
             let place = at.below(&name, value.is_object() || value.is_array(), is_labelled);
             let mut field = match place.is_known() {
-                true => name,
-                false => shown_name(&name, at.holds == Holds::Notes),
+                true => self.without_secrets(name),
+                false => self.name(&name, at.holds == Holds::Notes),
             };
-            while shown.contains_key(&field) {
-                field.push('-');
+            if shown.contains_key(&field) {
+                let count: &mut usize = again.entry(field.clone()).or_default();
+                *count += 1;
+                field = format!("{field}-{count}");
             }
             shown.insert(field, self.value(place, value));
         }
@@ -261,7 +273,7 @@ impl<'a> Sieve<'a> {
 
     /// Writes an element.
     fn element(self, node: roxmltree::Node<'_, '_>, at: At, depth: usize, out: &mut String) {
-        let shown = shown_name(node.tag_name().name(), false);
+        let shown = self.name(node.tag_name().name(), false);
         out.push_str(&format!("<{shown}>"));
         let is_element = |node: &roxmltree::Node<'_, '_>| node.is_element();
         let count = node.children().filter(is_element).count();
@@ -294,7 +306,16 @@ impl<'a> Sieve<'a> {
             Value::Null => String::new(),
             json => json.to_string(),
         };
-        text.chars().filter(|c| !c.is_control()).take(300).collect()
+        self.redactor.short(&text, EXCERPT)
+    }
+
+    /// The name of a field that is not known: shown if it can only be a word of the API, and holds no secret.
+    fn name(self, name: &str, is_free: bool) -> String {
+        self.without_secrets(shown_name(name, is_free))
+    }
+
+    fn without_secrets(self, name: String) -> String {
+        if self.redactor.text(&name) == name { name } else { stands_for("name", name.len()) }
     }
 }
 
@@ -311,11 +332,11 @@ pub(super) fn withheld(body: &[u8], is_form: bool) -> Vec<SecretString> {
         }
         Err(_) => {}
     }
-    let mut parts: Vec<SecretString> = Vec::new();
+    let mut parts = BTreeSet::new();
     let mut add = |part: &str| {
         let part = part.trim();
-        if part.len() >= SHORTEST_PART && !parts.iter().any(|known| known.expose_secret() == part) {
-            parts.push(SecretString::from(part));
+        if part.len() >= SHORTEST_PART && !parts.contains(part) {
+            parts.insert(part.to_owned());
         }
     };
     for text in texts {
@@ -329,7 +350,7 @@ pub(super) fn withheld(body: &[u8], is_form: bool) -> Vec<SecretString> {
             }
         }
     }
-    parts
+    parts.into_iter().map(SecretString::from).collect()
 }
 
 fn leaves(at: At, value: &Value, texts: &mut Vec<String>) {
@@ -377,4 +398,34 @@ fn is_shown(segment: &str) -> bool {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_field_may_be_a_secret_too() {
+        let redactor = Redactor::new([SecretString::from("canary-token")]);
+        let body = br#"{"servers": [{"canary-token": 1}], "metadata": {"canary-token": {"servers": []}},
+            "volumes": {"canary-token": {"id": "7"}}}"#;
+        let shown = Sieve::new(&redactor).body(body, false).to_string();
+        assert!(!shown.contains("canary") && shown.contains("REDACTED-name"), "{shown}");
+        let form = Sieve::new(&redactor).body(b"canary-token=1&canary-token=2", true).to_string();
+        assert!(!form.contains("canary"), "{form}");
+        let xml = Sieve::new(&redactor).body(b"<Response><canary-token>1</canary-token></Response>", false);
+        assert!(!xml.to_string().contains("canary"), "{xml}");
+    }
+
+    #[test]
+    fn many_fields_that_are_left_out_alike_cost_no_more_than_others() {
+        let fields: Vec<String> = (0..30_000).map(|at| format!(r#""{at:05}@": 1"#)).collect();
+        let began = std::time::Instant::now();
+        let body = format!("{{{}}}", fields.join(","));
+        let Value::Object(shown) = Sieve::new(&Redactor::default()).body(body.as_bytes(), false) else {
+            panic!("an object")
+        };
+        assert_eq!(shown.len(), 30_000);
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
 }

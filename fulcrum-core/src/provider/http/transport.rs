@@ -4,9 +4,15 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 
 use crate::provider::BoxError;
+
+/// Of an answer that refuses something, no more is read.
+pub(super) const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// A request as it goes out, credentials included.
 #[derive(Clone)]
@@ -37,6 +43,22 @@ pub struct WireAnswer {
     pub headers: HeaderMap,
     /// What it says.
     pub body: Bytes,
+}
+
+impl WireAnswer {
+    /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
+    pub(crate) fn is_of_type(&self, wanted: &str) -> bool {
+        let Some(said) = self.headers.get(CONTENT_TYPE) else { return true };
+        let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let (_, kind) = said.split_once('/').unwrap_or_default();
+        kind.rsplit('+').next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+            && !kind.to_ascii_lowercase().starts_with("xhtml")
+    }
+
+    /// What it says, if that may be the document of a refusal: in so few bytes each API says why.
+    pub(crate) fn refusal(&self) -> Option<&[u8]> {
+        (self.body.len() <= MAX_REFUSAL_BYTES).then_some(&*self.body)
+    }
 }
 
 // An answer may hand out a token or a password.

@@ -1,11 +1,13 @@
 //! Wrappers that add one concern each to any provider and forward everything else.
 //!
 //! The recommended order, outermost first, is that of [`recommended`]: trace sees each call once, retry repeats
-//! what may be repeated, concurrency holds a place only while a try is under way, and the deadline bounds each try.
+//! what may be repeated, concurrency holds a place only while a try is under way, the deadline bounds each try, and no secret in
+//! an answer passes the innermost.
 
 mod concurrency;
 mod deadline;
 mod retry;
+mod shown;
 mod trace;
 
 use std::{sync::Arc, time::Duration};
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 pub use concurrency::Concurrency;
 pub use deadline::Deadline;
 pub use retry::{Retry, RetryPolicy};
+pub use shown::Shown;
 pub use trace::Trace;
 
 use super::{
@@ -28,7 +31,8 @@ use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
 /// sixteen, five tries.
 pub fn recommended(provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
     let at_once = provider.capabilities().concurrency.unwrap_or(16);
-    let limited = Concurrency::new(Deadline::new(provider, Duration::from_secs(30)), at_once);
+    let timed = Deadline::new(Shown::new(provider), Duration::from_secs(30));
+    let limited = Concurrency::new(timed, at_once);
     Arc::new(Trace::new(Retry::new(limited, RetryPolicy::default())))
 }
 
@@ -40,6 +44,9 @@ impl Provider for Arc<dyn Provider> {
     }
     fn capabilities(&self) -> &Capabilities {
         (**self).capabilities()
+    }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        (**self).redacted(text, is_for_people)
     }
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         (**self).offers(filter)
@@ -106,6 +113,9 @@ macro_rules! forward_through {
             }
             fn capabilities(&self) -> &Capabilities {
                 self.inner.capabilities()
+            }
+            fn redacted(&self, text: &str, is_for_people: bool) -> String {
+                self.inner.redacted(text, is_for_people)
             }
             fn offers(&self, filter: &OfferFilter) -> OfferStream {
                 let (inner, filter) = (self.inner.clone(), filter.clone());

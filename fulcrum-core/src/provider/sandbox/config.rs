@@ -9,7 +9,7 @@ use std::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultRule, Sandbox};
+use super::{FaultRule, Sandbox, bounded, state::file_name};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{
@@ -33,20 +33,20 @@ pub struct SandboxConfig {
     /// The file or, for several clouds, the folder that keeps the state; none for memory.
     #[serde(default)]
     pub state: Option<PathBuf>,
-    /// How long each call takes, at least and at most, in milliseconds.
-    #[serde(default)]
+    /// How long each call takes, at least and at most, in milliseconds; up to ten minutes.
+    #[serde(default, deserialize_with = "bounded::call")]
     pub latency_ms: [u64; 2],
     /// How long making and ending a service takes, at least and at most, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::range")]
     pub operation_ms: [u64; 2],
     /// What repeated calls do.
     #[serde(default)]
     pub idempotency: Option<IdempotencyClass>,
     /// How long its look-ups and lists lag, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::time")]
     pub list_lag_ms: u64,
     /// How long it holds something for who asks, in milliseconds; zero: it does not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::time")]
     pub reserves_for_ms: u64,
     /// The settings that it takes; none for any.
     #[serde(default)]
@@ -125,13 +125,13 @@ impl SandboxConfig {
             .latency(latency.0, latency.1)
             .operation(operation.0, operation.1);
         if let Some(state) = &self.state {
-            let state = base.to_write(state)?;
-            let path = if is_one { state } else { state.join(format!("{id}.json")) };
+            let told = if is_one { state.clone() } else { state.join(file_name(&id)) };
+            let path = base.to_write(&told)?;
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 let state_error = |source| SandboxError::State { path: folder.to_owned(), source };
                 std::fs::create_dir_all(folder).map_err(state_error)?;
             }
-            builder = builder.state_file(path);
+            builder = builder.state_within(path, base.clone(), told);
         }
         if let Some(class) = self.idempotency {
             builder = builder.idempotency(class);

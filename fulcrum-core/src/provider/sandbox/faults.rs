@@ -49,6 +49,7 @@ pub enum Fault {
     /// Too many calls.
     RateLimited {
         /// How long to wait.
+        #[serde(deserialize_with = "super::bounded::time")]
         retry_after_ms: u64,
     },
     /// Out of service; nothing happened.
@@ -62,6 +63,7 @@ pub enum Fault {
     /// It happens, and success is reported so much later.
     Late {
         /// How much.
+        #[serde(deserialize_with = "super::bounded::time")]
         ms: u64,
     },
     /// It is accepted and fails later.

@@ -8,6 +8,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounded;
 mod config;
 mod faults;
 mod provider;
@@ -27,7 +28,7 @@ pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
 pub use state::{SandboxHold, SandboxResource};
 
-use super::{Call, Capabilities, IdempotencyClass};
+use super::{Base, Call, Capabilities, IdempotencyClass};
 use crate::model::{Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
@@ -113,6 +114,12 @@ impl Sandbox {
         }
     }
 
+    /// How many offers it has.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "counted by documents of federations"))]
+    pub(crate) fn listed(&self) -> usize {
+        self.inner.offers.len()
+    }
+
     /// All that was ever made here, released or not, for tests to check.
     ///
     /// # Errors
@@ -192,7 +199,13 @@ impl SandboxBuilder {
     /// Keeps the state in a file, which other processes may use at the same time.
     #[must_use]
     pub fn state_file(mut self, path: PathBuf) -> Self {
-        self.inner.store = Store::File(path);
+        self.inner.store = Store::File { path, within: None };
+        self
+    }
+
+    /// Keeps the state in a file that a document names, as long as that may be written.
+    pub(super) fn state_within(mut self, path: PathBuf, base: Base, told: PathBuf) -> Self {
+        self.inner.store = Store::File { path, within: Some(Box::new((base, told))) };
         self
     }
 

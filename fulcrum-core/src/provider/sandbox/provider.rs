@@ -35,6 +35,12 @@ struct Met {
     way_back: Duration,
 }
 
+/// The moment after so long from now: the last one, if no clock goes so far.
+fn after(time: Duration) -> Timestamp {
+    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    Timestamp::now().checked_add(time).unwrap_or(Timestamp::MAX)
+}
+
 async fn wait(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
@@ -133,7 +139,7 @@ impl Sandbox {
         let mut chance = self.chance(("operation", state.operations.len()));
         let late =
             if let Some(Fault::Late { ms }) = fault { Duration::from_millis(*ms) } else { Duration::ZERO };
-        Timestamp::now() + (Self::between(&mut chance, self.inner.operation) + late)
+        after(Self::between(&mut chance, self.inner.operation).saturating_add(late))
     }
 
     /// How many more of an offer a key can have: of its SKU over all places, and as its table says in its own.
@@ -186,12 +192,13 @@ impl Sandbox {
         key: &IdempotencyKey,
         fault: Option<&Fault>,
     ) -> OperationHandle {
-        let id = ServiceId::new(format!("{}-{}", self.inner.id, state.resources.len() + 1));
+        // A provider's name may be as long as a service's.
+        let cloud: String = self.inner.id.as_str().chars().take(150).collect();
+        let id = ServiceId::new(format!("{cloud}-{}", state.resources.len() + 1));
         let id = id.expect("a provider's name and a number");
         let is_unkeyed = self.inner.behaves == IdempotencyClass::None;
         let lag = Duration::from_millis(self.inner.capabilities.list_lag_ms.unwrap_or_default());
         let lag = lag.max(self.inner.behaves.list_lag());
-        let lag = SignedDuration::try_from(lag).unwrap_or_default();
         state.resources.push(SandboxResource {
             service: Service {
                 id: id.clone(),
@@ -203,7 +210,7 @@ impl Sandbox {
                 attributes: BTreeMap::from([("name".to_owned(), request.name.clone())]),
             },
             size_gib: request.size_gib,
-            visible_at: Timestamp::now() + lag,
+            visible_at: after(lag),
             released_at: None,
         });
         let (fails, shortage) = match fault {
@@ -278,7 +285,7 @@ impl Provider for Sandbox {
         let until = self.change(call, |state| {
             let now = Timestamp::now();
             state.settle(now);
-            let until = now + self.inner.holds_for;
+            let until = after(self.inner.holds_for);
             let is_bought = state.resources.iter().any(|resource| resource.service.key.as_ref() == Some(key));
             if let Some(kind) = self.admit(state, offer, key).filter(|_| !is_bought) {
                 return Err(self.error(call, kind));

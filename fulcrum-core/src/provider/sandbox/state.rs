@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
-    path::PathBuf,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, Shortage, SkuId},
-    provider::{Call, OperationHandle},
+    files::{Links, open_regular, read_from},
+    model::{IdempotencyKey, Place, ProviderId, Service, ServiceId, ServiceStatus, Shortage, SkuId, limits},
+    provider::{Base, Call, OperationHandle},
 };
 
 /// A thing that exists, or existed, in the cloud.
@@ -125,7 +126,11 @@ impl CloudState {
 /// Where the state is.
 pub(super) enum Store {
     Memory(Box<Mutex<CloudState>>),
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Where a document says that it is, if it may not be everywhere.
+        within: Option<Box<(Base, PathBuf)>>,
+    },
 }
 
 impl Store {
@@ -133,21 +138,179 @@ impl Store {
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut CloudState) -> T) -> io::Result<T> {
         match self {
             Self::Memory(state) => Ok(change(&mut state.lock().unwrap_or_else(PoisonError::into_inner))),
-            Self::File(path) => {
-                let lock = File::create(path.with_extension("lock"))?;
-                lock.lock()?;
-                let mut state = match fs::read(path) {
-                    Ok(bytes) => serde_json::from_slice(&bytes)?,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => CloudState::default(),
-                    Err(error) => return Err(error),
+            Self::File { path, within } => {
+                // A folder on the way may have become a link since the document was opened.
+                if let Some((base, told)) = within.as_deref() {
+                    base.to_write(told).map_err(io::Error::other)?;
+                }
+                let named = |path: &Path| {
+                    let path = path.display().to_string();
+                    move |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"))
                 };
+                let lock_path = beside(path, ".lock");
+                let lock = open_lock(&lock_path).map_err(named(&lock_path))?;
+                lock.lock()?;
+                let mut state = read(path).map_err(named(path))?;
                 let result = change(&mut state);
                 // Written beside and renamed, so that a killed process leaves the old state or the new one.
-                let beside = path.with_extension("new");
-                fs::write(&beside, serde_json::to_vec_pretty(&state)?)?;
-                fs::rename(&beside, path)?;
+                let new = beside(path, ".new");
+                write_new(&new, &serde_json::to_vec_pretty(&state)?).map_err(named(&new))?;
+                fs::rename(&new, path)?;
                 Ok(result)
             }
+        }
+    }
+}
+
+/// The name of a file, and more.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// How a state begins, whatever is in it.
+const BEGINS: &[u8] = b"{\n  \"resources\": [";
+
+/// Whose file it is does not show in an empty one, and an empty one is all that a lock needs.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let lock =
+        open_regular(options.read(true).write(true).create(true).truncate(false), path, Links::Refused)?;
+    if lock.metadata()?.len() > 0 {
+        return Err(foreign("lock"));
+    }
+    Ok(lock)
+}
+
+fn read(path: &Path) -> io::Result<CloudState> {
+    let limit = u64::try_from(limits::STATE).unwrap_or(u64::MAX);
+    match open_regular(OpenOptions::new().read(true), path, Links::Refused) {
+        Ok(file) => {
+            let bytes = read_from(file, limit)?;
+            serde_json::from_slice(&bytes).map_err(|error| {
+                let message =
+                    format!("it is no state of a sandbox ({error}); remove it, or name another file");
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CloudState::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that is not there. One that a killed process has left is taken away; somebody else's is left alone.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match open_regular(OpenOptions::new().read(true), path, Links::Refused) {
+        Ok(left) => {
+            let mut head = Vec::new();
+            left.take(BEGINS.len() as u64).read_to_end(&mut head)?;
+            if !BEGINS.starts_with(&head) {
+                return Err(foreign("state"));
+            }
+            fs::remove_file(path)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    open_regular(options.write(true).create_new(true), path, Links::Refused)?.write_all(bytes)
+}
+
+fn foreign(what: &str) -> io::Error {
+    let message = format!("it is no {what} of a sandbox; move it away, or keep the state elsewhere");
+    io::Error::new(io::ErrorKind::AlreadyExists, message)
+}
+
+/// Bytes of a file's name that are the provider's.
+const LONGEST: usize = 120;
+
+/// The name of a provider's file: each byte but `a-z 0-9 -` is written as `%2F`, so that no name leads elsewhere, and no two
+/// names are one file. The rest of a long one is written as its digest.
+pub(super) fn file_name(provider: &ProviderId) -> String {
+    let mut name = String::new();
+    for byte in provider.as_str().bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if name.len() > LONGEST {
+        let digest = blake3::hash(provider.as_str().as_bytes()).to_hex();
+        name.truncate(LONGEST);
+        name.push_str("%-");
+        name.push_str(&digest.as_str()[..32]);
+    }
+    name + ".json"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: &str) -> String {
+        file_name(&ProviderId::new(id).expect("a name"))
+    }
+
+    #[test]
+    fn no_name_of_a_provider_leads_elsewhere() {
+        for (id, name) in [
+            ("rack-7", "rack-7.json"),
+            ("../../out/precious", "%2E%2E%2F%2E%2E%2Fout%2Fprecious.json"),
+            ("/etc/passwd", "%2Fetc%2Fpasswd.json"),
+            ("..", "%2E%2E.json"),
+            ("a%2f", "a%252f.json"),
+            ("Ä\\", "%C3%84%5C.json"),
+        ] {
+            assert_eq!(named(id), name);
+        }
+        let long = |end: &str| named(&("x".repeat(199) + end));
+        assert!(long("a").len() <= 160 && long("a") != long("b"), "{}", long("a"));
+        assert!(named(&"ü".repeat(200)).len() <= 160);
+    }
+
+    #[test]
+    fn a_state_begins_as_is_said() {
+        let text = serde_json::to_vec_pretty(&CloudState::default()).expect("JSON");
+        assert!(text.starts_with(BEGINS));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_others_and_links_are_left_as_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("rack.json");
+        let store = Store::File { path: state.clone(), within: None };
+        let use_it = || store.with(|state| state.calls.len());
+        let precious = "precious".repeat(20);
+        for ending in ["", ".lock", ".new"] {
+            let file = beside(&state, ending);
+            fs::write(&file, &precious).expect("written");
+            let why = use_it().expect_err("somebody else's").to_string();
+            assert!(why.contains("of a sandbox") && why.contains("rack.json"), "{why}");
+            assert_eq!(fs::read_to_string(&file).expect("text"), precious, "{ending}");
+            fs::remove_file(&file).expect("removed");
+            let victim = folder.path().join("victim");
+            for is_there in [true, false] {
+                if is_there {
+                    fs::write(&victim, &precious).expect("written");
+                }
+                std::os::unix::fs::symlink(&victim, &file).expect("a link");
+                let why = use_it().expect_err("a link").to_string();
+                assert!(why.contains("it is a link"), "{ending}: {why}");
+                assert_eq!(victim.exists(), is_there);
+                if is_there {
+                    assert_eq!(fs::read_to_string(&victim).expect("text"), precious, "{ending}");
+                    fs::remove_file(&victim).expect("removed");
+                }
+                fs::remove_file(&file).expect("removed");
+            }
+        }
+        // What a killed process has left is in nobody's way.
+        for left in [&b""[..], &BEGINS[..7], b"{\n  \"resources\": [ and so on"] {
+            fs::write(beside(&state, ".new"), left).expect("written");
+            assert_eq!(use_it().expect("it goes on"), 0);
         }
     }
 }

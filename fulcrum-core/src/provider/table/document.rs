@@ -1,6 +1,9 @@
 //! The files' own form.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -11,7 +14,7 @@ use serde::{
 
 use crate::model::{
     AnyDecimal, Assessment, Certification, CountryCode, DocumentError, LegalEntity, ProviderId, RegionId,
-    SkuId, Sov, ZoneId,
+    SkuId, Sov, ZoneId, is_hidden, limits,
 };
 
 /// A whole catalogue in one JSON document.
@@ -76,15 +79,30 @@ impl ProviderDocument {
         if self.format.as_deref().is_some_and(|format| format != "fulcrum-provider/1") {
             return Err(DocumentError::at("format", "write \"fulcrum-provider/1\""));
         }
+        let owners = self.control_chain.iter().map(|owner| ("control_chain", &owner.name));
+        let names = [("name", &self.name), ("legal_name", &self.legal_name), ("source", &self.source)];
+        if let Some((field, _)) =
+            names.into_iter().chain(owners).find(|(_, name)| name.chars().any(is_hidden))
+        {
+            return Err(DocumentError::at(field, "it has characters that do not show; leave them out"));
+        }
+        let too_many = |count: usize| format!("these are {count}; write at most {}", limits::REGIONS);
+        if self.regions.len() > limits::REGIONS {
+            return Err(DocumentError::at("regions", too_many(self.regions.len())));
+        }
+        let mut known = BTreeSet::new();
         for (at, region) in self.regions.iter().enumerate() {
             let fail = |field: &str, message: String| {
                 Err(DocumentError::at(format!("regions[{at}].{field}"), message))
             };
-            if self.regions[..at].iter().any(|other| other.id == region.id) {
+            if !known.insert(&region.id) {
                 return fail("id", format!("two regions are called `{}`; keep one of them", region.id));
             }
-            let twice = region.zones.iter().enumerate().find(|(at, zone)| region.zones[..*at].contains(zone));
-            if let Some((_, zone)) = twice {
+            if region.zones.len() > limits::REGIONS {
+                return fail("zones", too_many(region.zones.len()));
+            }
+            let mut zones = BTreeSet::new();
+            if let Some(zone) = region.zones.iter().find(|zone| !zones.insert(*zone)) {
                 return fail("zones", format!("two zones are called `{zone}`; keep one of them"));
             }
             for (field, degrees, most) in

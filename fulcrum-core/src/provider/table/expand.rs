@@ -1,18 +1,24 @@
 //! From rows to offers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use iso_currency::Currency;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
-    ProviderDocument, Quarantined, RegionDocument, Row, Table, document::attributes, quarantine_reason,
+    ProviderDocument, Quarantined, Row, Table,
+    document::attributes,
+    places::{Due, Map, Surcharges},
+    quarantine_reason,
 };
 use crate::{
     model::{
-        Charge, Coordinates, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price,
-        PriceAuthority, Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier,
-        ZoneId, weakest,
+        Charge, DocumentError, ElasticDisk, LegalEntity, Offer, OfferKind, Place, Price, PriceAuthority,
+        Provenance, PurchaseOption, RegionId, Resources, Seller, Surcharge, Tax, Tier, is_hidden, limits,
+        weakest,
     },
     provider::RejectedRow,
 };
@@ -20,11 +26,8 @@ use crate::{
 /// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
-/// Offers that the rows of one provider may come to.
-const MAX_OFFERS: usize = 1_000_000;
-
 /// What a column's text may be off by.
-type Cell<T> = Result<T, (&'static str, String)>;
+pub(super) type Cell<T> = Result<T, (&'static str, String)>;
 
 /// Where rows come from: what that says about their prices, and what becomes of a mistake in one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +49,40 @@ impl Origin {
     }
 }
 
+/// What one catalogue may still come to, all its providers together.
+#[derive(Debug)]
+pub(super) struct Room {
+    rows: usize,
+    offers: usize,
+    places: usize,
+    tiers: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let (rows, offers) = (limits::ROWS, limits::OFFERS);
+        Self { rows, offers, places: limits::PLACES, tiers: limits::ALL_TIERS }
+    }
+}
+
+/// Takes some of what is left.
+fn take(left: &mut usize, count: usize, most: usize, what: &str) -> Result<(), DocumentError> {
+    *left = left
+        .checked_sub(count)
+        .ok_or_else(|| DocumentError::at("", format!("more than {most} {what}; sell fewer")))?;
+    Ok(())
+}
+
 /// Offers of numbered rows: lines of a file, or places in a list.
 pub(super) fn expand(
     provider: &ProviderDocument,
     rows: Vec<(usize, Row)>,
     origin: Origin,
+    room: &mut Room,
 ) -> Result<Table, DocumentError> {
+    take(&mut room.rows, rows.len(), limits::ROWS, "rows")?;
     provider.check()?;
+    let map = Map::of(provider);
     let seller = Arc::new(Seller {
         owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
         control_chain: provider.control_chain.clone(),
@@ -69,11 +99,11 @@ pub(super) fn expand(
     };
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
-    let mut surcharges: BTreeMap<RegionId, Vec<SurchargeAt>> = BTreeMap::new();
+    let mut surcharges = Surcharges::default();
     // A machine without a disk of its own is completed when all block storage is known.
     let mut is_diskless = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
-        let sold = match (read(provider, row, &seller, origin.authority(position)), origin) {
+        let sold = match (read(&map, row, &seller, origin.authority(position)), origin) {
             (Ok(sold), _) => sold,
             (Err((column, message)), Origin::Listing { .. }) => {
                 let sku = row.sku.as_ref().map(ToString::to_string);
@@ -92,21 +122,23 @@ pub(super) fn expand(
         };
         match sold {
             Sold::Traffic(price, places) => {
+                take(&mut room.places, places.len(), limits::PLACES, "prices of traffic and surcharges")?;
                 let price = Arc::new(price);
-                egress.extend(places.into_iter().map(|place| (place.region, price.clone())));
+                egress.extend(places.iter().map(|place| (place.region.clone(), price.clone())));
             }
-            Sold::Surcharge(kinds, due, places) => {
-                for place in places {
-                    let here = surcharges.entry(place.region).or_default();
-                    here.push((place.zone, kinds.clone(), due.clone()));
-                }
+            Sold::Surcharge(due, places) => {
+                take(&mut room.places, places.len(), limits::PLACES, "prices of traffic and surcharges")?;
+                let due = Arc::new(due);
+                places.iter().try_for_each(|place| surcharges.add(position, place, &due))?;
             }
             Sold::Product(template, places) => {
-                if offers.len().saturating_add(places.len()) > MAX_OFFERS {
-                    return Err(DocumentError::at("", format!("more than {MAX_OFFERS} offers; sell fewer")));
+                take(&mut room.offers, places.len(), limits::OFFERS, "offers")?;
+                if let Charge::PerUnit { tiers, .. } = &template.price.charge {
+                    let all = tiers.len().saturating_mul(places.len());
+                    take(&mut room.tiers, all, limits::ALL_TIERS, "tiers of prices")?;
                 }
                 for place in places {
-                    let offer = Offer { place: Arc::new(place), ..(*template).clone() };
+                    let offer = Offer { place, ..(*template).clone() };
                     is_diskless.push(offer.kind == OfferKind::Machine && row.disk_gib.is_none());
                     offers.push(offer);
                 }
@@ -116,13 +148,9 @@ pub(super) fn expand(
     let disks = block_storage(&offers);
     for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
         offer.egress = egress.get(&offer.place.region).cloned();
-        if let Some(all) = surcharges.get(&offer.place.region) {
-            let due = all.iter().filter(|(zone, kinds, _)| {
-                kinds.contains(&offer.kind) && (zone.is_none() || *zone == offer.place.zone)
-            });
-            let due: Vec<_> = due.map(|(_, _, due)| due).collect();
-            offer.provenance = due.iter().fold(offer.provenance, |all, due| weakest(&all, &due.provenance));
-            offer.surcharges = Arc::new(due.into_iter().map(|due| due.surcharge.clone()).collect());
+        if let Some((due, from)) = surcharges.due_with(&offer) {
+            offer.provenance = from.iter().fold(offer.provenance, |all, due| weakest(&all, due));
+            offer.surcharges = due;
         }
         if let Some((disk, provenance)) = disks.get(&offer.place.region).filter(|_| is_diskless) {
             offer.provenance = weakest(&offer.provenance, provenance);
@@ -156,18 +184,11 @@ pub(super) fn row_name(position: usize, sku: Option<&str>, region: &str) -> Stri
 /// What one row sells.
 enum Sold {
     /// A product at each place; the template has none.
-    Product(Box<Offer>, Vec<Place>),
+    Product(Box<Offer>, Vec<Arc<Place>>),
     /// Traffic out of the regions of these places.
-    Traffic(Price, Vec<Place>),
-    /// What is due with offers of these kinds at each place.
-    Surcharge(Vec<OfferKind>, Due, Vec<Place>),
-}
-
-/// A surcharge, and the row that says so.
-#[derive(Debug, Clone)]
-struct Due {
-    surcharge: Surcharge,
-    provenance: Arc<Provenance>,
+    Traffic(Price, Vec<Arc<Place>>),
+    /// What is due at each place.
+    Surcharge(Due, Vec<Arc<Place>>),
 }
 
 /// All cells that each row must have and this one has not, at once.
@@ -196,23 +217,18 @@ fn check_missing(row: &Row) -> Cell<()> {
     }
 }
 
-fn read(
-    provider: &ProviderDocument,
-    row: &Row,
-    seller: &Arc<Seller>,
-    authority: PriceAuthority,
-) -> Cell<Sold> {
+fn read(map: &Map<'_>, row: &Row, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Sold> {
     check_missing(row)?;
     let price = price(row)?;
-    let places = places(provider, row)?;
+    let places = map.places(row)?;
     if row.kind == "egress" {
         check_egress(&price)?;
         return Ok(Sold::Traffic(price, places));
     }
     if row.kind == "surcharge" {
         let (kinds, surcharge) = surcharge(row, price)?;
-        let due = Due { surcharge, provenance: Arc::new(provenance(row, authority)?) };
-        return Ok(Sold::Surcharge(kinds, due, places));
+        let due = Due { kinds, surcharge, provenance: Arc::new(provenance(row, authority)?) };
+        return Ok(Sold::Surcharge(due, places));
     }
     Ok(Sold::Product(Box::new(offer(row, price, seller, authority)?), places))
 }
@@ -245,11 +261,8 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Disk> {
 /// Block storage that completes a machine, and the row that says so.
 type Disk = (Arc<ElasticDisk>, Arc<Provenance>);
 
-/// The zone of a surcharge, if it is due in one only; with which kinds of offers it is due; and what is due.
-type SurchargeAt = (Option<ZoneId>, Vec<OfferKind>, Due);
-
 /// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
-fn surcharge(row: &Row, price: Price) -> Cell<(Vec<OfferKind>, Surcharge)> {
+fn surcharge(row: &Row, price: Price) -> Cell<(BTreeSet<OfferKind>, Surcharge)> {
     if matches!(price.charge, Charge::PerUnit { .. }) {
         return Err((
             "unit_price",
@@ -328,6 +341,12 @@ fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
             format!("{observed} is not the day of a price; write one such as 2026-11-20"),
         ));
     }
+    if row.source.chars().any(is_hidden) {
+        return Err(("source", "it has characters that do not show; leave them out".to_owned()));
+    }
+    if row.source.chars().count() > limits::SOURCE {
+        return Err(("source", format!("write at most {} characters", limits::SOURCE)));
+    }
     Ok(Provenance { source: row.source.clone(), observed, valid_until: None, authority })
 }
 
@@ -389,6 +408,9 @@ fn tiers(text: &str) -> Result<Vec<Tier>, String> {
         text.parse::<Decimal>()
             .map_err(|_| format!("{text:?} is no number; write 0.01, or tiers as 0:0 1000:0.01"))
     };
+    if text.split_whitespace().nth(limits::TIERS).is_some() {
+        return Err(format!("write at most {} tiers", limits::TIERS));
+    }
     let tiers: Vec<Tier> = if text.contains(':') {
         text.split_whitespace()
             .map(|tier| {
@@ -405,42 +427,4 @@ fn tiers(text: &str) -> Result<Vec<Tier>, String> {
         return Err("tiers must start at 0 and rise; write 0:0 1000:0.01".to_owned());
     }
     Ok(tiers)
-}
-
-fn places(provider: &ProviderDocument, row: &Row) -> Cell<Vec<Place>> {
-    let find = |name: &str| {
-        provider.regions.iter().find(|region| region.id.as_str() == name).ok_or_else(|| {
-            let known: Vec<_> = provider.regions.iter().map(|region| region.id.as_str()).collect();
-            ("region", format!("no region is called {name:?}; write one of {}, or *", known.join(", ")))
-        })
-    };
-    let regions: Vec<&RegionDocument> = match row.region.as_str() {
-        "*" => provider.regions.iter().collect(),
-        names => names.split_whitespace().map(find).collect::<Result<_, _>>()?,
-    };
-    let place = |region: &RegionDocument, zone: Option<ZoneId>| Place {
-        provider: provider.id.clone(),
-        region: region.id.clone(),
-        zone,
-        country: region.country,
-        coordinates: match (region.latitude, region.longitude) {
-            (Some(latitude), Some(longitude)) => Some(Coordinates { latitude, longitude }),
-            _ => None,
-        },
-    };
-    if row.zone.is_empty() {
-        return Ok(regions.into_iter().map(|region| place(region, None)).collect());
-    }
-    let [region] = regions.as_slice() else {
-        return Err(("zone", "zones go with one region; write a row for each region".to_owned()));
-    };
-    row.zone
-        .split_whitespace()
-        .map(|name| {
-            let zone = region.zones.iter().find(|zone| zone.as_str() == name);
-            zone.map(|zone| place(region, Some(zone.clone()))).ok_or_else(|| {
-                ("zone", format!("{} has no zone {name:?}; add it to the provider's JSON file", region.id))
-            })
-        })
-        .collect()
 }

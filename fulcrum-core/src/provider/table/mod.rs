@@ -5,23 +5,24 @@
 
 mod document;
 mod expand;
+mod places;
 mod quarantine;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
 use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
-use self::expand::Origin;
+use self::expand::{Origin, Room};
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_value, of_cells, parse_json, read_text},
+    model::{DocumentError, Offer, ProviderId, from_value, limits, of_cells, parse_json, read_text},
     provider::RejectedRow,
 };
-
-/// Rows that one file may have.
-const MAX_ROWS: usize = 2_000_000;
 
 /// All offers of one provider, as its files say.
 #[derive(Debug, Clone)]
@@ -75,13 +76,22 @@ impl Table {
     /// # Errors
     /// [`TableError`] names file, line and column, and what to write instead.
     pub fn load(path: &Path) -> Result<Vec<Self>, TableError> {
+        Self::load_into(path, &mut Room::default())
+    }
+
+    fn load_into(path: &Path, room: &mut Room) -> Result<Vec<Self>, TableError> {
         let io = |source| TableError::Io { path: path.to_owned(), source };
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
                 .map_err(io)?
+                .take(2 * limits::PROVIDERS + 1)
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .map_err(io)?;
+            if files.len() > 2 * limits::PROVIDERS {
+                let source = too_many("files", 2 * limits::PROVIDERS);
+                return Err(TableError::Document { file: path.display().to_string(), source });
+            }
             files.sort();
             // A provider's JSON is read with its CSV.
             let is_start = |file: &&PathBuf| match extension(file) {
@@ -89,9 +99,15 @@ impl Table {
                 "json" => !file.with_extension("csv").exists(),
                 _ => false,
             };
-            let tables: Vec<Vec<Self>> =
-                files.iter().filter(is_start).map(|file| Self::load(file)).collect::<Result<_, _>>()?;
+            let tables: Vec<Vec<Self>> = files
+                .iter()
+                .filter(is_start)
+                .map(|file| Self::load_into(file, room))
+                .collect::<Result<_, _>>()?;
             return Ok(tables.into_iter().flatten().collect());
+        }
+        if extension(path) != "csv" && path.with_extension("csv").exists() {
+            return Self::load_into(&path.with_extension("csv"), room);
         }
         let text = read(path)?;
         let named = |file: &Path, source| TableError::Document { file: file.display().to_string(), source };
@@ -99,17 +115,15 @@ impl Table {
             let companion = path.with_extension("json");
             let provider: ProviderDocument =
                 Self::provider(&read(&companion)?).map_err(|error| named(&companion, error))?;
-            let table = Self::from_csv(&provider, &text).map_err(|error| named(path, error))?;
+            let table = Self::of_csv(&provider, &text, room).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
-        if path.with_extension("csv").exists() {
-            return Self::load(&path.with_extension("csv"));
-        }
-        Self::from_json(&text).map_err(|error| named(path, error))
+        Self::of_json(&text, room).map_err(|error| named(path, error))
     }
 
     /// Who sells, from the file beside the CSV.
     fn provider(json: &str) -> Result<ProviderDocument, DocumentError> {
+        check_rows(json)?;
         let provider: ProviderDocument = parse_json(json)?;
         let check = || {
             provider.check()?;
@@ -125,7 +139,8 @@ impl Table {
     /// # Errors
     /// [`DocumentError`]: the provider is not well described.
     pub fn from_rows(provider: &ProviderDocument, rows: Vec<Row>) -> Result<Self, DocumentError> {
-        expand::expand(provider, rows.into_iter().enumerate().collect(), Origin::Listing { dated: 0 })
+        let origin = Origin::Listing { dated: 0 };
+        expand::expand(provider, rows.into_iter().enumerate().collect(), origin, &mut Room::default())
     }
 
     /// As [`from_rows`](Self::from_rows), where rows of a dated table say what the API does not, such as the prices of disks.
@@ -136,7 +151,8 @@ impl Table {
         rows: Vec<Row>,
     ) -> Result<Self, DocumentError> {
         let origin = Origin::Listing { dated: dated.len() };
-        expand::expand(provider, dated.into_iter().chain(rows).enumerate().collect(), origin)
+        let rows = dated.into_iter().chain(rows).enumerate().collect();
+        expand::expand(provider, rows, origin, &mut Room::default())
     }
 
     /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written. Text instead of a row says why
@@ -159,7 +175,8 @@ impl Table {
                 }
             }
         }
-        let mut table = expand::expand(provider, rows, Origin::Listing { dated: 0 })?;
+        let origin = Origin::Listing { dated: 0 };
+        let mut table = expand::expand(provider, rows, origin, &mut Room::default())?;
         table.rejected.splice(..0, rejected);
         Ok(table)
     }
@@ -169,8 +186,12 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
+        Self::of_csv(provider, csv, &mut Room::default())
+    }
+
+    fn of_csv(provider: &ProviderDocument, csv: &str, room: &mut Room) -> Result<Self, DocumentError> {
         has_no_offers(provider)?;
-        expand::expand(provider, Self::rows(csv)?, Origin::Document)
+        expand::expand(provider, Self::rows(csv)?, Origin::Document, room)
     }
 
     /// Reads rows with the numbers of their lines, to put more of them beside those of an API.
@@ -206,8 +227,8 @@ impl Table {
         while reader.read_record(&mut record).map_err(|error| with_separator(csv_error(&error), csv))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
             let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
-            if rows.len() == MAX_ROWS {
-                return Err(DocumentError::at("", format!("more than {MAX_ROWS} rows; split the file")));
+            if rows.len() == limits::ROWS {
+                return Err(too_many("rows", limits::ROWS));
             }
             rows.push((line, row));
         }
@@ -219,16 +240,25 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
-        Self::all_from_json(json).map_err(|error| error.located_in_json(json))
+        Self::of_json(json, &mut Room::default())
     }
 
-    fn all_from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
+    fn of_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
+        Self::all_from_json(json, room).map_err(|error| error.located_in_json(json))
+    }
+
+    fn all_from_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
+        check_rows(json)?;
         let document: CatalogueDocument = parse_json(json)?;
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
         }
+        if document.providers.len() > limits::PROVIDERS {
+            return Err(too_many("providers", limits::PROVIDERS).inside("providers"));
+        }
+        let mut known = BTreeSet::new();
         for (at, provider) in document.providers.iter().enumerate() {
-            if document.providers[..at].iter().any(|other| other.id == provider.id) {
+            if !known.insert(&provider.id) {
                 let message = format!("two providers are called `{}`; keep one of them", provider.id);
                 return Err(DocumentError::at(format!("providers[{at}].id"), message));
             }
@@ -238,16 +268,31 @@ impl Table {
             .into_iter()
             .enumerate()
             .map(|(at, provider)| {
-                Self::from_document(provider).map_err(|error| error.inside(&format!("providers[{at}]")))
+                Self::from_document(provider, room).map_err(|error| error.inside(&format!("providers[{at}]")))
             })
             .collect()
     }
 
     /// What a provider's own JSON file sells, if its prices are in there.
-    fn from_document(mut provider: ProviderDocument) -> Result<Self, DocumentError> {
+    fn from_document(mut provider: ProviderDocument, room: &mut Room) -> Result<Self, DocumentError> {
         let rows = std::mem::take(&mut provider.offers);
-        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect(), Origin::Document)
+        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect(), Origin::Document, room)
     }
+}
+
+/// Whether the rows of a document in JSON can be kept in memory, before they are: each begins with a brace, as all else does
+/// that has fields.
+fn check_rows(json: &str) -> Result<(), DocumentError> {
+    // Regions and companies have fields too, but take bytes for them.
+    let most = limits::ROWS.saturating_add(limits::REGIONS);
+    if json.bytes().filter(|byte| *byte == b'{').count() > most {
+        return Err(too_many("rows", limits::ROWS));
+    }
+    Ok(())
+}
+
+fn too_many(what: &str, most: usize) -> DocumentError {
+    DocumentError::at("", format!("more than {most} {what}; split the catalogue"))
 }
 
 fn has_no_offers(provider: &ProviderDocument) -> Result<(), DocumentError> {

@@ -289,7 +289,12 @@ mod tests {
     fn orders_and_steps_that_are_under_way_are_left_to_their_driver() {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let claim = "1".to_owned();
-        let asking = StepState::Provisioning { claim, since: now, progress: Progress::OutcomeUnknown };
+        let asking = StepState::Provisioning {
+            claim,
+            since: now,
+            progress: Progress::OutcomeUnknown,
+            operation: None,
+        };
         let ending = StepState::Compensating { service: None, operation: None, sent: None, since: now };
         for order in [OrderState::Accepted, OrderState::Provisioning, OrderState::Compensating] {
             for state in [StepState::Planned, asking.clone(), ending.clone(), StepState::Compensated] {

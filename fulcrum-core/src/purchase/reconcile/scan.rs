@@ -1,6 +1,13 @@
 //! Reads and confirms: first the lists, then the ledger, then each would-be finding once more.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::time::sleep;
@@ -20,8 +27,12 @@ use crate::{
 
 /// Orders that are listed at once.
 const PAGE: u32 = 256;
-/// Providers that are listed, and orders that are read, at the same time.
+/// Orders that are read at the same time.
 const AT_ONCE: usize = 8;
+/// Services that one provider is asked about at the same time.
+const LOOKS: usize = 4;
+/// How long a provider may take for its list, and again for all single services.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A service of a list.
 struct Listed {
@@ -65,8 +76,7 @@ impl<'a> Scan<'a> {
         // Who ends between the two looks is in the second one.
         self.compare_all(OrderQuery { is_unfinished: true, ..OrderQuery::default() }).await?;
         self.compare_all(OrderQuery { state: Some(OrderState::Committed), ..OrderQuery::default() }).await?;
-        self.find_surplus().await?;
-        self.find_worse().await?;
+        self.confirm().await?;
         let by_place = |finding: &Finding| {
             (
                 finding.provider.clone(),
@@ -92,7 +102,7 @@ impl<'a> Scan<'a> {
                 self.outcome.unlisted.insert(id.clone());
             }
         }
-        let lists: Vec<_> = futures::stream::iter(lists).buffered(AT_ONCE).collect().await;
+        let lists = futures::future::join_all(lists).await;
         for (id, list) in at.into_iter().zip(lists) {
             match list {
                 Ok(list) => {
@@ -100,16 +110,15 @@ impl<'a> Scan<'a> {
                     self.outcome.scanned.services += list.len();
                     self.lists.insert(id.clone(), list);
                 }
-                Err(error) => self.fail(id, &error),
+                Err(why) => self.fail(id, why),
             }
         }
     }
 
     /// Nothing more is concluded about this provider.
-    fn fail(&mut self, provider: &ProviderId, error: &ProviderError) {
-        tracing::warn!(%provider, %error, "not reconciled");
-        self.lists.remove(provider);
-        self.outcome.failed.entry(provider.clone()).or_insert_with(|| error.to_string());
+    fn fail(&mut self, provider: &ProviderId, why: String) {
+        tracing::warn!(%provider, why, "not reconciled");
+        self.outcome.failed.entry(provider.clone()).or_insert(why);
     }
 
     async fn compare_all(&mut self, query: OrderQuery) -> Result<(), PurchaseError> {
@@ -171,18 +180,87 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// What exists and no order holds.
-    async fn find_surplus(&mut self) -> Result<(), PurchaseError> {
-        for id in self.lists.keys().cloned().collect::<Vec<_>>() {
-            let list = self.lists.get_mut(&id).map(std::mem::take).unwrap_or_default();
-            for listed in list.into_values().filter(|listed| !listed.is_held) {
-                // Its provider may have failed since.
-                if self.lists.contains_key(&id) {
-                    self.judge_listed(&id, &listed).await?;
-                }
+    /// Confirms what may not fit, at all providers side by side: one that is slow or silent holds up no other one's findings.
+    async fn confirm(&mut self) -> Result<(), PurchaseError> {
+        let mut suspects: BTreeMap<ProviderId, Vec<Suspect>> = BTreeMap::new();
+        for suspect in std::mem::take(&mut self.suspects) {
+            suspects.entry(suspect.provider.clone()).or_default().push(suspect);
+        }
+        let mut looks = Vec::new();
+        for (id, list) in std::mem::take(&mut self.lists) {
+            let surplus: Vec<Listed> = list.into_values().filter(|listed| !listed.is_held).collect();
+            let suspects = suspects.remove(&id).unwrap_or_default();
+            if let (Some(provider), false) =
+                (self.engine.providers.get(&id), surplus.is_empty() && suspects.is_empty())
+            {
+                looks.push(
+                    Look::new(self.engine, provider, surplus.len() + suspects.len()).run(surplus, suspects),
+                );
+            }
+        }
+        for looked in futures::future::join_all(looks).await {
+            let (provider, findings, failed) = looked?;
+            self.outcome.findings.extend(findings);
+            if let Some(why) = failed {
+                self.fail(&provider, why);
             }
         }
         Ok(())
+    }
+}
+
+/// Why a look at a provider ends before its end.
+enum Stop {
+    Provider(ProviderError),
+    Ledger(PurchaseError),
+}
+
+impl From<PurchaseError> for Stop {
+    fn from(error: PurchaseError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// The look-ups of one provider's single services.
+struct Look<'a> {
+    engine: &'a Engine,
+    provider: &'a Arc<dyn Provider>,
+    /// So many services are to be looked at, and so many were.
+    services: usize,
+    asked: AtomicUsize,
+    findings: Mutex<Vec<Finding>>,
+}
+
+impl<'a> Look<'a> {
+    fn new(engine: &'a Engine, provider: &'a Arc<dyn Provider>, services: usize) -> Self {
+        Self { engine, provider, services, asked: AtomicUsize::new(0), findings: Mutex::default() }
+    }
+
+    /// What was found, and why it was not looked to the end.
+    async fn run(
+        self,
+        surplus: Vec<Listed>,
+        suspects: Vec<Suspect>,
+    ) -> Result<(ProviderId, Vec<Finding>, Option<String>), PurchaseError> {
+        let (id, patience) = (self.provider.id().clone(), PATIENCE + self.lag());
+        let looked = tokio::time::timeout(patience, async {
+            // Collected first: a closure that borrows inside a stream would keep the future from being spawned.
+            let calls: Vec<_> = surplus.iter().map(|listed| self.judge_listed(listed)).collect();
+            side_by_side(calls).await?;
+            self.find_worse(suspects).await
+        });
+        let failed = match looked.await {
+            Ok(Ok(())) => None,
+            Ok(Err(Stop::Ledger(error))) => return Err(error),
+            Ok(Err(Stop::Provider(error))) => Some(error.to_string()),
+            Err(_) => Some(format!(
+                "it did not answer {} look-ups of {} services within {} s; scan again",
+                self.asked.load(Ordering::Relaxed),
+                self.services,
+                patience.as_secs()
+            )),
+        };
+        Ok((id, self.findings.into_inner().unwrap_or_else(PoisonError::into_inner), failed))
     }
 
     /// An order, if there is one; none at all if it cannot be read: then nothing is concluded of what carries its keys.
@@ -195,49 +273,58 @@ impl<'a> Scan<'a> {
     }
 
     /// What the ledger says must hold before and after the provider is asked: then it held at that moment.
-    async fn judge_listed(&mut self, provider: &ProviderId, listed: &Listed) -> Result<(), PurchaseError> {
-        let Listed { service, key, order, step, .. } = listed;
+    async fn judge_listed(&self, listed: &Listed) -> Result<(), Stop> {
+        let (Listed { service, key, order, step, .. }, provider) = (listed, self.provider.id());
         let Some(present) = self.readable(order).await? else { return Ok(()) };
         let before = judge(present.as_ref(), key, provider, &service.id);
         if !matches!(before, Verdict::Surplus { .. }) {
             return Ok(());
         }
-        let Some(now) = self.describe(provider, &service.id).await else { return Ok(()) };
+        let now = self.describe(&service.id).await?;
         let Some(now) = now.filter(|now| now.key.as_ref() == Some(key)) else { return Ok(()) };
         let Some(present) = self.readable(order).await? else { return Ok(()) };
         let after = judge(present.as_ref(), key, provider, &service.id);
         if let (true, Verdict::Surplus { kind, why, .. }) = (before == after, after) {
             let evidence = format!("it is {} and carries the key {key}; {why}", now.status.word());
-            self.found(kind, provider, &service.id, (order, *step), evidence);
+            self.found(kind, &service.id, (order, *step), evidence);
         }
         Ok(())
     }
 
     /// What is not there any more, and what is not as it should be.
-    async fn find_worse(&mut self) -> Result<(), PurchaseError> {
-        let mut gone = Vec::new();
-        for suspect in std::mem::take(&mut self.suspects) {
-            match self.describe(&suspect.provider, &suspect.service).await {
-                Some(Some(now)) => self.drifted(&suspect, &now).await?,
-                Some(None) => gone.push(suspect),
-                None => {}
-            }
+    async fn find_worse(&self, suspects: Vec<Suspect>) -> Result<(), Stop> {
+        let gone = Mutex::new(Vec::new());
+        let calls: Vec<_> = suspects.iter().map(|suspect| self.first_look(suspect, &gone)).collect();
+        side_by_side(calls).await?;
+        let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if gone.is_empty() {
+            return Ok(());
         }
         // A provider that shows new services late may show old ones late too, as after a change of its own.
-        let lag = gone.iter().map(|suspect| self.lag(&suspect.provider)).max().unwrap_or_default();
-        sleep(lag).await;
-        for suspect in gone {
-            match self.describe(&suspect.provider, &suspect.service).await {
-                Some(Some(now)) => self.drifted(&suspect, &now).await?,
-                Some(None) => self.missing(&suspect).await?,
-                None => {}
-            }
-        }
-        Ok(())
+        sleep(self.lag()).await;
+        let calls: Vec<_> = gone.iter().map(|suspect| self.second_look(suspect)).collect();
+        side_by_side(calls).await
     }
 
-    async fn drifted(&mut self, suspect: &Suspect, now: &Service) -> Result<(), PurchaseError> {
-        let Suspect { order, step, provider, service } = suspect;
+    async fn first_look(&self, suspect: &Suspect, gone: &Mutex<Vec<Suspect>>) -> Result<(), Stop> {
+        match self.describe(&suspect.service).await? {
+            Some(now) => Ok(self.drifted(suspect, &now).await?),
+            None => {
+                gone.lock().unwrap_or_else(PoisonError::into_inner).push(suspect.clone());
+                Ok(())
+            }
+        }
+    }
+
+    async fn second_look(&self, suspect: &Suspect) -> Result<(), Stop> {
+        match self.describe(&suspect.service).await? {
+            Some(now) => Ok(self.drifted(suspect, &now).await?),
+            None => Ok(self.missing(suspect).await?),
+        }
+    }
+
+    async fn drifted(&self, suspect: &Suspect, now: &Service) -> Result<(), PurchaseError> {
+        let Suspect { order, step, service, .. } = suspect;
         // Read after the look: what a driver ends is written down before it is ended.
         let loaded = self.engine.load(order).await?;
         let Some((held_by, own)) = promised(&loaded, *step).filter(|(_, own)| own.id == *service) else {
@@ -245,13 +332,13 @@ impl<'a> Scan<'a> {
         };
         let evidence = differences(&held_by.key, own, now);
         if !evidence.is_empty() {
-            self.found(FindingKind::Drifted, provider, service, (order, *step), evidence);
+            self.found(FindingKind::Drifted, service, (order, *step), evidence);
         }
         Ok(())
     }
 
-    async fn missing(&mut self, suspect: &Suspect) -> Result<(), PurchaseError> {
-        let Suspect { order, step, provider, service } = suspect;
+    async fn missing(&self, suspect: &Suspect) -> Result<(), PurchaseError> {
+        let Suspect { order, step, service, .. } = suspect;
         let loaded = self.engine.load(order).await?;
         if promised(&loaded, *step).is_none_or(|(_, own)| own.id != *service) {
             return Ok(());
@@ -260,56 +347,68 @@ impl<'a> Scan<'a> {
             "its order is {} and holds it; its provider, asked for it twice and at least {} ms apart, said that it does \
              not exist",
             loaded.state.word(),
-            self.lag(provider).as_millis()
+            self.lag().as_millis()
         );
-        self.found(FindingKind::Missing, provider, service, (order, *step), evidence);
+        self.found(FindingKind::Missing, service, (order, *step), evidence);
         Ok(())
     }
 
-    /// What the provider says of a service; none if it has failed, now or before.
-    async fn describe(&mut self, provider: &ProviderId, service: &ServiceId) -> Option<Option<Service>> {
-        if !self.lists.contains_key(provider) {
-            return None;
+    /// What the provider says of a service.
+    async fn describe(&self, service: &ServiceId) -> Result<Option<Service>, Stop> {
+        let described = self.provider.describe(service).await.map_err(Stop::Provider)?;
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        if asked.is_multiple_of(100) {
+            let (provider, services) = (self.provider.id(), self.services);
+            tracing::info!(%provider, asked, services, "reconciling");
         }
-        match self.engine.providers.get(provider)?.describe(service).await {
-            Ok(service) => Some(service),
-            Err(error) => {
-                self.fail(provider, &error);
-                None
-            }
-        }
+        Ok(described)
     }
 
-    fn lag(&self, provider: &ProviderId) -> Duration {
-        let lag = |provider: &Arc<dyn Provider>| provider.capabilities().list_lag();
-        self.engine.providers.get(provider).map(lag).unwrap_or_default()
+    fn lag(&self) -> Duration {
+        self.provider.capabilities().list_lag()
     }
 
     fn found(
-        &mut self,
+        &self,
         kind: FindingKind,
-        provider: &ProviderId,
         service: &ServiceId,
         (order, step): (&OrderId, u32),
         evidence: String,
     ) {
+        let provider = self.provider.id();
         crate::telemetry::found(kind);
         tracing::warn!(kind = kind.word(), %provider, %service, %order, step, evidence, "found");
         let (provider, service, order) = (provider.clone(), service.clone(), order.clone());
-        self.outcome.findings.push(Finding { kind, provider, service, order, step, evidence });
+        let finding = Finding { kind, provider, service, order, step, evidence };
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
     }
 }
 
-/// The services of one provider that carry a key of this library's form.
-async fn list(provider: Arc<dyn Provider>) -> Result<BTreeMap<ServiceId, Listed>, ProviderError> {
-    let mut list = BTreeMap::new();
-    let mut services = provider.services();
-    while let Some(service) = services.try_next().await? {
-        let Some(key) = service.key.clone() else { continue };
-        let Some((order, step)) = key.step() else { continue };
-        // Not compared, and by far the largest part.
-        let service = Service { attributes: BTreeMap::new(), ..service };
-        list.insert(service.id.clone(), Listed { service, key, order, step, is_held: false });
+/// So many at once, until one ends otherwise than well.
+async fn side_by_side<F: Future<Output = Result<(), Stop>>>(calls: Vec<F>) -> Result<(), Stop> {
+    let mut calls = futures::stream::iter(calls).buffer_unordered(LOOKS);
+    while let Some(done) = calls.next().await {
+        done?;
     }
-    Ok(list)
+    Ok(())
+}
+
+/// The services of one provider that carry a key of this library's form, or why they are not told.
+async fn list(provider: Arc<dyn Provider>) -> Result<BTreeMap<ServiceId, Listed>, String> {
+    let mut list = BTreeMap::new();
+    let read = tokio::time::timeout(PATIENCE, async {
+        let mut services = provider.services();
+        while let Some(service) = services.try_next().await? {
+            let Some(key) = service.key.clone() else { continue };
+            let Some((order, step)) = key.step() else { continue };
+            // Not compared, and by far the largest part.
+            let service = Service { attributes: BTreeMap::new(), ..service };
+            list.insert(service.id.clone(), Listed { service, key, order, step, is_held: false });
+        }
+        Ok::<(), ProviderError>(())
+    });
+    match read.await {
+        Ok(read) => read.map(|()| list).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("its list did not end within {} s; scan again", PATIENCE.as_secs())),
+    }
 }

@@ -35,10 +35,10 @@ fn told(thing: &Thing) -> String {
         thing.notes.iter().map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"));
     let notes: String = notes.collect();
     format!(
-        "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>running</name></instanceState>
+        "<item><instancesSet><item><instanceId>{}</instanceId><instanceType>{}</instanceType><instanceState><name>{}</name></instanceState>
          <tagSet><item><key>fulcrum-key</key><value>{}</value></item>{notes}</tagSet>
          <blockDeviceMapping>{disks}</blockDeviceMapping></item></instancesSet></item>",
-        thing.id, thing.sku, thing.key
+        thing.id, thing.sku, if thing.is_on { "running" } else { "stopped" }, thing.key
     )
 }
 
@@ -67,11 +67,12 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             if !id.is_empty() && !world.things.contains_key(id) {
                 return xml(400, "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code><Message>no</Message></Error></Errors></Response>");
             }
-            let all = world.things.values().filter(|_| !world.hides || !id.is_empty()).filter(|it| match id {
-                "" => key == "fulcrum-key" || it.key == key,
-                id => it.id == id,
-            });
-            is(action, &format!("<reservationSet>{}</reservationSet>", all.map(told).collect::<String>()))
+            let all: Vec<Thing> = match id {
+                "" if world.hides => Vec::new(),
+                "" => world.things.values().filter(|it| key == "fulcrum-key" || it.key == key).cloned().collect(),
+                id => world.look(id).into_iter().collect(),
+            };
+            is(action, &format!("<reservationSet>{}</reservationSet>", all.iter().map(told).collect::<String>()))
         }
         "CreateTags" => {
             let (id, key, value) = (ask.get("ResourceId.1"), ask.get("Tag.1.Key"), ask.get("Tag.1.Value"));
@@ -114,6 +115,15 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 return xml(400, "<Response><Errors><Error><Code>VolumeInUse</Code><Message>no</Message></Error></Errors></Response>");
             }
             world.parts.remove(part);
+            is(action, "<return>true</return>")
+        }
+        "StartInstances" | "StopInstances" => {
+            let id = ask.get("InstanceId.1");
+            world.act(id, |thing| thing.is_on = action == "StartInstances");
+            is(action, &format!("<instancesSet><item><instanceId>{id}</instanceId></item></instancesSet>"))
+        }
+        "ModifyInstanceAttribute" => {
+            world.act(ask.get("InstanceId"), |thing| ask.get("InstanceType.Value").clone_into(&mut thing.sku));
             is(action, "<return>true</return>")
         }
         "TerminateInstances" => {

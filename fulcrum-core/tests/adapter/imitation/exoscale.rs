@@ -58,6 +58,11 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let thing = world.make(id, &key, "standard.small");
             begun(&thing.id)
         }
+        ("PUT", ["instance", name]) => {
+            let (id, verb) = name.split_once(':').expect("a verb");
+            world.act(id, |thing| thing.is_on = verb == "start");
+            begun(id)
+        }
         (method, ["instance", id]) => {
             let Some(thing) = world.things.get(*id) else { return gone() };
             let told = told(thing);

@@ -64,6 +64,19 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let thing = world.make(|at| (100 + at).to_string(), name, "small");
             json(201, &json!({ "server": told(&thing), "action": action(1), "next_actions": [] }))
         }
+        ("POST", ["servers", id, "actions", verb]) => {
+            world.act(id, |thing| match *verb {
+                "poweron" => thing.is_on = true,
+                "shutdown" => thing.is_on = false,
+                "change_type" => {
+                    ask.json["server_type"].as_str().unwrap_or_default().clone_into(&mut thing.sku)
+                }
+                _ => {}
+            });
+            let mut begun = action(1);
+            begun["resources"] = json!([{ "id": id.parse::<u64>().expect("a number"), "type": "server" }]);
+            json(201, &json!({ "action": begun }))
+        }
         ("GET", ["actions", _]) => json(200, &json!({ "action": action(1) })),
         (method, ["servers", id]) => {
             let Some(thing) = world.things.get(*id) else { return gone() };

@@ -105,6 +105,24 @@ pub struct World {
     pub keeps: bool,
     /// What is answered to a request that buys, without an effect.
     pub refuses: Option<Reply>,
+    /// What is answered to the next request that buys, which has its effect.
+    pub instead: Option<Reply>,
+    /// Whether what is bought is off, as its start has failed.
+    pub made_off: bool,
+    /// Whether a clone runs at once, before anybody has given it a size.
+    pub clones_run: bool,
+    /// Whether actions are answered well and do nothing.
+    pub ignores_actions: bool,
+    /// How many looks at a machine tell how it was before the last action.
+    pub old_looks: usize,
+    /// How it was: whether it was on, and its type.
+    pub old: Option<(bool, String)>,
+    /// What is answered on the way to instances, which is lost, where the cloud has such a way.
+    pub lost_way: Option<Reply>,
+    /// Whether a broker declares that it tells its instances.
+    pub tells_instances: bool,
+    /// The name of the project that a token is for.
+    pub project: Option<&'static str>,
     /// The volumes that an image brings, where the cloud has such images.
     pub image_volumes: Option<Value>,
     /// Whether a part of nova does not answer.
@@ -139,9 +157,29 @@ impl World {
         self.made_with.insert(part.clone(), key.to_owned());
         let parts = BTreeMap::from([(part, true)]);
         let (key, sku, notes) = (key.to_owned(), sku.to_owned(), BTreeMap::new());
-        let thing = Thing { id: id.clone(), key, sku, is_on: true, parts, notes };
+        let thing = Thing { id: id.clone(), key, sku, is_on: !self.made_off, parts, notes };
         self.things.insert(id, thing.clone());
         thing
+    }
+
+    /// Something is done to a machine, or not; for a while it looks as before.
+    pub fn act(&mut self, id: &str, change: impl FnOnce(&mut Thing)) {
+        let is_ignored = self.ignores_actions;
+        let Some(thing) = self.things.get_mut(id).filter(|_| !is_ignored) else { return };
+        self.old = Some((thing.is_on, thing.sku.clone()));
+        change(thing);
+    }
+
+    /// A machine as it looks.
+    pub fn look(&mut self, id: &str) -> Option<Thing> {
+        let mut thing = self.things.get(id)?.clone();
+        if self.old_looks > 0
+            && let Some((is_on, sku)) = &self.old
+        {
+            self.old_looks -= 1;
+            (thing.is_on, thing.sku) = (*is_on, sku.clone());
+        }
+        Some(thing)
     }
 
     /// A machine ends; its parts stay.
@@ -203,6 +241,8 @@ pub enum Mode {
     Well,
     /// Each request so, without an effect.
     Broken(Broken),
+    /// Questions well, and all else so, without an effect.
+    BrokenChanges(Broken),
     /// Well, but for the answer to the next purchase, which has its effect.
     LosesPurchase(Broken),
     /// Well until something is bought, which has its effect; that answer and all later ones so.
@@ -232,6 +272,12 @@ pub enum Broken {
     NoElement,
     GoesOn,
     Half,
+    Html401,
+    Text401,
+    Object401,
+    Html429,
+    Text429,
+    Message429,
     Html403,
     Text403,
     Empty403,
@@ -250,7 +296,7 @@ pub enum Broken {
     Html503,
 }
 
-pub const EVERY: [Broken; 33] = [
+pub const EVERY: [Broken; 39] = [
     Broken::Html404,
     Broken::Text404,
     Broken::Empty404,
@@ -268,6 +314,12 @@ pub const EVERY: [Broken; 33] = [
     Broken::NoElement,
     Broken::GoesOn,
     Broken::Half,
+    Broken::Html401,
+    Broken::Text401,
+    Broken::Object401,
+    Broken::Html429,
+    Broken::Text429,
+    Broken::Message429,
     Broken::Html403,
     Broken::Text403,
     Broken::Empty403,
@@ -321,6 +373,12 @@ impl Broken {
                 let half = (half..body.len()).find(|at| body.is_char_boundary(*at)).unwrap_or(0);
                 return Reply { status, kind, body: body[..half].to_owned(), token: None };
             }
+            Self::Html401 => (401, "text/html", PAGE),
+            Self::Text401 => (401, "text/plain", "Authorization Required"),
+            Self::Object401 => (401, "application/json", "{}"),
+            Self::Html429 => (429, "text/html", PAGE),
+            Self::Text429 => (429, "text/plain", "slow down"),
+            Self::Message429 => (429, "application/json", r#"{"message": "Too Many Requests"}"#),
             Self::Html403 => (403, "text/html", PAGE),
             Self::Text403 => (403, "text/plain", "Access denied. Your request was blocked."),
             Self::Empty403 => (403, "", ""),
@@ -597,11 +655,35 @@ pub fn build(api: &Api, url: &str) -> Arc<dyn Provider> {
     (api.build)(folder.path(), url)
 }
 
+/// How each API words that there were too many requests; two of them have no word of their own for it.
+fn too_many(api: &Api) -> Reply {
+    const WORDS: &str = "too many requests";
+    let body = match api.name {
+        "ec2" => {
+            return xml(
+                429,
+                &format!(
+                    "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>{WORDS}</Message></Error></Errors></Response>"
+                ),
+            );
+        }
+        "hetzner" => serde_json::json!({ "error": { "code": "rate_limit_exceeded", "message": WORDS } }),
+        "openstack" => serde_json::json!({ "overLimit": { "code": 429, "message": WORDS } }),
+        "osb" => serde_json::json!({ "error": "TooManyRequests", "description": WORDS }),
+        "scaleway" => serde_json::json!({ "type": "too_many_requests", "message": WORDS }),
+        "upcloud" => {
+            serde_json::json!({ "error": { "error_code": "TOO_MANY_REQUESTS", "error_message": WORDS } })
+        }
+        _ => serde_json::json!({ "message": WORDS }),
+    };
+    json(429, &body)
+}
+
 fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
     let ask = Ask::read(request);
     if world.limits > 0 && !(world.limits_changes && ask.method == "GET") {
         world.limits -= 1;
-        return json(429, &serde_json::json!({ "message": "too many requests" }));
+        return too_many(api);
     }
     let is_purchase = (api.is_purchase)(&ask);
     world.purchases += usize::from(is_purchase);
@@ -614,6 +696,10 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
         return reply;
     }
     if let Some(reply) = world.refuses.clone().filter(|_| is_purchase) {
+        return reply;
+    }
+    if is_purchase && let Some(reply) = world.instead.take() {
+        (api.answer)(world, &ask);
         return reply;
     }
     if world.echoes && is_purchase {
@@ -643,6 +729,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             true => (api.answer)(world, &ask),
             false => json(200, &serde_json::json!({ "accepted": true })),
         }),
+        Mode::BrokenChanges(broken) if !reads && !ask.path.ends_with("/auth/tokens") => {
+            broken.reply(api, || json(200, &serde_json::json!({ "accepted": true })))
+        }
         Mode::BrokenFromPurchase(broken) if is_purchase => {
             let well = (api.answer)(world, &ask);
             world.mode = Mode::Broken(broken);
@@ -657,7 +746,9 @@ fn respond(api: &Api, world: &mut World, request: &str) -> Reply {
             let at = u64::try_from(world.asked.len()).unwrap_or_default();
             garbled((api.answer)(world, &ask), &mut StdRng::seed_from_u64(seed.wrapping_add(at)))
         }
-        Mode::Well | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => (api.answer)(world, &ask),
+        Mode::Well | Mode::BrokenChanges(_) | Mode::BrokenFromPurchase(_) | Mode::LosesPurchase(_) => {
+            (api.answer)(world, &ask)
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
     match (ask.method.as_str(), ask.parts().as_slice()) {
         ("POST", ["v3", "auth", "tokens"]) => {
             let token = json!({ "issued_at": "2026-11-28T00:00:00.000000Z", "expires_at": "2026-11-28T01:00:00.000000Z",
-                "project": { "id": "p1" }, "catalog": [] });
+                "project": { "id": world.project.unwrap_or("p"), "name": world.project.unwrap_or("p") }, "catalog": [] });
             json(201, &json!({ "token": token })).with_token("t0k3n-0000")
         }
         ("GET", ["compute", "v2.1"]) => json(200, &json!({ "version": { "id": "v2.1", "version": "2.96" } })),
@@ -100,6 +100,10 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 thing.notes.insert(key.clone(), value.as_str().expect("text").to_owned());
             }
             json(200, &ask.json)
+        }
+        ("POST", [.., "servers", id, "action"]) => {
+            world.act(id, |thing| thing.is_on = ask.json.get("os-start").is_some());
+            json(202, &Value::Null)
         }
         (method, [.., "servers", id]) => {
             let Some(thing) = world.things.get(*id).cloned() else { return gone() };

@@ -58,7 +58,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 return says(500, &format!("unable to create VM {vmid}: config file already exists"));
             }
             let mut thing = world.make(|_| vmid.to_owned(), name, notes);
-            thing.is_on = false;
+            thing.is_on = world.clones_run;
             world.things.insert(vmid.to_owned(), thing);
             data(&json!(TASK))
         }
@@ -79,25 +79,30 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                     }
                     let mut parts: Vec<_> = thing.parts.iter().collect();
                     parts.sort_by_key(|(_, made)| !**made);
+                    // As large as its template's, until it is made larger.
+                    let size = thing.notes.get("size").map_or("2G", String::as_str);
                     for (at, (part, _)) in parts.into_iter().enumerate() {
-                        told[format!("scsi{at}")] = json!(format!("local:{vmid}/{part},size=20G"));
+                        told[format!("scsi{at}")] = json!(format!("local:{vmid}/{part},size={size}"));
                     }
                     data(&told)
                 }
                 ("PUT", ["config"]) => {
-                    for field in ["tags", "description"] {
+                    for field in ["tags", "description", "cores", "memory", "cpulimit"] {
                         thing
                             .notes
                             .extend(ask.form.get(field).map(|value| (field.to_owned(), value.clone())));
                     }
                     data(&Value::Null)
                 }
-                ("PUT", ["resize"]) => data(&json!(TASK)),
+                ("PUT", ["resize"]) => {
+                    thing.notes.insert("size".to_owned(), ask.get("size").to_owned());
+                    data(&json!(TASK))
+                }
                 ("GET", ["status", "current"]) => {
                     data(&json!({ "status": if thing.is_on { "running" } else { "stopped" } }))
                 }
                 ("POST", ["status", verb]) => {
-                    thing.is_on = *verb == "start";
+                    world.act(vmid, |thing| thing.is_on = *verb == "start");
                     data(&json!(TASK))
                 }
                 ("DELETE", []) => {

@@ -72,9 +72,18 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             json(201, &json!({ "server": told(&thing) }))
         }
         ("POST", [.., "servers", id, "action"]) => {
-            let Some(thing) = known(world, id) else { return gone() };
-            thing.is_on = ask.json["action"] == "poweron";
+            if !world.things.contains_key(*id) {
+                return gone();
+            }
+            world.act(id, |thing| thing.is_on = ask.json["action"] == "poweron");
             json(202, &json!({ "task": { "id": "t" } }))
+        }
+        ("PATCH", [.., "servers", id]) if ask.json["commercial_type"].is_string() => {
+            let sku = ask.json["commercial_type"].as_str().expect("text").to_owned();
+            world.act(id, |thing| thing.sku = sku);
+            let Some(thing) = known(world, id) else { return gone() };
+            let told = told(thing);
+            json(200, &json!({ "server": told }))
         }
         ("PATCH", [.., "servers", id]) => {
             let Some(thing) = known(world, id) else { return gone() };

@@ -73,8 +73,14 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             json(202, &json!({ "server": told(&thing) }))
         }
         ("POST", ["server", id, "stop"]) => {
+            world.act(id, |thing| thing.is_on = false);
             let Some(thing) = known(world, id) else { return missing("SERVER_NOT_FOUND") };
-            thing.is_on = false;
+            let told = told(thing);
+            json(200, &json!({ "server": told }))
+        }
+        ("POST", ["server", id, "start"]) => {
+            world.act(id, |thing| thing.is_on = true);
+            let Some(thing) = known(world, id) else { return missing("SERVER_NOT_FOUND") };
             let told = told(thing);
             json(200, &json!({ "server": told }))
         }
@@ -82,6 +88,13 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
             let part = ask.json["storage_device"]["storage"].as_str().unwrap_or_default().to_owned();
             let Some(thing) = known(world, id) else { return missing("SERVER_NOT_FOUND") };
             thing.parts.remove(&part);
+            let told = told(thing);
+            json(200, &json!({ "server": told }))
+        }
+        ("PUT", ["server", id]) => {
+            let plan = ask.json["server"]["plan"].as_str().expect("a plan").to_owned();
+            world.act(id, |thing| thing.sku = plan);
+            let Some(thing) = known(world, id) else { return missing("SERVER_NOT_FOUND") };
             let told = told(thing);
             json(200, &json!({ "server": told }))
         }

@@ -108,6 +108,9 @@ impl Provider for Meddled {
     fn rejected(&self) -> Vec<fulcrum_core::provider::RejectedRow> {
         self.inner.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.inner.redacted(text, is_for_people)
+    }
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<jiff::Timestamp> {
         self.inner.reserve(request, key).await
     }

@@ -133,6 +133,9 @@ impl Provider for Scripted {
     fn rejected(&self) -> Vec<RejectedRow> {
         self.inner.rejected()
     }
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.inner.redacted(text, is_for_people)
+    }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.meet(Call::Quote, self.inner.quote(request)).await

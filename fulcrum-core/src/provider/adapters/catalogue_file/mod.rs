@@ -36,6 +36,12 @@ impl CatalogueFile {
             })
             .collect())
     }
+
+    /// How many offers it has.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "counted by documents of federations"))]
+    pub(crate) fn listed(&self) -> usize {
+        self.offers.len()
+    }
 }
 
 impl Provider for CatalogueFile {

@@ -1,5 +1,7 @@
 //! What is done to machines, and how far it is.
 
+use std::time::Duration;
+
 use super::{
     cloud::{Cloud, changes},
     errors::shortage_of,
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     model::Action,
-    provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result},
+    provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, adapters::whose::Whose},
 };
 
 fn one(target: &Target) -> Vec<(String, String)> {
@@ -47,23 +49,28 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
         Action::Other { .. } => return Err(cloud.error(call, ErrorKind::Unsupported)),
     };
     if !is_done {
-        cloud.client(&target.region, call)?.ask(&request).await?;
+        let answer = cloud.client(&target.region, call)?.ask(&request).await?;
+        // Another document is nobody's word that it was done.
+        if let Some(other) = wire::read(&answer, wire::done)?.into_iter().find(|id| *id != target.id) {
+            let message = format!("asked for an action on {}, it tells of {other}", target.id);
+            return Err(answer.nonsense(message));
+        }
     }
-    Ok(operation.handle())
+    Ok(Whose::of(instances::key_of(&instance).as_ref()).handle(&operation.text()))
 }
 
 /// Ends a machine.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    let Some(instance) = instances::get_own(cloud, &target, call).await? else {
-        return Ok(Operation::Nothing.handle());
-    };
+    let nothing = || Ok(Whose::default().handle(&Operation::Nothing.text()));
+    let Some(instance) = instances::get_own(cloud, &target, call).await? else { return nothing() };
     if instance.state != "shutting-down" {
         instances::check_attached(cloud, &instance, call)?;
     }
+    let whose = Whose::of(instances::key_of(&instance).as_ref());
     match terminate(cloud, &target).await? {
-        true => Ok(Operation::Release(target).handle()),
-        false => Ok(Operation::Nothing.handle()),
+        true => Ok(whose.handle(&Operation::Release(target).text())),
+        false => nothing(),
     }
 }
 
@@ -78,23 +85,32 @@ fn running() -> OperationStatus {
 }
 
 /// How far a release is.
-pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<OperationStatus> {
-    Ok(match instances::get_own(cloud, target, Call::Poll).await? {
-        None => OperationStatus::Succeeded(None),
-        Some(instance) if instance.state == "shutting-down" => running(),
-        // The request was lost.
-        Some(instance) => {
-            instances::check_attached(cloud, &instance, Call::Poll)?;
-            match terminate(cloud, target).await? {
-                true => running(),
-                false => OperationStatus::Succeeded(None),
-            }
-        }
-    })
+pub(super) async fn poll_release(cloud: &Cloud, target: &Target, whose: &Whose) -> Result<OperationStatus> {
+    let call = Call::Poll;
+    let gone = OperationStatus::Succeeded(None);
+    let Some(instance) = instances::get_own(cloud, target, call).await? else { return Ok(gone) };
+    let may_end = whose.may_end(instances::key_of(&instance).as_ref());
+    if !may_end.map_err(|kind| cloud.error(call, kind))? {
+        return Ok(gone);
+    }
+    if instance.state == "shutting-down" {
+        return Ok(running());
+    }
+    // The request was lost.
+    instances::check_attached(cloud, &instance, call)?;
+    match terminate(cloud, target).await? {
+        true => Ok(running()),
+        false => Ok(gone),
+    }
 }
 
 /// How far another operation is.
-pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) -> Result<OperationStatus> {
+pub(super) async fn poll(
+    cloud: &Cloud,
+    operation: &Operation,
+    target: &Target,
+    whose: &Whose,
+) -> Result<OperationStatus> {
     let call = Call::Poll;
     let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("machine {}", target.id) });
     let Some(instance) = instances::look(cloud, target, call).await? else {
@@ -102,7 +118,7 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         let is_new = matches!(operation, Operation::Provision(_));
         return if is_new { Ok(running()) } else { Err(missing()) };
     };
-    if instances::key_of(&instance).is_none() {
+    if !whose.is_of(instances::key_of(&instance).as_ref()) {
         return Err(missing());
     }
     if instance.state == "terminated" {
@@ -117,6 +133,8 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
             true
         }
     };
+    let is_made = matches!(operation, Operation::Provision(_));
+    let lag = Duration::from_millis(cloud.config.list_lag_ms);
     let is_over = match operation {
         Operation::Provision(_) => matches!(state, "stopping" | "stopped" | "shutting-down"),
         Operation::Start(_) => matches!(state, "stopping" | "stopped" | "shutting-down"),
@@ -129,9 +147,10 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
         }
         let service = instances::service_of(cloud, &target.region, &instance, call)?;
         Ok(OperationStatus::Succeeded(Some(service)))
-    } else if is_over {
+    } else if is_over && (is_made || whose.is_settled(lag)) {
         Ok(ended(&instance))
     } else {
+        // Answers may be older than the action: for as long as the cloud is said to lag.
         Ok(running())
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     model::{Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Request, Secret, Transport, pages},
+        http::{Answer, Client, HttpConfigError, Page, Request, Secret, Transport, address_in, pages},
     },
 };
 
@@ -107,7 +107,7 @@ impl Cloud {
             let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
             let name = id.clone();
             let client = client
-                .at(&address.replace("{region}", id.as_str()))?
+                .at(&address_in(address, id)?)?
                 .signed(keys.iter().cloned(), move |keys| V4::new(name.as_str(), keys))?;
             let place = Place { zone: None, ..(*offer.place).clone() };
             regions.insert(id.clone(), Region::new(place, client));
@@ -115,9 +115,6 @@ impl Cloud {
         let setting = |why: String| Err(HttpConfigError::Setting(why));
         if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
             return setting(format!("regions: the price table has nothing in {unknown}"));
-        }
-        if let Some(odd) = regions.keys().find(|region| region.as_str().contains('/')) {
-            return setting(format!("regions: {odd} has a `/`"));
         }
         let is_one = !config.endpoint.contains("{region}") || config.http.base_url.is_some();
         if is_one && regions.len() > 1 {
@@ -144,6 +141,14 @@ impl Cloud {
     pub(super) fn rejected(&self) -> Vec<RejectedRow> {
         let told = self.regions.values().flat_map(|region| region.client.rejected());
         self.rejected.iter().cloned().chain(told).collect()
+    }
+
+    /// The regions share one login.
+    pub(super) fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        match self.regions.values().next() {
+            Some(region) => region.client.redactor().shown(text, is_for_people),
+            None => text.to_owned(),
+        }
     }
 
     pub(super) fn id(&self) -> &ProviderId {

@@ -125,9 +125,18 @@ impl Ec2Config {
             let (path, id, known) = (path.display(), &self.id, known.join(", "));
             setting(format!("{path} has no prices of `{id}`, only of {known}; set `id` to one of these"))
         })?;
-        let session = self.session_token.as_ref().map(|token| token.read(base)).transpose()?;
-        let keys =
-            [self.access_key.read(base)?, self.secret_key.read(base)?].into_iter().chain(session).collect();
+        let session = self
+            .session_token
+            .as_ref()
+            .map(|token| token.read_as(base, "env:AWS_SESSION_TOKEN"))
+            .transpose()?;
+        let keys = [
+            self.access_key.read_as(base, "env:AWS_ACCESS_KEY_ID")?,
+            self.secret_key.read_as(base, "env:AWS_SECRET_ACCESS_KEY")?,
+        ]
+        .into_iter()
+        .chain(session)
+        .collect();
         let first = self.endpoint.replace("{region}", "region");
         let client = Client::new(&self.id, &first, &self.http.clone().below(base)?)?.dialect(Ec2Errors);
         Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))

@@ -44,7 +44,7 @@ fn error_of(answer: &Answer) -> Option<(String, String)> {
     if !answer.is_of_type("xml") {
         return None;
     }
-    let document = roxmltree::Document::parse(std::str::from_utf8(answer.body()).ok()?).ok()?;
+    let document = roxmltree::Document::parse(std::str::from_utf8(answer.refusal()?).ok()?).ok()?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "Response" | "ErrorResponse" | "Error") {
         return None;

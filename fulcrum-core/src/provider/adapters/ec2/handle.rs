@@ -1,9 +1,6 @@
 //! Names of services and operations, as text that survives a restart.
 
-use crate::{
-    model::{RegionId, ServiceId, SkuId},
-    provider::OperationHandle,
-};
+use crate::model::{RegionId, ServiceId, SkuId};
 
 /// One machine in one region: `<region>/i-<hexadecimal>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +67,8 @@ pub(super) enum Operation {
 const NOTHING: &str = "nothing";
 
 impl Operation {
-    pub(super) fn handle(&self) -> OperationHandle {
-        let text = match self {
+    pub(super) fn text(&self) -> String {
+        match self {
             Self::Nothing => NOTHING.to_owned(),
             Self::Provision(target) => format!("instance/{}", target.text()),
             Self::Release(target) => format!("terminate/{}", target.text()),
@@ -80,16 +77,15 @@ impl Operation {
             Self::Stop(target) => format!("stop/{}", target.text()),
             Self::Reboot(target) => format!("reboot/{}", target.text()),
             Self::Resize(target, sku) => format!("resize/{}/{sku}", target.text()),
-        };
-        OperationHandle::new(text)
+        }
     }
 
     /// None for what this adapter has not handed out.
-    pub(super) fn parse(handle: &OperationHandle) -> Option<Self> {
-        if handle.as_str() == NOTHING {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == NOTHING {
             return Some(Self::Nothing);
         }
-        let (kind, rest) = handle.as_str().split_once('/')?;
+        let (kind, rest) = text.split_once('/')?;
         if kind == "resize" {
             let mut parts = rest.splitn(3, '/');
             let target = Target::parse(&format!("{}/{}", parts.next()?, parts.next()?))?;
@@ -129,7 +125,7 @@ mod tests {
             Operation::Reboot(target.clone()),
             Operation::Resize(target, sku),
         ] {
-            assert_eq!(Operation::parse(&operation.handle()), Some(operation));
+            assert_eq!(Operation::parse(&operation.text()), Some(operation));
         }
         for odd in [
             "",
@@ -142,7 +138,7 @@ mod tests {
             "other/r/i-01234567",
             "resize/r/i-01234567",
         ] {
-            assert_eq!(Operation::parse(&OperationHandle::new(odd)), None, "{odd}");
+            assert_eq!(Operation::parse(odd), None, "{odd}");
         }
     }
 }

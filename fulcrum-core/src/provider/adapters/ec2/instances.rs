@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, Offer, Place, RegionId, Service, ServiceStatus, ZoneId},
-    provider::{Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result},
+    provider::{
+        Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result,
+        adapters::{bought::answered, whose::Whose},
+    },
 };
 
 /// The tag that holds a machine's key.
@@ -111,10 +114,10 @@ pub(super) async fn provision(
         put("UserData", base64::engine::general_purpose::STANDARD.encode(text));
     }
     let asked = changes(call, "RunInstances", &fields).about(&request.sku);
-    let answer = cloud.client(region, call)?.ask(&asked).await?;
+    let answer = answered(cloud.client(region, call)?.ask(&asked).await)?;
     let made = wire::read(&answer, wire::made)?;
     let target = Target::new(region, &made).ok_or_else(|| answer.nonsense("instanceId: it is none"))?;
-    Ok(Operation::Provision(target).handle())
+    Ok(Whose::of(Some(key)).handle(&Operation::Provision(target).text()))
 }
 
 /// The system disk of a machine.
@@ -183,12 +186,14 @@ pub(super) async fn look(cloud: &Cloud, target: &Target, call: Call) -> Result<O
         Err(error) => return Err(error),
     };
     let listed = wire::read(&answer, wire::instances)?;
-    match listed.items.into_iter().find(|instance| instance.id == target.id) {
-        None if listed.next.is_some() => {
-            Err(answer.nonsense("asked for one instance, it answers with a list that goes on"))
-        }
-        found => Ok(found),
+    if let Some(other) = listed.items.iter().find(|instance| instance.id != target.id) {
+        let message = format!("asked for the instance {}, it tells of {}", target.id, other.id);
+        return Err(answer.nonsense(message));
     }
+    if listed.next.is_some() {
+        return Err(answer.nonsense("asked for one instance, it answers with a list that goes on"));
+    }
+    Ok(listed.items.into_iter().next())
 }
 
 /// One machine; none if it is gone or was never there.

@@ -26,7 +26,9 @@ use crate::{
     model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
-        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, check_settings,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
+        adapters::whose::Whose,
+        check_settings,
         http::{Transport, bounded},
     },
 };
@@ -115,6 +117,10 @@ impl Provider for Ec2 {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redacted(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
         let list = async move {
@@ -143,7 +149,8 @@ impl Provider for Ec2 {
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
         let target = Target::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
-        Ok(target.map(|target| Operation::Provision(target).handle()))
+        let operation = target.map(Operation::Provision);
+        Ok(operation.map(|operation| Whose::of(service.key.as_ref()).handle(&operation.text())))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
@@ -188,7 +195,7 @@ impl Provider for Ec2 {
             return volumes::release(&self.cloud, left).await;
         }
         match self.target(service, Call::Release)? {
-            None => Ok(Operation::Nothing.handle()),
+            None => Ok(Whose::default().handle(&Operation::Nothing.text())),
             Some(target) => actions::release(&self.cloud, target).await,
         }
     }
@@ -198,7 +205,8 @@ impl Provider for Ec2 {
             let what: String = operation.as_str().chars().take(200).collect();
             self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
         };
-        let operation = Operation::parse(operation).ok_or_else(unknown)?;
+        let (text, whose) = Whose::read(operation);
+        let operation = Operation::parse(text).ok_or_else(unknown)?;
         let target = match &operation {
             Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
             Operation::Provision(target)
@@ -211,9 +219,9 @@ impl Provider for Ec2 {
         };
         let target = &self.in_use(target.clone(), Call::Poll)?;
         match &operation {
-            Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
-            Operation::ReleaseVolume(_) => volumes::poll_release(&self.cloud, target).await,
-            _ => actions::poll(&self.cloud, &operation, target).await,
+            Operation::Release(_) => actions::poll_release(&self.cloud, target, &whose).await,
+            Operation::ReleaseVolume(_) => volumes::poll_release(&self.cloud, target, &whose).await,
+            _ => actions::poll(&self.cloud, &operation, target, &whose).await,
         }
     }
 }

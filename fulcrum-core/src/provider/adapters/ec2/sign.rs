@@ -50,7 +50,9 @@ impl V4 {
             .build()?
             .into();
         let mut headers = Vec::new();
-        for (name, value) in &request.headers {
+        // A proxy may write its own in the place of what speaks to caches.
+        let is_for_caches = |name: &HeaderName| name == "cache-control" || name == "pragma";
+        for (name, value) in request.headers.iter().filter(|(name, _)| !is_for_caches(name)) {
             headers.push((name.as_str(), value.to_str()?));
         }
         let body = SignableBody::Bytes(request.body.as_deref().unwrap_or_default());

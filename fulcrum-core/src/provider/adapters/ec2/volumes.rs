@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId},
-    provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, Result},
+    provider::{
+        Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, Result, adapters::whose::Whose,
+    },
 };
 
 fn key_of(disk: &Disk) -> Option<IdempotencyKey> {
@@ -83,12 +85,13 @@ async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<Disk>>
         Err(error) => return Err(error),
     };
     let listed = wire::read(&answer, wire::volumes)?;
-    match listed.items.into_iter().find(|disk| disk.id == target.id) {
-        None if listed.next.is_some() => {
-            Err(answer.nonsense("asked for one volume, it answers with a list that goes on"))
-        }
-        found => Ok(found.filter(exists)),
+    if let Some(other) = listed.items.iter().find(|disk| disk.id != target.id) {
+        return Err(answer.nonsense(format!("asked for the volume {}, it tells of {}", target.id, other.id)));
     }
+    if listed.next.is_some() {
+        return Err(answer.nonsense("asked for one volume, it answers with a list that goes on"));
+    }
+    Ok(listed.items.into_iter().next().filter(exists))
 }
 
 /// A volume whose machine is gone, as what is left of a service. It exists: what cannot be read of it is an error.
@@ -127,17 +130,22 @@ fn check(cloud: &Cloud, disk: &Disk, call: Call) -> Result<()> {
 }
 
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
+    let mut whose = Whose::default();
     if let Some(disk) = get(cloud, &target, Call::Release).await? {
         check(cloud, &disk, Call::Release)?;
+        whose = Whose::of(key_of(&disk).as_ref());
     }
-    Ok(Operation::ReleaseVolume(target).handle())
+    Ok(whose.handle(&Operation::ReleaseVolume(target).text()))
 }
 
 /// Asks for a volume's end until it is gone.
-pub(super) async fn poll_release(cloud: &Cloud, target: &Target) -> Result<OperationStatus> {
+pub(super) async fn poll_release(cloud: &Cloud, target: &Target, whose: &Whose) -> Result<OperationStatus> {
     let call = Call::Poll;
     let running = OperationStatus::Running { percent: None };
     let Some(disk) = get(cloud, target, call).await? else { return Ok(OperationStatus::Succeeded(None)) };
+    if !whose.may_end(key_of(&disk).as_ref()).map_err(|kind| cloud.error(call, kind))? {
+        return Ok(OperationStatus::Succeeded(None));
+    }
     check(cloud, &disk, call)?;
     if disk.status == "deleting" {
         return Ok(running);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::{
     model::SkuId,
@@ -56,13 +56,19 @@ pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option
         return Err(answer.other_document("it is not XML by its own word"));
     }
     let text = std::str::from_utf8(answer.body()).map_err(|error| answer.other_document(error))?;
-    let document = Document::parse(text).map_err(|error| answer.other_document(error))?;
+    let document =
+        Document::parse_with_options(text, options()).map_err(|error| answer.other_document(error))?;
     let root = document.root_element();
     let name = root.tag_name().name();
     answer.reading(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
         true => answer.nonsense(format!("{name} lacks a field, or answers something else")),
         false => answer.other_document(format!("it is a document of `{name}`")),
     })
+}
+
+/// What is made of a document's elements and texts takes a hundred times its bytes: so many are read.
+fn options<'input>() -> ParsingOptions<'input> {
+    ParsingOptions { nodes_limit: 2 << 20, ..ParsingOptions::default() }
 }
 
 /// A page, and what to ask the next one with.
@@ -271,6 +277,15 @@ pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
 /// `RunInstances`: what was made.
 pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
     root.items("instancesSet").next()?.text("instanceId")
+}
+
+/// What an action is answered with: the machines that it names, if any, in a document of the API.
+pub(super) fn done(root: Xml<'_, '_>) -> Option<Vec<String>> {
+    // A bare `Response` is that of an error.
+    let is_answer = root.0.tag_name().name().strip_suffix("Response").is_some_and(|it| !it.is_empty());
+    let is_refused = root.text("return").is_some_and(|said| said != "true");
+    let named = root.items("instancesSet").filter_map(|it| it.text("instanceId"));
+    (is_answer && !is_refused).then(|| named.collect())
 }
 
 #[cfg(test)]

@@ -29,8 +29,13 @@ use crate::{
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, ServiceStream, check_settings, find_exact,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        Result, ServiceStream,
+        adapters::{
+            bought::{afterwards, answered},
+            whose::Whose,
+        },
+        check_settings, find_exact,
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, address_in, bounded},
         surcharges::with_least_disk,
         table::Table,
     },
@@ -91,6 +96,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -130,7 +136,10 @@ fn sku_of(kind: &InstanceType) -> String {
 impl Exoscale {
     fn new(config: &ExoscaleConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let keys = [config.key.read(base)?, config.secret.read(base)?];
+        let keys = [
+            config.key.read_as(base, "env:EXOSCALE_API_KEY")?,
+            config.secret.read_as(base, "env:EXOSCALE_API_SECRET")?,
+        ];
         let tables = Table::load(&base.to_read(&config.catalogue)?)
             .map_err(|error| setting(format!("catalogue: {error}")))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
@@ -158,7 +167,7 @@ impl Exoscale {
             if zones.contains_key(&place.region) {
                 continue;
             }
-            let address = format!("https://api-{}.exoscale.com/v2", place.region);
+            let address = address_in("https://api-{region}.exoscale.com/v2", &place.region)?;
             let client = Client::new(&config.id, &address, &http)?
                 .dialect(errors::Errors)
                 .signed(keys.clone(), sign::Exo2::new)?;
@@ -200,9 +209,9 @@ impl Exoscale {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
-    fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
+    fn handle(&self, call: Call, handle: &Handle, key: Option<&IdempotencyKey>) -> Result<OperationHandle> {
         let text = serde_json::to_string(handle).map_err(|error| self.nonsense(call, &error))?;
-        Ok(OperationHandle::new(text))
+        Ok(Whose::of(key).handle(&text))
     }
 
     fn zone(&self, call: Call, name: &str) -> Result<&Zone> {
@@ -238,7 +247,8 @@ impl Exoscale {
     /// That the list of a zone, which must be whole, does not have an instance either.
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
-        let is_odd = list.instances.odd().iter().any(|odd| odd.value.to_string().contains(&at.instance));
+        let names_it = |row: &Value| row.to_string().contains(&at.instance);
+        let is_odd = list.instances.odd().iter().any(|odd| odd.may_be(names_it));
         if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
@@ -406,6 +416,10 @@ impl Exoscale {
         let ask = Request::get(Call::Poll, ["operation", operation]);
         // A forgotten operation proves nothing: the instance itself is looked at.
         let found: Option<Operation> = zone.client.find_with(&ask, async { Ok(()) }).await?;
+        if let Some(other) = found.as_ref().filter(|found| found.id != operation) {
+            let message = format!("asked for the operation {operation}, it tells of {}", other.id);
+            return Err(self.nonsense(Call::Poll, &message));
+        }
         Ok(found.and_then(|operation| match operation.state.as_str() {
             "success" => None,
             "pending" => Some(RUNNING),
@@ -421,15 +435,46 @@ impl Exoscale {
         }))
     }
 
-    async fn reached(&self, at: &At, state: &str) -> Result<OperationStatus> {
+    /// Starts an instance that was made and is off: its own start has failed.
+    async fn start_new(&self, at: &At, whose: &Whose) -> Result<()> {
+        let Some(instance) = self.instance(Call::Poll, at).await? else { return Ok(()) };
+        if instance.state != "stopped" || !whose.is_of(key_of(&instance).as_ref()) {
+            return Ok(());
+        }
+        let name = format!("{}:start", at.instance);
+        let ask = Request::new(Call::Act, Method::PUT, ["instance", &name]).json(&json!({}));
+        match self.zone(Call::Poll, &at.zone)?.client.ask(&ask).await {
+            Err(error) if !matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
+                Err(ProviderError { call: Call::Poll, ..error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an instance is in a state, and of a type if one is wanted. That an operation is over need not say so.
+    async fn reached(
+        &self,
+        at: &At,
+        state: &str,
+        sku: Option<&SkuId>,
+        whose: &Whose,
+    ) -> Result<OperationStatus> {
         match self.described(Call::Poll, at).await? {
             None => Ok(failed("the instance is gone")),
             Some((_, service)) if service.key.is_none() => {
                 Err(self.nonsense(Call::Poll, &"the instance has lost its label"))
             }
-            Some((instance, service)) if instance.state == state => {
-                Ok(OperationStatus::Succeeded(Some(service)))
+            Some((instance, service)) if !whose.is_of(service.key.as_ref()) => {
+                let what = format!("the instance {}", instance.id);
+                Err(self.error(Call::Poll, Whose::forgotten(what)))
             }
+            Some((instance, service)) if instance.state == state => match sku {
+                Some(sku) if service.sku != *sku && whose.is_settled(self.capabilities.list_lag()) => {
+                    Ok(failed(&format!("the operation is over, and the instance is still a {}", service.sku)))
+                }
+                Some(sku) if service.sku != *sku => Ok(RUNNING),
+                _ => Ok(OperationStatus::Succeeded(Some(service))),
+            },
             Some((instance, _)) if matches!(instance.state.as_str(), "error" | "destroyed") => {
                 Ok(failed(&format!("the instance is in the state {}", instance.state)))
             }
@@ -443,7 +488,8 @@ impl Exoscale {
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
                 let odd = list.block_storage_volumes.odd();
-                if let Some(odd) = odd.iter().find(|odd| odd.value.to_string().contains(&instance.id)) {
+                let names_it = |row: &Value| row.to_string().contains(&instance.id);
+                if let Some(odd) = odd.iter().find(|odd| odd.may_be(names_it)) {
                     let part =
                         format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
                     return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
@@ -470,13 +516,14 @@ impl Exoscale {
         }
     }
 
-    async fn poll_end(&self, at: &At) -> Result<OperationStatus> {
+    async fn poll_end(&self, at: &At, whose: &Whose) -> Result<OperationStatus> {
         let call = Call::Poll;
         let Some(instance) = self.instance(call, at).await? else {
             return Ok(OperationStatus::Succeeded(None));
         };
-        if key_of(&instance).is_none() {
-            return Err(self.error(call, ErrorKind::Forbidden));
+        let may_end = whose.may_end(key_of(&instance).as_ref());
+        if !may_end.map_err(|kind| self.error(call, kind))? {
+            return Ok(OperationStatus::Succeeded(None));
         }
         if matches!(instance.state.as_str(), "expunging" | "destroying") {
             return Ok(RUNNING);
@@ -522,6 +569,11 @@ impl Provider for Exoscale {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        let each = self.zones.values().map(|zone| zone.client.redactor());
+        each.fold(text.to_owned(), |text, redactor| redactor.shown(&text, is_for_people))
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
         let list = async move {
@@ -556,17 +608,37 @@ impl Provider for Exoscale {
         let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
         let body = self.new_instance(zone, request, disk_gib, key).await?;
         let ask = Request::post(call, ["instance"]).json(&body).about(&request.sku);
-        let begun: Operation = zone.client.json(&ask).await?;
+        let begun: Operation = answered(zone.client.json(&ask).await)?;
         let nameless = || self.nonsense(call, &"the operation names no instance");
         let instance = begun.reference.ok_or_else(nameless)?.id;
         let at = At { zone: request.place.region.to_string(), instance };
-        self.handle(call, &Handle::Make { at, operation: begun.id })
+        afterwards(self.handle(call, &Handle::Make { at, operation: Some(begun.id) }, Some(key)))
     }
 
+    /// One that is off may never have started: whoever looks does not know.
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let call = Call::ResumeOperation;
+        let Some(at) = self.at(call, &service.id)?.filter(|_| service.status == ServiceStatus::Starting)
+        else {
+            return Ok(None);
+        };
+        self.handle(call, &Handle::Make { at, operation: None }, service.key.as_ref()).map(Some)
+    }
+
+    /// One that is off is told as starting, and [`resume_operation`](Provider::resume_operation) starts it: the answer to its
+    /// order may be lost, and its start may have failed.
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         // All zones are read: an error in one of them must not look like nothing.
         let all = self.everywhere(Call::FindByKey).await?;
-        Ok(all.into_iter().find(|service| service.key.as_ref() == Some(key)))
+        let found = all.into_iter().find(|service| service.key.as_ref() == Some(key));
+        Ok(found.map(|service| match service.status {
+            ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
+            _ => service,
+        }))
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
@@ -590,6 +662,7 @@ impl Provider for Exoscale {
         known.key.as_ref().ok_or_else(missing)?;
         let zone = self.zone(call, &at.zone)?;
         let is_on = instance.state == "running";
+        let mut wanted = None;
         let (verb, body, state) = match action {
             Action::Start => ((!is_on).then_some("start"), json!({}), "running"),
             Action::Stop => (is_on.then_some("stop"), json!({}), "stopped"),
@@ -598,6 +671,7 @@ impl Provider for Exoscale {
                 let kind = types.iter().find(|kind| sku_of(kind) == sku.as_str());
                 let none = || self.error(call, ErrorKind::NotFound { what: sku.to_string() });
                 let body = json!({ "instance-type": { "id": kind.ok_or_else(none)?.id } });
+                wanted = Some(sku.clone());
                 ((known.sku != *sku).then_some("scale"), body, "stopped")
             }
             Action::Other { name } if name == "reboot" => (Some("reboot"), json!({}), "running"),
@@ -608,40 +682,56 @@ impl Provider for Exoscale {
             Some(verb) => {
                 let name = format!("{}:{verb}", at.instance);
                 let ask = Request::new(call, Method::PUT, ["instance", &name]).json(&body);
-                Some(zone.client.json::<Operation>(&ask).await?.id)
+                let begun: Operation = zone.client.json(&ask).await?;
+                if let Some(other) = begun.reference.filter(|it| it.id != at.instance) {
+                    let message = format!("asked to {verb} {}, it tells of {}", at.instance, other.id);
+                    return Err(self.nonsense(call, &message));
+                }
+                Some(begun.id)
             }
         };
-        self.handle(call, &Handle::Reach { at, operation, state: state.to_owned() })
+        let handle = Handle::Reach { at, operation, state: state.to_owned(), sku: wanted };
+        self.handle(call, &handle, known.key.as_ref())
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
         // What is no name of ours cannot exist.
         let at = self.at(call, service)?;
+        let mut key = None;
         if let Some(at) = &at
             && let Some(instance) = self.instance(call, at).await?
         {
-            if key_of(&instance).is_none() {
+            key = key_of(&instance);
+            if key.is_none() {
                 return Err(self.error(call, ErrorKind::Forbidden));
             }
             self.check_attached(call, at, &instance).await?;
         }
-        self.handle(call, &Handle::End { at })
+        self.handle(call, &Handle::End { at }, key.as_ref())
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let unknown = |_| self.error(Call::Poll, ErrorKind::NotFound { what: "this operation".to_owned() });
-        let (at, operation, state) = match serde_json::from_str(operation.as_str()).map_err(unknown)? {
+        let (text, whose) = Whose::read(operation);
+        let mut is_new = false;
+        let (at, operation, state, sku) = match serde_json::from_str(text).map_err(unknown)? {
             Handle::End { at: None } => return Ok(OperationStatus::Succeeded(None)),
-            Handle::End { at: Some(at) } => return self.poll_end(&at).await,
-            Handle::Make { at, operation } => (at, Some(operation), "running".to_owned()),
-            Handle::Reach { at, operation, state } => (at, operation, state),
+            Handle::End { at: Some(at) } => return self.poll_end(&at, &whose).await,
+            Handle::Make { at, operation } => {
+                is_new = true;
+                (at, operation, "running".to_owned(), None)
+            }
+            Handle::Reach { at, operation, state, sku } => (at, operation, state, sku),
         };
         if let Some(operation) = operation
             && let Some(status) = self.unfinished(&at, &operation).await?
         {
             return Ok(status);
         }
-        self.reached(&at, &state).await
+        if is_new {
+            self.start_new(&at, &whose).await?;
+        }
+        self.reached(&at, &state, sku.as_ref(), &whose).await
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LABEL;
-use crate::provider::http::Rows;
+use crate::{model::SkuId, provider::http::Rows};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,10 +132,17 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Handle {
-    /// An instance is made, and starts by itself.
-    Make { at: At, operation: String },
+    /// An instance is made, and starts by itself; by no operation that is known, if the answer was lost.
+    Make { at: At, operation: Option<String> },
     /// It is to be in a state; none if nothing had to be asked for.
-    Reach { at: At, operation: Option<String>, state: String },
+    Reach {
+        at: At,
+        operation: Option<String>,
+        state: String,
+        /// The type that it is to have, where that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sku: Option<SkuId>,
+    },
     /// It is ended; none if it was not there.
     End { at: Option<At> },
 }

@@ -7,6 +7,7 @@ mod config;
 mod errors;
 mod handle;
 mod offers;
+mod operations;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,7 +17,7 @@ use futures::{TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
 pub use config::HetznerConfig;
-use handle::{Handle, number};
+use handle::{Handle, Wanted, number};
 use wire::{Firewall, Made, Meta, NewServer, OneAction, OneServer, PublicNet, Server, Servers};
 
 use crate::{
@@ -27,7 +28,12 @@ use crate::{
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, ServiceStream, Sold, check_exact, check_settings, find_exact,
+        Result, ServiceStream, Sold,
+        adapters::{
+            bought::{afterwards, answered},
+            whose::Whose,
+        },
+        check_exact, check_settings, find_exact,
         http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
@@ -89,6 +95,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -120,7 +127,7 @@ impl Hetzner {
         let setting = |error: &dyn std::fmt::Display| HttpConfigError::Setting(format!("catalogue: {error}"));
         let client =
             Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base)?)?
-                .bearer(&config.token.read(base)?)?
+                .bearer(&config.token.read_as(base, "env:HCLOUD_TOKEN")?)?
                 .dialect(errors::Errors)
                 .refills();
         let facts: ProviderDocument =
@@ -253,35 +260,6 @@ impl Hetzner {
         })
     }
 
-    /// How an action ended; none if it has succeeded, or is so old that it is forgotten.
-    async fn unfinished(&self, action: u64) -> Result<Option<OperationStatus>> {
-        let ask = Request::get(Call::Poll, ["actions", &action.to_string()]);
-        let Some(OneAction { action }) = self.client.find(&ask).await? else { return Ok(None) };
-        Ok(match (action.status.as_str(), action.error) {
-            ("running", _) => Some(OperationStatus::Running { percent: Some(action.progress.min(100)) }),
-            ("success", _) => None,
-            (_, Some(cause)) => {
-                let reason = format!("{} ({})", cause.message, cause.code);
-                Some(OperationStatus::Failed { reason, shortage: cause.shortage() })
-            }
-            (other, None) => Some(failed(&format!("the action ended as {other}"))),
-        })
-    }
-
-    /// The server after its actions are over.
-    async fn reached(&self, server: u64) -> Result<OperationStatus> {
-        let Some(server) = self.server(Call::Poll, server).await? else {
-            return Ok(failed("the server is gone"));
-        };
-        if server.locked || matches!(server.status.as_str(), "initializing" | "starting" | "stopping") {
-            return Ok(RUNNING);
-        }
-        if key_of(&server).is_none() {
-            return Err(self.nonsense(Call::Poll, &"the server has lost its name and its label"));
-        }
-        Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &server)?)))
-    }
-
     /// Whether a request is for exactly what is ordered for it.
     fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
         if self.is_table {
@@ -362,7 +340,8 @@ impl Hetzner {
             && service.sku == request.sku
             && service.place.region == request.place.region;
         if is_it && there.status != "deleting" {
-            return Ok(Handle::Make { server: there.id, actions: Vec::new() }.text());
+            let handle = Handle::Make { server: there.id, actions: Vec::new() };
+            return Ok(Whose::of(Some(key)).handle(&handle.text()));
         }
         let message = format!("the server {} has this order's name or label, and is another one", there.id);
         Err(self.error(call, ErrorKind::Conflict { message }))
@@ -372,7 +351,14 @@ impl Hetzner {
     async fn action(&self, server: u64, action: &str, body: &impl serde::Serialize) -> Result<u64> {
         let path = ["servers", &server.to_string(), "actions", action];
         let begun: OneAction = self.client.json(&Request::post(Call::Act, path).json(body)).await?;
-        Ok(begun.action.id)
+        let mut servers = begun.action.resources.iter().filter(|it| it.kind == "server");
+        match servers.find(|it| it.id != server) {
+            Some(other) => {
+                let message = format!("asked for an action on the server {server}, it tells of {}", other.id);
+                Err(self.nonsense(Call::Act, &message))
+            }
+            None => Ok(begun.action.id),
+        }
     }
 
     /// Asks for a server's end; whether there still was one. Its disk and its addresses are of one piece with it; backups end
@@ -441,6 +427,10 @@ impl Provider for Hetzner {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         offers::offers(self, filter)
     }
@@ -462,19 +452,47 @@ impl Provider for Hetzner {
         }
         let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
         match self.client.json::<Made>(&ask).await {
+            // What has not our key is not what was ordered.
+            Ok(Made { server, .. }) if key_of(&server).as_ref() != Some(key) => {
+                let message =
+                    format!("it answers with the server {}, which has not this order's key", server.id);
+                Err(self.nonsense(call, &message))
+            }
             Ok(Made { server, action, next_actions }) => {
                 let actions = [action].into_iter().chain(next_actions).map(|action| action.id).collect();
-                Ok(Handle::Make { server: server.id, actions }.text())
+                let handle = Handle::Make { server: server.id, actions };
+                Ok(Whose::of(Some(key)).handle(&handle.text()))
             }
             // The name is taken: by what the same request has made before, or by something else.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => {
-                let Some(there) = self.named(call, key).await? else { return Err(error) };
-                self.made_before(request, key, &there)
+                match afterwards(self.named(call, key).await)? {
+                    // Whose it is, is seen: a stranger's name keeps ours from being made.
+                    Some(there) if key_of(&there).as_ref() != Some(key) => {
+                        self.made_before(request, key, &there)
+                    }
+                    Some(there) => afterwards(self.made_before(request, key, &there)),
+                    // It may be ours, and not be listed yet.
+                    None => answered(Err(error)),
+                }
             }
             Err(error) => Err(error),
         }
     }
 
+    /// A server that is off may never have started: whoever looks does not know.
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let is_unfinished = service.status == ServiceStatus::Starting;
+        let server = number(service.id.as_str()).filter(|_| is_unfinished);
+        let handle = server.map(|server| Handle::Make { server, actions: Vec::new() });
+        Ok(handle.map(|handle| Whose::of(service.key.as_ref()).handle(&handle.text())))
+    }
+
+    /// One that is off is told as starting, and [`resume_operation`](Provider::resume_operation) starts it: the answer to its
+    /// order may be lost, and its start may have failed.
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let call = Call::FindByKey;
         let named = self.named(call, key).await?.filter(|server| key_of(server).as_ref() == Some(key));
@@ -482,7 +500,11 @@ impl Provider for Hetzner {
             None => self.labelled(call, key).await?,
             named => named,
         };
-        server.map(|server| self.service(call, &server)).transpose()
+        let service = server.map(|server| self.service(call, &server)).transpose()?;
+        Ok(service.map(|service| match service.status {
+            ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
+            _ => service,
+        }))
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
@@ -508,67 +530,86 @@ impl Provider for Hetzner {
         let id = server.id;
         let is_off = server.status == "off";
         let nothing = json!({});
-        let begun = match action {
-            Action::Start if is_off => Some(self.action(id, "poweron", &nothing).await?),
-            Action::Stop if !is_off => Some(self.action(id, "shutdown", &nothing).await?),
-            Action::Start | Action::Stop => None,
-            Action::Resize { sku } if server.server_type.name == sku.as_str() => None,
+        let (begun, wanted) = match action {
+            Action::Start if is_off => (Some(self.action(id, "poweron", &nothing).await?), Wanted::On),
+            Action::Start => (None, Wanted::On),
+            Action::Stop if is_off => (None, Wanted::Off),
+            Action::Stop => (Some(self.action(id, "shutdown", &nothing).await?), Wanted::Off),
             // The disk keeps its size: only so can the way back be gone.
             Action::Resize { sku } => {
                 let body = json!({ "server_type": sku, "upgrade_disk": false });
-                Some(self.action(id, "change_type", &body).await?)
+                let begun = match server.server_type.name == sku.as_str() {
+                    true => None,
+                    false => Some(self.action(id, "change_type", &body).await?),
+                };
+                (begun, Wanted::Type(sku.clone()))
             }
             Action::Other { name } => match name.as_str() {
-                "reboot" | "poweroff" | "reset" => Some(self.action(id, name, &nothing).await?),
+                "reboot" | "poweroff" | "reset" => {
+                    (Some(self.action(id, name, &nothing).await?), Wanted::Anything)
+                }
                 _ => return Err(self.error(call, ErrorKind::Unsupported)),
             },
         };
-        Ok(Handle::Act { server: id, action: begun }.text())
+        let handle = Handle::Act { server: id, action: begun, wanted };
+        Ok(Whose::of(key_of(&server).as_ref()).handle(&handle.text()))
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
         // What is no number cannot exist here, and 0 never does.
         let id = number(service.as_str()).unwrap_or(0);
+        let mut whose = Whose::default();
         if let Some(server) = self.server(call, id).await? {
-            if key_of(&server).is_none() {
+            let key = key_of(&server);
+            if key.is_none() {
                 return Err(self.error(call, ErrorKind::Forbidden));
             }
             self.end(call, &server).await?;
+            whose = Whose::of(key.as_ref());
         }
-        Ok(Handle::End { server: id }.text())
+        Ok(whose.handle(&Handle::End { server: id }.text()))
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
+        let call = Call::Poll;
         let what = || operation.as_str().chars().take(60).collect();
-        let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
-        match Handle::of(operation).ok_or_else(unknown)? {
+        let unknown = || self.error(call, ErrorKind::NotFound { what: what() });
+        let (text, whose) = Whose::read(operation);
+        match Handle::of(text).ok_or_else(unknown)? {
             Handle::Make { server, actions } => {
                 for action in actions {
                     if let Some(status) = self.unfinished(action).await? {
                         return Ok(status);
                     }
                 }
-                self.reached(server).await
+                self.made(server, &whose).await
             }
-            Handle::Act { server, action } => {
+            Handle::Act { server, action, wanted } => {
                 if let Some(action) = action
                     && let Some(status) = self.unfinished(action).await?
                 {
                     return Ok(status);
                 }
-                self.reached(server).await
+                self.reached(server, &wanted, &whose).await
             }
-            Handle::End { server } => match self.server(Call::Poll, server).await? {
-                None => Ok(OperationStatus::Succeeded(None)),
-                Some(found) if key_of(&found).is_none() => Err(self.error(Call::Poll, ErrorKind::Forbidden)),
-                Some(found) if found.status == "deleting" => Ok(RUNNING),
+            Handle::End { server } => {
+                let Some(found) = self.server(call, server).await? else {
+                    return Ok(OperationStatus::Succeeded(None));
+                };
+                let may_end = whose.may_end(key_of(&found).as_ref());
+                if !may_end.map_err(|kind| self.error(call, kind))? {
+                    return Ok(OperationStatus::Succeeded(None));
+                }
+                if found.status == "deleting" {
+                    return Ok(RUNNING);
+                }
                 // What it was busy with is over, or the request was lost.
-                Some(found) => Ok(match self.end(Call::Poll, &found).await? {
+                Ok(match self.end(call, &found).await? {
                     true => RUNNING,
                     false => OperationStatus::Succeeded(None),
-                }),
-            },
+                })
+            }
         }
     }
 }

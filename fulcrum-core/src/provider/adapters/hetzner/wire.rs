@@ -231,8 +231,18 @@ pub(super) struct Action {
     pub(super) status: String,
     #[serde(default)]
     pub(super) progress: u8,
+    /// On what it is.
+    #[serde(default)]
+    pub(super) resources: Vec<Resource>,
     #[serde(default)]
     pub(super) error: Option<Cause>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Resource {
+    pub(super) id: u64,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,7 @@
 //! What is done to servers, and how far it is. What takes several calls is driven by whoever polls.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -10,7 +12,9 @@ use super::{
 };
 use crate::{
     model::{Action, ServiceStatus, Shortage, SkuId},
-    provider::{Call, ErrorKind, OperationHandle, OperationStatus, Result, http::Request},
+    provider::{
+        Call, ErrorKind, OperationHandle, OperationStatus, Result, adapters::whose::Whose, http::Request,
+    },
 };
 
 /// Starts a lifecycle action; what is under way or done already is not asked for again.
@@ -49,23 +53,25 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
         let compute = cloud.compute(&target.region, call).await?;
         servers::action(&compute, target, call, body).await?;
     }
-    Ok(operation.handle())
+    Ok(Whose::of(servers::key_of(&server).as_ref()).handle(&operation.text()))
 }
 
 /// Ends a server.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    let Some(server) = servers::get_own(cloud, &target, call).await? else {
-        return Ok(Operation::Nothing.handle());
-    };
+    let nothing = || Ok(Whose::default().handle(&Operation::Nothing.text()));
+    let Some(server) = servers::get_own(cloud, &target, call).await? else { return nothing() };
     if servers::status_of(&server) != ServiceStatus::Releasing {
         servers::check_attached(cloud, &server, call)?;
     }
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::delete(call, ["servers", &target.id]));
     match compute.client.end(&request).await? {
-        true => Ok(Operation::Release(target).handle()),
-        false => Ok(Operation::Nothing.handle()),
+        true => {
+            let whose = Whose::of(servers::key_of(&server).as_ref());
+            Ok(whose.handle(&Operation::Release(target).text()))
+        }
+        false => nothing(),
     }
 }
 
@@ -95,11 +101,16 @@ fn fault_of(server: &wire::Server) -> String {
 }
 
 /// How far another operation is.
-pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) -> Result<OperationStatus> {
+pub(super) async fn poll(
+    cloud: &Cloud,
+    operation: &Operation,
+    target: &Target,
+    whose: &Whose,
+) -> Result<OperationStatus> {
     let call = Call::Poll;
     let missing = || cloud.error(call, ErrorKind::NotFound { what: format!("server {}", target.id) });
     let server = servers::get(cloud, target, call).await?.ok_or_else(missing)?;
-    if servers::key_of(&server).is_none() {
+    if !whose.is_of(servers::key_of(&server).as_ref()) {
         return Err(missing());
     }
     if server.status == "ERROR" {
@@ -110,7 +121,7 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
     let is_done = match operation {
         Operation::Provision(_) if server.status == "BUILD" => return Ok(running()),
         Operation::Provision(_) => true,
-        Operation::Resize(_, sku) => return resized(cloud, target, &server, sku).await,
+        Operation::Resize(_, sku) => return resized(cloud, target, &server, sku, whose).await,
         _ if is_busy => return Ok(running()),
         Operation::Start(_) => server.status == "ACTIVE",
         Operation::Stop(_) => server.status == "SHUTOFF",
@@ -122,6 +133,9 @@ pub(super) async fn poll(cloud: &Cloud, operation: &Operation, target: &Target) 
             servers::note_volumes(cloud, target, &server).await?;
         }
         succeeded(cloud, target, &server).await
+    } else if !whose.is_settled(Duration::from_millis(cloud.config.list_lag_ms)) {
+        // A database that is a copy may be older than the action.
+        Ok(running())
     } else {
         Ok(failed(format!("it is {}", server.status), None))
     }
@@ -138,6 +152,7 @@ async fn resized(
     target: &Target,
     server: &wire::Server,
     sku: &SkuId,
+    whose: &Whose,
 ) -> Result<OperationStatus> {
     let call = Call::Poll;
     let compute = cloud.compute(&target.region, call).await?;
@@ -159,6 +174,7 @@ async fn resized(
             Ok(running())
         }
         _ if servers::is_busy(server) || server.status == "RESIZE" => Ok(running()),
+        _ if !is_sized && !whose.is_settled(Duration::from_millis(cloud.config.list_lag_ms)) => Ok(running()),
         _ if !is_sized => Ok(failed("it kept its size; there may be no room for the new one", None)),
         _ => {
             if server.metadata.get(servers::SKU).is_none_or(|known| known != sku.as_str()) {

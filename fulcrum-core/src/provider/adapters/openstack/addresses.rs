@@ -14,6 +14,7 @@ use crate::{
     model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
+        adapters::{bought::answered, whose::Whose},
         http::{Answer, Client, Page, Request, pages},
     },
 };
@@ -53,8 +54,15 @@ pub(super) async fn provision(
     let description = format!("{KEY}{key}{SKU}{}", request.sku);
     let body = json!({ "floatingip": { "floating_network_id": network, "description": description } });
     let request = Request::post(call, path).about(&request.sku).json(&body);
-    let wire::FloatingIpAnswer { floatingip } = client.json(&request).await?;
-    Ok(Operation::Provision(Target::address(region, &floatingip.id)).handle())
+    let wire::FloatingIpAnswer { floatingip } = answered(client.json(&request).await)?;
+    // What has not our key is not what was ordered.
+    if parse(&floatingip).is_none_or(|(its, _)| its != *key) {
+        let message =
+            format!("it answers with the address {}, which has not this order's key", floatingip.id);
+        return Err(cloud.error(call, ErrorKind::Protocol { message }));
+    }
+    let operation = Operation::Provision(Target::address(region, &floatingip.id));
+    Ok(Whose::of(Some(key)).handle(&operation.text()))
 }
 
 fn parse(address: &wire::FloatingIp) -> Option<(IdempotencyKey, SkuId)> {
@@ -145,14 +153,15 @@ pub(super) async fn describe(cloud: &Cloud, target: &Target, call: Call) -> Resu
 /// Gives an address back.
 pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHandle> {
     let call = Call::Release;
-    let Some(address) = get(cloud, &target, call).await? else { return Ok(Operation::Nothing.handle()) };
-    if parse(&address).is_none() {
+    let nothing = || Ok(Whose::default().handle(&Operation::Nothing.text()));
+    let Some(address) = get(cloud, &target, call).await? else { return nothing() };
+    let Some((key, _)) = parse(&address) else {
         let message = format!("{} was not made by this library", address.id);
         return Err(cloud.error(call, ErrorKind::Conflict { message }));
-    }
+    };
     match end(cloud, &target).await? {
-        true => Ok(Operation::Release(target).handle()),
-        false => Ok(Operation::Nothing.handle()),
+        true => Ok(Whose::of(Some(&key)).handle(&Operation::Release(target).text())),
+        false => nothing(),
     }
 }
 
@@ -164,14 +173,28 @@ async fn end(cloud: &Cloud, target: &Target) -> Result<bool> {
 }
 
 /// How far an operation is: taking and giving back are done at once.
-pub(super) async fn poll(cloud: &Cloud, target: &Target, is_release: bool) -> Result<OperationStatus> {
+pub(super) async fn poll(
+    cloud: &Cloud,
+    target: &Target,
+    is_release: bool,
+    whose: &Whose,
+) -> Result<OperationStatus> {
     let call = Call::Poll;
-    Ok(match describe(cloud, target, call).await? {
+    let described = describe(cloud, target, call).await?;
+    if let Some(service) = &described {
         // Somebody else's by now, or nobody's.
-        Some(service) if service.key.is_none() => {
+        let Some(key) = &service.key else {
             let message = format!("the floating IP {} has lost its key", target.id);
             return Err(cloud.error(call, ErrorKind::Protocol { message }));
+        };
+        if is_release && !whose.may_end(Some(key)).map_err(|kind| cloud.error(call, kind))? {
+            return Ok(OperationStatus::Succeeded(None));
         }
+        if !whose.is_of(Some(key)) {
+            return Err(cloud.error(call, Whose::forgotten(format!("the floating IP {}", target.id))));
+        }
+    }
+    Ok(match described {
         // The request was lost.
         Some(_) if is_release => match end(cloud, target).await? {
             true => OperationStatus::Running { percent: None },

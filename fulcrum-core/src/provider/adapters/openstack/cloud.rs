@@ -13,6 +13,7 @@ use super::{
     OpenStackConfig,
     compute::{self, Compute, Microversion},
     offers,
+    scope::Scope,
     session::Session,
     wire,
 };
@@ -20,7 +21,7 @@ use crate::{
     model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Request, Transport, pages},
+        http::{Answer, Client, HttpConfigError, Page, Redactor, Request, Transport, pages},
     },
 };
 
@@ -95,10 +96,15 @@ impl Cloud {
             (offer.place.region.clone(), Region { place, newest, flavors, zones: Mutex::default() })
         };
         let regions = listed.iter().map(region).collect();
-        let session = Session::new(keystone.clone());
+        let session = Session::new(keystone.clone(), Scope::of(&config.auth));
         let client = session.client();
         let sold = offers::of_table(&listed);
         Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
+    }
+
+    /// Shared by all that this login asks.
+    pub(super) fn redactor(&self) -> &Redactor {
+        self.keystone.redactor()
     }
 
     /// The same over another transport, with nothing known yet.
@@ -319,7 +325,12 @@ impl Cloud {
                     404 => None,
                     _ => {
                         glance.check(&answer)?;
-                        Some(answer.json::<wire::Image>()?)
+                        let image = answer.json::<wire::Image>()?;
+                        if image.id != name {
+                            let message = format!("asked for the image {name}, it tells of {}", image.id);
+                            return Err(answer.nonsense(message));
+                        }
+                        Some(image)
                     }
                 }
             } else {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, Says, Word},
+        http::{Answer, Dialect, HeaderMap, HeaderValue, Says, StatusCode, WireAnswer, Word},
     },
 };
 
@@ -45,13 +46,38 @@ impl Said {
     }
 }
 
+/// The services' own words in a document.
+fn own(document: BTreeMap<String, Value>, status: u16) -> Option<Said> {
+    let (name, said) = document.into_iter().find(|(_, said)| said.is_object())?;
+    let is_own = |said: &Said| !said.message.is_empty() && said.is_own(&name, status);
+    serde_json::from_value(said).ok().filter(is_own)
+}
+
+/// Whether a service itself says that a token is not good: in its own words, or by the challenge of keystone's guard, which
+/// stands in each service and has no document.
+pub(super) fn refuses_token(answer: &WireAnswer) -> bool {
+    let document = || {
+        let document = answer.refusal().filter(|_| answer.is_of_type("json"))?;
+        own(serde_json::from_slice(document).ok()?, answer.status.as_u16())
+    };
+    let mut challenges = answer.headers.get_all(WWW_AUTHENTICATE).into_iter();
+    let is_keystones = |challenge: &HeaderValue| challenge.as_bytes().starts_with(b"Keystone uri=");
+    answer.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
+}
+
+/// The answer to a request that was not sent, as no token could be had: in the words that a service would have.
+pub(super) fn not_let_in() -> WireAnswer {
+    let said = serde_json::json!({ "error": {
+        "code": 401, "title": "Unauthorized", "message": "the login was refused, and nothing was sent",
+    } });
+    let (status, body) = (StatusCode::UNAUTHORIZED, said.to_string().into());
+    WireAnswer { status, headers: HeaderMap::new(), body }
+}
+
 impl Dialect for OpenStackErrors {
     fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let said: BTreeMap<String, Value> = answer.try_json()?;
-        let (name, said) = said.into_iter().find(|(_, said)| said.is_object())?;
         let status = answer.status().as_u16();
-        let is_own = |said: &Said| !said.message.is_empty() && said.is_own(&name, status);
-        let said: Said = serde_json::from_value(said).ok().filter(is_own)?;
+        let said = own(answer.try_json()?, status)?;
         let by_status = answer.kind_by_status()?;
         Some(kind_of(status, &said.kind, &said.message, by_status))
     }

@@ -1,9 +1,6 @@
 //! Names of services and operations, as text that survives a restart.
 
-use crate::{
-    model::{RegionId, ServiceId, SkuId},
-    provider::OperationHandle,
-};
+use crate::model::{RegionId, ServiceId, SkuId};
 
 /// One thing in one region: `<region>/<uuid>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +57,8 @@ pub(super) enum Operation {
 const NOTHING: &str = "nothing";
 
 impl Operation {
-    pub(super) fn handle(&self) -> OperationHandle {
-        let text = match self {
+    pub(super) fn text(&self) -> String {
+        match self {
             Self::Nothing => NOTHING.to_owned(),
             Self::Provision(target) => format!("server/{}", target.text()),
             Self::Release(target) => format!("delete/{}", target.text()),
@@ -69,16 +66,15 @@ impl Operation {
             Self::Stop(target) => format!("stop/{}", target.text()),
             Self::Reboot(target) => format!("reboot/{}", target.text()),
             Self::Resize(target, sku) => format!("resize/{}/{sku}", target.text()),
-        };
-        OperationHandle::new(text)
+        }
     }
 
     /// None for what this adapter has not handed out.
-    pub(super) fn parse(handle: &OperationHandle) -> Option<Self> {
-        if handle.as_str() == NOTHING {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == NOTHING {
             return Some(Self::Nothing);
         }
-        let (kind, rest) = handle.as_str().split_once('/')?;
+        let (kind, rest) = text.split_once('/')?;
         if kind == "resize" {
             // A flavor's name may hold a slash, what stands before it not.
             let mut parts = rest.splitn(3, '/');
@@ -117,14 +113,14 @@ mod tests {
             Operation::Reboot(server.clone()),
             Operation::Resize(server.clone(), sku),
         ] {
-            assert_eq!(Operation::parse(&operation.handle()), Some(operation));
+            assert_eq!(Operation::parse(&operation.text()), Some(operation));
         }
         let text = server.service().expect("a name").to_string();
         assert_eq!(Target::parse(&text), Some(server));
         for odd in
             ["", "server", "server/r", "server/r/../x", "other/r/0", "resize/r/1", "conformance-unknown"]
         {
-            assert_eq!(Operation::parse(&OperationHandle::new(odd)), None, "{odd}");
+            assert_eq!(Operation::parse(odd), None, "{odd}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod config;
 mod errors;
 mod handle;
 mod offers;
+mod scope;
 mod servers;
 mod session;
 mod usage;
@@ -29,7 +30,9 @@ use crate::{
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream, check_settings,
+        UsageStream,
+        adapters::whose::Whose,
+        check_settings,
         http::{Transport, bounded},
     },
 };
@@ -111,6 +114,10 @@ impl Provider for OpenStack {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.cloud.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.cloud.clone(), filter.clone());
         let list = async move {
@@ -147,7 +154,8 @@ impl Provider for OpenStack {
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
         let target = Target::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
-        Ok(target.map(|target| Operation::Provision(target).handle()))
+        let operation = target.map(Operation::Provision);
+        Ok(operation.map(|operation| Whose::of(service.key.as_ref()).handle(&operation.text())))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
@@ -200,7 +208,7 @@ impl Provider for OpenStack {
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         match self.target(service, Call::Release)? {
-            None => Ok(Operation::Nothing.handle()),
+            None => Ok(Whose::default().handle(&Operation::Nothing.text())),
             Some(target) if target.is_address => addresses::release(&self.cloud, target).await,
             Some(target) => actions::release(&self.cloud, target).await,
         }
@@ -211,7 +219,8 @@ impl Provider for OpenStack {
             let what: String = operation.as_str().chars().take(200).collect();
             self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
         };
-        let operation = Operation::parse(operation).ok_or_else(unknown)?;
+        let (text, whose) = Whose::read(operation);
+        let operation = Operation::parse(text).ok_or_else(unknown)?;
         let target = match &operation {
             Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
             Operation::Provision(target)
@@ -223,10 +232,12 @@ impl Provider for OpenStack {
         };
         let target = &self.in_use(target.clone(), Call::Poll)?;
         match &operation {
-            Operation::Release(_) if target.is_address => addresses::poll(&self.cloud, target, true).await,
-            _ if target.is_address => addresses::poll(&self.cloud, target, false).await,
+            Operation::Release(_) if target.is_address => {
+                addresses::poll(&self.cloud, target, true, &whose).await
+            }
+            _ if target.is_address => addresses::poll(&self.cloud, target, false, &whose).await,
             Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
-            _ => actions::poll(&self.cloud, &operation, target).await,
+            _ => actions::poll(&self.cloud, &operation, target, &whose).await,
         }
     }
 

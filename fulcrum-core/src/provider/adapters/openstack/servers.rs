@@ -19,7 +19,8 @@ use crate::{
     model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result,
-        http::{Answer, Page, Request, pages},
+        adapters::{bought::answered, whose::Whose},
+        http::{Answer, PAGE, Page, Request, pages},
     },
 };
 
@@ -132,8 +133,9 @@ pub(super) async fn provision(
         server.insert("user_data".to_owned(), coded.into());
     }
     let request = Request::post(call, ["servers"]).about(&request.sku).json(&json!({ "server": server }));
-    let wire::CreatedAnswer { server } = compute.client.json(&compute.speak(request)).await?;
-    Ok(Operation::Provision(Target::server(region, &server.id)).handle())
+    let wire::CreatedAnswer { server } = answered(compute.client.json(&compute.speak(request)).await)?;
+    let operation = Operation::Provision(Target::server(region, &server.id));
+    Ok(Whose::of(Some(key)).handle(&operation.text()))
 }
 
 /// One server; none if it is gone or was never there.
@@ -259,7 +261,7 @@ async fn list(
             return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
         }
         let next = last.map(|id| start.clone().query("marker", id));
-        if page.servers.odd().iter().any(|row| wire::is_of_down_cell(&row.value)) {
+        if page.servers.odd().iter().any(|row| row.is(wire::is_of_down_cell)) {
             return Err(answer.error(cell_is_down()));
         }
         let servers = page.servers.proving(answer, wire::is_foreign)?;
@@ -401,7 +403,12 @@ pub(super) async fn service_of(
 /// Asks nova for something to be done to a server.
 pub(super) async fn action(compute: &Compute, target: &Target, call: Call, body: Value) -> Result<()> {
     let request = Request::post(call, ["servers", &target.id, "action"]).json(&body);
-    compute.client.ask(&compute.speak(request)).await.map(drop)
+    let answer = compute.client.ask(&compute.speak(request)).await?;
+    // Nova says nothing more: a page is somebody else's word.
+    match answer.is_page() {
+        true => Err(answer.other_document(PAGE)),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,16 @@ use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{config::PasswordAuth, wire};
+use super::{
+    config::PasswordAuth,
+    errors::{not_let_in, refuses_token},
+    scope::Scope,
+    wire,
+};
 use crate::provider::{
     BoxError, Call, ErrorKind, ProviderError, Result, Worded,
     http::{
-        Client, HeaderMap, HeaderName, HeaderValue, Lost, Request, Signer, StatusCode, Transport, WireAnswer,
+        Client, HeaderName, HeaderValue, Lost, Method, Request, Signer, StatusCode, Transport, WireAnswer,
         WireRequest,
     },
 };
@@ -97,6 +102,7 @@ pub(super) struct Token {
 /// All requests of one login. One token at a time is asked for, however many wait for it.
 pub(super) struct Session {
     keystone: Client,
+    scope: Scope,
     token: tokio::sync::Mutex<Option<Arc<Token>>>,
 }
 
@@ -107,8 +113,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(keystone: Client) -> Arc<Self> {
-        Arc::new(Self { keystone, token: tokio::sync::Mutex::default() })
+    pub(super) fn new(keystone: Client, scope: Scope) -> Arc<Self> {
+        Arc::new(Self { keystone, scope, token: tokio::sync::Mutex::default() })
     }
 
     /// A client whose requests carry the token; without an address of its own.
@@ -148,7 +154,10 @@ impl Session {
         let wire::TokenAnswer { token } = answer.json()?;
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
-        let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?.id;
+        let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?;
+        let is_it = self.scope.check(&project, token.user.as_ref());
+        is_it.map_err(|why| answer.error(ErrorKind::unavailable(why)))?;
+        let project = project.id;
         Ok(Token {
             header,
             until: asked + life - MARGIN.min(life / 4),
@@ -159,11 +168,13 @@ impl Session {
 }
 
 /// Keystone's failure is that of each request that needs a token; its words say why.
-fn no_token(error: ProviderError) -> Lost {
-    Lost::NotSent(Worded::above(format!("no token: {}", error.kind), error).into())
+fn no_token(error: ProviderError) -> BoxError {
+    Worded::above(format!("no token: {}", error.kind), error).into()
 }
 
-/// Puts the token on each request. A refused one had no effect, so that the request is sent once more with another.
+/// Puts the token on each request, and asks once more with another token where the first is refused. A request that changes
+/// something is sent again only if the service itself says so: what stands before it may refuse the answer to a request that
+/// has gone through.
 #[derive(Debug)]
 struct Tokened {
     inner: Arc<dyn Transport>,
@@ -184,20 +195,121 @@ impl Transport for Tokened {
         let token = match self.session.token(Call::Describe).await {
             Ok(token) => token,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {
-                let (headers, body) = (HeaderMap::new(), Default::default());
-                return Ok(WireAnswer { status: StatusCode::UNAUTHORIZED, headers, body });
+                return Ok(not_let_in());
             }
-            Err(error) => return Err(no_token(error)),
+            Err(error) => return Err(Lost::NotSent(no_token(error))),
         };
         let answer = self.with(&token, &request).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let only_reads = request.method == Method::GET || request.method == Method::HEAD;
+        if !only_reads && !refuses_token(&answer) {
+            tracing::warn!("not let in, but not in the service's own words; a change is not sent again");
             return Ok(answer);
         }
         tracing::debug!("the token was refused; asking for another");
         match self.session.other_than(Some(&token), Call::Describe).await {
             Ok(token) => self.with(&token, &request).await,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => Ok(answer),
-            Err(error) => Err(no_token(error)),
+            // It was sent once, and is not sent again.
+            Err(error) => Err(Lost::Unknown(no_token(error))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::{super::errors::OpenStackErrors, *};
+    use crate::provider::http::{HeaderMap, HttpConfig};
+
+    const WORDS: &str = r#"{"error": {"code": 401, "title": "Unauthorized", "message": "no"}}"#;
+
+    /// Answers each order in turn so, and each login by a token until it has no more.
+    #[derive(Debug)]
+    struct Fake {
+        orders: Mutex<Vec<(&'static str, &'static str)>>,
+        tokens: Mutex<u32>,
+        sent: Mutex<u32>,
+    }
+
+    #[async_trait]
+    impl Transport for Fake {
+        async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+            let mut headers = HeaderMap::new();
+            if request.url.path().ends_with("/auth/tokens") {
+                let mut tokens = self.tokens.lock().expect("nobody panics");
+                let Some(left) = tokens.checked_sub(1) else {
+                    return Err(Lost::NotSent("keystone is down".into()));
+                };
+                *tokens = left;
+                headers.insert("x-subject-token", format!("token-{left}").parse().expect("a value"));
+                let body = json!({ "token": {
+                    "issued_at": "2026-11-28T20:00:00.000000Z", "expires_at": "2026-11-29T20:00:00.000000Z",
+                    "project": { "id": "p" }, "catalog": [],
+                } });
+                return Ok(WireAnswer {
+                    status: StatusCode::CREATED,
+                    headers,
+                    body: body.to_string().into(),
+                });
+            }
+            *self.sent.lock().expect("nobody panics") += 1;
+            let (kind, body) = self.orders.lock().expect("nobody panics").remove(0);
+            let status = if kind.is_empty() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+            match kind {
+                "" => {}
+                "challenge" => {
+                    let challenge = "Keystone uri=\"https://keystone.example\"";
+                    headers.insert("www-authenticate", challenge.parse().expect("a value"));
+                }
+                kind => {
+                    headers.insert(CONTENT_TYPE, kind.parse().expect("a value"));
+                }
+            }
+            Ok(WireAnswer { status, headers, body: body.into() })
+        }
+    }
+
+    /// How an order ends, and how often it was sent.
+    async fn ordered(orders: &[(&'static str, &'static str)], tokens: u32) -> (Option<ErrorKind>, u32) {
+        let fake = Arc::new(Fake {
+            orders: Mutex::new(orders.to_vec()),
+            tokens: Mutex::new(tokens),
+            sent: Mutex::default(),
+        });
+        let id = "acme".parse().expect("a name");
+        let keystone = Client::new(&id, "https://keystone.example/v3", &HttpConfig::default());
+        let keystone = keystone.expect("a client").over(fake.clone()).dialect(OpenStackErrors);
+        let auth = json!({ "password": { "user": "u", "project_id": "p" } });
+        let scope = Scope::of(&serde_json::from_value(auth).expect("a login"));
+        let client = Session::new(keystone, scope).client();
+        let error = client.ask(&Request::post(Call::Provision, ["servers"])).await.err();
+        let sent = *fake.sent.lock().expect("nobody panics");
+        (error.map(|error| error.kind), sent)
+    }
+
+    #[tokio::test]
+    async fn an_order_is_sent_again_only_if_the_service_itself_refuses_the_token() {
+        let done = ("", "{}");
+        for own in [("application/json", WORDS), ("challenge", "Authentication required")] {
+            assert_eq!(ordered(&[own, done], 9).await, (None, 2), "{own:?}");
+            // Without another token, nobody knows.
+            assert_eq!(ordered(&[own, done], 1).await, (Some(ErrorKind::Ambiguous), 1), "{own:?}");
+        }
+        for other in [
+            ("text/html", "<html>the session is over</html>"),
+            ("text/plain", WORDS),
+            ("application/json", "{}"),
+            ("application/json", r#"{"message": "Unauthorized"}"#),
+            ("application/json", r#"{"error": {"code": 403, "title": "x", "message": "no"}}"#),
+        ] {
+            assert_eq!(ordered(&[other, done], 9).await, (Some(ErrorKind::Ambiguous), 1), "{other:?}");
+        }
+        // Nothing is sent where no token can be had.
+        let (error, sent) = ordered(&[done], 0).await;
+        assert!(matches!(error, Some(ErrorKind::NotSent { .. })) && sent == 0, "{error:?}");
     }
 }

@@ -19,9 +19,34 @@ pub(super) struct TokenAnswer {
 pub(super) struct TokenBody {
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
-    pub project: Option<Named>,
+    pub project: Option<Owner>,
+    #[serde(default)]
+    pub user: Option<Owner>,
     #[serde(default)]
     pub catalog: Rows<CatalogueEntry>,
+}
+
+/// A project or a user, as far as a token tells of it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Owner {
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    domain: Option<Domain>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Domain {
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl Owner {
+    /// The name of its domain.
+    pub(super) fn domain(&self) -> Option<&str> {
+        self.domain.as_ref()?.name.as_deref()
+    }
 }
 
 /// One kind of service, and where it is.

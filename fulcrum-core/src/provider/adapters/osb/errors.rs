@@ -1,5 +1,7 @@
 //! How brokers say what is wrong.
 
+use serde_json::{Map, Value};
+
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
@@ -26,8 +28,54 @@ impl Dialect for Errors {
         }
     }
 
-    /// The specification has no document for it: an object in which nothing stands is enough.
+    /// The specification has no document for it: an empty object is enough, or a broker's own error.
     fn thinly_absent(&self) -> &'static [Word] {
         const { &[Word::new(404, "", Says::Object), Word::new(410, "", Says::Object)] }
     }
+
+    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
+        form(answer).filter(|_| at.is_empty()).map(Value::Object)
+    }
+}
+
+/// An answer's object if it is one that a broker gives: empty, or with what the specification has for errors, and nothing else. A
+/// gateway that has lost the way to the broker answers in another form.
+fn form(answer: &Answer) -> Option<Map<String, Value>> {
+    if !answer.is_of_type("json") {
+        return None;
+    }
+    let fields: Map<String, Value> = answer.try_json()?;
+    let is_own = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+        // A code is one word.
+        ("error", Value::String(code)) => !code.contains(char::is_whitespace),
+        // Of the last operation.
+        ("state", Value::String(state)) => is_state(state),
+        ("description", Value::String(_)) | ("instance_usable" | "update_repeatable", Value::Bool(_)) => true,
+        _ => false,
+    };
+    fields.iter().all(is_own).then_some(fields)
+}
+
+fn is_state(word: &str) -> bool {
+    matches!(word, "in progress" | "succeeded" | "failed")
+}
+
+/// Whether an answer tells how an operation ended: only a broker does.
+pub(super) fn tells_state(answer: &Answer) -> bool {
+    form(answer).is_some_and(|fields| fields.get("state").and_then(Value::as_str).is_some_and(is_state))
+}
+
+/// Whether an answer says by the word for it that there is no such instance.
+pub(super) fn says_gone(answer: &Answer) -> bool {
+    matches!(answer.status().as_u16(), 404 | 410) && form(answer).is_some()
+}
+
+/// Whether an answer refuses in a broker's own words: only who has been reached has some.
+pub(super) fn is_own_refusal(answer: &Answer) -> bool {
+    let is_refusal = matches!(answer.status().as_u16(), 400 | 412 | 422);
+    let says = |fields: Map<String, Value>| {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(|it| !it.is_empty());
+        text("description")
+    };
+    is_refusal && form(answer).is_some_and(says)
 }

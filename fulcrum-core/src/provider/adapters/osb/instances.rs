@@ -6,6 +6,7 @@
 
 use super::{
     Ids, Osb, UNKNOWN,
+    errors::{is_own_refusal, says_gone, tells_state},
     wire::{Begun, Catalog, Instance, LastOperation, Wanted},
 };
 use crate::{
@@ -46,33 +47,48 @@ pub(super) enum Asking {
     Busy(ProviderError),
 }
 
+/// What is told of an instance's last operation.
+#[derive(Debug)]
+pub(super) struct Last {
+    /// None if the broker knows of none, which is not yet that there is no instance: one that makes everything at once need
+    /// not know operations, and refuses the question.
+    pub(super) told: Option<LastOperation>,
+    /// The status, where the answer was the word for absence.
+    gone: Option<u16>,
+    /// Whether it was the broker itself that has answered, certainly.
+    is_own: bool,
+}
+
 /// Whether an answer is in the form in which brokers refuse.
 fn is_worded(answer: &Answer) -> bool {
     answer.try_json::<serde_json::Map<String, serde_json::Value>>().is_some()
 }
 
 impl Osb {
-    /// What is told of an instance's last operation; none if the broker knows of none, which is not yet that there is no
-    /// instance: one that makes everything at once need not know operations, and refuses the question.
+    /// What is told of an instance's last operation.
     pub(super) async fn last_operation(
         &self,
         call: Call,
         instance: &str,
         operation: Option<&str>,
-    ) -> Result<Option<LastOperation>> {
+    ) -> Result<Last> {
         let mut ask = Request::get(call, ["v2", "service_instances", instance, "last_operation"]);
         if let Some(operation) = operation {
             ask = ask.query("operation", operation);
         }
         let answer = self.client.send(&ask).await?;
-        match self.client.check(&answer) {
-            Ok(()) => answer.json().map(Some),
+        let gone = says_gone(&answer).then(|| answer.status().as_u16());
+        let (told, is_own) = match self.client.check(&answer) {
+            Ok(()) => (Some(answer.json()?), true),
             Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => Ok(None),
-                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => Ok(None),
-                _ => Err(error),
+                ErrorKind::NotFound { .. } => (None, tells_state(&answer)),
+                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => {
+                    (None, is_own_refusal(&answer))
+                }
+                _ => return Err(error),
             },
-        }
+        };
+        Ok(Last { told, gone, is_own })
     }
 
     /// The broker's word for absence is an empty object, which any proxy could say. So it has to show that it is the broker:
@@ -88,10 +104,45 @@ impl Osb {
         Ok(catalog)
     }
 
+    /// As [`witness`](Self::witness), and that the way to instances leads to the broker: a gateway may have lost that one alone.
+    /// `is_reached` if an answer about the instance has shown it.
+    ///
+    /// # Errors
+    /// Unavailable: an instance that nobody has, too, is answered as a lost way would be.
+    pub(super) async fn witness_route(&self, call: Call, is_reached: bool) -> Result<()> {
+        let catalog = self.witness(call).await?;
+        if is_reached {
+            return Ok(());
+        }
+        let nobodys = format!("fulcrum-witness-{}", uuid::Uuid::now_v7());
+        let path = ["v2", "service_instances", nobodys.as_str()];
+        // A version that there is not: who knows the API refuses it in words.
+        let strange = Request::get(call, path).header("x-broker-api-version", "0.0");
+        if is_own_refusal(&self.client.send(&strange).await?) {
+            return Ok(());
+        }
+        // To end what is not there is answered by 410, and by nothing that has lost the way.
+        let product = super::products_of(catalog).into_iter().next();
+        let product =
+            product.ok_or_else(|| self.error(call, ErrorKind::unavailable("no plan can be read")))?;
+        let end = Request::delete(call, path)
+            .query("service_id", &product.service)
+            .query("plan_id", &product.plan)
+            .query("accepts_incomplete", true);
+        let answer = self.client.send(&end).await?;
+        if answer.status().as_u16() == 410 && says_gone(&answer) || is_own_refusal(&answer) {
+            return Ok(());
+        }
+        tracing::warn!("an instance is said not to exist, and so is the way to instances; not believed");
+        let cause = "an instance is said not to exist, but not by what is certainly the broker; look at what stands before it";
+        Err(self.error(call, ErrorKind::unavailable(cause)))
+    }
+
     /// What there is of an instance. A broker answers for one that is being made as if it were not there, or by 422: so the
     /// last operation is asked for first.
     pub(super) async fn seen(&self, call: Call, key: &IdempotencyKey) -> Result<Seen> {
-        let last = self.last_operation(call, key.as_str(), None).await?;
+        let Last { told: last, gone: last_gone, is_own } =
+            self.last_operation(call, key.as_str(), None).await?;
         let answer = self.client.send(&Request::get(call, ["v2", "service_instances", key.as_str()])).await?;
         let is_retrievable = self.is_retrievable(call).await?;
         let told = match self.client.check(&answer) {
@@ -111,6 +162,9 @@ impl Osb {
                 _ => return Err(error),
             },
         };
+        let gone = says_gone(&answer).then(|| answer.status().as_u16());
+        // Who says by 404 that there is none, and by 410 that its operations are gone, knows the API.
+        let is_reached = is_own || (gone.is_some() && last_gone.is_some() && gone != last_gone);
         let is_told = told.as_ref().is_some_and(|told| !told.is_empty());
         let status = match last.as_ref().map(|last| last.state.as_str()) {
             Some("in progress") => ServiceStatus::Starting,
@@ -125,7 +179,7 @@ impl Osb {
                 ServiceStatus::Running
             }
             _ if is_retrievable => {
-                self.witness(call).await?;
+                self.witness_route(call, is_reached).await?;
                 return Ok(Seen::Gone);
             }
             _ => return Ok(Seen::Maybe),
@@ -189,11 +243,12 @@ impl Osb {
         let status = answer.status().as_u16();
         match self.client.check(&answer) {
             Ok(()) => {
-                let begun: Begun = answer.json()?;
-                Ok(match status {
-                    200 | 201 => Asking::Done { is_new: status == 201 },
-                    _ => Asking::Begun(begun.operation),
-                })
+                let begun = Begun::of(&answer)?;
+                match status {
+                    200 | 201 => Ok(Asking::Done { is_new: status == 201 }),
+                    202 => Ok(Asking::Begun(begun.operation)),
+                    _ => Err(answer.nonsense(format!("{status} is no answer to this request"))),
+                }
             }
             Err(error) if status == 422 && matches!(error.kind, ErrorKind::Conflict { .. }) => {
                 Ok(Asking::Busy(error))
@@ -228,17 +283,19 @@ impl Osb {
             let message = "its product is not in the catalogue any more; end it by hand".to_owned();
             return Err(self.error(call, ErrorKind::InvalidRequest { message }));
         }
-        let mut refusal = None;
+        let (mut refusal, mut is_reached) = (None, false);
         for ids in products {
             let ask = Request::delete(call, ["v2", "service_instances", instance])
                 .query("service_id", &ids.service)
                 .query("plan_id", &ids.plan)
                 .query("accepts_incomplete", true);
-            match self.client.ending(&ask, async { Ok(()) }).await {
-                Ok(Some(answer)) => {
+            let answer = self.client.send(&ask).await?;
+            match self.client.check(&answer) {
+                Ok(()) => {
                     return Ok((true, answer.try_json::<Begun>().and_then(|begun| begun.operation)));
                 }
-                Ok(None) => {}
+                // By 410 only who knows the API says it.
+                Err(_) if says_gone(&answer) => is_reached |= answer.status().as_u16() == 410,
                 Err(error) => match error.kind {
                     // Busy with something else: whoever polls tries again.
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => return Ok((true, None)),
@@ -257,7 +314,8 @@ impl Osb {
             let cause = "the instance may be of a product that cannot be read in the catalogue";
             return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
-        self.witness(call).await?;
+        let is_reached = is_reached || self.last_operation(call, instance, None).await?.is_own;
+        self.witness_route(call, is_reached).await?;
         self.asked.note_gone(&key);
         Ok((false, None))
     }

@@ -35,7 +35,12 @@ use crate::{
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, Sold, check_exact,
+        Result, Sold,
+        adapters::{
+            bought::{afterwards, answered},
+            whose::Whose,
+        },
+        check_exact,
         http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
         surcharges::Rejections,
         table::{ProviderDocument, Table},
@@ -229,7 +234,7 @@ impl Osb {
         let Some(ids) = self.product_of(call, service).await? else { return Ok(()) };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
-        self.client.end_with(&ask, async { self.witness(call).await.map(drop) }).await.map(drop)
+        self.client.end_with(&ask, self.witness_route(call, false)).await.map(drop)
     }
 
     /// Whether a request is for exactly what is ordered for it.
@@ -283,6 +288,10 @@ impl Provider for Osb {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
         let list = async move {
@@ -310,14 +319,15 @@ impl Provider for Osb {
         let is_known = self.capabilities.check_settings(&request.settings);
         is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
-        let asked = self.ask_for(call, key, &ids, &request.settings).await?;
+        let asked = answered(self.ask_for(call, key, &ids, &request.settings).await)?;
         let (operation, is_done) = match asked {
             Asking::Done { is_new } => (None, is_new),
             Asking::Begun(operation) => (operation, false),
-            Asking::Busy(error) => return Err(error),
+            // Busy with what the same request has begun, as the instance's id is the order's own key.
+            Asking::Busy(error) => return answered(Err(error)),
         };
         let (instance, sku) = (key.to_string(), Some(ids.sku));
-        self.handle(call, &Handle::Make { instance, operation, sku, is_done, settings: None })
+        afterwards(self.handle(call, &Handle::Make { instance, operation, sku, is_done, settings: None }))
     }
 
     /// The request goes with the operation: of a broker that does not tell what it has made, only the same request learns it.
@@ -381,10 +391,16 @@ impl Provider for Osb {
             .about(sku);
         self.asked.forget(&key);
         let answer = self.client.ask(&ask).await?;
-        let (is_done, begun) = (answer.status().as_u16() == 200, answer.try_json::<Begun>());
-        let operation = begun.and_then(|begun| begun.operation);
+        // Another document is nobody's word that it was done.
+        let Begun { operation } = Begun::of(&answer)?;
+        let is_done = match answer.status().as_u16() {
+            200 => true,
+            202 => false,
+            status => return Err(answer.nonsense(format!("{status} is no answer to this request"))),
+        };
         let (instance, sku) = (service.to_string(), Some(sku.clone()));
-        self.handle(call, &Handle::Change { instance, operation, sku, is_done })
+        let text = self.handle(call, &Handle::Change { instance, operation, sku, is_done })?;
+        Ok(Whose::of(Some(&key)).handle(text.as_str()))
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -396,15 +412,17 @@ impl Provider for Osb {
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let call = Call::Poll;
         let unknown = || self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
-        let handle: Handle = serde_json::from_str(operation.as_str()).map_err(|_| unknown())?;
+        let (text, whose) = Whose::read(operation);
+        let handle: Handle = serde_json::from_str(text).map_err(|_| unknown())?;
         let (Handle::Make { instance, operation: named, .. }
         | Handle::Change { instance, operation: named, .. }
         | Handle::End { instance, operation: named }) = &handle;
         let key = IdempotencyKey::new(instance).map_err(|_| unknown())?;
         // None if it makes everything at once, or has forgotten the operation's name.
-        let last = self.last_operation(call, instance, named.as_deref()).await?;
+        let last = self.last_operation(call, instance, named.as_deref()).await?.told;
         let state = last.as_ref().map(|last| last.state.as_str());
         let why = || last.as_ref().and_then(|last| last.description.clone()).unwrap_or_default();
+        let is_change = matches!(handle, Handle::Change { .. });
         let (sku, is_done, settings) = match handle {
             _ if state == Some("in progress") => return Ok(RUNNING),
             // What it was busy with is over, or ending it has failed: once more.
@@ -421,6 +439,17 @@ impl Provider for Osb {
         let service = match (self.seen(call, &key).await?, settings) {
             (Seen::Told(service) | Seen::Likely(service), _) if service.status == ServiceStatus::Starting => {
                 return Ok(RUNNING);
+            }
+            // The broker tells its plan, and it is still another one than was asked for.
+            (Seen::Told(service) | Seen::Likely(service), _)
+                if is_change
+                    && service.sku.as_str() != UNKNOWN
+                    && sku.as_ref().is_some_and(|sku| *sku != service.sku) =>
+            {
+                return Ok(match whose.is_settled(self.capabilities.list_lag()) {
+                    true => failed(&format!("the instance is still a {}", service.sku)),
+                    false => RUNNING,
+                });
             }
             (Seen::Told(service) | Seen::Likely(service), _) => service,
             // The same request may be sent again.

@@ -7,7 +7,10 @@ use serde_json::{Number, Value};
 
 use crate::{
     model::{Settings, SkuId},
-    provider::http::Rows,
+    provider::{
+        Result,
+        http::{Answer, Rows},
+    },
 };
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +109,18 @@ pub(super) struct Wanted<'a> {
 #[serde(default)]
 pub(super) struct Begun {
     pub(super) operation: Option<String>,
+}
+
+impl Begun {
+    /// What an answer says, which must be an object: also a list would be read as one in which nothing stands.
+    pub(super) fn of(answer: &Answer) -> Result<Self> {
+        let fields: BTreeMap<String, Value> = answer.json()?;
+        match fields.get("operation") {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(Value::String(name)) => Ok(Self { operation: Some(name.clone()) }),
+            Some(_) => Err(answer.nonsense("operation: it is no text")),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

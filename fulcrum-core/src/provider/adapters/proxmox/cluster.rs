@@ -9,16 +9,18 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
     Proxmox,
+    make::sizes,
     numbers::{key_of, numbers_of},
     wire::{Data, MachineConfig, PowerState, Resource, Task},
 };
 use crate::{
-    model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
+    model::{IdempotencyKey, Place, Resources, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Call, ErrorKind, ProviderError, Result,
         http::{Request, Rows},
@@ -101,6 +103,36 @@ impl Machine {
             .filter(|(slot, name)| !is_own(slot, name))
             .map(|(slot, name)| format!("the disk {slot} ({name})"))
             .collect()
+    }
+
+    /// That it has the processors and the memory that were bought, by its configuration.
+    ///
+    /// # Errors
+    /// In words: what it has, and what was bought.
+    pub(super) fn check_size(&self, size: &Resources) -> Result<(), String> {
+        let told = |name: &str| self.config.rest.get(name);
+        // What is not told is as the API makes it by itself.
+        let number = |name: &str, otherwise: u64| match told(name) {
+            None => Some(Decimal::from(otherwise)),
+            Some(value) => decimal(value),
+        };
+        let wanted = sizes(size);
+        let wanted = |name: &str| wanted.iter().find(|(it, _)| *it == name).map(|(_, value)| value.clone());
+        for (name, otherwise) in [("cores", 1), ("memory", 512), ("cpulimit", 0)] {
+            let bought = wanted(name).and_then(|value| value.parse::<Decimal>().ok()).unwrap_or_default();
+            if number(name, otherwise) != Some(bought) {
+                let has = told(name).map_or_else(|| otherwise.to_string(), ToString::to_string);
+                return Err(format!("it has {name} {has}, and {bought} was bought"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its configuration tells a smaller disk than that. Some storages do not say how large a disk is.
+    pub(super) fn has_less_than(&self, system: &str, gib: u64) -> bool {
+        let text = self.config.rest.get(system).and_then(Value::as_str).unwrap_or_default();
+        let size = text.split(',').find_map(|option| option.strip_prefix("size="));
+        size.and_then(bytes).is_some_and(|bytes| bytes >> 30 < gib)
     }
 
     /// A path below the machine's own.
@@ -215,7 +247,7 @@ impl Proxmox {
         let rows = self.rows(call).await?;
         let numbers = self.config.vmids.from..=self.config.vmids.to;
         // A list of services is whole: one that may be ours must not be missing from it.
-        if let Some(odd) = rows.odd().iter().find(|odd| may_be_at(&odd.value, &numbers)) {
+        if let Some(odd) = rows.odd().iter().find(|odd| odd.may_be(|row| may_be_at(row, &numbers))) {
             let (name, why) = (&odd.name, &odd.reason);
             return Err(
                 self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours"))
@@ -251,7 +283,11 @@ impl Proxmox {
     /// Whether it runs; none if it has gone meanwhile.
     pub(super) async fn power(&self, call: Call, machine: &Machine) -> Result<Option<PowerState>> {
         let vmid = machine.vmid.to_string();
-        match self.get(&Request::get(call, machine.path(&vmid, &["status", "current"]))).await {
+        match self.get::<PowerState>(&Request::get(call, machine.path(&vmid, &["status", "current"]))).await {
+            Ok(power) if power.vmid != 0 && power.vmid != machine.vmid => {
+                let message = format!("asked for the machine {vmid}, it tells of {}", power.vmid);
+                Err(self.nonsense(call, &message))
+            }
             Ok(power) => Ok(Some(power)),
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -277,7 +313,8 @@ impl Proxmox {
         let lock = power.lock.as_deref().or(machine.config.lock.as_deref());
         let status = match (lock, power.status.as_str()) {
             (Some("destroyed"), _) => ServiceStatus::Releasing,
-            _ if !machine.is_made() => ServiceStatus::Starting,
+            // One that is not ours is not made by us.
+            _ if !machine.is_made() && self.key(machine).is_some() => ServiceStatus::Starting,
             (_, "running") => ServiceStatus::Running,
             (_, "stopped") => ServiceStatus::Stopped,
             _ => ServiceStatus::Failed,
@@ -313,6 +350,30 @@ fn may_be_at(row: &Value, numbers: &RangeInclusive<u64>) -> bool {
         Some(_) => None,
     };
     is_machine && number.is_none_or(|number| numbers.contains(&number))
+}
+
+/// A number, however it is written; memory may be `current=2048`.
+fn decimal(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::String(text) => text.trim().trim_start_matches("current=").parse().ok(),
+        _ => None,
+    }
+}
+
+/// A disk's size: `20G`, `512M`, or bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return None,
+    };
+    let number: Decimal = digits.parse().ok()?;
+    number.checked_mul(Decimal::from(1_u64 << shift))?.trunc().to_u64()
 }
 
 /// How a machine is made, as its node tells it: of every machine there is something to tell.

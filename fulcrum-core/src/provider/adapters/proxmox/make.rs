@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde_json::Value;
 
 use super::{
     Proxmox,
@@ -15,8 +16,9 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Offer, OfferKind, RegionId, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result, check_settings,
-        find_exact,
+        Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
+        adapters::bought::{afterwards, answered},
+        check_settings, find_exact,
         http::{Method, Request},
     },
 };
@@ -118,8 +120,8 @@ impl Proxmox {
         let ask = Request::post(call, ["nodes", &node, "qemu", &template, "clone"])
             .form(fields)
             .about(&request.sku);
-        let task: String = self.get(&ask).await?;
-        self.make_handle(call, key, request, Some(task))
+        let task: String = answered(self.get(&ask).await)?;
+        afterwards(self.make_handle(call, key, request, Some(task)))
     }
 
     pub(super) fn make_handle(
@@ -195,12 +197,12 @@ impl Proxmox {
             return Ok(RUNNING);
         }
         if machine.is_made() || power.status == "running" {
-            return self.mark(machine, &power).await;
+            return self.mark(machine, &power, sku, size_gib).await;
         }
         match started(&self.tasks(call, &machine).await?) {
             Start::Busy => Ok(RUNNING),
             // It has run, and ended by itself.
-            Start::Done => self.mark(machine, &power).await,
+            Start::Done => self.mark(machine, &power, sku, size_gib).await,
             Start::Failed(reason) => Ok(failed(reason)),
             Start::Never => match self.size_and_start(&machine, sku, settings, size_gib).await {
                 Ok(()) => Ok(RUNNING),
@@ -213,8 +215,27 @@ impl Proxmox {
         }
     }
 
-    async fn mark(&self, mut machine: Machine, power: &super::wire::PowerState) -> Result<OperationStatus> {
+    async fn mark(
+        &self,
+        mut machine: Machine,
+        power: &super::wire::PowerState,
+        sku: &SkuId,
+        size_gib: u64,
+    ) -> Result<OperationStatus> {
         if !machine.is_made() {
+            // It may have been started before it was given its size: by a hook, or as its template starts.
+            let (size, disk_gib) = self.bought(&machine, sku, size_gib)?;
+            if let Err(why) = machine.check_size(&size) {
+                return Ok(failed(format!("the machine {} is not as it was bought: {why}", machine.vmid)));
+            }
+            if machine.has_less_than(&self.config.disk, disk_gib) {
+                match self.grow(&machine, disk_gib).await {
+                    Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
+                        return Ok(RUNNING);
+                    }
+                    grown => grown?,
+                }
+            }
             let tags = machine.tags().chain([MADE]).collect::<Vec<_>>().join(";");
             // From here on it belongs to its customer: what is attached later is not among these.
             let disks = machine.disks().into_values().collect::<Vec<_>>().join(" ");
@@ -229,7 +250,7 @@ impl Proxmox {
         let vmid = machine.vmid.to_string();
         let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
         let ask = Request::new(Call::Act, Method::PUT, machine.path(&vmid, &["config"])).form(fields);
-        self.client.ask(&ask).await.map(drop)
+        self.get::<Value>(&ask).await.map(drop)
     }
 
     /// Makes a machine's disk so large; it must not be smaller than it is.
@@ -237,7 +258,7 @@ impl Proxmox {
         let (vmid, size) = (machine.vmid.to_string(), format!("{gib}G"));
         let ask = Request::new(Call::Act, Method::PUT, machine.path(&vmid, &["resize"]))
             .form([("disk", self.config.disk.as_str()), ("size", &size)]);
-        self.client.ask(&ask).await.map(drop)
+        self.get::<Value>(&ask).await.map(drop)
     }
 
     pub(super) async fn power_to(
@@ -252,6 +273,17 @@ impl Proxmox {
         self.get(&ask).await
     }
 
+    /// The size that a machine was bought in, and the GiB of its disk with what was bought beyond.
+    fn bought(&self, machine: &Machine, sku: &SkuId, size_gib: u64) -> Result<(Resources, u64)> {
+        let region = self.places.iter().find(|place| {
+            self.config.nodes.get(&place.region).is_some_and(|nodes| nodes.contains(&machine.node))
+        });
+        let gone = || self.error(Call::Poll, ErrorKind::NotFound { what: machine.node.clone() });
+        let size = self.size_of(Call::Poll, sku, &region.ok_or_else(gone)?.region)?.capacity.clone();
+        let disk_gib = size.disk_gib.saturating_add(size_gib);
+        Ok((size, disk_gib))
+    }
+
     async fn size_and_start(
         &self,
         machine: &Machine,
@@ -259,11 +291,7 @@ impl Proxmox {
         settings: &Settings,
         size_gib: u64,
     ) -> Result<()> {
-        let region = self.places.iter().find(|place| {
-            self.config.nodes.get(&place.region).is_some_and(|nodes| nodes.contains(&machine.node))
-        });
-        let gone = || self.error(Call::Poll, ErrorKind::NotFound { what: machine.node.clone() });
-        let size = self.size_of(Call::Poll, sku, &region.ok_or_else(gone)?.region)?.capacity.clone();
+        let (size, disk_gib) = self.bought(machine, sku, size_gib)?;
         let mut fields = sizes(&size);
         let setting = |name: &str| settings.get(name).and_then(setting_text);
         if let Some(user) = setting("user") {
@@ -278,8 +306,6 @@ impl Proxmox {
             fields.push(("ipconfig0", format!("ip={ip}")));
         }
         self.configure(machine, fields).await?;
-        // What was bought beyond what is included.
-        let disk_gib = size.disk_gib.saturating_add(size_gib);
         if disk_gib > 0 {
             self.grow(machine, disk_gib).await?;
         }
@@ -295,6 +321,9 @@ impl Proxmox {
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
+        if let Some(other) = status.upid.as_ref().filter(|told| *told != task) {
+            return Err(self.nonsense(Call::Poll, &format!("asked for the task {task}, it tells of {other}")));
+        }
         let ended = status.exitstatus.unwrap_or_default();
         Ok(match status.status.as_str() {
             "running" => Some(RUNNING),

@@ -18,17 +18,18 @@ use futures::{FutureExt, TryStreamExt, stream};
 use cluster::{Machine, SKU};
 pub use config::{Numbers, ProxmoxConfig};
 use make::{RUNNING, failed};
-use wire::Handle;
+use wire::{Handle, Wanted};
 
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, Service, ServiceId,
-        SkuId,
+        ServiceStatus, SkuId,
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
         Result, ServiceStream,
+        adapters::whose::Whose,
         http::{Client, HttpConfigError, Request, Transport, bounded},
         table::Table,
     },
@@ -163,11 +164,6 @@ impl Proxmox {
         Ok(machine.filter(|machine| self.key(machine).is_some()))
     }
 
-    /// Whether this library may have made a machine: it tells its key, or has the tag of what was made.
-    fn may_be_ours(&self, machine: &Machine) -> bool {
-        machine.is_made() || self.key(machine).is_some()
-    }
-
     /// A machine as a service. One that goes while it is looked at is looked at again: that is no proof yet.
     async fn described(&self, call: Call, machine: &Machine) -> Result<Service> {
         match self.power(call, machine).await? {
@@ -215,6 +211,36 @@ impl Proxmox {
         self.configure(machine, fields).await
     }
 
+    /// Whether a machine is as an action wants it: that its task is over is not all.
+    async fn poll_act(&self, vmid: u64, wanted: &Wanted, whose: &Whose) -> Result<OperationStatus> {
+        let call = Call::Poll;
+        let Some(machine) = self.machine(call, vmid).await? else {
+            return Ok(failed("the machine is gone"));
+        };
+        let service = self.described(call, &machine).await?;
+        if service.key.is_none() {
+            return Err(self.nonsense(call, &"the machine has lost its name and its notes"));
+        }
+        if !whose.is_of(service.key.as_ref()) {
+            return Err(self.error(call, Whose::forgotten(format!("the machine {vmid}"))));
+        }
+        let why = match wanted {
+            Wanted::Running if service.status != ServiceStatus::Running => Err("it does not run".to_owned()),
+            Wanted::Stopped if service.status != ServiceStatus::Stopped => Err("it is not off".to_owned()),
+            Wanted::Size(sku) if service.sku != *sku => Err(format!("it is still a {}", service.sku)),
+            Wanted::Size(sku) => {
+                let size = self.size_of(call, sku, &service.place.region)?;
+                machine.check_size(&size.capacity)
+            }
+            Wanted::Anything | Wanted::Running | Wanted::Stopped => Ok(()),
+        };
+        Ok(match why {
+            Ok(()) => OperationStatus::Succeeded(Some(service)),
+            Err(_) if !whose.is_settled(self.capabilities.list_lag()) => RUNNING,
+            Err(why) => failed(format!("the task is over, and {why}")),
+        })
+    }
+
     /// That a machine has no disks that its purchase did not make: all that it has end with it.
     fn check_attached(&self, call: Call, machine: &Machine) -> Result<()> {
         let others = machine.foreign_disks(&self.config.disk);
@@ -236,9 +262,8 @@ impl Proxmox {
             // Another order's has got its number since.
             Some(_) => return gone,
             None if machine.is_begun() => return Ok(RUNNING),
-            None if machine.is_made() => return Err(self.has_lost_its_key(call, &machine)),
-            // A stranger's.
-            None => return gone,
+            // It is there: whose it is, its name and its notes do not tell any more.
+            None => return Err(self.has_lost_its_key(call, &machine)),
         }
         let Some(power) = self.power(call, &machine).await? else { return Ok(RUNNING) };
         let is_busy = self.tasks(call, &machine).await?.iter().any(|task| task.endtime.is_none());
@@ -279,6 +304,10 @@ impl Provider for Proxmox {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -322,10 +351,8 @@ impl Provider for Proxmox {
                 let cause = format!("the clone {vmid} has just begun, and has no name yet");
                 Err(self.error(call, ErrorKind::unavailable(cause)))
             }
-            // Without a key if it does not tell one: it exists. What tells nothing of us is a stranger's, also at our number.
-            Some(machine) if !machine.is_container && self.may_be_ours(&machine) => {
-                self.described(call, &machine).await.map(Some)
-            }
+            // Without a key if it does not tell one: a number is free, or somebody has it. No container was ever ours.
+            Some(machine) if !machine.is_container => self.described(call, &machine).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -344,25 +371,28 @@ impl Provider for Proxmox {
         let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
         let machine = self.ours(call, service).await?.ok_or_else(missing)?;
         let is_running = self.power(call, &machine).await?.is_some_and(|power| power.status == "running");
-        let task = match action {
-            Action::Start if !is_running => Some(self.power_to(call, &machine, "start", &[]).await?),
-            // What does not shut down within a minute is switched off.
-            Action::Stop if is_running => {
-                let fields = [("timeout", "60"), ("forceStop", "1")];
-                Some(self.power_to(call, &machine, "shutdown", &fields).await?)
-            }
-            Action::Start | Action::Stop => None,
-            Action::Resize { sku } if machine.sku().as_ref() == Some(sku) => None,
+        let start = || async { self.power_to(call, &machine, "start", &[]).await.map(Some) };
+        // What does not shut down within a minute is switched off.
+        let gently = [("timeout", "60"), ("forceStop", "1")];
+        let stop = || async { self.power_to(call, &machine, "shutdown", &gently).await.map(Some) };
+        let (task, wanted) = match action {
+            Action::Start if is_running => (None, Wanted::Running),
+            Action::Start => (start().await?, Wanted::Running),
+            Action::Stop if is_running => (stop().await?, Wanted::Stopped),
+            Action::Stop => (None, Wanted::Stopped),
             Action::Resize { sku } => {
-                self.resize(&machine, sku).await?;
-                None
+                if machine.sku().as_ref() != Some(sku) {
+                    self.resize(&machine, sku).await?;
+                }
+                (None, Wanted::Size(sku.clone()))
             }
             Action::Other { name } if matches!(name.as_str(), "reboot" | "reset") => {
-                Some(self.power_to(call, &machine, name, &[]).await?)
+                (Some(self.power_to(call, &machine, name, &[]).await?), Wanted::Anything)
             }
             Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
         };
-        self.handle(call, &Handle::Act { vmid: machine.vmid, task })
+        let text = self.handle(call, &Handle::Act { vmid: machine.vmid, task, wanted })?;
+        Ok(Whose::of(self.key(&machine).as_ref()).handle(text.as_str()))
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
@@ -384,25 +414,19 @@ impl Provider for Proxmox {
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let call = Call::Poll;
         let unknown = |_| self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
-        match serde_json::from_str(operation.as_str()).map_err(unknown)? {
+        let (text, whose) = Whose::read(operation);
+        match serde_json::from_str(text).map_err(unknown)? {
             Handle::Make { key, sku, task, settings, size_gib } => {
                 self.poll_make(&key, &sku, task.as_deref(), &settings, size_gib).await
             }
             Handle::End { vmid, key } => self.poll_end(vmid, key.as_ref()).await,
-            Handle::Act { vmid, task } => {
+            Handle::Act { vmid, task, wanted } => {
                 if let Some(task) = task
                     && let Some(status) = self.unfinished_task(&task).await?
                 {
                     return Ok(status);
                 }
-                let Some(machine) = self.machine(call, vmid).await? else {
-                    return Ok(failed("the machine is gone"));
-                };
-                let service = self.described(call, &machine).await?;
-                if service.key.is_none() {
-                    return Err(self.nonsense(call, &"the machine has lost its name and its notes"));
-                }
-                Ok(OperationStatus::Succeeded(Some(service)))
+                self.poll_act(vmid, &wanted, &whose).await
             }
         }
     }

@@ -121,10 +121,16 @@ pub(super) struct PowerState {
     pub(super) status: String,
     #[serde(default)]
     pub(super) lock: Option<String>,
+    /// Which machine it is.
+    #[serde(default, deserialize_with = "number")]
+    pub(super) vmid: u64,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct TaskStatus {
+    /// Which task it is.
+    #[serde(default)]
+    pub(super) upid: Option<String>,
     /// `running` or `stopped`.
     pub(super) status: String,
     #[serde(default)]
@@ -169,7 +175,30 @@ pub(super) enum Handle {
         size_gib: u64,
     },
     /// Something is done to a machine.
-    Act { vmid: u64, task: Option<String> },
+    Act {
+        vmid: u64,
+        task: Option<String>,
+        #[serde(default, skip_serializing_if = "Wanted::is_anything")]
+        wanted: Wanted,
+    },
     /// A machine is stopped and ended.
     End { vmid: u64, key: Option<IdempotencyKey> },
+}
+
+/// How a machine is to be when an action is over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wanted {
+    /// An action that sets no state.
+    #[default]
+    Anything,
+    Running,
+    Stopped,
+    Size(SkuId),
+}
+
+impl Wanted {
+    fn is_anything(&self) -> bool {
+        *self == Self::Anything
+    }
 }

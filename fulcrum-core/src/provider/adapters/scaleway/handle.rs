@@ -1,14 +1,14 @@
 //! What an operation's handle says: the provider has no operations of its own that would be kept.
 
-use crate::{model::ServiceId, provider::OperationHandle};
+use crate::model::{ServiceId, SkuId};
 
 /// An operation under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Handle {
     /// A server is made with these volumes, if the answer was not lost, then started.
     Create(Place, Vec<Disk>),
-    /// A server is to be in a state.
-    Reach(Place, String),
+    /// A server is to be in a state, and of a type where that was asked for.
+    Reach(Place, String, Option<SkuId>),
     /// A server is stopped, then ended, then its volumes are.
     Delete(Place, Vec<Disk>),
     /// A volume that has outlived its server is ended.
@@ -83,28 +83,37 @@ impl Disk {
 }
 
 impl Handle {
-    pub(super) fn text(&self) -> OperationHandle {
+    pub(super) fn text(&self) -> String {
         let texts = |disks: &[Disk]| disks.iter().map(|disk| format!("/{}", disk.text())).collect::<String>();
-        OperationHandle::new(match self {
+        match self {
             Self::Create(Place { zone, server }, disks) => format!("create/{zone}/{server}{}", texts(disks)),
-            Self::Reach(Place { zone, server }, state) => format!("reach/{zone}/{server}/{state}"),
+            Self::Reach(Place { zone, server }, state, None) => format!("reach/{zone}/{server}/{state}"),
+            Self::Reach(Place { zone, server }, state, Some(sku)) => {
+                format!("reach/{zone}/{server}/{state}/{sku}")
+            }
             Self::Delete(Place { zone, server }, disks) => {
                 format!("delete/{zone}/{server}{}", texts(disks))
             }
             Self::Volume(Left { zone, volume }) => format!("volume/{zone}/{volume}"),
-        })
+        }
     }
 
-    pub(super) fn of(handle: &OperationHandle) -> Option<Self> {
-        let parts: Vec<_> = handle.as_str().split('/').collect();
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let place = |zone: &str, server: &str| Place { zone: zone.to_owned(), server: server.to_owned() };
+        if let Some(rest) = text.strip_prefix("reach/") {
+            let mut parts = rest.splitn(4, '/');
+            let (zone, server, state) = (parts.next()?, parts.next()?, parts.next()?);
+            let sku = parts.next().map(SkuId::new).transpose().ok()?;
+            let are_plain = [zone, server, state].into_iter().all(is_plain);
+            return are_plain.then(|| Self::Reach(place(zone, server), state.to_owned(), sku));
+        }
+        let parts: Vec<_> = text.split('/').collect();
         if !parts.iter().all(|part| is_plain(part)) {
             return None;
         }
-        let place = |zone: &str, server: &str| Place { zone: zone.to_owned(), server: server.to_owned() };
         let all = |disks: &[&str]| disks.iter().map(|text| Disk::of(text)).collect::<Option<Vec<_>>>();
         match parts.as_slice() {
             ["create", zone, server, disks @ ..] => Some(Self::Create(place(zone, server), all(disks)?)),
-            ["reach", zone, server, state] => Some(Self::Reach(place(zone, server), (*state).to_owned())),
             ["volume", zone, volume] => {
                 Some(Self::Volume(Left { zone: (*zone).to_owned(), volume: (*volume).to_owned() }))
             }
@@ -132,7 +141,8 @@ mod tests {
         for handle in [
             Handle::Create(place(), Vec::new()),
             Handle::Create(place(), disks.clone()),
-            Handle::Reach(place(), "stopped".to_owned()),
+            Handle::Reach(place(), "stopped".to_owned(), None),
+            Handle::Reach(place(), "stopped".to_owned(), Some(SkuId::new("PRO2.XS/1").expect("a name"))),
             Handle::Delete(place(), disks),
             Handle::Delete(place(), Vec::new()),
             Handle::Volume(Left { zone: "fr-par-1".to_owned(), volume: "a1".to_owned() }),
@@ -149,7 +159,7 @@ mod tests {
             "conformance-unknown",
             "reach/a//b",
         ] {
-            assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
+            assert_eq!(Handle::of(text), None, "{text}");
         }
     }
 }

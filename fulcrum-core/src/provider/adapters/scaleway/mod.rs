@@ -24,7 +24,7 @@ use serde_json::json;
 
 pub use config::ScalewayConfig;
 use handle::{Disk, Handle, Left, Place};
-use wire::{Image, Images, NewServer, NewVolume, OneServer, Server, Servers};
+use wire::{Image, Images, NewServer, NewVolume, OneServer, OneTask, Server, Servers};
 
 use crate::{
     model::{
@@ -34,7 +34,9 @@ use crate::{
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, ServiceStream, Sold, SoldSize, check_exact, check_settings,
+        Result, ServiceStream, Sold, SoldSize,
+        adapters::{bought::answered, whose::Whose},
+        check_exact, check_settings,
         http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
         surcharges::ipv4_of,
         table::{ProviderDocument, RegionDocument, Row, Table},
@@ -118,7 +120,7 @@ pub fn capabilities() -> Capabilities {
 impl Scaleway {
     fn new(config: &ScalewayConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let setting = |error: String| HttpConfigError::Setting(error);
-        let token = config.secret_key.read(base)?;
+        let token = config.secret_key.read_as(base, "env:SCW_SECRET_KEY")?;
         let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base)?)?
             .secret_header("x-auth-token".parse().map_err(|_| setting("a header".to_owned()))?, &token)?
             .dialect(errors::Errors);
@@ -129,7 +131,7 @@ impl Scaleway {
             None => ("storage.csv".to_owned(), include_str!("storage.csv").to_owned()),
             Some(path) => {
                 let path = base.to_read(path)?;
-                let text = std::fs::read_to_string(&path)
+                let text = crate::model::read_text(&path)
                     .map_err(|source| HttpConfigError::Io { path: path.clone(), source })?;
                 (path.display().to_string(), text)
             }
@@ -216,7 +218,8 @@ impl Scaleway {
         if let Some(sku) = sku {
             request = request.about(sku);
         }
-        self.client.ask(&request).await.map(drop)
+        // It is answered with a task, whatever is in it.
+        self.client.json::<OneTask>(&request).await.map(drop)
     }
 
     /// Whether a request is for exactly what is ordered for it.
@@ -293,7 +296,7 @@ impl Scaleway {
         let (this, zone) = (self.clone(), zone.clone());
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let count = page.servers.len().saturating_add(page.servers.odd().len());
+            let count = page.servers.count();
             let next = next_servers(request, answer, count)?;
             let servers = page.servers.proving(answer, wire::is_foreign)?;
             let ours = servers.iter().filter(|server| key_of(server).is_some());
@@ -337,10 +340,11 @@ impl Scaleway {
         })
     }
 
-    async fn poll_create(&self, place: &Place, made: &[Disk]) -> Result<OperationStatus> {
+    async fn poll_create(&self, place: &Place, made: &[Disk], whose: &Whose) -> Result<OperationStatus> {
         let Some(server) = self.server(Call::Poll, place).await? else {
             return Ok(failed("the server is gone", None));
         };
+        self.check_whose(&server, whose)?;
         let sku = SkuId::new(&server.commercial_type).ok();
         match server.state.as_str() {
             // Made, and not started yet: whoever asks starts it. Starting twice is refused without effect.
@@ -388,11 +392,20 @@ impl Scaleway {
         self.action(Call::Act, place, "poweron", sku).await
     }
 
-    fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
-        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
-        if key_of(server).is_none() {
+    /// That a server is the one that an operation's handle is for: nothing else is tagged, started or believed to be it.
+    fn check_whose(&self, server: &Server, whose: &Whose) -> Result<()> {
+        let key = key_of(server);
+        if key.is_none() {
             return Err(self.nonsense(Call::Poll, &"the server has lost its tag"));
         }
+        match whose.is_of(key.as_ref()) {
+            true => Ok(()),
+            false => Err(self.error(Call::Poll, Whose::forgotten(format!("the server {}", server.id)))),
+        }
+    }
+
+    fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &zone, server)?)))
     }
 
@@ -413,10 +426,15 @@ impl Scaleway {
 
     /// One step further towards nothing: stop, end, end the volumes. Each may be asked again. What is refused is refused of a
     /// part: the handle stays, as nothing else knows the volumes of a server that is gone.
-    async fn poll_delete(&self, place: &Place, disks: &[Disk]) -> Result<OperationStatus> {
+    async fn poll_delete(&self, place: &Place, disks: &[Disk], whose: &Whose) -> Result<OperationStatus> {
         let running = Ok(OperationStatus::Running { percent: None });
         let of_server = |error: ProviderError| error.of_part(format!("the server {}", place.server));
-        if let Some(server) = self.server(Call::Poll, place).await.map_err(of_server)? {
+        let server = self.server(Call::Poll, place).await.map_err(of_server)?;
+        // Another order's server has got its name since: its own is gone.
+        let is_ours = |server: &Server| whose.may_end(key_of(server).as_ref());
+        let is_there = server.as_ref().map_or(Ok(false), is_ours);
+        let is_there = is_there.map_err(|kind| self.error(Call::Poll, kind))?;
+        if let Some(server) = server.filter(|_| is_there) {
             self.check_attached(Call::Poll, &server, disks)?;
             let outcome = match server.state.as_str() {
                 "stopped" => {
@@ -434,7 +452,7 @@ impl Scaleway {
                 _ => running,
             };
         }
-        self.end_volumes(&place.zone, disks, Some(&place.server)).await
+        self.end_volumes(&place.zone, disks, Some(&place.server), whose).await
     }
 }
 
@@ -513,6 +531,10 @@ impl Provider for Scaleway {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         offers::offers(self, filter)
     }
@@ -545,10 +567,16 @@ impl Provider for Scaleway {
         };
         let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
         let ask = Request::post(call, path).json(&server).about(&request.sku);
-        let made: OneServer = self.client.json(&ask).await?;
+        let made: OneServer = answered(self.client.json(&ask).await)?;
+        // What has not our key is not what was ordered.
+        if key_of(&made.server).as_ref() != Some(key) {
+            let id = &made.server.id;
+            let message = format!("it answers with the server {id}, which has not this order's key");
+            return Err(self.nonsense(call, &message));
+        }
         let disks = made.server.volumes.values().map(disk_of).collect();
         let place = Place { zone: zone.to_string(), server: made.server.id };
-        Ok(Handle::Create(place, disks).text())
+        Ok(Whose::of(Some(key)).handle(&Handle::Create(place, disks).text()))
     }
 
     async fn resume_operation(
@@ -557,7 +585,8 @@ impl Provider for Scaleway {
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
         let place = self.place(Call::ResumeOperation, &service.id)?;
-        Ok(place.map(|place| Handle::Create(place, Vec::new()).text()))
+        let handle = place.map(|place| Handle::Create(place, Vec::new()));
+        Ok(handle.map(|handle| Whose::of(service.key.as_ref()).handle(&handle.text())))
     }
 
     /// Who looks does not know whether it was ever started: a server is made first, and started by another call. So one that
@@ -604,7 +633,8 @@ impl Provider for Scaleway {
         let place = self.place(call, service)?.ok_or_else(missing)?;
         let server = self.server(call, &place).await?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
-        key_of(&server).ok_or_else(missing)?;
+        let key = key_of(&server).ok_or_else(missing)?;
+        let mut wanted = None;
         let state = match action {
             Action::Start => {
                 if !matches!(server.state.as_str(), "running" | "starting") {
@@ -625,8 +655,14 @@ impl Provider for Scaleway {
                     let patch = Request::new(call, Method::PATCH, path)
                         .json(&json!({ "commercial_type": sku }))
                         .about(sku);
-                    self.client.ask(&patch).await?;
+                    let told: OneServer = self.client.json(&patch).await?;
+                    if told.server.id != place.server {
+                        let (asked, told) = (&place.server, &told.server.id);
+                        let message = format!("asked to change the server {asked}, it tells of {told}");
+                        return Err(self.nonsense(call, &message));
+                    }
                 }
+                wanted = Some(sku.clone());
                 "stopped"
             }
             Action::Other { name } if name == "reboot" => {
@@ -635,31 +671,30 @@ impl Provider for Scaleway {
             }
             Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
         };
-        Ok(Handle::Reach(place, state.to_owned()).text())
+        Ok(Whose::of(Some(&key)).handle(&Handle::Reach(place, state.to_owned(), wanted).text()))
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
+        let nobodys = |handle: Handle| Ok(Whose::default().handle(&handle.text()));
         if let Some(left) = Left::of(service) {
-            self.check_left(call, &left).await?;
-            return Ok(Handle::Volume(left).text());
+            let key = self.check_left(call, &left).await?;
+            return Ok(Whose::of(key.as_ref()).handle(&Handle::Volume(left).text()));
         }
         let Some(place) = self.place(call, service)? else {
             // It cannot exist here.
             let unknown = Place { zone: self.zones[0].to_string(), server: "0".to_owned() };
-            return Ok(Handle::Delete(unknown, Vec::new()).text());
+            return nobodys(Handle::Delete(unknown, Vec::new()));
         };
         let Some(server) = self.server(call, &place).await? else {
-            return Ok(Handle::Delete(place, Vec::new()).text());
+            return nobodys(Handle::Delete(place, Vec::new()));
         };
-        if key_of(&server).is_none() {
-            return Err(self.error(call, ErrorKind::Forbidden));
-        }
+        let key = key_of(&server).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
         // They outlive the server and cost money: who asks for the rest of the way must know them.
         let noted = noted(&server);
         let disks = if noted.is_empty() { root_of(&server) } else { noted };
         self.check_attached(call, &server, &disks)?;
-        Ok(Handle::Delete(place, disks).text())
+        Ok(Whose::of(Some(&key)).handle(&Handle::Delete(place, disks).text()))
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
@@ -669,17 +704,27 @@ impl Provider for Scaleway {
                 ErrorKind::NotFound { what: operation.as_str().chars().take(60).collect() },
             )
         };
-        match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Create(place, disks) => self.poll_create(&place, &disks).await,
-            Handle::Delete(place, disks) => self.poll_delete(&place, &disks).await,
+        let (text, whose) = Whose::read(operation);
+        match Handle::of(text).ok_or_else(unknown)? {
+            Handle::Create(place, disks) => self.poll_create(&place, &disks, &whose).await,
+            Handle::Delete(place, disks) => self.poll_delete(&place, &disks, &whose).await,
             Handle::Volume(Left { zone, volume }) => {
-                self.end_volumes(&zone, &[Disk { is_block: true, id: volume }], None).await
+                self.end_volumes(&zone, &[Disk { is_block: true, id: volume }], None, &whose).await
             }
-            Handle::Reach(place, state) => match self.server(Call::Poll, &place).await? {
-                None => Ok(failed("the server is gone", None)),
-                Some(server) if server.state == state => self.succeeded(&place, &server),
-                Some(_) => Ok(OperationStatus::Running { percent: None }),
-            },
+            Handle::Reach(place, state, sku) => {
+                let Some(server) = self.server(Call::Poll, &place).await? else {
+                    return Ok(failed("the server is gone", None));
+                };
+                self.check_whose(&server, &whose)?;
+                let is_sized = sku.is_none_or(|sku| server.commercial_type == sku.as_str());
+                match server.state == state {
+                    true if is_sized => self.succeeded(&place, &server),
+                    true if whose.is_settled(self.capabilities.list_lag()) => {
+                        Ok(failed(&format!("the server is still a {}", server.commercial_type), None))
+                    }
+                    _ => Ok(OperationStatus::Running { percent: None }),
+                }
+            }
         }
     }
 }

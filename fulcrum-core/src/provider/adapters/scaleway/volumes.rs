@@ -13,6 +13,7 @@ use crate::{
     model::{IdempotencyKey, Service, ServiceStatus, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, OperationStatus, ProviderError, Result,
+        adapters::whose::Whose,
         http::{Answer, Method, Page, Request, pages},
     },
 };
@@ -79,7 +80,7 @@ impl Scaleway {
             .query("page", 1);
         let listed = pages(self.client.clone(), first, |request, answer| {
             let page: Blocks = answer.json()?;
-            let count = page.volumes.len().saturating_add(page.volumes.odd().len());
+            let count = page.volumes.count();
             let next = next_blocks(request, answer, count, page.total_count)?;
             Ok(Page { items: page.volumes.proving(answer, wire::is_foreign)?, next })
         });
@@ -127,14 +128,13 @@ impl Scaleway {
         block.map(|block| self.left(call, &zone, &block)).transpose()
     }
 
-    /// That what is left may be ended: it carries a key, and hangs on nothing.
-    pub(super) async fn check_left(&self, call: Call, left: &Left) -> Result<()> {
+    /// That what is left may be ended: it carries a key, which is answered, and hangs on nothing. None if it is gone.
+    pub(super) async fn check_left(&self, call: Call, left: &Left) -> Result<Option<IdempotencyKey>> {
         self.check_zone(call, &left.zone, &left.volume)?;
-        let Some(block) = self.block(call, &left.zone, &left.volume).await? else { return Ok(()) };
-        if key_in(&block.tags).is_none() {
-            return Err(self.error(call, ErrorKind::Forbidden));
-        }
-        self.check_held(call, &block.id, &block.references, None)
+        let Some(block) = self.block(call, &left.zone, &left.volume).await? else { return Ok(None) };
+        let key = key_in(&block.tags).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
+        self.check_held(call, &block.id, &block.references, None)?;
+        Ok(Some(key))
     }
 
     /// That a volume hangs on nothing but the server that it was made with.
@@ -152,16 +152,28 @@ impl Scaleway {
         }
     }
 
-    /// On what a volume hangs; none if it is gone.
-    async fn holders(&self, call: Call, zone: &str, disk: &Disk) -> Result<Option<Vec<Holder>>> {
+    /// On what a volume hangs, and with which key it is marked; none if it is gone.
+    async fn holders(
+        &self,
+        call: Call,
+        zone: &str,
+        disk: &Disk,
+    ) -> Result<Option<(Vec<Holder>, Option<IdempotencyKey>)>> {
         if disk.is_block {
-            return Ok(self.block(call, zone, &disk.id).await?.map(|block| block.references));
+            let block = self.block(call, zone, &disk.id).await?;
+            return Ok(block.map(|block| (block.references, key_in(&block.tags))));
         }
         let found: Option<OneVolume> = self.client.find(&Request::get(call, path(zone, disk))).await?;
+        if let Some(other) = found.as_ref().and_then(|it| it.volume.id.as_ref()).filter(|id| **id != disk.id)
+        {
+            return Err(
+                self.nonsense(call, &format!("asked for the volume {}, it tells of {other}", disk.id))
+            );
+        }
         Ok(found.map(|found| {
             let holder =
                 |it: wire::Named| Holder { kind: SERVER.to_owned(), id: it.id, status: String::new() };
-            found.volume.server.map(holder).into_iter().collect()
+            (found.volume.server.map(holder).into_iter().collect(), None)
         }))
     }
 
@@ -171,11 +183,16 @@ impl Scaleway {
         zone: &str,
         disks: &[Disk],
         server: Option<&str>,
+        whose: &Whose,
     ) -> Result<OperationStatus> {
         for disk in disks {
             let of_disk = |error: ProviderError| error.of_part(format!("the volume {}", disk.id));
             let holders = self.holders(Call::Poll, zone, disk).await.map_err(of_disk)?;
-            let Some(holders) = holders else { continue };
+            let Some((holders, marked)) = holders else { continue };
+            // Another order's volume has got its name since.
+            if marked.is_some_and(|key| whose.key().is_some_and(|own| *own != key)) {
+                continue;
+            }
             self.check_held(Call::Poll, &disk.id, &holders, server)?;
             match self.client.end(&Request::delete(Call::Release, path(zone, disk))).await {
                 // Accepted is not gone.

@@ -88,6 +88,13 @@ pub(super) struct OneServer {
     pub(super) server: Server,
 }
 
+/// What is answered to an action.
+#[derive(Debug, Deserialize)]
+pub(super) struct OneTask {
+    #[serde(rename = "task")]
+    pub(super) _task: BTreeMap<String, Value>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
     pub(super) servers: Rows<Server>,
@@ -155,6 +162,8 @@ pub(super) struct OneVolume {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Held {
+    #[serde(default)]
+    pub(super) id: Option<String>,
     #[serde(default)]
     pub(super) server: Option<Named>,
 }

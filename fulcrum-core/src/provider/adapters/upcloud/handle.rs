@@ -1,14 +1,14 @@
 //! What an operation's handle says: the provider has no operations of its own, only servers in states.
 
-use crate::{model::ServiceId, provider::OperationHandle};
+use crate::model::{ServiceId, SkuId};
 
 /// An operation under way on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Handle {
     /// It is made, and starts by itself.
     Create(String),
-    /// It is to be in a state.
-    Reach(String, String),
+    /// It is to be in a state, and of a plan where that was asked for.
+    Reach(String, String, Option<SkuId>),
     /// It is stopped, then ended, then these disks are.
     Delete(String, Vec<String>),
     /// A disk that has outlived its server is ended.
@@ -16,24 +16,29 @@ pub(super) enum Handle {
 }
 
 impl Handle {
-    pub(super) fn text(&self) -> OperationHandle {
-        OperationHandle::new(match self {
+    pub(super) fn text(&self) -> String {
+        match self {
             Self::Create(server) => format!("create/{server}"),
-            Self::Reach(server, state) => format!("reach/{server}/{state}"),
+            Self::Reach(server, state, None) => format!("reach/{server}/{state}"),
+            Self::Reach(server, state, Some(plan)) => format!("reach/{server}/{state}/{plan}"),
             Self::Disk(disk) => format!("{DISK}{disk}"),
             Self::Delete(server, disks) => {
                 format!("delete/{server}{}", disks.iter().map(|disk| format!("/{disk}")).collect::<String>())
             }
-        })
+        }
     }
 
-    pub(super) fn of(handle: &OperationHandle) -> Option<Self> {
-        let parts: Vec<_> = handle.as_str().split('/').collect();
+    pub(super) fn of(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix("reach/") {
+            let mut parts = rest.splitn(3, '/');
+            let server = parts.next().filter(|server| is_uuid(server))?.to_owned();
+            let state = parts.next().filter(|state| matches!(*state, "started" | "stopped"))?.to_owned();
+            let plan = parts.next().map(SkuId::new).transpose().ok()?;
+            return Some(Self::Reach(server, state, plan));
+        }
+        let parts: Vec<_> = text.split('/').collect();
         match parts.as_slice() {
             ["create", server] if is_uuid(server) => Some(Self::Create((*server).to_owned())),
-            ["reach", server, state @ ("started" | "stopped")] if is_uuid(server) => {
-                Some(Self::Reach((*server).to_owned(), (*state).to_owned()))
-            }
             ["disk", disk] if is_uuid(disk) => Some(Self::Disk((*disk).to_owned())),
             ["delete", server, disks @ ..] if is_uuid(server) && disks.iter().all(|disk| is_plain(disk)) => {
                 let disks = disks.iter().map(|disk| (*disk).to_owned());
@@ -80,7 +85,8 @@ mod tests {
         let id = || "002018a7-c0a2-498f-a823-40e7cf735e61".to_owned();
         for handle in [
             Handle::Create(id()),
-            Handle::Reach(id(), "stopped".to_owned()),
+            Handle::Reach(id(), "stopped".to_owned(), None),
+            Handle::Reach(id(), "stopped".to_owned(), Some(SkuId::new("a/b").expect("a name"))),
             Handle::Delete(id(), Vec::new()),
             Handle::Delete(id(), vec![id(), id()]),
             Handle::Disk(id()),
@@ -98,7 +104,7 @@ mod tests {
             &format!("reach/{id}/gone"),
             &format!("delete/{id}/"),
         ] {
-            assert_eq!(Handle::of(&OperationHandle::new(text)), None, "{text}");
+            assert_eq!(Handle::of(text), None, "{text}");
         }
     }
 }

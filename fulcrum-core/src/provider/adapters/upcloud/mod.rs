@@ -33,7 +33,9 @@ use crate::{
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
         OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, ServiceStream, Sold, check_exact, check_settings,
+        Result, ServiceStream, Sold,
+        adapters::{bought::answered, whose::Whose},
+        check_exact, check_settings,
         http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument},
@@ -98,6 +100,7 @@ pub fn capabilities() -> Capabilities {
         calls: vec![
             Call::Offers,
             Call::Provision,
+            Call::ResumeOperation,
             Call::FindByKey,
             Call::Describe,
             Call::Services,
@@ -119,7 +122,7 @@ pub fn capabilities() -> Capabilities {
 
 impl UpCloud {
     fn new(config: &UpCloudConfig, base: &Base) -> Result<Self, HttpConfigError> {
-        let token = config.token.read(base)?;
+        let token = config.token.read_as(base, "env:UPCLOUD_TOKEN")?;
         let client =
             Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base)?)?
                 .dialect(errors::Errors);
@@ -174,7 +177,7 @@ impl UpCloud {
         let this = self.clone();
         pages(self.client.clone(), first, move |request, answer| {
             let page: Servers = answer.json()?;
-            let count = page.servers.server.len().saturating_add(page.servers.server.odd().len());
+            let count = page.servers.server.count();
             let servers = page.servers.server.proving(answer, wire::is_foreign)?;
             let next = (count == PAGE).then(|| request.clone().next_offset("offset", PAGE));
             let ours = servers.iter().filter(|server| key_of(server).is_some());
@@ -276,12 +279,28 @@ impl UpCloud {
     }
 
     async fn ask_for(&self, call: Call, id: &str, action: &str, body: &Value) -> Result<()> {
-        self.client.ask(&Request::post(call, ["server", id, action]).json(body)).await.map(drop)
+        self.change(call, id, &Request::post(call, ["server", id, action]).json(body)).await
     }
 
-    fn succeeded(&self, server: &Server) -> Result<OperationStatus> {
-        if key_of(server).is_none() {
+    /// Asks for a change of a server. It is answered with the server.
+    async fn change(&self, call: Call, id: &str, ask: &Request) -> Result<()> {
+        let OneServer { server } = self.client.json(ask).await?;
+        match server.uuid == id {
+            true => Ok(()),
+            false => {
+                let message = format!("asked to change the server {id}, it tells of {}", server.uuid);
+                Err(self.nonsense(call, &message))
+            }
+        }
+    }
+
+    fn succeeded(&self, server: &Server, whose: &Whose) -> Result<OperationStatus> {
+        let key = key_of(server);
+        if key.is_none() {
             return Err(self.nonsense(Call::Poll, &"the server has lost its label"));
+        }
+        if !whose.is_of(key.as_ref()) {
+            return Err(self.error(Call::Poll, Whose::forgotten(format!("the server {}", server.uuid))));
         }
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, server)?)))
     }
@@ -316,13 +335,18 @@ impl UpCloud {
 
     /// One step further towards nothing: stop, end, end the disks. Each may be asked again. What is refused is refused of a
     /// part: the handle stays, as nothing else knows the disks of a server that is gone.
-    async fn poll_delete(&self, id: &str, disks: &[String]) -> Result<OperationStatus> {
+    async fn poll_delete(&self, id: &str, disks: &[String], whose: &Whose) -> Result<OperationStatus> {
         let of_server = |error: ProviderError| error.of_part(format!("the server {id}"));
         let Some(server) = self.server(Call::Poll, id).await.map_err(of_server)? else {
-            return self.end_disks(Some(id), disks).await;
+            return self.end_disks(Some(id), disks, whose).await;
         };
-        let foreign = || self.error(Call::Poll, ErrorKind::Forbidden);
-        let own = self.own_disks(Call::Poll, &server, &key_of(&server).ok_or_else(foreign)?)?;
+        let foreign = |kind| self.error(Call::Poll, kind);
+        let key = key_of(&server);
+        if !whose.may_end(key.as_ref()).map_err(foreign)? {
+            return self.end_disks(Some(id), disks, whose).await;
+        }
+        let key = key.ok_or_else(|| foreign(ErrorKind::Forbidden))?;
+        let own = self.own_disks(Call::Poll, &server, &key)?;
         if !own.iter().all(|disk| disks.contains(disk)) {
             // Handles of older versions name no disks: released again, it does.
             let what = "a handle without the server's disks".to_owned();
@@ -375,6 +399,10 @@ impl Provider for UpCloud {
         &self.capabilities
     }
 
+    fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        self.client.redactor().shown(text, is_for_people)
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         offers::offers(self, filter)
     }
@@ -399,10 +427,29 @@ impl Provider for UpCloud {
         is_known.and_then(|()| check_exact(request, &sold)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key).await?;
         let ask = Request::post(call, ["server"]).json(&server).about(&request.sku);
-        let made: OneServer = self.client.json(&ask).await?;
-        Ok(Handle::Create(made.server.uuid).text())
+        let made: OneServer = answered(self.client.json(&ask).await)?;
+        // What has not our key is not what was ordered.
+        if key_of(&made.server).as_ref() != Some(key) {
+            let uuid = &made.server.uuid;
+            let message = format!("it answers with the server {uuid}, which has not this order's key");
+            return Err(self.nonsense(call, &message));
+        }
+        Ok(Whose::of(Some(key)).handle(&Handle::Create(made.server.uuid).text()))
     }
 
+    /// One that is off may never have started: whoever looks does not know.
+    async fn resume_operation(
+        &self,
+        _: &ProvisionRequest,
+        service: &Service,
+    ) -> Result<Option<OperationHandle>> {
+        let server = server_of(&service.id).filter(|_| service.status == ServiceStatus::Starting);
+        let handle = server.map(|server| Handle::Create(server.to_owned()));
+        Ok(handle.map(|handle| Whose::of(service.key.as_ref()).handle(&handle.text())))
+    }
+
+    /// One that is off is told as starting, and [`resume_operation`](Provider::resume_operation) starts it: the answer to its
+    /// order may be lost, and its start may have failed.
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let mut all = self.list(Call::FindByKey, format!("{LABEL}={key}"));
         let mut found = None;
@@ -415,6 +462,9 @@ impl Provider for UpCloud {
         match found {
             // Somebody may have ended the server by itself: its disk stays, and costs.
             None => self.left_of(Call::FindByKey, key).await,
+            Some(found) if found.status == ServiceStatus::Stopped => {
+                Ok(Some(Service { status: ServiceStatus::Starting, ..found }))
+            }
             found => Ok(found),
         }
     }
@@ -439,7 +489,8 @@ impl Provider for UpCloud {
         let id = server_of(service).ok_or_else(missing)?;
         let server = self.server(call, id).await?.ok_or_else(missing)?;
         // Nothing that this library did not make is ever touched.
-        key_of(&server).ok_or_else(missing)?;
+        let key = key_of(&server).ok_or_else(missing)?;
+        let mut wanted = None;
         // What does not stop within a minute is switched off.
         let soft = json!({ "stop_type": "soft", "timeout": "60", "timeout_action": "destroy" });
         let is_on = server.state == "started";
@@ -461,8 +512,9 @@ impl Provider for UpCloud {
                 if server.plan != sku.as_str() {
                     let body = json!({ "server": { "plan": sku } });
                     let ask = Request::new(call, Method::PUT, ["server", id]).json(&body).about(sku);
-                    self.client.ask(&ask).await?;
+                    self.change(call, id, &ask).await?;
                 }
+                wanted = Some(sku.clone());
                 "stopped"
             }
             Action::Other { name } if name == "reboot" => {
@@ -471,47 +523,70 @@ impl Provider for UpCloud {
             }
             Action::Other { .. } => return Err(self.error(call, ErrorKind::Unsupported)),
         };
-        Ok(Handle::Reach(id.to_owned(), state.to_owned()).text())
+        Ok(Whose::of(Some(&key)).handle(&Handle::Reach(id.to_owned(), state.to_owned(), wanted).text()))
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Release;
         if let Some(id) = disk_of(service) {
+            let mut whose = Whose::default();
             if let Some(disk) = self.disk(call, id).await? {
-                key_of_disk(&disk.title).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
+                let key = key_of_disk(&disk.title).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
                 self.check_held(call, &disk, None)?;
+                whose = Whose::of(Some(&key));
             }
-            return Ok(Handle::Disk(id.to_owned()).text());
+            return Ok(whose.handle(&Handle::Disk(id.to_owned()).text()));
         }
         let Some(id) = server_of(service) else {
             // It cannot exist here.
-            return Ok(Handle::Delete(uuid::Uuid::nil().to_string(), Vec::new()).text());
+            let nothing = Handle::Delete(uuid::Uuid::nil().to_string(), Vec::new());
+            return Ok(Whose::default().handle(&nothing.text()));
         };
-        let disks = match self.server(call, id).await? {
-            None => Vec::new(),
+        let (disks, whose) = match self.server(call, id).await? {
+            None => (Vec::new(), Whose::default()),
             Some(server) => {
                 let key = key_of(&server).ok_or_else(|| self.error(call, ErrorKind::Forbidden))?;
-                self.own_disks(call, &server, &key)?
+                (self.own_disks(call, &server, &key)?, Whose::of(Some(&key)))
             }
         };
         if let Some(odd) = disks.iter().find(|disk| !is_plain(disk)) {
             return Err(self.nonsense(call, &format!("the server {id} has a storage {odd:?}")));
         }
-        Ok(Handle::Delete(id.to_owned(), disks).text())
+        Ok(whose.handle(&Handle::Delete(id.to_owned(), disks).text()))
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let what = || operation.as_str().chars().take(60).collect();
         let unknown = || self.error(Call::Poll, ErrorKind::NotFound { what: what() });
-        let (id, wanted) = match Handle::of(operation).ok_or_else(unknown)? {
-            Handle::Delete(id, disks) => return self.poll_delete(&id, &disks).await,
-            Handle::Disk(disk) => return self.end_disks(None, &[disk]).await,
-            Handle::Create(id) => (id, "started".to_owned()),
-            Handle::Reach(id, state) => (id, state),
+        let (text, whose) = Whose::read(operation);
+        let is_new = text.starts_with("create/");
+        let (id, wanted, plan) = match Handle::of(text).ok_or_else(unknown)? {
+            Handle::Delete(id, disks) => return self.poll_delete(&id, &disks, &whose).await,
+            Handle::Disk(disk) => return self.end_disks(None, &[disk], &whose).await,
+            Handle::Create(id) => (id, "started".to_owned(), None),
+            Handle::Reach(id, state, plan) => (id, state, plan),
         };
         match self.server(Call::Poll, &id).await? {
             None => Ok(failed("the server is gone")),
-            Some(server) if server.state == wanted => self.succeeded(&server),
+            Some(server) if server.state == wanted => match plan {
+                Some(plan) if server.plan != plan.as_str() => {
+                    Ok(match whose.is_settled(self.capabilities.list_lag()) {
+                        true => failed(&format!("the server is still a {}", server.plan)),
+                        false => RUNNING,
+                    })
+                }
+                _ => self.succeeded(&server, &whose),
+            },
+            // Its own start has failed.
+            Some(server) if is_new && server.state == "stopped" && whose.is_of(key_of(&server).as_ref()) => {
+                match self.ask_for(Call::Act, &id, "start", &json!({ "server": {} })).await {
+                    Ok(()) => Ok(RUNNING),
+                    Err(error) => match error.kind {
+                        ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
+                        _ => Err(ProviderError { call: Call::Poll, ..error }),
+                    },
+                }
+            }
             Some(server) if server.state == "error" => Ok(failed("the provider says that it is broken")),
             Some(_) => Ok(RUNNING),
         }

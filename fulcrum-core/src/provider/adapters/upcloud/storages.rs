@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     model::{IdempotencyKey, Service, ServiceId, ServiceStatus, SkuId},
-    provider::{Call, ErrorKind, OperationStatus, ProviderError, ProvisionRequest, Result, http::Request},
+    provider::{
+        Call, ErrorKind, OperationStatus, ProviderError, ProvisionRequest, Result, adapters::whose::Whose,
+        http::Request,
+    },
 };
 
 /// What a disk is called that is made with a server; so it is known again, also without its server.
@@ -95,10 +98,19 @@ impl UpCloud {
     }
 
     /// Ends the disks of a server that is gone, each if it hangs on nothing else by now. Backups of them are the customer's.
-    pub(super) async fn end_disks(&self, server: Option<&str>, disks: &[String]) -> Result<OperationStatus> {
+    pub(super) async fn end_disks(
+        &self,
+        server: Option<&str>,
+        disks: &[String],
+        whose: &Whose,
+    ) -> Result<OperationStatus> {
         for disk in disks {
             let of_disk = |error: ProviderError| error.of_part(format!("the storage {disk}"));
             let Some(found) = self.storage(Call::Poll, disk).await.map_err(of_disk)? else { continue };
+            // Another order's disk has got its name since.
+            if key_of_disk(&found.title).is_some_and(|key| whose.key().is_some_and(|own| *own != key)) {
+                continue;
+            }
             self.check_held(Call::Poll, &found, server)?;
             let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
             let is_there = match self.client.end(&ask).await {

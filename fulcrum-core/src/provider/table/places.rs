@@ -1,0 +1,156 @@
+//! Where a provider sells, and what is due there besides: looked up, never searched, and shared between offers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{ProviderDocument, RegionDocument, Row, expand::Cell};
+use crate::model::{
+    Coordinates, DocumentError, Offer, OfferKind, Place, Provenance, RegionId, Surcharge, ZoneId, limits,
+};
+
+/// A provider's regions and zones by name.
+pub(super) struct Map<'a> {
+    /// In the document's order.
+    regions: Vec<&'a RegionDocument>,
+    by_name: BTreeMap<&'a str, usize>,
+    /// Each region as a whole.
+    whole: Vec<Arc<Place>>,
+    zones: BTreeMap<(usize, &'a str), Arc<Place>>,
+}
+
+impl<'a> Map<'a> {
+    pub(super) fn of(provider: &'a ProviderDocument) -> Self {
+        let place = |region: &RegionDocument, zone: Option<ZoneId>| {
+            Arc::new(Place {
+                provider: provider.id.clone(),
+                region: region.id.clone(),
+                zone,
+                country: region.country,
+                coordinates: match (region.latitude, region.longitude) {
+                    (Some(latitude), Some(longitude)) => Some(Coordinates { latitude, longitude }),
+                    _ => None,
+                },
+            })
+        };
+        let all = || provider.regions.iter().enumerate();
+        Self {
+            regions: provider.regions.iter().collect(),
+            by_name: all().map(|(at, region)| (region.id.as_str(), at)).collect(),
+            whole: provider.regions.iter().map(|region| place(region, None)).collect(),
+            zones: all()
+                .flat_map(|(at, region)| region.zones.iter().map(move |zone| (at, region, zone)))
+                .map(|(at, region, zone)| ((at, zone.as_str()), place(region, Some(zone.clone()))))
+                .collect(),
+        }
+    }
+
+    fn region(&self, name: &str) -> Cell<usize> {
+        self.by_name.get(name).copied().ok_or_else(|| {
+            let mut known: Vec<_> =
+                self.regions.iter().map(|region| region.id.as_str()).take(limits::SHOWN).collect();
+            if self.regions.len() > known.len() {
+                known.push("another of the provider's JSON file");
+            }
+            ("region", format!("no region is called {name:?}; write one of {}, or *", known.join(", ")))
+        })
+    }
+
+    /// Where a row sells.
+    pub(super) fn places(&self, row: &Row) -> Cell<Vec<Arc<Place>>> {
+        let names: Vec<&str> = row.region.split_whitespace().collect();
+        check_once("region", &names)?;
+        let regions: Vec<usize> = match row.region.as_str() {
+            "*" => (0..self.regions.len()).collect(),
+            _ => names.into_iter().map(|name| self.region(name)).collect::<Result<_, _>>()?,
+        };
+        if row.zone.is_empty() {
+            return Ok(regions.into_iter().map(|at| self.whole[at].clone()).collect());
+        }
+        let [at] = regions[..] else {
+            return Err(("zone", "zones go with one region; write a row for each region".to_owned()));
+        };
+        let names: Vec<&str> = row.zone.split_whitespace().collect();
+        check_once("zone", &names)?;
+        let zone = |name: &str| {
+            self.zones.get(&(at, name)).cloned().ok_or_else(|| {
+                let region = &self.regions[at].id;
+                ("zone", format!("{region} has no zone {name:?}; add it to the provider's JSON file"))
+            })
+        };
+        names.into_iter().map(zone).collect()
+    }
+}
+
+fn check_once(column: &'static str, names: &[&str]) -> Cell<()> {
+    let mut known = BTreeSet::new();
+    match names.iter().find(|name| !known.insert(**name)) {
+        Some(name) => Err((column, format!("{name:?} is named twice; name it once"))),
+        None => Ok(()),
+    }
+}
+
+/// What is due with offers of some kinds, and the row that says so.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) kinds: BTreeSet<OfferKind>,
+    pub(super) surcharge: Surcharge,
+    pub(super) provenance: Arc<Provenance>,
+}
+
+/// What is due with all offers of one kind at one place, and the rows that say so.
+type Shared = (Arc<Vec<Surcharge>>, Vec<Arc<Provenance>>);
+
+/// With the position of the row.
+type Numbered = (usize, Arc<Due>);
+
+/// What is due where.
+#[derive(Debug, Default)]
+pub(super) struct Surcharges {
+    /// By region, and by zone if they are due in one only; each with the position of its row.
+    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<Numbered>>,
+    known: BTreeMap<(RegionId, Option<ZoneId>, OfferKind), Option<Shared>>,
+}
+
+impl Surcharges {
+    /// Adds what the row at a position says.
+    pub(super) fn add(
+        &mut self,
+        position: usize,
+        place: &Place,
+        due: &Arc<Due>,
+    ) -> Result<(), DocumentError> {
+        let here = self.due.entry((place.region.clone(), place.zone.clone())).or_default();
+        if here.len() >= limits::SURCHARGES {
+            let message = format!("more than {} surcharges in {place}; add some up", limits::SURCHARGES);
+            return Err(DocumentError::at("", message));
+        }
+        here.push((position, due.clone()));
+        Ok(())
+    }
+
+    /// What is due with an offer, in the order of the rows; none if nothing is due in its region.
+    pub(super) fn due_with(&mut self, offer: &Offer) -> Option<Shared> {
+        if self.due.is_empty() {
+            return None;
+        }
+        let (region, zone) = (offer.place.region.clone(), offer.place.zone.clone());
+        let due = &self.due;
+        let key = (region, zone, offer.kind);
+        let (region, zone, kind) = &key;
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        let at = |zone: Option<&ZoneId>| due.get(&(region.clone(), zone.cloned())).into_iter().flatten();
+        let in_zone = zone.as_ref().into_iter().flat_map(|zone| at(Some(zone)));
+        let mut here: Vec<_> = at(None).chain(in_zone).filter(|(_, due)| due.kinds.contains(kind)).collect();
+        here.sort_by_key(|(position, _)| *position);
+        let shared = (!here.is_empty()).then(|| {
+            let surcharges = here.iter().map(|(_, due)| due.surcharge.clone()).collect();
+            (Arc::new(surcharges), here.iter().map(|(_, due)| due.provenance.clone()).collect())
+        });
+        self.known.insert(key, shared.clone());
+        shared
+    }
+}

@@ -1,0 +1,87 @@
+//! Threads that make calls. Idle ones are kept: a new thread costs more than most calls do.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Sender, channel},
+    },
+    thread,
+};
+
+use crate::apart::Caller;
+
+/// The deepest document needs 1.2 MiB where the code is not optimised.
+pub(crate) const STACK_BYTES: usize = 4 << 20;
+/// So many wait for calls to come; others end with their call.
+const MOST_IDLE: usize = 8;
+
+pub(crate) fn builder() -> thread::Builder {
+    thread::Builder::new().name("fulcrum-call".to_owned()).stack_size(STACK_BYTES)
+}
+
+/// The idle ones; none once all is over.
+pub(crate) struct Workers(Mutex<Option<Vec<Worker>>>);
+
+/// A thread that waits for a call.
+pub(crate) struct Worker {
+    give: Sender<Task>,
+    all: Arc<Workers>,
+}
+
+/// Dropped at last, the answer tells the caller that all is over.
+type Work = Box<dyn FnOnce() -> Caller + Send>;
+
+struct Task {
+    work: Work,
+    /// The thread's own, for when it is idle again.
+    worker: Worker,
+}
+
+impl Workers {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(Vec::new()))))
+    }
+
+    /// An idle thread, or a new one.
+    pub(crate) fn claim(self: &Arc<Self>) -> io::Result<Worker> {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(Vec::pop);
+        if let Some(worker) = idle {
+            return Ok(worker);
+        }
+        let (give, given) = channel::<Task>();
+        builder().spawn(move || {
+            for Task { work, worker } in given {
+                let caller = work();
+                // Before the caller knows: its next call finds this thread idle.
+                worker.rest();
+                drop(caller);
+            }
+        })?;
+        Ok(Worker { give, all: self.clone() })
+    }
+
+    /// Idle threads end, and those at work end with it.
+    pub(crate) fn end(&self) {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(idle);
+    }
+}
+
+impl Worker {
+    /// Starts the thread's work, which does not panic.
+    pub(crate) fn give(self, work: impl FnOnce() -> Caller + Send + 'static) {
+        let give = self.give.clone();
+        // A thread that is claimed waits for this: it has not ended.
+        let _ = give.send(Task { work: Box::new(work), worker: self });
+    }
+
+    fn rest(self) {
+        let all = self.all.clone();
+        if let Some(idle) = &mut *all.0.lock().unwrap_or_else(PoisonError::into_inner)
+            && idle.len() < MOST_IDLE
+        {
+            idle.push(self);
+        }
+    }
+}
