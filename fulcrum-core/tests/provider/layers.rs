@@ -164,8 +164,7 @@ async fn an_empty_list_ends_through_every_pair_of_layers() {
 }
 
 /// What a provider might say: its own credential, marks that turn a terminal or a line, and no end.
-const EVIL: &str =
-    "failed \u{1b}]0;owned\u{7}\u{1b}[2J canary-token \u{202e}gnp.exe\u{2066}\u{200b} x\nFAKE LINE";
+const EVIL: &str = "failed \u{1b}]0;owned\u{7}\u{1b}[2J canary-token canary-\u{200b}token \u{202e}gnp.exe\u{2066}\u{200b} x\nFAKE LINE";
 
 /// Says it wherever it says anything.
 #[derive(Debug)]

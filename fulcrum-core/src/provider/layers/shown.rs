@@ -51,9 +51,15 @@ impl<P: Provider> Shown<P> {
 struct Filter<P>(Arc<P>);
 
 impl<P: Provider> Filter<P> {
+    /// Once marks are left out a secret may be whole that they had parted; and a cut leaves no part of one.
+    fn shown(&self, text: &str, is_for_people: bool, most: usize) -> String {
+        let seen = words::plain(text, usize::MAX);
+        words::plain(&self.0.redacted(&seen, is_for_people), most)
+    }
+
     /// For people.
     fn text(&self, text: &str) -> String {
-        words::plain(&self.0.redacted(text, true), ErrorKind::LONGEST)
+        self.shown(text, true, ErrorKind::LONGEST)
     }
 
     fn error(&self, error: ProviderError) -> ProviderError {
@@ -73,7 +79,7 @@ impl<P: Provider> Filter<P> {
         if names.iter().any(|name| self.0.redacted(name, false) != *name) {
             return Err("the name of a service holds a credential, and is not kept".to_owned());
         }
-        let kept = |text: &str| words::plain(&self.0.redacted(text, false), LONGEST_ATTRIBUTE);
+        let kept = |text: &str| self.shown(text, false, LONGEST_ATTRIBUTE);
         let attributes = service.attributes.iter().map(|(name, value)| (kept(name), kept(value))).collect();
         Ok(Service { attributes, ..service })
     }
