@@ -1,15 +1,7 @@
 //! One folder for each kind of API.
 
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "openstack",
-    feature = "osb",
-    feature = "proxmox",
-    feature = "scaleway",
-    feature = "upcloud"
-))]
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each adapter uses its own part")]
 mod bought;
 pub mod catalogue_file;
 #[cfg(feature = "ec2")]
@@ -28,15 +20,6 @@ pub mod proxmox;
 pub mod scaleway;
 #[cfg(feature = "upcloud")]
 pub mod upcloud;
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "openstack",
-    feature = "osb",
-    feature = "proxmox",
-    feature = "scaleway",
-    feature = "upcloud"
-))]
+#[cfg(feature = "http")]
 #[allow(dead_code, reason = "each adapter uses its own part")]
 mod whose;
