@@ -222,8 +222,10 @@ impl Engine {
     /// Drives an order under a claim to where it goes on no more by itself, and gives the claim back.
     pub(super) async fn drive_claimed(&self, held: Held) -> Result<Order, PurchaseError> {
         let order = held.order().clone();
+        // On the heap: a host's thread has little room, and whoever holds the call's future would hold all of this.
+        let drive = Box::pin(self.drive_held(&held));
         // A panic of one order must end nothing but its own drive.
-        let driven = AssertUnwindSafe(self.drive_held(&held)).catch_unwind().await;
+        let driven = AssertUnwindSafe(drive).catch_unwind().await;
         let outcome =
             driven.unwrap_or_else(|panic| Err(PurchaseError::Panicked { order, message: words_of(&*panic) }));
         if let Err(error) = &outcome {

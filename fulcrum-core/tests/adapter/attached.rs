@@ -175,8 +175,8 @@ async fn a_disk_that_is_not_ended_yet_is_not_forgotten() {
 async fn all(api: Api, parts: &[&str]) {
     // At once: each waits until what the other process may still do is over.
     future::join_all(parts.iter().map(|part| async move {
-        future::join3(is_spared(api, part, false), is_spared(api, part, true), is_spared_meanwhile(api, part))
-            .await
+        let (by_one, by_another) = (is_spared(api, part, false), is_spared(api, part, true));
+        future::join3(Box::pin(by_one), Box::pin(by_another), is_spared_meanwhile(api, part)).await
     }))
     .await;
 }

@@ -16,7 +16,7 @@ use fulcrum_core::{
     provider::sandbox::Sandbox,
     purchase::{Engine, PurchaseError},
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -138,8 +138,17 @@ impl Place {
     }
 }
 
-/// How many writes there were, and errors; none without a server.
-async fn harmed(operation: Operation, harm: Harm, at: usize, after: Duration) -> Option<(usize, usize)> {
+/// How many writes there were, and errors; none without a server. Boxed, as many of them wait at once.
+fn harmed(
+    operation: Operation,
+    harm: Harm,
+    at: usize,
+    after: Duration,
+) -> BoxFuture<'static, Option<(usize, usize)>> {
+    harmed_at(operation, harm, at, after).boxed()
+}
+
+async fn harmed_at(operation: Operation, harm: Harm, at: usize, after: Duration) -> Option<(usize, usize)> {
     let context = format!("{operation:?}, {harm:?} at write {at}, again after {after:?}");
     let database = postgres::database().await?;
     let place = Place::prepare(operation, &database).await;

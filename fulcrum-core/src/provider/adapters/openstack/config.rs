@@ -58,7 +58,8 @@ pub struct OpenStackConfig {
     /// Name or identifier of the network that floating IPs are taken from; none to offer none.
     #[serde(default)]
     pub floating_network: Option<String>,
-    /// How long a new server may be missing from lists, in milliseconds.
+    /// How long a new server may be missing from lists after the call that orders it was lost, in milliseconds. A request that
+    /// nobody waits for any more is carried out all the same: by a cloud that is slow, this much later.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// How many things are asked for at a time when something is listed.
@@ -138,7 +139,7 @@ fn secret() -> Credential {
 }
 
 fn list_lag_ms() -> u64 {
-    5_000
+    30_000
 }
 
 fn page_size() -> u32 {
