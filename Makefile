@@ -65,13 +65,13 @@ wheel: ## build the Python wheel into build/wheels
 	@cd fulcrum-py && ../$(VENV)/bin/maturin build --release --out ../build/wheels
 
 header: ## write include/fulcrum.h again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-ffi --test header
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-ffi --test header
 
 schemas: ## write schemas/*.json again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --test documents schemas
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --test documents schemas
 
 matrix: ## write docs/adapters/matrix.md again
-	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-core --features adapters --test adapter matrix
+	@FULCRUM_BLESS=1 cargo test -q -p fulcrum-market-core --features adapters --test adapter matrix
 
 install: ## install the C library and headers below PREFIX (default /usr/local)
 	@scripts/setup --rust

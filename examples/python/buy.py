@@ -7,7 +7,7 @@ import asyncio
 import sys
 import threading
 
-import fulcrum
+import fulcrum_market
 
 CONFIG = {
     "ledger": ":memory:",
@@ -26,7 +26,7 @@ constraints:
 
 
 def blocking() -> None:
-    market = fulcrum.Federation(CONFIG)
+    market = fulcrum_market.Federation(CONFIG)
     print(f"{len(market.refresh())} offers")
     for source in market.sources:
         print(f"  {source['provider']}: {source['offers']}, {source['state']}")
@@ -34,7 +34,7 @@ def blocking() -> None:
     # A mistake is an exception that says what to write instead.
     try:
         market.compose(SHOP.replace("replicas", "replica"))
-    except fulcrum.DocumentError as mistake:
+    except fulcrum_market.DocumentError as mistake:
         print(f"a mistake: {mistake}")
 
     plan = market.compose(SHOP)
@@ -59,7 +59,7 @@ def blocking() -> None:
 
 
 async def awaiting() -> None:
-    market = await fulcrum.AsyncFederation.create(CONFIG)
+    market = await fulcrum_market.AsyncFederation.create(CONFIG)
     await market.refresh()
     order = await market.accept(await market.compose(SHOP, timeout=10, progress=lambda *now: print(f"  searching: {now}")))
     driven = asyncio.ensure_future(market.drive(order.id))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 from typing import Any, Iterator, Optional
 
-import fulcrum
+import fulcrum_market
 
 
-class Rack(fulcrum.Provider):
+class Rack(fulcrum_market.Provider):
     """Machines by name: the name is the key, so the same request twice is the same machine."""
 
     document = {
@@ -44,7 +44,7 @@ class Rack(fulcrum.Provider):
         with self.lock:
             if key not in self.machines:
                 if self.free == 0:
-                    raise fulcrum.CapacityError("the rack is full")
+                    raise fulcrum_market.CapacityError("the rack is full")
                 self.free -= 1
                 self.machines[key] = {
                     "id": key, "key": key, "sku": request["sku"], "region": "basement", "status": "running",
@@ -63,9 +63,9 @@ class Rack(fulcrum.Provider):
 
     def act(self, service: str, action: Any, key: str) -> str:
         if service not in self.machines:
-            raise fulcrum.NotFoundError(service)
+            raise fulcrum_market.NotFoundError(service)
         if action not in ("start", "stop"):
-            raise fulcrum.UnsupportedError("a blade is what it is")
+            raise fulcrum_market.UnsupportedError("a blade is what it is")
         self.machines[service]["status"] = "running" if action == "start" else "stopped"
         return f"make {service}"
 
@@ -78,13 +78,13 @@ class Rack(fulcrum.Provider):
     async def poll(self, operation: str) -> dict[str, Any]:
         verb, _, name = operation.partition(" ")
         if verb not in ("make", "end"):
-            raise fulcrum.NotFoundError(operation)
+            raise fulcrum_market.NotFoundError(operation)
         return {"status": "succeeded", "service": self.machines.get(name) if verb == "make" else None}
 
 
 def main() -> None:
     rack = Rack()
-    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
+    market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
     report = market.check("rack", sku="blade", patience=5)
     print(report["text"])
     if not report["is_passed"]:

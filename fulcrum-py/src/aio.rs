@@ -36,7 +36,7 @@ use crate::{
 type Awaitable<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// Several providers as one market; its methods are coroutines.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct AsyncFederation(Owned<Market>);
 
 #[guarded]
@@ -335,7 +335,7 @@ impl AsyncFederation {
     }
 
     fn __repr__(&self) -> PyResult<String> {
-        Ok(format!("<fulcrum.AsyncFederation: {} offers>", self.0.get()?.catalogue().len()))
+        Ok(format!("<fulcrum_market.AsyncFederation: {} offers>", self.0.get()?.catalogue().len()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

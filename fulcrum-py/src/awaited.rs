@@ -29,7 +29,7 @@ where
     awaitable_with(py, make, None)
 }
 
-/// The same with coroutines of the host's, which end with it: `sinks` is a `Sinks` of `fulcrum._aio`.
+/// The same with coroutines of the host's, which end with it: `sinks` is a `Sinks` of `fulcrum_market._aio`.
 pub(crate) fn awaitable_with<'py, F, T>(
     py: Python<'py>,
     make: impl FnOnce() -> F + Send + 'static,
@@ -60,13 +60,13 @@ where
         .boxed()
     });
     let call = Call { begin: Owned::new(Mutex::new(Some(begin))), running: Mutex::new(None) };
-    BEGUN.import(py, "fulcrum._aio", "begun")?.call1((call, sinks))
+    BEGUN.import(py, "fulcrum_market._aio", "begun")?.call1((call, sinks))
 }
 
 type Begin = Box<dyn FnOnce(Py<PyAny>) -> BoxFuture<'static, ()> + Send>;
 
-/// What `fulcrum._aio.begun` awaits.
-#[pyclass(frozen, module = "fulcrum")]
+/// What `fulcrum_market._aio.begun` awaits.
+#[pyclass(frozen, module = "fulcrum_market")]
 struct Call {
     begin: Owned<Mutex<Option<Begin>>>,
     running: Mutex<Option<Owned<AbortHandle>>>,

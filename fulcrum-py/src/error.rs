@@ -1,4 +1,4 @@
-//! Errors of the library as Python exceptions; the classes are in `fulcrum/errors.py`.
+//! Errors of the library as Python exceptions; the classes are in `fulcrum_market/errors.py`.
 
 use std::any::Any;
 
@@ -57,7 +57,7 @@ pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
 fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {
     let made = attach(|py| {
         let made =
-            py.import("fulcrum.errors")?.call_method1("_make", (code, message, conditions, circumstances));
+            py.import("fulcrum_market.errors")?.call_method1("_make", (code, message, conditions, circumstances));
         made.map(PyErr::from_value)
     });
     made.unwrap_or_else(|failure| failure)

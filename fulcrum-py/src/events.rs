@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What `follow` answers.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Events {
     events: Owned<Arc<Mutex<federation::Events>>>,
     /// The federation, so that the garbage collector sees what these events keep.

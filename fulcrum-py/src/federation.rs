@@ -82,7 +82,7 @@ pub(crate) async fn opened(path: PathBuf) -> PyResult<Owned<Market>> {
 }
 
 /// Several providers as one market.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Federation(Owned<Market>);
 
 #[guarded]
@@ -371,7 +371,7 @@ impl Federation {
     }
 
     fn __repr__(&self) -> PyResult<String> {
-        Ok(format!("<fulcrum.Federation: {} offers>", self.0.get()?.catalogue().len()))
+        Ok(format!("<fulcrum_market.Federation: {} offers>", self.0.get()?.catalogue().len()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

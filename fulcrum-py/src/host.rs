@@ -57,14 +57,14 @@ pub(crate) fn is_daemon(py: Python<'_>) -> bool {
     if let Some(known) = IS_DAEMON.get() {
         return known;
     }
-    let asked = py.import("fulcrum._host").and_then(|host| host.call_method0("is_daemon")?.extract());
+    let asked = py.import("fulcrum_market._host").and_then(|host| host.call_method0("is_daemon")?.extract());
     let is_daemon = asked.unwrap_or(true);
     IS_DAEMON.set(Some(is_daemon));
     is_daemon
 }
 
 /// How a thread of Python's own tells what a function has answered. Dropped before, it tells that there is no answer.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 struct Reply {
     answer: Sender<PyResult<Py<PyAny>>>,
     depth: usize,
@@ -96,7 +96,7 @@ pub(crate) fn call(
     let answer = attach(|py| {
         let (function, given) = call(py)?;
         let reply = Bound::new(py, Reply { answer, depth })?;
-        let inbox = BEGIN.import(py, "fulcrum._host", "begin")?.call1((&function, &given, reply))?;
+        let inbox = BEGIN.import(py, "fulcrum_market._host", "begin")?.call1((&function, &given, reply))?;
         let begun = if inbox.is_none() { Ok(()) } else { start_thread(py, inbox) };
         match begun {
             Ok(()) => Ok(None),
@@ -146,9 +146,9 @@ impl HostCalls for Calls {
     }
 }
 
-/// A function of `fulcrum._host`, which takes one of the host's.
+/// A function of `fulcrum_market._host`, which takes one of the host's.
 pub(crate) fn through<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("fulcrum._host")?.getattr(name)
+    py.import("fulcrum_market._host")?.getattr(name)
 }
 
 /// Providers as the library has them, and the Python objects behind them.
@@ -166,7 +166,7 @@ pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResu
     if given.is_empty() {
         return Ok(Vec::new());
     }
-    let module = py.import("fulcrum.provider")?;
+    let module = py.import("fulcrum_market.provider")?;
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
     let described = |object: Py<PyAny>| -> PyResult<Written> {
         let description = describe.call1((&object,))?.extract()?;

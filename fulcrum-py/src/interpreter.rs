@@ -12,7 +12,7 @@ pub(crate) fn is_first_time(py: Python<'_>) -> PyResult<bool> {
     match FIRST.get(py) {
         Some(first) if first.is(&sys) => Ok(false),
         Some(_) => Err(PyImportError::new_err(
-            "fulcrum belongs to the interpreter of this process that has imported it first; do not import it in a subinterpreter, \
+            "fulcrum_market belongs to the interpreter of this process that has imported it first; do not import it in a subinterpreter, \
              nor after Py_Finalize",
         )),
         None => Ok(FIRST.set(py, sys.unbind()).is_ok()),

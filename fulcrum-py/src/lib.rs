@@ -1,5 +1,5 @@
-//! The Python module `fulcrum._fulcrum`: a thin skin over `fulcrum-core`. What users see is described in the stub
-//! `python/fulcrum/_fulcrum.pyi`.
+//! The Python module `fulcrum_market._fulcrum`: a thin skin over `fulcrum-core`. What users see is described in the stub
+//! `python/fulcrum_market/_fulcrum.pyi`.
 #![cfg(feature = "extension-module")]
 #![deny(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
@@ -24,7 +24,7 @@ mod workers;
 
 use pyo3::prelude::*;
 
-/// Names of the module; `fulcrum/__init__.py` exports them.
+/// Names of the module; `fulcrum_market/__init__.py` exports them.
 #[pymodule]
 mod _fulcrum {
     #[pymodule_export]

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What has happened to an order so far, in words.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Timeline(pub(crate) purchase::Timeline);
 
 #[guarded]
@@ -82,7 +82,7 @@ impl Sink {
     /// A plain function, called on a thread of the library's, or one that answers a coroutine, which runs in the loop that
     /// is running now.
     pub(crate) fn awaited(py: Python<'_>, function: Py<PyAny>) -> PyResult<(Self, Py<PyAny>)> {
-        let sinks = py.import("fulcrum._aio")?.call_method0("Sinks")?.unbind();
+        let sinks = py.import("fulcrum_market._aio")?.call_method0("Sinks")?.unbind();
         Ok((Self { sinks: Some(Arc::new(sinks.clone_ref(py))), ..Self::new(function) }, sinks))
     }
 

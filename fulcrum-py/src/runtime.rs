@@ -181,7 +181,7 @@ fn too_late(py: Python<'_>) -> PyErr {
         py.detach(|| -> () { stop_here() });
     }
     let message = "the library has ended, as the interpreter does; functions that call it at exit are to be registered after \
-                   `import fulcrum`";
+                   `import fulcrum_market`";
     host_error(Host::Ending, message)
 }
 
@@ -278,7 +278,7 @@ pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
         Process::has_forked();
         ledger::after_fork_in_child();
         count_this_alone();
-        py.import("fulcrum._host")?.call_method0("after_fork").map(drop)
+        py.import("fulcrum_market._host")?.call_method0("after_fork").map(drop)
     }
     let hooks = PyDict::new(module.py());
     hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;

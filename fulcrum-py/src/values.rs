@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A snapshot of all offers.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Catalogue(pub(crate) Arc<catalogue::Catalogue>);
 
 /// An offer with its id, as queries answer.
@@ -37,7 +37,7 @@ impl Catalogue {
     }
 
     fn __repr__(&self) -> String {
-        format!("<fulcrum.Catalogue of {} offers, {}>", self.0.len(), self.0.taken_at())
+        format!("<fulcrum_market.Catalogue of {} offers, {}>", self.0.len(), self.0.taken_at())
     }
 
     #[getter]
@@ -68,7 +68,7 @@ impl Catalogue {
 }
 
 /// Which offers, where, how many, and what they cost.
-#[pyclass(frozen, eq, module = "fulcrum")]
+#[pyclass(frozen, eq, module = "fulcrum_market")]
 #[derive(PartialEq)]
 pub(crate) struct Plan(pub(crate) Arc<model::Plan>);
 
@@ -151,7 +151,7 @@ impl Plan {
         let plan = &self.0;
         let proof = if plan.is_optimal() { "optimal" } else { "not proven" };
         format!(
-            "<fulcrum.Plan {:?}: {} leases, {} {} a month, {proof}>",
+            "<fulcrum_market.Plan {:?}: {} leases, {} {} a month, {proof}>",
             plan.blueprint,
             plan.leases.len(),
             plan.monthly,
@@ -197,7 +197,7 @@ impl Plan {
 }
 
 /// The durable purchase of a plan.
-#[pyclass(frozen, module = "fulcrum")]
+#[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Order(pub(crate) model::Order);
 
 #[guarded]
@@ -264,6 +264,6 @@ impl Order {
     }
 
     fn __repr__(&self) -> String {
-        format!("<fulcrum.Order {} {}>", self.0.id, self.0.state.word())
+        format!("<fulcrum_market.Order {} {}>", self.0.id, self.0.state.word())
     }
 }

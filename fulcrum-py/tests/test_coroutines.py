@@ -6,13 +6,13 @@ import warnings
 from decimal import Decimal
 from typing import Any, Dict, List, Optional
 
-import fulcrum
+import fulcrum_market
 import pytest
 
 BLUEPRINT = {"name": "app", "components": {"web": {"vcpu": 1, "replicas": 1}}}
 
 
-class Rack(fulcrum.Provider):
+class Rack(fulcrum_market.Provider):
     """Counts what it is asked for."""
 
     poll_interval_ms = 5
@@ -62,8 +62,8 @@ class Rack(fulcrum.Provider):
         return {"status": "succeeded", "service": self.machines.get(name) if verb == "make" else None}
 
 
-async def opened(rack: Rack) -> fulcrum.AsyncFederation:
-    market = await fulcrum.AsyncFederation.create({"ledger": ":memory:", "providers": []}, providers=[rack])
+async def opened(rack: Rack) -> fulcrum_market.AsyncFederation:
+    market = await fulcrum_market.AsyncFederation.create({"ledger": ":memory:", "providers": []}, providers=[rack])
     await market.refresh()
     return market
 
@@ -92,7 +92,7 @@ def test_a_purchase_that_nobody_awaits_buys_nothing() -> None:
 
 def test_a_dearer_price_buys_nothing_and_a_tolerated_one_is_told() -> None:
     rack = Rack()
-    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
+    market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
     market.refresh()
     plan = market.compose(BLUEPRINT)
     rack.monthly = "12.00"
@@ -106,13 +106,13 @@ def test_a_dearer_price_buys_nothing_and_a_tolerated_one_is_told() -> None:
 
 def test_only_what_was_approved_is_bought_and_a_second_click_buys_nothing() -> None:
     rack = Rack()
-    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
+    market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
     market.refresh()
     plan, policy = market.compose(BLUEPRINT), {"max_total": 1000}
     digest = plan.approval_digest(policy)
-    with pytest.raises(fulcrum.PurchaseError, match="was approved"):
+    with pytest.raises(fulcrum_market.PurchaseError, match="was approved"):
         market.purchase(plan, {"max_total": 2000}, approved=digest)
-    with pytest.raises(fulcrum.PurchaseError, match="max_total"):
+    with pytest.raises(fulcrum_market.PurchaseError, match="max_total"):
         market.purchase(plan, {"max_total": 1})
     assert rack.asked == []
     name = "018F0A3C-7B1E-7000-8000-0123456789AB"
@@ -155,7 +155,7 @@ def test_functions_that_nobody_would_await_are_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         asyncio.run(main())
-    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[Rack()])
+    market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[Rack()])
     market.refresh()
     with pytest.raises(TypeError, match="report: write a plain function"):
         market.reconcile_every(1, told)

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from conftest import SHOP, Config
 
-import fulcrum
+import fulcrum_market
 
 
 @pytest.fixture
-def market(config: Config) -> fulcrum.Federation:
-    market = fulcrum.Federation(config)
+def market(config: Config) -> fulcrum_market.Federation:
+    market = fulcrum_market.Federation(config)
     market.refresh()
     return market
 
@@ -51,12 +51,12 @@ def shop(**more: Any) -> dict[str, Any]:
     return dict(SHOP, components={"web": dict(SHOP["components"]["web"], **more)})
 
 
-def settings(market: fulcrum.Federation, value: Any) -> Any:
+def settings(market: fulcrum_market.Federation, value: Any) -> Any:
     plan = market.compose(shop(settings={"it": value}))
     return plan.leases[0]["settings"]["it"]
 
 
-def test_numbers_of_any_library_are_numbers(market: fulcrum.Federation) -> None:
+def test_numbers_of_any_library_are_numbers(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
     for two in (Whole(2), Size.TWO, Decimal(2), Decimal("2.000")):
         assert market.compose(shop(vcpu=two)).leases == plan.leases
@@ -67,7 +67,7 @@ def test_numbers_of_any_library_are_numbers(market: fulcrum.Federation) -> None:
     assert settings(market, ("a", 1)) == ["a", 1]
 
 
-def test_what_has_one_text_is_that_text(market: fulcrum.Federation) -> None:
+def test_what_has_one_text_is_that_text(market: fulcrum_market.Federation) -> None:
     some = uuid.UUID("018f2f5e-0000-7000-8000-000000000000")
     for value, text in (
         (Decimal("1.50"), "1.50"),
@@ -104,37 +104,37 @@ def test_what_has_one_text_is_that_text(market: fulcrum.Federation) -> None:
         ({True: 1}, "a name of type bool"),
     ],
 )
-def test_what_has_no_form_is_refused_with_its_place(market: fulcrum.Federation, value: Any, words: str) -> None:
-    with pytest.raises(fulcrum.DocumentError) as caught:
+def test_what_has_no_form_is_refused_with_its_place(market: fulcrum_market.Federation, value: Any, words: str) -> None:
+    with pytest.raises(fulcrum_market.DocumentError) as caught:
         market.compose(shop(settings={"list": [1, {"image": value}]}))
     text = str(caught.value)
     assert text.startswith("components.web.settings.list[1].image: ") and words in text, text
     assert caught.value.code == 401
 
 
-def test_what_holds_itself_is_refused(market: fulcrum.Federation) -> None:
+def test_what_holds_itself_is_refused(market: fulcrum_market.Federation) -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(fulcrum.DocumentError, match="too deep, or holds itself"):
+    with pytest.raises(fulcrum_market.DocumentError, match="too deep, or holds itself"):
         market.compose(shop(settings={"loop": loop}))
 
 
-def test_every_document_is_read_so(market: fulcrum.Federation, config: Config) -> None:
+def test_every_document_is_read_so(market: fulcrum_market.Federation, config: Config) -> None:
     plan = market.compose(SHOP)
     for call in (
-        lambda: fulcrum.Federation({"ledger": b":memory:", "providers": []}),
+        lambda: fulcrum_market.Federation({"ledger": b":memory:", "providers": []}),
         lambda: market.purchase(plan, {"step_timeout_s": b"5"}),
         lambda: market.catalogue.query({"limit": b"1"}),
         lambda: market.check("alpha", settings={"image": b"x"}),
     ):
-        with pytest.raises(fulcrum.DocumentError, match="type bytes"):
+        with pytest.raises(fulcrum_market.DocumentError, match="type bytes"):
             call()
     # As a dict does, a path may stand in it.
-    assert fulcrum.Federation(dict(config, ledger=Path(config["ledger"]))).catalogue.sources == []
+    assert fulcrum_market.Federation(dict(config, ledger=Path(config["ledger"]))).catalogue.sources == []
     assert len(market.catalogue.query({"limit": Whole(1)})) == 1
 
 
-def test_a_file_that_is_not_utf_8_is_named(market: fulcrum.Federation, tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_named(market: fulcrum_market.Federation, tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     text = "name: shop\ncomponents: { web: { vcpu: 2 } } # für\n"
     for encoding, words in (
@@ -144,7 +144,7 @@ def test_a_file_that_is_not_utf_8_is_named(market: fulcrum.Federation, tmp_path:
         ("latin-1", "line 2: the text is not UTF-8; save it as UTF-8"),
     ):
         path.write_text(text, encoding=encoding)
-        with pytest.raises(fulcrum.DocumentError) as caught:
+        with pytest.raises(fulcrum_market.DocumentError) as caught:
             market.compose(path)
         assert str(caught.value).startswith(f"{path}: {words}"), str(caught.value)
     path.write_text(text, encoding="utf-8-sig")
@@ -156,18 +156,18 @@ def test_a_file_that_is_not_utf_8_is_named(market: fulcrum.Federation, tmp_path:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such files elsewhere")
-def test_what_is_no_file_is_refused_at_once(market: fulcrum.Federation, tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused_at_once(market: fulcrum_market.Federation, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path, words in ((tmp_path, "it is a folder"), (pipe, "it is a pipe"), (Path("/dev/zero"), "a device")):
-        with pytest.raises(fulcrum.DocumentError) as caught:
+        with pytest.raises(fulcrum_market.DocumentError) as caught:
             market.compose(path)
         assert str(path) in str(caught.value) and words in str(caught.value), str(caught.value)
-        with pytest.raises(fulcrum.FulcrumError):
-            fulcrum.Federation.open(path)
+        with pytest.raises(fulcrum_market.FulcrumError):
+            fulcrum_market.Federation.open(path)
 
 
-class Metal(fulcrum.Provider):
+class Metal(fulcrum_market.Provider):
     """A cloud whose list has odd rows."""
 
     document = {
@@ -199,7 +199,7 @@ def test_an_odd_row_of_a_provider_costs_itself_only() -> None:
         (None, "not nothing"),
         (7, "not `7`"),
     )
-    market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[Metal(*(it for it, _ in odd))])
+    market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[Metal(*(it for it, _ in odd))])
     assert len(market.refresh()) == 1
     (source,) = market.sources
     assert source["state"] == "fresh" and source["offers"] == 1 and source["rejected_count"] == len(odd)
@@ -211,19 +211,19 @@ def test_an_odd_row_of_a_provider_costs_itself_only() -> None:
 def test_an_empty_catalogue_says_why(config: Config) -> None:
     fault = {"call": "offers", "times": 100, "fault": "forbidden"}
     config["providers"][0]["sandbox"]["faults"] = [fault]
-    market = fulcrum.Federation(config)
-    with pytest.raises(fulcrum.InfeasibleError, match=r"the catalogue is empty: call refresh\(\)"):
+    market = fulcrum_market.Federation(config)
+    with pytest.raises(fulcrum_market.InfeasibleError, match=r"the catalogue is empty: call refresh\(\)"):
         market.compose(SHOP)
     market.refresh()
-    with pytest.raises(fulcrum.InfeasibleError, match="2 of 2 providers did not answer: alpha: .*; beta: "):
+    with pytest.raises(fulcrum_market.InfeasibleError, match="2 of 2 providers did not answer: alpha: .*; beta: "):
         market.compose(SHOP)
-    with pytest.raises(fulcrum.InfeasibleError, match="2 of 2 providers did not answer"):
+    with pytest.raises(fulcrum_market.InfeasibleError, match="2 of 2 providers did not answer"):
         market.pareto(SHOP, ("cost", "providers"))
-    with pytest.raises(fulcrum.DocumentError, match="max_offer_age_hours"):
-        fulcrum.Federation(dict(config, max_offer_age_hours=-1))
+    with pytest.raises(fulcrum_market.DocumentError, match="max_offer_age_hours"):
+        fulcrum_market.Federation(dict(config, max_offer_age_hours=-1))
 
 
-def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum.Federation) -> None:
+def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum_market.Federation) -> None:
     class Growing:
         """A whole number that changes the document where it stands."""
 
@@ -244,7 +244,7 @@ def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum.
     assert market.compose({"name": "app", "components": {"web": machine}}).leases
 
 
-def test_any_time_is_one_and_what_is_none_is_named(market: fulcrum.Federation) -> None:
+def test_any_time_is_one_and_what_is_none_is_named(market: fulcrum_market.Federation) -> None:
     for seconds in (1e19, 1e300, float("inf")):
         assert market.compose(SHOP, timeout=seconds).leases
         assert market.check("alpha", patience=seconds)["is_passed"]

@@ -33,26 +33,26 @@ OUTLASTING = {
         class Busy(Rack):
             def provision(self, request, key):
                 for_ever()
-        market = fulcrum.Federation(EMPTY, providers=[Busy()]); market.refresh()
+        market = fulcrum_market.Federation(EMPTY, providers=[Busy()]); market.refresh()
         plan = market.compose(BLUEPRINT)
         in_background(lambda: market.purchase(plan))
     """,
     "progress": """
-        market = fulcrum.Federation(EMPTY, providers=[Rack()]); market.refresh()
+        market = fulcrum_market.Federation(EMPTY, providers=[Rack()]); market.refresh()
         in_background(lambda: market.compose(BLUEPRINT, progress=for_ever))
     """,
     "a report": """
-        market = fulcrum.Federation(EMPTY, providers=[Rack()]); market.refresh()
+        market = fulcrum_market.Federation(EMPTY, providers=[Rack()]); market.refresh()
         in_background(lambda: market.reconcile_every(1, for_ever))
     """,
     "a sink": """
-        market = fulcrum.Federation(EMPTY, providers=[Rack()]); market.refresh()
+        market = fulcrum_market.Federation(EMPTY, providers=[Rack()]); market.refresh()
         market.purchase(market.compose(BLUEPRINT))
         in_background(lambda: market.deliver("a test", for_ever))
     """,
     "awaited progress": """
         async def main():
-            market = await fulcrum.AsyncFederation.create(EMPTY, providers=[Rack()])
+            market = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[Rack()])
             await market.refresh()
             task = asyncio.ensure_future(market.compose(BLUEPRINT, progress=for_ever))
             await asyncio.sleep(0.4)
@@ -61,7 +61,7 @@ OUTLASTING = {
     """,
     "an awaited report": """
         async def main():
-            market = await fulcrum.AsyncFederation.create(EMPTY, providers=[Rack()])
+            market = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[Rack()])
             await market.refresh()
             task = asyncio.ensure_future(market.reconcile_every(1, for_ever))
             await asyncio.sleep(0.4)
@@ -70,7 +70,7 @@ OUTLASTING = {
     """,
     "an awaited sink": """
         async def main():
-            market = await fulcrum.AsyncFederation.create(EMPTY, providers=[Rack()])
+            market = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[Rack()])
             await market.refresh()
             await market.purchase(await market.compose(BLUEPRINT))
             task = asyncio.ensure_future(market.deliver("a test", for_ever))
@@ -113,10 +113,10 @@ def test_daemon_threads_work_and_ask_in_turn_until_the_end() -> None:
     text = """
 import atexit, sys, threading, time
 atexit.register(time.sleep, 0.5)        # later than the library's own, as it is older
-import fulcrum
-class Shop(fulcrum.Provider):
+import fulcrum_market
+class Shop(fulcrum_market.Provider):
     document = {"id": "shop", "name": "shop", "legal_name": "Shop GmbH", "country": "DE", "regions": [{"id": "r1", "country": "DE"}]}
-market = fulcrum.Federation({"ledger": ":memory:", "providers": []}, providers=[Shop()])
+market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[Shop()])
 def work():
     while True:
         for _ in range(3000):
@@ -145,7 +145,7 @@ def test_many_threads_ask_where_no_thread_can_be_had() -> None:
             for _ in range(500):
                 pass
             try:
-                fulcrum.Federation(EMPTY)
+                fulcrum_market.Federation(EMPTY)
             except Exception as error:
                 said[:] = [repr(error)]
             count[at] += 1
@@ -183,16 +183,16 @@ def test_what_was_to_be_cleaned_up_before_the_import_is_told_why_it_cannot(tmp_p
         "            print(type(error).__name__, error.code, error)\n"
         "    print(plan.to_dict()['format'])\n"
         "atexit.register(clean)\n"
-        "import fulcrum\n"
+        "import fulcrum_market\n"
         "from test_coroutines import BLUEPRINT, Rack\n"
-        "market = fulcrum.Federation({'ledger': ':memory:', 'providers': []}, providers=[Rack()])\n"
+        "market = fulcrum_market.Federation({'ledger': ':memory:', 'providers': []}, providers=[Rack()])\n"
         "market.refresh()\n"
         "plan = market.compose(BLUEPRINT)\n"
     )
     done = subprocess.run([sys.executable, str(script), str(HERE)], capture_output=True, text=True, timeout=40)
     assert (done.returncode, done.stderr) == (0, "")
     first, second, plan = done.stdout.splitlines()
-    assert first == second and first.startswith("HostError 906 ") and "after `import fulcrum`" in first, first
+    assert first == second and first.startswith("HostError 906 ") and "after `import fulcrum_market`" in first, first
     assert plan.startswith("fulcrum-plan/")
 
 
@@ -210,13 +210,13 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on() -> None:
         def provision(self, request, key):
             time.sleep(1)
             return super().provision(request, key)
-    market = fulcrum.Federation(EMPTY, providers=[Slow()]); market.refresh()
+    market = fulcrum_market.Federation(EMPTY, providers=[Slow()]); market.refresh()
     plan, orders = market.compose(BLUEPRINT), []
     buying = threading.Thread(target=lambda: orders.append(market.purchase(plan)))
     buying.start()
     time.sleep(0.2)
     code = "\\n".join([
-        "import sys", f"sys.path[:0] = {sys.path!r}", "try:", "    import fulcrum", "    print('imported')",
+        "import sys", f"sys.path[:0] = {sys.path!r}", "try:", "    import fulcrum_market", "    print('imported')",
         "except ImportError as error:", "    print(error, flush=True)",
     ])
     second = interpreters.create()
@@ -234,7 +234,7 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on() -> None:
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[-1] == "committed committed" and len(said) == 2, said
-    assert "fulcrum belongs to the interpreter" in said[0] or "subinterpreter" in said[0], said
+    assert "fulcrum_market belongs to the interpreter" in said[0] or "subinterpreter" in said[0], said
 
 
 # --- Forks
@@ -251,7 +251,7 @@ def test_a_child_with_its_parents_number_is_a_child_all_the_same(tmp_path: Path)
     first = os.fork()
     if first:
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
-    market = fulcrum.Federation(EMPTY, providers=[Rack()]); market.refresh()
+    market = fulcrum_market.Federation(EMPTY, providers=[Rack()]); market.refresh()
     apart()
     child = os.fork()
     if child == 0:
@@ -259,7 +259,7 @@ def test_a_child_with_its_parents_number_is_a_child_all_the_same(tmp_path: Path)
         signal.alarm(15)
         try:
             market.refresh()
-        except fulcrum.HostError as error:
+        except fulcrum_market.HostError as error:
             print(os.getpid(), error.code, flush=True)
         os._exit(0)
     print(os.getpid(), os.waitpid(child, 0)[1], market.refresh().digest != "", flush=True)
@@ -282,7 +282,7 @@ def test_a_child_that_returns_from_a_function_of_the_hosts_ends() -> None:
                 return []
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
             return super().offers(filter)
-    market = fulcrum.Federation(EMPTY, providers=[Forking()])
+    market = fulcrum_market.Federation(EMPTY, providers=[Forking()])
     print(len(market.refresh()), market.purchase(market.compose(BLUEPRINT)).state, flush=True)
     """
     done = program(body, EMPTY)

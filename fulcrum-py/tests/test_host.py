@@ -22,7 +22,7 @@ import pytest
 from conftest import SHOP, Config
 from test_coroutines import BLUEPRINT, Rack
 
-import fulcrum
+import fulcrum_market
 
 ID = "018f0000-0000-7000-8000-000000000001"
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ HEAD = """
 import asyncio, gc, json, os, resource, signal, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 config = json.loads(sys.argv[2])
-import fulcrum
+import fulcrum_market
 from conftest import SHOP
 from test_coroutines import BLUEPRINT, Rack
 EMPTY = {"ledger": ":memory:", "providers": []}
@@ -69,8 +69,8 @@ def in_child(work: Callable[[], Any], patience: int = 30) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
 
-def opened(config: Config) -> fulcrum.Federation:
-    market = fulcrum.Federation(config)
+def opened(config: Config) -> fulcrum_market.Federation:
+    market = fulcrum_market.Federation(config)
     market.refresh()
     return market
 
@@ -108,7 +108,7 @@ def test_a_forked_child_opens_a_federation_of_its_own(config: Config) -> None:
     first = market.purchase(market.compose(SHOP)).id
 
     async def buy() -> str:
-        own = await fulcrum.AsyncFederation.create(config)
+        own = await fulcrum_market.AsyncFederation.create(config)
         await own.refresh()
         return (await own.purchase(await own.compose(SHOP))).id
 
@@ -136,7 +136,7 @@ def test_a_child_drops_the_parents_objects_and_ends(config: Config) -> None:
     assert ended == 0 and said.startswith("ok"), said
     done = program(
         """
-        market = fulcrum.Federation(config); market.refresh()
+        market = fulcrum_market.Federation(config); market.refresh()
         child = os.fork()
         if child == 0:
             signal.alarm(20)
@@ -199,11 +199,11 @@ def test_what_a_child_buys_stays_when_parent_and_strangers_close_the_ledger(conf
     config["providers"][0]["sandbox"]["state"] = config["ledger"] + ".cloud"
     done = program(
         """
-        market = fulcrum.Federation(config); market.refresh()
+        market = fulcrum_market.Federation(config); market.refresh()
         to_child, from_parent = os.pipe(), os.pipe()
         child = os.fork()
         if child == 0:
-            own = fulcrum.Federation(config); own.refresh(); plan = own.compose(SHOP)
+            own = fulcrum_market.Federation(config); own.refresh(); plan = own.compose(SHOP)
             own.purchase(plan)
             os.write(from_parent[1], b"1")
             os.read(to_child[0], 1)
@@ -232,7 +232,7 @@ def unprivileged() -> list[str]:
         return []
     command = ["setpriv", "--reuid", "23456", "--regid", "23456", "--clear-groups", "--"]
     try:
-        ran = subprocess.run([*command, sys.executable, "-c", "import fulcrum"], capture_output=True, check=False)
+        ran = subprocess.run([*command, sys.executable, "-c", "import fulcrum_market"], capture_output=True, check=False)
     except FileNotFoundError:
         pytest.skip("no setpriv")
     if ran.returncode != 0:
@@ -261,7 +261,7 @@ def test_without_threads_opening_is_an_error_or_all_works(config: Config, left: 
         f"""
         limit({left})
         def go():
-            market = fulcrum.Federation(dict(config, ledger=":memory:"))
+            market = fulcrum_market.Federation(dict(config, ledger=":memory:"))
             market.refresh()
             plan = market.compose(SHOP, threads=4)
             return market.purchase(plan).state
@@ -278,7 +278,7 @@ def test_without_threads_opening_is_an_error_or_all_works(config: Config, left: 
                 pass
             time.sleep(0.01)
         async def awaited():
-            market = await fulcrum.AsyncFederation.create(dict(config, ledger=":memory:"))
+            market = await fulcrum_market.AsyncFederation.create(dict(config, ledger=":memory:"))
             await market.refresh()
             return (await market.purchase(await market.compose(SHOP))).state
         tell("async", lambda: asyncio.run(awaited()))
@@ -311,7 +311,7 @@ def test_a_loop_may_end_under_a_call(config: Config, what: str) -> None:
     state = {{}}
     async def once(n):
         if not state:
-            market = state["market"] = await fulcrum.AsyncFederation.create(config)
+            market = state["market"] = await fulcrum_market.AsyncFederation.create(config)
             await market.refresh()
             state["plan"] = await market.compose(SHOP)
             state["order"] = (await market.accept(state["plan"])).id
@@ -363,7 +363,7 @@ def test_a_purchase_that_is_cancelled_buys_no_more(way: str) -> None:
     held: dict[str, Any] = {}
 
     async def begin() -> None:
-        held["market"] = market = await fulcrum.AsyncFederation.create(EMPTY, providers=[slow])
+        held["market"] = market = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[slow])
         await market.refresh()
         buying = market.purchase(await market.compose(BLUEPRINT), id=ID)
         if way == "close":
@@ -410,8 +410,8 @@ def test_a_cycle_of_provider_and_federation_is_collected(kind: str) -> None:
         market: Any
         events: Any
 
-    async def create(rack: Own) -> fulcrum.AsyncFederation:
-        market = await fulcrum.AsyncFederation.create(EMPTY, providers=[rack])
+    async def create(rack: Own) -> fulcrum_market.AsyncFederation:
+        market = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[rack])
         await market.refresh()
         return market
 
@@ -420,7 +420,7 @@ def test_a_cycle_of_provider_and_federation_is_collected(kind: str) -> None:
         if kind == "async":
             rack.market = asyncio.run(create(rack))
         else:
-            rack.market = fulcrum.Federation(EMPTY, providers=[rack])
+            rack.market = fulcrum_market.Federation(EMPTY, providers=[rack])
             rack.market.refresh()
             if kind == "events":
                 order = rack.market.purchase(rack.market.compose(BLUEPRINT))
@@ -439,7 +439,7 @@ def test_a_cycle_of_provider_and_federation_is_collected(kind: str) -> None:
 
 def test_what_is_in_use_is_not_collected() -> None:
     rack = Rack()
-    market = fulcrum.Federation(EMPTY, providers=[rack])
+    market = fulcrum_market.Federation(EMPTY, providers=[rack])
     alive = weakref.ref(rack)
     del rack
     gc.collect()
@@ -448,7 +448,7 @@ def test_what_is_in_use_is_not_collected() -> None:
     assert market.purchase(market.compose(BLUEPRINT)).is_committed
 
     async def main() -> None:
-        own = await fulcrum.AsyncFederation.create(EMPTY, providers=[Rack()])
+        own = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[Rack()])
         await own.refresh()
         buying = asyncio.ensure_future(own.purchase(await own.compose(BLUEPRINT)))
         await asyncio.sleep(0)
@@ -463,8 +463,8 @@ def test_what_is_in_use_is_not_collected() -> None:
 
 
 async def test_to_follow_an_order_that_is_not_there_is_an_error(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
-    with pytest.raises(fulcrum.OrderNotFoundError):
+    market = await fulcrum_market.AsyncFederation.create(config)
+    with pytest.raises(fulcrum_market.OrderNotFoundError):
         async for _ in market.follow(ID):
             raise AssertionError("an event of no order")
 
@@ -475,9 +475,9 @@ SLOW = """
 class Slow(Rack):
     def provision(self, request, key):
         time.sleep(30)
-market = fulcrum.Federation(EMPTY, providers=[Slow()]); market.refresh()
+market = fulcrum_market.Federation(EMPTY, providers=[Slow()]); market.refresh()
 plan = market.compose(BLUEPRINT)
-fast = fulcrum.Federation(config); fast.refresh()
+fast = fulcrum_market.Federation(config); fast.refresh()
 order = fast.accept(fast.compose(SHOP)).id
 fifo = config["ledger"] + ".fifo"
 SIZES = [(2, 4096, 7.1), (4, 8192, 13.3), (4, 16384, 17.9), (8, 16384, 25.7), (8, 32768, 33.1), (16, 32768, 49.9), (2, 8192, 9.3)]
@@ -487,7 +487,7 @@ class Sizes(Rack):
         return [dict(row, sku=f"m{i}", vcpu=v, memory_mib=m, monthly=str(p)) for i, (v, m, p) in enumerate(SIZES)]
 class Other(Sizes):
     document = dict(Rack.document, id="other", name="other")
-large = fulcrum.Federation(EMPTY, providers=[Sizes(), Other()]); large.refresh()
+large = fulcrum_market.Federation(EMPTY, providers=[Sizes(), Other()]); large.refresh()
 HARD = {
     "name": "hard",
     "components": {
@@ -566,7 +566,7 @@ def test_a_hosts_function_may_call_the_library(config: Config) -> None:
     assert seen == ["committed", "True"]
 
     async def main() -> None:
-        own = await fulcrum.AsyncFederation.create(config)
+        own = await fulcrum_market.AsyncFederation.create(config)
         await own.refresh()
         await own.reconcile_every(60, lambda report: seen.append(str(market.order(order) is not None)), timeout=1)
         await own.deliver("another test", lambda events: sink(events), timeout=1)
@@ -577,7 +577,7 @@ def test_a_hosts_function_may_call_the_library(config: Config) -> None:
 
 @pytest.mark.parametrize("is_daemon", [False, True])
 def test_functions_of_the_hosts_that_call_the_library_for_ever_are_stopped(is_daemon: bool) -> None:
-    market = fulcrum.Federation(EMPTY, providers=[Rack()])
+    market = fulcrum_market.Federation(EMPTY, providers=[Rack()])
     market.refresh()
     depths: list[int] = []
     errors: list[BaseException] = []

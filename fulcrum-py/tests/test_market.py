@@ -16,20 +16,20 @@ from pathlib import Path
 import pytest
 from conftest import SHOP, Config
 
-import fulcrum
-from fulcrum import errors
+import fulcrum_market
+from fulcrum_market import errors
 
 ID = "018f0000-0000-7000-8000-000000000001"
 
 
 @pytest.fixture
-def market(config: Config) -> fulcrum.Federation:
-    market = fulcrum.Federation(config)
+def market(config: Config) -> fulcrum_market.Federation:
+    market = fulcrum_market.Federation(config)
     market.refresh()
     return market
 
 
-def test_composes_and_buys(market: fulcrum.Federation) -> None:
+def test_composes_and_buys(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
     assert (plan.monthly, plan.bound, plan.once) == (Decimal("22.5"), Decimal("22.5"), Decimal(0))
     assert isinstance(plan.monthly, Decimal)
@@ -53,13 +53,13 @@ def test_composes_and_buys(market: fulcrum.Federation) -> None:
     assert ended.state == "ended" and ended.services == []
 
 
-def test_threads_find_the_same(market: fulcrum.Federation) -> None:
+def test_threads_find_the_same(market: fulcrum_market.Federation) -> None:
     assert market.compose(SHOP, threads=2) == market.compose(SHOP)
     with pytest.raises(ValueError, match="threads"):
         market.compose(SHOP, threads=0)
 
 
-def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: fulcrum.Federation) -> None:
+def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: fulcrum_market.Federation) -> None:
     order = market.purchase(market.compose(SHOP))
     with pytest.raises(errors.PurchaseError, match="not stuck"):
         market.retry(order.id, who="ada", why="to see")
@@ -69,7 +69,7 @@ def test_a_person_has_nothing_to_do_about_an_order_that_is_not_stuck(market: ful
         market.retry(order.id, who=" ", why="to see")
 
 
-def test_services_are_stopped_and_released(market: fulcrum.Federation) -> None:
+def test_services_are_stopped_and_released(market: fulcrum_market.Federation) -> None:
     order = market.purchase(market.compose(SHOP))
     order = market.act(order.id, 0, "stop", who="ada", why="night")
     assert order.is_committed and order.services[0]["status"] == "stopped"
@@ -82,30 +82,30 @@ def test_services_are_stopped_and_released(market: fulcrum.Federation) -> None:
         market.act(order.id, 0, {"resize": {"sku": "large"}}, who="ada", why="to see")
 
 
-def test_serves_for_a_while(market: fulcrum.Federation) -> None:
+def test_serves_for_a_while(market: fulcrum_market.Federation) -> None:
     market.serve(at_once=2, timeout=0.2)
 
 
-def test_the_same_id_buys_once(market: fulcrum.Federation) -> None:
+def test_the_same_id_buys_once(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
     first, second = market.purchase(plan, id=ID), market.purchase(plan, id=ID)
     assert first.id == second.id == ID
     assert first.services == second.services and len(first.services) == 2
     other = dict(SHOP, name="other")
-    with pytest.raises(fulcrum.PurchaseError, match="another plan") as caught:
+    with pytest.raises(fulcrum_market.PurchaseError, match="another plan") as caught:
         market.purchase(market.compose(other), id=ID)
     assert caught.value.code == 203
 
 
-def test_a_plan_survives_text(market: fulcrum.Federation) -> None:
+def test_a_plan_survives_text(market: fulcrum_market.Federation) -> None:
     plan = market.compose(json.dumps(SHOP))
-    assert fulcrum.Plan.from_json(plan.to_json()) == plan
+    assert fulcrum_market.Plan.from_json(plan.to_json()) == plan
     assert json.loads(plan.to_json()) == plan.to_dict()
-    with pytest.raises(fulcrum.DocumentError):
-        fulcrum.Plan.from_json("{}")
+    with pytest.raises(fulcrum_market.DocumentError):
+        fulcrum_market.Plan.from_json("{}")
 
 
-def test_documents_come_as_text_path_or_dict(market: fulcrum.Federation, tmp_path: Path) -> None:
+def test_documents_come_as_text_path_or_dict(market: fulcrum_market.Federation, tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
     path.write_text(json.dumps(SHOP))
     plans = [market.compose(SHOP), market.compose(json.dumps(SHOP)), market.compose(path)]
@@ -116,36 +116,36 @@ def test_documents_come_as_text_path_or_dict(market: fulcrum.Federation, tmp_pat
         market.compose(tmp_path / "none.yaml")
 
 
-def test_a_mistake_says_what_to_write(market: fulcrum.Federation) -> None:
-    with pytest.raises(fulcrum.DocumentError, match="did you mean `replicas`") as caught:
+def test_a_mistake_says_what_to_write(market: fulcrum_market.Federation) -> None:
+    with pytest.raises(fulcrum_market.DocumentError, match="did you mean `replicas`") as caught:
         market.compose({"name": "x", "components": {"web": {"vcpu": 1, "memory_mib": 1, "replica": 2}}})
     assert isinstance(caught.value, ValueError) and caught.value.code in (301, 401)
-    with pytest.raises(fulcrum.DocumentError):
-        fulcrum.Federation({"ledger": ":memory:", "provider": []})
+    with pytest.raises(fulcrum_market.DocumentError):
+        fulcrum_market.Federation({"ledger": ":memory:", "provider": []})
     with pytest.raises(ValueError, match="timeout"):
         market.compose(SHOP, timeout=-1)
-    with pytest.raises(fulcrum.DocumentError, match="tolerance"):
+    with pytest.raises(fulcrum_market.DocumentError, match="tolerance"):
         market.purchase(market.compose(SHOP), {"price_tolerance": 1})
     with pytest.raises(LookupError):
         market.drive(ID)
 
 
-def test_what_clashes_is_named(market: fulcrum.Federation) -> None:
+def test_what_clashes_is_named(market: fulcrum_market.Federation) -> None:
     web = dict(SHOP["components"]["web"], replicas=3)
     distinct = {"distinct": {"over": "provider", "at_most": 1}}
     blueprint = dict(SHOP, components={"web": web}, constraints=[*SHOP["constraints"], distinct])
-    with pytest.raises(fulcrum.InfeasibleError) as caught:
+    with pytest.raises(fulcrum_market.InfeasibleError) as caught:
         market.compose(blueprint)
     assert len(caught.value.conditions) == 2 and caught.value.code == 302
-    with pytest.raises(fulcrum.InfeasibleError):
+    with pytest.raises(fulcrum_market.InfeasibleError):
         market.compose(SHOP, exclude=[market.compose(SHOP).leases[0]["offer"]])
-    with pytest.raises(fulcrum.InfeasibleError):
+    with pytest.raises(fulcrum_market.InfeasibleError):
         market.compose(SHOP, exclude_providers=[market.compose(SHOP).leases[0]["place"]["provider"]])
     with pytest.raises(ValueError, match="exclude_providers"):
         market.compose(SHOP, exclude_providers=[""])
 
 
-def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum.Federation) -> None:
+def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum_market.Federation) -> None:
     seen: list[int] = []
 
     def watch(incumbent: Decimal | None, bound: Decimal | None, nodes: int) -> None:
@@ -161,14 +161,14 @@ def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum.Federa
         market.compose(SHOP, progress=fail)
 
 
-def test_catalogue(market: fulcrum.Federation) -> None:
+def test_catalogue(market: fulcrum_market.Federation) -> None:
     catalogue = market.catalogue
     assert len(catalogue) == 2 and catalogue.quarantined == []
     assert [source["state"] for source in catalogue.sources] == ["fresh", "fresh"]
     cheapest = catalogue.query({"limit": 1})
     assert [offer["id"] for offer in cheapest] == ["alpha/r1/0012"]
     assert catalogue.query({"max_monthly": "1"}) == []
-    with pytest.raises(fulcrum.DocumentError):
+    with pytest.raises(fulcrum_market.DocumentError):
         catalogue.query({"limits": 1})
 
 
@@ -176,32 +176,32 @@ def test_every_code_has_its_exception() -> None:
     for code, kind in errors._BY_CODE.items():
         error = errors._make(code, "text", ["a"])
         assert type(error) is kind and error.code == code and str(error) == "text"
-    assert type(errors._make(299, "", [])) is fulcrum.PurchaseError
-    assert type(errors._make(902, "", [])) is fulcrum.InternalError
-    assert type(errors._make(999, "", [])) is fulcrum.FulcrumError
+    assert type(errors._make(299, "", [])) is fulcrum_market.PurchaseError
+    assert type(errors._make(902, "", [])) is fulcrum_market.InternalError
+    assert type(errors._make(999, "", [])) is fulcrum_market.FulcrumError
 
 
 def test_every_exception_is_exported() -> None:
     kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
-    assert len(kinds) > 20 and kinds <= set(fulcrum.__all__)
-    assert all(getattr(fulcrum, name) is getattr(errors, name) for name in kinds)
+    assert len(kinds) > 20 and kinds <= set(fulcrum_market.__all__)
+    assert all(getattr(fulcrum_market, name) is getattr(errors, name) for name in kinds)
 
 
 def test_a_provider_that_fails_says_who_and_what(config: Config) -> None:
     fault = {"call": "services", "times": 100, "fault": "unauthorised"}
     config["providers"][0]["sandbox"]["faults"] = [fault]
-    failed = fulcrum.Federation(config).reconcile()["failed"]
+    failed = fulcrum_market.Federation(config).reconcile()["failed"]
     assert set(failed) == {"alpha", "beta"} and "services" in failed["alpha"], failed
     error = errors._make(102, "refused", [], ("alpha", "services", None, False))
-    assert isinstance(error, fulcrum.UnauthorisedError)
+    assert isinstance(error, fulcrum_market.UnauthorisedError)
     assert (error.provider, error.call, error.request_id, error.retryable) == ("alpha", "services", None, False)
 
 
-def restored(config: Config, tmp_path: Path) -> tuple[fulcrum.Federation, fulcrum.Federation]:
+def restored(config: Config, tmp_path: Path) -> tuple[fulcrum_market.Federation, fulcrum_market.Federation]:
     """A market, and one over the same clouds with an empty ledger."""
     config["providers"][0]["sandbox"]["state"] = str(tmp_path / "clouds")
     elsewhere = dict(config, ledger=str(tmp_path / "restored.db"))
-    return fulcrum.Federation(config), fulcrum.Federation(elsewhere)
+    return fulcrum_market.Federation(config), fulcrum_market.Federation(elsewhere)
 
 
 def test_what_a_restored_ledger_does_not_know_is_reported_and_never_touched(config: Config, tmp_path: Path) -> None:
@@ -213,13 +213,13 @@ def test_what_a_restored_ledger_does_not_know_is_reported_and_never_touched(conf
     assert {finding["order"] for finding in found["findings"]} == {order.id}
     assert all("restored" in finding["evidence"] for finding in found["findings"])
     assert found["repaired"] == [] and market.reconcile()["scanned"]["services"] == 2
-    with pytest.raises(fulcrum.DocumentError, match="orphans"):
+    with pytest.raises(fulcrum_market.DocumentError, match="orphans"):
         market.reconcile({"orphans": "end"})
-    with pytest.raises(fulcrum.DocumentError, match="orphan"):
+    with pytest.raises(fulcrum_market.DocumentError, match="orphan"):
         market.reconcile("{ orphan: release }")
 
 
-def test_reconciles_on_a_schedule(market: fulcrum.Federation) -> None:
+def test_reconciles_on_a_schedule(market: fulcrum_market.Federation) -> None:
     market.purchase(market.compose(SHOP))
     told: list[object] = []
     market.reconcile_every(0.05, told.append, repair={"orphans": "release"}, timeout=2)
@@ -235,7 +235,7 @@ def test_reconciles_on_a_schedule(market: fulcrum.Federation) -> None:
 
 
 async def test_reconciles_on_a_schedule_awaited(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     seen = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -253,24 +253,24 @@ async def test_reconciles_on_a_schedule_awaited(config: Config) -> None:
     assert (made.provider, made.call, made.request_id, made.retryable) == ("alpha", "quote", "r-17", True)
 
 
-def test_what_is_not_known_of_an_error_is_none(market: fulcrum.Federation) -> None:
-    with pytest.raises(fulcrum.DocumentError) as caught:
+def test_what_is_not_known_of_an_error_is_none(market: fulcrum_market.Federation) -> None:
+    with pytest.raises(fulcrum_market.DocumentError) as caught:
         market.compose("name: [")
     error = caught.value
     assert (error.provider, error.call, error.request_id, error.retryable) == (None, None, None, None)
 
 
-def test_a_plan_from_elsewhere_names_the_provider(market: fulcrum.Federation) -> None:
+def test_a_plan_from_elsewhere_names_the_provider(market: fulcrum_market.Federation) -> None:
     text = market.compose(SHOP).to_json().replace("beta", "gamma")
-    with pytest.raises(fulcrum.PurchaseError) as caught:
-        market.purchase(fulcrum.Plan.from_json(text))
+    with pytest.raises(fulcrum_market.PurchaseError) as caught:
+        market.purchase(fulcrum_market.Plan.from_json(text))
     assert caught.value.provider == "gamma" and caught.value.call is None
 
 
 def test_sources_say_how_each_provider_answered(config: Config) -> None:
     fault = {"call": "offers", "times": 100, "fault": "forbidden"}
     config["providers"][0]["sandbox"]["faults"] = [fault]
-    market = fulcrum.Federation(config)
+    market = fulcrum_market.Federation(config)
     assert market.sources == []
     market.refresh()
     assert {source["provider"] for source in market.sources} == {"alpha", "beta"}
@@ -278,7 +278,7 @@ def test_sources_say_how_each_provider_answered(config: Config) -> None:
     assert market.sources == market.catalogue.sources
 
 
-def test_an_order_is_followed_while_another_thread_drives_it(market: fulcrum.Federation) -> None:
+def test_an_order_is_followed_while_another_thread_drives_it(market: fulcrum_market.Federation) -> None:
     order = market.accept(market.compose(SHOP))
     events = market.follow(order.id)
     assert iter(events) is events
@@ -298,13 +298,13 @@ def test_an_order_is_followed_while_another_thread_drives_it(market: fulcrum.Fed
         "accepted", "provisioning", "committed",
     ]  # fmt: skip
     assert list(events) == []
-    with pytest.raises(fulcrum.OrderNotFoundError):
+    with pytest.raises(fulcrum_market.OrderNotFoundError):
         market.follow(ID)
 
 
-def test_threads_share_a_market(market: fulcrum.Federation) -> None:
+def test_threads_share_a_market(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
-    orders: list[fulcrum.Order] = []
+    orders: list[fulcrum_market.Order] = []
     threads = [threading.Thread(target=lambda: orders.append(market.purchase(plan))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -314,7 +314,7 @@ def test_threads_share_a_market(market: fulcrum.Federation) -> None:
 
 
 async def test_awaited(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     assert len(await market.refresh()) == 2
     plan = await market.compose(SHOP, timeout=10)
     assert plan.monthly == Decimal("22.5")
@@ -328,12 +328,12 @@ async def test_awaited(config: Config) -> None:
     ended = await market.cancel(order.id)
     assert ended.state == "ended"
     assert (await market.reconcile())["findings"] == []
-    with pytest.raises(fulcrum.DocumentError):
+    with pytest.raises(fulcrum_market.DocumentError):
         await market.compose("name: [")
 
 
 async def test_awaited_progress_is_told_and_its_failure_ends_the_search(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     await market.refresh()
     assert [source["state"] for source in market.sources] == ["fresh", "fresh"]
     seen: list[tuple[int, int]] = []
@@ -350,13 +350,13 @@ async def test_awaited_progress_is_told_and_its_failure_ends_the_search(config: 
 
     with pytest.raises(RuntimeError, match="enough"):
         await market.compose(SHOP, progress=fail)
-    with pytest.raises(fulcrum.DocumentError):
+    with pytest.raises(fulcrum_market.DocumentError):
         await market.compose("name: [", progress=watch)
 
 
 async def test_a_cancelled_purchase_is_taken_up_again(config: Config) -> None:
     config["providers"][0]["sandbox"]["operation_ms"] = [2000, 2000]
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     await market.refresh()
     task = asyncio.ensure_future(market.purchase(await market.compose(SHOP), id=ID))
     before = None
@@ -369,7 +369,7 @@ async def test_a_cancelled_purchase_is_taken_up_again(config: Config) -> None:
     for _ in range(600):  # until the cancelled driver has let go
         try:
             orders = await market.resume()
-        except fulcrum.OrderBusyError:
+        except fulcrum_market.OrderBusyError:
             orders = []
         order = await market.order(ID)
         if order is not None and order.is_committed:
@@ -384,9 +384,9 @@ def test_ctrl_c_ends_a_purchase_and_leaves_a_resumable_order(config: Config, tmp
     config["providers"][0]["sandbox"] |= {"operation_ms": [20000, 20000], "state": str(tmp_path / "cloud")}
     program = tmp_path / "buy.py"
     program.write_text(
-        "import json, sys, fulcrum\n"
+        "import json, sys, fulcrum_market\n"
         "config, shop = json.load(sys.stdin)\n"
-        "market = fulcrum.Federation(config); market.refresh()\n"
+        "market = fulcrum_market.Federation(config); market.refresh()\n"
         "plan = market.compose(shop)\n"
         "print('buying', flush=True)\n"
         f"market.purchase(plan, id={ID!r})\n"
@@ -401,7 +401,7 @@ def test_ctrl_c_ends_a_purchase_and_leaves_a_resumable_order(config: Config, tmp
     child.stdin.write(json.dumps([config, SHOP]).encode())
     child.stdin.close()
     assert child.stdout.readline() == b"buying\n"
-    watch, order = fulcrum.Federation(config), None
+    watch, order = fulcrum_market.Federation(config), None
     while order is None or order.state != "provisioning":
         assert child.poll() is None, child.stderr.read()
         threading.Event().wait(0.05)
@@ -419,10 +419,10 @@ def test_the_twins_have_the_same_methods() -> None:
     def names(kind: type) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("__")}
 
-    assert names(fulcrum.AsyncFederation) - {"create"} == names(fulcrum.Federation)
+    assert names(fulcrum_market.AsyncFederation) - {"create"} == names(fulcrum_market.Federation)
 
 
-def test_says_why(market: fulcrum.Federation) -> None:
+def test_says_why(market: fulcrum_market.Federation) -> None:
     plan = market.compose(SHOP)
     said = market.explain(SHOP, plan)
     assert said["is_complete"] and said["unit"] == "EUR"
@@ -435,7 +435,7 @@ def test_says_why(market: fulcrum.Federation) -> None:
         market.explain(dict(SHOP, name="other"), plan)
 
 
-def test_trades_one_measure_for_another(market: fulcrum.Federation) -> None:
+def test_trades_one_measure_for_another(market: fulcrum_market.Federation) -> None:
     blueprint = {"name": "two", "components": {"web": {"vcpu": 2, "replicas": 2}}, "constraints": [
         {"spread": {"components": ["web"], "over": "provider", "max_percent": 100}}
     ]}  # fmt: skip
@@ -447,7 +447,7 @@ def test_trades_one_measure_for_another(market: fulcrum.Federation) -> None:
 
 def test_says_why_awaited(config: Config) -> None:
     async def ask() -> tuple[bool, list[str], int]:
-        market = await fulcrum.AsyncFederation.create(config)
+        market = await fulcrum_market.AsyncFederation.create(config)
         await market.refresh()
         plan = await market.compose(SHOP)
         said = await market.explain(SHOP, plan)

@@ -10,12 +10,12 @@ from typing import Any, Callable
 import pytest
 from conftest import SHOP, Config
 
-import fulcrum
+import fulcrum_market
 
 SOURCES = Path(__file__).parents[1] / "src"
 ID = "018f0000-0000-7000-8000-000000000001"
 #: Only builds with debug assertions have it.
-panic_after: Callable[[int], None] = getattr(fulcrum._fulcrum, "_panic_after", lambda calls: pytest.skip("a release build"))
+panic_after: Callable[[int], None] = getattr(fulcrum_market._fulcrum, "_panic_after", lambda calls: pytest.skip("a release build"))
 BY = {"who": "ada", "why": "a test"}
 
 
@@ -29,7 +29,7 @@ def test_nothing_enters_the_module_past_the_guard() -> None:
     assert entries >= 10
 
 
-def calls(market: Any, plan: fulcrum.Plan, config: Config, order: str = ID) -> dict[str, Callable[[], Any]]:
+def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = ID) -> dict[str, Callable[[], Any]]:
     """A call of each method and property of a federation."""
     return {
         "abandon": lambda: market.abandon(order, **BY),
@@ -39,7 +39,7 @@ def calls(market: Any, plan: fulcrum.Plan, config: Config, order: str = ID) -> d
         "catalogue": lambda: market.catalogue,
         "check": lambda: market.check("alpha"),
         "compose": lambda: market.compose(SHOP),
-        "create": lambda: fulcrum.AsyncFederation.create(config),
+        "create": lambda: fulcrum_market.AsyncFederation.create(config),
         "deliver": lambda: market.deliver("a test", print, timeout=0.1),
         "drive": lambda: market.drive(order),
         "events": lambda: market.events(order),
@@ -71,18 +71,18 @@ def names(kind: type) -> set[str]:
 
 def panics(call: Callable[[], Any]) -> None:
     panic_after(0)
-    with pytest.raises(fulcrum.InternalError, match="please report it: planted") as caught:
+    with pytest.raises(fulcrum_market.InternalError, match="please report it: planted") as caught:
         call()
     assert caught.value.code == 902
 
 
 def test_each_method_turns_a_panic_into_an_error(config: Config) -> None:
-    market = fulcrum.Federation(config)
+    market = fulcrum_market.Federation(config)
     market.refresh()
     plan = market.compose(SHOP)
     every = calls(market, plan, config)
-    assert set(every) - {"create"} == names(fulcrum.Federation)
-    for name in sorted(names(fulcrum.Federation)):
+    assert set(every) - {"create"} == names(fulcrum_market.Federation)
+    for name in sorted(names(fulcrum_market.Federation)):
         panics(every[name])
     order = market.purchase(plan)
     catalogue, events, timeline = market.catalogue, market.follow(order.id), market.timeline(order.id)
@@ -95,8 +95,8 @@ def test_each_method_turns_a_panic_into_an_error(config: Config) -> None:
 
             panics(use)
     for call in (
-        lambda: fulcrum.Federation(config), lambda: fulcrum.Plan.from_json("{}"), lambda: plan.approval_digest(),
-        lambda: catalogue.query(), lambda: fulcrum.verify_archive({}), lambda: next(events), lambda: iter(events),
+        lambda: fulcrum_market.Federation(config), lambda: fulcrum_market.Plan.from_json("{}"), lambda: plan.approval_digest(),
+        lambda: catalogue.query(), lambda: fulcrum_market.verify_archive({}), lambda: next(events), lambda: iter(events),
         lambda: len(plan), lambda: len(catalogue), lambda: len(timeline), lambda: str(timeline),
         lambda: repr(plan), lambda: repr(order), lambda: repr(catalogue), lambda: repr(market),
     ):  # fmt: skip
@@ -105,18 +105,18 @@ def test_each_method_turns_a_panic_into_an_error(config: Config) -> None:
 
 
 async def test_each_coroutine_turns_a_panic_into_an_error(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     await market.refresh()
     plan = await market.compose(SHOP)
     every = calls(market, plan, config)
-    assert set(every) == names(fulcrum.AsyncFederation)
+    assert set(every) == names(fulcrum_market.AsyncFederation)
     for name, call in every.items():
         panics(call)
         if name in ("catalogue", "sources", "follow"):
             continue
         for later in (1, 2):  # when it begins, and on a thread of the library's
             panic_after(later)
-            with pytest.raises(fulcrum.InternalError, match="planted"):
+            with pytest.raises(fulcrum_market.InternalError, match="planted"):
                 await call()
     panic_after(-1)
     assert await market.order(ID) is None

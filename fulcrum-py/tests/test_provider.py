@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import fulcrum
+import fulcrum_market
 
 _SOURCE = Path(__file__).parents[2] / "examples" / "python" / "provider.py"
 _SPEC = importlib.util.spec_from_file_location("provider_example", _SOURCE)
@@ -25,8 +25,8 @@ CONFIG: dict[str, Any] = {"ledger": ":memory:", "providers": []}
 APP = "{ name: app, components: { web: { vcpu: 8, replicas: 3 } } }"
 
 
-def market_of(rack: fulcrum.Provider) -> fulcrum.Federation:
-    return fulcrum.Federation(CONFIG, providers=[rack])
+def market_of(rack: fulcrum_market.Provider) -> fulcrum_market.Federation:
+    return fulcrum_market.Federation(CONFIG, providers=[rack])
 
 
 def test_the_example_keeps_every_promise() -> None:
@@ -35,7 +35,7 @@ def test_the_example_keeps_every_promise() -> None:
     assert report["is_passed"], report["text"]
     assert {check["outcome"] for check in report["checks"]} == {"passed", "skipped"}
     assert rack.machines == {} and rack.free == 4
-    with pytest.raises(fulcrum.NotFoundError):
+    with pytest.raises(fulcrum_market.NotFoundError):
         market_of(rack).check("rack", sku="none")
 
 
@@ -70,7 +70,7 @@ def test_an_exception_after_the_purchase_buys_nothing_twice(caplog: pytest.LogCa
     rack = Dying()
     market = market_of(rack)
     market.refresh()
-    with caplog.at_level(logging.ERROR, logger="fulcrum"):
+    with caplog.at_level(logging.ERROR, logger="fulcrum_market"):
         order = market.purchase(market.compose(APP))
     assert order.state == "committed" and len(rack.machines) == 3
     assert "Dying.provision failed" in caplog.text
@@ -118,7 +118,7 @@ def test_asyncio_and_coroutines_work_too() -> None:
     rack = example.Rack()
 
     async def main() -> None:
-        market = await fulcrum.AsyncFederation.create(CONFIG, providers=[rack])
+        market = await fulcrum_market.AsyncFederation.create(CONFIG, providers=[rack])
         await market.refresh()
         order = await market.purchase(await market.compose(APP))
         assert order.state == "committed"
@@ -129,16 +129,16 @@ def test_asyncio_and_coroutines_work_too() -> None:
 
 
 def test_what_is_no_provider_is_refused() -> None:
-    with pytest.raises(TypeError, match="fulcrum.Provider"):
-        fulcrum.Federation(CONFIG, providers=[object()])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="fulcrum_market.Provider"):
+        fulcrum_market.Federation(CONFIG, providers=[object()])  # type: ignore[list-item]
 
-    class Nameless(fulcrum.Provider):
+    class Nameless(fulcrum_market.Provider):
         document = {"name": "no id"}
 
-    with pytest.raises(fulcrum.DocumentError, match="id"):
+    with pytest.raises(fulcrum_market.DocumentError, match="id"):
         market_of(Nameless())
 
-    class OffersOnly(fulcrum.Provider):
+    class OffersOnly(fulcrum_market.Provider):
         document = example.Rack.document
 
         def offers(self, filter: dict[str, Any]) -> Any:
@@ -160,7 +160,7 @@ class Failing(example.Rack):  # type: ignore[misc, name-defined]
         raise self.failure
 
 
-def failed(failure: BaseException) -> tuple[fulcrum.Order, str]:
+def failed(failure: BaseException) -> tuple[fulcrum_market.Order, str]:
     rack = Failing()
     rack.failure = failure
     market = market_of(rack)
@@ -184,27 +184,27 @@ def test_what_a_method_raises_is_told_by_its_class_alone(failure: BaseException,
     assert "canary-secret" in caplog.text, "the host's own log has all of it"
 
 
-class SoldOut(fulcrum.CapacityError):
+class SoldOut(fulcrum_market.CapacityError):
     pass
 
 
-class Wordless(fulcrum.CapacityError):
+class Wordless(fulcrum_market.CapacityError):
     def __str__(self) -> str:
         raise KeyboardInterrupt("canary-secret")
 
 
-def with_pause(after: Any) -> fulcrum.CapacityError:
-    error = fulcrum.CapacityError("out")
+def with_pause(after: Any) -> fulcrum_market.CapacityError:
+    error = fulcrum_market.CapacityError("out")
     error.retry_after = after  # type: ignore[attr-defined]
     return error
 
 
 @pytest.mark.parametrize(
     "failure",
-    [SoldOut("out"), Wordless(), fulcrum.CapacityError("caf\udce9"), with_pause(float("nan")), with_pause(float("inf")),
+    [SoldOut("out"), Wordless(), fulcrum_market.CapacityError("caf\udce9"), with_pause(float("nan")), with_pause(float("inf")),
      with_pause(-1), with_pause(1e300), with_pause(timedelta(seconds=3)), with_pause("soon")],
 )  # fmt: skip
-def test_a_refusal_is_one_whatever_its_class_and_words_are(failure: fulcrum.CapacityError) -> None:
+def test_a_refusal_is_one_whatever_its_class_and_words_are(failure: fulcrum_market.CapacityError) -> None:
     order, told = failed(failure)
     assert order.state == "failed" and len(order.sold_out) == 1, order.reason
     assert "canary-secret" not in told
@@ -273,7 +273,7 @@ def test_what_is_sold_out_can_be_left_out_of_the_next_plan() -> None:
 
         def provision(self, request: dict[str, Any], key: str) -> str:
             if request["sku"] == "blade":
-                raise fulcrum.CapacityError("out")
+                raise fulcrum_market.CapacityError("out")
             return str(super().provision(request, key))
 
     market = market_of(Two())
@@ -285,14 +285,14 @@ def test_what_is_sold_out_can_be_left_out_of_the_next_plan() -> None:
         assert {lease["sku"] for lease in market.compose(APP, exclude=exclude).leases} == {"large"}
 
     async def main() -> None:
-        own = await fulcrum.AsyncFederation.create(CONFIG, providers=[Two()])
+        own = await fulcrum_market.AsyncFederation.create(CONFIG, providers=[Two()])
         await own.refresh()
         assert {lease["sku"] for lease in (await own.compose(APP, exclude=gone)).leases} == {"large"}
-        with pytest.raises(fulcrum.InfeasibleError):
+        with pytest.raises(fulcrum_market.InfeasibleError):
             await own.compose(APP, exclude_providers={"rack"})
 
     asyncio.run(main())
-    with pytest.raises(fulcrum.InfeasibleError):
+    with pytest.raises(fulcrum_market.InfeasibleError):
         market.compose(APP, exclude_providers={"rack"})
     for wrong in ("rack/basement/blade", 5, [5]):
         with pytest.raises(TypeError, match="exclude: write a list or set of ids"):

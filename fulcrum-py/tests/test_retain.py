@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from conftest import SHOP, Config
 
-import fulcrum
+import fulcrum_market
 
 Events = list[dict[str, Any]]
 LATER = timedelta(seconds=1)
 
 
-def market(config: Config) -> fulcrum.Federation:
-    market = fulcrum.Federation(config)
+def market(config: Config) -> fulcrum_market.Federation:
+    market = fulcrum_market.Federation(config)
     market.refresh()
     return market
 
@@ -28,17 +28,17 @@ def test_an_old_order_is_exported_and_forgotten(config: Config) -> None:
     assert shop.forget(now + LATER) == 0, "its services exist"
     shop.cancel(order.id)
     archive = shop.export(order.id)
-    fulcrum.verify_archive(archive)
+    fulcrum_market.verify_archive(archive)
     assert archive["format"] == "fulcrum-order-archive/1" and archive["order"]["state"] == "ended"
     assert shop.forget(now - LATER) == 0
     assert shop.forget(datetime.now(timezone.utc) + LATER) == 1
     assert shop.order(order.id) is None
     for missing in (shop.export, shop.timeline):
-        with pytest.raises(fulcrum.OrderNotFoundError):
+        with pytest.raises(fulcrum_market.OrderNotFoundError):
             missing(order.id)
     archive["order"]["state"] = "committed"
-    with pytest.raises(fulcrum.FulcrumError, match="its events lead to ended"):
-        fulcrum.verify_archive(archive)
+    with pytest.raises(fulcrum_market.FulcrumError, match="its events lead to ended"):
+        fulcrum_market.verify_archive(archive)
     with pytest.raises(ValueError, match="time zone"):
         shop.forget(datetime.now())
 
@@ -79,7 +79,7 @@ def test_events_are_delivered_and_again_when_they_were_not_taken(config: Config)
 
 
 async def test_events_are_delivered_to_a_coroutine(config: Config) -> None:
-    shop = await fulcrum.AsyncFederation.create(config)
+    shop = await fulcrum_market.AsyncFederation.create(config)
     await shop.refresh()
     seen: Events = []
     is_done = asyncio.Event()
@@ -98,5 +98,5 @@ async def test_events_are_delivered_to_a_coroutine(config: Config) -> None:
         await task
     assert seen == await shop.events(order.id)
     assert "order: committed" in str(await shop.timeline(order.id))
-    fulcrum.verify_archive(await shop.export(order.id))
+    fulcrum_market.verify_archive(await shop.export(order.id))
     assert await shop.forget(datetime.now(timezone.utc)) == 0

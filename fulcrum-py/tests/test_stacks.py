@@ -20,7 +20,7 @@ from test_coroutines import BLUEPRINT, Rack
 from test_host import EMPTY, LIMIT, forks, opened, program, unprivileged
 from test_panics import BY, calls, names
 
-import fulcrum
+import fulcrum_market
 
 #: musl's own size. What overflows it ends the process without a word.
 SMALL = 128 * 1024
@@ -99,7 +99,7 @@ def in_order(every: dict[str, Callable[[], Any]]) -> list[tuple[str, Callable[[]
 
 
 def sync_calls(config: Config) -> None:
-    market = fulcrum.Federation(config)
+    market = fulcrum_market.Federation(config)
     market.refresh()
     plan = market.compose(SHOP)
     market.release(market.purchase(plan).id, 0, **BY)
@@ -110,13 +110,13 @@ def sync_calls(config: Config) -> None:
             found = call()
             if inspect.iscoroutine(found):
                 found.close()
-            elif isinstance(found, fulcrum.Events):
+            elif isinstance(found, fulcrum_market.Events):
                 assert len(list(found)) > 3
-        except fulcrum.PurchaseError as error:
+        except fulcrum_market.PurchaseError as error:
             assert "not stuck" in str(error) or "holds no service" in str(error), (name, error)
-        except fulcrum.DocumentError:
+        except fulcrum_market.DocumentError:
             assert name == "open"
-    fulcrum.Federation.open("federation.yaml").refresh()
+    fulcrum_market.Federation.open("federation.yaml").refresh()
     order = market.purchase(plan)
     for value in (plan, order, market.catalogue, market.timeline(order.id)):
         use(value)
@@ -124,15 +124,15 @@ def sync_calls(config: Config) -> None:
     if hasattr(os, "fork"):
         child = os.fork()
         if child == 0:
-            os._exit(0 if fulcrum.Plan.from_json(plan.to_json()) == plan else 1)
+            os._exit(0 if fulcrum_market.Plan.from_json(plan.to_json()) == plan else 1)
         assert os.waitpid(child, 0)[1] == 0
     tell("archives and plans")
-    fulcrum.verify_archive(market.export(order.id))
-    assert fulcrum.Plan.from_json(plan.to_json()) == plan
+    fulcrum_market.verify_archive(market.export(order.id))
+    assert fulcrum_market.Plan.from_json(plan.to_json()) == plan
     tell("a search, with a provider of the host's")
-    large = fulcrum.Federation(EMPTY, providers=[Sizes()])
+    large = fulcrum_market.Federation(EMPTY, providers=[Sizes()])
     large.refresh()
-    with suppress(fulcrum.StoppedError):
+    with suppress(fulcrum_market.StoppedError):
         large.compose(HARD, timeout=1, threads=2, progress=lambda *now: None)
     assert large.pareto(BLUEPRINT, ("cost", "providers"))
     assert large.purchase(large.compose(BLUEPRINT)).is_committed
@@ -140,7 +140,7 @@ def sync_calls(config: Config) -> None:
 
 
 async def awaited_calls(config: Config) -> None:
-    market = await fulcrum.AsyncFederation.create(config)
+    market = await fulcrum_market.AsyncFederation.create(config)
     await market.refresh()
     plan = await market.compose(SHOP)
     await market.release((await market.purchase(plan)).id, 0, **BY)
@@ -151,16 +151,16 @@ async def awaited_calls(config: Config) -> None:
             found = call()
             if inspect.isawaitable(found):
                 await found
-            elif isinstance(found, fulcrum.Events):
+            elif isinstance(found, fulcrum_market.Events):
                 assert len([event async for event in found]) > 3
-        except fulcrum.PurchaseError as error:
+        except fulcrum_market.PurchaseError as error:
             assert "not stuck" in str(error) or "holds no service" in str(error), (name, error)
-        except fulcrum.DocumentError:
+        except fulcrum_market.DocumentError:
             assert name == "open"
-    await (await fulcrum.AsyncFederation.open("federation.yaml")).refresh()
-    own = await fulcrum.AsyncFederation.create(EMPTY, providers=[Sizes()])
+    await (await fulcrum_market.AsyncFederation.open("federation.yaml")).refresh()
+    own = await fulcrum_market.AsyncFederation.create(EMPTY, providers=[Sizes()])
     await own.refresh()
-    with suppress(fulcrum.StoppedError):
+    with suppress(fulcrum_market.StoppedError):
         await own.compose(HARD, timeout=1, threads=2, progress=lambda *now: None)
     assert (await own.purchase(await own.compose(BLUEPRINT))).is_committed
 
@@ -177,17 +177,17 @@ def hostile_documents(config: Config) -> None:
     )
     for at, document in enumerate((*texts, nested(10_000), nested(10_000, as_list=True))):
         readers: list[Callable[[Any], Any]] = [
-            market.compose, fulcrum.Federation, lambda it: fulcrum.Federation(config, reach=it), market.catalogue.query,
+            market.compose, fulcrum_market.Federation, lambda it: fulcrum_market.Federation(config, reach=it), market.catalogue.query,
             lambda it: market.purchase(plan, it), lambda it: market.accept(plan, it), plan.approval_digest,
             lambda it: market.act(order.id, 0, it, **BY), lambda it: market.check("alpha", settings=it), market.reconcile,
             lambda it: market.reconcile_every(1, print, repair=it), lambda it: market.explain(it, plan),
-            fulcrum.verify_archive,
+            fulcrum_market.verify_archive,
         ]  # fmt: skip
         if isinstance(document, str):
-            readers.append(fulcrum.Plan.from_json)
+            readers.append(fulcrum_market.Plan.from_json)
         for number, reader in enumerate(readers):
             tell("hostile", at, number)
-            with pytest.raises(fulcrum.DocumentError):
+            with pytest.raises(fulcrum_market.DocumentError):
                 reader(document)
     tell("no numbers")
     for deep in (nested(100_000), nested(100_000, as_list=True)):
@@ -203,20 +203,20 @@ def deep_and_long_documents(config: Config) -> None:
     flat = market.compose(with_settings("here"))
     # A plan's own text may nest deeper than a blueprint.
     text = flat.to_json().replace('"here"', json.dumps(nested(110)))
-    for plan in (wide, market.compose(with_settings(nested(60))), fulcrum.Plan.from_json(text)):
+    for plan in (wide, market.compose(with_settings(nested(60))), fulcrum_market.Plan.from_json(text)):
         use(plan)
-        assert plan == fulcrum.Plan.from_json(plan.to_json())
+        assert plan == fulcrum_market.Plan.from_json(plan.to_json())
         order = market.purchase(plan, "# " + "long " * 50_000 + "\nstep_timeout_s: 60\n")
         assert order.is_committed and order.plan == plan
         use(order)
         market.deliver(order.id, lambda events: None, timeout=0.05)
-        fulcrum.verify_archive(market.export(order.id))
+        fulcrum_market.verify_archive(market.export(order.id))
         market.cancel(order.id)
         assert len(list(market.follow(order.id))) == len(market.events(order.id))
         use(market.timeline(order.id))
 
     async def awaited() -> None:
-        own = await fulcrum.AsyncFederation.create(dict(config, ledger=":memory:"))
+        own = await fulcrum_market.AsyncFederation.create(dict(config, ledger=":memory:"))
         await own.refresh()
         order = await own.purchase(await own.compose(with_settings(nested(60))), "# " + "long " * 50_000)
         await own.cancel(order.id)
@@ -285,7 +285,7 @@ def test_a_function_of_the_hosts_may_fork(config: Config) -> None:
 
     try:
         market.deliver("a test", sink, timeout=0.5)
-    except fulcrum.HostError as error:
+    except fulcrum_market.HostError as error:
         assert os.getpid() != parent
         os._exit(7 if "fork" in str(error) else 1)
     finally:
@@ -309,9 +309,9 @@ class Nested(Rack):
         market.compose(SHOP)            # computes
         market.order(order.id)          # waits
         return super().offers(filter)
-market = fulcrum.Federation(dict(config, ledger=":memory:")); market.refresh()
+market = fulcrum_market.Federation(dict(config, ledger=":memory:")); market.refresh()
 plan = market.compose(SHOP); order = market.purchase(plan)
-nested = fulcrum.Federation(EMPTY, providers=[Nested(f"n{at}") for at in range(6)])
+nested = fulcrum_market.Federation(EMPTY, providers=[Nested(f"n{at}") for at in range(6)])
 begun = threading.Event()
 def keep():
     begun.set()

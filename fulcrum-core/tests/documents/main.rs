@@ -17,6 +17,7 @@ mod seed;
 mod architecture;
 #[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
+mod names;
 mod price_tables;
 mod schemas;
 mod security;

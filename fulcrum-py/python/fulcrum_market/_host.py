@@ -12,7 +12,7 @@ import queue
 import threading
 import typing
 
-from fulcrum._aio import Sinks
+from fulcrum_market._aio import Sinks
 
 
 class _Reply(typing.Protocol):

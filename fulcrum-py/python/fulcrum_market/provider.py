@@ -1,6 +1,6 @@
 """A cloud of your own as a provider: subclass :class:`Provider` and pass it to ``Federation(config, providers=[…])``.
 
-    class Metal(fulcrum.Provider):
+    class Metal(fulcrum_market.Provider):
         document = {"id": "metal", "name": "Metal", "legal_name": "Metal GmbH", "country": "DE",
                     "regions": [{"id": "de-fra", "country": "DE"}]}
         idempotency = {"provision": {"class": "natural"}, "release": {"class": "natural"}}
@@ -28,12 +28,12 @@ import json
 import logging
 import typing
 
-from fulcrum import errors
-from fulcrum._fulcrum import _to_json
+from fulcrum_market import errors
+from fulcrum_market._fulcrum import _to_json
 
 __all__ = ["Provider"]
 
-_LOG = logging.getLogger("fulcrum")
+_LOG = logging.getLogger("fulcrum_market")
 
 
 class Provider:
@@ -156,7 +156,7 @@ _KINDS: typing.Dict[type, str] = {
 def _describe(provider: Provider) -> str:
     """Who it is and what it can do, as the library reads it."""
     if not isinstance(provider, Provider):
-        raise TypeError(f"providers: write instances of fulcrum.Provider, not {type(provider).__qualname__}")
+        raise TypeError(f"providers: write instances of fulcrum_market.Provider, not {type(provider).__qualname__}")
     settings = provider.settings
     if isinstance(settings, (str, bytes)):
         raise TypeError(f"settings: write a list of names, such as [{str(settings)!r}]; a text is none")

@@ -1,7 +1,7 @@
 """A federated cloud market inside your program.
 
-    >>> import fulcrum
-    >>> market = fulcrum.Federation.open("federation.yaml")     # doctest: +SKIP
+    >>> import fulcrum_market
+    >>> market = fulcrum_market.Federation.open("federation.yaml")     # doctest: +SKIP
     >>> market.refresh()                                        # doctest: +SKIP
     >>> plan = market.compose(open("shop.yaml").read())         # doctest: +SKIP
     >>> order = market.purchase(plan)                           # doctest: +SKIP
@@ -9,7 +9,7 @@
 ``AsyncFederation`` has the same methods as coroutines.
 """
 
-from fulcrum._fulcrum import (
+from fulcrum_market._fulcrum import (
     AsyncFederation,
     Catalogue,
     Events,
@@ -20,7 +20,7 @@ from fulcrum._fulcrum import (
     __version__,
     verify_archive,
 )
-from fulcrum.errors import (
+from fulcrum_market.errors import (
     AmbiguousError,
     CapacityError,
     ComposeError,
@@ -48,7 +48,7 @@ from fulcrum.errors import (
     UnsupportedError,
 )
 
-from fulcrum.provider import Provider
+from fulcrum_market.provider import Provider
 
 __all__ = [
     "AmbiguousError",

@@ -143,7 +143,7 @@ class Federation:
         It reads and writes files below ``base``, or the working folder, and sends each secret only to the public API that it is for.
         ``reach`` lets it do more: ``{"trusted": True}``, or ``folders``, ``credentials`` and ``ledgers``; see docs/python.md.
         A file of your own is opened by open(). ``providers`` are clouds of your own, besides those of the configuration; see
-        fulcrum.provider.
+        fulcrum_market.provider.
         """
     def check(
         self,
