@@ -145,7 +145,7 @@ impl Blueprint {
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = parse_yaml(text)?;
-        blueprint.check().map_err(|error| error.located_in_yaml(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 
@@ -156,7 +156,7 @@ impl Blueprint {
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::BLUEPRINT)?;
         let blueprint: Self = super::parse_json(text)?;
-        blueprint.check().map_err(|error| error.located_in_json(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 

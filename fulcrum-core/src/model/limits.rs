@@ -21,6 +21,8 @@ pub(crate) const RATES: usize = 16 << 20;
 #[cfg_attr(not(feature = "sandbox"), allow(dead_code, reason = "only a sandbox has a state"))]
 pub(crate) const STATE: usize = 256 << 20;
 
+/// Values in a document, lists and fields included: tables of a hundred thousand offers.
+pub(crate) const DOCUMENT_VALUES: usize = 5_000_000;
 /// Values in one recorded event, lists and objects included.
 pub(crate) const EVENT_VALUES: usize = 1_000_000;
 

@@ -15,7 +15,6 @@ mod lease;
 pub(crate) mod lenient;
 pub(crate) mod limits;
 mod link;
-mod locate;
 mod money;
 mod objective;
 mod offer;
@@ -36,8 +35,8 @@ mod seller;
 mod service;
 mod setup;
 mod sovereignty;
+mod tree;
 mod usage;
-mod words;
 
 pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
 pub use blueprint::{Blueprint, ProviderFee, ProviderFees};
@@ -47,7 +46,7 @@ pub use constraint::{
     Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
 };
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
-pub(crate) use document::{check_fields, check_size, from_value, read_text_within};
+pub(crate) use document::{check_fields, check_size, from_cells, from_value, read_text_within};
 pub use filter::{Allow, Filter, Within};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
@@ -86,4 +85,3 @@ pub use usage::UsageRecord;
 
 pub(crate) use commitment::Payments;
 pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};
-pub(crate) use words::of_cells;

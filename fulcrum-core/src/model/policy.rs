@@ -79,7 +79,7 @@ impl Policy {
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::POLICY)?;
         let policy: Self = parse_yaml(text)?;
-        policy.check().map_err(|error| error.located_in_yaml(text))?;
+        policy.check().map_err(|error| error.located(text))?;
         Ok(policy)
     }
 
@@ -90,8 +90,7 @@ impl Policy {
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::POLICY)?;
         let policy: Self = parse_json(text)?;
-        super::check_fields(text, None)?;
-        policy.check().map_err(|error| error.located_in_json(text))?;
+        policy.check().map_err(|error| error.located(text))?;
         Ok(policy)
     }
 

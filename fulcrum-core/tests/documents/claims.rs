@@ -72,7 +72,10 @@ fn files() -> BTreeMap<String, PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !["target", "build", ".git"].contains(&&*name) && !name.starts_with('.') && name != "__pycache__" {
+                if !["target", "build", ".git"].contains(&&*name)
+                    && !name.starts_with('.')
+                    && name != "__pycache__"
+                {
                     walk(&path, found);
                 }
             } else {
@@ -93,7 +96,8 @@ fn extension(path: &str) -> &str {
 fn identifiers(files: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (name, path) in files {
-        let is_code = CODE.contains(&extension(name)) || ["json", "yaml", "csv", "cfg", "Makefile"].iter().any(|it| name.ends_with(it));
+        let is_code = CODE.contains(&extension(name))
+            || ["json", "yaml", "csv", "cfg", "Makefile"].iter().any(|it| name.ends_with(it));
         let is_script = !name.contains('.') || name.starts_with("scripts/") || name.starts_with(".ci/");
         if !is_code && !is_script || name.ends_with("tests/documents/claims.rs") {
             continue;
@@ -139,7 +143,11 @@ fn links(text: &str) -> Vec<(usize, String)> {
     for (number, line) in text.lines().enumerate() {
         for part in line.split("](").skip(1) {
             let target = part.split(')').next().unwrap_or_default().split('#').next().unwrap_or_default();
-            if !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:") && !target.contains("::") {
+            if !target.is_empty()
+                && !target.contains("://")
+                && !target.starts_with("mailto:")
+                && !target.contains("::")
+            {
                 found.push((number + 1, target.to_owned()));
             }
         }
@@ -149,7 +157,10 @@ fn links(text: &str) -> Vec<(usize, String)> {
 
 /// Module docs of a source, as a page.
 fn module_docs(source: &str) -> String {
-    source.lines().map(|line| line.trim_start().strip_prefix("//!").unwrap_or_default().to_owned() + "\n").collect()
+    source
+        .lines()
+        .map(|line| line.trim_start().strip_prefix("//!").unwrap_or_default().to_owned() + "\n")
+        .collect()
 }
 
 struct Project {
@@ -182,7 +193,8 @@ impl Project {
             let whole = if above.is_empty() { rest.to_owned() } else { format!("{above}/{rest}") };
             return self.has(&whole, page);
         }
-        let ends = |all: &String| all == path || all.strip_suffix(path).is_some_and(|before| before.ends_with('/'));
+        let ends =
+            |all: &String| all == path || all.strip_suffix(path).is_some_and(|before| before.ends_with('/'));
         self.files.keys().any(ends) || self.folders.iter().any(ends)
     }
 
@@ -196,7 +208,8 @@ impl Project {
         }
         for (line, words) in quoted(text) {
             lies.extend(self.command(&words).into_iter().map(|lie| format!("{page}:{line}: {lie}")));
-            if words.contains(char::is_whitespace) || words.contains(['…', '*', '<', '{', '$', '=', '"', '@']) {
+            if words.contains(char::is_whitespace) || words.contains(['…', '*', '<', '{', '$', '=', '"', '@'])
+            {
                 continue;
             }
             if is_path(&words) {
@@ -226,7 +239,8 @@ impl Project {
     /// What is wrong with a command of ours.
     fn command(&self, words: &str) -> Option<String> {
         let parts: Vec<&str> = words.split_whitespace().collect();
-        let text = |path: &str| self.files.get(path).map(|it| fs::read_to_string(it).unwrap()).unwrap_or_default();
+        let text =
+            |path: &str| self.files.get(path).map(|it| fs::read_to_string(it).unwrap()).unwrap_or_default();
         if let [.., "make", target] | ["make", target, ..] = &*parts {
             let is_target = target.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             let is_there = text("Makefile").lines().any(|line| line.starts_with(&format!("{target}:")));
@@ -239,20 +253,23 @@ impl Project {
         {
             return Some(format!("there is no {script}"));
         }
-        let after = |flag: &str| parts.iter().position(|it| *it == flag).and_then(|at| parts.get(at + 1)).copied();
+        let after =
+            |flag: &str| parts.iter().position(|it| *it == flag).and_then(|at| parts.get(at + 1)).copied();
         if !parts.contains(&"cargo") {
             return None;
         }
-        let manifests: String = self.files.keys().filter(|it| it.ends_with("Cargo.toml")).map(|it| text(it)).collect();
+        let manifests: String =
+            self.files.keys().filter(|it| it.ends_with("Cargo.toml")).map(|it| text(it)).collect();
         if let Some(package) = after("-p")
             && !manifests.contains(&format!("name = \"{package}\""))
         {
             return Some(format!("there is no package {package}"));
         }
         let program = after("--test").or_else(|| after("--bin"))?;
-        let is_there = [format!("/{program}.rs"), format!("/{program}/main.rs"), format!("name = \"{program}\"")]
-            .iter()
-            .any(|end| self.files.keys().any(|it| it.ends_with(&**end)) || manifests.contains(&**end));
+        let is_there =
+            [format!("/{program}.rs"), format!("/{program}/main.rs"), format!("name = \"{program}\"")]
+                .iter()
+                .any(|end| self.files.keys().any(|it| it.ends_with(&**end)) || manifests.contains(&**end));
         if !is_there {
             return Some(format!("there is no program {program}"));
         }
@@ -277,9 +294,14 @@ fn is_camel(name: &str) -> bool {
 }
 
 fn is_path(words: &str) -> bool {
-    let is_plain = words.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c)) && !words.starts_with('/');
-    let is_file = PAGES.iter().chain(&CODE).any(|it| extension(words) == *it) && words.len() > extension(words).len() + 1;
-    let is_folder = words.ends_with('/') || ["docs/", "scripts/", "fulcrum-", "examples/", "schemas/", "benches/"].iter().any(|it| words.starts_with(it) && words.contains('/'));
+    let is_plain =
+        words.chars().all(|c| c.is_alphanumeric() || "_-./".contains(c)) && !words.starts_with('/');
+    let is_file = PAGES.iter().chain(&CODE).any(|it| extension(words) == *it)
+        && words.len() > extension(words).len() + 1;
+    let is_folder = words.ends_with('/')
+        || ["docs/", "scripts/", "fulcrum-", "examples/", "schemas/", "benches/"]
+            .iter()
+            .any(|it| words.starts_with(it) && words.contains('/'));
     let is_format = words.rsplit('/').next().is_some_and(|last| last.parse::<u32>().is_ok());
     is_plain && !is_format && (is_file || is_folder) && !words.contains("//")
 }
@@ -353,8 +375,11 @@ fn what_does_not_exist_is_found() {
 fn the_table_of_features_is_that_of_the_manifest() {
     let manifest = fs::read_to_string(root().join("fulcrum-core/Cargo.toml")).unwrap();
     let features = manifest.split("[features]").nth(1).unwrap().split("\n[").next().unwrap();
-    let rows: BTreeMap<&str, &str> =
-        features.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).collect();
+    let rows: BTreeMap<&str, &str> = features
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .collect();
     let default = rows["default"];
     let expected: BTreeMap<String, bool> = rows
         .keys()
@@ -385,7 +410,9 @@ fn documents_on_pages_are_read() {
         model::{Blueprint, Policy},
     };
     let mut read = (0, 0, 0);
-    for (name, path) in files().iter().filter(|(name, _)| extension(name) == "md" && !HISTORY.contains(&&***name)) {
+    for (name, path) in
+        files().iter().filter(|(name, _)| extension(name) == "md" && !HISTORY.contains(&&***name))
+    {
         let text = fs::read_to_string(path).unwrap();
         let blocks = text.split("\n```").skip(1).step_by(2);
         for block in blocks {
