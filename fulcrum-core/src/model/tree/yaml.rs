@@ -23,7 +23,11 @@ pub(in crate::model) fn read(text: &str) -> Result<Node<'_>, Fault> {
     for event in Parser::new_from_str(text) {
         let told = match event {
             Ok((event, span)) => builder.take(event, span),
-            Err(error) => Err(scan_fault(&error, text)),
+            Err(error) => {
+                // A list that is not closed has no item that is wrong.
+                builder.open.pop_if(|open| matches!(open.kind, Kind::List(_)));
+                Err(scan_fault(&error, text))
+            }
         };
         told.map_err(|fault| builder.located(fault))?;
     }
