@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, OfferIx},
-    model::{Blueprint, Component, Filter, Market, OfferKind},
+    model::{Blueprint, Component, Filter, OfferKind, PricingCategory},
 };
 
 /// What filters look at of an offer.
@@ -19,7 +19,7 @@ struct Key {
     seller: u32,
     attributes: u32,
     provenance: u32,
-    market: Market,
+    market: PricingCategory,
     term_months: u32,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Eligibility<'a> {
             seller: positions.seller,
             attributes: positions.attributes,
             provenance: positions.provenance,
-            market: price.purchase_option.market(),
+            market: price.purchase_option.pricing_category(),
             term_months: price.term_months,
         };
         if let Some((last, answer)) = &self.last
@@ -129,9 +129,10 @@ impl<'a> Eligibility<'a> {
 
 /// The component's markets count for both filters if it names some, else the blueprint's.
 pub(super) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
-    let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
+    let markets =
+        if own.pricing_categories.is_empty() { &global.pricing_categories } else { &own.pricing_categories };
     (
-        Filter { markets: markets.clone(), ..global.clone() },
-        Filter { markets: markets.clone(), ..own.clone() },
+        Filter { pricing_categories: markets.clone(), ..global.clone() },
+        Filter { pricing_categories: markets.clone(), ..own.clone() },
     )
 }

@@ -114,7 +114,7 @@ fn best(
     }
     let horizon = blueprint.horizon_months;
     best.prove(&first, horizon, bound);
-    best.plan.then = done[1..]
+    best.plan.later_stages = done[1..]
         .iter()
         .filter_map(|(aim, bound)| {
             let value = best.value(aim);

@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, OfferIx, TrafficTariff},
-    model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId},
+    model::{Blueprint, Constraint, EndPoint, FailureDomain, Measure, ProviderId},
 };
 
 /// What a set of places is cut up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Cut {
     /// As a constraint counts them.
-    Over(Over),
+    Over(FailureDomain),
     /// A region, under one egress tariff: where traffic starts.
     Site,
 }
@@ -81,10 +81,10 @@ impl Sites {
         let mut cuts: Vec<Cut> = blueprint.constraints.iter().filter_map(level_of).map(Cut::Over).collect();
         let has_users = blueprint.components.values().any(|component| !component.users.is_empty());
         if has_users || !blueprint.links.is_empty() {
-            cuts.extend([Cut::Over(Over::Region), Cut::Site]);
+            cuts.extend([Cut::Over(FailureDomain::Region), Cut::Site]);
         }
         if !blueprint.provider_fees.is_none() || aim.knows(Measure::Providers) {
-            cuts.push(Cut::Over(Over::Provider));
+            cuts.push(Cut::Over(FailureDomain::Provider));
         }
         cuts.sort_unstable();
         cuts.dedup();
@@ -153,8 +153,8 @@ impl Sites {
             if number == next {
                 level.names.push(name);
                 match level.cut {
-                    Cut::Over(Over::Region) => self.ends.push(EndPoint::of(place)),
-                    Cut::Over(Over::Provider) => self.providers.push(place.provider.clone()),
+                    Cut::Over(FailureDomain::Region) => self.ends.push(EndPoint::of(place)),
+                    Cut::Over(FailureDomain::Provider) => self.providers.push(place.provider.clone()),
                     Cut::Site => self.sites.push(Site {
                         region,
                         provider: place.provider.clone(),
@@ -162,10 +162,10 @@ impl Sites {
                             .egress(ix)
                             .and_then(|price| TrafficTariff::new(price, catalogue.rates(), self.currency)),
                     }),
-                    Cut::Over(Over::Zone | Over::Country) => {}
+                    Cut::Over(FailureDomain::Zone | FailureDomain::Country) => {}
                 }
             }
-            if level.cut == Cut::Over(Over::Region) {
+            if level.cut == Cut::Over(FailureDomain::Region) {
                 region = number;
             }
             key.push(number);
@@ -182,18 +182,18 @@ impl Sites {
     }
 }
 
-fn level_of(constraint: &Constraint) -> Option<Over> {
+fn level_of(constraint: &Constraint) -> Option<FailureDomain> {
     match constraint {
         Constraint::Spread(spread) => Some(spread.over),
-        Constraint::Survive(survive) => Some(survive.loss_of),
-        Constraint::Distinct(distinct) => Some(distinct.over),
+        Constraint::FaultTolerance(survive) => Some(survive.loss_of),
+        Constraint::MaxDistinct(distinct) => Some(distinct.over),
         Constraint::Count(_)
-        | Constraint::Serves(_)
+        | Constraint::Ratio(_)
         | Constraint::Linear(_)
         | Constraint::OneOf(_)
-        | Constraint::Conflict(_)
-        | Constraint::Colocate(_)
-        | Constraint::Everywhere(_)
+        | Constraint::AntiAffinity(_)
+        | Constraint::Affinity(_)
+        | Constraint::FullDeployment(_)
         | Constraint::Limit(_) => None,
     }
 }

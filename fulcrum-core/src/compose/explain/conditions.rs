@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, texts},
+    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, text_values},
 };
 
 /// One condition that a blueprint can do without.
@@ -97,7 +97,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         let clashes = move |setting: &&String| {
             let value = &component.settings[*setting];
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
-            texts(value).iter().any(|text| text.contains("${"))
+            text_values(value).iter().any(|text| text.contains("${"))
                 || others.any(|other| other != value)
                 || catalogue.settings().values().any(|known| !known.contains(*setting))
         };
@@ -139,7 +139,7 @@ impl Condition {
             Self::MaxMoves => without.running.max_moves = None,
             Self::Constraint(at) => {
                 without.constraints[*at] =
-                    Constraint::Colocate(crate::model::Colocate { components: Vec::new() });
+                    Constraint::Affinity(crate::model::Affinity { components: Vec::new() });
             }
             Self::Clause(None, clause) => clause.clear(&mut without.filter),
             Self::Clause(Some(name), clause) => {

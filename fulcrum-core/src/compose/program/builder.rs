@@ -13,7 +13,7 @@ use crate::{
         reduce::Reduced,
         sites::Cut,
     },
-    model::{Constraint, Linear, Over, Serves},
+    model::{Constraint, FailureDomain, Linear, Ratio},
 };
 
 /// Builds the program.
@@ -65,7 +65,7 @@ pub(super) struct Builder<'a> {
     /// Replicas of a component at one level, by place; made when first needed.
     pub(super) at: Vec<(Cut, CompId, Shared<usize>)>,
     /// Whether a place is used at all, by level; made when first needed.
-    pub(super) used: Vec<(Over, Shared<Option<usize>>)>,
+    pub(super) used: Vec<(FailureDomain, Shared<Option<usize>>)>,
 }
 
 impl<'a> Builder<'a> {
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
                 let high = count.exactly.or(count.max).map(i64::from);
                 self.program.row(low, high, terms);
             }
-            Constraint::Serves(serves) => self.serves(serves),
+            Constraint::Ratio(serves) => self.serves(serves),
             Constraint::Linear(linear) => self.linear(linear),
             Constraint::OneOf(components) => {
                 let ids: Vec<CompId> = components.iter().map(|name| self.problem.component(name)).collect();
@@ -185,16 +185,16 @@ impl<'a> Builder<'a> {
                     }
                 }
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 for name in &survive.components {
                     let component = self.problem.component(name);
                     self.survive(component, survive.loss_of, survive.remaining);
                 }
             }
-            Constraint::Distinct(distinct) => self.distinct(distinct.over, distinct.at_most),
+            Constraint::MaxDistinct(distinct) => self.distinct(distinct.over, distinct.at_most),
             Constraint::Limit(limit) => self.limit(limit),
             // These say what may share a machine: the patterns obey them already.
-            Constraint::Conflict(_) | Constraint::Colocate(_) | Constraint::Everywhere(_) => {}
+            Constraint::AntiAffinity(_) | Constraint::Affinity(_) | Constraint::FullDeployment(_) => {}
         }
     }
 
@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
         self.replicas[self.problem.component(name)]
     }
 
-    fn serves(&mut self, serves: &Serves) {
+    fn serves(&mut self, serves: &Ratio) {
         let (server, client) = (self.of(&serves.server), self.of(&serves.client));
         let clients = i64::from(serves.clients);
         let terms = vec![(server, clients), (client, -i64::from(serves.servers))];

@@ -15,7 +15,7 @@ use crate::{
         problem::CompId,
         sites::{Cut, Site},
     },
-    model::{ComponentId, EndPoint, Link, Measure, Over, UserGroup},
+    model::{ComponentId, EndPoint, FailureDomain, Link, Measure, UserGroup},
 };
 
 /// Where replicas send.
@@ -110,8 +110,8 @@ impl Builder<'_> {
         let problem = self.problem;
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, Cut::Site);
-        let receivers = self.replicas_at(to, Cut::Over(Over::Region));
-        let elsewhere = self.elsewhere(to, Cut::Over(Over::Region));
+        let receivers = self.replicas_at(to, Cut::Over(FailureDomain::Region));
+        let elsewhere = self.elsewhere(to, Cut::Over(FailureDomain::Region));
         let most = i64::from(problem.components[from].max);
         if link.max_ms.is_none() && !clock.weighted && clock.worst.is_none() && self.deployed[to].is_none() {
             return self.priced_link(at, link, pools);
@@ -191,7 +191,7 @@ impl Builder<'_> {
         let problem = self.problem;
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, Cut::Site);
-        let receivers = self.replicas_at(to, Cut::Over(Over::Region));
+        let receivers = self.replicas_at(to, Cut::Over(FailureDomain::Region));
         let most = i64::from(problem.components[from].max);
         for same in
             senders.chunk_by(|a, b| problem.sites.sites[a.0].region == problem.sites.sites[b.0].region)
@@ -344,5 +344,5 @@ fn is_near(us: Option<u32>, max_ms: Option<u32>, is_measured: bool) -> bool {
 }
 
 fn round_trip(builder: &Builder<'_>, site: &Site, to: &EndPoint) -> Option<u32> {
-    builder.problem.blueprint.assume.latency.round_trip_us(&builder.problem.sites.ends[site.region], to)
+    builder.problem.blueprint.assumptions.latency.round_trip_us(&builder.problem.sites.ends[site.region], to)
 }

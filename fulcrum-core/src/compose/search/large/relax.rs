@@ -22,7 +22,7 @@ use crate::{
         reduce::{Column, Reduced, Rules, unbeaten},
         sites::Cut,
     },
-    model::{OfferKind, Over},
+    model::{FailureDomain, OfferKind},
 };
 
 /// Columns that one round adds for each set of places.
@@ -149,7 +149,7 @@ impl<'p> Relaxation<'p> {
         looks: &mut Looks<'_>,
     ) -> Result<(), ComposeError> {
         let sites = places.iter().filter(|(cut, _)| *cut == Cut::Site);
-        let region = |site: usize| (Cut::Over(Over::Region), self.problem.sites.sites[site].region);
+        let region = |site: usize| (Cut::Over(FailureDomain::Region), self.problem.sites.sites[site].region);
         let regions: Vec<_> = sites.map(|(_, site)| region(*site)).collect();
         places.extend(regions);
         if !places.is_subset(&self.scope) {

@@ -18,7 +18,7 @@ use crate::{
         reduce::{Column, Reduced},
         sites::Cut,
     },
-    model::{ComponentId, Constraint, Measure, Over},
+    model::{ComponentId, Constraint, FailureDomain, Measure},
 };
 
 /// Places that come into scope at a time.
@@ -70,10 +70,12 @@ impl Relaxation<'_> {
         for constraint in &self.problem.blueprint.constraints {
             self.broken_constraint(constraint, &replicas, &mut broken);
         }
-        let used_providers = || places_at(&replicas, Cut::Over(Over::Provider));
+        let used_providers = || places_at(&replicas, Cut::Over(FailureDomain::Provider));
         let fees = &self.problem.blueprint.provider_fees;
         if !fees.is_none() || self.problem.aim.knows(Measure::Providers) {
-            broken.extend(used_providers().into_iter().map(|place| (Cut::Over(Over::Provider), place)));
+            broken.extend(
+                used_providers().into_iter().map(|place| (Cut::Over(FailureDomain::Provider), place)),
+            );
         }
         self.broken_links(&replicas, &mut broken);
         broken.into_iter().filter(|place| !self.scope.contains(place)).take(MAX_ENTERING).collect()
@@ -87,7 +89,7 @@ impl Relaxation<'_> {
     ) {
         let total =
             |component: CompId, cut: Cut| -> f64 { at(replicas, component, cut).map(|(_, n)| n).sum() };
-        let mut add = |names: &[ComponentId], over: Over, is_broken: &dyn Fn(f64, f64) -> bool| {
+        let mut add = |names: &[ComponentId], over: FailureDomain, is_broken: &dyn Fn(f64, f64) -> bool| {
             let cut = Cut::Over(over);
             for name in names {
                 let component = self.problem.component(name);
@@ -109,28 +111,28 @@ impl Relaxation<'_> {
                     add(&spread.components, spread.over, &|n, all| n > share * all + EPSILON);
                 }
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 let remaining = f64::from(survive.remaining);
                 add(&survive.components, survive.loss_of, &|n, all| all - n < remaining - EPSILON);
             }
-            Constraint::Distinct(distinct) => {
+            Constraint::MaxDistinct(distinct) => {
                 let cut = Cut::Over(distinct.over);
                 broken.extend(places_at(replicas, cut).into_iter().map(|place| (cut, place)));
             }
             Constraint::Count(_)
-            | Constraint::Serves(_)
+            | Constraint::Ratio(_)
             | Constraint::Linear(_)
             | Constraint::OneOf(_)
-            | Constraint::Conflict(_)
-            | Constraint::Colocate(_)
-            | Constraint::Everywhere(_)
+            | Constraint::AntiAffinity(_)
+            | Constraint::Affinity(_)
+            | Constraint::FullDeployment(_)
             | Constraint::Limit(_) => {}
         }
     }
 
     /// Senders outside the scope pay nothing and are near to everybody.
     fn broken_links(&self, replicas: &Replicas, broken: &mut BTreeSet<(Cut, usize)>) {
-        let region = Cut::Over(Over::Region);
+        let region = Cut::Over(FailureDomain::Region);
         let is_timed =
             self.problem.aim.knows(Measure::Latency) || self.problem.aim.knows(Measure::WorstLatency);
         for link in &self.problem.blueprint.links {
