@@ -1,4 +1,4 @@
-//! How a purchase is asked for.
+//! Options of a purchase.
 
 use fulcrum_core::{model::OrderId, purchase::PurchaseOptions};
 

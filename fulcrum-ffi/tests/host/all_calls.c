@@ -1,4 +1,4 @@
-/* Opens a federation, composes, buys, both ways, reads the results, and shows what a mistake looks like. */
+/* Every call that the other programs do not make, both ways of buying, and what mistakes look like. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,7 +126,7 @@ int main(int argc, char **argv) {
     if (fulcrum_federation_sources_json(federation, &json, &error)) return failed("sources", error);
     printf("%.60s...\n", fulcrum_text_data(json));
     fulcrum_text_free(json);
-    if (fulcrum_order_sold_out(order, &json, &error)) return failed("sold_out", error);
+    if (fulcrum_order_sold_out_json(order, &json, &error)) return failed("sold_out", error);
     is_committed = is_committed && strcmp(fulcrum_text_data(json), "[]") == 0 && reports > 0;
     fulcrum_text_free(json);
 

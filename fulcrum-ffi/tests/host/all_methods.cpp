@@ -1,4 +1,4 @@
-// Opens a federation, composes, buys, both ways, ends the services, and shows what a mistake looks like.
+// Every method of fulcrum.hpp once, both ways of buying, and what mistakes look like.
 #include <cstdlib>
 #include <iostream>
 
@@ -65,7 +65,7 @@ constraints:
                 "source": "ours"}]})";
         }}});
     with_own.refresh();
-    const bool is_kept = with_own.check_json("rack").find("\"is_passed\":true") != std::string::npos &&
+    const bool is_kept = with_own.run_conformance_json("rack").find("\"is_passed\":true") != std::string::npos &&
                          with_own.compose(R"({"name": "app", "components": {"web": {"vcpu": 8}}})").lease_count() == 1;
     std::cout << "a provider of our own keeps its promises: " << is_kept << '\n';
 
