@@ -368,7 +368,7 @@ fn gap_that_is_none(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan
 }
 
 fn drop_stage(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
-    plan.then.pop()?;
+    plan.later_stages.pop()?;
     Some(plan)
 }
 

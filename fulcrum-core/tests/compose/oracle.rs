@@ -296,7 +296,7 @@ fn a_plan_of_a_search_that_did_not_come_to_the_second_objective_is_sound() {
             .expect("a blueprint");
     let mut plan = solve(&catalogue, &blueprint).expect("a plan");
     plan.stop = StopReason::Limit;
-    plan.then.clear();
+    plan.later_stages.clear();
     plan.measures.0.remove(&Measure::Providers);
     assert_eq!(verify(&catalogue, &blueprint, &plan), Ok(()));
 }

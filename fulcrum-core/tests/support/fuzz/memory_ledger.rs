@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use fulcrum_core::{
     ledger::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written, verify_events},
     model::{
-        Accepted, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId,
-        RecordedKind, RepairAction, ServiceId, Step, StepState,
+        Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
+        ProviderId, RecordedKind, RepairAction, ServiceId, Step, StepState,
     },
 };
 use jiff::Timestamp;
