@@ -74,7 +74,7 @@ impl<'a> SettingIndex<'a> {
     }
 
     /// Two of some components that give different values to a setting, and which.
-    fn setting_conflict_among<'b>(
+    pub(super) fn setting_conflict_among<'b>(
         &self,
         components: &'b [ComponentId],
     ) -> Option<(&'b ComponentId, &'b ComponentId, &'a str)> {

@@ -17,7 +17,7 @@ pub(crate) enum TemplatePart<'a> {
     /// As it stands.
     Text(&'a str),
     /// What a component's service says of itself.
-    Of(Reference<'a>),
+    Reference(Reference<'a>),
 }
 
 /// `${component.attribute}`.

@@ -9,7 +9,11 @@ impl Check<'_> {
     /// A lease is made with what each of its components wants, and waits for what each of them waits for.
     pub(super) fn setup(&self) -> Result<(), Violation> {
         let mut known = BTreeMap::new();
-        let all = self.blueprint.components.iter().map(|(name, component)| (name, component.referred()));
+        let all = self
+            .blueprint
+            .components
+            .iter()
+            .map(|(name, component)| (name, component.referenced_components()));
         let referring: Vec<_> = all.filter(|(_, referred)| !referred.is_empty()).collect();
         for (at, lease) in self.plan.leases.iter().enumerate() {
             let place = || format!("leases[{at}]");
