@@ -224,17 +224,17 @@ mod tests {
 
     #[test]
     fn a_doubled_dollar_makes_text() {
-        let texts = |text| -> String {
+        let rendered = |text| -> String {
             let text_of = |piece: TemplatePart<'_>| match piece {
                 TemplatePart::Text(text) => text.to_owned(),
                 TemplatePart::Reference(reference) => format!("<{}>", reference.attribute),
             };
             read(text).expect("it is understood").into_iter().map(text_of).collect()
         };
-        assert_eq!(text_values("$${b.id}"), "${b.id}");
-        assert_eq!(text_values("$$${b.id}"), "$${b.id}");
-        assert_eq!(text_values("a$${HOME}${b.id}$${"), "a${HOME}<id>${");
-        assert_eq!(text_values("${b.id}$${b.id}${b.ip}"), "<id>${b.id}<ip>");
+        assert_eq!(rendered("$${b.id}"), "${b.id}");
+        assert_eq!(rendered("$$${b.id}"), "$${b.id}");
+        assert_eq!(rendered("a$${HOME}${b.id}$${"), "a${HOME}<id>${");
+        assert_eq!(rendered("${b.id}$${b.id}${b.ip}"), "<id>${b.id}<ip>");
     }
 
     #[test]
