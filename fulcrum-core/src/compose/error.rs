@@ -16,7 +16,7 @@ pub enum ComposeError {
     Document(#[from] DocumentError),
     /// Nothing fits.
     #[error("no plan meets the blueprint: {0}")]
-    Infeasible(Conflict),
+    Infeasible(InfeasibleSet),
     /// Stopped before a plan was found.
     #[error("stopped before a plan was found; give the search more time, or loosen the blueprint")]
     Stopped,
@@ -25,7 +25,7 @@ pub enum ComposeError {
     TooLarge(String),
     /// A plan that was handed in does not belong to the blueprint and catalogue.
     #[error("this is no plan for the blueprint and catalogue ({0}); compose again and ask about that plan")]
-    Foreign(Violation),
+    PlanMismatch(Violation),
     /// The verifier refused the plan: a fault of the library.
     #[error("the plan failed its own verification ({0}); it was withheld, please report this")]
     Verification(Violation),
@@ -40,7 +40,7 @@ impl ComposeError {
             Self::Stopped => 303,
             Self::TooLarge(_) => 304,
             Self::Verification(_) => 305,
-            Self::Foreign(_) => 306,
+            Self::PlanMismatch(_) => 306,
         }
     }
 }
@@ -48,7 +48,7 @@ impl ComposeError {
 /// Conditions of a blueprint that clash: together no plan meets them; without any one of them a plan exists,
 /// as far as [`is_minimal`](Self::is_minimal) says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Conflict {
+pub struct InfeasibleSet {
     /// Where each condition stands in the blueprint, such as `constraints[2].spread`, and what it says.
     pub conditions: Vec<String>,
     /// Whether each of them was shown to be necessary; not so if the search was stopped early.
@@ -56,21 +56,22 @@ pub struct Conflict {
     /// What stands out at once, such as a component that no offer at all can hold.
     pub hint: Option<String>,
     /// Single conditions without which there is a plan, and how good the best one is then; the best way out first.
-    pub relaxations: Vec<Relaxation>,
+    #[serde(rename = "relaxations")]
+    pub ways_out: Vec<WayOut>,
 }
 
-impl Conflict {
+impl InfeasibleSet {
     /// What an empty catalogue has to say; none if it is not empty.
     pub(super) fn of_nothing(catalogue: &Catalogue) -> Option<Self> {
         let hint = Some(catalogue.why_empty()?);
-        Some(Self { conditions: Vec::new(), is_minimal: true, hint, relaxations: Vec::new() })
+        Some(Self { conditions: Vec::new(), is_minimal: true, hint, ways_out: Vec::new() })
     }
 }
 
-/// A way out of a [`Conflict`]: to give up one condition.
+/// A way out of a [`InfeasibleSet`]: to give up one condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Relaxation {
-    /// Which, as in [`Conflict::conditions`].
+pub struct WayOut {
+    /// Which, as in [`InfeasibleSet::conditions`].
     pub condition: String,
     /// What is minimised, of the best plan without it: of cost so much a month.
     pub objective: Decimal,
@@ -78,7 +79,7 @@ pub struct Relaxation {
     pub is_proven: bool,
 }
 
-impl fmt::Display for Conflict {
+impl fmt::Display for InfeasibleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let conditions = self.conditions.join("; ");
         match (self.conditions.len(), &self.hint) {
@@ -92,8 +93,8 @@ impl fmt::Display for Conflict {
             Some(hint) => write!(f, " ({hint})")?,
             None => {}
         }
-        match self.relaxations.first() {
-            Some(Relaxation { condition, objective, .. }) => {
+        match self.ways_out.first() {
+            Some(WayOut { condition, objective, .. }) => {
                 write!(f, "; the best way out: without `{condition}` there is a plan at {objective}")
             }
             None => Ok(()),

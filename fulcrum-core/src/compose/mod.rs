@@ -3,9 +3,9 @@
 //! ```text
 //! problem   who may run on what          (blueprint × catalogue, filters applied)
 //! reduce    offers → patterns → columns  (dominance, place classes, cheapest offer of each pattern)
-//! program   columns → integer program    (counts, ratios, spread, survival, stock as rows)
+//! mip   columns → integer mip    (counts, ratios, spread, survival, stock as rows)
 //! bound     dual simplex as an adviser; every bound re-computed exactly in integers
-//! search    branch and bound over the program
+//! search    branch and bound over the mip
 //! verify    re-checks the plan from blueprint and catalogue alone; shares no code with the above
 //! explain   why there is no plan and what would help; why this plan, and what else there is
 //! ```
@@ -37,8 +37,8 @@ mod solution;
 mod solve;
 pub mod verify;
 
-pub use error::{ComposeError, Conflict, Relaxation};
-pub use explain::{Binding, Entry, Explanation, Rejection, RunnerUp, explain, why_not};
+pub use error::{ComposeError, InfeasibleSet, WayOut};
+pub use explain::{Binding, EntryDiscount, Explanation, Rejection, RunnerUp, explain, why_not};
 pub use options::{ComposeOptions, Method, Progress, Signal};
 pub use pareto::{Frontier, pareto};
 
@@ -56,7 +56,7 @@ use crate::{
 ///
 /// # Errors
 /// * [`ComposeError::Document`]: the blueprint contradicts itself in form; mend it at the path named.
-/// * [`ComposeError::Infeasible`]: nothing fits; the conflict names conditions of which one must give way.
+/// * [`ComposeError::Infeasible`]: nothing fits; the infeasible_set names conditions of which one must give way.
 /// * [`ComposeError::Stopped`]: the search was stopped before it found a plan; give it more time.
 /// * [`ComposeError::TooLarge`]: beyond the engine's limits; the message names the lever.
 /// * [`ComposeError::Verification`]: the verifier refused the plan; this is a fault of the library, report it.
@@ -76,11 +76,13 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
-    if let Some(conflict) = Conflict::of_nothing(catalogue) {
-        return Err(ComposeError::Infeasible(conflict));
+    if let Some(infeasible_set) = InfeasibleSet::of_nothing(catalogue) {
+        return Err(ComposeError::Infeasible(infeasible_set));
     }
     match best(catalogue, blueprint, options, watch)? {
         Some(plan) => Ok(plan),
-        None => Err(ComposeError::Infeasible(explain::iis::conflict(catalogue, blueprint, options, watch)?)),
+        None => {
+            Err(ComposeError::Infeasible(explain::iis::infeasible_set(catalogue, blueprint, options, watch)?))
+        }
     }
 }

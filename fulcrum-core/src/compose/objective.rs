@@ -8,8 +8,8 @@ use crate::{
     model::{Blueprint, Constraint, Measure, Objective, ProviderId, from_micros},
 };
 
-/// Figures inside the engine are millionths of a measure's unit, over the whole horizon.
-pub(crate) const MICRO: i64 = 1_000_000;
+/// Metrics inside the engine are millionths of a measure's unit, over the whole horizon.
+pub(crate) const MICROS_PER_UNIT: i64 = 1_000_000;
 
 /// A figure over the horizon, in millionths of its unit. Of money: each month paid times the month's price, plus
 /// what is paid once as often as it is paid; exact, where a share of a set-up fee would have to be rounded.
@@ -17,7 +17,7 @@ pub(crate) type Cost = i64;
 
 /// Weights of the measures that are minimised together, and caps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Aim {
+pub(crate) struct ObjectiveStage {
     /// By the order of [`Measure::ALL`]; zero for those that do not matter.
     weights: [i64; Measure::ALL.len()],
     /// The weights are this many times those of the blueprint.
@@ -30,13 +30,14 @@ pub(crate) struct Aim {
     pub(crate) discount: Option<(ProviderId, i64)>,
 }
 
-impl Aim {
-    /// The stages of a blueprint's objective: each an aim, to be followed in turn.
+impl ObjectiveStage {
+    /// The stages of a blueprint's objective: each an stage, to be followed in turn.
     pub(crate) fn stages(blueprint: &Blueprint, options: &ComposeOptions) -> Result<Vec<Self>, ComposeError> {
         let horizon = i128::from(blueprint.horizon_months);
         let mut caps: Vec<(Measure, i128)> = Vec::new();
         let mut cap = |measure: Measure, max: Decimal| -> Result<(), ComposeError> {
-            let micros = max.checked_mul(Decimal::from(MICRO)).and_then(|micros| micros.floor().to_i128());
+            let micros =
+                max.checked_mul(Decimal::from(MICROS_PER_UNIT)).and_then(|micros| micros.floor().to_i128());
             let micros = micros.ok_or_else(|| ComposeError::TooLarge(format!("a limit of {max}")))?;
             caps.push((measure, micros.saturating_mul(horizon)));
             Ok(())
@@ -81,19 +82,19 @@ impl Aim {
     }
 
     /// Whether the search must know a measure.
-    pub(crate) fn knows(&self, measure: Measure) -> bool {
+    pub(crate) fn tracks(&self, measure: Measure) -> bool {
         self.weight(measure) != 0 || self.caps.iter().any(|(capped, _)| *capped == measure)
     }
 
     /// The measure, if it is a single one that is minimised.
-    pub(crate) fn single(&self) -> Option<Measure> {
+    pub(crate) fn single_measure(&self) -> Option<Measure> {
         let mut weighed = Measure::ALL.iter().map(|(measure, _)| *measure).filter(|m| self.weight(*m) != 0);
         weighed.next().filter(|_| weighed.next().is_none() && self.scale == 1)
     }
 }
 
-pub(crate) fn per_month(aim: &Aim, horizon_months: u32, value: i128) -> Decimal {
-    let months = i128::from(horizon_months) * i128::from(aim.scale);
+pub(crate) fn per_month(stage: &ObjectiveStage, horizon_months: u32, value: i128) -> Decimal {
+    let months = i128::from(horizon_months) * i128::from(stage.scale);
     let value = value.clamp(-(1 << 100), 1 << 100);
     let micros = (2 * value + months).div_euclid(2 * months);
     from_micros(micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64)

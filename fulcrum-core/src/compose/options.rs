@@ -8,7 +8,7 @@ use std::{
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId, Plan, ProviderId};
+use crate::model::{Measure, OfferId, Plan, ProviderId, StopReason};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,4 +79,15 @@ pub enum Signal {
     Limit,
     /// The caller has lost interest: return the best so far.
     Cancel,
+}
+
+impl Signal {
+    /// Why the search stops; `None` if it goes on.
+    pub(crate) fn stop(self) -> Option<StopReason> {
+        match self {
+            Self::Continue => None,
+            Self::Limit => Some(StopReason::Limit),
+            Self::Cancel => Some(StopReason::Cancelled),
+        }
+    }
 }

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::oracle::{Answer, Asker, Value};
+use super::oracle::{Oracle, PlanValue, Verdict};
 use crate::{
     catalogue::Catalogue,
-    compose::{bnb::branch_and_bound::Goal, objective::MICRO},
+    compose::{bnb::branch_and_bound::Goal, objective::MICROS_PER_UNIT},
     model::{Blueprint, Filter, Lease, Measure, Objective, Plan, ProviderId, to_micros},
 };
 
 /// A provider that is not in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct EntryDiscount {
     /// Who.
     pub provider: ProviderId,
     /// With so many per cent off all its prices for leases, rounded up to four decimals, the best plan that buys
@@ -23,28 +23,34 @@ pub struct Entry {
 }
 
 /// Rounds after which what is known is the answer: it converges faster than linearly.
-const MAX_ROUNDS: usize = 12;
+const MAX_DINKELBACH_ROUNDS: usize = 12;
 
-pub(super) fn entries(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan, most: usize) -> Vec<Entry> {
+pub(super) fn entry_discounts(
+    oracle: &mut Oracle<'_>,
+    blueprint: &Blueprint,
+    plan: &Plan,
+    most: usize,
+) -> Vec<EntryDiscount> {
     if blueprint.objective != Objective::InTurn(vec![Measure::Cost]) {
         return Vec::new();
     }
     let used: BTreeSet<&ProviderId> = plan.leases.iter().map(|lease| &lease.place.provider).collect();
-    let others = eligible(asker.catalogue, blueprint).into_iter().filter(|provider| !used.contains(provider));
-    let mut entries = Vec::new();
+    let others =
+        eligible(oracle.catalogue, blueprint).into_iter().filter(|provider| !used.contains(provider));
+    let mut entry_discounts = Vec::new();
     for provider in others.take(most) {
-        if asker.is_stopped {
+        if oracle.is_stopped {
             break;
         }
-        if let Some(discount_percent) = discount(asker, blueprint, plan, &provider) {
-            entries.push(Entry { provider, discount_percent });
+        if let Some(discount_percent) = discount(oracle, blueprint, plan, &provider) {
+            entry_discounts.push(EntryDiscount { provider, discount_percent });
         }
     }
-    entries.sort_by(|a, b| {
-        let key = |entry: &Entry| (entry.discount_percent.is_none(), entry.discount_percent);
+    entry_discounts.sort_by(|a, b| {
+        let key = |entry: &EntryDiscount| (entry.discount_percent.is_none(), entry.discount_percent);
         (key(a), &a.provider).cmp(&(key(b), &b.provider))
     });
-    entries
+    entry_discounts
 }
 
 /// Providers of which some offer passes the filters, by name.
@@ -75,21 +81,21 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
 /// `C(x) - d·S(x)`, each with the `d` that the last one gave (W. Dinkelbach, "On nonlinear fractional programming",
 /// Management Science 13(7), 1967). `None` if a search did not end.
 fn discount(
-    asker: &mut Asker<'_>,
+    oracle: &mut Oracle<'_>,
     blueprint: &Blueprint,
     plan: &Plan,
     provider: &ProviderId,
 ) -> Option<Option<Decimal>> {
     let horizon = Decimal::from(blueprint.horizon_months);
-    let present = plan.objective.checked_mul(horizon)?.checked_mul(Decimal::from(MICRO))?.round();
+    let present = plan.objective.checked_mul(horizon)?.checked_mul(Decimal::from(MICROS_PER_UNIT))?.round();
     let present = rust_decimal::prelude::ToPrimitive::to_i128(&present)?;
-    let mut millionths = MICRO;
+    let mut millionths = MICROS_PER_UNIT;
     let mut best = None;
-    for _ in 0..MAX_ROUNDS {
-        let answer =
-            asker.ask(blueprint, Goal::Best, |aim| aim.discount = Some((provider.clone(), millionths)));
-        let Answer::Plan(value) = answer else { return None };
-        let Value { found, plan: other, exact, is_proven: true, .. } = *value else { return None };
+    for _ in 0..MAX_DINKELBACH_ROUNDS {
+        let answer = oracle
+            .solve(blueprint, Goal::Best, |stage| stage.discount = Some((provider.clone(), millionths)));
+        let Verdict::Plan(value) = answer else { return None };
+        let PlanValue { found, plan: other, exact, is_proven: true, .. } = *value else { return None };
         let is_theirs = |lease: &&Lease| lease.place.provider == *provider && lease.keeps.is_none();
         let lines = other.leases.iter().filter(is_theirs).flat_map(|lease| &lease.lines);
         let full: i128 =
@@ -97,12 +103,12 @@ fn discount(
         if full == 0 {
             break; // it is not in
         }
-        let of = |offer| &asker.catalogue.place(offer).provider == provider;
-        let theirs = found.leases.iter().filter(|(column, _)| of(column.offer) && column.keeps.is_none());
+        let of = |offer| &oracle.catalogue.place(offer).provider == provider;
+        let theirs = found.leases.iter().filter(|(column, _)| of(column.offer) && column.retained.is_none());
         let reduced =
             theirs.map(|(column, count)| i128::from(column.cost) * i128::from(*count)).sum::<i128>();
         let above = exact - reduced + full - present;
-        let needed = (above.max(0) * i128::from(MICRO) + full - 1) / full;
+        let needed = (above.max(0) * i128::from(MICROS_PER_UNIT) + full - 1) / full;
         let needed = i64::try_from(needed).ok()?;
         best = Some(needed);
         if needed >= millionths || needed == 0 {

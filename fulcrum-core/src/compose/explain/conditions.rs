@@ -305,7 +305,7 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     Some(format!("{count} offers in {currency} have no exchange rate to {own} and are left out; {more}"))
 }
 
-/// A component for which nobody who sells its kind knows all settings.
+/// A component for which nobody who sells its kind tracks all settings.
 fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;

@@ -10,6 +10,6 @@ mod oracle;
 mod rejection;
 mod sensitivity;
 
-pub use break_even::Entry;
+pub use break_even::EntryDiscount;
 pub use rejection::{Rejection, why_not};
 pub use sensitivity::{Binding, Explanation, RunnerUp, explain};

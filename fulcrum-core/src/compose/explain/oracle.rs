@@ -9,10 +9,10 @@ use crate::{
         error::ComposeError,
         formulation::problem::Problem,
         lexicographic::best,
-        objective::{Aim, per_month},
+        objective::{ObjectiveStage, per_month},
         options::{ComposeOptions, Progress, Signal},
         plan,
-        solution::Found,
+        solution::Solution,
         solve::solve,
     },
     model::{Blueprint, Plan, StopReason},
@@ -22,7 +22,7 @@ use crate::{
 const MAX_NODES: u64 = 20_000;
 
 /// Somebody who asks the engine one question after the other.
-pub(super) struct Asker<'a> {
+pub(super) struct Oracle<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) options: ComposeOptions,
     pub(super) watch: &'a mut dyn FnMut(&Progress) -> Signal,
@@ -31,17 +31,17 @@ pub(super) struct Asker<'a> {
 }
 
 /// What the engine says.
-pub(super) enum Answer {
+pub(super) enum Verdict {
     /// There is no plan.
-    Nothing,
+    Infeasible,
     /// The best plan, or one as good as could be found.
-    Plan(Box<Value>),
+    Plan(Box<PlanValue>),
     /// Not to be said in time.
     Unknown,
 }
 
 /// How good a plan is, in the first thing that is minimised.
-pub(super) struct Value {
+pub(super) struct PlanValue {
     /// A month's, in its unit.
     pub(super) objective: Decimal,
     /// Over the horizon, as the engine reckons.
@@ -49,10 +49,10 @@ pub(super) struct Value {
     pub(super) is_proven: bool,
     /// Its leases at full prices.
     pub(super) plan: Plan,
-    pub(super) found: Found,
+    pub(super) found: Solution,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Oracle<'a> {
     pub(super) fn new(
         catalogue: &'a Catalogue,
         options: &ComposeOptions,
@@ -62,45 +62,50 @@ impl<'a> Asker<'a> {
         Self { catalogue, options, watch, is_stopped: false }
     }
 
-    /// The best plan for a blueprint whose aim may be changed.
-    pub(super) fn ask(&mut self, blueprint: &Blueprint, goal: Goal, change: impl FnOnce(&mut Aim)) -> Answer {
+    /// The best plan for a blueprint whose stage may be changed.
+    pub(super) fn solve(
+        &mut self,
+        blueprint: &Blueprint,
+        goal: Goal,
+        change: impl FnOnce(&mut ObjectiveStage),
+    ) -> Verdict {
         if self.is_stopped {
-            return Answer::Unknown;
+            return Verdict::Unknown;
         }
-        let mut watch = noting(self.watch, &mut self.is_stopped);
-        let answer = (|| -> Result<Option<Value>, ComposeError> {
-            let Some(mut aim) = Aim::stages(blueprint, &self.options)?.into_iter().next() else {
+        let mut watch = observing(self.watch, &mut self.is_stopped);
+        let answer = (|| -> Result<Option<PlanValue>, ComposeError> {
+            let Some(mut stage) = ObjectiveStage::stages(blueprint, &self.options)?.into_iter().next() else {
                 return Err(ComposeError::Stopped);
             };
-            change(&mut aim);
-            let problem = Problem::new(self.catalogue, blueprint, aim, &self.options, &mut watch)?;
+            change(&mut stage);
+            let problem = Problem::new(self.catalogue, blueprint, stage, &self.options, &mut watch)?;
             let Some(found) = solve(&problem, &self.options, goal, &mut watch)? else { return Ok(None) };
             let built = plan::build(&problem, &found)?;
-            let exact = built.value(&problem.aim);
-            let objective = per_month(&problem.aim, blueprint.horizon_months, exact);
+            let exact = built.value(&problem.stage);
+            let objective = per_month(&problem.stage, blueprint.horizon_months, exact);
             let is_proven = found.stop == StopReason::Optimal;
-            Ok(Some(Value { objective, exact, is_proven, plan: built.plan, found }))
+            Ok(Some(PlanValue { objective, exact, is_proven, plan: built.plan, found }))
         })();
         match answer {
-            Ok(Some(value)) => Answer::Plan(Box::new(value)),
-            Ok(None) => Answer::Nothing,
-            Err(_) => Answer::Unknown,
+            Ok(Some(value)) => Verdict::Plan(Box::new(value)),
+            Ok(None) => Verdict::Infeasible,
+            Err(_) => Verdict::Unknown,
         }
     }
 
-    pub(super) fn best(&mut self, blueprint: &Blueprint) -> Answer {
-        self.ask(blueprint, Goal::Best, |_| {})
+    pub(super) fn best(&mut self, blueprint: &Blueprint) -> Verdict {
+        self.solve(blueprint, Goal::Best, |_| {})
     }
 
     /// The best plan, verified, in all that is minimised.
     pub(super) fn plan(&mut self, blueprint: &Blueprint) -> Result<Option<Plan>, ComposeError> {
-        let mut watch = noting(self.watch, &mut self.is_stopped);
+        let mut watch = observing(self.watch, &mut self.is_stopped);
         best(self.catalogue, blueprint, &self.options, &mut watch)
     }
 }
 
 /// A watcher that remembers whether the caller has had enough.
-pub(super) fn noting(
+pub(super) fn observing(
     watch: &mut dyn FnMut(&Progress) -> Signal,
     is_stopped: &mut bool,
 ) -> impl FnMut(&Progress) -> Signal {

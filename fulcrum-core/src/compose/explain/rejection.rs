@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::oracle::{Answer, Asker};
+use super::oracle::{Oracle, Verdict};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::{
@@ -39,7 +39,7 @@ pub fn why_not(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Rejection, ComposeError> {
     blueprint.check()?;
-    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::Foreign)?;
+    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::PlanMismatch)?;
     let answer = |reasons, more| Ok(Rejection { offer: offer.clone(), reasons, more });
     let only = |reason: String| answer(vec![reason], None);
     if plan.leases.iter().any(|lease| lease.offer == *offer) {
@@ -66,13 +66,13 @@ pub fn why_not(
     if refusals.iter().all(Option::is_some) {
         return answer(refusals.into_iter().flatten().collect(), None);
     }
-    let mut asker = Asker::new(catalogue, options, watch);
-    match asker.ask(blueprint, Goal::Best, |aim| aim.must_use = Some(ix)) {
-        Answer::Nothing => only("it fits, but no plan that uses it meets all conditions".to_owned()),
-        Answer::Unknown => {
+    let mut oracle = Oracle::new(catalogue, options, watch);
+    match oracle.solve(blueprint, Goal::Best, |stage| stage.must_use = Some(ix)) {
+        Verdict::Infeasible => only("it fits, but no plan that uses it meets all conditions".to_owned()),
+        Verdict::Unknown => {
             only("it fits; what using it would cost could not be found out in time".to_owned())
         }
-        Answer::Plan(value) => {
+        Verdict::Plan(value) => {
             let more = value.objective.saturating_sub(plan.objective);
             let unit = blueprint.objective.unit(blueprint.currency);
             let reason = match (more.is_sign_positive() && !more.is_zero(), value.is_proven) {

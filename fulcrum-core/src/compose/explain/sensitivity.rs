@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{
     break_even,
-    break_even::Entry,
+    break_even::EntryDiscount,
     conditions,
     conditions::Condition,
-    oracle::{Answer, Asker},
+    oracle::{Oracle, Verdict},
 };
 use crate::{
     catalogue::Catalogue,
@@ -21,7 +21,7 @@ use crate::{
     model::{Blueprint, Plan, ProviderId},
 };
 
-/// Why a plan is as it is. Figures are a month's, in the unit of what is minimised first.
+/// Why a plan is as it is. Metrics are a month's, in the unit of what is minimised first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// Of what is minimised: a currency, if it is money.
@@ -32,7 +32,8 @@ pub struct Explanation {
     pub runners_up: Vec<RunnerUp>,
     /// For providers that are not in the plan, what they would have to charge to get in, the nearest first. Empty
     /// unless money alone is minimised.
-    pub entries: Vec<Entry>,
+    #[serde(rename = "entries")]
+    pub entry_discounts: Vec<EntryDiscount>,
     /// Whether all questions were answered before the caller stopped.
     pub is_complete: bool,
 }
@@ -40,7 +41,7 @@ pub struct Explanation {
 /// A condition that a better plan would break.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Binding {
-    /// Where it stands and what it says, as in a [`Conflict`](crate::compose::Conflict).
+    /// Where it stands and what it says, as in a [`InfeasibleSet`](crate::compose::InfeasibleSet).
     pub condition: String,
     /// How much better the best plan is without it.
     pub costs: Decimal,
@@ -60,7 +61,7 @@ pub struct RunnerUp {
 }
 
 /// Providers that are asked what they would have to charge: the first ones by name that have an offer that fits.
-const MAX_ENTRIES: usize = 24;
+const MAX_ENTRY_DISCOUNTS: usize = 24;
 
 /// Explains a plan that [`compose`](crate::compose::compose()) made for this blueprint and catalogue, by asking again
 /// with one point changed: so many searches as there are conditions and providers. `watch` may end it, and what is
@@ -76,22 +77,22 @@ pub fn explain(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Explanation, ComposeError> {
     blueprint.check()?;
-    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::Foreign)?;
-    let mut asker = Asker::new(catalogue, options, watch);
-    let binding = binding(&mut asker, blueprint, plan);
-    let entries = break_even::entries(&mut asker, blueprint, plan, MAX_ENTRIES);
-    let runners_up = runners_up(&mut asker, blueprint, plan)?;
+    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::PlanMismatch)?;
+    let mut oracle = Oracle::new(catalogue, options, watch);
+    let binding = binding(&mut oracle, blueprint, plan);
+    let entry_discounts = break_even::entry_discounts(&mut oracle, blueprint, plan, MAX_ENTRY_DISCOUNTS);
+    let runners_up = runners_up(&mut oracle, blueprint, plan)?;
     let unit = blueprint.objective.unit(blueprint.currency);
-    Ok(Explanation { unit, binding, runners_up, entries, is_complete: !asker.is_stopped })
+    Ok(Explanation { unit, binding, runners_up, entry_discounts, is_complete: !oracle.is_stopped })
 }
 
-fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
+fn binding(oracle: &mut Oracle<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
     let mut binding = Vec::new();
     // What the application needs is no condition to be bargained with.
     for condition in
-        conditions::all(asker.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
+        conditions::all(oracle.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
     {
-        let Answer::Plan(value) = asker.best(&condition.removed_from(blueprint)) else { continue };
+        let Verdict::Plan(value) = oracle.best(&condition.removed_from(blueprint)) else { continue };
         let costs = plan.objective.saturating_sub(value.objective);
         if costs > Decimal::ZERO {
             binding.push(Binding {
@@ -106,19 +107,19 @@ fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Bin
 }
 
 fn runners_up(
-    asker: &mut Asker<'_>,
+    oracle: &mut Oracle<'_>,
     blueprint: &Blueprint,
     plan: &Plan,
 ) -> Result<Vec<RunnerUp>, ComposeError> {
     let providers: BTreeSet<&ProviderId> = plan.leases.iter().map(|lease| &lease.place.provider).collect();
     let mut runners_up = Vec::new();
     for provider in providers {
-        if asker.is_stopped {
+        if oracle.is_stopped {
             break;
         }
         let mut without = blueprint.clone();
         without.filter.providers.deny.push(provider.clone());
-        let next = match asker.plan(&without) {
+        let next = match oracle.plan(&without) {
             Ok(next) => next,
             Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => continue,
             Err(error) => return Err(error),
@@ -165,7 +166,7 @@ impl fmt::Display for Explanation {
                 _ => writeln!(f, "without {without}: no plan")?,
             }
         }
-        for Entry { provider, discount_percent } in &self.entries {
+        for EntryDiscount { provider, discount_percent } in &self.entry_discounts {
             match discount_percent {
                 Some(percent) => writeln!(f, "{provider} would get in at {} % less", percent.normalize())?,
                 None => writeln!(f, "{provider} would not get in, whatever it charges")?,

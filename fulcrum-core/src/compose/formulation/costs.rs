@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::problem::{Candidate, Problem};
 use crate::{
     catalogue::OfferIx,
-    compose::objective::{Cost, MICRO, per_month},
+    compose::objective::{Cost, MICROS_PER_UNIT, per_month},
     model::{Charge, Price},
 };
 
@@ -14,16 +14,16 @@ impl Problem<'_> {
     /// already keeps the disk that it has.
     pub(crate) fn machine_cost(&self, candidate: &Candidate, disk_gib: u64) -> Option<(Cost, u64)> {
         let further = disk_gib.saturating_sub(self.disk_gib(candidate));
-        let Some(alike) = candidate.keeps().map(|at| &self.running[at]) else {
+        let Some(group) = candidate.retained().map(|at| &self.running[at]) else {
             let cost = candidate.base.checked_add(self.disk_cost(candidate.offer, further)?)?;
             return Some((cost, further));
         };
-        let size_gib = further.max(alike.size_gib);
+        let size_gib = further.max(group.size_gib);
         if size_gib == 0 {
             return Some((candidate.base, 0));
         }
         let disk = &self.catalogue.elastic_disk(candidate.offer)?.price;
-        let disk = self.paid_cost(disk, size_gib, alike.size_gib > 0)?;
+        let disk = self.paid_cost(disk, size_gib, group.size_gib > 0)?;
         Some((candidate.base.checked_add(disk)?, size_gib))
     }
 
@@ -33,11 +33,12 @@ impl Problem<'_> {
         Some(self.discounted(ix, self.base_cost(ix, gib, false)?))
     }
 
-    /// With the discount that the aim supposes, rounded down.
+    /// With the discount that the stage supposes, rounded down.
     pub(super) fn discounted(&self, ix: OfferIx, cost: Cost) -> Cost {
-        match &self.aim.discount {
+        match &self.stage.discount {
             Some((provider, millionths)) if self.catalogue.place(ix).provider == *provider => {
-                let rest = i128::from(cost) * i128::from(MICRO - millionths) / i128::from(MICRO);
+                let rest =
+                    i128::from(cost) * i128::from(MICROS_PER_UNIT - millionths) / i128::from(MICROS_PER_UNIT);
                 i64::try_from(rest).unwrap_or(cost) // it lies between 0 and the cost
             }
             _ => cost,
@@ -64,7 +65,7 @@ impl Problem<'_> {
         self.catalogue.rates().payments(price, gib, horizon, currency)?.total(is_paid)
     }
 
-    /// What so many GiB of further disk cost over the horizon; `None` if the offer sells none.
+    /// What so sampled GiB of further disk cost over the horizon; `None` if the offer sells none.
     pub(crate) fn disk_cost(&self, ix: OfferIx, gib: u64) -> Option<Cost> {
         if gib == 0 {
             return Some(0);
@@ -74,13 +75,13 @@ impl Problem<'_> {
 
     /// What each GiB of further disk costs at least over the horizon: the price of a GiB if there is one tier.
     pub(super) fn least_gib_cost(&self, ix: OfferIx) -> Cost {
-        const MANY: u64 = 1 << 20;
+        const SAMPLE_GIB: u64 = 1 << 20;
         let price = self.catalogue.elastic_disk(ix).map(|disk| &disk.price);
         match price.map(|price| &price.charge) {
             Some(Charge::PerUnit { tiers, .. }) if tiers.len() == 1 => {
                 // Rounding takes half a micro-unit off a month at most.
-                let many = self.disk_cost(ix, MANY).unwrap_or(0) / MANY.cast_signed();
-                (many - 1).max(0)
+                let sampled = self.disk_cost(ix, SAMPLE_GIB).unwrap_or(0) / SAMPLE_GIB.cast_signed();
+                (sampled - 1).max(0)
             }
             _ => 0,
         }
@@ -88,7 +89,7 @@ impl Problem<'_> {
 
     pub(crate) fn gib_cost(&self, candidate: &Candidate) -> Cost {
         // What is due at the start of a disk may be paid, or its price be supposed to be lower.
-        if candidate.keeps().is_some() || self.aim.discount.is_some() {
+        if candidate.retained().is_some() || self.stage.discount.is_some() {
             return 0;
         }
         self.gib_costs.get(&candidate.disk).copied().unwrap_or(0)
@@ -96,6 +97,6 @@ impl Problem<'_> {
 }
 
 /// A figure over the horizon as a month's in the unit of what is minimised, rounded to millionths.
-pub(crate) fn a_month(problem: &Problem<'_>, value: i128) -> Decimal {
-    per_month(&problem.aim, problem.blueprint.horizon_months, value)
+pub(crate) fn monthly(problem: &Problem<'_>, value: i128) -> Decimal {
+    per_month(&problem.stage, problem.blueprint.horizon_months, value)
 }

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::ids::{AllowedId, CompSet};
+use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
@@ -30,7 +30,7 @@ pub(crate) struct Eligibility<'a> {
     components: Vec<(&'a Component, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
     known: FxHashMap<Key, Option<AllowedId>>,
-    sets: FxHashMap<CompSet, AllowedId>,
+    sets: FxHashMap<ComponentBitSet, AllowedId>,
 }
 
 impl<'a> Eligibility<'a> {
@@ -57,7 +57,11 @@ impl<'a> Eligibility<'a> {
     }
 
     /// The set of components that an offer may carry; `None` if there are none.
-    pub(crate) fn allowed(&mut self, ix: OfferIx, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+    pub(crate) fn allowed(
+        &mut self,
+        ix: OfferIx,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
         let positions = self.catalogue.positions(ix);
         let price = self.catalogue.price(ix);
         let key = Key {
@@ -90,12 +94,17 @@ impl<'a> Eligibility<'a> {
     pub(crate) fn allowed_to_stay(
         &mut self,
         ix: OfferIx,
-        sets: &mut IdVec<AllowedId, CompSet>,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         self.passing(ix, self.catalogue.kind(ix), false, sets)
     }
 
-    fn ask(&mut self, ix: OfferIx, key: Key, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+    fn ask(
+        &mut self,
+        ix: OfferIx,
+        key: Key,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
         if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, true, sets) }
     }
 
@@ -104,7 +113,7 @@ impl<'a> Eligibility<'a> {
         ix: OfferIx,
         sold: OfferKind,
         is_new: bool,
-        sets: &mut IdVec<AllowedId, CompSet>,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
             .filters
@@ -113,7 +122,7 @@ impl<'a> Eligibility<'a> {
                 self.catalogue.refusal(ix, global).is_none() && self.catalogue.refusal(ix, own).is_none()
             })
             .collect();
-        let mut set = CompSet::default();
+        let mut set = ComponentBitSet::default();
         for (position, (component, filter)) in self.components.iter().enumerate() {
             // What runs already is made with what it is made with.
             let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();

@@ -1,4 +1,4 @@
-//! The integer program.
+//! The integer mip.
 
 pub(crate) mod builder;
 pub(crate) mod flows;

@@ -5,7 +5,7 @@ use crate::{
         error::ComposeError,
         formulation::problem::{Candidate, Problem},
         id_vec::Id,
-        interrupt::Looks,
+        interrupt::InterruptCheck,
     },
     model::OfferKind,
 };
@@ -21,20 +21,23 @@ use crate::{
 ///
 /// # Errors
 /// [`ComposeError::Stopped`].
-pub(crate) fn undominated(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Vec<usize>, ComposeError> {
+pub(crate) fn undominated(
+    problem: &Problem<'_>,
+    interrupt: &mut InterruptCheck<'_>,
+) -> Result<Vec<usize>, ComposeError> {
     let mut order: Vec<usize> = (0..problem.candidates.len())
         .filter(|&at| problem.catalogue.kind(problem.candidates[at].offer) == OfferKind::Machine)
         .collect();
-    sweep(problem, &mut order, problem.sites.classes(), |candidate| candidate.class.index(), looks)
+    sweep(problem, &mut order, problem.places.classes(), |candidate| candidate.class.index(), interrupt)
 }
 
 /// The same for some candidates whose places are not told apart.
 pub(crate) fn skyline(
     problem: &Problem<'_>,
     mut candidates: Vec<usize>,
-    looks: &mut Looks<'_>,
+    interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Vec<usize>, ComposeError> {
-    sweep(problem, &mut candidates, 1, |_| 0, looks)
+    sweep(problem, &mut candidates, 1, |_| 0, interrupt)
 }
 
 fn sweep(
@@ -42,7 +45,7 @@ fn sweep(
     order: &mut [usize],
     groups: usize,
     group_of: impl Fn(&Candidate) -> usize,
-    looks: &mut Looks<'_>,
+    interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Vec<usize>, ComposeError> {
     let candidates = &problem.candidates;
     let mut rivals_of = vec![Vec::<usize>::new(); groups];
@@ -51,8 +54,9 @@ fn sweep(
     for &at in order.iter() {
         let mine = &candidates[at];
         let rivals = &mut rivals_of[group_of(mine)];
-        looks.after(1 + rivals.len() / 16)?;
-        if !problem.is_apart(mine) && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine))
+        interrupt.charge(1 + rivals.len() / 16)?;
+        if !problem.has_own_value(mine)
+            && rivals.iter().any(|&rival| dominates(problem, &candidates[rival], mine))
         {
             continue;
         }
@@ -77,11 +81,11 @@ fn dominates(problem: &Problem<'_>, rival: &Candidate, mine: &Candidate) -> bool
 
 /// In what else counts besides money.
 fn is_no_worse(problem: &Problem<'_>, rival: &Candidate, mine: &Candidate) -> bool {
-    if rival.figures == mine.figures {
+    if rival.metrics == mine.metrics {
         return true;
     }
-    let (theirs, own) = (problem.figures_of(rival), problem.figures_of(mine));
+    let (theirs, own) = (problem.metrics_of(rival), problem.metrics_of(mine));
     theirs.carbon <= own.carbon
-        && theirs.missing <= own.missing
+        && theirs.sovereignty_shortfall <= own.sovereignty_shortfall
         && theirs.uses.iter().zip(&own.uses).all(|(theirs, own)| theirs <= own)
 }

@@ -1,4 +1,4 @@
-//! From offers to columns, and from a program to a smaller one.
+//! From offers to columns, and from a mip to a smaller one.
 
 pub(crate) mod columns;
 pub(crate) mod dominance;
