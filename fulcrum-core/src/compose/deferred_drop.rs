@@ -1,14 +1,16 @@
-//! Giving memory memory back to the system takes milliseconds; a caller who has cancelled should not wait for that.
+//! Drops large lists on another thread.
+//!
+//! To return much memory to the system takes milliseconds, and a caller who has cancelled should not wait for that.
 
 use std::{
     ops::{Deref, DerefMut},
     thread,
 };
 
-/// Fewer bytes are given back at once.
+/// Smaller lists are dropped at once.
 const DEFER_BYTES: usize = 1 << 20;
 
-/// A list whose memory, if it is memory, is given back on another thread.
+/// A list that is dropped on another thread if it is large.
 #[derive(Debug)]
 pub(crate) struct DeferredDrop<T: Send + 'static>(Vec<T>);
 
@@ -21,9 +23,9 @@ impl<T: Send + 'static> Drop for DeferredDrop<T> {
     }
 }
 
-/// Drops on another thread.
+/// Drops a value on another thread.
 pub(crate) fn drop_in_background(memory: impl Send + 'static) {
-    // Without a further thread the closure, and all with it, is dropped here.
+    // If no thread can be started, the closure and all in it are dropped here.
     let _ = thread::Builder::new().name("fulcrum-memory".to_owned()).spawn(move || drop(memory));
 }
 

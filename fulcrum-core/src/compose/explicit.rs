@@ -1,4 +1,4 @@
-//! Branch and bound over all columns; where that takes long, with a search in the neighbourhood of the best plan.
+//! Branch and bound over all columns, with primal heuristics beside it where it takes long.
 
 use crate::{
     compose::{
@@ -28,12 +28,12 @@ use crate::{
     model::{Statistics, StopReason},
 };
 
-/// Nodes before neighbourhoods are looked at, and then each time in between.
+/// Nodes before the first round of heuristics.
 const ROOT_NODES: u64 = 500;
-/// Entries of a table that make a mip large.
+/// Coefficients of a large program.
 const LARGE_MIP_ENTRIES: usize = 200_000;
 const NODES_PER_ROUND: u64 = 100;
-/// More threads than that are not used.
+/// Threads that are used at most.
 const MAX_THREADS: usize = 64;
 
 /// Solves; `None` if it is proven that there is no plan.
@@ -54,7 +54,7 @@ pub(crate) fn solve(
         })
     };
     let mut tree = Tree::new(mip, cutoff);
-    // Of a large mip the root first, from which plans can be made.
+    // Of a large program only the root is solved at first, for a first plan by RENS.
     let is_large = mip.size() > LARGE_MIP_ENTRIES;
     let mut allowed = if is_large { 1 } else { ROOT_NODES.min(options.max_nodes) };
     if let Some(plan) = &options.start {
@@ -78,7 +78,7 @@ pub(crate) fn solve(
     }
     let bound = tree.bound();
     if let (Goal::Best, Some((_, cost))) = (goal, &tree.best) {
-        // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
+        // The last report. If the root was solved at once it is the only one.
         let bound = if stop.is_none() { *cost } else { bound.min(*cost) };
         watch_month(Some(*cost), bound, tree.nodes);
     }
@@ -102,10 +102,12 @@ pub(crate) fn solve(
     }
 }
 
-/// Goes on from a tree with a plan on what is left of the mip: unknowns whose price at the root is above what is
-/// left to gain stay where they are, and what they settle is presolved. Starts over whenever a better plan settles many
-/// more (restarts after root fixing: T. Achterberg, *Constraint Integer Programming*, TU Berlin 2007, §10.9).
-/// Each round of nodes is followed by one of neighbourhoods.
+/// Searches on from a root tree that has an incumbent.
+///
+/// Reduced-cost fixing at the root and row presolve give a smaller program, on which a tree pool runs in rounds. A
+/// round of heuristics follows each round of nodes. If a better incumbent fixes a fifth of the free variables, the
+/// loop restarts with a new presolve (restarts after root fixing: T. Achterberg, *Constraint Integer Programming*, TU
+/// Berlin 2007, §10.9).
 fn restart_loop(
     problem: &Problem<'_>,
     column_set: &ColumnSet,
@@ -175,7 +177,7 @@ fn restart_loop(
     stop
 }
 
-/// The limits of the unknowns in plans below a cutoff, and how many unknowns are not settled by them.
+/// The bounds of the variables in plans below a cutoff, and the number of free variables.
 fn bounds_below(mip: &Mip, root: Option<&ReducedCosts>, cutoff: i128) -> (VarBounds, usize) {
     let mut bounds = VarBounds::of(mip);
     if let Some(ReducedCosts { costs, bound }) = root {

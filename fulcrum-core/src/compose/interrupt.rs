@@ -1,14 +1,14 @@
-//! Asking the caller often enough whether to go on.
+//! Asks the caller often enough whether to go on.
 
 use super::{
     error::ComposeError,
     options::{Progress, Signal},
 };
 
-/// Work between two interrupt, in what it takes to look at one offer: fewer than a millisecond's worth.
+/// Work between two questions to the caller, in offers looked at: less than a millisecond.
 pub(crate) const OFFERS_PER_CHECK: usize = 4_096;
 
-/// Asks whether to go on charge so much work, wherever it is done.
+/// Counts work and asks the caller whether to go on.
 pub(crate) struct InterruptCheck<'g> {
     should_continue: &'g mut dyn FnMut() -> bool,
     done: usize,
@@ -25,10 +25,10 @@ impl<'g> InterruptCheck<'g> {
         (self.should_continue)()
     }
 
-    /// Takes account of work done, and asks if it is time to.
+    /// Adds work, and asks the caller if enough work was done since the last question.
     ///
     /// # Errors
-    /// [`ComposeError::Stopped`] if the answer is no.
+    /// [`ComposeError::Stopped`] if the caller says stop.
     pub(crate) fn charge(&mut self, work: usize) -> Result<(), ComposeError> {
         self.done = self.done.saturating_add(work);
         if self.done < OFFERS_PER_CHECK || self.should_continue() {
@@ -39,7 +39,7 @@ impl<'g> InterruptCheck<'g> {
     }
 }
 
-/// Asks the caller before there is anything to tell.
+/// Asks the caller before there is any progress to report.
 pub(crate) fn watch_for_stop(watch: &mut dyn FnMut(&Progress) -> Signal) -> Result<(), ComposeError> {
     match watch(&Progress { incumbent: None, bound: None, nodes: 0 }).stop() {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! The stages of an objective, one after the other.
+//! Lexicographic objectives: solves the stages in their order, each under the value that the stage before it reached.
 
 use super::{
     bnb::branch_and_bound::Goal,
@@ -23,7 +23,7 @@ pub(super) fn best(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Plan>, ComposeError> {
     let mut stages = ObjectiveStage::stages(blueprint, options)?.into_iter();
-    // An objective is never empty, as Blueprint::check has made sure.
+    // Blueprint::check has refused an empty objective.
     let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
     let Some((mut best, bound)) = solve_stage(catalogue, blueprint, &first, options, watch)? else {
         return Ok(None);
@@ -33,7 +33,7 @@ pub(super) fn best(
         if best.plan.stop != StopReason::Optimal {
             break;
         }
-        // As good in all before.
+        // Each measure minimised before keeps its value.
         let before = done.iter().filter_map(|(stage, _)| Some((stage.single_measure()?, best.value(stage))));
         stage.caps.extend(before);
         match solve_stage(catalogue, blueprint, &stage, options, watch) {
@@ -63,7 +63,7 @@ pub(super) fn best(
     Ok(Some(best.plan))
 }
 
-/// The best plan for one stage, and its bound; `None` if there is no plan.
+/// The best plan for one stage and its bound; `None` if there is no plan.
 fn solve_stage(
     catalogue: &Catalogue,
     blueprint: &Blueprint,

@@ -29,13 +29,16 @@ use crate::{
 /// A plan, and what it is over the horizon in each measure that counts, in millionths.
 pub(super) struct Built {
     pub(super) plan: Plan,
-    figures: BTreeMap<Measure, i128>,
+    measure_values: BTreeMap<Measure, i128>,
 }
 
 impl Built {
     /// What an stage minimises, over the horizon, in millionths times its scale.
     pub(super) fn value(&self, stage: &ObjectiveStage) -> i128 {
-        self.figures.iter().map(|(measure, value)| i128::from(stage.weight(*measure)) * value).sum::<i128>()
+        self.measure_values
+            .iter()
+            .map(|(measure, value)| i128::from(stage.weight(*measure)) * value)
+            .sum::<i128>()
     }
 
     /// The objective of an stage, its bound and the gap.
@@ -78,9 +81,9 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
     let is_converted = is_converted(problem, found, &traffic);
     let fees = fees(problem, &leases);
     let moves = moves(blueprint, &leases);
-    let figures = figures(problem, found, &leases, &flows, &traffic, (&fees, &moves));
+    let measure_values = measure_values(problem, found, &leases, &flows, &traffic, (&fees, &moves));
     let months = Decimal::from(blueprint.horizon_months);
-    let measures = figures
+    let measures = measure_values
         .iter()
         .map(|(measure, value)| {
             let month =
@@ -117,13 +120,13 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
     };
     let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;
     let plan = Plan { monthly, once, ..plan };
-    let mut built = Built { plan, figures };
+    let mut built = Built { plan, measure_values };
     built.prove(&problem.stage, blueprint.horizon_months, found.bound);
     Ok(built)
 }
 
 /// All measures that count, and the cost, over the horizon.
-fn figures(
+fn measure_values(
     problem: &Problem<'_>,
     found: &Solution,
     leases: &[Lease],

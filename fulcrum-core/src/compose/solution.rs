@@ -1,4 +1,4 @@
-//! What the search hands over: leases, flows and the proof.
+//! A solution of the integer program in the blueprint's terms: leases, flows, and the proof.
 
 use super::{
     formulation::ids::ComponentIx,
@@ -28,11 +28,11 @@ pub(crate) struct UserAssignment {
 /// A solution with its proof.
 #[derive(Debug)]
 pub(crate) struct Solution {
-    /// Each kind of lease and how many of it, in a fixed order.
+    /// Each column and its number of leases, in a fixed order.
     pub(crate) leases: Vec<(Column, i64)>,
     pub(crate) link_flows: Vec<LinkFlow>,
     pub(crate) user_assignments: Vec<UserAssignment>,
-    /// What no plan is below, over the horizon, in millionths times the stage's scale.
+    /// A lower bound on every plan, over the horizon, in millionths times the stage's scale.
     pub(crate) bound: i128,
     pub(crate) stop: StopReason,
     pub(crate) statistics: Statistics,

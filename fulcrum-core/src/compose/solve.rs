@@ -1,4 +1,4 @@
-//! From problem to proven solution.
+//! Solves one stage: enumerates all columns if they are not too many, otherwise generates them.
 
 use super::{
     bnb::branch_and_bound::Goal,
@@ -20,7 +20,7 @@ pub(super) fn solve(
     goal: Goal,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Solution>, ComposeError> {
-    // A plan at the cap is allowed; the tree interrupt for plans below the cutoff.
+    // A plan at the cap is allowed, and the search looks for plans below the cutoff.
     let caps =
         problem.stage.caps.iter().filter(|(measure, _)| problem.stage.single_measure() == Some(*measure));
     let cutoff = caps.map(|(_, max)| max + 1).min();
@@ -31,7 +31,7 @@ pub(super) fn solve(
     {
         match Mip::new(problem, &column_set, &PlaceScope::All, None, &mut interrupt) {
             Ok(mip) if mip.size() <= MAX_EXPLICIT_ENTRIES => {
-                watch_for_stop(watch)?; // the last look before the search, which begins with a large table
+                watch_for_stop(watch)?; // the last question before the search, which begins with a large tableau
                 return explicit::solve(problem, &column_set, &mip, options, goal, cutoff, watch);
             }
             Ok(_) | Err(ComposeError::TooLarge(_)) => {} // too large to be written down
@@ -41,5 +41,5 @@ pub(super) fn solve(
     driver::solve(problem, options, cutoff, watch)
 }
 
-/// Entries of a mip's table beyond which columns are made on demand.
+/// Coefficients of a dense program beyond which columns are generated.
 const MAX_EXPLICIT_ENTRIES: usize = 8 << 20;

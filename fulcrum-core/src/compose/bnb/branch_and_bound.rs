@@ -1,4 +1,4 @@
-//! Branch and bound, depth first, on the whole-numbered unknowns of a mip.
+//! Branch and bound, depth first, on the integer variables of a program.
 
 use std::sync::Arc;
 
@@ -21,71 +21,71 @@ use crate::{
     model::StopReason,
 };
 
-/// What is wanted.
+/// What a search looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// The best plan.
+    /// The optimum.
     Best,
-    /// Any plan: is there one at all?
+    /// Any feasible plan.
     Feasible,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug)]
 pub(crate) struct SearchOutcome {
     pub(crate) best: Option<(Vec<i64>, i128)>,
-    /// What no plan is below, as far as was external_bound.
+    /// A proven lower bound on every plan.
     pub(crate) bound: i128,
-    /// Why it stopped early; `None` if the tree is exhausted.
+    /// Why the search stopped early; `None` if the tree is exhausted.
     pub(crate) stop: Option<StopReason>,
     pub(crate) nodes: u64,
     pub(crate) pivots: u64,
 }
 
-/// A part of the space that is still to be searched.
+/// An open node: a part of the space that is still to be searched.
 struct Node {
     bounds: Arc<VarBounds>,
-    /// What was split off last, and on which side of where the parent's relaxation had it.
+    /// The last branching, with the distance from the parent's relaxation.
     last_branching: Option<Branching>,
-    /// What no plan in it is below.
+    /// A lower bound on every plan in the node.
     bound: i128,
-    /// The parent's solved tableau, unless memory is short.
+    /// The parent's solved tableau; `None` if memory is short.
     parent: Option<Arc<Simplex>>,
 }
 
-/// Tableau entries that waiting nodes of all threads may hold on to together: 256 MiB.
+/// Tableau entries that open nodes of all threads may retain together: 256 MiB.
 const MAX_RETAINED_ENTRIES: usize = 32 << 20;
 
-/// Work between two interrupt at the watcher: well below a millisecond.
+/// Work between two questions to the watcher: well below a millisecond.
 const WORK_PER_WATCH: u64 = 200_000;
 
-/// A search that can be taken up again.
+/// A search tree that can be resumed.
 pub(crate) struct Tree<'a> {
     mip: &'a Mip,
     root: Arc<Simplex>,
     open: Vec<Node>,
     retained_tableaux: usize,
-    /// Of [`MAX_RETAINED_ENTRIES`] what this tree may.
+    /// This tree's share of [`MAX_RETAINED_ENTRIES`].
     max_retained_tableaux: usize,
     pub(crate) best: Option<(Vec<i64>, i128)>,
-    /// Plans must be below it.
+    /// Only plans below this value count.
     pub(crate) cutoff: i128,
-    /// What was external_bound sibling_bound: no plan below the cutoff is below it.
+    /// A bound from elsewhere: no plan below the cutoff is below it.
     external_bound: i128,
-    /// What no plan is below in the parts that other trees search.
+    /// The bound of the nodes that other trees search.
     sibling_bound: i128,
-    /// All costs are multiples of it, so all bounds may be rounded up to one.
+    /// All costs are multiples of this number, so bounds may be rounded up to one.
     cost_granularity: i128,
     pseudo_costs: PseudoCosts,
     pub(crate) nodes: u64,
     pub(crate) pivots: u64,
-    /// Entries of tableaux that were looked at.
+    /// Tableau entries looked at.
     work: u64,
     /// The work after which the watcher is asked next.
     next_watch: u64,
 }
 
-/// Searches. `cutoff`: only plans below it count.
+/// Searches to the end. `cutoff`: only plans below it count.
 pub(crate) fn branch_and_bound(
     mip: &Mip,
     options: &ComposeOptions,
@@ -129,12 +129,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The same as one of so many trees that go on side by side.
+    /// The tree with the memory share of one of `threads` trees.
     pub(crate) fn with_memory_share(self, threads: usize) -> Self {
         Self { max_retained_tableaux: MAX_RETAINED_ENTRIES / threads.max(1), ..self }
     }
 
-    /// A tree over the same space with nothing to search yet.
+    /// A tree over the same program without open nodes.
     pub(crate) fn sibling(&self) -> Self {
         Self {
             root: self.root.clone(),
@@ -150,17 +150,17 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Whether there is something left to search.
+    /// Whether there are open nodes.
     pub(crate) fn is_open(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// How many parts are left to search.
+    /// The number of open nodes.
     pub(crate) fn open_nodes(&self) -> usize {
         self.open.len()
     }
 
-    /// Gives another tree every second of the parts that are left.
+    /// Gives every second open node to another tree.
     pub(crate) fn donate_to(&mut self, other: &mut Self) {
         let mut is_mine = false;
         let theirs = self.open.extract_if(.., |_| {
@@ -176,18 +176,18 @@ impl<'a> Tree<'a> {
         other.root = self.root.clone();
     }
 
-    /// Says what no plan is below in the parts that other trees search.
+    /// Sets the bound of the nodes that other trees search.
     pub(crate) fn set_sibling_bound(&mut self, bound: i128) {
         self.sibling_bound = bound;
     }
 
-    /// What no plan is below, as far as was external_bound.
+    /// A proven lower bound on every plan.
     pub(crate) fn bound(&self) -> i128 {
         let open = self.open.iter().map(|open| open.bound).fold(self.cutoff, i128::min);
         open.max(self.external_bound.min(self.cutoff))
     }
 
-    /// Takes over what another tree over the same plans has done since it was asked last.
+    /// Adds the effort of another tree over the same program, and the bound that it proved.
     pub(crate) fn add_effort(&mut self, bound: i128, (nodes, pivots, work): (u64, u64, u64)) {
         self.external_bound = self.external_bound.max(bound);
         self.nodes += nodes;
@@ -195,32 +195,32 @@ impl<'a> Tree<'a> {
         self.work += work;
     }
 
-    /// Nodes, pivots, work.
+    /// Nodes, pivots and work.
     pub(crate) fn effort(&self) -> (u64, u64, u64) {
         (self.nodes, self.pivots, self.work)
     }
 
-    /// Plans must be below a value that another tree has found.
+    /// Lowers the cutoff to a value that was found elsewhere.
     pub(crate) fn tighten_cutoff(&mut self, cutoff: i128) {
         self.cutoff = self.cutoff.min(cutoff);
     }
 
-    /// How much was done, in entries of a tableau that were looked at: the same on every machine.
+    /// Effort in tableau entries looked at: the same on every machine.
     pub(crate) fn work(&self) -> u64 {
         self.work
     }
 
-    /// The root's relaxation, once it was searched.
+    /// The solved relaxation of the root.
     pub(crate) fn root(&self) -> &Simplex {
         &self.root
     }
 
-    /// What each unknown costs above its worth at the root, and the root's bound.
+    /// The reduced costs at the root, with the root's bound.
     pub(crate) fn root_reduced_costs(&self) -> Option<ReducedCosts> {
         reduced_costs(self.mip, &VarBounds::of(self.mip), &self.root.duals(self.mip))
     }
 
-    /// Takes over a plan that was found sibling_bound, if it is better.
+    /// Makes a plan that was found elsewhere the incumbent, if it is better.
     pub(crate) fn install_incumbent(&mut self, values: Vec<i64>, value: i128) {
         if value < self.cutoff {
             self.cutoff = value;
@@ -228,7 +228,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Searches until there are so many nodes in all; says why it stopped, nothing if the tree is exhausted.
+    /// Searches until there are `max_nodes` nodes in all. Returns why it stopped; `None` if the tree is exhausted.
     pub(crate) fn resume(
         &mut self,
         options: &ComposeOptions,
@@ -269,7 +269,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// What every plan pays: costs are never negative.
+/// The cost at the lower bounds: costs are never negative.
 pub(crate) fn trivial_bound(mip: &Mip) -> i128 {
     mip.cost.iter().map(|(var, cost)| i128::from(*cost) * i128::from(mip.lower[var])).sum::<i128>()
 }
@@ -279,7 +279,7 @@ fn gcd(a: i128, b: i128) -> i128 {
 }
 
 pub(crate) fn is_within_gap(cost: i128, bound: i128, percent: Decimal) -> bool {
-    // Two decimals of a per cent are plenty; rounded down, which asks for more proof, never less.
+    // Two decimals of a per cent, rounded down: that asks for more proof, never for less.
     let basis_points =
         percent.clamp(Decimal::ZERO, Decimal::from(1_000_000_000)).saturating_mul(Decimal::ONE_HUNDRED);
     let basis_points = basis_points.trunc().to_i128().unwrap_or(0);
@@ -293,19 +293,19 @@ impl Tree<'_> {
         }
     }
 
-    /// Solves a node's relaxation; drops the node, records a plan, or splits it in two.
+    /// Solves a node's relaxation, then prunes the node, records a plan, or branches.
     fn process_node(&mut self, node: Node, should_stop: &mut dyn FnMut() -> bool) {
         let mut bounds = Arc::unwrap_or_clone(node.bounds);
         let mut simplex = match node.parent {
             Some(parent) => Arc::unwrap_or_clone(parent),
             None => Simplex::clone(&self.root),
         };
-        // What the tableau has of these limits already costs nothing to say again.
+        // Bounds that the tableau has already cost nothing.
         simplex.set_bounds(&bounds);
         let (pivots, work) = (simplex.pivots, simplex.work);
         let outcome = simplex.run(self.cutoff, should_stop);
         self.pivots += simplex.pivots - pivots;
-        // Besides the pivots: one more copy of the tableau, and what all unknowns are looked at for.
+        // Besides the pivots: one copy of the tableau, and a pass over all variables.
         self.work += simplex.work - work + (simplex.tableau_len() + 40 * self.mip.cost.len()) as u64;
         if node.last_branching.is_none() {
             self.root = Arc::new(simplex.clone());
@@ -332,7 +332,7 @@ impl Tree<'_> {
             bounds.fix_by_reduced_cost(costs, self.cutoff - bound + 1);
         }
         let Some((var, split)) = self.select_branching(&simplex, &bounds) else {
-            return; // all unknowns are fixed; what they are was checked by try_rounding
+            return; // all variables are fixed, and try_rounding has checked their values
         };
         let (low, high) = (bounds.lower[var], bounds.upper[var]);
         let sides = [(low, split), (split + 1, high)];
@@ -356,7 +356,7 @@ impl Tree<'_> {
         -(-bound).div_euclid(self.cost_granularity) * self.cost_granularity
     }
 
-    /// Takes the nearest whole numbers if they are a plan, and a better one.
+    /// Rounds the relaxation, and takes the result if it is a better plan.
     fn try_rounding(&mut self, simplex: &Simplex, bounds: &VarBounds) {
         let values: IdVec<Var, i64> = self
             .mip
@@ -370,11 +370,11 @@ impl Tree<'_> {
         }
     }
 
-    /// The unknown to split, and the value after which; `None` if all are fixed.
+    /// The variable to branch on, and the value after which to split; `None` if all are fixed.
     ///
-    /// Structure first: what is deployed, which places are used, how many replicas, and only then leases. Of one
-    /// role the one that has moved the bound most when it was split before; ties go to the lower number. If the
-    /// adviser's values are all whole and yet no plan, any unknown that is still free, so that the search ends.
+    /// Roles in their order: deployment, places, replicas, then leases. Within a role the variable with the best
+    /// pseudo-cost score; ties go to the lower number. If all values are integral and yet no plan, any free variable,
+    /// so that the search ends.
     fn select_branching(&self, simplex: &Simplex, bounds: &VarBounds) -> Option<(Var, i64)> {
         let free = || self.mip.cost.ids().filter(|&var| bounds.lower[var] < bounds.upper[var]);
         let fractional = free()

@@ -1,4 +1,4 @@
-//! The same on several threads at once, so that the outcome does not depend on which is faster.
+//! Fork and join: the same work on several threads, with a result that does not depend on their speed.
 
 use std::{
     sync::{
@@ -10,13 +10,14 @@ use std::{
 
 use crate::compose::options::Signal;
 
-/// What a search tells while it goes on, and what it is stop: the best value so far, a bound, nodes.
+/// Reports progress (best value, bound, nodes) and receives whether to go on.
 pub(crate) type Watch<'f> = dyn FnMut(Option<i128>, i128, u64) -> Signal + 'f;
 
-/// Does each part's work, the first on this thread, which alone asks `watch`; what it answers is passed on to the
-/// others when they ask. Each part ends by itself or because it was stop to; then all that came of them is given back,
-/// in their order. Where the system gives fewer threads than there are parts, each does more than one, and all comes out
-/// the same, later.
+/// Runs the work of each part and returns the results in the parts' order.
+///
+/// The first part runs on this thread. It alone asks `watch`, and the other parts see the answer when they ask. Each
+/// part ends by itself or after a stop signal. If the system gives fewer threads than there are parts, a thread runs
+/// several parts one after the other, with the same results.
 pub(crate) fn run_lockstep<T: Send, R: Send>(
     parts: &mut [T],
     watch: &mut Watch<'_>,
@@ -64,7 +65,7 @@ fn run_lockstep_on<T: Send, R: Send>(
             signal
         };
         let own = work(first, &mut asked);
-        // The watcher hears of the first part only, wherever the others are.
+        // The watcher only sees progress of the first part.
         let mut asked_again = |incumbent: Option<i128>, bound: i128, nodes: u64| {
             let (incumbent, bound, nodes) = last.unwrap_or((incumbent, bound, nodes));
             let signal = watch(incumbent, bound, nodes);
@@ -77,7 +78,7 @@ fn run_lockstep_on<T: Send, R: Send>(
         {
             results.push((at, work(part, &mut asked_again)));
         }
-        // What was asked in the meantime is answered; then the watcher is asked whenever one of the others asks.
+        // Ticks so far are answered already; from here on each tick of another part asks the watcher.
         ticks.try_iter().for_each(drop);
         while ticks.recv().is_ok() {
             if let Some((incumbent, bound, nodes)) = last
@@ -97,7 +98,7 @@ fn run_lockstep_on<T: Send, R: Send>(
     })
 }
 
-/// What the others are stop.
+/// The last signal of the watcher, for the other threads.
 struct StopBroadcast(Mutex<Signal>);
 
 impl StopBroadcast {
@@ -110,7 +111,7 @@ impl StopBroadcast {
     }
 
     fn poll(&self, tick: &Sender<()>) -> Signal {
-        // No one listens any more only if the first thread panics, which ends all.
+        // The receiver is gone only if the first thread panics, which ends all.
         let _ = tick.send(());
         self.signal()
     }
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(stop, [None, Some(Signal::Cancel), Some(Signal::Cancel)]);
     }
 
-    /// A stack that no address space holds: as where the system refuses each thread.
+    /// A stack that no address space holds, so that the system refuses the thread.
     #[cfg(target_pointer_width = "64")]
     fn refused() -> Builder {
         Builder::new().stack_size(1 << 47)

@@ -1,8 +1,8 @@
-//! Several trees that share the parts of one space, each on a thread of its own.
+//! Parallel branch and bound: several trees share the nodes of one search, each on a thread of its own.
 //!
-//! They go on in rounds of so many nodes. In a round each keeps to its own parts and its own best plan; in between
-//! plans are exchanged and one that has run out takes half of what another has left. So the outcome depends on how
-//! many there are and on nothing else (bulk synchronous parallel search; B. Gendron, T. G. Crainic, "Parallel
+//! They run in rounds of a fixed number of nodes. During a round each tree keeps its own nodes and its own incumbent.
+//! Between rounds incumbents are exchanged, and a tree that has run out takes half of another one's nodes. So the
+//! result depends on the number of trees only (bulk synchronous parallel search; B. Gendron, T. G. Crainic, "Parallel
 //! branch-and-bound algorithms: survey and synthesis", Operations Research 42(6), 1994, §3).
 
 use super::{
@@ -17,15 +17,15 @@ use crate::{
     model::StopReason,
 };
 
-/// A tree that has so many times less left than another one gets some of it.
+/// A tree is starved if another one has more than this many times its open nodes.
 const IMBALANCE_RATIO: usize = 2;
 
 /// How a round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoundOutcome {
-    /// Nothing is left.
+    /// No open nodes are left.
     Exhausted,
-    /// All have done their nodes.
+    /// All trees have processed their nodes.
     NodesSpent,
     Stopped(StopReason),
 }
@@ -35,19 +35,19 @@ pub(crate) struct TreePool<'a> {
 }
 
 impl<'a> TreePool<'a> {
-    /// `threads` trees, of which the first has all. `cutoff`: only plans below it count.
+    /// Makes `threads` trees; the first has all nodes. `cutoff`: only plans below it count.
     pub(crate) fn new(mip: &'a Mip, cutoff: i128, threads: usize) -> Self {
         let first = Tree::new(mip, Some(cutoff)).with_memory_share(threads);
         let others: Vec<Tree<'a>> = (1..threads).map(|_| first.sibling()).collect();
         Self { trees: std::iter::once(first).chain(others).collect() }
     }
 
-    /// What no plan in the space is below, as far as was proven.
+    /// A proven lower bound on every plan.
     pub(crate) fn bound(&self) -> i128 {
         self.trees.iter().map(Tree::bound).fold(i128::MAX, i128::min)
     }
 
-    /// Nodes, pivots and work of all.
+    /// Nodes, pivots and work of all trees.
     pub(crate) fn effort(&self) -> (u64, u64, u64) {
         self.trees
             .iter()
@@ -55,18 +55,18 @@ impl<'a> TreePool<'a> {
             .fold((0, 0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1, sum.2 + more.2))
     }
 
-    /// The best plan that was found since it was asked last.
+    /// Takes the best plan found since the last call.
     pub(crate) fn take_best(&mut self) -> Option<(Vec<i64>, i128)> {
         let found: Vec<_> = self.trees.iter_mut().filter_map(|tree| tree.best.take()).collect();
         found.into_iter().min_by_key(|(_, value)| *value)
     }
 
-    /// Plans must be below a value that was found elsewhere.
+    /// Lowers the cutoff of all trees.
     pub(crate) fn tighten_cutoff(&mut self, cutoff: i128) {
         self.trees.iter_mut().for_each(|tree| tree.tighten_cutoff(cutoff));
     }
 
-    /// A round of `nodes` nodes for each tree, less if `max_nodes` in all is less.
+    /// A round of `nodes` nodes for each tree, and at most `max_nodes` in all.
     pub(crate) fn run_round(
         &mut self,
         options: &ComposeOptions,
@@ -110,10 +110,10 @@ impl<'a> TreePool<'a> {
         }
     }
 
-    /// Gives each that has little half of what the one with max_nodes has; whether all have something now.
+    /// Gives each starved tree half of the nodes of the fullest one. Returns whether all trees have open nodes now.
     fn rebalance(&mut self) -> bool {
         for at in 0..self.trees.len() {
-            // Of equal ones the first.
+            // Of equal trees the first.
             let fullest = (0..self.trees.len()).rev().max_by_key(|&other| self.trees[other].open_nodes());
             let is_starved =
                 |other: usize| self.trees[at].open_nodes() * IMBALANCE_RATIO < self.trees[other].open_nodes();

@@ -1,4 +1,4 @@
-//! Which unknown to branch on: what branching on it has brought so far.
+//! Pseudo-costs: which variable to branch on, by what branching on it gained before.
 #![expect(clippy::float_arithmetic, reason = "chooses what to branch on, and decides nothing else")]
 
 use crate::compose::{id_vec::Id, lp::simplex::Simplex, mip::model::Var};
@@ -8,19 +8,19 @@ use crate::compose::{id_vec::Id, lp::simplex::Simplex, mip::model::Var};
 pub(crate) struct Branching {
     var: Var,
     is_up: bool,
-    /// How far the relaxation is moved by it.
+    /// The distance from the relaxation's value to this side.
     distance: f64,
 }
 
 impl Branching {
-    /// The side on which `var` lies in `low..=high`, whose value in the relaxation is outside.
+    /// The side on which `var` lies in `low..=high`; its value in the relaxation is outside.
     pub(crate) fn new(simplex: &Simplex, var: Var, (low, high): (i64, i64), is_up: bool) -> Self {
         let value = simplex.value(var);
         Self { var, is_up, distance: (low as f64 - value).max(value - high as f64).max(1e-3) }
     }
 }
 
-/// What branchings have added to the bound for each unit of distance.
+/// The sum of gains per unit of distance, and their number.
 #[derive(Debug, Clone, Copy, Default)]
 struct PseudoCost {
     sum: f64,
@@ -34,8 +34,8 @@ impl PseudoCost {
     }
 }
 
-/// What branching downwards and upwards on each unknown has added to the bound, on average (pseudo-costs: M. Bénichou
-/// et al., "Experiments in splitmix64-integer linear programming", Mathematical Programming 1, 1971).
+/// The average gain of the bound per unit of distance, for branching down and up on each variable (M. Bénichou et al.,
+/// "Experiments in mixed-integer linear programming", Mathematical Programming 1, 1971).
 #[derive(Debug, Clone)]
 pub(crate) struct PseudoCosts {
     by_var: Vec<[PseudoCost; 2]>,
@@ -55,7 +55,7 @@ impl PseudoCosts {
         }
     }
 
-    /// How much both sides of a branching are expected to add, multiplied; in whole numbers, to be compared.
+    /// The product of the expected gains of both sides, as an integer.
     pub(crate) fn score(&self, simplex: &Simplex, var: Var) -> u128 {
         let value = simplex.value(var);
         let part = value - value.floor();

@@ -1,4 +1,4 @@
-//! The candidates of a large market, by what they offer and by where they are.
+//! An index of the candidates of a large market, by what they offer and by place class.
 
 use std::collections::BTreeSet;
 
@@ -21,23 +21,23 @@ use crate::{
     model::OfferKind,
 };
 
-/// Machines by bucket and by class, products by component.
+/// Machines by bucket and by place class, products by component.
 #[derive(Debug)]
 pub(crate) struct CandidateIndex {
-    /// Positions in `problem.candidates`, those of equal buckets together, the cheapest of each bucket first.
+    /// Positions in `problem.candidates`, grouped by bucket, the cheapest of each bucket first.
     by_bucket: DeferredDrop<u32>,
     bucket_starts: Vec<u32>,
     by_class: DeferredDrop<u32>,
     class_starts: Vec<u32>,
-    /// Machines that have a dual_value of their own: they are in no bucket.
+    /// Machines with a value of their own: they are in no bucket.
     pub(crate) special_machines: Vec<u32>,
-    /// Where they and products of that sort are: plans are sought there too.
+    /// The place classes of special machines and products; plans are sought there too.
     pub(crate) special_classes: BTreeSet<ClassId>,
-    /// For each component that is no machine what one replica may run on, by class.
+    /// For each component that is not a machine: the columns of one replica, by place class.
     products: IdVec<ComponentIx, DeferredDrop<Column>>,
 }
 
-/// How many of each bucket are in order.
+/// Candidates of each bucket that are sorted.
 const SORTED_PER_BUCKET: usize = 24;
 
 impl CandidateIndex {
@@ -107,7 +107,7 @@ impl CandidateIndex {
         })
     }
 
-    /// Machines in some classes that are not dominated there.
+    /// The non-dominated machines in some place classes.
     pub(crate) fn in_classes(
         &self,
         problem: &Problem<'_>,
@@ -122,9 +122,9 @@ impl CandidateIndex {
         skyline(problem, all, interrupt)
     }
 
-    /// Machines in all other classes that are not dominated there. Of each bucket only the cheapest counts, and
-    /// while those are limited in stock the next.
-    pub(crate) fn elsewhere(
+    /// The non-dominated machines in all other place classes. Of each bucket only the cheapest counts, and while its
+    /// stock is limited the next.
+    pub(crate) fn outside_classes(
         &self,
         problem: &Problem<'_>,
         is_here: &[bool],
@@ -135,9 +135,9 @@ impl CandidateIndex {
             let bucket = &self.by_bucket[range[0] as usize..range[1] as usize];
             let (front, back) = bucket.split_at(bucket.len().min(SORTED_PER_BUCKET));
             interrupt.charge(1 + front.len() / 4)?;
-            let is_elsewhere = |at: &&u32| !is_here[problem.candidates[**at as usize].class.index()];
+            let is_outside = |at: &&u32| !is_here[problem.candidates[**at as usize].class.index()];
             let mut is_satisfied = false;
-            for at in front.iter().filter(is_elsewhere) {
+            for at in front.iter().filter(is_outside) {
                 heads.push(*at as usize);
                 if problem.candidates[*at as usize].stock().is_none() {
                     is_satisfied = true;
@@ -146,7 +146,7 @@ impl CandidateIndex {
             }
             if !is_satisfied {
                 interrupt.charge(back.len() / 4)?;
-                heads.extend(back.iter().filter(is_elsewhere).map(|at| *at as usize));
+                heads.extend(back.iter().filter(is_outside).map(|at| *at as usize));
             }
         }
         let class = |at: u32| problem.candidates[at as usize].class;
@@ -156,7 +156,7 @@ impl CandidateIndex {
         skyline(problem, heads, interrupt)
     }
 
-    /// What one replica of a component that is no machine may run on in a class.
+    /// The columns of one replica of a component that is not a machine, in a place class.
     pub(crate) fn products(&self, component: ComponentIx, class: ClassId) -> &[Column] {
         let all = &self.products[component];
         let from = all.partition_point(|column| column.class < class);
@@ -165,7 +165,7 @@ impl CandidateIndex {
     }
 }
 
-/// What one replica of a component that is no machine may run on, by class.
+/// The columns of one replica of a component that is not a machine, by place class.
 fn products(
     problem: &Problem<'_>,
     component: ComponentIx,
@@ -189,7 +189,7 @@ fn products(
     Ok(columns)
 }
 
-/// Items in the order of their keys, and where each key starts: a counting sort.
+/// Items in the order of their keys, and the start of each key: a counting sort.
 fn sorted(items: &[u32], keys: &[u32], count: usize) -> (DeferredDrop<u32>, Vec<u32>) {
     let mut starts = vec![0u32; count + 1];
     for key in keys {

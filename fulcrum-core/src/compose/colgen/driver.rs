@@ -1,14 +1,14 @@
-//! Markets and applications too large to write all columns down: they are made on demand.
+//! The driver of column generation, for problems whose columns are too many to enumerate.
 //!
-//! 1. A master tells no places apart at first, and tracks few columns. Its duals for replicas find the columns
-//!    that would improve it (column generation: P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961); places
-//!    where its solution breaks a condition come into scope, with the rows that belong to them.
-//! 2. Whenever it is solution, its exact bound holds for the whole market: columns that are missing cost no less than
-//!    they are dual_value, and places that are missing leave conditions out.
-//! 3. Plans come from small programs over the places that the master uses, in which all conditions are present;
-//!    later ones leave some of those places out and take others in (a neighbourhood search).
+//! 1. The restricted master knows few columns and tells no places apart. Its dual values lead to columns that improve
+//!    it (P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961). Separation brings places into scope whose
+//!    conditions its solution violates.
+//! 2. The safe bound of each solved master, corrected by the pricing bound, holds for the whole market: places outside
+//!    the scope only leave conditions out.
+//! 3. Plans come from small programs over the places that the master uses, with all conditions; later ones replace
+//!    some of the places, or some leases of the incumbent (neighbourhoods).
 //!
-//! The gap between both is told as it is.
+//! Value and bound are both reported; a gap may remain.
 
 use std::collections::BTreeSet;
 
@@ -39,27 +39,27 @@ use crate::{
     model::{Statistics, StopReason},
 };
 
-/// Times that plans are sought in other places without finding a better one.
+/// Rounds without a better plan after which the search ends.
 const MAX_IDLE_ROUNDS: u32 = 24;
 
-/// Rounds after which a master counts as solution as far as it will be; the first time, where a plan is missing yet.
+/// Pricing rounds for one master; in the first round, before there is a plan.
 const MAX_PRICING_ROUNDS: usize = 100;
 const FIRST_PRICING_ROUNDS: usize = 12;
-/// Nodes that the search for a first plan may take.
+/// Nodes for a first plan.
 const FIRST_PLAN_NODES: u64 = 4_000;
 
-/// Nodes that making an earlier plan better with its own columns may take.
+/// Nodes for improving a warm start within its own columns.
 const WARM_START_NODES: u64 = 200;
 
-/// A mip with the columns it was made from.
+/// A plan: the program that it solves, the program's columns, and the values.
 type Incumbent = (Mip, ColumnSet, Vec<i64>);
 
-/// What is known so far, and when to stop.
+/// The state of the search.
 struct ColumnGeneration<'p, 'w> {
     problem: &'p Problem<'p>,
     options: &'p ComposeOptions,
     watch: &'w mut dyn FnMut(&Progress) -> Signal,
-    /// Plans must be below it.
+    /// Only plans below this value count.
     cutoff: i128,
     best: Option<(Incumbent, i128)>,
     bound: i128,
@@ -69,7 +69,7 @@ struct ColumnGeneration<'p, 'w> {
 }
 
 impl ColumnGeneration<'_, '_> {
-    /// Tells the caller; whether to go on.
+    /// Reports progress; returns whether to go on.
     fn should_continue(&mut self) -> bool {
         let incumbent = self.best.as_ref().map(|(_, value)| *value);
         let signal = (self.watch)(&Progress {
@@ -88,8 +88,8 @@ impl ColumnGeneration<'_, '_> {
         self.stop.is_none() && self.nodes < self.options.max_nodes
     }
 
-    /// Searches a small mip; `gap_percent` as in the options. `is_strict`: it leaves no condition out, so that what
-    /// it finds are plans that the caller may be told of.
+    /// Solves a small program; `gap_percent` as in the options. `is_strict`: the program has all conditions, so that
+    /// its incumbents are plans.
     fn solve_mip(
         &mut self,
         mip: &Mip,
@@ -131,7 +131,7 @@ impl ColumnGeneration<'_, '_> {
         outcome
     }
 
-    /// Searches until the best plan is proven, or it is stopped.
+    /// Searches until the best plan is proven, or until it is stopped.
     fn run(&mut self, master: &mut RestrictedMaster<'_>) -> Result<(), ComposeError> {
         if let Some(plan) = &self.options.start {
             self.begin_with(master, warm_start::columns_of_plan(self.problem, master.rules, plan))?;
@@ -139,7 +139,7 @@ impl ColumnGeneration<'_, '_> {
         let mut idle = 0;
         let mut round = 0u64;
         while self.should_continue() {
-            // A master that is solution, or as far as it got.
+            // A solved master, or one with as many columns as the rounds gave.
             let rounds = if round == 0 { FIRST_PRICING_ROUNDS } else { MAX_PRICING_ROUNDS };
             let solution = master.solve(rounds, &mut InterruptCheck::new(&mut || self.should_continue()))?;
             self.bound = self.bound.max(master.bound);
@@ -179,7 +179,7 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// Takes some leases of the best plan back and finds the best way to run what was on them, all else as it is.
+    /// Frees some leases of the incumbent, and solves for their replicas with all else fixed.
     fn improve(
         &mut self,
         master: &RestrictedMaster<'_>,
@@ -220,7 +220,7 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// Begins with the columns of an earlier plan, and whatever else may be needed at their places.
+    /// Starts with the columns of an earlier plan, and with the other columns that its places may need.
     fn begin_with(
         &mut self,
         master: &mut RestrictedMaster<'_>,
@@ -241,7 +241,7 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// InterruptCheck for a better plan in some places, all of which the scope tells apart.
+    /// Looks for a better plan in some places, all of which are in scope.
     fn try_places(
         &mut self,
         reduced: ColumnSet,
@@ -269,8 +269,8 @@ impl ColumnGeneration<'_, '_> {
         Ok(())
     }
 
-    /// Searches all columns that a better plan can use, in a scope that the master keeps to: if it ends, either
-    /// what it finds is the best plan, or it breaks conditions in places that are then returned.
+    /// Solves over all columns that a better plan can use, in the master's scope. The result is optimal, or it
+    /// violates conditions of places that are then returned.
     fn solve_within_gap(
         &mut self,
         master: &RestrictedMaster<'_>,
@@ -299,7 +299,7 @@ impl ColumnGeneration<'_, '_> {
     }
 }
 
-/// Solves as far as it is let; `None` if it is proven that there is no plan.
+/// Solves until a limit; `None` if it is proven that there is no plan.
 pub(crate) fn solve(
     problem: &Problem<'_>,
     options: &ComposeOptions,
@@ -311,7 +311,7 @@ pub(crate) fn solve(
     let mut interrupt = InterruptCheck::new(&mut should_continue);
     let index = CandidateIndex::new(problem, &mut interrupt)?;
     let mut master = RestrictedMaster::new(problem, &rules, &index, &mut interrupt)?;
-    watch_for_stop(watch)?; // the last look before the search
+    watch_for_stop(watch)?; // the last question before the search
     let mut search = ColumnGeneration {
         problem,
         options,
@@ -324,7 +324,7 @@ pub(crate) fn solve(
         stop: None,
     };
     match search.run(&mut master) {
-        // What is known by then is told.
+        // A stopped search reports the best plan so far.
         Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(master.bound),
         Err(error) => return Err(error),
     }

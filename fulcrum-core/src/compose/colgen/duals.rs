@@ -1,5 +1,4 @@
-//! What leases cost and replicas are dual_value at the duals of a master: what it takes to price a column that
-//! the master does not know.
+//! Dual values of the restricted master, in the form that the pricing problem needs.
 
 use rustc_hash::FxHashMap;
 
@@ -22,24 +21,24 @@ use crate::{
     model::Measure,
 };
 
-/// Measures of which a lease is so much.
+/// Measures that a lease adds to directly.
 const MEASURES: [Measure; 3] = [Measure::Cost, Measure::Carbon, Measure::Sovereignty];
 
-/// Duals of replicas and of all else that rows count of leases.
+/// Dual values of replicas and of the other rows over leases.
 pub(crate) struct Duals {
-    /// The dual of each row: whole micro-units, save those of rows over measures and resources, whose units may
-    /// be dual_value less than one.
+    /// The dual value of each row in whole micro-units. Rows over measures and resources keep fractions, as their
+    /// units may be worth less than one.
     pub(crate) rows: IdVec<Row, i128>,
-    /// What a unit of each of `MEASURES` counts: its weight, and what its cap makes of it; never negative.
+    /// The objective weight of each of `MEASURES` less the dual value of its cap; never negative.
     weights: [i128; 3],
-    /// What one more lease of an offer, or of what runs already, takes from the others.
+    /// The dual value of one unit of stock, by offer or running group.
     stock: FxHashMap<(OfferIx, Option<usize>), i128>,
-    /// What the other rows give for what they count.
+    /// Dual values of all other rows over leases.
     terms: Vec<(RowTerm, i128)>,
 }
 
 impl Duals {
-    /// Without any duals: what is minimised, and nothing else.
+    /// Zero dual values: the objective alone.
     pub(crate) fn none(problem: &Problem<'_>) -> Self {
         let weights = MEASURES.map(|measure| micros_to_scaled(problem.stage.weight(measure)));
         Self { rows: IdVec::new(), weights, stock: FxHashMap::default(), terms: Vec::new() }
@@ -73,7 +72,7 @@ impl Duals {
         duals
     }
 
-    /// What each component's replica is dual_value in some places.
+    /// The dual value of a replica of each component in some places.
     pub(crate) fn dual_value(
         &self,
         problem: &Problem<'_>,
@@ -92,7 +91,7 @@ impl Duals {
         dual_value
     }
 
-    /// What a lease counts, in micro-units rounded down, besides what its replicas are dual_value.
+    /// The cost of a lease less all dual values but those of its replicas, in micro-units rounded down.
     pub(crate) fn lease_cost(&self, problem: &Problem<'_>, column: &Column) -> i64 {
         let mut sum = self.measured(MEASURES.map(|measure| column.measure(measure)));
         sum = sum.saturating_add(self.taken(column.offer, column.retained));
@@ -103,8 +102,8 @@ impl Duals {
         descale(sum)
     }
 
-    /// What a lease of a candidate counts at least, whatever it carries. What depends on how many replicas it carries
-    /// is in [`replica_premium`](Self::replica_premium).
+    /// A lower bound on [`lease_cost`](Self::lease_cost) for any replicas; the part that depends on replicas is in
+    /// [`replica_premium`](Self::replica_premium).
     pub(crate) fn min_lease_cost(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
         let metrics = problem.metrics_of(candidate);
         let mut sum = self.measured([candidate.base, metrics.carbon, 0]);
@@ -125,7 +124,8 @@ impl Duals {
         descale(sum)
     }
 
-    /// What a replica is dual_value more on a candidate than elsewhere, at most: it stays, or misses points of sovereignty.
+    /// An upper bound on what a replica is worth beyond its dual value on this candidate: it stays, or lacks
+    /// sovereignty points.
     pub(crate) fn replica_premium(
         &self,
         problem: &Problem<'_>,
@@ -145,7 +145,7 @@ impl Duals {
         -descale(-sum)
     }
 
-    /// What a GiB of further disk counts at least.
+    /// A lower bound on the cost of a GiB of further disk.
     pub(crate) fn gib_cost(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
         descale(self.weights[0].saturating_mul(problem.gib_cost(candidate).into()))
     }
@@ -160,7 +160,7 @@ impl Duals {
     }
 }
 
-/// What is minimised of any lease of a candidate at least.
+/// A lower bound on the objective of any lease of a candidate.
 pub(crate) fn objective(problem: &Problem<'_>, candidate: &Candidate) -> i64 {
     let metrics = problem.metrics_of(candidate);
     let metrics = [candidate.base, metrics.carbon, metrics.sovereignty_shortfall];
@@ -169,7 +169,7 @@ pub(crate) fn objective(problem: &Problem<'_>, candidate: &Candidate) -> i64 {
     })
 }
 
-/// What candidates are compared in: what is minimised, and all that is limited.
+/// The axes of dominance: the objective, capped measures, limited resources.
 pub(crate) fn axes(problem: &Problem<'_>, candidate: &Candidate) -> Vec<i64> {
     let metrics = problem.metrics_of(candidate);
     let capped = problem.stage.caps.iter().filter_map(|(measure, _)| match measure {

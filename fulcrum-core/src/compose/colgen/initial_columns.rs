@@ -1,5 +1,4 @@
-//! Columns that are always at hand, whatever they are dual_value: one replica alone in the best way, and what has a dual_value of
-//! its own.
+//! Initial columns: the cheapest columns with one replica, and columns with a value of their own.
 
 use super::{duals::axes, knapsack::column, master::RestrictedMaster};
 use crate::{
@@ -11,8 +10,8 @@ use crate::{
 };
 
 impl RestrictedMaster<'_> {
-    /// First columns of machines that have a dual_value of their own: what runs as it is, and any one
-    /// replica on an offer that must be used.
+    /// Columns of special machines: running services with their replicas, and single replicas on an offer that must be
+    /// used.
     pub(crate) fn special_columns(&self) -> Vec<Column> {
         let problem = self.problem;
         let mut columns = Vec::new();
@@ -27,7 +26,7 @@ impl RestrictedMaster<'_> {
         columns
     }
 
-    /// The cheapest ways to run one replica alone in a class.
+    /// The cheapest columns with one replica in a place class.
     pub(crate) fn cheapest(&self, component: ComponentIx, class: ClassId, machines: &[usize]) -> Vec<Column> {
         match self.problem.components[component].kind {
             OfferKind::Machine => self.alone(component, machines),
@@ -35,11 +34,11 @@ impl RestrictedMaster<'_> {
         }
     }
 
-    /// Of some columns with one replica the best in what is minimised, and in each limited figure; and those that have
-    /// a dual_value of their own.
+    /// Of columns with one replica the best in the objective and in each limited metric, and those with a value of
+    /// their own.
     pub(crate) fn least_of<'c>(&self, columns: impl IntoIterator<Item = &'c Column>) -> Vec<Column> {
         let must_use = self.problem.stage.must_use;
-        let (apart, others): (Vec<Column>, Vec<Column>) = nondominated(self.problem, columns)
+        let (special, others): (Vec<Column>, Vec<Column>) = nondominated(self.problem, columns)
             .into_iter()
             .partition(|column| column.retained.is_some() || must_use == Some(column.offer));
         let first = others.iter().take(1).cloned();
@@ -49,10 +48,10 @@ impl RestrictedMaster<'_> {
             });
         let limited = (0..self.problem.limited.len())
             .filter_map(|at| others.iter().min_by_key(|column| column.uses[at]).cloned());
-        first.chain(capped).chain(limited).chain(apart).collect()
+        first.chain(capped).chain(limited).chain(special).collect()
     }
 
-    /// The best of some machines to carry one replica alone, in what is minimised and in each limited figure.
+    /// The best machines for one replica alone, in the objective and in each limited metric.
     pub(crate) fn alone(&self, component: ComponentIx, machines: &[usize]) -> Vec<Column> {
         let problem = self.problem;
         let members = vec![(component, 1)];
@@ -62,7 +61,7 @@ impl RestrictedMaster<'_> {
         (0..count).filter_map(best).filter_map(|at| column(problem, at, members.clone())).collect()
     }
 
-    /// Whether a machine can carry just this.
+    /// Whether a machine can carry exactly these replicas.
     fn fits(&self, at: usize, members: &[(ComponentIx, u32)]) -> bool {
         let problem = self.problem;
         let candidate = &problem.candidates[at];

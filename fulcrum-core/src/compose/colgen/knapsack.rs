@@ -1,8 +1,8 @@
-//! What a machine carries best at given duals of replicas: a small knapsack with conflicts.
+//! The pricing problem of one machine: a knapsack with anti-affinity.
 //!
-//! The replicas that are dual_value max_count, after their dual_value the machine's cost is subtracted. Branch and bound with the
-//! fractional master of each dimension (S. Martello, P. Toth, *Knapsack Problems*, Wiley 1990, §2.2) as bound; all
-//! in whole numbers.
+//! It finds the replicas with the largest total dual value, less the cost of the machine, by branch and bound in
+//! integers. The fractional relaxation of a weighted sum of the dimensions gives the bound (S. Martello, P. Toth,
+//! *Knapsack Problems*, Wiley 1990, §2.2).
 
 use super::duals::Duals;
 use crate::{
@@ -18,12 +18,12 @@ use crate::{
 /// Nodes for one machine; beyond them only the bound is known.
 const MAX_NODES: u32 = 4_000;
 
-/// Components that go together, and what they are dual_value.
+/// Components that share machines, and their dual value together.
 #[derive(Debug)]
 pub(crate) struct Item {
     members: Vec<ComponentIx>,
     dual_value: i64,
-    /// Along the problem's dimensions.
+    /// Demand along the problem's dimensions.
     demand: Vec<u64>,
     disk_gib: u64,
     max_count: u32,
@@ -32,15 +32,15 @@ pub(crate) struct Item {
 /// Which components may be carried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted<'a> {
-    /// What is dual_value carrying, and what must be carried whatever it is dual_value.
+    /// Components with a positive dual value, and those that must be carried.
     PositiveValue,
-    /// All.
+    /// All components.
     All,
-    /// These.
+    /// Only these components.
     Only(&'a [ComponentIx]),
 }
 
-/// Components that go together as one.
+/// Groups the components that must share machines.
 pub(crate) fn items(
     problem: &Problem<'_>,
     rules: &PatternRules,
@@ -54,7 +54,7 @@ pub(crate) fn items(
             continue;
         }
         let mut members = vec![component];
-        // All that goes together, and what goes together with that.
+        // The transitive closure of the affinity groups.
         let mut at = 0;
         while at < members.len() {
             let one = members[at];
@@ -115,7 +115,7 @@ pub(crate) fn column(
     Column::new(problem, candidate, members, cost, size_gib)
 }
 
-/// One machine after the other, and what it carries best.
+/// Solves the knapsack of one machine after the other.
 pub(crate) struct Knapsack<'a> {
     problem: &'a Problem<'a>,
     rules: &'a PatternRules,
@@ -124,26 +124,26 @@ pub(crate) struct Knapsack<'a> {
     at: usize,
     room: Vec<u64>,
     disk: Option<u64>,
-    /// What each GiB of disk costs at least, and the machine less the disk that it includes at that price: the cost
-    /// is no lower than that plus the price of all disk that is needed.
+    /// A lower bound on the cost of each GiB of disk, and the value of the included disk at that price. The cost is at
+    /// least the machine's less the included value, plus the price of all disk that is needed.
     gib_cost: i64,
     included: i64,
-    /// Items that this machine may carry, best for their size first.
+    /// Items that fit this machine, the best value per size first.
     order: Vec<usize>,
-    /// What one unit of each dimension counts, and what each item counts then.
+    /// The size of one unit of each dimension, and the size of each item.
     unit: Vec<i128>,
     shares: Vec<i128>,
-    /// Worth of each item on this machine, and that less the disk that it needs.
+    /// The dual value of each item on this machine, and the value less the cost of its disk.
     dual_value: Vec<i64>,
     net: Vec<i64>,
     nodes: u32,
     chosen: Vec<(usize, u32)>,
     best: Option<Pattern>,
-    /// All that were found, where all are wanted.
+    /// All patterns found, if all are wanted.
     all: Option<Vec<Pattern>>,
 }
 
-/// What it counts less what it carries is dual_value, and the column.
+/// A reduced cost and its column.
 pub(crate) type Pattern = (i64, Column);
 
 impl<'a> Knapsack<'a> {
@@ -175,8 +175,9 @@ impl<'a> Knapsack<'a> {
         }
     }
 
-    /// Takes up a machine; returns the max_count that it could carry, or what shows that it stays above the cutoff.
-    pub(crate) fn enter(&mut self, at: usize, cost: Cost, cutoff: i64) -> i64 {
+    /// Selects a machine. Returns an upper bound on the value that it can carry, or one that is enough to show that
+    /// its reduced cost reaches the cutoff.
+    pub(crate) fn select_machine(&mut self, at: usize, cost: Cost, cutoff: i64) -> i64 {
         let problem = self.problem;
         let candidate = &problem.candidates[at];
         self.at = at;
@@ -205,7 +206,7 @@ impl<'a> Knapsack<'a> {
         }
         let dimensions = self.room.len();
         let mut best: Option<(i64, Vec<i128>)> = None;
-        // All dimensions alike; then one alone, or with weight.
+        // Equal weights first; then one dimension alone, or with a higher weight.
         let even = vec![1i128; dimensions];
         let one = (0..dimensions).flat_map(|d| {
             [0, 1, 3].map(|others| (0..dimensions).map(|at| if at == d { 8 } else { others }).collect())
@@ -216,7 +217,7 @@ impl<'a> Knapsack<'a> {
                 best = Some((bound, weights));
             }
             if best.as_ref().is_some_and(|(least, _)| cost.saturating_sub(*least) >= cutoff) {
-                break; // enough to leave this machine alone
+                break; // the machine cannot beat the cutoff
             }
         }
         let Some((bound, weights)) = best else { return 0 };
@@ -224,8 +225,8 @@ impl<'a> Knapsack<'a> {
         bound
     }
 
-    /// Orders items by what they are dual_value for their size, which is the weighted sum of their shares of the
-    /// machine's dimensions; returns the max_count that the machine can carry by this measure.
+    /// Sorts items by value per size, where the size is the weighted sum of the shares of the machine's dimensions.
+    /// Returns an upper bound on the value by this size.
     fn weigh(&mut self, carried: &[usize], weights: &[i128]) -> i64 {
         let full = self.problem.size(&self.problem.candidates[self.at]);
         self.unit.clear();
@@ -249,8 +250,8 @@ impl<'a> Knapsack<'a> {
         self.bound(0)
     }
 
-    /// The max_count that items from a position on can add to what is chosen: the fractional master of the weighted
-    /// sum over all dimensions. Any weights give a valid bound.
+    /// An upper bound on the value that items from a position on can add: the fractional relaxation of the weighted
+    /// sum of all dimensions. Any weights give a valid bound.
     fn bound(&self, from: usize) -> i64 {
         let mut room: i128 =
             self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
@@ -277,7 +278,7 @@ impl<'a> Knapsack<'a> {
         self.nodes as usize
     }
 
-    /// The best choice below a cutoff, and whether it is proven.
+    /// The best pattern below a cutoff, and whether it is proven.
     pub(crate) fn solve(&mut self, cost: Cost, cutoff: i64) -> (Option<Pattern>, bool) {
         self.nodes = 0;
         self.chosen.clear();
@@ -286,7 +287,7 @@ impl<'a> Knapsack<'a> {
         (self.best.take(), self.nodes < MAX_NODES)
     }
 
-    /// All choices at or below a limit; `None` if they were not found in time.
+    /// All patterns with a reduced cost of at most `limit`; `None` if the node limit ended the search.
     pub(crate) fn all(&mut self, cost: Cost, limit: i64) -> Option<Vec<Pattern>> {
         self.nodes = 0;
         self.chosen.clear();

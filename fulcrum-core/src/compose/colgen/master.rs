@@ -1,4 +1,4 @@
-//! The master: a linear mip whose columns and places are made on demand.
+//! The restricted master: a linear program whose columns and place rows are generated.
 
 use std::collections::BTreeSet;
 
@@ -31,42 +31,42 @@ use crate::{
     model::{OfferKind, Over},
 };
 
-/// Columns that one round adds for each set of places.
+/// Columns that one pricing round adds for each group of places.
 const COLUMNS_PER_ROUND: usize = 16;
-/// Columns within the gap beyond which they are not all written down.
+/// Columns within the gap beyond which the program over all of them is not solved.
 const MAX_COLUMNS_WITHIN_GAP: usize = 2_500;
-/// Columns of one class in a neighbourhood.
+/// Columns of one place class in a neighbourhood.
 const MAX_COLUMNS_PER_CLASS: usize = 60;
-/// Columns to begin with.
+/// Initial columns.
 const FIRST_COLUMNS: usize = 100;
 
-/// A master at its end.
+/// A solved master.
 pub(crate) struct MasterSolution {
     pub(crate) mip: Mip,
     pub(crate) simplex: Simplex,
     duals: Duals,
-    /// The bound at these duals, and how far columns that are unpriced then may be below their dual_value.
+    /// The bound at these dual values, and the pricing bound of the columns that are not in the master.
     last: (i128, PricingBound),
     pub(crate) pivots: u64,
 }
 
-/// Places that the scope does not tell apart, and the machines there that count.
+/// Place classes in the same places of the scope, and the non-dominated machines there.
 struct ColumnGroup {
-    /// The places of the scope that it lies in.
+    /// The places of the scope that contain the classes.
     places: Vec<(PartitionKey, usize)>,
     classes: Vec<ClassId>,
     machines: Vec<usize>,
-    is_elsewhere: bool,
+    is_outside_scope: bool,
 }
 
-/// What tells kinds of lease apart: the offer, the services that it keeps, and what is on it.
+/// What identifies a column: the offer, the running group that it retains, and its replicas.
 type ColumnKey = (OfferIx, Option<usize>, Vec<(ComponentIx, u32)>);
 
 fn column_key(column: &Column) -> ColumnKey {
     (column.offer, column.retained, column.members.clone())
 }
 
-/// Some kinds of lease, each once.
+/// Columns without duplicates.
 pub(crate) fn distinct(columns: impl IntoIterator<Item = Column>) -> ColumnSet {
     let mut known = FxHashSet::default();
     let columns = columns.into_iter().filter(|column| known.insert(column_key(column))).collect();
@@ -81,7 +81,7 @@ pub(crate) struct RestrictedMaster<'p> {
     known: FxHashSet<ColumnKey>,
     pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
     groups: Vec<ColumnGroup>,
-    /// What no plan of the whole market is below, over the horizon.
+    /// A lower bound on every plan of the whole market, over the horizon.
     pub(crate) bound: i128,
     big_m: i64,
 }
@@ -104,7 +104,7 @@ impl<'p> RestrictedMaster<'p> {
             scope: BTreeSet::new(),
             groups: Vec::new(),
             bound: 0,
-            // Above what any replica can be dual_value where a plan exists at all; see `solve`.
+            // Above what any replica can be worth if a plan exists; see `solve`.
             big_m: dearest.clamp(1, 1 << 50).saturating_mul(4),
         };
         master.regroup(interrupt)?;
@@ -112,12 +112,12 @@ impl<'p> RestrictedMaster<'p> {
         Ok(master)
     }
 
-    /// First columns: what each machine best carries if a replica is dual_value what it costs alone.
+    /// Adds initial columns: the best patterns if the dual value of a replica is its cost alone.
     fn add_first_columns(&mut self, interrupt: &mut InterruptCheck<'_>) -> Result<(), ComposeError> {
         let problem = self.problem;
         let mut dual_value: IdVec<ComponentIx, i64> = problem.components.ids().map(|_| 0).collect();
         let mut fresh = self.special_columns();
-        let Some(group) = self.groups.iter().find(|group| group.is_elsewhere) else { return Ok(()) };
+        let Some(group) = self.groups.iter().find(|group| group.is_outside_scope) else { return Ok(()) };
         for component in problem.components.ids() {
             interrupt.charge(group.machines.len())?;
             let alone = match problem.components[component].kind {
@@ -148,8 +148,8 @@ impl<'p> RestrictedMaster<'p> {
         added
     }
 
-    /// Brings places into scope. With a site comes its region: what is sent from a site pays unless a receiver is seen
-    /// in its region.
+    /// Adds the rows of some places. A site brings its region, as traffic pays unless a receiver is seen in the
+    /// region.
     pub(crate) fn add_place_rows(
         &mut self,
         mut places: BTreeSet<(PartitionKey, usize)>,
@@ -167,7 +167,7 @@ impl<'p> RestrictedMaster<'p> {
         Ok(())
     }
 
-    /// The places of a class that are in a scope.
+    /// The places of a class, one for each partition.
     pub(crate) fn places_of(&self, class: ClassId) -> impl Iterator<Item = (PartitionKey, usize)> {
         self.problem.places.partitions.iter().map(move |partition| (partition.key, partition.place_of[class]))
     }
@@ -187,7 +187,7 @@ impl<'p> RestrictedMaster<'p> {
         }
         let mut before: FxHashMap<Vec<(PartitionKey, usize)>, ColumnGroup> = std::mem::take(&mut self.groups)
             .into_iter()
-            .filter(|group| !group.is_elsewhere)
+            .filter(|group| !group.is_outside_scope)
             .map(|group| (group.places.clone(), group))
             .collect();
         let mut groups = Vec::new();
@@ -196,7 +196,7 @@ impl<'p> RestrictedMaster<'p> {
                 Some(group) if group.classes == classes => group,
                 _ => {
                     let machines = self.index.in_classes(self.problem, &classes, interrupt)?;
-                    ColumnGroup { places, classes, machines, is_elsewhere: false }
+                    ColumnGroup { places, classes, machines, is_outside_scope: false }
                 }
             });
         }
@@ -204,14 +204,14 @@ impl<'p> RestrictedMaster<'p> {
         let classes: Vec<ClassId> =
             (0..is_here.len()).filter(|at| !is_here[*at]).map(ClassId::from_index).collect();
         if !classes.is_empty() {
-            let machines = self.index.elsewhere(self.problem, &is_here, interrupt)?;
-            groups.push(ColumnGroup { places: Vec::new(), classes, machines, is_elsewhere: true });
+            let machines = self.index.outside_classes(self.problem, &is_here, interrupt)?;
+            groups.push(ColumnGroup { places: Vec::new(), classes, machines, is_outside_scope: true });
         }
         self.groups = groups;
         Ok(())
     }
 
-    /// Solves: duals, columns, duals, until no column improves. What is proven on the way stays so if it is stopped.
+    /// Solves: prices columns until none improves. A bound that was proven stays if the solve is stopped.
     pub(crate) fn solve(
         &mut self,
         max_rounds: usize,
@@ -236,12 +236,13 @@ impl<'p> RestrictedMaster<'p> {
         Err(ComposeError::Stopped)
     }
 
-    /// Leases that a plan has at most.
+    /// An upper bound on the number of leases in a plan.
     fn leases(&self) -> i128 {
         self.problem.components.iter().map(|(_, spec)| i128::from(spec.max)).sum()
     }
 
-    /// Adds columns that improve; returns how many, and how far those that are unpriced may be below their dual_value.
+    /// Adds columns with negative reduced costs. Returns their number, and the pricing bound of the columns that are
+    /// not in the master.
     fn add_improving(
         &mut self,
         mip: &Mip,
@@ -269,7 +270,7 @@ impl<'p> RestrictedMaster<'p> {
                 for (reduced, column) in &good {
                     unpriced.record(*reduced, column.objective(&problem.stage).unwrap_or(0));
                 }
-                // The best, and while their stock is limited the next.
+                // The best column, and while its stock is limited the next.
                 let enough = good.iter().position(|(_, column)| column.stock.is_none());
                 let count = enough.map_or(good.len(), |at| at + 1);
                 fresh.extend(good[..count].iter().map(|(_, column)| (*column).clone()));
@@ -278,8 +279,8 @@ impl<'p> RestrictedMaster<'p> {
         Ok((self.add(fresh), unpriced))
     }
 
-    /// All columns that a plan below the cutoff can use: those that count above their dual_value no more than there is limit
-    /// for (reduced cost fixing). `None` if they are too many.
+    /// All columns that a plan below the cutoff can use: those with a reduced cost below the limit (reduced-cost
+    /// fixing). `None` if they are too many.
     pub(crate) fn columns_within_gap(
         &self,
         solution: &MasterSolution,
@@ -309,12 +310,12 @@ impl<'p> RestrictedMaster<'p> {
         Ok((reduced.columns.len() <= MAX_COLUMNS_WITHIN_GAP).then_some(reduced))
     }
 
-    /// What a column counts above what it is dual_value.
+    /// The reduced cost of a column.
     pub(crate) fn reduced_cost(&self, solution: &MasterSolution, column: &Column) -> i64 {
         self.priced(solution, column.class, |pricing| pricing.reduced_cost(column))
     }
 
-    /// At the duals of a master, in a class.
+    /// Prices columns of one place class at the dual values of a solved master.
     fn priced<T>(
         &self,
         solution: &MasterSolution,
@@ -331,7 +332,7 @@ impl<'p> RestrictedMaster<'p> {
         })
     }
 
-    /// Columns in some classes that carry only some components and count above their dual_value no more than a limit; the
+    /// Columns in some place classes that carry only some components, with a reduced cost of at most `limit`. The
     /// limit is halved until they are not too many.
     pub(crate) fn around(
         &self,
@@ -362,13 +363,13 @@ impl<'p> RestrictedMaster<'p> {
         Ok(columns)
     }
 
-    /// Components that are no machines.
+    /// Components that are not machines.
     fn products(&self) -> impl Iterator<Item = ComponentIx> {
         let components = self.problem.components.iter();
         components.filter(|(_, spec)| spec.kind != OfferKind::Machine).map(|(component, _)| component)
     }
 
-    /// The mip of some columns in the scope at hand, where places outside are not told apart.
+    /// The program of some columns in the master's scope.
     pub(crate) fn mip(
         &self,
         reduced: &ColumnSet,
@@ -377,7 +378,7 @@ impl<'p> RestrictedMaster<'p> {
         Mip::new(self.problem, reduced, &PlaceScope::Some(self.scope.clone()), None, interrupt)
     }
 
-    /// The columns that lie wholly in some places, with more of them for want of choice, and the scope for it.
+    /// The columns that lie wholly in some places, with more good ones of these places, and the scope.
     pub(crate) fn restrict(
         &self,
         solution: &MasterSolution,
@@ -393,7 +394,7 @@ impl<'p> RestrictedMaster<'p> {
         let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
         for class in &inside {
             let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
-            // Good ones even if the master has no use for them.
+            // Good columns even if the master does not use them.
             let priced = self.priced(solution, *class, |pricing| {
                 let slack =
                     pricing.dual_value.iter().map(|(_, dual_value)| *dual_value).max().unwrap_or(0) / 4;
@@ -407,7 +408,7 @@ impl<'p> RestrictedMaster<'p> {
         Ok((distinct(columns), PlaceScope::Some(places.clone())))
     }
 
-    /// Some columns, which the master gets to know too, with the cheapest of each component in some classes.
+    /// Adds some columns to the master, and returns them with the cheapest of each component in some place classes.
     pub(crate) fn adopt(
         &mut self,
         classes: &BTreeSet<ClassId>,

@@ -1,4 +1,4 @@
-//! Where to look for plans.
+//! Neighbourhoods: the places and leases in which a better plan is sought.
 #![expect(
     clippy::float_arithmetic,
     reason = "a guess at what to look into next; whole plans are checked in integers, by the verifier"
@@ -17,14 +17,14 @@ use crate::compose::{
     presolve::columns::Column,
 };
 
-/// Places in which a plan is sought together, and rows that their mip may have.
+/// Place classes of a neighbourhood, and rows that its program may have.
 const MAX_NEIGHBOURHOOD_CLASSES: usize = 14;
 const MAX_NEIGHBOURHOOD_ROWS: usize = 500;
 
 impl RestrictedMaster<'_> {
-    /// Classes that the master uses, those that carry most of its cost first; then others in scope, in an order
+    /// The place classes that the master uses, those with the largest cost first; then others in scope, in an order
     /// that depends on the round.
-    fn ranked(&self, solution: &MasterSolution, round: u64) -> Vec<ClassId> {
+    fn rank_classes(&self, solution: &MasterSolution, round: u64) -> Vec<ClassId> {
         let mut cost: BTreeMap<ClassId, f64> = BTreeMap::new();
         for (column, leases) in self.values(solution) {
             *cost.entry(column.class).or_default() += leases * column.cost as f64;
@@ -33,7 +33,7 @@ impl RestrictedMaster<'_> {
             .into_iter()
             .map(|(class, cost)| {
                 let chance = splitmix64(round, class.index() as u64);
-                // At the first round as they are; later on some of them are left out.
+                // The first round keeps this order; later ones leave some of the classes out.
                 if round == 0 { (0, u64::MAX - cost as u64, class) } else { (chance % 4 / 3, chance, class) }
             })
             .collect();
@@ -48,8 +48,8 @@ impl RestrictedMaster<'_> {
         ranked.into_iter().map(|(.., class)| class).collect()
     }
 
-    /// Places to look for a plan in, as many as make a mip that is solution at once. The same round gives the same
-    /// places.
+    /// Places in which to look for a plan, as many as make a program that is solved quickly. The same round gives the
+    /// same places.
     pub(crate) fn neighbourhood(
         &self,
         solution: &MasterSolution,
@@ -60,14 +60,15 @@ impl RestrictedMaster<'_> {
         let users: usize = blueprint.components.values().map(|component| component.users.len()).sum();
         let rows = 1 + named + 3 * blueprint.links.len() + 2 * users;
         let classes = (MAX_NEIGHBOURHOOD_ROWS / rows).clamp(4, MAX_NEIGHBOURHOOD_CLASSES);
-        let ranked = self.ranked(solution, round).into_iter().take(classes);
+        let ranked = self.rank_classes(solution, round).into_iter().take(classes);
         ranked
             .chain(self.index.special_classes.iter().copied())
             .flat_map(|class| self.places_of(class))
             .collect()
     }
 
-    /// Some leases of a plan, preferably such that cost more than they are dual_value, and where else their load may go.
+    /// Chooses leases of a plan to free, with a preference for high reduced costs, and the places where their replicas
+    /// may go.
     pub(crate) fn around_leases(
         &self,
         solution: &MasterSolution,
@@ -78,7 +79,7 @@ impl RestrictedMaster<'_> {
             leases.iter().map(|(column, _)| self.reduced_cost(solution, column).max(0)).collect();
         let mut order: Vec<(u64, usize)> = (0..leases.len())
             .map(|at| {
-                // A draw whose odds are the cost reduced_costs dual_value: the least of draws divided by odds.
+                // A weighted draw: the least of random numbers divided by the reduced costs.
                 let draw = splitmix64(round, at as u64) >> 24;
                 let odds = 1 + reduced_costs[at].unsigned_abs() / 1_000_000;
                 (draw / odds, at)
@@ -94,21 +95,22 @@ impl RestrictedMaster<'_> {
         components.sort_unstable();
         components.dedup();
         let own: BTreeSet<ClassId> = leases.iter().map(|(column, _)| column.class).collect();
-        let others = self.ranked(solution, round).into_iter().filter(|class| !own.contains(class)).take(8);
+        let others =
+            self.rank_classes(solution, round).into_iter().filter(|class| !own.contains(class)).take(8);
         let classes: Vec<ClassId> = own.iter().copied().chain(others).collect();
         let limit = freed.iter().fold(0i64, |sum, at| sum.saturating_add(reduced_costs[*at]));
         Neighbourhood { freed, components, classes, limit }
     }
 }
 
-/// A part of a plan that is thought over again.
+/// A part of a plan that is solved again.
 pub(crate) struct Neighbourhood {
-    /// Positions of the leases that are given up.
+    /// Positions of the leases that are freed.
     pub(crate) freed: BTreeSet<usize>,
-    /// What was on them.
+    /// The components on them.
     pub(crate) components: Vec<ComponentIx>,
-    /// Where it may go.
+    /// The place classes where they may go.
     pub(crate) classes: Vec<ClassId>,
-    /// How much a new lease may cost reduced_costs its dual_value.
+    /// The highest reduced cost of a new lease.
     pub(crate) limit: i64,
 }

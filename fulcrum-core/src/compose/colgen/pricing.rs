@@ -1,4 +1,5 @@
-//! The best columns over some machines at given duals: a knapsack for each machine that may have one.
+//! Pricing: the columns with the lowest reduced costs over some machines, from one knapsack for each machine that may
+//! have one.
 
 use rustc_hash::FxHashMap;
 
@@ -17,10 +18,10 @@ use crate::compose::{
     },
 };
 
-/// Work of taking up a machine, in interrupt at an offer.
+/// Work of selecting a machine, in offers looked at.
 const WORK_PER_MACHINE: usize = 16;
 
-/// What columns are priced by: the rows' duals, and what a replica is dual_value in the places in question.
+/// The dual values for pricing: those of the rows, and those of replicas in the places in question.
 #[derive(Clone, Copy)]
 pub(crate) struct Pricing<'a> {
     pub(crate) problem: &'a Problem<'a>,
@@ -30,7 +31,7 @@ pub(crate) struct Pricing<'a> {
 }
 
 impl Pricing<'_> {
-    /// What a column counts less what it carries is dual_value.
+    /// The reduced cost of a column.
     pub(crate) fn reduced_cost(&self, column: &Column) -> i64 {
         let carried = column
             .members
@@ -40,17 +41,17 @@ impl Pricing<'_> {
     }
 }
 
-/// What was found for one set of machines.
+/// The result of pricing some machines.
 #[derive(Debug, Default)]
 pub(crate) struct PricingResult {
-    /// Columns with what each counts less what it is dual_value: negative ones improve the mip; best first.
+    /// Columns with their reduced costs, lowest first; negative ones improve the master.
     pub(crate) columns: Vec<(i64, Column)>,
-    /// How far a column that was not found may be below its dual_value, and what it costs then.
+    /// A bound on the reduced costs of the columns that were not found.
     pub(crate) bound: PricingBound,
 }
 
-/// Missing columns may be dual_value more than they count: by at most `amount` each, and by at most the worst ratio of that
-/// to their own part of what is minimised, which no plan spends more on than its value.
+/// A bound on the reduced costs of unpriced columns: none is below `-amount`, and none has a worse ratio of reduced
+/// cost to objective than `worst`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PricingBound {
     pub(crate) amount: i64,
@@ -58,8 +59,7 @@ pub(crate) struct PricingBound {
 }
 
 impl PricingBound {
-    /// Takes note of a column, or of a bound on columns, that adds so much to what is minimised and is dual_value so much
-    /// more than it counts.
+    /// Records the reduced cost and the objective of a column, or a bound on both.
     pub(crate) fn record(&mut self, reduced: i64, cost: i64) {
         if reduced < 0 {
             self.amount = self.amount.max(-reduced);
@@ -75,9 +75,11 @@ impl PricingBound {
         self.record(-other.worst.0, other.worst.1);
     }
 
-    /// The bound that a master gives which lacks these columns, by two arguments of which the better counts: a plan
-    /// has so many leases at most; and all that it spends on missing columns is at most its own cost (A. A. Farley, "A
-    /// note on bounding a class of linear programming problems", Operations Research 38(5), 1990).
+    /// The bound of a master that lacks these columns: the better of two corrections.
+    ///
+    /// Either a plan has at most `leases` leases, each of which lowers the bound by at most `amount`. Or the plan
+    /// spends at most its own value on unpriced columns (A. A. Farley, "A note on bounding a class of linear
+    /// programming problems", Operations Research 38(5), 1990).
     pub(crate) fn farley_bound(&self, bound: i128, leases: i128) -> i128 {
         if self.amount == 0 || bound <= 0 {
             return bound;
@@ -87,7 +89,7 @@ impl PricingBound {
         by_cost.max(self.lease_count_bound(bound, leases))
     }
 
-    /// What a column may cost above its dual_value at most, if a plan below a cutoff uses it, by the same arguments.
+    /// The highest reduced cost of a column that a plan below the cutoff can use, by the same two arguments.
     pub(crate) fn reduced_cost_limit(&self, bound: i128, leases: i128, cutoff: i128) -> i128 {
         let lease_count_bound = cutoff.saturating_sub(self.lease_count_bound(bound, leases));
         let (amount, cost) = (i128::from(self.worst.0), i128::from(self.worst.1));
@@ -105,8 +107,7 @@ impl PricingBound {
     }
 }
 
-/// The columns over some machines that count least, less the dual_value of what they carry, and less than `limit`: at most
-/// `most` of them and one of each machine.
+/// The columns with the lowest reduced costs over some machines: at most `most`, one per machine, each below `limit`.
 pub(crate) fn best_patterns(
     pricing: &Pricing<'_>,
     machines: &[usize],
@@ -117,16 +118,16 @@ pub(crate) fn best_patterns(
     let [positive, all] =
         [Wanted::PositiveValue, Wanted::All].map(|wanted| items(problem, rules, dual_value, wanted));
     let mut knapsack = Knapsack::new(problem, rules, duals, &positive);
-    // What may be dual_value something by itself may carry what is dual_value nothing.
+    // A machine with a value of its own may carry components without one.
     let mut special = Knapsack::new(problem, rules, duals, &all);
     let mut priced = PricingResult::default();
     for &at in machines {
         let candidate = &problem.candidates[at];
         let cost = duals.min_lease_cost(problem, candidate);
-        // A machine that cannot beat the worst kept so far is not looked into.
+        // Machines that cannot beat the worst column kept so far are skipped.
         let cutoff = if priced.columns.len() < most { limit } else { priced.columns[most - 1].0 };
         let knapsack = if problem.has_own_value(candidate) { &mut special } else { &mut knapsack };
-        let potential = cost.saturating_sub(knapsack.enter(at, cost, cutoff));
+        let potential = cost.saturating_sub(knapsack.select_machine(at, cost, cutoff));
         interrupt.charge(WORK_PER_MACHINE)?;
         if potential >= cutoff {
             priced.bound.record(potential, objective(problem, candidate));
@@ -149,8 +150,8 @@ pub(crate) fn best_patterns(
     Ok(priced)
 }
 
-/// Every column over some machines that counts, less the dual_value of what it carries, at most `limit`, as far as columns
-/// that carry the same do not beat it. `None` if they are more than `most`, or not to be found in time.
+/// All non-dominated columns over some machines with a reduced cost of at most `limit`. `None` if they are more than
+/// `most`, or if a node limit ended a knapsack.
 pub(crate) fn all_patterns(
     pricing: &Pricing<'_>,
     machines: &[usize],
@@ -165,7 +166,7 @@ pub(crate) fn all_patterns(
     for &at in machines {
         let cost = duals.min_lease_cost(problem, &problem.candidates[at]);
         interrupt.charge(WORK_PER_MACHINE)?;
-        if cost.saturating_sub(knapsack.enter(at, cost, limit.saturating_add(1))) > limit {
+        if cost.saturating_sub(knapsack.select_machine(at, cost, limit.saturating_add(1))) > limit {
             continue;
         }
         let all = knapsack.all(cost, limit);

@@ -1,4 +1,4 @@
-//! Where a master breaks conditions that its scope left out, and where to look for plans.
+//! Separation: the places outside the scope whose conditions a solution violates.
 #![expect(
     clippy::float_arithmetic,
     reason = "a guess at what to look into next; whole plans are checked in integers, by the verifier"
@@ -20,13 +20,13 @@ use crate::{
 /// Places that come into scope at a time.
 const MAX_ENTERING_PLACES: usize = 40;
 
-/// Replicas by component and place, as the master has them.
+/// Replicas by component and place, in a fractional solution.
 type Replicas = BTreeMap<(ComponentIx, PartitionKey, usize), f64>;
 
-const TOLERANCE: f64 = 1e-6;
+const REPLICA_TOLERANCE: f64 = 1e-6;
 
 impl RestrictedMaster<'_> {
-    /// How many leases of each column the master uses; those that it uses at all.
+    /// The columns that the master uses, each with its number of leases.
     pub(crate) fn values<'s>(
         &'s self,
         solution: &'s MasterSolution,
@@ -34,15 +34,15 @@ impl RestrictedMaster<'_> {
         let columns = self.reduced.columns.iter().zip(solution.mip.leases.iter());
         columns
             .map(|((_, column), (_, var))| (column, solution.simplex.value(*var)))
-            .filter(|(_, value)| *value > TOLERANCE)
+            .filter(|(_, value)| *value > REPLICA_TOLERANCE)
     }
 
-    /// The places, not yet in scope, whose conditions the master breaks or does not pay for.
+    /// The places outside the scope whose conditions the master violates, or whose costs it does not pay.
     pub(crate) fn violated_by_master(&self, solution: &MasterSolution) -> BTreeSet<(PartitionKey, usize)> {
         self.violated(self.values(solution))
     }
 
-    /// The same for a solution of a mip in the scope.
+    /// The same for an integer solution in the master's scope.
     pub(crate) fn violated_by(
         &self,
         reduced: &ColumnSet,
@@ -106,16 +106,16 @@ impl RestrictedMaster<'_> {
         match constraint {
             Constraint::Spread(spread) => {
                 if let Some(k) = spread.at_least {
-                    add(&spread.components, spread.over, &|n, _| k > 1 && n > 1.0 + TOLERANCE);
+                    add(&spread.components, spread.over, &|n, _| k > 1 && n > 1.0 + REPLICA_TOLERANCE);
                 }
                 if let Some(percent) = spread.max_percent {
                     let share = rust_decimal::prelude::ToPrimitive::to_f64(&percent).unwrap_or(100.0) / 100.0;
-                    add(&spread.components, spread.over, &|n, all| n > share * all + TOLERANCE);
+                    add(&spread.components, spread.over, &|n, all| n > share * all + REPLICA_TOLERANCE);
                 }
             }
             Constraint::Survive(survive) => {
                 let remaining = f64::from(survive.remaining);
-                add(&survive.components, survive.loss_of, &|n, all| all - n < remaining - TOLERANCE);
+                add(&survive.components, survive.loss_of, &|n, all| all - n < remaining - REPLICA_TOLERANCE);
             }
             Constraint::Distinct(distinct) => {
                 let key = PartitionKey::Domain(distinct.over);
@@ -132,7 +132,7 @@ impl RestrictedMaster<'_> {
         }
     }
 
-    /// Senders outside the scope pay nothing and are near to everybody.
+    /// Senders outside the scope pay nothing and have no distance.
     fn violated_links(&self, replicas: &Replicas, violated: &mut BTreeSet<(PartitionKey, usize)>) {
         let region = PartitionKey::Domain(Over::Region);
         let is_timed =
@@ -145,7 +145,7 @@ impl RestrictedMaster<'_> {
             for (site, n) in at(replicas, from, PartitionKey::Site) {
                 let here = self.problem.places.sites[site].region;
                 let received = replicas.get(&(to, region, here)).copied().unwrap_or(0.0);
-                if received < n.min(1.0) - TOLERANCE || link.max_ms.is_some() || is_timed {
+                if received < n.min(1.0) - REPLICA_TOLERANCE || link.max_ms.is_some() || is_timed {
                     violated.extend([(PartitionKey::Site, site), (region, here)]);
                 }
             }
@@ -168,10 +168,10 @@ fn at(replicas: &Replicas, component: ComponentIx, key: PartitionKey) -> impl It
     replicas
         .range((component, key, 0)..=(component, key, usize::MAX))
         .map(|((_, _, place), n)| (*place, *n))
-        .filter(|(_, n)| *n > TOLERANCE)
+        .filter(|(_, n)| *n > REPLICA_TOLERANCE)
 }
 
 fn places_at(replicas: &Replicas, key: PartitionKey) -> BTreeSet<usize> {
-    let here = replicas.iter().filter(|((_, of, _), n)| *of == key && **n > TOLERANCE);
+    let here = replicas.iter().filter(|((_, of, _), n)| *of == key && **n > REPLICA_TOLERANCE);
     here.map(|((_, _, place), _)| *place).collect()
 }

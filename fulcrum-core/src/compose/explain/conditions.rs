@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     Budget,
-    /// By its number at the start; removed ones are replaced, so that numbers stay.
+    /// By its number in the blueprint.
     Constraint(usize),
     /// A clause of the blueprint's own filter, or of a component's.
     Clause(Option<ComponentId>, Clause),
@@ -129,47 +129,58 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .collect()
 }
 
+/// The same blueprint with some conditions switched off. Their numbers are those of `blueprint`.
+pub(super) fn without<'c>(blueprint: &Blueprint, off: impl IntoIterator<Item = &'c Condition>) -> Blueprint {
+    let mut rest = blueprint.clone();
+    let mut is_off = vec![false; blueprint.constraints.len()];
+    for condition in off {
+        match condition {
+            Condition::Constraint(at) => is_off[*at] = true,
+            _ => condition.switch_off(&mut rest),
+        }
+    }
+    let mut is_off = is_off.into_iter();
+    rest.constraints.retain(|_| is_off.next() != Some(true));
+    rest
+}
+
 impl Condition {
-    /// The same blueprint without this condition.
-    pub(super) fn removed_from(&self, blueprint: &Blueprint) -> Blueprint {
-        let mut without = blueprint.clone();
+    /// Takes the condition out of a blueprint in which all numbers are still the same: constraints stay, as
+    /// [`without`] leaves them out all at once.
+    fn switch_off(&self, blueprint: &mut Blueprint) {
         match self {
-            Self::Budget => without.budget = None,
-            Self::Pinned(at) => without.running.services[*at].pinned = false,
-            Self::MaxMoves => without.running.max_moves = None,
-            Self::Constraint(at) => {
-                without.constraints[*at] =
-                    Constraint::Colocate(crate::model::Colocate { components: Vec::new() });
-            }
-            Self::Clause(None, clause) => clause.clear(&mut without.filter),
+            Self::Constraint(_) => {}
+            Self::Budget => blueprint.budget = None,
+            Self::Pinned(at) => blueprint.running.services[*at].pinned = false,
+            Self::MaxMoves => blueprint.running.max_moves = None,
+            Self::Clause(None, clause) => clause.clear(&mut blueprint.filter),
             Self::Clause(Some(name), clause) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     clause.clear(&mut component.filter);
                 }
             }
             Self::Need(name, need) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     need.clear(component);
                 }
             }
             Self::Setting(name, setting) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     component.settings.remove(setting);
                 }
             }
             Self::Replicas(name) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     component.replicas = Replicas::default();
                 }
             }
-            Self::Link(at) => (without.links[*at].traffic_gib, without.links[*at].max_ms) = (0, None),
+            Self::Link(at) => (blueprint.links[*at].traffic_gib, blueprint.links[*at].max_ms) = (0, None),
             Self::Users(name, at) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     (component.users[*at].traffic_gib, component.users[*at].max_ms) = (0, None);
                 }
             }
         }
-        without
     }
 
     /// Where it stands in the blueprint and what it says there.

@@ -28,12 +28,12 @@ pub(crate) fn infeasible_set(
 ) -> Result<InfeasibleSet, ComposeError> {
     let mut oracle = Oracle::new(catalogue, options, watch);
     let mut is_minimal = true;
-    let mut remaining = blueprint.clone();
+    let mut off: Vec<Condition> = Vec::new();
     let mut kept = Vec::new();
     for condition in conditions::all(catalogue, blueprint) {
-        let without = condition.removed_from(&remaining);
+        let without = conditions::without(blueprint, off.iter().chain([&condition]));
         match oracle.solve(&without, Goal::Feasible, |_| {}) {
-            Verdict::Infeasible => remaining = without,
+            Verdict::Infeasible => off.push(condition),
             Verdict::Plan(_) => kept.push(condition),
             // Not decided: the condition stays, and the set is not called minimal.
             Verdict::Unknown => {
@@ -46,7 +46,7 @@ pub(crate) fn infeasible_set(
     let mut ways_out: Vec<WayOut> = kept
         .iter()
         .filter(|condition| !matches!(condition, Condition::Need(..)))
-        .filter_map(|condition| match oracle.best(&condition.removed_from(blueprint)) {
+        .filter_map(|condition| match oracle.best(&conditions::without(blueprint, [condition])) {
             Verdict::Plan(value) => Some(WayOut {
                 condition: condition.text(blueprint),
                 objective: value.objective,

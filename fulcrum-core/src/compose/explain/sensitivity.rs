@@ -92,7 +92,9 @@ fn binding(oracle: &mut Oracle<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<B
     for condition in
         conditions::all(oracle.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
     {
-        let Verdict::Plan(value) = oracle.best(&condition.removed_from(blueprint)) else { continue };
+        let Verdict::Plan(value) = oracle.best(&conditions::without(blueprint, [condition])) else {
+            continue;
+        };
         let costs = plan.objective.saturating_sub(value.objective);
         if costs > Decimal::ZERO {
             binding.push(Binding {

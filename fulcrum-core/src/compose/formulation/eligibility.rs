@@ -1,4 +1,5 @@
-//! Which components an offer may carry, asked once for each combination of what filters look at.
+//! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
+//! read.
 
 use rustc_hash::FxHashMap;
 
@@ -9,7 +10,7 @@ use crate::{
     model::{Blueprint, Component, Filter, Market, OfferKind},
 };
 
-/// What filters look at of an offer.
+/// The attributes of an offer that filters read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     kind: OfferKind,
@@ -56,7 +57,7 @@ impl<'a> Eligibility<'a> {
         }
     }
 
-    /// The set of components that an offer may carry; `None` if there are none.
+    /// The set of components that an offer may carry; `None` if it is empty.
     pub(crate) fn allowed(
         &mut self,
         ix: OfferIx,
@@ -73,24 +74,24 @@ impl<'a> Eligibility<'a> {
             market: price.purchase_option.market(),
             term_months: price.term_months,
         };
-        if let Some((last, answer)) = &self.last
+        if let Some((last, allowed)) = &self.last
             && *last == key
         {
-            return *answer;
+            return *allowed;
         }
-        let answer = match self.known.get(&key) {
-            Some(answer) => *answer,
+        let allowed = match self.known.get(&key) {
+            Some(allowed) => *allowed,
             None => {
-                let answer = self.ask(ix, key, sets);
-                self.known.insert(key, answer);
-                answer
+                let allowed = self.compute(ix, key, sets);
+                self.known.insert(key, allowed);
+                allowed
             }
         };
-        self.last = Some((key, answer));
-        answer
+        self.last = Some((key, allowed));
+        allowed
     }
 
-    /// The same for what runs already, whose minimum term is no new commitment.
+    /// The same for a running service, whose minimum term is no new commitment.
     pub(crate) fn allowed_to_stay(
         &mut self,
         ix: OfferIx,
@@ -99,7 +100,7 @@ impl<'a> Eligibility<'a> {
         self.passing(ix, self.catalogue.kind(ix), false, sets)
     }
 
-    fn ask(
+    fn compute(
         &mut self,
         ix: OfferIx,
         key: Key,
@@ -124,7 +125,7 @@ impl<'a> Eligibility<'a> {
             .collect();
         let mut set = ComponentBitSet::default();
         for (position, (component, filter)) in self.components.iter().enumerate() {
-            // What runs already is made with what it is made with.
+            // A running service has its settings already.
             let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();
             if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
@@ -134,7 +135,7 @@ impl<'a> Eligibility<'a> {
     }
 }
 
-/// The component's markets count for both filters if it names some, else the blueprint's.
+/// Both filters use the component's markets if it names some, otherwise the blueprint's.
 pub(crate) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
     let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
     (

@@ -7,7 +7,7 @@ id_type!(
     ComponentIx
 );
 id_type!(
-    /// A set of places that no constraint tells apart.
+    /// An equivalence class of places: no condition tells its places apart.
     ClassId
 );
 id_type!(
@@ -15,7 +15,7 @@ id_type!(
     AllowedId
 );
 id_type!(
-    /// What an offer is besides its price.
+    /// The metrics of an offer besides its price.
     MetricsId
 );
 id_type!(

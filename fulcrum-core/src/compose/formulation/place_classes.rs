@@ -1,4 +1,5 @@
-//! Places, as far as the blueprint tells them apart.
+//! Place classes: two places are equivalent if no condition, fee or tariff tells them apart. Merging them removes
+//! symmetry.
 
 use std::mem;
 
@@ -16,22 +17,22 @@ use crate::{
     model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId},
 };
 
-/// What a set of places is key up by.
+/// A key by which places are partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PartitionKey {
-    /// As a constraint counts them.
+    /// The failure domain of a constraint.
     Domain(Over),
-    /// A region, under one egress tariff: where traffic starts.
+    /// A region under one egress tariff: where traffic starts.
     Site,
 }
 
-/// One way to key up places.
+/// One partition of all places.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) key: PartitionKey,
-    /// Place of each class at this partition, numbered from 0.
+    /// The place of each class in this partition, numbered from 0.
     pub(crate) place_of: IdVec<ClassId, usize>,
-    /// Name of each place.
+    /// The name of each place.
     pub(crate) names: Vec<String>,
     numbers: FxHashMap<String, usize>,
 }
@@ -39,22 +40,22 @@ pub(crate) struct Partition {
 /// A region under one egress tariff.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// Its number at the partition of regions.
+    /// Its number in the partition by regions.
     pub(crate) region: usize,
     pub(crate) provider: ProviderId,
-    /// None if its price is not known.
+    /// `None` if its price is not known.
     pub(crate) tariff: Option<TrafficTariff>,
 }
 
-/// All classes and partitions.
+/// All place classes and partitions.
 #[derive(Debug)]
 pub(crate) struct PlaceClasses {
     pub(crate) partitions: Vec<Partition>,
-    /// Of the partition [`PartitionKey::Site`].
+    /// Of the partition by [`PartitionKey::Site`].
     pub(crate) sites: Vec<Site>,
-    /// The end of a round trip of each region.
+    /// The end point of round trips of each region.
     pub(crate) ends: Vec<EndPoint>,
-    /// An offer's provider, by place at the partition of providers.
+    /// The provider of each place in the partition by providers.
     pub(crate) providers: Vec<ProviderId>,
     currency: Currency,
     is_by_country: bool,
@@ -63,7 +64,7 @@ pub(crate) struct PlaceClasses {
     countries: Vec<String>,
 }
 
-/// Classes whose memory is not given back within a moment.
+/// Classes beyond which the memory is returned in the background.
 const DEFER_CLASSES: usize = 500;
 
 impl Drop for PlaceClasses {
@@ -108,7 +109,7 @@ impl PlaceClasses {
         self.class_of_key.len()
     }
 
-    /// The partition of a key; the problem has one for all that the blueprint asks for.
+    /// The partition by a key; there is one for each key that the blueprint uses.
     pub(crate) fn partition(&self, key: PartitionKey) -> &Partition {
         self.partitions
             .iter()
@@ -116,7 +117,7 @@ impl PlaceClasses {
             .expect("a partition for each key in use")
     }
 
-    /// The class of an offer's place; new ones are made as they come.
+    /// The class of an offer's place; a new class is made when needed.
     pub(crate) fn class(&mut self, catalogue: &Catalogue, ix: OfferIx) -> ClassId {
         let positions = catalogue.positions(ix);
         let by_tariff = self.partitions.iter().any(|partition| partition.key == PartitionKey::Site);
@@ -140,7 +141,7 @@ impl PlaceClasses {
         class
     }
 
-    /// Numbers of the offer's place at each partition.
+    /// The number of the offer's place in each partition.
     fn key(&mut self, catalogue: &Catalogue, ix: OfferIx) -> Vec<usize> {
         let place = catalogue.place(ix);
         let mut key = Vec::with_capacity(self.partitions.len() + 1);

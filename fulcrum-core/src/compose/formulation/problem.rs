@@ -1,4 +1,4 @@
-//! Who may run on what: the blueprint's components against the catalogue's offers, as numbers.
+//! The problem as numbers: the blueprint's components and the offers that may carry them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,21 +25,21 @@ use crate::{
     },
 };
 
-/// Replicas of one component that the engine considers when the blueprint sets no limit.
+/// Replicas of a component without a maximum.
 const DEFAULT_MAX_REPLICAS: u32 = 250;
 
 /// A component as numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct ComponentSpec {
     pub(crate) kind: OfferKind,
-    /// Needs along `Problem::dimensions`.
+    /// Demand along `Problem::dimensions`.
     pub(crate) demand: Vec<u64>,
     pub(crate) disk_gib: u64,
-    /// Replicas if deployed.
+    /// Replicas if the component is deployed.
     pub(crate) min: u32,
     pub(crate) max: u32,
     pub(crate) per_machine: u32,
-    /// Whether a `one_of` may leave it out.
+    /// Whether a `one_of` may leave the component out.
     pub(crate) is_optional: bool,
 }
 
@@ -48,18 +48,18 @@ pub(crate) struct ComponentSpec {
 pub(crate) struct Candidate {
     pub(crate) offer: OfferIx,
     pub(crate) class: ClassId,
-    /// Who may use it.
+    /// The components that may use it.
     pub(crate) allowed: AllowedId,
-    /// What it holds.
+    /// Its capacity.
     pub(crate) shape: ShapeId,
     /// Equal numbers mean equal terms for further disk.
     pub(crate) disk: u32,
     stock: u32,
-    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
+    /// Position in `Problem::running` of the services that the candidate stands for; `u32::MAX` for an offer to buy.
     retained: u32,
-    /// What else counts of it.
+    /// What counts besides its price.
     pub(crate) metrics: MetricsId,
-    /// Cost without further disk; of prices per unit: nothing yet.
+    /// The cost without further disk; zero for prices per unit.
     pub(crate) base: Cost,
 }
 
@@ -68,24 +68,24 @@ impl Candidate {
         (self.stock != u32::MAX).then_some(self.stock)
     }
 
-    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
+    /// Position in `Problem::running` of the services that the candidate stands for; `None` for an offer to buy.
     pub(crate) fn retained(&self) -> Option<usize> {
         (self.retained != u32::MAX).then_some(self.retained as usize)
     }
 }
 
-/// What counts of an offer besides its price; nothing where neither stage nor limits look at it.
+/// What counts of an offer besides its price; zero for metrics that neither objective nor limits use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Metrics {
     /// Emissions without further disk.
     pub(crate) carbon: i64,
-    /// Points of sovereignty sovereignty_shortfall, for each replica.
+    /// Sovereignty points below 100, for each replica.
     pub(crate) sovereignty_shortfall: i64,
-    /// Of each of `Problem::limited`.
+    /// Amounts of the resources in `Problem::limited`.
     pub(crate) uses: Vec<u64>,
 }
 
-/// Running services that are group.
+/// Running services that are equal for the engine.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningGroup {
     /// Positions in the blueprint's `running.services`.
@@ -95,35 +95,35 @@ pub(crate) struct RunningGroup {
     pub(crate) is_pinned: bool,
 }
 
-/// What running services are group in: offer, replicas, disk, whether they are pinned.
+/// What the services of a group have in common: offer, replicas, disk, and whether they are pinned.
 type RunningGroupKey = (OfferIx, Vec<(ComponentIx, u32)>, u64, bool);
 
-/// The blueprint and what of the catalogue can serve it.
+/// The blueprint and the part of the catalogue that can serve it.
 #[derive(Debug)]
 pub(crate) struct Problem<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) blueprint: &'a Blueprint,
     pub(crate) stage: ObjectiveStage,
     pub(crate) components: IdVec<ComponentIx, ComponentSpec>,
-    /// Axes that some component asks for; disk is kept apart, as it can be bought with a machine.
+    /// Dimensions that some component asks for. Disk is separate, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
-    /// Sorted by offer; then those that run already.
+    /// Sorted by offer; candidates for running services follow.
     pub(crate) candidates: DeferredDrop<Candidate>,
     pub(crate) allowed: IdVec<AllowedId, ComponentBitSet>,
-    /// Sizes along `dimensions`, then the disk.
+    /// Capacities along `dimensions`, and the disk.
     pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
     pub(crate) places: PlaceClasses,
     pub(crate) metrics: IdVec<MetricsId, Metrics>,
     metrics_ids: FxHashMap<Metrics, MetricsId>,
-    /// Points of sovereignty sovereignty_shortfall, by seller and place.
+    /// Sovereignty points below 100, by seller and place.
     shortfall_of: FxHashMap<(u32, u32), i64>,
-    /// What a GiB of further disk costs at least, by terms.
+    /// A lower bound on the cost of a GiB of further disk, by disk terms.
     pub(super) gib_costs: FxHashMap<u32, i64>,
     /// Named resources of offers that a limit adds up.
     pub(crate) limited: Vec<String>,
-    /// What runs already.
+    /// Groups of running services.
     pub(crate) running: Vec<RunningGroup>,
-    /// In which order components are bought.
+    /// The order in which components are bought.
     pub(crate) ranks: BTreeMap<&'a ComponentId, u32>,
 }
 
@@ -182,7 +182,7 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
-    /// Replicas are at most what a count over them alone, or with others, allows.
+    /// Lowers the maximum of each component to the maximum of a count that names it.
     fn tighten(&mut self) {
         for constraint in &self.blueprint.constraints {
             let Constraint::Count(count) = constraint else { continue };
@@ -190,13 +190,14 @@ impl<'a> Problem<'a> {
             for name in &count.components {
                 let component = self.component(name);
                 let spec = &mut self.components[component];
-                // Below its minimum there is no plan; the rows will say so.
+                // The rows prove infeasibility if the maximum is below the minimum.
                 spec.max = spec.max.min(most.max(spec.min));
             }
         }
     }
 
-    /// One pass over the offers. What depends on few things is asked once for each combination of them.
+    /// Collects candidates in one pass over the offers. Results that depend on few attributes are cached by those
+    /// attributes.
     fn collect_candidates(
         &mut self,
         options: &ComposeOptions,
@@ -213,10 +214,10 @@ impl<'a> Problem<'a> {
             let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
             let is_by_size = matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
             if catalogue.kind(ix) == OfferKind::Machine && is_by_size {
-                continue; // nothing says how many GiB a machine is
+                continue; // the demand says nothing about the size in GiB of a machine
             }
             let positions = catalogue.positions(ix);
-            // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
+            // An offer without an exchange rate, or beyond the range of money, cannot be compared.
             let base = *base_of_price
                 .entry((positions.price, positions.surcharges))
                 .or_insert_with(|| self.base_cost(ix, 0, false));
@@ -254,12 +255,12 @@ impl<'a> Problem<'a> {
         Ok(())
     }
 
-    /// What counts of an offer besides its price; `None` if that is not known.
+    /// The metrics of an offer; `None` if one of them is not known.
     fn metrics(&mut self, ix: OfferIx) -> Option<MetricsId> {
         let [counts_carbon, counts_sovereignty] =
             [Measure::Carbon, Measure::Sovereignty].map(|measure| self.stage.tracks(measure));
         if !counts_carbon && !counts_sovereignty && self.limited.is_empty() {
-            return Some(MetricsId::from_index(0)); // the first stands for nothing
+            return Some(MetricsId::from_index(0)); // the first entry is all zeros
         }
         let carbon = if counts_carbon { self.carbon(ix, 0)? } else { 0 };
         let sovereignty_shortfall = if counts_sovereignty { self.sovereignty_shortfall_of(ix) } else { 0 };
@@ -280,7 +281,8 @@ impl<'a> Problem<'a> {
         self.shapes.push((along, capacity.disk_gib))
     }
 
-    /// What runs already, each sort of it as a candidate of its own: with its own price, as often as it is there.
+    /// Adds a candidate for each group of running services, with the price that is still to be paid and the group's
+    /// size as stock.
     fn collect_running(&mut self, eligibility: &mut Eligibility<'_>) {
         let (catalogue, blueprint) = (self.catalogue, self.blueprint);
         let mut group: BTreeMap<RunningGroupKey, Vec<usize>> = BTreeMap::new();
@@ -311,7 +313,7 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the country's grid is unknown.
+    /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the grid of the country is unknown.
     pub(crate) fn carbon(&self, ix: OfferIx, bought_gib: u64) -> Option<i64> {
         let model = self.blueprint.assume.carbon.as_ref()?;
         let month =
@@ -319,8 +321,7 @@ impl<'a> Problem<'a> {
         month.checked_mul(self.blueprint.horizon_months.into())
     }
 
-    /// Millionths of a point that an offer misses to a sovereignty score of 100, for each replica and over the
-    /// horizon.
+    /// Millionths of a sovereignty point below a score of 100, for each replica over the horizon.
     fn sovereignty_shortfall_of(&mut self, ix: OfferIx) -> i64 {
         let catalogue = self.catalogue;
         let positions = catalogue.positions(ix);
@@ -334,13 +335,12 @@ impl<'a> Problem<'a> {
         sovereignty_shortfall
     }
 
-    /// What counts of a candidate besides its price.
+    /// The metrics of a candidate.
     pub(crate) fn metrics_of(&self, candidate: &Candidate) -> &Metrics {
         &self.metrics[candidate.metrics]
     }
 
-    /// Whether a candidate has a worth of its own, so that another one that is cheaper does not stand for it: what runs
-    /// already, and an offer that must be used.
+    /// Whether a cheaper candidate cannot stand for this one: it is a running service, or an offer that must be used.
     pub(crate) fn has_own_value(&self, candidate: &Candidate) -> bool {
         candidate.retained().is_some() || self.stage.must_use == Some(candidate.offer)
     }

@@ -1,9 +1,9 @@
-//! The neighbourhood of the best plan.
+//! Large neighbourhood search (P. Shaw, CP 1998).
 //!
-//! Some components are taken destroyed of the plan and put back in the best way, all else as it is (large neighbourhood
-//! search: P. Shaw, CP 1998), by branch and bound on what is then a small mip. How many are taken destroyed changes from
-//! iteration to iteration; how many kinds of lease may join, those that cost least above their worth first, follows from how long
-//! the last turns took.
+//! Each iteration removes some components from the incumbent and inserts them again in the best way. Everything else
+//! is fixed, so branch and bound solves a small program. The number of removed components changes from iteration to
+//! iteration. The number of columns that may enter, in the order of their reduced costs, follows the effort of the
+//! last iterations.
 
 use super::splitmix::{STREAM_STRIDE, splitmix64};
 use crate::{
@@ -28,33 +28,32 @@ use crate::{
     model::StopReason,
 };
 
-/// Nodes that a neighbourhood may take.
+/// Nodes of one iteration.
 const SUB_MIP_NODES: u64 = 1_000;
-/// A plan is nearly as good if it is dearer by no more than one part in so many powers of two; and how many turns a
-/// stroll over such plans takes.
+/// Accepts a plan that is worse by at most 2⁻¹² of the best one; restarts from the best plan every 100 iterations.
 const ACCEPT_SHIFT_BITS: u32 = 12;
 const RESTART_EVERY_ITERATIONS: u64 = 100;
-/// Components that are taken destroyed at a time, in iteration.
+/// Components that one iteration removes, in turn.
 const DESTROY_SIZES: [usize; 5] = [8, 12, 20, 36, usize::MAX];
 
-/// A search that can be taken up again.
+/// A search that can be resumed.
 pub(crate) struct Lns<'a> {
     problem: &'a Problem<'a>,
     reduced: &'a ColumnSet,
     mip: &'a Mip,
     rowwise: &'a RowwiseMatrix,
     root: Option<&'a ReducedCosts>,
-    /// Kinds of lease that may join the plan at a time, for each number of components taken destroyed.
+    /// Columns that may enter, for each number of removed components.
     candidate_limits: [usize; DESTROY_SIZES.len()],
     iteration: u64,
-    /// The plan whose neighbourhood is looked at.
+    /// The plan whose neighbourhood is searched.
     current: Option<Vec<i64>>,
-    /// Done so far, as [`Tree::work`].
+    /// Effort so far, as [`Tree::work`].
     work: u64,
 }
 
 impl<'a> Lns<'a> {
-    /// The search number `at` of those that go on side by side.
+    /// The search number `at` of those that run side by side.
     pub(crate) fn new(
         (problem, reduced, mip): (&'a Problem<'a>, &'a ColumnSet, &'a Mip),
         rowwise: &'a RowwiseMatrix,
@@ -74,7 +73,7 @@ impl<'a> Lns<'a> {
         }
     }
 
-    /// InterruptCheck at neighbourhoods until so much work is done on them in all; a plan better than `best`, if one was found.
+    /// Searches neighbourhoods until the effort reaches `target`. Returns a plan better than `best`, if it finds one.
     pub(crate) fn improve(
         &mut self,
         best: (Vec<i64>, i128),
@@ -85,7 +84,7 @@ impl<'a> Lns<'a> {
         let mut best = best;
         let mut stop = None;
         while self.work < target && stop.is_none() {
-            // From time to time back to the best plan; in between others that are nearly as good are gone on from.
+            // Back to the best plan from time to time; in between a plan that was accepted is the next start.
             if self.iteration.is_multiple_of(RESTART_EVERY_ITERATIONS) || self.current.is_none() {
                 self.current = Some(best.0.clone());
             }
@@ -120,7 +119,7 @@ impl<'a> Lns<'a> {
             let is_destroyed = column.members.iter().all(|(component, _)| destroyed[*component]);
             if values[var.index()] == 0 {
                 let reduced = self.root.map_or(0, |root| root.costs[var]);
-                // A lease that costs more above its worth than all that can be gained is in no better plan.
+                // No better plan uses a column whose reduced cost exceeds the gap.
                 let is_hopeless = self.root.is_some_and(|root| root.bound + i128::from(reduced) - 2 >= value);
                 if is_destroyed && !is_hopeless {
                     let chance = 1 + splitmix64(self.iteration, var.index() as u64) % 8;
@@ -131,7 +130,7 @@ impl<'a> Lns<'a> {
                 (bounds.lower[var], bounds.upper[var]) = (values[var.index()], values[var.index()]);
             }
         }
-        // The most promising ones may join, with some chance.
+        // Columns with low reduced costs enter first, with some randomness.
         repair_candidates.sort_unstable();
         let limit = &mut self.candidate_limits[(self.iteration % 5) as usize];
         for (_, var) in repair_candidates.into_iter().take(*limit) {
@@ -142,7 +141,7 @@ impl<'a> Lns<'a> {
         let mut tree = Tree::new(&presolved.mip, Some(value - offset));
         let stop = tree.resume(&ComposeOptions::default(), SUB_MIP_NODES, Goal::Best, watch);
         self.work += tree.work();
-        // Soon done: take more destroyed; not done: fewer.
+        // Solved early: let more columns enter. Not solved: fewer.
         match stop {
             _ if tree.best.is_some() => {}
             None if tree.nodes < SUB_MIP_NODES / 4 => *limit = (*limit + 2).min(2_000),
@@ -152,8 +151,8 @@ impl<'a> Lns<'a> {
         tree.best.map(|(values, value)| (presolved.restore(&values), value + offset))
     }
 
-    /// Which components are taken destroyed: drawn with the odds of what their leases cost above their worth, and with them
-    /// all that shares their leases.
+    /// The components to remove: drawn in proportion to the reduced costs of their leases, with all components that
+    /// share a lease with them.
     fn destroy_set(&self, values: &[i64]) -> IdVec<ComponentIx, bool> {
         let mut above: IdVec<ComponentIx, u64> = self.problem.components.ids().map(|_| 0).collect();
         for (id, column) in self.reduced.columns.iter() {
@@ -182,7 +181,7 @@ impl<'a> Lns<'a> {
         for (_, component) in draws.into_iter().take(size) {
             destroyed[component] = true;
         }
-        // What shares a lease with one that is destroyed is destroyed.
+        // Components that share a lease with a removed one are removed too.
         let mut is_changed = true;
         while is_changed {
             is_changed = false;

@@ -1,4 +1,5 @@
-//! A first plan near the root's relaxation.
+//! Relaxation enforced neighbourhood search (RENS): a first plan near the root's relaxation (T. Berthold, Operations
+//! Research Letters 42(6), 2014).
 
 use super::splitmix::splitmix64;
 use crate::{
@@ -19,12 +20,11 @@ use crate::{
     model::StopReason,
 };
 
-/// Nodes of the search for it.
+/// Nodes of one attempt.
 const SUB_MIP_NODES: u64 = 500;
 
-/// A first plan near the root's relaxation: what is integral there stays, the rest is searched, together with widening
-/// and widening components drawn at random until there is a plan (relaxation enforced neighbourhood search: T. Berthold,
-/// Operations Research Letters 42(6), 2014).
+/// Fixes the columns that are integral in the relaxation and searches the rest. Each attempt frees more components,
+/// drawn at random, until there is a plan.
 pub(crate) fn rens(
     problem: &Problem<'_>,
     column_set: &ColumnSet,

@@ -1,4 +1,4 @@
-//! Rounds of heuristics beside branch and bound.
+//! Rounds of LNS and of meet in the middle, beside branch and bound.
 
 use super::{lns::Lns, mckp::schroeppel_shamir::FourListSearch};
 use crate::{
@@ -9,19 +9,19 @@ use crate::{
     model::StopReason,
 };
 
-/// Work on neighbourhoods in quarters of that on the tree: most while they find something.
+/// The effort of a round in quarters of the tree's effort: the maximum after a success, one less after each failure.
 pub(crate) const MAX_WORK_SHARE_QUARTERS: u64 = 20;
 const MIN_WORK_SHARE_QUARTERS: u64 = 1;
 
-/// What one thread interrupt for better plans with.
+/// The heuristics of one thread.
 pub(crate) struct ThreadHeuristics<'a> {
-    /// Where the mip is of that kind.
+    /// `None` if the program is not a multiple-choice knapsack.
     pub(crate) four_lists: Option<FourListSearch<'a>>,
     pub(crate) lns: Lns<'a>,
 }
 
 impl ThreadHeuristics<'_> {
-    /// Until so much work is done in all, half of it each; a plan better than `best`, if one was found.
+    /// Runs both heuristics, each for half of the effort. Returns a plan better than `best`, if one was found.
     fn improve(
         &mut self,
         best: (Vec<i64>, i128),
@@ -38,19 +38,19 @@ impl ThreadHeuristics<'_> {
     }
 }
 
-/// Rounds of neighbourhoods.
+/// Rounds of heuristics on several threads.
 pub(crate) struct HeuristicRounds<'a> {
     pub(crate) threads: Vec<ThreadHeuristics<'a>>,
     pub(crate) work_share_quarters: u64,
 }
 
 impl HeuristicRounds<'_> {
-    /// One round of each search; why it stopped, if it did.
+    /// One round on each thread. Returns why it stopped early, if it did.
     pub(crate) fn run_round(&mut self, tree: &mut Tree<'_>, watch: &mut Watch<'_>) -> Option<StopReason> {
         let best = tree.best.clone()?;
         let before = best.1;
         let (bound, nodes) = (tree.bound(), tree.nodes);
-        // Each search as much as each of the trees.
+        // Each thread gets the same share of the effort.
         let target = tree.work().saturating_mul(self.work_share_quarters) / (4 * self.threads.len() as u64);
         let mut watch_round = |incumbent: Option<i128>, _: i128, _: u64| watch(incumbent, bound, nodes);
         let found = run_lockstep(&mut self.threads, &mut watch_round, |search, watch| {

@@ -1,5 +1,4 @@
-//! A search that was made before begins where that one ended: with the leases of an earlier plan, as far as they can
-//! still be had, at today's prices. What cannot be had any more is left to the search.
+//! Warm start: the search begins with the leases of an earlier plan that can still be had, at today's prices.
 
 use std::collections::BTreeMap;
 
@@ -24,13 +23,13 @@ use crate::{
     model::{Lease, OfferKind, Plan},
 };
 
-/// Nodes that putting an earlier plan together again may take.
+/// Nodes for completing an earlier plan.
 const COMPLETION_NODES: u64 = 300;
 
 /// Replicas by component, sorted.
 type Members = Vec<(ComponentIx, u32)>;
 
-/// The candidate of each lease with what is on it; leases whose offer is gone are left out.
+/// The candidate of each lease and its replicas; leases whose offer is gone are left out.
 fn match_leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
     let bought = problem.candidates.partition_point(|candidate| candidate.retained().is_none());
     let candidate = |lease: &Lease, ix: OfferIx| match &lease.keeps {
@@ -83,8 +82,8 @@ pub(crate) fn columns_of_plan(problem: &Problem<'_>, rules: &PatternRules, plan:
     match_leases(problem, plan).into_iter().filter_map(column).collect()
 }
 
-/// Whether a machine still holds what was on it, and the blueprint still lets that share a machine: an offer of the same
-/// name may be another size today.
+/// Whether a machine still holds its replicas, and the blueprint still lets them share a machine. An offer of the same
+/// name may have another size today.
 fn is_still_feasible(
     problem: &Problem<'_>,
     rules: &PatternRules,
@@ -105,7 +104,7 @@ fn is_still_feasible(
     are_few && holds && members.iter().all(|(one, _)| agree(*one)) && rules.is_complete(members)
 }
 
-/// Offers an earlier plan to a tree over all columns, if the leases that are left of it can be completed to a plan.
+/// Makes an earlier plan the incumbent, if its remaining leases can be completed to a plan.
 pub(crate) fn install(
     problem: &Problem<'_>,
     column_set: &ColumnSet,
@@ -124,7 +123,7 @@ pub(crate) fn install(
                 && column.class == candidate.class
                 && column.retained == candidate.retained()
         };
-        // The offer itself, or the one that makes it superfluous.
+        // The same offer, or the one that dominates it.
         let columns = column_set.columns.iter().filter(|(_, column)| same(column));
         let best =
             columns.min_by_key(|(id, column)| (column.offer != candidate.offer, column.cost, id.index()));
@@ -143,7 +142,7 @@ pub(crate) fn install(
     }
     let Some(presolved) = PresolvedMip::within(mip, &RowwiseMatrix::new(mip), bounds) else { return };
     let mut sub_tree = Tree::new(&presolved.mip, None);
-    // Plans and bounds of a part of the mip, without what is settled in it, are none of the whole.
+    // Values and bounds of the smaller program lack the fixed part, so the watcher does not see them.
     let bound = tree.bound();
     let mut inner = |_: Option<i128>, _: i128, _: u64| watch(None, bound, 0);
     sub_tree.resume(&ComposeOptions::default(), COMPLETION_NODES, Goal::Best, &mut inner);

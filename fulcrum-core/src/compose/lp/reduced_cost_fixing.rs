@@ -1,4 +1,4 @@
-//! ColumnSet-cost fixing.
+//! Reduced-cost fixing.
 
 use crate::compose::{
     id_vec::IdVec,
@@ -6,9 +6,10 @@ use crate::compose::{
 };
 
 impl VarBounds {
-    /// Unknowns whose reduced_cost is more than the slack that is left to gain stay where they are (reduced cost fixing;
-    /// exact, as the reduced_cost is: G. L. Nemhauser, L. A. Wolsey, *Integer and Combinatorial Optimization*, Wiley 1988,
-    /// §II.5.3). Duals were rounded down: slack for one more must be in `slack`.
+    /// Fixes each variable whose reduced cost exceeds the slack between cutoff and bound (reduced-cost fixing: G. L.
+    /// Nemhauser, L. A. Wolsey, *Integer and Combinatorial Optimization*, Wiley 1988, §II.5.3).
+    ///
+    /// Exact, as the reduced costs are. They were rounded down, so `slack` must include one more.
     pub(crate) fn fix_by_reduced_cost(&mut self, reduced_costs: &IdVec<Var, i64>, slack: i128) {
         for (var, reduced_cost) in reduced_costs.iter() {
             let (low, high) = (self.lower[var], self.upper[var]);

@@ -1,10 +1,14 @@
-//! VarBounds that hold to the last micro-unit, whatever the adviser got wrong.
+//! Safe dual bounds: lower bounds that hold to the last micro-unit, whatever rounding errors the simplex made.
 //!
-//! For any duals λ on the rows, `cost·x = Σ (cost_j − λA_j) x_j + Σ λ_r (A x)_r`, so the minimum of each
-//! term over its own limits is a bound on the cost (Lagrangian relaxation of all rows; M. L. Fisher, "The
-//! Lagrangian relaxation method for solving integer programming problems", Management Science 27(1), 1981).
-//! With λ near the simplex duals it is the bound of the linear mip, less a rounding error that is
-//! far below one micro-unit.
+//! For any dual values λ of the rows, `cost·x = Σ (cost_j − λA_j) x_j + Σ λ_r (A x)_r`. The minimum of each term over
+//! its own bounds is therefore a lower bound on the cost (A. Neumaier, O. Shcherbina, "Safe bounds in linear and
+//! mixed-integer linear programming", Mathematical Programming 99, 2004; as a Lagrangian relaxation of all rows: M. L.
+//! Fisher, "The Lagrangian relaxation method for solving integer programming problems", Management Science 27(1),
+//! 1981).
+//!
+//! Neumaier and Shcherbina round outwards in interval arithmetic. Here λ is rounded to a fixed-point number and the
+//! rest is computed in 128-bit integers. With λ near the optimal dual values the bound is that of the linear program,
+//! less a rounding error far below one micro-unit.
 
 use crate::compose::{
     id_vec::{Id, IdVec},
@@ -14,38 +18,39 @@ use crate::compose::{
     },
 };
 
-/// Multipliers are in units of 2⁻³⁶ micro-units.
+/// Dual values are in units of 2⁻³⁶ micro-units.
 pub(crate) const SCALE_BITS: u32 = 36;
 
-/// A dual as a whole number of micro-units, rounded down: what is carried is worth no more than that.
+/// A dual value in whole micro-units, rounded down.
 pub(crate) fn floor_to_micros(dual: i128) -> i64 {
     i64::try_from(dual >> SCALE_BITS).unwrap_or(0)
 }
 
-/// A figure in the duals' unit as micro-units, rounded down; no more than fits.
+/// A value in the unit of dual values as micro-units, rounded down and clamped to 64 bits.
 pub(crate) fn descale(figure: i128) -> i64 {
     (figure >> SCALE_BITS).clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// A whole number of micro-units as a dual.
+/// Whole micro-units in the unit of dual values.
 pub(crate) fn micros_to_scaled(micros: i64) -> i128 {
     i128::from(micros) << SCALE_BITS
 }
 
-/// The bound that duals give, in the cost's unit, rounded up as costs are whole; `None` if the arithmetic
-/// leaves 128 bits, which then proves nothing. Time: O(entries).
+/// The bound of some dual values, in the cost's unit, rounded up as costs are integers. `None` if the arithmetic
+/// leaves 128 bits. Time: O(coefficients).
 pub(crate) fn lagrangian_bound(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>) -> Option<i128> {
     let scaled = lagrangian_minimum(mip, bounds, duals, 1 << SCALE_BITS)?;
     // Rounding up a negative number must go towards zero; `div_euclid` rounds down, so go the other way round.
     Some(-(-scaled).div_euclid(1 << SCALE_BITS))
 }
 
-/// Whether duals show that no assignment within the limits meets all rows: then `0 ≥ minimum > 0`.
+/// Whether dual values prove that no assignment within the bounds meets all rows (a Farkas proof): then `0 ≥ minimum >
+/// 0`.
 pub(crate) fn proves_infeasible(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>) -> bool {
     lagrangian_minimum(mip, bounds, duals, 0).is_some_and(|minimum| minimum > 0)
 }
 
-/// The least of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over limits of `x` and of the row sums `s`.
+/// The minimum of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over the bounds of `x` and of the row sums `s`.
 fn lagrangian_minimum(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
     let mut sum = row_contribution(mip, duals)?;
     for var in mip.cost.ids() {
@@ -59,7 +64,7 @@ fn lagrangian_minimum(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>, s
     Some(sum)
 }
 
-/// The least of the rows' part.
+/// The minimum of the rows' part.
 fn row_contribution(mip: &Mip, duals: &IdVec<Row, i128>) -> Option<i128> {
     let mut sum = 0i128;
     for row in mip.row_lower.ids() {
@@ -74,7 +79,7 @@ fn row_contribution(mip: &Mip, duals: &IdVec<Row, i128>) -> Option<i128> {
     Some(sum)
 }
 
-/// What one more of an unknown costs above its worth.
+/// The reduced cost of a variable, in the unit of dual values.
 fn reduced_cost(mip: &Mip, duals: &IdVec<Row, i128>, var: Var, scale: i128) -> Option<i128> {
     let mut reduced = scale.checked_mul(mip.cost[var].into())?;
     for &(row, factor) in &mip.coefficients[var] {
@@ -86,7 +91,8 @@ fn reduced_cost(mip: &Mip, duals: &IdVec<Row, i128>, var: Var, scale: i128) -> O
     Some(reduced)
 }
 
-/// The duals in 64 bits, if they fit: a product with a factor is then below 2¹²⁶, and a sum is checked once.
+/// The dual values in 64 bits, if they fit. A product with a coefficient is then below 2¹²⁶, and one check per sum is
+/// enough.
 fn narrow_to_i64(duals: &IdVec<Row, i128>) -> Option<Vec<i64>> {
     duals.iter().map(|(_, dual)| i64::try_from(*dual).ok()).collect()
 }
@@ -111,7 +117,7 @@ pub(crate) fn reduced_costs(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i1
     for (var, cost) in mip.cost.iter() {
         let (low, high) = (bounds.lower[var], bounds.upper[var]);
         if low == 0 && high == 0 {
-            costs.push(0); // it adds nothing, and no one asks
+            costs.push(0); // it adds nothing, and its reduced cost is not needed
             continue;
         }
         let reduced = match &narrow {

@@ -1,9 +1,10 @@
-//! A bounded dual simplex on a dense tableau: the adviser.
+//! A dual simplex for bounded variables on a dense tableau (R. J. Vanderbei, *Linear Programming*, 5th ed., Springer
+//! 2020, chapters 5 and 12).
 //!
-//! Costs are never negative, so all unknowns at their lower limits are dual feasible and no first phase is
-//! needed; after a change of limits at a node of the search the same tableau goes on (dual simplex for bounded
-//! variables; R. J. Vanderbei, *Linear Programming*, 5th ed., Springer 2020, chapters 5 and 12). IEEE 754
-//! arithmetic without contraction is the same on every platform, so the advice, too, is reproducible.
+//! Costs are never negative, so all variables at their lower bounds are dual feasible and no first phase is needed.
+//! After a change of bounds at a node of the search the same tableau goes on. The result only advises: `safe_bound`
+//! computes every bound again in integers. IEEE 754 arithmetic without contraction is the same on every platform, so
+//! the advice is reproducible.
 #![expect(
     clippy::float_arithmetic,
     reason = "advice only: duals are rounded to integers and every bound and plan is re-computed exactly"
@@ -21,58 +22,59 @@ use crate::compose::{
 const FEASIBILITY_TOLERANCE: f64 = 1e-7;
 const PIVOT_TOLERANCE: f64 = 1e-9;
 const MIN_SCALED_FACTOR: u64 = 1 << 16;
-/// Work after which the caller is asked whether to go on: a millisecond or so.
+/// Work between two questions to the caller: a millisecond or so.
 const WORK_PER_CHECK: u64 = 1 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LpOutcome {
-    /// MasterSolution.
+    /// An optimal basis was found.
     Optimal,
-    /// No assignment, it seems; see [`Simplex::farkas_duals`].
+    /// The program seems infeasible; see [`Simplex::farkas_duals`].
     Infeasible,
-    /// The cost has passed the cut-off, it seems.
+    /// The cost seems to have passed the cutoff.
     CutOff,
-    /// Too many steps, or the caller's wish: the duals are still good for a bound.
+    /// The step limit or the caller ended the run. The dual values still give a valid bound.
     Interrupted,
 }
 
-/// The tableau. Unknown `v < n` is `Var(v)`; var_ix `n + r` is the sum of row `r`.
+/// The tableau. Variable `v < n` is `Var(v)`; variable `n + r` is the sum of row `r`.
 ///
-/// Columns of unknowns that have one value left, and rows that nothing can move any more, are left out by
-/// [`compact`](Self::compact): a tableau becomes smaller the deeper the search is.
+/// [`compact`](Self::compact) leaves out columns of fixed variables and rows that nothing can move any more. So a
+/// tableau becomes smaller the deeper the search is.
 #[derive(Debug, Clone)]
 pub(crate) struct Simplex {
     vars: usize,
     rows: usize,
-    /// `basic[r] = Σ tableau[r·width + j] · nonbasic[j]`, plus what was left out; the width is the number of `nonbasic`.
+    /// `basic[r] = Σ tableau[r·width + j] · nonbasic[j]`, plus the left-out part; the width is the number of
+    /// `nonbasic`.
     tableau: Vec<f64>,
     basic: Vec<u32>,
     nonbasic: Vec<u32>,
-    /// Of each nonbasic var_ix: 1 if it may rise, -1 if it may fall, 0 if it may not move.
+    /// For each nonbasic variable: 1 if it may rise, -1 if it may fall, 0 if it is fixed.
     direction: Vec<f64>,
-    /// Cost of one more of each nonbasic var_ix.
+    /// The reduced cost of each nonbasic variable.
     reduced: Vec<f64>,
-    /// Of all unknowns.
+    /// The values of all variables.
     value: Vec<f64>,
     lower: Vec<f64>,
     upper: Vec<f64>,
-    /// Rows of large factors are divided by a power of two, so that all are of one order of magnitude.
+    /// Rows with large coefficients are scaled by a power of two, so that all rows have one order of magnitude.
     scale: Vec<f64>,
-    /// Of the present assignment.
+    /// The cost of the present assignment.
     cost: f64,
     pub(crate) pivots: u64,
-    /// Entries looked at: the same on every machine.
+    /// Entries looked at: the same number on every machine.
     pub(crate) work: u64,
-    /// The row that no entering var_ix could mend, and whether it was below its limit.
+    /// The row that no entering variable could repair, and whether it was below its bound.
     infeasible_row: Option<(usize, bool)>,
-    /// Room for the rows that a pivot changes, and for the columns.
+    /// Scratch space for the rows and columns that a pivot changes.
     touched: Vec<(u32, f64)>,
     support: Vec<u32>,
 }
 
 impl Simplex {
-    /// A tableau with all unknowns at their lower limits.
+    /// A tableau with all variables at their lower bounds.
     pub(crate) fn new(mip: &Mip) -> Self {
         let (vars, rows) = (mip.cost.len(), mip.row_lower.len());
         let mut tableau = vec![0.0; vars * rows];
@@ -140,7 +142,7 @@ impl Simplex {
         simplex
     }
 
-    /// Entries of the tableau, to reckon with memory.
+    /// Entries of the tableau.
     pub(crate) fn tableau_len(&self) -> usize {
         self.tableau.len()
     }
@@ -157,7 +159,7 @@ impl Simplex {
         };
     }
 
-    /// Takes over the limits of all unknowns.
+    /// Sets the bounds of all variables.
     pub(crate) fn set_bounds(&mut self, bounds: &VarBounds) {
         let mut is_changed = false;
         for (var, low) in bounds.lower.iter() {
@@ -176,7 +178,7 @@ impl Simplex {
             if v >= self.vars {
                 continue;
             }
-            // Where the price says: what costs stays low, what pays stays high.
+            // The sign of the reduced cost decides: positive stays at the lower bound, negative at the upper one.
             if self.value[v] < self.lower[v] || self.value[v] > self.upper[v] {
                 let at_low = self.reduced[j] >= 0.0;
                 self.shift(j, if at_low { self.lower[v] } else { self.upper[v] });
@@ -185,7 +187,8 @@ impl Simplex {
         }
     }
 
-    /// Leaves out what can no longer change, if that is a good part: limits only ever become narrower from here on.
+    /// Leaves fixed columns and settled rows out, if they are at least an eighth. Bounds only become narrower from
+    /// here on.
     pub(crate) fn compact(&mut self) {
         let width = self.nonbasic.len();
         let is_kept = |j: usize| self.direction[j] != 0.0 || self.nonbasic[j] as usize >= self.vars;
@@ -221,11 +224,11 @@ impl Simplex {
         self.nonbasic.truncate(kept.len());
         self.direction.truncate(kept.len());
         self.reduced.truncate(kept.len());
-        // What is left is to be copied: for every node.
+        // Each node copies the rest.
         self.tableau.shrink_to_fit();
     }
 
-    /// Moves a nonbasic var_ix.
+    /// Moves a nonbasic variable to a value.
     fn shift(&mut self, j: usize, target: f64) {
         let var_ix = self.nonbasic[j] as usize;
         let step = target - self.value[var_ix];
@@ -241,20 +244,21 @@ impl Simplex {
         }
     }
 
-    /// Runs until solved, infeasible, past the cutoff, out of steps, or told to stop.
+    /// Runs until the program is optimal, infeasible or past the cutoff, or until the step limit or the caller ends
+    /// it.
     pub(crate) fn run(&mut self, cutoff: i128, should_stop: &mut dyn FnMut() -> bool) -> LpOutcome {
         let limit = 200 + 20 * (self.rows as u64 + self.vars as u64);
         self.run_limited(limit, cutoff, should_stop)
     }
 
-    /// The same with so many steps at most.
+    /// Runs for at most `limit` steps.
     pub(crate) fn run_limited(
         &mut self,
         limit: u64,
         cutoff: i128,
         should_stop: &mut dyn FnMut() -> bool,
     ) -> LpOutcome {
-        // A little above, so that what is called cut off here stands up to exact arithmetic.
+        // A little above the cutoff, so that exact arithmetic confirms most cut-offs.
         let cut_off = cutoff as f64 * (1.0 + 1e-9) + 1.0;
         let mut asked = self.work;
         for _ in 0..limit {
@@ -279,7 +283,7 @@ impl Simplex {
         LpOutcome::Interrupted
     }
 
-    /// The basic var_ix that is furthest outside its limits; ties go to the lower row.
+    /// The basic variable that violates its bounds most; ties go to the lower row.
     fn most_violated(&self) -> Option<(usize, bool)> {
         let mut worst = (FEASIBILITY_TOLERANCE, None);
         for (row, &var_ix) in self.basic.iter().enumerate() {
@@ -298,8 +302,8 @@ impl Simplex {
         worst.1
     }
 
-    /// The nonbasic var_ix whose move mends the row at the least cost for each unit (the ratio test); of
-    /// nearly equal ones the one with the largest pivot.
+    /// The entering variable: the one that repairs the row at the lowest reduced cost per unit (the ratio test). Of
+    /// nearly equal ones the one with the largest pivot enters.
     fn entering(&self, row: usize, is_below: bool) -> Option<usize> {
         let sign = if is_below { 1.0 } else { -1.0 };
         let width = self.nonbasic.len();
@@ -392,28 +396,28 @@ impl Simplex {
         self.set_direction(j);
     }
 
-    /// The present value of an var_ix.
+    /// The present value of a variable.
     pub(crate) fn value(&self, var: Var) -> f64 {
         self.value[var.index()]
     }
 
-    /// The whole number nearest to the present value of an var_ix.
+    /// The integer nearest to the present value of a variable.
     pub(crate) fn nearest(&self, var: Var) -> i64 {
         self.value[var.index()].round() as i64
     }
 
-    /// The whole number below it.
+    /// The integer below the present value of a variable.
     pub(crate) fn below(&self, var: Var) -> i64 {
         self.value[var.index()].floor() as i64
     }
 
-    /// How far it is from whole, in thousandths.
+    /// The distance to the nearest integer, in thousandths.
     pub(crate) fn fraction(&self, var: Var) -> u32 {
         let value = self.value[var.index()];
         ((value - value.round()).abs() * 1000.0) as u32
     }
 
-    /// The rows' duals, rounded to units of 2⁻³⁶; of the sign that the row's limits allow.
+    /// The dual values of the rows, rounded to units of 2⁻³⁶; their signs fit the rows' bounds.
     pub(crate) fn duals(&self, mip: &Mip) -> IdVec<Row, i128> {
         let mut duals: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
         for (j, &var_ix) in self.nonbasic.iter().enumerate() {
@@ -425,8 +429,8 @@ impl Simplex {
         duals
     }
 
-    /// Multipliers that show why there is no assignment, after [`LpOutcome::Infeasible`]. Any multiple of them shows
-    /// it too, so the largest is made a large whole number.
+    /// The dual values of a Farkas proof, after [`LpOutcome::Infeasible`]. Any multiple of them is a proof too, so the
+    /// largest is scaled to a large integer.
     pub(crate) fn farkas_duals(&self, mip: &Mip) -> IdVec<Row, i128> {
         let Some((row, is_below)) = self.infeasible_row else { return (0..self.rows).map(|_| 0).collect() };
         let sign = if is_below { 1.0 } else { -1.0 };
@@ -454,7 +458,7 @@ fn to_fixed_point(dual: f64) -> i128 {
     (dual * (1u64 << SCALE_BITS) as f64).round() as i128
 }
 
-/// A dual of the wrong sign on a one-sided row is rounding noise.
+/// A dual value whose sign does not fit a one-sided row is rounding noise.
 fn clear_wrong_sign(mip: &Mip, row: Row, dual: i128) -> i128 {
     let has_limit = if dual > 0 { mip.row_lower[row].is_some() } else { mip.row_upper[row].is_some() };
     if has_limit { dual } else { 0 }

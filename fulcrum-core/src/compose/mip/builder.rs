@@ -1,4 +1,4 @@
-//! From the blueprint's conditions to rows: everything about numbers of replicas; places are in `places`.
+//! Builds the rows for numbers of replicas; `places`, `flows`, `measures` and `running` add theirs.
 
 use std::rc::Rc;
 
@@ -18,19 +18,20 @@ use crate::{
     model::{Constraint, Linear, Over, Serves},
 };
 
-/// Entries of a dense tableau beyond which memory would run out: half a gibibyte.
+/// Coefficients of a dense tableau: half a gibibyte.
 pub(crate) const MAX_TABLEAU: usize = 64 << 20;
 
-/// Leases of one kind, in a mip whose columns are made on demand.
+/// Leases of one column in a restricted master.
 pub(crate) const MAX_LEASES: u32 = 1_000;
 
 impl Mip {
-    /// Builds the mip for the places in a scope. With a big_m, replicas that no column carries can be had for
-    /// it, and so can whatever else only leases give: then the mip is never infeasible for want of columns, and its
-    /// bound still holds.
+    /// Builds the program for the places in a scope.
+    ///
+    /// With `big_m`, artificial variables stand for what only columns to come can give, at that cost each. The program
+    /// is then never infeasible for want of columns, and its bound still holds.
     ///
     /// # Errors
-    /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits;
+    /// [`ComposeError::TooLarge`] if the tableau does not fit into memory or a value into 64 bits;
     /// [`ComposeError::Stopped`].
     pub(crate) fn new(
         problem: &Problem<'_>,
@@ -60,7 +61,7 @@ fn build(
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Mip, ComposeError> {
     let mut builder = Builder::new(problem, reduced, scope, big_m, interrupt)?;
-    // A pass over the columns, as each condition makes a few.
+    // Each condition makes a few passes over the columns.
     let pass = reduced.columns.len() / 4;
     builder.one_of();
     for constraint in &problem.blueprint.constraints {
@@ -84,7 +85,7 @@ pub(super) fn too_large() -> ComposeError {
     )
 }
 
-/// Unknowns by place.
+/// Variables by place.
 pub(super) type VarsByPlace<P> = Rc<Vec<(P, Var)>>;
 
 pub(super) struct Builder<'a> {
@@ -92,14 +93,14 @@ pub(super) struct Builder<'a> {
     pub(super) reduced: &'a ColumnSet,
     pub(super) scope: &'a PlaceScope,
     pub(super) mip: Mip,
-    /// What is artificial can be had for it, where columns are still to come.
+    /// The cost of artificial variables; set if columns are still to come.
     big_m: Option<i64>,
     pub(super) replicas: IdVec<ComponentIx, Var>,
-    /// Only of optional components.
+    /// `None` for components that are always deployed.
     pub(super) deployed: IdVec<ComponentIx, Option<Var>>,
-    /// Replicas of a component at one level, by place; made when first needed.
+    /// Replicas of a component by place in one partition; made when first needed.
     pub(super) at: Vec<(PartitionKey, ComponentIx, VarsByPlace<usize>)>,
-    /// Whether a place is used at all, by level; made when first needed.
+    /// Whether a place is used, by failure domain; made when first needed.
     pub(super) used: Vec<(Over, VarsByPlace<Option<usize>>)>,
 }
 
@@ -129,7 +130,8 @@ impl<'a> Builder<'a> {
             let most =
                 column.members.iter().map(|(c, count)| problem.components[*c].max / count).min().unwrap_or(0);
             let most = column.stock.map_or(most, |stock| most.min(stock));
-            // Where columns are made on demand no limit of a single one may bind: rows have prices, limits have none.
+            // In a restricted master no upper bound of a single column may bind: bounds have no dual value, rows have
+            // one.
             let most = if big_m.is_some() { MAX_LEASES } else { most };
             let var = mip.add_var(
                 Role::Leases,
@@ -160,17 +162,17 @@ impl<'a> Builder<'a> {
         Ok(builder)
     }
 
-    /// Whether columns are made on demand: then no limit may follow from those that are there.
+    /// Whether this is a restricted master: then no bound may follow from the columns that are present.
     pub(super) fn has_columns_to_come(&self) -> bool {
         self.big_m.is_some()
     }
 
-    /// Where columns are still to come, an unknown for what they do not give yet, which is at most `most`.
+    /// An artificial variable of at most `most` for columns that are still to come.
     pub(super) fn artificial(&mut self, most: i64) -> Option<(Var, i64)> {
         self.big_m.map(|big_m| (self.mip.add_var(Role::Artificial, big_m, 0, most), 1))
     }
 
-    /// The lease unknowns whose columns carry a component, each with how many it carries.
+    /// The lease variables of the columns that carry a component, each with the replicas per lease.
     fn carriers(&self, component: ComponentIx) -> impl Iterator<Item = (Var, i64)> {
         self.reduced.columns.iter().filter_map(move |(id, column)| {
             let (_, count) = column.members.iter().find(|(c, _)| *c == component)?;
@@ -229,7 +231,7 @@ impl<'a> Builder<'a> {
             }
             Constraint::Distinct(distinct) => self.distinct(distinct.over, distinct.at_most),
             Constraint::Limit(limit) => self.limit(limit),
-            // These say what may share a machine: the patterns obey them already.
+            // Patterns obey these constraints already.
             Constraint::Conflict(_) | Constraint::Colocate(_) | Constraint::Everywhere(_) => {}
         }
     }
@@ -252,7 +254,7 @@ impl<'a> Builder<'a> {
         self.conditional(terms, linear.min, linear.max, linear.when.as_ref());
     }
 
-    /// A row that holds only if a component is deployed: otherwise it is loosened by as much as it can be off.
+    /// A row that holds only if a component is deployed: a big-M term relaxes it otherwise.
     pub(super) fn conditional(
         &mut self,
         terms: Vec<(Var, i64)>,
@@ -285,7 +287,7 @@ impl<'a> Builder<'a> {
     }
 
     fn stock(&mut self) {
-        // What runs already takes nothing of an offer's stock: it is one of its own.
+        // Running services take nothing from an offer's stock: their group is a stock of its own.
         let mut limited: Vec<(StockKey, u32, Var)> = self
             .reduced
             .columns
@@ -311,7 +313,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A row over what a term counts of each lease, and other unknowns.
+    /// A row over a term of each lease and over other variables.
     pub(super) fn lease_row(
         &mut self,
         (low, high): (Option<i64>, Option<i64>),

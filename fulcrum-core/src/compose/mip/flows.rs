@@ -1,8 +1,8 @@
-//! Links and users: who talks to which place, how long that takes, and what the traffic costs.
+//! Flow rows: where replicas send, where users are served from, and what traffic and round trips cost.
 //!
-//! Each replica that sends picks one region that holds the receiver; each group of users is served from one site.
-//! Where only prices count, all regions other than one's own cost the same, so "stays" and "leaves" are enough;
-//! where round trips count, each region is an unknown of its own.
+//! Each sending replica picks one region that holds the receiver; each group of users is served from one site. Where
+//! only traffic is priced, all other regions cost the same, so "stays" and "leaves" are enough. Where round trips
+//! count, each region has a variable of its own.
 
 use super::{
     builder::{Builder, too_large},
@@ -17,22 +17,22 @@ use crate::{
     model::{ComponentId, EndPoint, Link, Measure, Over, UserGroup},
 };
 
-/// What counts of round trips.
+/// How round trips count.
 #[derive(Clone, Copy)]
 struct LatencyTerms {
-    /// RoundOutcome trips weighted with traffic.
+    /// Round trips are weighted with traffic.
     weighted: bool,
-    /// The unknown that no round trip exceeds, in microseconds.
+    /// The variable that no round trip exceeds, in microseconds.
     worst: Option<Var>,
 }
 
-/// Traffic of one provider under one tariff: an unknown and the GiB that one unit of it sends.
+/// Traffic of one provider under one tariff: variables, each with the GiB that one unit sends.
 type TariffTraffic = (crate::model::ProviderId, TrafficTariff, Vec<(Var, i64)>);
 
-const MICROS_PER_MICROSECOND: i64 = 1000; // of a millisecond
+const MICROS_PER_MICROSECOND: i64 = 1000; // millionths of a millisecond in a microsecond
 
 impl Builder<'_> {
-    /// `check_interrupt` asks between one link or group of users and the next whether to go on.
+    /// `check_interrupt` runs after each link and each group of users.
     pub(super) fn flows(
         &mut self,
         check_interrupt: &mut dyn FnMut() -> Result<(), ComposeError>,
@@ -49,7 +49,7 @@ impl Builder<'_> {
         for (at, link) in blueprint.links.iter().enumerate() {
             let is_free = link.traffic_gib == 0 && link.max_ms.is_none();
             if is_free && !latency.weighted && latency.worst.is_none() {
-                continue; // whoever talks to whom, it makes no difference
+                continue; // the choice of receivers makes no difference
             }
             self.link(at, link, latency, &mut pools)?;
             check_interrupt()?;
@@ -79,7 +79,7 @@ impl Builder<'_> {
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, PartitionKey::Site);
         let receivers = self.replicas_at(to, PartitionKey::Domain(Over::Region));
-        let elsewhere = self.elsewhere(to, PartitionKey::Domain(Over::Region));
+        let outside_scope = self.outside_scope(to, PartitionKey::Domain(Over::Region));
         let most = i64::from(problem.components[from].max);
         if link.max_ms.is_none()
             && !latency.weighted
@@ -89,7 +89,7 @@ impl Builder<'_> {
             return self.priced_link(at, link, pools);
         }
         let by_region = latency.weighted || latency.worst.is_some();
-        // What each region receives, to be matched with whether it holds a receiver.
+        // Flows into each region, for the row that requires a receiver there.
         let mut received: Vec<Vec<(Var, i64)>> = vec![Vec::new(); receivers.len()];
         for &(site_at, sending) in senders.iter() {
             let site = &problem.places.sites[site_at];
@@ -120,13 +120,13 @@ impl Builder<'_> {
                     can_leave_to.push((holds, -most));
                 }
             }
-            // Regions outside the scope may be near and may hold a receiver: that is a relaxation.
-            let beyond = !elsewhere.is_empty() && (link.traffic_gib == 0 || site.tariff.is_some());
+            // Regions outside the scope may be near and may hold a receiver: that relaxes the condition.
+            let beyond = !outside_scope.is_empty() && (link.traffic_gib == 0 || site.tariff.is_some());
             if !can_leave_to.is_empty() || beyond {
                 let var = self.mip.add_var(Role::FlowVar, 0, 0, most);
                 self.mip.flows.push(FlowVar { link: at, site: site_at, target: Target::Elsewhere, var });
                 if beyond {
-                    can_leave_to.extend(elsewhere.iter().map(|(term, factor)| (*term, -most * factor)));
+                    can_leave_to.extend(outside_scope.iter().map(|(term, factor)| (*term, -most * factor)));
                 }
                 self.mip.add_row(None, Some(0), can_leave_to.into_iter().chain([(var, 1)]));
                 all.push((var, 1));
@@ -134,7 +134,7 @@ impl Builder<'_> {
                     leaving.push((var, as_i64(link.traffic_gib)));
                 }
             }
-            // All that is there sends, unless the receiver is not deployed.
+            // All replicas at the site send, unless the receiver is not deployed.
             match self.deployed[to] {
                 None => {
                     self.mip.add_row(Some(0), Some(0), all.into_iter().chain([(sending, -1)]));
@@ -157,8 +157,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A link of which only the price counts, to a component that is always there: what leaves a site is at least
-    /// what is there, unless the region holds a receiver.
+    /// A link of which only the price counts, to a component that is always deployed. The replicas that leave a site
+    /// are at least those at the site, unless its region holds a receiver.
     fn priced_link(
         &mut self,
         at: usize,
@@ -220,10 +220,10 @@ impl Builder<'_> {
                 pools.push((site.provider.clone(), tariff.clone(), vec![(var, as_i64(users.traffic_gib))]));
             }
         }
-        let elsewhere = self.elsewhere(component, PartitionKey::Site);
-        if !elsewhere.is_empty() {
+        let outside_scope = self.outside_scope(component, PartitionKey::Site);
+        if !outside_scope.is_empty() {
             let var = self.mip.add_var(Role::ServedVar, 0, 0, 1);
-            self.mip.add_row(Some(0), None, elsewhere.into_iter().chain([(var, -1)]));
+            self.mip.add_row(Some(0), None, outside_scope.into_iter().chain([(var, -1)]));
             all.push((var, 1));
         }
         let (need, switch) = self.if_deployed(component, 1);
@@ -231,7 +231,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What the round trip of one unit of an unknown, which is at most `most`, counts.
+    /// Adds the round trip of one unit of a variable that is at most `most`.
     fn add_latency(
         &mut self,
         var: Var,
@@ -259,8 +259,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Graduated tiers: GiB fill one tier after the other. Where a later tier is dearer that happens by itself;
-    /// to reach one that is cheaper than some before it, those must be full, which a switch makes sure of.
+    /// Graduated tiers: GiB fill one tier after the other. A dearer later tier fills in this order by itself. A
+    /// cheaper later tier needs a switch that forces the tiers before it to be full.
     fn tariff(
         &mut self,
         tariff: &TrafficTariff,
@@ -314,7 +314,7 @@ fn as_i64(gib: u64) -> i64 {
     i64::try_from(gib).unwrap_or(i64::MAX)
 }
 
-/// Where round trips are measured an unknown one is none.
+/// Where round trips are measured, a region with an unknown round trip is not near.
 fn is_near(us: Option<u32>, max_ms: Option<u32>, is_measured: bool) -> bool {
     match (us, max_ms) {
         (Some(us), Some(max_ms)) => u64::from(us) <= u64::from(max_ms) * 1000,

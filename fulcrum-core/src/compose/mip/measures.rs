@@ -1,4 +1,4 @@
-//! What is minimised and what is capped, as costs and rows.
+//! Measures: the objective as costs, and caps as rows.
 
 use super::{
     builder::{Builder, too_large},
@@ -11,14 +11,15 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// One unit of an unknown is so much of a measure.
+    /// Adds `amount` of a measure to each unit of a variable.
     pub(super) fn count_measure(&mut self, var: Var, measure: Measure, amount: i64) {
         if amount != 0 && self.problem.stage.tracks(measure) {
             self.mip.measure_terms.push((var, measure, amount));
         }
     }
 
-    /// Turns measure_terms into costs, and caps into rows; a cap on what alone is minimised is left to the search.
+    /// Turns measure terms into costs, and caps into rows. A cap on the single minimised measure is left to the
+    /// search, as a cutoff.
     pub(super) fn caps(&mut self) -> Result<(), ComposeError> {
         let stage = &self.problem.stage;
         for (var, measure, amount) in std::mem::take(&mut self.mip.measure_terms) {
@@ -47,7 +48,7 @@ impl Builder<'_> {
         let Some(resource) = &limit.resource else { return };
         let at = self.problem.limited.iter().position(|name| name == resource).unwrap_or_default();
         let only: Vec<_> = limit.components.iter().map(|name| self.problem.component(name)).collect();
-        // The sum of whole numbers is at most the whole part.
+        // A sum of whole numbers is at most the whole part of its limit.
         let max = rust_decimal::prelude::ToPrimitive::to_i64(&limit.max.floor()).unwrap_or(i64::MAX);
         self.lease_row((None, Some(max)), RowTerm::Resource(at, only), None);
     }

@@ -1,8 +1,8 @@
-//! The integer mip: how many of each kind of lease, under the blueprint's conditions as rows.
+//! The integer program: the number of leases of each column, under the blueprint's conditions as rows.
 //!
-//! Columns for leases enter it through rows that define replica counts only: of a component in all, and of a
-//! component in one place. All other conditions speak of those counts. So a condition on places that are not in
-//! the scope leaves rows out and never adds any: a mip with a smaller scope is a relaxation.
+//! Rows define two counts: the replicas of a component in all, and in one place. Columns enter the program through
+//! these rows, and most conditions are rows over these counts. A condition on a place outside the scope leaves rows
+//! out and never adds any. So a program with a smaller scope is a relaxation.
 
 use super::row_terms::RowTerm;
 use crate::compose::{
@@ -13,15 +13,15 @@ use crate::compose::{
 };
 
 id_type!(
-    /// A whole-numbered unknown.
+    /// An integer variable.
     Var
 );
 id_type!(
-    /// A linear condition.
+    /// A linear row.
     Row
 );
 
-/// What an unknown stands for; the order is that in which the search decides them.
+/// What a variable stands for, in the order in which branching decides them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Whether an optional component is deployed.
@@ -30,80 +30,80 @@ pub(crate) enum Role {
     Place,
     /// Whether a price tier is reached.
     Tier,
-    /// Where a group of users is served from.
+    /// Which site serves a group of users.
     ServedVar,
     /// Replicas of a component.
     Replicas,
     /// Replicas of a component in one place.
     ReplicasAt,
-    /// Replicas that talk to a place.
+    /// Replicas that send to a place.
     FlowVar,
-    /// Leases of one kind.
+    /// Leases of one column.
     Leases,
-    /// A figure that follows from the others, such as GiB in a price tier.
+    /// A value that follows from the others, such as GiB in a price tier.
     Auxiliary,
-    /// What no column gives, such as replicas that none carries.
+    /// An artificial variable: what columns to come must give.
     Artificial,
 }
 
-/// Where replicas send.
+/// Where replicas send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// To another region that holds the receiver, whichever.
+    /// To some other region that holds the receiver.
     Elsewhere,
     /// To this region.
     Region(usize),
 }
 
-/// Replicas of one site that send along one link.
+/// The variable for replicas of one site that send along one link.
 #[derive(Debug, Clone)]
 pub(crate) struct FlowVar {
     /// Position in the blueprint's links.
     pub(crate) link: usize,
     pub(crate) site: usize,
     pub(crate) target: Target,
-    /// How many.
+    /// The number of replicas.
     pub(crate) var: Var,
 }
 
-/// A group of users who may be served from a site.
+/// The variable for a group of users and a site that may serve it.
 #[derive(Debug, Clone)]
 pub(crate) struct ServedVar {
     pub(crate) component: ComponentIx,
     /// Position in the component's users.
     pub(crate) group: usize,
     pub(crate) site: usize,
-    /// Whether.
+    /// Whether the site serves the group.
     pub(crate) var: Var,
 }
 
-/// Minimise `cost · x` with `lower ≤ x ≤ upper` and `row_lower ≤ A x ≤ row_upper`, all whole numbers.
+/// Minimise `cost · x` with `lower ≤ x ≤ upper` and `row_lower ≤ A x ≤ row_upper`, all integers.
 #[derive(Debug, Clone)]
 pub(crate) struct Mip {
     pub(crate) cost: IdVec<Var, Cost>,
     pub(crate) lower: IdVec<Var, i64>,
     pub(crate) upper: IdVec<Var, i64>,
     pub(crate) role: IdVec<Var, Role>,
-    /// Entries of each column of `A`, at most one a row.
+    /// Coefficients of each column of `A`, at most one per row.
     pub(crate) coefficients: IdVec<Var, Vec<(Row, i64)>>,
     pub(crate) row_lower: IdVec<Row, Option<i64>>,
     pub(crate) row_upper: IdVec<Row, Option<i64>>,
-    /// The unknown that counts the leases of each column.
+    /// The variable that counts the leases of each column.
     pub(crate) leases: IdVec<ColumnId, Var>,
-    /// Who talks to whom from where.
+    /// Variables for replicas that send.
     pub(crate) flows: Vec<FlowVar>,
-    /// Which users are served from where.
+    /// Variables for users that are served.
     pub(crate) served: Vec<ServedVar>,
     /// The row that defines the replicas of a component in a place.
     pub(crate) place_rows: Vec<(PartitionKey, usize, ComponentIx, Row)>,
-    /// Rows that look at leases themselves.
+    /// Rows over leases themselves.
     pub(crate) lease_rows: Vec<(RowTerm, Row)>,
-    /// Metrics other than those of leases; see `measures`.
+    /// Amounts of measures that variables other than leases add; see `measures`.
     pub(super) measure_terms: Vec<(Var, crate::model::Measure, i64)>,
 }
 
 impl Mip {
-    /// Entries of its table.
+    /// Entries of a dense tableau.
     pub(crate) fn size(&self) -> usize {
         self.cost.len().saturating_mul(self.row_lower.len())
     }
@@ -126,7 +126,7 @@ impl Mip {
         }
     }
 
-    /// The cost of an assignment, if it meets every row and limit.
+    /// The cost of an assignment, if it meets every row and bound.
     pub(crate) fn check(&self, values: &IdVec<Var, i64>) -> Option<i128> {
         let mut sums: IdVec<Row, i128> = self.row_lower.ids().map(|_| 0).collect();
         let mut cost = 0i128;

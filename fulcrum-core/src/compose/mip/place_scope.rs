@@ -1,10 +1,10 @@
-//! The places that a mip tells apart.
+//! The place scope: the places for which a program has rows.
 
 use std::collections::BTreeSet;
 
 use crate::compose::formulation::{place_classes::PartitionKey, problem::Problem};
 
-/// Places by partition. A place outside has no rows of its own; conditions on it are left out.
+/// Places by partition. A place outside the scope has no rows, so conditions on it are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PlaceScope {
     /// All.
@@ -14,7 +14,7 @@ pub(crate) enum PlaceScope {
 }
 
 impl PlaceScope {
-    /// The places of a partition that are told apart, rising.
+    /// The places of a partition that are in scope, rising.
     pub(crate) fn places(&self, problem: &Problem<'_>, key: PartitionKey) -> Vec<usize> {
         let all = 0..problem.places.partition(key).names.len();
         match self {
@@ -23,7 +23,7 @@ impl PlaceScope {
         }
     }
 
-    /// Whether all places are told apart.
+    /// Whether all places are in scope.
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::All
     }

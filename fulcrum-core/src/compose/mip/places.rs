@@ -1,4 +1,4 @@
-//! Conditions on places: spread, survival, number of places, fees of providers.
+//! Rows over places: spread, survival, distinct places, provider fees.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Replicas of a component in each place of the scope at one partition.
+    /// Replicas of a component in each place of the scope, in one partition.
     pub(super) fn replicas_at(&mut self, component: ComponentIx, key: PartitionKey) -> VarsByPlace<usize> {
         if let Some((_, _, vars)) = self.at.iter().find(|(c, who, _)| *c == key && *who == component) {
             return vars.clone();
@@ -20,7 +20,7 @@ impl Builder<'_> {
         let partition = self.problem.places.partition(key);
         let max = self.problem.components[component].max;
         let places = self.scope.places(self.problem, key);
-        // Carriers by place in one pass over the columns.
+        // Collects the carriers by place in one pass over the columns.
         let mut terms: Vec<Vec<(Var, i64)>> = vec![Vec::new(); partition.names.len()];
         for (id, column) in self.reduced.columns.iter() {
             if let Some((_, count)) = column.members.iter().find(|(c, _)| *c == component) {
@@ -33,7 +33,7 @@ impl Builder<'_> {
             if terms.is_empty() && self.scope.is_all() {
                 continue;
             }
-            // Columns that are still to come may have some here.
+            // Columns to come may carry some here.
             let most = if terms.is_empty() && !self.has_columns_to_come() { 0 } else { max };
             let var = self.mip.add_var(Role::ReplicasAt, 0, 0, most.into());
             let row = self.mip.add_row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
@@ -45,8 +45,8 @@ impl Builder<'_> {
         vars
     }
 
-    /// The terms of a component's replicas outside the scope; none if all places are in it.
-    pub(super) fn elsewhere(&mut self, component: ComponentIx, key: PartitionKey) -> Vec<(Var, i64)> {
+    /// Terms for a component's replicas outside the scope; empty if all places are in it.
+    pub(super) fn outside_scope(&mut self, component: ComponentIx, key: PartitionKey) -> Vec<(Var, i64)> {
         if self.scope.is_all() {
             return Vec::new();
         }
@@ -55,7 +55,7 @@ impl Builder<'_> {
         [(total, 1)].into_iter().chain(here.iter().map(|(_, var)| (*var, -1))).collect()
     }
 
-    /// A number that a deployed component needs: the bound of a row whose left side gets the returned terms.
+    /// A number that a deployed component needs: the right side of a row, and the term to add on its left side.
     pub(super) fn if_deployed(&self, component: ComponentIx, number: i64) -> (i64, Option<(Var, i64)>) {
         match self.deployed[component] {
             None => (number, None),
@@ -63,7 +63,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Replicas in at least `k` places. Each one outside the scope counts as a place of its own.
+    /// Replicas in at least `k` places. Each replica outside the scope counts as a place of its own.
     pub(super) fn at_least(&mut self, component: ComponentIx, over: Over, k: u32) {
         let (need, switch) = self.if_deployed(component, k.into());
         let mut terms: Vec<_> = switch.into_iter().collect();
@@ -72,8 +72,8 @@ impl Builder<'_> {
             self.mip.add_row(Some(0), None, [(*replicas, 1), (is_used, -1)]);
             terms.push((is_used, 1));
         }
-        terms.extend(self.elsewhere(component, PartitionKey::Domain(over)));
-        // Fewer replicas than places would not do.
+        terms.extend(self.outside_scope(component, PartitionKey::Domain(over)));
+        // A component needs at least as many replicas as places.
         let total = self.replicas[component];
         self.mip.add_row(Some(need), None, switch.into_iter().chain([(total, 1)]));
         self.mip.add_row(Some(need), None, terms);
@@ -94,14 +94,14 @@ impl Builder<'_> {
         for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
             self.mip.add_row(Some(need), None, [(total, 1), (*replicas, -1)].into_iter().chain(switch));
         }
-        // What one place may lose, the others must hold: one more than remains, wherever they are.
+        // The replicas that one place loses are spare, so there is one more than remains.
         let (need, switch) = self.if_deployed(component, i64::from(remaining) + 1);
         if remaining > 0 {
             self.mip.add_row(Some(need), None, [(total, 1)].into_iter().chain(switch));
         }
     }
 
-    /// Whether each place of the scope is used; `None` stands for all outside, which count as one.
+    /// Whether each place of the scope is used; `None` stands for all places outside, which count as one.
     fn used(&mut self, over: Over) -> VarsByPlace<Option<usize>> {
         if let Some((_, vars)) = self.used.iter().find(|(o, _)| *o == over) {
             return vars.clone();
@@ -120,8 +120,8 @@ impl Builder<'_> {
                 }
             }
             if let Some((None, is_used)) = vars.last() {
-                let elsewhere = self.elsewhere(component, key);
-                self.mip.add_row(None, Some(0), elsewhere.into_iter().chain([(*is_used, -max)]));
+                let outside_scope = self.outside_scope(component, key);
+                self.mip.add_row(None, Some(0), outside_scope.into_iter().chain([(*is_used, -max)]));
             }
         }
         self.used.push((over, vars.clone()));
@@ -133,7 +133,7 @@ impl Builder<'_> {
         self.mip.add_row(None, Some(at_most.into()), used.iter().map(|(_, var)| (*var, 1)));
     }
 
-    /// Fees of the providers that are used, and their number.
+    /// Fees of the used providers, and their number.
     pub(super) fn fees(&mut self) {
         let fees = &self.problem.blueprint.provider_fees;
         let counts = self.problem.stage.tracks(Measure::Providers);

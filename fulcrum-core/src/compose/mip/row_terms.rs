@@ -1,5 +1,5 @@
-//! Rows that look at leases themselves and not at the replicas on them: what each counts of a lease. Said once, so
-//! that a column is priced by the same measure_terms that it has in a row.
+//! Row terms: what a row counts of a lease itself. The rows and the pricing problem both use this definition, so a
+//! column is priced by the coefficients that it has.
 
 use crate::{
     catalogue::OfferIx,
@@ -10,29 +10,29 @@ use crate::{
     model::Measure,
 };
 
-/// An offer to be bought, or services that run already.
+/// An offer to buy, or a group of running services.
 pub(crate) type StockKey = (OfferIx, Option<usize>);
 
 /// What a row counts of each lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RowTerm {
-    /// One of an offer's stock, or of services that run.
+    /// One of an offer's stock, or of a group of running services.
     Stock(StockKey),
-    /// One of an offer that must be used.
+    /// One lease of an offer that must be used.
     MustUse(OfferIx),
-    /// One that retained pinned services, at this position in `Problem::running`, with all that is on them.
+    /// One lease that retains pinned services, at this position in `Problem::running`, with all replicas on them.
     Pinned(usize),
-    /// Replicas of a component that stay where they are.
+    /// Replicas of a component that stay on their lease.
     Retained(ComponentIx),
-    /// So much of a measure.
+    /// The amount of a measure.
     Measure(Measure),
-    /// So much of the limited resource at this position, on leases that carry one of these components; on all if none
-    /// are named.
+    /// The amount of the limited resource at this position, on leases that carry one of these components; on all
+    /// leases if none are named.
     Resource(usize, Vec<ComponentIx>),
 }
 
 impl RowTerm {
-    /// How much a lease counts.
+    /// The coefficient of a lease.
     pub(crate) fn factor(&self, problem: &Problem<'_>, column: &Column) -> i64 {
         match self {
             Self::Stock(stocked) => i64::from((column.offer, column.retained) == *stocked),
@@ -54,7 +54,7 @@ impl RowTerm {
     }
 }
 
-/// How many replicas of a component are among some.
+/// The replicas of a component among some members.
 pub(crate) fn on(members: &[(ComponentIx, u32)], component: ComponentIx) -> u32 {
     members.iter().find(|(c, _)| *c == component).map_or(0, |(_, count)| *count)
 }

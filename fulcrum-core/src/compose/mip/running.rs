@@ -1,4 +1,4 @@
-//! What runs already: what must stay, what moves, and what that costs.
+//! Running services: rows for pinned services and for moves.
 
 use super::{
     builder::Builder,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Rows for pinned services, and an unknown for the moves of each component that runs.
+    /// Adds rows for pinned services, and a variable for the moves of each running component.
     pub(super) fn running(&mut self) {
         let running = &self.problem.blueprint.running;
         if running.services.is_empty() {
@@ -31,8 +31,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Pinned services stay, all of them, with at least what is on them. One that cannot stay has no column, and
-    /// then there is no plan.
+    /// All pinned services stay, with at least their replicas. If one cannot stay, it has no column and the program is
+    /// infeasible.
     fn pinned(&mut self) {
         let problem = self.problem;
         for (at, service) in problem.blueprint.running.services.iter().enumerate() {
@@ -48,7 +48,7 @@ impl Builder<'_> {
         }
     }
 
-    /// `moves(c) = min(n(c), now) - kept(c)`: from below, which is enough as moves cost and are limited.
+    /// `moves(c) = min(n(c), now) - kept(c)`. A lower bound is enough, as moves cost and are limited.
     fn moves(&mut self, component: ComponentIx, now: i64) -> Var {
         let problem = self.problem;
         let moves = self.mip.add_var(Role::Auxiliary, 0, 0, now);
@@ -62,7 +62,7 @@ impl Builder<'_> {
         } else if most <= now {
             self.stays(component, 0, [(moves, 1), (replicas, -1)]);
         } else {
-            // The lower of both counts: which one is for the search to choose.
+            // The lower of both counts; a binary variable chooses it.
             let is_now = self.mip.add_var(Role::Place, 0, 0, 1);
             self.stays(component, 0, [(moves, 1), (is_now, -now)]);
             self.stays(component, 0, [(moves, 1), (replicas, -1), (is_now, most)]);
@@ -70,7 +70,7 @@ impl Builder<'_> {
         moves
     }
 
-    /// A row from below over the replicas of a component that stay, and others.
+    /// A row from below over the retained replicas of a component and other terms.
     fn stays<const N: usize>(&mut self, component: ComponentIx, low: i64, others: [(Var, i64); N]) {
         let artificial = self.artificial(self.problem.components[component].max.into());
         self.lease_row((Some(low), None), RowTerm::Retained(component), others.into_iter().chain(artificial));

@@ -1,9 +1,9 @@
-//! VarBounds of the variables at one node of the search.
+//! Bounds of the variables at one node of the search.
 
 use super::model::{Mip, Var};
 use crate::compose::id_vec::IdVec;
 
-/// Limits of the unknowns at one node of the search.
+/// Lower and upper bounds of the variables at one node of the search.
 #[derive(Debug, Clone)]
 pub(crate) struct VarBounds {
     pub(crate) lower: IdVec<Var, i64>,

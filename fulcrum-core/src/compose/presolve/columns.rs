@@ -1,4 +1,4 @@
-//! From offers to columns: what a lease can carry, and the cheapest offers that carry it.
+//! Columns: kinds of lease. Of columns that carry the same in the same place class only the non-dominated ones stay.
 
 use crate::{
     catalogue::OfferIx,
@@ -14,34 +14,34 @@ use crate::{
 };
 
 id_type!(
-    /// A kind of lease: an offer with what it carries.
+    /// A column.
     ColumnId
 );
 
-/// A kind of lease.
+/// A column of the integer program: an offer with the replicas on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
-    /// Replicas on it; sorted, never empty, counts above zero.
+    /// Replicas on one lease; sorted, never empty, counts above zero.
     pub(crate) members: Vec<(ComponentIx, u32)>,
     pub(crate) offer: OfferIx,
     pub(crate) class: ClassId,
     /// Never negative.
     pub(crate) cost: Cost,
-    /// Emissions, and points of sovereignty sovereignty_shortfall; zero where the stage does not look at them.
+    /// Emissions, and sovereignty points below 100; zero if the stage does not track them.
     pub(crate) carbon: i64,
     pub(crate) sovereignty_shortfall: i64,
-    /// Of each limited resource.
+    /// Amounts of each limited resource.
     pub(crate) uses: Vec<u64>,
-    /// GiB bought with it or as it.
+    /// GiB bought with the machine, or as the product.
     pub(crate) size_gib: u64,
-    /// How many of the offer can be had, over all columns with it; or how many of what runs already there are.
+    /// How many leases of the offer can be had over all its columns, or the number of running services.
     pub(crate) stock: Option<u32>,
-    /// Position in `Problem::running` of the services that it retained.
+    /// Position in `Problem::running` of the services that the column retains.
     pub(crate) retained: Option<usize>,
 }
 
 impl Column {
-    /// A column without its price checks; `None` if a figure leaves its range.
+    /// A column without price checks; `None` if a value leaves its range.
     pub(crate) fn new(
         problem: &Problem<'_>,
         candidate: &Candidate,
@@ -71,7 +71,7 @@ impl Column {
         })
     }
 
-    /// How much of a measure one such lease is.
+    /// How much of a measure one lease adds.
     pub(crate) fn measure(&self, measure: Measure) -> i64 {
         match measure {
             Measure::Cost => self.cost,
@@ -81,7 +81,7 @@ impl Column {
         }
     }
 
-    /// What is minimised of it; `None` beyond 64 bits.
+    /// What one lease adds to the objective; `None` beyond 64 bits.
     pub(crate) fn objective(&self, stage: &ObjectiveStage) -> Option<i64> {
         [Measure::Cost, Measure::Carbon, Measure::Sovereignty].into_iter().try_fold(0i64, |sum, measure| {
             sum.checked_add(self.measure(measure).checked_mul(stage.weight(measure))?)
@@ -89,14 +89,14 @@ impl Column {
     }
 }
 
-/// All columns that an optimal plan may need.
+/// Columns, and the number of patterns that they came from.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnSet {
     pub(crate) columns: IdVec<ColumnId, Column>,
     pub(crate) patterns: usize,
 }
 
-/// The columns that matter of several that can carry the same, in each class of places.
+/// Adds the non-dominated columns of several that carry the same, in each class of places.
 pub(crate) fn push_nondominated(problem: &Problem<'_>, mut options: Vec<Column>, columns: &mut Vec<Column>) {
     options.sort_by_key(|column| column.class);
     for same in options.chunk_by(|a, b| a.class == b.class) {
@@ -104,9 +104,10 @@ pub(crate) fn push_nondominated(problem: &Problem<'_>, mut options: Vec<Column>,
     }
 }
 
-/// Of several offers that can carry the same in places that are not told apart only those matter that no other one
-/// beats in what is minimised and in everything that is capped: with one axis the cheapest; where its stock is limited
-/// the next one too, and so on. Ties go to the lower offer id, for the sake of a fixed answer.
+/// The non-dominated columns of several that carry the same in equivalent places.
+///
+/// A column is dominated if another one of unlimited stock is no worse in the objective, in each capped measure and in
+/// each limited resource. Ties go to the lower offer id, so that the answer is always the same.
 ///
 /// Safe because constraints see the carried replicas, the class of places and the capped metrics, never the offer
 /// itself.
@@ -120,7 +121,7 @@ pub(crate) fn nondominated<'c>(
         let capped = stage.caps.iter().map(|(measure, _)| column.measure(*measure));
         Some([column.objective(stage)?].into_iter().chain(capped).chain(uses).collect())
     };
-    // What cannot be reckoned with is left out; a price of a thousand million is already refused.
+    // Columns beyond the range are left out: ingest has refused prices above a thousand million.
     let mut keyed: Vec<(Vec<i64>, &Column)> = options
         .into_iter()
         .filter(|column| column.stock != Some(0))

@@ -1,12 +1,12 @@
-//! All columns of a problem, where they are not too many.
+//! Enumerates all columns of a problem, if they are not too many.
 
 use super::{columns::ColumnSet, patterns, products};
 use crate::compose::{error::ComposeError, formulation::problem::Problem, interrupt::InterruptCheck};
 
-/// Candidates beyond which columns are made on demand.
+/// Candidates beyond which columns are generated.
 const MAX_CANDIDATES: usize = 40_000;
 
-/// Reduces a problem to all its columns; `None` if they are too many to be written down.
+/// All columns of a problem; `None` if they are too many.
 ///
 /// # Errors
 /// [`ComposeError::Stopped`].

@@ -1,4 +1,4 @@
-//! Which replicas may share a machine.
+//! Pattern rules: which replicas may share a machine.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::{
     model::{Constraint, Ways, apart},
 };
 
-/// What may share a machine.
+/// Affinity and anti-affinity of components on one machine.
 #[derive(Debug)]
 pub(crate) struct PatternRules {
     anti_affine: BTreeSet<(ComponentIx, ComponentIx)>,
-    /// Together in equal numbers, or not at all.
+    /// Components of a group share machines in equal numbers.
     pub(crate) affinity_groups: Vec<Vec<ComponentIx>>,
-    /// The first is there, or one of the others.
+    /// The first component is on every machine, or one of the others is.
     pub(crate) full_deployments: Vec<(ComponentIx, Vec<ComponentIx>)>,
 }
 
@@ -52,7 +52,7 @@ impl PatternRules {
                 | Constraint::Limit(_) => {}
             }
         }
-        // A machine is made in one way.
+        // A machine is set up in one way: components with different settings are anti-affine.
         let components = &problem.blueprint.components;
         let ways = Ways::of(problem.blueprint);
         for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| !one.settings.is_empty()) {
@@ -73,7 +73,7 @@ impl PatternRules {
         self.anti_affine.contains(&(one.min(other), one.max(other)))
     }
 
-    /// Whether a machine may carry just this.
+    /// Whether a machine may carry exactly these replicas.
     pub(crate) fn is_complete(&self, members: &[(ComponentIx, u32)]) -> bool {
         let count = |component: &ComponentIx| {
             members.iter().find(|(c, _)| c == component).map_or(0, |(_, count)| *count)

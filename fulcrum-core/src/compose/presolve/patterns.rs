@@ -1,4 +1,4 @@
-//! Every set of replicas that may share a machine and fits some offer.
+//! Patterns: the multisets of replicas that may share a machine and fit some offer.
 
 use super::{
     columns::{Column, push_nondominated},
@@ -18,24 +18,24 @@ use crate::{
     model::OfferKind,
 };
 
-/// Patterns beyond which columns are made on demand, and steps that counting them may take.
+/// Patterns beyond which columns are generated, and checks of a holder that the enumeration may take.
 const MAX_PATTERNS: usize = 20_000;
 const MAX_HOLDER_CHECKS: usize = 2_000_000;
 
-/// A set of replicas under construction.
+/// A pattern that may still grow.
 struct PartialPattern {
-    /// Sorted; the next component added is the last or a later one.
+    /// Sorted; the next component is the last one again, or a later one.
     members: Vec<(ComponentIx, u32)>,
     demand: Vec<u64>,
     disk_gib: u64,
-    /// Positions in `problem.candidates` of the offers that hold it.
+    /// Positions in `problem.candidates` of the offers that can hold the pattern.
     holders: Vec<usize>,
 }
 
-/// Adds the columns of all patterns and returns how many patterns there are; `None` if they are too many.
+/// Adds the columns of all patterns and returns the number of patterns; `None` if they are too many.
 ///
-/// Level by level, so that small patterns come first: a pattern of `k` replicas grows from one of `k - 1`, and
-/// what no offer holds does not grow further. Time: O(patterns × components × holders).
+/// Patterns grow replica by replica: a pattern of `k` replicas extends one of `k - 1`. A pattern that no offer holds
+/// does not grow further. Time: O(patterns × components × holders).
 pub(crate) fn enumerate(
     problem: &Problem<'_>,
     columns: &mut Vec<Column>,

@@ -1,4 +1,4 @@
-//! Products that are not machines: one replica a lease, priced by quantity where the offer is.
+//! Products that are not machines: one replica per lease, priced by quantity if the offer is.
 
 use super::columns::{Column, push_nondominated};
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) fn columns(problem: &Problem<'_>, columns: &mut Vec<Column>) -> usize
     products.len()
 }
 
-/// What one replica costs on an offer, and the GiB bought; `None` if it does not fit.
+/// The cost of one replica on an offer, and the GiB bought; `None` if it does not fit.
 pub(crate) fn product_cost(
     problem: &Problem<'_>,
     spec: &ComponentSpec,

@@ -1,6 +1,6 @@
-//! Makes a mip smaller without losing a solution: unknowns that can have one value only become numbers, and rows
-//! that hold whatever happens disappear (A. L. Brearley, G. Mitra, H. P. Williams, "Analysis of mathematical
-//! programming problems prior to applying the simplex algorithm", Mathematical Programming 8, 1975).
+//! Row presolve: fixes variables with one possible value and removes redundant rows, without losing a solution (A. L.
+//! Brearley, G. Mitra, H. P. Williams, "Analysis of mathematical programming problems prior to applying the simplex
+//! algorithm", Mathematical Programming 8, 1975).
 
 use crate::compose::{
     id_vec::{Id, IdVec},
@@ -10,19 +10,19 @@ use crate::compose::{
     },
 };
 
-/// A smaller mip, and how to get back.
+/// A presolved program, and how to restore a solution of the original one.
 pub(crate) struct PresolvedMip {
     pub(crate) mip: Mip,
-    /// Cost of what became a number.
+    /// The cost of the fixed variables.
     pub(crate) offset: i128,
-    /// Where each unknown went, or its value.
+    /// The new variable of each old one, or its fixed value.
     image: Vec<Result<Var, i64>>,
 }
 
-/// Passes after which what is left stays.
+/// Passes over the rows.
 const MAX_PASSES: usize = 12;
 
-/// The rows of a mip, each with its unknowns: what presolving needs and can be used again.
+/// The rows of a program with their variables. It can be used for many presolves.
 #[derive(Debug)]
 pub(crate) struct RowwiseMatrix(Vec<Vec<(usize, i64)>>);
 
@@ -39,14 +39,14 @@ impl RowwiseMatrix {
 }
 
 impl PresolvedMip {
-    /// `None` if there is no solution.
+    /// Presolves within the program's own bounds; `None` if there is no solution.
     ///
     /// Time: O(entries) for each of at most twelve passes.
     pub(crate) fn new(mip: &Mip) -> Option<Self> {
         Self::within(mip, &RowwiseMatrix::new(mip), VarBounds::of(mip))
     }
 
-    /// The same within narrower limits.
+    /// Presolves within narrower bounds.
     pub(crate) fn within(mip: &Mip, rowwise: &RowwiseMatrix, bounds: VarBounds) -> Option<Self> {
         let vars = mip.cost.len();
         let rows = mip.row_lower.len();
@@ -86,15 +86,15 @@ impl PresolvedMip {
                     continue;
                 }
                 let (1, Some((var, factor, ends))) = (count, free) else { continue };
-                // The one free unknown takes up what the row needs.
+                // Only one variable is free: its bounds follow from the row.
                 let others = least - ends.0.min(ends.1);
                 let (mut new_lower, mut new_upper) = (i128::from(lower[var]), i128::from(upper[var]));
                 if let Some(limit) = at_least {
                     let rest = limit - others;
                     if factor > 0 {
-                        new_lower = new_lower.max(-(-rest).div_euclid(factor)); // x ≥ remaining_mip / factor, rounded up
+                        new_lower = new_lower.max(-(-rest).div_euclid(factor)); // x ≥ rest / factor, rounded up
                     } else {
-                        new_upper = new_upper.min((-rest).div_euclid(-factor)); // x ≤ remaining_mip / factor, rounded down
+                        new_upper = new_upper.min((-rest).div_euclid(-factor)); // x ≤ rest / factor, rounded down
                     }
                 }
                 if let Some(limit) = at_most {
@@ -153,7 +153,7 @@ impl PresolvedMip {
         Self { mip: small, offset, image }
     }
 
-    /// The values of all unknowns of the larger mip.
+    /// The values of all variables of the original program.
     pub(crate) fn restore(&self, values: &[i64]) -> Vec<i64> {
         self.image.iter().map(|image| image.map_or_else(|value| value, |var| values[var.index()])).collect()
     }

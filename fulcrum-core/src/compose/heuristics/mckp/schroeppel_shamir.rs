@@ -1,14 +1,16 @@
-//! Plans that leave next_watch to nothing of the budgets, by meeting in the middle of four lists.
+//! Meet in the middle with four lists, for plans that use the resources of a multiple-choice knapsack up.
 //!
-//! Where a mip is a choice in each of many groups under shared budgets (see `choices`), a plan close to the
-//! bound changes a few of the cheapest choices so that the budgets are used up to the last unit. The groups are dealt
-//! into four parts; of each part the changes that cost least are listed. Four changes, one from each list, make a plan
-//! if their keys add up to what is wanted. All of them whose first two keys together have a given remainder are found
-//! at once: those pairs are put into a table, and the pairs of the other two lists that can complete them are looked
-//! up (R. Schroeppel, A. Shamir, "A T = O(2^(n/2)), S = O(2^(n/4)) algorithm for certain NP-complete problems", SIAM J.
-//! Comput. 10(3), 1981; by remainders: N. Howgrave-Graham, A. Joux, "New generic algorithms for hard knapsacks",
-//! EUROCRYPT 2010, §4). Each iteration deals anew and takes another remainder. A key may agree by chance and budgets
-//! without a price have none, so the mip has the last word on what is found.
+//! A plan close to the bound differs from the cheapest choices in a few groups (see `structure`), and leaves almost no
+//! slack. The groups are partitioned into four parts, and the cheapest changes of each part are listed. One change
+//! from each list makes a plan if their four keys add up to the wanted key.
+//!
+//! One iteration finds all such plans whose first two keys together have a given remainder. Pairs of the first two
+//! lists go into a hash table; pairs of the other two lists probe it (R. Schroeppel, A. Shamir, "A T = O(2^(n/2)), S =
+//! O(2^(n/4)) algorithm for certain NP-complete problems", SIAM J. Comput. 10(3), 1981; by remainders: N.
+//! Howgrave-Graham, A. Joux, "New generic algorithms for hard knapsacks", EUROCRYPT 2010, §4). The next iteration
+//! partitions anew and takes another remainder.
+//!
+//! Keys may collide, and resources without a dual value have none. So the program checks each plan that is found.
 
 use super::structure::{Choice, MckpStructure};
 use crate::{
@@ -23,39 +25,38 @@ use crate::{
 /// Changes in a list, as a power of two: in the first iteration, and at most.
 const FIRST_LIST_LOG2: u32 = 6;
 const MAX_LIST_LOG2: u32 = 15;
-/// Pairs in a table, as a power of two: of one thread, and of all together.
+/// Pairs in a hash table, as a power of two: of one thread, and of all threads together.
 const TABLE_PAIRS_LOG2: u32 = 19;
 const ALL_TABLES_PAIRS_LOG2: u32 = 22;
-/// Pairs that are looked up for each one that may be in the table.
+/// Pairs that probe the table, for each pair that it may hold.
 const PROBES_PER_PAIR: u64 = 16;
-/// No plan that is further reduced_cost the bound is looked for: sums of a few such figures fit.
+/// The largest gap between plan and bound that is searched: sums of a few such values fit into 64 bits.
 const MAX_GAP_MICROS: i64 = i64::MAX / 8;
-/// Work between two interrupt at the watcher: well below a millisecond.
+/// Work between two questions to the watcher: well below a millisecond.
 const WORK_PER_WATCH: u64 = 200_000;
-/// Work, in entries of a tableau that are looked at: for a change that is listed, for a pair that is put into the table,
-/// for one that is looked up.
+/// Work in tableau entries looked at: for a listed change, for a pair that is inserted, for a pair that probes.
 const WORK_PER_LISTED: u64 = 20;
 const WORK_PER_INSERT: u64 = 40;
 const WORK_PER_PROBE: u64 = 8;
 
-/// A search that can be taken up again.
+/// A search that can be resumed.
 pub(crate) struct FourListSearch<'a> {
     mip: &'a Mip,
     structure: MckpStructure,
-    /// What no plan is below.
+    /// A lower bound on every plan.
     bound: i128,
-    /// Pairs in the table, as a power of two.
+    /// Pairs in the hash table, as a power of two.
     table: u32,
     list_log2: u32,
-    /// What the changes of a list may cost at most, so that there are as many as wanted.
+    /// The highest reduced cost of a listed change, adjusted so that lists have the wanted length.
     most: i64,
     iteration: u64,
-    /// Done so far, as [`Tree::work`](crate::compose::bnb::branch_and_bound::Tree::work).
+    /// Effort so far, as [`Tree::work`](crate::compose::bnb::branch_and_bound::Tree::work).
     work: u64,
 }
 
 impl<'a> FourListSearch<'a> {
-    /// The search number `at` of `threads` that go on side by side.
+    /// The search number `at` of `threads` that run side by side.
     pub(crate) fn new(
         mip: &'a Mip,
         structure: MckpStructure,
@@ -67,7 +68,7 @@ impl<'a> FourListSearch<'a> {
         Self { mip, structure, bound, table, list_log2: FIRST_LIST_LOG2, most: 0, iteration, work: 0 }
     }
 
-    /// Goes on until so much work is done in all; a plan better than `best`, if one was found.
+    /// Searches until the effort reaches `target`. Returns a plan better than `best`, if it finds one.
     pub(crate) fn improve(
         &mut self,
         best: i128,
@@ -95,7 +96,7 @@ impl<'a> FourListSearch<'a> {
         (found, budget.stop)
     }
 
-    /// One partition and one remainder: the values of the plan that is least reduced_cost the bound by its keys, if by less than
+    /// One partition and one remainder. Returns the plan that is least above the bound by its keys, if by less than
     /// `gap`.
     fn iteration(&mut self, gap: i64, budget: &mut WorkBudget<'_, '_>) -> Option<Vec<i64>> {
         self.iteration += 1;
@@ -104,7 +105,7 @@ impl<'a> FourListSearch<'a> {
         let most = &mut self.most;
         let lists = partition(&self.structure.groups, self.iteration)
             .map(|groups| list(&groups, most, 1 << list_log2, gap, budget));
-        // As many pairs as there are, or as a table takes: then those of one remainder.
+        // All pairs, or as many as fit into the table: then those of one remainder.
         let pairs = (lists[0].len() * lists[1].len()).next_power_of_two().ilog2();
         let bits = pairs.saturating_sub(self.table);
         let mask = (1u64 << bits) - 1;
@@ -115,7 +116,7 @@ impl<'a> FourListSearch<'a> {
         let most_pairs = 1 << (pairs - bits);
         let mut table = Table::new(most_pairs);
         budget.charge(table.slots.len() as u64);
-        // What a pair costs that is cheaper than fifteen of sixteen: almost all that is found is dearer.
+        // The cost of a pair at the lowest sixteenth: almost every match costs more.
         let mut sample = Vec::new();
         'put: for one in &first.by_cost {
             let others = second.with_remainder(remainder.wrapping_sub(one.key) & mask);
@@ -179,7 +180,7 @@ impl<'a> FourListSearch<'a> {
     }
 }
 
-/// The groups in four parts, each with as many of those that are cheap to change as another.
+/// Partitions the groups into four parts with equal shares of the cheapest changes.
 fn partition(groups: &[Vec<Choice>], iteration: u64) -> [Vec<&[Choice]>; 4] {
     let mut parts: [Vec<&[Choice]>; 4] = Default::default();
     for (round, groups) in groups.chunks(4).enumerate() {
@@ -195,13 +196,13 @@ fn partition(groups: &[Vec<Choice>], iteration: u64) -> [Vec<&[Choice]>; 4] {
 struct Partial {
     reduced_cost: i64,
     key: u64,
-    /// The same without the last change, which is from one unknown to another.
+    /// The change without its last step, which is from one variable to another.
     before: u32,
     last: Option<(Var, Var)>,
 }
 
-/// At least half of `count` changes that cost least in these groups, if there are so many below `gap`; `most`, what
-/// they may cost, is adjusted so that there are.
+/// At least half of `count` changes of least reduced cost, if there are so many below `gap`. Adjusts `most`, the limit
+/// on the reduced cost, to reach that number.
 fn list(
     groups: &[&[Choice]],
     most: &mut i64,
@@ -226,7 +227,7 @@ fn list(
     list
 }
 
-/// All changes in these groups that cost no more than `most` together, and whether that is all of them: no more than
+/// All changes in these groups with a total reduced cost of at most `most`, and whether the list is complete; at most
 /// `count` are listed.
 fn partials(
     groups: &[&[Choice]],
@@ -260,7 +261,7 @@ fn partials(
     (list, true)
 }
 
-/// Where a change is in its list.
+/// A change's position in its list.
 #[derive(Clone, Copy)]
 struct ListEntry {
     reduced_cost: i64,
@@ -272,7 +273,7 @@ struct ListEntry {
 struct List {
     partials: Vec<Partial>,
     by_cost: Vec<ListEntry>,
-    /// By the remainder of the key, then by cost; and where each remainder begins.
+    /// Sorted by the key's remainder, then by cost; and the start of each remainder.
     by_remainder: Vec<ListEntry>,
     begin: Vec<usize>,
 }
@@ -299,7 +300,7 @@ impl List {
         &self.by_remainder[self.begin[at]..self.begin[at + 1]]
     }
 
-    /// Makes the changes.
+    /// Applies a change to the values.
     fn make(&self, at: u32, values: &mut [i64]) {
         use crate::compose::id_vec::Id;
         let mut partial = &self.partials[at as usize];
@@ -310,7 +311,7 @@ impl List {
     }
 }
 
-/// Pairs by the sum of their keys: open addressing, behind a filter that is small enough to stay close at hand.
+/// A hash table of pairs by the sum of their keys: open addressing behind a small Bloom filter.
 struct Table {
     slots: Vec<(u64, (u32, u32))>,
     filter: Vec<u64>,
@@ -318,13 +319,13 @@ struct Table {
     shift: u32,
 }
 
-/// No pair.
+/// An empty slot.
 const EMPTY_SLOT: (u32, u32) = (u32::MAX, u32::MAX);
 /// Bits of the filter for each pair, as a power of two.
 const FILTER_BITS_LOG2: u32 = 5;
 
 impl Table {
-    /// An empty one for no more than so many pairs, a power of two.
+    /// An empty table for at most `most` pairs, a power of two.
     fn new(most: usize) -> Self {
         let bits = most.ilog2().max(1) + FILTER_BITS_LOG2;
         Self {
@@ -336,7 +337,7 @@ impl Table {
     }
 
     fn slot(&self, key: u64) -> usize {
-        // The filter interrupt at the first bits of the key; of these pairs the last ones agree.
+        // The filter uses the first bits of the key; the last bits of all these keys agree.
         ((key >> 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.slots.len() - 1)
     }
 
@@ -368,13 +369,13 @@ struct WorkBudget<'w, 'f> {
     watch: &'w mut Watch<'f>,
     best: i128,
     work: u64,
-    /// The work after which the watcher is asked next_watch.
+    /// The work after which the watcher is asked next.
     next_watch: u64,
     stop: Option<StopReason>,
 }
 
 impl WorkBudget<'_, '_> {
-    /// Takes account of work done; whether to go on.
+    /// Adds work; returns whether to go on.
     fn charge(&mut self, work: u64) -> bool {
         self.work += work;
         if self.work >= self.next_watch && self.stop.is_none() {
@@ -393,7 +394,7 @@ mod tests {
         id_vec::IdVec,
         lp::safe_bound::reduced_costs,
         mip::{model::Role, var_bounds::VarBounds},
-        options::ComposeOptions,
+        options::{ComposeOptions, Signal},
     };
 
     const GROUP_COUNT: usize = 10;
@@ -404,7 +405,7 @@ mod tests {
         (splitmix64(seed, at as u64) % below).cast_signed()
     }
 
-    /// One of three in each of ten groups; a budget that is a little below what they use on the average.
+    /// One of three choices in each of ten groups, and resources a little below their average use.
     fn knapsack(seed: u64) -> Mip {
         let mut mip = Mip::empty();
         let vars: Vec<Var> = (0..GROUP_COUNT * CHOICES_PER_GROUP)

@@ -1,10 +1,10 @@
-//! Programs that are choices under shared resources: of each group of unknowns exactly one is one, and whatever other
-//! rows there are add up over the groups (the multiple-choice knapsack with several dimensions: H. Kellerer,
-//! U. Pferschy, D. Pisinger, *Knapsack Problems*, Springer 2004, §11.10).
+//! Recognises a multiple-choice knapsack with several resources: of each group of binary variables exactly one is one,
+//! and all other rows add up over the groups (H. Kellerer, U. Pferschy, D. Pisinger, *Knapsack Problems*, Springer
+//! 2004, §11.10).
 //!
-//! At the root's prices each group has a cheapest choice. A plan is as much reduced_cost the root's bound as its choices are
-//! reduced_cost the cheapest ones, and what is slack of the resources is value. So a good plan is a few cheap changes that leave
-//! next to nothing of any resource that has a price. What is changed and what is slack are told by keys that add up as
+//! By the reduced costs at the root each group has a cheapest choice. A plan exceeds the root's bound by the reduced
+//! costs of its other choices and by the dual values of the slack that it leaves. So a good plan makes a few cheap
+//! changes and leaves almost no slack of any resource with a dual value. Changes and slack have keys, which add up as
 //! the amounts do.
 
 use crate::compose::{
@@ -14,48 +14,48 @@ use crate::compose::{
     mip::model::{Mip, Row, Var},
 };
 
-/// Combinations of what may be slack that are looked at.
+/// Combinations of slack that are considered.
 const MAX_SLACK_COMBINATIONS: usize = 4_096;
-/// Fewer groups are not value it.
+/// Groups below which the heuristic does not pay.
 const MIN_GROUPS: usize = 8;
 
 /// Another choice than the cheapest one of its group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Choice {
-    /// What it costs reduced_cost the cheapest one at the root's prices, in micro-units.
+    /// The reduced cost above the cheapest choice, in micro-units.
     pub(crate) reduced_cost: i64,
-    /// Of what it takes from the resources more than the cheapest one does.
+    /// The key of the resources that it takes more than the cheapest choice.
     pub(crate) key: u64,
     pub(crate) taken: Var,
     pub(crate) instead_of: Var,
 }
 
-/// A mip of this kind.
+/// A program with this structure.
 #[derive(Debug)]
 pub(crate) struct MckpStructure {
-    /// The values of all unknowns with the cheapest choice of each group.
+    /// The values of all variables with the cheapest choice of each group.
     pub(crate) cheapest: Vec<i64>,
-    /// The other choices of each group, cheapest first; first the groups that have the cheapest ones.
+    /// The other choices of each group, cheapest first; groups with the cheapest changes first.
     pub(crate) groups: Vec<Vec<Choice>>,
-    /// What may be slack of the resources: what it is value and its key, cheapest first.
+    /// Combinations of slack, each with its value and its key, cheapest first.
     pub(crate) slack: Vec<(i64, u64)>,
-    /// Of what the cheapest choices leave of the resources, or lack.
+    /// The key of the slack that the cheapest choices leave; negative if they lack something.
     pub(crate) key: u64,
 }
 
-/// A row with a dual: how much of it there is, in units of the common divisor of what it counts.
+/// A row with a dual value: its amount in units of the common divisor of its coefficients.
 struct Resource {
     unit: i64,
     amount: i64,
-    /// What a unit that is slack is value.
+    /// The dual value of one unit of slack.
     dual: i64,
-    /// What a unit adds to a key: odd, so that keys differ.
+    /// What one unit adds to a key: odd, so that keys differ.
     key: u64,
     is_exact: bool,
 }
 
 impl MckpStructure {
-    /// `None` if the mip is of another kind.
+    /// `None` if the program has another structure.
     pub(crate) fn new(mip: &Mip, root: &ReducedCosts, duals: &IdVec<Row, i128>) -> Option<Self> {
         let is_free = |var: Var| mip.lower[var] < mip.upper[var];
         let rows = || mip.row_lower.ids();
@@ -130,7 +130,7 @@ impl MckpStructure {
     }
 }
 
-/// `None` if the row has no price, so that it does not matter what is slack of it.
+/// `None` if the row has no dual value, so that its slack is free.
 fn resource(mip: &Mip, row: Row, dual: i128, divisor: i64, settled: i64) -> Option<Resource> {
     let dual = floor_to_micros(dual.checked_abs()?).checked_mul(divisor)?;
     let (unit, amount) = match dual.signum() {
@@ -148,14 +148,14 @@ fn resource(mip: &Mip, row: Row, dual: i128, divisor: i64, settled: i64) -> Opti
     .filter(|resource| resource.dual > 0)
 }
 
-/// The combinations of units slack that are value least: those of the first resources are enough to make those of one
+/// The combinations of slack with the lowest values. Those of the first resources are enough to extend them by one
 /// more.
 fn slack_combinations<'b>(resources: impl Iterator<Item = &'b Resource>) -> Vec<(i64, u64)> {
     let mut slack = vec![(0i64, 0u64)];
     for resource in resources.filter(|resource| !resource.is_exact) {
         let mut more = Vec::new();
         for (at, &(value, key)) in slack.iter().enumerate() {
-            // What has so many before it, each with as many units and fewer, is not among the first.
+            // A combination with this many predecessors of at most as many units is not among the first.
             for units in 0..MAX_SLACK_COMBINATIONS / (at + 1) {
                 let value_of_units = resource.dual.saturating_mul(units as i64);
                 let key_of_units = resource.key.wrapping_mul(units as u64);
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn resource(dual: i64, key: u64) -> Resource {
-        Resource { unit: 1, amount: 0, price, key, is_exact: false }
+        Resource { unit: 1, amount: 0, dual, key, is_exact: false }
     }
 
     #[test]
