@@ -24,7 +24,9 @@ pub enum ComposeError {
     #[error("too large to compose: {0}")]
     TooLarge(String),
     /// The plan that was handed in does not belong to the blueprint and catalogue.
-    #[error("this is no plan for the blueprint and catalogue ({0}); compose again and ask about that plan")]
+    #[error(
+        "the plan does not belong to the blueprint and catalogue ({0}); compose again, and explain the new plan"
+    )]
     PlanMismatch(Violation),
     /// The verifier refused the plan. That is a fault of the library.
     #[error("the plan failed its own verification ({0}); it was withheld, please report this")]

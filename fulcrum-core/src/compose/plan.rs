@@ -1,4 +1,4 @@
-//! From a solution to a plan that people and programs read.
+//! From a solution to a plan document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// A plan, and what it is over the horizon in each measure that counts, in millionths.
+/// A plan, and its measures over the horizon in millionths.
 pub(super) struct Built {
     pub(super) plan: Plan,
     measure_values: BTreeMap<Measure, i128>,
 }
 
 impl Built {
-    /// What an stage minimises, over the horizon, in millionths times its scale.
+    /// The objective of a stage over the horizon, in millionths times its scale.
     pub(super) fn value(&self, stage: &ObjectiveStage) -> i128 {
         self.measure_values
             .iter()
@@ -41,7 +41,7 @@ impl Built {
             .sum::<i128>()
     }
 
-    /// The objective of an stage, its bound and the gap.
+    /// Sets the objective of a stage, its bound and the gap.
     pub(super) fn prove(&mut self, stage: &ObjectiveStage, horizon_months: u32, bound: i128) {
         let value = self.value(stage);
         let bound = bound.min(value);
@@ -66,7 +66,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
         let lease = lease(problem, column)
             .ok_or_else(|| too_large(problem.catalogue.offer(column.offer).id().to_string()))?;
         for _ in 0..*count {
-            // Those that are group stay in the order in which they are written.
+            // Services of a group stay in the order in which they are written.
             let keeps = column.retained.and_then(|group| {
                 let next = &mut kept[group];
                 *next += 1;
@@ -125,7 +125,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
     Ok(built)
 }
 
-/// All measures that count, and the cost, over the horizon.
+/// All tracked measures, and the cost, over the horizon.
 fn measure_values(
     problem: &Problem<'_>,
     found: &Solution,
@@ -225,7 +225,7 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
     })
 }
 
-/// Of what runs already, what was due at its start `is_paid`.
+/// `is_paid`: the set-up fee of a running service was paid at its start.
 fn line(
     problem: &Problem<'_>,
     kind: LineKind,
@@ -240,7 +240,7 @@ fn line(
     Some(PriceLine { sku: sku.clone(), kind, text: text(price, gib), monthly, once, total, later })
 }
 
-/// How a figure comes about.
+/// The text of a price: how the amount comes about.
 fn text(price: &Price, gib: u64) -> String {
     let code = price.currency.code();
     match &price.charge {
@@ -259,7 +259,7 @@ fn text(price: &Price, gib: u64) -> String {
     }
 }
 
-/// Who talks to whom: what the search decided, and where it made no difference the shortest way.
+/// Flows: those that the search decided, and the shortest way where it made no difference.
 fn flows(problem: &Problem<'_>, found: &Solution) -> Vec<Flow> {
     let (blueprint, sites) = (problem.blueprint, &problem.places);
     if blueprint.links.is_empty() && found.user_assignments.is_empty() {
@@ -294,13 +294,13 @@ fn flows(problem: &Problem<'_>, found: &Solution) -> Vec<Flow> {
         let decided: Vec<_> = found.link_flows.iter().filter(|sending| sending.link == at).copied().collect();
         let region = |site: usize, target: Target| match target {
             Target::Region(region) => Some(region),
-            // What leaves for free may be told to leave although nobody is elsewhere: then it stays.
+            // A free flow may leave although no other region has a receiver: then it stays.
             Target::Elsewhere => {
                 let site = &sites.sites[site];
                 nearest(site, false).or_else(|| nearest(site, true))
             }
         };
-        // What costs nothing to send may be said to be sent by more than are there.
+        // Free flows may be more than the replicas at the site.
         let mut idle = count(&link.from, PartitionKey::Site);
         let mut chosen: Vec<(usize, Option<usize>, i64)> = Vec::new();
         for sending in &decided {
@@ -311,7 +311,7 @@ fn flows(problem: &Problem<'_>, found: &Solution) -> Vec<Flow> {
                 chosen.push((sending.site, region(sending.site, sending.target), replicas));
             }
         }
-        // The others stay where they are if they can.
+        // All other replicas stay in their region if they can.
         for (site, replicas) in idle {
             let own = sites.sites[site].region;
             let region = if receivers.contains_key(&own) && !is_timed {
@@ -375,7 +375,7 @@ fn traffic(problem: &Problem<'_>, flows: &[Flow]) -> Option<Vec<TrafficLine>> {
         .collect()
 }
 
-/// Whether an exchange rate stands behind any line.
+/// Whether any line was converted by an exchange rate.
 fn is_converted(problem: &Problem<'_>, found: &Solution, traffic: &[TrafficLine]) -> bool {
     let (catalogue, own) = (problem.catalogue, problem.blueprint.currency);
     let is_charged = |provider: &ProviderId, price: &Price| {
@@ -410,7 +410,7 @@ fn fees(problem: &Problem<'_>, leases: &[Lease]) -> Vec<FeeLine> {
         .collect()
 }
 
-/// What moves of what runs already.
+/// Replicas of running services that move.
 fn moves(blueprint: &Blueprint, leases: &[Lease]) -> Vec<MoveLine> {
     let running = &blueprint.running;
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! What a provider that is not in the plan would have to charge to get in.
+//! Break-even discounts: what a provider outside the plan would have to charge to get in.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ use crate::{
     model::{Blueprint, Filter, Lease, Measure, Objective, Plan, ProviderId, to_micros},
 };
 
-/// A provider that is not in the plan.
+/// A provider outside the plan, and the discount that would bring it in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EntryDiscount {
-    /// Who.
+    /// The provider.
     pub provider: ProviderId,
-    /// With so many per cent off all its prices for leases, rounded up to four decimals, the best plan that buys
-    /// from it costs no more than the present one; none if it would not be in the best plan even for nothing.
+    /// The discount on all its prices for leases, in per cent rounded up to four decimals, at which the best plan that
+    /// uses it costs no more than the present one. `None` if no discount is enough.
     pub discount_percent: Option<Decimal>,
 }
 
-/// Rounds after which what is known is the answer: it converges faster than linearly.
+/// Searches per provider; the method converges faster than linearly.
 const MAX_DINKELBACH_ROUNDS: usize = 12;
 
 pub(super) fn entry_discounts(
@@ -53,7 +53,7 @@ pub(super) fn entry_discounts(
     entry_discounts
 }
 
-/// Providers of which some offer passes the filters, by name.
+/// Providers with an offer that passes the filters, by name.
 fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId> {
     let passes = |filter: &Filter, ix| catalogue.refusal(ix, filter).is_none();
     let is_fit = |ix: &_| {
@@ -77,9 +77,10 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
 }
 
 /// The least discount `d` with which some plan `x` costs no more than the present one: `C(x) - d·S(x) ≤ C*`, where
-/// `S(x)` is what the provider gets of it. A ratio of two sums is minimised by a few searches for the least of
-/// `C(x) - d·S(x)`, each with the `d` that the last one gave (W. Dinkelbach, "On nonlinear fractional programming",
-/// Management Science 13(7), 1967). `None` if a search did not end.
+/// `S(x)` is what the provider gets of it. `None` if a search did not end.
+///
+/// A few searches minimise this ratio of two sums. Each minimises `C(x) - d·S(x)` with the `d` that the search before
+/// it gave (W. Dinkelbach, "On nonlinear fractional programming", Management Science 13(7), 1967).
 fn discount(
     oracle: &mut Oracle<'_>,
     blueprint: &Blueprint,
@@ -101,7 +102,7 @@ fn discount(
         let full: i128 =
             lines.map(|line| to_micros(line.total).map(i128::from)).sum::<Result<i128, _>>().ok()?;
         if full == 0 {
-            break; // it is not in
+            break; // the plan does not use the provider
         }
         let of = |offer| &oracle.catalogue.place(offer).provider == provider;
         let theirs = found.leases.iter().filter(|(column, _)| of(column.offer) && column.retained.is_none());

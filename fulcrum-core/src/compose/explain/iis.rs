@@ -1,8 +1,8 @@
-//! For a blueprint that nothing meets: a minimal set of conditions that clash, and the ways out.
+//! Irreducible infeasible sets (IIS), and the ways out.
 //!
-//! A deletion filter (J. W. Chinneck, *Feasibility and Infeasibility in Optimization*, Springer 2008, §6.2.1):
-//! leave conditions out one by one; what stays infeasible without a condition does not need it. What remains is
-//! minimal: without any one of its conditions there is a plan.
+//! A deletion filter (J. W. Chinneck, *Feasibility and Infeasibility in Optimization*, Springer 2008, §6.2.1) switches
+//! conditions off one by one. A condition that is not needed for infeasibility stays off. The rest is irreducible:
+//! without any one of its conditions there is a plan.
 
 use super::{
     conditions,
@@ -19,7 +19,7 @@ use crate::{
     model::Blueprint,
 };
 
-/// The conflict in a blueprint that has no plan.
+/// The infeasible set of a blueprint that has no plan.
 pub(crate) fn infeasible_set(
     catalogue: &Catalogue,
     blueprint: &Blueprint,
@@ -35,14 +35,14 @@ pub(crate) fn infeasible_set(
         match oracle.solve(&without, Goal::Feasible, |_| {}) {
             Verdict::Infeasible => off.push(condition),
             Verdict::Plan(_) => kept.push(condition),
-            // Not decided: the condition stays, and the set is not called minimal.
+            // Undecided: the condition stays, and the set is not called minimal.
             Verdict::Unknown => {
                 is_minimal = false;
                 kept.push(condition);
             }
         }
     }
-    // What helps alone is in every conflict, and so in this one.
+    // A condition that helps alone is in every infeasible set, and so in this one.
     let mut ways_out: Vec<WayOut> = kept
         .iter()
         .filter(|condition| !matches!(condition, Condition::Need(..)))

@@ -1,4 +1,4 @@
-//! Asks the engine about a blueprint that is changed in one point.
+//! The engine as an oracle: solves a blueprint that is changed in one point.
 
 use rust_decimal::Decimal;
 
@@ -18,36 +18,36 @@ use crate::{
     model::{Blueprint, Plan, StopReason},
 };
 
-/// Nodes that one question may take: then the answer is "not proven", not a hang.
+/// Nodes of one question; beyond them the verdict is `Unknown`.
 const MAX_NODES: u64 = 20_000;
 
-/// Somebody who asks the engine one question after the other.
+/// Solves one changed blueprint after the other.
 pub(super) struct Oracle<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) options: ComposeOptions,
     pub(super) watch: &'a mut dyn FnMut(&Progress) -> Signal,
-    /// The caller has had enough.
+    /// Whether the caller has stopped the explanation.
     pub(super) is_stopped: bool,
 }
 
-/// What the engine says.
+/// The verdict on a blueprint.
 pub(super) enum Verdict {
     /// There is no plan.
     Infeasible,
-    /// The best plan, or one as good as could be found.
+    /// The optimum, or a plan as good as could be found.
     Plan(Box<PlanValue>),
-    /// Not to be said in time.
+    /// The search ended before a verdict.
     Unknown,
 }
 
-/// How good a plan is, in the first thing that is minimised.
+/// A plan and its value in the first stage of the objective.
 pub(super) struct PlanValue {
-    /// A month's, in its unit.
+    /// The objective per month, in its unit.
     pub(super) objective: Decimal,
-    /// Over the horizon, as the engine reckons.
+    /// The objective over the horizon, exactly.
     pub(super) exact: i128,
     pub(super) is_proven: bool,
-    /// Its leases at full prices.
+    /// The plan at full prices.
     pub(super) plan: Plan,
     pub(super) found: Solution,
 }
@@ -62,7 +62,7 @@ impl<'a> Oracle<'a> {
         Self { catalogue, options, watch, is_stopped: false }
     }
 
-    /// The best plan for a blueprint whose stage may be changed.
+    /// The best plan for a blueprint; `change` modifies the stage.
     pub(super) fn solve(
         &mut self,
         blueprint: &Blueprint,
@@ -97,14 +97,14 @@ impl<'a> Oracle<'a> {
         self.solve(blueprint, Goal::Best, |_| {})
     }
 
-    /// The best plan, verified, in all that is minimised.
+    /// The best plan for all stages, verified.
     pub(super) fn plan(&mut self, blueprint: &Blueprint) -> Result<Option<Plan>, ComposeError> {
         let mut watch = observing(self.watch, &mut self.is_stopped);
         best(self.catalogue, blueprint, &self.options, &mut watch)
     }
 }
 
-/// A watcher that remembers whether the caller has had enough.
+/// A watcher that remembers whether the caller has said stop.
 pub(super) fn observing(
     watch: &mut dyn FnMut(&Progress) -> Signal,
     is_stopped: &mut bool,

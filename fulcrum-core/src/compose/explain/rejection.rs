@@ -1,4 +1,4 @@
-//! Why an offer is not in a plan.
+//! Rejections: why an offer is not in a plan.
 
 use serde::Serialize;
 
@@ -17,16 +17,17 @@ use crate::{
 /// Why an offer is not in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
-    /// Which.
+    /// The offer.
     pub offer: OfferId,
-    /// What is wrong with it, component by component; or what using it would cost. Never empty.
+    /// What excludes the offer, for each component; or the cost of using it. Never empty.
     pub reasons: Vec<String>,
-    /// How much worse the best plan is that uses it, in the unit of what is minimised first; none if there is none,
-    /// or it could not be found out.
+    /// How much worse the best plan with the offer is, in the unit of the first objective. `None` if there is no such
+    /// plan, or the search ended before one was found.
     pub more: Option<rust_decimal::Decimal>,
 }
 
-/// Says why an offer is not in a plan, in the blueprint's words; if nothing is wrong with it, what using it would cost.
+/// Explains why an offer is not in a plan, in the blueprint's words. If nothing excludes the offer, the answer is the
+/// cost of using it.
 ///
 /// # Errors
 /// [`ComposeError`]: the blueprint is not well formed, or the plan does not belong to it.

@@ -1,4 +1,4 @@
-//! Why this plan: which conditions cost money, which plans come next, who else would get in.
+//! Sensitivity: which conditions of a plan cost money, and which plans come next.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,51 +21,49 @@ use crate::{
     model::{Blueprint, Plan, ProviderId},
 };
 
-/// Why a plan is as it is. Metrics are a month's, in the unit of what is minimised first.
+/// Why a plan is as it is. Values are per month, in the unit of the first objective.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Of what is minimised: a currency, if it is money.
+    /// The unit of the objective: a currency, if it is money.
     pub unit: String,
-    /// Conditions without which a better plan would exist, the dearest first.
+    /// Binding conditions, the dearest first.
     pub binding: Vec<Binding>,
-    /// For each provider of the plan the best plan without it, the nearest first.
+    /// The best plan without each provider of the plan, the nearest first.
     pub runners_up: Vec<RunnerUp>,
-    /// For providers that are not in the plan, what they would have to charge to get in, the nearest first. Empty
-    /// unless money alone is minimised.
+    /// Break-even discounts of providers outside the plan, the nearest first. Empty unless cost alone is minimised.
     #[serde(rename = "entries")]
     pub entry_discounts: Vec<EntryDiscount>,
-    /// Whether all questions were answered before the caller stopped.
+    /// Whether all questions were answered before the caller stopped the search.
     pub is_complete: bool,
 }
 
-/// A condition that a better plan would break.
+/// A condition without which a better plan exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Binding {
-    /// Where it stands and what it says, as in a [`InfeasibleSet`](crate::compose::InfeasibleSet).
+    /// The condition, as in an [`InfeasibleSet`](crate::compose::InfeasibleSet).
     pub condition: String,
-    /// How much better the best plan is without it.
+    /// How much better the best plan without the condition is.
     pub costs: Decimal,
-    /// Whether that is exact; else it is at least so much.
+    /// Whether `costs` is exact; otherwise it is a lower bound.
     pub is_proven: bool,
 }
 
 /// The best plan without one provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunnerUp {
-    /// Whom.
+    /// The provider that the plan does not use.
     pub without: ProviderId,
-    /// How much worse it is; none if there is no plan without the provider.
+    /// How much worse the plan is; `None` if there is no plan without the provider.
     pub more: Option<Decimal>,
-    /// The plan, for the blueprint that denies the provider.
+    /// The plan, for a blueprint that denies the provider.
     pub plan: Option<Plan>,
 }
 
-/// Providers that are asked what they would have to charge: the first ones by name that have an offer that fits.
+/// Providers with a break-even discount: the first by name that have a suitable offer.
 const MAX_ENTRY_DISCOUNTS: usize = 24;
 
-/// Explains a plan that [`compose`](crate::compose::compose()) made for this blueprint and catalogue, by asking again
-/// with one point changed: so many searches as there are conditions and providers. `watch` may end it, and what is
-/// known by then is the answer.
+/// Explains a plan that [`compose`](crate::compose::compose()) made for this blueprint and catalogue: one search for
+/// each condition and each provider. If `watch` stops it, the result is what is known by then.
 ///
 /// # Errors
 /// [`ComposeError`]: the blueprint is not well formed, or the plan does not belong to it.
@@ -88,7 +86,7 @@ pub fn explain(
 
 fn binding(oracle: &mut Oracle<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
     let mut binding = Vec::new();
-    // What the application needs is no condition to be bargained with.
+    // The demand of the application is not negotiable.
     for condition in
         conditions::all(oracle.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
     {
@@ -135,7 +133,7 @@ fn runners_up(
 }
 
 impl Explanation {
-    /// As a document for other programs, with the lines for people as `text`.
+    /// The explanation as a JSON document, with the lines for people as `text`.
     pub fn to_document(&self) -> serde_json::Value {
         let mut document = serde_json::to_value(self).unwrap_or_default();
         document["text"] = self.to_string().into();
