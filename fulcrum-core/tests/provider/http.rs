@@ -7,15 +7,15 @@ use std::{
 
 use crate::peers::{
     self,
-    server::{Server, Story, answer},
+    server::{Server, Story, response},
 };
 use fulcrum_core::{
     model::ProviderId,
     provider::{
         Call, ErrorKind,
         http::{
-            Cache, Client, HeaderMap, HttpConfig, Method, Page, Recorder, Redactor, Replay, Request,
-            Transport, WireRequest, pages,
+            Cache, Client, HeaderMap, HttpConfig, Method, Page, RawRequest, Recorder, Redactor, Replay,
+            Request, Transport, paginate,
         },
     },
 };
@@ -136,7 +136,7 @@ async fn so_is_one_that_grows_when_it_is_unpacked() {
 #[tokio::test]
 async fn nonsense_is_a_protocol_error_that_may_have_happened() {
     for body in ["<html>", "{\"id\": 1} x", &"[".repeat(100_000)] {
-        let server = Server::start(Story::say(&answer(200, &[], body))).await;
+        let server = Server::start(Story::say(&response(200, &[], body))).await;
         let (ordered, listed) = kinds(&server).await;
         assert!(matches!(ordered, ErrorKind::Protocol { .. }) && ordered.may_have_happened(), "{ordered:?}");
         assert!(matches!(listed, ErrorKind::Protocol { .. }), "{listed:?}");
@@ -146,7 +146,7 @@ async fn nonsense_is_a_protocol_error_that_may_have_happened() {
 #[tokio::test]
 async fn a_gateways_error_says_nothing_about_the_server_behind_it() {
     for status in [500, 502, 503, 504, 408] {
-        let server = Server::start(Story::say(&answer(status, &[], "sorry"))).await;
+        let server = Server::start(Story::say(&response(status, &[], "sorry"))).await;
         assert_eq!(kinds(&server).await, (ErrorKind::Ambiguous, GONE), "{status}");
     }
 }
@@ -162,7 +162,7 @@ async fn refusals_are_certain() {
         (429, "rate_limited"),
         (501, "unsupported"),
     ] {
-        let server = Server::start(Story::say(&answer(status, &[], "{}"))).await;
+        let server = Server::start(Story::say(&response(status, &[], "{}"))).await;
         let (ordered, listed) = kinds(&server).await;
         assert_eq!((ordered.word(), listed.word()), (word, word), "{status}");
         assert!(!ordered.may_have_happened(), "{status}");
@@ -182,14 +182,14 @@ async fn a_status_alone_does_not_prove_that_nothing_is_there() {
         (404, vec![], ""),
         (410, vec![], page),
     ] {
-        let server = Server::start(Story::say(&answer(status, &headers, body))).await;
+        let server = Server::start(Story::say(&response(status, &headers, body))).await;
         let client = client(&server);
         let ordered = client.json::<Value>(&order()).await.expect_err("no order goes through").kind;
         assert_eq!(ordered, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
         let one = Request::get(Call::Describe, ["servers", "7"]);
-        let found = client.find::<Value>(&one).await.expect_err("no proof").kind;
+        let found = client.get_optional::<Value>(&one).await.expect_err("no proof").kind;
         assert_eq!(plain(found), GONE, "{status} {headers:?} {body}");
-        let ended = client.end(&Request::delete(Call::Release, ["servers", "7"])).await;
+        let ended = client.delete_if_exists(&Request::delete(Call::Release, ["servers", "7"])).await;
         assert_eq!(ended.expect_err("no proof").kind, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
     }
 }
@@ -198,13 +198,13 @@ async fn a_status_alone_does_not_prove_that_nothing_is_there() {
 #[tokio::test]
 async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
     for (body, is_thin) in [("{}", true), ("<html>", false)] {
-        let server = Server::start(Story::say(&answer(404, &[], body))).await;
+        let server = Server::start(Story::say(&response(404, &[], body))).await;
         let client = client(&server);
         let one = Request::get(Call::Describe, ["servers", "7"]);
-        let found = client.find_with::<Value>(&one, async { Ok(()) }).await;
+        let found = client.get_optional_with::<Value>(&one, async { Ok(()) }).await;
         assert_eq!(matches!(found, Ok(None)), is_thin, "{body}: {found:?}");
         let refused =
-            client.find_with::<Value>(&one, async { client.json::<Value>(&list()).await.map(drop) });
+            client.get_optional_with::<Value>(&one, async { client.json::<Value>(&list()).await.map(drop) });
         assert!(refused.await.is_err(), "{body}: the witness is a page, too");
     }
 }
@@ -224,7 +224,7 @@ async fn a_page_is_no_certain_refusal_of_an_order() {
         for (kind, body) in
             [("text/html", page), ("application/json", page), ("text/plain", "{}"), ("text/xml", "{}")]
         {
-            let server = Server::start(Story::say(&answer(status, &[("Content-Type", kind)], body))).await;
+            let server = Server::start(Story::say(&response(status, &[("Content-Type", kind)], body))).await;
             let (ordered, listed) = kinds(&server).await;
             assert_eq!((ordered.word(), listed.word()), ("ambiguous", word), "{status} {kind} {body}");
         }
@@ -240,16 +240,18 @@ async fn an_answer_from_a_cache_decides_nothing() {
         vec![("Age", "0"), ("Warning", "110 squid \"Response is stale\"")],
     ] {
         for (status, body) in [(200, "{}"), (404, "{}")] {
-            let server = Server::start(Story::say(&answer(status, &headers, body))).await;
+            let server = Server::start(Story::say(&response(status, &headers, body))).await;
             let client = client(&server);
             let error = client.json::<Value>(&list()).await.expect_err("kept");
             assert_eq!(plain(error.kind.clone()), GONE, "{headers:?}");
             assert!(error.to_string().contains("an answer from a cache"), "{error}");
             let one = Request::get(Call::Describe, ["servers", "7"]);
-            let found = client.find_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
+            let found =
+                client.get_optional_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
             assert_eq!(plain(found), GONE, "{headers:?}");
-            assert_eq!(client.ask(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
-            let cached = Cache::default().ask(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
+            assert_eq!(client.send_ok(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
+            let cached =
+                Cache::default().fetch(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
             assert_eq!(plain(cached), GONE);
             for request in server.requests() {
                 let request = request.to_ascii_lowercase();
@@ -260,7 +262,7 @@ async fn an_answer_from_a_cache_decides_nothing() {
             }
         }
     }
-    let server = Server::start(Story::say(&answer(200, &[("Age", "1")], "{}"))).await;
+    let server = Server::start(Story::say(&response(200, &[("Age", "1")], "{}"))).await;
     client(&server).json::<Value>(&list()).await.expect("a second on the way");
 }
 
@@ -269,23 +271,23 @@ async fn an_answer_from_a_cache_decides_nothing() {
 async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
     let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
     for status in [403, 404] {
-        let server = Server::start(Story::say(&answer(status, &[], &tree))).await;
+        let server = Server::start(Story::say(&response(status, &[], &tree))).await;
         let client = client(&server);
-        let answer = client.send(&list()).await.expect("an answer");
-        assert!(answer.body().len() <= (64 << 10) + 1, "{}", answer.body().len());
+        let response = client.send(&list()).await.expect("an answer");
+        assert!(response.body().len() <= (64 << 10) + 1, "{}", response.body().len());
         assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
     }
     let much = format!("[{}0]", "0,".repeat(15_000_000));
-    let server = Server::start(Story::say(&answer(200, &[], &much))).await;
+    let server = Server::start(Story::say(&response(200, &[], &much))).await;
     let error = client(&server).json::<Value>(&list()).await.expect_err("too many").to_string();
     assert!(error.contains("more than 1048576 values"), "{error}");
 }
 
 #[tokio::test]
 async fn credentials_do_not_follow_to_another_host() {
-    let elsewhere = Server::start(Story::say(&answer(200, &[], "{}"))).await;
+    let elsewhere = Server::start(Story::say(&response(200, &[], "{}"))).await;
     let there = format!("{}/servers", elsewhere.url());
-    let server = Server::start(Story::say(&answer(302, &[("Location", &there)], ""))).await;
+    let server = Server::start(Story::say(&response(302, &[("Location", &there)], ""))).await;
     let client = client(&server).bearer(SecretString::from("canary")).expect("a token");
     for request in [list(), order()] {
         let error = client.json::<Value>(&request).await.expect_err("not followed").kind;
@@ -298,9 +300,9 @@ async fn credentials_do_not_follow_to_another_host() {
 async fn reading_follows_on_the_same_host_and_ordering_does_not() {
     let server = Server::start(Story::new(|text| {
         if text.starts_with("GET /servers ") || text.starts_with("POST") {
-            answer(307, &[("Location", "/v2/servers")], "").into_bytes()
+            response(307, &[("Location", "/v2/servers")], "").into_bytes()
         } else {
-            answer(200, &[], "{}").into_bytes()
+            response(200, &[], "{}").into_bytes()
         }
     }))
     .await;
@@ -312,15 +314,15 @@ async fn reading_follows_on_the_same_host_and_ordering_does_not() {
 
 #[tokio::test]
 async fn a_circle_of_redirects_ends() {
-    let server = Server::start(Story::say(&answer(302, &[("Location", "/servers")], ""))).await;
+    let server = Server::start(Story::say(&response(302, &[("Location", "/servers")], ""))).await;
     let error = client(&server).json::<Value>(&list()).await.expect_err("a circle").kind;
     assert!(matches!(error, ErrorKind::Protocol { .. }), "{error:?}");
     assert_eq!(server.requests().len(), 6);
 }
 
 fn paged(server: &Server) -> futures::stream::BoxStream<'static, fulcrum_core::provider::Result<u64>> {
-    pages(client(server), list().query("page", 1), |_, answer| {
-        let body: Value = answer.json()?;
+    paginate(client(server), list().query("page", 1), |_, response| {
+        let body: Value = response.json()?;
         let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         let next = body["next"].as_u64().map(|page| list().query("page", page));
         Ok(Page { items, next })
@@ -332,7 +334,7 @@ async fn pages_are_read_to_the_last_one_request_each() {
     let server = Server::start(Story::new(|text| {
         let page =
             if text.contains("page=1") { json!({"items": [1, 2], "next": 2}) } else { json!({"items": [3]}) };
-        answer(200, &[], &page.to_string()).into_bytes()
+        response(200, &[], &page.to_string()).into_bytes()
     }))
     .await;
     let items: Vec<_> = paged(&server).map(|item| item.expect("an item")).collect().await;
@@ -344,7 +346,7 @@ async fn pages_are_read_to_the_last_one_request_each() {
 
 #[tokio::test]
 async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
-    let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "next": 1}"#))).await;
+    let server = Server::start(Story::say(&response(200, &[], r#"{"items": [1], "next": 1}"#))).await;
     let items: Vec<_> = paged(&server).collect().await;
     assert_eq!(items.len(), 2);
     assert!(matches!(items[1].as_ref().expect_err("no end").kind, ErrorKind::Protocol { .. }));
@@ -353,9 +355,9 @@ async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
 /// Each page has another address, and says the same.
 #[tokio::test]
 async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
-    let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "more": true}"#))).await;
-    let list = pages(client(&server), list().query("page", 1), |request, answer| {
-        let body: Value = answer.json()?;
+    let server = Server::start(Story::say(&response(200, &[], r#"{"items": [1], "more": true}"#))).await;
+    let list = paginate(client(&server), list().query("page", 1), |request, response| {
+        let body: Value = response.json()?;
         let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         Ok(Page { items, next: Some(request.clone().next_page("page")) })
     });
@@ -366,7 +368,7 @@ async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_provider_that_asks_to_wait_for_years_is_asked_again_in_minutes() {
-    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], "{}"))).await;
+    let server = Server::start(Story::say(&response(429, &[("Retry-After", "100000000")], "{}"))).await;
     let (ordered, _) = kinds(&server).await;
     assert_eq!(ordered.retry_after(), Some(ErrorKind::MAX_RETRY_AFTER));
     assert!(ErrorKind::MAX_RETRY_AFTER <= Duration::from_secs(300));
@@ -379,7 +381,7 @@ async fn a_provider_that_asks_to_wait_is_not_asked_before() {
         let mut asked = asked.lock().expect("nobody panics");
         *asked += 1;
         let headers = [("Retry-After", "1")];
-        if *asked == 1 { answer(429, &headers, "") } else { answer(200, &[], "{}") }.into_bytes()
+        if *asked == 1 { response(429, &headers, "") } else { response(200, &[], "{}") }.into_bytes()
     }))
     .await;
     let client = client(&server);
@@ -392,7 +394,7 @@ async fn a_provider_that_asks_to_wait_is_not_asked_before() {
 
 #[tokio::test]
 async fn a_wait_beyond_the_time_limit_is_an_error_at_once() {
-    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "30")], ""))).await;
+    let server = Server::start(Story::say(&response(429, &[("Retry-After", "30")], ""))).await;
     let client = client(&server);
     client.json::<Value>(&list()).await.expect_err("too fast");
     let began = Instant::now();
@@ -405,14 +407,20 @@ async fn a_wait_beyond_the_time_limit_is_an_error_at_once() {
 async fn a_price_list_is_sent_again_only_if_it_has_changed() {
     let server = Server::start(Story::new(|text| {
         let known = text.to_ascii_lowercase().contains("if-none-match: \"v1\"");
-        if known { answer(304, &[], "") } else { answer(200, &[("ETag", "\"v1\"")], "[1]") }.into_bytes()
+        if known { response(304, &[], "") } else { response(200, &[("ETag", "\"v1\"")], "[1]") }.into_bytes()
     }))
     .await;
     let (client, cache) = (client(&server), Cache::default());
     let ask = |fresh_for| {
         let (client, cache) = (client.clone(), cache.clone());
         async move {
-            cache.ask(&client, &list(), fresh_for).await.expect("an answer").0.json::<Value>().expect("JSON")
+            cache
+                .fetch(&client, &list(), fresh_for)
+                .await
+                .expect("an answer")
+                .0
+                .json::<Value>()
+                .expect("JSON")
         }
     };
     assert_eq!(ask(Duration::ZERO).await, json!([1]));
@@ -426,7 +434,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let tape = folder.path().join("tape.jsonl");
     let body = r#"{"id": 7, "root_password": "hunter2", "note": "canary inside"}"#;
-    let server = Server::start(Story::say(&answer(200, &[("X-Auth-Token", "handed-out")], body))).await;
+    let server = Server::start(Story::say(&response(200, &[("X-Auth-Token", "handed-out")], body))).await;
     let config = HttpConfig { record: Some(tape.clone()), ..config(&server) };
     let client = Client::new(&id(), "https://unused.example", &config).expect("a client");
     let client = client.bearer(SecretString::from("canary")).expect("a token");
@@ -437,7 +445,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     let replay = Arc::new(Replay::of_text(&text).expect("a recording"));
-    let again = client.over(replay.clone());
+    let again = client.with_transport(replay.clone());
     let played = again.json::<Value>(&order().query("token", "REDACTED")).await.expect("played");
     assert_eq!(played["id"], 7);
     assert!(replay.rest().is_empty());
@@ -447,15 +455,16 @@ async fn a_recording_plays_again_and_holds_no_secret() {
 
 #[tokio::test]
 async fn what_cannot_be_written_to_the_recording_does_not_stop_an_order() {
-    let server = Server::start(Story::say(&answer(200, &[], "{}"))).await;
-    let live = Arc::new(fulcrum_core::provider::http::Live::new(&config(&server)).expect("a transport"));
+    let server = Server::start(Story::say(&response(200, &[], "{}"))).await;
+    let live =
+        Arc::new(fulcrum_core::provider::http::NetworkTransport::new(&config(&server)).expect("a transport"));
     let full = std::path::Path::new("/dev/full");
     if !full.exists() {
         println!("SKIPPED: there is no /dev/full");
         return;
     }
     let recorder = Recorder::append(live, full, Redactor::default()).expect("a device");
-    client(&server).over(Arc::new(recorder)).json::<Value>(&order()).await.expect("an answer");
+    client(&server).with_transport(Arc::new(recorder)).json::<Value>(&order()).await.expect("an answer");
 }
 
 /// An adapter in its smallest form.
@@ -513,7 +522,7 @@ async fn every_recorded_flow_plays_to_its_end() {
         println!("SKIPPED: no recorded answers at {}", folder.display());
         return;
     }
-    let (mut flows, mut answers) = (0, 0);
+    let (mut flows, mut responses) = (0, 0);
     for provider in ["scaleway", "upcloud"] {
         for file in std::fs::read_dir(folder.join(provider).join("flows")).expect("a folder") {
             let path = file.expect("a file").path();
@@ -531,19 +540,19 @@ async fn every_recorded_flow_plays_to_its_end() {
                     continue;
                 }
                 let url = format!("https://api.example{place}").parse().expect("an address");
-                let request = WireRequest { method, url, headers: HeaderMap::new(), body: None };
-                let answer = replay.send(request).await.expect("on the recording");
-                assert_eq!(json!(answer.status.as_u16()), said["status"], "{}", path.display());
+                let request = RawRequest { method, url, headers: HeaderMap::new(), body: None };
+                let response = replay.send(request).await.expect("on the recording");
+                assert_eq!(json!(response.status.as_u16()), said["status"], "{}", path.display());
                 if said["body"].is_object() {
-                    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+                    let body: Value = serde_json::from_slice(&response.body).expect("JSON");
                     assert_eq!(body, said["body"], "{}", path.display());
                 }
-                answers += 1;
+                responses += 1;
             }
             assert_eq!(replay.rest(), elsewhere, "{}", path.display());
             flows += 1;
         }
     }
-    println!("{flows} flows with {answers} answers");
+    println!("{flows} flows with {responses} answers");
     assert_eq!(flows, 59);
 }

@@ -188,7 +188,10 @@ pub enum HttpConfigError {
 /// # Errors
 /// The region cannot stand in the name of a host.
 #[cfg(any(feature = "ec2", feature = "exoscale"))]
-pub(crate) fn address_in(pattern: &str, region: &crate::model::RegionId) -> Result<String, HttpConfigError> {
+pub(crate) fn regional_url(
+    pattern: &str,
+    region: &crate::model::RegionId,
+) -> Result<String, HttpConfigError> {
     let name = region.as_str();
     if !pattern.contains("{region}") {
         return Ok(pattern.to_owned());
@@ -264,7 +267,7 @@ mod tests {
     #[test]
     fn a_region_chooses_no_host() {
         let pattern = "https://ec2.{region}.cloud.example/v2";
-        let address = |name: &str| address_in(pattern, &name.parse().expect("a region's name"));
+        let address = |name: &str| regional_url(pattern, &name.parse().expect("a region's name"));
         assert_eq!(address("eu-west-1").expect("a region"), "https://ec2.eu-west-1.cloud.example/v2");
         for odd in [
             "evil.example#",
@@ -280,18 +283,21 @@ mod tests {
         ] {
             // Some are no names of regions at all.
             let Ok(region) = odd.parse() else { continue };
-            assert!(address_in(pattern, &region).is_err(), "{odd}");
+            assert!(regional_url(pattern, &region).is_err(), "{odd}");
         }
-        let here = address_in("http://127.0.0.1:80/{region}", &"a".parse().expect("a name"));
+        let here = regional_url("http://127.0.0.1:80/{region}", &"a".parse().expect("a name"));
         assert_eq!(here.expect("here"), "http://127.0.0.1:80/a");
-        let one = address_in("https://cloud.example", &"Region.One".parse().expect("a name"));
+        let one = regional_url("https://cloud.example", &"Region.One".parse().expect("a name"));
         assert_eq!(one.expect("one for all"), "https://cloud.example");
     }
 
     #[test]
     fn no_document_makes_answers_unbounded() {
         let live = |max_answer_bytes| {
-            crate::provider::http::Live::new(&HttpConfig { max_answer_bytes, ..HttpConfig::default() })
+            crate::provider::http::NetworkTransport::new(&HttpConfig {
+                max_answer_bytes,
+                ..HttpConfig::default()
+            })
         };
         assert!(live(MAX_ANSWER_BYTES).is_ok());
         for much in [MAX_ANSWER_BYTES + 1, usize::MAX] {

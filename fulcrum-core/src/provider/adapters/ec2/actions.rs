@@ -40,7 +40,7 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
             }
             let fields = [("InstanceId", target.id.as_str()), ("InstanceType.Value", sku.as_str())];
             let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let request = changes(call, "ModifyInstanceAttribute", &fields).about(sku);
+            let request = changes(call, "ModifyInstanceAttribute", &fields).for_sku(sku);
             (Operation::Resize(target.clone(), sku.clone()), is_so, request)
         }
         Action::Other { name } if name == "reboot" => {
@@ -49,11 +49,11 @@ pub(super) async fn act(cloud: &Cloud, target: &Target, action: &Action) -> Resu
         Action::Other { .. } => return Err(cloud.error(call, ErrorKind::Unsupported)),
     };
     if !is_done {
-        let answer = cloud.client(&target.region, call)?.ask(&request).await?;
+        let response = cloud.client(&target.region, call)?.send_ok(&request).await?;
         // Another document is nobody's word that it was done.
-        if let Some(other) = wire::read(&answer, wire::done)?.into_iter().find(|id| *id != target.id) {
+        if let Some(other) = wire::read(&response, wire::done)?.into_iter().find(|id| *id != target.id) {
             let message = format!("asked for an action on {}, it tells of {other}", target.id);
-            return Err(answer.nonsense(message));
+            return Err(response.protocol_error(message));
         }
     }
     Ok(Whose::of(instances::key_of(&instance).as_ref()).handle(&operation.text()))
@@ -77,7 +77,10 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
 /// Asks for a machine's end; whether there still was one.
 async fn terminate(cloud: &Cloud, target: &Target) -> Result<bool> {
     let call = Call::Release;
-    cloud.client(&target.region, call)?.end(&changes(call, "TerminateInstances", &one(target))).await
+    cloud
+        .client(&target.region, call)?
+        .delete_if_exists(&changes(call, "TerminateInstances", &one(target)))
+        .await
 }
 
 fn running() -> OperationStatus {

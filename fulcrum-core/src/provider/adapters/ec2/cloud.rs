@@ -17,7 +17,7 @@ use crate::{
     model::{Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Request, Secret, Transport, address_in, pages},
+        http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate, regional_url},
     },
 };
 
@@ -80,11 +80,11 @@ pub(super) fn list<T: Send + 'static>(
     parse: impl Fn(Xml<'_, '_>) -> Option<Listed<T>> + Send + Sync + 'static,
 ) -> futures::stream::BoxStream<'static, Result<T>> {
     let start = first.clone();
-    let read = move |_: &Request, answer: &Answer| {
-        let Listed { items, next } = wire::read(answer, &parse)?;
+    let read = move |_: &Request, response: &Response| {
+        let Listed { items, next } = wire::read(response, &parse)?;
         Ok(Page { items, next: next.map(|token| start.clone().query("NextToken", token)) })
     };
-    pages(client, first, read).boxed()
+    paginate(client, first, read).boxed()
 }
 
 impl Cloud {
@@ -107,7 +107,7 @@ impl Cloud {
             let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
             let name = id.clone();
             let client = client
-                .at(&address_in(address, id)?)?
+                .with_base_url(&regional_url(address, id)?)?
                 .signed(keys.iter().cloned(), move |keys| V4::new(name.as_str(), keys))?;
             let place = Place { zone: None, ..(*offer.place).clone() };
             regions.insert(id.clone(), Region::new(place, client));
@@ -126,9 +126,9 @@ impl Cloud {
     }
 
     /// The same over another transport, with nothing known yet.
-    pub(super) fn over(&self, transport: &Arc<dyn Transport>) -> Self {
+    pub(super) fn with_transport(&self, transport: &Arc<dyn Transport>) -> Self {
         let region = |(id, region): (&RegionId, &Region)| {
-            let client = region.client.clone().over(transport.clone());
+            let client = region.client.clone().with_transport(transport.clone());
             let region = Region::new(region.place.clone(), client);
             (id.clone(), region)
         };
@@ -146,7 +146,7 @@ impl Cloud {
     /// The regions share one login.
     pub(super) fn redacted(&self, text: &str, is_for_people: bool) -> String {
         match self.regions.values().next() {
-            Some(region) => region.client.redactor().shown(text, is_for_people),
+            Some(region) => region.client.redactor().sanitised(text, is_for_people),
             None => text.to_owned(),
         }
     }
@@ -211,8 +211,8 @@ impl Cloud {
         if let Some((_, image)) = kept.get(id) {
             return Ok(image.clone());
         }
-        let answer = here.client.ask(&reads(call, "DescribeImages").query("ImageId.1", id)).await?;
-        let image = wire::read(&answer, wire::image)?;
+        let response = here.client.send_ok(&reads(call, "DescribeImages").query("ImageId.1", id)).await?;
+        let image = wire::read(&response, wire::image)?;
         let image = image.ok_or_else(|| self.invalid(call, format!("there is no image {id} in {region}")))?;
         kept.insert(id.to_owned(), (Instant::now(), image.clone()));
         Ok(image)
@@ -220,8 +220,8 @@ impl Cloud {
 
     /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
     pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
-        let answer = self.client(region, call)?.ask(&reads(call, "DescribeAvailabilityZones")).await?;
-        let names: BTreeSet<_> = wire::read(&answer, wire::zones)?.into_iter().collect();
+        let response = self.client(region, call)?.send_ok(&reads(call, "DescribeAvailabilityZones")).await?;
+        let names: BTreeSet<_> = wire::read(&response, wire::zones)?.into_iter().collect();
         let zones: Vec<ZoneId> = match names.len() {
             0 | 1 => Vec::new(),
             _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),

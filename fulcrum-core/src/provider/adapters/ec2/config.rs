@@ -138,7 +138,8 @@ impl Ec2Config {
         .chain(session)
         .collect();
         let first = self.endpoint.replace("{region}", "region");
-        let client = Client::new(&self.id, &first, &self.http.clone().below(base)?)?.dialect(Ec2Errors);
+        let client =
+            Client::new(&self.id, &first, &self.http.clone().below(base)?)?.with_error_mapper(Ec2Errors);
         Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))
     }
 }

@@ -113,10 +113,11 @@ pub(super) async fn provision(
     if let Some(text) = setting("user_data", &None) {
         put("UserData", base64::engine::general_purpose::STANDARD.encode(text));
     }
-    let asked = changes(call, "RunInstances", &fields).about(&request.sku);
-    let answer = answered(cloud.client(region, call)?.ask(&asked).await)?;
-    let made = wire::read(&answer, wire::made)?;
-    let target = Target::new(region, &made).ok_or_else(|| answer.nonsense("instanceId: it is none"))?;
+    let asked = changes(call, "RunInstances", &fields).for_sku(&request.sku);
+    let response = answered(cloud.client(region, call)?.send_ok(&asked).await)?;
+    let made = wire::read(&response, wire::made)?;
+    let target =
+        Target::new(region, &made).ok_or_else(|| response.protocol_error("instanceId: it is none"))?;
     Ok(Whose::of(Some(key)).handle(&Operation::Provision(target).text()))
 }
 
@@ -180,18 +181,18 @@ fn exists(instance: &wire::Instance) -> bool {
 /// One machine, also one that has ended and is still shown.
 pub(super) async fn look(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Instance>> {
     let request = reads(call, "DescribeInstances").query("InstanceId.1", &target.id);
-    let answer = match cloud.client(&target.region, call)?.ask(&request).await {
-        Ok(answer) => answer,
+    let response = match cloud.client(&target.region, call)?.send_ok(&request).await {
+        Ok(response) => response,
         Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let listed = wire::read(&answer, wire::instances)?;
+    let listed = wire::read(&response, wire::instances)?;
     if let Some(other) = listed.items.iter().find(|instance| instance.id != target.id) {
         let message = format!("asked for the instance {}, it tells of {}", target.id, other.id);
-        return Err(answer.nonsense(message));
+        return Err(response.protocol_error(message));
     }
     if listed.next.is_some() {
-        return Err(answer.nonsense("asked for one instance, it answers with a list that goes on"));
+        return Err(response.protocol_error("asked for one instance, it answers with a list that goes on"));
     }
     Ok(listed.items.into_iter().next())
 }
@@ -229,7 +230,7 @@ pub(super) async fn note_disks(cloud: &Cloud, target: &Target, instance: &wire::
     }
     let fields = [("ResourceId.1", target.id.as_str()), ("Tag.1.Key", DISKS), ("Tag.1.Value", &made)];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let asked = cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await;
+    let asked = cloud.client(&target.region, call)?.send_ok(&changes(Call::Act, "CreateTags", &fields)).await;
     match asked {
         Err(error) if error.is_retryable() => Err(error),
         Err(error) => {

@@ -50,8 +50,8 @@ impl Ec2 {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self::new(self.cloud.over(&transport))
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self::new(self.cloud.with_transport(&transport))
     }
 
     /// What a cloud can do that does this with a `ClientToken`, and where a new machine may be missing from lists for so

@@ -12,7 +12,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::provider::{
     BoxError,
-    http::{HeaderName, HeaderValue, Signer, WireRequest},
+    http::{HeaderName, HeaderValue, RawRequest, Signer},
 };
 
 /// The service's name in signatures.
@@ -39,7 +39,7 @@ impl V4 {
         Self { region: region.to_owned(), keys: Credentials::new(access, secret, session, None, "fulcrum") }
     }
 
-    fn sign_at(&self, request: &mut WireRequest, time: SystemTime) -> Result<(), BoxError> {
+    fn sign_at(&self, request: &mut RawRequest, time: SystemTime) -> Result<(), BoxError> {
         let identity = self.keys.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
@@ -74,7 +74,7 @@ impl V4 {
 }
 
 impl Signer for V4 {
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         self.sign_at(request, SystemTime::now())
     }
 }
@@ -92,7 +92,7 @@ mod tests {
         let signer = V4::new("eu-west-3", &keys);
         let url =
             "https://ec2.example/?Version=2016-11-15&Action=DescribeInstances".parse().expect("an address");
-        let mut request = WireRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None };
+        let mut request = RawRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None };
         let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_593_600);
         signer.sign_at(&mut request, time).expect("signed");
         let value = |name: &str| request.headers[name].to_str().expect("text").to_owned();

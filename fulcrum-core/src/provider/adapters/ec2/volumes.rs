@@ -27,7 +27,7 @@ pub(super) async fn mark(cloud: &Cloud, target: &Target, made: &str, key: &Idemp
     let tag = [("Tag.1.Key", KEY), ("Tag.1.Value", key.as_str())];
     let tag = tag.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let fields: Vec<_> = ids.chain(tag).collect();
-    match cloud.client(&target.region, call)?.ask(&changes(Call::Act, "CreateTags", &fields)).await {
+    match cloud.client(&target.region, call)?.send_ok(&changes(Call::Act, "CreateTags", &fields)).await {
         Err(error) if error.is_retryable() => Err(error),
         Err(error) => {
             tracing::warn!(instance = target.id, %error, "its disks are not marked, and not found without it");
@@ -79,17 +79,19 @@ fn exists(disk: &Disk) -> bool {
 /// One volume; none if it is gone.
 async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<Disk>> {
     let request = reads(call, "DescribeVolumes").query("VolumeId.1", &target.id);
-    let answer = match cloud.client(&target.region, call)?.ask(&request).await {
-        Ok(answer) => answer,
+    let response = match cloud.client(&target.region, call)?.send_ok(&request).await {
+        Ok(response) => response,
         Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let listed = wire::read(&answer, wire::volumes)?;
+    let listed = wire::read(&response, wire::volumes)?;
     if let Some(other) = listed.items.iter().find(|disk| disk.id != target.id) {
-        return Err(answer.nonsense(format!("asked for the volume {}, it tells of {}", target.id, other.id)));
+        return Err(
+            response.protocol_error(format!("asked for the volume {}, it tells of {}", target.id, other.id))
+        );
     }
     if listed.next.is_some() {
-        return Err(answer.nonsense("asked for one volume, it answers with a list that goes on"));
+        return Err(response.protocol_error("asked for one volume, it answers with a list that goes on"));
     }
     Ok(listed.items.into_iter().next().filter(exists))
 }
@@ -151,7 +153,7 @@ pub(super) async fn poll_release(cloud: &Cloud, target: &Target, whose: &Whose) 
         return Ok(running);
     }
     let ask = changes(Call::Release, "DeleteVolume", &[("VolumeId".to_owned(), target.id.clone())]);
-    match cloud.client(&target.region, call)?.end(&ask).await {
+    match cloud.client(&target.region, call)?.delete_if_exists(&ask).await {
         Ok(true) => Ok(running),
         Ok(false) => Ok(OperationStatus::Succeeded(None)),
         // It is just taken off.

@@ -8,7 +8,7 @@ use crate::{
     model::SkuId,
     provider::{
         Result,
-        http::{Answer, PAGE, leave_out},
+        http::{HTML_PAGE, Response, reject_row},
     },
 };
 
@@ -48,21 +48,21 @@ impl<'a, 'input> Xml<'a, 'input> {
 ///
 /// # Errors
 /// A protocol error: it is no XML, or lacks what it must have. It may have had its effect.
-pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
-    if answer.is_page() {
-        return Err(answer.other_document(PAGE));
+pub(super) fn read<T>(response: &Response, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
+    if response.is_html_page() {
+        return Err(response.unexpected_document(HTML_PAGE));
     }
-    if !answer.is_of_type("xml") {
-        return Err(answer.other_document("it is not XML by its own word"));
+    if !response.is_of_type("xml") {
+        return Err(response.unexpected_document("it is not XML by its own word"));
     }
-    let text = std::str::from_utf8(answer.body()).map_err(|error| answer.other_document(error))?;
+    let text = std::str::from_utf8(response.body()).map_err(|error| response.unexpected_document(error))?;
     let document =
-        Document::parse_with_options(text, options()).map_err(|error| answer.other_document(error))?;
+        Document::parse_with_options(text, options()).map_err(|error| response.unexpected_document(error))?;
     let root = document.root_element();
     let name = root.tag_name().name();
-    answer.reading(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
-        true => answer.nonsense(format!("{name} lacks a field, or answers something else")),
-        false => answer.other_document(format!("it is a document of `{name}`")),
+    response.collecting_rejections(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
+        true => response.protocol_error(format!("{name} lacks a field, or answers something else")),
+        false => response.unexpected_document(format!("it is a document of `{name}`")),
     })
 }
 
@@ -102,9 +102,10 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
     for (item, at) in root.list("instanceTypeSet")?.zip(1..) {
         match parse(item) {
             Some(item) => items.push(item),
-            None => {
-                leave_out(item.text("instanceType").unwrap_or_else(|| format!("row {at}")), "it lacks a size")
-            }
+            None => reject_row(
+                item.text("instanceType").unwrap_or_else(|| format!("row {at}")),
+                "it lacks a size",
+            ),
         }
     }
     Some(Listed { items, next: root.text("nextToken") })
@@ -193,7 +194,7 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
                 Some(instance) => items.push(instance),
                 // It is certainly none of ours: its tags are told, and none of them is a key.
                 None if is_foreign(item) => {
-                    leave_out(item.text("instanceId").unwrap_or_default(), "it lacks a field");
+                    reject_row(item.text("instanceId").unwrap_or_default(), "it lacks a field");
                 }
                 None => return None,
             }

@@ -5,24 +5,24 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, Says, Word},
+        http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
     },
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
         let Refusal { message } =
-            answer.try_json().filter(|refusal: &Refusal| !refusal.message.is_empty())?;
-        let status = answer.status().as_u16();
-        if !(400..500).contains(&status) || answer.says_its_status(&message) {
+            response.try_json().filter(|refusal: &Refusal| !refusal.message.is_empty())?;
+        let status = response.status().as_u16();
+        if !(400..500).contains(&status) || response.is_reason_phrase(&message) {
             return None;
         }
         let shortage = shortage_of(&message);
         Some(match status {
-            _ if shortage == Some(Shortage::SoldOut) => answer.sold_out(),
+            _ if shortage == Some(Shortage::SoldOut) => response.sold_out(),
             _ if shortage == Some(Shortage::Quota) && status != 429 => {
                 ErrorKind::QuotaExceeded { quota: message }
             }
@@ -36,8 +36,8 @@ impl Dialect for Errors {
     }
 
     /// Gateways of many makers word it alike.
-    fn thinly_absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "/message", Says::Text)] }
+    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "/message", ValueMatch::Text)] }
     }
 }
 

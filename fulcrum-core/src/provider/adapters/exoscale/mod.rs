@@ -35,7 +35,7 @@ use crate::{
             whose::Whose,
         },
         check_settings, find_exact,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport, address_in, bounded},
+        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded, regional_url},
         surcharges::with_least_disk,
         table::Table,
     },
@@ -167,9 +167,9 @@ impl Exoscale {
             if zones.contains_key(&place.region) {
                 continue;
             }
-            let address = address_in("https://api-{region}.exoscale.com/v2", &place.region)?;
+            let address = regional_url("https://api-{region}.exoscale.com/v2", &place.region)?;
             let client = Client::new(&config.id, &address, &http)?
-                .dialect(errors::Errors)
+                .with_error_mapper(errors::Errors)
                 .signed(keys.clone(), sign::Exo2::new)?;
             let place = Place { zone: None, ..place.clone() };
             zones.insert(place.region.clone(), Zone { client, cache: Cache::default(), place });
@@ -193,9 +193,9 @@ impl Exoscale {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: &Arc<dyn Transport>) -> Self {
+    pub fn with_transport(self, transport: &Arc<dyn Transport>) -> Self {
         let over = |(name, zone): (&RegionId, &Zone)| {
-            let client = zone.client.clone().over(transport.clone());
+            let client = zone.client.clone().with_transport(transport.clone());
             (name.clone(), Zone { client, ..zone.clone() })
         };
         Self { zones: Arc::new(self.zones.iter().map(over).collect()), ..self }
@@ -205,12 +205,12 @@ impl Exoscale {
         ProviderError::new(self.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
     fn handle(&self, call: Call, handle: &Handle, key: Option<&IdempotencyKey>) -> Result<OperationHandle> {
-        let text = serde_json::to_string(handle).map_err(|error| self.nonsense(call, &error))?;
+        let text = serde_json::to_string(handle).map_err(|error| self.protocol_error(call, &error))?;
         Ok(Whose::of(key).handle(&text))
     }
 
@@ -227,18 +227,19 @@ impl Exoscale {
 
     async fn types(&self, call: Call, zone: &Zone, fresh_for: Duration) -> Result<Vec<InstanceType>> {
         let request = Request::get(call, ["instance-type"]);
-        let (answer, _) = zone.cache.ask(&zone.client, &request, fresh_for).await?;
-        Ok(answer.json::<InstanceTypes>()?.instance_types.into_iter().collect())
+        let (response, _) = zone.cache.fetch(&zone.client, &request, fresh_for).await?;
+        Ok(response.json::<InstanceTypes>()?.instance_types.into_iter().collect())
     }
 
     async fn instance(&self, call: Call, at: &At) -> Result<Option<Instance>> {
         let zone = self.zone(call, &at.zone)?;
         let ask = Request::get(call, ["instance", &at.instance]);
-        let found: Option<Instance> = zone.client.find_with(&ask, self.not_listed(call, zone, at)).await?;
+        let found: Option<Instance> =
+            zone.client.get_optional_with(&ask, self.not_listed(call, zone, at)).await?;
         match found {
             Some(other) if other.id != at.instance => {
                 let (asked, told) = (&at.instance, &other.id);
-                Err(self.nonsense(call, &format!("asked for the instance {asked}, it tells of {told}")))
+                Err(self.protocol_error(call, &format!("asked for the instance {asked}, it tells of {told}")))
             }
             found => Ok(found),
         }
@@ -248,7 +249,7 @@ impl Exoscale {
     async fn not_listed(&self, call: Call, zone: &Zone, at: &At) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
         let names_it = |row: &Value| row.to_string().contains(&at.instance);
-        let is_odd = list.instances.odd().iter().any(|odd| odd.may_be(names_it));
+        let is_odd = list.instances.unreadable().iter().any(|odd| odd.may_match(names_it));
         if is_odd || list.instances.iter().any(|it| it.id == at.instance) {
             tracing::warn!(
                 instance = at.instance,
@@ -281,8 +282,8 @@ impl Exoscale {
 
     /// The instances of ours in a zone. There is one page.
     async fn in_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
-        let answer = zone.client.ask(&Request::get(call, ["instance"])).await?;
-        let instances = answer.json::<Instances>()?.instances.proving(&answer, wire::is_foreign)?;
+        let response = zone.client.send_ok(&Request::get(call, ["instance"])).await?;
+        let instances = response.json::<Instances>()?.instances.conclusive(&response, wire::is_foreign)?;
         let ours: Vec<_> = instances.iter().filter(|it| key_of(it).is_some()).collect();
         if ours.is_empty() {
             return Ok(Vec::new());
@@ -306,7 +307,7 @@ impl Exoscale {
         types: &[InstanceType],
     ) -> Result<Service> {
         let odd = |what: &dyn std::fmt::Display| {
-            self.nonsense(call, &format!("the instance {} has an odd name: {what}", instance.id))
+            self.protocol_error(call, &format!("the instance {} has an odd name: {what}", instance.id))
         };
         let kind = types.iter().find(|kind| kind.id == instance.instance_type.id);
         let sku = kind.map_or_else(|| instance.instance_type.id.clone(), sku_of);
@@ -357,7 +358,7 @@ impl Exoscale {
         if uuid::Uuid::parse_str(image).is_ok() {
             // One that is not told is none, and the order of it is refused.
             let ask = Request::get(Call::Provision, ["template", image]);
-            let told: Option<OneTemplate> = zone.client.find_with(&ask, async { Ok(()) }).await?;
+            let told: Option<OneTemplate> = zone.client.get_optional_with(&ask, async { Ok(()) }).await?;
             return match told {
                 Some(told) if is_paid(&told.name) || is_paid(&told.family) => Err(paid()),
                 _ => Ok(image.to_owned()),
@@ -415,10 +416,10 @@ impl Exoscale {
         let zone = self.zone(Call::Poll, &at.zone)?;
         let ask = Request::get(Call::Poll, ["operation", operation]);
         // A forgotten operation proves nothing: the instance itself is looked at.
-        let found: Option<Operation> = zone.client.find_with(&ask, async { Ok(()) }).await?;
+        let found: Option<Operation> = zone.client.get_optional_with(&ask, async { Ok(()) }).await?;
         if let Some(other) = found.as_ref().filter(|found| found.id != operation) {
             let message = format!("asked for the operation {operation}, it tells of {}", other.id);
-            return Err(self.nonsense(Call::Poll, &message));
+            return Err(self.protocol_error(Call::Poll, &message));
         }
         Ok(found.and_then(|operation| match operation.state.as_str() {
             "success" => None,
@@ -443,7 +444,7 @@ impl Exoscale {
         }
         let name = format!("{}:start", at.instance);
         let ask = Request::new(Call::Act, Method::PUT, ["instance", &name]).json(&json!({}));
-        match self.zone(Call::Poll, &at.zone)?.client.ask(&ask).await {
+        match self.zone(Call::Poll, &at.zone)?.client.send_ok(&ask).await {
             Err(error) if !matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
                 Err(ProviderError { call: Call::Poll, ..error })
             }
@@ -462,7 +463,7 @@ impl Exoscale {
         match self.described(Call::Poll, at).await? {
             None => Ok(failed("the instance is gone")),
             Some((_, service)) if service.key.is_none() => {
-                Err(self.nonsense(Call::Poll, &"the instance has lost its label"))
+                Err(self.protocol_error(Call::Poll, &"the instance has lost its label"))
             }
             Some((instance, service)) if !whose.is_of(service.key.as_ref()) => {
                 let what = format!("the instance {}", instance.id);
@@ -487,9 +488,9 @@ impl Exoscale {
         let zone = self.zone(call, &at.zone)?;
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
-                let odd = list.block_storage_volumes.odd();
+                let odd = list.block_storage_volumes.unreadable();
                 let names_it = |row: &Value| row.to_string().contains(&instance.id);
-                if let Some(odd) = odd.iter().find(|odd| odd.may_be(names_it)) {
+                if let Some(odd) = odd.iter().find(|odd| odd.may_match(names_it)) {
                     let part =
                         format!("the volume {}, of which not all can be read ({})", odd.name, odd.reason);
                     return Err(self.error(call, ErrorKind::attached(&instance.id, &[part])));
@@ -530,7 +531,7 @@ impl Exoscale {
         }
         self.check_attached(call, at, &instance).await?;
         let ask = Request::delete(Call::Release, ["instance", &at.instance]);
-        match self.zone(call, &at.zone)?.client.ask(&ask).await {
+        match self.zone(call, &at.zone)?.client.send_ok(&ask).await {
             Ok(_) => Ok(RUNNING),
             Err(error) => match error.kind {
                 ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
@@ -571,7 +572,7 @@ impl Provider for Exoscale {
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
         let each = self.zones.values().map(|zone| zone.client.redactor());
-        each.fold(text.to_owned(), |text, redactor| redactor.shown(&text, is_for_people))
+        each.fold(text.to_owned(), |text, redactor| redactor.sanitised(&text, is_for_people))
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -607,9 +608,9 @@ impl Provider for Exoscale {
         };
         let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
         let body = self.new_instance(zone, request, disk_gib, key).await?;
-        let ask = Request::post(call, ["instance"]).json(&body).about(&request.sku);
+        let ask = Request::post(call, ["instance"]).json(&body).for_sku(&request.sku);
         let begun: Operation = answered(zone.client.json(&ask).await)?;
-        let nameless = || self.nonsense(call, &"the operation names no instance");
+        let nameless = || self.protocol_error(call, &"the operation names no instance");
         let instance = begun.reference.ok_or_else(nameless)?.id;
         let at = At { zone: request.place.region.to_string(), instance };
         afterwards(self.handle(call, &Handle::Make { at, operation: Some(begun.id) }, Some(key)))
@@ -685,7 +686,7 @@ impl Provider for Exoscale {
                 let begun: Operation = zone.client.json(&ask).await?;
                 if let Some(other) = begun.reference.filter(|it| it.id != at.instance) {
                     let message = format!("asked to {verb} {}, it tells of {}", at.instance, other.id);
-                    return Err(self.nonsense(call, &message));
+                    return Err(self.protocol_error(call, &message));
                 }
                 Some(begun.id)
             }

@@ -3,15 +3,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use ::http::header::{AUTHORIZATION, HeaderValue};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::provider::{
     BoxError,
-    http::{Signer, WireRequest},
+    http::{RawRequest, Signer},
 };
 
 /// So long a signed request may be under way, in seconds.
@@ -38,7 +38,7 @@ impl Exo2 {
         Self { key, secret }
     }
 
-    fn sign_until(&self, request: &mut WireRequest, expires: i64) -> Result<(), BoxError> {
+    fn sign_until(&self, request: &mut RawRequest, expires: i64) -> Result<(), BoxError> {
         let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in request.url.query_pairs() {
             parameters.entry(name.into_owned()).or_default().push(value.into_owned());
@@ -65,7 +65,7 @@ impl Exo2 {
 }
 
 impl Signer for Exo2 {
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         self.sign_until(request, Timestamp::now().as_second() + LASTS)
     }
 }
@@ -82,7 +82,7 @@ mod tests {
         let signed = |method: Method, url: &str, body: Option<&'static str>| {
             let url = url.parse().expect("an address");
             let body = body.map(Into::into);
-            let mut request = WireRequest { method, url, headers: HeaderMap::new(), body };
+            let mut request = RawRequest { method, url, headers: HeaderMap::new(), body };
             signer.sign_until(&mut request, 1_795_593_600).expect("signed");
             assert!(!format!("{signer:?} {request:?} {:?}", request.headers).contains("canary"));
             request.headers["authorization"].to_str().expect("text").to_owned()

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LABEL;
-use crate::{model::SkuId, provider::http::Rows};
+use crate::{model::SkuId, provider::http::LenientList};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct InstanceTypes {
-    pub(super) instance_types: Rows<InstanceType>,
+    pub(super) instance_types: LenientList<InstanceType>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +46,7 @@ pub(super) struct OneTemplate {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
-    pub(super) templates: Rows<Template>,
+    pub(super) templates: LenientList<Template>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +57,7 @@ pub(super) struct Template {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Instances {
-    pub(super) instances: Rows<Instance>,
+    pub(super) instances: LenientList<Instance>,
 }
 
 /// Whether an instance that cannot be read is certainly none of ours: it has no label of ours.
@@ -92,7 +92,7 @@ pub(super) struct ElasticIp {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Volumes {
-    pub(super) block_storage_volumes: Rows<Volume>,
+    pub(super) block_storage_volumes: LenientList<Volume>,
 }
 
 #[derive(Debug, Deserialize)]

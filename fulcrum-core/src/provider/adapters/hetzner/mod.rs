@@ -34,7 +34,7 @@ use crate::{
             whose::Whose,
         },
         check_exact, check_settings, find_exact,
-        http::{Client, HttpConfigError, Page, Request, Transport, bounded, pages},
+        http::{Client, HttpConfigError, Page, Request, Transport, bounded, paginate},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument, Table},
     },
@@ -43,7 +43,7 @@ use crate::{
 /// The label that holds the key.
 const LABEL: &str = "fulcrum-key";
 /// Things on a page; the most that the API gives.
-const PAGE: u32 = 50;
+const PAGE_SIZE: u32 = 50;
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
 /// The servers of one project. Cheap to clone.
@@ -128,8 +128,8 @@ impl Hetzner {
         let client =
             Client::new(&config.id, "https://api.hetzner.cloud/v1", &config.http.clone().below(base)?)?
                 .bearer(&config.token.read_as(base, "env:HCLOUD_TOKEN")?)?
-                .dialect(errors::Errors)
-                .refills();
+                .with_error_mapper(errors::Errors)
+                .leaky_bucket();
         let facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(&error))?;
         let facts = ProviderDocument { id: config.id.clone(), ..facts };
@@ -169,15 +169,15 @@ impl Hetzner {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
         ProviderError::new(self.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
@@ -187,10 +187,11 @@ impl Hetzner {
 
     async fn server(&self, call: Call, id: u64) -> Result<Option<Server>> {
         let found: Option<OneServer> =
-            self.client.find(&Request::get(call, ["servers", &id.to_string()])).await?;
+            self.client.get_optional(&Request::get(call, ["servers", &id.to_string()])).await?;
         match found {
             Some(OneServer { server }) if server.id != id => {
-                Err(self.nonsense(call, &format!("asked for the server {id}, it tells of {}", server.id)))
+                Err(self
+                    .protocol_error(call, &format!("asked for the server {id}, it tells of {}", server.id)))
             }
             found => Ok(found.map(|found| found.server)),
         }
@@ -200,12 +201,12 @@ impl Hetzner {
     fn servers(&self, call: Call, filter: &str, value: impl ToString) -> BoxStream<'static, Result<Server>> {
         let first = Request::get(call, ["servers"])
             .query(filter, value)
-            .query("per_page", PAGE)
+            .query("per_page", PAGE_SIZE)
             .query("sort", "id:asc")
             .query("page", 1);
-        pages(self.client.clone(), first, |request, answer| {
-            let Servers { servers, meta } = answer.json()?;
-            let items = servers.proving(answer, wire::is_foreign)?;
+        paginate(self.client.clone(), first, |request, response| {
+            let Servers { servers, meta } = response.json()?;
+            let items = servers.conclusive(response, wire::is_foreign)?;
             Ok(Page { items, next: next_page(request, &meta) })
         })
     }
@@ -235,7 +236,7 @@ impl Hetzner {
 
     /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
     fn service(&self, call: Call, server: &Server) -> Result<Service> {
-        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.id));
+        let odd = |what: &str| self.protocol_error(call, &format!("the server {} has {what}", server.id));
         let location = server.location.as_ref().or(server.datacenter.as_ref().map(|it| &it.location));
         let location = location.ok_or_else(|| odd("no location"))?;
         let place = self.places.iter().find(|place| place.region.as_str() == location.name);
@@ -355,7 +356,7 @@ impl Hetzner {
         match servers.find(|it| it.id != server) {
             Some(other) => {
                 let message = format!("asked for an action on the server {server}, it tells of {}", other.id);
-                Err(self.nonsense(Call::Act, &message))
+                Err(self.protocol_error(Call::Act, &message))
             }
             None => Ok(begun.action.id),
         }
@@ -372,7 +373,7 @@ impl Hetzner {
             return Err(self.error(call, ErrorKind::attached(&server.name, &parts)));
         }
         let ask = Request::delete(Call::Release, ["servers", &server.id.to_string()]);
-        match self.client.end(&ask).await {
+        match self.client.delete_if_exists(&ask).await {
             // Busy with something else: whoever polls asks again.
             Err(error) if matches!(error.kind, ErrorKind::Conflict { .. }) => Ok(true),
             is_there => is_there,
@@ -428,7 +429,7 @@ impl Provider for Hetzner {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -450,13 +451,13 @@ impl Provider for Hetzner {
         if let Some(there) = self.labelled(call, key).await? {
             return self.made_before(request, key, &there);
         }
-        let ask = Request::post(call, ["servers"]).json(&server).about(&request.sku);
+        let ask = Request::post(call, ["servers"]).json(&server).for_sku(&request.sku);
         match self.client.json::<Made>(&ask).await {
             // What has not our key is not what was ordered.
             Ok(Made { server, .. }) if key_of(&server).as_ref() != Some(key) => {
                 let message =
                     format!("it answers with the server {}, which has not this order's key", server.id);
-                Err(self.nonsense(call, &message))
+                Err(self.protocol_error(call, &message))
             }
             Ok(Made { server, action, next_actions }) => {
                 let actions = [action].into_iter().chain(next_actions).map(|action| action.id).collect();

@@ -15,7 +15,7 @@ use crate::{
     model::{Charge, Offer, OfferKind, Price, PurchaseOption, Resources, SkuId, Surcharge, Tax},
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
-        http::{Page, Request, bounded, pages},
+        http::{Page, Request, bounded, paginate},
         surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
@@ -38,9 +38,10 @@ pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
 }
 
 async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
-    let first = Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE).query("page", 1);
-    pages(hetzner.client.clone(), first, |request, answer| {
-        let page: ServerTypes = answer.json()?;
+    let first =
+        Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE_SIZE).query("page", 1);
+    paginate(hetzner.client.clone(), first, |request, response| {
+        let page: ServerTypes = response.json()?;
         Ok(Page {
             items: page.server_types.into_iter().collect(),
             next: super::next_page(request, &page.meta),
@@ -52,7 +53,7 @@ async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
 
 /// Whether the cloud does not tell where it sells a type: one that cannot be read is told, and left out.
 fn tells_no_location(kind: &ServerType) -> bool {
-    kind.locations.is_empty() && kind.locations.odd().is_empty()
+    kind.locations.is_empty() && kind.locations.unreadable().is_empty()
 }
 
 /// Whether it is sold in a location at all, and how many are left if that is none.
@@ -63,7 +64,7 @@ fn stock(place: &TypeAt, now: Timestamp) -> Option<Option<Decimal>> {
 
 fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<Vec<Offer>> {
     let now = Timestamp::now();
-    let nonsense = |error: &dyn std::fmt::Display| hetzner.nonsense(Call::Offers, error);
+    let protocol_error = |error: &dyn std::fmt::Display| hetzner.protocol_error(Call::Offers, error);
     let money = |price: &PriceAt| -> Result<(Decimal, Decimal), String> {
         let read = |text: &str| {
             Decimal::from_str_exact(text).map_err(|error| format!("{text:?} is no price: {error}"))
@@ -128,13 +129,14 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
             });
         }
     }
-    let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| nonsense(&error))?;
+    let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| protocol_error(&error))?;
     rejected.extend(table.rejected.iter().cloned());
     hetzner.rejected.set(rejected);
     let mut surcharges = BTreeMap::new();
     for (location, (hourly, monthly)) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {
         let currency = Currency::from_code(&pricing.currency);
-        let currency = currency.ok_or_else(|| nonsense(&format!("{:?} is no currency", pricing.currency)))?;
+        let currency =
+            currency.ok_or_else(|| protocol_error(&format!("{:?} is no currency", pricing.currency)))?;
         let price = Price {
             charge: Charge::HourlyCapped { hourly, monthly },
             once: Decimal::ZERO,

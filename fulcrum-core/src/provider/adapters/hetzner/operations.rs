@@ -19,10 +19,10 @@ impl Hetzner {
     /// How an action ended; none if it has succeeded, or is so old that it is forgotten.
     pub(super) async fn unfinished(&self, action: u64) -> Result<Option<OperationStatus>> {
         let ask = Request::get(Call::Poll, ["actions", &action.to_string()]);
-        let Some(OneAction { action: told }) = self.client.find(&ask).await? else { return Ok(None) };
+        let Some(OneAction { action: told }) = self.client.get_optional(&ask).await? else { return Ok(None) };
         if told.id != action {
             let message = format!("asked for the action {action}, it tells of {}", told.id);
-            return Err(self.nonsense(Call::Poll, &message));
+            return Err(self.protocol_error(Call::Poll, &message));
         }
         let action = told;
         Ok(match (action.status.as_str(), action.error) {
@@ -43,7 +43,7 @@ impl Hetzner {
         };
         let key = key_of(&server);
         if key.is_none() {
-            return Err(self.nonsense(Call::Poll, &"the server has lost its name and its label"));
+            return Err(self.protocol_error(Call::Poll, &"the server has lost its name and its label"));
         }
         if !whose.is_of(key.as_ref()) {
             return Err(self.error(Call::Poll, Whose::forgotten(format!("the server {id}"))));

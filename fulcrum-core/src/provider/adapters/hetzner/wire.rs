@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
 use super::LABEL;
-use crate::{model::IdempotencyKey, provider::http::Rows};
+use crate::{model::IdempotencyKey, provider::http::LenientList};
 
 /// Where the list goes on. A list that does not say whether it does is no whole one.
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerTypes {
-    pub(super) server_types: Rows<ServerType>,
+    pub(super) server_types: LenientList<ServerType>,
     pub(super) meta: Meta,
 }
 
@@ -46,10 +46,10 @@ pub(super) struct ServerType {
     #[serde(default)]
     pub(super) architecture: String,
     #[serde(default)]
-    pub(super) prices: Rows<PriceAt>,
+    pub(super) prices: LenientList<PriceAt>,
     /// Where it is sold; empty from a cloud that does not tell.
     #[serde(default)]
-    pub(super) locations: Rows<TypeAt>,
+    pub(super) locations: LenientList<TypeAt>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -98,7 +98,7 @@ pub(super) struct OnePricing {
 pub(super) struct Pricing {
     pub(super) currency: String,
     #[serde(default)]
-    pub(super) primary_ips: Rows<AddressPrices>,
+    pub(super) primary_ips: LenientList<AddressPrices>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +106,7 @@ pub(super) struct AddressPrices {
     /// `ipv4` or `ipv6`.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    pub(super) prices: Rows<PriceAt>,
+    pub(super) prices: LenientList<PriceAt>,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,7 +156,7 @@ pub(super) struct OneServer {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Rows<Server>,
+    pub(super) servers: LenientList<Server>,
     pub(super) meta: Meta,
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
     }
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::delete(call, ["servers", &target.id]));
-    match compute.client.end(&request).await? {
+    match compute.client.delete_if_exists(&request).await? {
         true => {
             let whose = Whose::of(servers::key_of(&server).as_ref());
             Ok(whose.handle(&Operation::Release(target).text()))
@@ -180,7 +180,7 @@ async fn resized(
             if server.metadata.get(servers::SKU).is_none_or(|known| known != sku.as_str()) {
                 let body = json!({ "metadata": { (servers::SKU): sku.as_str() } });
                 let request = Request::post(call, ["servers", &target.id, "metadata"]).json(&body);
-                compute.client.ask(&compute.speak(request)).await?;
+                compute.client.send_ok(&compute.speak(request)).await?;
             }
             succeeded(cloud, target, server).await
         }

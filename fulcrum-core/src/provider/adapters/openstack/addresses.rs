@@ -15,7 +15,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         adapters::{bought::answered, whose::Whose},
-        http::{Answer, Client, Page, Request, pages},
+        http::{Client, Page, Request, Response, paginate},
     },
 };
 
@@ -53,7 +53,7 @@ pub(super) async fn provision(
     let (client, path) = neutron(cloud, region, call, &[]).await?;
     let description = format!("{KEY}{key}{SKU}{}", request.sku);
     let body = json!({ "floatingip": { "floating_network_id": network, "description": description } });
-    let request = Request::post(call, path).about(&request.sku).json(&body);
+    let request = Request::post(call, path).for_sku(&request.sku).json(&body);
     let wire::FloatingIpAnswer { floatingip } = answered(client.json(&request).await)?;
     // What has not our key is not what was ordered.
     if parse(&floatingip).is_none_or(|(its, _)| its != *key) {
@@ -108,16 +108,16 @@ pub(super) fn list(cloud: Arc<Cloud>, region: RegionId, call: Call) -> BoxStream
         let (client, path) = neutron(&cloud, &region, call, &[]).await?;
         let first = Request::get(call, path).query("limit", cloud.config.page_size);
         let start = first.clone();
-        let read = move |_: &Request, answer: &Answer| {
-            let page: wire::FloatingIpPage = answer.json()?;
+        let read = move |_: &Request, response: &Response| {
+            let page: wire::FloatingIpPage = response.json()?;
             let last = page.floatingips.last_id().filter(|_| wire::has_next(&page.floatingips_links));
             let next = last.map(|id| start.clone().query("marker", id));
-            let addresses = page.floatingips.proving(answer, is_foreign)?;
+            let addresses = page.floatingips.conclusive(response, is_foreign)?;
             let ours = addresses.iter().filter(|address| parse(address).is_some());
             let items = ours.map(|address| service_of(&cloud, &region, address, call));
             Ok(Page { items: items.collect::<Result<_>>()?, next })
         };
-        Ok(pages(client, first, read))
+        Ok(paginate(client, first, read))
     };
     listed.try_flatten_stream().boxed()
 }
@@ -134,13 +134,13 @@ pub(super) async fn find(
 
 async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::FloatingIp>> {
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
-    let answer: Option<wire::FloatingIpAnswer> = client.find(&Request::get(call, path)).await?;
-    match answer {
+    let response: Option<wire::FloatingIpAnswer> = client.get_optional(&Request::get(call, path)).await?;
+    match response {
         Some(wire::FloatingIpAnswer { floatingip }) if floatingip.id != target.id => {
             let message = format!("asked for the address {}, it tells of {}", target.id, floatingip.id);
             Err(cloud.error(call, ErrorKind::Protocol { message }))
         }
-        answer => Ok(answer.map(|answer| answer.floatingip)),
+        response => Ok(response.map(|response| response.floatingip)),
     }
 }
 
@@ -169,7 +169,7 @@ pub(super) async fn release(cloud: &Cloud, target: Target) -> Result<OperationHa
 async fn end(cloud: &Cloud, target: &Target) -> Result<bool> {
     let call = Call::Release;
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
-    client.end(&Request::delete(call, path)).await
+    client.delete_if_exists(&Request::delete(call, path)).await
 }
 
 /// How far an operation is: taking and giving back are done at once.

@@ -21,7 +21,7 @@ use crate::{
     model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
         Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
-        http::{Answer, Client, HttpConfigError, Page, Redactor, Request, Transport, pages},
+        http::{Client, HttpConfigError, Page, Redactor, Request, Response, Transport, paginate},
     },
 };
 
@@ -108,8 +108,8 @@ impl Cloud {
     }
 
     /// The same over another transport, with nothing known yet.
-    pub(super) fn over(&self, transport: Arc<dyn Transport>) -> Self {
-        let keystone = self.keystone.clone().over(transport);
+    pub(super) fn with_transport(&self, transport: Arc<dyn Transport>) -> Self {
+        let keystone = self.keystone.clone().with_transport(transport);
         Self::assemble(self.config.clone(), self.listed.clone(), keystone)
     }
 
@@ -155,7 +155,7 @@ impl Cloud {
         self.region(region, call)?;
         let broken = |message: String| self.error(call, ErrorKind::Protocol { message });
         if let Some(address) = self.config.endpoints.get(kind) {
-            return self.client.at(address).map_err(|error| broken(error.to_string()));
+            return self.client.with_base_url(address).map_err(|error| broken(error.to_string()));
         }
         let token = self.session.token(call).await?;
         let name = self.config.region_names.get(region).map_or(region.as_str(), String::as_str);
@@ -171,9 +171,9 @@ impl Cloud {
                 ErrorKind::NotFound { what: format!("a {interface} endpoint of {kind} in {region}") },
             )
         })?;
-        let client = self.client.at(&endpoint.url).map_err(|error| broken(error.to_string()))?;
-        let host = client.base().host_str().unwrap_or_default();
-        if is_this_machine(client.base()) && !is_this_machine(self.keystone.base()) {
+        let client = self.client.with_base_url(&endpoint.url).map_err(|error| broken(error.to_string()))?;
+        let host = client.base_url().host_str().unwrap_or_default();
+        if is_this_machine(client.base_url()) && !is_this_machine(self.keystone.base_url()) {
             return Err(broken(format!(
                 "{kind} is at {host}, which is this machine; name it in `endpoints` if it is so"
             )));
@@ -198,7 +198,7 @@ impl Cloud {
         call: Call,
     ) -> Result<(Client, Vec<&'static str>)> {
         let client = self.service(region, kind, call).await?;
-        let has_version = client.base().path().split('/').any(|segment| segment == version);
+        let has_version = client.base_url().path().split('/').any(|segment| segment == version);
         Ok((client, if has_version { Vec::new() } else { vec![version] }))
     }
 
@@ -206,15 +206,15 @@ impl Cloud {
     pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
         let client = self.service(region, "compute", call).await?;
         // Keystone may name nova without a version, as it names glance and neutron.
-        let has_version = client.base().path().split('/').any(|segment| segment.starts_with("v2"));
+        let has_version = client.base_url().path().split('/').any(|segment| segment.starts_with("v2"));
         let client = match has_version {
             true => client,
             false => {
-                let address = format!("{}/{NOVA}", client.base().as_str().trim_end_matches('/'));
+                let address = format!("{}/{NOVA}", client.base_url().as_str().trim_end_matches('/'));
                 let broken = |error: HttpConfigError| {
                     self.error(call, ErrorKind::Protocol { message: error.to_string() })
                 };
-                client.at(&address).map_err(broken)?
+                client.with_base_url(&address).map_err(broken)?
             }
         };
         let newest = &self.region(region, call)?.newest;
@@ -239,13 +239,13 @@ impl Cloud {
         let size = self.config.page_size;
         let first = compute.speak(Request::get(call, ["flavors", "detail"]).query("limit", size));
         let start = first.clone();
-        let read = move |_: &Request, answer: &Answer| {
-            let page: wire::FlavorPage = answer.json()?;
+        let read = move |_: &Request, response: &Response| {
+            let page: wire::FlavorPage = response.json()?;
             let last = page.flavors.last_id().filter(|_| wire::has_next(&page.flavors_links));
             let next = last.map(|id| start.clone().query("marker", id));
             Ok(Page { items: page.flavors.into_iter().collect(), next })
         };
-        let flavors: Vec<wire::Flavor> = pages(compute.client, first, read).try_collect().await?;
+        let flavors: Vec<wire::Flavor> = paginate(compute.client, first, read).try_collect().await?;
         let flavors = Arc::new(flavors);
         *kept = Some((Instant::now(), flavors.clone()));
         Ok(flavors)
@@ -319,16 +319,16 @@ impl Cloud {
             path.push("images");
             let image = if is_id {
                 path.push(name);
-                let answer = glance.send(&Request::get(call, path)).await?;
-                match answer.status().as_u16() {
+                let response = glance.send(&Request::get(call, path)).await?;
+                match response.status().as_u16() {
                     // Nothing is bought then, whoever has said so.
                     404 => None,
                     _ => {
-                        glance.check(&answer)?;
-                        let image = answer.json::<wire::Image>()?;
+                        glance.check(&response)?;
+                        let image = response.json::<wire::Image>()?;
                         if image.id != name {
                             let message = format!("asked for the image {name}, it tells of {}", image.id);
-                            return Err(answer.nonsense(message));
+                            return Err(response.protocol_error(message));
                         }
                         Some(image)
                     }

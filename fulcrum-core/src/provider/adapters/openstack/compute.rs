@@ -79,21 +79,21 @@ impl Compute {
 /// The newest version that nova knows.
 pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> {
     // The address may go on with the project, the version's document stands before it.
-    let mut address = client.base().clone();
-    let kept = client.base().path().split('/').scan(false, |is_over, segment| {
+    let mut address = client.base_url().clone();
+    let kept = client.base_url().path().split('/').scan(false, |is_over, segment| {
         let keep = !*is_over;
         *is_over = *is_over || segment.starts_with("v2");
         keep.then_some(segment)
     });
     address.set_path(&kept.collect::<Vec<_>>().join("/"));
-    let root = client.at(address.as_str());
+    let root = client.with_base_url(address.as_str());
     let root = root.map_err(|error| {
         let kind = ErrorKind::Protocol { message: error.to_string() };
         ProviderError::new(client.provider().clone(), call, kind)
     })?;
-    match root.ask(&Request::get(call, [""])).await {
-        Ok(answer) => {
-            let wire::VersionAnswer { version } = answer.json()?;
+    match root.send_ok(&Request::get(call, [""])).await {
+        Ok(response) => {
+            let wire::VersionAnswer { version } = response.json()?;
             Ok(Microversion::of(&version.version).unwrap_or(Microversion::OLDEST))
         }
         // Hidden by what stands before it.

@@ -176,11 +176,11 @@ impl OpenStackConfig {
                 (auth.secret.read(base)?, Login::ApplicationCredential { id: auth.id.clone() })
             }
         };
-        let keystone =
-            Client::new(&self.id, &self.auth_url, &self.http.clone().below(base)?)?.dialect(OpenStackErrors);
+        let keystone = Client::new(&self.id, &self.auth_url, &self.http.clone().below(base)?)?
+            .with_error_mapper(OpenStackErrors);
         let keystone = keystone.signed([secret], move |secrets| login.with(secrets))?;
         for address in self.endpoints.values() {
-            keystone.at(address)?;
+            keystone.with_base_url(address)?;
         }
         let cloud = Cloud::new(self.clone(), table.into_listed(), keystone)?;
         Ok(OpenStack::new(cloud))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::WWW_AUTHENTICATE;
+use ::http::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,7 +10,9 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, HeaderMap, HeaderValue, Says, StatusCode, WireAnswer, Word},
+        http::{
+            AbsenceRule, ErrorMapper, HeaderMap, HeaderValue, RawResponse, Response, StatusCode, ValueMatch,
+        },
     },
 };
 
@@ -55,38 +57,38 @@ fn own(document: BTreeMap<String, Value>, status: u16) -> Option<Said> {
 
 /// Whether a service itself says that a token is not good: in its own words, or by the challenge of keystone's guard, which
 /// stands in each service and has no document.
-pub(super) fn refuses_token(answer: &WireAnswer) -> bool {
+pub(super) fn refuses_token(response: &RawResponse) -> bool {
     let document = || {
-        let document = answer.refusal().filter(|_| answer.is_of_type("json"))?;
-        own(serde_json::from_slice(document).ok()?, answer.status.as_u16())
+        let document = response.error_body().filter(|_| response.is_of_type("json"))?;
+        own(serde_json::from_slice(document).ok()?, response.status.as_u16())
     };
-    let mut challenges = answer.headers.get_all(WWW_AUTHENTICATE).into_iter();
+    let mut challenges = response.headers.get_all(WWW_AUTHENTICATE).into_iter();
     let is_keystones = |challenge: &HeaderValue| challenge.as_bytes().starts_with(b"Keystone uri=");
-    answer.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
+    response.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
 }
 
 /// The answer to a request that was not sent, as no token could be had: in the words that a service would have.
-pub(super) fn not_let_in() -> WireAnswer {
+pub(super) fn not_let_in() -> RawResponse {
     let said = serde_json::json!({ "error": {
         "code": 401, "title": "Unauthorized", "message": "the login was refused, and nothing was sent",
     } });
     let (status, body) = (StatusCode::UNAUTHORIZED, said.to_string().into());
-    WireAnswer { status, headers: HeaderMap::new(), body }
+    RawResponse { status, headers: HeaderMap::new(), body }
 }
 
-impl Dialect for OpenStackErrors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let status = answer.status().as_u16();
-        let said = own(answer.try_json()?, status)?;
-        let by_status = answer.kind_by_status()?;
+impl ErrorMapper for OpenStackErrors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let status = response.status().as_u16();
+        let said = own(response.try_json()?, status)?;
+        let by_status = response.kind_by_status()?;
         Some(kind_of(status, &said.kind, &said.message, by_status))
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(404, "/itemNotFound/message", Says::Text),
-                Word::new(404, "/NeutronError/type", Says::EndsWith("NotFound")),
+                AbsenceRule::new(404, "/itemNotFound/message", ValueMatch::Text),
+                AbsenceRule::new(404, "/NeutronError/type", ValueMatch::EndsWith("NotFound")),
             ]
         }
     }

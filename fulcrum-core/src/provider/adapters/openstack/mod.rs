@@ -53,8 +53,8 @@ impl OpenStack {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self::new(self.cloud.over(transport))
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self::new(self.cloud.with_transport(transport))
     }
 
     /// What such a cloud can do, where a new server may be missing from lists for so many milliseconds.
@@ -115,7 +115,7 @@ impl Provider for OpenStack {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.cloud.redactor().shown(text, is_for_people)
+        self.cloud.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

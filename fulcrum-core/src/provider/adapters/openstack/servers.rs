@@ -20,7 +20,7 @@ use crate::{
     provider::{
         Call, ErrorKind, Line, OperationHandle, Priced, ProvisionRequest, Result,
         adapters::{bought::answered, whose::Whose},
-        http::{Answer, PAGE, Page, Request, pages},
+        http::{HTML_PAGE, Page, Request, Response, paginate},
     },
 };
 
@@ -132,7 +132,7 @@ pub(super) async fn provision(
         let coded = base64::engine::general_purpose::STANDARD.encode(text);
         server.insert("user_data".to_owned(), coded.into());
     }
-    let request = Request::post(call, ["servers"]).about(&request.sku).json(&json!({ "server": server }));
+    let request = Request::post(call, ["servers"]).for_sku(&request.sku).json(&json!({ "server": server }));
     let wire::CreatedAnswer { server } = answered(compute.client.json(&compute.speak(request)).await)?;
     let operation = Operation::Provision(Target::server(region, &server.id));
     Ok(Whose::of(Some(key)).handle(&operation.text()))
@@ -142,16 +142,16 @@ pub(super) async fn provision(
 pub(super) async fn get(cloud: &Cloud, target: &Target, call: Call) -> Result<Option<wire::Server>> {
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.speak(Request::get(call, ["servers", &target.id]));
-    let answer: Option<wire::ServerAnswer<Value>> = compute.client.find(&request).await?;
-    let Some(wire::ServerAnswer { server }) = answer else { return Ok(None) };
-    let nonsense = |message: String| cloud.error(call, ErrorKind::Protocol { message });
+    let response: Option<wire::ServerAnswer<Value>> = compute.client.get_optional(&request).await?;
+    let Some(wire::ServerAnswer { server }) = response else { return Ok(None) };
+    let protocol_error = |message: String| cloud.error(call, ErrorKind::Protocol { message });
     if wire::is_of_down_cell(&server) {
         return Err(cloud.error(call, cell_is_down()));
     }
     let server: wire::Server = serde_path_to_error::deserialize(server)
-        .map_err(|error| nonsense(format!("server.{}: {}", error.path(), error.inner())))?;
+        .map_err(|error| protocol_error(format!("server.{}: {}", error.path(), error.inner())))?;
     if server.id != target.id {
-        return Err(nonsense(format!("asked for the server {}, it tells of {}", target.id, server.id)));
+        return Err(protocol_error(format!("asked for the server {}, it tells of {}", target.id, server.id)));
     }
     Ok(Some(server).filter(exists))
 }
@@ -185,7 +185,7 @@ pub(super) async fn note_volumes(cloud: &Cloud, target: &Target, server: &wire::
     let compute = cloud.compute(&target.region, Call::Poll).await?;
     let body = json!({ "metadata": { (DISKS): made } });
     let request = Request::post(Call::Act, ["servers", &target.id, "metadata"]).json(&body);
-    match compute.client.ask(&compute.speak(request)).await {
+    match compute.client.send_ok(&compute.speak(request)).await {
         Err(error) if error.is_retryable() => Err(error),
         Err(error) => {
             tracing::warn!(server = target.id, %error, "it is not written down which volumes the purchase made");
@@ -251,20 +251,20 @@ async fn list(
     };
     // Nova keeps a new server in another database at first, and may show it again, also behind itself, when it moves.
     let seen: Mutex<(BTreeSet<String>, BTreeSet<String>)> = Mutex::default();
-    let read = move |_: &Request, answer: &Answer| {
-        let page: wire::ServerPage = answer.json()?;
+    let read = move |_: &Request, response: &Response| {
+        let page: wire::ServerPage = response.json()?;
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (ids, markers) = &mut *seen;
         // The address of the next page may lead around what stands before nova; the last identifier does not.
         let last = page.servers.last_id().filter(|_| wire::has_next(&page.servers_links));
         if last.is_some_and(|id| !markers.insert(id.to_owned())) {
-            return Err(answer.error(ErrorKind::unavailable("its list goes in a circle")));
+            return Err(response.error(ErrorKind::unavailable("its list goes in a circle")));
         }
         let next = last.map(|id| start.clone().query("marker", id));
-        if page.servers.odd().iter().any(|row| row.is(wire::is_of_down_cell)) {
-            return Err(answer.error(cell_is_down()));
+        if page.servers.unreadable().iter().any(|row| row.matches(wire::is_of_down_cell)) {
+            return Err(response.error(cell_is_down()));
         }
-        let servers = page.servers.proving(answer, wire::is_foreign)?;
+        let servers = page.servers.conclusive(response, wire::is_foreign)?;
         let is_wanted = |server: &wire::Server| {
             let key = key_of(server);
             exists(server)
@@ -274,7 +274,7 @@ async fn list(
         };
         Ok(Page { items: servers.into_iter().filter(is_wanted).collect(), next })
     };
-    Ok(pages(compute.client, first, read))
+    Ok(paginate(compute.client, first, read))
 }
 
 /// The same, as a stream that asks where nova is when it is polled.
@@ -403,10 +403,10 @@ pub(super) async fn service_of(
 /// Asks nova for something to be done to a server.
 pub(super) async fn action(compute: &Compute, target: &Target, call: Call, body: Value) -> Result<()> {
     let request = Request::post(call, ["servers", &target.id, "action"]).json(&body);
-    let answer = compute.client.ask(&compute.speak(request)).await?;
+    let response = compute.client.send_ok(&compute.speak(request)).await?;
     // Nova says nothing more: a page is somebody else's word.
-    match answer.is_page() {
-        true => Err(answer.other_document(PAGE)),
+    match response.is_html_page() {
+        true => Err(response.unexpected_document(HTML_PAGE)),
         false => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     model::{RegionId, SkuId, UsageRecord},
     provider::{
         Call, Result, UsagePeriod,
-        http::{Answer, Page, Request, pages},
+        http::{Page, Request, Response, paginate},
     },
 };
 
@@ -33,20 +33,20 @@ pub(super) fn list(
             .query("detailed", 1);
         let first = compute.speak(first);
         let start = first.clone();
-        let read = move |_: &Request, answer: &Answer| {
-            let page: wire::UsageAnswer = answer.json()?;
+        let read = move |_: &Request, response: &Response| {
+            let page: wire::UsageAnswer = response.json()?;
             let usages = page.tenant_usage.server_usages;
             let last = usages.last().filter(|_| wire::has_next(&page.tenant_usage_links));
             let next = last.map(|usage| start.clone().query("marker", &usage.instance_id));
             let record = |usage: &wire::ServerUsage| {
                 let record = record_of(&cloud, &region, usage, period);
                 record.ok_or_else(|| {
-                    answer.nonsense(format!("the usage of {} makes no sense", usage.instance_id))
+                    response.protocol_error(format!("the usage of {} makes no sense", usage.instance_id))
                 })
             };
             Ok(Page { items: usages.iter().map(record).collect::<Result<_>>()?, next })
         };
-        Ok(pages(compute.client, first, read))
+        Ok(paginate(compute.client, first, read))
     };
     listed.try_flatten_stream().boxed()
 }

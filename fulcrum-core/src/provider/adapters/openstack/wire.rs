@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::servers::KEY;
-use crate::provider::http::Rows;
+use crate::provider::http::LenientList;
 
 /// Keystone: `POST /auth/tokens`.
 #[derive(Deserialize)]
@@ -23,7 +23,7 @@ pub(super) struct TokenBody {
     #[serde(default)]
     pub user: Option<Owner>,
     #[serde(default)]
-    pub catalog: Rows<CatalogueEntry>,
+    pub catalog: LenientList<CatalogueEntry>,
 }
 
 /// A project or a user, as far as a token tells of it.
@@ -55,7 +55,7 @@ pub(super) struct CatalogueEntry {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default)]
-    pub endpoints: Rows<Endpoint>,
+    pub endpoints: LenientList<Endpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,7 +98,7 @@ pub(super) fn has_next(links: &[Link]) -> bool {
 
 #[derive(Deserialize)]
 pub(super) struct FlavorPage {
-    pub flavors: Rows<Flavor>,
+    pub flavors: LenientList<Flavor>,
     #[serde(default)]
     pub flavors_links: Vec<Link>,
 }
@@ -124,7 +124,7 @@ pub(super) struct Flavor {
 #[derive(Deserialize)]
 pub(super) struct ZonePage {
     #[serde(rename = "availabilityZoneInfo")]
-    pub zones: Rows<Zone>,
+    pub zones: LenientList<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +153,7 @@ pub(super) struct CreatedAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct ServerPage {
-    pub servers: Rows<Server>,
+    pub servers: LenientList<Server>,
     #[serde(default)]
     pub servers_links: Vec<Link>,
 }
@@ -280,7 +280,7 @@ pub(super) struct FloatingIpAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct FloatingIpPage {
-    pub floatingips: Rows<FloatingIp>,
+    pub floatingips: LenientList<FloatingIp>,
     #[serde(default)]
     pub floatingips_links: Vec<Link>,
 }

@@ -5,46 +5,46 @@ use serde_json::{Map, Value};
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect, Says, Word},
+    http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let refusal: Refusal = answer.try_json()?;
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let refusal: Refusal = response.try_json()?;
         // An object in which nothing stands is any proxy's.
         if refusal.error.is_empty() && refusal.description.is_empty() {
             return None;
         }
         let message = refusal.description;
-        match (answer.status().as_u16(), refusal.error.as_str()) {
+        match (response.status().as_u16(), refusal.error.as_str()) {
             (422, "ConcurrencyError") => Some(ErrorKind::Conflict { message }),
             (400 | 422, "MaintenanceInfoConflict") => Some(ErrorKind::Conflict { message }),
             (400 | 422, _) => Some(ErrorKind::InvalidRequest { message }),
             // The specification knows no word for a quota or for sold out: a 500 says nothing certain.
-            _ => answer.kind_by_status(),
+            _ => response.kind_by_status(),
         }
     }
 
     /// The specification has no document for it: an empty object is enough, or a broker's own error.
-    fn thinly_absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "", Says::Object), Word::new(410, "", Says::Object)] }
+    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "", ValueMatch::Object), AbsenceRule::new(410, "", ValueMatch::Object)] }
     }
 
-    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
-        form(answer).filter(|_| at.is_empty()).map(Value::Object)
+    fn error_field(&self, response: &Response, at: &str) -> Option<Value> {
+        form(response).filter(|_| at.is_empty()).map(Value::Object)
     }
 }
 
 /// An answer's object if it is one that a broker gives: empty, or with what the specification has for errors, and nothing else. A
 /// gateway that has lost the way to the broker answers in another form.
-fn form(answer: &Answer) -> Option<Map<String, Value>> {
-    if !answer.is_of_type("json") {
+fn form(response: &Response) -> Option<Map<String, Value>> {
+    if !response.is_of_type("json") {
         return None;
     }
-    let fields: Map<String, Value> = answer.try_json()?;
+    let fields: Map<String, Value> = response.try_json()?;
     let is_own = |(name, value): (&String, &Value)| match (name.as_str(), value) {
         // A code is one word.
         ("error", Value::String(code)) => !code.contains(char::is_whitespace),
@@ -61,21 +61,21 @@ fn is_state(word: &str) -> bool {
 }
 
 /// Whether an answer tells how an operation ended: only a broker does.
-pub(super) fn tells_state(answer: &Answer) -> bool {
-    form(answer).is_some_and(|fields| fields.get("state").and_then(Value::as_str).is_some_and(is_state))
+pub(super) fn tells_state(response: &Response) -> bool {
+    form(response).is_some_and(|fields| fields.get("state").and_then(Value::as_str).is_some_and(is_state))
 }
 
 /// Whether an answer says by the word for it that there is no such instance.
-pub(super) fn says_gone(answer: &Answer) -> bool {
-    matches!(answer.status().as_u16(), 404 | 410) && form(answer).is_some()
+pub(super) fn says_gone(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 404 | 410) && form(response).is_some()
 }
 
 /// Whether an answer refuses in a broker's own words: only who has been reached has some.
-pub(super) fn is_own_refusal(answer: &Answer) -> bool {
-    let is_refusal = matches!(answer.status().as_u16(), 400 | 412 | 422);
+pub(super) fn is_own_refusal(response: &Response) -> bool {
+    let is_refusal = matches!(response.status().as_u16(), 400 | 412 | 422);
     let says = |fields: Map<String, Value>| {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(|it| !it.is_empty());
         text("description")
     };
-    is_refusal && form(answer).is_some_and(says)
+    is_refusal && form(response).is_some_and(says)
 }

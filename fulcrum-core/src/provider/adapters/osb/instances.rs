@@ -13,7 +13,7 @@ use crate::{
     model::{IdempotencyKey, Service, ServiceId, ServiceStatus, Settings, SkuId},
     provider::{
         Call, ErrorKind, Provider, ProviderError, Result,
-        http::{Answer, Request},
+        http::{Request, Response},
     },
 };
 
@@ -60,8 +60,8 @@ pub(super) struct Last {
 }
 
 /// Whether an answer is in the form in which brokers refuse.
-fn is_worded(answer: &Answer) -> bool {
-    answer.try_json::<serde_json::Map<String, serde_json::Value>>().is_some()
+fn is_worded(response: &Response) -> bool {
+    response.try_json::<serde_json::Map<String, serde_json::Value>>().is_some()
 }
 
 impl Osb {
@@ -76,14 +76,14 @@ impl Osb {
         if let Some(operation) = operation {
             ask = ask.query("operation", operation);
         }
-        let answer = self.client.send(&ask).await?;
-        let gone = says_gone(&answer).then(|| answer.status().as_u16());
-        let (told, is_own) = match self.client.check(&answer) {
-            Ok(()) => (Some(answer.json()?), true),
+        let response = self.client.send(&ask).await?;
+        let gone = says_gone(&response).then(|| response.status().as_u16());
+        let (told, is_own) = match self.client.check(&response) {
+            Ok(()) => (Some(response.json()?), true),
             Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } => (None, tells_state(&answer)),
-                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&answer) => {
-                    (None, is_own_refusal(&answer))
+                ErrorKind::NotFound { .. } => (None, tells_state(&response)),
+                ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported if is_worded(&response) => {
+                    (None, is_own_refusal(&response))
                 }
                 _ => return Err(error),
             },
@@ -129,8 +129,8 @@ impl Osb {
             .query("service_id", &product.service)
             .query("plan_id", &product.plan)
             .query("accepts_incomplete", true);
-        let answer = self.client.send(&end).await?;
-        if answer.status().as_u16() == 410 && says_gone(&answer) || is_own_refusal(&answer) {
+        let response = self.client.send(&end).await?;
+        if response.status().as_u16() == 410 && says_gone(&response) || is_own_refusal(&response) {
             return Ok(());
         }
         tracing::warn!("an instance is said not to exist, and so is the way to instances; not believed");
@@ -143,26 +143,27 @@ impl Osb {
     pub(super) async fn seen(&self, call: Call, key: &IdempotencyKey) -> Result<Seen> {
         let Last { told: last, gone: last_gone, is_own } =
             self.last_operation(call, key.as_str(), None).await?;
-        let answer = self.client.send(&Request::get(call, ["v2", "service_instances", key.as_str()])).await?;
+        let response =
+            self.client.send(&Request::get(call, ["v2", "service_instances", key.as_str()])).await?;
         let is_retrievable = self.is_retrievable(call).await?;
-        let told = match self.client.check(&answer) {
-            Ok(()) => Some(answer.json::<Instance>()?),
+        let told = match self.client.check(&response) {
+            Ok(()) => Some(response.json::<Instance>()?),
             Err(error) => match error.kind {
                 ErrorKind::NotFound { .. } => None,
                 // Busy, or it does not tell: the last operation must do.
-                ErrorKind::Conflict { .. } if last.is_none() && is_worded(&answer) => {
+                ErrorKind::Conflict { .. } if last.is_none() && is_worded(&response) => {
                     let service = self.service(key.clone(), ServiceStatus::Starting, None).await?;
                     return Ok(Seen::Likely(service));
                 }
                 ErrorKind::Conflict { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Unsupported
-                    if last.is_some() || (!is_retrievable && is_worded(&answer)) =>
+                    if last.is_some() || (!is_retrievable && is_worded(&response)) =>
                 {
                     None
                 }
                 _ => return Err(error),
             },
         };
-        let gone = says_gone(&answer).then(|| answer.status().as_u16());
+        let gone = says_gone(&response).then(|| response.status().as_u16());
         // Who says by 404 that there is none, and by 410 that its operations are gone, knows the API.
         let is_reached = is_own || (gone.is_some() && last_gone.is_some() && gone != last_gone);
         let is_told = told.as_ref().is_some_and(|told| !told.is_empty());
@@ -203,13 +204,14 @@ impl Osb {
             }
             None => self.asked.sku_of(&key),
         };
-        let nonsense = |message: String| self.error(call, ErrorKind::Protocol { message });
-        let sku =
-            named.map_or_else(|| SkuId::new(UNKNOWN), Ok).map_err(|error| nonsense(error.to_string()))?;
-        let place = self.place().ok_or_else(|| nonsense("its region is gone".to_owned()))?;
+        let protocol_error = |message: String| self.error(call, ErrorKind::Protocol { message });
+        let sku = named
+            .map_or_else(|| SkuId::new(UNKNOWN), Ok)
+            .map_err(|error| protocol_error(error.to_string()))?;
+        let place = self.place().ok_or_else(|| protocol_error("its region is gone".to_owned()))?;
         let dashboard = told.and_then(|told| told.dashboard_url).map(|url| ("dashboard_url".to_owned(), url));
         Ok(Service {
-            id: ServiceId::new(key.as_str()).map_err(|error| nonsense(error.to_string()))?,
+            id: ServiceId::new(key.as_str()).map_err(|error| protocol_error(error.to_string()))?,
             provider: self.id().clone(),
             key: Some(key),
             sku,
@@ -238,25 +240,25 @@ impl Osb {
         let ask = Request::put(call, ["v2", "service_instances", key.as_str()])
             .query("accepts_incomplete", true)
             .json(&wanted)
-            .about(&ids.sku);
-        let answer = self.client.send(&ask).await?;
-        let status = answer.status().as_u16();
-        match self.client.check(&answer) {
+            .for_sku(&ids.sku);
+        let response = self.client.send(&ask).await?;
+        let status = response.status().as_u16();
+        match self.client.check(&response) {
             Ok(()) => {
-                let begun = Begun::of(&answer)?;
+                let begun = Begun::of(&response)?;
                 match status {
                     200 | 201 => Ok(Asking::Done { is_new: status == 201 }),
                     202 => Ok(Asking::Begun(begun.operation)),
-                    _ => Err(answer.nonsense(format!("{status} is no answer to this request"))),
+                    _ => Err(response.protocol_error(format!("{status} is no answer to this request"))),
                 }
             }
             Err(error) if status == 422 && matches!(error.kind, ErrorKind::Conflict { .. }) => {
                 Ok(Asking::Busy(error))
             }
             // The word for another instance of this id is an empty object, which any proxy could say: it has to be seen.
-            Err(_) if status == 409 && is_worded(&answer) && self.is_another(key, &ids.sku).await => {
+            Err(_) if status == 409 && is_worded(&response) && self.is_another(key, &ids.sku).await => {
                 let message = format!("{key} is an instance of another plan already");
-                Err(answer.error(ErrorKind::Conflict { message }))
+                Err(response.error(ErrorKind::Conflict { message }))
             }
             Err(error) => Err(error),
         }
@@ -289,13 +291,13 @@ impl Osb {
                 .query("service_id", &ids.service)
                 .query("plan_id", &ids.plan)
                 .query("accepts_incomplete", true);
-            let answer = self.client.send(&ask).await?;
-            match self.client.check(&answer) {
+            let response = self.client.send(&ask).await?;
+            match self.client.check(&response) {
                 Ok(()) => {
-                    return Ok((true, answer.try_json::<Begun>().and_then(|begun| begun.operation)));
+                    return Ok((true, response.try_json::<Begun>().and_then(|begun| begun.operation)));
                 }
                 // By 410 only who knows the API says it.
-                Err(_) if says_gone(&answer) => is_reached |= answer.status().as_u16() == 410,
+                Err(_) if says_gone(&response) => is_reached |= response.status().as_u16() == 410,
                 Err(error) => match error.kind {
                     // Busy with something else: whoever polls tries again.
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => return Ok((true, None)),
@@ -349,6 +351,6 @@ impl Osb {
     async fn is_retrievable(&self, call: Call) -> Result<bool> {
         let catalog = self.catalog(call, FRESH).await?;
         let all = catalog.services.iter().all(|service| service.instances_retrievable);
-        Ok(all && catalog.services.odd().is_empty())
+        Ok(all && catalog.services.unreadable().is_empty())
     }
 }

@@ -149,7 +149,7 @@ impl Osb {
         let client = Client::new(&facts.id, address, &config.http.clone().below(base)?)?
             .basic(&config.username, &config.password.read(base)?)?
             .header("x-broker-api-version", "2.17")
-            .dialect(errors::Errors);
+            .with_error_mapper(errors::Errors);
         let settings = Settings {
             facts,
             region,
@@ -174,8 +174,8 @@ impl Osb {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
@@ -183,9 +183,9 @@ impl Osb {
     }
 
     async fn catalog(&self, call: Call, fresh_for: Duration) -> Result<Catalog> {
-        let (answer, _) =
-            self.cache.ask(&self.client, &Request::get(call, ["v2", "catalog"]), fresh_for).await?;
-        answer.json()
+        let (response, _) =
+            self.cache.fetch(&self.client, &Request::get(call, ["v2", "catalog"]), fresh_for).await?;
+        response.json()
     }
 
     /// Each product with its ids; one whose name is none is passed over.
@@ -234,7 +234,7 @@ impl Osb {
         let Some(ids) = self.product_of(call, service).await? else { return Ok(()) };
         let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
         let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
-        self.client.end_with(&ask, self.witness_route(call, false)).await.map(drop)
+        self.client.delete_if_exists_with(&ask, self.witness_route(call, false)).await.map(drop)
     }
 
     /// Whether a request is for exactly what is ordered for it.
@@ -289,17 +289,18 @@ impl Provider for Osb {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
         let list = async move {
             let catalog = this.catalog(Call::Offers, Duration::ZERO).await?;
-            let nonsense = |error: crate::model::DocumentError| {
+            let protocol_error = |error: crate::model::DocumentError| {
                 this.error(Call::Offers, ErrorKind::Protocol { message: error.to_string() })
             };
-            let table = Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(nonsense)?;
+            let table =
+                Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(protocol_error)?;
             this.rejected.add(table.rejected.iter().cloned());
             Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
         };
@@ -388,15 +389,15 @@ impl Provider for Osb {
         let ask = Request::new(call, Method::PATCH, path)
             .query("accepts_incomplete", true)
             .json(&wanted)
-            .about(sku);
+            .for_sku(sku);
         self.asked.forget(&key);
-        let answer = self.client.ask(&ask).await?;
+        let response = self.client.send_ok(&ask).await?;
         // Another document is nobody's word that it was done.
-        let Begun { operation } = Begun::of(&answer)?;
-        let is_done = match answer.status().as_u16() {
+        let Begun { operation } = Begun::of(&response)?;
+        let is_done = match response.status().as_u16() {
             200 => true,
             202 => false,
-            status => return Err(answer.nonsense(format!("{status} is no answer to this request"))),
+            status => return Err(response.protocol_error(format!("{status} is no answer to this request"))),
         };
         let (instance, sku) = (service.to_string(), Some(sku.clone()));
         let text = self.handle(call, &Handle::Change { instance, operation, sku, is_done })?;

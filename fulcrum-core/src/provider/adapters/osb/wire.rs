@@ -9,19 +9,20 @@ use crate::{
     model::{Settings, SkuId},
     provider::{
         Result,
-        http::{Answer, Rows},
+        http::{LenientList, Response},
     },
 };
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Catalog {
-    pub(super) services: Rows<Offering>,
+    pub(super) services: LenientList<Offering>,
 }
 
 impl Catalog {
     /// Whether a service or a plan cannot be read.
     pub(super) fn has_odd_rows(&self) -> bool {
-        !self.services.odd().is_empty() || self.services.iter().any(|service| !service.plans.odd().is_empty())
+        !self.services.unreadable().is_empty()
+            || self.services.iter().any(|service| !service.plans.unreadable().is_empty())
     }
 }
 
@@ -32,7 +33,7 @@ pub(super) struct Offering {
     /// Whether an instance is told when it is asked for.
     #[serde(default)]
     pub(super) instances_retrievable: bool,
-    pub(super) plans: Rows<Plan>,
+    pub(super) plans: LenientList<Plan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,12 +114,12 @@ pub(super) struct Begun {
 
 impl Begun {
     /// What an answer says, which must be an object: also a list would be read as one in which nothing stands.
-    pub(super) fn of(answer: &Answer) -> Result<Self> {
-        let fields: BTreeMap<String, Value> = answer.json()?;
+    pub(super) fn of(response: &Response) -> Result<Self> {
+        let fields: BTreeMap<String, Value> = response.json()?;
         match fields.get("operation") {
             None | Some(Value::Null) => Ok(Self::default()),
             Some(Value::String(name)) => Ok(Self { operation: Some(name.clone()) }),
-            Some(_) => Err(answer.nonsense("operation: it is no text")),
+            Some(_) => Err(response.protocol_error("operation: it is no text")),
         }
     }
 }

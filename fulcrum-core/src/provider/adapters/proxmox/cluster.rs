@@ -23,7 +23,7 @@ use crate::{
     model::{IdempotencyKey, Place, Resources, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Call, ErrorKind, ProviderError, Result,
-        http::{Request, Rows},
+        http::{LenientList, Request},
     },
 };
 
@@ -148,7 +148,7 @@ impl Proxmox {
         Ok(self.client.json::<Data<T>>(request).await?.data)
     }
 
-    async fn rows(&self, call: Call) -> Result<Rows<Resource>> {
+    async fn rows(&self, call: Call) -> Result<LenientList<Resource>> {
         self.get(&Request::get(call, ["cluster", "resources"])).await
     }
 
@@ -177,7 +177,7 @@ impl Proxmox {
         match self.get::<Map<String, Value>>(&ask).await {
             Ok(config) => {
                 let config =
-                    config_of(config).map_err(|why| self.nonsense(call, &format!("{vmid}: {why}")))?;
+                    config_of(config).map_err(|why| self.protocol_error(call, &format!("{vmid}: {why}")))?;
                 Ok(Some(Machine { vmid, node, config, is_container: false }))
             }
             // It has gone or moved since the list was told: ask again.
@@ -195,7 +195,9 @@ impl Proxmox {
         match self.get::<Value>(&ask).await {
             Ok(Value::String(free)) if free == vmid.to_string() => Ok(()),
             Ok(Value::Number(free)) if free.as_u64() == Some(vmid) => Ok(()),
-            Ok(_) => Err(self.nonsense(call, &format!("asked whether {vmid} is free, it does not say so"))),
+            Ok(_) => {
+                Err(self.protocol_error(call, &format!("asked whether {vmid} is free, it does not say so")))
+            }
             Err(error) if matches!(error.kind, ErrorKind::InvalidRequest { .. }) => {
                 tracing::warn!(
                     vmid,
@@ -247,10 +249,11 @@ impl Proxmox {
         let rows = self.rows(call).await?;
         let numbers = self.config.vmids.from..=self.config.vmids.to;
         // A list of services is whole: one that may be ours must not be missing from it.
-        if let Some(odd) = rows.odd().iter().find(|odd| odd.may_be(|row| may_be_at(row, &numbers))) {
+        if let Some(odd) = rows.unreadable().iter().find(|odd| odd.may_match(|row| may_be_at(row, &numbers)))
+        {
             let (name, why) = (&odd.name, &odd.reason);
             return Err(
-                self.nonsense(call, &format!("{name} cannot be read ({why}), and may be one of ours"))
+                self.protocol_error(call, &format!("{name} cannot be read ({why}), and may be one of ours"))
             );
         }
         let resources: Vec<Resource> = rows.into_iter().collect();
@@ -286,7 +289,7 @@ impl Proxmox {
         match self.get::<PowerState>(&Request::get(call, machine.path(&vmid, &["status", "current"]))).await {
             Ok(power) if power.vmid != 0 && power.vmid != machine.vmid => {
                 let message = format!("asked for the machine {vmid}, it tells of {}", power.vmid);
-                Err(self.nonsense(call, &message))
+                Err(self.protocol_error(call, &message))
             }
             Ok(power) => Ok(Some(power)),
             Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => Ok(None),
@@ -308,7 +311,7 @@ impl Proxmox {
     /// A machine as a service, without a key if this library did not make it.
     pub(super) fn service(&self, call: Call, machine: &Machine, power: &PowerState) -> Result<Service> {
         let odd = |what: &dyn std::fmt::Display| {
-            self.nonsense(call, &format!("the machine {}: {what}", machine.vmid))
+            self.protocol_error(call, &format!("the machine {}: {what}", machine.vmid))
         };
         let lock = power.lock.as_deref().or(machine.config.lock.as_deref());
         let status = match (lock, power.status.as_str()) {

@@ -5,28 +5,28 @@ use serde_json::Value;
 use super::wire::Refusal;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect, Says, Word},
+    http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
         // Whatever the API answers stands beside `data`.
-        let Refusal { message, errors, data: Some(Value::Null) } = answer.try_json()? else { return None };
+        let Refusal { message, errors, data: Some(Value::Null) } = response.try_json()? else { return None };
         let said = |word: &str| message.contains(word);
         // Many gateways have a `message` beside an empty `data`.
-        let is_front = errors.is_empty() && answer.says_its_status(&message);
+        let is_front = errors.is_empty() && response.is_reason_phrase(&message);
         let fields: Vec<_> = errors.iter().map(|(name, why)| format!("{name}: {}", why.trim())).collect();
         let message = match fields.as_slice() {
             [] => message.trim().to_owned(),
             fields => format!("{} ({})", message.trim(), fields.join("; ")),
         };
-        Some(match answer.status().as_u16() {
+        Some(match response.status().as_u16() {
             _ if is_front => return None,
             400 => ErrorKind::InvalidRequest { message },
-            500 if is_full(&message) => answer.sold_out(),
+            500 if is_full(&message) => response.sold_out(),
             500 if said("already exists") || said("is locked") || said("got timeout") => {
                 ErrorKind::Conflict { message }
             }
@@ -45,12 +45,12 @@ impl Dialect for Errors {
         })
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(500, "/message", Says::Contains("does not exist")),
-                Word::new(500, "/message", Says::Contains("no such")),
-                Word::new(500, "/message", Says::Contains("unable to parse worker upid")),
+                AbsenceRule::new(500, "/message", ValueMatch::Contains("does not exist")),
+                AbsenceRule::new(500, "/message", ValueMatch::Contains("no such")),
+                AbsenceRule::new(500, "/message", ValueMatch::Contains("unable to parse worker upid")),
             ]
         }
     }

@@ -119,7 +119,7 @@ impl Proxmox {
         }
         let ask = Request::post(call, ["nodes", &node, "qemu", &template, "clone"])
             .form(fields)
-            .about(&request.sku);
+            .for_sku(&request.sku);
         let task: String = answered(self.get(&ask).await)?;
         afterwards(self.make_handle(call, key, request, Some(task)))
     }
@@ -322,7 +322,9 @@ impl Proxmox {
             Err(error) => return Err(error),
         };
         if let Some(other) = status.upid.as_ref().filter(|told| *told != task) {
-            return Err(self.nonsense(Call::Poll, &format!("asked for the task {task}, it tells of {other}")));
+            return Err(
+                self.protocol_error(Call::Poll, &format!("asked for the task {task}, it tells of {other}"))
+            );
         }
         let ended = status.exitstatus.unwrap_or_default();
         Ok(match status.status.as_str() {

@@ -100,13 +100,13 @@ impl Proxmox {
         if from < 100 || to > 999_999_999 || from > to {
             return Err(setting("vmids: write a range within 100 and 999999999".to_owned()));
         }
-        let (header, id) = (reqwest::header::AUTHORIZATION, config.token_id.clone());
+        let (header, id) = (::http::header::AUTHORIZATION, config.token_id.clone());
         let address = config.http.base_url.as_deref().unwrap_or_default();
         let client = Client::new(&config.id, address, &config.http.clone().below(base)?)?
             .secret_header_of(header, config.token.read(base)?, move |token| {
                 format!("PVEAPIToken={id}={token}")
             })?
-            .dialect(errors::Errors);
+            .with_error_mapper(errors::Errors);
         let wrong = |error: &dyn std::fmt::Display| setting(format!("catalogue: {error}"));
         let tables = Table::load(&base.to_read(&config.catalogue)?).map_err(|error| wrong(&error))?;
         let table = tables.into_iter().find(|table| table.provider == config.id);
@@ -140,20 +140,20 @@ impl Proxmox {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
         ProviderError::new(self.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
     fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
-        let text = serde_json::to_string(handle).map_err(|error| self.nonsense(call, &error))?;
+        let text = serde_json::to_string(handle).map_err(|error| self.protocol_error(call, &error))?;
         Ok(OperationHandle::new(text))
     }
 
@@ -219,7 +219,7 @@ impl Proxmox {
         };
         let service = self.described(call, &machine).await?;
         if service.key.is_none() {
-            return Err(self.nonsense(call, &"the machine has lost its name and its notes"));
+            return Err(self.protocol_error(call, &"the machine has lost its name and its notes"));
         }
         if !whose.is_of(service.key.as_ref()) {
             return Err(self.error(call, Whose::forgotten(format!("the machine {vmid}"))));
@@ -278,7 +278,7 @@ impl Proxmox {
                 let ask = Request::delete(Call::Release, machine.path(&vmid, &[]))
                     .query("purge", 1)
                     .query("destroy-unreferenced-disks", 0);
-                self.client.ask(&ask).await.map(drop)
+                self.client.send_ok(&ask).await.map(drop)
             }
         };
         match outcome {
@@ -307,7 +307,7 @@ impl Provider for Proxmox {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {

@@ -37,7 +37,7 @@ use crate::{
         Result, ServiceStream, Sold, SoldSize,
         adapters::{bought::answered, whose::Whose},
         check_exact, check_settings,
-        http::{Answer, Client, HttpConfigError, Method, Page, Request, Transport, bounded, pages},
+        http::{Client, HttpConfigError, Method, Page, Request, Response, Transport, bounded, paginate},
         surcharges::ipv4_of,
         table::{ProviderDocument, RegionDocument, Row, Table},
     },
@@ -48,7 +48,7 @@ const TAG: &str = "fulcrum-key=";
 /// Stands before a volume in a tag: one that was made with the server.
 const DISK: &str = "fulcrum-disk=";
 /// Servers on a page.
-const PAGE: u32 = 100;
+const PAGE_SIZE: u32 = 100;
 
 /// Scaleway's instances in one project. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -123,7 +123,7 @@ impl Scaleway {
         let token = config.secret_key.read_as(base, "env:SCW_SECRET_KEY")?;
         let client = Client::new(&config.id, "https://api.scaleway.com", &config.http.clone().below(base)?)?
             .secret_header("x-auth-token".parse().map_err(|_| setting("a header".to_owned()))?, &token)?
-            .dialect(errors::Errors);
+            .with_error_mapper(errors::Errors);
         let mut facts: ProviderDocument =
             parse_json(include_str!("provider.json")).map_err(|error| setting(error.to_string()))?;
         facts.id = config.id.clone();
@@ -167,15 +167,15 @@ impl Scaleway {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
         ProviderError::new(self.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
@@ -202,11 +202,11 @@ impl Scaleway {
 
     async fn server(&self, call: Call, place: &Place) -> Result<Option<Server>> {
         let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
-        let found: Option<OneServer> = self.client.find(&Request::get(call, path)).await?;
+        let found: Option<OneServer> = self.client.get_optional(&Request::get(call, path)).await?;
         match found {
             Some(OneServer { server }) if server.id != place.server => {
                 let (asked, told) = (&place.server, &server.id);
-                Err(self.nonsense(call, &format!("asked for the server {asked}, it tells of {told}")))
+                Err(self.protocol_error(call, &format!("asked for the server {asked}, it tells of {told}")))
             }
             found => Ok(found.map(|found| found.server)),
         }
@@ -216,7 +216,7 @@ impl Scaleway {
         let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server, "action"];
         let mut request = Request::post(call, path).json(&json!({ "action": action }));
         if let Some(sku) = sku {
-            request = request.about(sku);
+            request = request.for_sku(sku);
         }
         // It is answered with a task, whatever is in it.
         self.client.json::<OneTask>(&request).await.map(drop)
@@ -288,17 +288,17 @@ impl Scaleway {
     fn list(&self, call: Call, zone: &ZoneId, tag: Option<&str>) -> BoxStream<'static, Result<Service>> {
         let mut first = Request::get(call, ["instance", "v1", "zones", zone.as_str(), "servers"])
             .query("project", &self.settings.project)
-            .query("per_page", PAGE)
+            .query("per_page", PAGE_SIZE)
             .query("page", 1);
         if let Some(tag) = tag {
             first = first.query("tags", tag);
         }
         let (this, zone) = (self.clone(), zone.clone());
-        pages(self.client.clone(), first, move |request, answer| {
-            let page: Servers = answer.json()?;
+        paginate(self.client.clone(), first, move |request, response| {
+            let page: Servers = response.json()?;
             let count = page.servers.count();
-            let next = next_servers(request, answer, count)?;
-            let servers = page.servers.proving(answer, wire::is_foreign)?;
+            let next = next_servers(request, response, count)?;
+            let servers = page.servers.conclusive(response, wire::is_foreign)?;
             let ours = servers.iter().filter(|server| key_of(server).is_some());
             let items = ours.map(|server| this.service(call, &zone, server)).collect::<Result<_>>()?;
             Ok(Page { items, next })
@@ -321,7 +321,7 @@ impl Scaleway {
 
     /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
     fn service(&self, call: Call, zone: &ZoneId, server: &Server) -> Result<Service> {
-        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.id));
+        let odd = |what: &str| self.protocol_error(call, &format!("the server {} has {what}", server.id));
         let id = Place { zone: zone.to_string(), server: server.id.clone() }.service();
         let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
         let region = region.ok_or_else(|| odd(&format!("the zone {zone}, which is not known")))?;
@@ -381,7 +381,7 @@ impl Scaleway {
             let tags: Vec<_> = server.tags.iter().chain(&tags).collect();
             let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
             let note = Request::new(Call::Act, Method::PATCH, path).json(&json!({ "tags": tags }));
-            match self.client.ask(&note).await {
+            match self.client.send_ok(&note).await {
                 Err(error) if error.is_retryable() || error.kind.may_have_happened() => return Err(error),
                 Err(error) => {
                     tracing::warn!(server = server.id, %error, "it is not written down which volumes the purchase made");
@@ -396,7 +396,7 @@ impl Scaleway {
     fn check_whose(&self, server: &Server, whose: &Whose) -> Result<()> {
         let key = key_of(server);
         if key.is_none() {
-            return Err(self.nonsense(Call::Poll, &"the server has lost its tag"));
+            return Err(self.protocol_error(Call::Poll, &"the server has lost its tag"));
         }
         match whose.is_of(key.as_ref()) {
             true => Ok(()),
@@ -405,7 +405,7 @@ impl Scaleway {
     }
 
     fn succeeded(&self, place: &Place, server: &Server) -> Result<OperationStatus> {
-        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Poll, &error))?;
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.protocol_error(Call::Poll, &error))?;
         Ok(OperationStatus::Succeeded(Some(self.service(Call::Poll, &zone, server)?)))
     }
 
@@ -439,7 +439,7 @@ impl Scaleway {
             let outcome = match server.state.as_str() {
                 "stopped" => {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
-                    self.client.ask(&Request::delete(Call::Release, path)).await.map(drop)
+                    self.client.send_ok(&Request::delete(Call::Release, path)).await.map(drop)
                 }
                 "running" | "stopped in place" => self.action(Call::Release, place, "poweroff", None).await,
                 "locked" => return Ok(failed("the server is locked by the provider", None)),
@@ -480,17 +480,17 @@ fn root_of(server: &Server) -> Vec<Disk> {
 }
 
 /// The next page of servers. A list that has fewer of them than it says is no whole one.
-fn next_servers(request: &Request, answer: &Answer, count: usize) -> Result<Option<Request>> {
-    let next = match answer.header("link") {
-        Some(_) => offers::next_page(request, answer),
+fn next_servers(request: &Request, response: &Response, count: usize) -> Result<Option<Request>> {
+    let next = match response.header("link") {
+        Some(_) => offers::next_page(request, response),
         // Where nothing is said, a full page may not be the last one.
-        None => (count >= PAGE as usize).then(|| request.clone().next_page("page")),
+        None => (count >= PAGE_SIZE as usize).then(|| request.clone().next_page("page")),
     };
     let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<usize>().ok());
-    let before = number(request.parameter("page")).unwrap_or(1).saturating_sub(1) * PAGE as usize;
-    match number(answer.header("x-total-count")) {
+    let before = number(request.parameter("page")).unwrap_or(1).saturating_sub(1) * PAGE_SIZE as usize;
+    match number(response.header("x-total-count")) {
         Some(total) if next.is_none() && before.saturating_add(count) < total => {
-            Err(answer.nonsense(format!("{total} servers are there, and the list ends before")))
+            Err(response.protocol_error(format!("{total} servers are there, and the list ends before")))
         }
         _ => Ok(next),
     }
@@ -532,7 +532,7 @@ impl Provider for Scaleway {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -566,13 +566,13 @@ impl Provider for Scaleway {
             volumes,
         };
         let path = ["instance", "v1", "zones", zone.as_str(), "servers"];
-        let ask = Request::post(call, path).json(&server).about(&request.sku);
+        let ask = Request::post(call, path).json(&server).for_sku(&request.sku);
         let made: OneServer = answered(self.client.json(&ask).await)?;
         // What has not our key is not what was ordered.
         if key_of(&made.server).as_ref() != Some(key) {
             let id = &made.server.id;
             let message = format!("it answers with the server {id}, which has not this order's key");
-            return Err(self.nonsense(call, &message));
+            return Err(self.protocol_error(call, &message));
         }
         let disks = made.server.volumes.values().map(disk_of).collect();
         let place = Place { zone: zone.to_string(), server: made.server.id };
@@ -619,7 +619,7 @@ impl Provider for Scaleway {
         }
         let Some(place) = self.place(Call::Describe, service)? else { return Ok(None) };
         let server = self.server(Call::Describe, &place).await?;
-        let zone = ZoneId::new(&place.zone).map_err(|error| self.nonsense(Call::Describe, &error))?;
+        let zone = ZoneId::new(&place.zone).map_err(|error| self.protocol_error(Call::Describe, &error))?;
         server.map(|server| self.service(Call::Describe, &zone, &server)).transpose()
     }
 
@@ -654,12 +654,12 @@ impl Provider for Scaleway {
                     let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
                     let patch = Request::new(call, Method::PATCH, path)
                         .json(&json!({ "commercial_type": sku }))
-                        .about(sku);
+                        .for_sku(sku);
                     let told: OneServer = self.client.json(&patch).await?;
                     if told.server.id != place.server {
                         let (asked, told) = (&place.server, &told.server.id);
                         let message = format!("asked to change the server {asked}, it tells of {told}");
-                        return Err(self.nonsense(call, &message));
+                        return Err(self.protocol_error(call, &message));
                     }
                 }
                 wanted = Some(sku.clone());

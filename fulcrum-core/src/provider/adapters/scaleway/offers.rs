@@ -14,7 +14,7 @@ use crate::{
     model::{Offer, OfferKind, Place, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
-        http::{Answer, Page, Request, bounded, pages},
+        http::{Page, Request, Response, bounded, paginate},
         surcharges::{ipv4_of, with_least_disk, with_row},
         table::{Row, Table},
     },
@@ -55,13 +55,13 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
         Request::get(Call::Offers, path.into_iter().chain(what.iter().copied())).query("page", 1)
     };
     let client = &scaleway.client;
-    let products = pages(client.clone(), list(&[]), |request, answer| {
-        let page: Products = answer.json()?;
-        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, answer) })
+    let products = paginate(client.clone(), list(&[]), |request, response| {
+        let page: Products = response.json()?;
+        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, response) })
     });
-    let stocks = pages(client.clone(), list(&["availability"]), |request, answer| {
-        let page: Stocks = answer.json()?;
-        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, answer) })
+    let stocks = paginate(client.clone(), list(&["availability"]), |request, response| {
+        let page: Stocks = response.json()?;
+        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, response) })
     });
     let (products, stocks): (Vec<(String, Product)>, BTreeMap<String, Stock>) =
         futures::try_join!(products.try_collect(), stocks.try_collect())?;
@@ -91,7 +91,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
         });
     }
     let table = Table::from_dated_and(&scaleway.facts, (*scaleway.rows).clone(), rows)
-        .map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
+        .map_err(|error| scaleway.protocol_error(Call::Offers, &error))?;
     let (mut offers, mut rejected) = (Vec::new(), table.rejected.clone());
     // Storage is sold with the machines of each zone; on its own it stands in the price table only.
     for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
@@ -143,7 +143,7 @@ fn with_all(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
 }
 
 /// The next page, if this one says that there is one.
-pub(super) fn next_page(request: &Request, answer: &Answer) -> Option<Request> {
-    let has_next = answer.header("link").is_some_and(|link| link.contains("rel=\"next\""));
+pub(super) fn next_page(request: &Request, response: &Response) -> Option<Request> {
+    let has_next = response.header("link").is_some_and(|link| link.contains("rel=\"next\""));
     has_next.then(|| request.clone().next_page("page"))
 }

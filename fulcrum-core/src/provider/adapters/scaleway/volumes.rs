@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::{
-    PAGE, Scaleway, TAG,
+    PAGE_SIZE, Scaleway, TAG,
     handle::{Disk, Left, Place},
     is_passing, key_in, key_of,
     wire::{self, Block, Blocks, Holder, OneImage, OneVolume},
@@ -14,7 +14,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationStatus, ProviderError, Result,
         adapters::whose::Whose,
-        http::{Answer, Method, Page, Request, pages},
+        http::{Method, Page, Request, Response, paginate},
     },
 };
 
@@ -31,9 +31,10 @@ fn path<'a>(zone: &'a str, disk: &'a Disk) -> Vec<&'a str> {
 impl Scaleway {
     async fn block(&self, call: Call, zone: &str, id: &str) -> Result<Option<Block>> {
         let ask = Request::get(call, ["block", "v1alpha1", "zones", zone, "volumes", id]);
-        match self.client.find::<Block>(&ask).await? {
+        match self.client.get_optional::<Block>(&ask).await? {
             Some(block) if block.id != id => {
-                Err(self.nonsense(call, &format!("asked for the volume {id}, it tells of {}", block.id)))
+                Err(self
+                    .protocol_error(call, &format!("asked for the volume {id}, it tells of {}", block.id)))
             }
             found => Ok(found),
         }
@@ -47,7 +48,7 @@ impl Scaleway {
         for disk in made.iter().filter(|disk| disk.is_block) {
             let tags = json!({ "tags": [format!("{TAG}{key}")] });
             let mark = Request::new(Call::Act, Method::PATCH, path(zone, disk)).json(&tags);
-            match self.client.ask(&mark).await {
+            match self.client.send_ok(&mark).await {
                 Ok(_) => {}
                 // It is being made: a moment later it is not.
                 Err(error)
@@ -76,13 +77,13 @@ impl Scaleway {
         let first = Request::get(call, ["block", "v1alpha1", "zones", zone.as_str(), "volumes"])
             .query("project_id", &self.settings.project)
             .query("tags", format!("{TAG}{key}"))
-            .query("page_size", PAGE)
+            .query("page_size", PAGE_SIZE)
             .query("page", 1);
-        let listed = pages(self.client.clone(), first, |request, answer| {
-            let page: Blocks = answer.json()?;
+        let listed = paginate(self.client.clone(), first, |request, response| {
+            let page: Blocks = response.json()?;
             let count = page.volumes.count();
-            let next = next_blocks(request, answer, count, page.total_count)?;
-            Ok(Page { items: page.volumes.proving(answer, wire::is_foreign)?, next })
+            let next = next_blocks(request, response, count, page.total_count)?;
+            Ok(Page { items: page.volumes.conclusive(response, wire::is_foreign)?, next })
         });
         let listed: Vec<Block> = match listed.try_collect().await {
             Ok(listed) => listed,
@@ -105,7 +106,7 @@ impl Scaleway {
 
     /// A volume whose server is gone, as what is left of a service. It exists: what cannot be read of it is an error.
     fn left(&self, call: Call, zone: &ZoneId, block: &Block) -> Result<Service> {
-        let odd = |what: &str| self.nonsense(call, &format!("the volume {} has {what}", block.id));
+        let odd = |what: &str| self.protocol_error(call, &format!("the volume {} has {what}", block.id));
         let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
         let region = region.ok_or_else(|| odd(&format!("the zone {zone}, which is not known")))?;
         let id = Left { zone: zone.to_string(), volume: block.id.clone() }.service();
@@ -122,7 +123,7 @@ impl Scaleway {
     }
 
     pub(super) async fn describe_left(&self, call: Call, left: &Left) -> Result<Option<Service>> {
-        let zone = ZoneId::new(&left.zone).map_err(|error| self.nonsense(call, &error))?;
+        let zone = ZoneId::new(&left.zone).map_err(|error| self.protocol_error(call, &error))?;
         self.check_zone(call, &left.zone, &left.volume)?;
         let block = self.block(call, &left.zone, &left.volume).await?;
         block.map(|block| self.left(call, &zone, &block)).transpose()
@@ -163,11 +164,12 @@ impl Scaleway {
             let block = self.block(call, zone, &disk.id).await?;
             return Ok(block.map(|block| (block.references, key_in(&block.tags))));
         }
-        let found: Option<OneVolume> = self.client.find(&Request::get(call, path(zone, disk))).await?;
+        let found: Option<OneVolume> =
+            self.client.get_optional(&Request::get(call, path(zone, disk))).await?;
         if let Some(other) = found.as_ref().and_then(|it| it.volume.id.as_ref()).filter(|id| **id != disk.id)
         {
             return Err(
-                self.nonsense(call, &format!("asked for the volume {}, it tells of {other}", disk.id))
+                self.protocol_error(call, &format!("asked for the volume {}, it tells of {other}", disk.id))
             );
         }
         Ok(found.map(|found| {
@@ -194,11 +196,11 @@ impl Scaleway {
                 continue;
             }
             self.check_held(Call::Poll, &disk.id, &holders, server)?;
-            match self.client.end(&Request::delete(Call::Release, path(zone, disk))).await {
+            match self.client.delete_if_exists(&Request::delete(Call::Release, path(zone, disk))).await {
                 // Accepted is not gone.
                 Ok(true) => {
                     let ask = Request::get(Call::Poll, path(zone, disk));
-                    let left: Option<Value> = self.client.find(&ask).await.map_err(of_disk)?;
+                    let left: Option<Value> = self.client.get_optional(&ask).await.map_err(of_disk)?;
                     if left.is_some() {
                         return Ok(RUNNING);
                     }
@@ -216,12 +218,12 @@ impl Scaleway {
     pub(super) async fn check_image(&self, zone: &ZoneId, image: &str) -> Result<()> {
         let call = Call::Provision;
         let ask = Request::get(call, ["instance", "v1", "zones", zone.as_str(), "images", image]);
-        let found: Option<OneImage> = self.client.find(&ask).await?;
+        let found: Option<OneImage> = self.client.get_optional(&ask).await?;
         let missing = || self.invalid(call, format!("no image {image} is in {zone}; set another `image`"));
         let found = found.ok_or_else(missing)?.image;
         if found.id != image {
             let message = format!("asked for the image {image}, it tells of {}", found.id);
-            return Err(self.nonsense(call, &message));
+            return Err(self.protocol_error(call, &message));
         }
         let extra = found.extra_volumes.unwrap_or_default();
         if extra.is_empty() {
@@ -237,12 +239,14 @@ impl Scaleway {
 }
 
 /// The next page of volumes. A list that has fewer of them than it says is no whole one.
-fn next_blocks(request: &Request, answer: &Answer, count: usize, total: u64) -> Result<Option<Request>> {
+fn next_blocks(request: &Request, response: &Response, count: usize, total: u64) -> Result<Option<Request>> {
     let page = request.parameter("page").and_then(|page| page.parse::<u64>().ok()).unwrap_or(1);
-    let seen = page.saturating_sub(1).saturating_mul(PAGE.into()).saturating_add(count as u64);
+    let seen = page.saturating_sub(1).saturating_mul(PAGE_SIZE.into()).saturating_add(count as u64);
     match (seen < total, count) {
         (false, _) => Ok(None),
-        (true, 0) => Err(answer.nonsense(format!("{total} volumes are there, and the list ends before"))),
+        (true, 0) => {
+            Err(response.protocol_error(format!("{total} volumes are there, and the list ends before")))
+        }
         (true, _) => Ok(Some(request.clone().next_page("page"))),
     }
 }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::TAG;
-use crate::provider::http::{NamedRows, Rows};
+use crate::provider::http::{LenientList, LenientMap};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Products {
-    pub(super) servers: NamedRows<Product>,
+    pub(super) servers: LenientMap<Product>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ pub(super) struct Product {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Stocks {
-    pub(super) servers: NamedRows<Stock>,
+    pub(super) servers: LenientMap<Stock>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ pub(super) struct Stock {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Images {
-    pub(super) local_images: Rows<Image>,
+    pub(super) local_images: LenientList<Image>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,7 @@ pub(super) struct OneTask {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Rows<Server>,
+    pub(super) servers: LenientList<Server>,
 }
 
 /// Whether a server that cannot be read is certainly none of ours: none of its tags holds a key.
@@ -175,7 +175,7 @@ pub(super) struct Named {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Blocks {
-    pub(super) volumes: Rows<Block>,
+    pub(super) volumes: LenientList<Block>,
     /// How many there are, on all pages.
     pub(super) total_count: u64,
 }

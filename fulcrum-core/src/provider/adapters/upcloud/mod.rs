@@ -36,7 +36,7 @@ use crate::{
         Result, ServiceStream, Sold,
         adapters::{bought::answered, whose::Whose},
         check_exact, check_settings,
-        http::{Client, HttpConfigError, Method, Page, Request, Transport, pages},
+        http::{Client, HttpConfigError, Method, Page, Request, Transport, paginate},
         surcharges::Rejections,
         table::{ProviderDocument, RegionDocument},
     },
@@ -45,7 +45,7 @@ use crate::{
 /// The label that holds the key.
 const LABEL: &str = "fulcrum-key";
 /// Servers on a page.
-const PAGE: usize = 100;
+const PAGE_SIZE: usize = 100;
 const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
 /// The servers of one account. Cheap to clone.
@@ -125,7 +125,7 @@ impl UpCloud {
         let token = config.token.read_as(base, "env:UPCLOUD_TOKEN")?;
         let client =
             Client::new(&config.id, "https://api.upcloud.com/1.3", &config.http.clone().below(base)?)?
-                .dialect(errors::Errors);
+                .with_error_mapper(errors::Errors);
         let client = match &config.username {
             Some(username) => client.basic(username, &token)?,
             None => client.bearer(&token)?,
@@ -148,23 +148,24 @@ impl UpCloud {
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 
     fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
         ProviderError::new(self.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn std::fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: error.to_string() })
     }
 
     async fn server(&self, call: Call, id: &str) -> Result<Option<Server>> {
-        let found: Option<OneServer> = self.client.find(&Request::get(call, ["server", id])).await?;
+        let found: Option<OneServer> = self.client.get_optional(&Request::get(call, ["server", id])).await?;
         match found {
             Some(OneServer { server }) if server.uuid != id => {
-                Err(self.nonsense(call, &format!("asked for the server {id}, it tells of {}", server.uuid)))
+                Err(self
+                    .protocol_error(call, &format!("asked for the server {id}, it tells of {}", server.uuid)))
             }
             found => Ok(found.map(|found| found.server)),
         }
@@ -173,13 +174,13 @@ impl UpCloud {
     /// The servers with a label, page by page.
     fn list(&self, call: Call, label: String) -> BoxStream<'static, Result<Service>> {
         let first =
-            Request::get(call, ["server"]).query("label", label).query("limit", PAGE).query("offset", 0);
+            Request::get(call, ["server"]).query("label", label).query("limit", PAGE_SIZE).query("offset", 0);
         let this = self.clone();
-        pages(self.client.clone(), first, move |request, answer| {
-            let page: Servers = answer.json()?;
+        paginate(self.client.clone(), first, move |request, response| {
+            let page: Servers = response.json()?;
             let count = page.servers.server.count();
-            let servers = page.servers.server.proving(answer, wire::is_foreign)?;
-            let next = (count == PAGE).then(|| request.clone().next_offset("offset", PAGE));
+            let servers = page.servers.server.conclusive(response, wire::is_foreign)?;
+            let next = (count == PAGE_SIZE).then(|| request.clone().next_offset("offset", PAGE_SIZE));
             let ours = servers.iter().filter(|server| key_of(server).is_some());
             Ok(Page { items: ours.map(|server| this.service(call, server)).collect::<Result<_>>()?, next })
         })
@@ -187,7 +188,7 @@ impl UpCloud {
 
     /// A server as a service, without a key if this library did not make it. It exists: what cannot be read of it is an error.
     fn service(&self, call: Call, server: &Server) -> Result<Service> {
-        let odd = |what: &str| self.nonsense(call, &format!("the server {} has {what}", server.uuid));
+        let odd = |what: &str| self.protocol_error(call, &format!("the server {} has {what}", server.uuid));
         let region = self.facts.regions.iter().find(|region| region.id.as_str() == server.zone);
         let region = region.ok_or_else(|| odd(&format!("the zone {}, which is not known", server.zone)))?;
         let addresses = |access: &str, family: &str| {
@@ -289,7 +290,7 @@ impl UpCloud {
             true => Ok(()),
             false => {
                 let message = format!("asked to change the server {id}, it tells of {}", server.uuid);
-                Err(self.nonsense(call, &message))
+                Err(self.protocol_error(call, &message))
             }
         }
     }
@@ -297,7 +298,7 @@ impl UpCloud {
     fn succeeded(&self, server: &Server, whose: &Whose) -> Result<OperationStatus> {
         let key = key_of(server);
         if key.is_none() {
-            return Err(self.nonsense(Call::Poll, &"the server has lost its label"));
+            return Err(self.protocol_error(Call::Poll, &"the server has lost its label"));
         }
         if !whose.is_of(key.as_ref()) {
             return Err(self.error(Call::Poll, Whose::forgotten(format!("the server {}", server.uuid))));
@@ -359,7 +360,7 @@ impl UpCloud {
             }
             "maintenance" => return Ok(RUNNING),
             // Without its storages: what is attached at this moment stays.
-            _ => self.client.ask(&Request::delete(Call::Release, ["server", id])).await.map(drop),
+            _ => self.client.send_ok(&Request::delete(Call::Release, ["server", id])).await.map(drop),
         };
         match outcome {
             Ok(()) => Ok(RUNNING),
@@ -400,7 +401,7 @@ impl Provider for UpCloud {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -426,13 +427,13 @@ impl Provider for UpCloud {
         let is_known = check_settings(request, &self.capabilities);
         is_known.and_then(|()| check_exact(request, &sold)).map_err(|kind| self.error(call, kind))?;
         let server = self.new_server(request, key).await?;
-        let ask = Request::post(call, ["server"]).json(&server).about(&request.sku);
+        let ask = Request::post(call, ["server"]).json(&server).for_sku(&request.sku);
         let made: OneServer = answered(self.client.json(&ask).await)?;
         // What has not our key is not what was ordered.
         if key_of(&made.server).as_ref() != Some(key) {
             let uuid = &made.server.uuid;
             let message = format!("it answers with the server {uuid}, which has not this order's key");
-            return Err(self.nonsense(call, &message));
+            return Err(self.protocol_error(call, &message));
         }
         Ok(Whose::of(Some(key)).handle(&Handle::Create(made.server.uuid).text()))
     }
@@ -511,7 +512,7 @@ impl Provider for UpCloud {
             Action::Resize { sku } => {
                 if server.plan != sku.as_str() {
                     let body = json!({ "server": { "plan": sku } });
-                    let ask = Request::new(call, Method::PUT, ["server", id]).json(&body).about(sku);
+                    let ask = Request::new(call, Method::PUT, ["server", id]).json(&body).for_sku(sku);
                     self.change(call, id, &ask).await?;
                 }
                 wanted = Some(sku.clone());
@@ -550,7 +551,7 @@ impl Provider for UpCloud {
             }
         };
         if let Some(odd) = disks.iter().find(|disk| !is_plain(disk)) {
-            return Err(self.nonsense(call, &format!("the server {id} has a storage {odd:?}")));
+            return Err(self.protocol_error(call, &format!("the server {id} has a storage {odd:?}")));
         }
         Ok(whose.handle(&Handle::Delete(id.to_owned(), disks).text()))
     }

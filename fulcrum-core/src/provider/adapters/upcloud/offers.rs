@@ -48,7 +48,7 @@ impl UpCloud {
 
 fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) -> Result<Vec<Offer>> {
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
-    let nonsense = |error: &dyn std::fmt::Display| upcloud.nonsense(Call::Offers, error);
+    let protocol_error = |error: &dyn std::fmt::Display| upcloud.protocol_error(Call::Offers, error);
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for zone in &prices.prices.zone {
         if !upcloud.facts.regions.iter().any(|region| region.id.as_str() == zone.name) {
@@ -89,7 +89,7 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
             });
         }
     }
-    let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| nonsense(&error))?;
+    let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| protocol_error(&error))?;
     rejected.extend(table.rejected.iter().cloned());
     upcloud.rejected.set(rejected);
     Ok(table.into_listed())

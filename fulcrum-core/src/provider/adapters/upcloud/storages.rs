@@ -34,11 +34,11 @@ pub(super) fn key_of_disk(title: &str) -> Option<IdempotencyKey> {
 
 impl UpCloud {
     pub(super) async fn storage(&self, call: Call, id: &str) -> Result<Option<Storage>> {
-        let found: Option<OneStorage> = self.client.find(&Request::get(call, ["storage", id])).await?;
+        let found: Option<OneStorage> =
+            self.client.get_optional(&Request::get(call, ["storage", id])).await?;
         match found {
-            Some(OneStorage { storage }) if storage.uuid != id => {
-                Err(self.nonsense(call, &format!("asked for the storage {id}, it tells of {}", storage.uuid)))
-            }
+            Some(OneStorage { storage }) if storage.uuid != id => Err(self
+                .protocol_error(call, &format!("asked for the storage {id}, it tells of {}", storage.uuid))),
             found => Ok(found.map(|found| found.storage)),
         }
     }
@@ -51,8 +51,9 @@ impl UpCloud {
     /// What a key has made and the list of servers does not have: a disk that has outlived its server, or the server that such a
     /// disk names. The list of storages comes on one page.
     pub(super) async fn left_of(&self, call: Call, key: &IdempotencyKey) -> Result<Option<Service>> {
-        let answer = self.client.ask(&Request::get(call, ["storage", "private"])).await?;
-        let listed = answer.json::<Storages>()?.storages.storage.proving(&answer, wire::is_foreign_disk)?;
+        let response = self.client.send_ok(&Request::get(call, ["storage", "private"])).await?;
+        let listed =
+            response.json::<Storages>()?.storages.storage.conclusive(&response, wire::is_foreign_disk)?;
         let title = disk_title(key);
         let Some(left) = listed.iter().find(|storage| storage.kind == NORMAL && storage.title == title)
         else {
@@ -71,7 +72,7 @@ impl UpCloud {
 
     /// A disk whose server is gone, as what is left of a service. It exists: what cannot be read of it is an error.
     pub(super) fn left(&self, call: Call, disk: &Storage) -> Result<Service> {
-        let odd = |what: &str| self.nonsense(call, &format!("the storage {} has {what}", disk.uuid));
+        let odd = |what: &str| self.protocol_error(call, &format!("the storage {} has {what}", disk.uuid));
         let region = self.facts.regions.iter().find(|region| region.id.as_str() == disk.zone);
         let region = region.ok_or_else(|| odd(&format!("the zone {}, which is not known", disk.zone)))?;
         let sku = disk.tier.as_deref().unwrap_or("storage");
@@ -113,11 +114,11 @@ impl UpCloud {
             }
             self.check_held(Call::Poll, &found, server)?;
             let ask = Request::delete(Call::Release, ["storage", disk]).query("backups", "keep");
-            let is_there = match self.client.end(&ask).await {
+            let is_there = match self.client.delete_if_exists(&ask).await {
                 // Accepted is not gone.
                 Ok(true) => {
                     let ask = Request::get(Call::Poll, ["storage", disk]);
-                    self.client.find::<Value>(&ask).await.map_err(of_disk)?.is_some()
+                    self.client.get_optional::<Value>(&ask).await.map_err(of_disk)?.is_some()
                 }
                 Ok(false) => false,
                 // Still held by the server that is going.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::{LABEL, key_of_disk};
-use crate::provider::http::{Rows, leave_out};
+use crate::provider::http::{LenientList, reject_row};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Prices {
@@ -15,7 +15,7 @@ pub(super) struct Prices {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PriceZones {
-    pub(super) zone: Rows<PriceZone>,
+    pub(super) zone: LenientList<PriceZone>,
 }
 
 /// A name, and prices by what is sold.
@@ -36,7 +36,7 @@ impl From<BTreeMap<String, Value>> for Items {
         all.retain(|name, item| match Item::deserialize(&*item) {
             Ok(_) => true,
             Err(error) => {
-                leave_out(name, error);
+                reject_row(name, error);
                 false
             }
         });
@@ -58,7 +58,7 @@ pub(super) struct Plans {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PlanList {
-    pub(super) plan: Rows<Plan>,
+    pub(super) plan: LenientList<Plan>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -88,7 +88,7 @@ pub(super) struct Servers {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerList {
-    pub(super) server: Rows<Server>,
+    pub(super) server: LenientList<Server>,
 }
 
 /// Whether a server that cannot be read is certainly none of ours: none of its labels holds a key.
@@ -158,7 +158,7 @@ pub(super) struct Storages {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct StorageList {
-    pub(super) storage: Rows<Storage>,
+    pub(super) storage: LenientList<Storage>,
 }
 
 /// A disk, a backup, a template or a medium.

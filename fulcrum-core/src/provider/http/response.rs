@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::{
+use ::http::{
     StatusCode,
     header::{AGE, CONTENT_TYPE, HeaderMap, WARNING},
 };
+use bytes::Bytes;
+use jiff::{Timestamp, fmt::rfc2822};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Redactor, Request, WireAnswer,
-    rows::{self, LeftOut},
+    RawResponse, Redactor, Request,
+    lenient::{self, RejectedRows},
     sieve::{Sieve, withheld},
 };
 use crate::{
@@ -34,7 +34,7 @@ const REQUEST_IDS: [&str; 6] = [
 /// Begins what is said of an answer that is another document than the API's.
 const OTHER: &str = "the answer is not the API's document";
 /// What an answer is that somebody is meant to read.
-pub(crate) const PAGE: &str = "it is a page for people";
+pub(crate) const HTML_PAGE: &str = "it is a page for people";
 
 /// The oldest answer that may be the API's own: on the way it is counted in whole seconds.
 const FRESH_S: u64 = 2;
@@ -44,12 +44,12 @@ const MAX_VALUES: usize = 1 << 20;
 
 /// A whole answer to one request.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     provider: ProviderId,
     call: Call,
-    changes: bool,
-    about: Option<SkuId>,
-    wire: WireAnswer,
+    mutates: bool,
+    sku: Option<SkuId>,
+    wire: RawResponse,
     redactor: Redactor,
     /// The body of the request, and whether it was a form: an answer may repeat it.
     asked: Option<Bytes>,
@@ -62,21 +62,21 @@ pub struct Answer {
 pub(super) struct ListAt {
     pub(super) address: String,
     pub(super) is_first: bool,
-    pub(super) left_out: LeftOut,
+    pub(super) rejected: RejectedRows,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn new(
         provider: &ProviderId,
         request: &Request,
-        wire: WireAnswer,
+        wire: RawResponse,
         redactor: &Redactor,
     ) -> Self {
         Self {
             provider: provider.clone(),
             call: request.call,
-            changes: request.changes,
-            about: request.about.clone(),
+            mutates: request.mutates,
+            sku: request.sku.clone(),
             wire,
             redactor: redactor.clone(),
             asked: request.body.clone(),
@@ -89,7 +89,7 @@ impl Answer {
     #[cfg(test)]
     pub(super) fn of_text(text: &str) -> Self {
         let wire =
-            WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body: text.to_owned().into() };
+            RawResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: text.to_owned().into() };
         let provider = ProviderId::new("acme").expect("a name");
         Self::new(&provider, &Request::get(Call::Describe, ["servers"]), wire, &Redactor::default())
     }
@@ -100,12 +100,13 @@ impl Answer {
     }
 
     /// Reads it, and remembers what was left out of a list of offers.
-    pub(crate) fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
-        let (read, left_out) = rows::reading(read);
+    pub(crate) fn collecting_rejections<T>(&self, read: impl FnOnce() -> T) -> T {
+        let (read, rejected) = lenient::reading(read);
         if self.call == Call::Offers {
-            let shown = |row: RejectedRow| RejectedRow::new(self.shown(&row.row), self.shown(&row.reason));
-            let left_out = left_out.into_iter().map(shown).collect();
-            self.list.left_out.note(&self.list.address, self.list.is_first, left_out);
+            let shown =
+                |row: RejectedRow| RejectedRow::new(self.sanitised(&row.row), self.sanitised(&row.reason));
+            let rejected = rejected.into_iter().map(shown).collect();
+            self.list.rejected.note(&self.list.address, self.list.is_first, rejected);
         }
         read
     }
@@ -131,8 +132,8 @@ impl Answer {
     }
 
     /// Whether the request was one that changes something.
-    pub fn changes(&self) -> bool {
-        self.changes
+    pub fn mutates(&self) -> bool {
+        self.mutates
     }
 
     /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
@@ -141,12 +142,12 @@ impl Answer {
     }
 
     /// What it says, if that may be the document of a refusal; none if it is too large for one.
-    pub(crate) fn refusal(&self) -> Option<&[u8]> {
-        self.wire.refusal()
+    pub(crate) fn error_body(&self) -> Option<&[u8]> {
+        self.wire.error_body()
     }
 
     /// Whether it is a page for people, by what it says of itself or by how it begins.
-    pub(crate) fn is_page(&self) -> bool {
+    pub(crate) fn is_html_page(&self) -> bool {
         let said = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
         let begins = |with: &str| {
             let body = self.wire.body.trim_ascii_start();
@@ -160,7 +161,7 @@ impl Answer {
 
     /// Why it is not the API's answer to this request, by what it says of its age: a cache gave one that it had kept. What has
     /// happened since is not in it.
-    pub(super) fn is_kept(&self) -> Option<String> {
+    pub(super) fn staleness(&self) -> Option<String> {
         let all = |name| self.wire.headers.get_all(name).into_iter().filter_map(|it| it.to_str().ok());
         let ages = all(AGE).flat_map(|text| text.split(',')).filter_map(seconds_in);
         if let Some(age) = ages.max().filter(|age| *age > FRESH_S) {
@@ -177,8 +178,8 @@ impl Answer {
     }
 
     /// The product that the request was about.
-    pub fn about(&self) -> Option<&SkuId> {
-        self.about.as_ref()
+    pub fn sku(&self) -> Option<&SkuId> {
+        self.sku.as_ref()
     }
 
     /// What it says, as JSON. Fields that are not known are passed over; the depth is bounded.
@@ -186,15 +187,15 @@ impl Answer {
     /// # Errors
     /// A protocol error that names the place in the answer. It may have had its effect.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        if self.is_page() {
-            return Err(self.other_document(PAGE));
+        if self.is_html_page() {
+            return Err(self.unexpected_document(HTML_PAGE));
         }
         // What is made of a value takes a hundred times its bytes.
         if values_in(&self.wire.body) > MAX_VALUES {
-            return Err(self.nonsense(format!("it has more than {MAX_VALUES} values")));
+            return Err(self.protocol_error(format!("it has more than {MAX_VALUES} values")));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
-        let value = self.reading(|| serde_path_to_error::deserialize(&mut deserializer));
+        let value = self.collecting_rejections(|| serde_path_to_error::deserialize(&mut deserializer));
         let value: Result<T, String> =
             value.map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
                 let path = error.path().to_string();
@@ -206,28 +207,28 @@ impl Answer {
             Ok(()) => Ok(value),
             Err(error) => Err(format!("{OTHER}: {error}")),
         });
-        value.map_err(|message| self.nonsense(message))
+        value.map_err(|message| self.protocol_error(message))
     }
 
     /// What it says, as JSON, or nothing if it is not that, by what it says of itself or by its form: for answers that say why
     /// something is refused.
     pub fn try_json<T: DeserializeOwned>(&self) -> Option<T> {
-        if self.is_page() || !self.is_of_type("json") {
+        if self.is_html_page() || !self.is_of_type("json") {
             return None;
         }
-        serde_json::from_slice(self.refusal()?).ok()
+        serde_json::from_slice(self.error_body()?).ok()
     }
 
     /// An error of a kind, with this answer's circumstances.
     pub fn error(&self, kind: ErrorKind) -> ProviderError {
         let kind = match kind {
             ErrorKind::InvalidRequest { message } => {
-                ErrorKind::InvalidRequest { message: self.shown(&message) }
+                ErrorKind::InvalidRequest { message: self.sanitised(&message) }
             }
-            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.shown(&message) },
-            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.shown(&message) },
-            ErrorKind::QuotaExceeded { quota } => ErrorKind::QuotaExceeded { quota: self.shown(&quota) },
-            ErrorKind::NotFound { what } => ErrorKind::NotFound { what: self.shown(&what) },
+            ErrorKind::Conflict { message } => ErrorKind::Conflict { message: self.sanitised(&message) },
+            ErrorKind::Protocol { message } => ErrorKind::Protocol { message: self.sanitised(&message) },
+            ErrorKind::QuotaExceeded { quota } => ErrorKind::QuotaExceeded { quota: self.sanitised(&quota) },
+            ErrorKind::NotFound { what } => ErrorKind::NotFound { what: self.sanitised(&what) },
             other => other,
         };
         let excerpt = format!("{}: {}", self.status(), self.excerpt());
@@ -239,16 +240,16 @@ impl Answer {
         };
         let request_id = REQUEST_IDS.iter().find_map(|name| self.header(name));
         // A number has no blanks; what follows one is something else.
-        let request_id = request_id.and_then(|id| id.split_whitespace().next()).map(|id| self.shown(id));
+        let request_id = request_id.and_then(|id| id.split_whitespace().next()).map(|id| self.sanitised(id));
         ProviderError { request_id, ..error }
     }
 
     /// The words with which a request is refused, where a document has some at one of the usual places.
     fn said(&self) -> Option<String> {
-        if self.status().is_success() || self.is_page() {
+        if self.status().is_success() || self.is_html_page() {
             return None;
         }
-        let body = self.refusal()?;
+        let body = self.error_body()?;
         let text = match serde_json::from_slice::<Value>(body) {
             Ok(document) => words_in(&document)?,
             Err(_) => {
@@ -256,7 +257,7 @@ impl Answer {
                 text.split_once("<Message>")?.1.split_once("</Message>")?.0.to_owned()
             }
         };
-        Some(self.shown(&text)).filter(|text| !text.trim().is_empty())
+        Some(self.sanitised(&text)).filter(|text| !text.trim().is_empty())
     }
 
     /// Takes out secrets, and what the request has told.
@@ -273,23 +274,23 @@ impl Answer {
     }
 
     /// What the provider says, without secrets, short, and on a line that one can read.
-    fn shown(&self, text: &str) -> String {
+    fn sanitised(&self, text: &str) -> String {
         self.redactor().short(text, words::LONGEST)
     }
 
     /// The error of an answer that breaks the API. It may have had its effect.
-    pub fn nonsense(&self, message: impl Into<String>) -> ProviderError {
+    pub fn protocol_error(&self, message: impl Into<String>) -> ProviderError {
         self.error(ErrorKind::Protocol { message: message.into() })
     }
 
     /// The error of an answer that is not the API's document at all, such as a page of what is in front of it.
-    pub(crate) fn other_document(&self, what: impl std::fmt::Display) -> ProviderError {
-        self.nonsense(format!("{OTHER}: {what}"))
+    pub(crate) fn unexpected_document(&self, what: impl std::fmt::Display) -> ProviderError {
+        self.protocol_error(format!("{OTHER}: {what}"))
     }
 
     /// Whether words say no more than the status does: any gateway has them.
     #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
-    pub(crate) fn says_its_status(&self, words: &str) -> bool {
+    pub(crate) fn is_reason_phrase(&self, words: &str) -> bool {
         let words = words.trim().trim_end_matches(['.', '!']);
         let reason = self.status().canonical_reason().unwrap_or_default();
         words.is_empty() || words.eq_ignore_ascii_case(reason)
@@ -297,7 +298,7 @@ impl Answer {
 
     /// The kind of a refusal because none is left of what the request was about.
     pub fn sold_out(&self) -> ErrorKind {
-        match &self.about {
+        match &self.sku {
             Some(sku) => ErrorKind::CapacityExhausted { sku: sku.clone() },
             None => ErrorKind::Conflict { message: "no capacity is left".to_owned() },
         }
@@ -314,13 +315,13 @@ impl Answer {
             401 => ErrorKind::Unauthorised,
             402 | 403 => ErrorKind::Forbidden,
             404 | 410 => {
-                ErrorKind::NotFound { what: self.about.as_ref().map_or("it".to_owned(), SkuId::to_string) }
+                ErrorKind::NotFound { what: self.sku.as_ref().map_or("it".to_owned(), SkuId::to_string) }
             }
             409 | 412 | 423 => ErrorKind::Conflict { message: said() },
             429 => ErrorKind::RateLimited { retry_after: self.retry_after() },
             501 => ErrorKind::Unsupported,
             // Also 503: gateways answer it when the server behind them went away in the middle of a request.
-            408 | 500..=599 if self.changes => ErrorKind::Ambiguous,
+            408 | 500..=599 if self.mutates => ErrorKind::Ambiguous,
             408 | 500..=599 => ErrorKind::Unavailable {
                 retry_after: self.retry_after(),
                 cause: format!("it answers {status}"),
@@ -403,7 +404,7 @@ fn seconds_in(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use ::http::header::HeaderValue;
 
     use super::*;
 
@@ -434,25 +435,25 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, content_type: Option<&str>, body: &str) -> Answer {
+    fn response(status: u16, content_type: Option<&str>, body: &str) -> Response {
         let request = Request::get(Call::Describe, ["servers", "7"]);
         let mut headers = HeaderMap::new();
         if let Some(kind) = content_type {
             headers.insert(CONTENT_TYPE, kind.parse().expect("a header"));
         }
         let status = StatusCode::from_u16(status).expect("a status");
-        let wire = WireAnswer { status, headers, body: body.to_owned().into() };
-        Answer::new(&ProviderId::new("acme").expect("a name"), &request, wire, &Redactor::default())
+        let wire = RawResponse { status, headers, body: body.to_owned().into() };
+        Response::new(&ProviderId::new("acme").expect("a name"), &request, wire, &Redactor::default())
     }
 
     #[test]
     fn an_answer_that_was_kept_is_known_by_what_stands_beside_it() {
         let kept = |headers: &[(&'static str, &'static str)]| {
-            let mut answer = answer(200, None, "{}");
+            let mut response = response(200, None, "{}");
             for (name, value) in headers {
-                answer.wire.headers.append(*name, HeaderValue::from_static(value));
+                response.wire.headers.append(*name, HeaderValue::from_static(value));
             }
-            answer.is_kept()
+            response.staleness()
         };
         for fresh in [
             &[][..],
@@ -488,7 +489,7 @@ mod tests {
             assert_eq!(values_in(text.as_bytes()), count, "{text}");
         }
         let list = format!("[{}0]", "0,".repeat(15_000_000));
-        let error = answer(200, None, &list).json::<Vec<u8>>().expect_err("too many").to_string();
+        let error = response(200, None, &list).json::<Vec<u8>>().expect_err("too many").to_string();
         assert!(error.contains("more than 1048576 values"), "{error}");
     }
 
@@ -496,12 +497,12 @@ mod tests {
     fn a_refusal_is_read_only_where_it_is_short_and_of_the_apis_type() {
         let refusal = |kind, much| {
             let body = format!(r#"{{"message": "no", "rest": "{}"}}"#, "x".repeat(much));
-            answer(404, kind, &body)
+            response(404, kind, &body)
         };
-        let is_read = |answer: Answer| {
-            let said = super::super::absence::in_json(&answer, "/message").is_some();
-            assert_eq!(said, answer.try_json::<Value>().is_some());
-            assert_eq!(said, answer.said().is_some());
+        let is_read = |response: Response| {
+            let said = super::super::absence::in_json(&response, "/message").is_some();
+            assert_eq!(said, response.try_json::<Value>().is_some());
+            assert_eq!(said, response.said().is_some());
             said
         };
         assert!(is_read(refusal(Some("application/json"), 60_000)) && is_read(refusal(None, 0)));
@@ -509,12 +510,12 @@ mod tests {
         let text = refusal(Some("text/plain"), 0);
         assert!(text.try_json::<Value>().is_none());
         let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
-        assert!(answer(403, None, &tree).error(ErrorKind::Forbidden).to_string().len() < 2_000);
+        assert!(response(403, None, &tree).error(ErrorKind::Forbidden).to_string().len() < 2_000);
     }
 
     #[test]
     fn what_cannot_be_read_is_not_repeated() {
-        let error = answer(200, None, r#"{"id": "canary \", expected"}"#)
+        let error = response(200, None, r#"{"id": "canary \", expected"}"#)
             .json::<std::collections::BTreeMap<String, u64>>();
         let error = error.expect_err("no number").to_string();
         assert!(error.contains("id: invalid type: string") && !error.contains("canary"), "{error}");
@@ -523,15 +524,15 @@ mod tests {
     #[test]
     fn a_page_for_people_is_no_json_whatever_it_holds() {
         for kind in [None, Some("application/json"), Some("application/problem+json; charset=utf-8")] {
-            let answer = answer(200, kind, "{}");
-            assert!(answer.is_of_type("json") && answer.json::<Value>().is_ok(), "{kind:?}");
+            let response = response(200, kind, "{}");
+            assert!(response.is_of_type("json") && response.json::<Value>().is_ok(), "{kind:?}");
         }
         for kind in ["text/html", "application/xhtml+xml", "Text/HTML; charset=utf-8"] {
-            let answer = answer(200, Some(kind), "{}");
-            assert!(!answer.is_of_type("json") && !answer.is_of_type("xml"), "{kind}");
-            assert!(answer.json::<Value>().is_err(), "{kind}");
+            let response = response(200, Some(kind), "{}");
+            assert!(!response.is_of_type("json") && !response.is_of_type("xml"), "{kind}");
+            assert!(response.json::<Value>().is_err(), "{kind}");
         }
-        assert!(!answer(404, Some("text/plain"), "{}").is_of_type("json"));
-        assert!(answer(404, Some("text/xml;charset=UTF-8"), "<r/>").is_of_type("xml"));
+        assert!(!response(404, Some("text/plain"), "{}").is_of_type("json"));
+        assert!(response(404, Some("text/xml;charset=UTF-8"), "<r/>").is_of_type("xml"));
     }
 }

@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::{Answer, Request};
+use super::{Request, Response};
 use crate::provider::{RejectedRow, Result};
 
 /// Rows of one answer that are named; of a provider that has only odd ones, some are enough.
@@ -29,13 +29,13 @@ const CONTINUES: [&str; 2] = ["NextToken", "marker"];
 
 thread_local! {
     /// What was left out of the answer that this thread is reading.
-    static LEFT_OUT: RefCell<Option<Vec<RejectedRow>>> = const { RefCell::new(None) };
+    static REJECTED: RefCell<Option<Vec<RejectedRow>>> = const { RefCell::new(None) };
 }
 
 /// Names a row that is left out of the answer that is being read.
-pub(crate) fn leave_out(row: impl fmt::Display, reason: impl fmt::Display) {
+pub(crate) fn reject_row(row: impl fmt::Display, reason: impl fmt::Display) {
     tracing::debug!(%row, %reason, "a row of a list cannot be read; left out");
-    LEFT_OUT.with_borrow_mut(|rows| {
+    REJECTED.with_borrow_mut(|rows| {
         if let Some(rows) = rows.as_mut().filter(|rows| rows.len() < MOST) {
             rows.push(RejectedRow::new(row, reason));
         }
@@ -44,14 +44,14 @@ pub(crate) fn leave_out(row: impl fmt::Display, reason: impl fmt::Display) {
 
 /// Reads something, and what was left out of it.
 pub(super) fn reading<T>(read: impl FnOnce() -> T) -> (T, Vec<RejectedRow>) {
-    let before = LEFT_OUT.replace(Some(Vec::new()));
+    let before = REJECTED.replace(Some(Vec::new()));
     let read = read();
-    (read, LEFT_OUT.replace(before).unwrap_or_default())
+    (read, REJECTED.replace(before).unwrap_or_default())
 }
 
 /// A row that cannot be read.
 #[derive(Debug, Clone)]
-pub(crate) struct OddRow {
+pub(crate) struct UnreadableRow {
     /// By its name or id, or its place in the list.
     pub(crate) name: String,
     /// As it came.
@@ -62,7 +62,7 @@ pub(crate) struct OddRow {
     pub(crate) reason: String,
 }
 
-impl OddRow {
+impl UnreadableRow {
     /// Stands for so many rows that are not kept.
     fn more(count: usize) -> Self {
         let reason = format!("no more than {MOST} of these are looked at");
@@ -70,17 +70,17 @@ impl OddRow {
     }
 
     /// Whether something may be true of it.
-    pub(crate) fn may_be(&self, is: impl Fn(&Value) -> bool) -> bool {
+    pub(crate) fn may_match(&self, is: impl Fn(&Value) -> bool) -> bool {
         !self.is_whole || is(&self.value)
     }
 
     /// Whether something is true of it.
-    pub(crate) fn is(&self, is: impl Fn(&Value) -> bool) -> bool {
+    pub(crate) fn matches(&self, is: impl Fn(&Value) -> bool) -> bool {
         self.is_whole && is(&self.value)
     }
 }
 
-fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) -> Result<T, OddRow> {
+fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) -> Result<T, UnreadableRow> {
     let read = match row.is_whole {
         true => serde_path_to_error::deserialize(&row.value).map_err(|error| {
             let (path, reason) = (error.path().to_string(), error.into_inner().to_string());
@@ -90,8 +90,8 @@ fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) 
     };
     read.map_err(|reason| {
         let name = name(&row.value);
-        leave_out(&name, &reason);
-        OddRow { name, value: row.value, is_whole: row.is_whole, reason }
+        reject_row(&name, &reason);
+        UnreadableRow { name, value: row.value, is_whole: row.is_whole, reason }
     })
 }
 
@@ -189,14 +189,14 @@ impl<'de> Visitor<'de> for Limited<'_> {
 /// Reads rows one by one.
 struct Each<R>(R);
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Each<Rows<T>> {
-    type Value = Rows<T>;
+impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientList<T>> {
+    type Value = LenientList<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a sequence")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LenientList<T>, A::Error> {
         let (Self(mut rows), mut left, mut more) = (self, 0, 0);
         while let Some(value) = seq.next_element_seed(Row::seed(&mut left))? {
             if rows.count == MOST_ROWS {
@@ -210,19 +210,19 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Each<Rows<T>> {
             }
             rows.count += 1;
         }
-        rows.odd.extend((more > 0).then(|| OddRow::more(more)));
+        rows.odd.extend((more > 0).then(|| UnreadableRow::more(more)));
         Ok(rows)
     }
 }
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Each<NamedRows<T>> {
-    type Value = NamedRows<T>;
+impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientMap<T>> {
+    type Value = LenientMap<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamedRows<T>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LenientMap<T>, A::Error> {
         let (Self(mut rows), mut left, mut count) = (self, 0, 0_usize);
         while let Some(name) = map.next_key::<String>()? {
             if count == MOST_ROWS {
@@ -251,40 +251,42 @@ fn name_of(position: usize, row: &Value) -> String {
 
 /// A list as an API tells it.
 #[derive(Debug, Clone)]
-pub(crate) struct Rows<T> {
+pub(crate) struct LenientList<T> {
     read: Vec<T>,
     /// The first of them, and one that stands for the others.
-    odd: Vec<OddRow>,
+    odd: Vec<UnreadableRow>,
     /// Readable or not.
     count: usize,
     last_id: Option<String>,
 }
 
-impl<T> Default for Rows<T> {
+impl<T> Default for LenientList<T> {
     fn default() -> Self {
         Self { read: Vec::new(), odd: Vec::new(), count: 0, last_id: None }
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Rows<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Each(Self::default()))
     }
 }
 
-impl<T> Rows<T> {
+impl<T> LenientList<T> {
     /// What could be read, if from this list may follow that something does not exist: each row that could not be read is
     /// certainly somebody else's.
     ///
     /// # Errors
     /// A protocol error that names a row which may be the one that is looked for.
-    pub(crate) fn proving(self, answer: &Answer, is_foreign: impl Fn(&Value) -> bool) -> Result<Vec<T>> {
-        match self.odd.iter().find(|odd| !odd.is(&is_foreign)) {
+    pub(crate) fn conclusive(
+        self,
+        response: &Response,
+        is_foreign: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<T>> {
+        match self.odd.iter().find(|odd| !odd.matches(&is_foreign)) {
             None => Ok(self.read),
-            Some(OddRow { name, reason, .. }) => {
-                Err(answer
-                    .nonsense(format!("{name} cannot be read ({reason}), and may be what is looked for")))
-            }
+            Some(UnreadableRow { name, reason, .. }) => Err(response
+                .protocol_error(format!("{name} cannot be read ({reason}), and may be what is looked for"))),
         }
     }
 
@@ -299,12 +301,12 @@ impl<T> Rows<T> {
     }
 
     /// What could not be read.
-    pub(crate) fn odd(&self) -> &[OddRow] {
+    pub(crate) fn unreadable(&self) -> &[UnreadableRow] {
         &self.odd
     }
 }
 
-impl<T> Deref for Rows<T> {
+impl<T> Deref for LenientList<T> {
     type Target = Vec<T>;
 
     fn deref(&self) -> &Vec<T> {
@@ -312,7 +314,7 @@ impl<T> Deref for Rows<T> {
     }
 }
 
-impl<T> IntoIterator for Rows<T> {
+impl<T> IntoIterator for LenientList<T> {
     type Item = T;
     type IntoIter = std::vec::IntoIter<T>;
 
@@ -321,7 +323,7 @@ impl<T> IntoIterator for Rows<T> {
     }
 }
 
-impl<'a, T> IntoIterator for &'a Rows<T> {
+impl<'a, T> IntoIterator for &'a LenientList<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
 
@@ -332,15 +334,15 @@ impl<'a, T> IntoIterator for &'a Rows<T> {
 
 /// The same where an API tells an object with a field for each row.
 #[derive(Debug, Clone)]
-pub(crate) struct NamedRows<T>(BTreeMap<String, T>);
+pub(crate) struct LenientMap<T>(BTreeMap<String, T>);
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for NamedRows<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientMap<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Each(Self(BTreeMap::new())))
     }
 }
 
-impl<T> IntoIterator for NamedRows<T> {
+impl<T> IntoIterator for LenientMap<T> {
     type Item = (String, T);
     type IntoIter = std::collections::btree_map::IntoIter<String, T>;
 
@@ -351,9 +353,9 @@ impl<T> IntoIterator for NamedRows<T> {
 
 /// What the newest lists of offers left out, by the address of each. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LeftOut(Arc<Mutex<BTreeMap<String, Vec<RejectedRow>>>>);
+pub(super) struct RejectedRows(Arc<Mutex<BTreeMap<String, Vec<RejectedRow>>>>);
 
-impl LeftOut {
+impl RejectedRows {
     /// Of one page; the first one makes an end of what the list had before.
     pub(super) fn note(&self, address: &str, is_first: bool, rows: Vec<RejectedRow>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -373,7 +375,7 @@ impl LeftOut {
 }
 
 /// Whether a request asks for the beginning of a list.
-pub(super) fn is_first(request: &Request) -> bool {
+pub(super) fn is_first_page(request: &Request) -> bool {
     let number = |name: &str| request.parameter(name).map(str::to_owned);
     CONTINUES.iter().all(|name| request.parameter(name).is_none())
         && number("page").is_none_or(|page| page == "1")
@@ -392,41 +394,41 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     struct List {
-        sizes: Rows<Size>,
+        sizes: LenientList<Size>,
     }
 
     #[test]
     fn an_odd_row_is_left_out_and_named() {
         let text = r#"{"sizes": [{"name": "a", "memory": 1}, null, {"name": "b", "memory": "2"}, {"id": 7, "memory": null},
             {"name": "c", "memory": 1e27}, [], {"name": "d", "memory": 4}]}"#;
-        let (list, left_out) = reading(|| serde_json::from_str::<List>(text));
+        let (list, rejected) = reading(|| serde_json::from_str::<List>(text));
         let list = list.expect("a list").sizes;
         let read: Vec<_> = list.iter().map(|size| (size.name.as_str(), size.memory)).collect();
         assert_eq!(read, [("a", 1), ("d", 4)]);
-        let names: Vec<_> = left_out.iter().map(|row| row.row.as_str()).collect();
+        let names: Vec<_> = rejected.iter().map(|row| row.row.as_str()).collect();
         assert_eq!(names, ["row 2", "b", "7", "c", "row 6"]);
-        assert!(left_out[1].reason.starts_with("memory: invalid type: string"), "{left_out:?}");
+        assert!(rejected[1].reason.starts_with("memory: invalid type: string"), "{rejected:?}");
         // What is no list at all is an error as before.
         let (list, _) = reading(|| serde_json::from_str::<List>(r#"{"sizes": {}}"#).is_err());
         assert!(list);
-        assert_eq!(serde_json::from_str::<NamedRows<Size>>(r#"{"x": null}"#).expect("an object").0.len(), 0);
+        assert_eq!(serde_json::from_str::<LenientMap<Size>>(r#"{"x": null}"#).expect("an object").0.len(), 0);
     }
 
     #[test]
     fn of_odd_rows_no_more_is_kept_than_is_told() {
         let list = |rows: &str| serde_json::from_str::<List>(&format!(r#"{{"sizes": [{rows}]}}"#));
-        let (read, left_out) = reading(|| list(&vec!["0"; 50_000].join(",")));
+        let (read, rejected) = reading(|| list(&vec!["0"; 50_000].join(",")));
         let sizes = read.expect("a list").sizes;
-        assert_eq!((sizes.odd.len(), sizes.count(), left_out.len()), (MOST + 1, 50_000, MOST));
+        assert_eq!((sizes.odd.len(), sizes.count(), rejected.len()), (MOST + 1, 50_000, MOST));
         // Each of them may be what is looked for.
-        let answer = Answer::of_text("{}");
-        assert!(sizes.clone().proving(&answer, |_| false).is_err());
-        let error = sizes.proving(&answer, |_| true).expect_err("more than are kept").to_string();
+        let response = Response::of_text("{}");
+        assert!(sizes.clone().conclusive(&response, |_| false).is_err());
+        let error = sizes.conclusive(&response, |_| true).expect_err("more than are kept").to_string();
         assert!(error.contains("one of 49800 more rows cannot be read"), "{error}");
         let error = list(&vec!["0"; MOST_ROWS + 1].join(",")).expect_err("too many").to_string();
         assert!(error.contains("more than 100000 rows"), "{error}");
         let names = (0..=MOST_ROWS).map(|at| format!(r#""{at}": 0"#)).collect::<Vec<_>>().join(",");
-        assert!(serde_json::from_str::<NamedRows<Size>>(&format!("{{{names}}}")).is_err());
+        assert!(serde_json::from_str::<LenientMap<Size>>(&format!("{{{names}}}")).is_err());
     }
 
     #[test]
@@ -438,23 +440,23 @@ mod tests {
             let text = format!(
                 r#"{{"sizes": [{{"name": "a", "memory": 1}}, {tree}, {{"name": "b", "memory": 2}}]}}"#
             );
-            let (list, left_out) = reading(|| serde_json::from_str::<List>(&text));
+            let (list, rejected) = reading(|| serde_json::from_str::<List>(&text));
             let sizes = list.expect("a list").sizes;
             let read: Vec<_> = sizes.iter().map(|size| size.name.as_str()).collect();
-            assert_eq!((read, left_out.len()), (vec!["a", "b"], 1));
-            assert!(left_out[0].reason.contains("more than 20000 values"), "{left_out:?}");
-            assert!(sizes.proving(&Answer::of_text("{}"), |_| true).is_err());
+            assert_eq!((read, rejected.len()), (vec!["a", "b"], 1));
+            assert!(rejected[0].reason.contains("more than 20000 values"), "{rejected:?}");
+            assert!(sizes.conclusive(&Response::of_text("{}"), |_| true).is_err());
         }
     }
 
     #[test]
     fn what_a_list_left_out_is_that_of_its_newest_reading() {
-        let (left_out, row) = (LeftOut::default(), |name: &str| RejectedRow::new(name, "odd"));
-        left_out.note("https://a", true, vec![row("1")]);
-        left_out.note("https://a", false, vec![row("2")]);
-        left_out.note("https://b", true, vec![row("3")]);
-        assert_eq!(left_out.all().len(), 3);
-        left_out.note("https://a", true, Vec::new());
-        assert_eq!(left_out.all(), [row("3")]);
+        let (rejected, row) = (RejectedRows::default(), |name: &str| RejectedRow::new(name, "odd"));
+        rejected.note("https://a", true, vec![row("1")]);
+        rejected.note("https://a", false, vec![row("2")]);
+        rejected.note("https://b", true, vec![row("3")]);
+        assert_eq!(rejected.all().len(), 3);
+        rejected.note("https://a", true, Vec::new());
+        assert_eq!(rejected.all(), [row("3")]);
     }
 }

@@ -18,7 +18,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
-    HttpConfig, HttpConfigError, Lost, Transport, WireAnswer, WireRequest,
+    HttpConfig, HttpConfigError, RawRequest, RawResponse, Transport, TransportError,
     cause::Way,
     config::{is_local_name, is_loopback, is_proxy_here},
     transport::MAX_REFUSAL_BYTES,
@@ -35,7 +35,7 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 ///
 /// Requests to this machine go through no proxy of the environment: what may be sent in the clear must not leave it.
 #[derive(Debug)]
-pub struct Live {
+pub struct NetworkTransport {
     http: reqwest::Client,
     /// For what is on this machine.
     here: reqwest::Client,
@@ -45,7 +45,7 @@ pub struct Live {
     timeout: Duration,
 }
 
-impl Live {
+impl NetworkTransport {
     /// As configured. Does not connect yet.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
     Ok((config, has_authorities))
 }
 
-impl Live {
+impl NetworkTransport {
     fn way(&self, url: &url::Url) -> Way {
         let host = url.host_str().unwrap_or_default();
         let proxy = match is_loopback(url) {
@@ -172,8 +172,8 @@ impl Live {
 }
 
 #[async_trait]
-impl Transport for Live {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+impl Transport for NetworkTransport {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let way = self.way(&request.url);
         let lost = |error: reqwest::Error| -> BoxError {
             Worded::above(way.words(&error), error.without_url()).into()
@@ -183,33 +183,36 @@ impl Transport for Live {
         let http = if is_loopback(&request.url) { &self.here } else { &self.http };
         let mut builder = http.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
-            builder = builder.body(reqwest::Body::wrap(Watched { body: Some(body), is_out: is_out.clone() }));
+            builder =
+                builder.body(reqwest::Body::wrap(TrackedBody { body: Some(body), is_out: is_out.clone() }));
         }
-        let mut answer = builder.send().await.map_err(|error| {
+        let mut response = builder.send().await.map_err(|error| {
             // A server cannot act on a request whose body never left.
             let is_safe =
                 error.is_connect() || error.is_builder() || (has_body && !is_out.load(Ordering::Acquire));
             let error = lost(error);
-            if is_safe { Lost::NotSent(error) } else { Lost::Unknown(error) }
+            if is_safe { TransportError::NotSent(error) } else { TransportError::OutcomeUnknown(error) }
         })?;
         let limit = self.max_answer_bytes;
         // One byte more than a refusal tells that it is none; its status is still an answer.
-        let is_refusal = !answer.status().is_success();
+        let is_refusal = !response.status().is_success();
         let limit = if is_refusal { limit.min(MAX_REFUSAL_BYTES + 1) } else { limit };
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| Lost::Unknown(lost(error)))? {
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| TransportError::OutcomeUnknown(lost(error)))?
+        {
             let room = limit - body.len();
             if chunk.len() > room && !is_refusal {
-                return Err(Lost::TooLarge { limit });
+                return Err(TransportError::TooLarge { limit });
             }
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if is_refusal && body.len() == limit {
                 break;
             }
         }
-        Ok(WireAnswer {
-            status: answer.status(),
-            headers: std::mem::take(answer.headers_mut()),
+        Ok(RawResponse {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
             body: body.into(),
         })
     }
@@ -217,12 +220,12 @@ impl Transport for Live {
 
 /// A body that tells whether anybody has begun to send it.
 #[derive(Debug)]
-struct Watched {
+struct TrackedBody {
     body: Option<Bytes>,
     is_out: Arc<AtomicBool>,
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for TrackedBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -5,22 +5,22 @@ use std::{
     time::Duration,
 };
 
+use ::http::{StatusCode, header::HeaderMap};
 use jiff::Timestamp;
-use reqwest::{StatusCode, header::HeaderMap};
 use tokio::time::Instant;
 
-use super::Answer;
+use super::Response;
 
 /// No provider keeps its customers out for longer; a greater number is a mistake.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// With a smaller share of a period's requests left, the rest is spread over the rest of the period.
-const SCARCE: u64 = 10;
+const LOW_BUDGET_SHARE: u64 = 10;
 
 /// Spaces requests. A provider that says nothing is not slowed down.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Throttle {
     /// Whether requests come back one by one, and the reset is when all are there; else all come back then.
-    refills: bool,
+    leaky_bucket: bool,
     state: Mutex<State>,
 }
 
@@ -29,13 +29,13 @@ struct State {
     /// No request goes out before.
     next: Option<Instant>,
     /// The time between two requests, and until when that holds.
-    spread: Option<(Duration, Instant)>,
+    min_interval: Option<(Duration, Instant)>,
 }
 
-impl Pace {
+impl Throttle {
     /// Of a provider whose budget fills steadily.
-    pub(super) fn refilling() -> Self {
-        Self { refills: true, state: Mutex::default() }
+    pub(super) fn leaky_bucket() -> Self {
+        Self { leaky_bucket: true, state: Mutex::default() }
     }
 
     /// Waits for one's turn; answers how long that would be if it is longer than allowed.
@@ -47,9 +47,9 @@ impl Pace {
             if turn - now > longest {
                 return Err(turn - now);
             }
-            match state.spread {
+            match state.min_interval {
                 Some((between, until)) if now < until => state.next = Some(turn + between),
-                _ => state.spread = None,
+                _ => state.min_interval = None,
             }
             if turn <= now {
                 return Ok(()); // a timer would cost a millisecond
@@ -61,39 +61,40 @@ impl Pace {
     }
 
     /// Learns from an answer.
-    pub(super) fn learn(&self, answer: &Answer) {
+    pub(super) fn observe(&self, response: &Response) {
         let asked =
-            matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-                .then(|| answer.retry_after())
+            matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+                .then(|| response.retry_after())
                 .flatten();
-        let budget = Budget::of(answer.headers(), Timestamp::now());
+        let budget = Budget::of(response.headers(), Timestamp::now());
         if let Some(asked) = asked {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.next = state.next.max(Some(Instant::now() + asked.min(LONGEST)));
         }
         if let Some(budget) = budget {
-            self.heed(budget);
+            self.apply(budget);
         }
     }
 
-    fn heed(&self, budget: Budget) {
+    fn apply(&self, budget: Budget) {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match budget {
-            Budget { left, limit, reset } if self.refills => {
+            Budget { left, limit, reset } if self.leaky_bucket => {
                 let missing = u32::try_from(limit.saturating_sub(left)).unwrap_or(u32::MAX).max(1);
                 let between = reset / missing;
-                state.spread = (left.saturating_mul(SCARCE) < limit).then_some((between, now + reset));
+                state.min_interval =
+                    (left.saturating_mul(LOW_BUDGET_SHARE) < limit).then_some((between, now + reset));
                 if left == 0 {
                     state.next = state.next.max(Some(now + between));
                 }
             }
             Budget { left: 0, reset, .. } => state.next = state.next.max(Some(now + reset)),
-            Budget { left, limit, reset } if left.saturating_mul(SCARCE) < limit => {
+            Budget { left, limit, reset } if left.saturating_mul(LOW_BUDGET_SHARE) < limit => {
                 let between = reset / u32::try_from(left).unwrap_or(u32::MAX);
-                state.spread = Some((between, now + reset));
+                state.min_interval = Some((between, now + reset));
             }
-            Budget { .. } => state.spread = None,
+            Budget { .. } => state.min_interval = None,
         }
     }
 }
@@ -131,8 +132,8 @@ mod tests {
     fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
         let header = |(name, value): &(&str, &str)| {
             (
-                name.parse::<reqwest::header::HeaderName>().expect("a name"),
-                value.parse::<reqwest::header::HeaderValue>().expect("a value"),
+                name.parse::<::http::header::HeaderName>().expect("a name"),
+                value.parse::<::http::header::HeaderValue>().expect("a value"),
             )
         };
         headers.iter().map(header).collect()
@@ -160,24 +161,24 @@ mod tests {
     async fn a_budget_that_fills_steadily_is_not_waited_for_until_it_is_full() {
         let headers =
             [("ratelimit-limit", "3600"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "3600")];
-        for (pace, longest) in [(Pace::refilling(), 1), (Pace::default(), 3600)] {
-            pace.heed(Budget::of(&map(&headers), Timestamp::now()).expect("a budget"));
+        for (throttle, longest) in [(Throttle::leaky_bucket(), 1), (Throttle::default(), 3600)] {
+            throttle.apply(Budget::of(&map(&headers), Timestamp::now()).expect("a budget"));
             let began = Instant::now();
-            pace.wait(LONGEST).await.expect("its turn comes");
+            throttle.wait(LONGEST).await.expect("its turn comes");
             assert_eq!(began.elapsed().as_secs(), longest);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_scarce_is_spread() {
-        let pace = Pace::default();
+        let throttle = Throttle::default();
         let until = Instant::now() + Duration::from_secs(10);
-        pace.state.lock().expect("nobody panics").spread = Some((Duration::from_secs(2), until));
+        throttle.state.lock().expect("nobody panics").min_interval = Some((Duration::from_secs(2), until));
         let began = Instant::now();
         for _ in 0..3 {
-            pace.wait(Duration::from_secs(60)).await.expect("not too long");
+            throttle.wait(Duration::from_secs(60)).await.expect("not too long");
         }
         assert_eq!(began.elapsed().as_secs(), 4);
-        assert_eq!(pace.wait(Duration::from_millis(10)).await, Err(Duration::from_secs(2)));
+        assert_eq!(throttle.wait(Duration::from_millis(10)).await, Err(Duration::from_secs(2)));
     }
 }

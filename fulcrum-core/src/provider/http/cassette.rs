@@ -7,16 +7,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_trait::async_trait;
-use reqwest::{
+use ::http::{
     Method, StatusCode,
     header::{HeaderName, HeaderValue},
 };
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Lost, Redactor, Transport, WireAnswer, WireRequest,
+    RawRequest, RawResponse, Redactor, Transport, TransportError,
     request::is_form,
     sieve::{BLANK, Sieve, withheld},
 };
@@ -26,17 +26,17 @@ const BEGINS: &str = r#"{"request""#;
 
 /// One request with its answer: a line of a tape.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
-    request: Asked,
+struct Interaction {
+    request: RecordedRequest,
     #[serde(default)]
-    response: Option<Said>,
+    response: Option<RecordedResponse>,
     /// Why there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Asked {
+struct RecordedRequest {
     method: String,
     /// With what stands behind the question mark.
     path: String,
@@ -45,7 +45,7 @@ struct Asked {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Said {
+struct RecordedResponse {
     status: u16,
     #[serde(default)]
     headers: Map<String, Value>,
@@ -72,23 +72,23 @@ impl Recorder {
         Ok(Self { inner, file: Mutex::new(open(path)?), redactor })
     }
 
-    fn entry(&self, request: &WireRequest, outcome: &Result<WireAnswer, Lost>) -> Entry {
+    fn entry(&self, request: &RawRequest, outcome: &Result<RawResponse, TransportError>) -> Interaction {
         // What the request says is no more harmless in an answer.
         let (asked, was_form) = (request.body.as_deref().unwrap_or_default(), is_form(&request.headers));
         let redactor = self.redactor.with(withheld(asked, was_form));
         let sieve = Sieve::new(&redactor);
-        Entry {
-            request: Asked {
+        Interaction {
+            request: RecordedRequest {
                 method: request.method.to_string(),
                 path: sieve.path(&request.url),
                 body: sieve.body(asked, was_form),
             },
-            response: outcome.as_ref().ok().map(|answer| Said {
-                status: answer.status.as_u16(),
-                headers: sieve.headers(&answer.headers),
-                body: sieve.body(&answer.body, is_form(&answer.headers)),
+            response: outcome.as_ref().ok().map(|response| RecordedResponse {
+                status: response.status.as_u16(),
+                headers: sieve.headers(&response.headers),
+                body: sieve.body(&response.body, is_form(&response.headers)),
             }),
-            lost: outcome.as_ref().err().map(Lost::to_string),
+            lost: outcome.as_ref().err().map(TransportError::to_string),
         }
     }
 }
@@ -100,8 +100,8 @@ fn open(path: &Path) -> std::io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Ok(file);
     }
     let mut head = Vec::new();
@@ -113,7 +113,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if about.permissions().mode() & 0o077 != 0 {
+        if metadata.permissions().mode() & 0o077 != 0 {
             file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
         }
     }
@@ -122,7 +122,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 #[async_trait]
 impl Transport for Recorder {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let outcome = self.inner.send(request.clone()).await;
         if let Ok(mut line) = serde_json::to_vec(&self.entry(&request, &outcome)) {
             line.push(b'\n');
@@ -137,7 +137,7 @@ impl Transport for Recorder {
 
 /// A tape cannot be played.
 #[derive(Debug, thiserror::Error)]
-pub enum TapeError {
+pub enum CassetteError {
     /// It cannot be read.
     #[error("the recording cannot be read: {0}")]
     Io(#[from] std::io::Error),
@@ -156,25 +156,26 @@ pub enum TapeError {
 /// Bodies of requests are not compared.
 #[derive(Debug)]
 pub struct Replay {
-    entries: Mutex<Vec<(Entry, bool)>>,
+    entries: Mutex<Vec<(Interaction, bool)>>,
 }
 
 impl Replay {
     /// Of a file.
     ///
     /// # Errors
-    /// [`TapeError`]: it cannot be read, or a line makes no sense.
-    pub fn open(path: &Path) -> Result<Self, TapeError> {
+    /// [`CassetteError`]: it cannot be read, or a line makes no sense.
+    pub fn open(path: &Path) -> Result<Self, CassetteError> {
         Self::of_text(&std::fs::read_to_string(path)?)
     }
 
     /// Of a text with a line for each request.
     ///
     /// # Errors
-    /// [`TapeError::Line`].
-    pub fn of_text(text: &str) -> Result<Self, TapeError> {
+    /// [`CassetteError::Line`].
+    pub fn of_text(text: &str) -> Result<Self, CassetteError> {
         let entry = |(at, line): (usize, &str)| {
-            let wrong = |error: serde_json::Error| TapeError::Line { line: at + 1, why: error.to_string() };
+            let wrong =
+                |error: serde_json::Error| CassetteError::Line { line: at + 1, why: error.to_string() };
             serde_json::from_str(line).map(|entry| (entry, false)).map_err(wrong)
         };
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -188,10 +189,11 @@ impl Replay {
         rest.map(|(entry, _)| format!("{} {}", entry.request.method, entry.request.path)).collect()
     }
 
-    fn next(&self, method: &Method, path: &str) -> Option<Entry> {
+    fn next(&self, method: &Method, path: &str) -> Option<Interaction> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it =
-            |entry: &Entry| entry.request.method == method.as_str() && is_asked(&entry.request.path, path);
+        let is_it = |entry: &Interaction| {
+            entry.request.method == method.as_str() && is_asked(&entry.request.path, path)
+        };
         if let Some((entry, is_played)) =
             entries.iter_mut().find(|(entry, is_played)| !is_played && is_it(entry))
         {
@@ -204,20 +206,23 @@ impl Replay {
 
 #[async_trait]
 impl Transport for Replay {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let path = path_of(&request.url);
         let Some(entry) = self.next(&request.method, &path) else {
-            return Err(Lost::NotSent(format!("not on the recording: {} {path}", request.method).into()));
+            return Err(TransportError::NotSent(
+                format!("not on the recording: {} {path}", request.method).into(),
+            ));
         };
         let Some(said) = entry.response else {
-            return Err(Lost::Unknown(entry.lost.unwrap_or_default().into()));
+            return Err(TransportError::OutcomeUnknown(entry.lost.unwrap_or_default().into()));
         };
         let headers = said.headers.iter().filter_map(|(name, value)| {
             Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
         });
-        Ok(WireAnswer {
-            status: StatusCode::from_u16(said.status)
-                .map_err(|error| Lost::Unknown(format!("on the recording: {error}").into()))?,
+        Ok(RawResponse {
+            status: StatusCode::from_u16(said.status).map_err(|error| {
+                TransportError::OutcomeUnknown(format!("on the recording: {error}").into())
+            })?,
             headers: headers.collect(),
             body: match said.body {
                 Value::Null => Vec::new(),

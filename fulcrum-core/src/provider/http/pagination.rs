@@ -7,7 +7,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Answer, Client, Request};
+use super::{Client, Request, Response};
 use crate::{
     model::ProviderId,
     provider::{Bounds, Call, ErrorKind, ProviderError, Result},
@@ -38,10 +38,10 @@ pub struct Page<T> {
 
 /// All items of a list, one request for each page that is polled. Ends, or yields one error and then ends: a list that comes
 /// back to a page that was there, or that has too many pages, bytes or items or takes too long, is an error.
-pub fn pages<T: Send + 'static>(
+pub fn paginate<T: Send + 'static>(
     client: Client,
     first: Request,
-    read: impl Fn(&Request, &Answer) -> Result<Page<T>> + Send + Sync + 'static,
+    read: impl Fn(&Request, &Response) -> Result<Page<T>> + Send + Sync + 'static,
 ) -> BoxStream<'static, Result<T>> {
     let (provider, call) = (client.provider().clone(), first.call());
     let state = Some((first, Seen::default()));
@@ -49,11 +49,11 @@ pub fn pages<T: Send + 'static>(
         let (request, mut seen) = state?;
         let page = async {
             let broken = |message| protocol(client.provider(), request.call, message);
-            seen.address(request.url(client.base()).to_string(), &LIMITS).map_err(broken)?;
-            let answer = client.ask(&request).await?;
-            let page = read(&request, &answer)?;
+            seen.address(request.url(client.base_url()).to_string(), &LIMITS).map_err(broken)?;
+            let response = client.send_ok(&request).await?;
+            let page = read(&request, &response)?;
             if seen.pages.len() > 1 || page.next.is_some() {
-                seen.body(answer.body(), &LIMITS).map_err(broken)?;
+                seen.body(response.body(), &LIMITS).map_err(broken)?;
             }
             Ok(page)
         };
