@@ -5,8 +5,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::verify::Violation;
-use crate::{catalogue::Catalogue, model::DocumentError};
+use crate::{catalogue::Catalogue, compose::verify::Violation, model::DocumentError};
 
 /// There is no plan; see each kind for what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,22 +15,26 @@
 
 #![deny(clippy::float_arithmetic)]
 
-mod aim;
-mod aside;
-mod bound;
-mod eligible;
+mod bnb;
+mod colgen;
+mod deferred_drop;
 mod error;
 mod explain;
+mod explicit;
+mod formulation;
+mod heuristics;
 mod id_vec;
-mod looks;
+mod interrupt;
+mod lexicographic;
+mod lp;
+mod mip;
+mod objective;
 mod options;
 mod pareto;
 mod plan;
-mod problem;
-mod program;
-mod reduce;
-mod search;
-mod sites;
+mod presolve;
+mod solution;
+mod solve;
 pub mod verify;
 
 pub use error::{ComposeError, Conflict, Relaxation};
@@ -38,12 +42,11 @@ pub use explain::{Binding, Entry, Explanation, Rejection, RunnerUp, explain, why
 pub use options::{ComposeOptions, Method, Progress, Signal};
 pub use pareto::{Frontier, pareto};
 
-use aim::Aim;
-use problem::Problem;
+use lexicographic::best;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Plan, Stage, StopReason},
+    model::{Blueprint, Plan},
 };
 
 /// Finds the cheapest plan that meets a blueprint, with its proof.
@@ -78,63 +81,6 @@ pub fn compose(
     }
     match best(catalogue, blueprint, options, watch)? {
         Some(plan) => Ok(plan),
-        None => Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?)),
+        None => Err(ComposeError::Infeasible(explain::iis::conflict(catalogue, blueprint, options, watch)?)),
     }
-}
-
-/// The best plan, verified; `None` if there is none.
-fn best(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    options: &ComposeOptions,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Plan>, ComposeError> {
-    let mut stages = Aim::stages(blueprint, options)?.into_iter();
-    // An objective is never empty, as Blueprint::check has made sure.
-    let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
-    let Some((mut best, bound)) = stage(catalogue, blueprint, &first, options, watch)? else {
-        return Ok(None);
-    };
-    let mut done = vec![(first.clone(), bound)];
-    for mut aim in stages {
-        if best.plan.stop != StopReason::Optimal {
-            break;
-        }
-        // As good in all before.
-        let before = done.iter().filter_map(|(aim, _)| Some((aim.single()?, best.value(aim))));
-        aim.caps.extend(before);
-        match stage(catalogue, blueprint, &aim, options, watch) {
-            Ok(Some((built, bound))) => {
-                best = built;
-                done.push((aim, bound));
-            }
-            Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
-            Err(error) => return Err(error),
-        }
-    }
-    let horizon = blueprint.horizon_months;
-    best.prove(&first, horizon, bound);
-    best.plan.then = done[1..]
-        .iter()
-        .filter_map(|(aim, bound)| {
-            let value = best.value(aim);
-            let month = |value| search::per_month(aim, horizon, value);
-            Some(Stage { measure: aim.single()?, value: month(value), bound: month((*bound).min(value)) })
-        })
-        .collect();
-    verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
-    Ok(Some(best.plan))
-}
-
-/// The best plan for one aim, and its bound; `None` if there is no plan.
-fn stage(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    aim: &Aim,
-    options: &ComposeOptions,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<(plan::Built, i128)>, ComposeError> {
-    let problem = Problem::new(catalogue, blueprint, aim.clone(), options, watch)?;
-    let Some(found) = search::solve(&problem, options, search::Goal::Best, watch)? else { return Ok(None) };
-    Ok(Some((plan::build(&problem, &found)?, found.bound)))
 }

@@ -3,13 +3,13 @@
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{
-    best,
-    error::ComposeError,
-    options::{ComposeOptions, Progress, Signal},
-};
 use crate::{
     catalogue::Catalogue,
+    compose::{
+        error::ComposeError,
+        lexicographic::best,
+        options::{ComposeOptions, Progress, Signal},
+    },
     model::{Blueprint, DocumentError, Measure, Objective, Plan},
 };
 

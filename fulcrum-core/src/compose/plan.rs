@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
 
-use super::{
-    aim::{Aim, MICRO},
-    error::ComposeError,
-    id_vec::Id,
-    problem::Problem,
-    program::Target,
-    reduce::Column,
-    search::{Found, Serving, per_month},
-    sites::{Cut, Site},
-};
 use crate::{
     catalogue::TrafficTariff,
+    compose::{
+        error::ComposeError,
+        formulation::{
+            place_classes::{Cut, Site},
+            problem::Problem,
+        },
+        id_vec::Id,
+        mip::model::Target,
+        objective::{Aim, MICRO, per_month},
+        presolve::columns::Column,
+        solution::{Found, Serving},
+    },
     model::{
         Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
         HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, Proof,

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Answer, Asker};
+use super::oracle::{Answer, Asker};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::{
-        eligible,
+        bnb::branch_and_bound::Goal,
         error::ComposeError,
+        formulation::eligibility,
         options::{ComposeOptions, Progress, Signal},
-        search::Goal,
     },
     model::{Blueprint, Charge, Component, Dimension, OfferId, Plan},
 };
@@ -114,7 +114,7 @@ fn refusal(
     if price.term_months > blueprint.horizon_months {
         return Some(format!("a term of {} months is beyond horizon_months", price.term_months));
     }
-    let (global, own) = eligible::pair(&blueprint.filter, &component.filter);
+    let (global, own) = eligibility::pair(&blueprint.filter, &component.filter);
     if let Some(clause) = catalogue.refusal(ix, &global) {
         return Some(format!("where.{clause} does not allow it"));
     }
