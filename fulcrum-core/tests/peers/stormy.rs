@@ -27,7 +27,7 @@ enum Weather {
 
 impl Stormy {
     /// Fair until [`set`](Self::set).
-    pub fn with_transport(inner: Arc<dyn Transport>) -> Arc<Self> {
+    pub fn over(inner: Arc<dyn Transport>) -> Arc<Self> {
         Arc::new(Self { inner, state: Mutex::new((StdRng::seed_from_u64(0), 0.0)) })
     }
 

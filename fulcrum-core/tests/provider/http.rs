@@ -7,7 +7,7 @@ use std::{
 
 use crate::peers::{
     self,
-    server::{Server, Story, response},
+    server::{Server, Story, answer},
 };
 use fulcrum_core::{
     model::ProviderId,
@@ -136,7 +136,7 @@ async fn so_is_one_that_grows_when_it_is_unpacked() {
 #[tokio::test]
 async fn nonsense_is_a_protocol_error_that_may_have_happened() {
     for body in ["<html>", "{\"id\": 1} x", &"[".repeat(100_000)] {
-        let server = Server::start(Story::say(&response(200, &[], body))).await;
+        let server = Server::start(Story::say(&answer(200, &[], body))).await;
         let (ordered, listed) = kinds(&server).await;
         assert!(matches!(ordered, ErrorKind::Protocol { .. }) && ordered.may_have_happened(), "{ordered:?}");
         assert!(matches!(listed, ErrorKind::Protocol { .. }), "{listed:?}");
@@ -146,7 +146,7 @@ async fn nonsense_is_a_protocol_error_that_may_have_happened() {
 #[tokio::test]
 async fn a_gateways_error_says_nothing_about_the_server_behind_it() {
     for status in [500, 502, 503, 504, 408] {
-        let server = Server::start(Story::say(&response(status, &[], "sorry"))).await;
+        let server = Server::start(Story::say(&answer(status, &[], "sorry"))).await;
         assert_eq!(kinds(&server).await, (ErrorKind::Ambiguous, GONE), "{status}");
     }
 }
@@ -162,7 +162,7 @@ async fn refusals_are_certain() {
         (429, "rate_limited"),
         (501, "unsupported"),
     ] {
-        let server = Server::start(Story::say(&response(status, &[], "{}"))).await;
+        let server = Server::start(Story::say(&answer(status, &[], "{}"))).await;
         let (ordered, listed) = kinds(&server).await;
         assert_eq!((ordered.word(), listed.word()), (word, word), "{status}");
         assert!(!ordered.may_have_happened(), "{status}");
@@ -182,7 +182,7 @@ async fn a_status_alone_does_not_prove_that_nothing_is_there() {
         (404, vec![], ""),
         (410, vec![], page),
     ] {
-        let server = Server::start(Story::say(&response(status, &headers, body))).await;
+        let server = Server::start(Story::say(&answer(status, &headers, body))).await;
         let client = client(&server);
         let ordered = client.json::<Value>(&order()).await.expect_err("no order goes through").kind;
         assert_eq!(ordered, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
@@ -198,7 +198,7 @@ async fn a_status_alone_does_not_prove_that_nothing_is_there() {
 #[tokio::test]
 async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
     for (body, is_thin) in [("{}", true), ("<html>", false)] {
-        let server = Server::start(Story::say(&response(404, &[], body))).await;
+        let server = Server::start(Story::say(&answer(404, &[], body))).await;
         let client = client(&server);
         let one = Request::get(Call::Describe, ["servers", "7"]);
         let found = client.get_optional_with::<Value>(&one, async { Ok(()) }).await;
@@ -224,7 +224,7 @@ async fn a_page_is_no_certain_refusal_of_an_order() {
         for (kind, body) in
             [("text/html", page), ("application/json", page), ("text/plain", "{}"), ("text/xml", "{}")]
         {
-            let server = Server::start(Story::say(&response(status, &[("Content-Type", kind)], body))).await;
+            let server = Server::start(Story::say(&answer(status, &[("Content-Type", kind)], body))).await;
             let (ordered, listed) = kinds(&server).await;
             assert_eq!((ordered.word(), listed.word()), ("ambiguous", word), "{status} {kind} {body}");
         }
@@ -240,7 +240,7 @@ async fn an_answer_from_a_cache_decides_nothing() {
         vec![("Age", "0"), ("Warning", "110 squid \"Response is stale\"")],
     ] {
         for (status, body) in [(200, "{}"), (404, "{}")] {
-            let server = Server::start(Story::say(&response(status, &headers, body))).await;
+            let server = Server::start(Story::say(&answer(status, &headers, body))).await;
             let client = client(&server);
             let error = client.json::<Value>(&list()).await.expect_err("kept");
             assert_eq!(plain(error.kind.clone()), GONE, "{headers:?}");
@@ -262,7 +262,7 @@ async fn an_answer_from_a_cache_decides_nothing() {
             }
         }
     }
-    let server = Server::start(Story::say(&response(200, &[("Age", "1")], "{}"))).await;
+    let server = Server::start(Story::say(&answer(200, &[("Age", "1")], "{}"))).await;
     client(&server).json::<Value>(&list()).await.expect("a second on the way");
 }
 
@@ -271,23 +271,23 @@ async fn an_answer_from_a_cache_decides_nothing() {
 async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
     let tree = format!("[{}0]", r#"{"":0},"#.repeat(600_000));
     for status in [403, 404] {
-        let server = Server::start(Story::say(&response(status, &[], &tree))).await;
+        let server = Server::start(Story::say(&answer(status, &[], &tree))).await;
         let client = client(&server);
         let response = client.send(&list()).await.expect("an answer");
         assert!(response.body().len() <= (64 << 10) + 1, "{}", response.body().len());
         assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
     }
     let much = format!("[{}0]", "0,".repeat(15_000_000));
-    let server = Server::start(Story::say(&response(200, &[], &much))).await;
+    let server = Server::start(Story::say(&answer(200, &[], &much))).await;
     let error = client(&server).json::<Value>(&list()).await.expect_err("too many").to_string();
     assert!(error.contains("more than 1048576 values"), "{error}");
 }
 
 #[tokio::test]
 async fn credentials_do_not_follow_to_another_host() {
-    let elsewhere = Server::start(Story::say(&response(200, &[], "{}"))).await;
+    let elsewhere = Server::start(Story::say(&answer(200, &[], "{}"))).await;
     let there = format!("{}/servers", elsewhere.url());
-    let server = Server::start(Story::say(&response(302, &[("Location", &there)], ""))).await;
+    let server = Server::start(Story::say(&answer(302, &[("Location", &there)], ""))).await;
     let client = client(&server).bearer(SecretString::from("canary")).expect("a token");
     for request in [list(), order()] {
         let error = client.json::<Value>(&request).await.expect_err("not followed").kind;
@@ -300,9 +300,9 @@ async fn credentials_do_not_follow_to_another_host() {
 async fn reading_follows_on_the_same_host_and_ordering_does_not() {
     let server = Server::start(Story::new(|text| {
         if text.starts_with("GET /servers ") || text.starts_with("POST") {
-            response(307, &[("Location", "/v2/servers")], "").into_bytes()
+            answer(307, &[("Location", "/v2/servers")], "").into_bytes()
         } else {
-            response(200, &[], "{}").into_bytes()
+            answer(200, &[], "{}").into_bytes()
         }
     }))
     .await;
@@ -314,7 +314,7 @@ async fn reading_follows_on_the_same_host_and_ordering_does_not() {
 
 #[tokio::test]
 async fn a_circle_of_redirects_ends() {
-    let server = Server::start(Story::say(&response(302, &[("Location", "/servers")], ""))).await;
+    let server = Server::start(Story::say(&answer(302, &[("Location", "/servers")], ""))).await;
     let error = client(&server).json::<Value>(&list()).await.expect_err("a circle").kind;
     assert!(matches!(error, ErrorKind::Protocol { .. }), "{error:?}");
     assert_eq!(server.requests().len(), 6);
@@ -334,7 +334,7 @@ async fn pages_are_read_to_the_last_one_request_each() {
     let server = Server::start(Story::new(|text| {
         let page =
             if text.contains("page=1") { json!({"items": [1, 2], "next": 2}) } else { json!({"items": [3]}) };
-        response(200, &[], &page.to_string()).into_bytes()
+        answer(200, &[], &page.to_string()).into_bytes()
     }))
     .await;
     let items: Vec<_> = paged(&server).map(|item| item.expect("an item")).collect().await;
@@ -346,7 +346,7 @@ async fn pages_are_read_to_the_last_one_request_each() {
 
 #[tokio::test]
 async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
-    let server = Server::start(Story::say(&response(200, &[], r#"{"items": [1], "next": 1}"#))).await;
+    let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "next": 1}"#))).await;
     let items: Vec<_> = paged(&server).collect().await;
     assert_eq!(items.len(), 2);
     assert!(matches!(items[1].as_ref().expect_err("no end").kind, ErrorKind::Protocol { .. }));
@@ -355,7 +355,7 @@ async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
 /// Each page has another address, and says the same.
 #[tokio::test]
 async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
-    let server = Server::start(Story::say(&response(200, &[], r#"{"items": [1], "more": true}"#))).await;
+    let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "more": true}"#))).await;
     let list = paginate(client(&server), list().query("page", 1), |request, response| {
         let body: Value = response.json()?;
         let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
@@ -368,7 +368,7 @@ async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_provider_that_asks_to_wait_for_years_is_asked_again_in_minutes() {
-    let server = Server::start(Story::say(&response(429, &[("Retry-After", "100000000")], "{}"))).await;
+    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "100000000")], "{}"))).await;
     let (ordered, _) = kinds(&server).await;
     assert_eq!(ordered.retry_after(), Some(ErrorKind::MAX_RETRY_AFTER));
     assert!(ErrorKind::MAX_RETRY_AFTER <= Duration::from_secs(300));
@@ -381,7 +381,7 @@ async fn a_provider_that_asks_to_wait_is_not_asked_before() {
         let mut asked = asked.lock().expect("nobody panics");
         *asked += 1;
         let headers = [("Retry-After", "1")];
-        if *asked == 1 { response(429, &headers, "") } else { response(200, &[], "{}") }.into_bytes()
+        if *asked == 1 { answer(429, &headers, "") } else { answer(200, &[], "{}") }.into_bytes()
     }))
     .await;
     let client = client(&server);
@@ -394,7 +394,7 @@ async fn a_provider_that_asks_to_wait_is_not_asked_before() {
 
 #[tokio::test]
 async fn a_wait_beyond_the_time_limit_is_an_error_at_once() {
-    let server = Server::start(Story::say(&response(429, &[("Retry-After", "30")], ""))).await;
+    let server = Server::start(Story::say(&answer(429, &[("Retry-After", "30")], ""))).await;
     let client = client(&server);
     client.json::<Value>(&list()).await.expect_err("too fast");
     let began = Instant::now();
@@ -407,7 +407,7 @@ async fn a_wait_beyond_the_time_limit_is_an_error_at_once() {
 async fn a_price_list_is_sent_again_only_if_it_has_changed() {
     let server = Server::start(Story::new(|text| {
         let known = text.to_ascii_lowercase().contains("if-none-match: \"v1\"");
-        if known { response(304, &[], "") } else { response(200, &[("ETag", "\"v1\"")], "[1]") }.into_bytes()
+        if known { answer(304, &[], "") } else { answer(200, &[("ETag", "\"v1\"")], "[1]") }.into_bytes()
     }))
     .await;
     let (client, cache) = (client(&server), Cache::default());
@@ -434,7 +434,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let tape = folder.path().join("tape.jsonl");
     let body = r#"{"id": 7, "root_password": "hunter2", "note": "canary inside"}"#;
-    let server = Server::start(Story::say(&response(200, &[("X-Auth-Token", "handed-out")], body))).await;
+    let server = Server::start(Story::say(&answer(200, &[("X-Auth-Token", "handed-out")], body))).await;
     let config = HttpConfig { record: Some(tape.clone()), ..config(&server) };
     let client = Client::new(&id(), "https://unused.example", &config).expect("a client");
     let client = client.bearer(SecretString::from("canary")).expect("a token");
@@ -455,7 +455,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
 
 #[tokio::test]
 async fn what_cannot_be_written_to_the_recording_does_not_stop_an_order() {
-    let server = Server::start(Story::say(&response(200, &[], "{}"))).await;
+    let server = Server::start(Story::say(&answer(200, &[], "{}"))).await;
     let live =
         Arc::new(fulcrum_core::provider::http::NetworkTransport::new(&config(&server)).expect("a transport"));
     let full = std::path::Path::new("/dev/full");

@@ -187,7 +187,7 @@ pub enum HttpConfigError {
 ///
 /// # Errors
 /// The region cannot stand in the name of a host.
-#[cfg(any(feature = "ec2", feature = "exoscale"))]
+#[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
 pub(crate) fn regional_url(
     pattern: &str,
     region: &crate::model::RegionId,
@@ -215,12 +215,6 @@ pub(crate) fn regional_url(
         return Err(bad("leads to another host than the pattern"));
     }
     Ok(address)
-}
-
-/// How long a new service may be missing from look-ups, in milliseconds, where a configuration does not say.
-#[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "osb", feature = "proxmox"))]
-pub(crate) fn list_lag_ms() -> u64 {
-    10_000
 }
 
 #[cfg(test)]
@@ -263,7 +257,6 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "ec2", feature = "exoscale"))]
     #[test]
     fn a_region_chooses_no_host() {
         let pattern = "https://ec2.{region}.cloud.example/v2";

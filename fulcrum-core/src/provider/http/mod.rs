@@ -36,35 +36,17 @@ pub use absence::{AbsenceRule, ValueMatch};
 pub use cache::Cache;
 pub use cassette::{CassetteError, Recorder, Replay};
 pub use client::{Client, ErrorMapper, Signer, StatusOnly};
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "osb",
-    feature = "proxmox"
-))]
-pub(crate) use config::list_lag_ms;
-#[cfg(any(feature = "ec2", feature = "exoscale"))]
-pub(crate) use config::regional_url;
 pub use config::{HttpConfig, HttpConfigError};
 pub use credential::{Credential, Secret};
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "openstack",
-    feature = "osb",
-    feature = "proxmox",
-    feature = "scaleway",
-    feature = "upcloud"
-))]
-#[allow(unused_imports, reason = "each adapter uses its own part")]
-pub(crate) use lenient::{LenientList, LenientMap, reject_row};
 pub use network::NetworkTransport;
 pub use pagination::{Page, bounded, paginate};
 pub use redact::Redactor;
 pub use request::Request;
-#[cfg(any(feature = "ec2", feature = "openstack"))]
-pub(crate) use response::HTML_PAGE;
 pub use response::Response;
 pub use transport::{RawRequest, RawResponse, Transport, TransportError};
+#[allow(unused_imports, reason = "each adapter uses its own part")]
+pub(crate) use {
+    config::regional_url,
+    lenient::{LenientList, LenientMap, reject_row},
+    response::HTML_PAGE,
+};

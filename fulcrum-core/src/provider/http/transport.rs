@@ -76,7 +76,7 @@ pub enum TransportError {
     NotSent(#[source] BoxError),
     /// The request may have had its effect.
     #[error("no whole answer")]
-    Unknown(#[source] BoxError),
+    OutcomeUnknown(#[source] BoxError),
     /// An answer came that is too large to be one. The request may have had its effect.
     #[error("the answer has more than {limit} bytes")]
     TooLarge {

@@ -1,4 +1,4 @@
-//! How the API says what is wrong: a code in a word.
+//! Error documents of EC2's query API: a code in one word.
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ fn error_of(response: &Response) -> Option<(String, String)> {
     Some((error.text("Code")?, error.text("Message").unwrap_or_default()))
 }
 
-/// What a code says about whether something can be had there at all.
+/// The shortage that a code means.
 pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
     let code = ["Server.", "Client."].iter().find_map(|side| code.strip_prefix(side)).unwrap_or(code);
     match code {
@@ -69,7 +69,7 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
     Some(match code {
         code if shortage_of(code) == Some(Shortage::SoldOut) => response.sold_out(),
         // This product is not sold in this zone.
-        "Unsupported" if response.for_sku().is_some() => response.sold_out(),
+        "Unsupported" if response.sku().is_some() => response.sold_out(),
         "RequestLimitExceeded"
         | "Throttling"
         | "ThrottlingException"
@@ -94,7 +94,7 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         }
         "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
         "InvalidInstanceType" | "InvalidInstanceType.NotFound" => {
-            ErrorKind::NotFound { what: response.for_sku().map_or_else(said, ToString::to_string) }
+            ErrorKind::NotFound { what: response.sku().map_or_else(said, ToString::to_string) }
         }
         "IncorrectInstanceState"
         | "IncorrectState"
@@ -103,10 +103,8 @@ fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> 
         | "IdempotentParameterMismatch"
         | "IdempotentInstanceTerminated"
         | "ResourceCountExceeded" => ErrorKind::Conflict { message: said() },
-        // A list's page that is too old to be followed.
-        "InvalidNextToken" => {
-            ErrorKind::unavailable("a page of the list is too old; it has to be read again")
-        }
+        // The token of the next page is too old.
+        "InvalidNextToken" => ErrorKind::unavailable("the list changed while it was read; read it again"),
         "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => return None,
         _ if response.status().is_client_error() => ErrorKind::InvalidRequest { message: said() },
         _ => return None,

@@ -15,7 +15,7 @@ use crate::provider::{
     http::{HeaderName, HeaderValue, RawRequest, Signer},
 };
 
-/// The service's name in signatures.
+/// The service's name in a signature.
 const SERVICE: &str = "ec2";
 
 /// Signs for one region.
@@ -31,7 +31,7 @@ impl fmt::Debug for V4 {
 }
 
 impl V4 {
-    /// By the access key, the secret key and, of temporary keys, the session's token.
+    /// With the access key, the secret key and, for temporary keys, the session token.
     pub(super) fn new(region: &str, keys: &[SecretString]) -> Self {
         let key = |at: usize| keys.get(at).map(ExposeSecret::expose_secret);
         let (access, secret) = (key(0).unwrap_or_default(), key(1).unwrap_or_default());
@@ -50,7 +50,7 @@ impl V4 {
             .build()?
             .into();
         let mut headers = Vec::new();
-        // A proxy may write its own in the place of what speaks to caches.
+        // A proxy may replace headers for caches.
         let is_for_caches = |name: &HeaderName| name == "cache-control" || name == "pragma";
         for (name, value) in request.headers.iter().filter(|(name, _)| !is_for_caches(name)) {
             headers.push((name.as_str(), value.to_str()?));
@@ -58,7 +58,7 @@ impl V4 {
         let body = SignableBody::Bytes(request.body.as_deref().unwrap_or_default());
         let (method, url) = (request.method.as_str(), request.url.as_str());
         let signable = SignableRequest::new(method, url, headers.into_iter(), body)?;
-        // It logs what it signs, keys and tokens included.
+        // The crate logs what it signs, keys and tokens included.
         let silence = NoSubscriber::default();
         let signed = with_default(silence, || sign(signable, &parameters))?;
         let (signed, _) = signed.into_parts();
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::provider::http::{HeaderMap, Method};
 
-    /// By the steps of the standard, with openssl: the parameters in order, the headers signed, the four keys.
+    /// Computed by the standard's steps, with openssl.
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let secret = |text: &str| SecretString::from(text);

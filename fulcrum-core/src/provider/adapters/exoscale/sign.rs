@@ -1,5 +1,5 @@
-//! Requests signed as the API's documentation says ("API request signature"): an HMAC over method, path, body, the values of
-//! the parameters in the order of their names, and when it ends.
+//! Request signatures by the API's documentation ("API request signature"): an HMAC over method, path, body, the values of the
+//! parameters in the order of their names, and the expiry.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,10 +14,10 @@ use crate::provider::{
     http::{RawRequest, Signer},
 };
 
-/// So long a signed request may be under way, in seconds.
-const LASTS: i64 = 600;
+/// How long a signature is valid, in seconds.
+const SIGNATURE_LIFETIME_S: i64 = 600;
 
-/// Signs by one key.
+/// Signs with one key.
 pub(super) struct Exo2 {
     key: SecretString,
     secret: hmac::Key,
@@ -30,7 +30,7 @@ impl fmt::Debug for Exo2 {
 }
 
 impl Exo2 {
-    /// By the key and its secret.
+    /// With the key and its secret.
     pub(super) fn new(keys: &[SecretString]) -> Self {
         let key = keys.first().cloned().unwrap_or_default();
         let secret = keys.get(1).map(ExposeSecret::expose_secret).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Exo2 {
         for (name, value) in request.url.query_pairs() {
             parameters.entry(name.into_owned()).or_default().push(value.into_owned());
         }
-        // One that is there more than once is not signed.
+        // A parameter that occurs more than once is not signed.
         parameters.retain(|_, values| values.len() == 1);
         let values: String = parameters.values().flatten().map(String::as_str).collect();
         let mut context = hmac::Context::with_key(&self.secret);
@@ -66,7 +66,7 @@ impl Exo2 {
 
 impl Signer for Exo2 {
     fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
-        self.sign_until(request, Timestamp::now().as_second() + LASTS)
+        self.sign_until(request, Timestamp::now().as_second() + SIGNATURE_LIFETIME_S)
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::provider::http::{HeaderMap, Method};
 
-    /// By the documentation's steps, with openssl.
+    /// Computed by the documentation's steps, with openssl.
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let signer = Exo2::new(&["EXOcanary", "canary-secret"].map(SecretString::from));

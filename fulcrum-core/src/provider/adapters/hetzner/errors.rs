@@ -1,6 +1,6 @@
-//! How Hetzner Cloud says what is wrong.
+//! Error documents of Hetzner Cloud.
 
-use super::wire::{Cause, Refusal};
+use super::wire::{Cause, ErrorReply};
 use crate::{
     model::Shortage,
     provider::{
@@ -14,7 +14,7 @@ pub(super) struct Errors;
 
 impl ErrorMapper for Errors {
     fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
-        let Refusal { error } = response.try_json()?;
+        let ErrorReply { error } = response.try_json()?;
         let fields = error.details.iter().flat_map(|details| &details.fields);
         let fields: Vec<_> =
             fields.map(|field| format!("{}: {}", field.name, field.messages.join(", "))).collect();
@@ -39,7 +39,7 @@ impl ErrorMapper for Errors {
             "uniqueness_error" | "conflict" | "locked" | "resource_locked" | "server_not_stopped"
             | "resource_in_use" => ErrorKind::Conflict { message },
             "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: response.retry_after() },
-            // Many gateways tell an `error` with a `code`: only known words are the API's own.
+            // Many gateways send an `error` with a `code`: only known words are the API's own.
             _ => return None,
         })
     }
@@ -50,8 +50,8 @@ impl ErrorMapper for Errors {
 }
 
 impl Cause {
-    /// What it says about whether something can be had there at all. A placement group that cannot be kept is told by
-    /// the same code as a full location: there, too, another place helps.
+    /// The shortage that a code means. A placement group that cannot be satisfied has the same code as a full location: there,
+    /// too, another place helps.
     pub(super) fn shortage(&self) -> Option<Shortage> {
         match self.code.as_str() {
             "resource_unavailable" | "placement_error" | "no_space_left_in_location" | "ip_not_available" => {

@@ -1,4 +1,4 @@
-//! How the services say what is wrong.
+//! Error documents of the services.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Nova wraps `code` and `message` in a word of its own, keystone in `error`, neutron says `NeutronError`; glance answers
-/// in HTML, of which the status is enough.
+/// Nova wraps `code` and `message` in a field of its own, keystone in `error`, neutron in `NeutronError`. Glance sends HTML, of
+/// which the status is enough.
 #[derive(Debug)]
 pub(super) struct OpenStackErrors;
 
@@ -37,7 +37,7 @@ struct Said {
 }
 
 impl Said {
-    /// Whether it is worded as the services word it: many gateways tell an object with a message too.
+    /// Whether a document has the services' form: many gateways send an object with a message, too.
     fn is_own(&self, name: &str, status: u16) -> bool {
         let is_coded = self.code.as_u64() == Some(status.into());
         match name {
@@ -55,8 +55,8 @@ fn own(document: BTreeMap<String, Value>, status: u16) -> Option<Said> {
     serde_json::from_value(said).ok().filter(is_own)
 }
 
-/// Whether a service itself says that a token is not good: in its own words, or by the challenge of keystone's guard, which
-/// stands in each service and has no document.
+/// Whether a service itself refuses a token: in its own words, or by the challenge of keystone's middleware, which each service
+/// has and which sends no document.
 pub(super) fn refuses_token(response: &RawResponse) -> bool {
     let document = || {
         let document = response.error_body().filter(|_| response.is_of_type("json"))?;
@@ -67,7 +67,7 @@ pub(super) fn refuses_token(response: &RawResponse) -> bool {
     response.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
 }
 
-/// The answer to a request that was not sent, as no token could be had: in the words that a service would have.
+/// The response to a request that was not sent for lack of a token, in a service's own form.
 pub(super) fn not_let_in() -> RawResponse {
     let said = serde_json::json!({ "error": {
         "code": 401, "title": "Unauthorized", "message": "the login was refused, and nothing was sent",
@@ -102,13 +102,13 @@ fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> Erro
             limited @ ErrorKind::RateLimited { .. } => limited,
             _ => ErrorKind::RateLimited { retry_after: None },
         },
-        // What stood at the end of the last page was deleted meanwhile: the list has to be read again.
+        // The last row of the previous page was deleted meanwhile: the list must be read again.
         400 if message.contains("marker") && message.contains("not found") => {
-            ErrorKind::unavailable("a page of the list has gone; it has to be read again")
+            ErrorKind::unavailable("the list changed while it was read; read it again")
         }
         400 => ErrorKind::InvalidRequest { message: message.to_owned() },
         409 => ErrorKind::Conflict { message: message.to_owned() },
-        // What a login names: a credential that was withdrawn, in the API's own words.
+        // A login with a withdrawn credential, in the API's own words.
         404 if message.contains("Could not find Application Credential") => ErrorKind::Unauthorised,
         _ => by_status,
     }
@@ -130,8 +130,7 @@ const NO_ROOM: [&str; 4] =
     ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"];
 const NO_QUOTA: [&str; 2] = ["Quota exceeded", "Maximum number of"];
 
-/// Whether a server could not be made because there is no room for it, or none for this project: nova looks at the quota
-/// once more after it has made the record.
+/// The shortage that a server's fault means: no host, or no quota, which nova checks once more after it has made the record.
 pub(super) fn shortage_of(fault: &str) -> Option<Shortage> {
     let says = |words: &[&str]| words.iter().any(|words| fault.contains(words));
     if says(&NO_ROOM) { Some(Shortage::SoldOut) } else { says(&NO_QUOTA).then_some(Shortage::Quota) }

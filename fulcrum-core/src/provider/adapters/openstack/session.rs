@@ -27,9 +27,9 @@ use crate::provider::{
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// A token is not used in its last minute, or its last quarter if it lives for less.
-const MARGIN: Duration = Duration::from_secs(60);
+const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
-/// Who asks.
+/// The login.
 #[derive(Debug, Clone)]
 pub(super) enum Login {
     Password(PasswordAuth),
@@ -148,7 +148,7 @@ impl Session {
         let asked = Instant::now();
         let request = Request::post(call, ["auth", "tokens"]).read_only();
         let response = self.keystone.send_ok(&request).await?;
-        let missing = || response.protocol_error("x-subject-token: there is no token");
+        let missing = || response.protocol_error("x-subject-token: the response has no token");
         let secret = response.header("x-subject-token").ok_or_else(missing)?.to_owned();
         let mut header = HeaderValue::from_str(&secret).map_err(|_| missing())?;
         header.set_sensitive(true);
@@ -156,14 +156,15 @@ impl Session {
         let wire::TokenAnswer { token } = response.json()?;
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
-        let project =
-            token.project.ok_or_else(|| response.protocol_error("token.project: it is for no project"))?;
+        let project = token.project.ok_or_else(|| {
+            response.protocol_error("token.project: the token has no project; name one in `auth`")
+        })?;
         let is_it = self.scope.check(&project, token.user.as_ref());
         is_it.map_err(|why| response.error(ErrorKind::unavailable(why)))?;
         let project = project.id;
         Ok(Token {
             header,
-            until: asked + life - MARGIN.min(life / 4),
+            until: asked + life - RENEWAL_MARGIN.min(life / 4),
             project,
             catalogue: token.catalog.into_iter().collect(),
         })
@@ -208,10 +209,10 @@ impl Transport for Tokened {
         }
         let read_only = request.method == Method::GET || request.method == Method::HEAD;
         if !read_only && !refuses_token(&response) {
-            tracing::warn!("not let in, but not in the service's own words; a change is not sent again");
+            tracing::warn!("a 401 that is not in the service's own words; a change is not sent again");
             return Ok(response);
         }
-        tracing::debug!("the token was refused; asking for another");
+        tracing::debug!("the token was refused; requesting another");
         match self.session.other_than(Some(&token), Call::Describe).await {
             Ok(token) => self.with(&token, &request).await,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {

@@ -1,6 +1,6 @@
-//! How Scaleway says what is wrong.
+//! Error documents of Scaleway.
 
-use super::wire::Refusal;
+use super::wire::ErrorReply;
 use crate::provider::{
     ErrorKind,
     http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
@@ -11,7 +11,7 @@ pub(super) struct Errors;
 
 impl ErrorMapper for Errors {
     fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
-        let refusal: Refusal = response.try_json()?;
+        let refusal: ErrorReply = response.try_json()?;
         let details = refusal.details.iter().map(|detail| {
             let what = if detail.argument_name.is_empty() { &detail.resource } else { &detail.argument_name };
             format!("{what}: {}", detail.help_message)
@@ -39,7 +39,7 @@ impl ErrorMapper for Errors {
             | "resource_still_in_use"
             | "precondition_failed" => ErrorKind::Conflict { message },
             "too_many_requests" => ErrorKind::RateLimited { retry_after: response.retry_after() },
-            // Whatever stands in front may tell a problem of some `type` (RFC 9457): only known words are the API's own.
+            // A gateway may send a problem of some `type` (RFC 9457): only known words are the API's own.
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
-//! How UpCloud says what is wrong: by a code, or as problem details (RFC 9457) whose type ends in one.
+//! Error documents of UpCloud: a code, or problem details (RFC 9457) whose type ends in one.
 
-use super::wire::{Problem, Refusal};
+use super::wire::{ErrorReply, Problem};
 use crate::provider::{
     ErrorKind,
     http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
@@ -11,8 +11,8 @@ pub(super) struct Errors;
 
 impl ErrorMapper for Errors {
     fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
-        let (code, message) = match response.try_json::<Refusal>() {
-            Some(Refusal { error }) => (error.error_code, error.error_message),
+        let (code, message) = match response.try_json::<ErrorReply>() {
+            Some(ErrorReply { error }) => (error.error_code, error.error_message),
             None => {
                 let problem: Problem = response.try_json()?;
                 let code = problem.kind.rsplit_once("#ERROR_").map(|(_, code)| code.to_owned())?;

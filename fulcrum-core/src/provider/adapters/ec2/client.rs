@@ -1,4 +1,4 @@
-//! One cloud: a client for each region, the kinds of machines that it has.
+//! One cloud: a client for each region, with its instance types, images and zones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,20 +16,22 @@ use super::{
 use crate::{
     model::{Offer, Place, ProviderId, RegionId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
+        Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
+        adapters::common::CallErrors,
+        find_exact_in_zones,
         http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate, regional_url},
     },
 };
 
-/// The API's version, which all clouds that speak it know.
+/// The API's version that all these clouds know.
 const VERSION: &str = "2016-11-15";
-/// Kinds of machines are asked for again after.
-const FRESH: Duration = Duration::from_secs(600);
+/// The age at which instance types and images are read again.
+const LISTS_FRESH_FOR: Duration = Duration::from_secs(600);
 
-/// Images by their identifiers, and since when they are known.
+/// Images by id, and when each was read.
 type Images = BTreeMap<String, (Instant, wire::Image)>;
 
-/// When a region's kinds of machines were read.
+/// A region's instance types, and when they were read.
 type Types = Option<(Instant, Arc<BTreeMap<String, InstanceType>>)>;
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct Region {
     client: Client,
     types: tokio::sync::Mutex<Types>,
     images: tokio::sync::Mutex<Images>,
-    /// The zones that it had when it was last asked.
+    /// The zones of the last response.
     zones: Mutex<Option<Vec<ZoneId>>>,
 }
 
@@ -54,20 +56,20 @@ impl Region {
 #[derive(Debug)]
 pub(super) struct Cloud {
     pub config: Ec2Config,
-    /// What the price table lists in the regions that are used.
+    /// Rows of the price table in the configured regions.
     pub listed: Vec<Offer>,
-    /// What of it is not sold, and why.
+    /// Rows that are not offered, and why.
     pub rejected: Vec<RejectedRow>,
     regions: BTreeMap<RegionId, Region>,
 }
 
-/// A request of an action that only reads. By GET, so that each page of a list has an address of its own.
-pub(super) fn reads(call: Call, action: &str) -> Request {
+/// A request of an action that only reads. It is a GET, so that each page of a list has a URL of its own.
+pub(super) fn query(call: Call, action: &str) -> Request {
     Request::get(call, []).query("Action", action).query("Version", VERSION)
 }
 
 /// A request of an action that changes something.
-pub(super) fn changes(call: Call, action: &str, fields: &[(String, String)]) -> Request {
+pub(super) fn mutation(call: Call, action: &str, fields: &[(String, String)]) -> Request {
     let fixed = [("Action", action), ("Version", VERSION)];
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Request::post(call, []).form(fixed.into_iter().chain(fields))
@@ -97,7 +99,7 @@ impl Cloud {
         let wanted = &config.regions;
         let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
         let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
-        let (sold, rejected) = offers::of_table(&listed, &config);
+        let (sold, rejected) = offers::sold_rows(&listed, &config);
         let mut regions = BTreeMap::new();
         for offer in &listed {
             let id = &offer.place.region;
@@ -114,18 +116,20 @@ impl Cloud {
         }
         let setting = |why: String| Err(HttpConfigError::Setting(why));
         if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
-            return setting(format!("regions: the price table has nothing in {unknown}"));
+            return setting(format!(
+                "regions: the price table has no offer in {unknown}; remove the region, or add rows"
+            ));
         }
         let is_one = !config.endpoint.contains("{region}") || config.http.base_url.is_some();
         if is_one && regions.len() > 1 {
             return setting(
-                "endpoint: it is that of one region; set `regions` to it, or write {region}".to_owned(),
+                "endpoint: this URL is for one region; set `regions` to that region, or write {region} into the URL".to_owned(),
             );
         }
         Ok(Self { config, listed: sold, rejected, regions })
     }
 
-    /// The same over another transport, with nothing known yet.
+    /// The same cloud over another transport, with empty caches.
     pub(super) fn with_transport(&self, transport: &Arc<dyn Transport>) -> Self {
         let region = |(id, region): (&RegionId, &Region)| {
             let client = region.client.clone().with_transport(transport.clone());
@@ -137,7 +141,7 @@ impl Cloud {
         Self { config, listed, rejected, regions }
     }
 
-    /// What the lists of all regions left out.
+    /// Rows that the lists of all regions left out.
     pub(super) fn rejected(&self) -> Vec<RejectedRow> {
         let told = self.regions.values().flat_map(|region| region.client.rejected());
         self.rejected.iter().cloned().chain(told).collect()
@@ -163,14 +167,6 @@ impl Cloud {
         self.regions.get(region).map(|region| &region.place)
     }
 
-    pub(super) fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
-        ProviderError::new(self.id().clone(), call, kind)
-    }
-
-    pub(super) fn invalid(&self, call: Call, message: impl Into<String>) -> ProviderError {
-        self.error(call, ErrorKind::InvalidRequest { message: message.into() })
-    }
-
     fn region(&self, region: &RegionId, call: Call) -> Result<&Region> {
         self.regions
             .get(region)
@@ -181,7 +177,7 @@ impl Cloud {
         Ok(&self.region(region, call)?.client)
     }
 
-    /// All kinds of machines of a region.
+    /// All instance types of a region.
     pub(super) async fn types(
         &self,
         region: &RegionId,
@@ -190,12 +186,12 @@ impl Cloud {
         let region = self.region(region, call)?;
         let mut kept = region.types.lock().await;
         if let Some((at, types)) = &*kept
-            && at.elapsed() < FRESH
+            && at.elapsed() < LISTS_FRESH_FOR
         {
             return Ok(types.clone());
         }
-        // A hundred to a page is the most here.
-        let first = reads(call, "DescribeInstanceTypes").query("MaxResults", self.config.page_size.min(100));
+        // A page has at most a hundred rows here.
+        let first = query(call, "DescribeInstanceTypes").query("MaxResults", self.config.page_size.min(100));
         let all: Vec<InstanceType> =
             list(region.client.clone(), first, wire::instance_types).try_collect().await?;
         let types = Arc::new(all.into_iter().map(|it| (it.name.clone(), it)).collect::<BTreeMap<_, _>>());
@@ -203,24 +199,26 @@ impl Cloud {
         Ok(types)
     }
 
-    /// What an image makes disks of.
+    /// An image with its disks.
     pub(super) async fn image(&self, region: &RegionId, id: &str, call: Call) -> Result<wire::Image> {
         let here = self.region(region, call)?;
         let mut kept = here.images.lock().await;
-        kept.retain(|_, (at, _)| at.elapsed() < FRESH);
+        kept.retain(|_, (at, _)| at.elapsed() < LISTS_FRESH_FOR);
         if let Some((_, image)) = kept.get(id) {
             return Ok(image.clone());
         }
-        let response = here.client.send_ok(&reads(call, "DescribeImages").query("ImageId.1", id)).await?;
+        let response = here.client.send_ok(&query(call, "DescribeImages").query("ImageId.1", id)).await?;
         let image = wire::read(&response, wire::image)?;
-        let image = image.ok_or_else(|| self.invalid(call, format!("there is no image {id} in {region}")))?;
+        let image = image.ok_or_else(|| {
+            self.invalid_request(call, format!("there is no image {id} in {region}; set another `image`"))
+        })?;
         kept.insert(id.to_owned(), (Instant::now(), image.clone()));
         Ok(image)
     }
 
-    /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
+    /// The zones of a region that can be chosen now. A single zone is not a failure domain of its own, so then there are none.
     pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
-        let response = self.client(region, call)?.send_ok(&reads(call, "DescribeAvailabilityZones")).await?;
+        let response = self.client(region, call)?.send_ok(&query(call, "DescribeAvailabilityZones")).await?;
         let names: BTreeSet<_> = wire::read(&response, wire::zones)?.into_iter().collect();
         let zones: Vec<ZoneId> = match names.len() {
             0 | 1 => Vec::new(),
@@ -231,7 +229,7 @@ impl Cloud {
         Ok(zones)
     }
 
-    /// The same, as they were when they were last asked for.
+    /// The zones of the last response; reads them if there was none.
     async fn known_zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
         let known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
@@ -240,14 +238,22 @@ impl Cloud {
         }
     }
 
-    /// The offer that a request is exactly for.
-    pub(super) async fn sold(&self, request: &ProvisionRequest, call: Call) -> Result<&Offer> {
+    /// The offer of exactly this request.
+    pub(super) async fn offer_of(&self, request: &ProvisionRequest, call: Call) -> Result<&Offer> {
         let offer = find_exact_in_zones(request, &self.listed).map_err(|kind| self.error(call, kind))?;
         if let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
             && !self.known_zones(&request.place.region, call).await?.contains(zone)
         {
-            return Err(self.invalid(call, format!("{} is not sold in {}", request.sku, request.place)));
+            return Err(
+                self.invalid_request(call, format!("{} is not sold in {}", request.sku, request.place))
+            );
         }
         Ok(offer)
+    }
+}
+
+impl CallErrors for Cloud {
+    fn provider_id(&self) -> &ProviderId {
+        &self.config.id
     }
 }

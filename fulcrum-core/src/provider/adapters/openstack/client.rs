@@ -1,4 +1,4 @@
-//! Where things are: regions, the addresses of their services, flavors, and what names stand for.
+//! One cloud: regions, the URLs of their services, flavors, and ids by name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,21 +20,24 @@ use super::{
 use crate::{
     model::{Offer, OfferKind, Place, ProviderId, RegionId, SkuId, ZoneId},
     provider::{
-        Call, ErrorKind, ProviderError, ProvisionRequest, RejectedRow, Result, find_exact_in_zones,
+        Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
+        adapters::common::CallErrors,
+        find_exact_in_zones,
         http::{Client, HttpConfigError, Page, Redactor, Request, Response, Transport, paginate},
     },
 };
 
 /// The version of nova's API that all its microversions belong to.
 const NOVA: &str = "v2.1";
-/// Flavors and names are asked for again after.
-const FRESH: Duration = Duration::from_secs(600);
-/// A flavor that is not known is looked for again if the list is older.
-const RECENT: Duration = Duration::from_secs(10);
-/// When a region's flavors were read.
+/// The age at which flavors and ids are read again.
+const LISTS_FRESH_FOR: Duration = Duration::from_secs(600);
+/// The age at which the list is read again for an unknown flavor.
+const FLAVORS_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A region's flavors, and when they were read.
 type Flavors = Option<(Instant, Arc<Vec<wire::Flavor>>)>;
 
-/// Identifiers by region, kind and name, and since when they are known.
+/// Ids by region, kind and name, and when each was read.
 type Names = BTreeMap<(RegionId, &'static str, String), (Instant, String)>;
 
 /// One region.
@@ -42,10 +45,10 @@ type Names = BTreeMap<(RegionId, &'static str, String), (Instant, String)>;
 struct Region {
     /// Without a zone.
     place: Place,
-    /// The newest version of nova's API that it knows.
+    /// The newest microversion of its nova.
     newest: OnceCell<Microversion>,
     flavors: tokio::sync::Mutex<Flavors>,
-    /// The zones that it had when it was last asked.
+    /// The zones of the last response.
     zones: Mutex<Option<Vec<ZoneId>>>,
 }
 
@@ -53,7 +56,7 @@ struct Region {
 #[derive(Debug)]
 pub(super) struct Cloud {
     pub config: OpenStackConfig,
-    /// What the price table lists in the regions that are used.
+    /// Rows of the price table in the configured regions.
     listed: Vec<Offer>,
     /// What of it is sold.
     pub sold: Vec<Offer>,
@@ -61,7 +64,7 @@ pub(super) struct Cloud {
     session: Arc<Session>,
     client: Client,
     regions: BTreeMap<RegionId, Region>,
-    /// What names stand for, by region and kind.
+    /// Ids by name.
     names: Mutex<Names>,
 }
 
@@ -77,14 +80,18 @@ impl Cloud {
         let regions: BTreeSet<&RegionId> = listed.iter().map(|offer| &offer.place.region).collect();
         let setting = |why: String| Err(HttpConfigError::Setting(why));
         if let Some(unknown) = wanted.iter().find(|region| !regions.contains(region)) {
-            return setting(format!("regions: the price table has nothing in {unknown}"));
+            return setting(format!(
+                "regions: the price table has no offer in {unknown}; remove the region, or add rows"
+            ));
         }
-        // Names of services and operations are made of them.
+        // Ids of services are made of region names.
         if let Some(odd) = regions.iter().find(|region| region.as_str().contains('/')) {
-            return setting(format!("regions: {odd} has a `/`"));
+            return setting(format!("regions: the name {odd} has a `/`, which this adapter cannot use"));
         }
         if !config.endpoints.is_empty() && regions.len() > 1 {
-            return setting("endpoints: addresses are those of one region; set `regions` to it".to_owned());
+            return setting(
+                "endpoints: these URLs are for one region; set `regions` to that region".to_owned(),
+            );
         }
         Ok(Self::assemble(config, listed, keystone))
     }
@@ -98,22 +105,22 @@ impl Cloud {
         let regions = listed.iter().map(region).collect();
         let session = Session::new(keystone.clone(), Scope::of(&config.auth));
         let client = session.client();
-        let sold = offers::of_table(&listed);
+        let sold = offers::sold_rows(&listed);
         Self { config, listed, sold, keystone, session, client, regions, names: Mutex::default() }
     }
 
-    /// Shared by all that this login asks.
+    /// The redactor of this login.
     pub(super) fn redactor(&self) -> &Redactor {
         self.keystone.redactor()
     }
 
-    /// The same over another transport, with nothing known yet.
+    /// The same cloud over another transport, with empty caches.
     pub(super) fn with_transport(&self, transport: Arc<dyn Transport>) -> Self {
         let keystone = self.keystone.clone().with_transport(transport);
         Self::assemble(self.config.clone(), self.listed.clone(), keystone)
     }
 
-    /// What the lists of all services left out.
+    /// Rows that the lists of all services left out.
     pub(super) fn rejected(&self) -> Vec<RejectedRow> {
         self.client.rejected()
     }
@@ -131,21 +138,13 @@ impl Cloud {
         self.regions.get(region).map(|region| &region.place)
     }
 
-    pub(super) fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
-        ProviderError::new(self.id().clone(), call, kind)
-    }
-
-    pub(super) fn invalid(&self, call: Call, message: impl Into<String>) -> ProviderError {
-        self.error(call, ErrorKind::InvalidRequest { message: message.into() })
-    }
-
     fn region(&self, region: &RegionId, call: Call) -> Result<&Region> {
         self.regions
             .get(region)
             .ok_or_else(|| self.error(call, ErrorKind::NotFound { what: format!("the region {region}") }))
     }
 
-    /// The project that the login is for.
+    /// The login's project.
     pub(super) async fn project(&self, call: Call) -> Result<String> {
         Ok(self.session.token(call).await?.project.clone())
     }
@@ -175,7 +174,7 @@ impl Cloud {
         let host = client.base_url().host_str().unwrap_or_default();
         if is_this_machine(client.base_url()) && !is_this_machine(self.keystone.base_url()) {
             return Err(broken(format!(
-                "{kind} is at {host}, which is this machine; name it in `endpoints` if it is so"
+                "{kind} is at {host}, which is this machine; if that is right, name it in `endpoints`"
             )));
         }
         let is_below = |allowed: &String| {
@@ -185,11 +184,11 @@ impl Cloud {
             return Ok(client);
         }
         Err(broken(format!(
-            "{kind} is at {host}, which is none of `hosts`; add it if it belongs to the cloud"
+            "{kind} is at {host}, which is not in `hosts`; add it if it belongs to the cloud"
         )))
     }
 
-    /// A service, with the version that its path begins with.
+    /// A service, with the version segment that its path needs.
     pub(super) async fn versioned(
         &self,
         region: &RegionId,
@@ -202,10 +201,10 @@ impl Cloud {
         Ok((client, if has_version { Vec::new() } else { vec![version] }))
     }
 
-    /// Nova, spoken to as the newest version that both know.
+    /// Nova, at the newest version that both know.
     pub(super) async fn compute(&self, region: &RegionId, call: Call) -> Result<Compute> {
         let client = self.service(region, "compute", call).await?;
-        // Keystone may name nova without a version, as it names glance and neutron.
+        // Keystone may tell nova's URL without a version, as for glance and neutron.
         let has_version = client.base_url().path().split('/').any(|segment| segment.starts_with("v2"));
         let client = match has_version {
             true => client,
@@ -237,7 +236,7 @@ impl Cloud {
         }
         let compute = self.compute(region, call).await?;
         let size = self.config.page_size;
-        let first = compute.speak(Request::get(call, ["flavors", "detail"]).query("limit", size));
+        let first = compute.with_version(Request::get(call, ["flavors", "detail"]).query("limit", size));
         let start = first.clone();
         let read = move |_: &Request, response: &Response| {
             let page: wire::FlavorPage = response.json()?;
@@ -253,7 +252,7 @@ impl Cloud {
 
     /// A flavor by its name.
     pub(super) async fn flavor(&self, region: &RegionId, sku: &SkuId, call: Call) -> Result<wire::Flavor> {
-        for fresh in [FRESH, RECENT] {
+        for fresh in [LISTS_FRESH_FOR, FLAVORS_RETRY_AFTER] {
             let flavors = self.flavors(region, call, fresh).await?;
             if let Some(flavor) = flavors.iter().find(|flavor| flavor.name == sku.as_str()) {
                 return Ok(flavor.clone());
@@ -262,22 +261,22 @@ impl Cloud {
         Err(self.error(call, ErrorKind::NotFound { what: format!("the flavor {sku} in {region}") }))
     }
 
-    /// The name of a flavor that is known by its identifier only.
+    /// The name of a flavor by its id.
     pub(super) async fn flavor_name(
         &self,
         region: &RegionId,
         id: &str,
         call: Call,
     ) -> Result<Option<String>> {
-        let flavors = self.flavors(region, call, FRESH).await?;
+        let flavors = self.flavors(region, call, LISTS_FRESH_FOR).await?;
         Ok(flavors.iter().find(|flavor| flavor.id == id).map(|flavor| flavor.name.clone()))
     }
 
-    /// The zones of a region that can be chosen now: one zone is no failure domain of its own.
+    /// The zones of a region that can be chosen now. A single zone is not a failure domain of its own, so then there are none.
     pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
         let compute = self.compute(region, call).await?;
         let page: wire::ZonePage =
-            compute.client.json(&compute.speak(Request::get(call, ["os-availability-zone"]))).await?;
+            compute.client.json(&compute.with_version(Request::get(call, ["os-availability-zone"]))).await?;
         let names: BTreeSet<String> =
             page.zones.into_iter().filter(|zone| zone.state.available).map(|zone| zone.name).collect();
         let zones: Vec<ZoneId> = match names.len() {
@@ -289,7 +288,7 @@ impl Cloud {
         Ok(zones)
     }
 
-    /// Whether a request is for exactly what is sold.
+    /// Checks that a request is for exactly one offer of this adapter.
     pub(super) async fn check_sold(&self, request: &ProvisionRequest, call: Call) -> Result<()> {
         let offer = find_exact_in_zones(request, &self.sold).map_err(|kind| self.error(call, kind))?;
         let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
@@ -306,28 +305,30 @@ impl Cloud {
         };
         match zones.contains(zone) {
             true => Ok(()),
-            false => Err(self.invalid(call, format!("{} is not sold in {}", request.sku, request.place))),
+            false => {
+                Err(self.invalid_request(call, format!("{} is not sold in {}", request.sku, request.place)))
+            }
         }
     }
 
-    /// The identifier of an image: the newest that is called so, or the one that has this identifier. One that brings volumes
-    /// is refused, as no line pays for them.
+    /// The id of an image: the newest with this name, or the one with this id. An image that brings volumes is refused, as no
+    /// line pays for them.
     pub(super) async fn image(&self, region: &RegionId, name: &str, call: Call) -> Result<String> {
         let is_id = uuid::Uuid::parse_str(name).is_ok();
-        self.remembered(region, "image", name, call, async {
+        self.cached_id(region, "image", name, call, async {
             let (glance, mut path) = self.versioned(region, "image", "v2", call).await?;
             path.push("images");
             let image = if is_id {
                 path.push(name);
                 let response = glance.send(&Request::get(call, path)).await?;
                 match response.status().as_u16() {
-                    // Nothing is bought then, whoever has said so.
+                    // Nothing is bought then, whoever sent the 404.
                     404 => None,
                     _ => {
                         glance.check(&response)?;
                         let image = response.json::<wire::Image>()?;
                         if image.id != name {
-                            let message = format!("asked for the image {name}, it tells of {}", image.id);
+                            let message = format!("the response to a request about the image {name} is about {}", image.id);
                             return Err(response.protocol_error(message));
                         }
                         Some(image)
@@ -343,11 +344,10 @@ impl Cloud {
                 glance.json::<wire::ImagePage>(&request).await?.images.into_iter().next()
             };
             match image {
-                Some(image) if image.brings_volumes() => Err(self.invalid(
+                Some(image) if image.brings_volumes() => Err(self.invalid_request(
                     call,
                     format!(
-                        "the image {name} brings volumes (`block_device_mapping`), which no line pays for; take one that \
-                         is no snapshot of a server on volumes"
+                        "the image {name} brings volumes (`block_device_mapping`), which no line pays for; set another `image`"
                     ),
                 )),
                 image => Ok(image.map(|image| image.id)),
@@ -358,24 +358,25 @@ impl Cloud {
 
     /// The identifier of a network.
     pub(super) async fn network(&self, region: &RegionId, name: &str, call: Call) -> Result<String> {
-        self.named(region, "network", name, call, async {
+        self.id_of(region, "network", name, call, async {
             let (neutron, mut path) = self.versioned(region, "network", "v2.0", call).await?;
             path.push("networks");
             let request = Request::get(call, path).query("name", name).query("fields", "id");
             let page: wire::NetworkPage = neutron.json(&request).await?;
             if page.networks.len() > 1 {
                 let count = page.networks.len();
-                return Err(
-                    self.invalid(call, format!("{count} networks are called {name}; write an identifier"))
-                );
+                return Err(self.invalid_request(
+                    call,
+                    format!("{count} networks are called {name}; write the id of one"),
+                ));
             }
             Ok(page.networks.into_iter().next().map(|network| network.id))
         })
         .await
     }
 
-    /// What a name stands for: itself if it is an identifier, else as [`remembered`](Self::remembered).
-    async fn named(
+    /// The id of a name: the name itself if it is an id, else as [`cached_id`](Self::cached_id).
+    async fn id_of(
         &self,
         region: &RegionId,
         kind: &'static str,
@@ -386,11 +387,11 @@ impl Cloud {
         if uuid::Uuid::parse_str(name).is_ok() {
             return Ok(name.to_owned());
         }
-        self.remembered(region, kind, name, call, find).await
+        self.cached_id(region, kind, name, call, find).await
     }
 
-    /// What was found for a name before, or what `find` finds.
-    async fn remembered(
+    /// The cached id of a name, or the one that `find` finds.
+    async fn cached_id(
         &self,
         region: &RegionId,
         kind: &'static str,
@@ -400,23 +401,23 @@ impl Cloud {
     ) -> Result<String> {
         let place = (region.clone(), kind, name.to_owned());
         let kept = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
-        if let Some((_, id)) = kept.filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some((_, id)) = kept.filter(|(at, _)| at.elapsed() < LISTS_FRESH_FOR) {
             return Ok(id);
         }
         let id = find.await?.ok_or_else(|| {
-            self.invalid(
+            self.invalid_request(
                 call,
-                format!("no {kind} is called {name} in {region}; set `{kind}` to one that is there"),
+                format!("no {kind} is called {name} in {region}; set another `{kind}`"),
             )
         })?;
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|_, (at, _)| at.elapsed() < FRESH);
+        names.retain(|_, (at, _)| at.elapsed() < LISTS_FRESH_FOR);
         names.insert(place, (Instant::now(), id.clone()));
         Ok(id)
     }
 }
 
-/// A cloud elsewhere must not lead requests to what listens on this machine alone.
+/// Whether a URL is on this machine. A cloud elsewhere must not lead requests to it.
 fn is_this_machine(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -426,5 +427,11 @@ fn is_this_machine(url: &url::Url) -> bool {
             address.is_loopback() || address.is_unspecified()
         }
         None => false,
+    }
+}
+
+impl CallErrors for Cloud {
+    fn provider_id(&self) -> &ProviderId {
+        &self.config.id
     }
 }
