@@ -67,7 +67,6 @@ impl Constraint {
             Self::AntiAffinity(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
             }
-            // Explaining a clash puts one of these in a removed condition's stead; people never mean it.
             Self::Affinity(colocate) if colocate.components.is_empty() => Err(NO_COMPONENT.to_owned()),
             Self::AntiAffinity(_) | Self::Affinity(_) | Self::FullDeployment(_) => {
                 machines_only(&self.components())
