@@ -210,7 +210,7 @@ fn violations(module: &str, source: &str) -> Vec<String> {
 }
 
 /// What adapters share beside the HTTP layer.
-const SHARED: [&str; 2] = ["bought", "whose"];
+const SHARED: [&str; 3] = ["common", "operation_owner", "purchase_outcome"];
 
 /// The adapter that a path belongs to.
 fn adapter(path: &str) -> Option<&str> {
@@ -381,29 +381,36 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 6] = [
     (
         "provider",
         &[
-            "provider::adapters::ec2::cloud",
+            "provider::adapters::ec2::client",
             "provider::adapters::ec2::config",
             "provider::adapters::ec2::errors",
-            "provider::adapters::ec2::instances",
             "provider::adapters::ec2::offers",
+            "provider::adapters::ec2::provision",
+            "provider::adapters::ec2::services",
             "provider::adapters::ec2::volumes",
             "provider::adapters::ec2::wire",
-            "provider::adapters::openstack::cloud",
+            "provider::adapters::openstack::client",
             "provider::adapters::openstack::compute",
             "provider::adapters::openstack::config",
             "provider::adapters::openstack::offers",
+            "provider::adapters::openstack::provision",
             "provider::adapters::openstack::scope",
-            "provider::adapters::openstack::servers",
+            "provider::adapters::openstack::services",
             "provider::adapters::openstack::session",
             "provider::adapters::openstack::wire",
-            "provider::adapters::proxmox::cluster",
-            "provider::adapters::proxmox::make",
+            "provider::adapters::proxmox::provision",
+            "provider::adapters::proxmox::services",
+            "provider::adapters::scaleway::lifecycle",
+            "provider::adapters::scaleway::volumes",
+            "provider::adapters::upcloud::services",
+            "provider::adapters::upcloud::volumes",
+            "provider::adapters::upcloud::wire",
             "provider::http::absence",
-            "provider::http::answer",
             "provider::http::client",
             "provider::http::identity",
+            "provider::http::lenient",
             "provider::http::redact",
-            "provider::http::rows",
+            "provider::http::response",
             "provider::http::sieve",
             "provider::table::expand",
             "provider::table::places",
