@@ -859,7 +859,7 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_COMPOSE_DOCUMENT 301
 
 /**
- * Nothing fits.
+ * No plan meets all conditions.
  */
 #define FULCRUM_COMPOSE_INFEASIBLE 302
 
@@ -869,19 +869,19 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_COMPOSE_STOPPED 303
 
 /**
- * Beyond the engine's limits.
+ * The problem exceeds a limit of the engine.
  */
 #define FULCRUM_COMPOSE_TOO_LARGE 304
 
 /**
- * The verifier refused the plan: a fault of the library.
+ * The verifier refused the plan. That is a fault of the library.
  */
 #define FULCRUM_COMPOSE_VERIFICATION 305
 
 /**
- * A plan that was handed in does not belong to the blueprint and catalogue.
+ * The plan that was handed in does not belong to the blueprint and catalogue.
  */
-#define FULCRUM_COMPOSE_FOREIGN 306
+#define FULCRUM_COMPOSE_PLAN_MISMATCH 306
 
 /**
  * A document is not well formed.

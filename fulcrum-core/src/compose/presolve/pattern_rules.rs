@@ -57,7 +57,7 @@ impl PatternRules {
         let index = SettingIndex::of(problem.blueprint);
         for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| !one.settings.is_empty()) {
             for (before, other) in components.keys().enumerate().take(at) {
-                if ways.clash(one, other).is_some() {
+                if index.setting_conflict(one, other).is_some() {
                     rules.anti_affine.insert((Id::from_index(before), Id::from_index(at)));
                 }
             }
