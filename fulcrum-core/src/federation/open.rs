@@ -2,16 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
-    ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig,
-    builder::RatesFile,
-};
+use super::{ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, builder::RatesFile};
 #[cfg(feature = "postgres")]
 use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
     model::{DocumentError, limits, read_text_within},
-    provider::{Base, Provider, Reach, adapters::catalogue_file::CatalogueFile},
+    provider::{Base, Provider, Reach},
 };
 
 impl Federation {
@@ -22,7 +19,7 @@ impl Federation {
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
     pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = read_text_within(path, limits::FEDERATION).map_err(io)?;
+        let text = read_text_within(path, limits::MAX_FEDERATION_BYTES).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
         let base = Base::trusted(path.parent().unwrap_or(Path::new(".")));
         Ok(config.open_within(&base, []).await?)
@@ -69,83 +66,24 @@ impl FederationConfig {
             .max_offer_age_hours(self.max_offer_age_hours)
             .max_rates_age_days(self.max_rates_age_days)
             .max_table_age_days(self.max_table_age_days);
-        if self.providers.len() > limits::SELLERS {
-            let message = format!("these are {}; write at most {}", self.providers.len(), limits::SELLERS);
+        if self.providers.len() > limits::MAX_PROVIDER_ENTRIES {
+            let message =
+                format!("these are {}; write at most {}", self.providers.len(), limits::MAX_PROVIDER_ENTRIES);
             return Err(DocumentError::at("providers", message).into());
         }
         // Of all catalogues together: one file may be named many times.
         let mut offers = 0_usize;
         for provider in &self.providers {
-            if offers > limits::OFFERS {
-                let message = format!("the catalogues have more than {} offers together", limits::OFFERS);
+            if offers > limits::MAX_OFFERS {
+                let message = format!("the catalogues have more than {} offers together", limits::MAX_OFFERS);
                 return Err(DocumentError::at("providers", message).into());
             }
-            match provider {
-                #[cfg(feature = "sandbox")]
-                ProviderConfig::Sandbox(config) => {
-                    let clouds = config.build(base)?;
-                    offers += clouds.iter().map(|cloud| cloud.listed()).sum::<usize>();
-                    builder = clouds.into_iter().fold(builder, |builder, cloud| builder.provider(cloud));
-                }
-                ProviderConfig::CatalogueFile(path) => {
-                    let providers = CatalogueFile::open(&base.to_read(path)?)?;
-                    offers += providers.iter().map(CatalogueFile::listed).sum::<usize>();
-                    builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
-                }
-                #[cfg(feature = "ec2")]
-                ProviderConfig::Ec2(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "exoscale")]
-                ProviderConfig::Exoscale(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "hetzner")]
-                ProviderConfig::Hetzner(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "openstack")]
-                ProviderConfig::OpenStack(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "osb")]
-                ProviderConfig::Osb(config) => {
-                    let adapter =
-                        config.build(base).map_err(|source| adapter_error(&config.name(), source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "proxmox")]
-                ProviderConfig::Proxmox(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "scaleway")]
-                ProviderConfig::Scaleway(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "upcloud")]
-                ProviderConfig::UpCloud(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-            }
+            let added = provider.add_to(builder, base)?;
+            builder = added.builder;
+            offers += added.stored_offers;
         }
         own.into_iter().fold(builder, FederationBuilder::provider).build()
     }
-}
-
-#[cfg(feature = "http")]
-#[allow(dead_code, reason = "a build with the ground alone has no adapter")]
-fn adapter_error(
-    provider: &crate::model::ProviderId,
-    source: crate::provider::http::HttpConfigError,
-) -> ConfigError {
-    ConfigError::Adapter { provider: provider.clone(), source }
 }
 
 /// Opens the ledger that a document names.

@@ -1,4 +1,4 @@
-//! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
+//! Reads YAML and JSON documents. An error has the path and line of the mistake.
 
 use std::{
     fmt::{self, Display},
@@ -81,7 +81,7 @@ impl From<Fault> for DocumentError {
 /// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that it is no regular file, too large or
 /// not UTF-8, and what to do. Name the file with it.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    read_text_within(path, limits::DOCUMENT)
+    read_text_within(path, limits::MAX_DOCUMENT_BYTES)
 }
 
 /// As [`read_text`], with a limit in bytes.
@@ -109,18 +109,18 @@ pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> 
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
     Ok(tree::read(&tree::read_yaml(text)?)?)
 }
 
-const JSON: Rules = Rules { max_values: limits::DOCUMENT_VALUES, may_repeat: false };
+const JSON: Rules = Rules { max_values: limits::MAX_DOCUMENT_VALUES, may_repeat: false };
 
 /// Reads a JSON document into a type. Depth is limited by the parser (128), and no field may be written twice.
 ///
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
     let node = tree::read_json(text.as_bytes(), JSON)?;
     tree::read(&node).map_err(|fault| DocumentError::from(fault).located(text))
 }

@@ -6,14 +6,14 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    DocumentError, Money, Plan, Round, Service, limits,
+    DocumentError, FailOverRound, Money, Plan, Service, limits,
     tree::{self, Fault, Node, Rules, Value},
 };
 
-const JSON: Rules = Rules { max_values: limits::DOCUMENT_VALUES, may_repeat: true };
+const JSON: Rules = Rules { max_values: limits::MAX_DOCUMENT_VALUES, may_repeat: true };
 
 /// Reads JSON without the fields that the type does not know.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
+pub(crate) fn from_json_ignoring_unknown<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     let mut node = tree::read_json(text.as_bytes(), JSON)?;
     match tree::read(&node) {
         Err(fault) if fault.is_unknown_field => {
@@ -37,7 +37,7 @@ fn clean_tagged(node: &mut Node<'_>) -> Result<(), Fault> {
         match &*field.name {
             "service" => clean::<Service>(&mut field.node)?,
             "plan" => clean::<Plan>(&mut field.node)?,
-            "round" => clean::<Round>(&mut field.node)?,
+            "round" => clean::<FailOverRound>(&mut field.node)?,
             "planned" | "current" => clean::<Money>(&mut field.node)?,
             "step" => clean_tagged(&mut field.node)?,
             _ => {}

@@ -9,7 +9,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, OrderId, Policy},
     provider::{
         OfferFilter, OperationStatus, Provider, ProviderError, ProvisionRequest,
-        http::{HeaderMap, Replay, Transport, WireRequest},
+        http::{HeaderMap, RawRequest, Replay, Transport},
     },
     purchase::Engine,
 };
@@ -158,12 +158,10 @@ async fn a_refusal_that_repeats_the_request_shows_nothing_of_it() {
         for component in &mut plan.leases {
             component.settings = request.settings.clone();
         }
-        let policy = Policy {
-            step_timeout_s: 2,
-            compensation_timeout_s: 1,
-            max_table_age_days: u32::MAX,
-            ..Policy::default()
-        };
+        let policy = Policy::default()
+            .with_step_timeout_s(2)
+            .with_compensation_timeout_s(1)
+            .with_max_table_age_days(u32::MAX);
         let Ok(order) = engine.accept(plan, policy, None).await else { continue };
         let order = engine.drive(&order.id).await.expect("driven");
         let reason =
@@ -196,7 +194,7 @@ async fn what_an_adapter_has_recorded_plays_again() {
             let mut words = line.split(' ');
             let method = words.next().expect("a method").parse().expect("a method");
             let url = format!("http://x{}", words.next().expect("a path")).parse().expect("an address");
-            let asked = WireRequest { method, url, headers: HeaderMap::new(), body: None };
+            let asked = RawRequest { method, url, headers: HeaderMap::new(), body: None };
             let Some(Ok(said)) = replay.send(asked).now_or_never() else {
                 return answer(599, &[], line).into_bytes();
             };

@@ -1,4 +1,4 @@
-//! An independent check of a plan: from blueprint, catalogue and plan alone. Shares no code with the search.
+//! The independent verifier: checks a plan from blueprint and catalogue alone. It shares no code with the search.
 
 mod flows;
 mod running;
@@ -13,18 +13,18 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, Lease, LineKind, Market, OfferKind, Over, Plan, Price,
-        digest_of, from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, Plan, Price,
+        PricingCategory, digest_of, from_micros, to_micros,
     },
 };
 
-/// What is wrong with a plan.
+/// A condition that a plan violates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct Violation {
-    /// Where in the plan or the blueprint.
+    /// The place in the plan or the blueprint.
     pub place: String,
-    /// What is wrong.
+    /// The violation.
     pub message: String,
 }
 
@@ -39,7 +39,7 @@ fn violation<T>(place: impl Into<String>, message: impl Into<String>) -> Result<
 /// # Errors
 /// The first [`Violation`] found.
 pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Result<(), Violation> {
-    // What a later minor version adds is not known here; all else of it is checked as ever.
+    // Fields of a later minor version are not known here; all others are checked.
     if let Err(error) = plan.check_format() {
         return violation("format", error.message);
     }
@@ -93,7 +93,7 @@ struct Check<'a> {
     catalogue: &'a Catalogue,
     blueprint: &'a Blueprint,
     plan: &'a Plan,
-    /// Of each lease.
+    /// For each lease.
     offers: Vec<OfferIx>,
 }
 
@@ -104,7 +104,7 @@ fn ensure(is_met: bool, message: impl FnOnce() -> String) -> Checked {
 }
 
 impl Check<'_> {
-    /// The lease is what the offer says, may be used, and holds what is on it.
+    /// The lease is what the offer says, may be used, and holds its replicas.
     fn lease(&self, at: usize) -> Checked {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let is_copy = lease.sku == *self.catalogue.sku(ix)
@@ -125,14 +125,14 @@ impl Check<'_> {
             ensure(component.kind == lease.kind, || format!("{name} needs a {}", component.kind))?;
             let mut global = self.blueprint.filter.clone();
             let mut own = component.filter.clone();
-            // The component's markets, else the blueprint's, else on demand.
-            let markets = match (own.markets.is_empty(), global.markets.is_empty()) {
-                (false, _) => own.markets.clone(),
-                (true, false) => global.markets.clone(),
-                (true, true) => vec![Market::OnDemand],
+            // The component's markets, otherwise the blueprint's, otherwise on demand.
+            let markets = match (own.pricing_categories.is_empty(), global.pricing_categories.is_empty()) {
+                (false, _) => own.pricing_categories.clone(),
+                (true, false) => global.pricing_categories.clone(),
+                (true, true) => vec![PricingCategory::OnDemand],
             };
-            global.markets.clone_from(&markets);
-            own.markets = markets;
+            global.pricing_categories.clone_from(&markets);
+            own.pricing_categories = markets;
             for filter in [&global, &own] {
                 if let Some(clause) = self.catalogue.refusal(ix, filter) {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
@@ -182,7 +182,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The lines are what the offer costs.
+    /// The lines are the offer's prices.
     fn prices(&self, at: usize) -> Checked {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let price = self.catalogue.price(ix);
@@ -201,7 +201,7 @@ impl Check<'_> {
         ensure(expected.len() == lease.lines.len(), || format!("{} lines are needed", expected.len()))?;
         let running = self.kept(lease);
         for ((kind, sku, price, gib), line) in expected.into_iter().zip(&lease.lines) {
-            // What is due at the start of a service, or of its disk, is paid if it is there already.
+            // Set-up fees of running services and their disks are paid.
             let is_paid = running.is_some_and(|service| kind != LineKind::Disk || service.size_gib > 0);
             ensure(line.sku == *sku && line.kind == kind, || format!("{} is not {sku}", line.sku))?;
             let monthly = self.money(price, price.net_month(gib))?;
@@ -285,7 +285,7 @@ impl Check<'_> {
                 let high = count.exactly.or(count.max).map(i128::from);
                 ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
             }
-            Constraint::Serves(serves) => {
+            Constraint::Ratio(serves) => {
                 if serves.when.as_ref().is_some_and(|name| self.n(name) == 0) {
                     return Ok(());
                 }
@@ -312,16 +312,16 @@ impl Check<'_> {
                 let deployed = names.iter().filter(|name| self.n(name) > 0).count();
                 ensure(deployed == 1, || format!("{deployed} are deployed"))
             }
-            Constraint::Conflict(conflict) => self.machines(|lease| {
+            Constraint::AntiAffinity(conflict) => self.machines(|lease| {
                 !lease.replicas.contains_key(&conflict.component)
                     || !conflict.with.iter().any(|other| lease.replicas.contains_key(other))
             }),
-            Constraint::Colocate(colocate) => self.machines(|lease| {
+            Constraint::Affinity(colocate) => self.machines(|lease| {
                 let mut counts = colocate.components.iter().map(|name| lease.replicas.get(name));
                 let first = counts.next();
                 first.is_none_or(|first| counts.all(|count| count == first))
             }),
-            Constraint::Everywhere(everywhere) => self.machines(|lease| {
+            Constraint::FullDeployment(everywhere) => self.machines(|lease| {
                 lease.kind != OfferKind::Machine
                     || lease.replicas.contains_key(&everywhere.component)
                     || everywhere.unless.iter().any(|name| lease.replicas.contains_key(name))
@@ -344,7 +344,7 @@ impl Check<'_> {
                     ensure(is_shared, || format!("{most} of {n} replicas of {name} are in one {word}"))
                 })
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 survive.components.iter().filter(|name| self.n(name) > 0).try_for_each(|name| {
                     let most = self.places(name, survive.loss_of).values().max().copied().unwrap_or(0);
                     let left = self.n(name) - most;
@@ -354,7 +354,7 @@ impl Check<'_> {
                 })
             }
             Constraint::Limit(limit) => self.limit(limit),
-            Constraint::Distinct(distinct) => {
+            Constraint::MaxDistinct(distinct) => {
                 let places: BTreeSet<String> =
                     self.offers.iter().map(|ix| self.catalogue.place_key(*ix, distinct.over)).collect();
                 let k = places.len();
@@ -368,7 +368,7 @@ impl Check<'_> {
         at.map_or(Ok(()), |at| Err(format!("leases[{at}] breaks it")))
     }
 
-    fn places(&self, name: &ComponentId, over: Over) -> BTreeMap<String, i128> {
+    fn places(&self, name: &ComponentId, over: FailureDomain) -> BTreeMap<String, i128> {
         let mut places = BTreeMap::new();
         for (lease, ix) in self.plan.leases.iter().zip(&self.offers) {
             if let Some(count) = lease.replicas.get(name) {

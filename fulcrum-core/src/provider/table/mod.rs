@@ -83,12 +83,12 @@ impl Table {
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
                 .map_err(io)?
-                .take(2 * limits::PROVIDERS + 1)
+                .take(2 * limits::MAX_PROVIDERS + 1)
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .map_err(io)?;
-            if files.len() > 2 * limits::PROVIDERS {
-                let source = too_many("files", 2 * limits::PROVIDERS);
+            if files.len() > 2 * limits::MAX_PROVIDERS {
+                let source = too_many("files", 2 * limits::MAX_PROVIDERS);
                 return Err(TableError::Document { file: path.display().to_string(), source });
             }
             files.sort();
@@ -226,8 +226,8 @@ impl Table {
         while reader.read_record(&mut record).map_err(|error| with_separator(csv_error(&error), csv))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
             let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
-            if rows.len() == limits::ROWS {
-                return Err(too_many("rows", limits::ROWS));
+            if rows.len() == limits::MAX_PRICE_ROWS {
+                return Err(too_many("rows", limits::MAX_PRICE_ROWS));
             }
             rows.push((line, row));
         }
@@ -252,8 +252,8 @@ impl Table {
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
         }
-        if document.providers.len() > limits::PROVIDERS {
-            return Err(too_many("providers", limits::PROVIDERS).inside("providers"));
+        if document.providers.len() > limits::MAX_PROVIDERS {
+            return Err(too_many("providers", limits::MAX_PROVIDERS).inside("providers"));
         }
         let mut known = BTreeSet::new();
         for (at, provider) in document.providers.iter().enumerate() {
@@ -283,9 +283,9 @@ impl Table {
 /// that has fields.
 fn check_rows(json: &str) -> Result<(), DocumentError> {
     // Regions and companies have fields too, but take bytes for them.
-    let most = limits::ROWS.saturating_add(limits::REGIONS);
+    let most = limits::MAX_PRICE_ROWS.saturating_add(limits::MAX_REGIONS);
     if json.bytes().filter(|byte| *byte == b'{').count() > most {
-        return Err(too_many("rows", limits::ROWS));
+        return Err(too_many("rows", limits::MAX_PRICE_ROWS));
     }
     Ok(())
 }
