@@ -11,7 +11,7 @@ use std::{
 const HISTORY: [&str; 2] = ["CHANGELOG.md", "docs/proof.md"];
 
 /// Files that a reader makes, by an example, and names of other projects.
-const MADE: [&str; 18] = [
+const MADE: [&str; 21] = [
     "federation.yaml",
     "orders.db",
     "build/",
@@ -19,6 +19,9 @@ const MADE: [&str; 18] = [
     "clouds/",
     "blueprint.yaml",
     "acme.csv",
+    "acme/",
+    "acme.rs",
+    "acme.md",
     "prices.csv",
     "plan.json",
     "ca.pem",
