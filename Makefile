@@ -16,7 +16,7 @@ setup: ## check what is needed and make build/venv
 
 demo: ## compose and buy a web application on sandbox clouds; ARGS="--help" for the options
 	@scripts/setup --rust
-	@cargo run --release -q -p fulcrum-examples --bin demo -- $(ARGS)
+	@cargo run --profile demo -q -p fulcrum-examples --no-default-features --bin demo -- $(ARGS)
 
 check: ## what each commit passes: format, warnings, unit tests
 	@scripts/check
