@@ -1,4 +1,4 @@
-//! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
+//! Reads YAML and JSON documents. An error has the path and line of the mistake.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use serde::{
     de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{limits, locate, words};
+use super::{limits, parse_messages, source_positions};
 use crate::files::read_regular;
 
 /// A document could not be read. The message names the path and the line, and says what to write.
@@ -58,13 +58,13 @@ impl DocumentError {
 
     /// The same mistake with the line and column of its path, if the text has it.
     pub(crate) fn located_in_yaml(self, text: &str) -> Self {
-        let position = locate::in_yaml(text, &self.path);
+        let position = source_positions::yaml_position(text, &self.path);
         self.located(position)
     }
 
     /// The same mistake with the line and column of its path, if the text has it.
     pub(crate) fn located_in_json(self, text: &str) -> Self {
-        let position = locate::in_json(text, &self.path);
+        let position = source_positions::json_position(text, &self.path);
         self.located(position)
     }
 
@@ -109,7 +109,7 @@ fn suggestion(message: &str) -> Option<&str> {
 /// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that it is no regular file, too large or
 /// not UTF-8, and what to do. Name the file with it.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    read_text_within(path, limits::DOCUMENT)
+    read_text_within(path, limits::MAX_DOCUMENT_BYTES)
 }
 
 /// As [`read_text`], with a limit in bytes.
@@ -137,7 +137,7 @@ pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> 
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
     let options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
@@ -155,7 +155,7 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     };
     let error = error.without_snippet();
     let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
-    let message = with_suggestion(words::of_yaml(error, text));
+    let message = with_suggestion(parse_messages::yaml_message(error, text));
     Err(DocumentError { path: known_part(&path), line, column, message })
 }
 
@@ -169,7 +169,7 @@ fn known_part(path: &str) -> String {
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let inner = error.inner();
@@ -177,7 +177,7 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
             path: known_part(&error.path().to_string()),
             line: inner.line(),
             column: inner.column(),
-            message: with_suggestion(words::of_json(inner, text)),
+            message: with_suggestion(parse_messages::json_message(inner, text)),
         }
     })?;
     deserializer.end().map_err(|error| DocumentError {
@@ -195,7 +195,7 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
 /// # Errors
 /// [`DocumentError`] with path, line and column.
 pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Result<(), DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut track = serde_path_to_error::Track::new();
     let wrapped = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
@@ -203,7 +203,7 @@ pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Res
         path: known_part(&track.path().to_string()),
         line: inner.line(),
         column: inner.column(),
-        message: words::of_json(&inner, text),
+        message: parse_messages::json_message(&inner, text),
     })
 }
 
@@ -277,7 +277,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
 /// Reads a value that stood in a JSON document into a type, with the path of a mistake.
 pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, DocumentError> {
     serde_path_to_error::deserialize(value).map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
-        let message = with_suggestion(words::of_json(error.inner(), "a value"));
+        let message = with_suggestion(parse_messages::json_message(error.inner(), "a value"));
         DocumentError::at(known_part(&error.path().to_string()), message)
     })
 }

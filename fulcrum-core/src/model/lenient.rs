@@ -7,10 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Error, Value};
 use serde_path_to_error::{Deserializer, Segment, Track};
 
-use super::{Money, Plan, Round, Service};
+use super::{FailOverRound, Money, Plan, Service};
 
 /// Reads JSON without the fields that the type does not know.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+pub(crate) fn from_json_ignoring_unknown<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     match serde_json::from_str(text) {
         Err(error) if is_unknown_field(&error) => {
             let mut value = serde_json::from_str(text)?;
@@ -49,7 +49,7 @@ fn clean_tagged(value: &mut Value) -> Result<(), Error> {
         match name.as_str() {
             "service" => part_of::<Service>(part)?,
             "plan" => part_of::<Plan>(part)?,
-            "round" => part_of::<Round>(part)?,
+            "round" => part_of::<FailOverRound>(part)?,
             "planned" | "current" => part_of::<Money>(part)?,
             "step" => clean_tagged(part)?,
             _ => {}

@@ -15,6 +15,7 @@ mod peers;
 mod seed;
 
 mod architecture;
+mod bindings;
 #[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
 mod names;

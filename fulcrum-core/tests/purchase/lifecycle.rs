@@ -90,7 +90,7 @@ async fn the_time_of_an_order_is_that_of_its_purchase() {
     let clouds = with_large(&[]);
     let ledger = SqliteLedger::in_memory().await.expect("a ledger");
     let engine = Engine::new(providers(&clouds), Arc::new(ledger));
-    let policy = Policy { order_timeout_s: Some(5), ..Policy::default() };
+    let policy = Policy::default().with_order_timeout_s(5);
     let order = engine.accept(plan(), policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
@@ -104,7 +104,7 @@ async fn with_one_stuck(times: u32) -> (Order, Vec<Sandbox>, Engine) {
     let clouds = with_large(&[fault(Call::Release, times, Fault::Forbidden)]);
     let ledger = SqliteLedger::in_memory().await.expect("a ledger");
     let engine = Engine::new(providers(&clouds), Arc::new(ledger));
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let order = engine.accept(plan(), policy, None).await.expect("accepted");
     assert_eq!(engine.drive(&order.id).await.expect("driven").state, OrderState::Committed);
     let stuck = engine.release(&order.id, 2, by()).await.expect("driven");

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::expand::{Origin, Room};
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_value, limits, of_cells, parse_json, read_text},
+    model::{DocumentError, Offer, ProviderId, from_value, limits, parse_json, read_text, table_row_message},
     provider::RejectedRow,
 };
 
@@ -84,12 +84,12 @@ impl Table {
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
                 .map_err(io)?
-                .take(2 * limits::PROVIDERS + 1)
+                .take(2 * limits::MAX_PROVIDERS + 1)
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .map_err(io)?;
-            if files.len() > 2 * limits::PROVIDERS {
-                let source = too_many("files", 2 * limits::PROVIDERS);
+            if files.len() > 2 * limits::MAX_PROVIDERS {
+                let source = too_many("files", 2 * limits::MAX_PROVIDERS);
                 return Err(TableError::Document { file: path.display().to_string(), source });
             }
             files.sort();
@@ -118,7 +118,7 @@ impl Table {
             let table = Self::of_csv(&provider, &text, room).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
-        Self::of_json(&text, room).map_err(|error| named(path, error))
+        Self::json_message(&text, room).map_err(|error| named(path, error))
     }
 
     /// Who sells, from the file beside the CSV.
@@ -227,8 +227,8 @@ impl Table {
         while reader.read_record(&mut record).map_err(|error| with_separator(csv_error(&error), csv))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
             let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
-            if rows.len() == limits::ROWS {
-                return Err(too_many("rows", limits::ROWS));
+            if rows.len() == limits::MAX_PRICE_ROWS {
+                return Err(too_many("rows", limits::MAX_PRICE_ROWS));
             }
             rows.push((line, row));
         }
@@ -240,10 +240,10 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
-        Self::of_json(json, &mut Room::default())
+        Self::json_message(json, &mut Room::default())
     }
 
-    fn of_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
+    fn json_message(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
         Self::all_from_json(json, room).map_err(|error| error.located_in_json(json))
     }
 
@@ -253,8 +253,8 @@ impl Table {
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
         }
-        if document.providers.len() > limits::PROVIDERS {
-            return Err(too_many("providers", limits::PROVIDERS).inside("providers"));
+        if document.providers.len() > limits::MAX_PROVIDERS {
+            return Err(too_many("providers", limits::MAX_PROVIDERS).inside("providers"));
         }
         let mut known = BTreeSet::new();
         for (at, provider) in document.providers.iter().enumerate() {
@@ -284,9 +284,9 @@ impl Table {
 /// that has fields.
 fn check_rows(json: &str) -> Result<(), DocumentError> {
     // Regions and companies have fields too, but take bytes for them.
-    let most = limits::ROWS.saturating_add(limits::REGIONS);
+    let most = limits::MAX_PRICE_ROWS.saturating_add(limits::MAX_REGIONS);
     if json.bytes().filter(|byte| *byte == b'{').count() > most {
-        return Err(too_many("rows", limits::ROWS));
+        return Err(too_many("rows", limits::MAX_PRICE_ROWS));
     }
     Ok(())
 }
@@ -314,7 +314,7 @@ fn read(path: &Path) -> Result<String, TableError> {
 fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
     let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
     serde_path_to_error::deserialize(cells)
-        .map_err(|error| DocumentError::at(error.path().to_string(), of_cells(error.inner())))
+        .map_err(|error| DocumentError::at(error.path().to_string(), table_row_message(error.inner())))
 }
 
 const COMMAS: &str = "separate them by commas: save the file as CSV with commas";

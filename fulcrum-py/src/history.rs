@@ -1,4 +1,4 @@
-//! What is kept of old orders, what is told of orders, and what is delivered.
+//! Archives, timelines and the delivery of events.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,12 +17,12 @@ use pyo3::{
 use tokio::sync::Notify;
 
 use crate::{
-    apart::{compute, tell},
+    call_thread::{call_host, compute},
+    calls::until_timeout,
     convert::{document, python},
     error::raise,
-    federation::ended,
-    host::through,
-    owned::Market,
+    host::host_function,
+    owned::OpenFederation,
     runtime::{attach, on_thread},
 };
 
@@ -57,7 +57,7 @@ pub(crate) fn verify_archive(archive: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// A `datetime` that knows its offset.
-pub(crate) fn moment(time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
+pub(crate) fn timestamp(time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
     let text: String = time.call_method0("isoformat")?.extract()?;
     let written = || "before: write a datetime with a time zone, such as datetime.now(timezone.utc)";
     text.parse().map_err(|_| PyValueError::new_err(written()))
@@ -87,10 +87,15 @@ impl Sink {
     }
 
     /// Until the time is over, or the function raises what is no `Exception`, as Ctrl-C is.
-    pub(crate) async fn run(self, market: Market, name: String, timeout: Option<Duration>) -> PyResult<()> {
+    pub(crate) async fn run(
+        self,
+        market: OpenFederation,
+        name: String,
+        timeout: Option<Duration>,
+    ) -> PyResult<()> {
         let stop = async {
             tokio::select! {
-                () = ended(timeout) => {}
+                () = until_timeout(timeout) => {}
                 () = self.has_failed.notified() => {}
             }
         };
@@ -131,8 +136,11 @@ fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
 }
 
 fn take(function: Arc<Py<PyAny>>, sinks: Option<Arc<Py<PyAny>>>, events: Vec<OrderEvent>) -> PyResult<()> {
-    tell(move |py| {
-        Ok((through(py, "taken")?, (&*function, sinks.as_deref(), python(py, &events)?).into_pyobject(py)?))
+    call_host(move |py| {
+        Ok((
+            host_function(py, "deliver_events")?,
+            (&*function, sinks.as_deref(), python(py, &events)?).into_pyobject(py)?,
+        ))
     })
     .map(drop)
 }

@@ -1,4 +1,4 @@
-//! The market, for callers that await.
+//! `AsyncFederation`: its methods are coroutines.
 
 use std::{
     path::PathBuf,
@@ -17,27 +17,28 @@ use pyo3::{
 };
 
 use crate::{
-    ask::Question,
-    awaited::{awaitable, awaitable_with},
+    calls::{
+        Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
+        order_id, purchase_plan, read_id, read_name, run_conformance, until_timeout,
+    },
     convert::{document, duration, optional, python, seconds},
+    coroutine::{coroutine, coroutine_with_sinks},
     error::raise,
     events::Events,
-    federation::{
-        Source, Watcher, accepted, acted, action_text, buy, cancelled, checked, composed, ended, opened,
-        options, order_id, read_id, read_name,
-    },
-    owned::{Market, Owned},
+    explain::PlanQuery,
+    history::{Sink, Timeline, timestamp},
+    owned::{OpenFederation, Owned},
+    progress::ProgressMonitor,
     reconcile::{Schedule, read_repair},
-    retain::{Sink, Timeline, moment},
-    runtime::{aside, attach, on_thread},
+    runtime::{attach, on_thread, on_thread_polled},
     values::{Catalogue, Order, Plan},
 };
 
-type Awaitable<'py> = PyResult<Bound<'py, PyAny>>;
+type Coroutine<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// Several providers as one market; its methods are coroutines.
 #[pyclass(frozen, module = "fulcrum_market")]
-pub(crate) struct AsyncFederation(Owned<Market>);
+pub(crate) struct AsyncFederation(Owned<OpenFederation>);
 
 #[guarded]
 impl AsyncFederation {
@@ -50,35 +51,35 @@ impl AsyncFederation {
         base: Option<PathBuf>,
         providers: Option<Vec<Py<PyAny>>>,
         reach: Option<&Bound<'_, PyAny>>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let source = Source::new(py, config, base, providers, reach)?;
-        awaitable(py, || async { aside(|| source.open()).await.map(Self) })
+        coroutine(py, || async { on_thread_polled(|| source.open()).await.map(Self) })
     }
 
     #[classmethod]
-    fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Awaitable<'py> {
-        awaitable(py, || async { aside(|| opened(path)).await.map(Self) })
+    fn open<'py>(_: &Bound<'py, PyType>, py: Python<'py>, path: PathBuf) -> Coroutine<'py> {
+        coroutine(py, || async { on_thread_polled(|| open_file(path)).await.map(Self) })
     }
 
-    fn refresh<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+    fn refresh<'py>(&self, py: Python<'py>) -> Coroutine<'py> {
         let market = self.0.get()?.clone();
-        awaitable(py, move || async move { Ok(Catalogue(market.refresh().await)) })
+        coroutine(py, move || async move { Ok(Catalogue(market.refresh().await)) })
     }
 
-    #[pyo3(signature = (provider, *, sku=None, settings=None, patience=60.0))]
-    fn check<'py>(
+    #[pyo3(signature = (provider, *, sku=None, settings=None, timeout=60.0))]
+    fn run_conformance<'py>(
         &self,
         py: Python<'py>,
         provider: &str,
         sku: Option<&str>,
         settings: Option<&Bound<'_, PyAny>>,
-        patience: f64,
-    ) -> Awaitable<'py> {
+        timeout: f64,
+    ) -> Coroutine<'py> {
         let (provider, sku) =
             (read_name(provider, "provider")?, sku.map(|sku| read_name(sku, "sku")).transpose()?);
-        let (market, patience) = (self.0.get()?.clone(), seconds("patience", patience)?);
+        let (market, timeout) = (self.0.get()?.clone(), seconds("timeout", timeout)?);
         let settings = optional(settings)?;
-        awaitable(py, move || checked(market, provider, sku, settings, patience))
+        coroutine(py, move || run_conformance(market, provider, sku, settings, timeout))
     }
 
     #[getter]
@@ -103,11 +104,13 @@ impl AsyncFederation {
         exclude: Option<&Bound<'py, PyAny>>,
         exclude_providers: Option<&Bound<'py, PyAny>>,
         progress: Option<Py<PyAny>>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
         let options = options(gap_percent, threads, exclude, exclude_providers)?;
-        let watcher = Watcher::new(duration(timeout)?, progress);
-        awaitable(py, || searched(watcher, move |watcher| composed(&market, &blueprint, &options, watcher)))
+        let monitor = ProgressMonitor::new(duration(timeout)?, progress);
+        coroutine(py, || {
+            run_cancellable(monitor, move |monitor| compose_plan(&market, &blueprint, &options, monitor))
+        })
     }
 
     #[pyo3(signature = (blueprint, plan, *, timeout=None, progress=None))]
@@ -118,8 +121,8 @@ impl AsyncFederation {
         plan: &Plan,
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
-    ) -> Awaitable<'py> {
-        self.ask(py, blueprint, Question::Explain(plan.0.clone()), timeout, progress)
+    ) -> Coroutine<'py> {
+        self.query_plan(py, blueprint, PlanQuery::Explain(plan.0.clone()), timeout, progress)
     }
 
     #[pyo3(signature = (blueprint, plan, offer, *, timeout=None, progress=None))]
@@ -131,8 +134,8 @@ impl AsyncFederation {
         offer: &str,
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
-    ) -> Awaitable<'py> {
-        self.ask(py, blueprint, Question::why_not(plan, offer)?, timeout, progress)
+    ) -> Coroutine<'py> {
+        self.query_plan(py, blueprint, PlanQuery::why_not(plan, offer)?, timeout, progress)
     }
 
     #[pyo3(signature = (blueprint, measures, *, step=None, timeout=None, progress=None))]
@@ -144,8 +147,8 @@ impl AsyncFederation {
         step: Option<&Bound<'py, PyAny>>,
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
-    ) -> Awaitable<'py> {
-        self.ask(py, blueprint, Question::pareto(measures, step)?, timeout, progress)
+    ) -> Coroutine<'py> {
+        self.query_plan(py, blueprint, PlanQuery::pareto(measures, step)?, timeout, progress)
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
@@ -156,10 +159,10 @@ impl AsyncFederation {
         policy: Option<&Bound<'py, PyAny>>,
         id: Option<&str>,
         approved: Option<String>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
         let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
-        awaitable(py, move || buy(market, plan, policy, options))
+        coroutine(py, move || purchase_plan(market, plan, policy, options))
     }
 
     #[pyo3(signature = (plan, policy=None, *, id=None, approved=None))]
@@ -170,20 +173,20 @@ impl AsyncFederation {
         policy: Option<&Bound<'py, PyAny>>,
         id: Option<&str>,
         approved: Option<String>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, plan) = (self.0.get()?.clone(), plan.0.clone());
         let (policy, options) = (optional(policy)?, PurchaseOptions { id: read_id(id)?, approved });
-        awaitable(py, move || accepted(market, plan, policy, options))
+        coroutine(py, move || accept_order(market, plan, policy, options))
     }
 
-    fn drive<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    fn drive<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move { market.drive(&id).await.map(Order).map_err(raise) })
+        coroutine(py, move || async move { market.drive(&id).await.map(Order).map_err(raise) })
     }
 
-    fn resume<'py>(&self, py: Python<'py>) -> Awaitable<'py> {
+    fn resume<'py>(&self, py: Python<'py>) -> Coroutine<'py> {
         let market = self.0.get()?.clone();
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             let orders = market.resume().await.map_err(raise)?;
             Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
         })
@@ -196,23 +199,26 @@ impl AsyncFederation {
         id: &str,
         who: Option<String>,
         why: Option<String>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move { cancelled(market, id, who, why).await.map(Order).map_err(raise) })
+        coroutine(
+            py,
+            move || async move { cancel_order(market, id, who, why).await.map(Order).map_err(raise) },
+        )
     }
 
     #[pyo3(signature = (id, *, who, why))]
-    fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
+    fn retry<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             market.retry(&id, Operator { who, why }).await.map(Order).map_err(raise)
         })
     }
 
     #[pyo3(signature = (id, *, who, why))]
-    fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Awaitable<'py> {
+    fn abandon<'py>(&self, py: Python<'py>, id: &str, who: String, why: String) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             market.abandon(&id, Operator { who, why }).await.map(Order).map_err(raise)
         })
     }
@@ -226,9 +232,9 @@ impl AsyncFederation {
         who: String,
         why: String,
         evidence: String,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             market.settle(&id, step, by, evidence).await.map(Order).map_err(raise)
         })
     }
@@ -242,34 +248,34 @@ impl AsyncFederation {
         action: &Bound<'py, PyAny>,
         who: String,
         why: String,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, id, action) = (self.0.get()?.clone(), order_id(id)?, action_text(action)?);
-        awaitable(py, move || acted(market, id, step, action, Operator { who, why }))
+        coroutine(py, move || act_on_service(market, id, step, action, Operator { who, why }))
     }
 
     #[pyo3(signature = (id, step, *, who, why))]
-    fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Awaitable<'py> {
+    fn release<'py>(&self, py: Python<'py>, id: &str, step: u32, who: String, why: String) -> Coroutine<'py> {
         let (market, id, by) = (self.0.get()?.clone(), order_id(id)?, Operator { who, why });
-        awaitable(py, move || async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
+        coroutine(py, move || async move { market.release(&id, step, by).await.map(Order).map_err(raise) })
     }
 
-    #[pyo3(signature = (*, at_once=16, timeout=None))]
-    fn serve<'py>(&self, py: Python<'py>, at_once: usize, timeout: Option<f64>) -> Awaitable<'py> {
+    #[pyo3(signature = (*, concurrency=16, timeout=None))]
+    fn serve<'py>(&self, py: Python<'py>, concurrency: usize, timeout: Option<f64>) -> Coroutine<'py> {
         let (market, timeout) = (self.0.get()?.clone(), duration(timeout)?);
-        awaitable(py, move || async move {
-            market.serve(at_once, ended(timeout)).await;
+        coroutine(py, move || async move {
+            market.serve(concurrency, until_timeout(timeout)).await;
             Ok(())
         })
     }
 
-    fn order<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    fn order<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
+        coroutine(py, move || async move { Ok(market.ledger().load(&id).await.map_err(raise)?.map(Order)) })
     }
 
-    fn events<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    fn events<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             let events = market.ledger().events(0, Some(&id), u32::MAX).await.map_err(raise)?;
             attach(|py| python(py, &events).map(Bound::unbind))
         })
@@ -281,9 +287,9 @@ impl AsyncFederation {
     }
 
     #[pyo3(signature = (repair=None))]
-    fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Awaitable<'py> {
+    fn reconcile<'py>(&self, py: Python<'py>, repair: Option<&Bound<'py, PyAny>>) -> Coroutine<'py> {
         let (market, repair) = (self.0.get()?.clone(), optional(repair)?);
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             let found = market.repair(&read_repair(repair).await?).await.map_err(raise)?;
             attach(|py| python(py, &found).map(Bound::unbind))
         })
@@ -297,41 +303,41 @@ impl AsyncFederation {
         report: Py<PyAny>,
         repair: Option<&Bound<'py, PyAny>>,
         timeout: Option<f64>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, schedule) = (self.0.get()?.clone(), Schedule::new(interval, repair, timeout)?);
         // The host's function may call the library and wait for it.
-        awaitable(py, || aside(|| schedule.run(market, report)))
+        coroutine(py, || on_thread_polled(|| schedule.run(market, report)))
     }
 
-    fn export<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    fn export<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             let archive = market.export(&id).await.map_err(raise)?;
             attach(|py| python(py, &archive).map(Bound::unbind))
         })
     }
 
-    fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Awaitable<'py> {
-        let (market, before) = (self.0.get()?.clone(), moment(before)?);
-        awaitable(py, move || async move { market.forget(before).await.map_err(raise) })
+    fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Coroutine<'py> {
+        let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
+        coroutine(py, move || async move { market.forget(before).await.map_err(raise) })
     }
 
-    fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {
+    fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {
         let (market, id) = (self.0.get()?.clone(), order_id(id)?);
-        awaitable(py, move || async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
+        coroutine(py, move || async move { market.timeline(&id).await.map(Timeline).map_err(raise) })
     }
 
-    #[pyo3(signature = (name, sink, *, timeout=None))]
+    #[pyo3(signature = (consumer, sink, *, timeout=None))]
     fn deliver<'py>(
         &self,
         py: Python<'py>,
-        name: String,
+        consumer: String,
         sink: Py<PyAny>,
         timeout: Option<f64>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, (sink, sinks)) = (self.0.get()?.clone(), Sink::awaited(py, sink)?);
         let timeout = duration(timeout)?;
-        awaitable_with(py, move || sink.run(market, name, timeout), Some(sinks))
+        coroutine_with_sinks(py, move || sink.run(market, consumer, timeout), Some(sinks))
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -348,24 +354,24 @@ impl AsyncFederation {
 }
 
 impl AsyncFederation {
-    fn ask<'py>(
+    fn query_plan<'py>(
         &self,
         py: Python<'py>,
         blueprint: &Bound<'py, PyAny>,
-        question: Question,
+        query: PlanQuery,
         timeout: Option<f64>,
         progress: Option<Py<PyAny>>,
-    ) -> Awaitable<'py> {
+    ) -> Coroutine<'py> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
-        let watcher = Watcher::new(duration(timeout)?, progress);
-        awaitable(py, || searched(watcher, move |watcher| question.ask(&market, &blueprint, watcher)))
+        let monitor = ProgressMonitor::new(duration(timeout)?, progress);
+        coroutine(py, || run_cancellable(monitor, move |monitor| query.run(&market, &blueprint, monitor)))
     }
 }
 
 /// A search on a thread of its own; dropping the future ends it.
-async fn searched<T: Send + 'static>(
-    watcher: Watcher,
-    search: impl FnOnce(Watcher) -> PyResult<T> + Send + 'static,
+async fn run_cancellable<T: Send + 'static>(
+    monitor: ProgressMonitor,
+    search: impl FnOnce(ProgressMonitor) -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
     /// Tells the search when nobody waits any more.
     struct Leave(Arc<AtomicBool>);
@@ -374,8 +380,8 @@ async fn searched<T: Send + 'static>(
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let leave = Leave(watcher.is_left.clone());
-    let outcome = on_thread(move || search(watcher)).await;
+    let leave = Leave(monitor.is_left.clone());
+    let outcome = on_thread(move || search(monitor)).await;
     drop(leave);
     outcome
 }

@@ -1,7 +1,7 @@
 //! `${component.attribute}` in a setting: what another component's service says of itself.
 //!
 //! * `${name.attribute}` stands for an attribute of a component that is listed under `after`; `id` is its id.
-//! * `${name.attribute|raw}` takes the value as it is. Otherwise it is a plain word; see [`plain`].
+//! * `${name.attribute|raw}` takes the value as it is. Otherwise it is a plain word; see [`check_substitution`].
 //! * `$${` is the text `${`.
 //! * Everything else is text, so that a script may say `${HOME}`.
 //!
@@ -11,13 +11,13 @@ use core::net::IpAddr;
 
 use super::{ids::MAX_CHARS, limits};
 
-/// A piece of a setting's text.
+/// A part of a setting's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Piece<'a> {
+pub(crate) enum TemplatePart<'a> {
     /// As it stands.
     Text(&'a str),
     /// What a component's service says of itself.
-    Of(Reference<'a>),
+    Reference(Reference<'a>),
 }
 
 /// `${component.attribute}`.
@@ -30,7 +30,7 @@ pub(crate) struct Reference<'a> {
 }
 
 /// All text in a setting's value, also inside of lists and objects.
-pub(crate) fn texts(value: &serde_json::Value) -> Vec<&str> {
+pub(crate) fn text_values(value: &serde_json::Value) -> Vec<&str> {
     let mut found = Vec::new();
     let mut open = vec![value];
     while let Some(value) = open.pop() {
@@ -45,7 +45,7 @@ pub(crate) fn texts(value: &serde_json::Value) -> Vec<&str> {
 }
 
 /// Bytes that a component's name can have.
-const LONGEST: usize = 4 * MAX_CHARS;
+const MAX_NAME_BYTES: usize = 4 * MAX_CHARS;
 
 /// A text in pieces. `is_known` says which components it may refer to; of others it only holds text. The work grows with the
 /// text alone: each part of it is looked at once, and a name in it a few times.
@@ -53,7 +53,10 @@ const LONGEST: usize = 4 * MAX_CHARS;
 /// # Errors
 /// In words: a reference to a known component without an attribute, or with a modifier that there is not; or more references
 /// than anybody means.
-pub(crate) fn pieces(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<Piece<'_>>, String> {
+pub(crate) fn parse_template(
+    text: &str,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<Vec<TemplatePart<'_>>, String> {
     const OPEN: &str = "${";
     let mut budget = text.len().saturating_mul(16).saturating_add(4096);
     let (mut pieces, mut from, mut count) = (Vec::new(), 0, 0);
@@ -63,7 +66,7 @@ pub(crate) fn pieces(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<
         let after = text[inside..].find(OPEN).map(|found| inside + found);
         next = after;
         if text[from..open].ends_with('$') {
-            pieces.push(Piece::Text(&text[from..open - 1]));
+            pieces.push(TemplatePart::Text(&text[from..open - 1]));
             from = open;
             continue;
         }
@@ -72,7 +75,7 @@ pub(crate) fn pieces(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<
         let close = rest.find('}');
         let content = &rest[..close.unwrap_or(rest.len())];
         // A component's name may hold dots itself; the longest one that is known counts.
-        let head = &content[..content.floor_char_boundary(LONGEST + 1)];
+        let head = &content[..content.floor_char_boundary(MAX_NAME_BYTES + 1)];
         let mut known = None;
         for (dot, _) in head.rmatch_indices('.') {
             budget = budget.checked_sub(dot + 1).ok_or_else(|| {
@@ -86,12 +89,12 @@ pub(crate) fn pieces(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<
         match (known, close) {
             (Some(dot), Some(close)) => {
                 count += 1;
-                let most = limits::REFERENCES[0];
+                let most = limits::MAX_REFERENCES_PER_SETTING;
                 if count > most {
                     return Err(format!("it refers to components more than {most} times; write less"));
                 }
-                pieces.push(Piece::Text(&text[from..open]));
-                pieces.push(Piece::Of(reference_of(&content[..dot], &content[dot + 1..])?));
+                pieces.push(TemplatePart::Text(&text[from..open]));
+                pieces.push(TemplatePart::Reference(reference_of(&content[..dot], &content[dot + 1..])?));
                 from = inside + close + 1;
             }
             // `${db.${x}`, and no end.
@@ -99,8 +102,8 @@ pub(crate) fn pieces(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Vec<
             _ => {}
         }
     }
-    pieces.push(Piece::Text(&text[from..]));
-    pieces.retain(|piece| *piece != Piece::Text(""));
+    pieces.push(TemplatePart::Text(&text[from..]));
+    pieces.retain(|piece| *piece != TemplatePart::Text(""));
     Ok(pieces)
 }
 
@@ -129,7 +132,7 @@ fn misunderstood(component: &str) -> String {
 ///
 /// # Errors
 /// In words: the value is none, and what to write.
-pub(crate) fn plain(reference: Reference<'_>, value: &str) -> Result<(), String> {
+pub(crate) fn check_substitution(reference: Reference<'_>, value: &str) -> Result<(), String> {
     let Reference { component, attribute, is_raw } = reference;
     if value.is_empty() {
         return Err(format!("the `{attribute}` of {component} is empty"));
@@ -195,40 +198,43 @@ fn is_ip(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Piece<'_>>, String> {
-        pieces(text, |name| ["b", "b.c"].contains(&name))
+    fn read(text: &str) -> Result<Vec<TemplatePart<'_>>, String> {
+        parse_template(text, |name| ["b", "b.c"].contains(&name))
     }
 
-    fn of<'a>(component: &'a str, attribute: &'a str, is_raw: bool) -> Piece<'a> {
-        Piece::Of(Reference { component, attribute, is_raw })
+    fn of<'a>(component: &'a str, attribute: &'a str, is_raw: bool) -> TemplatePart<'a> {
+        TemplatePart::Reference(Reference { component, attribute, is_raw })
     }
 
     #[test]
     fn only_what_is_known_is_a_reference() {
-        assert_eq!(read("a${b.id}c"), Ok(vec![Piece::Text("a"), of("b", "id", false), Piece::Text("c")]));
+        assert_eq!(
+            read("a${b.id}c"),
+            Ok(vec![TemplatePart::Text("a"), of("b", "id", false), TemplatePart::Text("c")])
+        );
         assert_eq!(read("${b.host|raw}${b.c.ip}"), Ok(vec![of("b", "host", true), of("b.c", "ip", false)]));
         for text in
             ["${HOME}", "${x.id}", "${b}", "${b", "${", "$", "$$", "a$b", "${x.id|raw}", "${HOME:-${USER}}"]
         {
-            assert_eq!(read(text), Ok(vec![Piece::Text(text)]), "{text}");
+            assert_eq!(read(text), Ok(vec![TemplatePart::Text(text)]), "{text}");
         }
         assert_eq!(read(""), Ok(vec![]));
-        assert_eq!(read("${HOME:-${b.id}"), Ok(vec![Piece::Text("${HOME:-"), of("b", "id", false)]));
+        assert_eq!(read("${HOME:-${b.id}"), Ok(vec![TemplatePart::Text("${HOME:-"), of("b", "id", false)]));
     }
 
     #[test]
     fn a_doubled_dollar_makes_text() {
-        let texts = |text| -> String {
-            let text_of = |piece: Piece<'_>| match piece {
-                Piece::Text(text) => text.to_owned(),
-                Piece::Of(reference) => format!("<{}>", reference.attribute),
+        let rendered = |text| -> String {
+            let text_of = |piece: TemplatePart<'_>| match piece {
+                TemplatePart::Text(text) => text.to_owned(),
+                TemplatePart::Reference(reference) => format!("<{}>", reference.attribute),
             };
             read(text).expect("it is understood").into_iter().map(text_of).collect()
         };
-        assert_eq!(texts("$${b.id}"), "${b.id}");
-        assert_eq!(texts("$$${b.id}"), "$${b.id}");
-        assert_eq!(texts("a$${HOME}${b.id}$${"), "a${HOME}<id>${");
-        assert_eq!(texts("${b.id}$${b.id}${b.ip}"), "<id>${b.id}<ip>");
+        assert_eq!(rendered("$${b.id}"), "${b.id}");
+        assert_eq!(rendered("$$${b.id}"), "$${b.id}");
+        assert_eq!(rendered("a$${HOME}${b.id}$${"), "a${HOME}<id>${");
+        assert_eq!(rendered("${b.id}$${b.id}${b.ip}"), "<id>${b.id}<ip>");
     }
 
     #[test]
@@ -243,13 +249,13 @@ mod tests {
     fn values_are_plain_words_unless_said_raw() {
         let reference = Reference { component: "db", attribute: "host", is_raw: false };
         for value in ["db.example", "10.0.0.5", "::1", "projects/a/b", "a_b-c%20", "i-0123", "10.0.0.0/8"] {
-            assert_eq!(plain(reference, value), Ok(()), "{value}");
+            assert_eq!(check_substitution(reference, value), Ok(()), "{value}");
         }
         for value in
             ["", "a b", "a,b", "a\nb", "-rf", "a;b", "a'b", "a\"b", "$(id)", "a}b", "ü", "a\0", "#", "a=b"]
         {
-            assert!(plain(reference, value).is_err(), "{value:?}");
-            let raw = plain(Reference { is_raw: true, ..reference }, value);
+            assert!(check_substitution(reference, value).is_err(), "{value:?}");
+            let raw = check_substitution(Reference { is_raw: true, ..reference }, value);
             assert_eq!(raw.is_ok(), !value.is_empty(), "{value:?}");
         }
     }
@@ -259,7 +265,7 @@ mod tests {
         for name in ["ip", "public_ip", "private_ipv4", "public-ipv6", "IP"] {
             let reference = Reference { component: "db", attribute: name, is_raw: false };
             for value in ["10.0.0.5", "10.0.0.5/32", "2001:db8::1", "2001:db8:1:2::/64"] {
-                assert_eq!(plain(reference, value), Ok(()), "{name} {value}");
+                assert_eq!(check_substitution(reference, value), Ok(()), "{name} {value}");
             }
             for value in [
                 "0.0.0.0/0",
@@ -274,10 +280,12 @@ mod tests {
                 "::ffff:0.0.0.0",
                 "::1/48",
             ] {
-                assert!(plain(reference, value).is_err(), "{name} {value}");
+                assert!(check_substitution(reference, value).is_err(), "{name} {value}");
             }
         }
-        assert!(plain(Reference { component: "db", attribute: "zip", is_raw: false }, "db").is_ok());
+        assert!(
+            check_substitution(Reference { component: "db", attribute: "zip", is_raw: false }, "db").is_ok()
+        );
     }
 
     #[test]
@@ -285,18 +293,18 @@ mod tests {
         for name in ["address", "public_address", "ip-address", "Address", "ip_addr"] {
             let reference = Reference { component: "db", attribute: name, is_raw: false };
             for value in ["10.0.0.5", "2001:db8::1", "::1"] {
-                assert_eq!(plain(reference, value), Ok(()), "{name} {value}");
+                assert_eq!(check_substitution(reference, value), Ok(()), "{name} {value}");
             }
             for value in
                 ["0.0.0.0/0", "::/0", "0.0.0.0", "::ffff:0.0.0.0", "10.0.0.5/32", "2001:db8::/64", "all"]
             {
-                let why = plain(reference, value).expect_err(value);
+                let why = check_substitution(reference, value).expect_err(value);
                 assert!(why.contains("no address of one machine") && why.contains("|raw"), "{why}");
             }
         }
         for name in ["mac_address", "email_address", "addresses_count"] {
             let reference = Reference { component: "db", attribute: name, is_raw: false };
-            assert_eq!(plain(reference, "0a:b1:c2"), Ok(()), "{name}");
+            assert_eq!(check_substitution(reference, "0a:b1:c2"), Ok(()), "{name}");
         }
     }
 
@@ -308,7 +316,7 @@ mod tests {
             false
         };
         // Whether it is refused or read, the work is done.
-        pieces(text, is_known).ok();
+        parse_template(text, is_known).ok();
         looked.get()
     }
 

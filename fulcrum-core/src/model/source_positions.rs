@@ -1,4 +1,4 @@
-//! Where in a text a path leads: checks after parsing know a mistake's path, people look for its line.
+//! Finds the line and column of a path in a document: checks after parsing know the path only.
 
 use std::fmt;
 
@@ -13,16 +13,16 @@ use serde_saphyr::Spanned;
 type Position = (usize, usize);
 
 /// Where in a YAML document `path` leads, or as far as it can be followed: a value, or the name of a longer part.
-pub(super) fn in_yaml(text: &str, path: &str) -> Option<Position> {
+pub(super) fn yaml_position(text: &str, path: &str) -> Option<Position> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        Walk { path }.deserialize(deserializer)
+        PathWalker { path }.deserialize(deserializer)
     })
     .ok()?
 }
 
 /// Where in a JSON document `path` leads, or as far as it can be followed.
-pub(super) fn in_json(text: &str, path: &str) -> Option<Position> {
+pub(super) fn json_position(text: &str, path: &str) -> Option<Position> {
     let (mut part, mut path) = (serde_json::from_str::<&RawValue>(text).ok()?.get(), path);
     while let Some((inner, rest)) = step_in_json(part, path) {
         (part, path) = (inner, rest);
@@ -87,18 +87,18 @@ fn index(path: &str) -> Option<(usize, &str)> {
 }
 
 /// Follows a path through YAML and reads to the end, as the parser wants.
-struct Walk<'p> {
+struct PathWalker<'p> {
     path: &'p str,
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for PathWalker<'_> {
     type Value = Option<Position>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for PathWalker<'_> {
     type Value = Option<Position>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,11 +111,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
             match after_name(self.path, &name.value) {
                 None => drop(map.next_value::<IgnoredAny>()?),
                 Some("") => {
-                    let value = map.next_value::<Spanned<Shape>>()?;
+                    let value = map.next_value::<Spanned<ValueShape>>()?;
                     let position = if value.value.is_scalar { position(&value) } else { position(&name) };
                     found = position.or_else(|| self::position(&name));
                 }
-                Some(path) => found = map.next_value_seed(Walk { path })?.or_else(|| position(&name)),
+                Some(path) => found = map.next_value_seed(PathWalker { path })?.or_else(|| position(&name)),
             }
         }
         Ok(found)
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             let is_here = wanted.is_some_and(|(index, _)| index == at);
             let more = match wanted {
                 Some((_, rest)) if is_here && !rest.is_empty() => {
-                    let inner = list.next_element_seed(Walk { path: rest })?;
+                    let inner = list.next_element_seed(PathWalker { path: rest })?;
                     found = inner.flatten().or(found);
                     inner.is_some()
                 }
@@ -172,44 +172,44 @@ fn position<T>(part: &Spanned<T>) -> Option<Position> {
 }
 
 /// Whether a value has parts.
-struct Shape {
+struct ValueShape {
     is_scalar: bool,
 }
 
-impl<'de> Deserialize<'de> for Shape {
+impl<'de> Deserialize<'de> for ValueShape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
 
         impl<'de> Visitor<'de> for Read {
-            type Value = Shape;
+            type Value = ValueShape;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("any value")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ValueShape, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Shape { is_scalar: false })
+                Ok(ValueShape { is_scalar: false })
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ValueShape, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Shape { is_scalar: false })
+                Ok(ValueShape { is_scalar: false })
             }
-            fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_bool<E>(self, _: bool) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
-            fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_i64<E>(self, _: i64) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
-            fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_u64<E>(self, _: u64) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
-            fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_f64<E>(self, _: f64) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
-            fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_str<E>(self, _: &str) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
-            fn visit_unit<E>(self) -> Result<Shape, E> {
-                Ok(Shape { is_scalar: true })
+            fn visit_unit<E>(self) -> Result<ValueShape, E> {
+                Ok(ValueShape { is_scalar: true })
             }
         }
         deserializer.deserialize_any(Read)
@@ -248,7 +248,7 @@ constraints:
             ("constraints[1].conflict.with[0]", Some((12, 11))),
             ("budget", None),
         ] {
-            assert_eq!(in_yaml(YAML, path), position, "{path}");
+            assert_eq!(yaml_position(YAML, path), position, "{path}");
         }
     }
 
@@ -264,7 +264,7 @@ constraints:
             ("e", Some((3, 18))),
             ("z", None),
         ] {
-            assert_eq!(in_json(json, path), position, "{path}");
+            assert_eq!(json_position(json, path), position, "{path}");
         }
     }
 }

@@ -35,7 +35,7 @@ thread_local! {
 
 /// Whoever waits for the call that this thread makes. Dropped, it tells that the call is over.
 pub(crate) struct Caller {
-    errands: Sender<Errand>,
+    errands: Sender<HostCallback>,
     cancel: Arc<Cancel>,
     depth: usize,
     /// Python does not wait for its thread, which must run nothing of the host's above code that is no Python.
@@ -43,7 +43,7 @@ pub(crate) struct Caller {
 }
 
 /// What the host's thread is asked to do meanwhile.
-type Errand = Box<dyn FnOnce(Python<'_>) + Send>;
+type HostCallback = Box<dyn FnOnce(Python<'_>) + Send>;
 
 /// Tells a call that nobody wants its answer any more.
 #[derive(Default)]
@@ -69,7 +69,7 @@ struct Call<T> {
 
 /// A call, as the thread has it that waits.
 struct Waiting<T> {
-    errands: Receiver<Errand>,
+    errands: Receiver<HostCallback>,
     cancel: Arc<Cancel>,
     outcome: Outcome<T>,
 }
@@ -92,7 +92,7 @@ impl<T> Call<T> {
     }
 
     /// The same by a task, which has no functions of the host's to call.
-    async fn go_on(self, future: impl Future<Output = T>) {
+    async fn run_as_task(self, future: impl Future<Output = T>) {
         let outcome = futures::FutureExt::catch_unwind(AssertUnwindSafe(future)).await;
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
@@ -101,7 +101,7 @@ impl<T> Call<T> {
 impl<T> Waiting<T> {
     /// Runs errands, and looks for Ctrl-C and for the interpreter's end, until the call is over.
     fn wait(self) -> PyResult<T> {
-        let (process, mut looked, mut failure) = (Process::this(), Instant::now(), None);
+        let (process, mut last_poll, mut failure) = (Process::current(), Instant::now(), None);
         loop {
             match self.errands.recv_timeout(SIGNAL_INTERVAL) {
                 // One that is dropped tells the call that nobody will answer.
@@ -113,7 +113,7 @@ impl<T> Waiting<T> {
                         });
                     }
                     // The host's function may have forked: in the child nobody makes the call.
-                    if !process.is_this() {
+                    if !process.is_current() {
                         std::mem::forget(self);
                         return Err(forked());
                     }
@@ -121,13 +121,13 @@ impl<T> Waiting<T> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if failure.is_none() && looked.elapsed() >= SIGNAL_INTERVAL {
+            if failure.is_none() && last_poll.elapsed() >= SIGNAL_INTERVAL {
                 let seen = if is_ending() { Err(ending()) } else { attach(|py| py.check_signals()) };
                 failure = seen.err();
                 if failure.is_some() {
                     self.cancel.set();
                 }
-                looked = Instant::now();
+                last_poll = Instant::now();
             }
         }
         if let Some(failure) = failure {
@@ -152,18 +152,21 @@ where
     let (threads, is_daemon) = (threads(py)?, is_daemon(py));
     detached(py, || {
         let (call, waiting) = call(is_daemon);
-        let future = unless(waiting.cancel.clone(), make);
+        let future = until_cancelled(waiting.cancel.clone(), make);
         let handle = threads.handle.clone();
         match threads.workers.claim() {
             Ok(worker) => worker.give(move || call.make(|| poll(&handle, future, || Ok(()))?)),
-            Err(_) => drop(handle.spawn(call.go_on(future))),
+            Err(_) => drop(handle.spawn(call.run_as_task(future))),
         }
         waiting.wait()?
     })?
 }
 
 /// The same for a future that calls functions of the host's, for which it needs a thread of its own: they may call the library.
-pub(crate) fn wait_telling<F, T>(py: Python<'_>, make: impl FnOnce() -> F + Send + 'static) -> PyResult<T>
+pub(crate) fn wait_with_callbacks<F, T>(
+    py: Python<'_>,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> PyResult<T>
 where
     F: Future<Output = PyResult<T>> + 'static,
     T: Send + 'static,
@@ -174,13 +177,13 @@ where
         let (call, waiting) = call(is_daemon);
         let (cancel, handle) = (waiting.cancel.clone(), threads.handle.clone());
         let worker = threads.workers.claim().map_err(|error| no_thread(&error))?;
-        worker.give(move || call.make(|| poll(&handle, unless(cancel, make), || Ok(()))?));
+        worker.give(move || call.make(|| poll(&handle, until_cancelled(cancel, make), || Ok(()))?));
         waiting.wait()?
     })?
 }
 
 /// A future that ends when nobody waits any more. It is small: what it makes is on the heap, and was made there where this is polled.
-async fn unless<F, T>(cancel: Arc<Cancel>, make: impl FnOnce() -> F) -> PyResult<T>
+async fn until_cancelled<F, T>(cancel: Arc<Cancel>, make: impl FnOnce() -> F) -> PyResult<T>
 where
     F: Future<Output = PyResult<T>>,
 {
@@ -217,7 +220,10 @@ pub(crate) fn compute<T: Send + 'static>(
 }
 
 /// The same for work that borrows, calls nobody, and is rare: its thread is a new one.
-pub(crate) fn lend<T: Send>(py: Python<'_>, work: impl FnOnce() -> PyResult<T> + Send) -> PyResult<T> {
+pub(crate) fn compute_borrowed<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> PyResult<T> + Send,
+) -> PyResult<T> {
     detached(py, || {
         thread::scope(|scope| match builder().spawn_scoped(scope, work) {
             Ok(running) => running.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -235,18 +241,18 @@ pub(crate) fn is_cancelled() -> bool {
 
 /// Each takes a part of the host's stack, which Python does not see.
 fn check_depth() -> PyResult<()> {
-    if Depth::here() < host::MOST_DEPTH {
+    if Depth::here() < host::MAX_CALLBACK_DEPTH {
         return Ok(());
     }
     Err(PyRecursionError::new_err(format!(
         "a function of yours calls the library, which calls it again, {} times in one another",
-        host::MOST_DEPTH
+        host::MAX_CALLBACK_DEPTH
     )))
 }
 
 /// Calls a function of the host's: on the thread that waits for this one if Python waits for that, else on one of Python's own.
 /// `call` answers the function and what it is given.
-pub(crate) fn tell(
+pub(crate) fn call_host(
     call: impl for<'py> FnOnce(Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> + Send + 'static,
 ) -> PyResult<Py<PyAny>> {
     let caller = CALLER.with_borrow(|caller| {
@@ -258,7 +264,7 @@ pub(crate) fn tell(
         None => return host::call(1, call),
     };
     let (answer, answered) = channel();
-    let errand: Errand = Box::new(move |py| {
+    let errand: HostCallback = Box::new(move |py| {
         let _depth = Depth::enter(depth);
         let work = || call(py).and_then(|(function, given)| function.call1(given)).map(Bound::unbind);
         let told = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(fault(&*panic)));

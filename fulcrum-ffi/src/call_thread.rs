@@ -14,7 +14,7 @@ use crate::{
     error::fulcrum_error,
     guard::Outcome,
     process::Process,
-    signals::{Blocked, Mask},
+    signals::{Mask, SignalsBlocked},
 };
 
 /// What the deepest document needs, several times over.
@@ -26,24 +26,24 @@ thread_local! {
 
 /// Whoever waits for the call that this thread makes.
 struct Caller {
-    ask: Sender<Errand>,
+    ask: Sender<HostCallback>,
     answers: Receiver<bool>,
     mask: Mask,
 }
 
 /// Something that the host wants to be told on the thread that called.
-pub(crate) struct Errand {
+pub(crate) struct HostCallback {
     pub(crate) callback: unsafe extern "C" fn(*mut c_void, *const fulcrum_progress) -> bool,
     pub(crate) userdata: *mut c_void,
     pub(crate) progress: fulcrum_progress,
 }
 
 // SAFETY: it goes back to the thread that has brought callback and userdata.
-unsafe impl Send for Errand {}
+unsafe impl Send for HostCallback {}
 
-impl Errand {
-    /// Asks the host on its own thread; false if that is gone.
-    pub(crate) fn ask(self) -> bool {
+impl HostCallback {
+    /// Runs it on the thread of the caller; false if that is gone.
+    pub(crate) fn run_on_caller(self) -> bool {
         CALLER.with_borrow(|caller| {
             let Some(caller) = caller else { return false };
             caller.ask.send(self).is_ok() && caller.answers.recv().unwrap_or(false)
@@ -57,20 +57,20 @@ impl Errand {
 }
 
 /// Which signals the caller's thread takes: those that code of the host's takes on other threads, too.
-pub(crate) fn mask_of_caller() -> Mask {
+pub(crate) fn caller_signal_mask() -> Mask {
     CALLER.with_borrow(|caller| caller.as_ref().map(|caller| caller.mask)).unwrap_or_else(|| {
         // Nobody waits: code of the host's on this thread takes what the thread takes.
-        Blocked::new().before()
+        SignalsBlocked::new().before()
     })
 }
 
 /// What another thread uses while this one waits.
-struct Lent<T>(T);
+struct AssertSend<T>(T);
 
-// SAFETY: see `apart`, which alone makes it.
-unsafe impl<T> Send for Lent<T> {}
+// SAFETY: see `run_on_call_thread`, which alone makes it.
+unsafe impl<T> Send for AssertSend<T> {}
 
-impl<T> Lent<T> {
+impl<T> AssertSend<T> {
     fn take(self) -> T {
         self.0
     }
@@ -81,12 +81,12 @@ impl<T> Lent<T> {
 /// # Safety
 /// `call` has nothing that belongs to a thread: pointers of the caller's, which may be used by whoever makes the call, and
 /// what may be sent.
-pub(crate) unsafe fn apart(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
-    let process = Process::this();
-    let ((ask, errands), (answer, answers)) = (channel::<Errand>(), channel::<bool>());
-    let blocked = Blocked::new();
+pub(crate) unsafe fn run_on_call_thread(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+    let process = Process::current();
+    let ((ask, errands), (answer, answers)) = (channel::<HostCallback>(), channel::<bool>());
+    let blocked = SignalsBlocked::new();
     let caller = Caller { ask, answers, mask: blocked.before() };
-    let lent = Lent(call);
+    let lent = AssertSend(call);
     let work = move || {
         let call = lent.take();
         CALLER.set(Some(caller));
@@ -104,10 +104,10 @@ pub(crate) unsafe fn apart(call: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
     let running = running.map_err(|error| fulcrum_error::no_thread(&error))?;
     while let Ok(errand) = errands.recv() {
         let goes_on = errand.run();
-        if !process.is_this() {
+        if !process.is_current() {
             // The callback has forked, and this is the child, in which nobody makes the call.
             std::mem::forget((running, errands, answer));
-            return Err(process.left());
+            return Err(process.forked_error());
         }
         let _ = answer.send(goes_on);
     }

@@ -1,12 +1,12 @@
-//! The parsers' words for a mistake, said as what to write instead.
+//! Turns a parser's message into one that says what to write instead.
 
 use serde_saphyr::Error as YamlError;
 
 /// What is wrong with a YAML document, of which `text` is the whole.
-pub(super) fn of_yaml(error: &YamlError, text: &str) -> String {
+pub(super) fn yaml_message(error: &YamlError, text: &str) -> String {
     match error {
-        YamlError::Eof { .. } if is_blank(text) => EMPTY.to_owned(),
-        YamlError::Eof { .. } => TOO_SHORT.to_owned(),
+        YamlError::Eof { .. } if is_blank(text) => EMPTY_DOCUMENT.to_owned(),
+        YamlError::Eof { .. } => TRUNCATED_DOCUMENT.to_owned(),
         YamlError::MultipleDocuments { .. } => {
             "a second document starts here; write one in a file, without a line of ---".to_owned()
         }
@@ -16,14 +16,16 @@ pub(super) fn of_yaml(error: &YamlError, text: &str) -> String {
         YamlError::DuplicateMappingKey { key: None, .. } => {
             "a name is written twice; keep one of them".to_owned()
         }
-        YamlError::InvalidScalar { ty, .. } => format!("write {}", wanted(ty)),
+        YamlError::InvalidScalar { ty, .. } => format!("write {}", describe_expected(ty)),
         YamlError::NonFiniteFloat { value, .. } => {
             format!("{value} is beyond all numbers that can be used; write one such as 12.5")
         }
         YamlError::InvalidBooleanStrict { .. } => "write true or false".to_owned(),
         YamlError::NullIntoString { .. } => "nothing is written here; write text".to_owned(),
         YamlError::SerdeInvalidType { unexpected, expected, .. }
-        | YamlError::SerdeInvalidValue { unexpected, expected, .. } => instead(unexpected, expected),
+        | YamlError::SerdeInvalidValue { unexpected, expected, .. } => {
+            wrong_value_message(unexpected, expected)
+        }
         YamlError::ExpectedMappingEndAfterEnumVariantValue { .. } => {
             "only one word can be here; write the next one as an item of its own, after a -".to_owned()
         }
@@ -31,7 +33,7 @@ pub(super) fn of_yaml(error: &YamlError, text: &str) -> String {
         | YamlError::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => {
             "write a word, or { word: … }".to_owned()
         }
-        YamlError::Unexpected { expected, .. } => format!("write {}", wanted(expected)),
+        YamlError::Unexpected { expected, .. } => format!("write {}", describe_expected(expected)),
         YamlError::Budget { .. }
         | YamlError::AliasReplayCounterOverflow { .. }
         | YamlError::AliasReplayLimitExceeded { .. }
@@ -44,46 +46,47 @@ pub(super) fn of_yaml(error: &YamlError, text: &str) -> String {
             "nothing has the name of this *alias; name a part with & first, or put the text in quotes"
                 .to_owned()
         }
-        YamlError::AliasError { error, .. } => of_yaml(error, text),
-        other => {
-            of_serde(&without_place(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)), text)
-        }
+        YamlError::AliasError { error, .. } => yaml_message(error, text),
+        other => serde_message(
+            &strip_position(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
+            text,
+        ),
     }
 }
 
 /// What is wrong with a JSON document.
-pub(super) fn of_json(error: &serde_json::Error, text: &str) -> String {
-    of_serde(&without_place(&error.to_string()), text)
+pub(super) fn json_message(error: &serde_json::Error, text: &str) -> String {
+    serde_message(&strip_position(&error.to_string()), text)
 }
 
-const EMPTY: &str = "the document is empty; write its fields, as name: value";
-const TOO_SHORT: &str = "the document ends too early; close what is open and write what is missing";
+const EMPTY_DOCUMENT: &str = "the document is empty; write its fields, as name: value";
+const TRUNCATED_DOCUMENT: &str = "the document ends too early; close what is open and write what is missing";
 
 fn is_blank(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
 
 /// Drops the parsers' own " at line 1 column 2", which a [`DocumentError`](super::DocumentError) says in front.
-fn without_place(message: &str) -> String {
+fn strip_position(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or(message);
     message.strip_prefix("error: ").unwrap_or(message).trim().to_owned()
 }
 
 /// What is wrong with a row of text cells.
-pub(crate) fn of_cells(error: &serde::de::value::Error) -> String {
-    of_serde(&error.to_string(), "a row")
+pub(crate) fn table_row_message(error: &serde::de::value::Error) -> String {
+    serde_message(&error.to_string(), "a row")
 }
 
 /// The words that serde and its JSON parser have for all types.
-fn of_serde(message: &str, text: &str) -> String {
+fn serde_message(message: &str, text: &str) -> String {
     if message.starts_with("EOF while") {
-        return if is_blank(text) { EMPTY } else { TOO_SHORT }.to_owned();
+        return if is_blank(text) { EMPTY_DOCUMENT } else { TRUNCATED_DOCUMENT }.to_owned();
     }
     for start in ["invalid type: ", "invalid value: "] {
         if let Some((unexpected, expected)) =
             message.strip_prefix(start).and_then(|rest| rest.split_once(", expected "))
         {
-            return instead(unexpected, expected);
+            return wrong_value_message(unexpected, expected);
         }
     }
     if let Some(name) = message.strip_prefix("missing field ") {
@@ -93,7 +96,7 @@ fn of_serde(message: &str, text: &str) -> String {
         return format!("{name} is written twice; keep one of them");
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
-        return unknown_word(rest);
+        return unknown_variant_message(rest);
     }
     if message.starts_with("mapping values are not allowed") {
         return "no name can be here; mend the indentation, or write text that holds a colon in quotes"
@@ -115,19 +118,19 @@ fn of_serde(message: &str, text: &str) -> String {
 }
 
 /// The rest of "unknown variant `a`, expected one of `b`, `c`". The YAML reader leaves out the second quotes.
-fn unknown_word(rest: &str) -> String {
+fn unknown_variant_message(rest: &str) -> String {
     let (written, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
     let expected = expected.strip_prefix("one of ").unwrap_or(expected).replace('`', "");
     let words: Vec<_> = expected.split([',', ' ']).filter(|word| !word.is_empty() && *word != "or").collect();
     // All currencies of ISO 4217 are no help.
     if words.contains(&"EUR") && words.contains(&"USD") {
-        return format!("{written} is no currency of ISO 4217; write EUR, say");
+        return format!("{written} is not a currency of ISO 4217; write one such as EUR");
     }
     format!("{written} is unknown here; write one of {}", words.join(", "))
 }
 
 /// What to write, and what it is that is written.
-fn instead(unexpected: &str, expected: &str) -> String {
+fn wrong_value_message(unexpected: &str, expected: &str) -> String {
     let written = match unexpected {
         "null" | "unit" | "unit value" | "Option value" => "nothing".to_owned(),
         "map" | "mapping" => "fields".to_owned(),
@@ -137,11 +140,11 @@ fn instead(unexpected: &str, expected: &str) -> String {
             kinds.iter().find_map(|kind| other.strip_prefix(kind)).unwrap_or(other).to_owned()
         }
     };
-    format!("write {}, not {written}", wanted(expected))
+    format!("write {}, not {written}", describe_expected(expected))
 }
 
 /// The name of a type, for people.
-fn wanted(expected: &str) -> String {
+fn describe_expected(expected: &str) -> String {
     let whole = |most: u64| format!("a whole number from 0 to {most}");
     match expected {
         "u8" => whole(u8::MAX.into()),

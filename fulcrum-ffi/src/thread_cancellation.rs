@@ -16,14 +16,14 @@ const DISABLE: c_int = 0;
 
 /// While it is there, this thread cannot be cancelled.
 #[cfg(unix)]
-pub(crate) struct NotCancelled {
+pub(crate) struct CancellationDisabled {
     before: c_int,
     /// It belongs to its thread.
     thread: PhantomData<*const ()>,
 }
 
 #[cfg(unix)]
-impl NotCancelled {
+impl CancellationDisabled {
     pub(crate) fn new() -> Self {
         let mut before = DISABLE;
         // SAFETY: a function of POSIX; it writes one number, which lives here, and cannot fail for this state.
@@ -33,7 +33,7 @@ impl NotCancelled {
 }
 
 #[cfg(unix)]
-impl Drop for NotCancelled {
+impl Drop for CancellationDisabled {
     fn drop(&mut self) {
         let mut ignored = DISABLE;
         // SAFETY: as above; the state was this thread's before. It is no cancellation point.
@@ -42,10 +42,10 @@ impl Drop for NotCancelled {
 }
 
 #[cfg(not(unix))]
-pub(crate) struct NotCancelled;
+pub(crate) struct CancellationDisabled;
 
 #[cfg(not(unix))]
-impl NotCancelled {
+impl CancellationDisabled {
     pub(crate) fn new() -> Self {
         Self
     }

@@ -1,4 +1,4 @@
-//! Coroutines over what the library does.
+//! Makes a coroutine of a future.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use crate::{
 
 /// A coroutine. It begins when it is awaited: one that nobody awaits, or that is cancelled before, does nothing. However it
 /// ends, the future is dropped with it. The future is made on the library's thread.
-pub(crate) fn awaitable<'py, F, T>(
+pub(crate) fn coroutine<'py, F, T>(
     py: Python<'py>,
     make: impl FnOnce() -> F + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>>
@@ -26,11 +26,11 @@ where
     F: Future<Output = PyResult<T>> + Send + 'static,
     T: for<'a> IntoPyObject<'a> + Send + 'static,
 {
-    awaitable_with(py, make, None)
+    coroutine_with_sinks(py, make, None)
 }
 
 /// The same with coroutines of the host's, which end with it: `sinks` is a `Sinks` of `fulcrum_market._aio`.
-pub(crate) fn awaitable_with<'py, F, T>(
+pub(crate) fn coroutine_with_sinks<'py, F, T>(
     py: Python<'py>,
     make: impl FnOnce() -> F + Send + 'static,
     sinks: Option<Py<PyAny>>,
@@ -60,12 +60,12 @@ where
         .boxed()
     });
     let call = Call { begin: Owned::new(Mutex::new(Some(begin))), running: Mutex::new(None) };
-    BEGUN.import(py, "fulcrum_market._aio", "begun")?.call1((call, sinks))
+    BEGUN.import(py, "fulcrum_market._aio", "run_call")?.call1((call, sinks))
 }
 
 type Begin = Box<dyn FnOnce(Py<PyAny>) -> BoxFuture<'static, ()> + Send>;
 
-/// What `fulcrum_market._aio.begun` awaits.
+/// What `fulcrum_market._aio.run_call` awaits.
 #[pyclass(frozen, module = "fulcrum_market")]
 struct Call {
     begin: Owned<Mutex<Option<Begin>>>,

@@ -1,4 +1,4 @@
-//! Questions about plans, for both kinds of market.
+//! Explanations of plans, for `Federation` and `AsyncFederation`.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use rust_decimal::Decimal;
 use crate::{
     convert::{decimal, python},
     error::raise,
-    federation::Watcher,
+    progress::ProgressMonitor,
     values,
 };
 
 /// What is asked.
-pub(crate) enum Question {
+pub(crate) enum PlanQuery {
     /// Why a plan is as it is.
     Explain(Arc<Plan>),
     /// Why an offer is not in a plan.
@@ -28,12 +28,12 @@ pub(crate) enum Question {
 }
 
 /// What Python gets.
-pub(crate) enum Answer {
+pub(crate) enum PlanQueryResult {
     Document(serde_json::Value),
     Frontier(Frontier),
 }
 
-impl Question {
+impl PlanQuery {
     pub(crate) fn why_not(plan: &values::Plan, offer: &str) -> PyResult<Self> {
         let offer = offer.parse().map_err(|error| PyValueError::new_err(format!("offer: {error}")))?;
         Ok(Self::WhyNot(plan.0.clone(), offer))
@@ -44,7 +44,7 @@ impl Question {
             let known = Measure::ALL.iter().find(|(_, name)| *name == word);
             known.map(|(measure, _)| *measure).ok_or_else(|| {
                 let words: Vec<_> = Measure::ALL.iter().map(|(_, name)| *name).collect();
-                PyValueError::new_err(format!("{word:?} is no measure; write one of {}", words.join(", ")))
+                PyValueError::new_err(format!("{word:?} is not a measure; write one of {}", words.join(", ")))
             })
         };
         let step = match step {
@@ -57,9 +57,14 @@ impl Question {
     }
 
     /// Reads the blueprint and works, on the calling thread.
-    pub(crate) fn ask(self, market: &Federation, blueprint: &str, watcher: Watcher) -> PyResult<Answer> {
+    pub(crate) fn run(
+        self,
+        market: &Federation,
+        blueprint: &str,
+        monitor: ProgressMonitor,
+    ) -> PyResult<PlanQueryResult> {
         let blueprint = Blueprint::from_yaml(blueprint).map_err(raise)?;
-        watcher.over(|watch| self.answer(market, &blueprint, watch))
+        monitor.run(|watch| self.answer(market, &blueprint, watch))
     }
 
     fn answer(
@@ -67,9 +72,9 @@ impl Question {
         market: &Federation,
         blueprint: &Blueprint,
         watch: &mut dyn FnMut(&Progress) -> Signal,
-    ) -> Result<Answer, ComposeError> {
+    ) -> Result<PlanQueryResult, ComposeError> {
         let options = ComposeOptions::default();
-        let document = |value| Answer::Document(value);
+        let document = |value| PlanQueryResult::Document(value);
         Ok(match self {
             Self::Explain(plan) => {
                 let said = market.explain(blueprint, &plan, &options, watch)?;
@@ -80,13 +85,13 @@ impl Question {
                 document(serde_json::to_value(&said).unwrap_or_default())
             }
             Self::Pareto(measures, step) => {
-                Answer::Frontier(market.pareto(blueprint, measures, step, &options, watch)?)
+                PlanQueryResult::Frontier(market.pareto(blueprint, measures, step, &options, watch)?)
             }
         })
     }
 }
 
-impl<'py> IntoPyObject<'py> for Answer {
+impl<'py> IntoPyObject<'py> for PlanQueryResult {
     type Target = PyAny;
     type Output = Bound<'py, PyAny>;
     type Error = PyErr;

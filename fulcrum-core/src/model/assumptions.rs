@@ -1,4 +1,4 @@
-//! What the host knows about the world and no price list says: round trips and emissions.
+//! Assumptions of a blueprint that no price list carries: round-trip times and emissions.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,9 @@ use super::{Coordinates, CountryCode, HOURS_PER_MONTH, Place, Resources};
 /// Assumptions of a blueprint; part of it, so that a plan can be checked against them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Assume {
+#[schemars(rename = "Assume")]
+#[non_exhaustive]
+pub struct Assumptions {
     /// How long round trips take.
     pub latency: LatencyModel,
     /// How much is emitted; needed by the measure `carbon`.
@@ -25,6 +27,7 @@ pub struct Assume {
 /// millisecond inside a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct LatencyModel {
     /// Microseconds of every round trip that leaves a region.
     pub base_us: u32,
@@ -93,6 +96,7 @@ impl LatencyModel {
 /// The method is that of ISO/IEC 21031 (Software Carbon Intensity), operational part, location based.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CarbonModel {
     /// Grams CO₂e for each kWh, by country. An offer in another country cannot be used where carbon counts.
     #[serde(with = "decimals")]
