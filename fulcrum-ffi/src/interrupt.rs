@@ -52,10 +52,10 @@ impl OpenFederation {
     }
 }
 
-/// Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
-/// FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
-/// ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
-/// not touched. May be called in a signal handler: it sets a number, and no more.
+/// Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
+/// with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
+/// the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on.
+/// Later calls are not affected. Safe in a signal handler.
 ///
 /// @param federation  borrowed; NULL is fine.
 ///
