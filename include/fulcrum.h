@@ -84,7 +84,7 @@
 #define FULCRUM_PURCHASE_OPTIONS_INIT { sizeof(fulcrum_purchase_options), NULL, 0, NULL, 0 }
 
 /**
- * How far an order is.
+ * The state of an order.
  */
 typedef enum fulcrum_order_state {
   /**
@@ -134,7 +134,7 @@ typedef enum fulcrum_order_state {
 } fulcrum_order_state;
 
 /**
- * What a service did when its provider was last asked.
+ * The status of a service when its provider was last asked.
  */
 typedef enum fulcrum_service_status {
   /**
@@ -160,7 +160,7 @@ typedef enum fulcrum_service_status {
 } fulcrum_service_status;
 
 /**
- * How far the purchase of one lease is.
+ * The state of a step: the purchase of one lease.
  */
 typedef enum fulcrum_step_state {
   /**
@@ -168,7 +168,7 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_PLANNED = 1,
   /**
-   * The provider may have been asked.
+   * The provider may have been asked to make the service.
    */
   FULCRUM_STEP_STATE_PROVISIONING = 2,
   /**
@@ -180,11 +180,11 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_COMMITTED = 4,
   /**
-   * What exists is being released.
+   * The service, if there is one, is being released.
    */
   FULCRUM_STEP_STATE_COMPENSATING = 5,
   /**
-   * Proven: nothing exists.
+   * It is proven that no service exists.
    */
   FULCRUM_STEP_STATE_COMPENSATED = 6,
   /**
@@ -192,15 +192,15 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_STUCK = 7,
   /**
-   * Something is done to the service of an order that is done.
+   * An action runs on the service of a committed order.
    */
   FULCRUM_STEP_STATE_ACTING = 8,
   /**
-   * The provider was asked to hold it, and may; nothing exists.
+   * A reservation was requested and may exist; no service exists.
    */
   FULCRUM_STEP_STATE_RESERVING = 9,
   /**
-   * The provider holds it; nothing exists.
+   * The provider has reserved the capacity; no service exists.
    */
   FULCRUM_STEP_STATE_RESERVED = 10,
 } fulcrum_step_state;
@@ -308,7 +308,7 @@ typedef struct fulcrum_provider {
 } fulcrum_provider;
 
 /**
- * What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
+ * The progress of a search; micro-units (1/1,000,000) of the blueprint's currency per month.
  */
 typedef struct fulcrum_progress {
   /**
@@ -320,22 +320,22 @@ typedef struct fulcrum_progress {
    */
   int64_t incumbent_micros;
   /**
-   * What no plan can be below; -1 if unknown.
+   * The proven lower bound on the cost of every plan; -1 if unknown.
    */
   int64_t bound_micros;
   /**
-   * Nodes done.
+   * Nodes of the search tree that are done.
    */
   uint64_t nodes;
 } fulcrum_progress;
 
 /**
- * Returns whether the search goes on; if not, the best plan so far is the answer.
+ * Returns whether the search goes on; if not, the best plan so far is returned.
  */
 typedef bool (*fulcrum_progress_callback)(void *userdata, const struct fulcrum_progress *progress);
 
 /**
- * How a plan is searched for. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
+ * Options of a composition. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
  * special is wanted: FULCRUM_COMPOSE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
  */
 typedef struct fulcrum_compose_options {
@@ -344,15 +344,15 @@ typedef struct fulcrum_compose_options {
    */
   size_t size;
   /**
-   * After so many milliseconds the best plan so far is the answer; 0 for no limit.
+   * Milliseconds after which the best plan so far is returned; 0 for no limit.
    */
   uint64_t timeout_ms;
   /**
-   * After so many nodes of the search likewise, on any machine alike; 0 for no limit.
+   * Nodes of the search tree after which the best plan so far is returned, the same on every machine; 0 for no limit.
    */
   uint64_t max_nodes;
   /**
-   * Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out_json() answers; or NULL.
+   * Borrowed; a JSON array of offer ids to exclude, such as the result of fulcrum_order_sold_out_json(); or NULL.
    */
   const uint8_t *exclude;
   /**
@@ -360,7 +360,7 @@ typedef struct fulcrum_compose_options {
    */
   size_t exclude_length;
   /**
-   * May be NULL; called now and then on the calling thread.
+   * May be NULL; called from time to time on the calling thread.
    */
   fulcrum_progress_callback progress;
   /**
@@ -368,15 +368,15 @@ typedef struct fulcrum_compose_options {
    */
   void *userdata;
   /**
-   * Threads that search, up to 64; 0 counts as 1. For the same number the answer is the same each time.
+   * Threads that search, up to 64; 0 counts as 1. The same number gives the same plan each time.
    */
   uint32_t threads;
   /**
-   * Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
+   * The gap to the best plan that is good enough, in hundredths of a per cent; 0 for the best plan.
    */
   uint32_t gap_basis_points;
   /**
-   * Borrowed; a JSON array of providers that must not be bought from; or NULL.
+   * Borrowed; a JSON array of providers to exclude; or NULL.
    */
   const uint8_t *exclude_providers;
   /**
@@ -386,7 +386,7 @@ typedef struct fulcrum_compose_options {
 } fulcrum_compose_options;
 
 /**
- * How a plan is bought. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
+ * Options of a purchase. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
  * wanted: FULCRUM_PURCHASE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
  */
 typedef struct fulcrum_purchase_options {
@@ -576,7 +576,7 @@ typedef struct fulcrum_order_summary {
    */
   const char *state_text;
   /**
-   * Why it does not go on as planned, for people, borrowed from the order; NULL if it does.
+   * Why the order does not go on as planned, for people, borrowed from the order; NULL if it does.
    */
   const char *reason;
   /**
@@ -584,11 +584,11 @@ typedef struct fulcrum_order_summary {
    */
   size_t step_count;
   /**
-   * Services that it has made and still holds, for fulcrum_order_read_service().
+   * Services that the order has made and still has, for fulcrum_order_read_service().
    */
   size_t service_count;
   /**
-   * How far it is.
+   * The state of the order.
    */
   enum fulcrum_order_state state;
 } fulcrum_order_summary;
@@ -603,15 +603,15 @@ typedef struct fulcrum_step {
    */
   size_t size;
   /**
-   * Who is asked; borrowed from the order.
+   * The provider that sells the lease; borrowed from the order.
    */
   const char *provider;
   /**
-   * For which offer; borrowed from the order.
+   * The offer that is bought; borrowed from the order.
    */
   const char *offer;
   /**
-   * The idempotency key that the provider knows it by; borrowed from the order.
+   * The idempotency key of the step at its provider; borrowed from the order.
    */
   const char *key;
   /**
@@ -619,15 +619,15 @@ typedef struct fulcrum_step {
    */
   const char *state_text;
   /**
-   * Why it is stuck, or what the last try that failed came back with, borrowed from the order; else NULL.
+   * Why the step is stuck, or the error of the last attempt, borrowed from the order; else NULL.
    */
   const char *problem;
   /**
-   * Tries that failed; the last ten at most.
+   * Failed attempts; the last ten at most.
    */
   size_t attempt_count;
   /**
-   * How far it is.
+   * The state of the step.
    */
   enum fulcrum_step_state state;
 } fulcrum_step;
@@ -674,7 +674,7 @@ typedef struct fulcrum_service {
    */
   size_t attribute_count;
   /**
-   * What it did when the provider was last asked.
+   * Its status when the provider was last asked.
    */
   enum fulcrum_service_status status;
 } fulcrum_service;

@@ -12,15 +12,15 @@ use crate::{
     guard::Outcome,
 };
 
-/// How often a call looks. Nothing wakes it, as a signal handler may only set a number.
+/// How often a waiting call checks for an interruption. A signal handler may only set a number, so nothing wakes the call.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many times somebody has wanted all calls to end.
+/// Counts interruptions.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupts(AtomicU64);
 
 impl Interrupts {
-    /// What a call remembers when it begins.
+    /// The count so far; a call remembers it when it begins.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(SeqCst)
     }
@@ -31,7 +31,7 @@ impl Interrupts {
 }
 
 impl OpenFederation {
-    /// Waits for what goes on, or for an interruption, which drops it.
+    /// Drives a future to its end; an interruption drops the future.
     pub(crate) fn wait<T>(&self, goes_on: impl Future<Output = T>) -> Outcome<T> {
         let begin = self.interrupts.count();
         let interrupted = async {
