@@ -266,12 +266,8 @@ pub struct fulcrum_attribute {
 
 impl OrderTexts {
     pub(crate) fn new(order: &Order) -> Self {
-        let service = |step: &Step| match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
-            _ => None,
-        };
+        let service =
+            |step: &Step| step.state.service().map(|service| ServiceTexts::new(step.index, service));
         Self {
             reason: order.reason.as_deref().map(c_text),
             steps: order.steps.iter().map(StepTexts::new).collect(),

@@ -130,19 +130,27 @@ pub enum StepState {
 }
 
 impl StepState {
-    /// The service that a step has, or that is being released.
-    pub(crate) fn service_id(&self) -> Option<&ServiceId> {
+    /// The service that a step has; none before it is provisioned, and none once its release has begun.
+    pub fn service(&self) -> Option<&OwnService> {
         match self {
             Self::Provisioned { service } | Self::Committed { service } | Self::Acting { service, .. } => {
-                Some(&service.id)
+                Some(service)
             }
-            Self::Compensating { service, .. } => service.as_ref(),
             Self::Planned
             | Self::Reserving { .. }
             | Self::Reserved { .. }
             | Self::Provisioning { .. }
+            | Self::Compensating { .. }
             | Self::Compensated
             | Self::Stuck { .. } => None,
+        }
+    }
+
+    /// The id of the service that a step has, or that is being released.
+    pub fn service_id(&self) -> Option<&ServiceId> {
+        match self {
+            Self::Compensating { service, .. } => service.as_ref(),
+            other => other.service().map(|service| &service.id),
         }
     }
 }
