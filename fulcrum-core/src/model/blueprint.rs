@@ -181,7 +181,7 @@ impl Blueprint {
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::MAX_BLUEPRINT_BYTES)?;
         let blueprint: Self = parse_yaml(text)?;
-        blueprint.check().map_err(|error| error.located_in_yaml(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 
@@ -192,7 +192,7 @@ impl Blueprint {
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::MAX_BLUEPRINT_BYTES)?;
         let blueprint: Self = super::parse_json(text)?;
-        blueprint.check().map_err(|error| error.located_in_json(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 

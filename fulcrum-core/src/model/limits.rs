@@ -21,6 +21,8 @@ pub(crate) const MAX_RATES_BYTES: usize = 16 << 20;
 #[cfg_attr(not(feature = "sandbox"), allow(dead_code, reason = "only a sandbox has a state"))]
 pub(crate) const MAX_SANDBOX_STATE_BYTES: usize = 256 << 20;
 
+/// Values in a document, lists and fields included: tables of a hundred thousand offers.
+pub(crate) const MAX_DOCUMENT_VALUES: usize = 5_000_000;
 /// Values in one recorded event, lists and objects included.
 pub(crate) const MAX_EVENT_VALUES: usize = 1_000_000;
 

@@ -23,7 +23,6 @@ mod operator;
 mod order;
 mod order_event;
 mod own_service;
-mod parse_messages;
 mod place;
 mod plan;
 mod plan_check;
@@ -36,10 +35,10 @@ mod running;
 mod seller;
 mod service;
 mod settings;
-mod source_positions;
 mod sovereignty;
 mod step;
 mod template;
+mod tree;
 mod usage;
 
 pub use assumptions::{Assumptions, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
@@ -52,7 +51,7 @@ pub use constraint::{
 };
 pub(crate) use dependencies::anti_affine_pairs;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
-pub(crate) use document::{check_fields, check_size, from_value, read_text_within};
+pub(crate) use document::{check_fields, check_size, from_cells, from_value, read_text_within};
 pub use filter::{Allow, Filter, GeoCircle};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
@@ -92,4 +91,3 @@ pub use usage::UsageRecord;
 
 pub(crate) use commitment::Payments;
 pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};
-pub(crate) use parse_messages::table_row_message;

@@ -194,8 +194,7 @@ impl Plan {
         super::check_size(text, super::limits::MAX_PLAN_BYTES)?;
         let plan: Self = super::parse_json(text)?;
         plan.check_format()?;
-        super::check_fields(text, None)?;
-        plan.check().map_err(|error| error.located_in_json(text))?;
+        plan.check().map_err(|error| error.located(text))?;
         Ok(plan)
     }
 

@@ -84,7 +84,7 @@ impl Policy {
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::MAX_POLICY_BYTES)?;
         let policy: Self = parse_yaml(text)?;
-        policy.check().map_err(|error| error.located_in_yaml(text))?;
+        policy.check().map_err(|error| error.located(text))?;
         Ok(policy)
     }
 
@@ -95,8 +95,7 @@ impl Policy {
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         check_size(text, limits::MAX_POLICY_BYTES)?;
         let policy: Self = parse_json(text)?;
-        super::check_fields(text, None)?;
-        policy.check().map_err(|error| error.located_in_json(text))?;
+        policy.check().map_err(|error| error.located(text))?;
         Ok(policy)
     }
 

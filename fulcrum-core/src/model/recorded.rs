@@ -37,7 +37,7 @@ impl RecordedKind {
     /// The text is no event of this or of a later minor version.
     pub fn from_text(text: impl Into<String>) -> Result<Self, serde_json::Error> {
         let text = text.into();
-        Ok(Self { kind: lenient::from_json_ignoring_unknown(&text)?, text })
+        Ok(Self { kind: lenient::from_json_ignoring_unknown(&text).map_err(de::Error::custom)?, text })
     }
 
     /// The JSON text that was recorded.

@@ -21,7 +21,7 @@ use fulcrum_core::{
         ServiceStatus, Shortage, StepState,
     },
     provider::{
-        ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
+        ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
         adapters::openstack::{OpenStack, OpenStackConfig},
         conformance::{Trial, check_provider},
         http::{
@@ -120,7 +120,7 @@ fn key() -> IdempotencyKey {
 }
 
 async fn offers(cloud: &dyn Provider) -> Vec<fulcrum_core::model::Offer> {
-    cloud.offers(&OfferFilter::default()).try_collect().await.expect("offers")
+    peers::orders::offers(cloud).await
 }
 
 async fn request(cloud: &dyn Provider, sku: &str, zone: &str) -> ProvisionRequest {

@@ -15,12 +15,11 @@ use std::{
 
 pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
-use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use self::expand::{Origin, Room};
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_value, limits, parse_json, read_text, table_row_message},
+    model::{DocumentError, Offer, ProviderId, from_cells, from_value, limits, parse_json, read_text},
     provider::RejectedRow,
 };
 
@@ -118,7 +117,7 @@ impl Table {
             let table = Self::of_csv(&provider, &text, room).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
-        Self::json_message(&text, room).map_err(|error| named(path, error))
+        Self::of_json(&text, room).map_err(|error| named(path, error))
     }
 
     /// Who sells, from the file beside the CSV.
@@ -129,7 +128,7 @@ impl Table {
             provider.check()?;
             has_no_offers(&provider)
         };
-        check().map_err(|error| error.located_in_json(json))?;
+        check().map_err(|error| error.located(json))?;
         Ok(provider)
     }
 
@@ -167,7 +166,7 @@ impl Table {
             let (sku, region) = (text("sku"), text("region").unwrap_or_default());
             // Text instead of a row is why there is none.
             let words = value.as_str().map(str::to_owned);
-            match from_value(value) {
+            match from_value(&value) {
                 Ok(row) => rows.push((position, row)),
                 Err(error) => {
                     let name = expand::row_name(position, sku.as_deref(), &region);
@@ -240,11 +239,11 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
-        Self::json_message(json, &mut Room::default())
+        Self::of_json(json, &mut Room::default())
     }
 
-    fn json_message(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
-        Self::all_from_json(json, room).map_err(|error| error.located_in_json(json))
+    fn of_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
+        Self::all_from_json(json, room).map_err(|error| error.located(json))
     }
 
     fn all_from_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
@@ -310,11 +309,9 @@ fn read(path: &Path) -> Result<String, TableError> {
     read_text(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
 }
 
-/// Reads the cells as text: the CSV reader's own way into a type guesses, and takes 0012 for 12.
+/// The CSV reader's own way into a type guesses.
 fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
-    let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
-    serde_path_to_error::deserialize(cells)
-        .map_err(|error| DocumentError::at(error.path().to_string(), table_row_message(error.inner())))
+    from_cells(header.iter().zip(record))
 }
 
 const COMMAS: &str = "separate them by commas: save the file as CSV with commas";
