@@ -749,22 +749,22 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PROVIDER_FORBIDDEN 103
 
 /**
- * There is no such thing.
+ * The named resource does not exist.
  */
 #define FULCRUM_PROVIDER_NOT_FOUND 104
 
 /**
- * It is in a state that does not allow this now.
+ * The resource's state does not allow this now.
  */
 #define FULCRUM_PROVIDER_CONFLICT 105
 
 /**
- * The account's own limit.
+ * The account's quota is used up.
  */
 #define FULCRUM_PROVIDER_QUOTA_EXCEEDED 106
 
 /**
- * The provider has none left.
+ * The SKU is sold out.
  */
 #define FULCRUM_PROVIDER_CAPACITY_EXHAUSTED 107
 
@@ -774,27 +774,27 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PROVIDER_RATE_LIMITED 108
 
 /**
- * The provider answered that it cannot serve now; nothing happened.
+ * The provider cannot serve now; the call had no effect.
  */
 #define FULCRUM_PROVIDER_UNAVAILABLE 109
 
 /**
- * Nothing left this machine.
+ * Nothing was sent.
  */
 #define FULCRUM_PROVIDER_NOT_SENT 110
 
 /**
- * Something may have happened.
+ * The call may have had its effect.
  */
 #define FULCRUM_PROVIDER_AMBIGUOUS 111
 
 /**
- * The provider broke its own API.
+ * The response breaks the provider's API.
  */
 #define FULCRUM_PROVIDER_PROTOCOL 112
 
 /**
- * The provider has no such function.
+ * The provider does not support the call.
  */
 #define FULCRUM_PROVIDER_UNSUPPORTED 113
 
