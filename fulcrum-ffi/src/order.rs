@@ -92,12 +92,8 @@ impl fulcrum_order {
     }
 
     fn texts(&self) -> &Texts {
-        let service = |step: &Step| match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
-            _ => None,
-        };
+        let service =
+            |step: &Step| step.state.service().map(|service| ServiceTexts::new(step.index, service));
         self.texts.get_or_init(|| {
             Box::new(Texts {
                 reason: self.inner.reason.as_deref().map(c_text),

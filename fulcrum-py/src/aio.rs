@@ -313,7 +313,7 @@ impl AsyncFederation {
 
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Awaitable<'py> {
         let (market, before) = (self.0.get()?.clone(), moment(before)?);
-        awaitable(py, move || async move { market.forget(before).await.map_err(raise) })
+        awaitable(py, move || async move { market.purge(before).await.map_err(raise) })
     }
 
     fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Awaitable<'py> {

@@ -56,8 +56,9 @@ pub(crate) fn host_error(why: Host, message: &str) -> PyErr {
 
 fn make(code: i32, message: &str, conditions: Vec<String>, circumstances: Circumstances<'_>) -> PyErr {
     let made = attach(|py| {
-        let made =
-            py.import("fulcrum_market.errors")?.call_method1("_make", (code, message, conditions, circumstances));
+        let made = py
+            .import("fulcrum_market.errors")?
+            .call_method1("_make", (code, message, conditions, circumstances));
         made.map(PyErr::from_value)
     });
     made.unwrap_or_else(|failure| failure)

@@ -31,7 +31,7 @@ use crate::{
     purchase::{
         Engine, OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline,
     },
-    threads::{self, Unfinished},
+    threads::{self, BlockingError},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -251,7 +251,7 @@ impl Federation {
         let cancel = Cancel(Arc::default());
         let is_cancelled = cancel.0.clone();
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let search = threads::blocking(move || {
+        let search = threads::spawn_blocking(move || {
             compose(&catalogue, &blueprint, &options, &mut |_| match end {
                 _ if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
                 Some(end) if Instant::now() >= end => Signal::Limit,
@@ -262,8 +262,8 @@ impl Federation {
         drop(cancel);
         // The task is never aborted, so that what is left is a panic of the search, which goes on here.
         outcome.unwrap_or_else(|error| match error {
-            Unfinished::NoThread => Err(ComposeError::TooLarge(error.to_string())),
-            Unfinished::Lost(error) => match error.try_into_panic() {
+            BlockingError::NoThread => Err(ComposeError::TooLarge(error.to_string())),
+            BlockingError::Lost(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(ComposeError::Stopped),
             },
@@ -459,12 +459,12 @@ impl Federation {
         self.engine.export(order).await
     }
 
-    /// Removes orders of which nothing exists and to which nothing has happened since `before`; see [`Engine::forget`].
+    /// Purges orders of which nothing exists and to which nothing has happened since `before`; see [`Engine::purge`].
     ///
     /// # Errors
     /// [`PurchaseError`]: the ledger cannot be used.
-    pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
-        self.engine.forget(before).await
+    pub async fn purge(&self, before: Timestamp) -> Result<u64, PurchaseError> {
+        self.engine.purge(before).await
     }
 
     /// Delivers the events of all orders to `sink`, each at least once, until `stop` is ready; see [`Engine::deliver`].

@@ -64,8 +64,8 @@ pub(crate) use offer::weakest;
 pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
 pub use operator::{OperatorRequest, OperatorWish};
 pub use order::{
-    Accepted, Attempt, Cancellation, CheckedPrice, Operator, OperatorAction, Order, OrderEvent,
-    OrderEventKind, OrderState, PriceCheck, Progress, Round, Shortage, Step, StepState,
+    Accepted, Attempt, Cancellation, CheckedPrice, ClaimId, Operator, OperatorAction, Order, OrderEvent,
+    OrderEventKind, OrderState, PriceCheck, Progress, RequestSent, Round, Shortage, Step, StepState,
 };
 pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};

@@ -45,7 +45,7 @@ use crate::{
         Action, DocumentError, IdempotencyKey, Place, ProviderId, RegionId, Service, ServiceId,
         ServiceStatus, Shortage, SkuId, UsageRecord, ZoneId,
     },
-    threads::{self, Unfinished},
+    threads::{self, BlockingError},
 };
 
 /// Characters of a host's words that are kept.
@@ -214,11 +214,11 @@ impl HostProvider {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let (calls, request) = (self.calls.clone(), request.to_string());
-        let text = match threads::blocking(move || calls.call(call, &request)).await {
+        let text = match threads::spawn_blocking(move || calls.call(call, &request)).await {
             Ok(Ok(text)) => text,
             Ok(Err(words)) => return Err(self.unknown(call, cut(&words))),
-            Err(Unfinished::NoThread) => {
-                return Err(self.error(call, ErrorKind::not_sent(Unfinished::NoThread.to_string())));
+            Err(BlockingError::NoThread) => {
+                return Err(self.error(call, ErrorKind::not_sent(BlockingError::NoThread.to_string())));
             }
             // It panicked, or the program ends.
             Err(error) => return Err(self.unknown(call, cut(&error.to_string()))),
