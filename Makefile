@@ -47,10 +47,10 @@ fuzz: ## run fuzz targets, coverage-guided, under AddressSanitizer; ARGS="600 or
 	@scripts/fuzz $(ARGS)
 
 fmt: ## format the code
-	@cargo fmt --all
+	@scripts/fmt
 
 lint: ## check format and warnings
-	@cargo fmt --all -- --check
+	@scripts/fmt --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 
 pins: ## write the hashes of the Python tools again

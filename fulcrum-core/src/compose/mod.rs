@@ -1,59 +1,67 @@
 //! Blueprint and catalogue in, provably best plan out: pure, synchronous, no I/O, no clock.
 //!
 //! ```text
-//! problem   who may run on what          (blueprint × catalogue, filters applied)
-//! reduce    offers → patterns → columns  (dominance, place classes, cheapest offer of each pattern)
-//! program   columns → integer program    (counts, ratios, spread, survival, stock as rows)
-//! bound     dual simplex as an adviser; every bound re-computed exactly in integers
-//! search    branch and bound over the program
-//! verify    re-checks the plan from blueprint and catalogue alone; shares no code with the above
-//! explain   why there is no plan and what would help; why this plan, and what else there is
+//! formulation  blueprint × catalogue → candidates, place classes
+//! presolve     dominance, patterns, columns; row presolve of an integer program
+//! mip          the integer program: variables, rows, coefficients
+//! lp           dual simplex in floating point; safe dual bounds and reduced-cost fixing in integers
+//! bnb          branch and bound: trees, pseudo-costs, threads
+//! heuristics   warm start, RENS, LNS, meet in the middle for multiple-choice knapsacks
+//! colgen       column generation, where the columns are too many to enumerate
+//! explain      infeasible sets and ways out; binding conditions, runners-up, break-even discounts; rejections
+//! verify       checks the plan from blueprint and catalogue alone; shares no code with the others
 //! ```
+//!
+//! `lexicographic` solves the stages of an objective one after the other, `solve` one stage: by `explicit` over all
+//! columns, or by `colgen`. `plan` writes the solution as a plan.
 //!
 //! The same blueprint, catalogue and options give the same plan, byte for byte, unless the caller stops the
 //! search early.
 
 #![deny(clippy::float_arithmetic)]
 
-mod aim;
-mod aside;
-mod bound;
-mod eligible;
+mod bnb;
+mod colgen;
+mod deferred_drop;
 mod error;
 mod explain;
+mod explicit;
+mod formulation;
+mod heuristics;
 mod id_vec;
-mod looks;
+mod interrupt;
+mod lexicographic;
+mod lp;
+mod mip;
+mod objective;
 mod options;
 mod pareto;
 mod plan;
-mod problem;
-mod program;
-mod reduce;
-mod search;
-mod sites;
+mod presolve;
+mod solution;
+mod solve;
 pub mod verify;
 
-pub use error::{ComposeError, Conflict, Relaxation};
-pub use explain::{Binding, Entry, Explanation, Rejection, RunnerUp, explain, why_not};
+pub use error::{ComposeError, InfeasibleSet, WayOut};
+pub use explain::{Binding, EntryDiscount, Explanation, Rejection, RunnerUp, explain, why_not};
 pub use options::{ComposeOptions, Method, Progress, Signal};
 pub use pareto::{Frontier, pareto};
 
-use aim::Aim;
-use problem::Problem;
+use lexicographic::best;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Plan, Stage, StopReason},
+    model::{Blueprint, Plan},
 };
 
 /// Finds the cheapest plan that meets a blueprint, with its proof.
 ///
-/// `watch` is called every millisecond or so of the search with what is known so far; its answer goes on or stops the
-/// search, in which case the best plan so far is returned with its gap.
+/// `watch` is called every millisecond or so with the progress of the search. If it stops the search, the best plan so
+/// far is returned with its gap.
 ///
 /// # Errors
-/// * [`ComposeError::Document`]: the blueprint contradicts itself in form; mend it at the path named.
-/// * [`ComposeError::Infeasible`]: nothing fits; the conflict names conditions of which one must give way.
+/// * [`ComposeError::Document`]: the blueprint is not well formed; mend it at the path named.
+/// * [`ComposeError::Infeasible`]: nothing fits; the infeasible set names conditions of which one must give way.
 /// * [`ComposeError::Stopped`]: the search was stopped before it found a plan; give it more time.
 /// * [`ComposeError::TooLarge`]: beyond the engine's limits; the message names the lever.
 /// * [`ComposeError::Verification`]: the verifier refused the plan; this is a fault of the library, report it.
@@ -73,68 +81,13 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
-    if let Some(conflict) = Conflict::of_nothing(catalogue) {
-        return Err(ComposeError::Infeasible(conflict));
+    if let Some(infeasible_set) = InfeasibleSet::of_nothing(catalogue) {
+        return Err(ComposeError::Infeasible(infeasible_set));
     }
     match best(catalogue, blueprint, options, watch)? {
         Some(plan) => Ok(plan),
-        None => Err(ComposeError::Infeasible(explain::conflict(catalogue, blueprint, options, watch)?)),
-    }
-}
-
-/// The best plan, verified; `None` if there is none.
-fn best(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    options: &ComposeOptions,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Plan>, ComposeError> {
-    let mut stages = Aim::stages(blueprint, options)?.into_iter();
-    // An objective is never empty, as Blueprint::check has made sure.
-    let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
-    let Some((mut best, bound)) = stage(catalogue, blueprint, &first, options, watch)? else {
-        return Ok(None);
-    };
-    let mut done = vec![(first.clone(), bound)];
-    for mut aim in stages {
-        if best.plan.stop != StopReason::Optimal {
-            break;
-        }
-        // As good in all before.
-        let before = done.iter().filter_map(|(aim, _)| Some((aim.single()?, best.value(aim))));
-        aim.caps.extend(before);
-        match stage(catalogue, blueprint, &aim, options, watch) {
-            Ok(Some((built, bound))) => {
-                best = built;
-                done.push((aim, bound));
-            }
-            Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
-            Err(error) => return Err(error),
+        None => {
+            Err(ComposeError::Infeasible(explain::iis::infeasible_set(catalogue, blueprint, options, watch)?))
         }
     }
-    let horizon = blueprint.horizon_months;
-    best.prove(&first, horizon, bound);
-    best.plan.then = done[1..]
-        .iter()
-        .filter_map(|(aim, bound)| {
-            let value = best.value(aim);
-            let month = |value| search::per_month(aim, horizon, value);
-            Some(Stage { measure: aim.single()?, value: month(value), bound: month((*bound).min(value)) })
-        })
-        .collect();
-    verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
-    Ok(Some(best.plan))
-}
-
-/// The best plan for one aim, and its bound; `None` if there is no plan.
-fn stage(
-    catalogue: &Catalogue,
-    blueprint: &Blueprint,
-    aim: &Aim,
-    options: &ComposeOptions,
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<(plan::Built, i128)>, ComposeError> {
-    let problem = Problem::new(catalogue, blueprint, aim.clone(), options, watch)?;
-    let Some(found) = search::solve(&problem, options, search::Goal::Best, watch)? else { return Ok(None) };
-    Ok(Some((plan::build(&problem, &found)?, found.bound)))
 }

@@ -4,9 +4,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "sqlite")]
+use super::FederationBuilder;
+#[cfg(all(feature = "http", feature = "sqlite"))]
+use crate::model::ProviderId;
+#[cfg(feature = "sqlite")]
+use crate::provider::{Base, adapters::catalogue_file::CatalogueFile};
 use crate::{
     catalogue::AgeLimits,
     model::{DocumentError, check_size, limits, parse_yaml},
+    provider::adapters::for_each_adapter,
 };
 
 /// Providers, ledger and exchange rates. Relative paths start where the document is, or where the host says.
@@ -55,41 +62,86 @@ fn max_table_age_days() -> u32 {
     AgeLimits::default().max_table_age_days
 }
 
-/// One provider, or several from one catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderConfig {
-    /// Clouds in the process, for tests and demos.
-    #[cfg(feature = "sandbox")]
-    Sandbox(crate::provider::sandbox::SandboxConfig),
-    /// Offers from a file or folder, to compare prices with.
-    CatalogueFile(PathBuf),
-    /// A cloud that speaks EC2's query API.
-    #[cfg(feature = "ec2")]
-    Ec2(crate::provider::adapters::ec2::Ec2Config),
-    /// An organisation at Exoscale.
-    #[cfg(feature = "exoscale")]
-    Exoscale(crate::provider::adapters::exoscale::ExoscaleConfig),
-    /// A project at Hetzner Cloud, or at a cloud with the same API.
-    #[cfg(feature = "hetzner")]
-    Hetzner(crate::provider::adapters::hetzner::HetznerConfig),
-    /// An OpenStack cloud.
-    #[cfg(feature = "openstack")]
-    #[serde(rename = "openstack")]
-    OpenStack(crate::provider::adapters::openstack::OpenStackConfig),
-    /// An Open Service Broker.
-    #[cfg(feature = "osb")]
-    Osb(crate::provider::adapters::osb::OsbConfig),
-    /// A Proxmox VE cluster.
-    #[cfg(feature = "proxmox")]
-    Proxmox(crate::provider::adapters::proxmox::ProxmoxConfig),
-    /// An account at Scaleway.
-    #[cfg(feature = "scaleway")]
-    Scaleway(crate::provider::adapters::scaleway::ScalewayConfig),
-    /// An account at UpCloud.
-    #[cfg(feature = "upcloud")]
-    #[serde(rename = "upcloud")]
-    UpCloud(crate::provider::adapters::upcloud::UpCloudConfig),
+macro_rules! provider_config {
+    ($($(#[$doc:meta])* $feature:literal => $module:ident::$adapter:ident($config:ident);)*) => {
+        /// One provider, or several from one catalogue.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ProviderConfig {
+            /// Clouds in the process, for tests and demos.
+            #[cfg(feature = "sandbox")]
+            Sandbox(crate::provider::sandbox::SandboxConfig),
+            /// Offers from a file or folder, to compare prices with.
+            CatalogueFile(PathBuf),
+            $(
+                $(#[$doc])*
+                #[cfg(feature = $feature)]
+                #[serde(rename = $feature)]
+                $adapter(crate::provider::adapters::$module::$config),
+            )*
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl ProviderConfig {
+            /// Adds the providers to a federation, under the recommended layers. Does not connect yet.
+            ///
+            /// # Errors
+            /// [`ConfigError`](super::ConfigError): a setting or a file is wrong.
+            pub(super) fn add_to(
+                &self,
+                builder: FederationBuilder,
+                base: &Base,
+            ) -> Result<Added, super::ConfigError> {
+                Ok(match self {
+                    #[cfg(feature = "sandbox")]
+                    Self::Sandbox(config) => {
+                        let clouds = config.build(base)?;
+                        let stored_offers = clouds.iter().map(|cloud| cloud.listed()).sum();
+                        let builder = clouds.into_iter().fold(builder, FederationBuilder::provider);
+                        Added { builder, stored_offers }
+                    }
+                    Self::CatalogueFile(path) => {
+                        let files = CatalogueFile::open(&base.to_read(path)?)?;
+                        let stored_offers = files.iter().map(CatalogueFile::listed).sum();
+                        let builder = files.into_iter().fold(builder, FederationBuilder::provider);
+                        Added { builder, stored_offers }
+                    }
+                    $(
+                        #[cfg(feature = $feature)]
+                        Self::$adapter(config) => {
+                            let adapter = config
+                                .build(base)
+                                .map_err(|source| adapter_error(config.id.clone(), $feature, source))?;
+                            Added { builder: builder.provider(adapter), stored_offers: 0 }
+                        }
+                    )*
+                })
+            }
+        }
+    };
+}
+for_each_adapter!(provider_config);
+
+/// A federation with the providers of one [`ProviderConfig`].
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) builder: FederationBuilder,
+    /// How many offers of a catalogue are kept in memory; those of an API are listed when they are asked for.
+    pub(super) stored_offers: usize,
+}
+
+/// An adapter's error, in the name of the configured provider, or of the adapter where the id comes from another file.
+#[cfg(all(feature = "http", feature = "sqlite"))]
+#[allow(dead_code, reason = "a build with the HTTP layer alone has no adapter")]
+fn adapter_error(
+    id: impl Into<Option<ProviderId>>,
+    adapter: &str,
+    source: crate::provider::http::HttpConfigError,
+) -> super::ConfigError {
+    let provider =
+        id.into().unwrap_or_else(|| ProviderId::new(adapter).expect("a feature's name is a provider's name"));
+    super::ConfigError::Adapter { provider, source }
 }
 
 impl FederationConfig {

@@ -2,16 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
-    ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, ProviderConfig,
-    builder::RatesFile,
-};
+use super::{ConfigError, Federation, FederationBuilder, FederationConfig, FulcrumError, builder::RatesFile};
 #[cfg(feature = "postgres")]
 use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
     model::{DocumentError, limits, read_text_within},
-    provider::{Base, Provider, Reach, adapters::catalogue_file::CatalogueFile},
+    provider::{Base, Provider, Reach},
 };
 
 impl Federation {
@@ -80,72 +77,12 @@ impl FederationConfig {
                 let message = format!("the catalogues have more than {} offers together", limits::OFFERS);
                 return Err(DocumentError::at("providers", message).into());
             }
-            match provider {
-                #[cfg(feature = "sandbox")]
-                ProviderConfig::Sandbox(config) => {
-                    let clouds = config.build(base)?;
-                    offers += clouds.iter().map(|cloud| cloud.listed()).sum::<usize>();
-                    builder = clouds.into_iter().fold(builder, |builder, cloud| builder.provider(cloud));
-                }
-                ProviderConfig::CatalogueFile(path) => {
-                    let providers = CatalogueFile::open(&base.to_read(path)?)?;
-                    offers += providers.iter().map(CatalogueFile::listed).sum::<usize>();
-                    builder = providers.into_iter().fold(builder, |builder, file| builder.provider(file));
-                }
-                #[cfg(feature = "ec2")]
-                ProviderConfig::Ec2(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "exoscale")]
-                ProviderConfig::Exoscale(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "hetzner")]
-                ProviderConfig::Hetzner(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "openstack")]
-                ProviderConfig::OpenStack(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "osb")]
-                ProviderConfig::Osb(config) => {
-                    let adapter =
-                        config.build(base).map_err(|source| adapter_error(&config.name(), source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "proxmox")]
-                ProviderConfig::Proxmox(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "scaleway")]
-                ProviderConfig::Scaleway(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-                #[cfg(feature = "upcloud")]
-                ProviderConfig::UpCloud(config) => {
-                    let adapter = config.build(base).map_err(|source| adapter_error(&config.id, source))?;
-                    builder = builder.provider(adapter);
-                }
-            }
+            let added = provider.add_to(builder, base)?;
+            builder = added.builder;
+            offers += added.stored_offers;
         }
         own.into_iter().fold(builder, FederationBuilder::provider).build()
     }
-}
-
-#[cfg(feature = "http")]
-#[allow(dead_code, reason = "a build with the ground alone has no adapter")]
-fn adapter_error(
-    provider: &crate::model::ProviderId,
-    source: crate::provider::http::HttpConfigError,
-) -> ConfigError {
-    ConfigError::Adapter { provider: provider.clone(), source }
 }
 
 /// Opens the ledger that a document names.

@@ -204,7 +204,7 @@ impl HostProvider {
         ProviderError::new(self.facts.id.clone(), call, kind)
     }
 
-    fn nonsense(&self, call: Call, error: &dyn fmt::Display) -> ProviderError {
+    fn protocol_error(&self, call: Call, error: &dyn fmt::Display) -> ProviderError {
         self.error(call, ErrorKind::Protocol { message: cut(&error.to_string()) })
     }
 
@@ -224,18 +224,21 @@ impl HostProvider {
             Err(error) => return Err(self.unknown(call, cut(&error.to_string()))),
         };
         if text.len() > MAX_BYTES {
-            return Err(self.nonsense(call, &format!("its answer has more than {} MiB", MAX_BYTES >> 20)));
+            return Err(
+                self.protocol_error(call, &format!("its answer has more than {} MiB", MAX_BYTES >> 20))
+            );
         }
-        let value: Value = serde_json::from_str(&text).map_err(|error| self.nonsense(call, &error))?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| self.protocol_error(call, &error))?;
         if !value.is_object() {
-            return Err(self.nonsense(call, &"it is no object"));
+            return Err(self.protocol_error(call, &"it is no object"));
         }
         match value.get("error") {
             Some(error) => {
-                let error = HostError::deserialize(error).map_err(|error| self.nonsense(call, &error))?;
+                let error =
+                    HostError::deserialize(error).map_err(|error| self.protocol_error(call, &error))?;
                 Err(self.error(call, kind_of(error, sku)))
             }
-            None => T::deserialize(value).map_err(|error| self.nonsense(call, &error)),
+            None => T::deserialize(value).map_err(|error| self.protocol_error(call, &error)),
         }
     }
 
@@ -268,8 +271,9 @@ impl HostProvider {
 
     fn service(&self, call: Call, told: HostService) -> Result<Service> {
         let region = self.facts.regions.iter().find(|region| region.id == told.region);
-        let unknown =
-            || self.nonsense(call, &format!("{} is in {}, which is no region of it", told.id, told.region));
+        let unknown = || {
+            self.protocol_error(call, &format!("{} is in {}, which is no region of it", told.id, told.region))
+        };
         let country = region.ok_or_else(unknown)?.country;
         Ok(Service {
             id: told.id,
@@ -341,10 +345,10 @@ impl Provider for HostProvider {
             let Rows { rows } = this.ask(call, &json!({ "filter": filter }), None).await?;
             if rows.len() > Bounds::LIST.items {
                 let message = format!("its list has more than {} rows", Bounds::LIST.items);
-                return Err(this.nonsense(call, &message));
+                return Err(this.protocol_error(call, &message));
             }
             let mut table =
-                Table::from_values(&this.facts, rows).map_err(|error| this.nonsense(call, &error))?;
+                Table::from_values(&this.facts, rows).map_err(|error| this.protocol_error(call, &error))?;
             let rejected = std::mem::take(&mut table.rejected);
             *this.rejected.lock().unwrap_or_else(PoisonError::into_inner) = rejected;
             Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).map(Ok).collect())

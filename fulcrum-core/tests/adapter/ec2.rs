@@ -18,7 +18,10 @@ use fulcrum_core::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::ec2::{Ec2, Ec2Config},
         conformance::{Outcome, Trial, check_provider},
-        http::{HeaderMap, HttpConfig, Live, Lost, StatusCode, Transport, WireAnswer, WireRequest},
+        http::{
+            HeaderMap, HttpConfig, NetworkTransport, RawRequest, RawResponse, StatusCode, Transport,
+            TransportError,
+        },
     },
 };
 use futures::{TryStreamExt, future};
@@ -167,7 +170,7 @@ async fn a_cloud_that_ignores_client_tokens_sells_as_declared_and_a_wrong_declar
 /// after a while.
 #[derive(Debug, Default)]
 struct Honouring {
-    answers: tokio::sync::Mutex<BTreeMap<String, (Instant, WireAnswer)>>,
+    answers: tokio::sync::Mutex<BTreeMap<String, (Instant, RawResponse)>>,
 }
 
 /// How long a new machine is missing from lists.
@@ -175,7 +178,7 @@ const LAG: Duration = Duration::from_millis(1500);
 
 #[async_trait]
 impl Transport for Honouring {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
         let field = |text: &str, name: &str| {
             text.split('&').find_map(|it| it.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
@@ -190,7 +193,7 @@ impl Transport for Honouring {
                 return live().send(request).await;
             }
             let body = "<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>".into();
-            return Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body });
+            return Ok(RawResponse { status: StatusCode::OK, headers: HeaderMap::new(), body });
         };
         if let Some((_, answer)) = answers.get(&token) {
             return Ok(answer.clone());
@@ -205,7 +208,8 @@ impl Transport for Honouring {
 async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_lag() {
     let Some((_peer, desk)) = moto() else { return };
     let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
-    let cloud: Arc<dyn Provider> = Arc::new(desk.cloud(honoured).over(Arc::new(Honouring::default())));
+    let cloud: Arc<dyn Provider> =
+        Arc::new(desk.cloud(honoured).with_transport(Arc::new(Honouring::default())));
     let request = request(&*cloud, "t3.nano").await;
     let trial = Trial::new(Some(request.clone()), Duration::from_secs(30));
     let report = check_provider(cloud.clone(), trial).await;
@@ -288,14 +292,14 @@ async fn what_somebody_else_made_is_not_touched() {
 /// Answers every order with a status and a code, as the documentation of the API has them.
 #[derive(Debug)]
 struct Refusing {
-    inner: Live,
+    inner: NetworkTransport,
     status: u16,
     code: &'static str,
 }
 
 #[async_trait]
 impl Transport for Refusing {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         if request.body.is_none() {
             return self.inner.send(request).await;
         }
@@ -305,7 +309,7 @@ impl Transport for Refusing {
              </Error></Errors><RequestID>1-2-3</RequestID></Response>"
         );
         let status = StatusCode::from_u16(self.status).expect("a status");
-        Ok(WireAnswer { status, headers: HeaderMap::new(), body: body.into() })
+        Ok(RawResponse { status, headers: HeaderMap::new(), body: body.into() })
     }
 }
 
@@ -333,8 +337,8 @@ async fn refusals_are_told_apart() {
         (503, "Unavailable", ErrorKind::Ambiguous),
     ];
     for (status, code, kind) in cases {
-        let inner = Live::new(&HttpConfig::default()).expect("a transport");
-        let cloud = desk.cloud(json!({})).over(Arc::new(Refusing { inner, status, code }));
+        let inner = NetworkTransport::new(&HttpConfig::default()).expect("a transport");
+        let cloud = desk.cloud(json!({})).with_transport(Arc::new(Refusing { inner, status, code }));
         let error = cloud.provision(&request, &key()).await.expect_err("it is refused");
         assert_eq!(error.kind, kind, "{code}");
     }
@@ -357,20 +361,20 @@ async fn refusals_are_told_apart() {
 
 /// Keeps what goes out.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Vec<WireRequest>>);
+struct Kept(Mutex<Vec<RawRequest>>);
 
 #[async_trait]
 impl Transport for Kept {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let is_image = request.url.as_str().contains("DescribeImages");
         self.0.lock().expect("nobody panics").push(request);
         if is_image {
             let body =
                 "<R><imagesSet><item><rootDeviceName>/dev/sda1</rootDeviceName></item></imagesSet></R>"
                     .into();
-            return Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body });
+            return Ok(RawResponse { status: StatusCode::OK, headers: HeaderMap::new(), body });
         }
-        Err(Lost::NotSent("it is kept".into()))
+        Err(TransportError::NotSent("it is kept".into()))
     }
 }
 
@@ -380,7 +384,7 @@ struct Gallery(&'static str, Mutex<Vec<String>>);
 
 #[async_trait]
 impl Transport for Gallery {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let url = request.url.as_str();
         self.1.lock().expect("nobody panics").push(request.method.to_string());
         let body = if url.contains("DescribeImages") {
@@ -392,12 +396,12 @@ impl Transport for Gallery {
         } else if url.contains("DescribeAvailabilityZones") {
             "<R><availabilityZoneInfo/></R>".to_owned()
         } else {
-            return Err(Lost::NotSent("it is sold".into()));
+            return Err(TransportError::NotSent("it is sold".into()));
         };
         let headers = [("content-type", "text/xml")];
         let headers =
             headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        Ok(WireAnswer { status: StatusCode::OK, headers: headers.into_iter().collect(), body: body.into() })
+        Ok(RawResponse { status: StatusCode::OK, headers: headers.into_iter().collect(), body: body.into() })
     }
 }
 
@@ -417,7 +421,7 @@ async fn an_image_that_costs_more_than_the_lines_say_is_not_bought() {
         ("", "no system disk"),
     ] {
         let gallery = Arc::new(Gallery(image, Mutex::default()));
-        let cloud = desk.cloud(json!({})).over(gallery.clone());
+        let cloud = desk.cloud(json!({})).with_transport(gallery.clone());
         let request = request(&cloud, "t3.nano").await;
         let refused = cloud.provision(&request, &key()).await.expect_err(word);
         assert!(matches!(refused.kind, ErrorKind::InvalidRequest { .. }), "{word}: {refused}");
@@ -426,11 +430,11 @@ async fn an_image_that_costs_more_than_the_lines_say_is_not_bought() {
         assert!(!asked.contains(&"POST".to_owned()), "{word}: {asked:?}");
     }
     let gallery = Arc::new(Gallery(ROOT, Mutex::default()));
-    let cloud = desk.cloud(json!({})).over(gallery.clone());
+    let cloud = desk.cloud(json!({})).with_transport(gallery.clone());
     let request = request(&cloud, "t3.nano").await;
     let sold = cloud.provision(&request, &key()).await.expect_err("it is sold");
     assert!(matches!(sold.kind, ErrorKind::NotSent { .. }), "{sold:?}");
-    let types = desk.cloud(json!({ "volume_type": "io2" })).over(gallery);
+    let types = desk.cloud(json!({ "volume_type": "io2" })).with_transport(gallery);
     types.provision(&request, &key()).await.expect_err("the table's gp3 is what is ordered");
 }
 
@@ -440,15 +444,19 @@ async fn a_machine_whose_address_or_disk_no_row_prices_is_not_offered() {
     for (row, word) in [("public_ip", "public_ip"), ("block_storage", "block storage")] {
         let prices: Vec<_> = PRICES.lines().filter(|line| !line.starts_with(row)).collect();
         std::fs::write(desk.path().join("acme.csv"), prices.join("\n")).expect("written");
-        let cloud = desk.cloud(json!({})).over(Arc::new(Gallery("", Mutex::default())));
+        let cloud = desk.cloud(json!({})).with_transport(Arc::new(Gallery("", Mutex::default())));
         assert_eq!(offers(&cloud).await, []);
         let left_out = cloud.rejected();
         assert_eq!(left_out.len(), 4, "{left_out:?}");
         assert!(left_out.iter().all(|row| row.reason.contains(word)), "{left_out:?}");
         assert_eq!(
-            offers(&desk.cloud(json!({ "public_ip": false })).over(Arc::new(Gallery("", Mutex::default()))))
-                .await
-                .len(),
+            offers(
+                &desk
+                    .cloud(json!({ "public_ip": false }))
+                    .with_transport(Arc::new(Gallery("", Mutex::default())))
+            )
+            .await
+            .len(),
             usize::from(row == "public_ip")
         );
     }
@@ -472,12 +480,13 @@ async fn another_implementation_signs_alike() {
     let Some((peer, desk)) = moto() else { return };
     let request = request(&desk.cloud(json!({})), "t3.nano").await;
     let kept = Arc::new(Kept::default());
-    let cloud = desk.cloud(json!({ "endpoint": "https://cloud.example:8443/api" })).over(kept.clone());
+    let cloud =
+        desk.cloud(json!({ "endpoint": "https://cloud.example:8443/api" })).with_transport(kept.clone());
     let place = Place { zone: None, ..request.place };
     let odd = ProvisionRequest { name: "blanks + signs = é/~".to_owned(), place, ..request };
     cloud.provision(&odd, &key()).await.expect_err("it is kept");
     cloud.find_by_key(&key()).await.expect_err("it is kept");
-    let all: Vec<WireRequest> = kept.0.lock().expect("nobody panics").drain(..).collect();
+    let all: Vec<RawRequest> = kept.0.lock().expect("nobody panics").drain(..).collect();
     assert_eq!(all.iter().map(|it| it.method.as_str()).collect::<Vec<_>>(), ["GET", "POST", "GET"]);
     for request in all {
         let text = |name: &str| request.headers[name].to_str().expect("text").to_owned();
@@ -541,14 +550,14 @@ struct SoldOut {
 
 #[async_trait]
 impl Transport for SoldOut {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
         if !body.contains(&format!("InstanceType={}&", self.sku)) {
             return self.inner.send(request).await;
         }
         let body =
             "<Response><Errors><Error><Code>InsufficientInstanceCapacity</Code></Error></Errors></Response>";
-        Ok(WireAnswer {
+        Ok(RawResponse {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             headers: HeaderMap::new(),
             body: body.into(),
@@ -558,7 +567,7 @@ impl Transport for SoldOut {
 
 fn live() -> Arc<dyn Transport> {
     let http = HttpConfig { keep_alive: false, timeout_ms: 10_000, ..HttpConfig::default() };
-    Arc::new(Live::new(&http).expect("a transport"))
+    Arc::new(NetworkTransport::new(&http).expect("a transport"))
 }
 
 #[tokio::test]
@@ -578,8 +587,8 @@ async fn orders_hold_on_a_network_that_breaks() {
              constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
         );
         let ground = Ground {
-            broken: Arc::new(broken.over(sold_out(storm.clone()))),
-            direct: Arc::new(desk.cloud(json!({})).over(sold_out(live()))),
+            broken: Arc::new(broken.with_transport(sold_out(storm.clone()))),
+            direct: Arc::new(desk.cloud(json!({})).with_transport(sold_out(live()))),
             faults,
             storm,
             blueprint,
@@ -601,7 +610,7 @@ async fn orders_hold_where_client_tokens_are_honoured() {
     let cloud = |transport: Arc<dyn Transport>| {
         let honoured = json!({ "client_token": "honoured", "list_lag_ms": 1900 });
         let sold_out = SoldOut { inner: transport, sku: "c5.large" };
-        Arc::new(desk.cloud(honoured).over(Arc::new(sold_out)))
+        Arc::new(desk.cloud(honoured).with_transport(Arc::new(sold_out)))
     };
     for (name, memory) in [("ec2, honoured", 1024), ("ec2, honoured, sold out", 4096)] {
         let blueprint = format!(

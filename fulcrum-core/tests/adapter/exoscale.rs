@@ -294,7 +294,7 @@ async fn refusals_are_told_apart() {
     // By its id it is paid for as well.
     wrong.settings.insert("image".to_owned(), id(4).into());
     let error = adapter.provision(&wrong, &key()).await.expect_err("refused").to_string();
-    assert!(error.contains("is paid for"), "{error}");
+    assert!(error.contains("has a licence"), "{error}");
     for (status, message, expected) in [
         (400, "Invalid disk size", "invalid_request"),
         (403, "Instance limit reached", "quota_exceeded"),

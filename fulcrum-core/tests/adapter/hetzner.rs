@@ -17,7 +17,7 @@ use fulcrum_core::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::hetzner::{Hetzner, HetznerConfig},
         conformance::{Trial, check_provider},
-        http::{HttpConfig, Live, Transport},
+        http::{HttpConfig, NetworkTransport, Transport},
     },
 };
 use futures::StreamExt;
@@ -188,7 +188,7 @@ async fn post(peer: &Peer, path: &str, body: &Value) -> Value {
     let token = format!("Bearer {}", peer.get("HCLOUD_TOKEN"));
     headers.insert("authorization", token.parse().expect("a header"));
     headers.insert("content-type", "application/json".parse().expect("a header"));
-    let request = fulcrum_core::provider::http::WireRequest {
+    let request = fulcrum_core::provider::http::RawRequest {
         method: fulcrum_core::provider::http::Method::POST,
         url: format!("{}{path}", peer.get("HCLOUD_ENDPOINT")).parse().expect("an address"),
         headers,
@@ -363,7 +363,7 @@ async fn prices_of_the_api_are_offers() {
 
 fn live() -> Arc<dyn Transport> {
     let http = HttpConfig { keep_alive: false, timeout_ms: 3_000, ..HttpConfig::default() };
-    Arc::new(Live::new(&http).expect("a transport"))
+    Arc::new(NetworkTransport::new(&http).expect("a transport"))
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live());
     let url = format!("http://{}/v1", faults.address());
     let ground = Ground {
-        broken: Arc::new(adapter(&url, peer.get("HCLOUD_TOKEN")).over(storm.clone())),
+        broken: Arc::new(adapter(&url, peer.get("HCLOUD_TOKEN")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,
         storm,

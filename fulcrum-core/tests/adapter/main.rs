@@ -48,6 +48,8 @@ mod proxmox;
 mod recording;
 #[cfg(feature = "adapters")]
 mod refused;
+#[cfg(feature = "adapters")]
+mod registration;
 #[cfg(feature = "scaleway")]
 mod scaleway;
 #[cfg(all(feature = "adapters", feature = "sqlite", feature = "metrics"))]

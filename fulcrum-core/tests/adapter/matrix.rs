@@ -6,21 +6,21 @@ use fulcrum_core::{
     federation::FederationConfig,
     provider::{
         Call, Capabilities, IdempotencyClass,
-        adapters::{
-            self,
-            ec2::{ClientToken, Ec2},
-            openstack::OpenStack,
-        },
+        adapters::{self, ec2::ClientToken},
     },
 };
 
 /// What each was tried against, and what it declares.
 fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
     vec![
-        ("ec2", "moto, a real server", Ec2::capabilities(ClientToken::Ignored, 10_000)),
+        ("ec2", "moto, a real server", adapters::ec2::capabilities(ClientToken::Ignored, 10_000)),
         ("exoscale", "an imitation of its published form", adapters::exoscale::capabilities(10_000)),
         ("hetzner", "cloudalone, a real server", adapters::hetzner::capabilities(10_000)),
-        ("openstack", "keystone, nova, glance, neutron: real servers", OpenStack::capabilities(5_000)),
+        (
+            "openstack",
+            "keystone, nova, glance, neutron: real servers",
+            adapters::openstack::capabilities(5_000),
+        ),
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities(10_000)),
         ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities(10_000)),
         ("scaleway", "recorded answers", adapters::scaleway::capabilities()),

@@ -24,7 +24,10 @@ use fulcrum_core::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
         adapters::openstack::{OpenStack, OpenStackConfig},
         conformance::{Trial, check_provider},
-        http::{HeaderMap, HttpConfig, Live, Lost, Method, StatusCode, Transport, WireAnswer, WireRequest},
+        http::{
+            HeaderMap, HttpConfig, Method, NetworkTransport, RawRequest, RawResponse, StatusCode, Transport,
+            TransportError,
+        },
         layers,
     },
     purchase::Engine,
@@ -352,7 +355,7 @@ impl std::fmt::Debug for Fake {
 
 #[async_trait]
 impl Transport for Fake {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let mut headers = HeaderMap::new();
         let body = if request.url.path().ends_with("/auth/tokens") {
             let login = self.logins.fetch_add(1, Ordering::SeqCst);
@@ -371,13 +374,15 @@ impl Transport for Fake {
             self.seen.lock().expect("nobody panics").push((host, token));
             json!({ "version": { "version": "2.90" }, "servers": [] })
         };
-        Ok(WireAnswer { status: StatusCode::OK, headers, body: body.to_string().into() })
+        Ok(RawResponse { status: StatusCode::OK, headers, body: body.to_string().into() })
     }
 }
 
 fn fake(seconds: u64, nova: &'static str, change: Value) -> (OpenStack, Arc<Fake>) {
     let fake = Arc::new(Fake { seconds, nova, logins: AtomicUsize::new(0), seen: Mutex::default() });
-    let cloud = Desk::new("canary-password").cloud("https://keystone.example/v3", change).over(fake.clone());
+    let cloud = Desk::new("canary-password")
+        .cloud("https://keystone.example/v3", change)
+        .with_transport(fake.clone());
     (cloud, fake)
 }
 
@@ -422,13 +427,13 @@ async fn the_token_is_sent_to_hosts_that_are_allowed_alone() {
 /// Hands out a token itself, and passes all else on.
 #[derive(Debug)]
 struct LoggedIn {
-    inner: Live,
+    inner: NetworkTransport,
     nova: String,
 }
 
 #[async_trait]
 impl Transport for LoggedIn {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         if !request.url.path().ends_with("/auth/tokens") {
             return self.inner.send(request).await;
         }
@@ -441,7 +446,7 @@ impl Transport for LoggedIn {
             "issued_at": "2026-11-25T08:00:00Z", "expires_at": "2026-11-25T09:00:00Z", "project": { "id": "p" },
             "catalog": services,
         } });
-        Ok(WireAnswer { status: StatusCode::CREATED, headers, body: body.to_string().into() })
+        Ok(RawResponse { status: StatusCode::CREATED, headers, body: body.to_string().into() })
     }
 }
 
@@ -459,8 +464,8 @@ async fn nothing_shows_a_password_or_a_token() {
     let at_keystone = |http: HttpConfig| Arc::new(cloud(&http)) as Arc<dyn Provider>;
     let at_nova = |http: HttpConfig| {
         let nova = format!("{}/v2.1", http.base_url.clone().expect("an address"));
-        let inner = Live::new(&http).expect("a transport");
-        Arc::new(cloud(&http).over(Arc::new(LoggedIn { inner, nova }))) as Arc<dyn Provider>
+        let inner = NetworkTransport::new(&http).expect("a transport");
+        Arc::new(cloud(&http).with_transport(Arc::new(LoggedIn { inner, nova }))) as Arc<dyn Provider>
     };
     let mut count = peers::canary::check(&["canary-5caf"], &handles, at_keystone).await;
     count += peers::canary::check(&["canary-5caf"], &handles, at_nova).await;
@@ -490,7 +495,7 @@ fn a_configuration_that_cannot_work_is_refused() {
 /// Sees the token, and can have it withdrawn or replace it by another word.
 #[derive(Debug)]
 struct Spy {
-    inner: Live,
+    inner: NetworkTransport,
     token: Mutex<Option<String>>,
     logins: AtomicUsize,
     spoil: AtomicUsize,
@@ -498,7 +503,7 @@ struct Spy {
 
 #[async_trait]
 impl Transport for Spy {
-    async fn send(&self, mut request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, mut request: RawRequest) -> Result<RawResponse, TransportError> {
         let is_login = request.url.path().ends_with("/auth/tokens");
         if let Some(token) = request.headers.get("x-auth-token") {
             *self.token.lock().expect("nobody panics") = Some(token.to_str().expect("text").to_owned());
@@ -514,12 +519,12 @@ impl Transport for Spy {
 
 async fn a_refused_token_is_renewed(ward: &Ward) {
     let spy = Arc::new(Spy {
-        inner: Live::new(&HttpConfig::default()).expect("a transport"),
+        inner: NetworkTransport::new(&HttpConfig::default()).expect("a transport"),
         token: Mutex::default(),
         logins: AtomicUsize::new(0),
         spoil: AtomicUsize::new(0),
     });
-    let cloud = ward.desk.cloud(ward.auth_url(), json!({})).over(spy.clone());
+    let cloud = ward.desk.cloud(ward.auth_url(), json!({})).with_transport(spy.clone());
     let logins = || spy.logins.load(Ordering::SeqCst);
     let request = request(&cloud, "m1.tiny", "zone-a").await;
     let all = future::join_all((0..5).map(|_| cloud.find_by_key(request_key()))).await;
@@ -541,7 +546,8 @@ async fn a_refused_token_is_renewed(ward: &Ward) {
     assert_eq!((error.kind, logins()), (ErrorKind::Unauthorised, 4));
     spy.spoil.store(0, Ordering::SeqCst);
     // Withdrawn at keystone, by the token itself. Nova trusts what it has seen for a while; neutron has not seen it.
-    let fresh = ward.desk.cloud(ward.auth_url(), json!({ "floating_network": "public" })).over(spy.clone());
+    let fresh =
+        ward.desk.cloud(ward.auth_url(), json!({ "floating_network": "public" })).with_transport(spy.clone());
     let address = self::request(&fresh, "floating", "").await;
     let token = spy.token.lock().expect("nobody panics").clone().expect("a token");
     let tokens = format!("{}/auth/tokens", ward.auth_url());
@@ -556,15 +562,15 @@ async fn a_refused_token_is_renewed(ward: &Ward) {
 }
 
 /// A request beside the adapter's.
-async fn call(method: Method, url: &str, token: Option<&str>, body: Value) -> WireAnswer {
+async fn call(method: Method, url: &str, token: Option<&str>, body: Value) -> RawResponse {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().expect("a value"));
     for name in token.iter().flat_map(|_| ["x-auth-token", "x-subject-token"]) {
         headers.insert(name, token.unwrap_or_default().parse().expect("a value"));
     }
     let body = (!body.is_null()).then(|| body.to_string().into());
-    let request = WireRequest { method, url: url.parse().expect("an address"), headers, body };
-    let live = Live::new(&HttpConfig::default()).expect("a transport");
+    let request = RawRequest { method, url: url.parse().expect("an address"), headers, body };
+    let live = NetworkTransport::new(&HttpConfig::default()).expect("a transport");
     live.send(request).await.expect("answered")
 }
 
@@ -578,7 +584,7 @@ async fn an_application_credential_is_enough(ward: &Ward) {
     } });
     let answer = call(Method::POST, &tokens, None, login).await;
     let token = answer.headers["x-subject-token"].to_str().expect("text");
-    let json = |answer: &WireAnswer| -> Value { serde_json::from_slice(&answer.body).expect("JSON") };
+    let json = |answer: &RawResponse| -> Value { serde_json::from_slice(&answer.body).expect("JSON") };
     let user = json(&answer)["token"]["user"]["id"].as_str().expect("an id").to_owned();
     let url = format!("{}/users/{user}/application_credentials", ward.auth_url());
     let name = format!("fulcrum-{}", key());
@@ -602,11 +608,11 @@ async fn an_application_credential_is_enough(ward: &Ward) {
 
 /// Says that nova is as old as can be, and passes all else on.
 #[derive(Debug)]
-struct Old(Live);
+struct Old(NetworkTransport);
 
 #[async_trait]
 impl Transport for Old {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let is_version = request.url.path() == "/v2.1/";
         assert!(request.headers.get("openstack-api-version").is_none_or(|version| version == "compute 2.1"));
         let mut answer = self.0.send(request).await?;
@@ -618,10 +624,12 @@ impl Transport for Old {
 }
 
 async fn an_old_nova_sells_too(ward: &Ward) {
-    let old =
-        Old(Live::new(&HttpConfig { keep_alive: false, ..HttpConfig::default() }).expect("a transport"));
+    let old = Old(NetworkTransport::new(&HttpConfig { keep_alive: false, ..HttpConfig::default() })
+        .expect("a transport"));
     let cloud: Arc<dyn Provider> = Arc::new(
-        ward.desk.cloud(ward.auth_url(), json!({ "network": "auto", "page_size": 1 })).over(Arc::new(old)),
+        ward.desk
+            .cloud(ward.auth_url(), json!({ "network": "auto", "page_size": 1 }))
+            .with_transport(Arc::new(old)),
     );
     let cloud = layers::recommended(cloud);
     let request = request(&*cloud, "m1.tiny", "zone-a").await;
@@ -753,7 +761,7 @@ async fn orders_hold_on_a_network_that_breaks(ward: &Ward) {
     {
         let Some(faults) = Faults::before(host_of(ward.peer.get("FULCRUM_OS_COMPUTE"))) else { return };
         let http = HttpConfig { keep_alive: false, timeout_ms: 20_000, ..HttpConfig::default() };
-        let storm = Stormy::over(Arc::new(Live::new(&http).expect("a transport")));
+        let storm = Stormy::over(Arc::new(NetworkTransport::new(&http).expect("a transport")));
         let compute = format!("http://{}/v2.1", faults.address());
         let broken = ward.desk.cloud(ward.auth_url(), json!({ "endpoints": { "compute": compute } }));
         let blueprint = format!(
@@ -761,7 +769,7 @@ async fn orders_hold_on_a_network_that_breaks(ward: &Ward) {
              constraints: [{{ conflict: {{ component: web, with: [db] }} }}] }}"
         );
         let ground = Ground {
-            broken: Arc::new(broken.over(storm.clone())),
+            broken: Arc::new(broken.with_transport(storm.clone())),
             direct: ward.cloud(json!({})),
             faults,
             storm,

@@ -9,7 +9,7 @@ use fulcrum_core::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::osb::{Osb, OsbConfig},
         conformance::{Trial, check_provider},
-        http::{HttpConfig, Live, Transport},
+        http::{HttpConfig, NetworkTransport, Transport},
     },
 };
 use futures::StreamExt;
@@ -309,7 +309,7 @@ async fn refusals_are_told_apart() {
 
 fn live() -> Arc<dyn Transport> {
     let http = HttpConfig { keep_alive: false, timeout_ms: 3_000, ..HttpConfig::default() };
-    Arc::new(Live::new(&http).expect("a transport"))
+    Arc::new(NetworkTransport::new(&http).expect("a transport"))
 }
 
 #[tokio::test]
@@ -319,7 +319,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live());
     let url = format!("http://{}", faults.address());
     let ground = Ground {
-        broken: Arc::new(adapter(&peer, &url, peer.get("OSB_PASSWORD")).over(storm.clone())),
+        broken: Arc::new(adapter(&peer, &url, peer.get("OSB_PASSWORD")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,
         storm,

@@ -16,7 +16,7 @@ use fulcrum_core::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::proxmox::{Proxmox, ProxmoxConfig},
         conformance::{Trial, check_provider},
-        http::{HeaderMap, HttpConfig, Live, Method, Transport, WireAnswer, WireRequest},
+        http::{HeaderMap, HttpConfig, Method, NetworkTransport, RawRequest, RawResponse, Transport},
     },
 };
 use futures::StreamExt;
@@ -67,18 +67,18 @@ fn cluster() -> Option<(Peer, Proxmox)> {
 fn live(peer: &Peer) -> Arc<dyn Transport> {
     let ca_file = Some(peer.get("PVE_CA").into());
     let http = HttpConfig { keep_alive: false, timeout_ms: 3_000, ca_file, ..HttpConfig::default() };
-    Arc::new(Live::new(&http).expect("a transport"))
+    Arc::new(NetworkTransport::new(&http).expect("a transport"))
 }
 
 /// A request of the hoster's own.
-async fn ask(peer: &Peer, method: Method, path: &str, form: &str) -> WireAnswer {
+async fn ask(peer: &Peer, method: Method, path: &str, form: &str) -> RawResponse {
     let mut headers = HeaderMap::new();
     let token = format!("PVEAPIToken={}={}", peer.get("PVE_TOKEN_ID"), peer.get("PVE_TOKEN_SECRET"));
     headers.insert("authorization", token.parse().expect("a header"));
     headers.insert("content-type", "application/x-www-form-urlencoded".parse().expect("a header"));
     let url = format!("{}{path}", peer.get("PVE_URL")).parse().expect("an address");
     let body = (!form.is_empty()).then(|| form.to_owned().into());
-    live(peer).send(WireRequest { method, url, headers, body }).await.expect("an answer")
+    live(peer).send(RawRequest { method, url, headers, body }).await.expect("an answer")
 }
 
 async fn config_of(peer: &Peer, vmid: &ServiceId) -> Value {
@@ -323,7 +323,7 @@ async fn orders_hold_on_a_network_that_breaks() {
     let storm = Stormy::over(live(&peer));
     let url = format!("https://{}/api2/json", faults.address());
     let ground = Ground {
-        broken: Arc::new(adapter(&peer, &url, peer.get("PVE_TOKEN_SECRET")).over(storm.clone())),
+        broken: Arc::new(adapter(&peer, &url, peer.get("PVE_TOKEN_SECRET")).with_transport(storm.clone())),
         direct: Arc::new(direct),
         faults,
         storm,

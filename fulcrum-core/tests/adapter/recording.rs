@@ -9,7 +9,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, OrderId, Policy},
     provider::{
         OfferFilter, OperationStatus, Provider, ProviderError, ProvisionRequest,
-        http::{HeaderMap, Replay, Transport, WireRequest},
+        http::{HeaderMap, RawRequest, Replay, Transport},
     },
     purchase::Engine,
 };
@@ -196,7 +196,7 @@ async fn what_an_adapter_has_recorded_plays_again() {
             let mut words = line.split(' ');
             let method = words.next().expect("a method").parse().expect("a method");
             let url = format!("http://x{}", words.next().expect("a path")).parse().expect("an address");
-            let asked = WireRequest { method, url, headers: HeaderMap::new(), body: None };
+            let asked = RawRequest { method, url, headers: HeaderMap::new(), body: None };
             let Some(Ok(said)) = replay.send(asked).now_or_never() else {
                 return answer(599, &[], line).into_bytes();
             };

@@ -57,7 +57,7 @@ fn adapter_with(tape: &str, storage: Option<&str>) -> (Scaleway, Arc<Replay>) {
         std::fs::write(folder.path().join("storage.csv"), storage).expect("a file");
         config.storage = Some("storage.csv".into());
     }
-    let adapter = config.build(folder.path()).expect("an adapter").over(replay.clone());
+    let adapter = config.build(folder.path()).expect("an adapter").with_transport(replay.clone());
     (adapter, replay)
 }
 

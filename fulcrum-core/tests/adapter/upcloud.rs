@@ -43,7 +43,8 @@ fn config(folder: &Path) -> UpCloudConfig {
 fn adapter(tape: &str) -> (UpCloud, Arc<Replay>) {
     let folder = tempfile::tempdir().expect("a folder");
     let replay = Arc::new(Replay::of_text(tape).expect("a recording"));
-    let adapter = config(folder.path()).build(folder.path()).expect("an adapter").over(replay.clone());
+    let adapter =
+        config(folder.path()).build(folder.path()).expect("an adapter").with_transport(replay.clone());
     (adapter, replay)
 }
 

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fulcrum_core::provider::http::{HeaderMap, Lost, StatusCode, Transport, WireAnswer, WireRequest};
+use fulcrum_core::provider::http::{
+    HeaderMap, RawRequest, RawResponse, StatusCode, Transport, TransportError,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Between a client and the network: every so often a request is answered by a gateway that never passed it on, or that
@@ -54,8 +56,8 @@ impl Stormy {
 
 #[async_trait]
 impl Transport for Stormy {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
-        let page = |status| WireAnswer {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
+        let page = |status| RawResponse {
             status,
             headers: HeaderMap::new(),
             body: "<html><body>the gateway is sorry</body></html>".into(),
@@ -71,12 +73,12 @@ impl Transport for Stormy {
             }
             Weather::Garbage => {
                 let answer = self.inner.send(request).await?;
-                Ok(WireAnswer { body: vec![0xff, 0x00, b'{', b'['].into(), ..answer })
+                Ok(RawResponse { body: vec![0xff, 0x00, b'{', b'['].into(), ..answer })
             }
             Weather::Half => {
                 let answer = self.inner.send(request).await?;
                 let half = answer.body.slice(..answer.body.len() / 2);
-                Ok(WireAnswer { body: half, ..answer })
+                Ok(RawResponse { body: half, ..answer })
             }
         }
     }

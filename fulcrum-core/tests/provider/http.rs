@@ -14,8 +14,8 @@ use fulcrum_core::{
     provider::{
         Call, ErrorKind,
         http::{
-            Cache, Client, HeaderMap, HttpConfig, Method, Page, Recorder, Redactor, Replay, Request,
-            Transport, WireRequest, pages,
+            Cache, Client, HeaderMap, HttpConfig, Method, Page, RawRequest, Recorder, Redactor, Replay,
+            Request, Transport, paginate,
         },
     },
 };
@@ -187,9 +187,9 @@ async fn a_status_alone_does_not_prove_that_nothing_is_there() {
         let ordered = client.json::<Value>(&order()).await.expect_err("no order goes through").kind;
         assert_eq!(ordered, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
         let one = Request::get(Call::Describe, ["servers", "7"]);
-        let found = client.find::<Value>(&one).await.expect_err("no proof").kind;
+        let found = client.get_optional::<Value>(&one).await.expect_err("no proof").kind;
         assert_eq!(plain(found), GONE, "{status} {headers:?} {body}");
-        let ended = client.end(&Request::delete(Call::Release, ["servers", "7"])).await;
+        let ended = client.delete_if_exists(&Request::delete(Call::Release, ["servers", "7"])).await;
         assert_eq!(ended.expect_err("no proof").kind, ErrorKind::Ambiguous, "{status} {headers:?} {body}");
     }
 }
@@ -201,10 +201,10 @@ async fn a_witness_is_asked_where_the_word_is_thin_and_only_there() {
         let server = Server::start(Story::say(&answer(404, &[], body))).await;
         let client = client(&server);
         let one = Request::get(Call::Describe, ["servers", "7"]);
-        let found = client.find_with::<Value>(&one, async { Ok(()) }).await;
+        let found = client.get_optional_with::<Value>(&one, async { Ok(()) }).await;
         assert_eq!(matches!(found, Ok(None)), is_thin, "{body}: {found:?}");
         let refused =
-            client.find_with::<Value>(&one, async { client.json::<Value>(&list()).await.map(drop) });
+            client.get_optional_with::<Value>(&one, async { client.json::<Value>(&list()).await.map(drop) });
         assert!(refused.await.is_err(), "{body}: the witness is a page, too");
     }
 }
@@ -246,10 +246,12 @@ async fn an_answer_from_a_cache_decides_nothing() {
             assert_eq!(plain(error.kind.clone()), GONE, "{headers:?}");
             assert!(error.to_string().contains("an answer from a cache"), "{error}");
             let one = Request::get(Call::Describe, ["servers", "7"]);
-            let found = client.find_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
+            let found =
+                client.get_optional_with::<Value>(&one, async { Ok(()) }).await.expect_err("kept").kind;
             assert_eq!(plain(found), GONE, "{headers:?}");
-            assert_eq!(client.ask(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
-            let cached = Cache::default().ask(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
+            assert_eq!(client.send_ok(&order()).await.expect_err("kept").kind, ErrorKind::Ambiguous);
+            let cached =
+                Cache::default().fetch(&client, &list(), Duration::ZERO).await.expect_err("kept").kind;
             assert_eq!(plain(cached), GONE);
             for request in server.requests() {
                 let request = request.to_ascii_lowercase();
@@ -271,8 +273,8 @@ async fn no_answer_is_read_that_is_larger_than_what_it_can_be() {
     for status in [403, 404] {
         let server = Server::start(Story::say(&answer(status, &[], &tree))).await;
         let client = client(&server);
-        let answer = client.send(&list()).await.expect("an answer");
-        assert!(answer.body().len() <= (64 << 10) + 1, "{}", answer.body().len());
+        let response = client.send(&list()).await.expect("an answer");
+        assert!(response.body().len() <= (64 << 10) + 1, "{}", response.body().len());
         assert_eq!(client.json::<Value>(&order()).await.expect_err("refused").kind, ErrorKind::Ambiguous);
     }
     let much = format!("[{}0]", "0,".repeat(15_000_000));
@@ -319,8 +321,8 @@ async fn a_circle_of_redirects_ends() {
 }
 
 fn paged(server: &Server) -> futures::stream::BoxStream<'static, fulcrum_core::provider::Result<u64>> {
-    pages(client(server), list().query("page", 1), |_, answer| {
-        let body: Value = answer.json()?;
+    paginate(client(server), list().query("page", 1), |_, response| {
+        let body: Value = response.json()?;
         let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         let next = body["next"].as_u64().map(|page| list().query("page", page));
         Ok(Page { items, next })
@@ -354,8 +356,8 @@ async fn a_list_that_comes_back_to_its_beginning_ends_with_an_error() {
 #[tokio::test]
 async fn a_list_that_says_the_same_page_again_ends_with_an_error() {
     let server = Server::start(Story::say(&answer(200, &[], r#"{"items": [1], "more": true}"#))).await;
-    let list = pages(client(&server), list().query("page", 1), |request, answer| {
-        let body: Value = answer.json()?;
+    let list = paginate(client(&server), list().query("page", 1), |request, response| {
+        let body: Value = response.json()?;
         let items = body["items"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         Ok(Page { items, next: Some(request.clone().next_page("page")) })
     });
@@ -412,7 +414,13 @@ async fn a_price_list_is_sent_again_only_if_it_has_changed() {
     let ask = |fresh_for| {
         let (client, cache) = (client.clone(), cache.clone());
         async move {
-            cache.ask(&client, &list(), fresh_for).await.expect("an answer").0.json::<Value>().expect("JSON")
+            cache
+                .fetch(&client, &list(), fresh_for)
+                .await
+                .expect("an answer")
+                .0
+                .json::<Value>()
+                .expect("JSON")
         }
     };
     assert_eq!(ask(Duration::ZERO).await, json!([1]));
@@ -437,7 +445,7 @@ async fn a_recording_plays_again_and_holds_no_secret() {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     let replay = Arc::new(Replay::of_text(&text).expect("a recording"));
-    let again = client.over(replay.clone());
+    let again = client.with_transport(replay.clone());
     let played = again.json::<Value>(&order().query("token", "REDACTED")).await.expect("played");
     assert_eq!(played["id"], 7);
     assert!(replay.rest().is_empty());
@@ -448,14 +456,15 @@ async fn a_recording_plays_again_and_holds_no_secret() {
 #[tokio::test]
 async fn what_cannot_be_written_to_the_recording_does_not_stop_an_order() {
     let server = Server::start(Story::say(&answer(200, &[], "{}"))).await;
-    let live = Arc::new(fulcrum_core::provider::http::Live::new(&config(&server)).expect("a transport"));
+    let live =
+        Arc::new(fulcrum_core::provider::http::NetworkTransport::new(&config(&server)).expect("a transport"));
     let full = std::path::Path::new("/dev/full");
     if !full.exists() {
         println!("SKIPPED: there is no /dev/full");
         return;
     }
     let recorder = Recorder::append(live, full, Redactor::default()).expect("a device");
-    client(&server).over(Arc::new(recorder)).json::<Value>(&order()).await.expect("an answer");
+    client(&server).with_transport(Arc::new(recorder)).json::<Value>(&order()).await.expect("an answer");
 }
 
 /// An adapter in its smallest form.
@@ -513,7 +522,7 @@ async fn every_recorded_flow_plays_to_its_end() {
         println!("SKIPPED: no recorded answers at {}", folder.display());
         return;
     }
-    let (mut flows, mut answers) = (0, 0);
+    let (mut flows, mut responses) = (0, 0);
     for provider in ["scaleway", "upcloud"] {
         for file in std::fs::read_dir(folder.join(provider).join("flows")).expect("a folder") {
             let path = file.expect("a file").path();
@@ -531,19 +540,19 @@ async fn every_recorded_flow_plays_to_its_end() {
                     continue;
                 }
                 let url = format!("https://api.example{place}").parse().expect("an address");
-                let request = WireRequest { method, url, headers: HeaderMap::new(), body: None };
-                let answer = replay.send(request).await.expect("on the recording");
-                assert_eq!(json!(answer.status.as_u16()), said["status"], "{}", path.display());
+                let request = RawRequest { method, url, headers: HeaderMap::new(), body: None };
+                let response = replay.send(request).await.expect("on the recording");
+                assert_eq!(json!(response.status.as_u16()), said["status"], "{}", path.display());
                 if said["body"].is_object() {
-                    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+                    let body: Value = serde_json::from_slice(&response.body).expect("JSON");
                     assert_eq!(body, said["body"], "{}", path.display());
                 }
-                answers += 1;
+                responses += 1;
             }
             assert_eq!(replay.rest(), elsewhere, "{}", path.display());
             flows += 1;
         }
     }
-    println!("{flows} flows with {answers} answers");
+    println!("{flows} flows with {responses} answers");
     assert_eq!(flows, 59);
 }

@@ -83,7 +83,7 @@ async fn a_rotated_token_is_read_again_and_the_order_goes_through() {
     assert_eq!(buy(&client).await, Ok(json!({})));
     assert_eq!(cloud.seen(), 5);
     // From now on it is known, to clients for other addresses of the API as well.
-    assert_eq!(buy(&client.at(&cloud.server.url()).expect("an address")).await, Ok(json!({})));
+    assert_eq!(buy(&client.with_base_url(&cloud.server.url()).expect("an address")).await, Ok(json!({})));
     assert_eq!(cloud.seen(), 6);
     // A wrong one is tried once, and the refusal stands.
     std::fs::write(folder.path().join("token"), "canary-three").expect("written");
@@ -106,7 +106,7 @@ async fn so_is_a_password_and_a_header_of_the_apis_own() {
     assert_eq!(buy(&basic).await, Ok(json!({})));
     let own = |token: &str| format!("PVEAPIToken=me={token}");
     let header =
-        client(&cloud).secret_header_of(reqwest::header::AUTHORIZATION, &secret, own).expect("a client");
+        client(&cloud).secret_header_of(::http::header::AUTHORIZATION, &secret, own).expect("a client");
     std::fs::write(folder.path().join("token"), "canary-two").expect("written");
     cloud.rotate("Basic bWU6Y2FuYXJ5LXR3bw==");
     assert_eq!(buy(&basic).await, Ok(json!({})));

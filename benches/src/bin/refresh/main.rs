@@ -18,7 +18,9 @@ use fulcrum_core::{
     provider::{
         OfferFilter, Provider,
         adapters::scaleway::{Scaleway, ScalewayConfig},
-        http::{Credential, HeaderMap, HttpConfig, Lost, StatusCode, Transport, WireAnswer, WireRequest},
+        http::{
+            Credential, HeaderMap, HttpConfig, RawRequest, RawResponse, StatusCode, Transport, TransportError,
+        },
     },
 };
 use futures::StreamExt;
@@ -169,10 +171,10 @@ struct Page {
 
 #[async_trait]
 impl Transport for Page {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let is_stock = request.url.path().ends_with("availability");
         let body = if is_stock { bytes::Bytes::from_static(b"{\"servers\": {}}") } else { self.body.clone() };
-        Ok(WireAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+        Ok(RawResponse { status: StatusCode::OK, headers: HeaderMap::new(), body })
     }
 }
 
@@ -195,7 +197,8 @@ async fn read_speed(folder: &Path) -> Result<(), Error> {
     }
     let size = largest.len();
     let temporary = tempfile::tempdir()?;
-    let adapter = adapter(temporary.path(), "scaleway", None)?.over(Arc::new(Page { body: largest.into() }));
+    let adapter =
+        adapter(temporary.path(), "scaleway", None)?.with_transport(Arc::new(Page { body: largest.into() }));
     let (mut times, mut offers) = (0, 0);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {

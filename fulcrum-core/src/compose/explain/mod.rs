@@ -1,122 +1,18 @@
-//! Why: a minimal conflict and the ways out where there is no plan; what binds, what comes next and who would get in
-//! where there is one; what is wrong with an offer that somebody asks about.
+//! Explanations.
 //!
-//! All answers come from the engine itself, asked about a blueprint that is changed in one point.
+//! * `iis`: no plan: an irreducible infeasible set, and the ways out.
+//! * `sensitivity`: a plan: binding conditions and runners-up.
+//! * `break_even`: the discounts that would bring other providers in.
+//! * `rejection`: why an offer is not in the plan.
+//! * `conditions`, `oracle`: the blueprint with conditions switched off, and the engine that solves it.
 
+mod break_even;
 mod conditions;
-mod conflict;
-mod entry;
-mod plan;
+pub(super) mod iis;
+mod oracle;
 mod rejection;
+mod sensitivity;
 
-pub(super) use conflict::conflict;
-pub use entry::Entry;
-pub use plan::{Binding, Explanation, RunnerUp, explain};
+pub use break_even::EntryDiscount;
 pub use rejection::{Rejection, why_not};
-
-use rust_decimal::Decimal;
-
-use super::{
-    aim::Aim,
-    error::ComposeError,
-    options::{ComposeOptions, Progress, Signal},
-    problem::Problem,
-    search::{Found, Goal, per_month, solve},
-};
-use crate::{
-    catalogue::Catalogue,
-    model::{Blueprint, Plan, StopReason},
-};
-
-/// Nodes that one question may take: then the answer is "not proven", not a hang.
-const MAX_NODES: u64 = 20_000;
-
-/// Somebody who asks the engine one question after the other.
-struct Asker<'a> {
-    catalogue: &'a Catalogue,
-    options: ComposeOptions,
-    watch: &'a mut dyn FnMut(&Progress) -> Signal,
-    /// The caller has had enough.
-    is_stopped: bool,
-}
-
-/// What the engine says.
-enum Answer {
-    /// There is no plan.
-    Nothing,
-    /// The best plan, or one as good as could be found.
-    Plan(Box<Value>),
-    /// Not to be said in time.
-    Unknown,
-}
-
-/// How good a plan is, in the first thing that is minimised.
-struct Value {
-    /// A month's, in its unit.
-    objective: Decimal,
-    /// Over the horizon, as the engine reckons.
-    exact: i128,
-    is_proven: bool,
-    /// Its leases at full prices.
-    plan: Plan,
-    found: Found,
-}
-
-impl<'a> Asker<'a> {
-    fn new(
-        catalogue: &'a Catalogue,
-        options: &ComposeOptions,
-        watch: &'a mut dyn FnMut(&Progress) -> Signal,
-    ) -> Self {
-        let options = ComposeOptions { max_nodes: options.max_nodes.min(MAX_NODES), ..options.clone() };
-        Self { catalogue, options, watch, is_stopped: false }
-    }
-
-    /// The best plan for a blueprint whose aim may be changed.
-    fn ask(&mut self, blueprint: &Blueprint, goal: Goal, change: impl FnOnce(&mut Aim)) -> Answer {
-        if self.is_stopped {
-            return Answer::Unknown;
-        }
-        let mut watch = noting(self.watch, &mut self.is_stopped);
-        let answer = (|| -> Result<Option<Value>, ComposeError> {
-            let Some(mut aim) = Aim::stages(blueprint, &self.options)?.into_iter().next() else {
-                return Err(ComposeError::Stopped);
-            };
-            change(&mut aim);
-            let problem = Problem::new(self.catalogue, blueprint, aim, &self.options, &mut watch)?;
-            let Some(found) = solve(&problem, &self.options, goal, &mut watch)? else { return Ok(None) };
-            let built = super::plan::build(&problem, &found)?;
-            let exact = built.value(&problem.aim);
-            let objective = per_month(&problem.aim, blueprint.horizon_months, exact);
-            let is_proven = found.stop == StopReason::Optimal;
-            Ok(Some(Value { objective, exact, is_proven, plan: built.plan, found }))
-        })();
-        match answer {
-            Ok(Some(value)) => Answer::Plan(Box::new(value)),
-            Ok(None) => Answer::Nothing,
-            Err(_) => Answer::Unknown,
-        }
-    }
-
-    fn best(&mut self, blueprint: &Blueprint) -> Answer {
-        self.ask(blueprint, Goal::Best, |_| {})
-    }
-
-    /// The best plan, verified, in all that is minimised.
-    fn plan(&mut self, blueprint: &Blueprint) -> Result<Option<Plan>, ComposeError> {
-        let mut watch = noting(self.watch, &mut self.is_stopped);
-        super::best(self.catalogue, blueprint, &self.options, &mut watch)
-    }
-}
-
-/// A watcher that remembers whether the caller has had enough.
-fn noting(
-    watch: &mut dyn FnMut(&Progress) -> Signal,
-    is_stopped: &mut bool,
-) -> impl FnMut(&Progress) -> Signal {
-    |progress| {
-        let signal = watch(progress);
-        *is_stopped |= signal != Signal::Continue;
-        signal
-    }
-}
+pub use sensitivity::{Binding, Explanation, RunnerUp, explain};

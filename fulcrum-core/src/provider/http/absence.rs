@@ -6,20 +6,20 @@
 
 use serde_json::Value;
 
-use super::{Answer, Dialect};
+use super::{ErrorMapper, Response};
 use crate::provider::ErrorKind;
 
 /// A word by which an API says that what was asked for does not exist.
 #[derive(Debug, Clone, Copy)]
-pub struct Word {
+pub struct AbsenceRule {
     status: u16,
     at: &'static str,
-    says: Says,
+    says: ValueMatch,
 }
 
 /// What stands at a word's place.
 #[derive(Debug, Clone, Copy)]
-pub enum Says {
+pub enum ValueMatch {
     /// This.
     Exactly(&'static str),
     /// What ends so.
@@ -32,23 +32,23 @@ pub enum Says {
     Object,
 }
 
-impl Word {
-    /// Under a status, at a place of the error document: a JSON pointer, or what the [`Dialect`] takes for one.
-    pub const fn new(status: u16, at: &'static str, says: Says) -> Self {
+impl AbsenceRule {
+    /// Under a status, at a place of the error document: a JSON pointer, or what the [`ErrorMapper`] takes for one.
+    pub const fn new(status: u16, at: &'static str, says: ValueMatch) -> Self {
         Self { status, at, says }
     }
 
-    fn is_said(&self, answer: &Answer, dialect: &dyn Dialect) -> bool {
-        if answer.status().as_u16() != self.status {
+    fn applies(&self, response: &Response, errors: &dyn ErrorMapper) -> bool {
+        if response.status().as_u16() != self.status {
             return false;
         }
-        let said = dialect.said(answer, self.at);
+        let said = errors.error_field(response, self.at);
         match (self.says, said.as_ref()) {
-            (Says::Object, Some(Value::Object(_))) => true,
-            (Says::Text, Some(Value::String(said))) => !said.is_empty(),
-            (Says::Exactly(word), Some(Value::String(said))) => said == word,
-            (Says::EndsWith(end), Some(Value::String(said))) => said.ends_with(end),
-            (Says::Contains(words), Some(Value::String(said))) => said.contains(words),
+            (ValueMatch::Object, Some(Value::Object(_))) => true,
+            (ValueMatch::Text, Some(Value::String(said))) => !said.is_empty(),
+            (ValueMatch::Exactly(word), Some(Value::String(said))) => said == word,
+            (ValueMatch::EndsWith(end), Some(Value::String(said))) => said.ends_with(end),
+            (ValueMatch::Contains(words), Some(Value::String(said))) => said.contains(words),
             _ => false,
         }
     }
@@ -66,11 +66,11 @@ pub(super) enum Absence {
 }
 
 /// The one place that decides whether an answer proves absence.
-pub(super) fn absence_of(answer: &Answer, dialect: &dyn Dialect) -> Absence {
-    let says = |words: &[Word]| words.iter().any(|word| word.is_said(answer, dialect));
-    if says(dialect.absent()) {
+pub(super) fn absence_of(response: &Response, errors: &dyn ErrorMapper) -> Absence {
+    let says = |words: &[AbsenceRule]| words.iter().any(|word| word.applies(response, errors));
+    if says(errors.absence_rules()) {
         Absence::Proven
-    } else if says(dialect.thinly_absent()) {
+    } else if says(errors.weak_absence_rules()) {
         Absence::Thin
     } else {
         Absence::Unproven
@@ -78,19 +78,19 @@ pub(super) fn absence_of(answer: &Answer, dialect: &dyn Dialect) -> Absence {
 }
 
 /// What stands at a place of a whole JSON document; none if the answer says that it is something else.
-pub(super) fn in_json(answer: &Answer, at: &str) -> Option<Value> {
-    if !answer.is_of_type("json") {
+pub(super) fn in_json(response: &Response, at: &str) -> Option<Value> {
+    if !response.is_of_type("json") {
         return None;
     }
-    serde_json::from_slice::<Value>(answer.refusal()?).ok()?.pointer(at).cloned()
+    serde_json::from_slice::<Value>(response.error_body()?).ok()?.pointer(at).cloned()
 }
 
 /// The kind of an error answer that looks like absence and does not prove it: something in front of the API may have
 /// answered, with the request passed on or not.
-pub(super) fn unproven(answer: &Answer) -> ErrorKind {
+pub(super) fn unproven(response: &Response) -> ErrorKind {
     let cause = format!(
         "it answers {}, but not in the API's own words; something before it may have",
-        answer.status()
+        response.status()
     );
-    if answer.changes() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause) }
+    if response.mutates() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause) }
 }

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{
+use ::http::{
     StatusCode,
     header::{ETAG, LAST_MODIFIED},
 };
 
-use super::{Answer, Client, Request};
+use super::{Client, Request, Response};
 use crate::provider::Result;
 
 /// Answers that are kept.
@@ -26,7 +26,7 @@ pub struct Cache {
 
 #[derive(Debug, Clone)]
 struct Kept {
-    answer: Arc<Answer>,
+    response: Arc<Response>,
     /// When the provider last said that it is right.
     at: Instant,
 }
@@ -35,34 +35,34 @@ impl Cache {
     /// The answer to a request, and how old it is: at most `fresh_for`, or confirmed just now.
     ///
     /// # Errors
-    /// As [`Client::ask`]; an old answer is never given instead.
-    pub async fn ask(
+    /// As [`Client::send_ok`]; an old answer is never given instead.
+    pub async fn fetch(
         &self,
         client: &Client,
         request: &Request,
         fresh_for: Duration,
-    ) -> Result<(Arc<Answer>, Duration)> {
-        let name = request.url(client.base()).to_string();
+    ) -> Result<(Arc<Response>, Duration)> {
+        let name = request.url(client.base_url()).to_string();
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         let mut asked = request.clone();
         if let Some(kept) = &kept {
             let age = kept.at.elapsed();
             if age < fresh_for {
-                return Ok((kept.answer.clone(), age));
+                return Ok((kept.response.clone(), age));
             }
-            if let Some(tag) = kept.answer.header(ETAG.as_str()) {
+            if let Some(tag) = kept.response.header(ETAG.as_str()) {
                 asked = asked.header("if-none-match", tag);
-            } else if let Some(date) = kept.answer.header(LAST_MODIFIED.as_str()) {
+            } else if let Some(date) = kept.response.header(LAST_MODIFIED.as_str()) {
                 asked = asked.header("if-modified-since", date);
             }
         }
         let at = Instant::now();
-        let answer = client.send(&asked).await?;
-        let answer = match kept {
-            Some(kept) if answer.status() == StatusCode::NOT_MODIFIED => kept.answer,
+        let response = client.send(&asked).await?;
+        let response = match kept {
+            Some(kept) if response.status() == StatusCode::NOT_MODIFIED => kept.response,
             _ => {
-                client.check(&answer)?;
-                Arc::new(answer)
+                client.check(&response)?;
+                Arc::new(response)
             }
         };
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,7 @@ impl Cache {
             let oldest = all.iter().min_by_key(|(_, kept)| kept.at).map(|(name, _)| name.clone());
             oldest.map(|name| all.remove(&name));
         }
-        all.insert(name, Kept { answer: answer.clone(), at });
-        Ok((answer, at.elapsed()))
+        all.insert(name, Kept { response: response.clone(), at });
+        Ok((response, at.elapsed()))
     }
 }

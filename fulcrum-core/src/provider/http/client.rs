@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use reqwest::{
+use ::http::{
     Method, StatusCode,
     header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, PRAGMA},
 };
@@ -12,14 +12,14 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
-    Answer, HttpConfig, HttpConfigError, Live, Lost, Recorder, Redactor, Request, Says, Secret, Transport,
-    WireRequest, Word,
+    AbsenceRule, HttpConfig, HttpConfigError, NetworkTransport, RawRequest, Recorder, Redactor, Request,
+    Response, Secret, Transport, TransportError, ValueMatch,
     absence::{self, Absence, absence_of},
-    answer::ListAt,
     identity::{Identity, Made, Proof},
-    pace::Pace,
-    rows::{self, LeftOut},
+    lenient::{self, RejectedRows},
+    response::ListAt,
     sieve::withheld,
+    throttle::Throttle,
 };
 use crate::{
     model::ProviderId,
@@ -30,40 +30,40 @@ use crate::{
 const MAX_REDIRECTS: usize = 5;
 
 /// How one kind of API says what is wrong, beyond the status.
-pub trait Dialect: fmt::Debug + Send + Sync {
+pub trait ErrorMapper: fmt::Debug + Send + Sync {
     /// The kind of an error that the API itself words; none if the answer is not in the API's own form. Asked for every answer
     /// that is no success. A refusal of a request that changes something is certain only if it is so worded: without, the
     /// status may be that of something in front of the API. What it calls not found is only believed in the words below.
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind>;
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind>;
 
     /// The words by which the API, and nothing else, says that something does not exist.
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         &[]
     }
 
     /// Words of the API for the same that a proxy could use as well: they prove nothing alone; see
-    /// [`Client::find_with`].
-    fn thinly_absent(&self) -> &'static [Word] {
+    /// [`Client::get_optional_with`].
+    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
         &[]
     }
 
     /// What stands at a place of an answer's error document: at a JSON pointer, unless the API speaks otherwise.
-    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
-        absence::in_json(answer, at)
+    fn error_field(&self, response: &Response, at: &str) -> Option<Value> {
+        absence::in_json(response, at)
     }
 }
 
 /// An API whose status says all, beside any JSON object. Its absence is never proven by that alone.
 #[derive(Debug)]
-pub struct Plain;
+pub struct StatusOnly;
 
-impl Dialect for Plain {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        answer.try_json::<serde_json::Map<String, Value>>().and_then(|_| answer.kind_by_status())
+impl ErrorMapper for StatusOnly {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        response.try_json::<serde_json::Map<String, Value>>().and_then(|_| response.kind_by_status())
     }
 
-    fn thinly_absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "", Says::Object), Word::new(410, "", Says::Object)] }
+    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "", ValueMatch::Object), AbsenceRule::new(410, "", ValueMatch::Object)] }
     }
 }
 
@@ -73,7 +73,7 @@ pub trait Signer: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// It cannot be signed. Nothing is sent then.
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError>;
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError>;
 }
 
 /// One API: where it is, who asks, how fast, and how its errors read. Cheap to clone.
@@ -83,14 +83,14 @@ pub struct Client {
     base: url::Url,
     headers: HeaderMap,
     transport: Arc<dyn Transport>,
-    dialect: Arc<dyn Dialect>,
+    errors: Arc<dyn ErrorMapper>,
     identity: Option<Arc<Identity>>,
     /// What is sent to its host.
     secrets: Vec<Secret>,
     has_own_authorities: bool,
-    pace: Arc<Pace>,
+    throttle: Arc<Throttle>,
     redactor: Redactor,
-    left_out: LeftOut,
+    rejected: RejectedRows,
     timeout: Duration,
 }
 
@@ -102,7 +102,7 @@ impl Client {
     pub fn new(provider: &ProviderId, address: &str, config: &HttpConfig) -> Result<Self, HttpConfigError> {
         let base = config.address(address)?;
         let redactor = Redactor::default();
-        let live: Arc<dyn Transport> = Arc::new(Live::new(config)?);
+        let live: Arc<dyn Transport> = Arc::new(NetworkTransport::new(config)?);
         let transport = match &config.record {
             None => live,
             Some(path) => {
@@ -115,34 +115,34 @@ impl Client {
             base,
             headers: HeaderMap::new(),
             transport,
-            dialect: Arc::new(Plain),
+            errors: Arc::new(StatusOnly),
             identity: None,
             secrets: Vec::new(),
             has_own_authorities: config.ca_file.is_some(),
-            pace: Arc::default(),
+            throttle: Arc::default(),
             redactor,
-            left_out: LeftOut::default(),
+            rejected: RejectedRows::default(),
             timeout: config.timeout(),
         })
     }
 
     /// The same over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
         Self { transport, ..self }
     }
 
     /// The same with an API's way to say what is wrong.
     #[must_use]
-    pub fn dialect(self, dialect: impl Dialect + 'static) -> Self {
-        Self { dialect: Arc::new(dialect), ..self }
+    pub fn with_error_mapper(self, errors: impl ErrorMapper + 'static) -> Self {
+        Self { errors: Arc::new(errors), ..self }
     }
 
     /// For an API whose rate limit lets requests come back one by one (a leaky bucket): its reset is when all are back, not
     /// when the next one is.
     #[must_use]
-    pub fn refills(self) -> Self {
-        Self { pace: Arc::new(Pace::refilling()), ..self }
+    pub fn leaky_bucket(self) -> Self {
+        Self { throttle: Arc::new(Throttle::leaky_bucket()), ..self }
     }
 
     /// The same with requests signed by what `make` makes of the secrets, as they are given or as they are read again later.
@@ -154,7 +154,9 @@ impl Client {
         secrets: impl IntoIterator<Item = Secret>,
         make: impl Fn(&[SecretString]) -> S + Send + Sync + 'static,
     ) -> Result<Self, HttpConfigError> {
-        self.proven(secrets.into_iter().collect(), move |values, _| Ok(Made::Signer(Box::new(make(values)))))
+        self.with_identity(secrets.into_iter().collect(), move |values, _| {
+            Ok(Made::Signer(Box::new(make(values))))
+        })
     }
 
     /// The same without who asks, for a transport that puts that on; its secrets are still sent to no host that they are not for.
@@ -164,7 +166,7 @@ impl Client {
     }
 
     /// The one place in which a client gets secrets.
-    fn proven(
+    fn with_identity(
         mut self,
         secrets: Vec<Secret>,
         make: impl Fn(&[SecretString], &Redactor) -> Result<Made, HttpConfigError> + Send + Sync + 'static,
@@ -187,7 +189,7 @@ impl Client {
     ///
     /// # Errors
     /// It is no address, would send credentials in the clear, or to a host that they are not for.
-    pub fn at(&self, address: &str) -> Result<Self, HttpConfigError> {
+    pub fn with_base_url(&self, address: &str) -> Result<Self, HttpConfigError> {
         let base =
             HttpConfig { base_url: Some(address.to_owned()), ..HttpConfig::default() }.address(address)?;
         let client = Self { base, ..self.clone() };
@@ -210,7 +212,7 @@ impl Client {
     pub fn basic(self, user: &str, password: impl Into<Secret>) -> Result<Self, HttpConfigError> {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let user = user.to_owned();
-        self.proven(vec![password.into()], move |values, redactor| {
+        self.with_identity(vec![password.into()], move |values, redactor| {
             let password = values.first().map(ExposeSecret::expose_secret).unwrap_or_default();
             let coded = STANDARD.encode(format!("{user}:{password}"));
             redactor.add_own(SecretString::from(coded.clone()));
@@ -236,7 +238,7 @@ impl Client {
         secret: impl Into<Secret>,
         make: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Result<Self, HttpConfigError> {
-        self.proven(vec![secret.into()], move |values, redactor| {
+        self.with_identity(vec![secret.into()], move |values, redactor| {
             let secret = values.first().map(ExposeSecret::expose_secret).unwrap_or_default();
             header(&name, make(secret), redactor)
         })
@@ -255,7 +257,7 @@ impl Client {
     }
 
     /// Where it is.
-    pub fn base(&self) -> &url::Url {
+    pub fn base_url(&self) -> &url::Url {
         &self.base
     }
 
@@ -271,7 +273,7 @@ impl Client {
 
     /// What the newest lists of offers left out, as it could not be read.
     pub fn rejected(&self) -> Vec<RejectedRow> {
-        self.left_out.all()
+        self.rejected.all()
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -279,13 +281,13 @@ impl Client {
     /// # Errors
     /// Not sent, ambiguous, unavailable, or a protocol error, by where it broke; rate limited if its turn would not come in
     /// time.
-    pub async fn send(&self, request: &Request) -> Result<Answer> {
+    pub async fn send(&self, request: &Request) -> Result<Response> {
         let mut url = request.url(&self.base);
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send_to(request, url.clone()).await?;
-            match self.redirect(request, &url, &answer) {
+            let response = self.send_to(request, url.clone()).await?;
+            match self.redirect(request, &url, &response) {
                 Some(next) => url = next,
-                None => return Ok(answer),
+                None => return Ok(response),
             }
         }
         let message = "it is redirected in a circle".to_owned();
@@ -295,44 +297,44 @@ impl Client {
     /// Sends a request that must succeed.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and what status and [`Dialect`] say.
-    pub async fn ask(&self, request: &Request) -> Result<Answer> {
-        let answer = self.send(request).await?;
-        self.check(&answer)?;
-        Ok(answer)
+    /// As [`send`](Self::send), and what status and [`ErrorMapper`] say.
+    pub async fn send_ok(&self, request: &Request) -> Result<Response> {
+        let response = self.send(request).await?;
+        self.check(&response)?;
+        Ok(response)
     }
 
     /// Sends a request that must succeed and be answered in JSON.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask), and a protocol error that names the place in the answer.
+    /// As [`send_ok`](Self::send_ok), and a protocol error that names the place in the answer.
     pub async fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
-        self.ask(request).await?.json()
+        self.send_ok(request).await?.json()
     }
 
     /// Sends a request about one thing; none if the API proves by its own words that it does not exist.
     ///
     /// # Errors
     /// As [`json`](Self::json), and unavailable where the answer is no proof.
-    pub async fn find<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
+    pub async fn get_optional<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
         let thin = self.error(request, ErrorKind::unavailable("its word for absence is that of any proxy"));
-        self.find_with(request, async { Err(thin) }).await
+        self.get_optional_with(request, async { Err(thin) }).await
     }
 
-    /// As [`find`](Self::find), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
+    /// As [`get_optional`](Self::get_optional), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
     /// else, such as a list, which must be answered well-formed and must not name the thing.
     ///
     /// # Errors
-    /// As [`find`](Self::find), and those of the witness.
-    pub async fn find_with<T: DeserializeOwned>(
+    /// As [`get_optional`](Self::get_optional), and those of the witness.
+    pub async fn get_optional_with<T: DeserializeOwned>(
         &self,
         request: &Request,
         witness: impl Future<Output = Result<()>> + Send,
     ) -> Result<Option<T>> {
-        let answer = self.send(request).await?;
-        match self.check(&answer) {
-            Ok(()) => answer.json().map(Some),
-            Err(error) => self.absent(&answer, error, witness).await.map(|()| None),
+        let response = self.send(request).await?;
+        match self.check(&response) {
+            Ok(()) => response.json().map(Some),
+            Err(error) => self.absent(&response, error, witness).await.map(|()| None),
         }
     }
 
@@ -340,48 +342,48 @@ impl Client {
     /// exist.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask), and ambiguous where the answer is no proof.
-    pub async fn end(&self, request: &Request) -> Result<bool> {
+    /// As [`send_ok`](Self::send_ok), and ambiguous where the answer is no proof.
+    pub async fn delete_if_exists(&self, request: &Request) -> Result<bool> {
         let thin = self.error(request, ErrorKind::Ambiguous);
-        self.end_with(request, async { Err(thin) }).await
+        self.delete_if_exists_with(request, async { Err(thin) }).await
     }
 
-    /// As [`end`](Self::end), with a witness as in [`find_with`](Self::find_with).
+    /// As [`delete_if_exists`](Self::delete_if_exists), with a witness as in [`get_optional_with`](Self::get_optional_with).
     ///
     /// # Errors
-    /// As [`end`](Self::end), and those of the witness.
-    pub async fn end_with(
+    /// As [`delete_if_exists`](Self::delete_if_exists), and those of the witness.
+    pub async fn delete_if_exists_with(
         &self,
         request: &Request,
         witness: impl Future<Output = Result<()>> + Send,
     ) -> Result<bool> {
-        self.ending(request, witness).await.map(|accepted| accepted.is_some())
+        self.delete_for_response(request, witness).await.map(|accepted| accepted.is_some())
     }
 
-    /// As [`end_with`](Self::end_with), with the answer by which it was accepted: it may name an operation.
+    /// As [`delete_if_exists_with`](Self::delete_if_exists_with), with the answer by which it was accepted: it may name an operation.
     ///
     /// # Errors
-    /// As [`end_with`](Self::end_with).
-    pub async fn ending(
+    /// As [`delete_if_exists_with`](Self::delete_if_exists_with).
+    pub async fn delete_for_response(
         &self,
         request: &Request,
         witness: impl Future<Output = Result<()>> + Send,
-    ) -> Result<Option<Answer>> {
-        let answer = self.send(request).await?;
-        match self.check(&answer) {
-            Ok(()) => Ok(Some(answer)),
-            Err(error) => self.absent(&answer, error, witness).await.map(|()| None),
+    ) -> Result<Option<Response>> {
+        let response = self.send(request).await?;
+        match self.check(&response) {
+            Ok(()) => Ok(Some(response)),
+            Err(error) => self.absent(&response, error, witness).await.map(|()| None),
         }
     }
 
     /// Whether an error's answer proves absence, alone or with a witness; else the error.
     async fn absent(
         &self,
-        answer: &Answer,
+        response: &Response,
         error: ProviderError,
         witness: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
-        match absence_of(answer, &*self.dialect) {
+        match absence_of(response, &*self.errors) {
             Absence::Proven => Ok(()),
             Absence::Thin => witness.await,
             Absence::Unproven => Err(error),
@@ -391,51 +393,56 @@ impl Client {
     /// Whether an answer is a success, or which error it is.
     ///
     /// # Errors
-    /// What status and [`Dialect`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
+    /// What status and [`ErrorMapper`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
     /// API's own words a certain refusal of a request that changes something, whatever its status: who lets one in, counts
     /// requests or guards the way may have put its answer in the place of the API's, when the request has gone through.
-    pub fn check(&self, answer: &Answer) -> Result<()> {
-        let Some(by_status) = answer.kind_by_status() else { return Ok(()) };
-        let worded = self.dialect.kind_of(answer).filter(|_| !answer.is_page());
+    pub fn check(&self, response: &Response) -> Result<()> {
+        let Some(by_status) = response.kind_by_status() else { return Ok(()) };
+        let worded = self.errors.kind_of(response).filter(|_| !response.is_html_page());
         let is_worded = worded.is_some();
         let kind = worded.unwrap_or(by_status);
-        Err(answer.error(match (&kind, absence_of(answer, &*self.dialect)) {
+        Err(response.error(match (&kind, absence_of(response, &*self.errors)) {
             (ErrorKind::NotFound { .. }, Absence::Proven) => kind,
-            (ErrorKind::NotFound { .. }, Absence::Thin) if !answer.changes() => kind,
+            (ErrorKind::NotFound { .. }, Absence::Thin) if !response.mutates() => kind,
             (ErrorKind::NotFound { .. }, _) => {
-                tracing::warn!(status = %answer.status(), "not found, but not in the API's own words; not believed");
-                absence::unproven(answer)
+                tracing::warn!(status = %response.status(), "not found, but not in the API's own words; not believed");
+                absence::unproven(response)
             }
             // What is a protocol error may have happened anyway, and says more.
-            _ if answer.changes() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
+            _ if response.mutates() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
             _ => kind,
         }))
     }
 
     /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: that the API itself
     /// refuses who asks means that nothing was done.
-    async fn send_to(&self, request: &Request, url: url::Url) -> Result<Answer> {
+    async fn send_to(&self, request: &Request, url: url::Url) -> Result<Response> {
         let Some(identity) = &self.identity else { return self.send_as(request, url, None).await };
         let proof = identity.present();
-        let answer = self.send_as(request, url.clone(), Some(&proof)).await?;
-        if !self.refuses_who_asks(&answer) {
-            return Ok(answer);
+        let response = self.send_as(request, url.clone(), Some(&proof)).await?;
+        if !self.refuses_who_asks(&response) {
+            return Ok(response);
         }
-        let Some(other) = identity.other_than(&proof) else { return Ok(answer) };
+        let Some(other) = identity.other_than(&proof) else { return Ok(response) };
         tracing::info!(provider = %self.provider, "who asks was refused, and the secrets have changed; asking again");
         self.send_as(request, url, Some(&other)).await
     }
 
-    fn refuses_who_asks(&self, answer: &Answer) -> bool {
+    fn refuses_who_asks(&self, response: &Response) -> bool {
         // Of what only reads, anybody's word is enough.
-        (answer.status() == StatusCode::UNAUTHORIZED && !answer.changes())
-            || (answer.status().is_client_error()
-                && !answer.is_page()
-                && self.dialect.kind_of(answer) == Some(ErrorKind::Unauthorised))
+        (response.status() == StatusCode::UNAUTHORIZED && !response.mutates())
+            || (response.status().is_client_error()
+                && !response.is_html_page()
+                && self.errors.kind_of(response) == Some(ErrorKind::Unauthorised))
     }
 
-    async fn send_as(&self, request: &Request, url: url::Url, proof: Option<&Arc<Proof>>) -> Result<Answer> {
-        if let Err(wait) = self.pace.wait(self.timeout).await {
+    async fn send_as(
+        &self,
+        request: &Request,
+        url: url::Url,
+        proof: Option<&Arc<Proof>>,
+    ) -> Result<Response> {
+        if let Err(wait) = self.throttle.wait(self.timeout).await {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }
         let mut headers = self.headers.clone();
@@ -446,9 +453,9 @@ impl Client {
         let mut address = url.clone();
         // Of an API with one address the action says which list it is.
         address.set_query(request.parameter("Action"));
-        let (address, is_first) = (address.to_string(), rows::is_first(request));
+        let (address, is_first) = (address.to_string(), lenient::is_first_page(request));
         let mut wire =
-            WireRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
+            RawRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
         if let Some(proof) = proof
             && let Err(error) = proof.put_on(&mut wire)
         {
@@ -462,44 +469,50 @@ impl Client {
             url.path = wire.url.path(),
             http.response.status_code = tracing::field::Empty,
         );
-        if let Some(body) = request.body.as_ref().filter(|_| request.changes) {
+        if let Some(body) = request.body.as_ref().filter(|_| request.mutates) {
             self.redactor.remember(withheld(body, request.is_form()));
         }
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
-                let list = ListAt { address, is_first, left_out: self.left_out.clone() };
-                let answer = Answer::new(&self.provider, request, wire, &self.redactor).of_list(list);
-                self.pace.learn(&answer);
-                match answer.is_kept() {
-                    None => Ok(answer),
-                    Some(_) if request.changes => Err(answer.error(ErrorKind::Ambiguous)),
+                let list = ListAt { address, is_first, rejected: self.rejected.clone() };
+                let response = Response::new(&self.provider, request, wire, &self.redactor).of_list(list);
+                self.throttle.observe(&response);
+                match response.staleness() {
+                    None => Ok(response),
+                    Some(_) if request.mutates => Err(response.error(ErrorKind::Ambiguous)),
                     Some(why) => {
                         let cause = format!("{why}; let what stands before the API keep none of its answers");
-                        Err(answer.error(ErrorKind::unavailable(cause)))
+                        Err(response.error(ErrorKind::unavailable(cause)))
                     }
                 }
             }
             Err(lost) => {
                 span.in_scope(|| tracing::debug!(%lost, "no answer"));
                 let kind = match &lost {
-                    Lost::NotSent(why) => ErrorKind::not_sent(why.to_string()),
-                    Lost::Unknown(_) | Lost::TooLarge { .. } if request.changes => ErrorKind::Ambiguous,
-                    Lost::Unknown(why) => ErrorKind::unavailable(why.to_string()),
-                    Lost::TooLarge { .. } => ErrorKind::Protocol { message: lost.to_string() },
+                    TransportError::NotSent(why) => ErrorKind::not_sent(why.to_string()),
+                    TransportError::OutcomeUnknown(_) | TransportError::TooLarge { .. }
+                        if request.mutates =>
+                    {
+                        ErrorKind::Ambiguous
+                    }
+                    TransportError::OutcomeUnknown(why) => ErrorKind::unavailable(why.to_string()),
+                    TransportError::TooLarge { .. } => ErrorKind::Protocol { message: lost.to_string() },
                 };
                 Err(self.error(request, kind).with_source(match lost {
-                    Lost::NotSent(why) | Lost::Unknown(why) => Worded::above(why.to_string(), why),
-                    Lost::TooLarge { .. } => Worded::new(lost.to_string()),
+                    TransportError::NotSent(why) | TransportError::OutcomeUnknown(why) => {
+                        Worded::above(why.to_string(), why)
+                    }
+                    TransportError::TooLarge { .. } => Worded::new(lost.to_string()),
                 }))
             }
         }
     }
 
     /// Where a redirect leads, if it may be followed: reading only, and to the same host by the same scheme.
-    fn redirect(&self, request: &Request, from: &url::Url, answer: &Answer) -> Option<url::Url> {
+    fn redirect(&self, request: &Request, from: &url::Url, response: &Response) -> Option<url::Url> {
         let is_redirect = matches!(
-            answer.status(),
+            response.status(),
             StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::TEMPORARY_REDIRECT
@@ -508,7 +521,7 @@ impl Client {
         if !is_redirect || request.method != Method::GET {
             return None;
         }
-        let next = from.join(answer.header(LOCATION.as_str())?).ok()?;
+        let next = from.join(response.header(LOCATION.as_str())?).ok()?;
         (next.origin() == self.base.origin() && next.username().is_empty()).then_some(next)
     }
 

@@ -187,8 +187,11 @@ pub enum HttpConfigError {
 ///
 /// # Errors
 /// The region cannot stand in the name of a host.
-#[cfg(any(feature = "ec2", feature = "exoscale"))]
-pub(crate) fn address_in(pattern: &str, region: &crate::model::RegionId) -> Result<String, HttpConfigError> {
+#[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
+pub(crate) fn regional_url(
+    pattern: &str,
+    region: &crate::model::RegionId,
+) -> Result<String, HttpConfigError> {
     let name = region.as_str();
     if !pattern.contains("{region}") {
         return Ok(pattern.to_owned());
@@ -212,12 +215,6 @@ pub(crate) fn address_in(pattern: &str, region: &crate::model::RegionId) -> Resu
         return Err(bad("leads to another host than the pattern"));
     }
     Ok(address)
-}
-
-/// How long a new service may be missing from look-ups, in milliseconds, where a configuration does not say.
-#[cfg(any(feature = "ec2", feature = "exoscale", feature = "hetzner", feature = "osb", feature = "proxmox"))]
-pub(crate) fn list_lag_ms() -> u64 {
-    10_000
 }
 
 #[cfg(test)]
@@ -260,11 +257,10 @@ mod tests {
         }
     }
 
-    #[cfg(any(feature = "ec2", feature = "exoscale"))]
     #[test]
     fn a_region_chooses_no_host() {
         let pattern = "https://ec2.{region}.cloud.example/v2";
-        let address = |name: &str| address_in(pattern, &name.parse().expect("a region's name"));
+        let address = |name: &str| regional_url(pattern, &name.parse().expect("a region's name"));
         assert_eq!(address("eu-west-1").expect("a region"), "https://ec2.eu-west-1.cloud.example/v2");
         for odd in [
             "evil.example#",
@@ -280,18 +276,21 @@ mod tests {
         ] {
             // Some are no names of regions at all.
             let Ok(region) = odd.parse() else { continue };
-            assert!(address_in(pattern, &region).is_err(), "{odd}");
+            assert!(regional_url(pattern, &region).is_err(), "{odd}");
         }
-        let here = address_in("http://127.0.0.1:80/{region}", &"a".parse().expect("a name"));
+        let here = regional_url("http://127.0.0.1:80/{region}", &"a".parse().expect("a name"));
         assert_eq!(here.expect("here"), "http://127.0.0.1:80/a");
-        let one = address_in("https://cloud.example", &"Region.One".parse().expect("a name"));
+        let one = regional_url("https://cloud.example", &"Region.One".parse().expect("a name"));
         assert_eq!(one.expect("one for all"), "https://cloud.example");
     }
 
     #[test]
     fn no_document_makes_answers_unbounded() {
         let live = |max_answer_bytes| {
-            crate::provider::http::Live::new(&HttpConfig { max_answer_bytes, ..HttpConfig::default() })
+            crate::provider::http::NetworkTransport::new(&HttpConfig {
+                max_answer_bytes,
+                ..HttpConfig::default()
+            })
         };
         assert!(live(MAX_ANSWER_BYTES).is_ok());
         for much in [MAX_ANSWER_BYTES + 1, usize::MAX] {

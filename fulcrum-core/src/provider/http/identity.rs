@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use reqwest::header::HeaderMap;
+use ::http::header::HeaderMap;
 use secrecy::SecretString;
 
-use super::{HttpConfigError, Redactor, Secret, Signer, WireRequest, credential::is_same};
+use super::{HttpConfigError, RawRequest, Redactor, Secret, Signer, credential::is_same};
 use crate::provider::BoxError;
 
 /// What proves who asks, of the secrets as they were when it was made.
@@ -25,7 +25,7 @@ pub(super) enum Made {
 
 impl Proof {
     /// Puts it on a request that is otherwise complete.
-    pub(super) fn put_on(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+    pub(super) fn put_on(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         match &self.made {
             Made::Headers(headers) => {
                 for (name, value) in headers {

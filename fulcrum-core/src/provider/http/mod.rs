@@ -1,70 +1,52 @@
 //! What adapters to HTTP APIs share.
 //!
 //! ```text
-//! adapter ─ Client ─ Transport (Live, Recorder, Replay)
+//! adapter ─ Client ─ Transport (NetworkTransport, Recorder, Replay)
 //! ```
 //!
-//! An adapter builds a [`Request`] and reads an [`Answer`]. In between, the [`Client`] adds base address, credentials
-//! and pace, bounds time and size, and turns what goes wrong into the closed set of [`ErrorKind`](super::ErrorKind)s.
+//! An adapter builds a [`Request`] and reads a [`Response`]. In between, the [`Client`] adds base address, credentials
+//! and throttle, bounds time and size, and turns what goes wrong into the closed set of [`ErrorKind`](super::ErrorKind)s.
 //! Repeating, the limit of calls at once and the deadline of a whole call are [`layers`](super::layers): they
 //! are the same for every provider, also for one that does not speak HTTP.
 
 mod absence;
-mod answer;
 mod cache;
+mod cassette;
 mod cause;
 mod client;
 mod config;
 mod credential;
 mod fields;
 mod identity;
-mod live;
-mod pace;
-mod pages;
+mod lenient;
+mod network;
+mod pagination;
 mod redact;
 mod request;
-mod rows;
+mod response;
 mod sieve;
-mod tape;
+mod throttle;
 mod transport;
 
-pub use absence::{Says, Word};
-pub use answer::Answer;
-#[cfg(any(feature = "ec2", feature = "openstack"))]
-pub(crate) use answer::PAGE;
-pub use cache::Cache;
-pub use client::{Client, Dialect, Plain, Signer};
-#[cfg(any(feature = "ec2", feature = "exoscale"))]
-pub(crate) use config::address_in;
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "osb",
-    feature = "proxmox"
-))]
-pub(crate) use config::list_lag_ms;
-pub use config::{HttpConfig, HttpConfigError};
-pub use credential::{Credential, Secret};
-pub use live::Live;
-pub use pages::{Page, bounded, pages};
-pub use redact::Redactor;
-pub use request::Request;
-pub use reqwest::{
+pub use ::http::{
     Method, StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-#[cfg(any(
-    feature = "ec2",
-    feature = "exoscale",
-    feature = "hetzner",
-    feature = "openstack",
-    feature = "osb",
-    feature = "proxmox",
-    feature = "scaleway",
-    feature = "upcloud"
-))]
+pub use absence::{AbsenceRule, ValueMatch};
+pub use cache::Cache;
+pub use cassette::{CassetteError, Recorder, Replay};
+pub use client::{Client, ErrorMapper, Signer, StatusOnly};
+pub use config::{HttpConfig, HttpConfigError};
+pub use credential::{Credential, Secret};
+pub use network::NetworkTransport;
+pub use pagination::{Page, bounded, paginate};
+pub use redact::Redactor;
+pub use request::Request;
+pub use response::Response;
+pub use transport::{RawRequest, RawResponse, Transport, TransportError};
 #[allow(unused_imports, reason = "each adapter uses its own part")]
-pub(crate) use rows::{NamedRows, Rows, leave_out};
-pub use tape::{Recorder, Replay, TapeError};
-pub use transport::{Lost, Transport, WireAnswer, WireRequest};
+pub(crate) use {
+    config::regional_url,
+    lenient::{LenientList, LenientMap, reject_row},
+    response::HTML_PAGE,
+};

@@ -64,7 +64,7 @@ impl Redactor {
 
     /// A text of an answer: as people read it, or as a program does, which needs all of it that is no whole credential.
     #[allow(dead_code, reason = "used by adapters alone")]
-    pub(crate) fn shown(&self, text: &str, is_for_people: bool) -> String {
+    pub(crate) fn sanitised(&self, text: &str, is_for_people: bool) -> String {
         if is_for_people {
             return self.short(text, ErrorKind::LONGEST);
         }
@@ -224,7 +224,7 @@ impl Known {
         self.by_start = by_start;
     }
 
-    /// How much to leave out of a text at a place, where a secret or its beginning stands; behind `end` nothing is looked at that
+    /// How much to leave out of a text at a place, where a secret or its beginning stands; behind `delete_if_exists` nothing is looked at that
     /// is no more of the secret itself.
     fn found(&self, text: &str, at: usize, end: usize) -> Option<usize> {
         let rest = text.as_bytes().get(at..)?;

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use reqwest::{
+use ::http::{
     Method,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -26,8 +26,8 @@ pub struct Request {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
-    pub(super) changes: bool,
-    pub(super) about: Option<SkuId>,
+    pub(super) mutates: bool,
+    pub(super) sku: Option<SkuId>,
 }
 
 // What it sends may be a password.
@@ -40,10 +40,10 @@ impl fmt::Debug for Request {
 impl Request {
     /// A request of a method; all but GET and HEAD are taken to change something.
     pub fn new<'a>(call: Call, method: Method, path: impl IntoIterator<Item = &'a str>) -> Self {
-        let changes = method != Method::GET && method != Method::HEAD;
+        let mutates = method != Method::GET && method != Method::HEAD;
         let path = path.into_iter().map(str::to_owned).collect();
         let (query, headers) = (Vec::new(), HeaderMap::new());
-        Self { call, method, path, query, headers, body: None, changes, about: None }
+        Self { call, method, path, query, headers, body: None, mutates, sku: None }
     }
 
     /// Reads.
@@ -68,8 +68,8 @@ impl Request {
 
     /// Says that it changes nothing in spite of its method, such as a POST that only reads: then it is never ambiguous.
     #[must_use]
-    pub fn only_reads(mut self) -> Self {
-        self.changes = false;
+    pub fn read_only(mut self) -> Self {
+        self.mutates = false;
         self
     }
 
@@ -128,8 +128,8 @@ impl Request {
 
     /// Says which product it is about, for an error that names it.
     #[must_use]
-    pub fn about(mut self, sku: &SkuId) -> Self {
-        self.about = Some(sku.clone());
+    pub fn for_sku(mut self, sku: &SkuId) -> Self {
+        self.sku = Some(sku.clone());
         self
     }
 
@@ -161,8 +161,8 @@ impl Request {
     }
 
     /// Whether its outcome may matter to money: then a lost answer is ambiguous.
-    pub fn changes(&self) -> bool {
-        self.changes
+    pub fn mutates(&self) -> bool {
+        self.mutates
     }
 
     /// Its address below a base.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use reqwest::{
+use ::http::{
     Method, StatusCode,
     header::{CONTENT_TYPE, HeaderMap},
 };
+use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::provider::BoxError;
 
@@ -16,7 +16,7 @@ pub(super) const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// A request as it goes out, credentials included.
 #[derive(Clone)]
-pub struct WireRequest {
+pub struct RawRequest {
     /// How.
     pub method: Method,
     /// Where.
@@ -28,7 +28,7 @@ pub struct WireRequest {
 }
 
 // Headers and bodies hold credentials.
-impl fmt::Debug for WireRequest {
+impl fmt::Debug for RawRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url.path())
     }
@@ -36,7 +36,7 @@ impl fmt::Debug for WireRequest {
 
 /// An answer as it came in, whole.
 #[derive(Clone)]
-pub struct WireAnswer {
+pub struct RawResponse {
     /// Its status.
     pub status: StatusCode,
     /// Beside it.
@@ -45,7 +45,7 @@ pub struct WireAnswer {
     pub body: Bytes,
 }
 
-impl WireAnswer {
+impl RawResponse {
     /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
     pub(crate) fn is_of_type(&self, wanted: &str) -> bool {
         let Some(said) = self.headers.get(CONTENT_TYPE) else { return true };
@@ -56,13 +56,13 @@ impl WireAnswer {
     }
 
     /// What it says, if that may be the document of a refusal: in so few bytes each API says why.
-    pub(crate) fn refusal(&self) -> Option<&[u8]> {
+    pub(crate) fn error_body(&self) -> Option<&[u8]> {
         (self.body.len() <= MAX_REFUSAL_BYTES).then_some(&*self.body)
     }
 }
 
 // An answer may hand out a token or a password.
-impl fmt::Debug for WireAnswer {
+impl fmt::Debug for RawResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with {} bytes", self.status, self.body.len())
     }
@@ -70,13 +70,13 @@ impl fmt::Debug for WireAnswer {
 
 /// No whole answer came.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum TransportError {
     /// The request cannot have had an effect: nobody was connected to, or none of the body went out.
     #[error("not sent")]
     NotSent(#[source] BoxError),
     /// The request may have had its effect.
     #[error("no whole answer")]
-    Unknown(#[source] BoxError),
+    OutcomeUnknown(#[source] BoxError),
     /// An answer came that is too large to be one. The request may have had its effect.
     #[error("the answer has more than {limit} bytes")]
     TooLarge {
@@ -89,5 +89,5 @@ pub enum Lost {
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends one request, once, and reads the whole answer. Follows no redirect.
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost>;
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError>;
 }

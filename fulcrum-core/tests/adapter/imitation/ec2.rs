@@ -8,7 +8,7 @@ use super::{Api, Ask, Reply, Thing, World, config, table, xml};
 pub const API: Api = Api {
     name: "ec2",
     build: |folder, url| Arc::new(adapter(folder, url)),
-    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).with_transport(way)),
     answer,
     is_purchase: |ask| ask.get("Action") == "RunInstances",
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",

@@ -8,7 +8,7 @@ use super::{Api, Ask, Reply, Thing, World, config, json, table};
 pub const API: Api = Api {
     name: "exoscale",
     build: |folder, url| Arc::new(adapter(folder, url)),
-    over: |folder, url, way| Arc::new(adapter(folder, url).over(&way)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).with_transport(way)),
     answer,
     is_purchase: |ask| ask.method == "POST" && ask.path == "/instance",
     blueprint: "{ name: shop, components: { web: { vcpu: 2, disk_gib: 20 } } }",

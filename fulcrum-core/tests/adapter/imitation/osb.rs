@@ -8,7 +8,7 @@ use super::{Api, Ask, Reply, World, config, json};
 pub const API: Api = Api {
     name: "osb",
     build: |folder, url| Arc::new(adapter(folder, url)),
-    over: |folder, url, way| Arc::new(adapter(folder, url).over(way)),
+    over: |folder, url, way| Arc::new(adapter(folder, url).with_transport(way)),
     answer,
     is_purchase: |ask| ask.method == "PUT",
     blueprint: "{ name: shop, components: { db: { kind: database } } }",

@@ -9,7 +9,7 @@ use fulcrum_core::{
     model::{IdempotencyKey, ServiceId},
     provider::{
         OfferFilter, OperationHandle, Provider,
-        http::{Method, Replay, Transport, WireRequest},
+        http::{Method, RawRequest, Replay, Transport},
     },
 };
 use futures::StreamExt;
@@ -49,7 +49,7 @@ pub fn cassette(bytes: &[u8]) -> bool {
             else {
                 continue;
             };
-            let request = WireRequest { method, url, headers: Default::default(), body: None };
+            let request = RawRequest { method, url, headers: Default::default(), body: None };
             if let Ok(answer) = replay.send(request).await {
                 let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
                 fault::plant(kind.unwrap_or_default());

@@ -7,7 +7,9 @@ use fulcrum_core::{
     model::ProviderId,
     provider::{
         Call, ErrorKind,
-        http::{Cache, Client, HeaderMap, HttpConfig, Lost, Request, Transport, WireAnswer, WireRequest},
+        http::{
+            Cache, Client, HeaderMap, HttpConfig, RawRequest, RawResponse, Request, Transport, TransportError,
+        },
     },
 };
 use secrecy::SecretString;
@@ -22,12 +24,12 @@ const ANSWERS: usize = 12;
 
 #[derive(Debug)]
 struct Told {
-    answer: WireAnswer,
+    answer: RawResponse,
 }
 
 #[async_trait]
 impl Transport for Told {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         assert_eq!(request.url.host_str(), Some("127.0.0.1"), "a redirect was followed to {}", request.url);
         Ok(self.answer.clone())
     }
@@ -43,7 +45,7 @@ pub fn headers(bytes: &[u8]) -> bool {
         ..HttpConfig::default()
     };
     let client = Client::new(&provider, wire::BASE, &config).expect("a client");
-    let client = if draw.chance(128) { client.refills() } else { client };
+    let client = if draw.chance(128) { client.leaky_bucket() } else { client };
     // What it proves itself by must not come back in words.
     let client = client.bearer(SecretString::from(super::SECRET)).expect("a token");
     let cache = Cache::default();
@@ -59,9 +61,12 @@ pub fn headers(bytes: &[u8]) -> bool {
                     headers.append(name, value);
                 }
             }
-            let answer =
-                WireAnswer { status: wire::status(&mut draw), headers, body: draw.bytes(64).to_vec().into() };
-            let client = client.clone().over(Arc::new(Told { answer }));
+            let answer = RawResponse {
+                status: wire::status(&mut draw),
+                headers,
+                body: draw.bytes(64).to_vec().into(),
+            };
+            let client = client.clone().with_transport(Arc::new(Told { answer }));
             let request = match draw.below(3) {
                 0 => Request::get(Call::Describe, ["servers", "7"]),
                 1 => Request::post(Call::Provision, ["servers"]).json(&serde_json::json!({ "name": "web" })),
@@ -69,7 +74,9 @@ pub fn headers(bytes: &[u8]) -> bool {
             };
             let began = Instant::now();
             let answer = match draw.below(4) {
-                0 => cache.ask(&client, &request, Duration::ZERO).await.map(|(answer, _)| (*answer).clone()),
+                0 => {
+                    cache.fetch(&client, &request, Duration::ZERO).await.map(|(answer, _)| (*answer).clone())
+                }
                 _ => client.send(&request).await,
             };
             let took = began.elapsed();

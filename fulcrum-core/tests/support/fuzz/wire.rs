@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::provider::http::{
-    HeaderMap, HeaderName, HeaderValue, Lost, StatusCode, Transport, WireAnswer, WireRequest,
+    HeaderMap, HeaderName, HeaderValue, RawRequest, RawResponse, StatusCode, Transport, TransportError,
 };
 use serde_json::Value;
 
@@ -146,7 +146,7 @@ impl Wire {
     }
 }
 
-fn ask(request: &WireRequest) -> Ask {
+fn ask(request: &RawRequest) -> Ask {
     let body = request.body.as_deref().unwrap_or_default();
     let pairs = |text: &[u8]| -> BTreeMap<String, String> {
         url::form_urlencoded::parse(text).into_owned().collect()
@@ -166,7 +166,7 @@ fn ask(request: &WireRequest) -> Ask {
 
 #[async_trait]
 impl Transport for Wire {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         if request.url.origin().ascii_serialization() != BASE {
             held(&self.strayed).push(request.url.to_string());
@@ -200,7 +200,7 @@ impl Transport for Wire {
             headers.insert("x-subject-token", HeaderValue::from_static(token));
         }
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-        let mut answer = WireAnswer { status, headers, body: reply.body.into_bytes().into() };
+        let mut answer = RawResponse { status, headers, body: reply.body.into_bytes().into() };
         if kind >= 96 {
             change(&mut answer, kind, &mut draw);
         }
@@ -208,15 +208,15 @@ impl Transport for Wire {
     }
 }
 
-fn lost(kind: u8) -> Lost {
+fn lost(kind: u8) -> TransportError {
     match kind % 3 {
-        0 => Lost::NotSent("refused".into()),
-        1 => Lost::Unknown("it broke off".into()),
-        _ => Lost::TooLarge { limit: 1 << 20 },
+        0 => TransportError::NotSent("refused".into()),
+        1 => TransportError::OutcomeUnknown("it broke off".into()),
+        _ => TransportError::TooLarge { limit: 1 << 20 },
     }
 }
 
-fn change(answer: &mut WireAnswer, kind: u8, draw: &mut Draw<'_>) {
+fn change(answer: &mut RawResponse, kind: u8, draw: &mut Draw<'_>) {
     let mut body = answer.body.to_vec();
     // Nodes of documents, mostly.
     match kind {

@@ -9,8 +9,8 @@ use fulcrum_core::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Result, ServiceStream,
         http::{
-            Answer, Client, Credential, Dialect, HttpConfig, HttpConfigError, Page, Request, Says, Word,
-            pages,
+            AbsenceRule, Client, Credential, ErrorMapper, HttpConfig, HttpConfigError, Page, Request,
+            Response, ValueMatch, paginate,
         },
         table::{ProviderDocument, Row, Table},
     },
@@ -67,13 +67,13 @@ struct Machine {
 #[derive(Debug)]
 struct TinyErrors;
 
-impl Dialect for TinyErrors {
-    fn kind_of(&self, _: &Answer) -> Option<ErrorKind> {
+impl ErrorMapper for TinyErrors {
+    fn kind_of(&self, _: &Response) -> Option<ErrorKind> {
         None
     }
 
-    fn absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "/error", Says::Exactly("no such machine"))] }
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "/error", ValueMatch::Exactly("no such machine"))] }
     }
 }
 
@@ -90,7 +90,7 @@ impl Tiny {
         let base = &base.into();
         let client = Client::new(&config.id, "https://api.tiny.example", &config.http.clone().below(base)?)?;
         Ok(Self {
-            client: client.bearer(config.token.read(base)?)?.dialect(TinyErrors),
+            client: client.bearer(config.token.read(base)?)?.with_error_mapper(TinyErrors),
             capabilities: Capabilities {
                 calls: vec![
                     Call::Offers,
@@ -155,7 +155,8 @@ impl Tiny {
     }
 
     async fn machine(&self, call: Call, name: &str) -> Result<Option<Service>> {
-        let found: Option<Machine> = self.client.find(&Request::get(call, ["machines", name])).await?;
+        let found: Option<Machine> =
+            self.client.get_optional(&Request::get(call, ["machines", name])).await?;
         Ok(found.and_then(|machine| self.service(&machine)))
     }
 }
@@ -173,10 +174,10 @@ impl Provider for Tiny {
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (facts, filter) = (self.facts.clone(), filter.clone());
         let first = Request::get(Call::Offers, ["products"]).query("page", 1);
-        pages(self.client.clone(), first, move |request, answer| {
-            let page: Listed<Product> = answer.json()?;
+        paginate(self.client.clone(), first, move |request, response| {
+            let page: Listed<Product> = response.json()?;
             let table = Table::from_rows(&facts, Self::rows(page.items))
-                .map_err(|error| answer.nonsense(error.to_string()))?;
+                .map_err(|error| response.protocol_error(error.to_string()))?;
             let items = table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect();
             Ok(Page { items, next: page.next.map(|_| request.clone().next_page("page")) })
         })
@@ -185,8 +186,8 @@ impl Provider for Tiny {
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let name = format!("fulcrum-{key}");
         let body = json!({ "code": request.sku });
-        let ask = Request::put(Call::Provision, ["machines", &name]).json(&body).about(&request.sku);
-        self.client.ask(&ask).await?;
+        let ask = Request::put(Call::Provision, ["machines", &name]).json(&body).for_sku(&request.sku);
+        self.client.send_ok(&ask).await?;
         Ok(OperationHandle::new(format!("make/{name}")))
     }
 
@@ -201,8 +202,8 @@ impl Provider for Tiny {
     fn services(&self) -> ServiceStream {
         let this = self.clone();
         let first = Request::get(Call::Services, ["machines"]).query("page", 1);
-        pages(self.client.clone(), first, move |request, answer| {
-            let page: Listed<Machine> = answer.json()?;
+        paginate(self.client.clone(), first, move |request, response| {
+            let page: Listed<Machine> = response.json()?;
             let items = page.items.iter().filter_map(|machine| this.service(machine)).collect();
             Ok(Page { items, next: page.next.map(|_| request.clone().next_page("page")) })
         })
@@ -213,7 +214,7 @@ impl Provider for Tiny {
         // Nothing that this library did not make is ever touched.
         if let Some(found) = self.machine(Call::Release, service.as_str()).await? {
             let ask = Request::delete(Call::Release, ["machines", found.id.as_str()]);
-            self.client.find::<serde_json::Value>(&ask).await?;
+            self.client.get_optional::<serde_json::Value>(&ask).await?;
         }
         Ok(OperationHandle::new(format!("end/{service}")))
     }

@@ -1,4 +1,4 @@
-//! Offers from a file, to compare prices with; nothing can be bought from it.
+//! Offers from a file, to compare prices with. They cannot be bought.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ impl CatalogueFile {
             .collect())
     }
 
-    /// How many offers it has.
+    /// The number of its offers.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "counted by documents of federations"))]
     pub(crate) fn listed(&self) -> usize {
         self.offers.len()

@@ -1,27 +1,28 @@
-//! How a cloud that speaks EC2's query API is configured.
+//! The configuration of a cloud with EC2's query API.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ec2, cloud::Cloud, errors::Ec2Errors};
+use super::{Ec2, client::Cloud, errors::Ec2Errors};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
         Base,
-        http::{Client, Credential, HttpConfig, HttpConfigError, list_lag_ms},
+        adapters::common::list_lag_ms,
+        http::{Client, Credential, HttpConfig, HttpConfigError},
         table::Table,
     },
 };
 
-/// A cloud that speaks EC2's query API: where it is, who asks, and what things cost.
+/// A cloud that speaks EC2's query API: its address, keys and prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ec2Config {
-    /// Its name in the federation; also the name of the provider in the price table.
+    /// Its name in the federation, and in the price table.
     #[serde(default = "id")]
     pub id: ProviderId,
-    /// Its address, where `{region}` stands for the region: `https://fcu.{region}.outscale.com`.
+    /// Its URL, with `{region}` for the region's name: `https://fcu.{region}.outscale.com`.
     pub endpoint: String,
     /// The access key.
     #[serde(default = "access_key")]
@@ -32,13 +33,13 @@ pub struct Ec2Config {
     /// The token that goes with temporary keys.
     #[serde(default)]
     pub session_token: Option<Credential>,
-    /// Which regions are used; empty for all of the price table.
+    /// The regions that are used; empty for all of the price table.
     #[serde(default)]
     pub regions: Vec<RegionId>,
     /// A price table, as the API tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
-    /// Whether the cloud makes one machine of one `ClientToken`, however often it is asked. Some take it and do not
-    /// look at it: then a purchase looks for the machine's tag before it asks again.
+    /// Whether the cloud makes one machine of one `ClientToken`, however often it is sent. Some clouds ignore it: then a
+    /// purchase searches the machine's tag before it sends the request again.
     pub client_token: ClientToken,
     /// How long a new machine may be missing from lists, in milliseconds.
     #[serde(default = "list_lag_ms")]
@@ -55,30 +56,30 @@ pub struct Ec2Config {
     /// Identifiers of security groups, separated by commas, unless a request has the setting `security_groups`.
     #[serde(default)]
     pub security_groups: Option<String>,
-    /// Whether machines get a public IPv4 address: it is asked for, or forbidden, and what it costs is a line of its own.
+    /// Whether machines get a public IPv4 address. The order requests or forbids it, and its price is a line of its own.
     #[serde(default = "yes")]
     pub public_ip: bool,
-    /// GiB of the system disk that a machine is made with at least, where its disk is bought by size: as much as images need.
+    /// GiB of the least system disk, where disks are bought by size: as much as images need.
     #[serde(default = "least_disk_gib")]
     pub least_disk_gib: u64,
-    /// What the cloud calls the type of system disks where the price table's block storage is not called so itself.
+    /// The type of system disks, where the price table's block storage has another name.
     #[serde(default = "volume_type")]
     pub volume_type: String,
-    /// How many things are asked for at a time when something is listed; 5 to 1000.
+    /// Rows of a page; 5 to 1000.
     #[serde(default = "page_size")]
     pub page_size: u32,
-    /// How the cloud is reached.
+    /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
 }
 
-/// What a cloud does with a `ClientToken`.
+/// How a cloud treats a `ClientToken`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientToken {
-    /// The same one makes the same machine.
+    /// The same token makes one machine.
     Honoured,
-    /// It does not matter.
+    /// The token has no effect.
     Ignored,
 }
 
@@ -111,7 +112,7 @@ fn page_size() -> u32 {
 }
 
 impl Ec2Config {
-    /// Reads the keys and the price table; paths start at `base`. Connects to nothing.
+    /// Reads the keys and the price table, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting that is wrong.
@@ -138,7 +139,8 @@ impl Ec2Config {
         .chain(session)
         .collect();
         let first = self.endpoint.replace("{region}", "region");
-        let client = Client::new(&self.id, &first, &self.http.clone().below(base)?)?.dialect(Ec2Errors);
+        let client =
+            Client::new(&self.id, &first, &self.http.clone().below(base)?)?.with_error_mapper(Ec2Errors);
         Ok(Ec2::new(Cloud::new(self.clone(), table.into_listed(), client, keys)?))
     }
 }

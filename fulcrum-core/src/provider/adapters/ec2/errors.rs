@@ -1,4 +1,4 @@
-//! How the API says what is wrong: a code in a word.
+//! Error documents of EC2's query API: a code in one word.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, Says, Word},
+        http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
     },
 };
 
@@ -15,36 +15,36 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ec2Errors;
 
-impl Dialect for Ec2Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let (code, message) = error_of(answer)?;
-        kind_of(&code, &message, answer)
+impl ErrorMapper for Ec2Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let (code, message) = error_of(response)?;
+        kind_of(&code, &message, response)
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.NotFound")),
-                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceID.Malformed")),
-                Word::new(400, "Error/Code", Says::Exactly("InvalidVolume.NotFound")),
-                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType")),
-                Word::new(400, "Error/Code", Says::Exactly("InvalidInstanceType.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceID.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceID.Malformed")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidVolume.NotFound")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceType")),
+                AbsenceRule::new(400, "Error/Code", ValueMatch::Exactly("InvalidInstanceType.NotFound")),
             ]
         }
     }
 
-    fn said(&self, answer: &Answer, at: &str) -> Option<Value> {
-        let (code, _) = error_of(answer)?;
+    fn error_field(&self, response: &Response, at: &str) -> Option<Value> {
+        let (code, _) = error_of(response)?;
         (at == "Error/Code").then_some(Value::String(code))
     }
 }
 
 /// Code and message of a whole error document.
-fn error_of(answer: &Answer) -> Option<(String, String)> {
-    if !answer.is_of_type("xml") {
+fn error_of(response: &Response) -> Option<(String, String)> {
+    if !response.is_of_type("xml") {
         return None;
     }
-    let document = roxmltree::Document::parse(std::str::from_utf8(answer.refusal()?).ok()?).ok()?;
+    let document = roxmltree::Document::parse(std::str::from_utf8(response.error_body()?).ok()?).ok()?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "Response" | "ErrorResponse" | "Error") {
         return None;
@@ -53,7 +53,7 @@ fn error_of(answer: &Answer) -> Option<(String, String)> {
     Some((error.text("Code")?, error.text("Message").unwrap_or_default()))
 }
 
-/// What a code says about whether something can be had there at all.
+/// The shortage that a code means.
 pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
     let code = ["Server.", "Client."].iter().find_map(|side| code.strip_prefix(side)).unwrap_or(code);
     match code {
@@ -64,19 +64,19 @@ pub(super) fn shortage_of(code: &str) -> Option<Shortage> {
     }
 }
 
-fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
+fn kind_of(code: &str, message: &str, response: &Response) -> Option<ErrorKind> {
     let said = || format!("{code}: {message}");
     Some(match code {
-        code if shortage_of(code) == Some(Shortage::SoldOut) => answer.sold_out(),
+        code if shortage_of(code) == Some(Shortage::SoldOut) => response.sold_out(),
         // This product is not sold in this zone.
-        "Unsupported" if answer.about().is_some() => answer.sold_out(),
+        "Unsupported" if response.sku().is_some() => response.sold_out(),
         "RequestLimitExceeded"
         | "Throttling"
         | "ThrottlingException"
         | "RequestThrottled"
         | "RequestThrottledException"
         | "Client.RequestLimitExceeded"
-        | "SlowDown" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
+        | "SlowDown" => ErrorKind::RateLimited { retry_after: response.retry_after() },
         code if shortage_of(code) == Some(Shortage::Quota) => ErrorKind::QuotaExceeded { quota: said() },
         "AuthFailure"
         | "InvalidClientTokenId"
@@ -94,7 +94,7 @@ fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
         }
         "InvalidVolume.NotFound" => ErrorKind::NotFound { what: "the volume".to_owned() },
         "InvalidInstanceType" | "InvalidInstanceType.NotFound" => {
-            ErrorKind::NotFound { what: answer.about().map_or_else(said, ToString::to_string) }
+            ErrorKind::NotFound { what: response.sku().map_or_else(said, ToString::to_string) }
         }
         "IncorrectInstanceState"
         | "IncorrectState"
@@ -103,12 +103,10 @@ fn kind_of(code: &str, message: &str, answer: &Answer) -> Option<ErrorKind> {
         | "IdempotentParameterMismatch"
         | "IdempotentInstanceTerminated"
         | "ResourceCountExceeded" => ErrorKind::Conflict { message: said() },
-        // A list's page that is too old to be followed.
-        "InvalidNextToken" => {
-            ErrorKind::unavailable("a page of the list is too old; it has to be read again")
-        }
+        // The token of the next page is too old.
+        "InvalidNextToken" => ErrorKind::unavailable("the list changed while it was read; read it again"),
         "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => return None,
-        _ if answer.status().is_client_error() => ErrorKind::InvalidRequest { message: said() },
+        _ if response.status().is_client_error() => ErrorKind::InvalidRequest { message: said() },
         _ => return None,
     })
 }

@@ -1,34 +1,41 @@
-//! Names of services and operations, as text that survives a restart.
+//! Ids of services and operation handles, as text that survives a restart.
 
-use crate::model::{RegionId, ServiceId, SkuId};
+use crate::{
+    model::{RegionId, ServiceId, SkuId},
+    provider::adapters::common::Goal,
+};
 
-/// One machine in one region: `<region>/i-<hexadecimal>`.
+/// One machine in one region: `<region>/i-<hexadecimal>`; or a volume without its machine: `<region>/vol-<hexadecimal>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct ResourceRef {
     pub region: RegionId,
     pub id: String,
 }
 
-impl Target {
-    /// None if the text is no identifier of a machine.
+/// Begins the id of a machine.
+const MACHINE_PREFIX: &str = "i-";
+/// Begins the id of a volume.
+const VOLUME_PREFIX: &str = "vol-";
+
+impl ResourceRef {
+    /// A machine. None if the text is not the id of one.
     pub(super) fn new(region: &RegionId, id: &str) -> Option<Self> {
-        is_id(id, "i-").then(|| Self { region: region.clone(), id: id.to_owned() })
+        is_id(id, MACHINE_PREFIX).then(|| Self { region: region.clone(), id: id.to_owned() })
     }
 
-    /// A volume whose machine is gone: `<region>/vol-<hexadecimal>`. None if the text is no identifier of a volume.
+    /// A volume. None if the text is not the id of one.
     pub(super) fn volume(region: &RegionId, id: &str) -> Option<Self> {
-        is_id(id, VOLUME).then(|| Self { region: region.clone(), id: id.to_owned() })
-    }
-
-    /// The same of a service's name.
-    pub(super) fn parse_volume(text: &str) -> Option<Self> {
-        let (region, id) = text.split_once('/')?;
-        Self::volume(&RegionId::new(region).ok()?, id)
+        is_id(id, VOLUME_PREFIX).then(|| Self { region: region.clone(), id: id.to_owned() })
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (region, id) = text.split_once('/')?;
         Self::new(&RegionId::new(region).ok()?, id)
+    }
+
+    pub(super) fn parse_volume(text: &str) -> Option<Self> {
+        let (region, id) = text.split_once('/')?;
+        Self::volume(&RegionId::new(region).ok()?, id)
     }
 
     fn text(&self) -> String {
@@ -40,47 +47,42 @@ impl Target {
     }
 }
 
-/// Begins the identifier of a volume.
-const VOLUME: &str = "vol-";
-
-fn is_id(text: &str, begin: &str) -> bool {
-    text.strip_prefix(begin).is_some_and(|digits| {
+fn is_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
         (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
-/// What is under way.
+/// An operation under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operation {
-    Provision(Target),
-    Release(Target),
-    /// A volume that has outlived its machine is ended.
-    ReleaseVolume(Target),
+pub(super) enum Handle {
+    Provision(ResourceRef),
+    /// A machine is changed. The only action that sets no state is a reboot.
+    Act(ResourceRef, Goal),
+    Release(ResourceRef),
+    /// A volume without its machine is ended.
+    ReleaseVolume(ResourceRef),
     /// A release of what was never there.
     Nothing,
-    Start(Target),
-    Stop(Target),
-    Reboot(Target),
-    Resize(Target, SkuId),
 }
 
 const NOTHING: &str = "nothing";
 
-impl Operation {
+impl Handle {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Nothing => NOTHING.to_owned(),
-            Self::Provision(target) => format!("instance/{}", target.text()),
-            Self::Release(target) => format!("terminate/{}", target.text()),
-            Self::ReleaseVolume(target) => format!("volume/{}", target.text()),
-            Self::Start(target) => format!("start/{}", target.text()),
-            Self::Stop(target) => format!("stop/{}", target.text()),
-            Self::Reboot(target) => format!("reboot/{}", target.text()),
-            Self::Resize(target, sku) => format!("resize/{}/{sku}", target.text()),
+            Self::Provision(machine) => format!("instance/{}", machine.text()),
+            Self::Act(machine, Goal::Running) => format!("start/{}", machine.text()),
+            Self::Act(machine, Goal::Stopped) => format!("stop/{}", machine.text()),
+            Self::Act(machine, Goal::Any) => format!("reboot/{}", machine.text()),
+            Self::Act(machine, Goal::Sku(sku)) => format!("resize/{}/{sku}", machine.text()),
+            Self::Release(machine) => format!("terminate/{}", machine.text()),
+            Self::ReleaseVolume(volume) => format!("volume/{}", volume.text()),
         }
     }
 
-    /// None for what this adapter has not handed out.
+    /// None for a text that this adapter has not written.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text == NOTHING {
             return Some(Self::Nothing);
@@ -88,19 +90,19 @@ impl Operation {
         let (kind, rest) = text.split_once('/')?;
         if kind == "resize" {
             let mut parts = rest.splitn(3, '/');
-            let target = Target::parse(&format!("{}/{}", parts.next()?, parts.next()?))?;
-            return Some(Self::Resize(target, SkuId::new(parts.next()?).ok()?));
+            let machine = ResourceRef::parse(&format!("{}/{}", parts.next()?, parts.next()?))?;
+            return Some(Self::Act(machine, Goal::Sku(SkuId::new(parts.next()?).ok()?)));
         }
         if kind == "volume" {
-            return Target::parse_volume(rest).map(Self::ReleaseVolume);
+            return ResourceRef::parse_volume(rest).map(Self::ReleaseVolume);
         }
-        let target = Target::parse(rest)?;
+        let machine = ResourceRef::parse(rest)?;
         Some(match kind {
-            "instance" => Self::Provision(target),
-            "terminate" => Self::Release(target),
-            "start" => Self::Start(target),
-            "stop" => Self::Stop(target),
-            "reboot" => Self::Reboot(target),
+            "instance" => Self::Provision(machine),
+            "start" => Self::Act(machine, Goal::Running),
+            "stop" => Self::Act(machine, Goal::Stopped),
+            "reboot" => Self::Act(machine, Goal::Any),
+            "terminate" => Self::Release(machine),
             _ => return None,
         })
     }
@@ -111,21 +113,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_is_read_as_it_was_written_and_nothing_else_is() {
+    fn a_stored_handle_is_read_and_nothing_else_is_one() {
         let region = RegionId::new("eu-west-3").expect("a name");
-        let target = Target::new(&region, "i-0123456789abcdef0").expect("an id");
+        let machine = || ResourceRef::new(&region, "i-0123456789abcdef0").expect("an id");
+        let volume = ResourceRef::volume(&region, "vol-0123456789abcdef0").expect("an id");
         let sku = SkuId::new("t3.small").expect("a name");
-        for operation in [
-            Operation::Provision(target.clone()),
-            Operation::Release(target.clone()),
-            Operation::ReleaseVolume(Target::volume(&region, "vol-0123456789abcdef0").expect("an id")),
-            Operation::Nothing,
-            Operation::Start(target.clone()),
-            Operation::Stop(target.clone()),
-            Operation::Reboot(target.clone()),
-            Operation::Resize(target, sku),
+        for (text, handle) in [
+            ("instance/eu-west-3/i-0123456789abcdef0", Handle::Provision(machine())),
+            ("terminate/eu-west-3/i-0123456789abcdef0", Handle::Release(machine())),
+            ("volume/eu-west-3/vol-0123456789abcdef0", Handle::ReleaseVolume(volume)),
+            ("nothing", Handle::Nothing),
+            ("start/eu-west-3/i-0123456789abcdef0", Handle::Act(machine(), Goal::Running)),
+            ("stop/eu-west-3/i-0123456789abcdef0", Handle::Act(machine(), Goal::Stopped)),
+            ("reboot/eu-west-3/i-0123456789abcdef0", Handle::Act(machine(), Goal::Any)),
+            ("resize/eu-west-3/i-0123456789abcdef0/t3.small", Handle::Act(machine(), Goal::Sku(sku))),
         ] {
-            assert_eq!(Operation::parse(&operation.text()), Some(operation));
+            assert_eq!(handle.text(), text);
+            assert_eq!(Handle::parse(text), Some(handle));
         }
         for odd in [
             "",
@@ -138,7 +142,7 @@ mod tests {
             "other/r/i-01234567",
             "resize/r/i-01234567",
         ] {
-            assert_eq!(Operation::parse(odd), None, "{odd}");
+            assert_eq!(Handle::parse(odd), None, "{odd}");
         }
     }
 }

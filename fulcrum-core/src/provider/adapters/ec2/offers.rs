@@ -1,8 +1,8 @@
-//! What is sold: what the price table lists and the cloud has.
+//! Offers: rows of the price table that the cloud has.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Ec2Config, cloud::Cloud, instances::BY_SIZE, wire::InstanceType};
+use super::{Ec2Config, client::Cloud, provision::PRICED_BY_SIZE, wire::InstanceType};
 use crate::{
     model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, SkuId, ZoneId},
     provider::{
@@ -11,19 +11,19 @@ use crate::{
     },
 };
 
-/// All offers that pass.
+/// All offers that pass the filter.
 pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for region in cloud.regions() {
         if filter.regions.is_empty() || filter.regions.contains(&region) {
-            offers.extend(of_region(cloud, &region).await?);
+            offers.extend(list_region(cloud, &region).await?);
         }
     }
     offers.retain(|offer| filter.admits(offer));
     Ok(offers)
 }
 
-async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
+async fn list_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let call = Call::Offers;
     let is_sold = |offer: &&Offer| offer.place.region == *region;
     let types = cloud.types(region, call).await?;
@@ -31,15 +31,15 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for offer in cloud.listed.iter().filter(is_sold) {
         if let Some(kind) = types.get(offer.sku.as_str()) {
-            offers.extend(in_zones(&as_the_cloud_has_it(offer, kind), &zones));
+            offers.extend(in_zones(&with_cloud_sizes(offer, kind), &zones));
         }
     }
     Ok(offers)
 }
 
-/// What of a price table is sold here: machines on demand, each with the address and the disk that it is made with as lines.
-/// What is left out is named.
-pub(super) fn of_table(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Vec<RejectedRow>) {
+/// The machines of a price table that are sold on demand, each with the lines of its address and its disk, and the rows that
+/// are left out.
+pub(super) fn sold_rows(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Vec<RejectedRow>) {
     let (mut sold, mut rejected) = (Vec::new(), Vec::new());
     for offer in listed {
         if offer.kind != OfferKind::Machine || offer.price.purchase_option != PurchaseOption::OnDemand {
@@ -61,18 +61,18 @@ fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer
         sold = with_row(sold, address);
     }
     if sold.capacity.disk_gib == 0 && sold.elastic_disk.is_none() {
-        let why = "it is made with a system disk, and the price table has no block storage in its region";
+        let why = "its system disk has no price: the price table has no block storage in its region";
         return Err(why.to_owned());
     }
     let least = config.least_disk_gib.max(1);
     with_least_disk(sold, least, least).ok_or_else(|| "its least disk cannot be priced".to_owned())
 }
 
-/// That the disk which is priced is the one that is ordered: a row named as a type of disk is that type; one of another name is
-/// the configured type, if no other row of the region could be that as well.
+/// Checks that the priced disk is the ordered one. A row with the name of a disk type is that type. A row with another name is
+/// the configured type, if no other row of the region could be.
 fn check_disk(listed: &[Offer], offer: &Offer) -> Result<(), String> {
     let Some(disk) = &offer.elastic_disk else { return Ok(()) };
-    if BY_SIZE.contains(&disk.sku.as_str()) {
+    if PRICED_BY_SIZE.contains(&disk.sku.as_str()) {
         return Ok(());
     }
     let here = listed
@@ -80,10 +80,10 @@ fn check_disk(listed: &[Offer], offer: &Offer) -> Result<(), String> {
         .filter(|it| it.kind == OfferKind::BlockStorage && it.place.region == offer.place.region)
         .map(|it| &it.sku);
     let others: BTreeSet<_> = here.filter(|sku| **sku != disk.sku).map(SkuId::as_str).collect();
-    let types = BY_SIZE.join(", ");
+    let types = PRICED_BY_SIZE.join(", ");
     if matches!(disk.sku.as_str(), "io1" | "io2") {
         return Err(format!(
-            "a disk of the type {} is not paid by its size alone; price one of {types}",
+            "a disk of the type {} is not priced by its size alone; price one of {types}",
             disk.sku
         ));
     }
@@ -98,8 +98,8 @@ fn check_disk(listed: &[Offer], offer: &Offer) -> Result<(), String> {
     }
 }
 
-/// With the sizes that the API tells; the disk is the table's, as it is bought with the machine.
-fn as_the_cloud_has_it(offer: &Offer, kind: &InstanceType) -> Offer {
+/// The offer with the API's sizes. The disk is the table's, as it is bought with the machine.
+fn with_cloud_sizes(offer: &Offer, kind: &InstanceType) -> Offer {
     let capacity = Resources {
         vcpu_milli: kind.vcpus.saturating_mul(1000),
         memory_mib: kind.memory_mib,
@@ -113,10 +113,10 @@ fn as_the_cloud_has_it(offer: &Offer, kind: &InstanceType) -> Offer {
     Offer { capacity, ..offer.clone() }
 }
 
-/// In each zone, or in the region if it has none to choose from.
+/// The offer in each zone, or in the region if it has one zone only.
 fn in_zones(offer: &Offer, zones: &[ZoneId]) -> Vec<Offer> {
     match &offer.place.zone {
-        // Priced by zone: only if it is there.
+        // A row of one zone is offered if the zone exists.
         Some(zone) if zones.contains(zone) => vec![offer.clone()],
         Some(_) => Vec::new(),
         None if zones.is_empty() => vec![offer.clone()],

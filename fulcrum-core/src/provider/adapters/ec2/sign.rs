@@ -12,10 +12,10 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use crate::provider::{
     BoxError,
-    http::{HeaderName, HeaderValue, Signer, WireRequest},
+    http::{HeaderName, HeaderValue, RawRequest, Signer},
 };
 
-/// The service's name in signatures.
+/// The service's name in a signature.
 const SERVICE: &str = "ec2";
 
 /// Signs for one region.
@@ -31,7 +31,7 @@ impl fmt::Debug for V4 {
 }
 
 impl V4 {
-    /// By the access key, the secret key and, of temporary keys, the session's token.
+    /// With the access key, the secret key and, for temporary keys, the session token.
     pub(super) fn new(region: &str, keys: &[SecretString]) -> Self {
         let key = |at: usize| keys.get(at).map(ExposeSecret::expose_secret);
         let (access, secret) = (key(0).unwrap_or_default(), key(1).unwrap_or_default());
@@ -39,7 +39,7 @@ impl V4 {
         Self { region: region.to_owned(), keys: Credentials::new(access, secret, session, None, "fulcrum") }
     }
 
-    fn sign_at(&self, request: &mut WireRequest, time: SystemTime) -> Result<(), BoxError> {
+    fn sign_at(&self, request: &mut RawRequest, time: SystemTime) -> Result<(), BoxError> {
         let identity = self.keys.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
@@ -50,7 +50,7 @@ impl V4 {
             .build()?
             .into();
         let mut headers = Vec::new();
-        // A proxy may write its own in the place of what speaks to caches.
+        // A proxy may replace headers for caches.
         let is_for_caches = |name: &HeaderName| name == "cache-control" || name == "pragma";
         for (name, value) in request.headers.iter().filter(|(name, _)| !is_for_caches(name)) {
             headers.push((name.as_str(), value.to_str()?));
@@ -58,7 +58,7 @@ impl V4 {
         let body = SignableBody::Bytes(request.body.as_deref().unwrap_or_default());
         let (method, url) = (request.method.as_str(), request.url.as_str());
         let signable = SignableRequest::new(method, url, headers.into_iter(), body)?;
-        // It logs what it signs, keys and tokens included.
+        // The crate logs what it signs, keys and tokens included.
         let silence = NoSubscriber::default();
         let signed = with_default(silence, || sign(signable, &parameters))?;
         let (signed, _) = signed.into_parts();
@@ -74,7 +74,7 @@ impl V4 {
 }
 
 impl Signer for V4 {
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         self.sign_at(request, SystemTime::now())
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::provider::http::{HeaderMap, Method};
 
-    /// By the steps of the standard, with openssl: the parameters in order, the headers signed, the four keys.
+    /// Computed by the standard's steps, with openssl.
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let secret = |text: &str| SecretString::from(text);
@@ -92,7 +92,7 @@ mod tests {
         let signer = V4::new("eu-west-3", &keys);
         let url =
             "https://ec2.example/?Version=2016-11-15&Action=DescribeInstances".parse().expect("an address");
-        let mut request = WireRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None };
+        let mut request = RawRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None };
         let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_593_600);
         signer.sign_at(&mut request, time).expect("signed");
         let value = |name: &str| request.headers[name].to_str().expect("text").to_owned();

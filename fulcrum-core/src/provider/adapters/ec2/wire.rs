@@ -1,20 +1,19 @@
-//! What the API answers, in XML: the fields that are used.
+//! The API's documents in XML, as far as they are used.
 
 use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::services::KEY_TAG;
 use crate::{
     model::SkuId,
     provider::{
         Result,
-        http::{Answer, PAGE, leave_out},
+        http::{HTML_PAGE, Response, reject_row},
     },
 };
 
-use super::instances::KEY;
-
-/// An element. Names are compared without their namespace, which tells the API's version.
+/// An element. Names are compared without their namespace, which is the API's version.
 #[derive(Clone, Copy)]
 pub(super) struct Xml<'a, 'input>(pub Node<'a, 'input>);
 
@@ -32,7 +31,7 @@ impl<'a, 'input> Xml<'a, 'input> {
         self.text(name)?.parse().ok()
     }
 
-    /// The elements of a list; none if the list is not there, which is not an empty one.
+    /// The elements of a list; none if the list is missing, which is not an empty list.
     fn list(self, name: &str) -> Option<impl Iterator<Item = Self> + use<'a, 'input>> {
         let children = self.child(name)?.0.children();
         Some(children.filter(|node| node.tag_name().name() == "item").map(Self))
@@ -44,40 +43,40 @@ impl<'a, 'input> Xml<'a, 'input> {
     }
 }
 
-/// Reads an answer.
+/// Reads a response.
 ///
 /// # Errors
-/// A protocol error: it is no XML, or lacks what it must have. It may have had its effect.
-pub(super) fn read<T>(answer: &Answer, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
-    if answer.is_page() {
-        return Err(answer.other_document(PAGE));
+/// A protocol error: the response is not XML, or lacks a field. The request may have had its effect.
+pub(super) fn read<T>(response: &Response, parse: impl FnOnce(Xml<'_, '_>) -> Option<T>) -> Result<T> {
+    if response.is_html_page() {
+        return Err(response.unexpected_document(HTML_PAGE));
     }
-    if !answer.is_of_type("xml") {
-        return Err(answer.other_document("it is not XML by its own word"));
+    if !response.is_of_type("xml") {
+        return Err(response.unexpected_document("its content type is not XML"));
     }
-    let text = std::str::from_utf8(answer.body()).map_err(|error| answer.other_document(error))?;
+    let text = std::str::from_utf8(response.body()).map_err(|error| response.unexpected_document(error))?;
     let document =
-        Document::parse_with_options(text, options()).map_err(|error| answer.other_document(error))?;
+        Document::parse_with_options(text, options()).map_err(|error| response.unexpected_document(error))?;
     let root = document.root_element();
     let name = root.tag_name().name();
-    answer.reading(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
-        true => answer.nonsense(format!("{name} lacks a field, or answers something else")),
-        false => answer.other_document(format!("it is a document of `{name}`")),
+    response.collecting_rejections(|| parse(Xml(root))).ok_or_else(|| match name.ends_with("Response") {
+        true => response.protocol_error(format!("{name} lacks a field, or is about something else")),
+        false => response.unexpected_document(format!("it is a document of `{name}`")),
     })
 }
 
-/// What is made of a document's elements and texts takes a hundred times its bytes: so many are read.
+/// The most nodes of a document: each takes a hundred times its bytes in memory.
 fn options<'input>() -> ParsingOptions<'input> {
     ParsingOptions { nodes_limit: 2 << 20, ..ParsingOptions::default() }
 }
 
-/// A page, and what to ask the next one with.
+/// A page, and the token of the next one.
 pub(super) struct Listed<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
 
-/// A kind of machine.
+/// An instance type.
 #[derive(Debug, Clone)]
 pub(super) struct InstanceType {
     pub name: String,
@@ -102,9 +101,10 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
     for (item, at) in root.list("instanceTypeSet")?.zip(1..) {
         match parse(item) {
             Some(item) => items.push(item),
-            None => {
-                leave_out(item.text("instanceType").unwrap_or_else(|| format!("row {at}")), "it lacks a size")
-            }
+            None => reject_row(
+                item.text("instanceType").unwrap_or_else(|| format!("row {at}")),
+                "it lacks a size",
+            ),
         }
     }
     Some(Listed { items, next: root.text("nextToken") })
@@ -133,7 +133,7 @@ pub(super) struct Instance {
     pub zone: Option<String>,
     pub public: Option<String>,
     pub private: Option<String>,
-    /// Why it is in its state: a code.
+    /// The code of the reason for its state.
     pub reason: Option<String>,
     pub tags: BTreeMap<String, String>,
     /// Disks that are attached.
@@ -181,19 +181,20 @@ fn instance(item: Xml<'_, '_>) -> Option<Instance> {
 }
 
 fn is_foreign(item: Xml<'_, '_>) -> bool {
-    item.list("tagSet").is_some_and(|mut tags| tags.all(|tag| tag.text("key").is_some_and(|key| key != KEY)))
+    item.list("tagSet")
+        .is_some_and(|mut tags| tags.all(|tag| tag.text("key").is_some_and(|key| key != KEY_TAG)))
 }
 
-/// `DescribeInstances`. From a list in which something is not there much follows: it must be that list, and whole.
+/// `DescribeInstances`. Absence from a list is a proof, so it must be this list, and complete.
 pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
     let mut items = Vec::new();
     for reservation in root.list("reservationSet")? {
         for item in reservation.list("instancesSet")? {
             match instance(item) {
                 Some(instance) => items.push(instance),
-                // It is certainly none of ours: its tags are told, and none of them is a key.
+                // It is certainly not this library's: its tags are there, and none is a key.
                 None if is_foreign(item) => {
-                    leave_out(item.text("instanceId").unwrap_or_default(), "it lacks a field");
+                    reject_row(item.text("instanceId").unwrap_or_default(), "it lacks a field");
                 }
                 None => return None,
             }
@@ -211,11 +212,11 @@ pub(super) struct Disk {
     /// `available`, `in-use`, `deleting`, ….
     pub status: String,
     pub tags: BTreeMap<String, String>,
-    /// The machines that it hangs on.
+    /// The machines that it is attached to.
     pub machines: Vec<String>,
 }
 
-/// `DescribeVolumes`. From a list in which something is not there much follows: it must be that list, and whole.
+/// `DescribeVolumes`. Absence from a list is a proof, so it must be this list, and complete.
 pub(super) fn volumes(root: Xml<'_, '_>) -> Option<Listed<Disk>> {
     let tag = |tag: Xml<'_, '_>| Some((tag.text("key")?, tag.text("value").unwrap_or_default()));
     let disk = |item: Xml<'_, '_>| {
@@ -236,19 +237,18 @@ pub(super) fn volumes(root: Xml<'_, '_>) -> Option<Listed<Disk>> {
     (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
 }
 
-/// An image: its disks, and whether it is paid for.
+/// An image: its disks, and its licence.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
-    /// What it calls its system disk.
+    /// The device name of its system disk.
     pub root: Option<String>,
-    /// What it calls all disks that are made with a machine, and their GiB.
+    /// The device names of all disks that are made with a machine, and their GiB.
     pub disks: Vec<(String, Option<u64>)>,
-    /// What tells that a licence is paid with it.
+    /// The field that shows a paid licence.
     pub licence: Option<String>,
 }
 
-/// What says that something is paid with an image: a system with a licence, the code of a billed usage, a product of a
-/// market place.
+/// The field that shows a paid image: a licensed system, the code of a billed usage, or a marketplace product.
 fn licence(item: Xml<'_, '_>) -> Option<String> {
     let platform = item.text("platform").filter(|platform| !platform.eq_ignore_ascii_case("linux"));
     let usage = item.text("usageOperation").filter(|usage| usage != "RunInstances");
@@ -274,14 +274,14 @@ pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
     Some(root.items("imagesSet").next().map(image))
 }
 
-/// `RunInstances`: what was made.
+/// `RunInstances`: the id of the new machine.
 pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
     root.items("instancesSet").next()?.text("instanceId")
 }
 
-/// What an action is answered with: the machines that it names, if any, in a document of the API.
+/// The machines that the response to an action names, if any.
 pub(super) fn done(root: Xml<'_, '_>) -> Option<Vec<String>> {
-    // A bare `Response` is that of an error.
+    // A bare `Response` is an error's document.
     let is_answer = root.0.tag_name().name().strip_suffix("Response").is_some_and(|it| !it.is_empty());
     let is_refused = root.text("return").is_some_and(|said| said != "true");
     let named = root.items("instancesSet").filter_map(|it| it.text("instanceId"));

@@ -1,4 +1,4 @@
-//! How Exoscale is reached, and what a machine is made with.
+//! The configuration of an Exoscale organisation.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use crate::{
     model::{ProviderId, RegionId},
     provider::{
         Base,
-        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+        adapters::common::list_lag_ms,
+        http::{Credential, HttpConfig, HttpConfigError},
     },
 };
 
@@ -33,10 +34,10 @@ pub struct ExoscaleConfig {
     /// Its secret.
     #[serde(default = "secret")]
     pub secret: Credential,
-    /// The zones that are offered and looked through; empty for all of the table.
+    /// The zones that are offered and searched; empty for all of the table.
     #[serde(default)]
     pub zones: Vec<RegionId>,
-    /// The template that machines boot unless a component's settings name another one: a name, or an id of one zone.
+    /// The default template of machines, unless a component's settings name another one: a name, or an id of one zone.
     #[serde(default = "debian")]
     pub image: String,
     /// Whether machines get a public IPv4 address.
@@ -74,7 +75,7 @@ fn yes() -> bool {
 }
 
 impl ExoscaleConfig {
-    /// Reads the key and the price table, and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    /// Reads the key and the price table, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

@@ -1,32 +1,32 @@
-//! How Exoscale says what is wrong: by a status and a sentence.
+//! Error documents of Exoscale: a status and a sentence.
 
-use super::wire::Refusal;
+use super::wire::ErrorReply;
 use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, Says, Word},
+        http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
     },
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let Refusal { message } =
-            answer.try_json().filter(|refusal: &Refusal| !refusal.message.is_empty())?;
-        let status = answer.status().as_u16();
-        if !(400..500).contains(&status) || answer.says_its_status(&message) {
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let ErrorReply { message } =
+            response.try_json().filter(|refusal: &ErrorReply| !refusal.message.is_empty())?;
+        let status = response.status().as_u16();
+        if !(400..500).contains(&status) || response.is_reason_phrase(&message) {
             return None;
         }
         let shortage = shortage_of(&message);
         Some(match status {
-            _ if shortage == Some(Shortage::SoldOut) => answer.sold_out(),
+            _ if shortage == Some(Shortage::SoldOut) => response.sold_out(),
             _ if shortage == Some(Shortage::Quota) && status != 429 => {
                 ErrorKind::QuotaExceeded { quota: message }
             }
-            // Any gateway has a message: the API's own says what is wrong with the credentials.
+            // Any gateway has a message: the API's own names the credentials.
             403 if names_credentials(&message) => ErrorKind::Forbidden,
             400 | 422 => ErrorKind::InvalidRequest { message },
             404 => ErrorKind::NotFound { what: message },
@@ -35,9 +35,9 @@ impl Dialect for Errors {
         })
     }
 
-    /// Gateways of many makers word it alike.
-    fn thinly_absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "/message", Says::Text)] }
+    /// Many gateways use the same words.
+    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "/message", ValueMatch::Text)] }
     }
 }
 
@@ -46,7 +46,7 @@ fn names_credentials(message: &str) -> bool {
     ["credential", "signature", "api key", "role policy"].iter().any(|words| message.contains(words))
 }
 
-/// What a sentence says about whether something can be had there at all.
+/// The shortage that a sentence means.
 pub(super) fn shortage_of(message: &str) -> Option<Shortage> {
     let message = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));

@@ -1,23 +1,23 @@
-//! Requests signed as the API's documentation says ("API request signature"): an HMAC over method, path, body, the values of
-//! the parameters in the order of their names, and when it ends.
+//! Request signatures by the API's documentation ("API request signature"): an HMAC over method, path, body, the values of the
+//! parameters in the order of their names, and the expiry.
 
 use std::{collections::BTreeMap, fmt};
 
+use ::http::header::{AUTHORIZATION, HeaderValue};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::provider::{
     BoxError,
-    http::{Signer, WireRequest},
+    http::{RawRequest, Signer},
 };
 
-/// So long a signed request may be under way, in seconds.
-const LASTS: i64 = 600;
+/// How long a signature is valid, in seconds.
+const SIGNATURE_LIFETIME_S: i64 = 600;
 
-/// Signs by one key.
+/// Signs with one key.
 pub(super) struct Exo2 {
     key: SecretString,
     secret: hmac::Key,
@@ -30,7 +30,7 @@ impl fmt::Debug for Exo2 {
 }
 
 impl Exo2 {
-    /// By the key and its secret.
+    /// With the key and its secret.
     pub(super) fn new(keys: &[SecretString]) -> Self {
         let key = keys.first().cloned().unwrap_or_default();
         let secret = keys.get(1).map(ExposeSecret::expose_secret).unwrap_or_default();
@@ -38,12 +38,12 @@ impl Exo2 {
         Self { key, secret }
     }
 
-    fn sign_until(&self, request: &mut WireRequest, expires: i64) -> Result<(), BoxError> {
+    fn sign_until(&self, request: &mut RawRequest, expires: i64) -> Result<(), BoxError> {
         let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in request.url.query_pairs() {
             parameters.entry(name.into_owned()).or_default().push(value.into_owned());
         }
-        // One that is there more than once is not signed.
+        // A parameter that occurs more than once is not signed.
         parameters.retain(|_, values| values.len() == 1);
         let values: String = parameters.values().flatten().map(String::as_str).collect();
         let mut context = hmac::Context::with_key(&self.secret);
@@ -65,8 +65,8 @@ impl Exo2 {
 }
 
 impl Signer for Exo2 {
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
-        self.sign_until(request, Timestamp::now().as_second() + LASTS)
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
+        self.sign_until(request, Timestamp::now().as_second() + SIGNATURE_LIFETIME_S)
     }
 }
 
@@ -75,14 +75,14 @@ mod tests {
     use super::*;
     use crate::provider::http::{HeaderMap, Method};
 
-    /// By the documentation's steps, with openssl.
+    /// Computed by the documentation's steps, with openssl.
     #[test]
     fn a_request_is_signed_and_its_keys_are_not_shown() {
         let signer = Exo2::new(&["EXOcanary", "canary-secret"].map(SecretString::from));
         let signed = |method: Method, url: &str, body: Option<&'static str>| {
             let url = url.parse().expect("an address");
             let body = body.map(Into::into);
-            let mut request = WireRequest { method, url, headers: HeaderMap::new(), body };
+            let mut request = RawRequest { method, url, headers: HeaderMap::new(), body };
             signer.sign_until(&mut request, 1_795_593_600).expect("signed");
             assert!(!format!("{signer:?} {request:?} {:?}", request.headers).contains("canary"));
             request.headers["authorization"].to_str().expect("text").to_owned()

@@ -1,17 +1,16 @@
-//! The API's answers, as far as they are used, and what an operation's handle says.
+//! The API's documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::LABEL;
-use crate::{model::SkuId, provider::http::Rows};
+use crate::provider::{adapters::common::KEY_LABEL, http::LenientList};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct InstanceTypes {
-    pub(super) instance_types: Rows<InstanceType>,
+    pub(super) instance_types: LenientList<InstanceType>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -24,10 +23,10 @@ pub(super) struct InstanceType {
     pub(super) memory: u64,
     #[serde(default)]
     pub(super) gpus: u32,
-    /// Whether the organisation may have it.
+    /// Whether the organisation may order the type.
     #[serde(default = "yes")]
     pub(super) authorized: bool,
-    /// Where it is; empty if that is not told.
+    /// Zones of the type; empty if the API does not tell.
     #[serde(default)]
     pub(super) zones: Vec<String>,
 }
@@ -36,17 +35,17 @@ fn yes() -> bool {
     true
 }
 
-/// One template, as far as it tells what is paid for with it.
+/// One template, with the fields that tell a licence.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct OneTemplate {
+pub(super) struct TemplateReply {
     pub(super) name: String,
     pub(super) family: String,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
-    pub(super) templates: Rows<Template>,
+    pub(super) templates: LenientList<Template>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,12 +56,12 @@ pub(super) struct Template {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Instances {
-    pub(super) instances: Rows<Instance>,
+    pub(super) instances: LenientList<Instance>,
 }
 
-/// Whether an instance that cannot be read is certainly none of ours: it has no label of ours.
+/// Whether an unreadable instance is certainly not this library's: it has no label of a key.
 pub(super) fn is_foreign(row: &Value) -> bool {
-    row.get("labels").and_then(Value::as_object).is_some_and(|labels| !labels.contains_key(LABEL))
+    row.get("labels").and_then(Value::as_object).is_some_and(|labels| !labels.contains_key(KEY_LABEL))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -77,7 +76,7 @@ pub(super) struct Instance {
     pub(super) public_ip: Option<String>,
     #[serde(default)]
     pub(super) ipv6_address: Option<String>,
-    /// Elastic addresses that lead to it.
+    /// Its elastic IPs.
     #[serde(default)]
     pub(super) elastic_ips: Vec<ElasticIp>,
 }
@@ -92,7 +91,7 @@ pub(super) struct ElasticIp {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Volumes {
-    pub(super) block_storage_volumes: Rows<Volume>,
+    pub(super) block_storage_volumes: LenientList<Volume>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +99,7 @@ pub(super) struct Volume {
     pub(super) id: String,
     #[serde(default)]
     pub(super) name: Option<String>,
-    /// On what it hangs.
+    /// The instance that it is attached to.
     #[serde(default)]
     pub(super) instance: Option<Reference>,
 }
@@ -124,33 +123,6 @@ pub(super) struct Operation {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     pub(super) message: String,
-}
-
-/// What an operation's handle says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Handle {
-    /// An instance is made, and starts by itself; by no operation that is known, if the answer was lost.
-    Make { at: At, operation: Option<String> },
-    /// It is to be in a state; none if nothing had to be asked for.
-    Reach {
-        at: At,
-        operation: Option<String>,
-        state: String,
-        /// The type that it is to have, where that was asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sku: Option<SkuId>,
-    },
-    /// It is ended; none if it was not there.
-    End { at: Option<At> },
-}
-
-/// An instance in its zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct At {
-    pub(super) zone: String,
-    pub(super) instance: String,
 }

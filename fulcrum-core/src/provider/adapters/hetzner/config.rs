@@ -1,4 +1,4 @@
-//! How Hetzner Cloud is reached, and what a machine is made with.
+//! The configuration of a Hetzner Cloud project.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use crate::{
     model::ProviderId,
     provider::{
         Base,
-        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+        adapters::common::list_lag_ms,
+        http::{Credential, HttpConfig, HttpConfigError},
     },
 };
 
@@ -23,26 +24,26 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct HetznerConfig {
     /// Its name in the federation.
-    #[serde(default = "hetzner")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
     /// The project's API token, which may write.
-    #[serde(default = "token")]
+    #[serde(default = "default_token")]
     pub token: Credential,
-    /// What machines boot unless a component's settings name another one: a name, or the id of a snapshot.
-    #[serde(default = "debian")]
+    /// The default image of machines, unless a component's settings name another one: a name, or the id of a snapshot.
+    #[serde(default = "default_image")]
     pub image: String,
-    /// Whether machines get an IPv4 address, which is then a line of its own.
+    /// Whether machines get an IPv4 address, which is a line of its own.
     #[serde(default = "yes")]
     pub public_ipv4: bool,
     /// Names or ids of keys that may log in.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
-    /// A price table for a cloud whose API tells no prices: a file or folder as a catalogue file is. Only what the cloud has
-    /// is offered.
+    /// A price table for a cloud whose API tells no prices: a file or folder as a catalogue file is. Only types that the cloud
+    /// has are offered.
     #[serde(default)]
     pub catalogue: Option<PathBuf>,
-    /// How long a new machine may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
-    /// the API after its caller has given it up.
+    /// How long a new machine may be missing from a look-up, in milliseconds: the longest time that a request may wait in front
+    /// of the API after its caller has timed out.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// How the API is reached.
@@ -50,15 +51,15 @@ pub struct HetznerConfig {
     pub http: HttpConfig,
 }
 
-fn hetzner() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("hetzner").expect("a plain word is a name")
 }
 
-fn token() -> Credential {
+fn default_token() -> Credential {
     Credential::env("HCLOUD_TOKEN")
 }
 
-fn debian() -> String {
+fn default_image() -> String {
     "debian-13".to_owned()
 }
 
@@ -69,9 +70,9 @@ fn yes() -> bool {
 impl Default for HetznerConfig {
     fn default() -> Self {
         Self {
-            id: hetzner(),
-            token: token(),
-            image: debian(),
+            id: default_id(),
+            token: default_token(),
+            image: default_image(),
             public_ipv4: true,
             ssh_keys: Vec::new(),
             catalogue: None,
@@ -82,7 +83,7 @@ impl Default for HetznerConfig {
 }
 
 impl HetznerConfig {
-    /// Reads the token and the price table, and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    /// Reads the token and the price table, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

@@ -1,20 +1,20 @@
-//! How Hetzner Cloud says what is wrong.
+//! Error documents of Hetzner Cloud.
 
-use super::wire::{Cause, Refusal};
+use super::wire::{Cause, ErrorReply};
 use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, Says, Word},
+        http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
     },
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let Refusal { error } = answer.try_json()?;
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let ErrorReply { error } = response.try_json()?;
         let fields = error.details.iter().flat_map(|details| &details.fields);
         let fields: Vec<_> =
             fields.map(|field| format!("{}: {}", field.name, field.messages.join(", "))).collect();
@@ -24,7 +24,7 @@ impl Dialect for Errors {
         };
         match error.shortage() {
             Some(Shortage::Quota) => return Some(ErrorKind::QuotaExceeded { quota: message }),
-            Some(_) => return Some(answer.sold_out()),
+            Some(_) => return Some(response.sold_out()),
             None => {}
         }
         Some(match error.code.as_str() {
@@ -38,20 +38,20 @@ impl Dialect for Errors {
             "not_found" => ErrorKind::NotFound { what: message },
             "uniqueness_error" | "conflict" | "locked" | "resource_locked" | "server_not_stopped"
             | "resource_in_use" => ErrorKind::Conflict { message },
-            "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-            // Many gateways tell an `error` with a `code`: only known words are the API's own.
+            "rate_limit_exceeded" => ErrorKind::RateLimited { retry_after: response.retry_after() },
+            // Many gateways send an `error` with a `code`: only known words are the API's own.
             _ => return None,
         })
     }
 
-    fn absent(&self) -> &'static [Word] {
-        const { &[Word::new(404, "/error/code", Says::Exactly("not_found"))] }
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
+        const { &[AbsenceRule::new(404, "/error/code", ValueMatch::Exactly("not_found"))] }
     }
 }
 
 impl Cause {
-    /// What it says about whether something can be had there at all. A placement group that cannot be kept is told by
-    /// the same code as a full location: there, too, another place helps.
+    /// The shortage that a code means. A placement group that cannot be satisfied has the same code as a full location: there,
+    /// too, another place helps.
     pub(super) fn shortage(&self) -> Option<Shortage> {
         match self.code.as_str() {
             "resource_unavailable" | "placement_error" | "no_space_left_in_location" | "ip_not_available" => {

@@ -9,13 +9,15 @@ use rust_decimal::Decimal;
 
 use super::{
     Hetzner,
-    wire::{OnePricing, PriceAt, Pricing, ServerType, ServerTypes, TypeAt},
+    services::next_page,
+    wire::{LocationPrice, LocationStock, Pricing, PricingReply, ServerType, ServerTypes},
 };
 use crate::{
     model::{Charge, Offer, OfferKind, Price, PurchaseOption, Resources, SkuId, Surcharge, Tax},
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
-        http::{Page, Request, bounded, pages},
+        adapters::common::CallErrors,
+        http::{Page, Request, bounded, paginate},
         surcharges::{NO_ADDRESS, ipv4_of, with, with_row},
         table::{Row, Table},
     },
@@ -27,10 +29,10 @@ pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
         let types = types(&hetzner).await?;
         let all = if !hetzner.is_table {
             let request = Request::get(Call::Offers, ["pricing"]);
-            let OnePricing { pricing } = hetzner.client.json(&request).await?;
-            by_api(&hetzner, &types, &pricing)?
+            let PricingReply { pricing } = hetzner.client.json(&request).await?;
+            from_api(&hetzner, &types, &pricing)?
         } else {
-            by_table(&hetzner, &types)
+            from_table(&hetzner, &types)
         };
         Ok(all.into_iter().filter(move |offer| filter.admits(offer)).map(Ok))
     };
@@ -38,41 +40,39 @@ pub(super) fn offers(hetzner: &Hetzner, filter: &OfferFilter) -> OfferStream {
 }
 
 async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
-    let first = Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE).query("page", 1);
-    pages(hetzner.client.clone(), first, |request, answer| {
-        let page: ServerTypes = answer.json()?;
-        Ok(Page {
-            items: page.server_types.into_iter().collect(),
-            next: super::next_page(request, &page.meta),
-        })
+    let first =
+        Request::get(Call::Offers, ["server_types"]).query("per_page", super::PAGE_SIZE).query("page", 1);
+    paginate(hetzner.client.clone(), first, |request, response| {
+        let page: ServerTypes = response.json()?;
+        Ok(Page { items: page.server_types.into_iter().collect(), next: next_page(request, &page.meta) })
     })
     .try_collect()
     .await
 }
 
-/// Whether the cloud does not tell where it sells a type: one that cannot be read is told, and left out.
+/// Whether the cloud does not tell locations. An unreadable location is told, and left out.
 fn tells_no_location(kind: &ServerType) -> bool {
-    kind.locations.is_empty() && kind.locations.odd().is_empty()
+    kind.locations.is_empty() && kind.locations.unreadable().is_empty()
 }
 
-/// Whether it is sold in a location at all, and how many are left if that is none.
-fn stock(place: &TypeAt, now: Timestamp) -> Option<Option<Decimal>> {
+/// The stock of a type in a location: 0 if it is sold out; the outer none if it is discontinued there.
+fn stock(place: &LocationStock, now: Timestamp) -> Option<Option<Decimal>> {
     let is_over = place.deprecation.as_ref().is_some_and(|it| it.unavailable_after <= now);
     (!is_over).then(|| (place.available == Some(false)).then_some(Decimal::ZERO))
 }
 
-fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<Vec<Offer>> {
+fn from_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<Vec<Offer>> {
     let now = Timestamp::now();
-    let nonsense = |error: &dyn std::fmt::Display| hetzner.nonsense(Call::Offers, error);
-    let money = |price: &PriceAt| -> Result<(Decimal, Decimal), String> {
+    let protocol_error = |error: &dyn std::fmt::Display| hetzner.protocol_error(Call::Offers, error);
+    let money = |price: &LocationPrice| -> Result<(Decimal, Decimal), String> {
         let read = |text: &str| {
-            Decimal::from_str_exact(text).map_err(|error| format!("{text:?} is no price: {error}"))
+            Decimal::from_str_exact(text).map_err(|error| format!("{text:?} is not a valid price: {error}"))
         };
-        // They have more digits than anybody pays.
+        // Prices have more digits than are billed.
         Ok((read(&price.price_hourly.net)?.round_dp(8), read(&price.price_monthly.net)?.round_dp(8)))
     };
     let addresses = pricing.primary_ips.iter().filter(|it| it.kind == "ipv4").flat_map(|it| &it.prices);
-    // One whose price cannot be read is as none: no machine is offered without the line of its address.
+    // An address whose price cannot be read counts as missing: no machine is offered without its address's line.
     let addresses: BTreeMap<&str, (Decimal, Decimal)> =
         addresses.filter_map(|it| Some((it.location.as_str(), money(it).ok()?))).collect();
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
@@ -80,13 +80,14 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
         for price in &kind.prices {
             let stock = match kind.locations.iter().find(|place| place.name == price.location) {
                 Some(place) => stock(place, now),
-                // It tells of each location, or of none.
+                // The cloud tells all locations, or none.
                 None => tells_no_location(kind).then_some(None),
             };
             let is_known = hetzner.facts.regions.iter().any(|region| region.id.as_str() == price.location);
             let row = format!("{}/{}", price.location, kind.name);
             if !is_known {
-                rejected.push(RejectedRow::new(row, "nobody here knows in which country this location is"));
+                rejected
+                    .push(RejectedRow::new(row, "the country of this location is not known to this version"));
                 continue;
             }
             let (Some(stock), Ok(sku)) = (stock, SkuId::new(&kind.name)) else { continue };
@@ -98,7 +99,7 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
                 }
             };
             if hetzner.settings.public_ipv4 && !addresses.contains_key(price.location.as_str()) {
-                rejected.push(RejectedRow::new(row, "its IPv4 address has no price there"));
+                rejected.push(RejectedRow::new(row, "its IPv4 address has no price in this location"));
                 continue;
             }
             rows.push(Row {
@@ -128,13 +129,14 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
             });
         }
     }
-    let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| nonsense(&error))?;
+    let table = Table::from_rows(&hetzner.facts, rows).map_err(|error| protocol_error(&error))?;
     rejected.extend(table.rejected.iter().cloned());
     hetzner.rejected.set(rejected);
     let mut surcharges = BTreeMap::new();
     for (location, (hourly, monthly)) in addresses.into_iter().filter(|_| hetzner.settings.public_ipv4) {
         let currency = Currency::from_code(&pricing.currency);
-        let currency = currency.ok_or_else(|| nonsense(&format!("{:?} is no currency", pricing.currency)))?;
+        let currency =
+            currency.ok_or_else(|| protocol_error(&format!("{:?} is not a currency", pricing.currency)))?;
         let price = Price {
             charge: Charge::HourlyCapped { hourly, monthly },
             once: Decimal::ZERO,
@@ -152,13 +154,13 @@ fn by_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Result<
     Ok(table.into_listed().into_iter().map(with_address).collect())
 }
 
-/// The line of an IPv4 address, as the provider's price list calls it.
+/// The SKU of an IPv4 address in the provider's price list.
 pub(super) fn ipv4() -> SkuId {
     SkuId::new("primary-ipv4").expect("a plain word is a product code")
 }
 
-/// What a table sells here: machines, each with its address if they get one. What is left out is named.
-pub(super) fn of_table(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Vec<RejectedRow>) {
+/// The machines of a price table, each with its address if machines get one, and the rows that are left out.
+pub(super) fn sold_rows(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Vec<RejectedRow>) {
     let (mut sold, mut rejected) = (Vec::new(), Vec::new());
     for offer in &listed {
         let is_sold = offer.kind == OfferKind::Machine
@@ -180,8 +182,8 @@ pub(super) fn of_table(listed: Vec<Offer>, public_ipv4: bool) -> (Vec<Offer>, Ve
     (sold, rejected)
 }
 
-/// What the table lists and the cloud has, with the cloud's sizes.
-fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
+/// Rows of the table that the cloud has, in the cloud's sizes.
+fn from_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
     let now = Timestamp::now();
     let there = hetzner.listed.iter().filter_map(|offer| {
         let kind = types.iter().find(|kind| kind.name == offer.sku.as_str())?;
@@ -201,7 +203,7 @@ fn by_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
     there.collect()
 }
 
-/// Memory is told in GiB, which may be a fraction.
+/// Memory is a number of GiB, maybe a fraction.
 fn memory_mib(kind: &ServerType) -> u64 {
     let gib = Decimal::from_str_exact(&kind.memory.to_string()).unwrap_or_default();
     gib.saturating_mul(Decimal::from(1024)).trunc().try_into().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The API's answers, as far as they are used.
+//! The API's documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,12 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 
-use super::LABEL;
-use crate::{model::IdempotencyKey, provider::http::Rows};
+use crate::{
+    model::IdempotencyKey,
+    provider::{adapters::common::KEY_LABEL, http::LenientList},
+};
 
-/// Where the list goes on. A list that does not say whether it does is no whole one.
+/// Where the list goes on. A list that does not say so may be incomplete.
 #[derive(Debug, Deserialize)]
 pub(super) struct Meta {
     pub(super) pagination: Pagination,
@@ -18,18 +20,18 @@ pub(super) struct Meta {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Pagination {
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "present_or_null")]
     pub(super) next_page: Option<u64>,
 }
 
-/// None where it is said that there is none, and an error where nothing is said.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+/// None for `null`, and an error where the field is missing.
+fn present_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Option::deserialize(deserializer)
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerTypes {
-    pub(super) server_types: Rows<ServerType>,
+    pub(super) server_types: LenientList<ServerType>,
     pub(super) meta: Meta,
 }
 
@@ -46,14 +48,14 @@ pub(super) struct ServerType {
     #[serde(default)]
     pub(super) architecture: String,
     #[serde(default)]
-    pub(super) prices: Rows<PriceAt>,
-    /// Where it is sold; empty from a cloud that does not tell.
+    pub(super) prices: LenientList<LocationPrice>,
+    /// Locations that sell the type; empty from a cloud that does not tell.
     #[serde(default)]
-    pub(super) locations: Rows<TypeAt>,
+    pub(super) locations: LenientList<LocationStock>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct TypeAt {
+pub(super) struct LocationStock {
     pub(super) name: String,
     #[serde(default)]
     pub(super) available: Option<bool>,
@@ -69,28 +71,28 @@ pub(super) struct Deprecation {
 /// Prices are text with many digits.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Amount {
-    #[serde(deserialize_with = "amount")]
+    #[serde(deserialize_with = "decimal_text")]
     pub(super) net: String,
 }
 
-/// Text that is a number: what is none makes its row one that cannot be read.
-fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+/// Text that is a number. Other text makes its row unreadable.
+fn decimal_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     match Decimal::from_str_exact(&text) {
         Ok(_) => Ok(text),
-        Err(error) => Err(serde::de::Error::custom(format!("{text:?} is no amount: {error}"))),
+        Err(error) => Err(serde::de::Error::custom(format!("{text:?} is not a valid amount: {error}"))),
     }
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct PriceAt {
+pub(super) struct LocationPrice {
     pub(super) location: String,
     pub(super) price_hourly: Amount,
     pub(super) price_monthly: Amount,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OnePricing {
+pub(super) struct PricingReply {
     pub(super) pricing: Pricing,
 }
 
@@ -98,7 +100,7 @@ pub(super) struct OnePricing {
 pub(super) struct Pricing {
     pub(super) currency: String,
     #[serde(default)]
-    pub(super) primary_ips: Rows<AddressPrices>,
+    pub(super) primary_ips: LenientList<AddressPrices>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +108,7 @@ pub(super) struct AddressPrices {
     /// `ipv4` or `ipv6`.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    pub(super) prices: Rows<PriceAt>,
+    pub(super) prices: LenientList<LocationPrice>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,7 +144,7 @@ pub(super) struct Firewall {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Made {
+pub(super) struct CreatedServer {
     pub(super) server: Server,
     pub(super) action: Action,
     #[serde(default)]
@@ -150,13 +152,13 @@ pub(super) struct Made {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneServer {
+pub(super) struct ServerReply {
     pub(super) server: Server,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Rows<Server>,
+    pub(super) servers: LenientList<Server>,
     pub(super) meta: Meta,
 }
 
@@ -166,7 +168,7 @@ pub(super) struct Server {
     pub(super) name: String,
     pub(super) status: String,
     pub(super) server_type: Named,
-    /// Where it is; older servers of the API say it with the data centre.
+    /// Its location; older versions of the API send the data centre instead.
     #[serde(default)]
     pub(super) location: Option<Named>,
     #[serde(default)]
@@ -179,18 +181,18 @@ pub(super) struct Server {
     pub(super) public_net: Addresses,
     #[serde(default)]
     pub(super) private_net: Vec<Address>,
-    /// Volumes that are attached.
+    /// Attached volumes.
     #[serde(default)]
     pub(super) volumes: Vec<u64>,
-    /// When backups are made; none if none are.
+    /// The time of its backups; none without backups.
     #[serde(default)]
     pub(super) backup_window: Option<String>,
 }
 
-/// Whether a server that cannot be read is certainly none of ours: it has no label of ours, and no key for its name.
+/// Whether an unreadable server is certainly not this library's: it has neither the label nor a key as its name.
 pub(super) fn is_foreign(row: &Value) -> bool {
     let is_unlabelled =
-        row.get("labels").and_then(Value::as_object).is_some_and(|it| !it.contains_key(LABEL));
+        row.get("labels").and_then(Value::as_object).is_some_and(|it| !it.contains_key(KEY_LABEL));
     let name = row.get("name").and_then(Value::as_str);
     is_unlabelled
         && name.is_some_and(|name| IdempotencyKey::new(name).ok().is_none_or(|key| key.step().is_none()))
@@ -220,7 +222,7 @@ pub(super) struct Address {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneAction {
+pub(super) struct ActionReply {
     pub(super) action: Action,
 }
 
@@ -231,7 +233,7 @@ pub(super) struct Action {
     pub(super) status: String,
     #[serde(default)]
     pub(super) progress: u8,
-    /// On what it is.
+    /// The resources of the action.
     #[serde(default)]
     pub(super) resources: Vec<Resource>,
     #[serde(default)]
@@ -246,7 +248,7 @@ pub(super) struct Resource {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     pub(super) error: Cause,
 }
 

@@ -1,4 +1,4 @@
-//! Nova, and which version of its API is spoken.
+//! Nova and its microversions.
 
 use super::wire;
 use crate::provider::{
@@ -6,14 +6,13 @@ use crate::provider::{
     http::{Client, Request},
 };
 
-/// Nothing newer of nova's API is used: since 2.61 flavors are listed with their extra specs.
+/// The newest version that is used: since 2.61 flavors are listed with their extra specs.
 const NEWEST: Microversion = Microversion(2, 61);
-/// Since then a server has tags from the start.
+/// Since this version the request that makes a server can set tags.
 const TAGS: Microversion = Microversion(2, 52);
-/// Since then a request must say which networks.
+/// Since this version a request must name networks.
 const NETWORKS: Microversion = Microversion(2, 37);
-
-/// Since then a list without any query names the servers of cells that are down. They are told in part.
+/// Since this version a list without a query names the servers of cells that are down, with part of their fields.
 const CELLS: Microversion = Microversion(2, 69);
 
 /// A version of nova's API.
@@ -29,13 +28,13 @@ impl Microversion {
     }
 }
 
-/// Nova in one region, and as which version it is spoken to.
+/// Nova in one region, with the microversion of requests.
 #[derive(Debug, Clone)]
 pub(super) struct Compute {
     pub client: Client,
     /// The newest version that nova and this adapter know.
     version: Microversion,
-    /// The newest that nova knows.
+    /// The newest version that nova knows.
     newest: Microversion,
 }
 
@@ -52,24 +51,23 @@ impl Compute {
         self.version >= NETWORKS
     }
 
-    /// Whether a list says that servers are missing from it, as their cell is down.
-    pub(super) fn tells_down_cells(&self) -> bool {
+    /// Whether a list names servers whose cell is down.
+    pub(super) fn lists_down_cells(&self) -> bool {
         self.newest >= CELLS
     }
 
     /// A request with the version.
-    pub(super) fn speak(&self, request: Request) -> Request {
-        Self::speak_as(self.version, request)
+    pub(super) fn with_version(&self, request: Request) -> Request {
+        Self::with_microversion(self.version, request)
     }
 
-    /// A request for a list that names the servers of cells that are down, too; see
-    /// [`tells_down_cells`](Self::tells_down_cells).
-    pub(super) fn speak_of_cells(&self, request: Request) -> Request {
-        Self::speak_as(CELLS, request)
+    /// A request for a list that names servers whose cell is down; see [`lists_down_cells`](Self::lists_down_cells).
+    pub(super) fn with_cells_version(&self, request: Request) -> Request {
+        Self::with_microversion(CELLS, request)
     }
 
-    fn speak_as(Microversion(major, minor): Microversion, request: Request) -> Request {
-        // The second one is that of versions before 2.27.
+    fn with_microversion(Microversion(major, minor): Microversion, request: Request) -> Request {
+        // The second header is for versions before 2.27.
         request
             .header("openstack-api-version", &format!("compute {major}.{minor}"))
             .header("x-openstack-nova-api-version", &format!("{major}.{minor}"))
@@ -78,25 +76,25 @@ impl Compute {
 
 /// The newest version that nova knows.
 pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> {
-    // The address may go on with the project, the version's document stands before it.
-    let mut address = client.base().clone();
-    let kept = client.base().path().split('/').scan(false, |is_over, segment| {
+    // The URL may end in the project; the version document is above it.
+    let mut address = client.base_url().clone();
+    let kept = client.base_url().path().split('/').scan(false, |is_over, segment| {
         let keep = !*is_over;
         *is_over = *is_over || segment.starts_with("v2");
         keep.then_some(segment)
     });
     address.set_path(&kept.collect::<Vec<_>>().join("/"));
-    let root = client.at(address.as_str());
+    let root = client.with_base_url(address.as_str());
     let root = root.map_err(|error| {
         let kind = ErrorKind::Protocol { message: error.to_string() };
         ProviderError::new(client.provider().clone(), call, kind)
     })?;
-    match root.ask(&Request::get(call, [""])).await {
-        Ok(answer) => {
-            let wire::VersionAnswer { version } = answer.json()?;
+    match root.send_ok(&Request::get(call, [""])).await {
+        Ok(response) => {
+            let wire::VersionAnswer { version } = response.json()?;
             Ok(Microversion::of(&version.version).unwrap_or(Microversion::OLDEST))
         }
-        // Hidden by what stands before it.
+        // A gateway hides the version document.
         Err(error) if matches!(error.kind, ErrorKind::NotFound { .. } | ErrorKind::Forbidden) => {
             Ok(Microversion::OLDEST)
         }

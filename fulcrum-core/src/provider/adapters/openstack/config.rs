@@ -1,10 +1,10 @@
-//! How an OpenStack cloud is configured.
+//! The configuration of an OpenStack cloud.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{OpenStack, cloud::Cloud, errors::OpenStackErrors, session::Login};
+use super::{OpenStack, client::Cloud, errors::OpenStackErrors, session::Login};
 use crate::{
     model::{ProviderId, RegionId},
     provider::{
@@ -14,33 +14,33 @@ use crate::{
     },
 };
 
-/// An OpenStack cloud: where its keystone is, who asks, and what things cost.
+/// An OpenStack cloud: its keystone, login and prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenStackConfig {
-    /// Its name in the federation; also the name of the provider in the price table.
+    /// Its name in the federation, and in the price table.
     #[serde(default = "id")]
     pub id: ProviderId,
-    /// Keystone's address with its version, such as `https://auth.cloud.ovh.net/v3`.
+    /// Keystone's URL with its version, such as `https://auth.cloud.ovh.net/v3`.
     pub auth_url: String,
-    /// Who asks.
+    /// The login.
     pub auth: Auth,
-    /// Which regions are used; empty for all of the price table.
+    /// The regions that are used; empty for all of the price table.
     #[serde(default)]
     pub regions: Vec<RegionId>,
-    /// What keystone calls a region, where the price table has another name for it, such as `GRA: GRA11`.
+    /// Keystone's name of a region, where the price table has another one, such as `GRA: GRA11`.
     #[serde(default)]
     pub region_names: BTreeMap<RegionId, String>,
     /// A price table, as OpenStack tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
-    /// Which of the addresses of each service is used.
+    /// The interface of each service's endpoints.
     #[serde(default = "public")]
     pub interface: String,
-    /// Addresses by type of service (`compute`, `image`, `network`) that come before those of the cloud's own list; with
-    /// one region only.
+    /// URLs by type of service (`compute`, `image`, `network`) that take precedence over the service catalogue; with one region
+    /// only.
     #[serde(default)]
     pub endpoints: BTreeMap<String, String>,
-    /// Hosts to which the token may be sent, each with those below it; empty for all that keystone names.
+    /// Hosts to which the token may be sent, each with its subdomains; empty for all that keystone names.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// Name or identifier of the image that is booted, unless a request has the setting `image`.
@@ -65,7 +65,7 @@ pub struct OpenStackConfig {
     /// How many things are asked for at a time when something is listed.
     #[serde(default = "page_size")]
     pub page_size: u32,
-    /// How the cloud is reached.
+    /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
 }
@@ -176,11 +176,11 @@ impl OpenStackConfig {
                 (auth.secret.read(base)?, Login::ApplicationCredential { id: auth.id.clone() })
             }
         };
-        let keystone =
-            Client::new(&self.id, &self.auth_url, &self.http.clone().below(base)?)?.dialect(OpenStackErrors);
+        let keystone = Client::new(&self.id, &self.auth_url, &self.http.clone().below(base)?)?
+            .with_error_mapper(OpenStackErrors);
         let keystone = keystone.signed([secret], move |secrets| login.with(secrets))?;
         for address in self.endpoints.values() {
-            keystone.at(address)?;
+            keystone.with_base_url(address)?;
         }
         let cloud = Cloud::new(self.clone(), table.into_listed(), keystone)?;
         Ok(OpenStack::new(cloud))

@@ -1,8 +1,8 @@
-//! How the services say what is wrong.
+//! Error documents of the services.
 
 use std::collections::BTreeMap;
 
-use reqwest::header::WWW_AUTHENTICATE;
+use ::http::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,12 +10,14 @@ use crate::{
     model::Shortage,
     provider::{
         ErrorKind,
-        http::{Answer, Dialect, HeaderMap, HeaderValue, Says, StatusCode, WireAnswer, Word},
+        http::{
+            AbsenceRule, ErrorMapper, HeaderMap, HeaderValue, RawResponse, Response, StatusCode, ValueMatch,
+        },
     },
 };
 
-/// Nova wraps `code` and `message` in a word of its own, keystone in `error`, neutron says `NeutronError`; glance answers
-/// in HTML, of which the status is enough.
+/// Nova wraps `code` and `message` in a field of its own, keystone in `error`, neutron in `NeutronError`. Glance sends HTML, of
+/// which the status is enough.
 #[derive(Debug)]
 pub(super) struct OpenStackErrors;
 
@@ -35,7 +37,7 @@ struct Said {
 }
 
 impl Said {
-    /// Whether it is worded as the services word it: many gateways tell an object with a message too.
+    /// Whether a document has the services' form: many gateways send an object with a message, too.
     fn is_own(&self, name: &str, status: u16) -> bool {
         let is_coded = self.code.as_u64() == Some(status.into());
         match name {
@@ -53,40 +55,40 @@ fn own(document: BTreeMap<String, Value>, status: u16) -> Option<Said> {
     serde_json::from_value(said).ok().filter(is_own)
 }
 
-/// Whether a service itself says that a token is not good: in its own words, or by the challenge of keystone's guard, which
-/// stands in each service and has no document.
-pub(super) fn refuses_token(answer: &WireAnswer) -> bool {
+/// Whether a service itself refuses a token: in its own words, or by the challenge of keystone's middleware, which each service
+/// has and which sends no document.
+pub(super) fn refuses_token(response: &RawResponse) -> bool {
     let document = || {
-        let document = answer.refusal().filter(|_| answer.is_of_type("json"))?;
-        own(serde_json::from_slice(document).ok()?, answer.status.as_u16())
+        let document = response.error_body().filter(|_| response.is_of_type("json"))?;
+        own(serde_json::from_slice(document).ok()?, response.status.as_u16())
     };
-    let mut challenges = answer.headers.get_all(WWW_AUTHENTICATE).into_iter();
+    let mut challenges = response.headers.get_all(WWW_AUTHENTICATE).into_iter();
     let is_keystones = |challenge: &HeaderValue| challenge.as_bytes().starts_with(b"Keystone uri=");
-    answer.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
+    response.status == StatusCode::UNAUTHORIZED && (challenges.any(is_keystones) || document().is_some())
 }
 
-/// The answer to a request that was not sent, as no token could be had: in the words that a service would have.
-pub(super) fn not_let_in() -> WireAnswer {
+/// The response to a request that was not sent for lack of a token, in a service's own form.
+pub(super) fn not_let_in() -> RawResponse {
     let said = serde_json::json!({ "error": {
         "code": 401, "title": "Unauthorized", "message": "the login was refused, and nothing was sent",
     } });
     let (status, body) = (StatusCode::UNAUTHORIZED, said.to_string().into());
-    WireAnswer { status, headers: HeaderMap::new(), body }
+    RawResponse { status, headers: HeaderMap::new(), body }
 }
 
-impl Dialect for OpenStackErrors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let status = answer.status().as_u16();
-        let said = own(answer.try_json()?, status)?;
-        let by_status = answer.kind_by_status()?;
+impl ErrorMapper for OpenStackErrors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let status = response.status().as_u16();
+        let said = own(response.try_json()?, status)?;
+        let by_status = response.kind_by_status()?;
         Some(kind_of(status, &said.kind, &said.message, by_status))
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(404, "/itemNotFound/message", Says::Text),
-                Word::new(404, "/NeutronError/type", Says::EndsWith("NotFound")),
+                AbsenceRule::new(404, "/itemNotFound/message", ValueMatch::Text),
+                AbsenceRule::new(404, "/NeutronError/type", ValueMatch::EndsWith("NotFound")),
             ]
         }
     }
@@ -100,13 +102,13 @@ fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> Erro
             limited @ ErrorKind::RateLimited { .. } => limited,
             _ => ErrorKind::RateLimited { retry_after: None },
         },
-        // What stood at the end of the last page was deleted meanwhile: the list has to be read again.
+        // The last row of the previous page was deleted meanwhile: the list must be read again.
         400 if message.contains("marker") && message.contains("not found") => {
-            ErrorKind::unavailable("a page of the list has gone; it has to be read again")
+            ErrorKind::unavailable("the list changed while it was read; read it again")
         }
         400 => ErrorKind::InvalidRequest { message: message.to_owned() },
         409 => ErrorKind::Conflict { message: message.to_owned() },
-        // What a login names: a credential that was withdrawn, in the API's own words.
+        // A login with a withdrawn credential, in the API's own words.
         404 if message.contains("Could not find Application Credential") => ErrorKind::Unauthorised,
         _ => by_status,
     }
@@ -128,8 +130,7 @@ const NO_ROOM: [&str; 4] =
     ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"];
 const NO_QUOTA: [&str; 2] = ["Quota exceeded", "Maximum number of"];
 
-/// Whether a server could not be made because there is no room for it, or none for this project: nova looks at the quota
-/// once more after it has made the record.
+/// The shortage that a server's fault means: no host, or no quota, which nova checks once more after it has made the record.
 pub(super) fn shortage_of(fault: &str) -> Option<Shortage> {
     let says = |words: &[&str]| words.iter().any(|words| fault.contains(words));
     if says(&NO_ROOM) { Some(Shortage::SoldOut) } else { says(&NO_QUOTA).then_some(Shortage::Quota) }

@@ -1,17 +1,18 @@
-//! OpenStack clouds: keystone v3, nova, glance and neutron, each where the cloud's own list of services says.
+//! OpenStack clouds: keystone v3, nova, glance and neutron, at the URLs of the service catalogue.
 //!
 //! See `docs/adapters/openstack.md`.
 
-mod actions;
 mod addresses;
-mod cloud;
+mod client;
 mod compute;
 mod config;
 mod errors;
 mod handle;
+mod lifecycle;
 mod offers;
+mod provision;
 mod scope;
-mod servers;
+mod services;
 mod session;
 mod usage;
 mod wire;
@@ -22,8 +23,8 @@ use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, future, stream};
 
 use self::{
-    cloud::Cloud,
-    handle::{Operation, Target},
+    client::Cloud,
+    handle::{Handle, ResourceRef},
 };
 use crate::{
     model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
@@ -31,13 +32,14 @@ use crate::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
         UsageStream,
-        adapters::whose::Whose,
+        adapters::{common::CallErrors, operation_owner::OperationOwner},
         check_settings,
         http::{Transport, bounded},
     },
 };
+
 pub use config::{ApplicationCredentialAuth, Auth, OpenStackConfig, PasswordAuth};
-pub use servers::FIELDS;
+pub use provision::FIELDS;
 
 /// One OpenStack cloud, as one login sees it.
 #[derive(Debug)]
@@ -46,57 +48,57 @@ pub struct OpenStack {
     cloud: Arc<Cloud>,
 }
 
+/// The adapter's capabilities with this list lag.
+pub fn capabilities(list_lag_ms: u64) -> Capabilities {
+    Capabilities {
+        calls: vec![
+            Call::Offers,
+            Call::Provision,
+            Call::ResumeOperation,
+            Call::FindByKey,
+            Call::Describe,
+            Call::Services,
+            Call::Act,
+            Call::Release,
+            Call::Poll,
+            Call::Usage,
+        ],
+        // `Act` has no class: a reboot that is requested twice is done twice.
+        idempotency: BTreeMap::from([
+            (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
+            (Call::Release, IdempotencyClass::Natural),
+        ]),
+        concurrency: Some(8),
+        poll_interval_ms: 1000,
+        list_lag_ms: None,
+        settings: Capabilities::takes(&["image", "key_name", "network", "security_groups", "user_data"]),
+    }
+}
+
 impl OpenStack {
     fn new(cloud: Cloud) -> Self {
-        Self { capabilities: Self::capabilities(cloud.config.list_lag_ms), cloud: Arc::new(cloud) }
+        Self { capabilities: capabilities(cloud.config.list_lag_ms), cloud: Arc::new(cloud) }
     }
 
-    /// The same over another transport, such as a recording.
+    /// The same adapter over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self::new(self.cloud.over(transport))
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self::new(self.cloud.with_transport(transport))
     }
 
-    /// What such a cloud can do, where a new server may be missing from lists for so many milliseconds.
-    pub fn capabilities(list_lag_ms: u64) -> Capabilities {
-        Capabilities {
-            calls: vec![
-                Call::Offers,
-                Call::Provision,
-                Call::ResumeOperation,
-                Call::FindByKey,
-                Call::Describe,
-                Call::Services,
-                Call::Act,
-                Call::Release,
-                Call::Poll,
-                Call::Usage,
-            ],
-            // Of `act` nothing is said: a reboot that is asked for twice is done twice.
-            idempotency: BTreeMap::from([
-                (Call::Provision, IdempotencyClass::Searchable { list_lag_ms }),
-                (Call::Release, IdempotencyClass::Natural),
-            ]),
-            concurrency: Some(8),
-            poll_interval_ms: 1000,
-            list_lag_ms: None,
-            settings: Capabilities::takes(&["image", "key_name", "network", "security_groups", "user_data"]),
-        }
+    /// The resource of a service. None if the id is not one of this adapter's.
+    fn resource_ref(&self, service: &ServiceId, call: Call) -> Result<Option<ResourceRef>> {
+        let target = ResourceRef::parse(service.as_str());
+        target.map(|target| self.check_region(target, call)).transpose()
     }
 
-    /// What a service's name stands for; none for one that this adapter has not given.
-    fn target(&self, service: &ServiceId, call: Call) -> Result<Option<Target>> {
-        let target = Target::parse(service.as_str());
-        target.map(|target| self.in_use(target, call)).transpose()
-    }
-
-    /// A thing in a region that is no longer configured is not gone.
-    fn in_use(&self, target: Target, call: Call) -> Result<Target> {
+    /// Checks that a resource's region is configured. A resource in another region is not gone.
+    fn check_region(&self, target: ResourceRef, call: Call) -> Result<ResourceRef> {
         if self.cloud.place(&target.region).is_some() {
             return Ok(target);
         }
         let region = &target.region;
-        Err(self.cloud.invalid(call, format!("{region} is not configured; add it to `regions`")))
+        Err(self.cloud.invalid_request(call, format!("{region} is not configured; add it to `regions`")))
     }
 
     fn sells_addresses(&self) -> bool {
@@ -115,7 +117,7 @@ impl Provider for OpenStack {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.cloud.redactor().shown(text, is_for_people)
+        self.cloud.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
@@ -139,29 +141,30 @@ impl Provider for OpenStack {
         check_settings(request, &self.capabilities).map_err(|kind| self.cloud.error(call, kind))?;
         match request.kind {
             OfferKind::PublicIp if !request.settings.is_empty() => {
-                Err(self.cloud.invalid(call, "a public address takes no settings; leave them out"))
+                Err(self.cloud.invalid_request(call, "a public address takes no settings; leave them out"))
             }
-            OfferKind::Machine => servers::provision(&self.cloud, request, key).await,
+            OfferKind::Machine => provision::provision(&self.cloud, request, key).await,
             OfferKind::PublicIp => addresses::provision(&self.cloud, request, key).await,
-            kind => Err(self.cloud.invalid(call, format!("{kind} is not sold here"))),
+            kind => Err(self.cloud.invalid_request(call, format!("this adapter does not sell {kind}"))),
         }
     }
 
-    /// Somebody must ask until it is there: then it is written down which disks were made with it.
+    /// `poll` must run until the machine is there: then it records the machine's own disks.
     async fn resume_operation(
         &self,
         _: &ProvisionRequest,
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
-        let target = Target::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
-        let operation = target.map(Operation::Provision);
-        Ok(operation.map(|operation| Whose::of(service.key.as_ref()).handle(&operation.text())))
+        let target =
+            ResourceRef::parse(service.id.as_str()).filter(|_| service.status == ServiceStatus::Starting);
+        let operation = target.map(Handle::Provision);
+        Ok(operation.map(|operation| OperationOwner::new(service.key.as_ref()).handle(&operation.text())))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let look = |region: RegionId| async move {
-            match servers::find(&self.cloud, &region, key).await? {
-                None if self.sells_addresses() => addresses::find(&self.cloud, &region, key).await,
+            match services::find_in_region(&self.cloud, &region, key).await? {
+                None if self.sells_addresses() => addresses::find_in_region(&self.cloud, &region, key).await,
                 found => Ok(found),
             }
         };
@@ -173,18 +176,18 @@ impl Provider for OpenStack {
                 Err(error) => failure = Some(error),
             }
         }
-        // A region that does not answer may hold it.
+        // The service may be in a region that does not answer.
         failure.map_or(Ok(None), Err)
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let call = Call::Describe;
-        let Some(target) = self.target(service, call)? else { return Ok(None) };
+        let Some(target) = self.resource_ref(service, call)? else { return Ok(None) };
         if target.is_address {
             return addresses::describe(&self.cloud, &target, call).await;
         }
-        match servers::get(&self.cloud, &target, call).await? {
-            Some(server) => servers::service_of(&self.cloud, &target.region, &server, call).await.map(Some),
+        match services::get(&self.cloud, &target, call).await? {
+            Some(server) => services::service_of(&self.cloud, &target.region, &server, call).await.map(Some),
             None => Ok(None),
         }
     }
@@ -192,7 +195,7 @@ impl Provider for OpenStack {
     fn services(&self) -> ServiceStream {
         let mut lists = Vec::new();
         for region in self.cloud.regions() {
-            lists.push(servers::list_services(self.cloud.clone(), region.clone()));
+            lists.push(services::list_services(self.cloud.clone(), region.clone()));
             if self.sells_addresses() {
                 lists.push(addresses::list(self.cloud.clone(), region, Call::Services));
             }
@@ -202,15 +205,15 @@ impl Provider for OpenStack {
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
         let missing = || self.cloud.error(Call::Act, ErrorKind::NotFound { what: service.to_string() });
-        let target = self.target(service, Call::Act)?.ok_or_else(missing)?;
-        actions::act(&self.cloud, &target, action).await
+        let target = self.resource_ref(service, Call::Act)?.ok_or_else(missing)?;
+        lifecycle::act(&self.cloud, &target, action).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
-        match self.target(service, Call::Release)? {
-            None => Ok(Whose::default().handle(&Operation::Nothing.text())),
+        match self.resource_ref(service, Call::Release)? {
+            None => Ok(OperationOwner::default().handle(&Handle::Nothing.text())),
             Some(target) if target.is_address => addresses::release(&self.cloud, target).await,
-            Some(target) => actions::release(&self.cloud, target).await,
+            Some(target) => lifecycle::release(&self.cloud, target).await,
         }
     }
 
@@ -219,25 +222,20 @@ impl Provider for OpenStack {
             let what: String = operation.as_str().chars().take(200).collect();
             self.cloud.error(Call::Poll, ErrorKind::NotFound { what })
         };
-        let (text, whose) = Whose::read(operation);
-        let operation = Operation::parse(text).ok_or_else(unknown)?;
+        let (text, owner) = OperationOwner::parse(operation);
+        let operation = Handle::parse(text).ok_or_else(unknown)?;
         let target = match &operation {
-            Operation::Nothing => return Ok(OperationStatus::Succeeded(None)),
-            Operation::Provision(target)
-            | Operation::Release(target)
-            | Operation::Start(target)
-            | Operation::Stop(target)
-            | Operation::Reboot(target)
-            | Operation::Resize(target, _) => target,
+            Handle::Nothing => return Ok(OperationStatus::Succeeded(None)),
+            Handle::Provision(target) | Handle::Release(target) | Handle::Act(target, _) => target,
         };
-        let target = &self.in_use(target.clone(), Call::Poll)?;
+        let target = &self.check_region(target.clone(), Call::Poll)?;
         match &operation {
-            Operation::Release(_) if target.is_address => {
-                addresses::poll(&self.cloud, target, true, &whose).await
+            Handle::Release(_) if target.is_address => {
+                addresses::poll(&self.cloud, target, true, &owner).await
             }
-            _ if target.is_address => addresses::poll(&self.cloud, target, false, &whose).await,
-            Operation::Release(_) => actions::poll_release(&self.cloud, target).await,
-            _ => actions::poll(&self.cloud, &operation, target, &whose).await,
+            _ if target.is_address => addresses::poll(&self.cloud, target, false, &owner).await,
+            Handle::Release(_) => lifecycle::poll_release(&self.cloud, target).await,
+            _ => lifecycle::poll(&self.cloud, &operation, target, &owner).await,
         }
     }
 

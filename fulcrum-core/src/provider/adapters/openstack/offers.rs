@@ -1,17 +1,17 @@
-//! What is sold: what the price table lists and the cloud has.
+//! Offers: rows of the price table that the cloud has.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{cloud::Cloud, wire};
+use super::{client::Cloud, wire};
 use crate::{
     model::{Offer, OfferKind, Place, PurchaseOption, RegionId, Resources, ZoneId},
     provider::{Call, OfferFilter, Result},
 };
 
-/// Prices are the table's and change with it; sizes may be as old as this.
-const FRESH: Duration = Duration::from_secs(60);
+/// The age at which sizes are read again; prices are the table's.
+const LISTS_FRESH_FOR: Duration = Duration::from_secs(60);
 
-/// All offers that pass.
+/// All offers that pass the filter.
 pub(super) async fn offers(cloud: &Cloud, filter: &OfferFilter) -> Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for region in cloud.regions() {
@@ -29,12 +29,12 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     let listed: Vec<_> = cloud.sold.iter().filter(here).collect();
     let mut offers = Vec::new();
     if listed.iter().any(|offer| offer.kind == OfferKind::Machine) {
-        let flavors = cloud.flavors(region, call, FRESH).await?;
+        let flavors = cloud.flavors(region, call, LISTS_FRESH_FOR).await?;
         let zones = cloud.zones(region, call).await?;
         for offer in listed.iter().filter(|offer| offer.kind == OfferKind::Machine) {
             let is_it = |flavor: &&wire::Flavor| flavor.name == offer.sku.as_str() && !flavor.is_disabled;
             if let Some(flavor) = flavors.iter().find(is_it) {
-                offers.extend(in_zones(&as_the_cloud_has_it(offer, flavor), &zones));
+                offers.extend(in_zones(&with_cloud_sizes(offer, flavor), &zones));
             }
         }
     }
@@ -44,8 +44,8 @@ async fn of_region(cloud: &Cloud, region: &RegionId) -> Result<Vec<Offer>> {
     Ok(offers)
 }
 
-/// What of a price table is sold here: machines and addresses, on demand. No volume is made with a machine.
-pub(super) fn of_table(listed: &[Offer]) -> Vec<Offer> {
+/// The machines and addresses of a price table that are sold on demand. No volume is made with a machine.
+pub(super) fn sold_rows(listed: &[Offer]) -> Vec<Offer> {
     let is_sold = |offer: &Offer| {
         offer.price.purchase_option == PurchaseOption::OnDemand
             && (offer.kind == OfferKind::Machine || is_floating_ip(offer))
@@ -59,8 +59,8 @@ fn is_floating_ip(offer: &Offer) -> bool {
     offer.kind == OfferKind::PublicIp && offer.place.zone.is_none()
 }
 
-/// With the flavor's sizes.
-fn as_the_cloud_has_it(offer: &Offer, flavor: &wire::Flavor) -> Offer {
+/// The offer with the flavor's sizes.
+fn with_cloud_sizes(offer: &Offer, flavor: &wire::Flavor) -> Offer {
     let capacity = Resources {
         vcpu_milli: flavor.vcpus.saturating_mul(1000),
         memory_mib: flavor.ram,
@@ -75,8 +75,8 @@ fn as_the_cloud_has_it(offer: &Offer, flavor: &wire::Flavor) -> Offer {
     Offer { capacity, ..offer.clone() }
 }
 
-/// Graphics processors by the extra specs: `pci_passthrough:alias = "a100:2,nic:1"`, `resources:VGPU = 1`. None if they
-/// tell of none: the price table may know better.
+/// Graphics processors by the extra specs: `pci_passthrough:alias = "a100:2,nic:1"`, `resources:VGPU = 1`. None if there are
+/// none: the price table may know better.
 fn gpus(flavor: &wire::Flavor) -> Option<u32> {
     let is_nic = |name: &str| name.contains("nic") || name.contains("sriov");
     let alias = flavor.extra_specs.get("pci_passthrough:alias").map(|alias| {
@@ -90,10 +90,10 @@ fn gpus(flavor: &wire::Flavor) -> Option<u32> {
     Some(alias.unwrap_or(0) + virtual_ones).filter(|count| *count > 0)
 }
 
-/// In each zone, or in the region if it has none to choose from.
+/// The offer in each zone, or in the region if it has one zone only.
 fn in_zones(offer: &Offer, zones: &[ZoneId]) -> Vec<Offer> {
     match &offer.place.zone {
-        // Priced by zone: only if it is there.
+        // A row of one zone is offered if the zone exists.
         Some(zone) if zones.contains(zone) => vec![offer.clone()],
         Some(_) => Vec::new(),
         None if zones.is_empty() => vec![offer.clone()],

@@ -1,13 +1,12 @@
-//! For whom a token is: the project and the user that are configured, and the same for as long as this process lives.
+//! The scope of a token: the configured project and user, and the same ones for as long as this process lives.
 //!
-//! All that is listed, found missing and ended is that of the token's project. With another project's token each server that
-//! this one has looks gone.
+//! All look-ups and deletions concern the token's project. With another project's token each server of this project looks gone.
 
 use std::sync::OnceLock;
 
 use super::{config::Auth, wire::Owner};
 
-/// What is configured, and what the first token was for.
+/// The configured scope, and that of the first token.
 #[derive(Debug)]
 pub(super) struct Scope {
     auth: Auth,
@@ -19,10 +18,10 @@ impl Scope {
         Self { auth: auth.clone(), first: OnceLock::new() }
     }
 
-    /// Whether a token may be used.
+    /// Checks that a token may be used.
     ///
     /// # Errors
-    /// In words: for what it is, and what is wanted.
+    /// In words: the token's scope, and the wanted one.
     pub(super) fn check(&self, project: &Owner, user: Option<&Owner>) -> Result<(), String> {
         if let Auth::Password(auth) = &self.auth {
             if let Some(wanted) = auth.project_id.as_ref().filter(|id| **id != project.id) {
@@ -43,12 +42,10 @@ impl Scope {
 }
 
 fn other(what: &str, told: &str, wanted: &str) -> String {
-    format!(
-        "keystone gives a token whose {what} is {told}, and it is to be {wanted}; nothing is asked with it, look at the login"
-    )
+    format!("keystone gives a token whose {what} is {told}, not {wanted}; it is not used, check the login")
 }
 
-/// Keystone finds names whatever their case.
+/// Keystone ignores the case of names.
 fn differs(what: &str, told: Option<&str>, wanted: &str) -> Result<(), String> {
     match told {
         Some(told) if told.to_lowercase() != wanted.to_lowercase() => Err(other(what, told, wanted)),

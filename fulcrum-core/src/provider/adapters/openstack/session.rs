@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::http::header::CONTENT_TYPE;
 use async_trait::async_trait;
-use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -20,16 +20,16 @@ use super::{
 use crate::provider::{
     BoxError, Call, ErrorKind, ProviderError, Result, Worded,
     http::{
-        Client, HeaderName, HeaderValue, Lost, Method, Request, Signer, StatusCode, Transport, WireAnswer,
-        WireRequest,
+        Client, HeaderName, HeaderValue, Method, RawRequest, RawResponse, Request, Signer, StatusCode,
+        Transport, TransportError,
     },
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// A token is not used in its last minute, or its last quarter if it lives for less.
-const MARGIN: Duration = Duration::from_secs(60);
+const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
-/// Who asks.
+/// The login.
 #[derive(Debug, Clone)]
 pub(super) enum Login {
     Password(PasswordAuth),
@@ -56,7 +56,7 @@ impl fmt::Debug for LogIn {
 }
 
 impl Signer for LogIn {
-    fn sign(&self, request: &mut WireRequest) -> Result<(), BoxError> {
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = Some(self.body().to_string().into());
         Ok(())
@@ -108,7 +108,9 @@ pub(super) struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("keystone", &self.keystone.base().as_str()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("keystone", &self.keystone.base_url().as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +122,7 @@ impl Session {
     /// A client whose requests carry the token; without an address of its own.
     pub(super) fn client(self: &Arc<Self>) -> Client {
         let inner = self.keystone.transport();
-        self.keystone.clone().unsigned().over(Arc::new(Tokened { inner, session: self.clone() }))
+        self.keystone.clone().unsigned().with_transport(Arc::new(Tokened { inner, session: self.clone() }))
     }
 
     /// A token that is not about to expire.
@@ -144,23 +146,25 @@ impl Session {
 
     async fn log_in(&self, call: Call) -> Result<Token> {
         let asked = Instant::now();
-        let request = Request::post(call, ["auth", "tokens"]).only_reads();
-        let answer = self.keystone.ask(&request).await?;
-        let missing = || answer.nonsense("x-subject-token: there is no token");
-        let secret = answer.header("x-subject-token").ok_or_else(missing)?.to_owned();
+        let request = Request::post(call, ["auth", "tokens"]).read_only();
+        let response = self.keystone.send_ok(&request).await?;
+        let missing = || response.protocol_error("x-subject-token: the response has no token");
+        let secret = response.header("x-subject-token").ok_or_else(missing)?.to_owned();
         let mut header = HeaderValue::from_str(&secret).map_err(|_| missing())?;
         header.set_sensitive(true);
         self.keystone.redactor().add(SecretString::from(secret));
-        let wire::TokenAnswer { token } = answer.json()?;
+        let wire::TokenAnswer { token } = response.json()?;
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
-        let project = token.project.ok_or_else(|| answer.nonsense("token.project: it is for no project"))?;
+        let project = token.project.ok_or_else(|| {
+            response.protocol_error("token.project: the token has no project; name one in `auth`")
+        })?;
         let is_it = self.scope.check(&project, token.user.as_ref());
-        is_it.map_err(|why| answer.error(ErrorKind::unavailable(why)))?;
+        is_it.map_err(|why| response.error(ErrorKind::unavailable(why)))?;
         let project = project.id;
         Ok(Token {
             header,
-            until: asked + life - MARGIN.min(life / 4),
+            until: asked + life - RENEWAL_MARGIN.min(life / 4),
             project,
             catalogue: token.catalog.into_iter().collect(),
         })
@@ -182,7 +186,7 @@ struct Tokened {
 }
 
 impl Tokened {
-    async fn with(&self, token: &Token, request: &WireRequest) -> Result<WireAnswer, Lost> {
+    async fn with(&self, token: &Token, request: &RawRequest) -> Result<RawResponse, TransportError> {
         let mut request = request.clone();
         request.headers.insert(TOKEN, token.header.clone());
         self.inner.send(request).await
@@ -191,29 +195,31 @@ impl Tokened {
 
 #[async_trait]
 impl Transport for Tokened {
-    async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+    async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let token = match self.session.token(Call::Describe).await {
             Ok(token) => token,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {
                 return Ok(not_let_in());
             }
-            Err(error) => return Err(Lost::NotSent(no_token(error))),
+            Err(error) => return Err(TransportError::NotSent(no_token(error))),
         };
-        let answer = self.with(&token, &request).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        let response = self.with(&token, &request).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
-        let only_reads = request.method == Method::GET || request.method == Method::HEAD;
-        if !only_reads && !refuses_token(&answer) {
-            tracing::warn!("not let in, but not in the service's own words; a change is not sent again");
-            return Ok(answer);
+        let read_only = request.method == Method::GET || request.method == Method::HEAD;
+        if !read_only && !refuses_token(&response) {
+            tracing::warn!("a 401 that is not in the service's own words; a change is not sent again");
+            return Ok(response);
         }
-        tracing::debug!("the token was refused; asking for another");
+        tracing::debug!("the token was refused; requesting another");
         match self.session.other_than(Some(&token), Call::Describe).await {
             Ok(token) => self.with(&token, &request).await,
-            Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => Ok(answer),
+            Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {
+                Ok(response)
+            }
             // It was sent once, and is not sent again.
-            Err(error) => Err(Lost::Unknown(no_token(error))),
+            Err(error) => Err(TransportError::OutcomeUnknown(no_token(error))),
         }
     }
 }
@@ -237,12 +243,12 @@ mod tests {
 
     #[async_trait]
     impl Transport for Fake {
-        async fn send(&self, request: WireRequest) -> Result<WireAnswer, Lost> {
+        async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
             let mut headers = HeaderMap::new();
             if request.url.path().ends_with("/auth/tokens") {
                 let mut tokens = self.tokens.lock().expect("nobody panics");
                 let Some(left) = tokens.checked_sub(1) else {
-                    return Err(Lost::NotSent("keystone is down".into()));
+                    return Err(TransportError::NotSent("keystone is down".into()));
                 };
                 *tokens = left;
                 headers.insert("x-subject-token", format!("token-{left}").parse().expect("a value"));
@@ -250,7 +256,7 @@ mod tests {
                     "issued_at": "2026-11-28T20:00:00.000000Z", "expires_at": "2026-11-29T20:00:00.000000Z",
                     "project": { "id": "p" }, "catalog": [],
                 } });
-                return Ok(WireAnswer {
+                return Ok(RawResponse {
                     status: StatusCode::CREATED,
                     headers,
                     body: body.to_string().into(),
@@ -269,7 +275,7 @@ mod tests {
                     headers.insert(CONTENT_TYPE, kind.parse().expect("a value"));
                 }
             }
-            Ok(WireAnswer { status, headers, body: body.into() })
+            Ok(RawResponse { status, headers, body: body.into() })
         }
     }
 
@@ -282,11 +288,12 @@ mod tests {
         });
         let id = "acme".parse().expect("a name");
         let keystone = Client::new(&id, "https://keystone.example/v3", &HttpConfig::default());
-        let keystone = keystone.expect("a client").over(fake.clone()).dialect(OpenStackErrors);
+        let keystone =
+            keystone.expect("a client").with_transport(fake.clone()).with_error_mapper(OpenStackErrors);
         let auth = json!({ "password": { "user": "u", "project_id": "p" } });
         let scope = Scope::of(&serde_json::from_value(auth).expect("a login"));
         let client = Session::new(keystone, scope).client();
-        let error = client.ask(&Request::post(Call::Provision, ["servers"])).await.err();
+        let error = client.send_ok(&Request::post(Call::Provision, ["servers"])).await.err();
         let sent = *fake.sent.lock().expect("nobody panics");
         (error.map(|error| error.kind), sent)
     }

@@ -1,4 +1,4 @@
-//! Hours of servers, as nova counts them for the project: also of those that this library did not make.
+//! Usage: hours of servers by nova's records of the project, also of servers that this library did not make.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use futures::{StreamExt, TryFutureExt, stream::BoxStream};
 use jiff::fmt::strtime;
 use rust_decimal::Decimal;
 
-use super::{cloud::Cloud, handle::Target, wire};
+use super::{client::Cloud, handle::ResourceRef, wire};
 use crate::{
     model::{RegionId, SkuId, UsageRecord},
     provider::{
         Call, Result, UsagePeriod,
-        http::{Answer, Page, Request, pages},
+        http::{Page, Request, Response, paginate},
     },
 };
 
@@ -25,28 +25,29 @@ pub(super) fn list(
     let listed = async move {
         let compute = cloud.compute(&region, call).await?;
         let project = cloud.project(call).await?;
-        // Universal time, without a zone, as nova wants it.
+        // UTC without a zone, as nova wants it.
         let time = |at| strtime::format("%Y-%m-%dT%H:%M:%S", at).unwrap_or_default();
         let first = Request::get(call, ["os-simple-tenant-usage", &project])
             .query("start", time(period.from))
             .query("end", time(period.to))
             .query("detailed", 1);
-        let first = compute.speak(first);
+        let first = compute.with_version(first);
         let start = first.clone();
-        let read = move |_: &Request, answer: &Answer| {
-            let page: wire::UsageAnswer = answer.json()?;
+        let read = move |_: &Request, response: &Response| {
+            let page: wire::UsageAnswer = response.json()?;
             let usages = page.tenant_usage.server_usages;
             let last = usages.last().filter(|_| wire::has_next(&page.tenant_usage_links));
             let next = last.map(|usage| start.clone().query("marker", &usage.instance_id));
             let record = |usage: &wire::ServerUsage| {
                 let record = record_of(&cloud, &region, usage, period);
                 record.ok_or_else(|| {
-                    answer.nonsense(format!("the usage of {} makes no sense", usage.instance_id))
+                    response
+                        .protocol_error(format!("the usage of {} is not a valid number", usage.instance_id))
                 })
             };
             Ok(Page { items: usages.iter().map(record).collect::<Result<_>>()?, next })
         };
-        Ok(pages(compute.client, first, read))
+        Ok(paginate(compute.client, first, read))
     };
     listed.try_flatten_stream().boxed()
 }
@@ -60,7 +61,7 @@ fn record_of(
     let hours = usage.hours.get();
     Some(UsageRecord {
         provider: cloud.id().clone(),
-        service: Target::server(region, &usage.instance_id).service()?,
+        service: ResourceRef::server(region, &usage.instance_id).service()?,
         sku: SkuId::new(&usage.flavor).ok()?,
         charge_period_start: period.from,
         charge_period_end: period.to,

@@ -1,4 +1,4 @@
-//! What the services answer: the fields that are used.
+//! The services' documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::servers::KEY;
-use crate::provider::http::Rows;
+use super::services::KEY_FIELD;
+use crate::provider::http::LenientList;
 
 /// Keystone: `POST /auth/tokens`.
 #[derive(Deserialize)]
@@ -23,10 +23,10 @@ pub(super) struct TokenBody {
     #[serde(default)]
     pub user: Option<Owner>,
     #[serde(default)]
-    pub catalog: Rows<CatalogueEntry>,
+    pub catalog: LenientList<CatalogueEntry>,
 }
 
-/// A project or a user, as far as a token tells of it.
+/// A project or a user, as far as a token tells.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Owner {
     pub id: String,
@@ -49,13 +49,13 @@ impl Owner {
     }
 }
 
-/// One kind of service, and where it is.
+/// One type of service, and its endpoints.
 #[derive(Debug, Deserialize)]
 pub(super) struct CatalogueEntry {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default)]
-    pub endpoints: Rows<Endpoint>,
+    pub endpoints: LenientList<Endpoint>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,7 +68,7 @@ pub(super) struct Endpoint {
     pub url: String,
 }
 
-/// Whatever has an identifier.
+/// A resource with an id.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Named {
     pub id: String,
@@ -86,7 +86,7 @@ pub(super) struct Version {
     pub version: String,
 }
 
-/// Another page follows if one of them has this relation.
+/// Another page follows if a link has this relation.
 #[derive(Deserialize)]
 pub(super) struct Link {
     pub rel: String,
@@ -98,7 +98,7 @@ pub(super) fn has_next(links: &[Link]) -> bool {
 
 #[derive(Deserialize)]
 pub(super) struct FlavorPage {
-    pub flavors: Rows<Flavor>,
+    pub flavors: LenientList<Flavor>,
     #[serde(default)]
     pub flavors_links: Vec<Link>,
 }
@@ -124,7 +124,7 @@ pub(super) struct Flavor {
 #[derive(Deserialize)]
 pub(super) struct ZonePage {
     #[serde(rename = "availabilityZoneInfo")]
-    pub zones: Rows<Zone>,
+    pub zones: LenientList<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +145,7 @@ pub(super) struct ServerAnswer<T = Server> {
     pub server: T,
 }
 
-/// Nova's answer to an order.
+/// Nova's response to an order.
 #[derive(Deserialize)]
 pub(super) struct CreatedAnswer {
     pub server: Named,
@@ -153,19 +153,19 @@ pub(super) struct CreatedAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct ServerPage {
-    pub servers: Rows<Server>,
+    pub servers: LenientList<Server>,
     #[serde(default)]
     pub servers_links: Vec<Link>,
 }
 
-/// Whether a server that cannot be read is certainly none of ours: its metadata holds no key.
+/// Whether an unreadable server is certainly not this library's: its metadata holds no key.
 pub(super) fn is_foreign(row: &Value) -> bool {
-    row.get("metadata").and_then(Value::as_object).is_some_and(|metadata| !metadata.contains_key(KEY))
+    row.get("metadata").and_then(Value::as_object).is_some_and(|metadata| !metadata.contains_key(KEY_FIELD))
 }
 
-/// Whether a server is told in part only: it exists, and the part of nova that knows it does not answer.
+/// Whether a server is told in part only: its cell is down.
 pub(super) fn is_of_down_cell(row: &Value) -> bool {
-    row.get("status").is_some_and(|status| status == "UNKNOWN") && row.get("metadata").is_none()
+    row.get("status").is_some_and(|status| status == "UNKNOWN_SKU") && row.get("metadata").is_none()
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -189,17 +189,17 @@ pub(super) struct Server {
     pub volumes: Vec<Volume>,
 }
 
-/// A volume that hangs on a server.
+/// A volume that is attached to a server.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Volume {
     pub id: String,
-    /// Whether it ends with the server; not told before microversion 2.3. One that is attached later stays, unless its owner
-    /// asks for it.
+    /// Whether it ends with the server; not told before microversion 2.3. A volume that is attached later stays, unless its
+    /// owner sets it to end.
     #[serde(default, rename = "delete_on_termination")]
     pub ends: bool,
 }
 
-/// An identifier before microversion 2.47, a name since.
+/// An id before microversion 2.47, a name since.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct FlavorRef {
     #[serde(default)]
@@ -229,13 +229,13 @@ pub(super) struct ImagePage {
 #[derive(Deserialize)]
 pub(super) struct Image {
     pub id: String,
-    /// The volumes that are made with each server, as a text in JSON.
+    /// The volumes that are made with each server, as JSON text.
     #[serde(default)]
     block_device_mapping: Value,
 }
 
 impl Image {
-    /// Whether volumes are made with a server of it.
+    /// Whether a server of this image gets volumes.
     pub(super) fn brings_volumes(&self) -> bool {
         match &self.block_device_mapping {
             Value::Null => false,
@@ -253,7 +253,7 @@ pub(super) struct NetworkPage {
 
 #[derive(Deserialize)]
 pub(super) struct UsageAnswer {
-    /// An empty object where nothing was used.
+    /// An empty object if nothing was used.
     pub tenant_usage: TenantUsage,
     #[serde(default)]
     pub tenant_usage_links: Vec<Link>,
@@ -280,7 +280,7 @@ pub(super) struct FloatingIpAnswer {
 
 #[derive(Deserialize)]
 pub(super) struct FloatingIpPage {
-    pub floatingips: Rows<FloatingIp>,
+    pub floatingips: LenientList<FloatingIp>,
     #[serde(default)]
     pub floatingips_links: Vec<Link>,
 }
@@ -300,7 +300,7 @@ pub(super) struct FloatingIp {
 mod tests {
     use super::*;
 
-    /// The answers that nova's own reference shows, read with the types that read real ones.
+    /// The examples of nova's own reference, read with the types that read real responses.
     fn sample<T: serde::de::DeserializeOwned>(name: &str) -> Option<T> {
         #[derive(Deserialize)]
         struct Sample<T> {
@@ -351,7 +351,7 @@ mod tests {
             assert_eq!(server.metadata.get("My Server Name").map(String::as_str), Some("Apache1"));
             assert!(server.task.is_none() && server.fault.is_none());
         }
-        // An identifier before microversion 2.47, a name since.
+        // An id before microversion 2.47, a name since.
         assert_eq!(old.flavor.id.as_deref(), Some("1"));
         assert_eq!(server.flavor.original_name.as_deref(), Some("m1.tiny.specs"));
         let Some(CreatedAnswer { server }) = sample("servers__v2.63__server-create-resp") else { return };

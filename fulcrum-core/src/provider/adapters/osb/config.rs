@@ -1,4 +1,4 @@
-//! How a broker is reached, and what its services are.
+//! The configuration of a broker.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,8 @@ use crate::{
     model::{OfferKind, ProviderId, RegionId},
     provider::{
         Base,
-        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+        adapters::common::list_lag_ms,
+        http::{Credential, HttpConfig, HttpConfigError},
     },
 };
 
@@ -30,41 +31,42 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OsbConfig {
-    /// Who sells and where its regions are: a file as that beside a price table. Its id is the name in the federation.
+    /// The provider's file: who sells, and where its regions are, as beside a price table. Its id is the name in the
+    /// federation.
     pub provider: PathBuf,
-    /// The name in the federation; none for the file's.
+    /// The name in the federation, instead of the file's id.
     #[serde(default)]
     pub id: Option<ProviderId>,
-    /// Where the broker's services run; none for the only region of the file.
+    /// The region of the broker's services; not needed if the file has one region.
     #[serde(default)]
     pub region: Option<RegionId>,
-    /// The name that is logged in with.
+    /// The user name.
     pub username: String,
     /// Its password.
     #[serde(default = "password")]
     pub password: Credential,
-    /// In which currency costs are read where they are told in several.
+    /// The currency of costs that are told in several.
     #[serde(default = "euro")]
     #[schemars(with = "String")]
     pub currency: Currency,
-    /// What each of the broker's services is; a database if it is not here.
+    /// The kinds of the broker's services; others are databases.
     #[serde(default)]
     pub kinds: BTreeMap<String, OfferKind>,
-    /// The settings that its services take as parameters; none if any may be sent, as the broker looks at them itself.
+    /// The settings that its services take as parameters. Without it any setting is sent, and the broker checks it.
     #[serde(default)]
     pub settings: Option<BTreeSet<String>>,
-    /// Units of costs that are billed by use, such as `1GB of traffic`: whatever they come to, it is on top of what a plan
-    /// commits to. A plan with a cost of another unit is left out, and named.
+    /// Units of costs that are billed by use, such as `1GB of traffic`, on top of a plan's price. A plan with a cost of another
+    /// unit is left out and named.
     #[serde(default)]
     pub usage_units: BTreeSet<String>,
-    /// For whom instances are made, as the broker knows them.
+    /// The organisation that instances are made for.
     #[serde(default = "fulcrum")]
     pub organization_guid: String,
-    /// And in which space.
+    /// The space that instances are made in.
     #[serde(default = "fulcrum")]
     pub space_guid: String,
-    /// How long a new instance may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
-    /// the API after its caller has given it up.
+    /// How long a new instance may be missing from a look-up, in milliseconds: the longest time that a request may wait in
+    /// front of the API after its caller has timed out.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// How the API is reached; `base_url` is needed.
@@ -90,8 +92,7 @@ impl OsbConfig {
         self.id.clone().unwrap_or_else(|| ProviderId::new("osb").expect("a plain word is a name"))
     }
 
-    /// Reads the password and the provider's file, and sets the adapter up. Does not connect yet. Paths are relative to
-    /// `base`.
+    /// Reads the password and the provider's file, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

@@ -1,54 +1,45 @@
-//! Open Service Broker API 2.17: whatever a broker sells, databases above all.
+//! Open Service Broker API 2.17: services of a broker, databases above all.
 //!
-//! The key is the instance's id: the same request again is the same instance, so the class is
-//! [`IdempotencyClass::Natural`]. There is no list of instances.
+//! The key is the instance's id. The same request names the same instance, so the class is [`IdempotencyClass::Natural`]. The
+//! API has no list of instances.
 
-mod asked;
+mod bindings;
 mod config;
 mod errors;
-mod instances;
-mod prices;
+mod handle;
+mod instance_cache;
+mod lifecycle;
+mod offers;
+mod provision;
+mod services;
 mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use futures::{TryStreamExt, stream};
 use iso_currency::Currency;
-use secrecy::SecretString;
-use serde_json::Value;
 
-use asked::Asked;
-pub use config::OsbConfig;
-use instances::{Asking, FRESH, Seen};
-use wire::{Begun, Bound, Catalog, Handle, Wanted};
-
+use self::{handle::Handle, instance_cache::InstanceCache, services::Evidence};
 use crate::{
     model::{
-        Action, IdempotencyKey, OfferKind, Place, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
-        SkuId, parse_json,
+        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
+        parse_json,
     },
     provider::{
-        Base, Call, Capabilities, ErrorKind, IdempotencyClass, Line, OfferFilter, OfferStream,
-        OperationHandle, OperationStatus, Priced, Provider, ProviderError, ProvisionRequest, RejectedRow,
-        Result, Sold,
-        adapters::{
-            bought::{afterwards, answered},
-            whose::Whose,
-        },
-        check_exact,
-        http::{Cache, Client, HttpConfigError, Method, Request, Transport, bounded},
+        Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProvisionRequest, RejectedRow, Result,
+        http::{Cache, Client, HttpConfigError, Transport},
         surcharges::Rejections,
-        table::{ProviderDocument, Table},
+        table::ProviderDocument,
     },
 };
 
-/// Stands for a product that the broker does not name while it makes it.
-const UNKNOWN: &str = "unknown";
+pub use bindings::Binding;
+pub use config::OsbConfig;
+pub use provision::FIELDS;
 
 /// One broker's services. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,8 +48,8 @@ pub struct Osb {
     cache: Cache,
     capabilities: Capabilities,
     settings: Arc<Settings>,
-    /// What this process has asked for lately: brokers do not say it before it is there.
-    asked: Asked,
+    /// Recent orders of this process: a broker does not tell an instance's product before the instance is there.
+    cache_of_instances: InstanceCache,
     rejected: Rejections,
 }
 
@@ -73,23 +64,7 @@ struct Settings {
     space: String,
 }
 
-/// What gives access to an instance.
-#[derive(Debug)]
-pub struct Binding {
-    /// As the broker answers it, in JSON: addresses, names, passwords. It is the caller's to keep.
-    pub credentials: SecretString,
-}
-
-/// What each field of the body that orders an instance costs.
-pub const FIELDS: &[(&str, Priced)] = &[
-    ("organization_guid", Priced::Free("for whom it is, not how much it costs")),
-    ("parameters.*", Priced::Free("a plan's costs are those of its instances, whatever their parameters")),
-    ("plan_id", Priced::By(Line::Offer)),
-    ("service_id", Priced::By(Line::Offer)),
-    ("space_guid", Priced::Free("for whom it is, not how much it costs")),
-];
-
-/// What the adapter can do where lists lag for so long.
+/// The adapter's capabilities with this list lag.
 pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     let natural = IdempotencyClass::Natural;
     Capabilities {
@@ -115,13 +90,6 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
     }
 }
 
-/// A product's ids.
-struct Ids {
-    service: String,
-    plan: String,
-    sku: SkuId,
-}
-
 impl Osb {
     fn new(config: &OsbConfig, base: &Base) -> Result<Self, HttpConfigError> {
         let path = base.to_read(&config.provider)?;
@@ -137,11 +105,15 @@ impl Osb {
         let known = |region: &RegionId| facts.regions.iter().any(|it| it.id == *region);
         let region = match (&config.region, facts.regions.as_slice()) {
             (Some(region), _) if known(region) => region.clone(),
-            (Some(region), _) => return Err(wrong(format!("it has no region {region}"))),
+            (Some(region), _) => {
+                return Err(wrong(format!(
+                    "there is no region {region}; set `region` to one of its regions"
+                )));
+            }
             (None, [only]) => only.id.clone(),
             (None, _) => {
                 return Err(wrong(
-                    "say in which of its regions the broker's services run: `region`".to_owned(),
+                    "it has several regions; set `region` to the one of the broker's services".to_owned(),
                 ));
             }
         };
@@ -149,7 +121,7 @@ impl Osb {
         let client = Client::new(&facts.id, address, &config.http.clone().below(base)?)?
             .basic(&config.username, &config.password.read(base)?)?
             .header("x-broker-api-version", "2.17")
-            .dialect(errors::Errors);
+            .with_error_mapper(errors::Errors);
         let settings = Settings {
             facts,
             region,
@@ -167,116 +139,17 @@ impl Osb {
             cache,
             capabilities,
             settings: Arc::new(settings),
-            asked: Asked::default(),
+            cache_of_instances: InstanceCache::default(),
             rejected: Rejections::default(),
         })
     }
 
-    /// The same over another transport, such as a recording.
+    /// The same adapter over another transport, such as a recording.
     #[must_use]
-    pub fn over(self, transport: Arc<dyn Transport>) -> Self {
-        Self { client: self.client.over(transport), ..self }
-    }
-
-    fn error(&self, call: Call, kind: ErrorKind) -> ProviderError {
-        ProviderError::new(self.id().clone(), call, kind)
-    }
-
-    async fn catalog(&self, call: Call, fresh_for: Duration) -> Result<Catalog> {
-        let (answer, _) =
-            self.cache.ask(&self.client, &Request::get(call, ["v2", "catalog"]), fresh_for).await?;
-        answer.json()
-    }
-
-    /// Each product with its ids; one whose name is none is passed over.
-    async fn products(&self, call: Call) -> Result<Vec<Ids>> {
-        Ok(products_of(self.catalog(call, FRESH).await?))
-    }
-
-    async fn ids_of(&self, call: Call, sku: &SkuId) -> Result<Ids> {
-        let found = self.products(call).await?.into_iter().find(|ids| ids.sku == *sku);
-        found.ok_or_else(|| self.error(call, ErrorKind::NotFound { what: sku.to_string() }))
-    }
-
-    fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
-        let text = serde_json::to_string(handle);
-        text.map(OperationHandle::new)
-            .map_err(|error| self.error(call, ErrorKind::Protocol { message: error.to_string() }))
-    }
-
-    /// Gives access to an instance. The same key gives the same access again.
-    ///
-    /// # Errors
-    /// Not found, a conflict while it is busy, or what the broker says.
-    pub async fn bind(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<Binding> {
-        let call = Call::Act;
-        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let ids = self.product_of(call, service).await?.ok_or_else(missing)?;
-        let wanted = Wanted {
-            service_id: &ids.service,
-            plan_id: &ids.plan,
-            organization_guid: None,
-            space_guid: None,
-            parameters: None,
-        };
-        let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
-        let bound: Bound = self.client.json(&Request::put(call, path).json(&wanted)).await?;
-        let credentials = bound.credentials.unwrap_or(Value::Null).to_string();
-        Ok(Binding { credentials: SecretString::from(credentials) })
-    }
-
-    /// Takes access away; what is gone is success.
-    ///
-    /// # Errors
-    /// A conflict while it is busy, or what the broker says.
-    pub async fn unbind(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<()> {
-        let call = Call::Act;
-        let Some(ids) = self.product_of(call, service).await? else { return Ok(()) };
-        let path = ["v2", "service_instances", service.as_str(), "service_bindings", key.as_str()];
-        let ask = Request::delete(call, path).query("service_id", &ids.service).query("plan_id", &ids.plan);
-        self.client.end_with(&ask, self.witness_route(call, false)).await.map(drop)
-    }
-
-    /// Whether a request is for exactly what is ordered for it.
-    fn check(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
-        let service = request.sku.as_str().rsplit_once('/').map_or("", |(service, _)| service);
-        let place = self.place().ok_or(ErrorKind::Unsupported)?;
-        check_exact(request, &Sold::on_demand(self.kind_of(service), &place))
-    }
-
-    /// What sort of product one of the broker's services is.
-    fn kind_of(&self, service: &str) -> OfferKind {
-        self.settings.kinds.get(service).copied().unwrap_or(OfferKind::Database)
-    }
-
-    fn place(&self) -> Option<Place> {
-        let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region)?;
-        Some(Place {
-            provider: self.id().clone(),
-            region: region.id.clone(),
-            zone: None,
-            country: region.country,
-            coordinates: None,
-        })
+    pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
+        Self { client: self.client.with_transport(transport), ..self }
     }
 }
-
-fn products_of(catalog: Catalog) -> Vec<Ids> {
-    let products = catalog.services.into_iter().flat_map(|service| {
-        let (id, name) = (service.id, service.name);
-        service.plans.into_iter().filter_map(move |plan| {
-            let sku = SkuId::new(format!("{name}/{}", plan.name)).ok()?;
-            Some(Ids { service: id.clone(), plan: plan.id, sku })
-        })
-    });
-    products.collect()
-}
-
-fn failed(reason: &str) -> OperationStatus {
-    OperationStatus::Failed { reason: reason.to_owned(), shortage: None }
-}
-
-const RUNNING: OperationStatus = OperationStatus::Running { percent: None };
 
 #[async_trait]
 impl Provider for Osb {
@@ -289,23 +162,11 @@ impl Provider for Osb {
     }
 
     fn redacted(&self, text: &str, is_for_people: bool) -> String {
-        self.client.redactor().shown(text, is_for_people)
+        self.client.redactor().sanitised(text, is_for_people)
     }
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
-        let (this, filter) = (self.clone(), filter.clone());
-        let list = async move {
-            let catalog = this.catalog(Call::Offers, Duration::ZERO).await?;
-            let nonsense = |error: crate::model::DocumentError| {
-                this.error(Call::Offers, ErrorKind::Protocol { message: error.to_string() })
-            };
-            let table = Table::from_rows(&this.settings.facts, this.rows(&catalog)).map_err(nonsense)?;
-            this.rejected.add(table.rejected.iter().cloned());
-            Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
-        };
-        let offers =
-            stream::once(list).map_ok(|offers| stream::iter(offers.into_iter().map(Ok))).try_flatten();
-        bounded(self.id(), Call::Offers, offers)
+        self.list_offers(filter)
     }
 
     fn rejected(&self) -> Vec<RejectedRow> {
@@ -315,22 +176,10 @@ impl Provider for Osb {
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
-        let call = Call::Provision;
-        let is_known = self.capabilities.check_settings(&request.settings);
-        is_known.and_then(|()| self.check(request)).map_err(|kind| self.error(call, kind))?;
-        let ids = self.ids_of(call, &request.sku).await?;
-        let asked = answered(self.ask_for(call, key, &ids, &request.settings).await)?;
-        let (operation, is_done) = match asked {
-            Asking::Done { is_new } => (None, is_new),
-            Asking::Begun(operation) => (operation, false),
-            // Busy with what the same request has begun, as the instance's id is the order's own key.
-            Asking::Busy(error) => return answered(Err(error)),
-        };
-        let (instance, sku) = (key.to_string(), Some(ids.sku));
-        afterwards(self.handle(call, &Handle::Make { instance, operation, sku, is_done, settings: None }))
+        self.begin_provision(request, key).await
     }
 
-    /// The request goes with the operation: of a broker that does not tell what it has made, only the same request learns it.
+    /// The handle carries the request: a broker that does not return instances tells of an instance only by the same request.
     async fn resume_operation(
         &self,
         request: &ProvisionRequest,
@@ -341,19 +190,19 @@ impl Provider for Osb {
         };
         let (sku, settings) = (Some(request.sku.clone()), Some(request.settings.clone()));
         let handle =
-            Handle::Make { instance: key.to_string(), operation: None, sku, is_done: false, settings };
+            Handle::Provision { instance: key.to_string(), operation: None, sku, is_done: false, settings };
         self.handle(Call::ResumeOperation, &handle).map(Some)
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         let call = Call::FindByKey;
-        match self.seen(call, key).await? {
-            Seen::Told(service) | Seen::Likely(service) => Ok(Some(service)),
-            // What may be there and is asked for is found as unfinished: asking again tells.
-            Seen::Maybe => self.service(key.clone(), ServiceStatus::Starting, None).await.map(Some),
-            Seen::Gone => {
-                // Who looks by the key once more wants a new proof.
-                self.asked.may_exist(key);
+        match self.look_up(call, key).await? {
+            Evidence::Retrieved(service) | Evidence::Inferred(service) => Ok(Some(service)),
+            // An instance that may exist counts as starting: the same request tells its state.
+            Evidence::Unknown => self.service(key.clone(), ServiceStatus::Starting, None).await.map(Some),
+            Evidence::Absent => {
+                // The next look-up by key needs a new proof.
+                self.cache_of_instances.clear_absent(key);
                 Ok(None)
             }
         }
@@ -361,120 +210,24 @@ impl Provider for Osb {
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
         let Ok(key) = IdempotencyKey::new(service.as_str()) else { return Ok(None) };
-        match self.seen(Call::Describe, &key).await? {
-            Seen::Told(service) | Seen::Likely(service) => Ok(Some(service)),
-            Seen::Maybe => self.service(key, ServiceStatus::Running, None).await.map(Some),
-            Seen::Gone => Ok(None),
+        match self.look_up(Call::Describe, &key).await? {
+            Evidence::Retrieved(service) | Evidence::Inferred(service) => Ok(Some(service)),
+            Evidence::Unknown => self.service(key, ServiceStatus::Running, None).await.map(Some),
+            Evidence::Absent => Ok(None),
         }
     }
 
     async fn act(&self, service: &ServiceId, action: &Action, _: &IdempotencyKey) -> Result<OperationHandle> {
-        let call = Call::Act;
-        let Action::Resize { sku } = action else { return Err(self.error(call, ErrorKind::Unsupported)) };
-        let missing = || self.error(call, ErrorKind::NotFound { what: service.to_string() });
-        let key = IdempotencyKey::new(service.as_str()).map_err(|_| missing())?;
-        if let Seen::Gone = self.seen(call, &key).await? {
-            return Err(missing());
-        }
-        let ids = self.ids_of(call, sku).await?;
-        let wanted = Wanted {
-            service_id: &ids.service,
-            plan_id: &ids.plan,
-            organization_guid: None,
-            space_guid: None,
-            parameters: None,
-        };
-        let path = ["v2", "service_instances", service.as_str()];
-        let ask = Request::new(call, Method::PATCH, path)
-            .query("accepts_incomplete", true)
-            .json(&wanted)
-            .about(sku);
-        self.asked.forget(&key);
-        let answer = self.client.ask(&ask).await?;
-        // Another document is nobody's word that it was done.
-        let Begun { operation } = Begun::of(&answer)?;
-        let is_done = match answer.status().as_u16() {
-            200 => true,
-            202 => false,
-            status => return Err(answer.nonsense(format!("{status} is no answer to this request"))),
-        };
-        let (instance, sku) = (service.to_string(), Some(sku.clone()));
-        let text = self.handle(call, &Handle::Change { instance, operation, sku, is_done })?;
-        Ok(Whose::of(Some(&key)).handle(text.as_str()))
+        self.begin_action(service, action).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
         let instance = service.to_string();
-        let (_, operation) = self.end(Call::Release, &instance).await?;
-        self.handle(Call::Release, &Handle::End { instance, operation })
+        let (_, operation) = self.delete_instance(Call::Release, &instance).await?;
+        self.handle(Call::Release, &Handle::Release { instance, operation })
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        let call = Call::Poll;
-        let unknown = || self.error(call, ErrorKind::NotFound { what: "this operation".to_owned() });
-        let (text, whose) = Whose::read(operation);
-        let handle: Handle = serde_json::from_str(text).map_err(|_| unknown())?;
-        let (Handle::Make { instance, operation: named, .. }
-        | Handle::Change { instance, operation: named, .. }
-        | Handle::End { instance, operation: named }) = &handle;
-        let key = IdempotencyKey::new(instance).map_err(|_| unknown())?;
-        // None if it makes everything at once, or has forgotten the operation's name.
-        let last = self.last_operation(call, instance, named.as_deref()).await?.told;
-        let state = last.as_ref().map(|last| last.state.as_str());
-        let why = || last.as_ref().and_then(|last| last.description.clone()).unwrap_or_default();
-        let is_change = matches!(handle, Handle::Change { .. });
-        let (sku, is_done, settings) = match handle {
-            _ if state == Some("in progress") => return Ok(RUNNING),
-            // What it was busy with is over, or ending it has failed: once more.
-            Handle::End { instance, .. } => {
-                return Ok(match self.end(Call::Release, &instance).await? {
-                    (false, _) => OperationStatus::Succeeded(None),
-                    (true, _) => RUNNING,
-                });
-            }
-            _ if state == Some("failed") => return Ok(failed(&format!("the broker has failed: {}", why()))),
-            Handle::Make { sku, is_done, settings, .. } => (sku, is_done, settings),
-            Handle::Change { sku, is_done, .. } => (sku, is_done, None),
-        };
-        let service = match (self.seen(call, &key).await?, settings) {
-            (Seen::Told(service) | Seen::Likely(service), _) if service.status == ServiceStatus::Starting => {
-                return Ok(RUNNING);
-            }
-            // The broker tells its plan, and it is still another one than was asked for.
-            (Seen::Told(service) | Seen::Likely(service), _)
-                if is_change
-                    && service.sku.as_str() != UNKNOWN
-                    && sku.as_ref().is_some_and(|sku| *sku != service.sku) =>
-            {
-                return Ok(match whose.is_settled(self.capabilities.list_lag()) {
-                    true => failed(&format!("the instance is still a {}", service.sku)),
-                    false => RUNNING,
-                });
-            }
-            (Seen::Told(service) | Seen::Likely(service), _) => service,
-            // The same request may be sent again.
-            (Seen::Gone, Some(_)) => return Err(unknown()),
-            (Seen::Gone, None) => return Ok(failed("the instance is gone")),
-            // Its answer has said so.
-            (Seen::Maybe, None) if is_done => self.service(key.clone(), ServiceStatus::Running, None).await?,
-            // Whoever looks by the key asks again.
-            (Seen::Maybe, None) => return Err(unknown()),
-            (Seen::Maybe, Some(settings)) => {
-                self.witness(call).await?;
-                let ids = self.ids_of(call, sku.as_ref().ok_or_else(unknown)?).await?;
-                match self.ask_for(call, &key, &ids, &settings).await? {
-                    Asking::Done { .. } => self.service(key.clone(), ServiceStatus::Running, None).await?,
-                    Asking::Begun(_) | Asking::Busy(_) => return Ok(RUNNING),
-                }
-            }
-        };
-        // What the broker does not say, it has said by taking the request.
-        Ok(OperationStatus::Succeeded(Some(match sku {
-            Some(sku) if service.sku.as_str() == UNKNOWN => {
-                self.asked.remember(&key, &sku);
-                Service { sku, ..service }
-            }
-            _ => service,
-        })))
+        self.poll_operation(operation).await
     }
 }

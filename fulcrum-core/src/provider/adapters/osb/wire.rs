@@ -1,4 +1,4 @@
-//! The API's documents, as far as they are used (Open Service Broker API 2.17).
+//! The API's documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::{
-    model::{Settings, SkuId},
+    model::Settings,
     provider::{
         Result,
-        http::{Answer, Rows},
+        http::{LenientList, Response},
     },
 };
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Catalog {
-    pub(super) services: Rows<Offering>,
+    pub(super) services: LenientList<Offering>,
 }
 
 impl Catalog {
-    /// Whether a service or a plan cannot be read.
+    /// Whether a service or a plan is unreadable.
     pub(super) fn has_odd_rows(&self) -> bool {
-        !self.services.odd().is_empty() || self.services.iter().any(|service| !service.plans.odd().is_empty())
+        !self.services.unreadable().is_empty()
+            || self.services.iter().any(|service| !service.plans.unreadable().is_empty())
     }
 }
 
@@ -29,10 +30,10 @@ impl Catalog {
 pub(super) struct Offering {
     pub(super) id: String,
     pub(super) name: String,
-    /// Whether an instance is told when it is asked for.
+    /// Whether the broker returns instances.
     #[serde(default)]
     pub(super) instances_retrievable: bool,
-    pub(super) plans: Rows<Plan>,
+    pub(super) plans: LenientList<Plan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,8 +44,8 @@ pub(super) struct Plan {
     pub(super) metadata: Costs,
 }
 
-/// What a plan costs. It is told in what the specification leaves to each broker: where it cannot be read the plan is there,
-/// and has no price.
+/// The costs of a plan. The specification leaves their form to each broker: a plan with unreadable costs exists, and has no
+/// price.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Value")]
 pub(super) struct Costs(Result<Vec<Cost>, String>);
@@ -69,10 +70,10 @@ impl From<Value> for Costs {
 }
 
 impl Costs {
-    /// Each of them.
+    /// The costs.
     ///
     /// # Errors
-    /// In words, why they cannot be read.
+    /// In words: why the costs are unreadable.
     pub(super) fn costs(&self) -> Result<&[Cost], String> {
         self.0.as_deref().map_err(Clone::clone)
     }
@@ -86,7 +87,7 @@ struct Metadata {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Cost {
-    /// By currency; in lower case, says the convention.
+    /// Amounts by currency, in lower case by convention.
     #[serde(default)]
     pub(super) amount: BTreeMap<String, Number>,
     #[serde(default)]
@@ -94,7 +95,7 @@ pub(super) struct Cost {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Wanted<'a> {
+pub(super) struct InstanceRequest<'a> {
     pub(super) service_id: &'a str,
     pub(super) plan_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,18 +108,18 @@ pub(super) struct Wanted<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Begun {
+pub(super) struct Accepted {
     pub(super) operation: Option<String>,
 }
 
-impl Begun {
-    /// What an answer says, which must be an object: also a list would be read as one in which nothing stands.
-    pub(super) fn of(answer: &Answer) -> Result<Self> {
-        let fields: BTreeMap<String, Value> = answer.json()?;
+impl Accepted {
+    /// Reads a response, which must be an object: a list would be read as an empty object.
+    pub(super) fn of(response: &Response) -> Result<Self> {
+        let fields: BTreeMap<String, Value> = response.json()?;
         match fields.get("operation") {
             None | Some(Value::Null) => Ok(Self::default()),
             Some(Value::String(name)) => Ok(Self { operation: Some(name.clone()) }),
-            Some(_) => Err(answer.nonsense("operation: it is no text")),
+            Some(_) => Err(response.protocol_error("operation: not text")),
         }
     }
 }
@@ -134,7 +135,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Whether nothing is told of it.
+    /// Whether the document is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.service_id.is_none() && self.plan_id.is_none() && self.dashboard_url.is_none()
     }
@@ -149,50 +150,14 @@ pub(super) struct LastOperation {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Bound {
+pub(super) struct BindingReply {
     #[serde(default)]
     pub(super) credentials: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     pub(super) error: String,
     pub(super) description: String,
-}
-
-/// What an operation's handle says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Handle {
-    Make {
-        instance: String,
-        operation: Option<String>,
-        /// What was asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sku: Option<SkuId>,
-        /// Whether the broker has answered that it is there.
-        #[serde(default, skip_serializing_if = "is_false")]
-        is_done: bool,
-        /// With which settings it may be asked for again, where that alone tells whether it is there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<Settings>,
-    },
-    Change {
-        instance: String,
-        operation: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sku: Option<SkuId>,
-        #[serde(default, skip_serializing_if = "is_false")]
-        is_done: bool,
-    },
-    End {
-        instance: String,
-        operation: Option<String>,
-    },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }

@@ -1,4 +1,4 @@
-//! How a Proxmox VE cluster is reached, and what is sold of it.
+//! The configuration of a Proxmox VE cluster.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -9,7 +9,8 @@ use crate::{
     model::{ProviderId, RegionId},
     provider::{
         Base,
-        http::{Credential, HttpConfig, HttpConfigError, list_lag_ms},
+        adapters::common::list_lag_ms,
+        http::{Credential, HttpConfig, HttpConfigError},
     },
 };
 
@@ -30,9 +31,9 @@ use crate::{
 pub struct ProxmoxConfig {
     /// Its name in the federation, and in the price table.
     pub id: ProviderId,
-    /// What is sold, in which sizes and for how much: a file or folder as a catalogue file is.
+    /// The price table with the sizes: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
-    /// Which nodes stand in which region of the table.
+    /// The nodes of each region of the table.
     pub nodes: BTreeMap<RegionId, Vec<String>>,
     /// The name of the template that machines are cloned from unless a component's settings name another one. Each node that
     /// sells has one of that name.
@@ -42,20 +43,20 @@ pub struct ProxmoxConfig {
     /// Its secret.
     #[serde(default = "secret")]
     pub token: Credential,
-    /// The disk of the template that is made as large as was bought.
+    /// The disk of the template that is grown to the bought size.
     #[serde(default = "disk")]
     pub disk: String,
-    /// Where clones are stored; none for where the template is.
+    /// The storage of clones; the template's if it is not set.
     #[serde(default)]
     pub storage: Option<String>,
     /// Per cent of a node's memory that machines may have together.
     #[serde(default = "all")]
     pub memory_percent: u32,
-    /// The numbers that machines get. Nothing else should be given numbers of this range.
+    /// The numbers that machines get. Use this range for nothing else.
     #[serde(default)]
-    pub vmids: Numbers,
-    /// How long a new machine may be missing from a look-up, in milliseconds: the longest that a call may wait in front of
-    /// the API after its caller has given it up.
+    pub vmids: VmidRange,
+    /// How long a new machine may be missing from a look-up, in milliseconds: the longest time that a request may wait in front
+    /// of the API after its caller has timed out.
     #[serde(default = "list_lag_ms")]
     pub list_lag_ms: u64,
     /// How the API is reached; `base_url` is needed.
@@ -66,14 +67,14 @@ pub struct ProxmoxConfig {
 /// A range of numbers, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Numbers {
+pub struct VmidRange {
     /// The least.
     pub from: u64,
     /// The greatest.
     pub to: u64,
 }
 
-impl Default for Numbers {
+impl Default for VmidRange {
     fn default() -> Self {
         Self { from: 1_000_000, to: 999_999_999 }
     }
@@ -92,7 +93,7 @@ fn all() -> u32 {
 }
 
 impl ProxmoxConfig {
-    /// Reads the secret and the price table, and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    /// Reads the secret and the price table, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

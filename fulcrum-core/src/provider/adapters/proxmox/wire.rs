@@ -1,14 +1,12 @@
-//! The API's answers, as far as they are used, and what an operation's handle says.
+//! The API's documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::{Decimal, prelude::ToPrimitive};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::model::{IdempotencyKey, Settings, SkuId};
-
-/// Every answer.
+/// Each response.
 #[derive(Debug, Deserialize)]
 pub(super) struct Data<T> {
     pub(super) data: T,
@@ -30,7 +28,7 @@ pub(super) struct Resource {
 impl TryFrom<Line> for Resource {
     type Error = String;
 
-    /// A node or a machine that does not tell which one it is, or how large, is none that can be counted with.
+    /// A node or a machine without its id or its memory cannot be counted with.
     fn try_from(line: Line) -> Result<Self, String> {
         let Line { kind, node, vmid, name, status, template, maxmem } = line;
         match kind.as_str() {
@@ -46,7 +44,7 @@ impl TryFrom<Line> for Resource {
     }
 }
 
-/// The same as it is told.
+/// The same with all fields optional.
 #[derive(Debug, Deserialize)]
 struct Line {
     /// `node`, `qemu`, `lxc`, `storage`, ….
@@ -67,7 +65,7 @@ struct Line {
     maxmem: u64,
 }
 
-/// A whole number, however it is written: as one, as text, with an exponent, as a truth; 0 for nothing.
+/// A whole number in any form: number, text, with an exponent, Boolean; 0 for null.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let told = Value::deserialize(deserializer)?;
     let text = match &told {
@@ -80,25 +78,25 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     };
     let decimal = text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok();
     let whole = decimal.and_then(|number| number.trunc().to_u64());
-    whole.ok_or_else(|| serde::de::Error::custom(format!("{told} is no whole number")))
+    whole.ok_or_else(|| serde::de::Error::custom(format!("{told} is not a whole number")))
 }
 
-/// Text; empty for nothing, and a number as it is written.
+/// Text; empty for null, and a number as its digits.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(serde::de::Error::custom(format!("{other} is no text"))),
+        other => Err(serde::de::Error::custom(format!("{other} is not text"))),
     }
 }
 
-/// A value that is there, also one that is null.
+/// A value that is present, also null.
 fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// How a machine is made. Numbers come as text or as numbers.
+/// A machine's configuration. Numbers come as text or as numbers.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MachineConfig {
@@ -108,9 +106,9 @@ pub(super) struct MachineConfig {
     pub(super) description: String,
     #[serde(deserialize_with = "text")]
     pub(super) tags: String,
-    /// What is being done to it.
+    /// The operation that locks it.
     pub(super) lock: Option<String>,
-    /// Disks by where they are attached, and everything else.
+    /// Disks by bus, and all other fields.
     #[serde(flatten)]
     pub(super) rest: BTreeMap<String, Value>,
 }
@@ -121,14 +119,14 @@ pub(super) struct PowerState {
     pub(super) status: String,
     #[serde(default)]
     pub(super) lock: Option<String>,
-    /// Which machine it is.
+    /// The machine's number.
     #[serde(default, deserialize_with = "number")]
     pub(super) vmid: u64,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct TaskStatus {
-    /// Which task it is.
+    /// The task's id.
     #[serde(default)]
     pub(super) upid: Option<String>,
     /// `running` or `stopped`.
@@ -153,52 +151,9 @@ pub(super) struct Task {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     #[serde(deserialize_with = "told")]
     pub(super) data: Option<Value>,
     pub(super) message: String,
     pub(super) errors: BTreeMap<String, String>,
-}
-
-/// What an operation's handle says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Handle {
-    /// A machine is cloned, sized, started and marked as made.
-    Make {
-        key: IdempotencyKey,
-        sku: SkuId,
-        task: Option<String>,
-        settings: Settings,
-        /// GiB of disk that were bought beyond what the size includes.
-        #[serde(default)]
-        size_gib: u64,
-    },
-    /// Something is done to a machine.
-    Act {
-        vmid: u64,
-        task: Option<String>,
-        #[serde(default, skip_serializing_if = "Wanted::is_anything")]
-        wanted: Wanted,
-    },
-    /// A machine is stopped and ended.
-    End { vmid: u64, key: Option<IdempotencyKey> },
-}
-
-/// How a machine is to be when an action is over.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Wanted {
-    /// An action that sets no state.
-    #[default]
-    Anything,
-    Running,
-    Stopped,
-    Size(SkuId),
-}
-
-impl Wanted {
-    fn is_anything(&self) -> bool {
-        *self == Self::Anything
-    }
 }

@@ -1,4 +1,4 @@
-//! How Scaleway is reached, and what a machine is made with.
+//! The configuration of a Scaleway account.
 
 use std::path::PathBuf;
 
@@ -30,17 +30,17 @@ pub struct ScalewayConfig {
     /// The secret key of an API key.
     #[serde(default = "secret_key")]
     pub secret_key: Credential,
-    /// The zones that are offered and looked through; empty for all that are known.
+    /// The zones that are offered and searched; empty for all.
     #[serde(default)]
     pub zones: Vec<ZoneId>,
-    /// What machines boot unless a component's settings name another one: an id, or a label of the marketplace.
+    /// The default image of machines, unless a component's settings name another one: an id, or a label of the marketplace.
     #[serde(default = "debian")]
     pub image: String,
-    /// What block storage and public IPv4 addresses cost, which the API does not tell: rows as of a price table, instead of
-    /// the dated ones that come along.
+    /// Prices of block storage and public IPv4 addresses, which the API does not tell: rows of a price table. They replace the
+    /// adapter's own dated rows.
     #[serde(default)]
     pub storage: Option<PathBuf>,
-    /// Whether machines get a public IPv4 address, which is then a line of its own.
+    /// Whether machines get a public IPv4 address, which is a line of its own.
     #[serde(default = "yes")]
     pub public_ip: bool,
     /// How the API is reached.
@@ -79,7 +79,7 @@ impl ScalewayConfig {
         }
     }
 
-    /// Reads the secret key and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    /// Reads the secret key and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

@@ -1,17 +1,17 @@
-//! How Scaleway says what is wrong.
+//! Error documents of Scaleway.
 
-use super::wire::Refusal;
+use super::wire::ErrorReply;
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect, Says, Word},
+    http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let refusal: Refusal = answer.try_json()?;
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let refusal: ErrorReply = response.try_json()?;
         let details = refusal.details.iter().map(|detail| {
             let what = if detail.argument_name.is_empty() { &detail.resource } else { &detail.argument_name };
             format!("{what}: {}", detail.help_message)
@@ -32,23 +32,23 @@ impl Dialect for Errors {
             "quotas_exceeded" | "quota_exceeded" => ErrorKind::QuotaExceeded {
                 quota: refusal.details.first().map_or(refusal.message, |detail| detail.resource.clone()),
             },
-            "out_of_stock" => answer.sold_out(),
+            "out_of_stock" => response.sold_out(),
             "conflict"
             | "transient_state"
             | "resource_locked"
             | "resource_still_in_use"
             | "precondition_failed" => ErrorKind::Conflict { message },
-            "too_many_requests" => ErrorKind::RateLimited { retry_after: answer.retry_after() },
-            // Whatever stands in front may tell a problem of some `type` (RFC 9457): only known words are the API's own.
+            "too_many_requests" => ErrorKind::RateLimited { retry_after: response.retry_after() },
+            // A gateway may send a problem of some `type` (RFC 9457): only known words are the API's own.
             _ => return None,
         })
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(404, "/type", Says::Exactly("not_found")),
-                Word::new(404, "/type", Says::Exactly("unknown_resource")),
+                AbsenceRule::new(404, "/type", ValueMatch::Exactly("not_found")),
+                AbsenceRule::new(404, "/type", ValueMatch::Exactly("unknown_resource")),
             ]
         }
     }

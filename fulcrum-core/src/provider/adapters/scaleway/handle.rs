@@ -1,60 +1,30 @@
-//! What an operation's handle says: the provider has no operations of its own that would be kept.
+//! Operation handles, as text that survives a restart. The provider keeps no operations of its own.
 
 use crate::model::{ServiceId, SkuId};
 
 /// An operation under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Handle {
-    /// A server is made with these volumes, if the answer was not lost, then started.
-    Create(Place, Vec<Disk>),
-    /// A server is to be in a state, and of a type where that was asked for.
-    Reach(Place, String, Option<SkuId>),
-    /// A server is stopped, then ended, then its volumes are.
-    Delete(Place, Vec<Disk>),
-    /// A volume that has outlived its server is ended.
-    Volume(Left),
+    /// A server is made and started. Its volumes are empty if the response that names them was lost.
+    Provision { server: ServerRef, disks: Vec<Disk> },
+    /// A server is to reach a state, and to have a type where one was asked for.
+    Act { server: ServerRef, state: String, sku: Option<SkuId> },
+    /// A server is stopped and ended, then its volumes are.
+    Release { server: ServerRef, disks: Vec<Disk> },
+    /// A volume without its server is ended.
+    ReleaseVolume { volume: VolumeRef },
 }
 
-/// A volume of block storage in its zone, whose server is gone: what is left of a service.
+/// A server in its zone: `fr-par-1/<id>` as a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Left {
-    pub(super) zone: String,
-    pub(super) volume: String,
-}
-
-/// Stands between the zone and the volume in the name of what is left.
-const VOLUME: &str = "/volume/";
-
-impl Left {
-    /// Of a service's name, `fr-par-1/volume/<id>`.
-    pub(super) fn of(service: &ServiceId) -> Option<Self> {
-        let (zone, volume) = service.as_str().split_once(VOLUME)?;
-        (is_plain(zone) && is_plain(volume))
-            .then(|| Self { zone: zone.to_owned(), volume: volume.to_owned() })
-    }
-
-    pub(super) fn service(&self) -> Option<ServiceId> {
-        ServiceId::new(format!("{}{VOLUME}{}", self.zone, self.volume)).ok()
-    }
-}
-
-/// A server in its zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ServerRef {
     pub(super) zone: String,
     pub(super) server: String,
 }
 
-/// A volume, and which API ends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Disk {
-    pub(super) is_block: bool,
-    pub(super) id: String,
-}
-
-impl Place {
-    /// Of a service's name, `fr-par-1/<id>`.
-    pub(super) fn of(service: &ServiceId) -> Option<Self> {
+impl ServerRef {
+    /// None if the id is not one of this adapter's.
+    pub(super) fn parse(service: &ServiceId) -> Option<Self> {
         let (zone, server) = service.as_str().split_once('/')?;
         (is_plain(zone) && is_plain(server))
             .then(|| Self { zone: zone.to_owned(), server: server.to_owned() })
@@ -65,13 +35,43 @@ impl Place {
     }
 }
 
+/// A volume of block storage without its server, in its zone: `fr-par-1/volume/<id>` as a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VolumeRef {
+    pub(super) zone: String,
+    pub(super) volume: String,
+}
+
+/// Stands between the zone and the volume in the id of its service.
+const VOLUME_INFIX: &str = "/volume/";
+
+impl VolumeRef {
+    /// None if the id is not one of a volume.
+    pub(super) fn parse(service: &ServiceId) -> Option<Self> {
+        let (zone, volume) = service.as_str().split_once(VOLUME_INFIX)?;
+        (is_plain(zone) && is_plain(volume))
+            .then(|| Self { zone: zone.to_owned(), volume: volume.to_owned() })
+    }
+
+    pub(super) fn service(&self) -> Option<ServiceId> {
+        ServiceId::new(format!("{}{VOLUME_INFIX}{}", self.zone, self.volume)).ok()
+    }
+}
+
+/// A volume, and which API ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Disk {
+    pub(super) is_block: bool,
+    pub(super) id: String,
+}
+
 impl Disk {
-    /// As it stands in handles and tags.
+    /// Its form in handles and tags.
     pub(super) fn text(&self) -> String {
         format!("{}{}", if self.is_block { 'b' } else { 'l' }, self.id)
     }
 
-    pub(super) fn of(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (kind, id) = text.split_at_checked(1)?;
         let is_block = match kind {
             "b" => true,
@@ -86,38 +86,50 @@ impl Handle {
     pub(super) fn text(&self) -> String {
         let texts = |disks: &[Disk]| disks.iter().map(|disk| format!("/{}", disk.text())).collect::<String>();
         match self {
-            Self::Create(Place { zone, server }, disks) => format!("create/{zone}/{server}{}", texts(disks)),
-            Self::Reach(Place { zone, server }, state, None) => format!("reach/{zone}/{server}/{state}"),
-            Self::Reach(Place { zone, server }, state, Some(sku)) => {
+            Self::Provision { server: ServerRef { zone, server }, disks } => {
+                format!("create/{zone}/{server}{}", texts(disks))
+            }
+            Self::Act { server: ServerRef { zone, server }, state, sku: None } => {
+                format!("reach/{zone}/{server}/{state}")
+            }
+            Self::Act { server: ServerRef { zone, server }, state, sku: Some(sku) } => {
                 format!("reach/{zone}/{server}/{state}/{sku}")
             }
-            Self::Delete(Place { zone, server }, disks) => {
+            Self::Release { server: ServerRef { zone, server }, disks } => {
                 format!("delete/{zone}/{server}{}", texts(disks))
             }
-            Self::Volume(Left { zone, volume }) => format!("volume/{zone}/{volume}"),
+            Self::ReleaseVolume { volume: VolumeRef { zone, volume } } => format!("volume/{zone}/{volume}"),
         }
     }
 
-    pub(super) fn of(text: &str) -> Option<Self> {
-        let place = |zone: &str, server: &str| Place { zone: zone.to_owned(), server: server.to_owned() };
+    /// None for a text that this adapter has not written.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let server_ref =
+            |zone: &str, server: &str| ServerRef { zone: zone.to_owned(), server: server.to_owned() };
         if let Some(rest) = text.strip_prefix("reach/") {
             let mut parts = rest.splitn(4, '/');
             let (zone, server, state) = (parts.next()?, parts.next()?, parts.next()?);
             let sku = parts.next().map(SkuId::new).transpose().ok()?;
             let are_plain = [zone, server, state].into_iter().all(is_plain);
-            return are_plain.then(|| Self::Reach(place(zone, server), state.to_owned(), sku));
+            let (server, state) = (server_ref(zone, server), state.to_owned());
+            return are_plain.then_some(Self::Act { server, state, sku });
         }
         let parts: Vec<_> = text.split('/').collect();
         if !parts.iter().all(|part| is_plain(part)) {
             return None;
         }
-        let all = |disks: &[&str]| disks.iter().map(|text| Disk::of(text)).collect::<Option<Vec<_>>>();
+        let all = |disks: &[&str]| disks.iter().map(|text| Disk::parse(text)).collect::<Option<Vec<_>>>();
         match parts.as_slice() {
-            ["create", zone, server, disks @ ..] => Some(Self::Create(place(zone, server), all(disks)?)),
-            ["volume", zone, volume] => {
-                Some(Self::Volume(Left { zone: (*zone).to_owned(), volume: (*volume).to_owned() }))
+            ["create", zone, server, disks @ ..] => {
+                Some(Self::Provision { server: server_ref(zone, server), disks: all(disks)? })
             }
-            ["delete", zone, server, disks @ ..] => Some(Self::Delete(place(zone, server), all(disks)?)),
+            ["volume", zone, volume] => {
+                let volume = VolumeRef { zone: (*zone).to_owned(), volume: (*volume).to_owned() };
+                Some(Self::ReleaseVolume { volume })
+            }
+            ["delete", zone, server, disks @ ..] => {
+                Some(Self::Release { server: server_ref(zone, server), disks: all(disks)? })
+            }
             _ => None,
         }
     }
@@ -134,20 +146,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_survives_as_text_and_nothing_else_is_one() {
-        let place = || Place { zone: "fr-par-1".to_owned(), server: "5f-0".to_owned() };
+    fn a_stored_handle_is_read_and_nothing_else_is_one() {
+        let server = || ServerRef { zone: "fr-par-1".to_owned(), server: "5f-0".to_owned() };
+        let volume = VolumeRef { zone: "fr-par-1".to_owned(), volume: "a1".to_owned() };
+        let stopped = || "stopped".to_owned();
+        let sku = SkuId::new("PRO2.XS/1").expect("a name");
         let disks =
             vec![Disk { is_block: true, id: "a1".to_owned() }, Disk { is_block: false, id: "b2".to_owned() }];
-        for handle in [
-            Handle::Create(place(), Vec::new()),
-            Handle::Create(place(), disks.clone()),
-            Handle::Reach(place(), "stopped".to_owned(), None),
-            Handle::Reach(place(), "stopped".to_owned(), Some(SkuId::new("PRO2.XS/1").expect("a name"))),
-            Handle::Delete(place(), disks),
-            Handle::Delete(place(), Vec::new()),
-            Handle::Volume(Left { zone: "fr-par-1".to_owned(), volume: "a1".to_owned() }),
+        for (text, handle) in [
+            ("create/fr-par-1/5f-0", Handle::Provision { server: server(), disks: Vec::new() }),
+            ("create/fr-par-1/5f-0/ba1/lb2", Handle::Provision { server: server(), disks: disks.clone() }),
+            ("reach/fr-par-1/5f-0/stopped", Handle::Act { server: server(), state: stopped(), sku: None }),
+            (
+                "reach/fr-par-1/5f-0/stopped/PRO2.XS/1",
+                Handle::Act { server: server(), state: stopped(), sku: Some(sku) },
+            ),
+            ("delete/fr-par-1/5f-0/ba1/lb2", Handle::Release { server: server(), disks }),
+            ("delete/fr-par-1/5f-0", Handle::Release { server: server(), disks: Vec::new() }),
+            ("volume/fr-par-1/a1", Handle::ReleaseVolume { volume }),
         ] {
-            assert_eq!(Handle::of(&handle.text()), Some(handle));
+            assert_eq!(handle.text(), text);
+            assert_eq!(Handle::parse(text), Some(handle));
         }
         for text in [
             "",
@@ -159,7 +178,7 @@ mod tests {
             "conformance-unknown",
             "reach/a//b",
         ] {
-            assert_eq!(Handle::of(text), None, "{text}");
+            assert_eq!(Handle::parse(text), None, "{text}");
         }
     }
 }

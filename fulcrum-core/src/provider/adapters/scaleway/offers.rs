@@ -1,4 +1,4 @@
-//! Machines with their prices, zone by zone, from the API.
+//! Offers by zone, with prices from the API.
 
 use std::{collections::BTreeMap, sync::PoisonError};
 
@@ -14,14 +14,15 @@ use crate::{
     model::{Offer, OfferKind, Place, SkuId, ZoneId},
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
-        http::{Answer, Page, Request, bounded, pages},
+        adapters::common::CallErrors,
+        http::{Page, Request, Response, bounded, paginate},
         surcharges::{ipv4_of, with_least_disk, with_row},
         table::{Row, Table},
     },
 };
 
-/// Zones that are asked at once.
-const AT_ONCE: usize = 8;
+/// Zones that are read in parallel.
+const CONCURRENT_ZONES: usize = 8;
 
 pub(super) fn offers(scaleway: &Scaleway, filter: &OfferFilter) -> OfferStream {
     let zones: Vec<_> = scaleway
@@ -38,7 +39,7 @@ pub(super) fn offers(scaleway: &Scaleway, filter: &OfferFilter) -> OfferStream {
         async move { of_zone(&scaleway, &zone, &filter).await }
     });
     let all = stream::iter(lists)
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENT_ZONES)
         .map_ok(|offers| stream::iter(offers.into_iter().map(Ok)))
         .try_flatten();
     bounded(&id, Call::Offers, all)
@@ -55,13 +56,13 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
         Request::get(Call::Offers, path.into_iter().chain(what.iter().copied())).query("page", 1)
     };
     let client = &scaleway.client;
-    let products = pages(client.clone(), list(&[]), |request, answer| {
-        let page: Products = answer.json()?;
-        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, answer) })
+    let products = paginate(client.clone(), list(&[]), |request, response| {
+        let page: Products = response.json()?;
+        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, response) })
     });
-    let stocks = pages(client.clone(), list(&["availability"]), |request, answer| {
-        let page: Stocks = answer.json()?;
-        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, answer) })
+    let stocks = paginate(client.clone(), list(&["availability"]), |request, response| {
+        let page: Stocks = response.json()?;
+        Ok(Page { items: page.servers.into_iter().collect(), next: next_page(request, response) })
     });
     let (products, stocks): (Vec<(String, Product)>, BTreeMap<String, Stock>) =
         futures::try_join!(products.try_collect(), stocks.try_collect())?;
@@ -80,7 +81,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
             memory_mib: Some((product.ram >> 20).into()),
             gpu: product.gpu.filter(|count| *count > 0).map(Decimal::from),
             architecture: product.arch.clone(),
-            // Written with few digits: what a float prints is what was meant.
+            // The price has few digits, so the shortest text of the float is the exact price.
             hourly: Decimal::from_str_exact(&product.hourly_price.to_string()).ok(),
             currency: "EUR".to_owned(),
             tax: "net".to_owned(),
@@ -91,9 +92,9 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
         });
     }
     let table = Table::from_dated_and(&scaleway.facts, (*scaleway.rows).clone(), rows)
-        .map_err(|error| scaleway.nonsense(Call::Offers, &error))?;
+        .map_err(|error| scaleway.protocol_error(Call::Offers, &error))?;
     let (mut offers, mut rejected) = (Vec::new(), table.rejected.clone());
-    // Storage is sold with the machines of each zone; on its own it stands in the price table only.
+    // Storage is sold with the machines of each zone, and not by itself.
     for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
         let id = offer.id();
         match with_all(scaleway, offer) {
@@ -106,14 +107,14 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     Ok(offers)
 }
 
-/// The disk that each machine is made with, in GiB.
-pub(super) const LEAST_DISK: u64 = 10;
-/// What of it is paid: disks are made in whole 10⁹ bytes, which may be nearly one more than was asked for.
-const PAID_DISK: u64 = LEAST_DISK + 1;
-/// The only block storage that is made with a machine.
+/// The least disk of each machine, in GiB.
+pub(super) const MIN_DISK_GIB: u64 = 10;
+/// The billed part of the least disk: disks are made in whole 10⁹ bytes, up to 10⁹ bytes more than requested.
+const BILLED_DISK_GIB: u64 = MIN_DISK_GIB + 1;
+/// The SKU of the block storage that is made with a machine.
 const DISK: &str = "sbs_5k";
 
-/// Whether a row prices something that is ordered with a machine.
+/// Whether a row prices a part that is ordered with a machine.
 pub(super) fn is_ordered(row: &Row) -> bool {
     row.kind != OfferKind::BlockStorage.to_string()
         || row.sku.as_ref().is_some_and(|sku| sku.as_str() == DISK)
@@ -126,24 +127,22 @@ pub(super) fn disk_of<'a>(storage: &'a [Offer], place: &Place) -> Option<&'a Off
 
 fn with_all(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
     if offer.elastic_disk.is_none() {
-        return Err(
-            "it is made with a disk, and no row prices block storage in its region; name more by `storage`",
-        );
+        return Err("its disk has no price: no row prices block storage in its region; add one by `storage`");
     }
     let offer = match (scaleway.settings.public_ip, ipv4_of(&scaleway.storage, &offer.place)) {
         (false, _) => offer,
         (true, Some(address)) => with_row(offer, address),
         (true, None) => {
             return Err(
-                "it gets an IPv4 address, and no row prices one in its region; name more by `storage`",
+                "its IPv4 address has no price: no row prices one in its region; add one by `storage`",
             );
         }
     };
-    with_least_disk(offer, LEAST_DISK, PAID_DISK).ok_or("its disk cannot be priced")
+    with_least_disk(offer, MIN_DISK_GIB, BILLED_DISK_GIB).ok_or("its disk cannot be priced")
 }
 
-/// The next page, if this one says that there is one.
-pub(super) fn next_page(request: &Request, answer: &Answer) -> Option<Request> {
-    let has_next = answer.header("link").is_some_and(|link| link.contains("rel=\"next\""));
+/// The next page, if this one names one.
+pub(super) fn next_page(request: &Request, response: &Response) -> Option<Request> {
+    let has_next = response.header("link").is_some_and(|link| link.contains("rel=\"next\""));
     has_next.then(|| request.clone().next_page("page"))
 }

@@ -1,16 +1,16 @@
-//! The API's answers, as far as they are used.
+//! The API's documents, as far as they are used.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::TAG;
-use crate::provider::http::{NamedRows, Rows};
+use super::KEY_TAG;
+use crate::provider::http::{LenientList, LenientMap};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Products {
-    pub(super) servers: NamedRows<Product>,
+    pub(super) servers: LenientMap<Product>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ pub(super) struct Product {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Stocks {
-    pub(super) servers: NamedRows<Stock>,
+    pub(super) servers: LenientMap<Stock>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ pub(super) struct Stock {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Images {
-    pub(super) local_images: Rows<Image>,
+    pub(super) local_images: LenientList<Image>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,14 +51,14 @@ pub(super) struct Image {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneImage {
+pub(super) struct ImageReply {
     pub(super) image: ImageDetails,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ImageDetails {
     pub(super) id: String,
-    /// Volumes that it brings beside the system disk, by their place.
+    /// Volumes that the image brings beside the system disk.
     #[serde(default)]
     pub(super) extra_volumes: Option<BTreeMap<String, Value>>,
 }
@@ -84,26 +84,26 @@ pub(super) struct NewVolume {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneServer {
+pub(super) struct ServerReply {
     pub(super) server: Server,
 }
 
-/// What is answered to an action.
+/// The response to an action.
 #[derive(Debug, Deserialize)]
-pub(super) struct OneTask {
+pub(super) struct TaskReply {
     #[serde(rename = "task")]
     pub(super) _task: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Servers {
-    pub(super) servers: Rows<Server>,
+    pub(super) servers: LenientList<Server>,
 }
 
-/// Whether a server that cannot be read is certainly none of ours: none of its tags holds a key.
+/// Whether an unreadable server is certainly not this library's: no tag holds a key.
 pub(super) fn is_foreign(row: &Value) -> bool {
     let tags = row.get("tags").and_then(Value::as_array);
-    tags.is_some_and(|tags| tags.iter().all(|tag| tag.as_str().is_some_and(|tag| !tag.starts_with(TAG))))
+    tags.is_some_and(|tags| tags.iter().all(|tag| tag.as_str().is_some_and(|tag| !tag.starts_with(KEY_TAG))))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -138,7 +138,7 @@ pub(super) struct Address {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) message: String,
@@ -154,9 +154,9 @@ pub(super) struct Detail {
     pub(super) resource: String,
 }
 
-/// A volume of the API of instances, as far as it tells on what it hangs.
+/// A volume of the API of instances, with its attachment.
 #[derive(Debug, Deserialize)]
-pub(super) struct OneVolume {
+pub(super) struct VolumeReply {
     pub(super) volume: Held,
 }
 
@@ -174,26 +174,26 @@ pub(super) struct Named {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Blocks {
-    pub(super) volumes: Rows<Block>,
-    /// How many there are, on all pages.
+pub(super) struct BlockVolumes {
+    pub(super) volumes: LenientList<BlockVolume>,
+    /// The number of volumes on all pages.
     pub(super) total_count: u64,
 }
 
 /// A volume of block storage, by its own API.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Block {
+pub(super) struct BlockVolume {
     pub(super) id: String,
     #[serde(default, rename = "type")]
     pub(super) kind: String,
     pub(super) tags: Vec<String>,
-    /// On what it hangs, or hung a moment ago.
-    pub(super) references: Vec<Holder>,
+    /// Its attachments, also one that has just ended.
+    pub(super) references: Vec<Attachment>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Holder {
-    /// `instance_server`, say.
+pub(super) struct Attachment {
+    /// Such as `instance_server`.
     #[serde(default, rename = "product_resource_type")]
     pub(super) kind: String,
     #[serde(rename = "product_resource_id")]

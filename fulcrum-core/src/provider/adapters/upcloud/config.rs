@@ -1,4 +1,4 @@
-//! How UpCloud is reached, and what a machine is made with.
+//! The configuration of an UpCloud account.
 
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
@@ -22,21 +22,21 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct UpCloudConfig {
     /// Its name in the federation.
-    #[serde(default = "upcloud")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
-    /// The template that machines boot unless a component's settings name another one: the id of a storage.
+    /// The default template of machines, unless a component's settings name another one: the id of a storage.
     pub image: String,
     /// An API token; with a `username` that account's password.
-    #[serde(default = "token")]
+    #[serde(default = "default_token")]
     pub token: Credential,
-    /// The name of an account that logs in with a password instead of a token.
+    /// The user name, to log in with a password instead of a token.
     #[serde(default)]
     pub username: Option<String>,
     /// Keys that may log in, as they stand in `authorized_keys`.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
     /// The currency of the account: the price list does not tell it.
-    #[serde(default = "euro")]
+    #[serde(default = "default_currency")]
     #[schemars(with = "String")]
     pub currency: Currency,
     /// How the API is reached.
@@ -44,15 +44,15 @@ pub struct UpCloudConfig {
     pub http: HttpConfig,
 }
 
-fn upcloud() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("upcloud").expect("a plain word is a name")
 }
 
-fn token() -> Credential {
+fn default_token() -> Credential {
     Credential::env("UPCLOUD_TOKEN")
 }
 
-fn euro() -> Currency {
+fn default_currency() -> Currency {
     Currency::EUR
 }
 
@@ -60,17 +60,17 @@ impl UpCloudConfig {
     /// An account with all defaults.
     pub fn new(image: &str) -> Self {
         Self {
-            id: upcloud(),
+            id: default_id(),
             image: image.to_owned(),
-            token: token(),
+            token: default_token(),
             username: None,
             ssh_keys: Vec::new(),
-            currency: euro(),
+            currency: default_currency(),
             http: HttpConfig::default(),
         }
     }
 
-    /// Reads the token and sets the adapter up. Does not connect yet. Paths are relative to `base`.
+    /// Reads the token and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors
     /// [`HttpConfigError`] names the setting.

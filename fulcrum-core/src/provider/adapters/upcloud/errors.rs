@@ -1,20 +1,20 @@
-//! How UpCloud says what is wrong: by a code, or as problem details (RFC 9457) whose type ends in one.
+//! Error documents of UpCloud: a code, or problem details (RFC 9457) whose type ends in one.
 
-use super::wire::{Problem, Refusal};
+use super::wire::{ErrorReply, Problem};
 use crate::provider::{
     ErrorKind,
-    http::{Answer, Dialect, Says, Word},
+    http::{AbsenceRule, ErrorMapper, Response, ValueMatch},
 };
 
 #[derive(Debug)]
 pub(super) struct Errors;
 
-impl Dialect for Errors {
-    fn kind_of(&self, answer: &Answer) -> Option<ErrorKind> {
-        let (code, message) = match answer.try_json::<Refusal>() {
-            Some(Refusal { error }) => (error.error_code, error.error_message),
+impl ErrorMapper for Errors {
+    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
+        let (code, message) = match response.try_json::<ErrorReply>() {
+            Some(ErrorReply { error }) => (error.error_code, error.error_message),
             None => {
-                let problem: Problem = answer.try_json()?;
+                let problem: Problem = response.try_json()?;
                 let code = problem.kind.rsplit_once("#ERROR_").map(|(_, code)| code.to_owned())?;
                 let fields = problem.invalid_params.iter().map(|it| format!("{}: {}", it.name, it.reason));
                 let fields: Vec<_> = fields.collect();
@@ -29,7 +29,7 @@ impl Dialect for Errors {
         Some(match code.as_str() {
             "AUTHENTICATION_FAILED" => ErrorKind::Unauthorised,
             "INSUFFICIENT_CREDITS" => ErrorKind::QuotaExceeded { quota: "credits".to_owned() },
-            _ if ends("RESOURCES_UNAVAILABLE") => answer.sold_out(),
+            _ if ends("RESOURCES_UNAVAILABLE") => response.sold_out(),
             _ if code.contains("LIMIT_REACHED") || code.contains("LIMIT_EXCEEDED") => {
                 ErrorKind::QuotaExceeded { quota: message }
             }
@@ -42,15 +42,15 @@ impl Dialect for Errors {
                 ErrorKind::InvalidRequest { message }
             }
             "" => return None,
-            _ => return answer.kind_by_status(),
+            _ => return response.kind_by_status(),
         })
     }
 
-    fn absent(&self) -> &'static [Word] {
+    fn absence_rules(&self) -> &'static [AbsenceRule] {
         const {
             &[
-                Word::new(404, "/error/error_code", Says::EndsWith("_NOT_FOUND")),
-                Word::new(404, "/type", Says::EndsWith("_NOT_FOUND")),
+                AbsenceRule::new(404, "/error/error_code", ValueMatch::EndsWith("_NOT_FOUND")),
+                AbsenceRule::new(404, "/type", ValueMatch::EndsWith("_NOT_FOUND")),
             ]
         }
     }

@@ -1,73 +1,74 @@
-//! What an operation's handle says: the provider has no operations of its own, only servers in states.
+//! Operation handles, as text that survives a restart. The provider has no operations of its own, only servers in states.
 
 use crate::model::{ServiceId, SkuId};
 
 /// An operation under way on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Handle {
-    /// It is made, and starts by itself.
-    Create(String),
-    /// It is to be in a state, and of a plan where that was asked for.
-    Reach(String, String, Option<SkuId>),
-    /// It is stopped, then ended, then these disks are.
-    Delete(String, Vec<String>),
-    /// A disk that has outlived its server is ended.
-    Disk(String),
+    /// A server is made, and starts by itself.
+    Provision { server: String },
+    /// A server is to reach a state, and to have a plan where one was asked for.
+    Act { server: String, state: String, plan: Option<SkuId> },
+    /// A server is stopped and ended, then these disks are.
+    Release { server: String, disks: Vec<String> },
+    /// A disk without its server is ended.
+    ReleaseVolume { disk: String },
 }
 
 impl Handle {
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Create(server) => format!("create/{server}"),
-            Self::Reach(server, state, None) => format!("reach/{server}/{state}"),
-            Self::Reach(server, state, Some(plan)) => format!("reach/{server}/{state}/{plan}"),
-            Self::Disk(disk) => format!("{DISK}{disk}"),
-            Self::Delete(server, disks) => {
+            Self::Provision { server } => format!("create/{server}"),
+            Self::Act { server, state, plan: None } => format!("reach/{server}/{state}"),
+            Self::Act { server, state, plan: Some(plan) } => format!("reach/{server}/{state}/{plan}"),
+            Self::Release { server, disks } => {
                 format!("delete/{server}{}", disks.iter().map(|disk| format!("/{disk}")).collect::<String>())
             }
+            Self::ReleaseVolume { disk } => format!("{DISK_PREFIX}{disk}"),
         }
     }
 
-    pub(super) fn of(text: &str) -> Option<Self> {
+    /// None for a text that this adapter has not written.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("reach/") {
             let mut parts = rest.splitn(3, '/');
             let server = parts.next().filter(|server| is_uuid(server))?.to_owned();
             let state = parts.next().filter(|state| matches!(*state, "started" | "stopped"))?.to_owned();
             let plan = parts.next().map(SkuId::new).transpose().ok()?;
-            return Some(Self::Reach(server, state, plan));
+            return Some(Self::Act { server, state, plan });
         }
         let parts: Vec<_> = text.split('/').collect();
         match parts.as_slice() {
-            ["create", server] if is_uuid(server) => Some(Self::Create((*server).to_owned())),
-            ["disk", disk] if is_uuid(disk) => Some(Self::Disk((*disk).to_owned())),
+            ["create", server] if is_uuid(server) => Some(Self::Provision { server: (*server).to_owned() }),
+            ["disk", disk] if is_uuid(disk) => Some(Self::ReleaseVolume { disk: (*disk).to_owned() }),
             ["delete", server, disks @ ..] if is_uuid(server) && disks.iter().all(|disk| is_plain(disk)) => {
-                let disks = disks.iter().map(|disk| (*disk).to_owned());
-                Some(Self::Delete((*server).to_owned(), disks.collect()))
+                let disks = disks.iter().map(|disk| (*disk).to_owned()).collect();
+                Some(Self::Release { server: (*server).to_owned(), disks })
             }
             _ => None,
         }
     }
 }
 
-/// Stands before a disk that has outlived its server, in the name of the service that it is then.
-const DISK: &str = "disk/";
+/// Stands before a disk without its server, in the id of its service.
+const DISK_PREFIX: &str = "disk/";
 
-/// The name of a disk that has outlived its server, as a service.
-pub(super) fn disk_name(disk: &str) -> String {
-    format!("{DISK}{disk}")
+/// The service id of a disk without its server.
+pub(super) fn disk_service(disk: &str) -> String {
+    format!("{DISK_PREFIX}{disk}")
 }
 
-/// The disk of a service that is what is left of a server.
+/// The disk of a service that is a disk without its server.
 pub(super) fn disk_of(service: &ServiceId) -> Option<&str> {
-    service.as_str().strip_prefix(DISK).filter(|id| is_uuid(id))
+    service.as_str().strip_prefix(DISK_PREFIX).filter(|id| is_uuid(id))
 }
 
-/// The server of a service; what is no such name does not exist.
+/// The server of a service. None if the id is not one of this adapter's: such a service does not exist.
 pub(super) fn server_of(service: &ServiceId) -> Option<&str> {
     Some(service.as_str()).filter(|id| is_uuid(id))
 }
 
-/// Whether it may stand in a path, and is one segment of it.
+/// Whether a text may be one segment of a path.
 pub(super) fn is_plain(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -81,19 +82,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_survives_as_text_and_nothing_else_is_one() {
-        let id = || "002018a7-c0a2-498f-a823-40e7cf735e61".to_owned();
-        for handle in [
-            Handle::Create(id()),
-            Handle::Reach(id(), "stopped".to_owned(), None),
-            Handle::Reach(id(), "stopped".to_owned(), Some(SkuId::new("a/b").expect("a name"))),
-            Handle::Delete(id(), Vec::new()),
-            Handle::Delete(id(), vec![id(), id()]),
-            Handle::Disk(id()),
+    fn a_stored_handle_is_read_and_nothing_else_is_one() {
+        const ID: &str = "002018a7-c0a2-498f-a823-40e7cf735e61";
+        let (id, stopped) = (|| ID.to_owned(), || "stopped".to_owned());
+        let plan = SkuId::new("a/b").expect("a name");
+        for (text, handle) in [
+            (format!("create/{ID}"), Handle::Provision { server: id() }),
+            (format!("reach/{ID}/stopped"), Handle::Act { server: id(), state: stopped(), plan: None }),
+            (
+                format!("reach/{ID}/stopped/a/b"),
+                Handle::Act { server: id(), state: stopped(), plan: Some(plan) },
+            ),
+            (format!("delete/{ID}"), Handle::Release { server: id(), disks: Vec::new() }),
+            (format!("delete/{ID}/{ID}/{ID}"), Handle::Release { server: id(), disks: vec![id(), id()] }),
+            (format!("disk/{ID}"), Handle::ReleaseVolume { disk: id() }),
         ] {
-            assert_eq!(Handle::of(&handle.text()), Some(handle));
+            assert_eq!(handle.text(), text);
+            assert_eq!(Handle::parse(&text), Some(handle));
         }
-        let id = id();
         for text in [
             "",
             "create",
@@ -101,10 +107,10 @@ mod tests {
             "delete/../x",
             "disk/..",
             "conformance-unknown",
-            &format!("reach/{id}/gone"),
-            &format!("delete/{id}/"),
+            &format!("reach/{ID}/gone"),
+            &format!("delete/{ID}/"),
         ] {
-            assert_eq!(Handle::of(text), None, "{text}");
+            assert_eq!(Handle::parse(text), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Machines with their prices, zone by zone: sizes from the plans, prices from the price list.
+//! Offers by zone: sizes from the plans, prices from the price list.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,16 @@ use crate::{
     model::{Offer, OfferKind, SkuId},
     provider::{
         Call, OfferFilter, OfferStream, RejectedRow, Result,
+        adapters::common::CallErrors,
         http::{Request, bounded},
         table::{Row, Table},
     },
 };
 
 /// Stands before a plan's name in the price list.
-const PLAN: &str = "server_plan_";
-/// A month is billed as so many hours at most: 28 days.
-const HOURS: u32 = 672;
+const PLAN_PREFIX: &str = "server_plan_";
+/// A month is billed as 28 days at most.
+const BILLED_HOURS_PER_MONTH: u32 = 672;
 
 pub(super) fn offers(upcloud: &UpCloud, filter: &OfferFilter) -> OfferStream {
     let (id, upcloud, filter) = (upcloud.id.clone(), upcloud.clone(), filter.clone());
@@ -48,19 +49,22 @@ impl UpCloud {
 
 fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) -> Result<Vec<Offer>> {
     let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
-    let nonsense = |error: &dyn std::fmt::Display| upcloud.nonsense(Call::Offers, error);
+    let protocol_error = |error: &dyn std::fmt::Display| upcloud.protocol_error(Call::Offers, error);
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for zone in &prices.prices.zone {
         if !upcloud.facts.regions.iter().any(|region| region.id.as_str() == zone.name) {
             tracing::debug!(zone = zone.name, "this zone is not known; not offered");
-            rejected.push(RejectedRow::new(&zone.name, "nobody here knows in which country this zone is"));
+            rejected
+                .push(RejectedRow::new(&zone.name, "the country of this zone is not known to this version"));
             continue;
         }
         for (name, item) in &zone.items.0 {
-            let Some(plan) = name.strip_prefix(PLAN).and_then(|name| plans.get(name)) else { continue };
+            let Some(plan) = name.strip_prefix(PLAN_PREFIX).and_then(|name| plans.get(name)) else {
+                continue;
+            };
             let Ok(sku) = SkuId::new(&plan.name) else { continue };
             if plan.storage_size == 0 {
-                tracing::debug!(%sku, "its disk is sold apart; not offered");
+                tracing::debug!(%sku, "the plan has no disk of its own; not offered");
                 continue;
             }
             let (hourly, monthly) = match price_of(item) {
@@ -89,23 +93,23 @@ fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) ->
             });
         }
     }
-    let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| nonsense(&error))?;
+    let table = Table::from_rows(&upcloud.facts, rows).map_err(|error| protocol_error(&error))?;
     rejected.extend(table.rejected.iter().cloned());
     upcloud.rejected.set(rejected);
     Ok(table.into_listed())
 }
 
-/// What one piece costs by the hour and by the month.
+/// The price of one piece by the hour and by the month.
 ///
 /// # Errors
-/// In words: it is no price.
+/// In words: it is not a valid price.
 fn price_of(item: &Value) -> Result<(Decimal, Decimal), String> {
     let item = Item::deserialize(item).map_err(|error| error.to_string())?;
-    let none = || format!("a price of {} for {} is none", item.price, item.amount);
-    // Written with few digits: what a float prints is what was meant.
+    let none = || format!("the price {} for {} is not valid", item.price, item.amount);
+    // The price has few digits, so the shortest text of the float is the exact price.
     let number = |number: &serde_json::Number| Decimal::from_str_exact(&number.to_string()).ok();
     let (amount, cents) = number(&item.amount).zip(number(&item.price)).ok_or_else(none)?;
     let hourly = amount.checked_mul(Decimal::ONE_HUNDRED).and_then(|units| cents.checked_div(units));
     let hourly = hourly.filter(|_| amount > Decimal::ZERO && cents >= Decimal::ZERO).ok_or_else(none)?;
-    Ok((hourly, hourly.checked_mul(Decimal::from(HOURS)).ok_or_else(none)?))
+    Ok((hourly, hourly.checked_mul(Decimal::from(BILLED_HOURS_PER_MONTH)).ok_or_else(none)?))
 }

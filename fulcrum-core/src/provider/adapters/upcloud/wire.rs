@@ -1,12 +1,15 @@
-//! The API's answers, as far as they are used. Lists stand in an object each: `{"server": […]}`.
+//! The API's documents, as far as they are used. Each list is in an object: `{"server": […]}`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::{LABEL, key_of_disk};
-use crate::provider::http::{Rows, leave_out};
+use super::volumes::key_of_disk;
+use crate::provider::{
+    adapters::common::KEY_LABEL,
+    http::{LenientList, reject_row},
+};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Prices {
@@ -15,10 +18,10 @@ pub(super) struct Prices {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PriceZones {
-    pub(super) zone: Rows<PriceZone>,
+    pub(super) zone: LenientList<PriceZone>,
 }
 
-/// A name, and prices by what is sold.
+/// A zone's name, and its prices by product.
 #[derive(Debug, Deserialize)]
 pub(super) struct PriceZone {
     pub(super) name: String,
@@ -26,7 +29,7 @@ pub(super) struct PriceZone {
     pub(super) items: Items,
 }
 
-/// What is sold in a zone, by its name; what has no price that can be read is left out.
+/// Prices of a zone by product name. An unreadable price is left out.
 #[derive(Debug, Deserialize)]
 #[serde(from = "BTreeMap<String, Value>")]
 pub(super) struct Items(pub(super) BTreeMap<String, Value>);
@@ -36,7 +39,7 @@ impl From<BTreeMap<String, Value>> for Items {
         all.retain(|name, item| match Item::deserialize(&*item) {
             Ok(_) => true,
             Err(error) => {
-                leave_out(name, error);
+                reject_row(name, error);
                 false
             }
         });
@@ -44,7 +47,7 @@ impl From<BTreeMap<String, Value>> for Items {
     }
 }
 
-/// Cents an hour for so much of it.
+/// Cents an hour for this amount.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
     pub(super) amount: Number,
@@ -58,7 +61,7 @@ pub(super) struct Plans {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PlanList {
-    pub(super) plan: Rows<Plan>,
+    pub(super) plan: LenientList<Plan>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -77,7 +80,7 @@ pub(super) struct Plan {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneServer {
+pub(super) struct ServerReply {
     pub(super) server: Server,
 }
 
@@ -88,13 +91,14 @@ pub(super) struct Servers {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ServerList {
-    pub(super) server: Rows<Server>,
+    pub(super) server: LenientList<Server>,
 }
 
-/// Whether a server that cannot be read is certainly none of ours: none of its labels holds a key.
+/// Whether an unreadable server is certainly not this library's: no label holds a key.
 pub(super) fn is_foreign(row: &Value) -> bool {
     let labels = row.pointer("/labels/label").and_then(Value::as_array);
-    let is_other = |label: &Value| label.get("key").and_then(Value::as_str).is_some_and(|key| key != LABEL);
+    let is_other =
+        |label: &Value| label.get("key").and_then(Value::as_str).is_some_and(|key| key != KEY_LABEL);
     labels.is_some_and(|labels| labels.iter().all(is_other))
 }
 
@@ -108,7 +112,7 @@ pub(super) struct Server {
     pub(super) labels: Labels,
     #[serde(default)]
     pub(super) ip_addresses: Addresses,
-    /// Told of one server, not in lists.
+    /// Only in the document of one server.
     #[serde(default)]
     pub(super) storage_devices: Devices,
 }
@@ -147,7 +151,7 @@ pub(super) struct Device {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OneStorage {
+pub(super) struct StorageReply {
     pub(super) storage: Storage,
 }
 
@@ -158,7 +162,7 @@ pub(super) struct Storages {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct StorageList {
-    pub(super) storage: Rows<Storage>,
+    pub(super) storage: LenientList<Storage>,
 }
 
 /// A disk, a backup, a template or a medium.
@@ -169,20 +173,20 @@ pub(super) struct Storage {
     /// `normal` is a disk.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    /// None of what is in every zone.
+    /// None for a storage of all zones.
     #[serde(default)]
     pub(super) zone: String,
     #[serde(default)]
     pub(super) tier: Option<String>,
-    /// What it costs an hour as an image of a system that is paid for.
+    /// Price an hour of a licensed image.
     #[serde(default)]
     pub(super) license: Option<Number>,
-    /// On what it hangs. Told of one storage, not in lists.
+    /// The servers that it is attached to. Only in the document of one storage.
     #[serde(default)]
     pub(super) servers: Option<Holders>,
 }
 
-/// Whether a storage that cannot be read is certainly no disk of ours: it is told what it is called, and not so as ours are.
+/// Whether an unreadable storage is certainly not this library's disk: its title is another one.
 pub(super) fn is_foreign_disk(row: &Value) -> bool {
     row.get("title").and_then(Value::as_str).is_some_and(|title| key_of_disk(title).is_none())
 }
@@ -201,7 +205,7 @@ pub(super) struct Address {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct ErrorReply {
     pub(super) error: Cause,
 }
 

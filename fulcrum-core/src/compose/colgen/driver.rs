@@ -1,0 +1,349 @@
+//! The driver of column generation, for problems whose columns are too many to enumerate.
+//!
+//! 1. The restricted master knows few columns and tells no places apart. Its dual values lead to columns that improve
+//!    it (P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961). Separation brings places into scope whose
+//!    conditions its solution violates.
+//! 2. The safe bound of each solved master, corrected by the pricing bound, holds for the whole market: places outside
+//!    the scope only leave conditions out.
+//! 3. Plans come from small programs over the places that the master uses, with all conditions; later ones replace
+//!    some of the places, or some leases of the incumbent (neighbourhoods).
+//!
+//! Value and bound are both reported; a gap may remain.
+
+use std::collections::BTreeSet;
+
+use rust_decimal::Decimal;
+
+use super::{
+    candidate_index::CandidateIndex,
+    master::{MasterSolution, RestrictedMaster, distinct},
+    neighbourhood::Neighbourhood,
+};
+use crate::{
+    compose::{
+        bnb::branch_and_bound::{Goal, SearchOutcome, branch_and_bound, is_within_gap},
+        error::ComposeError,
+        formulation::{costs::monthly, place_classes::PartitionKey, problem::Problem},
+        heuristics::warm_start,
+        id_vec::Id,
+        interrupt::{InterruptCheck, watch_for_stop},
+        mip::{model::Mip, place_scope::PlaceScope},
+        options::{ComposeOptions, Progress, Signal},
+        presolve::{
+            columns::{Column, ColumnSet},
+            pattern_rules::PatternRules,
+            row_presolve::PresolvedMip,
+        },
+        solution::Solution,
+    },
+    model::{Statistics, StopReason},
+};
+
+/// Rounds without a better plan after which the search ends.
+const MAX_IDLE_ROUNDS: u32 = 24;
+
+/// Pricing rounds for one master; in the first round, before there is a plan.
+const MAX_PRICING_ROUNDS: usize = 100;
+const FIRST_PRICING_ROUNDS: usize = 12;
+/// Nodes for a first plan.
+const FIRST_PLAN_NODES: u64 = 4_000;
+
+/// Nodes for improving a warm start within its own columns.
+const WARM_START_NODES: u64 = 200;
+
+/// A plan: the program that it solves, the program's columns, and the values.
+type Incumbent = (Mip, ColumnSet, Vec<i64>);
+
+/// The state of the search.
+struct ColumnGeneration<'p, 'w> {
+    problem: &'p Problem<'p>,
+    options: &'p ComposeOptions,
+    watch: &'w mut dyn FnMut(&Progress) -> Signal,
+    /// Only plans below this value count.
+    cutoff: i128,
+    best: Option<(Incumbent, i128)>,
+    bound: i128,
+    nodes: u64,
+    pivots: u64,
+    stop: Option<StopReason>,
+}
+
+impl ColumnGeneration<'_, '_> {
+    /// Reports progress; returns whether to go on.
+    fn should_continue(&mut self) -> bool {
+        let incumbent = self.best.as_ref().map(|(_, value)| *value);
+        let signal = (self.watch)(&Progress {
+            incumbent: incumbent.map(|value| monthly(self.problem, value)),
+            bound: Some(monthly(self.problem, self.bound.min(incumbent.unwrap_or(i128::MAX)))),
+            nodes: self.nodes,
+        });
+        self.stop = self.stop.or(signal.stop());
+        if let Some(value) = incumbent {
+            if self.bound >= value {
+                self.stop = self.stop.or(Some(StopReason::Optimal));
+            } else if is_within_gap(value, self.bound, self.options.gap_percent) {
+                self.stop = self.stop.or(Some(StopReason::GapReached));
+            }
+        }
+        self.stop.is_none() && self.nodes < self.options.max_nodes
+    }
+
+    /// Solves a small program; `gap_percent` as in the options. `is_strict`: the program has all conditions, so that
+    /// its incumbents are plans.
+    fn solve_mip(
+        &mut self,
+        mip: &Mip,
+        is_strict: bool,
+        goal: Goal,
+        max_nodes: u64,
+        gap_percent: Decimal,
+    ) -> SearchOutcome {
+        let options = ComposeOptions { max_nodes, gap_percent, ..self.options.clone() };
+        let (problem, bound, nodes) = (self.problem, self.bound, self.nodes);
+        let best = self.best.as_ref().map(|(_, value)| *value);
+        let watch = &mut self.watch;
+        let mut stop = None;
+        let mut inner = |incumbent: Option<i128>, _: i128, more: u64| {
+            let value = incumbent.filter(|_| is_strict).or(best);
+            let signal = watch(&Progress {
+                incumbent: value.map(|value| monthly(problem, value)),
+                bound: Some(monthly(problem, bound.min(value.unwrap_or(i128::MAX)))),
+                nodes: nodes + more,
+            });
+            stop = stop.or(signal.stop());
+            signal
+        };
+        let cutoff = self.cutoff;
+        let Some(presolved) = PresolvedMip::new(mip) else {
+            return SearchOutcome { best: None, bound: cutoff, stop: None, nodes: 1, pivots: 0 };
+        };
+        let offset = presolved.offset;
+        let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
+            inner(incumbent.map(|value| value + offset), bound + offset, nodes)
+        };
+        let below = cutoff.saturating_sub(offset);
+        let mut outcome = branch_and_bound(&presolved.mip, &options, goal, Some(below), &mut shifted);
+        outcome.best = outcome.best.map(|(values, value)| (presolved.restore(&values), value + offset));
+        outcome.bound = outcome.bound.saturating_add(offset);
+        self.stop = self.stop.or(stop);
+        self.nodes += outcome.nodes;
+        self.pivots += outcome.pivots;
+        outcome
+    }
+
+    /// Searches until the best plan is proven, or until it is stopped.
+    fn run(&mut self, master: &mut RestrictedMaster<'_>) -> Result<(), ComposeError> {
+        if let Some(plan) = &self.options.start {
+            self.begin_with(master, warm_start::columns_of_plan(self.problem, master.rules, plan))?;
+        }
+        let mut idle = 0;
+        let mut round = 0u64;
+        while self.should_continue() {
+            // A solved master, or one with as many columns as the rounds gave.
+            let rounds = if round == 0 { FIRST_PRICING_ROUNDS } else { MAX_PRICING_ROUNDS };
+            let solution = master.solve(rounds, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+            self.bound = self.bound.max(master.bound);
+            self.pivots += solution.pivots;
+            self.nodes += 1;
+            if self.bound >= self.cutoff || !self.should_continue() {
+                break;
+            }
+            let mut violated = master.violated_by_master(&solution);
+            let is_settled = violated.is_empty();
+            let before = self.cutoff;
+            let places = master.neighbourhood(&solution, round);
+            let (reduced, scope) = master.restrict(
+                &solution,
+                &places,
+                &mut InterruptCheck::new(&mut || self.should_continue()),
+            )?;
+            self.try_places(reduced, &scope, 40 + 10 * round.min(40))?;
+            let mut failures = 0;
+            let mut step = 0u64;
+            while failures < (if is_settled { 60 } else { 12 }) && self.should_continue() {
+                let before = self.cutoff;
+                self.improve(master, &solution, round * 1000 + step)?;
+                failures = if self.cutoff < before { 0 } else { failures + 1 };
+                step += 1;
+            }
+            if is_settled && self.should_continue() {
+                violated = self.solve_within_gap(master, &solution, 100 << idle.min(20))?;
+            }
+            idle = if self.cutoff < before || !violated.is_empty() { 0 } else { idle + 1 };
+            master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+            round += 1;
+            if idle > MAX_IDLE_ROUNDS {
+                self.stop = self.stop.or(Some(StopReason::Limit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees some leases of the incumbent, and solves for their replicas with all else fixed.
+    fn improve(
+        &mut self,
+        master: &RestrictedMaster<'_>,
+        solution: &MasterSolution,
+        round: u64,
+    ) -> Result<(), ComposeError> {
+        let Some(((mip, reduced, values), _)) = &self.best else { return Ok(()) };
+        let leases: Vec<(Column, i64)> = reduced
+            .columns
+            .iter()
+            .map(|(id, column)| (column, values[mip.leases[id].index()]))
+            .filter(|(_, count)| *count > 0)
+            .map(|(column, count)| (column.clone(), count))
+            .collect();
+        let problem = self.problem;
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        let Neighbourhood { freed, components, classes, limit } =
+            master.around_leases(solution, &leases, round);
+        let kept: Vec<i64> = leases
+            .iter()
+            .enumerate()
+            .map(|(at, (_, count))| count - i64::from(freed.contains(&at)))
+            .collect();
+        let around = master.around(solution, &components, &classes, limit, &mut interrupt)?;
+        let reduced = distinct(leases.into_iter().map(|(column, _)| column).chain(around));
+        let places = reduced.columns.iter().flat_map(|(_, column)| master.places_of(column.class)).collect();
+        let mut mip = Mip::new(problem, &reduced, &PlaceScope::Some(places), None, &mut interrupt)?;
+        for (at, kept) in kept.into_iter().enumerate() {
+            let var = mip.leases[Id::from_index(at)];
+            mip.lower[var] = kept;
+        }
+        let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
+        if let Some((values, value)) = outcome.best {
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
+        }
+        Ok(())
+    }
+
+    /// Starts with the columns of an earlier plan, and with the other columns that its places may need.
+    fn begin_with(
+        &mut self,
+        master: &mut RestrictedMaster<'_>,
+        columns: Vec<Column>,
+    ) -> Result<(), ComposeError> {
+        let mut classes = master.index.special_classes.clone();
+        classes.extend(columns.iter().map(|column| column.class));
+        let places: BTreeSet<_> = classes.iter().flat_map(|class| master.places_of(*class)).collect();
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        master.add_place_rows(places.clone(), &mut interrupt)?;
+        let reduced = master.adopt(&classes, columns, &mut interrupt)?;
+        let scope = PlaceScope::Some(places);
+        self.try_places(reduced.clone(), &scope, FIRST_PLAN_NODES)?;
+        if self.best.is_some() && self.should_continue() {
+            self.try_places(reduced, &scope, WARM_START_NODES)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for a better plan in some places, all of which are in scope.
+    fn try_places(
+        &mut self,
+        reduced: ColumnSet,
+        scope: &PlaceScope,
+        max_nodes: u64,
+    ) -> Result<(), ComposeError> {
+        let problem = self.problem;
+        let mip = Mip::new(
+            problem,
+            &reduced,
+            scope,
+            None,
+            &mut InterruptCheck::new(&mut || self.should_continue()),
+        )?;
+        let outcome = if self.best.is_none() {
+            // Any plan is a beginning.
+            self.solve_mip(&mip, true, Goal::Feasible, FIRST_PLAN_NODES, Decimal::ZERO)
+        } else {
+            self.solve_mip(&mip, true, Goal::Best, max_nodes, Decimal::new(2, 1))
+        };
+        if let Some((values, value)) = outcome.best {
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
+        }
+        Ok(())
+    }
+
+    /// Solves over all columns that a better plan can use, in the master's scope. The result is optimal, or it
+    /// violates conditions of places that are then returned.
+    fn solve_within_gap(
+        &mut self,
+        master: &RestrictedMaster<'_>,
+        solution: &MasterSolution,
+        max_nodes: u64,
+    ) -> Result<BTreeSet<(PartitionKey, usize)>, ComposeError> {
+        let cutoff = self.cutoff;
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        let Some(reduced) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
+            return Ok(BTreeSet::new());
+        };
+        let mip = master.mip(&reduced, &mut interrupt)?;
+        let outcome = self.solve_mip(&mip, false, Goal::Best, max_nodes, Decimal::ZERO);
+        let Some((values, value)) = outcome.best else {
+            self.bound = self.bound.max(if outcome.stop.is_none() { self.cutoff } else { outcome.bound });
+            return Ok(BTreeSet::new());
+        };
+        self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
+        let violated = master.violated_by(&reduced, &mip, &values);
+        if violated.is_empty() {
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
+        }
+        Ok(violated)
+    }
+}
+
+/// Solves until a limit; `None` if it is proven that there is no plan.
+pub(crate) fn solve(
+    problem: &Problem<'_>,
+    options: &ComposeOptions,
+    cutoff: Option<i128>,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<Solution>, ComposeError> {
+    let rules = PatternRules::new(problem);
+    let mut should_continue = || watch_for_stop(watch).is_ok();
+    let mut interrupt = InterruptCheck::new(&mut should_continue);
+    let index = CandidateIndex::new(problem, &mut interrupt)?;
+    let mut master = RestrictedMaster::new(problem, &rules, &index, &mut interrupt)?;
+    watch_for_stop(watch)?; // the last question before the search
+    let mut search = ColumnGeneration {
+        problem,
+        options,
+        watch,
+        cutoff: cutoff.unwrap_or(i128::MAX),
+        best: None,
+        bound: 0,
+        nodes: 0,
+        pivots: 0,
+        stop: None,
+    };
+    match search.run(&mut master) {
+        // A stopped search reports the best plan so far.
+        Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(master.bound),
+        Err(error) => return Err(error),
+    }
+    let statistics = Statistics {
+        offers: problem.catalogue.len() as u64,
+        eligible: problem.candidates.len() as u64,
+        patterns: master.reduced.columns.len() as u64,
+        variables: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.cost.len() as u64),
+        rows: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.row_lower.len() as u64),
+        nodes: search.nodes,
+        pivots: search.pivots,
+    };
+    let Some(((mip, reduced, values), value)) = search.best else {
+        return match search.stop {
+            None if search.bound >= search.cutoff => Ok(None),
+            _ => Err(ComposeError::Stopped),
+        };
+    };
+    let stop =
+        if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
+    Ok(Some(Solution::new(&mip, &reduced, &values, search.bound.min(value), stop, statistics)))
+}

@@ -1,0 +1,428 @@
+//! The restricted master: a linear program whose columns and place rows are generated.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    candidate_index::CandidateIndex,
+    duals::{Duals, objective},
+    knapsack::Wanted,
+    pricing::{Pricing, PricingBound, all_patterns, best_patterns},
+};
+use crate::{
+    catalogue::OfferIx,
+    compose::{
+        error::ComposeError,
+        formulation::{
+            ids::{ClassId, ComponentIx},
+            place_classes::PartitionKey,
+            problem::Problem,
+        },
+        id_vec::{Id, IdVec},
+        interrupt::InterruptCheck,
+        lp::{safe_bound::lagrangian_bound, simplex::Simplex},
+        mip::{model::Mip, place_scope::PlaceScope, var_bounds::VarBounds},
+        presolve::{
+            columns::{Column, ColumnSet, nondominated},
+            pattern_rules::PatternRules,
+        },
+    },
+    model::{OfferKind, Over},
+};
+
+/// Columns that one pricing round adds for each group of places.
+const COLUMNS_PER_ROUND: usize = 16;
+/// Columns within the gap beyond which the program over all of them is not solved.
+const MAX_COLUMNS_WITHIN_GAP: usize = 2_500;
+/// Columns of one place class in a neighbourhood.
+const MAX_COLUMNS_PER_CLASS: usize = 60;
+/// Initial columns.
+const FIRST_COLUMNS: usize = 100;
+
+/// A solved master.
+pub(crate) struct MasterSolution {
+    pub(crate) mip: Mip,
+    pub(crate) simplex: Simplex,
+    duals: Duals,
+    /// The bound at these dual values, and the pricing bound of the columns that are not in the master.
+    last: (i128, PricingBound),
+    pub(crate) pivots: u64,
+}
+
+/// Place classes in the same places of the scope, and the non-dominated machines there.
+struct ColumnGroup {
+    /// The places of the scope that contain the classes.
+    places: Vec<(PartitionKey, usize)>,
+    classes: Vec<ClassId>,
+    machines: Vec<usize>,
+    is_outside_scope: bool,
+}
+
+/// What identifies a column: the offer, the running group that it retains, and its replicas.
+type ColumnKey = (OfferIx, Option<usize>, Vec<(ComponentIx, u32)>);
+
+fn column_key(column: &Column) -> ColumnKey {
+    (column.offer, column.retained, column.members.clone())
+}
+
+/// Columns without duplicates.
+pub(crate) fn distinct(columns: impl IntoIterator<Item = Column>) -> ColumnSet {
+    let mut known = FxHashSet::default();
+    let columns = columns.into_iter().filter(|column| known.insert(column_key(column))).collect();
+    ColumnSet { columns, patterns: 0 }
+}
+
+pub(crate) struct RestrictedMaster<'p> {
+    pub(crate) problem: &'p Problem<'p>,
+    pub(crate) rules: &'p PatternRules,
+    pub(crate) index: &'p CandidateIndex,
+    pub(crate) reduced: ColumnSet,
+    known: FxHashSet<ColumnKey>,
+    pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
+    groups: Vec<ColumnGroup>,
+    /// A lower bound on every plan of the whole market, over the horizon.
+    pub(crate) bound: i128,
+    big_m: i64,
+}
+
+impl<'p> RestrictedMaster<'p> {
+    pub(crate) fn new(
+        problem: &'p Problem<'p>,
+        rules: &'p PatternRules,
+        index: &'p CandidateIndex,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<Self, ComposeError> {
+        let dearest =
+            problem.candidates.iter().map(|candidate| objective(problem, candidate)).max().unwrap_or(0);
+        let mut master = Self {
+            problem,
+            rules,
+            index,
+            reduced: ColumnSet { columns: IdVec::new(), patterns: 0 },
+            known: FxHashSet::default(),
+            scope: BTreeSet::new(),
+            groups: Vec::new(),
+            bound: 0,
+            // Above what any replica can be worth if a plan exists; see `solve`.
+            big_m: dearest.clamp(1, 1 << 50).saturating_mul(4),
+        };
+        master.regroup(interrupt)?;
+        master.add_first_columns(interrupt)?;
+        Ok(master)
+    }
+
+    /// Adds initial columns: the best patterns if the dual value of a replica is its cost alone.
+    fn add_first_columns(&mut self, interrupt: &mut InterruptCheck<'_>) -> Result<(), ComposeError> {
+        let problem = self.problem;
+        let mut dual_value: IdVec<ComponentIx, i64> = problem.components.ids().map(|_| 0).collect();
+        let mut fresh = self.special_columns();
+        let Some(group) = self.groups.iter().find(|group| group.is_outside_scope) else { return Ok(()) };
+        for component in problem.components.ids() {
+            interrupt.charge(group.machines.len())?;
+            let alone = match problem.components[component].kind {
+                OfferKind::Machine => self.alone(component, &group.machines),
+                _ => self
+                    .least_of(group.classes.iter().flat_map(|class| self.index.products(component, *class))),
+            };
+            dual_value[component] =
+                alone.first().and_then(|column| column.objective(&problem.stage)).unwrap_or(0);
+            fresh.extend(alone);
+        }
+        let duals = Duals::none(problem);
+        let pricing = Pricing { problem, rules: self.rules, duals: &duals, dual_value: &dual_value };
+        let priced = best_patterns(&pricing, &group.machines, (0, FIRST_COLUMNS), interrupt)?;
+        fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
+        self.add(fresh);
+        Ok(())
+    }
+
+    fn add(&mut self, columns: Vec<Column>) -> usize {
+        let mut added = 0;
+        for column in columns {
+            if self.known.insert(column_key(&column)) {
+                self.reduced.columns.push(column);
+                added += 1;
+            }
+        }
+        added
+    }
+
+    /// Adds the rows of some places. A site brings its region, as traffic pays unless a receiver is seen in the
+    /// region.
+    pub(crate) fn add_place_rows(
+        &mut self,
+        mut places: BTreeSet<(PartitionKey, usize)>,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<(), ComposeError> {
+        let sites = places.iter().filter(|(key, _)| *key == PartitionKey::Site);
+        let region =
+            |site: usize| (PartitionKey::Domain(Over::Region), self.problem.places.sites[site].region);
+        let regions: Vec<_> = sites.map(|(_, site)| region(*site)).collect();
+        places.extend(regions);
+        if !places.is_subset(&self.scope) {
+            self.scope.extend(places);
+            self.regroup(interrupt)?;
+        }
+        Ok(())
+    }
+
+    /// The places of a class, one for each partition.
+    pub(crate) fn places_of(&self, class: ClassId) -> impl Iterator<Item = (PartitionKey, usize)> {
+        self.problem.places.partitions.iter().map(move |partition| (partition.key, partition.place_of[class]))
+    }
+
+    fn regroup(&mut self, interrupt: &mut InterruptCheck<'_>) -> Result<(), ComposeError> {
+        let sites = &self.problem.places;
+        let mut by_places: FxHashMap<Vec<(PartitionKey, usize)>, Vec<ClassId>> = FxHashMap::default();
+        let mut is_here = vec![false; sites.classes()];
+        for (at, is_here) in is_here.iter_mut().enumerate() {
+            interrupt.charge(1)?;
+            let class = ClassId::from_index(at);
+            let places: Vec<_> = self.places_of(class).filter(|place| self.scope.contains(place)).collect();
+            if !places.is_empty() {
+                *is_here = true;
+                by_places.entry(places).or_default().push(class);
+            }
+        }
+        let mut before: FxHashMap<Vec<(PartitionKey, usize)>, ColumnGroup> = std::mem::take(&mut self.groups)
+            .into_iter()
+            .filter(|group| !group.is_outside_scope)
+            .map(|group| (group.places.clone(), group))
+            .collect();
+        let mut groups = Vec::new();
+        for (places, classes) in by_places {
+            groups.push(match before.remove(&places) {
+                Some(group) if group.classes == classes => group,
+                _ => {
+                    let machines = self.index.in_classes(self.problem, &classes, interrupt)?;
+                    ColumnGroup { places, classes, machines, is_outside_scope: false }
+                }
+            });
+        }
+        groups.sort_by(|a, b| a.places.cmp(&b.places));
+        let classes: Vec<ClassId> =
+            (0..is_here.len()).filter(|at| !is_here[*at]).map(ClassId::from_index).collect();
+        if !classes.is_empty() {
+            let machines = self.index.outside_classes(self.problem, &is_here, interrupt)?;
+            groups.push(ColumnGroup { places: Vec::new(), classes, machines, is_outside_scope: true });
+        }
+        self.groups = groups;
+        Ok(())
+    }
+
+    /// Solves: prices columns until none improves. A bound that was proven stays if the solve is stopped.
+    pub(crate) fn solve(
+        &mut self,
+        max_rounds: usize,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<MasterSolution, ComposeError> {
+        let mut pivots = 0;
+        for round in 0.. {
+            let scope = PlaceScope::Some(self.scope.clone());
+            let mip = Mip::new(self.problem, &self.reduced, &scope, Some(self.big_m), interrupt)?;
+            let mut simplex = Simplex::new(&mip);
+            simplex.run(i128::MAX, &mut || !interrupt.should_continue());
+            pivots += simplex.pivots;
+            let duals = Duals::new(self.problem, &mip, simplex.duals(&mip));
+            let (added, unpriced) = self.add_improving(&mip, &duals, interrupt)?;
+            let bound = lagrangian_bound(&mip, &VarBounds::of(&mip), &duals.rows).unwrap_or(i128::MIN);
+            self.bound = self.bound.max(unpriced.farley_bound(bound, self.leases()));
+            if added == 0 || round >= max_rounds || !interrupt.should_continue() {
+                let last = (bound, unpriced);
+                return Ok(MasterSolution { mip, simplex, duals, last, pivots });
+            }
+        }
+        Err(ComposeError::Stopped)
+    }
+
+    /// An upper bound on the number of leases in a plan.
+    fn leases(&self) -> i128 {
+        self.problem.components.iter().map(|(_, spec)| i128::from(spec.max)).sum()
+    }
+
+    /// Adds columns with negative reduced costs. Returns their number, and the pricing bound of the columns that are
+    /// not in the master.
+    fn add_improving(
+        &mut self,
+        mip: &Mip,
+        duals: &Duals,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<(usize, PricingBound), ComposeError> {
+        let problem = self.problem;
+        let mut fresh: Vec<Column> = Vec::new();
+        let mut unpriced = PricingBound::default();
+        for group in &self.groups {
+            let dual_value = duals.dual_value(problem, mip, &group.places);
+            let pricing = Pricing { problem, rules: self.rules, duals, dual_value: &dual_value };
+            let limits = (-1, COLUMNS_PER_ROUND + problem.components.len() / 2);
+            let priced = best_patterns(&pricing, &group.machines, limits, interrupt)?;
+            unpriced.merge(priced.bound);
+            fresh.extend(priced.columns.into_iter().map(|(_, column)| column));
+            for component in self.products() {
+                interrupt.charge(group.classes.len() / 2)?;
+                let here = group.classes.iter().flat_map(|class| self.index.products(component, *class));
+                let mut good: Vec<(i64, &Column)> = here
+                    .map(|column| (pricing.reduced_cost(column), column))
+                    .filter(|(reduced, _)| *reduced < -1)
+                    .collect();
+                good.sort_by_key(|(reduced, column)| (*reduced, column.offer, column.retained));
+                for (reduced, column) in &good {
+                    unpriced.record(*reduced, column.objective(&problem.stage).unwrap_or(0));
+                }
+                // The best column, and while its stock is limited the next.
+                let enough = good.iter().position(|(_, column)| column.stock.is_none());
+                let count = enough.map_or(good.len(), |at| at + 1);
+                fresh.extend(good[..count].iter().map(|(_, column)| (*column).clone()));
+            }
+        }
+        Ok((self.add(fresh), unpriced))
+    }
+
+    /// All columns that a plan below the cutoff can use: those with a reduced cost below the limit (reduced-cost
+    /// fixing). `None` if they are too many.
+    pub(crate) fn columns_within_gap(
+        &self,
+        solution: &MasterSolution,
+        cutoff: i128,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<Option<ColumnSet>, ComposeError> {
+        let problem = self.problem;
+        let limit = solution.last.1.reduced_cost_limit(solution.last.0, self.leases(), cutoff);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX).min(i64::MAX / 4);
+        let mut reduced = ColumnSet { columns: IdVec::new(), patterns: 0 };
+        for group in &self.groups {
+            let dual_value = solution.duals.dual_value(problem, &solution.mip, &group.places);
+            let pricing =
+                Pricing { problem, rules: self.rules, duals: &solution.duals, dual_value: &dual_value };
+            let left = MAX_COLUMNS_WITHIN_GAP.saturating_sub(reduced.columns.len());
+            let found = all_patterns(&pricing, &group.machines, Wanted::All, (limit, left), interrupt)?;
+            let Some(found) = found else { return Ok(None) };
+            interrupt.charge(group.classes.len())?;
+            let products = self.products().flat_map(|component| {
+                let here = group.classes.iter().flat_map(move |class| self.index.products(component, *class));
+                nondominated(problem, here.filter(|column| pricing.reduced_cost(column) <= limit))
+            });
+            for column in found.into_iter().chain(products) {
+                reduced.columns.push(column);
+            }
+        }
+        Ok((reduced.columns.len() <= MAX_COLUMNS_WITHIN_GAP).then_some(reduced))
+    }
+
+    /// The reduced cost of a column.
+    pub(crate) fn reduced_cost(&self, solution: &MasterSolution, column: &Column) -> i64 {
+        self.priced(solution, column.class, |pricing| pricing.reduced_cost(column))
+    }
+
+    /// Prices columns of one place class at the dual values of a solved master.
+    fn priced<T>(
+        &self,
+        solution: &MasterSolution,
+        class: ClassId,
+        then: impl FnOnce(&Pricing<'_>) -> T,
+    ) -> T {
+        let places: Vec<_> = self.places_of(class).collect();
+        let dual_value = solution.duals.dual_value(self.problem, &solution.mip, &places);
+        then(&Pricing {
+            problem: self.problem,
+            rules: self.rules,
+            duals: &solution.duals,
+            dual_value: &dual_value,
+        })
+    }
+
+    /// Columns in some place classes that carry only some components, with a reduced cost of at most `limit`. The
+    /// limit is halved until they are not too many.
+    pub(crate) fn around(
+        &self,
+        solution: &MasterSolution,
+        components: &[ComponentIx],
+        classes: &[ClassId],
+        limit: i64,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<Vec<Column>, ComposeError> {
+        let mut columns = self.special_columns();
+        for class in classes {
+            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
+            let found = self.priced(solution, *class, |pricing| {
+                for halved in 0..4 {
+                    let below = (limit >> halved, MAX_COLUMNS_PER_CLASS);
+                    let found = all_patterns(pricing, &machines, Wanted::Only(components), below, interrupt)?;
+                    if found.is_some() {
+                        return Ok::<_, ComposeError>(found);
+                    }
+                }
+                Ok(None)
+            })?;
+            columns.extend(found.into_iter().flatten());
+            for component in components {
+                columns.extend(self.cheapest(*component, *class, &machines));
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Components that are not machines.
+    fn products(&self) -> impl Iterator<Item = ComponentIx> {
+        let components = self.problem.components.iter();
+        components.filter(|(_, spec)| spec.kind != OfferKind::Machine).map(|(component, _)| component)
+    }
+
+    /// The program of some columns in the master's scope.
+    pub(crate) fn mip(
+        &self,
+        reduced: &ColumnSet,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<Mip, ComposeError> {
+        Mip::new(self.problem, reduced, &PlaceScope::Some(self.scope.clone()), None, interrupt)
+    }
+
+    /// The columns that lie wholly in some places, with more good ones of these places, and the scope.
+    pub(crate) fn restrict(
+        &self,
+        solution: &MasterSolution,
+        places: &BTreeSet<(PartitionKey, usize)>,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<(ColumnSet, PlaceScope), ComposeError> {
+        let is_inside = |class: ClassId| self.places_of(class).all(|place| places.contains(&place));
+        let inside: Vec<ClassId> = (0..self.problem.places.classes())
+            .map(ClassId::from_index)
+            .filter(|class| is_inside(*class))
+            .collect();
+        let known = self.reduced.columns.iter().map(|(_, column)| column);
+        let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
+        for class in &inside {
+            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
+            // Good columns even if the master does not use them.
+            let priced = self.priced(solution, *class, |pricing| {
+                let slack =
+                    pricing.dual_value.iter().map(|(_, dual_value)| *dual_value).max().unwrap_or(0) / 4;
+                best_patterns(pricing, &machines, (slack, 6), interrupt)
+            })?;
+            columns.extend(priced.columns.into_iter().map(|(_, column)| column));
+            for component in self.problem.components.ids() {
+                columns.extend(self.cheapest(component, *class, &machines));
+            }
+        }
+        Ok((distinct(columns), PlaceScope::Some(places.clone())))
+    }
+
+    /// Adds some columns to the master, and returns them with the cheapest of each component in some place classes.
+    pub(crate) fn adopt(
+        &mut self,
+        classes: &BTreeSet<ClassId>,
+        columns: Vec<Column>,
+        interrupt: &mut InterruptCheck<'_>,
+    ) -> Result<ColumnSet, ComposeError> {
+        self.add(columns.clone());
+        let mut all: Vec<Column> = columns;
+        for class in classes {
+            let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;
+            for component in self.problem.components.ids() {
+                all.extend(self.cheapest(component, *class, &machines));
+            }
+        }
+        Ok(distinct(all))
+    }
+}

@@ -1,0 +1,145 @@
+//! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
+//! read.
+
+use rustc_hash::FxHashMap;
+
+use super::ids::{AllowedId, ComponentBitSet};
+use crate::{
+    catalogue::{Catalogue, OfferIx},
+    compose::id_vec::IdVec,
+    model::{Blueprint, Component, Filter, Market, OfferKind},
+};
+
+/// The attributes of an offer that filters read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    kind: OfferKind,
+    place: u32,
+    seller: u32,
+    attributes: u32,
+    provenance: u32,
+    market: Market,
+    term_months: u32,
+}
+
+pub(crate) struct Eligibility<'a> {
+    catalogue: &'a Catalogue,
+    horizon_months: u32,
+    /// The blueprint's filter with a component's markets, and the component's own; each pair once.
+    filters: Vec<(Filter, Filter)>,
+    /// Each component, and the position of its filters.
+    components: Vec<(&'a Component, usize)>,
+    last: Option<(Key, Option<AllowedId>)>,
+    known: FxHashMap<Key, Option<AllowedId>>,
+    sets: FxHashMap<ComponentBitSet, AllowedId>,
+}
+
+impl<'a> Eligibility<'a> {
+    pub(crate) fn new(catalogue: &'a Catalogue, blueprint: &'a Blueprint) -> Self {
+        let mut filters = Vec::new();
+        let mut components = Vec::new();
+        for component in blueprint.components.values() {
+            let pair = pair(&blueprint.filter, &component.filter);
+            let at = filters.iter().position(|known| *known == pair).unwrap_or_else(|| {
+                filters.push(pair);
+                filters.len() - 1
+            });
+            components.push((component, at));
+        }
+        Self {
+            catalogue,
+            horizon_months: blueprint.horizon_months,
+            filters,
+            components,
+            last: None,
+            known: FxHashMap::default(),
+            sets: FxHashMap::default(),
+        }
+    }
+
+    /// The set of components that an offer may carry; `None` if it is empty.
+    pub(crate) fn allowed(
+        &mut self,
+        ix: OfferIx,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
+        let positions = self.catalogue.positions(ix);
+        let price = self.catalogue.price(ix);
+        let key = Key {
+            kind: self.catalogue.kind(ix),
+            place: positions.place,
+            seller: positions.seller,
+            attributes: positions.attributes,
+            provenance: positions.provenance,
+            market: price.purchase_option.market(),
+            term_months: price.term_months,
+        };
+        if let Some((last, allowed)) = &self.last
+            && *last == key
+        {
+            return *allowed;
+        }
+        let allowed = match self.known.get(&key) {
+            Some(allowed) => *allowed,
+            None => {
+                let allowed = self.compute(ix, key, sets);
+                self.known.insert(key, allowed);
+                allowed
+            }
+        };
+        self.last = Some((key, allowed));
+        allowed
+    }
+
+    /// The same for a running service, whose minimum term is no new commitment.
+    pub(crate) fn allowed_to_stay(
+        &mut self,
+        ix: OfferIx,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
+        self.passing(ix, self.catalogue.kind(ix), false, sets)
+    }
+
+    fn compute(
+        &mut self,
+        ix: OfferIx,
+        key: Key,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
+        if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, true, sets) }
+    }
+
+    fn passing(
+        &mut self,
+        ix: OfferIx,
+        sold: OfferKind,
+        is_new: bool,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
+        let passes: Vec<bool> = self
+            .filters
+            .iter()
+            .map(|(global, own)| {
+                self.catalogue.refusal(ix, global).is_none() && self.catalogue.refusal(ix, own).is_none()
+            })
+            .collect();
+        let mut set = ComponentBitSet::default();
+        for (position, (component, filter)) in self.components.iter().enumerate() {
+            // A running service has its settings already.
+            let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();
+            if component.kind == sold && passes[*filter] && is_made() {
+                set.insert(position);
+            }
+        }
+        (!set.is_empty()).then(|| *self.sets.entry(set).or_insert_with_key(|set| sets.push(set.clone())))
+    }
+}
+
+/// Both filters use the component's markets if it names some, otherwise the blueprint's.
+pub(crate) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
+    let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
+    (
+        Filter { markets: markets.clone(), ..global.clone() },
+        Filter { markets: markets.clone(), ..own.clone() },
+    )
+}

@@ -1,0 +1,77 @@
+//! Lexicographic objectives: solves the stages in their order, each under the value that the stage before it reached.
+
+use super::{
+    bnb::branch_and_bound::Goal,
+    error::ComposeError,
+    formulation::problem::Problem,
+    objective::{ObjectiveStage, per_month},
+    options::{ComposeOptions, Progress, Signal},
+    plan::{self, Built},
+    solve::solve,
+    verify,
+};
+use crate::{
+    catalogue::Catalogue,
+    model::{Blueprint, Plan, Stage, StopReason},
+};
+
+/// The best plan, verified; `None` if there is none.
+pub(super) fn best(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    options: &ComposeOptions,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<Plan>, ComposeError> {
+    let mut stages = ObjectiveStage::stages(blueprint, options)?.into_iter();
+    // Blueprint::check has refused an empty objective.
+    let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
+    let Some((mut best, bound)) = solve_stage(catalogue, blueprint, &first, options, watch)? else {
+        return Ok(None);
+    };
+    let mut done = vec![(first.clone(), bound)];
+    for mut stage in stages {
+        if best.plan.stop != StopReason::Optimal {
+            break;
+        }
+        // Each measure minimised before keeps its value.
+        let before = done.iter().filter_map(|(stage, _)| Some((stage.single_measure()?, best.value(stage))));
+        stage.caps.extend(before);
+        match solve_stage(catalogue, blueprint, &stage, options, watch) {
+            Ok(Some((built, bound))) => {
+                best = built;
+                done.push((stage, bound));
+            }
+            Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
+            Err(error) => return Err(error),
+        }
+    }
+    let horizon = blueprint.horizon_months;
+    best.prove(&first, horizon, bound);
+    best.plan.then = done[1..]
+        .iter()
+        .filter_map(|(stage, bound)| {
+            let value = best.value(stage);
+            let month = |value| per_month(stage, horizon, value);
+            Some(Stage {
+                measure: stage.single_measure()?,
+                value: month(value),
+                bound: month((*bound).min(value)),
+            })
+        })
+        .collect();
+    verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
+    Ok(Some(best.plan))
+}
+
+/// The best plan for one stage and its bound; `None` if there is no plan.
+fn solve_stage(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    stage: &ObjectiveStage,
+    options: &ComposeOptions,
+    watch: &mut dyn FnMut(&Progress) -> Signal,
+) -> Result<Option<(Built, i128)>, ComposeError> {
+    let problem = Problem::new(catalogue, blueprint, stage.clone(), options, watch)?;
+    let Some(found) = solve(&problem, options, Goal::Best, watch)? else { return Ok(None) };
+    Ok(Some((plan::build(&problem, &found)?, found.bound)))
+}

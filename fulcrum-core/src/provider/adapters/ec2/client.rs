@@ -1,0 +1,259 @@
+//! One cloud: a client for each region, with its instance types, images and zones.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::{
+    Ec2Config, offers,
+    sign::V4,
+    wire::{self, InstanceType, Listed, Xml},
+};
+use crate::{
+    model::{Offer, Place, ProviderId, RegionId, ZoneId},
+    provider::{
+        Call, ErrorKind, ProvisionRequest, RejectedRow, Result,
+        adapters::common::CallErrors,
+        find_exact_in_zones,
+        http::{Client, HttpConfigError, Page, Request, Response, Secret, Transport, paginate, regional_url},
+    },
+};
+
+/// The API's version that all these clouds know.
+const VERSION: &str = "2016-11-15";
+/// The age at which instance types and images are read again.
+const LISTS_FRESH_FOR: Duration = Duration::from_secs(600);
+
+/// Images by id, and when each was read.
+type Images = BTreeMap<String, (Instant, wire::Image)>;
+
+/// A region's instance types, and when they were read.
+type Types = Option<(Instant, Arc<BTreeMap<String, InstanceType>>)>;
+
+#[derive(Debug)]
+struct Region {
+    /// Without a zone.
+    place: Place,
+    client: Client,
+    types: tokio::sync::Mutex<Types>,
+    images: tokio::sync::Mutex<Images>,
+    /// The zones of the last response.
+    zones: Mutex<Option<Vec<ZoneId>>>,
+}
+
+impl Region {
+    fn new(place: Place, client: Client) -> Self {
+        let (types, images) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Self { place, client, types, images, zones: Mutex::default() }
+    }
+}
+
+/// One cloud, as one pair of keys sees it.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub config: Ec2Config,
+    /// Rows of the price table in the configured regions.
+    pub listed: Vec<Offer>,
+    /// Rows that are not offered, and why.
+    pub rejected: Vec<RejectedRow>,
+    regions: BTreeMap<RegionId, Region>,
+}
+
+/// A request of an action that only reads. It is a GET, so that each page of a list has a URL of its own.
+pub(super) fn query(call: Call, action: &str) -> Request {
+    Request::get(call, []).query("Action", action).query("Version", VERSION)
+}
+
+/// A request of an action that changes something.
+pub(super) fn mutation(call: Call, action: &str, fields: &[(String, String)]) -> Request {
+    let fixed = [("Action", action), ("Version", VERSION)];
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Request::post(call, []).form(fixed.into_iter().chain(fields))
+}
+
+/// A list's pages.
+pub(super) fn list<T: Send + 'static>(
+    client: Client,
+    first: Request,
+    parse: impl Fn(Xml<'_, '_>) -> Option<Listed<T>> + Send + Sync + 'static,
+) -> futures::stream::BoxStream<'static, Result<T>> {
+    let start = first.clone();
+    let read = move |_: &Request, response: &Response| {
+        let Listed { items, next } = wire::read(response, &parse)?;
+        Ok(Page { items, next: next.map(|token| start.clone().query("NextToken", token)) })
+    };
+    paginate(client, first, read).boxed()
+}
+
+impl Cloud {
+    pub(super) fn new(
+        config: Ec2Config,
+        listed: Vec<Offer>,
+        client: Client,
+        keys: Vec<Secret>,
+    ) -> Result<Self, HttpConfigError> {
+        let wanted = &config.regions;
+        let is_wanted = |region: &RegionId| wanted.is_empty() || wanted.contains(region);
+        let listed: Vec<Offer> = listed.into_iter().filter(|it| is_wanted(&it.place.region)).collect();
+        let (sold, rejected) = offers::sold_rows(&listed, &config);
+        let mut regions = BTreeMap::new();
+        for offer in &listed {
+            let id = &offer.place.region;
+            if regions.contains_key(id) {
+                continue;
+            }
+            let address = config.http.base_url.as_ref().unwrap_or(&config.endpoint);
+            let name = id.clone();
+            let client = client
+                .with_base_url(&regional_url(address, id)?)?
+                .signed(keys.iter().cloned(), move |keys| V4::new(name.as_str(), keys))?;
+            let place = Place { zone: None, ..(*offer.place).clone() };
+            regions.insert(id.clone(), Region::new(place, client));
+        }
+        let setting = |why: String| Err(HttpConfigError::Setting(why));
+        if let Some(unknown) = wanted.iter().find(|region| !regions.contains_key(*region)) {
+            return setting(format!(
+                "regions: the price table has no offer in {unknown}; remove the region, or add rows"
+            ));
+        }
+        let is_one = !config.endpoint.contains("{region}") || config.http.base_url.is_some();
+        if is_one && regions.len() > 1 {
+            return setting(
+                "endpoint: this URL is for one region; set `regions` to that region, or write {region} into the URL".to_owned(),
+            );
+        }
+        Ok(Self { config, listed: sold, rejected, regions })
+    }
+
+    /// The same cloud over another transport, with empty caches.
+    pub(super) fn with_transport(&self, transport: &Arc<dyn Transport>) -> Self {
+        let region = |(id, region): (&RegionId, &Region)| {
+            let client = region.client.clone().with_transport(transport.clone());
+            let region = Region::new(region.place.clone(), client);
+            (id.clone(), region)
+        };
+        let regions = self.regions.iter().map(region).collect();
+        let (config, listed, rejected) = (self.config.clone(), self.listed.clone(), self.rejected.clone());
+        Self { config, listed, rejected, regions }
+    }
+
+    /// Rows that the lists of all regions left out.
+    pub(super) fn rejected(&self) -> Vec<RejectedRow> {
+        let told = self.regions.values().flat_map(|region| region.client.rejected());
+        self.rejected.iter().cloned().chain(told).collect()
+    }
+
+    /// The regions share one login.
+    pub(super) fn redacted(&self, text: &str, is_for_people: bool) -> String {
+        match self.regions.values().next() {
+            Some(region) => region.client.redactor().sanitised(text, is_for_people),
+            None => text.to_owned(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &ProviderId {
+        &self.config.id
+    }
+
+    pub(super) fn regions(&self) -> Vec<RegionId> {
+        self.regions.keys().cloned().collect()
+    }
+
+    pub(super) fn place(&self, region: &RegionId) -> Option<&Place> {
+        self.regions.get(region).map(|region| &region.place)
+    }
+
+    fn region(&self, region: &RegionId, call: Call) -> Result<&Region> {
+        self.regions
+            .get(region)
+            .ok_or_else(|| self.error(call, ErrorKind::NotFound { what: format!("the region {region}") }))
+    }
+
+    pub(super) fn client(&self, region: &RegionId, call: Call) -> Result<&Client> {
+        Ok(&self.region(region, call)?.client)
+    }
+
+    /// All instance types of a region.
+    pub(super) async fn types(
+        &self,
+        region: &RegionId,
+        call: Call,
+    ) -> Result<Arc<BTreeMap<String, InstanceType>>> {
+        let region = self.region(region, call)?;
+        let mut kept = region.types.lock().await;
+        if let Some((at, types)) = &*kept
+            && at.elapsed() < LISTS_FRESH_FOR
+        {
+            return Ok(types.clone());
+        }
+        // A page has at most a hundred rows here.
+        let first = query(call, "DescribeInstanceTypes").query("MaxResults", self.config.page_size.min(100));
+        let all: Vec<InstanceType> =
+            list(region.client.clone(), first, wire::instance_types).try_collect().await?;
+        let types = Arc::new(all.into_iter().map(|it| (it.name.clone(), it)).collect::<BTreeMap<_, _>>());
+        *kept = Some((Instant::now(), types.clone()));
+        Ok(types)
+    }
+
+    /// An image with its disks.
+    pub(super) async fn image(&self, region: &RegionId, id: &str, call: Call) -> Result<wire::Image> {
+        let here = self.region(region, call)?;
+        let mut kept = here.images.lock().await;
+        kept.retain(|_, (at, _)| at.elapsed() < LISTS_FRESH_FOR);
+        if let Some((_, image)) = kept.get(id) {
+            return Ok(image.clone());
+        }
+        let response = here.client.send_ok(&query(call, "DescribeImages").query("ImageId.1", id)).await?;
+        let image = wire::read(&response, wire::image)?;
+        let image = image.ok_or_else(|| {
+            self.invalid_request(call, format!("there is no image {id} in {region}; set another `image`"))
+        })?;
+        kept.insert(id.to_owned(), (Instant::now(), image.clone()));
+        Ok(image)
+    }
+
+    /// The zones of a region that can be chosen now. A single zone is not a failure domain of its own, so then there are none.
+    pub(super) async fn zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
+        let response = self.client(region, call)?.send_ok(&query(call, "DescribeAvailabilityZones")).await?;
+        let names: BTreeSet<_> = wire::read(&response, wire::zones)?.into_iter().collect();
+        let zones: Vec<ZoneId> = match names.len() {
+            0 | 1 => Vec::new(),
+            _ => names.iter().filter_map(|zone| ZoneId::new(zone).ok()).collect(),
+        };
+        let mut known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(zones.clone());
+        Ok(zones)
+    }
+
+    /// The zones of the last response; reads them if there was none.
+    async fn known_zones(&self, region: &RegionId, call: Call) -> Result<Vec<ZoneId>> {
+        let known = self.region(region, call)?.zones.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(zones) => Ok(zones),
+            None => self.zones(region, call).await,
+        }
+    }
+
+    /// The offer of exactly this request.
+    pub(super) async fn offer_of(&self, request: &ProvisionRequest, call: Call) -> Result<&Offer> {
+        let offer = find_exact_in_zones(request, &self.listed).map_err(|kind| self.error(call, kind))?;
+        if let Some(zone) = request.place.zone.as_ref().filter(|zone| offer.place.zone.as_ref() != Some(zone))
+            && !self.known_zones(&request.place.region, call).await?.contains(zone)
+        {
+            return Err(
+                self.invalid_request(call, format!("{} is not sold in {}", request.sku, request.place))
+            );
+        }
+        Ok(offer)
+    }
+}
+
+impl CallErrors for Cloud {
+    fn provider_id(&self) -> &ProviderId {
+        &self.config.id
+    }
+}

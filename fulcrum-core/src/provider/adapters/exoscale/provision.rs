@@ -1,0 +1,149 @@
+//! The order of an instance, and its first start.
+
+use base64::Engine;
+use serde_json::{Value, json};
+
+use super::{
+    Exoscale, Zone,
+    handle::{Handle, InstanceRef},
+    offers::{TYPES_FRESH_FOR, sku_of},
+    services::key_of,
+    wire::{Operation, TemplateReply, Templates},
+};
+use crate::{
+    model::IdempotencyKey,
+    provider::{
+        Call, ErrorKind, Line, OperationHandle, Priced, ProviderError, ProvisionRequest, Result,
+        adapters::{
+            common::{CallErrors, KEY_LABEL},
+            operation_owner::OperationOwner,
+            purchase_outcome::{after_purchase, purchase_response},
+        },
+        check_settings, find_exact,
+        http::{Method, Request},
+    },
+};
+
+/// The price of each field of the body that orders an instance.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("auto-start", Priced::Free("it is what is bought")),
+    ("disk-size", Priced::By(Line::Disk)),
+    ("instance-type.id", Priced::By(Line::Offer)),
+    ("labels.fulcrum-key", Priced::Free("labels cost nothing")),
+    ("name", Priced::Free("names cost nothing")),
+    ("public-ip-assignment", Priced::Free("an instance's own address costs nothing")),
+    ("security-groups[].id", Priced::Free("security groups cost nothing")),
+    ("ssh-keys[].name", Priced::Free("keys cost nothing")),
+    ("template.id", Priced::Free("templates with a licence are refused by their name")),
+    ("user-data", Priced::Free("data for the first boot cost nothing")),
+];
+
+impl Exoscale {
+    /// Orders the service of a request. Returns its operation.
+    pub(super) async fn begin_provision(
+        &self,
+        request: &ProvisionRequest,
+        key: &IdempotencyKey,
+    ) -> Result<OperationHandle> {
+        let call = Call::Provision;
+        check_settings(request, &self.capabilities).map_err(|kind| self.error(call, kind))?;
+        let unknown = |_| {
+            let message =
+                format!("{} is not a zone of this organisation; choose a place of its offers", request.place);
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let zone = self.zone(call, request.place.region.as_str()).map_err(unknown)?;
+        let offer = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
+        let too_large = || {
+            let message = format!("{} GiB is not a valid disk size; ask for less", request.size_gib);
+            self.error(call, ErrorKind::InvalidRequest { message })
+        };
+        let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
+        let body = self.new_instance(zone, request, disk_gib, key).await?;
+        let ask = Request::post(call, ["instance"]).json(&body).for_sku(&request.sku);
+        let begun: Operation = purchase_response(zone.client.json(&ask).await)?;
+        let nameless = || self.protocol_error(call, &"the operation names no instance");
+        let instance = begun.reference.ok_or_else(nameless)?.id;
+        let at = InstanceRef { zone: request.place.region.to_string(), instance };
+        after_purchase(self.handle(call, &Handle::Provision { at, operation: Some(begun.id) }, Some(key)))
+    }
+
+    pub(super) async fn template_id(&self, zone: &Zone, image: &str) -> Result<String> {
+        let is_paid = |name: &str| name.to_ascii_lowercase().contains("windows");
+        let paid = || {
+            let message =
+                format!("the template {image} has a licence that no line pays for; choose another `image`");
+            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+        };
+        if uuid::Uuid::parse_str(image).is_ok() {
+            // A template that is not found does not exist, and the API refuses its order.
+            let ask = Request::get(Call::Provision, ["template", image]);
+            let told: Option<TemplateReply> = zone.client.get_optional_with(&ask, async { Ok(()) }).await?;
+            return match told {
+                Some(told) if is_paid(&told.name) || is_paid(&told.family) => Err(paid()),
+                _ => Ok(image.to_owned()),
+            };
+        }
+        if is_paid(image) {
+            return Err(paid());
+        }
+        let ask = Request::get(Call::Provision, ["template"]).query("visibility", "public");
+        let templates: Templates = zone.client.json(&ask).await?;
+        let found = templates.templates.into_iter().find(|template| template.name == image);
+        let missing = || {
+            let message = format!("no template is called {image}; set another `image`");
+            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+        };
+        found.map(|template| template.id).ok_or_else(missing)
+    }
+
+    pub(super) async fn new_instance(
+        &self,
+        zone: &Zone,
+        request: &ProvisionRequest,
+        disk_gib: u64,
+        key: &IdempotencyKey,
+    ) -> Result<Value> {
+        let call = Call::Provision;
+        let types = self.instance_types(call, zone, TYPES_FRESH_FOR).await?;
+        let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
+        let kind = types.iter().find(|kind| sku_of(kind) == request.sku.as_str()).ok_or_else(missing)?;
+        let setting = |name: &str| request.setting(name);
+        let mut instance = json!({
+            "name": request.name,
+            "instance-type": { "id": kind.id },
+            "template": { "id": self.template_id(zone, &setting("image").unwrap_or_else(|| self.settings.image.clone())).await? },
+            "disk-size": disk_gib,
+            "labels": { KEY_LABEL: key },
+            "public-ip-assignment": if self.settings.public_ip { "inet4" } else { "none" },
+            "auto-start": true,
+        });
+        let keys = request.setting_list("ssh_keys").unwrap_or_else(|| self.settings.ssh_keys.clone());
+        if !keys.is_empty() {
+            instance["ssh-keys"] = keys.iter().map(|name| json!({ "name": name })).collect();
+        }
+        if let Some(groups) = request.setting_list("security_groups") {
+            instance["security-groups"] = groups.iter().map(|id| json!({ "id": id })).collect();
+        }
+        if let Some(data) = setting("user_data") {
+            instance["user-data"] = json!(base64::engine::general_purpose::STANDARD.encode(data));
+        }
+        Ok(instance)
+    }
+
+    /// Starts a new instance that is off: its own start has failed.
+    pub(super) async fn first_start(&self, at: &InstanceRef, owner: &OperationOwner) -> Result<()> {
+        let Some(instance) = self.instance(Call::Poll, at).await? else { return Ok(()) };
+        if instance.state != "stopped" || !owner.owns(key_of(&instance).as_ref()) {
+            return Ok(());
+        }
+        let name = format!("{}:start", at.instance);
+        let ask = Request::new(Call::Act, Method::PUT, ["instance", &name]).json(&json!({}));
+        match self.zone(Call::Poll, &at.zone)?.client.send_ok(&ask).await {
+            Err(error) if !matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
+                Err(ProviderError { call: Call::Poll, ..error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
