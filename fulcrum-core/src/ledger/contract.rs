@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::{
-    Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, ServiceId,
+    Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, FailOverRound, ServiceId,
     Step,
 };
 
@@ -99,7 +99,7 @@ pub struct OrderUpdate {
     /// Steps in their new form; those with a new index are added.
     pub steps: Vec<Step>,
     /// The order's new plan, and all fail-overs so far.
-    pub plan: Option<(Plan, Vec<Round>)>,
+    pub plan: Option<(Plan, Vec<FailOverRound>)>,
     /// Events besides those of the new states, which are appended anyway.
     pub events: Vec<OrderEventKind>,
 }

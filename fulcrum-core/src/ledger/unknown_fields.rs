@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{OrderUpdate, Result, codec};
-use crate::model::{OrderId, Round, Step};
+use crate::model::{OrderId, FailOverRound, Step};
 
 /// Orders that are remembered; those that were read first are forgotten first.
 const MAX_REMEMBERED_ORDERS: usize = 4096;
@@ -151,7 +151,7 @@ fn column_text<T: Serialize>(
 fn rounds_text(
     unknown: Option<&mut IndexMap<Column, StoredAndKnown>>,
     replaced: Option<StoredAndKnown>,
-    rounds: &[Round],
+    rounds: &[FailOverRound],
 ) -> Result<String> {
     let Some(unknown) = unknown else { return codec::text(&rounds) };
     let empty = || StoredAndKnown { stored: Value::Array(Vec::new()), known: Value::Array(Vec::new()) };
@@ -178,7 +178,7 @@ impl StoredAndKnown {
         codec::text(&self.stored)
     }
 
-    fn rewrite_rounds(&mut self, rounds: &[Round], replaced: Option<&Self>) -> Result<String> {
+    fn rewrite_rounds(&mut self, rounds: &[FailOverRound], replaced: Option<&Self>) -> Result<String> {
         let known: Value = codec::value(&rounds)?;
         let mut merged = known.clone();
         merge(&mut merged, &self.stored, &self.known);

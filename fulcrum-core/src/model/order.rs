@@ -307,7 +307,7 @@ pub enum StepState {
         /// When the intent was written.
         since: Timestamp,
         /// What is known of the outcome.
-        progress: Progress,
+        progress: CallProgress,
         /// The handle of an operation that its provider tells nothing of any more: asked once more before absence is
         /// believed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -336,7 +336,7 @@ pub enum StepState {
         /// When it was wanted; with it the call's key is made.
         since: Timestamp,
         /// What is known of the outcome.
-        progress: Progress,
+        progress: CallProgress,
     },
     /// What exists is being released.
     Compensating {
@@ -430,9 +430,9 @@ impl StepState {
             Self::Reserving { .. } => "asking to hold it".to_owned(),
             Self::Reserved { until } => format!("held until {until:.0}"),
             Self::Provisioning { progress, .. } => match progress {
-                Progress::IntentOnly => "intent written, asking".to_owned(),
-                Progress::OutcomeUnknown => "no answer; looking for the key before anything else".to_owned(),
-                Progress::Running(_) => "the cloud works on it".to_owned(),
+                CallProgress::IntentOnly => "intent written, asking".to_owned(),
+                CallProgress::OutcomeUnknown => "no answer; looking for the key before anything else".to_owned(),
+                CallProgress::Running(_) => "the cloud works on it".to_owned(),
             },
             Self::Provisioned { service } => format!("provisioned {}", service.id),
             Self::Committed { service } => format!("committed {}", service.id),

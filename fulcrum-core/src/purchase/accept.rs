@@ -141,7 +141,7 @@ impl Engine {
             ));
         }
         match class {
-            IdempotencyClass::None if !policy.may_buy_unkeyed => refuse(NON_IDEMPOTENT_REFUSED.to_owned()),
+            IdempotencyClass::None if !policy.allow_non_idempotent_purchase => refuse(NON_IDEMPOTENT_REFUSED.to_owned()),
             IdempotencyClass::None
             | IdempotencyClass::Natural
             | IdempotencyClass::Key

@@ -11,8 +11,8 @@ use super::{PurchaseError, accept::planned_step, backoff::back_off, engine::Engi
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
-        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, check_fields,
+        Acceptance, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
+        OrderEventKind, OrderId, OrderState, Plan, ProviderId, FailOverRound, SkuId, Step, StepState, check_fields,
         check_size, limits, parse_json,
     },
 };
@@ -46,7 +46,7 @@ impl OrderArchive {
     /// [`DocumentError`]: it is no archive, or of another version; or it has a field twice, or one that nobody knows. Fields
     /// of a later version in an event are kept, as the chain of hashes goes over them.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
-        check_size(text, limits::ARCHIVE)?;
+        check_size(text, limits::MAX_ARCHIVE_BYTES)?;
         let archive: Self = parse_json(text)?;
         if archive.format != Self::FORMAT {
             let (found, known) = (&archive.format, Self::FORMAT);
@@ -55,7 +55,7 @@ impl OrderArchive {
         }
         // What nothing here reads, nothing here could check.
         let known = serde_json::to_value(&archive).map_err(|error| DocumentError::at("", error))?;
-        check_fields(text, Some(&known))?;
+        check_fields(text, &known)?;
         Ok(archive)
     }
 
@@ -131,7 +131,7 @@ fn carried(lease: &Lease) -> (&IndexMap<ComponentId, u32>, &BTreeSet<ComponentId
 /// Whether an order is still what was accepted, as far as it may not change; `resized` has the sizes that steps have since.
 fn verify_accepted(
     order: &Order,
-    accepted: &Accepted,
+    accepted: &Acceptance,
     resized: &BTreeMap<u32, &SkuId>,
 ) -> Result<(), String> {
     let first = order.first_plan();
@@ -147,7 +147,7 @@ fn verify_accepted(
     let step =
         |(index, lease): (u32, &Lease)| planned_step(order.namespace.as_ref(), &order.id, index, lease);
     let mut steps: Vec<Step> = (0..).zip(&bought(first)).map(step).collect();
-    if accepted.steps != Accepted::digest_of_steps(&steps) {
+    if accepted.steps != Acceptance::digest_of_steps(&steps) {
         return Err("its keys or its leases are not those that were accepted".to_owned());
     }
     // Each fail-over adds what its plan buys.
@@ -190,13 +190,13 @@ fn verify_accepted(
 /// The state to which the events of an order lead.
 #[derive(Default)]
 struct ReplayedEvents<'a> {
-    accepted: Option<&'a Accepted>,
+    accepted: Option<&'a Acceptance>,
     state: Option<OrderState>,
     reason: Option<&'a str>,
     steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
     /// The sizes to which actions have resized steps.
     resized: BTreeMap<u32, &'a SkuId>,
-    rounds: Vec<(&'a Round, &'a Plan)>,
+    rounds: Vec<(&'a FailOverRound, &'a Plan)>,
     /// When the order was cancelled, and by whom.
     cancelled: Option<(Timestamp, Option<&'a Operator>)>,
 }

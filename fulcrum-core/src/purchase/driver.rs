@@ -109,7 +109,7 @@ impl<'a> Driver<'a> {
 
     /// Whether the policy lets the order do without a step.
     pub(super) fn is_optional(&self, step: &Step) -> bool {
-        step.lease.replicas.keys().all(|component| self.policy.may_miss.contains(component))
+        step.lease.replicas.keys().all(|component| self.policy.optional_components.contains(component))
     }
 
     /// Begins to compensate the whole order, unless that has begun, so that no restart goes on buying.

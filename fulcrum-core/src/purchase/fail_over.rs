@@ -18,7 +18,7 @@ use crate::{
     compose::{ComposeOptions, Signal, compose},
     ledger::OrderUpdate,
     model::{
-        Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, Round, Running, Shortage, Step,
+        Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, FailOverRound, Running, Shortage, Step,
         StepState,
     },
     threads,
@@ -54,7 +54,7 @@ impl Driver<'_> {
                 let unbought = self.unbought();
                 let (at, plan) = (Timestamp::now(), self.order.plan.clone());
                 let replaced = self.failed_steps().chain(&unbought).map(|step| step.index).collect();
-                let round = Round { at, reason, offers, providers, replaced, plan };
+                let round = FailOverRound { at, reason, offers, providers, replaced, plan };
                 let steps = unbought.into_iter().chain(next.steps).collect();
                 self.switch_to(NextPlan { steps, ..next }, round).await
             }
@@ -62,7 +62,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn switch_to(&mut self, next: NextPlan, round: Round) -> Result<(), PurchaseError> {
+    async fn switch_to(&mut self, next: NextPlan, round: FailOverRound) -> Result<(), PurchaseError> {
         let NextPlan { plan, steps, mut events } = next;
         tracing::info!(order = %self.order.id, reason = round.reason, steps = steps.len(), "another plan");
         let mut rounds = self.order.rounds.clone();

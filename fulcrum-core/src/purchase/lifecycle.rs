@@ -13,7 +13,7 @@ use super::{
     provision_request::is_same_place,
 };
 use crate::{
-    model::{Action, IdempotencyKey, OwnService, Progress, Service, ServiceStatus, Step, StepState},
+    model::{Action, IdempotencyKey, OwnService, CallProgress, Service, ServiceStatus, Step, StepState},
     provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
 
@@ -113,7 +113,7 @@ impl Driver<'_> {
     ) -> CallOutcome {
         let StepState::Acting { claim, progress, .. } = step.state.clone() else { return Ok(Ok(())) };
         match progress {
-            Progress::IntentOnly if claim.as_ref() == Some(&self.claim_id) => {
+            CallProgress::IntentOnly if claim.as_ref() == Some(&self.claim_id) => {
                 let (service, action) = (&running.service.id, &running.action);
                 if let Action::Resize { sku } = action
                     && let Err(message) = self.resize_price_holds(step, sku).await?
@@ -124,16 +124,16 @@ impl Driver<'_> {
                 let asked = self.provider_for_effect(step)?.act(service, action, &running.key(step)).await;
                 match asked.and_then(|operation| checked_handle(step, Call::Act, &operation)) {
                     Ok(operation) => {
-                        self.write_acting(step, running, Progress::Running(operation)).await.map(Ok)
+                        self.write_acting(step, running, CallProgress::Running(operation)).await.map(Ok)
                     }
                     Err(error) if error.kind.may_have_happened() => {
-                        self.write_acting(step, running, Progress::OutcomeUnknown).await?;
+                        self.write_acting(step, running, CallProgress::OutcomeUnknown).await?;
                         Ok(Err(error))
                     }
                     Err(error) => Ok(Err(error)),
                 }
             }
-            Progress::IntentOnly | Progress::OutcomeUnknown => {
+            CallProgress::IntentOnly | CallProgress::OutcomeUnknown => {
                 match self.describe_own_service(step, &running.service.id).await {
                     Ok(Some(now)) if running.action.is_done(&now) && running.is_done(&now) => {
                         self.commit_service(step, now).await.map(Ok)
@@ -145,7 +145,7 @@ impl Driver<'_> {
                     }
                     // Nobody has asked, or a second request has no second effect.
                     Ok(Some(_)) if claim.is_none() || self.may_repeat(step, &running.action) => {
-                        self.write_acting(step, running, Progress::IntentOnly).await.map(Ok)
+                        self.write_acting(step, running, CallProgress::IntentOnly).await.map(Ok)
                     }
                     Ok(Some(_)) => {
                         let message =
@@ -159,7 +159,7 @@ impl Driver<'_> {
                     Err(error) => Ok(Err(error)),
                 }
             }
-            Progress::Running(handle) => {
+            CallProgress::Running(handle) => {
                 match self.provider(step).poll(&OperationHandle::new(handle)).await {
                     Ok(OperationStatus::Running { .. }) => {
                         pacing.between_polls(self.poll_interval(step)).await;
@@ -170,20 +170,20 @@ impl Driver<'_> {
                             Ok(now) => self.confirm_action(step, running, now, pacing).await,
                             // The operation is not the step's: only the service itself can tell.
                             Err(error) => {
-                                self.write_acting(step, running, Progress::OutcomeUnknown).await?;
+                                self.write_acting(step, running, CallProgress::OutcomeUnknown).await?;
                                 Ok(Err(error))
                             }
                         }
                     }
                     Ok(OperationStatus::Succeeded(None)) => {
-                        self.write_acting(step, running, Progress::OutcomeUnknown).await.map(Ok)
+                        self.write_acting(step, running, CallProgress::OutcomeUnknown).await.map(Ok)
                     }
                     Ok(OperationStatus::Failed { reason, .. }) => {
                         Ok(Err(self.refusal(step, ErrorKind::Conflict { message: reason })))
                     }
                     // The provider has forgotten the handle: only the service can tell.
                     Err(error) if is_handle_unknown(&error.kind) => {
-                        self.write_acting(step, running, Progress::OutcomeUnknown).await.map(Ok)
+                        self.write_acting(step, running, CallProgress::OutcomeUnknown).await.map(Ok)
                     }
                     Err(error) => Ok(Err(error)),
                 }
@@ -245,7 +245,7 @@ impl Driver<'_> {
         &self,
         step: &mut Step,
         running: &ActionInProgress,
-        progress: Progress,
+        progress: CallProgress,
     ) -> Result<(), PurchaseError> {
         let (service, action) = (running.service.clone(), running.action.clone());
         let state = StepState::Acting {
@@ -285,7 +285,7 @@ impl Driver<'_> {
         // An unwanted change is not part of the order: a scan reports it as drift.
         let service = match (is_done, now) {
             (true, Some(now)) => now,
-            (_, now) => now.map_or_else(|| running.service.clone(), |now| now.held_as(&running.service)),
+            (_, now) => now.map_or_else(|| running.service.clone(), |now| now.with_ordered_product(&running.service)),
         };
         self.commit_service(step, service).await?;
         let (action, sku, provider) = (running.action.word(), &step.lease.sku, &step.provider);

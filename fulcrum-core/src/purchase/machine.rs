@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    model::{ClaimId, Progress, RequestSent, ServiceId, Step, StepState},
+    model::{ClaimId, CallProgress, RequestSent, ServiceId, Step, StepState},
     provider::{Call, Capabilities, OperationHandle},
 };
 
@@ -67,15 +67,15 @@ pub(super) fn next_effect(step: &Step, mine: &ClaimId, semantics: RetrySemantics
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
             if is_new || is_repeatable { Effect::RecordIntent } else { Effect::LookFirst { lag } }
         }
-        StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
+        StepState::Provisioning { claim, progress: CallProgress::IntentOnly, .. } if claim == mine => {
             Effect::Provision
         }
-        StepState::Provisioning { progress: Progress::IntentOnly, .. } => Effect::RecordUnknown,
+        StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => Effect::RecordUnknown,
         // A repeated request finds what lists still hide.
-        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => {
+        StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. } => {
             Effect::FindByKey { lag: if is_repeatable { Duration::ZERO } else { lag } }
         }
-        StepState::Provisioning { progress: Progress::Running(operation), .. } => {
+        StepState::Provisioning { progress: CallProgress::Running(operation), .. } => {
             Effect::Poll(OperationHandle::new(operation.as_str()))
         }
         StepState::Compensating { service: Some(service), operation: Some(operation), .. } => {
@@ -111,7 +111,7 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
         }
         StepState::Compensated => StepState::Compensated,
         // The service may be known by the operation's handle alone.
-        StepState::Provisioning { progress: Progress::Running(handle), .. } => {
+        StepState::Provisioning { progress: CallProgress::Running(handle), .. } => {
             let operation = Some(handle.clone());
             StepState::Compensating {
                 service: None,
@@ -194,7 +194,7 @@ mod tests {
         ClaimId::of_token(token)
     }
 
-    fn provisioning(token: u64, progress: Progress) -> Step {
+    fn provisioning(token: u64, progress: CallProgress) -> Step {
         step(StepState::Provisioning { claim: claim(token), since: NOW, progress, operation: None })
     }
 
@@ -220,25 +220,25 @@ mod tests {
     #[test]
     fn only_the_writer_of_an_intent_makes_the_call() {
         assert_eq!(
-            next_effect(&provisioning(1, Progress::IntentOnly), &claim(1), BY_KEY, true),
+            next_effect(&provisioning(1, CallProgress::IntentOnly), &claim(1), BY_KEY, true),
             Effect::Provision
         );
         assert_eq!(
-            next_effect(&provisioning(2, Progress::IntentOnly), &claim(1), BY_KEY, true),
+            next_effect(&provisioning(2, CallProgress::IntentOnly), &claim(1), BY_KEY, true),
             Effect::RecordUnknown
         );
     }
 
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
-        let unknown = provisioning(1, Progress::OutcomeUnknown);
+        let unknown = provisioning(1, CallProgress::OutcomeUnknown);
         assert_eq!(next_effect(&unknown, &claim(1), LAGGING, true), Effect::FindByKey { lag: LIST_LAG });
         assert_eq!(next_effect(&unknown, &claim(1), BY_KEY, true), Effect::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
-        let state = to_compensate(&provisioning(1, Progress::IntentOnly).state, NOW, true);
+        let state = to_compensate(&provisioning(1, CallProgress::IntentOnly).state, NOW, true);
         for semantics in [BY_KEY, LAGGING] {
             let next = next_effect(&step(state.clone()), &claim(1), semantics, true);
             assert_eq!(next, Effect::FindToRelease { lag: LIST_LAG });
@@ -250,10 +250,10 @@ mod tests {
         let forgotten = StepState::Provisioning {
             claim: claim(1),
             since: NOW,
-            progress: Progress::OutcomeUnknown,
+            progress: CallProgress::OutcomeUnknown,
             operation: Some("op".to_owned()),
         };
-        for state in [provisioning(1, Progress::Running("op".to_owned())).state, forgotten] {
+        for state in [provisioning(1, CallProgress::Running("op".to_owned())).state, forgotten] {
             let undone = to_compensate(&state, NOW, true);
             let StepState::Compensating { service: None, operation: Some(handle), .. } = &undone else {
                 panic!("{undone:?}")

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ledger::{Claim, LedgerError, OrderUpdate},
     model::{
-        Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Progress, Step,
+        Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, CallProgress, Step,
         StepState, is_hidden,
     },
     provider::Call,
@@ -81,7 +81,7 @@ impl Engine {
         let state = match action.clone() {
             Some(action) => {
                 // Whoever takes the action up looks first whether it is done already.
-                let (service, progress) = (service.clone(), Progress::IntentOnly);
+                let (service, progress) = (service.clone(), CallProgress::IntentOnly);
                 StepState::Acting { service, action, claim: None, since, progress }
             }
             None => to_compensate(&step.state, since, true),

@@ -10,7 +10,7 @@ use super::{PurchaseError, step_dependencies::MAX_REFERENCES};
 use crate::{
     catalogue::Catalogue,
     compose::verify::verify,
-    model::{Lease, LineKind, OfferKind, Piece, Plan, Policy, PriceLine, Reference, payments, pieces, texts},
+    model::{Lease, LineKind, OfferKind, TemplatePart, Plan, Policy, PriceLine, Reference, payments, parse_template, text_values},
 };
 
 /// Whether totals are the sums of their lines, kept services included.
@@ -160,11 +160,11 @@ pub(super) fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
         plan.leases.iter().flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
     for (at, lease) in plan.leases.iter().enumerate() {
         let mut references: usize = 0;
-        for value in lease.settings.values().flat_map(texts) {
+        for value in lease.settings.values().flat_map(text_values) {
             for piece in
-                pieces(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
+                parse_template(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
             {
-                let Piece::Of(Reference { component, .. }) = piece else { continue };
+                let TemplatePart::Reference(Reference { component, .. }) = piece else { continue };
                 references = references.saturating_add(1);
                 if references > MAX_REFERENCES {
                     return Err(PurchaseError::InvalidPlan(format!(

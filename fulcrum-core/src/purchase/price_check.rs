@@ -158,7 +158,7 @@ async fn current_price(
         let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
         return from_offer(engine, policy, plan, &step.lease, offer, surcharge_rule);
     }
-    if !policy.may_buy_unchecked {
+    if !policy.allow_unchecked_prices {
         return Err("nobody can check its price: the provider neither quotes nor lists it; \
                     `may_buy_unchecked` in the policy allows it"
             .to_owned());

@@ -230,11 +230,11 @@ fn cost(
 
 /// What an order commits to over the horizon at the last checked prices. A service that a fail-over keeps has paid its start.
 fn committed_total(order: &Order) -> Option<Decimal> {
-    let bought = order.bought_now().try_fold(order.plan.total()?, |sum, step| {
+    let bought = order.current_steps().try_fold(order.plan.total()?, |sum, step| {
         let planned = planned_cost(&order.plan, &step.lease)?.total;
-        sum.checked_sub(planned)?.checked_add(step.now(planned, |check| check.total))
+        sum.checked_sub(planned)?.checked_add(step.current_cost(planned, |check| check.total))
     });
-    order.kept().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
+    order.retained_steps().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
 }
 
 /// What `max_total` leaves beyond the last checked prices; none without a limit.

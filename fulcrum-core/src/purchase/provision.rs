@@ -17,7 +17,7 @@ use super::{
     step_failures::shortage_of,
 };
 use crate::{
-    model::{OwnService, Progress, Service, ServiceStatus, Settings, Shortage, Step, StepState},
+    model::{OwnService, CallProgress, Service, ServiceStatus, Settings, Shortage, Step, StepState},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -61,7 +61,7 @@ impl Driver<'_> {
             }
             let effect = next_effect(&step, &self.claim_id, self.retry_semantics(&step), attempt.is_new());
             let is_looking = matches!(effect, Effect::LookFirst { .. })
-                || matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
+                || matches!(&step.state, StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. });
             if let (Effect::RecordIntent | Effect::Provision, Err(why)) = (&effect, &settings) {
                 self.record_failure(&mut step, why.clone(), None).await?;
                 self.give_up(&step, None, why);
@@ -112,7 +112,7 @@ impl Driver<'_> {
             }
             let Err(error) = outcome else { continue };
             let is_requesting =
-                matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+                matches!(&step.state, StepState::Provisioning { progress: CallProgress::IntentOnly, .. });
             if is_requesting && !error.kind.may_have_happened() {
                 if attempt.may_exist() {
                     self.mark_outcome_unknown(&mut step).await?;
@@ -163,13 +163,13 @@ impl Driver<'_> {
         if !self.price_holds(step).await? {
             return Ok(());
         }
-        self.enter_provisioning(step, Progress::IntentOnly).await
+        self.enter_provisioning(step, CallProgress::IntentOnly).await
     }
 
     /// Writes that the outcome is unknown: from now on the key is looked up. The handle of an operation is kept.
     async fn mark_outcome_unknown(&self, step: &mut Step) -> Result<(), PurchaseError> {
         let operation = match &step.state {
-            StepState::Provisioning { progress: Progress::Running(handle), .. } => Some(handle.clone()),
+            StepState::Provisioning { progress: CallProgress::Running(handle), .. } => Some(handle.clone()),
             StepState::Provisioning { operation, .. } => operation.clone(),
             _ => None,
         };
@@ -182,11 +182,11 @@ impl Driver<'_> {
         operation: Option<String>,
     ) -> Result<(), PurchaseError> {
         let (claim, since) = (self.claim_id.clone(), Timestamp::now());
-        let progress = Progress::OutcomeUnknown;
+        let progress = CallProgress::OutcomeUnknown;
         self.write_state(step, StepState::Provisioning { claim, since, progress, operation }).await
     }
 
-    async fn enter_provisioning(&self, step: &mut Step, progress: Progress) -> Result<(), PurchaseError> {
+    async fn enter_provisioning(&self, step: &mut Step, progress: CallProgress) -> Result<(), PurchaseError> {
         let (claim, since) = (self.claim_id.clone(), Timestamp::now());
         self.write_state(step, StepState::Provisioning { claim, since, progress, operation: None }).await
     }
@@ -200,7 +200,7 @@ impl Driver<'_> {
         let asked = provider.provision(&request, &step.key).await;
         match asked.and_then(|operation| checked_handle(step, Call::Provision, &operation)) {
             Ok(operation) => {
-                self.enter_provisioning(step, Progress::Running(operation)).await?;
+                self.enter_provisioning(step, CallProgress::Running(operation)).await?;
                 Ok(Ok(()))
             }
             Err(error) => Ok(Err(error)),
@@ -246,7 +246,7 @@ impl Driver<'_> {
             ServiceStatus::Starting => match self.resume_operation_of(step, &service).await {
                 // The driver that asked is gone, and the service needs further calls.
                 Ok(Some(operation)) => match checked_handle(step, Call::ResumeOperation, &operation) {
-                    Ok(operation) => self.enter_provisioning(step, Progress::Running(operation)).await?,
+                    Ok(operation) => self.enter_provisioning(step, CallProgress::Running(operation)).await?,
                     Err(error) => return Ok(Err(error)),
                 },
                 Ok(None) => sleep(between_polls(self.poll_interval(step), 5)).await,
@@ -266,7 +266,7 @@ impl Driver<'_> {
         service: &Service,
     ) -> Result<Option<OperationHandle>, ProviderError> {
         // Only once: a poll says the rest.
-        let is_polled = matches!(&step.state, StepState::Provisioning { progress: Progress::Running(_), .. });
+        let is_polled = matches!(&step.state, StepState::Provisioning { progress: CallProgress::Running(_), .. });
         let provider = self.provider(step);
         if is_polled || !provider.capabilities().can(Call::ResumeOperation) {
             return Ok(None);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Progress, StepState};
+use crate::model::{CallProgress, StepState};
 
 /// The memory of one driver while it provisions one step: pure, so that each rule can be tested without a provider.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ impl ProvisionAttempt {
     /// that was long enough, except where a repeated request is safe: there nobody has waited for lists.
     pub(super) fn may_exist_in(may_exist: bool, state: &StepState, is_repeatable: bool) -> bool {
         match state {
-            StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => true,
-            StepState::Provisioning { progress: Progress::IntentOnly, .. } => may_exist && is_repeatable,
+            StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. } => true,
+            StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => may_exist && is_repeatable,
             _ => may_exist,
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::model::ClaimId;
 
-    fn provisioning(progress: Progress) -> StepState {
+    fn provisioning(progress: CallProgress) -> StepState {
         let claim = ClaimId::of_token(1);
         StepState::Provisioning { claim, since: Timestamp::UNIX_EPOCH, progress, operation: None }
     }
@@ -113,11 +113,11 @@ mod tests {
     fn a_refusal_proves_absence_until_an_outcome_is_unknown() {
         let mut attempt = attempt();
         attempt.observe(&StepState::Planned, false);
-        attempt.observe(&provisioning(Progress::IntentOnly), false);
+        attempt.observe(&provisioning(CallProgress::IntentOnly), false);
         assert!(!attempt.may_exist());
-        attempt.observe(&provisioning(Progress::OutcomeUnknown), false);
+        attempt.observe(&provisioning(CallProgress::OutcomeUnknown), false);
         assert!(attempt.may_exist());
-        attempt.observe(&provisioning(Progress::Running("op".to_owned())), false);
+        attempt.observe(&provisioning(CallProgress::Running("op".to_owned())), false);
         assert!(attempt.may_exist(), "an operation proves nothing about an earlier request");
     }
 
@@ -125,8 +125,8 @@ mod tests {
     fn a_new_intent_proves_absence_only_where_it_was_looked_for_long_enough() {
         for is_repeatable in [false, true] {
             let mut attempt = attempt();
-            attempt.observe(&provisioning(Progress::OutcomeUnknown), is_repeatable);
-            attempt.observe(&provisioning(Progress::IntentOnly), is_repeatable);
+            attempt.observe(&provisioning(CallProgress::OutcomeUnknown), is_repeatable);
+            attempt.observe(&provisioning(CallProgress::IntentOnly), is_repeatable);
             assert_eq!(attempt.may_exist(), is_repeatable);
         }
     }

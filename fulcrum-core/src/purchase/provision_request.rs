@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    model::{LineKind, Piece, Place, Step, pieces, texts},
+    model::{LineKind, TemplatePart, Place, Step, parse_template, text_values},
     provider::ProvisionRequest,
 };
 
@@ -22,10 +22,10 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
 pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
     let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
     let refers = |text: &str| {
-        let all = pieces(text, |name| step.lease.after.contains(name)).unwrap_or_default();
-        all.iter().any(|piece| matches!(piece, Piece::Of(_)))
+        let all = parse_template(text, |name| step.lease.after.contains(name)).unwrap_or_default();
+        all.iter().any(|piece| matches!(piece, TemplatePart::Reference(_)))
     };
-    let is_known = |(_, value): &(&String, &Value)| !texts(value).iter().any(|text| refers(text));
+    let is_known = |(_, value): &(&String, &Value)| !text_values(value).iter().any(|text| refers(text));
     let surcharges = step.lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge);
     ProvisionRequest {
         sku: step.lease.sku.clone(),

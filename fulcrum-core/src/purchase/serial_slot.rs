@@ -42,7 +42,7 @@ impl Driver<'_> {
         {
             return Ok(true);
         }
-        if is_planned && !self.policy.may_buy_unkeyed {
+        if is_planned && !self.policy.allow_non_idempotent_purchase {
             self.give_up(step, None, NON_IDEMPOTENT_REFUSED);
             return Ok(false);
         }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use serde_json::Value;
 
-use crate::model::{Piece, Plan, Reference, Service, Settings, Step, StepState, pieces, plain};
+use crate::model::{TemplatePart, Plan, Reference, Service, Settings, Step, StepState, parse_template, check_substitution};
 
 /// Bytes of the value of one reference.
 const MAX_VALUE_BYTES: usize = 16 << 10;
@@ -125,7 +125,7 @@ impl StepDependencies {
                 let provider = format!("{}/", lease.place.provider);
                 values.push(kept.strip_prefix(&provider).unwrap_or(kept));
             }
-            values.iter().try_for_each(|value| plain(reference, value))?;
+            values.iter().try_for_each(|value| check_substitution(reference, value))?;
             let text = values.join(",");
             match text.len() {
                 0 => Err(format!("{component} is not there")),
@@ -138,10 +138,10 @@ impl StepDependencies {
         let total = Cell::new(0_usize);
         let in_text = |value: &str| -> Result<String, String> {
             let mut text = String::new();
-            for piece in pieces(value, |name| step.lease.after.contains(name))? {
+            for piece in parse_template(value, |name| step.lease.after.contains(name))? {
                 match piece {
-                    Piece::Text(plain) => text += plain,
-                    Piece::Of(reference) => {
+                    TemplatePart::Text(plain) => text += plain,
+                    TemplatePart::Reference(reference) => {
                         let key = (
                             reference.component.to_owned(),
                             reference.attribute.to_owned(),

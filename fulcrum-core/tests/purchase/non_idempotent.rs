@@ -320,7 +320,7 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
     let claim = ledger.claim(&dead.id, "dead", Duration::ZERO).await.expect("claimed");
     ledger.acquire_slot("provision/alpha", &claim, 0, None).await.expect("in");
     let mut step = dead.steps[0].clone();
-    let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::Progress::IntentOnly);
+    let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::CallProgress::IntentOnly);
     step.state =
         StepState::Provisioning { claim: ClaimId::of_token(claim.token), since, progress, operation: None };
     let change = fulcrum_core::ledger::OrderUpdate {

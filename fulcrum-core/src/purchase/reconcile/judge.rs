@@ -150,7 +150,7 @@ pub(super) fn differences(key: &IdempotencyKey, held: &Service, now: &Service) -
 mod tests {
     use super::*;
     use crate::model::{
-        ClaimId, CountryCode, Lease, OfferKind, OrderId, Place, Progress, RequestSent, ZoneId,
+        ClaimId, CountryCode, Lease, OfferKind, OrderId, Place, CallProgress, RequestSent, ZoneId,
     };
 
     fn key() -> IdempotencyKey {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn own(service: Service) -> crate::model::OwnService {
-        crate::model::OwnService::assumed(service)
+        crate::model::OwnService::unchecked(service)
     }
 
     fn service() -> Service {
@@ -280,7 +280,7 @@ mod tests {
         let asking = StepState::Provisioning {
             claim,
             since: now,
-            progress: Progress::OutcomeUnknown,
+            progress: CallProgress::OutcomeUnknown,
             operation: None,
         };
         let ending =

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
     model::{
-        ClaimId, Lease, OfferKind, OrderId, OwnService, Place, Progress, RequestSent, Service, ServiceStatus,
+        ClaimId, Lease, OfferKind, OrderId, OwnService, Place, CallProgress, RequestSent, Service, ServiceStatus,
         Step, StepState,
     },
     purchase::{
@@ -216,7 +216,7 @@ impl Decisions {
             status: ServiceStatus::Running,
             attributes: Default::default(),
         };
-        let own = || OwnService::assumed(service());
+        let own = || OwnService::unchecked(service());
         let since = Timestamp::MAX;
         let provisioning = |claim: u8, progress| StepState::Provisioning {
             claim: ClaimId::of_token(claim.into()),
@@ -226,9 +226,9 @@ impl Decisions {
         };
         match at {
             At::Planned => StepState::Planned,
-            At::Intent(claim) => provisioning(claim, Progress::IntentOnly),
-            At::Unknown(claim) => provisioning(claim, Progress::OutcomeUnknown),
-            At::Running(claim) => provisioning(claim, Progress::Running("op".to_owned())),
+            At::Intent(claim) => provisioning(claim, CallProgress::IntentOnly),
+            At::Unknown(claim) => provisioning(claim, CallProgress::OutcomeUnknown),
+            At::Running(claim) => provisioning(claim, CallProgress::Running("op".to_owned())),
             At::Provisioned => StepState::Provisioned { service: own() },
             At::Committed => StepState::Committed { service: own() },
             At::Compensating { knows_service, is_asked } => StepState::Compensating {

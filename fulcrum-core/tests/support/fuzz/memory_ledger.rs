@@ -12,7 +12,7 @@ use fulcrum_core::{
         Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt, verify_events,
     },
     model::{
-        Accepted, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId,
+        Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId,
         RecordedKind, RepairAction, ServiceId, Step, StepState,
     },
 };
@@ -146,7 +146,7 @@ impl Ledger for MemoryLedger {
             failed_drives: 0,
             next_try: None,
         };
-        let accepted = Some(Box::new(Accepted::of(order, order.is_approved)));
+        let accepted = Some(Box::new(Acceptance::of(order, order.is_approved)));
         let first = OrderEventKind::Order { state: order.state, reason: None, accepted };
         tell(&mut kept, &mut state.sequence, first);
         state.orders.insert(order.id.clone(), kept);
