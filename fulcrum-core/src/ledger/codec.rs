@@ -37,7 +37,8 @@ pub(super) fn value<T: Serialize>(value: &T) -> Result<Value> {
 }
 
 pub(super) fn parsed<T: DeserializeOwned>(text: &str, column: &str) -> Result<T> {
-    lenient::from_json_ignoring_unknown(text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    lenient::from_json_ignoring_unknown(text)
+        .map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
 }
 
 pub(super) fn no_id() -> LedgerError {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::{
-    Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, FailOverRound, ServiceId,
-    Step,
+    FailOverRound, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId,
+    ServiceId, Step,
 };
 
 /// The outcome of a ledger call.

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{OrderUpdate, Result, codec};
-use crate::model::{OrderId, FailOverRound, Step};
+use crate::model::{FailOverRound, OrderId, Step};
 
 /// Orders that are remembered; those that were read first are forgotten first.
 const MAX_REMEMBERED_ORDERS: usize = 4096;

@@ -141,7 +141,9 @@ impl Engine {
             ));
         }
         match class {
-            IdempotencyClass::None if !policy.allow_non_idempotent_purchase => refuse(NON_IDEMPOTENT_REFUSED.to_owned()),
+            IdempotencyClass::None if !policy.allow_non_idempotent_purchase => {
+                refuse(NON_IDEMPOTENT_REFUSED.to_owned())
+            }
             IdempotencyClass::None
             | IdempotencyClass::Natural
             | IdempotencyClass::Key

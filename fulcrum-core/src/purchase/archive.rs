@@ -11,9 +11,9 @@ use super::{PurchaseError, accept::planned_step, backoff::back_off, engine::Engi
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        Acceptance, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
-        OrderEventKind, OrderId, OrderState, Plan, ProviderId, FailOverRound, SkuId, Step, StepState, check_fields,
-        check_size, limits, parse_json,
+        Acceptance, Action, Cancellation, ComponentId, DocumentError, FailOverRound, Lease, Operator, Order,
+        OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, SkuId, Step, StepState,
+        check_fields, check_size, limits, parse_json,
     },
 };
 

@@ -18,8 +18,8 @@ use crate::{
     compose::{ComposeOptions, Signal, compose},
     ledger::OrderUpdate,
     model::{
-        Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, FailOverRound, Running, Shortage, Step,
-        StepState,
+        Blueprint, FailOver, FailOverRound, OfferId, OrderEventKind, Plan, ProviderId, Running, Shortage,
+        Step, StepState,
     },
     threads,
 };

@@ -13,7 +13,7 @@ use super::{
     provision_request::is_same_place,
 };
 use crate::{
-    model::{Action, IdempotencyKey, OwnService, CallProgress, Service, ServiceStatus, Step, StepState},
+    model::{Action, CallProgress, IdempotencyKey, OwnService, Service, ServiceStatus, Step, StepState},
     provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
 
@@ -285,7 +285,9 @@ impl Driver<'_> {
         // An unwanted change is not part of the order: a scan reports it as drift.
         let service = match (is_done, now) {
             (true, Some(now)) => now,
-            (_, now) => now.map_or_else(|| running.service.clone(), |now| now.with_ordered_product(&running.service)),
+            (_, now) => {
+                now.map_or_else(|| running.service.clone(), |now| now.with_ordered_product(&running.service))
+            }
         };
         self.commit_service(step, service).await?;
         let (action, sku, provider) = (running.action.word(), &step.lease.sku, &step.provider);

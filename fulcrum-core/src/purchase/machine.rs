@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    model::{ClaimId, CallProgress, RequestSent, ServiceId, Step, StepState},
+    model::{CallProgress, ClaimId, RequestSent, ServiceId, Step, StepState},
     provider::{Call, Capabilities, OperationHandle},
 };
 

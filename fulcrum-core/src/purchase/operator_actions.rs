@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ledger::{Claim, LedgerError, OrderUpdate},
     model::{
-        Action, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, CallProgress, Step,
+        Action, CallProgress, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState, Step,
         StepState, is_hidden,
     },
     provider::Call,

@@ -10,7 +10,10 @@ use super::{PurchaseError, step_dependencies::MAX_REFERENCES};
 use crate::{
     catalogue::Catalogue,
     compose::verify::verify,
-    model::{Lease, LineKind, OfferKind, TemplatePart, Plan, Policy, PriceLine, Reference, payments, parse_template, text_values},
+    model::{
+        Lease, LineKind, OfferKind, Plan, Policy, PriceLine, Reference, TemplatePart, parse_template,
+        payments, text_values,
+    },
 };
 
 /// Whether totals are the sums of their lines, kept services included.
@@ -161,8 +164,8 @@ pub(super) fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
     for (at, lease) in plan.leases.iter().enumerate() {
         let mut references: usize = 0;
         for value in lease.settings.values().flat_map(text_values) {
-            for piece in
-                parse_template(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
+            for piece in parse_template(value, |name| lease.after.contains(name))
+                .map_err(PurchaseError::InvalidPlan)?
             {
                 let TemplatePart::Reference(Reference { component, .. }) = piece else { continue };
                 references = references.saturating_add(1);

@@ -17,7 +17,7 @@ use super::{
     step_failures::shortage_of,
 };
 use crate::{
-    model::{OwnService, CallProgress, Service, ServiceStatus, Settings, Shortage, Step, StepState},
+    model::{CallProgress, OwnService, Service, ServiceStatus, Settings, Shortage, Step, StepState},
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
 
@@ -61,7 +61,10 @@ impl Driver<'_> {
             }
             let effect = next_effect(&step, &self.claim_id, self.retry_semantics(&step), attempt.is_new());
             let is_looking = matches!(effect, Effect::LookFirst { .. })
-                || matches!(&step.state, StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. });
+                || matches!(
+                    &step.state,
+                    StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. }
+                );
             if let (Effect::RecordIntent | Effect::Provision, Err(why)) = (&effect, &settings) {
                 self.record_failure(&mut step, why.clone(), None).await?;
                 self.give_up(&step, None, why);
@@ -266,7 +269,8 @@ impl Driver<'_> {
         service: &Service,
     ) -> Result<Option<OperationHandle>, ProviderError> {
         // Only once: a poll says the rest.
-        let is_polled = matches!(&step.state, StepState::Provisioning { progress: CallProgress::Running(_), .. });
+        let is_polled =
+            matches!(&step.state, StepState::Provisioning { progress: CallProgress::Running(_), .. });
         let provider = self.provider(step);
         if is_polled || !provider.capabilities().can(Call::ResumeOperation) {
             return Ok(None);

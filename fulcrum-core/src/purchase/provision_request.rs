@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    model::{LineKind, TemplatePart, Place, Step, parse_template, text_values},
+    model::{LineKind, Place, Step, TemplatePart, parse_template, text_values},
     provider::ProvisionRequest,
 };
 

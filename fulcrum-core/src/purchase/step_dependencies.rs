@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 
 use serde_json::Value;
 
-use crate::model::{TemplatePart, Plan, Reference, Service, Settings, Step, StepState, parse_template, check_substitution};
+use crate::model::{
+    Plan, Reference, Service, Settings, Step, StepState, TemplatePart, check_substitution, parse_template,
+};
 
 /// Bytes of the value of one reference.
 const MAX_VALUE_BYTES: usize = 16 << 10;

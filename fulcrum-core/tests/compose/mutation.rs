@@ -81,7 +81,7 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
         "limit" => less.constraints.retain(|c| !matches!(c, Constraint::Limit(l) if l.measure.is_some())),
         "budget" => less.budget = None,
         "where" => less.filter.jurisdiction = None,
-        "markets" => less.filter.markets.clear(),
+        "markets" => less.filter.pricing_categories.clear(),
         "sovereignty" => less.filter.sovereignty = None,
         "within" => less.filter.within = None,
         "link" => less.links.iter_mut().for_each(|link| link.traffic_gib = 0),
@@ -129,7 +129,7 @@ fn is_same(a: &[Decimal], b: &[Decimal]) -> bool {
 }
 
 fn values(plan: &Plan) -> Vec<Decimal> {
-    [plan.objective].into_iter().chain(plan.then.iter().map(|stage| stage.value)).collect()
+    [plan.objective].into_iter().chain(plan.later_stages.iter().map(|stage| stage.value)).collect()
 }
 
 fn try_case(kind: &'static str, seed: u64, score: &mut Score) {
@@ -156,7 +156,11 @@ fn try_case(kind: &'static str, seed: u64, score: &mut Score) {
         score.sound += 1;
     }
     let honest = best_of_leases(&catalogue, &blueprint, &mutant.leases);
-    let renamed = Plan { blueprint_digest: digest_of(&blueprint), ..mutant };
+    let renamed = {
+        let mut changed = mutant;
+        changed.blueprint_digest = digest_of(&blueprint);
+        changed
+    };
     let (_, places) = watched(kind);
     if let Err(Violation { place, .. }) = verify(&catalogue, &blueprint, &renamed) {
         score.refused += usize::from(places.iter().any(|word| place.contains(word)));
@@ -209,7 +213,7 @@ fn prop_an_engine_that_ignores_a_condition_is_caught() {
 }
 
 /// Sums, measures, objective and bound as the lines now say, so that nothing but the line itself is a lie.
-fn told_again(mut plan: Plan, horizon_months: u32) -> Plan {
+fn with_new_sums(mut plan: Plan, horizon_months: u32) -> Plan {
     let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
     let traffic: Decimal = plan.traffic.iter().map(|line| line.monthly).sum();
     let months = Decimal::from(horizon_months);
@@ -235,7 +239,7 @@ fn micro() -> Decimal {
 
 fn drop_lease(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_lease_and_keep_the_sum(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -298,7 +302,7 @@ fn change_price(blueprint: &Blueprint, mut plan: Plan, by: Decimal) -> Plan {
     let line = &mut plan.leases[0].lines[0];
     line.monthly += by;
     line.total += by * Decimal::from(blueprint.horizon_months);
-    told_again(plan, blueprint.horizon_months)
+    with_new_sums(plan, blueprint.horizon_months)
 }
 
 fn price_up(_: &Catalogue, blueprint: &Blueprint, plan: Plan) -> Option<Plan> {
@@ -318,17 +322,17 @@ fn set_up_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<P
     let line = plan.leases.iter_mut().flat_map(|lease| &mut lease.lines).find(|line| !line.once.is_zero())?;
     line.once -= micro();
     line.total -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn horizon_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases[0].lines[0].total -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_line(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases[0].lines.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn month_down(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -364,13 +368,13 @@ fn gap_that_is_none(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan
 }
 
 fn drop_stage(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
-    plan.then.pop()?;
+    plan.later_stages.pop()?;
     Some(plan)
 }
 
 fn drop_fee(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.fees.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn fee_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -380,17 +384,17 @@ fn fee_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan
     } else {
         fee.monthly -= micro()
     }
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_traffic(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.traffic.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn traffic_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.traffic.last_mut()?.monthly -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_flow(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {

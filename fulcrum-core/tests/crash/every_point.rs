@@ -259,7 +259,12 @@ fn the_child_that_is_killed() {
         let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
         let wanted = if scenario.waits { duo_waiting() } else { duo("") };
         let (plan, policy) = match scenario.is_duo {
-            true => (duo_plan(&wanted), Policy { fail_over: duo_policy(wanted).fail_over, ..policy }),
+            true => {
+                let plan = duo_plan(&wanted);
+                let mut policy = policy;
+                policy.fail_over = duo_policy(wanted).fail_over;
+                (plan, policy)
+            }
             false => (plan(), policy),
         };
         engine.accept(plan, policy, Some(id.clone())).await.expect("accepted");

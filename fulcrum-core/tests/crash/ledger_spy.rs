@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use fulcrum_core::{
     ledger::Ledger,
-    model::{IdempotencyKey, OrderId, CallProgress, ProviderId, Service, ServiceId, Step, StepState},
+    model::{CallProgress, IdempotencyKey, OrderId, ProviderId, Service, ServiceId, Step, StepState},
     provider::{
         Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
         ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,

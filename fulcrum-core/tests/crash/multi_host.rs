@@ -17,7 +17,7 @@ use crate::support::{self, CLOUDS, cloud, count, duo, duo_plan, plan, providers,
 use fulcrum_core::ledger::PostgresLedger;
 use fulcrum_core::{
     ledger::{Ledger, OrderQuery, SqliteLedger},
-    model::{ClaimId, OrderEventKind, OrderId, OrderState, Plan, Policy, CallProgress, StepState},
+    model::{CallProgress, ClaimId, OrderEventKind, OrderId, OrderState, Plan, Policy, StepState},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},

@@ -20,7 +20,7 @@ use fulcrum_core::{
 use futures::{StreamExt, stream};
 
 #[derive(Debug)]
-pub(crate) struct Cloud {
+pub(crate) struct BenchCloud {
     id: ProviderId,
     capabilities: Capabilities,
     offers: Vec<Offer>,
@@ -45,12 +45,12 @@ pub(crate) fn plan(steps: u32) -> Result<Plan, Error> {
 }
 
 /// The cloud that sells, by its name.
-pub(crate) fn providers(cloud: Arc<Cloud>) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
+pub(crate) fn providers(cloud: Arc<BenchCloud>) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
     [(cloud.id.clone(), cloud as Arc<dyn Provider>)].into()
 }
 
 /// A cloud without services.
-pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
+pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
     let (offers, id) = (offers()?, ProviderId::new("alpha")?);
     let calls = vec![
         Call::Offers,
@@ -71,10 +71,10 @@ pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
         list_lag_ms: None,
         settings: None,
     };
-    Ok(Arc::new(Cloud { id, capabilities, offers, services: Mutex::default() }))
+    Ok(Arc::new(BenchCloud { id, capabilities, offers, services: Mutex::default() }))
 }
 
-impl Cloud {
+impl BenchCloud {
     /// Its services are somebody else's memory, and must not be counted as the engine's.
     pub(crate) fn empty(&self) {
         self.with(|services| *services = HashMap::new());
@@ -90,7 +90,7 @@ impl Cloud {
 }
 
 #[async_trait]
-impl Provider for Cloud {
+impl Provider for BenchCloud {
     fn id(&self) -> &ProviderId {
         &self.id
     }
@@ -110,15 +110,14 @@ impl Provider for Cloud {
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let id = ServiceId::new(format!("s-{key}")).map_err(|_| self.unsupported(Call::Provision))?;
-        let service = Service {
+        let service = Service::new(
             id,
-            provider: self.id.clone(),
-            key: Some(key.clone()),
-            sku: request.sku.clone(),
-            place: request.place.clone(),
-            status: ServiceStatus::Running,
-            attributes: BTreeMap::new(),
-        };
+            self.id.clone(),
+            Some(key.clone()),
+            request.sku.clone(),
+            request.place.clone(),
+            ServiceStatus::Running,
+        );
         self.with(|services| services.insert(key.to_string(), service));
         Ok(OperationHandle::new(key.as_str()))
     }

@@ -150,7 +150,7 @@ pub(super) fn differences(key: &IdempotencyKey, held: &Service, now: &Service) -
 mod tests {
     use super::*;
     use crate::model::{
-        ClaimId, CountryCode, Lease, OfferKind, OrderId, Place, CallProgress, RequestSent, ZoneId,
+        CallProgress, ClaimId, CountryCode, Lease, OfferKind, OrderId, Place, RequestSent, ZoneId,
     };
 
     fn key() -> IdempotencyKey {

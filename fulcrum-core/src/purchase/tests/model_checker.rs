@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
     model::{
-        ClaimId, Lease, OfferKind, OrderId, OwnService, Place, CallProgress, RequestSent, Service, ServiceStatus,
-        Step, StepState,
+        CallProgress, ClaimId, Lease, OfferKind, OrderId, OwnService, Place, RequestSent, Service,
+        ServiceStatus, Step, StepState,
     },
     purchase::{
         accept::planned_step,

@@ -12,8 +12,8 @@ use fulcrum_core::{
         Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt, verify_events,
     },
     model::{
-        Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId,
-        RecordedKind, RepairAction, ServiceId, Step, StepState,
+        Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
+        ProviderId, RecordedKind, RepairAction, ServiceId, Step, StepState,
     },
 };
 use jiff::Timestamp;
@@ -136,7 +136,11 @@ impl Ledger for MemoryLedger {
         if state.orders.contains_key(&order.id) || state.forgotten.contains(&order.id) {
             return Err(LedgerError::Exists(order.id.clone()));
         }
-        let stored = Order { is_approved: false, ..order.clone() };
+        let stored = {
+            let mut changed = order.clone();
+            changed.is_approved = false;
+            changed
+        };
         let mut kept = Kept {
             order: stored,
             events: Vec::new(),

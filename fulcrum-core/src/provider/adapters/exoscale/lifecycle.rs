@@ -165,13 +165,13 @@ impl Exoscale {
             }
             Some((instance, service)) if instance.state == state => match sku {
                 Some(sku) if service.sku != *sku && owner.is_past_lag(self.capabilities.list_lag()) => {
-                    Ok(failed(&format!("the operation is over, and the instance is still a {}", service.sku)))
+                    Ok(failed(format!("the operation is over, and the instance is still a {}", service.sku)))
                 }
                 Some(sku) if service.sku != *sku => Ok(RUNNING),
                 _ => Ok(OperationStatus::Succeeded(Some(service))),
             },
             Some((instance, _)) if matches!(instance.state.as_str(), "error" | "destroyed") => {
-                Ok(failed(&format!("the instance is in the state {}", instance.state)))
+                Ok(failed(format!("the instance is in the state {}", instance.state)))
             }
             Some(_) => Ok(RUNNING),
         }

@@ -173,7 +173,7 @@ impl Hetzner {
                 let reason = format!("{} ({})", cause.message, cause.code);
                 Some(OperationStatus::Failed { reason, shortage: cause.shortage() })
             }
-            (other, None) => Some(failed(&format!("the action ended as {other}"))),
+            (other, None) => Some(failed(format!("the action ended as {other}"))),
         })
     }
 

@@ -86,7 +86,7 @@ impl Osb {
                     (true, _) => RUNNING,
                 });
             }
-            _ if state == Some("failed") => return Ok(failed(&format!("the broker has failed: {}", why()))),
+            _ if state == Some("failed") => return Ok(failed(format!("the broker has failed: {}", why()))),
             Handle::Provision { sku, is_done, settings, .. } => (sku, is_done, settings),
             Handle::Act { sku, is_done, .. } => (sku, is_done, None),
         };

@@ -127,7 +127,7 @@ impl Scaleway {
                 match server.state == state {
                     true if is_sized => self.succeeded(&place, &server),
                     true if owner.is_past_lag(self.capabilities.list_lag()) => {
-                        Ok(failed(&format!("the server is still a {}", server.commercial_type)))
+                        Ok(failed(format!("the server is still a {}", server.commercial_type)))
                     }
                     _ => Ok(RUNNING),
                 }
