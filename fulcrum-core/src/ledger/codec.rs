@@ -7,9 +7,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
+pub(super) use super::json::{parsed, text};
 use super::{
     Claim, LedgerError, OrderUpdate, Result,
     unknown_fields::{Column, UnknownFields},
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::model::{
     Acceptance, Cancellation, InvalidId, KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId,
-    OrderState, ProviderId, RecordedKind, ServiceId, Step, StepState, lenient,
+    OrderState, ProviderId, RecordedKind, ServiceId, Step, StepState,
 };
 
 /// The condition of unfinished orders in SQL: a state of [`OrderState::UNFINISHED`], or committed and cancelled. The index
@@ -27,19 +26,6 @@ pub(super) const UNFINISHED: &str = "(state IN ('accepted', 'provisioning', 'cha
 
 /// The longest delay after a failed drive. An order that waits for longer was put off by a clock that was set back since.
 pub(super) const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
-
-pub(super) fn text<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| LedgerError::Damaged(error.to_string()))
-}
-
-pub(super) fn value<T: Serialize>(value: &T) -> Result<Value> {
-    serde_json::to_value(value).map_err(|error| LedgerError::Damaged(error.to_string()))
-}
-
-pub(super) fn parsed<T: DeserializeOwned>(text: &str, column: &str) -> Result<T> {
-    lenient::from_json_ignoring_unknown(text)
-        .map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
-}
 
 pub(super) fn no_id() -> LedgerError {
     LedgerError::Damaged("its table `ledger_meta` has no `id`".to_owned())

@@ -41,7 +41,7 @@ impl ChainHead {
         at: Timestamp,
         kind: &OrderEventKind,
     ) -> Result<ChainLink> {
-        let kind = super::codec::text(kind)?;
+        let kind = super::json::text(kind)?;
         let at = at.to_string();
         self.count += 1;
         self.hash = hash(&self.hash, order, self.count, &at, &kind);

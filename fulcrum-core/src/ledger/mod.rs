@@ -4,6 +4,7 @@ mod codec;
 mod conformance;
 mod contract;
 mod hash_chain;
+mod json;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(feature = "postgres")]

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{OrderUpdate, Result, codec};
+use super::{OrderUpdate, Result, json};
 use crate::model::{FailOverRound, OrderId, Step};
 
 /// Orders that are remembered; those that were read first are forgotten first.
@@ -61,9 +61,9 @@ impl UnknownFields {
         column: Column,
         text: &str,
     ) -> Result<T> {
-        let value: T = codec::parsed(text, column.name())?;
+        let value: T = json::parsed(text, column.name())?;
         // Text that this version wrote is the same when it is written again: nothing is compared field by field.
-        let both = match codec::text(&value)? == text {
+        let both = match json::text(&value)? == text {
             true => None,
             false => StoredAndKnown::of(text, &value).filter(StoredAndKnown::has_more),
         };
@@ -92,7 +92,7 @@ impl UnknownFields {
         if let Some((new, rounds)) = &change.plan {
             // What was the plan is in the last of the rounds from now on.
             let replaced = unknown.as_mut().and_then(|columns| columns.shift_remove(&Column::Plan));
-            plan = Some((codec::text(new)?, rounds_text(unknown.as_deref_mut(), replaced, rounds)?));
+            plan = Some((json::text(new)?, rounds_text(unknown.as_deref_mut(), replaced, rounds)?));
         }
         let steps = change.steps.iter().map(|step| StepTexts::of(unknown.as_deref_mut(), step));
         Ok(Texts { plan, steps: steps.collect::<Result<_>>()? })
@@ -144,7 +144,7 @@ fn column_text<T: Serialize>(
 ) -> Result<String> {
     match unknown.and_then(|columns| columns.get_mut(&column)) {
         Some(both) => both.rewrite(value),
-        None => codec::text(value),
+        None => json::text(value),
     }
 }
 
@@ -153,7 +153,7 @@ fn rounds_text(
     replaced: Option<StoredAndKnown>,
     rounds: &[FailOverRound],
 ) -> Result<String> {
-    let Some(unknown) = unknown else { return codec::text(&rounds) };
+    let Some(unknown) = unknown else { return json::text(&rounds) };
     let empty = || StoredAndKnown { stored: Value::Array(Vec::new()), known: Value::Array(Vec::new()) };
     unknown.entry(Column::Rounds).or_insert_with(empty).rewrite_rounds(rounds, replaced.as_ref())
 }
@@ -171,15 +171,15 @@ impl StoredAndKnown {
 
     /// The text of a new value, with what is kept of the old one.
     fn rewrite<T: Serialize>(&mut self, value: &T) -> Result<String> {
-        let known: Value = codec::value(value)?;
+        let known: Value = json::value(value)?;
         let mut merged = known.clone();
         merge(&mut merged, &self.stored, &self.known);
         *self = Self { stored: merged, known };
-        codec::text(&self.stored)
+        json::text(&self.stored)
     }
 
     fn rewrite_rounds(&mut self, rounds: &[FailOverRound], replaced: Option<&Self>) -> Result<String> {
-        let known: Value = codec::value(&rounds)?;
+        let known: Value = json::value(&rounds)?;
         let mut merged = known.clone();
         merge(&mut merged, &self.stored, &self.known);
         if let (Some(replaced), Some(plan)) =
@@ -188,7 +188,7 @@ impl StoredAndKnown {
             merge(plan, &replaced.stored, &replaced.known);
         }
         *self = Self { stored: merged, known };
-        codec::text(&self.stored)
+        json::text(&self.stored)
     }
 }
 
