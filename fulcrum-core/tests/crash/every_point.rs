@@ -240,7 +240,7 @@ fn the_child_that_is_killed() {
         .map(|name| {
             let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class).list_lag(25);
             if scenario.holds {
-                builder = builder.reserves(Duration::from_secs(60));
+                builder = builder.reservation_ttl(Duration::from_secs(60));
             }
             if *name == if scenario.is_duo { "beta" } else { "gamma" } {
                 let factor = scenario.price_factor.parse().expect("a number");
@@ -255,8 +255,10 @@ fn the_child_that_is_killed() {
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
         let engine = Engine::new(providers, Mortal::ledger(Arc::new(ledger))).with_claim_ttl(CLAIM_TTL);
-        let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
-        let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
+        let allow_non_idempotent_purchase = scenario.class == IdempotencyClass::None;
+        let policy = Policy::default()
+            .with_concurrency(scenario.at_once)
+            .with_allow_non_idempotent_purchase(allow_non_idempotent_purchase);
         let wanted = if scenario.waits { duo_waiting() } else { duo("") };
         let (plan, policy) = match scenario.is_duo {
             true => {

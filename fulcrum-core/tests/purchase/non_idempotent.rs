@@ -211,7 +211,7 @@ async fn what_could_not_be_ended_is_ended_by_its_name_when_a_person_says_so() {
     let refused = FaultRule { times: 2, ..rule(Call::Release, 1, Fault::Forbidden) };
     let cloud = unkeyed(None).fault(refused).build();
     let engine = engine(&cloud, in_memory().await).with_claim_ttl(TAKE_OVER);
-    let policy = Policy { compensation_timeout_s: 0, ..policy() };
+    let policy = policy().with_compensation_timeout_s(0);
     let order = engine.accept(machines(1), policy, None).await.expect("accepted");
     engine.drive(&order.id).await.expect("driven");
     stranger(&cloud, "theirs");
