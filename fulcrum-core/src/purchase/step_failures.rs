@@ -71,7 +71,7 @@ impl Failures {
 
 /// A provider's words, shortened and on one line: a reply must not fill the ledger.
 pub(super) fn cut(words: &str) -> String {
-    crate::provider::words::plain(words, MAX_WORDS)
+    crate::provider::single_line(words, MAX_WORDS)
 }
 
 /// The shortage that an error tells of.
