@@ -241,8 +241,8 @@ impl Order {
 
     #[getter]
     fn services<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let service = |step: &model::Step| step.state.service().cloned();
-        python(py, &self.0.steps.iter().filter_map(service).collect::<Vec<_>>())
+        let services: Vec<_> = self.0.steps.iter().filter_map(|step| step.state.service()).collect();
+        python(py, &services)
     }
 
     #[getter]
