@@ -36,7 +36,10 @@ const MADE: [&str; 21] = [
 ];
 
 /// Names of other projects' things: databases, process managers, clouds, standards.
-const FOREIGN: [&str; 22] = [
+const FOREIGN: [&str; 25] = [
+    "DependsOn",
+    "HttpClient",
+    "HttpErrorKind",
     "auto_delete",
     "fulcrum_set_aside",
     "max_limit",
@@ -311,7 +314,8 @@ fn is_path(words: &str) -> bool {
 
 fn is_made(path: &str) -> bool {
     let path = path.trim_start_matches(['.', '/']);
-    MADE.iter().any(|made| path == *made || made.ends_with('/') && path.contains(made))
+    let name = path.rsplit('/').next().unwrap_or(path);
+    MADE.iter().any(|made| path == *made || name == *made || made.ends_with('/') && path.contains(made))
 }
 
 #[test]
@@ -402,6 +406,45 @@ fn the_table_of_features_is_that_of_the_manifest() {
         })
         .collect();
     assert_eq!(told, expected);
+}
+
+/// Files whose code names a variant of a type, tests aside.
+fn places(files: &BTreeMap<String, PathBuf>, of: &str, variants: &[&str]) -> BTreeSet<String> {
+    let names: Vec<String> = variants.iter().map(|variant| format!("{of}::{variant}")).collect();
+    let is_source =
+        |name: &&String| extension(name) == "rs" && (name.contains("/src/") && !name.contains("/tests/"));
+    let has = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        names.iter().any(|name| code.contains(&**name))
+    };
+    files.iter().filter(|(name, path)| is_source(name) && has(path)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whoever adds one finds each place to look at.
+#[test]
+fn the_map_lists_each_place_of_a_constraint_and_of_a_steps_state() {
+    let files = files();
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for (title, of, variants) in [
+        (
+            "### Places of a constraint",
+            "Constraint",
+            &["AntiAffinity", "FaultTolerance", "MaxDistinct", "Affinity"][..],
+        ),
+        ("### Places of a step's state", "StepState", &["Acting", "Reserving", "Reserved", "Compensating"]),
+    ] {
+        let list = page.split(title).nth(1).unwrap_or_else(|| panic!("no {title}"));
+        let list = list.split("\n#").next().unwrap_or_default();
+        let told: BTreeSet<String> =
+            quoted(list).into_iter().map(|(_, it)| it).filter(|it| it.ends_with(".rs")).collect();
+        let missing: Vec<String> = places(&files, of, variants)
+            .into_iter()
+            .filter(|place| !told.iter().any(|it| place.ends_with(&**it)))
+            .collect();
+        assert_eq!(missing, Vec::<String>::new(), "{title} lacks these");
+    }
 }
 
 /// Each whole document on a page is one that its reader takes.
