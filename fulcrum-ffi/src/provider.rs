@@ -10,7 +10,7 @@ use fulcrum_core::{
     model::{ProviderId, Settings, SkuId, parse_json},
     provider::{
         Call, Provider,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
     },
 };
 
@@ -91,7 +91,7 @@ unsafe impl Send for CallbackCalls {}
 // SAFETY: as above.
 unsafe impl Sync for CallbackCalls {}
 
-impl HostCalls for CallbackCalls {
+impl ProviderCallbacks for CallbackCalls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let name = CString::new(call.word()).unwrap_or_default();
         let name: &CStr = &name;
@@ -136,16 +136,16 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
     let provider = |given: &fulcrum_provider| -> Outcome<Arc<dyn Provider>> {
         // SAFETY: the caller's promise above.
         let text = unsafe { utf8(given.description, given.description_length, "providers->description")? };
-        let description: HostDescription = parse_json(text)?;
+        let description: CallbackDescription = parse_json(text)?;
         let call = given.call.ok_or_else(|| fulcrum_error::argument("providers->call is NULL"))?;
         let calls = Arc::new(CallbackCalls { call, userdata: given.userdata, mask: caller_signal_mask() });
-        Ok(Arc::new(HostProvider::new(description, calls)?))
+        Ok(Arc::new(CallbackProvider::new(description, calls)?))
     };
     providers.iter().map(provider).collect()
 }
 
-/// Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
-/// text. Without either it is fulcrum_federation_open().
+/// Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
+/// host's own.
 ///
 /// @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
 /// @param base, base_length          borrowed; the folder that relative paths start from; empty for the
@@ -194,9 +194,9 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
     unsafe { guard_on_call_thread(out_federation, out_error, call) }
 }
 
-/// Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
-/// passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
-/// costs money.
+/// Runs the conformance suite at one provider. The result is a JSON object with `checks` (name, outcome, and the
+/// reason unless passed), `is_passed`, and all of it for people as `text`. With a SKU the suite buys and ends that
+/// product a few times: at a real cloud that costs money.
 ///
 /// @param federation                 borrowed.
 /// @param provider, provider_length  borrowed; its name.
