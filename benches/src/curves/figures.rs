@@ -16,7 +16,7 @@ const LEAST_GAP: f64 = 0.01;
 const USUAL_COMPONENTS: usize = 20;
 const LEAST_MARKET: usize = 10_000;
 /// Applications that are told apart where offers are below.
-const APPLICATIONS: [usize; 3] = [5, 20, 60];
+const COMPONENT_COUNTS: [usize; 3] = [5, 20, 60];
 
 /// A figure of a point.
 type Of = fn(&Point) -> Option<f64>;
@@ -27,7 +27,7 @@ type Of = fn(&Point) -> Option<f64>;
 /// As [`svg`].
 pub fn all(points: &[Point]) -> Result<Vec<(&'static str, String)>, Error> {
     let apps: Vec<usize> =
-        distinct(points, |p| p.components).into_iter().filter(|c| APPLICATIONS.contains(c)).collect();
+        distinct(points, |p| p.components).into_iter().filter(|c| COMPONENT_COUNTS.contains(c)).collect();
     let markets: Vec<usize> = distinct(points, |p| p.offers)
         .into_iter()
         .filter(|offers| *offers >= LEAST_MARKET && 10usize.pow(offers.ilog10()) == *offers)

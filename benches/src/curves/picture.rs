@@ -30,7 +30,7 @@ pub const COLOURS: [RGBColor; 5] = [
 const INK: RGBColor = RGBColor(125, 125, 125);
 const FAINT: RGBAColor = RGBAColor(125, 125, 125, 0.25);
 
-const PANEL: (u32, u32) = (360, 320);
+const PANEL_PIXELS: (u32, u32) = (360, 320);
 const LEGEND_LEFT: i32 = 68;
 const LEGEND_ROW: u32 = 22;
 /// Of a letter in the legend, about.
@@ -79,12 +79,12 @@ pub struct Panel {
 /// Never, as nothing is written but text.
 pub fn svg(panels: &[Panel]) -> Result<String, Error> {
     let mut text = String::new();
-    let width = PANEL.0 * panels.len() as u32;
+    let width = PANEL_PIXELS.0 * panels.len() as u32;
     let (entries, rows) = legend(panels, width as i32);
     {
-        let size = (width, PANEL.1 + rows as u32 * LEGEND_ROW + 8);
+        let size = (width, PANEL_PIXELS.1 + rows as u32 * LEGEND_ROW + 8);
         let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        let (diagrams, legend) = root.split_vertically(PANEL.1);
+        let (diagrams, legend) = root.split_vertically(PANEL_PIXELS.1);
         for (area, panel) in diagrams.split_evenly((1, panels.len())).iter().zip(panels) {
             draw(area, panel)?;
         }

@@ -7,32 +7,34 @@ use serde::Serialize;
 
 use crate::{catalogue::Catalogue, compose::verify::Violation, model::DocumentError};
 
-/// There is no plan; see each kind for what to do.
+/// Why [`compose`](super::compose()) returns no plan; each kind says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComposeError {
     /// The blueprint is not well formed.
     #[error("the blueprint: {0}")]
     Document(#[from] DocumentError),
-    /// Nothing fits.
+    /// No plan meets all conditions.
     #[error("no plan meets the blueprint: {0}")]
-    Infeasible(Conflict),
+    Infeasible(InfeasibleSet),
     /// Stopped before a plan was found.
     #[error("stopped before a plan was found; give the search more time, or loosen the blueprint")]
     Stopped,
-    /// Beyond the engine's limits.
+    /// The problem exceeds a limit of the engine.
     #[error("too large to compose: {0}")]
     TooLarge(String),
-    /// A plan that was handed in does not belong to the blueprint and catalogue.
-    #[error("this is no plan for the blueprint and catalogue ({0}); compose again and ask about that plan")]
-    Foreign(Violation),
-    /// The verifier refused the plan: a fault of the library.
+    /// The plan that was handed in does not belong to the blueprint and catalogue.
+    #[error(
+        "the plan does not belong to the blueprint and catalogue ({0}); compose again, and explain the new plan"
+    )]
+    PlanMismatch(Violation),
+    /// The verifier refused the plan. That is a fault of the library.
     #[error("the plan failed its own verification ({0}); it was withheld, please report this")]
     Verification(Violation),
 }
 
 impl ComposeError {
-    /// A number that stays the same for ever; the C status and the Python exception follow from it.
+    /// A number that never changes; the C status and the Python exception follow from it.
     pub fn code(&self) -> i32 {
         match self {
             Self::Document(_) => 301,
@@ -40,45 +42,47 @@ impl ComposeError {
             Self::Stopped => 303,
             Self::TooLarge(_) => 304,
             Self::Verification(_) => 305,
-            Self::Foreign(_) => 306,
+            Self::PlanMismatch(_) => 306,
         }
     }
 }
 
-/// Conditions of a blueprint that clash: together no plan meets them; without any one of them a plan exists,
-/// as far as [`is_minimal`](Self::is_minimal) says so.
+/// Conditions of a blueprint that no plan meets together: an irreducible infeasible set.
+///
+/// Without any one of its conditions a plan exists, if [`is_minimal`](Self::is_minimal) says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Conflict {
+pub struct InfeasibleSet {
     /// Where each condition stands in the blueprint, such as `constraints[2].spread`, and what it says.
     pub conditions: Vec<String>,
-    /// Whether each of them was shown to be necessary; not so if the search was stopped early.
+    /// Whether each condition was shown to be necessary. It is false if the search was stopped early.
     pub is_minimal: bool,
-    /// What stands out at once, such as a component that no offer at all can hold.
+    /// A cause that can be named at once, such as a component that no offer can hold.
     pub hint: Option<String>,
-    /// Single conditions without which there is a plan, and how good the best one is then; the best way out first.
-    pub relaxations: Vec<Relaxation>,
+    /// Single conditions whose removal leaves a plan, with the value of the best such plan; the best way out first.
+    #[serde(rename = "relaxations")]
+    pub ways_out: Vec<WayOut>,
 }
 
-impl Conflict {
-    /// What an empty catalogue has to say; none if it is not empty.
+impl InfeasibleSet {
+    /// The set for an empty catalogue; `None` if the catalogue has offers.
     pub(super) fn of_nothing(catalogue: &Catalogue) -> Option<Self> {
         let hint = Some(catalogue.why_empty()?);
-        Some(Self { conditions: Vec::new(), is_minimal: true, hint, relaxations: Vec::new() })
+        Some(Self { conditions: Vec::new(), is_minimal: true, hint, ways_out: Vec::new() })
     }
 }
 
-/// A way out of a [`Conflict`]: to give up one condition.
+/// A way out of an [`InfeasibleSet`]: one condition to give up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Relaxation {
-    /// Which, as in [`Conflict::conditions`].
+pub struct WayOut {
+    /// The condition, as in [`InfeasibleSet::conditions`].
     pub condition: String,
-    /// What is minimised, of the best plan without it: of cost so much a month.
+    /// The objective of the best plan without the condition, per month.
     pub objective: Decimal,
-    /// Whether that is proven to be the best.
+    /// Whether that plan is proven to be the best.
     pub is_proven: bool,
 }
 
-impl fmt::Display for Conflict {
+impl fmt::Display for InfeasibleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let conditions = self.conditions.join("; ");
         match (self.conditions.len(), &self.hint) {
@@ -92,8 +96,8 @@ impl fmt::Display for Conflict {
             Some(hint) => write!(f, " ({hint})")?,
             None => {}
         }
-        match self.relaxations.first() {
-            Some(Relaxation { condition, objective, .. }) => {
+        match self.ways_out.first() {
+            Some(WayOut { condition, objective, .. }) => {
                 write!(f, "; the best way out: without `{condition}` there is a plan at {objective}")
             }
             None => Ok(()),

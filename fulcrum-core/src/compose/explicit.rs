@@ -1,93 +1,93 @@
-//! Branch and bound over all columns; where that takes long, with a search in the neighbourhood of the best plan.
+//! Branch and bound over all columns, with primal heuristics beside it where it takes long.
 
 use crate::{
     compose::{
         bnb::{
             branch_and_bound::{Goal, Tree, is_within_gap},
             fork_join::Watch,
-            parallel::{Round, Team},
+            parallel::{RoundOutcome, TreePool},
         },
         error::ComposeError,
-        formulation::{costs::a_month, problem::Problem},
+        formulation::{costs::monthly, problem::Problem},
         heuristics::{
-            lns::Neighbours,
-            mckp::{schroeppel_shamir::FourLists, structure::Choices},
+            lns::Lns,
+            mckp::{schroeppel_shamir::FourListSearch, structure::MckpStructure},
             rens,
-            rounds::{Around, MOST_SHARE, Search},
+            rounds::{HeuristicRounds, MAX_WORK_SHARE_QUARTERS, ThreadHeuristics},
             warm_start,
         },
-        lp::safe_bound::Ranked,
-        mip::{model::Program, var_bounds::Bounds},
+        lp::safe_bound::ReducedCosts,
+        mip::{model::Mip, var_bounds::VarBounds},
         options::{ComposeOptions, Progress, Signal},
         presolve::{
-            columns::Reduced,
-            row_presolve::{ByRow, Presolved},
+            columns::ColumnSet,
+            row_presolve::{PresolvedMip, RowwiseMatrix},
         },
-        solution::Found,
+        solution::Solution,
     },
     model::{Statistics, StopReason},
 };
 
-/// Nodes before neighbourhoods are looked at, and then each time in between.
-const FIRST_NODES: u64 = 500;
-/// Entries of a table that make a program large.
-const LARGE: usize = 200_000;
-const MORE_NODES: u64 = 100;
-/// More threads than that are not used.
+/// Nodes before the first round of heuristics.
+const ROOT_NODES: u64 = 500;
+/// Coefficients of a large program.
+const LARGE_MIP_ENTRIES: usize = 200_000;
+const NODES_PER_ROUND: u64 = 100;
+/// Threads that are used at most.
 const MAX_THREADS: usize = 64;
 
 /// Solves; `None` if it is proven that there is no plan.
 pub(crate) fn solve(
     problem: &Problem<'_>,
-    reduced: &Reduced,
-    program: &Program,
+    column_set: &ColumnSet,
+    mip: &Mip,
     options: &ComposeOptions,
     goal: Goal,
-    ceiling: Option<i128>,
+    cutoff: Option<i128>,
     watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Found>, ComposeError> {
+) -> Result<Option<Solution>, ComposeError> {
     let mut watch_month = |incumbent: Option<i128>, bound: i128, nodes: u64| {
         watch(&Progress {
-            incumbent: incumbent.map(|value| a_month(problem, value)),
-            bound: Some(a_month(problem, bound)),
+            incumbent: incumbent.map(|value| monthly(problem, value)),
+            bound: Some(monthly(problem, bound)),
             nodes,
         })
     };
-    let mut tree = Tree::new(program, ceiling);
-    // Of a large program the root first, from which plans can be made.
-    let is_large = program.size() > LARGE;
-    let mut allowed = if is_large { 1 } else { FIRST_NODES.min(options.max_nodes) };
+    let mut tree = Tree::new(mip, cutoff);
+    // Of a large program only the root is solved at first, for a first plan by RENS.
+    let is_large = mip.size() > LARGE_MIP_ENTRIES;
+    let mut allowed = if is_large { 1 } else { ROOT_NODES.min(options.max_nodes) };
     if let Some(plan) = &options.start {
-        warm_start::offer(problem, reduced, program, plan, &mut tree, &mut watch_month);
+        warm_start::install(problem, column_set, mip, plan, &mut tree, &mut watch_month);
     }
-    let mut stop = tree.go_on(options, allowed, goal, &mut watch_month);
+    let mut stop = tree.resume(options, allowed, goal, &mut watch_month);
     while stop == Some(StopReason::Limit) && tree.nodes >= allowed && allowed < options.max_nodes {
         stop = None;
         if goal == Goal::Best && tree.best.is_some() {
-            stop = go_on(problem, reduced, &mut tree, program, options, &mut watch_month);
+            stop = restart_loop(problem, column_set, &mut tree, mip, options, &mut watch_month);
             break;
         }
         if is_large && tree.nodes == 1 && tree.best.is_none() {
-            stop = rens::begin(problem, reduced, program, &mut tree, &mut watch_month);
+            stop = rens::rens(problem, column_set, mip, &mut tree, &mut watch_month);
         }
         if stop.is_some() {
             break;
         }
-        allowed = (allowed + MORE_NODES).min(options.max_nodes);
-        stop = tree.go_on(options, allowed, goal, &mut watch_month);
+        allowed = (allowed + NODES_PER_ROUND).min(options.max_nodes);
+        stop = tree.resume(options, allowed, goal, &mut watch_month);
     }
     let bound = tree.bound();
     if let (Goal::Best, Some((_, cost))) = (goal, &tree.best) {
-        // The last word to the watcher, which is the only one where the first relaxation was solved by itself.
+        // The last report. If the root was solved at once it is the only one.
         let bound = if stop.is_none() { *cost } else { bound.min(*cost) };
         watch_month(Some(*cost), bound, tree.nodes);
     }
     let statistics = Statistics {
         offers: problem.catalogue.len() as u64,
         eligible: problem.candidates.len() as u64,
-        patterns: reduced.patterns as u64,
-        variables: program.cost.len() as u64,
-        rows: program.row_low.len() as u64,
+        patterns: column_set.patterns as u64,
+        variables: mip.cost.len() as u64,
+        rows: mip.row_lower.len() as u64,
         nodes: tree.nodes,
         pivots: tree.pivots,
     };
@@ -95,77 +95,81 @@ pub(crate) fn solve(
         (Some((values, value)), stop) => {
             let bound = if stop.is_none() { value } else { bound.min(value) };
             let stop = stop.unwrap_or(StopReason::Optimal);
-            Ok(Some(Found::new(program, reduced, &values, bound, stop, statistics)))
+            Ok(Some(Solution::new(mip, column_set, &values, bound, stop, statistics)))
         }
         (None, None) => Ok(None),
         (None, Some(_)) => Err(ComposeError::Stopped),
     }
 }
 
-/// Goes on from a tree with a plan on what is left of the program: unknowns whose price at the root is above what is
-/// left to gain stay where they are, and what they settle is presolved. Starts over whenever a better plan settles many
-/// more (restarts after root fixing: T. Achterberg, *Constraint Integer Programming*, TU Berlin 2007, §10.9).
-/// Each round of nodes is followed by one of neighbourhoods.
-fn go_on(
+/// Searches on from a root tree that has an incumbent.
+///
+/// Reduced-cost fixing at the root and row presolve give a smaller program, on which a tree pool runs in rounds. A
+/// round of heuristics follows each round of nodes. If a better incumbent fixes a fifth of the free variables, the
+/// loop restarts with a new presolve (restarts after root fixing: T. Achterberg, *Constraint Integer Programming*, TU
+/// Berlin 2007, §10.9).
+fn restart_loop(
     problem: &Problem<'_>,
-    reduced: &Reduced,
-    whole: &mut Tree<'_>,
-    program: &Program,
+    column_set: &ColumnSet,
+    root_tree: &mut Tree<'_>,
+    mip: &Mip,
     options: &ComposeOptions,
     watch: &mut Watch<'_>,
 ) -> Option<StopReason> {
     let threads = options.threads.get().min(MAX_THREADS);
-    let by_row = ByRow::new(program);
-    let root = whole.root_prices();
-    let mut around = Around {
-        searches: (0..threads)
-            .map(|at| Search {
-                lists: root.as_ref().and_then(|ranked| {
-                    let choices = Choices::new(program, ranked, &whole.root().multipliers(program))?;
-                    Some(FourLists::new(program, choices, ranked.1, (at, threads)))
+    let rowwise = RowwiseMatrix::new(mip);
+    let root = root_tree.root_reduced_costs();
+    let mut rounds = HeuristicRounds {
+        threads: (0..threads)
+            .map(|at| ThreadHeuristics {
+                four_lists: root.as_ref().and_then(|reduced_costs| {
+                    let structure = MckpStructure::new(mip, reduced_costs, &root_tree.root().duals(mip))?;
+                    Some(FourListSearch::new(mip, structure, reduced_costs.bound, (at, threads)))
                 }),
-                neighbours: Neighbours::new((problem, reduced, program), &by_row, root.as_ref(), at),
+                lns: Lns::new((problem, column_set, mip), &rowwise, root.as_ref(), at),
             })
             .collect(),
-        share: MOST_SHARE,
+        work_share_quarters: MAX_WORK_SHARE_QUARTERS,
     };
-    let mut stop = around.look(whole, watch);
+    let mut stop = rounds.run_round(root_tree, watch);
     while stop.is_none() {
-        let (bounds, free) = fixed(program, root.as_ref(), whole.ceiling);
-        let small = Presolved::within(program, &by_row, bounds)?; // none: no plan is better
-        let offset = small.offset;
-        let mut team = Team::new(&small.program, whole.ceiling - offset, threads);
+        let (bounds, free) = bounds_below(mip, root.as_ref(), root_tree.cutoff);
+        let presolved = PresolvedMip::within(mip, &rowwise, bounds)?; // none: no plan is better
+        let offset = presolved.offset;
+        let mut pool = TreePool::new(&presolved.mip, root_tree.cutoff - offset, threads);
         while stop.is_none() {
-            let before = team.effort();
-            let (so_far, proven) = (whole.nodes, whole.bound());
-            let best = whole.best.as_ref().map(|(_, value)| *value);
+            let before = pool.effort();
+            let (so_far, proven) = (root_tree.nodes, root_tree.bound());
+            let best = root_tree.best.as_ref().map(|(_, value)| *value);
             let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
                 let incumbent = incumbent.map(|value| value + offset).or(best);
                 watch(incumbent, (bound + offset).max(proven), so_far + nodes)
             };
-            let most = options.max_nodes.saturating_sub(whole.nodes);
-            let round = team.go_on(options, MORE_NODES, most, &mut shifted);
-            let after = team.effort();
-            if let Some((values, value)) = team.take_best() {
-                whole.offer(small.restore(&values), value + offset);
+            let max_nodes = options.max_nodes.saturating_sub(root_tree.nodes);
+            let round = pool.run_round(options, NODES_PER_ROUND, max_nodes, &mut shifted);
+            let after = pool.effort();
+            if let Some((values, value)) = pool.take_best() {
+                root_tree.install_incumbent(presolved.restore(&values), value + offset);
             }
-            whole.account(
-                team.bound().saturating_add(offset),
+            root_tree.add_effort(
+                pool.bound().saturating_add(offset),
                 (after.0 - before.0, after.1 - before.1, after.2 - before.2),
             );
             match round {
-                Round::Exhausted => return None,
-                Round::Stopped(reason) => return Some(reason),
-                Round::Done if whole.nodes >= options.max_nodes => return Some(StopReason::Limit),
-                Round::Done => {}
+                RoundOutcome::Exhausted => return None,
+                RoundOutcome::Stopped(reason) => return Some(reason),
+                RoundOutcome::NodesSpent if root_tree.nodes >= options.max_nodes => {
+                    return Some(StopReason::Limit);
+                }
+                RoundOutcome::NodesSpent => {}
             }
-            stop = around.look(whole, watch);
-            let best = whole.best.as_ref().map(|(_, value)| *value);
-            if best.is_some_and(|cost| is_within_gap(cost, whole.bound(), options.gap_percent)) {
+            stop = rounds.run_round(root_tree, watch);
+            let best = root_tree.best.as_ref().map(|(_, value)| *value);
+            if best.is_some_and(|cost| is_within_gap(cost, root_tree.bound(), options.gap_percent)) {
                 stop = stop.or(Some(StopReason::GapReached));
             }
-            team.lower(whole.ceiling - offset);
-            if fixed(program, root.as_ref(), whole.ceiling).1 * 5 < free * 4 {
+            pool.tighten_cutoff(root_tree.cutoff - offset);
+            if bounds_below(mip, root.as_ref(), root_tree.cutoff).1 * 5 < free * 4 {
                 break;
             }
         }
@@ -173,13 +177,13 @@ fn go_on(
     stop
 }
 
-/// The limits of the unknowns in plans below a ceiling, and how many unknowns are not settled by them.
-fn fixed(program: &Program, root: Option<&Ranked>, ceiling: i128) -> (Bounds, usize) {
-    let mut bounds = Bounds::of(program);
-    if let Some((prices, bound)) = root {
+/// The bounds of the variables in plans below a cutoff, and the number of free variables.
+fn bounds_below(mip: &Mip, root: Option<&ReducedCosts>, cutoff: i128) -> (VarBounds, usize) {
+    let mut bounds = VarBounds::of(mip);
+    if let Some(ReducedCosts { costs, bound }) = root {
         // One more for the rounding.
-        bounds.fix(prices, ceiling.saturating_sub(*bound).saturating_add(1));
+        bounds.fix_by_reduced_cost(costs, cutoff.saturating_sub(*bound).saturating_add(1));
     }
-    let free = program.cost.ids().filter(|&var| bounds.low[var] < bounds.high[var]).count();
+    let free = mip.cost.ids().filter(|&var| bounds.lower[var] < bounds.upper[var]).count();
     (bounds, free)
 }

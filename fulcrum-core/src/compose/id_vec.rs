@@ -1,4 +1,4 @@
-//! Vectors that only their own kind of index opens.
+//! Vectors with typed indices.
 
 use std::{
     fmt,
@@ -29,7 +29,7 @@ macro_rules! id_type {
 }
 pub(crate) use id_type;
 
-/// A column: one value for each id.
+/// A vector with one value for each id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdVec<I, T> {
     values: Vec<T>,

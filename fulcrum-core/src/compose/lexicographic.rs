@@ -1,10 +1,10 @@
-//! The stages of an objective, one after the other.
+//! Lexicographic objectives: solves the stages in their order, each under the value that the stage before it reached.
 
 use super::{
     bnb::branch_and_bound::Goal,
     error::ComposeError,
     formulation::problem::Problem,
-    objective::{Aim, per_month},
+    objective::{ObjectiveStage, per_month},
     options::{ComposeOptions, Progress, Signal},
     plan::{self, Built},
     solve::solve,
@@ -22,24 +22,24 @@ pub(super) fn best(
     options: &ComposeOptions,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Plan>, ComposeError> {
-    let mut stages = Aim::stages(blueprint, options)?.into_iter();
-    // An objective is never empty, as Blueprint::check has made sure.
+    let mut stages = ObjectiveStage::stages(blueprint, options)?.into_iter();
+    // Blueprint::check has refused an empty objective.
     let Some(first) = stages.next() else { return Err(ComposeError::Stopped) };
-    let Some((mut best, bound)) = stage(catalogue, blueprint, &first, options, watch)? else {
+    let Some((mut best, bound)) = solve_stage(catalogue, blueprint, &first, options, watch)? else {
         return Ok(None);
     };
     let mut done = vec![(first.clone(), bound)];
-    for mut aim in stages {
+    for mut stage in stages {
         if best.plan.stop != StopReason::Optimal {
             break;
         }
-        // As good in all before.
-        let before = done.iter().filter_map(|(aim, _)| Some((aim.single()?, best.value(aim))));
-        aim.caps.extend(before);
-        match stage(catalogue, blueprint, &aim, options, watch) {
+        // Each measure minimised before keeps its value.
+        let before = done.iter().filter_map(|(stage, _)| Some((stage.single_measure()?, best.value(stage))));
+        stage.caps.extend(before);
+        match solve_stage(catalogue, blueprint, &stage, options, watch) {
             Ok(Some((built, bound))) => {
                 best = built;
-                done.push((aim, bound));
+                done.push((stage, bound));
             }
             Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
             Err(error) => return Err(error),
@@ -49,25 +49,29 @@ pub(super) fn best(
     best.prove(&first, horizon, bound);
     best.plan.then = done[1..]
         .iter()
-        .filter_map(|(aim, bound)| {
-            let value = best.value(aim);
-            let month = |value| per_month(aim, horizon, value);
-            Some(Stage { measure: aim.single()?, value: month(value), bound: month((*bound).min(value)) })
+        .filter_map(|(stage, bound)| {
+            let value = best.value(stage);
+            let month = |value| per_month(stage, horizon, value);
+            Some(Stage {
+                measure: stage.single_measure()?,
+                value: month(value),
+                bound: month((*bound).min(value)),
+            })
         })
         .collect();
     verify::verify(catalogue, blueprint, &best.plan).map_err(ComposeError::Verification)?;
     Ok(Some(best.plan))
 }
 
-/// The best plan for one aim, and its bound; `None` if there is no plan.
-fn stage(
+/// The best plan for one stage and its bound; `None` if there is no plan.
+fn solve_stage(
     catalogue: &Catalogue,
     blueprint: &Blueprint,
-    aim: &Aim,
+    stage: &ObjectiveStage,
     options: &ComposeOptions,
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<(Built, i128)>, ComposeError> {
-    let problem = Problem::new(catalogue, blueprint, aim.clone(), options, watch)?;
+    let problem = Problem::new(catalogue, blueprint, stage.clone(), options, watch)?;
     let Some(found) = solve(&problem, options, Goal::Best, watch)? else { return Ok(None) };
     Ok(Some((plan::build(&problem, &found)?, found.bound)))
 }

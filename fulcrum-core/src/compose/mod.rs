@@ -1,14 +1,19 @@
 //! Blueprint and catalogue in, provably best plan out: pure, synchronous, no I/O, no clock.
 //!
 //! ```text
-//! problem   who may run on what          (blueprint × catalogue, filters applied)
-//! reduce    offers → patterns → columns  (dominance, place classes, cheapest offer of each pattern)
-//! program   columns → integer program    (counts, ratios, spread, survival, stock as rows)
-//! bound     dual simplex as an adviser; every bound re-computed exactly in integers
-//! search    branch and bound over the program
-//! verify    re-checks the plan from blueprint and catalogue alone; shares no code with the above
-//! explain   why there is no plan and what would help; why this plan, and what else there is
+//! formulation  blueprint × catalogue → candidates, place classes
+//! presolve     dominance, patterns, columns; row presolve of an integer program
+//! mip          the integer program: variables, rows, coefficients
+//! lp           dual simplex in floating point; safe dual bounds and reduced-cost fixing in integers
+//! bnb          branch and bound: trees, pseudo-costs, threads
+//! heuristics   warm start, RENS, LNS, meet in the middle for multiple-choice knapsacks
+//! colgen       column generation, where the columns are too many to enumerate
+//! explain      infeasible sets and ways out; binding conditions, runners-up, break-even discounts; rejections
+//! verify       checks the plan from blueprint and catalogue alone; shares no code with the others
 //! ```
+//!
+//! `lexicographic` solves the stages of an objective one after the other, `solve` one stage: by `explicit` over all
+//! columns, or by `colgen`. `plan` writes the solution as a plan.
 //!
 //! The same blueprint, catalogue and options give the same plan, byte for byte, unless the caller stops the
 //! search early.
@@ -37,8 +42,8 @@ mod solution;
 mod solve;
 pub mod verify;
 
-pub use error::{ComposeError, Conflict, Relaxation};
-pub use explain::{Binding, Entry, Explanation, Rejection, RunnerUp, explain, why_not};
+pub use error::{ComposeError, InfeasibleSet, WayOut};
+pub use explain::{Binding, EntryDiscount, Explanation, Rejection, RunnerUp, explain, why_not};
 pub use options::{ComposeOptions, Method, Progress, Signal};
 pub use pareto::{Frontier, pareto};
 
@@ -51,12 +56,12 @@ use crate::{
 
 /// Finds the cheapest plan that meets a blueprint, with its proof.
 ///
-/// `watch` is called every millisecond or so of the search with what is known so far; its answer goes on or stops the
-/// search, in which case the best plan so far is returned with its gap.
+/// `watch` is called every millisecond or so with the progress of the search. If it stops the search, the best plan so
+/// far is returned with its gap.
 ///
 /// # Errors
-/// * [`ComposeError::Document`]: the blueprint contradicts itself in form; mend it at the path named.
-/// * [`ComposeError::Infeasible`]: nothing fits; the conflict names conditions of which one must give way.
+/// * [`ComposeError::Document`]: the blueprint is not well formed; mend it at the path named.
+/// * [`ComposeError::Infeasible`]: nothing fits; the infeasible set names conditions of which one must give way.
 /// * [`ComposeError::Stopped`]: the search was stopped before it found a plan; give it more time.
 /// * [`ComposeError::TooLarge`]: beyond the engine's limits; the message names the lever.
 /// * [`ComposeError::Verification`]: the verifier refused the plan; this is a fault of the library, report it.
@@ -76,11 +81,13 @@ pub fn compose(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Plan, ComposeError> {
     blueprint.check()?;
-    if let Some(conflict) = Conflict::of_nothing(catalogue) {
-        return Err(ComposeError::Infeasible(conflict));
+    if let Some(infeasible_set) = InfeasibleSet::of_nothing(catalogue) {
+        return Err(ComposeError::Infeasible(infeasible_set));
     }
     match best(catalogue, blueprint, options, watch)? {
         Some(plan) => Ok(plan),
-        None => Err(ComposeError::Infeasible(explain::iis::conflict(catalogue, blueprint, options, watch)?)),
+        None => {
+            Err(ComposeError::Infeasible(explain::iis::infeasible_set(catalogue, blueprint, options, watch)?))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What one search minimises, and the caps on other measures that it must keep.
+//! Stages of an objective: what one solve minimises, and the caps on measures that it must keep.
 
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
@@ -8,35 +8,37 @@ use crate::{
     model::{Blueprint, Constraint, Measure, Objective, ProviderId, from_micros},
 };
 
-/// Figures inside the engine are millionths of a measure's unit, over the whole horizon.
-pub(crate) const MICRO: i64 = 1_000_000;
+/// Values inside the engine are millionths of a measure's unit, over the whole horizon.
+pub(crate) const MICROS_PER_UNIT: i64 = 1_000_000;
 
-/// A figure over the horizon, in millionths of its unit. Of money: each month paid times the month's price, plus
-/// what is paid once as often as it is paid; exact, where a share of a set-up fee would have to be rounded.
+/// A value over the horizon, in millionths of its unit. A cost is the sum of all monthly payments and all single
+/// payments. It is exact, as no share of a set-up fee has to be rounded.
 pub(crate) type Cost = i64;
 
-/// Weights of the measures that are minimised together, and caps.
+/// One stage of a lexicographic objective: the weights of the measures to minimise, and the caps to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Aim {
-    /// By the order of [`Measure::ALL`]; zero for those that do not matter.
+pub(crate) struct ObjectiveStage {
+    /// By the order of [`Measure::ALL`]; zero for measures that are not minimised.
     weights: [i64; Measure::ALL.len()],
-    /// The weights are this many times those of the blueprint.
+    /// The blueprint's weights times this number are the weights here.
     pub(crate) scale: i64,
-    /// The most of a measure, over the horizon.
+    /// Upper limits on measures, over the horizon.
     pub(crate) caps: Vec<(Measure, i128)>,
-    /// An offer that must be leased: to say what that would cost.
+    /// An offer that must be leased. `why_not` asks for the cost of using it.
     pub(crate) must_use: Option<OfferIx>,
-    /// What a provider charges less, in millionths: to say what it would have to charge.
+    /// A provider and its discount in millionths. `explain` asks which discount would bring the provider into the
+    /// plan.
     pub(crate) discount: Option<(ProviderId, i64)>,
 }
 
-impl Aim {
-    /// The stages of a blueprint's objective: each an aim, to be followed in turn.
+impl ObjectiveStage {
+    /// The stages of a blueprint's objective, in the order in which they are solved.
     pub(crate) fn stages(blueprint: &Blueprint, options: &ComposeOptions) -> Result<Vec<Self>, ComposeError> {
         let horizon = i128::from(blueprint.horizon_months);
         let mut caps: Vec<(Measure, i128)> = Vec::new();
         let mut cap = |measure: Measure, max: Decimal| -> Result<(), ComposeError> {
-            let micros = max.checked_mul(Decimal::from(MICRO)).and_then(|micros| micros.floor().to_i128());
+            let micros =
+                max.checked_mul(Decimal::from(MICROS_PER_UNIT)).and_then(|micros| micros.floor().to_i128());
             let micros = micros.ok_or_else(|| ComposeError::TooLarge(format!("a limit of {max}")))?;
             caps.push((measure, micros.saturating_mul(horizon)));
             Ok(())
@@ -75,25 +77,25 @@ impl Aim {
         }
     }
 
-    /// How much one unit of a measure counts.
+    /// The weight of one unit of a measure.
     pub(crate) fn weight(&self, measure: Measure) -> i64 {
         self.weights[measure as usize]
     }
 
-    /// Whether the search must know a measure.
-    pub(crate) fn knows(&self, measure: Measure) -> bool {
+    /// Whether the solve must compute a measure: it is minimised or capped.
+    pub(crate) fn tracks(&self, measure: Measure) -> bool {
         self.weight(measure) != 0 || self.caps.iter().any(|(capped, _)| *capped == measure)
     }
 
-    /// The measure, if it is a single one that is minimised.
-    pub(crate) fn single(&self) -> Option<Measure> {
+    /// The measure that is minimised, if there is exactly one.
+    pub(crate) fn single_measure(&self) -> Option<Measure> {
         let mut weighed = Measure::ALL.iter().map(|(measure, _)| *measure).filter(|m| self.weight(*m) != 0);
         weighed.next().filter(|_| weighed.next().is_none() && self.scale == 1)
     }
 }
 
-pub(crate) fn per_month(aim: &Aim, horizon_months: u32, value: i128) -> Decimal {
-    let months = i128::from(horizon_months) * i128::from(aim.scale);
+pub(crate) fn per_month(stage: &ObjectiveStage, horizon_months: u32, value: i128) -> Decimal {
+    let months = i128::from(horizon_months) * i128::from(stage.scale);
     let value = value.clamp(-(1 << 100), 1 << 100);
     let micros = (2 * value + months).div_euclid(2 * months);
     from_micros(micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64)

@@ -8,7 +8,7 @@ use std::{
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId, Plan, ProviderId};
+use crate::model::{Measure, OfferId, Plan, ProviderId, StopReason};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,29 +17,30 @@ pub struct ComposeOptions {
     pub gap_percent: Decimal,
     /// Stop after so many nodes; a limit that does not depend on the machine's speed.
     pub max_nodes: u64,
-    /// How many threads search, up to 64. For the same number the answer is the same each time; another number may give
-    /// another plan of the same cost, or at a limit another plan.
+    /// Threads that search, at most 64. The same number gives the same plan each time. Another number may give another
+    /// plan of the same cost, or another plan at a limit.
     pub threads: NonZeroUsize,
     /// Offers that must not be used, such as those that turned out to be sold out.
     pub exclude: BTreeSet<OfferId>,
     /// Providers of whom nothing more must be bought; what runs there already may stay.
     pub exclude_providers: BTreeSet<ProviderId>,
-    /// The most of a measure, besides the blueprint's own limits; in the measure's unit.
+    /// Upper limits on measures, besides the blueprint's own; in the measure's unit.
     pub caps: BTreeMap<Measure, Decimal>,
-    /// A plan that was made for the same blueprint or one like it, perhaps from another catalogue: the search begins
-    /// with what of it can still be had. It changes how soon plans are found, never how good the best one is.
+    /// A warm start: a plan that was made for the same blueprint or one like it, perhaps from another catalogue. The
+    /// search begins with those of its leases that can still be had. It changes how soon plans are found, never the
+    /// optimum.
     pub start: Option<Arc<Plan>>,
-    /// How lease kinds are found.
+    /// How columns are found.
     pub method: Method,
 }
 
-/// How the engine finds the kinds of lease that a plan may use.
+/// How the engine finds the columns, which are the kinds of lease that a plan may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Method {
-    /// All are written down if they are not too many, else they are made on demand.
+    /// All columns are enumerated if they are not too many; otherwise column generation finds them.
     #[default]
     Auto,
-    /// Made on demand, as for large markets.
+    /// Column generation, as for large markets.
     OnDemand,
 }
 
@@ -58,15 +59,15 @@ impl Default for ComposeOptions {
     }
 }
 
-/// What is known during a search. Values are a month's, in the unit of what is minimised: of cost the blueprint's
-/// currency, the share of set-up fees included.
+/// What is known during a search. Values are per month in the objective's unit. A cost is in the blueprint's currency
+/// and includes a share of set-up fees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// The best plan so far.
+    /// The value of the best plan so far.
     pub incumbent: Option<Decimal>,
-    /// What no plan can be below.
+    /// A value that no plan can beat.
     pub bound: Option<Decimal>,
-    /// Nodes done.
+    /// Nodes of branch and bound so far.
     pub nodes: u64,
 }
 
@@ -77,6 +78,17 @@ pub enum Signal {
     Continue,
     /// Time is up: return the best so far.
     Limit,
-    /// The caller has lost interest: return the best so far.
+    /// The caller does not need the plan any more: return the best so far.
     Cancel,
+}
+
+impl Signal {
+    /// Why the search stops; `None` if it goes on.
+    pub(crate) fn stop(self) -> Option<StopReason> {
+        match self {
+            Self::Continue => None,
+            Self::Limit => Some(StopReason::Limit),
+            Self::Cancel => Some(StopReason::Cancelled),
+        }
+    }
 }

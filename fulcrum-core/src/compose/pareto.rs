@@ -1,4 +1,4 @@
-//! All trade-offs between two measures.
+//! The Pareto frontier of two measures, by ε-constraints.
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -13,15 +13,15 @@ use crate::{
     model::{Blueprint, DocumentError, Measure, Objective, Plan},
 };
 
-/// The best plans by two measures: of each no other plan is better in one and as good in the other.
+/// A Pareto frontier: no other plan beats one of its plans in both measures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frontier {
-    /// What is traded for what.
+    /// The two measures.
     pub measures: [Measure; 2],
     /// The plans, from the best in the first measure to the best in the second. Each is made for the blueprint with
-    /// the two measures as its objective, in turn.
+    /// the two measures as a lexicographic objective.
     pub plans: Vec<Plan>,
-    /// Whether these are all, down to the resolution that was asked for, and each is proven.
+    /// Whether these are all plans, down to the requested resolution, and each is proven.
     pub is_complete: bool,
 }
 
@@ -32,13 +32,15 @@ impl Frontier {
     }
 }
 
-/// Finds the Pareto frontier of two measures by ε-constraints: the best in the first, of those the best in the second,
-/// then the same with the second below what was found (Y. Haimes, L. Lasdon, D. Wismer, IEEE Trans. Syst. Man Cybern.
-/// 1, 1971; with the second stage no point is dominated: K. Miettinen, *Nonlinear Multiobjective Optimization*, 1999,
-/// §3.2). Exact: every trade-off is found that differs from its neighbour by at least `step` in the second measure,
-/// in its unit; steps below a millionth count as one.
+/// Finds the Pareto frontier of two measures by ε-constraints (Y. Haimes, L. Lasdon, D. Wismer, IEEE Trans. Syst. Man
+/// Cybern. 1, 1971).
 ///
-/// `watch` sees each search; when it stops one, the plans so far are the answer.
+/// Each point minimises the first measure, then the second under that value; the next point caps the second measure
+/// below it. The second stage excludes dominated points (K. Miettinen, *Nonlinear Multiobjective Optimization*, 1999,
+/// §3.2).
+///
+/// Exact: every point is found that differs from its neighbour by at least `step` in the second measure, in its unit.
+/// Steps below a millionth count as one. If `watch` stops a search, the frontier ends with the plans so far.
 ///
 /// # Errors
 /// As [`compose`](super::compose()) for the first plan; later ones only end the frontier.
@@ -63,7 +65,7 @@ pub fn pareto(
             frontier.plans.last().and_then(|plan| plan.measures.get(measures[1])).unwrap_or_default();
         options.caps.insert(measures[1], second.saturating_sub(step));
         if second < step {
-            break; // nothing is below zero
+            break; // no value is negative
         }
         match best(catalogue, &blueprint, &options, watch) {
             Ok(None) => break,

@@ -1,4 +1,4 @@
-//! From a solution to a plan that people and programs read.
+//! From a solution to a plan document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use crate::{
     compose::{
         error::ComposeError,
         formulation::{
-            place_classes::{Cut, Site},
+            place_classes::{PartitionKey, Site},
             problem::Problem,
         },
         id_vec::Id,
         mip::model::Target,
-        objective::{Aim, MICRO, per_month},
+        objective::{MICROS_PER_UNIT, ObjectiveStage, per_month},
         presolve::columns::Column,
-        solution::{Found, Serving},
+        solution::{Solution, UserAssignment},
     },
     model::{
         Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
@@ -26,47 +26,51 @@ use crate::{
     },
 };
 
-/// A plan, and what it is over the horizon in each measure that counts, in millionths.
+/// A plan, and its measures over the horizon in millionths.
 pub(super) struct Built {
     pub(super) plan: Plan,
-    figures: BTreeMap<Measure, i128>,
+    measure_values: BTreeMap<Measure, i128>,
 }
 
 impl Built {
-    /// What an aim minimises, over the horizon, in millionths times its scale.
-    pub(super) fn value(&self, aim: &Aim) -> i128 {
-        self.figures.iter().map(|(measure, value)| i128::from(aim.weight(*measure)) * value).sum::<i128>()
+    /// The objective of a stage over the horizon, in millionths times its scale.
+    pub(super) fn value(&self, stage: &ObjectiveStage) -> i128 {
+        self.measure_values
+            .iter()
+            .map(|(measure, value)| i128::from(stage.weight(*measure)) * value)
+            .sum::<i128>()
     }
 
-    /// The objective of an aim, its bound and the gap.
-    pub(super) fn prove(&mut self, aim: &Aim, horizon_months: u32, bound: i128) {
-        let value = self.value(aim);
+    /// Sets the objective of a stage, its bound and the gap.
+    pub(super) fn prove(&mut self, stage: &ObjectiveStage, horizon_months: u32, bound: i128) {
+        let value = self.value(stage);
         let bound = bound.min(value);
         let gap = if value == 0 { 0 } else { ((value - bound) * 10_000 + value - 1) / value };
-        let month = |value| per_month(aim, horizon_months, value);
+        let month = |value| per_month(stage, horizon_months, value);
         self.plan.objective = month(value);
         self.plan.bound = month(bound);
         self.plan.gap_percent = Decimal::new(i64::try_from(gap).unwrap_or(i64::MAX), 2).normalize();
     }
 }
 
-pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, ComposeError> {
+pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, ComposeError> {
     let blueprint = problem.blueprint;
     let too_large =
         |what: String| ComposeError::TooLarge(format!("a price of {what} is beyond the range of money"));
     let mut leases = Vec::new();
     let mut kept = vec![0; problem.running.len()];
     let mut columns: Vec<&(Column, i64)> = found.leases.iter().collect();
-    columns.sort_by(|(a, _), (b, _)| (a.offer, a.keeps, &a.members).cmp(&(b.offer, b.keeps, &b.members)));
+    columns
+        .sort_by(|(a, _), (b, _)| (a.offer, a.retained, &a.members).cmp(&(b.offer, b.retained, &b.members)));
     for (column, count) in columns {
         let lease = lease(problem, column)
             .ok_or_else(|| too_large(problem.catalogue.offer(column.offer).id().to_string()))?;
         for _ in 0..*count {
-            // Those that are alike stay in the order in which they are written.
-            let keeps = column.keeps.and_then(|alike| {
-                let next = &mut kept[alike];
+            // Services of a group stay in the order in which they are written.
+            let keeps = column.retained.and_then(|group| {
+                let next = &mut kept[group];
                 *next += 1;
-                let service = *problem.running[alike].services.get(*next - 1)?;
+                let service = *problem.running[group].services.get(*next - 1)?;
                 Some(blueprint.running.services[service].id.clone())
             });
             leases.push(Lease { keeps, ..lease.clone() });
@@ -77,9 +81,9 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
     let is_converted = is_converted(problem, found, &traffic);
     let fees = fees(problem, &leases);
     let moves = moves(blueprint, &leases);
-    let figures = figures(problem, found, &leases, &flows, &traffic, (&fees, &moves));
+    let measure_values = measure_values(problem, found, &leases, &flows, &traffic, (&fees, &moves));
     let months = Decimal::from(blueprint.horizon_months);
-    let measures = figures
+    let measures = measure_values
         .iter()
         .map(|(measure, value)| {
             let month =
@@ -116,15 +120,15 @@ pub(super) fn build(problem: &Problem<'_>, found: &Found) -> Result<Built, Compo
     };
     let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;
     let plan = Plan { monthly, once, ..plan };
-    let mut built = Built { plan, figures };
-    built.prove(&problem.aim, blueprint.horizon_months, found.bound);
+    let mut built = Built { plan, measure_values };
+    built.prove(&problem.stage, blueprint.horizon_months, found.bound);
     Ok(built)
 }
 
-/// All measures that count, and the cost, over the horizon.
-fn figures(
+/// All tracked measures, and the cost, over the horizon.
+fn measure_values(
     problem: &Problem<'_>,
-    found: &Found,
+    found: &Solution,
     leases: &[Lease],
     flows: &[Flow],
     traffic: &[TrafficLine],
@@ -163,11 +167,11 @@ fn figures(
         Measure::WorstLatency => flows.iter().map(us).max().unwrap_or(0) * horizon,
         Measure::Providers => {
             let providers: BTreeSet<&ProviderId> = leases.iter().map(|lease| &lease.place.provider).collect();
-            providers.len() as i128 * i128::from(MICRO) * horizon
+            providers.len() as i128 * i128::from(MICROS_PER_UNIT) * horizon
         }
     };
     let known = Measure::ALL.iter().map(|(measure, _)| *measure);
-    let known = known.filter(|measure| *measure == Measure::Cost || problem.aim.knows(*measure));
+    let known = known.filter(|measure| *measure == Measure::Cost || problem.stage.tracks(*measure));
     known.map(|measure| (measure, value(measure))).collect()
 }
 
@@ -175,12 +179,12 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
     let offer = problem.catalogue.offer(column.offer);
     let is_by_size = matches!(offer.price.charge, Charge::PerUnit { .. });
     let gib = if is_by_size { column.size_gib } else { 0 };
-    let running = column.keeps.map(|alike| &problem.running[alike]);
+    let running = column.retained.map(|group| &problem.running[group]);
     let mut lines = vec![line(problem, LineKind::Offer, (&offer.sku, &offer.price), gib, running.is_some())?];
     let mut disk_sku = None;
     if !is_by_size && column.size_gib > 0 {
         let disk = offer.elastic_disk.as_ref()?;
-        let is_paid = running.is_some_and(|alike| alike.size_gib > 0);
+        let is_paid = running.is_some_and(|group| group.size_gib > 0);
         lines.push(line(problem, LineKind::Disk, (&disk.sku, &disk.price), column.size_gib, is_paid)?);
         disk_sku = Some(disk.sku.clone());
     }
@@ -221,7 +225,7 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
     })
 }
 
-/// Of what runs already, what was due at its start `is_paid`.
+/// `is_paid`: the set-up fee of a running service was paid at its start.
 fn line(
     problem: &Problem<'_>,
     kind: LineKind,
@@ -236,7 +240,7 @@ fn line(
     Some(PriceLine { sku: sku.clone(), kind, text: text(price, gib), monthly, once, total, later })
 }
 
-/// How a figure comes about.
+/// The text of a price: how the amount comes about.
 fn text(price: &Price, gib: u64) -> String {
     let code = price.currency.code();
     match &price.charge {
@@ -255,29 +259,29 @@ fn text(price: &Price, gib: u64) -> String {
     }
 }
 
-/// Who talks to whom: what the search decided, and where it made no difference the shortest way.
-fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
-    let (blueprint, sites) = (problem.blueprint, &problem.sites);
-    if blueprint.links.is_empty() && found.serving.is_empty() {
+/// Flows: those that the search decided, and the shortest way where it made no difference.
+fn flows(problem: &Problem<'_>, found: &Solution) -> Vec<Flow> {
+    let (blueprint, sites) = (problem.blueprint, &problem.places);
+    if blueprint.links.is_empty() && found.user_assignments.is_empty() {
         return Vec::new();
     }
-    let count = |name: &ComponentId, cut: Cut| -> BTreeMap<usize, i64> {
+    let count = |name: &ComponentId, key: PartitionKey| -> BTreeMap<usize, i64> {
         let component = problem.component(name);
-        let level = sites.level(cut);
+        let partition = sites.partition(key);
         let mut places = BTreeMap::new();
         for (column, leases) in &found.leases {
             for (_, count) in column.members.iter().filter(|(member, _)| *member == component) {
-                *places.entry(level.place_of[column.class]).or_default() += leases * i64::from(*count);
+                *places.entry(partition.place_of[column.class]).or_default() += leases * i64::from(*count);
             }
         }
         places
     };
     let trip =
         |site: &Site, to: &EndPoint| blueprint.assume.latency.round_trip_us(&sites.ends[site.region], to);
-    let is_timed = problem.aim.knows(Measure::Latency) || problem.aim.knows(Measure::WorstLatency);
+    let is_timed = problem.stage.tracks(Measure::Latency) || problem.stage.tracks(Measure::WorstLatency);
     let mut flows = Vec::new();
     for (at, link) in blueprint.links.iter().enumerate() {
-        let receivers = count(&link.to, Cut::Over(Over::Region));
+        let receivers = count(&link.to, PartitionKey::Domain(Over::Region));
         if receivers.is_empty() {
             continue;
         }
@@ -287,17 +291,17 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
                 (trip(site, &sites.ends[*region]).unwrap_or(u32::MAX), *region != site.region, *region)
             })
         };
-        let decided: Vec<_> = found.sending.iter().filter(|sending| sending.link == at).copied().collect();
+        let decided: Vec<_> = found.link_flows.iter().filter(|sending| sending.link == at).copied().collect();
         let region = |site: usize, target: Target| match target {
             Target::Region(region) => Some(region),
-            // What leaves for free may be told to leave although nobody is elsewhere: then it stays.
+            // A free flow may leave although no other region has a receiver: then it stays.
             Target::Elsewhere => {
                 let site = &sites.sites[site];
                 nearest(site, false).or_else(|| nearest(site, true))
             }
         };
-        // What costs nothing to send may be said to be sent by more than are there.
-        let mut idle = count(&link.from, Cut::Site);
+        // Free flows may be more than the replicas at the site.
+        let mut idle = count(&link.from, PartitionKey::Site);
         let mut chosen: Vec<(usize, Option<usize>, i64)> = Vec::new();
         for sending in &decided {
             let idle = idle.entry(sending.site).or_default();
@@ -307,7 +311,7 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
                 chosen.push((sending.site, region(sending.site, sending.target), replicas));
             }
         }
-        // The others stay where they are if they can.
+        // All other replicas stay in their region if they can.
         for (site, replicas) in idle {
             let own = sites.sites[site].region;
             let region = if receivers.contains_key(&own) && !is_timed {
@@ -334,7 +338,7 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
             });
         }
     }
-    for Serving { component, group, site } in &found.serving {
+    for UserAssignment { component, group, site } in &found.user_assignments {
         let (name, component) = blueprint.components.get_index(component.index()).expect("a component of it");
         let (users, site) = (&component.users[*group], &sites.sites[*site]);
         let end = EndPoint { name: users.name.clone(), at: Some(users.at) };
@@ -355,8 +359,8 @@ fn flows(problem: &Problem<'_>, found: &Found) -> Vec<Flow> {
 fn traffic(problem: &Problem<'_>, flows: &[Flow]) -> Option<Vec<TrafficLine>> {
     let mut pools: BTreeMap<(ProviderId, String), (u64, &TrafficTariff)> = BTreeMap::new();
     for flow in flows.iter().filter(|flow| flow.gib > 0) {
-        let site = problem.sites.sites.iter().find(|site| {
-            problem.sites.ends[site.region].name == flow.from_region
+        let site = problem.places.sites.iter().find(|site| {
+            problem.places.ends[site.region].name == flow.from_region
                 && site.tariff.as_ref().map(TrafficTariff::text) == flow.tariff
         })?;
         let key = (site.provider.clone(), flow.tariff.clone()?);
@@ -371,8 +375,8 @@ fn traffic(problem: &Problem<'_>, flows: &[Flow]) -> Option<Vec<TrafficLine>> {
         .collect()
 }
 
-/// Whether an exchange rate stands behind any line.
-fn is_converted(problem: &Problem<'_>, found: &Found, traffic: &[TrafficLine]) -> bool {
+/// Whether any line was converted by an exchange rate.
+fn is_converted(problem: &Problem<'_>, found: &Solution, traffic: &[TrafficLine]) -> bool {
     let (catalogue, own) = (problem.catalogue, problem.blueprint.currency);
     let is_charged = |provider: &ProviderId, price: &Price| {
         let tariff = TrafficTariff::new(price, catalogue.rates(), own).map(|tariff| tariff.text());
@@ -406,7 +410,7 @@ fn fees(problem: &Problem<'_>, leases: &[Lease]) -> Vec<FeeLine> {
         .collect()
 }
 
-/// What moves of what runs already.
+/// Replicas of running services that move.
 fn moves(blueprint: &Blueprint, leases: &[Lease]) -> Vec<MoveLine> {
     let running = &blueprint.running;
     let mut lines = Vec::new();

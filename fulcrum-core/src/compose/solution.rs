@@ -1,16 +1,16 @@
-//! What the search hands over: leases, flows and the proof.
+//! A solution of the integer program in the blueprint's terms: leases, flows, and the proof.
 
 use super::{
-    formulation::ids::CompId,
+    formulation::ids::ComponentIx,
     id_vec::Id,
-    mip::model::{Program, Target},
-    presolve::columns::{Column, Reduced},
+    mip::model::{Mip, Target},
+    presolve::columns::{Column, ColumnSet},
 };
 use crate::model::{Statistics, StopReason};
 
 /// Replicas of a site that send along a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sending {
+pub(crate) struct LinkFlow {
     pub(crate) link: usize,
     pub(crate) site: usize,
     pub(crate) target: Target,
@@ -19,58 +19,62 @@ pub(crate) struct Sending {
 
 /// A group of users and the site that serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Serving {
-    pub(crate) component: CompId,
+pub(crate) struct UserAssignment {
+    pub(crate) component: ComponentIx,
     pub(crate) group: usize,
     pub(crate) site: usize,
 }
 
 /// A solution with its proof.
 #[derive(Debug)]
-pub(crate) struct Found {
-    /// Each kind of lease and how many of it, in a fixed order.
+pub(crate) struct Solution {
+    /// Each column and its number of leases, in a fixed order.
     pub(crate) leases: Vec<(Column, i64)>,
-    pub(crate) sending: Vec<Sending>,
-    pub(crate) serving: Vec<Serving>,
-    /// What no plan is below, over the horizon, in millionths times the aim's scale.
+    pub(crate) link_flows: Vec<LinkFlow>,
+    pub(crate) user_assignments: Vec<UserAssignment>,
+    /// A lower bound on every plan, over the horizon, in millionths times the stage's scale.
     pub(crate) bound: i128,
     pub(crate) stop: StopReason,
     pub(crate) statistics: Statistics,
 }
 
-impl Found {
+impl Solution {
     pub(crate) fn new(
-        program: &Program,
-        reduced: &Reduced,
+        mip: &Mip,
+        column_set: &ColumnSet,
         values: &[i64],
         bound: i128,
         stop: StopReason,
         statistics: Statistics,
     ) -> Self {
-        let leases = reduced
+        let leases = column_set
             .columns
             .iter()
-            .map(|(id, column)| (column, values[program.leases[id].index()]))
+            .map(|(id, column)| (column, values[mip.leases[id].index()]))
             .filter(|(_, count)| *count > 0)
             .map(|(column, count)| (column.clone(), count))
             .collect();
-        let sending = program
+        let link_flows = mip
             .flows
             .iter()
-            .map(|flow| Sending {
+            .map(|flow| LinkFlow {
                 link: flow.link,
                 site: flow.site,
                 target: flow.target,
                 replicas: values[flow.var.index()],
             })
-            .filter(|sending| sending.replicas > 0)
+            .filter(|link_flows| link_flows.replicas > 0)
             .collect();
-        let serving = program
+        let user_assignments = mip
             .served
             .iter()
             .filter(|served| values[served.var.index()] > 0)
-            .map(|served| Serving { component: served.component, group: served.group, site: served.site })
+            .map(|served| UserAssignment {
+                component: served.component,
+                group: served.group,
+                site: served.site,
+            })
             .collect();
-        Self { leases, sending, serving, bound, stop, statistics }
+        Self { leases, link_flows, user_assignments, bound, stop, statistics }
     }
 }

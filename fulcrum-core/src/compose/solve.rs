@@ -1,4 +1,4 @@
-//! From problem to proven solution.
+//! Solves one stage: enumerates all columns if they are not too many, otherwise generates them.
 
 use super::{
     bnb::branch_and_bound::Goal,
@@ -6,11 +6,11 @@ use super::{
     error::ComposeError,
     explicit,
     formulation::problem::Problem,
-    interrupt::{Looks, watch_for_stop},
-    mip::{model::Program, place_scope::Scope},
+    interrupt::{InterruptCheck, watch_for_stop},
+    mip::{model::Mip, place_scope::PlaceScope},
     options::{ComposeOptions, Method, Progress, Signal},
-    presolve::enumerate::reduce,
-    solution::Found,
+    presolve::enumerate::enumerate_columns,
+    solution::Solution,
 };
 
 /// Solves; `None` if it is proven that there is no plan.
@@ -19,26 +19,27 @@ pub(super) fn solve(
     options: &ComposeOptions,
     goal: Goal,
     watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Found>, ComposeError> {
-    // A plan at the cap is allowed; the tree looks for plans below the ceiling.
-    let caps = problem.aim.caps.iter().filter(|(measure, _)| problem.aim.single() == Some(*measure));
-    let ceiling = caps.map(|(_, max)| max + 1).min();
-    let mut goes_on = || watch_for_stop(watch).is_ok();
-    let mut looks = Looks::new(&mut goes_on);
+) -> Result<Option<Solution>, ComposeError> {
+    // A plan at the cap is allowed, and the search looks for plans below the cutoff.
+    let caps =
+        problem.stage.caps.iter().filter(|(measure, _)| problem.stage.single_measure() == Some(*measure));
+    let cutoff = caps.map(|(_, max)| max + 1).min();
+    let mut should_continue = || watch_for_stop(watch).is_ok();
+    let mut interrupt = InterruptCheck::new(&mut should_continue);
     if options.method == Method::Auto
-        && let Some(reduced) = reduce(problem, &mut looks)?
+        && let Some(column_set) = enumerate_columns(problem, &mut interrupt)?
     {
-        match Program::new(problem, &reduced, &Scope::All, None, &mut looks) {
-            Ok(program) if program.size() <= MAX_DIRECT => {
-                watch_for_stop(watch)?; // the last look before the search, which begins with a large table
-                return explicit::solve(problem, &reduced, &program, options, goal, ceiling, watch);
+        match Mip::new(problem, &column_set, &PlaceScope::All, None, &mut interrupt) {
+            Ok(mip) if mip.size() <= MAX_EXPLICIT_ENTRIES => {
+                watch_for_stop(watch)?; // the last question before the search, which begins with a large tableau
+                return explicit::solve(problem, &column_set, &mip, options, goal, cutoff, watch);
             }
             Ok(_) | Err(ComposeError::TooLarge(_)) => {} // too large to be written down
             Err(error) => return Err(error),
         }
     }
-    driver::solve(problem, options, ceiling, watch)
+    driver::solve(problem, options, cutoff, watch)
 }
 
-/// Entries of a program's table beyond which columns are made on demand.
-const MAX_DIRECT: usize = 8 << 20;
+/// Coefficients of a dense program beyond which columns are generated.
+const MAX_EXPLICIT_ENTRIES: usize = 8 << 20;

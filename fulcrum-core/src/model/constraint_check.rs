@@ -65,7 +65,6 @@ impl Constraint {
             Self::Conflict(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
             }
-            // Explaining a clash puts one of these in a removed condition's stead; people never mean it.
             Self::Colocate(colocate) if colocate.components.is_empty() => Err(NO_COMPONENT.to_owned()),
             Self::Conflict(_) | Self::Colocate(_) | Self::Everywhere(_) => machines_only(&self.components()),
             Self::Spread(spread) if spread.components.is_empty() => Err(NO_COMPONENT.to_owned()),

@@ -115,7 +115,7 @@ fn prop_a_provider_gets_in_at_the_discount_that_is_said_and_not_before() {
         let options = ComposeOptions::default();
         let said =
             explain(&market, &blueprint, &plan, &options, &mut |_| Signal::Continue).expect("explained");
-        for entry in &said.entries {
+        for entry in &said.entry_discounts {
             let provider = entry.provider.as_str();
             let least = |percent: Decimal| {
                 let market = cheaper(&offers, provider, percent);
@@ -231,6 +231,6 @@ fn a_conflict_names_the_cheapest_way_out_with_its_price() {
         panic!("feasible");
     };
     let ways: Vec<String> =
-        conflict.relaxations.iter().map(|way| format!("{} -> {}", way.condition, way.objective)).collect();
+        conflict.ways_out.iter().map(|way| format!("{} -> {}", way.condition, way.objective)).collect();
     assert_eq!(ways, ["components.web.replicas: at least 2 -> 30", "budget: 15 -> 30"][1..], "{conflict}");
 }

@@ -234,7 +234,7 @@ fn settings_that_cannot_share_the_only_machine_are_named() {
     assert!(said.contains("components.web.settings.image: debian"), "{said}");
     assert!(said.contains("components.db.settings.image: alpine"), "{said}");
     assert!(!said.contains("settings.size"), "{said}");
-    let ways: Vec<_> = conflict.relaxations.iter().map(|way| way.condition.as_str()).collect();
+    let ways: Vec<_> = conflict.ways_out.iter().map(|way| way.condition.as_str()).collect();
     assert!(ways.contains(&"components.web.settings.image: debian"), "{ways:?}");
 }
 

@@ -1,4 +1,4 @@
-//! The same on several threads at once, so that the outcome does not depend on which is faster.
+//! Fork and join: the same work on several threads, with a result that does not depend on their speed.
 
 use std::{
     sync::{
@@ -10,22 +10,23 @@ use std::{
 
 use crate::compose::options::Signal;
 
-/// What a search tells while it goes on, and what it is told: the best value so far, a bound, nodes.
+/// Reports progress (best value, bound, nodes) and receives whether to go on.
 pub(crate) type Watch<'f> = dyn FnMut(Option<i128>, i128, u64) -> Signal + 'f;
 
-/// Does each part's work, the first on this thread, which alone asks `watch`; what it answers is passed on to the
-/// others when they ask. Each part ends by itself or because it was told to; then all that came of them is given back,
-/// in their order. Where the system gives fewer threads than there are parts, each does more than one, and all comes out
-/// the same, later.
-pub(crate) fn together<T: Send, R: Send>(
+/// Runs the work of each part and returns the results in the parts' order.
+///
+/// The first part runs on this thread. It alone asks `watch`, and the other parts see the answer when they ask. Each
+/// part ends by itself or after a stop signal. If the system gives fewer threads than there are parts, a thread runs
+/// several parts one after the other, with the same results.
+pub(crate) fn run_lockstep<T: Send, R: Send>(
     parts: &mut [T],
     watch: &mut Watch<'_>,
     work: impl Fn(&mut T, &mut Watch<'_>) -> R + Sync,
 ) -> Vec<R> {
-    together_on(|| Builder::new().name("fulcrum-search".to_owned()), parts, watch, work)
+    run_lockstep_on(|| Builder::new().name("fulcrum-search".to_owned()), parts, watch, work)
 }
 
-fn together_on<T: Send, R: Send>(
+fn run_lockstep_on<T: Send, R: Send>(
     thread: impl Fn() -> Builder,
     parts: &mut [T],
     watch: &mut Watch<'_>,
@@ -36,16 +37,16 @@ fn together_on<T: Send, R: Send>(
         return vec![work(first, watch)];
     }
     let helpers = others.len();
-    let told = Told(Mutex::new(Signal::Continue));
+    let stop = StopBroadcast(Mutex::new(Signal::Continue));
     let waiting = Mutex::new(others.iter_mut().enumerate());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let (tick, ticks) = channel();
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..helpers)
             .map_while(|_| {
-                let (tick, told, work, next) = (tick.clone(), &told, &work, &next);
+                let (tick, stop, work, next) = (tick.clone(), &stop, &work, &next);
                 let help = move || {
-                    let mut ask = |_: Option<i128>, _: i128, _: u64| told.ask(&tick);
+                    let mut ask = |_: Option<i128>, _: i128, _: u64| stop.poll(&tick);
                     let mut results = Vec::new();
                     while let Some((at, part)) = next() {
                         results.push((at, work(part, &mut ask)));
@@ -60,15 +61,15 @@ fn together_on<T: Send, R: Send>(
         let mut asked = |incumbent: Option<i128>, bound: i128, nodes: u64| {
             last = Some((incumbent, bound, nodes));
             let signal = watch(incumbent, bound, nodes);
-            told.tell(signal);
+            stop.broadcast(signal);
             signal
         };
         let own = work(first, &mut asked);
-        // The watcher hears of the first part only, wherever the others are.
+        // The watcher only sees progress of the first part.
         let mut asked_again = |incumbent: Option<i128>, bound: i128, nodes: u64| {
             let (incumbent, bound, nodes) = last.unwrap_or((incumbent, bound, nodes));
             let signal = watch(incumbent, bound, nodes);
-            told.tell(signal);
+            stop.broadcast(signal);
             signal
         };
         let mut results = Vec::new();
@@ -77,13 +78,13 @@ fn together_on<T: Send, R: Send>(
         {
             results.push((at, work(part, &mut asked_again)));
         }
-        // What was asked in the meantime is answered; then the watcher is asked whenever one of the others asks.
+        // Ticks so far are answered already; from here on each tick of another part asks the watcher.
         ticks.try_iter().for_each(drop);
         while ticks.recv().is_ok() {
             if let Some((incumbent, bound, nodes)) = last
-                && told.signal() == Signal::Continue
+                && stop.signal() == Signal::Continue
             {
-                told.tell(watch(incumbent, bound, nodes));
+                stop.broadcast(watch(incumbent, bound, nodes));
             }
         }
         for handle in running {
@@ -97,20 +98,20 @@ fn together_on<T: Send, R: Send>(
     })
 }
 
-/// What the others are told.
-struct Told(Mutex<Signal>);
+/// The last signal of the watcher, for the other threads.
+struct StopBroadcast(Mutex<Signal>);
 
-impl Told {
+impl StopBroadcast {
     fn signal(&self) -> Signal {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, signal: Signal) {
+    fn broadcast(&self, signal: Signal) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = signal;
     }
 
-    fn ask(&self, tick: &Sender<()>) -> Signal {
-        // No one listens any more only if the first thread panics, which ends all.
+    fn poll(&self, tick: &Sender<()>) -> Signal {
+        // The receiver is gone only if the first thread panics, which ends all.
         let _ = tick.send(());
         self.signal()
     }
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_parts() {
         let mut parts: Vec<u64> = (0..7).collect();
-        let results = together(&mut parts, &mut |_, _, _| Signal::Continue, |part, watch| {
+        let results = run_lockstep(&mut parts, &mut |_, _, _| Signal::Continue, |part, watch| {
             (0..(7 - *part) * 100).for_each(|_| {
                 watch(None, 0, 0);
             });
@@ -140,13 +141,13 @@ mod tests {
             asked += 1;
             if asked > 50 { Signal::Cancel } else { Signal::Continue }
         };
-        let told = together(&mut parts, &mut watch, |rounds, watch| {
+        let stop = run_lockstep(&mut parts, &mut watch, |rounds, watch| {
             (0..*rounds).map(|_| watch(None, 0, 0)).find(|signal| *signal != Signal::Continue)
         });
-        assert_eq!(told, [None, Some(Signal::Cancel), Some(Signal::Cancel)]);
+        assert_eq!(stop, [None, Some(Signal::Cancel), Some(Signal::Cancel)]);
     }
 
-    /// A stack that no address space holds: as where the system refuses each thread.
+    /// A stack that no address space holds, so that the system refuses the thread.
     #[cfg(target_pointer_width = "64")]
     fn refused() -> Builder {
         Builder::new().stack_size(1 << 47)
@@ -168,7 +169,7 @@ mod tests {
                 asked += 1;
                 Signal::Continue
             };
-            let results = together_on(thread, &mut parts, &mut watch, |part, watch| {
+            let results = run_lockstep_on(thread, &mut parts, &mut watch, |part, watch| {
                 watch(None, 0, 0);
                 *part * 2
             });
@@ -180,14 +181,17 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_search_without_threads_is_told_to_stop() {
-        let told =
-            together_on(refused, &mut [1, 2], &mut |_, _, _| Signal::Cancel, |_, watch| watch(None, 0, 0));
-        assert_eq!(told, [Signal::Cancel, Signal::Cancel]);
+        let stop = run_lockstep_on(refused, &mut [1, 2], &mut |_, _, _| Signal::Cancel, |_, watch| {
+            watch(None, 0, 0)
+        });
+        assert_eq!(stop, [Signal::Cancel, Signal::Cancel]);
     }
 
     #[test]
     #[should_panic(expected = "the second")]
     fn a_panic_of_a_part_is_passed_on() {
-        together(&mut [1, 2], &mut |_, _, _| Signal::Continue, |part, _| assert_eq!(*part, 1, "the second"));
+        run_lockstep(&mut [1, 2], &mut |_, _, _| Signal::Continue, |part, _| {
+            assert_eq!(*part, 1, "the second")
+        });
     }
 }

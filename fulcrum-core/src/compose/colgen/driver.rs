@@ -1,87 +1,83 @@
-//! Markets and applications too large to write all columns down: they are made on demand.
+//! The driver of column generation, for problems whose columns are too many to enumerate.
 //!
-//! 1. A relaxation tells no places apart at first, and knows few columns. Its prices for replicas find the columns
-//!    that would improve it (column generation: P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961); places
-//!    where its solution breaks a condition come into scope, with the rows that belong to them.
-//! 2. Whenever it is solved, its exact bound holds for the whole market: columns that are missing cost no less than
-//!    they are worth, and places that are missing leave conditions out.
-//! 3. Plans come from small programs over the places that the relaxation uses, in which all conditions are present;
-//!    later ones leave some of those places out and take others in (a neighbourhood search).
+//! 1. The restricted master knows few columns and tells no places apart. Its dual values lead to columns that improve
+//!    it (P. C. Gilmore, R. E. Gomory, Operations Research 9(6), 1961). Separation brings places into scope whose
+//!    conditions its solution violates.
+//! 2. The safe bound of each solved master, corrected by the pricing bound, holds for the whole market: places outside
+//!    the scope only leave conditions out.
+//! 3. Plans come from small programs over the places that the master uses, with all conditions; later ones replace
+//!    some of the places, or some leases of the incumbent (neighbourhoods).
 //!
-//! The gap between both is told as it is.
+//! Value and bound are both reported; a gap may remain.
 
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 
 use super::{
-    candidate_index::Pool,
-    master::{Relaxation, Solved, distinct},
+    candidate_index::CandidateIndex,
+    master::{MasterSolution, RestrictedMaster, distinct},
     neighbourhood::Neighbourhood,
 };
 use crate::{
     compose::{
-        bnb::branch_and_bound::{Goal, TreeOutcome, is_within_gap, search},
+        bnb::branch_and_bound::{Goal, SearchOutcome, branch_and_bound, is_within_gap},
         error::ComposeError,
-        formulation::{costs::a_month, place_classes::Cut, problem::Problem},
+        formulation::{costs::monthly, place_classes::PartitionKey, problem::Problem},
         heuristics::warm_start,
         id_vec::Id,
-        interrupt::{Looks, watch_for_stop},
-        mip::{model::Program, place_scope::Scope},
+        interrupt::{InterruptCheck, watch_for_stop},
+        mip::{model::Mip, place_scope::PlaceScope},
         options::{ComposeOptions, Progress, Signal},
         presolve::{
-            columns::{Column, Reduced},
-            pattern_rules::Rules,
-            row_presolve::Presolved,
+            columns::{Column, ColumnSet},
+            pattern_rules::PatternRules,
+            row_presolve::PresolvedMip,
         },
-        solution::Found,
+        solution::Solution,
     },
     model::{Statistics, StopReason},
 };
 
-/// Times that plans are sought in other places without finding a better one.
-const MAX_IDLE: u32 = 24;
+/// Rounds without a better plan after which the search ends.
+const MAX_IDLE_ROUNDS: u32 = 24;
 
-/// Rounds after which a relaxation counts as solved as far as it will be; the first time, where a plan is missing yet.
-const MAX_ROUNDS: usize = 100;
-const FIRST_ROUNDS: usize = 12;
-/// Nodes that the search for a first plan may take.
-const FIRST_NODES: u64 = 4_000;
+/// Pricing rounds for one master; in the first round, before there is a plan.
+const MAX_PRICING_ROUNDS: usize = 100;
+const FIRST_PRICING_ROUNDS: usize = 12;
+/// Nodes for a first plan.
+const FIRST_PLAN_NODES: u64 = 4_000;
 
-/// Nodes that making an earlier plan better with its own columns may take.
-const START_NODES: u64 = 200;
+/// Nodes for improving a warm start within its own columns.
+const WARM_START_NODES: u64 = 200;
 
-/// A program with the columns it was made from.
-type Small = (Program, Reduced, Vec<i64>);
+/// A plan: the program that it solves, the program's columns, and the values.
+type Incumbent = (Mip, ColumnSet, Vec<i64>);
 
-/// What is known so far, and when to stop.
-struct Search<'p, 'w> {
+/// The state of the search.
+struct ColumnGeneration<'p, 'w> {
     problem: &'p Problem<'p>,
     options: &'p ComposeOptions,
     watch: &'w mut dyn FnMut(&Progress) -> Signal,
-    /// Plans must be below it.
-    ceiling: i128,
-    best: Option<(Small, i128)>,
+    /// Only plans below this value count.
+    cutoff: i128,
+    best: Option<(Incumbent, i128)>,
     bound: i128,
     nodes: u64,
     pivots: u64,
     stop: Option<StopReason>,
 }
 
-impl Search<'_, '_> {
-    /// Tells the caller; whether to go on.
-    fn goes_on(&mut self) -> bool {
+impl ColumnGeneration<'_, '_> {
+    /// Reports progress; returns whether to go on.
+    fn should_continue(&mut self) -> bool {
         let incumbent = self.best.as_ref().map(|(_, value)| *value);
         let signal = (self.watch)(&Progress {
-            incumbent: incumbent.map(|value| a_month(self.problem, value)),
-            bound: Some(a_month(self.problem, self.bound.min(incumbent.unwrap_or(i128::MAX)))),
+            incumbent: incumbent.map(|value| monthly(self.problem, value)),
+            bound: Some(monthly(self.problem, self.bound.min(incumbent.unwrap_or(i128::MAX)))),
             nodes: self.nodes,
         });
-        self.stop = self.stop.or(match signal {
-            Signal::Continue => None,
-            Signal::Limit => Some(StopReason::Limit),
-            Signal::Cancel => Some(StopReason::Cancelled),
-        });
+        self.stop = self.stop.or(signal.stop());
         if let Some(value) = incumbent {
             if self.bound >= value {
                 self.stop = self.stop.or(Some(StopReason::Optimal));
@@ -92,16 +88,16 @@ impl Search<'_, '_> {
         self.stop.is_none() && self.nodes < self.options.max_nodes
     }
 
-    /// Searches a small program; `gap_percent` as in the options. `is_strict`: it leaves no condition out, so that what
-    /// it finds are plans that the caller may be told of.
-    fn run(
+    /// Solves a small program; `gap_percent` as in the options. `is_strict`: the program has all conditions, so that
+    /// its incumbents are plans.
+    fn solve_mip(
         &mut self,
-        program: &Program,
+        mip: &Mip,
         is_strict: bool,
         goal: Goal,
         max_nodes: u64,
         gap_percent: Decimal,
-    ) -> TreeOutcome {
+    ) -> SearchOutcome {
         let options = ComposeOptions { max_nodes, gap_percent, ..self.options.clone() };
         let (problem, bound, nodes) = (self.problem, self.bound, self.nodes);
         let best = self.best.as_ref().map(|(_, value)| *value);
@@ -110,27 +106,23 @@ impl Search<'_, '_> {
         let mut inner = |incumbent: Option<i128>, _: i128, more: u64| {
             let value = incumbent.filter(|_| is_strict).or(best);
             let signal = watch(&Progress {
-                incumbent: value.map(|value| a_month(problem, value)),
-                bound: Some(a_month(problem, bound.min(value.unwrap_or(i128::MAX)))),
+                incumbent: value.map(|value| monthly(problem, value)),
+                bound: Some(monthly(problem, bound.min(value.unwrap_or(i128::MAX)))),
                 nodes: nodes + more,
             });
-            stop = stop.or(match signal {
-                Signal::Continue => None,
-                Signal::Limit => Some(StopReason::Limit),
-                Signal::Cancel => Some(StopReason::Cancelled),
-            });
+            stop = stop.or(signal.stop());
             signal
         };
-        let ceiling = self.ceiling;
-        let Some(presolved) = Presolved::new(program) else {
-            return TreeOutcome { best: None, bound: ceiling, stop: None, nodes: 1, pivots: 0 };
+        let cutoff = self.cutoff;
+        let Some(presolved) = PresolvedMip::new(mip) else {
+            return SearchOutcome { best: None, bound: cutoff, stop: None, nodes: 1, pivots: 0 };
         };
         let offset = presolved.offset;
         let mut shifted = |incumbent: Option<i128>, bound: i128, nodes: u64| {
             inner(incumbent.map(|value| value + offset), bound + offset, nodes)
         };
-        let below = ceiling.saturating_sub(offset);
-        let mut outcome = search(&presolved.program, &options, goal, Some(below), &mut shifted);
+        let below = cutoff.saturating_sub(offset);
+        let mut outcome = branch_and_bound(&presolved.mip, &options, goal, Some(below), &mut shifted);
         outcome.best = outcome.best.map(|(values, value)| (presolved.restore(&values), value + offset));
         outcome.bound = outcome.bound.saturating_add(offset);
         self.stop = self.stop.or(stop);
@@ -139,206 +131,219 @@ impl Search<'_, '_> {
         outcome
     }
 
-    /// Searches until the best plan is proven, or it is stopped.
-    fn go(&mut self, relaxation: &mut Relaxation<'_>) -> Result<(), ComposeError> {
+    /// Searches until the best plan is proven, or until it is stopped.
+    fn run(&mut self, master: &mut RestrictedMaster<'_>) -> Result<(), ComposeError> {
         if let Some(plan) = &self.options.start {
-            self.begin_with(relaxation, warm_start::columns(self.problem, relaxation.rules, plan))?;
+            self.begin_with(master, warm_start::columns_of_plan(self.problem, master.rules, plan))?;
         }
         let mut idle = 0;
-        let mut turn = 0u64;
-        while self.goes_on() {
-            // A relaxation that is solved, or as far as it got.
-            let rounds = if turn == 0 { FIRST_ROUNDS } else { MAX_ROUNDS };
-            let solved = relaxation.solve(rounds, &mut Looks::new(&mut || self.goes_on()))?;
-            self.bound = self.bound.max(relaxation.bound);
-            self.pivots += solved.pivots;
+        let mut round = 0u64;
+        while self.should_continue() {
+            // A solved master, or one with as many columns as the rounds gave.
+            let rounds = if round == 0 { FIRST_PRICING_ROUNDS } else { MAX_PRICING_ROUNDS };
+            let solution = master.solve(rounds, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+            self.bound = self.bound.max(master.bound);
+            self.pivots += solution.pivots;
             self.nodes += 1;
-            if self.bound >= self.ceiling || !self.goes_on() {
+            if self.bound >= self.cutoff || !self.should_continue() {
                 break;
             }
-            let mut broken = relaxation.broken_by_relaxation(&solved);
-            let is_settled = broken.is_empty();
-            let before = self.ceiling;
-            let places = relaxation.neighbourhood(&solved, turn);
-            let (reduced, scope) =
-                relaxation.restrict(&solved, &places, &mut Looks::new(&mut || self.goes_on()))?;
-            self.try_places(reduced, &scope, 40 + 10 * turn.min(40))?;
+            let mut violated = master.violated_by_master(&solution);
+            let is_settled = violated.is_empty();
+            let before = self.cutoff;
+            let places = master.neighbourhood(&solution, round);
+            let (reduced, scope) = master.restrict(
+                &solution,
+                &places,
+                &mut InterruptCheck::new(&mut || self.should_continue()),
+            )?;
+            self.try_places(reduced, &scope, 40 + 10 * round.min(40))?;
             let mut failures = 0;
             let mut step = 0u64;
-            while failures < (if is_settled { 60 } else { 12 }) && self.goes_on() {
-                let before = self.ceiling;
-                self.improve(relaxation, &solved, turn * 1000 + step)?;
-                failures = if self.ceiling < before { 0 } else { failures + 1 };
+            while failures < (if is_settled { 60 } else { 12 }) && self.should_continue() {
+                let before = self.cutoff;
+                self.improve(master, &solution, round * 1000 + step)?;
+                failures = if self.cutoff < before { 0 } else { failures + 1 };
                 step += 1;
             }
-            if is_settled && self.goes_on() {
-                broken = self.close(relaxation, &solved, 100 << idle.min(20))?;
+            if is_settled && self.should_continue() {
+                violated = self.solve_within_gap(master, &solution, 100 << idle.min(20))?;
             }
-            idle = if self.ceiling < before || !broken.is_empty() { 0 } else { idle + 1 };
-            relaxation.enter(broken, &mut Looks::new(&mut || self.goes_on()))?;
-            turn += 1;
-            if idle > MAX_IDLE {
+            idle = if self.cutoff < before || !violated.is_empty() { 0 } else { idle + 1 };
+            master.add_place_rows(violated, &mut InterruptCheck::new(&mut || self.should_continue()))?;
+            round += 1;
+            if idle > MAX_IDLE_ROUNDS {
                 self.stop = self.stop.or(Some(StopReason::Limit));
             }
         }
         Ok(())
     }
 
-    /// Takes some leases of the best plan back and finds the best way to run what was on them, all else as it is.
+    /// Frees some leases of the incumbent, and solves for their replicas with all else fixed.
     fn improve(
         &mut self,
-        relaxation: &Relaxation<'_>,
-        solved: &Solved,
-        turn: u64,
+        master: &RestrictedMaster<'_>,
+        solution: &MasterSolution,
+        round: u64,
     ) -> Result<(), ComposeError> {
-        let Some(((program, reduced, values), _)) = &self.best else { return Ok(()) };
+        let Some(((mip, reduced, values), _)) = &self.best else { return Ok(()) };
         let leases: Vec<(Column, i64)> = reduced
             .columns
             .iter()
-            .map(|(id, column)| (column, values[program.leases[id].index()]))
+            .map(|(id, column)| (column, values[mip.leases[id].index()]))
             .filter(|(_, count)| *count > 0)
             .map(|(column, count)| (column.clone(), count))
             .collect();
         let problem = self.problem;
-        let mut goes_on = || self.goes_on();
-        let mut looks = Looks::new(&mut goes_on);
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
         let Neighbourhood { freed, components, classes, limit } =
-            relaxation.around_leases(solved, &leases, turn);
+            master.around_leases(solution, &leases, round);
         let kept: Vec<i64> = leases
             .iter()
             .enumerate()
             .map(|(at, (_, count))| count - i64::from(freed.contains(&at)))
             .collect();
-        let around = relaxation.around(solved, &components, &classes, limit, &mut looks)?;
+        let around = master.around(solution, &components, &classes, limit, &mut interrupt)?;
         let reduced = distinct(leases.into_iter().map(|(column, _)| column).chain(around));
-        let places =
-            reduced.columns.iter().flat_map(|(_, column)| relaxation.places_of(column.class)).collect();
-        let mut program = Program::new(problem, &reduced, &Scope::Some(places), None, &mut looks)?;
+        let places = reduced.columns.iter().flat_map(|(_, column)| master.places_of(column.class)).collect();
+        let mut mip = Mip::new(problem, &reduced, &PlaceScope::Some(places), None, &mut interrupt)?;
         for (at, kept) in kept.into_iter().enumerate() {
-            let var = program.leases[Id::from_index(at)];
-            program.low[var] = kept;
+            let var = mip.leases[Id::from_index(at)];
+            mip.lower[var] = kept;
         }
-        let outcome = self.run(&program, true, Goal::Best, 60, Decimal::ZERO);
+        let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
         if let Some((values, value)) = outcome.best {
-            self.ceiling = value;
-            self.best = Some(((program, reduced, values), value));
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
         }
         Ok(())
     }
 
-    /// Begins with the columns of an earlier plan, and whatever else may be needed at their places.
+    /// Starts with the columns of an earlier plan, and with the other columns that its places may need.
     fn begin_with(
         &mut self,
-        relaxation: &mut Relaxation<'_>,
+        master: &mut RestrictedMaster<'_>,
         columns: Vec<Column>,
     ) -> Result<(), ComposeError> {
-        let mut classes = relaxation.pool.classes_apart.clone();
+        let mut classes = master.index.special_classes.clone();
         classes.extend(columns.iter().map(|column| column.class));
-        let places: BTreeSet<_> = classes.iter().flat_map(|class| relaxation.places_of(*class)).collect();
-        let mut goes_on = || self.goes_on();
-        let mut looks = Looks::new(&mut goes_on);
-        relaxation.enter(places.clone(), &mut looks)?;
-        let reduced = relaxation.together(&classes, columns, &mut looks)?;
-        let scope = Scope::Some(places);
-        self.try_places(reduced.clone(), &scope, FIRST_NODES)?;
-        if self.best.is_some() && self.goes_on() {
-            self.try_places(reduced, &scope, START_NODES)?;
+        let places: BTreeSet<_> = classes.iter().flat_map(|class| master.places_of(*class)).collect();
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        master.add_place_rows(places.clone(), &mut interrupt)?;
+        let reduced = master.adopt(&classes, columns, &mut interrupt)?;
+        let scope = PlaceScope::Some(places);
+        self.try_places(reduced.clone(), &scope, FIRST_PLAN_NODES)?;
+        if self.best.is_some() && self.should_continue() {
+            self.try_places(reduced, &scope, WARM_START_NODES)?;
         }
         Ok(())
     }
 
-    /// Looks for a better plan in some places, all of which the scope tells apart.
-    fn try_places(&mut self, reduced: Reduced, scope: &Scope, max_nodes: u64) -> Result<(), ComposeError> {
+    /// Looks for a better plan in some places, all of which are in scope.
+    fn try_places(
+        &mut self,
+        reduced: ColumnSet,
+        scope: &PlaceScope,
+        max_nodes: u64,
+    ) -> Result<(), ComposeError> {
         let problem = self.problem;
-        let program = Program::new(problem, &reduced, scope, None, &mut Looks::new(&mut || self.goes_on()))?;
+        let mip = Mip::new(
+            problem,
+            &reduced,
+            scope,
+            None,
+            &mut InterruptCheck::new(&mut || self.should_continue()),
+        )?;
         let outcome = if self.best.is_none() {
             // Any plan is a beginning.
-            self.run(&program, true, Goal::Any, FIRST_NODES, Decimal::ZERO)
+            self.solve_mip(&mip, true, Goal::Feasible, FIRST_PLAN_NODES, Decimal::ZERO)
         } else {
-            self.run(&program, true, Goal::Best, max_nodes, Decimal::new(2, 1))
+            self.solve_mip(&mip, true, Goal::Best, max_nodes, Decimal::new(2, 1))
         };
         if let Some((values, value)) = outcome.best {
-            self.ceiling = value;
-            self.best = Some(((program, reduced, values), value));
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
         }
         Ok(())
     }
 
-    /// Searches all columns that a better plan can use, in a scope that the relaxation keeps to: if it ends, either
-    /// what it finds is the best plan, or it breaks conditions in places that are then returned.
-    fn close(
+    /// Solves over all columns that a better plan can use, in the master's scope. The result is optimal, or it
+    /// violates conditions of places that are then returned.
+    fn solve_within_gap(
         &mut self,
-        relaxation: &Relaxation<'_>,
-        solved: &Solved,
+        master: &RestrictedMaster<'_>,
+        solution: &MasterSolution,
         max_nodes: u64,
-    ) -> Result<BTreeSet<(Cut, usize)>, ComposeError> {
-        let ceiling = self.ceiling;
-        let mut goes_on = || self.goes_on();
-        let mut looks = Looks::new(&mut goes_on);
-        let Some(reduced) = relaxation.within_gap(solved, ceiling, &mut looks)? else {
+    ) -> Result<BTreeSet<(PartitionKey, usize)>, ComposeError> {
+        let cutoff = self.cutoff;
+        let mut should_continue = || self.should_continue();
+        let mut interrupt = InterruptCheck::new(&mut should_continue);
+        let Some(reduced) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
             return Ok(BTreeSet::new());
         };
-        let program = relaxation.program(&reduced, &mut looks)?;
-        let outcome = self.run(&program, false, Goal::Best, max_nodes, Decimal::ZERO);
+        let mip = master.mip(&reduced, &mut interrupt)?;
+        let outcome = self.solve_mip(&mip, false, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
-            self.bound = self.bound.max(if outcome.stop.is_none() { self.ceiling } else { outcome.bound });
+            self.bound = self.bound.max(if outcome.stop.is_none() { self.cutoff } else { outcome.bound });
             return Ok(BTreeSet::new());
         };
         self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
-        let broken = relaxation.broken_by(&reduced, &program, &values);
-        if broken.is_empty() {
-            self.ceiling = value;
-            self.best = Some(((program, reduced, values), value));
+        let violated = master.violated_by(&reduced, &mip, &values);
+        if violated.is_empty() {
+            self.cutoff = value;
+            self.best = Some(((mip, reduced, values), value));
         }
-        Ok(broken)
+        Ok(violated)
     }
 }
 
-/// Solves as far as it is let; `None` if it is proven that there is no plan.
+/// Solves until a limit; `None` if it is proven that there is no plan.
 pub(crate) fn solve(
     problem: &Problem<'_>,
     options: &ComposeOptions,
-    ceiling: Option<i128>,
+    cutoff: Option<i128>,
     watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Option<Found>, ComposeError> {
-    let rules = Rules::new(problem);
-    let mut goes_on = || watch_for_stop(watch).is_ok();
-    let mut looks = Looks::new(&mut goes_on);
-    let pool = Pool::new(problem, &mut looks)?;
-    let mut relaxation = Relaxation::new(problem, &rules, &pool, &mut looks)?;
-    watch_for_stop(watch)?; // the last look before the search
-    let mut search = Search {
+) -> Result<Option<Solution>, ComposeError> {
+    let rules = PatternRules::new(problem);
+    let mut should_continue = || watch_for_stop(watch).is_ok();
+    let mut interrupt = InterruptCheck::new(&mut should_continue);
+    let index = CandidateIndex::new(problem, &mut interrupt)?;
+    let mut master = RestrictedMaster::new(problem, &rules, &index, &mut interrupt)?;
+    watch_for_stop(watch)?; // the last question before the search
+    let mut search = ColumnGeneration {
         problem,
         options,
         watch,
-        ceiling: ceiling.unwrap_or(i128::MAX),
+        cutoff: cutoff.unwrap_or(i128::MAX),
         best: None,
         bound: 0,
         nodes: 0,
         pivots: 0,
         stop: None,
     };
-    match search.go(&mut relaxation) {
-        // What is known by then is told.
-        Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(relaxation.bound),
+    match search.run(&mut master) {
+        // A stopped search reports the best plan so far.
+        Ok(()) | Err(ComposeError::Stopped) => search.bound = search.bound.max(master.bound),
         Err(error) => return Err(error),
     }
     let statistics = Statistics {
         offers: problem.catalogue.len() as u64,
         eligible: problem.candidates.len() as u64,
-        patterns: relaxation.reduced.columns.len() as u64,
-        variables: search.best.as_ref().map_or(0, |((program, ..), _)| program.cost.len() as u64),
-        rows: search.best.as_ref().map_or(0, |((program, ..), _)| program.row_low.len() as u64),
+        patterns: master.reduced.columns.len() as u64,
+        variables: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.cost.len() as u64),
+        rows: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.row_lower.len() as u64),
         nodes: search.nodes,
         pivots: search.pivots,
     };
-    let Some(((program, reduced, values), value)) = search.best else {
+    let Some(((mip, reduced, values), value)) = search.best else {
         return match search.stop {
-            None if search.bound >= search.ceiling => Ok(None),
+            None if search.bound >= search.cutoff => Ok(None),
             _ => Err(ComposeError::Stopped),
         };
     };
     let stop =
         if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
-    Ok(Some(Found::new(&program, &reduced, &values, search.bound.min(value), stop, statistics)))
+    Ok(Some(Solution::new(&mip, &reduced, &values, search.bound.min(value), stop, statistics)))
 }

@@ -1,5 +1,4 @@
-//! What leases cost and replicas are worth at the multipliers of a relaxation: what it takes to price a column that
-//! the relaxation does not know.
+//! Dual values of the restricted master, in the form that the pricing problem needs.
 
 use rustc_hash::FxHashMap;
 
@@ -7,171 +6,178 @@ use crate::{
     catalogue::OfferIx,
     compose::{
         formulation::{
-            ids::CompId,
-            place_classes::Cut,
+            ids::ComponentIx,
+            place_classes::PartitionKey,
             problem::{Candidate, Problem},
         },
         id_vec::{Id, IdVec},
-        lp::safe_bound::{scaled_whole, unscaled, whole},
+        lp::safe_bound::{descale, floor_to_micros, micros_to_scaled},
         mip::{
-            model::{Program, Row},
-            row_terms::Term,
+            model::{Mip, Row},
+            row_terms::RowTerm,
         },
         presolve::columns::Column,
     },
     model::Measure,
 };
 
-/// Measures of which a lease is so much.
+/// Measures that a lease adds to directly.
 const MEASURES: [Measure; 3] = [Measure::Cost, Measure::Carbon, Measure::Sovereignty];
 
-/// Prices of replicas and of all else that rows count of leases.
-pub(crate) struct Prices {
-    /// The multiplier of each row: whole micro-units, save those of rows over measures and resources, whose units may
-    /// be worth less than one.
+/// Dual values of replicas and of the other rows over leases.
+pub(crate) struct Duals {
+    /// The dual value of each row in whole micro-units. Rows over measures and resources keep fractions, as their
+    /// units may be worth less than one.
     pub(crate) rows: IdVec<Row, i128>,
-    /// What a unit of each of `MEASURES` counts: its weight, and what its cap makes of it; never negative.
+    /// The objective weight of each of `MEASURES` less the dual value of its cap; never negative.
     weights: [i128; 3],
-    /// What one more lease of an offer, or of what runs already, takes from the others.
+    /// The dual value of one unit of stock, by offer or running group.
     stock: FxHashMap<(OfferIx, Option<usize>), i128>,
-    /// What the other rows give for what they count.
-    terms: Vec<(Term, i128)>,
+    /// Dual values of all other rows over leases.
+    terms: Vec<(RowTerm, i128)>,
 }
 
-impl Prices {
-    /// Without any multipliers: what is minimised, and nothing else.
+impl Duals {
+    /// Zero dual values: the objective alone.
     pub(crate) fn none(problem: &Problem<'_>) -> Self {
-        let weights = MEASURES.map(|measure| scaled_whole(problem.aim.weight(measure)));
+        let weights = MEASURES.map(|measure| micros_to_scaled(problem.stage.weight(measure)));
         Self { rows: IdVec::new(), weights, stock: FxHashMap::default(), terms: Vec::new() }
     }
 
-    pub(crate) fn new(problem: &Problem<'_>, program: &Program, multipliers: IdVec<Row, i128>) -> Self {
-        let mut exact: IdVec<Row, bool> = multipliers.ids().map(|_| false).collect();
-        for (term, row) in &program.lease_rows {
-            exact[*row] = matches!(term, Term::Measure(_) | Term::Resource(..));
+    pub(crate) fn new(problem: &Problem<'_>, mip: &Mip, duals: IdVec<Row, i128>) -> Self {
+        let mut exact: IdVec<Row, bool> = duals.ids().map(|_| false).collect();
+        for (term, row) in &mip.lease_rows {
+            exact[*row] = matches!(term, RowTerm::Measure(_) | RowTerm::Resource(..));
         }
         let rounded = |(row, scaled): (Row, &i128)| {
-            if exact[row] { *scaled } else { scaled_whole(whole(*scaled)) }
+            if exact[row] { *scaled } else { micros_to_scaled(floor_to_micros(*scaled)) }
         };
-        let rows = multipliers.iter().map(rounded).collect();
-        let mut prices = Self { rows, ..Self::none(problem) };
-        for (term, row) in &program.lease_rows {
-            let multiplier = prices.rows[*row];
+        let rows = duals.iter().map(rounded).collect();
+        let mut duals = Self { rows, ..Self::none(problem) };
+        for (term, row) in &mip.lease_rows {
+            let dual = duals.rows[*row];
             match term {
-                _ if multiplier == 0 => {}
-                Term::Stock(stocked) => *prices.stock.entry(*stocked).or_default() -= multiplier,
-                Term::Measure(measure) => {
-                    for (of, weight) in MEASURES.iter().zip(&mut prices.weights) {
-                        *weight = if of == measure { weight.saturating_sub(multiplier) } else { *weight };
+                _ if dual == 0 => {}
+                RowTerm::Stock(stocked) => *duals.stock.entry(*stocked).or_default() -= dual,
+                RowTerm::Measure(measure) => {
+                    for (of, weight) in MEASURES.iter().zip(&mut duals.weights) {
+                        *weight = if of == measure { weight.saturating_sub(dual) } else { *weight };
                     }
                 }
-                Term::Used(_) | Term::Pinned(_) | Term::Stays(_) | Term::Resource(..) => {
-                    prices.terms.push((term.clone(), multiplier));
+                RowTerm::MustUse(_) | RowTerm::Pinned(_) | RowTerm::Retained(_) | RowTerm::Resource(..) => {
+                    duals.terms.push((term.clone(), dual));
                 }
             }
         }
-        prices
+        duals
     }
 
-    /// What each component's replica is worth in some places.
-    pub(crate) fn worth(
+    /// The dual value of a replica of each component in some places.
+    pub(crate) fn dual_value(
         &self,
         problem: &Problem<'_>,
-        program: &Program,
-        places: &[(Cut, usize)],
-    ) -> IdVec<CompId, i64> {
+        mip: &Mip,
+        places: &[(PartitionKey, usize)],
+    ) -> IdVec<ComponentIx, i64> {
         // The rows that define replicas come first, one for each component.
-        let of = |row: Row| whole(self.rows[row]);
-        let mut worth: IdVec<CompId, i64> =
+        let of = |row: Row| floor_to_micros(self.rows[row]);
+        let mut dual_value: IdVec<ComponentIx, i64> =
             problem.components.ids().map(|component| of(Row::from_index(component.index()))).collect();
-        for (cut, place, component, row) in &program.at_rows {
-            if places.contains(&(*cut, *place)) {
-                worth[*component] = worth[*component].saturating_add(of(*row));
+        for (key, place, component, row) in &mip.place_rows {
+            if places.contains(&(*key, *place)) {
+                dual_value[*component] = dual_value[*component].saturating_add(of(*row));
             }
         }
-        worth
+        dual_value
     }
 
-    /// What a lease counts, in micro-units rounded down, besides what its replicas are worth.
-    pub(crate) fn of(&self, problem: &Problem<'_>, column: &Column) -> i64 {
+    /// The cost of a lease less all dual values but those of its replicas, in micro-units rounded down.
+    pub(crate) fn lease_cost(&self, problem: &Problem<'_>, column: &Column) -> i64 {
         let mut sum = self.measured(MEASURES.map(|measure| column.measure(measure)));
-        sum = sum.saturating_add(self.taken(column.offer, column.keeps));
-        for (term, multiplier) in &self.terms {
+        sum = sum.saturating_add(self.taken(column.offer, column.retained));
+        for (term, dual) in &self.terms {
             let factor = term.factor(problem, column);
-            sum = sum.saturating_sub(multiplier.saturating_mul(factor.into()));
+            sum = sum.saturating_sub(dual.saturating_mul(factor.into()));
         }
-        unscaled(sum)
+        descale(sum)
     }
 
-    /// What a lease of a candidate counts at least, whatever it carries. What depends on how many replicas it carries
-    /// is in [`more`](Self::more).
-    pub(crate) fn least(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
-        let figures = problem.figures_of(candidate);
-        let mut sum = self.measured([candidate.base, figures.carbon, 0]);
-        sum = sum.saturating_add(self.taken(candidate.offer, candidate.keeps()));
-        for (term, multiplier) in &self.terms {
+    /// A lower bound on [`lease_cost`](Self::lease_cost) for any replicas; the part that depends on replicas is in
+    /// [`replica_premium`](Self::replica_premium).
+    pub(crate) fn min_lease_cost(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
+        let metrics = problem.metrics_of(candidate);
+        let mut sum = self.measured([candidate.base, metrics.carbon, 0]);
+        sum = sum.saturating_add(self.taken(candidate.offer, candidate.retained()));
+        for (term, dual) in &self.terms {
             let most = match term {
-                Term::Used(offer) if *offer == candidate.offer => *multiplier,
-                Term::Pinned(at) if candidate.keeps() == Some(*at) => (*multiplier).max(0),
-                Term::Resource(at, only) => {
-                    let all = multiplier.saturating_mul(figures.uses[*at].into());
+                RowTerm::MustUse(offer) if *offer == candidate.offer => *dual,
+                RowTerm::Pinned(at) if candidate.retained() == Some(*at) => (*dual).max(0),
+                RowTerm::Resource(at, only) => {
+                    let all = dual.saturating_mul(metrics.uses[*at].into());
                     if only.is_empty() { all } else { all.max(0) }
                 }
-                Term::Used(_) | Term::Pinned(_) => 0,
-                Term::Stays(_) | Term::Stock(_) | Term::Measure(_) => 0, // by replica, or counted above
+                RowTerm::MustUse(_) | RowTerm::Pinned(_) => 0,
+                RowTerm::Retained(_) | RowTerm::Stock(_) | RowTerm::Measure(_) => 0, // by replica, or counted above
             };
             sum = sum.saturating_sub(most);
         }
-        unscaled(sum)
+        descale(sum)
     }
 
-    /// What a replica is worth more on a candidate than elsewhere, at most: it stays, or misses points of sovereignty.
-    pub(crate) fn more(&self, problem: &Problem<'_>, candidate: &Candidate, component: CompId) -> i64 {
-        let mut sum = -self.weights[2].saturating_mul(problem.figures_of(candidate).missing.into());
-        if let Some(at) = candidate.keeps() {
+    /// An upper bound on what a replica is worth beyond its dual value on this candidate: it stays, or lacks
+    /// sovereignty points.
+    pub(crate) fn replica_premium(
+        &self,
+        problem: &Problem<'_>,
+        candidate: &Candidate,
+        component: ComponentIx,
+    ) -> i64 {
+        let mut sum =
+            -self.weights[2].saturating_mul(problem.metrics_of(candidate).sovereignty_shortfall.into());
+        if let Some(at) = candidate.retained() {
             let stays = problem.running[at].members.iter().any(|(c, _)| *c == component);
-            for (term, multiplier) in self.terms.iter().filter(|_| stays) {
-                if *term == Term::Stays(component) {
-                    sum = sum.saturating_add((*multiplier).max(0));
+            for (term, dual) in self.terms.iter().filter(|_| stays) {
+                if *term == RowTerm::Retained(component) {
+                    sum = sum.saturating_add((*dual).max(0));
                 }
             }
         }
-        -unscaled(-sum)
+        -descale(-sum)
     }
 
-    /// What a GiB of further disk counts at least.
-    pub(crate) fn gib(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
-        unscaled(self.weights[0].saturating_mul(problem.gib_cost(candidate).into()))
+    /// A lower bound on the cost of a GiB of further disk.
+    pub(crate) fn gib_cost(&self, problem: &Problem<'_>, candidate: &Candidate) -> i64 {
+        descale(self.weights[0].saturating_mul(problem.gib_cost(candidate).into()))
     }
 
-    fn measured(&self, figures: [i64; 3]) -> i128 {
-        let parts = self.weights.iter().zip(figures);
+    fn measured(&self, metrics: [i64; 3]) -> i128 {
+        let parts = self.weights.iter().zip(metrics);
         parts.fold(0i128, |sum, (weight, figure)| sum.saturating_add(weight.saturating_mul(figure.into())))
     }
 
-    fn taken(&self, offer: OfferIx, keeps: Option<usize>) -> i128 {
-        if self.stock.is_empty() { 0 } else { self.stock.get(&(offer, keeps)).copied().unwrap_or(0) }
+    fn taken(&self, offer: OfferIx, retained: Option<usize>) -> i128 {
+        if self.stock.is_empty() { 0 } else { self.stock.get(&(offer, retained)).copied().unwrap_or(0) }
     }
 }
 
-/// What is minimised of any lease of a candidate at least.
+/// A lower bound on the objective of any lease of a candidate.
 pub(crate) fn objective(problem: &Problem<'_>, candidate: &Candidate) -> i64 {
-    let figures = problem.figures_of(candidate);
-    let figures = [candidate.base, figures.carbon, figures.missing];
-    MEASURES.iter().zip(figures).fold(0i64, |sum, (measure, figure)| {
-        sum.saturating_add(figure.saturating_mul(problem.aim.weight(*measure)))
+    let metrics = problem.metrics_of(candidate);
+    let metrics = [candidate.base, metrics.carbon, metrics.sovereignty_shortfall];
+    MEASURES.iter().zip(metrics).fold(0i64, |sum, (measure, figure)| {
+        sum.saturating_add(figure.saturating_mul(problem.stage.weight(*measure)))
     })
 }
 
-/// What candidates are compared in: what is minimised, and all that is limited.
+/// The axes of dominance: the objective, capped measures, limited resources.
 pub(crate) fn axes(problem: &Problem<'_>, candidate: &Candidate) -> Vec<i64> {
-    let figures = problem.figures_of(candidate);
-    let capped = problem.aim.caps.iter().filter_map(|(measure, _)| match measure {
+    let metrics = problem.metrics_of(candidate);
+    let capped = problem.stage.caps.iter().filter_map(|(measure, _)| match measure {
         Measure::Cost => Some(candidate.base),
-        Measure::Carbon => Some(figures.carbon),
-        Measure::Sovereignty => Some(figures.missing),
+        Measure::Carbon => Some(metrics.carbon),
+        Measure::Sovereignty => Some(metrics.sovereignty_shortfall),
         Measure::Latency | Measure::WorstLatency | Measure::Providers => None,
     });
-    let uses = figures.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
+    let uses = metrics.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
     [objective(problem, candidate)].into_iter().chain(capped).chain(uses).collect()
 }

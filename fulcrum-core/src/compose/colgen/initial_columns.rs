@@ -1,59 +1,58 @@
-//! Columns that are always at hand, whatever they are worth: one replica alone in the best way, and what has a worth of
-//! its own.
+//! Initial columns: the cheapest columns with one replica, and columns with a value of their own.
 
-use super::{duals::axes, knapsack::column, master::Relaxation};
+use super::{duals::axes, knapsack::column, master::RestrictedMaster};
 use crate::{
     compose::{
-        formulation::ids::{ClassId, CompId},
-        presolve::columns::{Column, unbeaten},
+        formulation::ids::{ClassId, ComponentIx},
+        presolve::columns::{Column, nondominated},
     },
     model::OfferKind,
 };
 
-impl Relaxation<'_> {
-    /// First columns of machines that have a worth of their own: what runs as it is, and any one
-    /// replica on an offer that must be used.
-    pub(crate) fn apart(&self) -> Vec<Column> {
+impl RestrictedMaster<'_> {
+    /// Columns of special machines: running services with their replicas, and single replicas on an offer that must be
+    /// used.
+    pub(crate) fn special_columns(&self) -> Vec<Column> {
         let problem = self.problem;
         let mut columns = Vec::new();
-        for at in self.pool.apart.iter().map(|at| *at as usize) {
-            let kept = problem.candidates[at].keeps().map(|alike| problem.running[alike].members.clone());
+        for at in self.index.special_machines.iter().map(|at| *at as usize) {
+            let kept = problem.candidates[at].retained().map(|alike| problem.running[alike].members.clone());
             let kept = kept.filter(|members| self.fits(at, members));
             columns.extend(kept.and_then(|members| column(problem, at, members)));
-            if problem.candidates[at].keeps().is_none() {
+            if problem.candidates[at].retained().is_none() {
                 columns.extend(problem.components.ids().flat_map(|component| self.alone(component, &[at])));
             }
         }
         columns
     }
 
-    /// The cheapest ways to run one replica alone in a class.
-    pub(crate) fn cheapest(&self, component: CompId, class: ClassId, machines: &[usize]) -> Vec<Column> {
+    /// The cheapest columns with one replica in a place class.
+    pub(crate) fn cheapest(&self, component: ComponentIx, class: ClassId, machines: &[usize]) -> Vec<Column> {
         match self.problem.components[component].kind {
             OfferKind::Machine => self.alone(component, machines),
-            _ => self.least_of(self.pool.products(component, class)),
+            _ => self.least_of(self.index.products(component, class)),
         }
     }
 
-    /// Of some columns with one replica the best in what is minimised, and in each limited figure; and those that have
-    /// a worth of their own.
+    /// Of columns with one replica the best in the objective and in each limited metric, and those with a value of
+    /// their own.
     pub(crate) fn least_of<'c>(&self, columns: impl IntoIterator<Item = &'c Column>) -> Vec<Column> {
-        let must_use = self.problem.aim.must_use;
-        let (apart, others): (Vec<Column>, Vec<Column>) = unbeaten(self.problem, columns)
+        let must_use = self.problem.stage.must_use;
+        let (special, others): (Vec<Column>, Vec<Column>) = nondominated(self.problem, columns)
             .into_iter()
-            .partition(|column| column.keeps.is_some() || must_use == Some(column.offer));
+            .partition(|column| column.retained.is_some() || must_use == Some(column.offer));
         let first = others.iter().take(1).cloned();
         let capped =
-            self.problem.aim.caps.iter().filter_map(|(measure, _)| {
+            self.problem.stage.caps.iter().filter_map(|(measure, _)| {
                 others.iter().min_by_key(|column| column.measure(*measure)).cloned()
             });
         let limited = (0..self.problem.limited.len())
             .filter_map(|at| others.iter().min_by_key(|column| column.uses[at]).cloned());
-        first.chain(capped).chain(limited).chain(apart).collect()
+        first.chain(capped).chain(limited).chain(special).collect()
     }
 
-    /// The best of some machines to carry one replica alone, in what is minimised and in each limited figure.
-    pub(crate) fn alone(&self, component: CompId, machines: &[usize]) -> Vec<Column> {
+    /// The best machines for one replica alone, in the objective and in each limited metric.
+    pub(crate) fn alone(&self, component: ComponentIx, machines: &[usize]) -> Vec<Column> {
         let problem = self.problem;
         let members = vec![(component, 1)];
         let able = || machines.iter().copied().filter(|at| self.fits(*at, &members));
@@ -62,20 +61,20 @@ impl Relaxation<'_> {
         (0..count).filter_map(best).filter_map(|at| column(problem, at, members.clone())).collect()
     }
 
-    /// Whether a machine can carry just this.
-    fn fits(&self, at: usize, members: &[(CompId, u32)]) -> bool {
+    /// Whether a machine can carry exactly these replicas.
+    fn fits(&self, at: usize, members: &[(ComponentIx, u32)]) -> bool {
         let problem = self.problem;
         let candidate = &problem.candidates[at];
-        let sum = |of: &dyn Fn(CompId) -> u64| -> u64 {
+        let sum = |of: &dyn Fn(ComponentIx) -> u64| -> u64 {
             members
                 .iter()
                 .fold(0, |sum, (c, count)| sum.saturating_add(of(*c).saturating_mul((*count).into())))
         };
         let holds = |(d, size): (usize, &u64)| *size >= sum(&|c| problem.components[c].demand[d]);
-        let clash = |(one, _): &(CompId, u32)| {
-            members.iter().any(|(two, _)| one != two && self.rules.conflict(*one, *two))
+        let clash = |(one, _): &(ComponentIx, u32)| {
+            members.iter().any(|(two, _)| one != two && self.rules.are_anti_affine(*one, *two))
         };
-        let may = |(c, count): &(CompId, u32)| {
+        let may = |(c, count): &(ComponentIx, u32)| {
             problem.may_carry(candidate, *c) && *count <= problem.components[*c].per_machine
         };
         members.iter().all(may)

@@ -1,16 +1,16 @@
-//! What a machine carries best at given prices of replicas: a small knapsack with conflicts.
+//! The pricing problem of one machine: a knapsack with anti-affinity.
 //!
-//! The replicas that are worth most, after their worth the machine's cost is subtracted. Branch and bound with the
-//! fractional relaxation of each dimension (S. Martello, P. Toth, *Knapsack Problems*, Wiley 1990, §2.2) as bound; all
-//! in whole numbers.
+//! It finds the replicas with the largest total dual value, less the cost of the machine, by branch and bound in
+//! integers. The fractional relaxation of a weighted sum of the dimensions gives the bound (S. Martello, P. Toth,
+//! *Knapsack Problems*, Wiley 1990, §2.2).
 
-use super::duals::Prices;
+use super::duals::Duals;
 use crate::{
     compose::{
-        formulation::{ids::CompId, problem::Problem},
+        formulation::{ids::ComponentIx, problem::Problem},
         id_vec::{Id, IdVec},
         objective::Cost,
-        presolve::{columns::Column, pattern_rules::Rules},
+        presolve::{columns::Column, pattern_rules::PatternRules},
     },
     model::OfferKind,
 };
@@ -18,76 +18,77 @@ use crate::{
 /// Nodes for one machine; beyond them only the bound is known.
 const MAX_NODES: u32 = 4_000;
 
-/// Components that go together, and what they are worth.
+/// Components that share machines, and their dual value together.
 #[derive(Debug)]
 pub(crate) struct Item {
-    members: Vec<CompId>,
-    worth: i64,
-    /// Along the problem's dimensions.
+    members: Vec<ComponentIx>,
+    dual_value: i64,
+    /// Demand along the problem's dimensions.
     demand: Vec<u64>,
     disk_gib: u64,
-    most: u32,
+    max_count: u32,
 }
 
 /// Which components may be carried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted<'a> {
-    /// What is worth carrying, and what must be carried whatever it is worth.
-    Worthy,
-    /// All.
+    /// Components with a positive dual value, and those that must be carried.
+    PositiveValue,
+    /// All components.
     All,
-    /// These.
-    Only(&'a [CompId]),
+    /// Only these components.
+    Only(&'a [ComponentIx]),
 }
 
-/// Components that go together as one.
+/// Groups the components that must share machines.
 pub(crate) fn items(
     problem: &Problem<'_>,
-    rules: &Rules,
-    worth: &IdVec<CompId, i64>,
+    rules: &PatternRules,
+    dual_value: &IdVec<ComponentIx, i64>,
     wanted: Wanted<'_>,
 ) -> Vec<Item> {
-    let mut is_done: IdVec<CompId, bool> = problem.components.ids().map(|_| false).collect();
+    let mut is_done: IdVec<ComponentIx, bool> = problem.components.ids().map(|_| false).collect();
     let mut items = Vec::new();
     for component in problem.components.ids() {
         if is_done[component] || problem.components[component].kind != OfferKind::Machine {
             continue;
         }
         let mut members = vec![component];
-        // All that goes together, and what goes together with that.
+        // The transitive closure of the affinity groups.
         let mut at = 0;
         while at < members.len() {
             let one = members[at];
-            for group in rules.together.iter().filter(|group| group.contains(&one)) {
-                let more: Vec<CompId> =
+            for group in rules.affinity_groups.iter().filter(|group| group.contains(&one)) {
+                let more: Vec<ComponentIx> =
                     group.iter().copied().filter(|other| !members.contains(other)).collect();
                 members.extend(more);
             }
             at += 1;
         }
         members.iter().for_each(|member| is_done[*member] = true);
-        let total: i64 = members.iter().fold(0i64, |sum, member| sum.saturating_add(worth[*member]));
-        let is_forced = rules.everywhere.iter().any(|(component, unless)| {
+        let total: i64 = members.iter().fold(0i64, |sum, member| sum.saturating_add(dual_value[*member]));
+        let is_forced = rules.full_deployments.iter().any(|(component, unless)| {
             members.contains(component) || unless.iter().any(|other| members.contains(other))
         });
         let is_wanted = match wanted {
-            Wanted::Worthy => total > 0 || is_forced,
+            Wanted::PositiveValue => total > 0 || is_forced,
             Wanted::All => true,
             Wanted::Only(these) => members.iter().all(|member| these.contains(member)),
         };
-        let clash =
-            members.iter().any(|one| members.iter().any(|two| one != two && rules.conflict(*one, *two)));
+        let clash = members
+            .iter()
+            .any(|one| members.iter().any(|two| one != two && rules.are_anti_affine(*one, *two)));
         if !is_wanted || clash {
             continue;
         }
-        let sum = |of: &dyn Fn(CompId) -> u64| members.iter().map(|member| of(*member)).sum();
+        let sum = |of: &dyn Fn(ComponentIx) -> u64| members.iter().map(|member| of(*member)).sum();
         items.push(Item {
-            worth: total,
+            dual_value: total,
             demand: (0..problem.dimensions.len())
                 .map(|d| sum(&|member| problem.components[member].demand[d]))
                 .collect(),
             disk_gib: sum(&|member| problem.components[member].disk_gib),
-            most: members
+            max_count: members
                 .iter()
                 .map(|member| problem.components[*member].per_machine.min(problem.components[*member].max))
                 .min()
@@ -99,7 +100,11 @@ pub(crate) fn items(
 }
 
 /// The column of a machine that carries some replicas.
-pub(crate) fn column(problem: &Problem<'_>, at: usize, mut members: Vec<(CompId, u32)>) -> Option<Column> {
+pub(crate) fn column(
+    problem: &Problem<'_>,
+    at: usize,
+    mut members: Vec<(ComponentIx, u32)>,
+) -> Option<Column> {
     let candidate = &problem.candidates[at];
     members.sort_unstable();
     let disk: u64 = members
@@ -110,48 +115,48 @@ pub(crate) fn column(problem: &Problem<'_>, at: usize, mut members: Vec<(CompId,
     Column::new(problem, candidate, members, cost, size_gib)
 }
 
-/// One machine after the other, and what it carries best.
+/// Solves the knapsack of one machine after the other.
 pub(crate) struct Knapsack<'a> {
     problem: &'a Problem<'a>,
-    rules: &'a Rules,
-    prices: &'a Prices,
+    rules: &'a PatternRules,
+    duals: &'a Duals,
     items: &'a [Item],
     at: usize,
     room: Vec<u64>,
     disk: Option<u64>,
-    /// What each GiB of disk costs at least, and the machine less the disk that it includes at that price: the cost
-    /// is no lower than that plus the price of all disk that is needed.
+    /// A lower bound on the cost of each GiB of disk, and the value of the included disk at that price. The cost is at
+    /// least the machine's less the included value, plus the price of all disk that is needed.
     gib_cost: i64,
     included: i64,
-    /// Items that this machine may carry, best for their size first.
+    /// Items that fit this machine, the best value per size first.
     order: Vec<usize>,
-    /// What one unit of each dimension counts, and what each item counts then.
+    /// The size of one unit of each dimension, and the size of each item.
     unit: Vec<i128>,
     shares: Vec<i128>,
-    /// Worth of each item on this machine, and that less the disk that it needs.
-    worth: Vec<i64>,
+    /// The dual value of each item on this machine, and the value less the cost of its disk.
+    dual_value: Vec<i64>,
     net: Vec<i64>,
     nodes: u32,
     chosen: Vec<(usize, u32)>,
     best: Option<Pattern>,
-    /// All that were found, where all are wanted.
+    /// All patterns found, if all are wanted.
     all: Option<Vec<Pattern>>,
 }
 
-/// What it counts less what it carries is worth, and the column.
+/// A reduced cost and its column.
 pub(crate) type Pattern = (i64, Column);
 
 impl<'a> Knapsack<'a> {
     pub(crate) fn new(
         problem: &'a Problem<'a>,
-        rules: &'a Rules,
-        prices: &'a Prices,
+        rules: &'a PatternRules,
+        duals: &'a Duals,
         items: &'a [Item],
     ) -> Self {
         Self {
             problem,
             rules,
-            prices,
+            duals,
             items,
             at: 0,
             room: Vec::new(),
@@ -161,7 +166,7 @@ impl<'a> Knapsack<'a> {
             order: Vec::new(),
             unit: Vec::new(),
             shares: Vec::new(),
-            worth: Vec::new(),
+            dual_value: Vec::new(),
             net: Vec::new(),
             nodes: 0,
             chosen: Vec::new(),
@@ -170,8 +175,9 @@ impl<'a> Knapsack<'a> {
         }
     }
 
-    /// Takes up a machine; returns the most that it could carry, or what shows that it stays above the cutoff.
-    pub(crate) fn enter(&mut self, at: usize, cost: Cost, cutoff: i64) -> i64 {
+    /// Selects a machine. Returns an upper bound on the value that it can carry, or one that is enough to show that
+    /// its reduced cost reaches the cutoff.
+    pub(crate) fn select_machine(&mut self, at: usize, cost: Cost, cutoff: i64) -> i64 {
         let problem = self.problem;
         let candidate = &problem.candidates[at];
         self.at = at;
@@ -179,7 +185,7 @@ impl<'a> Knapsack<'a> {
         self.room.extend_from_slice(problem.size(candidate));
         let can_buy_disk = problem.catalogue.elastic_disk(candidate.offer).is_some();
         self.disk = (!can_buy_disk).then(|| problem.disk_gib(candidate));
-        self.gib_cost = self.prices.gib(problem, candidate);
+        self.gib_cost = self.duals.gib_cost(problem, candidate);
         self.included =
             self.gib_cost.saturating_mul(i64::try_from(problem.disk_gib(candidate)).unwrap_or(i64::MAX));
         let fits = |item: &Item| {
@@ -188,18 +194,19 @@ impl<'a> Knapsack<'a> {
                 && self.disk.is_none_or(|disk| item.disk_gib <= disk)
         };
         let carried: Vec<usize> = (0..self.items.len()).filter(|item| fits(&self.items[*item])).collect();
-        self.worth.clear();
+        self.dual_value.clear();
         self.net.clear();
         for item in self.items {
-            let more = item.members.iter().map(|member| self.prices.more(problem, candidate, *member));
-            let worth = more.fold(item.worth, i64::saturating_add);
+            let more =
+                item.members.iter().map(|member| self.duals.replica_premium(problem, candidate, *member));
+            let dual_value = more.fold(item.dual_value, i64::saturating_add);
             let disk = self.gib_cost.saturating_mul(i64::try_from(item.disk_gib).unwrap_or(i64::MAX));
-            self.worth.push(worth);
-            self.net.push(worth.saturating_sub(disk));
+            self.dual_value.push(dual_value);
+            self.net.push(dual_value.saturating_sub(disk));
         }
         let dimensions = self.room.len();
         let mut best: Option<(i64, Vec<i128>)> = None;
-        // All dimensions alike; then one alone, or with weight.
+        // Equal weights first; then one dimension alone, or with a higher weight.
         let even = vec![1i128; dimensions];
         let one = (0..dimensions).flat_map(|d| {
             [0, 1, 3].map(|others| (0..dimensions).map(|at| if at == d { 8 } else { others }).collect())
@@ -210,7 +217,7 @@ impl<'a> Knapsack<'a> {
                 best = Some((bound, weights));
             }
             if best.as_ref().is_some_and(|(least, _)| cost.saturating_sub(*least) >= cutoff) {
-                break; // enough to leave this machine alone
+                break; // the machine cannot beat the cutoff
             }
         }
         let Some((bound, weights)) = best else { return 0 };
@@ -218,13 +225,14 @@ impl<'a> Knapsack<'a> {
         bound
     }
 
-    /// Orders items by what they are worth for their size, which is the weighted sum of their shares of the
-    /// machine's dimensions; returns the most that the machine can carry by this measure.
+    /// Sorts items by value per size, where the size is the weighted sum of the shares of the machine's dimensions.
+    /// Returns an upper bound on the value by this size.
     fn weigh(&mut self, carried: &[usize], weights: &[i128]) -> i64 {
         let full = self.problem.size(&self.problem.candidates[self.at]);
         self.unit.clear();
-        self.unit
-            .extend(full.iter().zip(weights).map(|(all, weight)| weight * SHARE / i128::from((*all).max(1))));
+        self.unit.extend(
+            full.iter().zip(weights).map(|(all, weight)| weight * SHARE_UNIT / i128::from((*all).max(1))),
+        );
         self.shares.clear();
         for item in self.items {
             self.shares.push(
@@ -242,24 +250,24 @@ impl<'a> Knapsack<'a> {
         self.bound(0)
     }
 
-    /// The most that items from a position on can add to what is chosen: the fractional relaxation of the weighted
-    /// sum over all dimensions. Any weights give a valid bound.
+    /// An upper bound on the value that items from a position on can add: the fractional relaxation of the weighted
+    /// sum of all dimensions. Any weights give a valid bound.
     fn bound(&self, from: usize) -> i64 {
         let mut room: i128 =
             self.room.iter().zip(&self.unit).map(|(left, unit)| i128::from(*left) * unit).sum();
         let mut sum = 0i64;
         for &at in &self.order[from..] {
-            let (worth, size) = (self.net[at], self.shares[at]);
-            if worth <= 0 {
+            let (dual_value, size) = (self.net[at], self.shares[at]);
+            if dual_value <= 0 {
                 break;
             }
-            for _ in 0..self.items[at].most {
+            for _ in 0..self.items[at].max_count {
                 if size > room {
-                    let part = i128::from(worth) * room / size + 1;
+                    let part = i128::from(dual_value) * room / size + 1;
                     return sum.saturating_add(i64::try_from(part).unwrap_or(i64::MAX));
                 }
                 room -= size;
-                sum = sum.saturating_add(worth);
+                sum = sum.saturating_add(dual_value);
             }
         }
         sum
@@ -270,7 +278,7 @@ impl<'a> Knapsack<'a> {
         self.nodes as usize
     }
 
-    /// The best choice below a cutoff, and whether it is proven.
+    /// The best pattern below a cutoff, and whether it is proven.
     pub(crate) fn solve(&mut self, cost: Cost, cutoff: i64) -> (Option<Pattern>, bool) {
         self.nodes = 0;
         self.chosen.clear();
@@ -279,7 +287,7 @@ impl<'a> Knapsack<'a> {
         (self.best.take(), self.nodes < MAX_NODES)
     }
 
-    /// All choices at or below a limit; `None` if they were not found in time.
+    /// All patterns with a reduced cost of at most `limit`; `None` if the node limit ended the search.
     pub(crate) fn all(&mut self, cost: Cost, limit: i64) -> Option<Vec<Pattern>> {
         self.nodes = 0;
         self.chosen.clear();
@@ -290,7 +298,7 @@ impl<'a> Knapsack<'a> {
         if self.nodes < MAX_NODES { all } else { None }
     }
 
-    fn descend(&mut self, position: usize, worth: i64, disk: u64, cost: Cost, cutoff: i64) {
+    fn descend(&mut self, position: usize, dual_value: i64, disk: u64, cost: Cost, cutoff: i64) {
         self.nodes += 1;
         if self.nodes >= MAX_NODES {
             return;
@@ -300,7 +308,8 @@ impl<'a> Knapsack<'a> {
             .gib_cost
             .saturating_mul(i64::try_from(disk).unwrap_or(i64::MAX))
             .saturating_sub(self.included);
-        let least = cost.saturating_sub(worth).saturating_add(disk_cost).saturating_sub(self.bound(position));
+        let least =
+            cost.saturating_sub(dual_value).saturating_add(disk_cost).saturating_sub(self.bound(position));
         if least >= best {
             return;
         }
@@ -311,18 +320,18 @@ impl<'a> Knapsack<'a> {
         let item = &self.items[self.order[position]];
         let is_free = self.chosen.iter().all(|(other, _)| {
             let others = &self.items[*other].members;
-            item.members.iter().all(|one| others.iter().all(|two| !self.rules.conflict(*one, *two)))
+            item.members.iter().all(|one| others.iter().all(|two| !self.rules.are_anti_affine(*one, *two)))
         });
-        let mut most = if is_free { item.most } else { 0 };
+        let mut max_count = if is_free { item.max_count } else { 0 };
         for (demand, room) in item.demand.iter().zip(&self.room) {
             if let Some(times) = room.checked_div(*demand) {
-                most = most.min(u32::try_from(times).unwrap_or(u32::MAX));
+                max_count = max_count.min(u32::try_from(times).unwrap_or(u32::MAX));
             }
         }
         if let (Some(room), true) = (self.disk, item.disk_gib > 0) {
-            most = most.min(u32::try_from((room - disk) / item.disk_gib).unwrap_or(u32::MAX));
+            max_count = max_count.min(u32::try_from((room - disk) / item.disk_gib).unwrap_or(u32::MAX));
         }
-        for count in (0..=most).rev() {
+        for count in (0..=max_count).rev() {
             let times = u64::from(count);
             for (room, demand) in self.room.iter_mut().zip(&item.demand) {
                 *room -= demand * times;
@@ -330,10 +339,10 @@ impl<'a> Knapsack<'a> {
             if count > 0 {
                 self.chosen.push((self.order[position], count));
             }
-            let more = self.worth[self.order[position]].saturating_mul(count.into());
+            let more = self.dual_value[self.order[position]].saturating_mul(count.into());
             self.descend(
                 position + 1,
-                worth.saturating_add(more),
+                dual_value.saturating_add(more),
                 disk + item.disk_gib * times,
                 cost,
                 cutoff,
@@ -348,7 +357,7 @@ impl<'a> Knapsack<'a> {
     }
 
     fn record(&mut self, best: i64) {
-        let mut members: Vec<(CompId, u32)> = self
+        let mut members: Vec<(ComponentIx, u32)> = self
             .chosen
             .iter()
             .flat_map(|(item, count)| self.items[*item].members.iter().map(move |member| (*member, *count)))
@@ -359,9 +368,9 @@ impl<'a> Knapsack<'a> {
         }
         let Some(column) = column(self.problem, self.at, members) else { return };
         let carried = self.chosen.iter().fold(0i64, |sum, (item, count)| {
-            sum.saturating_add(self.items[*item].worth.saturating_mul((*count).into()))
+            sum.saturating_add(self.items[*item].dual_value.saturating_mul((*count).into()))
         });
-        let reduced = self.prices.of(self.problem, &column).saturating_sub(carried);
+        let reduced = self.duals.lease_cost(self.problem, &column).saturating_sub(carried);
         if reduced >= best {
             return;
         }
@@ -372,4 +381,4 @@ impl<'a> Knapsack<'a> {
     }
 }
 
-const SHARE: i128 = 1 << 50;
+const SHARE_UNIT: i128 = 1 << 50;

@@ -1,4 +1,4 @@
-//! The single conditions of a blueprint: how to leave one out, and how to say it.
+//! The conditions of a blueprint, one by one: how to switch them off, and how to write them.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::{
     model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, texts},
 };
 
-/// One condition that a blueprint can do without.
+/// One condition of a blueprint that can be switched off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     Budget,
-    /// By its number at the start; removed ones are replaced, so that numbers stay.
+    /// A constraint, by its number in the blueprint.
     Constraint(usize),
     /// A clause of the blueprint's own filter, or of a component's.
     Clause(Option<ComponentId>, Clause),
     Need(ComponentId, Need),
-    /// A setting to which another component gives another value, that refers to another component, or that some provider
-    /// does not know.
+    /// A setting that can cause a clash: another component gives it another value, it refers to another component, or
+    /// some provider does not know it.
     Setting(ComponentId, String),
     Replicas(ComponentId),
-    /// By its number.
+    /// A link, by its number.
     Link(usize),
     /// A component's users, by number.
     Users(ComponentId, usize),
@@ -68,8 +68,7 @@ const CLAUSES: [Clause; 10] = [
 ];
 const NEEDS: [Need; 5] = [Need::Vcpu, Need::Memory, Need::Disk, Need::Gpu, Need::Named];
 
-/// All conditions; those that people would rather give up last come first, so that they are kept out of the
-/// conflict if there is a choice.
+/// All conditions. Those that people give up last come first, so that the infeasible set avoids them if it can.
 pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition> {
     let components = || blueprint.components.iter();
     let needs = components().flat_map(|(name, component)| {
@@ -90,7 +89,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .filter(|clause| clause.is_set(&blueprint.filter))
         .map(|clause| Condition::Clause(None, clause));
     let constraints = (0..blueprint.constraints.len())
-        // Without its one_of a component is no longer optional: that would be a stronger blueprint.
+        // Without its one_of a component is no longer optional, which makes the blueprint stricter.
         .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_)))
         .map(Condition::Constraint);
     let settings = components().flat_map(|(name, component)| {
@@ -129,50 +128,61 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .collect()
 }
 
+/// The same blueprint with some conditions switched off. Their numbers are those of `blueprint`.
+pub(super) fn without<'c>(blueprint: &Blueprint, off: impl IntoIterator<Item = &'c Condition>) -> Blueprint {
+    let mut rest = blueprint.clone();
+    let mut is_off = vec![false; blueprint.constraints.len()];
+    for condition in off {
+        match condition {
+            Condition::Constraint(at) => is_off[*at] = true,
+            _ => condition.switch_off(&mut rest),
+        }
+    }
+    let mut is_off = is_off.into_iter();
+    rest.constraints.retain(|_| is_off.next() != Some(true));
+    rest
+}
+
 impl Condition {
-    /// The same blueprint without this condition.
-    pub(super) fn removed_from(&self, blueprint: &Blueprint) -> Blueprint {
-        let mut without = blueprint.clone();
+    /// Switches the condition off in a copy of the blueprint. Constraints keep their numbers; [`without`] removes
+    /// them.
+    fn switch_off(&self, blueprint: &mut Blueprint) {
         match self {
-            Self::Budget => without.budget = None,
-            Self::Pinned(at) => without.running.services[*at].pinned = false,
-            Self::MaxMoves => without.running.max_moves = None,
-            Self::Constraint(at) => {
-                without.constraints[*at] =
-                    Constraint::Colocate(crate::model::Colocate { components: Vec::new() });
-            }
-            Self::Clause(None, clause) => clause.clear(&mut without.filter),
+            Self::Constraint(_) => {}
+            Self::Budget => blueprint.budget = None,
+            Self::Pinned(at) => blueprint.running.services[*at].pinned = false,
+            Self::MaxMoves => blueprint.running.max_moves = None,
+            Self::Clause(None, clause) => clause.clear(&mut blueprint.filter),
             Self::Clause(Some(name), clause) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     clause.clear(&mut component.filter);
                 }
             }
             Self::Need(name, need) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     need.clear(component);
                 }
             }
             Self::Setting(name, setting) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     component.settings.remove(setting);
                 }
             }
             Self::Replicas(name) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     component.replicas = Replicas::default();
                 }
             }
-            Self::Link(at) => (without.links[*at].traffic_gib, without.links[*at].max_ms) = (0, None),
+            Self::Link(at) => (blueprint.links[*at].traffic_gib, blueprint.links[*at].max_ms) = (0, None),
             Self::Users(name, at) => {
-                if let Some(component) = without.components.get_mut(name) {
+                if let Some(component) = blueprint.components.get_mut(name) {
                     (component.users[*at].traffic_gib, component.users[*at].max_ms) = (0, None);
                 }
             }
         }
-        without
     }
 
-    /// Where it stands in the blueprint and what it says there.
+    /// The condition's place in the blueprint, and its text there.
     pub(super) fn text(&self, blueprint: &Blueprint) -> String {
         let shown = |value: serde_json::Value| value.to_string().replace('"', "");
         match self {
@@ -290,7 +300,7 @@ impl Need {
     }
 }
 
-/// Offers that no exchange rate brings into the blueprint's currency.
+/// Names the offers without an exchange rate to the blueprint's currency.
 fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
     for ix in catalogue.ids() {
@@ -305,7 +315,7 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     Some(format!("{count} offers in {currency} have no exchange rate to {own} and are left out; {more}"))
 }
 
-/// A component for which nobody who sells its kind knows all settings.
+/// Names a component with a setting that no seller of its kind knows.
 fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;
@@ -317,7 +327,7 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     })
 }
 
-/// What stands out: a component whose kind nobody sells, or the largest of what is asked for.
+/// Names an obvious cause: a kind that nobody sells, or the largest size in the catalogue.
 pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Condition]) -> Option<String> {
     let unsold = blueprint
         .components

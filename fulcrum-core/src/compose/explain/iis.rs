@@ -1,66 +1,66 @@
-//! For a blueprint that nothing meets: a minimal set of conditions that clash, and the ways out.
+//! Irreducible infeasible sets (IIS), and the ways out.
 //!
-//! A deletion filter (J. W. Chinneck, *Feasibility and Infeasibility in Optimization*, Springer 2008, §6.2.1):
-//! leave conditions out one by one; what stays infeasible without a condition does not need it. What remains is
-//! minimal: without any one of its conditions there is a plan.
+//! A deletion filter (J. W. Chinneck, *Feasibility and Infeasibility in Optimization*, Springer 2008, §6.2.1) switches
+//! conditions off one by one. A condition that is not needed for infeasibility stays off. The rest is irreducible:
+//! without any one of its conditions there is a plan.
 
 use super::{
     conditions,
     conditions::Condition,
-    oracle::{Answer, Asker},
+    oracle::{Oracle, Verdict},
 };
 use crate::{
     catalogue::Catalogue,
     compose::{
         bnb::branch_and_bound::Goal,
-        error::{ComposeError, Conflict, Relaxation},
+        error::{ComposeError, InfeasibleSet, WayOut},
         options::{ComposeOptions, Progress, Signal},
     },
     model::Blueprint,
 };
 
-/// The conflict in a blueprint that has no plan.
-pub(crate) fn conflict(
+/// The infeasible set of a blueprint that has no plan.
+pub(crate) fn infeasible_set(
     catalogue: &Catalogue,
     blueprint: &Blueprint,
     options: &ComposeOptions,
     watch: &mut dyn FnMut(&Progress) -> Signal,
-) -> Result<Conflict, ComposeError> {
-    let mut asker = Asker::new(catalogue, options, watch);
+) -> Result<InfeasibleSet, ComposeError> {
+    let mut oracle = Oracle::new(catalogue, options, watch);
     let mut is_minimal = true;
-    let mut remaining = blueprint.clone();
+    let mut off: Vec<Condition> = Vec::new();
     let mut kept = Vec::new();
     for condition in conditions::all(catalogue, blueprint) {
-        let without = condition.removed_from(&remaining);
-        match asker.ask(&without, Goal::Any, |_| {}) {
-            Answer::Nothing => remaining = without,
-            Answer::Plan(_) => kept.push(condition),
-            // Not decided: the condition stays, and the set is not called minimal.
-            Answer::Unknown => {
+        let without = conditions::without(blueprint, off.iter().chain([&condition]));
+        match oracle.solve(&without, Goal::Feasible, |_| {}) {
+            Verdict::Infeasible => off.push(condition),
+            Verdict::Plan(_) => kept.push(condition),
+            // Undecided: the condition stays, and the set is not called minimal.
+            Verdict::Unknown => {
                 is_minimal = false;
                 kept.push(condition);
             }
         }
     }
-    // What helps alone is in every conflict, and so in this one.
-    let mut relaxations: Vec<Relaxation> = kept
+    // A condition that helps alone is in every infeasible set, and so in this one.
+    let mut ways_out: Vec<WayOut> = kept
         .iter()
         .filter(|condition| !matches!(condition, Condition::Need(..)))
-        .filter_map(|condition| match asker.best(&condition.removed_from(blueprint)) {
-            Answer::Plan(value) => Some(Relaxation {
+        .filter_map(|condition| match oracle.best(&conditions::without(blueprint, [condition])) {
+            Verdict::Plan(value) => Some(WayOut {
                 condition: condition.text(blueprint),
                 objective: value.objective,
                 is_proven: value.is_proven,
             }),
-            Answer::Nothing | Answer::Unknown => None,
+            Verdict::Infeasible | Verdict::Unknown => None,
         })
         .collect();
-    relaxations.sort_by_key(|way| way.objective);
+    ways_out.sort_by_key(|way| way.objective);
     let hint = conditions::hint(catalogue, blueprint, &kept);
-    Ok(Conflict {
+    Ok(InfeasibleSet {
         conditions: kept.iter().map(|condition| condition.text(blueprint)).collect(),
         is_minimal,
         hint,
-        relaxations,
+        ways_out,
     })
 }

@@ -1,7 +1,10 @@
-//! Why: a minimal conflict and the ways out where there is no plan; what binds, what comes next and who would get in
-//! where there is one; what is wrong with an offer that somebody asks about.
+//! Explanations.
 //!
-//! All answers come from the engine itself, asked about a blueprint that is changed in one point.
+//! * `iis`: no plan: an irreducible infeasible set, and the ways out.
+//! * `sensitivity`: a plan: binding conditions and runners-up.
+//! * `break_even`: the discounts that would bring other providers in.
+//! * `rejection`: why an offer is not in the plan.
+//! * `conditions`, `oracle`: the blueprint with conditions switched off, and the engine that solves it.
 
 mod break_even;
 mod conditions;
@@ -10,6 +13,6 @@ mod oracle;
 mod rejection;
 mod sensitivity;
 
-pub use break_even::Entry;
+pub use break_even::EntryDiscount;
 pub use rejection::{Rejection, why_not};
 pub use sensitivity::{Binding, Explanation, RunnerUp, explain};

@@ -1,4 +1,4 @@
-//! Asks the engine about a blueprint that is changed in one point.
+//! The engine as an oracle: solves a blueprint that is changed in one point.
 
 use rust_decimal::Decimal;
 
@@ -9,50 +9,50 @@ use crate::{
         error::ComposeError,
         formulation::problem::Problem,
         lexicographic::best,
-        objective::{Aim, per_month},
+        objective::{ObjectiveStage, per_month},
         options::{ComposeOptions, Progress, Signal},
         plan,
-        solution::Found,
+        solution::Solution,
         solve::solve,
     },
     model::{Blueprint, Plan, StopReason},
 };
 
-/// Nodes that one question may take: then the answer is "not proven", not a hang.
+/// Nodes of one question; beyond them the verdict is `Unknown`.
 const MAX_NODES: u64 = 20_000;
 
-/// Somebody who asks the engine one question after the other.
-pub(super) struct Asker<'a> {
+/// Solves one changed blueprint after the other.
+pub(super) struct Oracle<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) options: ComposeOptions,
     pub(super) watch: &'a mut dyn FnMut(&Progress) -> Signal,
-    /// The caller has had enough.
+    /// Whether the caller has stopped the explanation.
     pub(super) is_stopped: bool,
 }
 
-/// What the engine says.
-pub(super) enum Answer {
+/// The verdict on a blueprint.
+pub(super) enum Verdict {
     /// There is no plan.
-    Nothing,
-    /// The best plan, or one as good as could be found.
-    Plan(Box<Value>),
-    /// Not to be said in time.
+    Infeasible,
+    /// The optimum, or a plan as good as could be found.
+    Plan(Box<PlanValue>),
+    /// The search ended before a verdict.
     Unknown,
 }
 
-/// How good a plan is, in the first thing that is minimised.
-pub(super) struct Value {
-    /// A month's, in its unit.
+/// A plan and its value in the first stage of the objective.
+pub(super) struct PlanValue {
+    /// The objective per month, in its unit.
     pub(super) objective: Decimal,
-    /// Over the horizon, as the engine reckons.
+    /// The objective over the horizon, exactly.
     pub(super) exact: i128,
     pub(super) is_proven: bool,
-    /// Its leases at full prices.
+    /// The plan at full prices.
     pub(super) plan: Plan,
-    pub(super) found: Found,
+    pub(super) found: Solution,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Oracle<'a> {
     pub(super) fn new(
         catalogue: &'a Catalogue,
         options: &ComposeOptions,
@@ -62,45 +62,50 @@ impl<'a> Asker<'a> {
         Self { catalogue, options, watch, is_stopped: false }
     }
 
-    /// The best plan for a blueprint whose aim may be changed.
-    pub(super) fn ask(&mut self, blueprint: &Blueprint, goal: Goal, change: impl FnOnce(&mut Aim)) -> Answer {
+    /// The best plan for a blueprint; `change` modifies the stage.
+    pub(super) fn solve(
+        &mut self,
+        blueprint: &Blueprint,
+        goal: Goal,
+        change: impl FnOnce(&mut ObjectiveStage),
+    ) -> Verdict {
         if self.is_stopped {
-            return Answer::Unknown;
+            return Verdict::Unknown;
         }
-        let mut watch = noting(self.watch, &mut self.is_stopped);
-        let answer = (|| -> Result<Option<Value>, ComposeError> {
-            let Some(mut aim) = Aim::stages(blueprint, &self.options)?.into_iter().next() else {
+        let mut watch = observing(self.watch, &mut self.is_stopped);
+        let answer = (|| -> Result<Option<PlanValue>, ComposeError> {
+            let Some(mut stage) = ObjectiveStage::stages(blueprint, &self.options)?.into_iter().next() else {
                 return Err(ComposeError::Stopped);
             };
-            change(&mut aim);
-            let problem = Problem::new(self.catalogue, blueprint, aim, &self.options, &mut watch)?;
+            change(&mut stage);
+            let problem = Problem::new(self.catalogue, blueprint, stage, &self.options, &mut watch)?;
             let Some(found) = solve(&problem, &self.options, goal, &mut watch)? else { return Ok(None) };
             let built = plan::build(&problem, &found)?;
-            let exact = built.value(&problem.aim);
-            let objective = per_month(&problem.aim, blueprint.horizon_months, exact);
+            let exact = built.value(&problem.stage);
+            let objective = per_month(&problem.stage, blueprint.horizon_months, exact);
             let is_proven = found.stop == StopReason::Optimal;
-            Ok(Some(Value { objective, exact, is_proven, plan: built.plan, found }))
+            Ok(Some(PlanValue { objective, exact, is_proven, plan: built.plan, found }))
         })();
         match answer {
-            Ok(Some(value)) => Answer::Plan(Box::new(value)),
-            Ok(None) => Answer::Nothing,
-            Err(_) => Answer::Unknown,
+            Ok(Some(value)) => Verdict::Plan(Box::new(value)),
+            Ok(None) => Verdict::Infeasible,
+            Err(_) => Verdict::Unknown,
         }
     }
 
-    pub(super) fn best(&mut self, blueprint: &Blueprint) -> Answer {
-        self.ask(blueprint, Goal::Best, |_| {})
+    pub(super) fn best(&mut self, blueprint: &Blueprint) -> Verdict {
+        self.solve(blueprint, Goal::Best, |_| {})
     }
 
-    /// The best plan, verified, in all that is minimised.
+    /// The best plan for all stages, verified.
     pub(super) fn plan(&mut self, blueprint: &Blueprint) -> Result<Option<Plan>, ComposeError> {
-        let mut watch = noting(self.watch, &mut self.is_stopped);
+        let mut watch = observing(self.watch, &mut self.is_stopped);
         best(self.catalogue, blueprint, &self.options, &mut watch)
     }
 }
 
-/// A watcher that remembers whether the caller has had enough.
-pub(super) fn noting(
+/// A watcher that remembers whether the caller has said stop.
+pub(super) fn observing(
     watch: &mut dyn FnMut(&Progress) -> Signal,
     is_stopped: &mut bool,
 ) -> impl FnMut(&Progress) -> Signal {

@@ -1,8 +1,8 @@
-//! Why an offer is not in a plan.
+//! Rejections: why an offer is not in a plan.
 
 use serde::Serialize;
 
-use super::oracle::{Answer, Asker};
+use super::oracle::{Oracle, Verdict};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::{
@@ -17,16 +17,17 @@ use crate::{
 /// Why an offer is not in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
-    /// Which.
+    /// The offer.
     pub offer: OfferId,
-    /// What is wrong with it, component by component; or what using it would cost. Never empty.
+    /// What excludes the offer, for each component; or the cost of using it. Never empty.
     pub reasons: Vec<String>,
-    /// How much worse the best plan is that uses it, in the unit of what is minimised first; none if there is none,
-    /// or it could not be found out.
+    /// How much worse the best plan with the offer is, in the unit of the first objective. `None` if there is no such
+    /// plan, or the search ended before one was found.
     pub more: Option<rust_decimal::Decimal>,
 }
 
-/// Says why an offer is not in a plan, in the blueprint's words; if nothing is wrong with it, what using it would cost.
+/// Explains why an offer is not in a plan, in the blueprint's words. If nothing excludes the offer, the answer is the
+/// cost of using it.
 ///
 /// # Errors
 /// [`ComposeError`]: the blueprint is not well formed, or the plan does not belong to it.
@@ -39,7 +40,7 @@ pub fn why_not(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Rejection, ComposeError> {
     blueprint.check()?;
-    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::Foreign)?;
+    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::PlanMismatch)?;
     let answer = |reasons, more| Ok(Rejection { offer: offer.clone(), reasons, more });
     let only = |reason: String| answer(vec![reason], None);
     if plan.leases.iter().any(|lease| lease.offer == *offer) {
@@ -66,13 +67,13 @@ pub fn why_not(
     if refusals.iter().all(Option::is_some) {
         return answer(refusals.into_iter().flatten().collect(), None);
     }
-    let mut asker = Asker::new(catalogue, options, watch);
-    match asker.ask(blueprint, Goal::Best, |aim| aim.must_use = Some(ix)) {
-        Answer::Nothing => only("it fits, but no plan that uses it meets all conditions".to_owned()),
-        Answer::Unknown => {
+    let mut oracle = Oracle::new(catalogue, options, watch);
+    match oracle.solve(blueprint, Goal::Best, |stage| stage.must_use = Some(ix)) {
+        Verdict::Infeasible => only("it fits, but no plan that uses it meets all conditions".to_owned()),
+        Verdict::Unknown => {
             only("it fits; what using it would cost could not be found out in time".to_owned())
         }
-        Answer::Plan(value) => {
+        Verdict::Plan(value) => {
             let more = value.objective.saturating_sub(plan.objective);
             let unit = blueprint.objective.unit(blueprint.currency);
             let reason = match (more.is_sign_positive() && !more.is_zero(), value.is_proven) {

@@ -1,4 +1,4 @@
-//! Why this plan: which conditions cost money, which plans come next, who else would get in.
+//! Sensitivity: which conditions of a plan cost money, and which plans come next.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{
     break_even,
-    break_even::Entry,
+    break_even::EntryDiscount,
     conditions,
     conditions::Condition,
-    oracle::{Answer, Asker},
+    oracle::{Oracle, Verdict},
 };
 use crate::{
     catalogue::Catalogue,
@@ -21,50 +21,49 @@ use crate::{
     model::{Blueprint, Plan, ProviderId},
 };
 
-/// Why a plan is as it is. Figures are a month's, in the unit of what is minimised first.
+/// Why a plan is as it is. Values are per month, in the unit of the first objective.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Of what is minimised: a currency, if it is money.
+    /// The unit of the objective: a currency, if it is money.
     pub unit: String,
-    /// Conditions without which a better plan would exist, the dearest first.
+    /// Binding conditions, the dearest first.
     pub binding: Vec<Binding>,
-    /// For each provider of the plan the best plan without it, the nearest first.
+    /// The best plan without each provider of the plan, the nearest first.
     pub runners_up: Vec<RunnerUp>,
-    /// For providers that are not in the plan, what they would have to charge to get in, the nearest first. Empty
-    /// unless money alone is minimised.
-    pub entries: Vec<Entry>,
-    /// Whether all questions were answered before the caller stopped.
+    /// Break-even discounts of providers outside the plan, the nearest first. Empty unless cost alone is minimised.
+    #[serde(rename = "entries")]
+    pub entry_discounts: Vec<EntryDiscount>,
+    /// Whether all questions were answered before the caller stopped the search.
     pub is_complete: bool,
 }
 
-/// A condition that a better plan would break.
+/// A condition without which a better plan exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Binding {
-    /// Where it stands and what it says, as in a [`Conflict`](crate::compose::Conflict).
+    /// The condition, as in an [`InfeasibleSet`](crate::compose::InfeasibleSet).
     pub condition: String,
-    /// How much better the best plan is without it.
+    /// How much better the best plan without the condition is.
     pub costs: Decimal,
-    /// Whether that is exact; else it is at least so much.
+    /// Whether `costs` is exact; otherwise it is a lower bound.
     pub is_proven: bool,
 }
 
 /// The best plan without one provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunnerUp {
-    /// Whom.
+    /// The provider that the plan does not use.
     pub without: ProviderId,
-    /// How much worse it is; none if there is no plan without the provider.
+    /// How much worse the plan is; `None` if there is no plan without the provider.
     pub more: Option<Decimal>,
-    /// The plan, for the blueprint that denies the provider.
+    /// The plan, for a blueprint that denies the provider.
     pub plan: Option<Plan>,
 }
 
-/// Providers that are asked what they would have to charge: the first ones by name that have an offer that fits.
-const MAX_ENTRIES: usize = 24;
+/// Providers with a break-even discount: the first by name that have a suitable offer.
+const MAX_ENTRY_DISCOUNTS: usize = 24;
 
-/// Explains a plan that [`compose`](crate::compose::compose()) made for this blueprint and catalogue, by asking again
-/// with one point changed: so many searches as there are conditions and providers. `watch` may end it, and what is
-/// known by then is the answer.
+/// Explains a plan that [`compose`](crate::compose::compose()) made for this blueprint and catalogue: one search for
+/// each condition and each provider. If `watch` stops it, the result is what is known by then.
 ///
 /// # Errors
 /// [`ComposeError`]: the blueprint is not well formed, or the plan does not belong to it.
@@ -76,22 +75,24 @@ pub fn explain(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Explanation, ComposeError> {
     blueprint.check()?;
-    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::Foreign)?;
-    let mut asker = Asker::new(catalogue, options, watch);
-    let binding = binding(&mut asker, blueprint, plan);
-    let entries = break_even::entries(&mut asker, blueprint, plan, MAX_ENTRIES);
-    let runners_up = runners_up(&mut asker, blueprint, plan)?;
+    crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::PlanMismatch)?;
+    let mut oracle = Oracle::new(catalogue, options, watch);
+    let binding = binding(&mut oracle, blueprint, plan);
+    let entry_discounts = break_even::entry_discounts(&mut oracle, blueprint, plan, MAX_ENTRY_DISCOUNTS);
+    let runners_up = runners_up(&mut oracle, blueprint, plan)?;
     let unit = blueprint.objective.unit(blueprint.currency);
-    Ok(Explanation { unit, binding, runners_up, entries, is_complete: !asker.is_stopped })
+    Ok(Explanation { unit, binding, runners_up, entry_discounts, is_complete: !oracle.is_stopped })
 }
 
-fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
+fn binding(oracle: &mut Oracle<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Binding> {
     let mut binding = Vec::new();
-    // What the application needs is no condition to be bargained with.
+    // The demand of the application is not negotiable.
     for condition in
-        conditions::all(asker.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
+        conditions::all(oracle.catalogue, blueprint).iter().filter(|c| !matches!(c, Condition::Need(..)))
     {
-        let Answer::Plan(value) = asker.best(&condition.removed_from(blueprint)) else { continue };
+        let Verdict::Plan(value) = oracle.best(&conditions::without(blueprint, [condition])) else {
+            continue;
+        };
         let costs = plan.objective.saturating_sub(value.objective);
         if costs > Decimal::ZERO {
             binding.push(Binding {
@@ -106,19 +107,19 @@ fn binding(asker: &mut Asker<'_>, blueprint: &Blueprint, plan: &Plan) -> Vec<Bin
 }
 
 fn runners_up(
-    asker: &mut Asker<'_>,
+    oracle: &mut Oracle<'_>,
     blueprint: &Blueprint,
     plan: &Plan,
 ) -> Result<Vec<RunnerUp>, ComposeError> {
     let providers: BTreeSet<&ProviderId> = plan.leases.iter().map(|lease| &lease.place.provider).collect();
     let mut runners_up = Vec::new();
     for provider in providers {
-        if asker.is_stopped {
+        if oracle.is_stopped {
             break;
         }
         let mut without = blueprint.clone();
         without.filter.providers.deny.push(provider.clone());
-        let next = match asker.plan(&without) {
+        let next = match oracle.plan(&without) {
             Ok(next) => next,
             Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => continue,
             Err(error) => return Err(error),
@@ -132,7 +133,7 @@ fn runners_up(
 }
 
 impl Explanation {
-    /// As a document for other programs, with the lines for people as `text`.
+    /// The explanation as a JSON document, with the lines for people as `text`.
     pub fn to_document(&self) -> serde_json::Value {
         let mut document = serde_json::to_value(self).unwrap_or_default();
         document["text"] = self.to_string().into();
@@ -165,7 +166,7 @@ impl fmt::Display for Explanation {
                 _ => writeln!(f, "without {without}: no plan")?,
             }
         }
-        for Entry { provider, discount_percent } in &self.entries {
+        for EntryDiscount { provider, discount_percent } in &self.entry_discounts {
             match discount_percent {
                 Some(percent) => writeln!(f, "{provider} would get in at {} % less", percent.normalize())?,
                 None => writeln!(f, "{provider} would not get in, whatever it charges")?,

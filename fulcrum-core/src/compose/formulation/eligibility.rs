@@ -1,15 +1,16 @@
-//! Which components an offer may carry, asked once for each combination of what filters look at.
+//! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
+//! read.
 
 use rustc_hash::FxHashMap;
 
-use super::ids::{AllowedId, CompSet};
+use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
     model::{Blueprint, Component, Filter, Market, OfferKind},
 };
 
-/// What filters look at of an offer.
+/// The attributes of an offer that filters read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     kind: OfferKind,
@@ -30,7 +31,7 @@ pub(crate) struct Eligibility<'a> {
     components: Vec<(&'a Component, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
     known: FxHashMap<Key, Option<AllowedId>>,
-    sets: FxHashMap<CompSet, AllowedId>,
+    sets: FxHashMap<ComponentBitSet, AllowedId>,
 }
 
 impl<'a> Eligibility<'a> {
@@ -56,8 +57,12 @@ impl<'a> Eligibility<'a> {
         }
     }
 
-    /// The set of components that an offer may carry; `None` if there are none.
-    pub(crate) fn allowed(&mut self, ix: OfferIx, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+    /// The set of components that an offer may carry; `None` if it is empty.
+    pub(crate) fn allowed(
+        &mut self,
+        ix: OfferIx,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
         let positions = self.catalogue.positions(ix);
         let price = self.catalogue.price(ix);
         let key = Key {
@@ -69,33 +74,38 @@ impl<'a> Eligibility<'a> {
             market: price.purchase_option.market(),
             term_months: price.term_months,
         };
-        if let Some((last, answer)) = &self.last
+        if let Some((last, allowed)) = &self.last
             && *last == key
         {
-            return *answer;
+            return *allowed;
         }
-        let answer = match self.known.get(&key) {
-            Some(answer) => *answer,
+        let allowed = match self.known.get(&key) {
+            Some(allowed) => *allowed,
             None => {
-                let answer = self.ask(ix, key, sets);
-                self.known.insert(key, answer);
-                answer
+                let allowed = self.compute(ix, key, sets);
+                self.known.insert(key, allowed);
+                allowed
             }
         };
-        self.last = Some((key, answer));
-        answer
+        self.last = Some((key, allowed));
+        allowed
     }
 
-    /// The same for what runs already, whose minimum term is no new commitment.
+    /// The same for a running service, whose minimum term is no new commitment.
     pub(crate) fn allowed_to_stay(
         &mut self,
         ix: OfferIx,
-        sets: &mut IdVec<AllowedId, CompSet>,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         self.passing(ix, self.catalogue.kind(ix), false, sets)
     }
 
-    fn ask(&mut self, ix: OfferIx, key: Key, sets: &mut IdVec<AllowedId, CompSet>) -> Option<AllowedId> {
+    fn compute(
+        &mut self,
+        ix: OfferIx,
+        key: Key,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
+    ) -> Option<AllowedId> {
         if key.term_months > self.horizon_months { None } else { self.passing(ix, key.kind, true, sets) }
     }
 
@@ -104,7 +114,7 @@ impl<'a> Eligibility<'a> {
         ix: OfferIx,
         sold: OfferKind,
         is_new: bool,
-        sets: &mut IdVec<AllowedId, CompSet>,
+        sets: &mut IdVec<AllowedId, ComponentBitSet>,
     ) -> Option<AllowedId> {
         let passes: Vec<bool> = self
             .filters
@@ -113,9 +123,9 @@ impl<'a> Eligibility<'a> {
                 self.catalogue.refusal(ix, global).is_none() && self.catalogue.refusal(ix, own).is_none()
             })
             .collect();
-        let mut set = CompSet::default();
+        let mut set = ComponentBitSet::default();
         for (position, (component, filter)) in self.components.iter().enumerate() {
-            // What runs already is made with what it is made with.
+            // A running service has its settings already.
             let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();
             if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
@@ -125,7 +135,7 @@ impl<'a> Eligibility<'a> {
     }
 }
 
-/// The component's markets count for both filters if it names some, else the blueprint's.
+/// Both filters use the component's markets if it names some, otherwise the blueprint's.
 pub(crate) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
     let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
     (

@@ -4,10 +4,10 @@ use crate::compose::id_vec::id_type;
 
 id_type!(
     /// A component, in the blueprint's order.
-    CompId
+    ComponentIx
 );
 id_type!(
-    /// A set of places that no constraint tells apart.
+    /// An equivalence class of places: no condition tells its places apart.
     ClassId
 );
 id_type!(
@@ -15,8 +15,8 @@ id_type!(
     AllowedId
 );
 id_type!(
-    /// What an offer is besides its price.
-    FiguresId
+    /// The metrics of an offer besides its price.
+    MetricsId
 );
 id_type!(
     /// A size along the blueprint's dimensions.
@@ -25,9 +25,9 @@ id_type!(
 
 /// A set of components.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CompSet(Vec<u64>);
+pub(crate) struct ComponentBitSet(Vec<u64>);
 
-impl CompSet {
+impl ComponentBitSet {
     pub(crate) fn insert(&mut self, component: usize) {
         if self.0.len() <= component / 64 {
             self.0.resize(component / 64 + 1, 0);

@@ -1,4 +1,5 @@
-//! Places, as far as the blueprint tells them apart.
+//! Place classes: two places are equivalent if no condition, fee or tariff tells them apart. Merging them removes
+//! symmetry.
 
 use std::mem;
 
@@ -9,29 +10,29 @@ use super::ids::ClassId;
 use crate::{
     catalogue::{Catalogue, OfferIx, TrafficTariff},
     compose::{
-        deferred_drop::drop_aside,
+        deferred_drop::drop_in_background,
         id_vec::{Id, IdVec},
-        objective::Aim,
+        objective::ObjectiveStage,
     },
     model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId},
 };
 
-/// What a set of places is cut up by.
+/// A key by which places are partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Cut {
-    /// As a constraint counts them.
-    Over(Over),
-    /// A region, under one egress tariff: where traffic starts.
+pub(crate) enum PartitionKey {
+    /// The failure domain of a constraint.
+    Domain(Over),
+    /// A region under one egress tariff: where traffic starts.
     Site,
 }
 
-/// One way to cut up places.
+/// One partition of all places.
 #[derive(Debug)]
-pub(crate) struct Level {
-    pub(crate) cut: Cut,
-    /// Place of each class at this level, numbered from 0.
+pub(crate) struct Partition {
+    pub(crate) key: PartitionKey,
+    /// The place of each class in this partition, numbered from 0.
     pub(crate) place_of: IdVec<ClassId, usize>,
-    /// Name of each place.
+    /// The name of each place.
     pub(crate) names: Vec<String>,
     numbers: FxHashMap<String, usize>,
 }
@@ -39,22 +40,22 @@ pub(crate) struct Level {
 /// A region under one egress tariff.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// Its number at the level of regions.
+    /// Its number in the partition by regions.
     pub(crate) region: usize,
     pub(crate) provider: ProviderId,
-    /// None if its price is not known.
+    /// `None` if its price is not known.
     pub(crate) tariff: Option<TrafficTariff>,
 }
 
-/// All classes and levels.
+/// All place classes and partitions.
 #[derive(Debug)]
-pub(crate) struct Sites {
-    pub(crate) levels: Vec<Level>,
-    /// Of the level [`Cut::Site`].
+pub(crate) struct PlaceClasses {
+    pub(crate) partitions: Vec<Partition>,
+    /// Of the partition by [`PartitionKey::Site`].
     pub(crate) sites: Vec<Site>,
-    /// The end of a round trip of each region.
+    /// The end point of round trips of each region.
     pub(crate) ends: Vec<EndPoint>,
-    /// An offer's provider, by place at the level of providers.
+    /// The provider of each place in the partition by providers.
     pub(crate) providers: Vec<ProviderId>,
     currency: Currency,
     is_by_country: bool,
@@ -63,40 +64,41 @@ pub(crate) struct Sites {
     countries: Vec<String>,
 }
 
-/// Classes whose memory is not given back within a moment.
-const MANY: usize = 500;
+/// Classes beyond which the memory is returned in the background.
+const DEFER_CLASSES: usize = 500;
 
-impl Drop for Sites {
+impl Drop for PlaceClasses {
     fn drop(&mut self) {
-        if self.class_of.len() >= MANY {
-            let names = (mem::take(&mut self.levels), mem::take(&mut self.countries));
+        if self.class_of.len() >= DEFER_CLASSES {
+            let names = (mem::take(&mut self.partitions), mem::take(&mut self.countries));
             let keys = (mem::take(&mut self.class_of), mem::take(&mut self.class_of_key));
-            drop_aside((names, keys, mem::take(&mut self.sites), mem::take(&mut self.ends)));
+            drop_in_background((names, keys, mem::take(&mut self.sites), mem::take(&mut self.ends)));
         }
     }
 }
 
-impl Sites {
-    pub(crate) fn new(blueprint: &Blueprint, aim: &Aim) -> Self {
-        let mut cuts: Vec<Cut> = blueprint.constraints.iter().filter_map(level_of).map(Cut::Over).collect();
+impl PlaceClasses {
+    pub(crate) fn new(blueprint: &Blueprint, stage: &ObjectiveStage) -> Self {
+        let mut keys: Vec<PartitionKey> =
+            blueprint.constraints.iter().filter_map(partition_of).map(PartitionKey::Domain).collect();
         let has_users = blueprint.components.values().any(|component| !component.users.is_empty());
         if has_users || !blueprint.links.is_empty() {
-            cuts.extend([Cut::Over(Over::Region), Cut::Site]);
+            keys.extend([PartitionKey::Domain(Over::Region), PartitionKey::Site]);
         }
-        if !blueprint.provider_fees.is_none() || aim.knows(Measure::Providers) {
-            cuts.push(Cut::Over(Over::Provider));
+        if !blueprint.provider_fees.is_none() || stage.tracks(Measure::Providers) {
+            keys.push(PartitionKey::Domain(Over::Provider));
         }
-        cuts.sort_unstable();
-        cuts.dedup();
-        let level =
-            |cut| Level { cut, place_of: IdVec::new(), names: Vec::new(), numbers: FxHashMap::default() };
+        keys.sort_unstable();
+        keys.dedup();
+        let partition =
+            |key| Partition { key, place_of: IdVec::new(), names: Vec::new(), numbers: FxHashMap::default() };
         Self {
-            levels: cuts.into_iter().map(level).collect(),
+            partitions: keys.into_iter().map(partition).collect(),
             sites: Vec::new(),
             ends: Vec::new(),
             providers: Vec::new(),
             currency: blueprint.currency,
-            is_by_country: aim.knows(Measure::Carbon),
+            is_by_country: stage.tracks(Measure::Carbon),
             class_of: FxHashMap::default(),
             class_of_key: FxHashMap::default(),
             countries: Vec::new(),
@@ -107,15 +109,18 @@ impl Sites {
         self.class_of_key.len()
     }
 
-    /// The level of a cut; the problem has one for all that the blueprint asks for.
-    pub(crate) fn level(&self, cut: Cut) -> &Level {
-        self.levels.iter().find(|level| level.cut == cut).expect("a level for each cut in use")
+    /// The partition by a key; there is one for each key that the blueprint uses.
+    pub(crate) fn partition(&self, key: PartitionKey) -> &Partition {
+        self.partitions
+            .iter()
+            .find(|partition| partition.key == key)
+            .expect("a partition for each key in use")
     }
 
-    /// The class of an offer's place; new ones are made as they come.
+    /// The class of an offer's place; a new class is made when needed.
     pub(crate) fn class(&mut self, catalogue: &Catalogue, ix: OfferIx) -> ClassId {
         let positions = catalogue.positions(ix);
-        let by_tariff = self.levels.iter().any(|level| level.cut == Cut::Site);
+        let by_tariff = self.partitions.iter().any(|partition| partition.key == PartitionKey::Site);
         let short = (positions.place, if by_tariff { positions.egress } else { 0 });
         if let Some(class) = self.class_of.get(&short) {
             return *class;
@@ -125,8 +130,8 @@ impl Sites {
             Some(class) => *class,
             None => {
                 let class = ClassId::from_index(self.class_of_key.len());
-                for (level, place) in self.levels.iter_mut().zip(&key) {
-                    level.place_of.push(*place);
+                for (partition, place) in self.partitions.iter_mut().zip(&key) {
+                    partition.place_of.push(*place);
                 }
                 self.class_of_key.insert(key, class);
                 class
@@ -136,36 +141,36 @@ impl Sites {
         class
     }
 
-    /// Numbers of the offer's place at each level.
+    /// The number of the offer's place in each partition.
     fn key(&mut self, catalogue: &Catalogue, ix: OfferIx) -> Vec<usize> {
         let place = catalogue.place(ix);
-        let mut key = Vec::with_capacity(self.levels.len() + 1);
+        let mut key = Vec::with_capacity(self.partitions.len() + 1);
         let mut region = 0;
-        for level in &mut self.levels {
-            let name = match level.cut {
-                Cut::Over(over) => catalogue.place_key(ix, over),
-                Cut::Site => {
+        for partition in &mut self.partitions {
+            let name = match partition.key {
+                PartitionKey::Domain(over) => catalogue.place_key(ix, over),
+                PartitionKey::Site => {
                     format!("{}/{}#{}", place.provider, place.region, catalogue.positions(ix).egress)
                 }
             };
-            let next = level.names.len();
-            let number = *level.numbers.entry(name.clone()).or_insert(next);
+            let next = partition.names.len();
+            let number = *partition.numbers.entry(name.clone()).or_insert(next);
             if number == next {
-                level.names.push(name);
-                match level.cut {
-                    Cut::Over(Over::Region) => self.ends.push(EndPoint::of(place)),
-                    Cut::Over(Over::Provider) => self.providers.push(place.provider.clone()),
-                    Cut::Site => self.sites.push(Site {
+                partition.names.push(name);
+                match partition.key {
+                    PartitionKey::Domain(Over::Region) => self.ends.push(EndPoint::of(place)),
+                    PartitionKey::Domain(Over::Provider) => self.providers.push(place.provider.clone()),
+                    PartitionKey::Site => self.sites.push(Site {
                         region,
                         provider: place.provider.clone(),
                         tariff: catalogue
                             .egress(ix)
                             .and_then(|price| TrafficTariff::new(price, catalogue.rates(), self.currency)),
                     }),
-                    Cut::Over(Over::Zone | Over::Country) => {}
+                    PartitionKey::Domain(Over::Zone | Over::Country) => {}
                 }
             }
-            if level.cut == Cut::Over(Over::Region) {
+            if partition.key == PartitionKey::Domain(Over::Region) {
                 region = number;
             }
             key.push(number);
@@ -182,7 +187,7 @@ impl Sites {
     }
 }
 
-fn level_of(constraint: &Constraint) -> Option<Over> {
+fn partition_of(constraint: &Constraint) -> Option<Over> {
     match constraint {
         Constraint::Spread(spread) => Some(spread.over),
         Constraint::Survive(survive) => Some(survive.loss_of),

@@ -1,4 +1,4 @@
-//! Who may run on what: the blueprint's components against the catalogue's offers, as numbers.
+//! The problem as numbers: the blueprint's components and the offers that may carry them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,17 @@ use rustc_hash::FxHashMap;
 
 use super::{
     eligibility::Eligibility,
-    ids::{AllowedId, ClassId, CompId, CompSet, FiguresId, ShapeId},
-    place_classes::Sites,
+    ids::{AllowedId, ClassId, ComponentBitSet, ComponentIx, MetricsId, ShapeId},
+    place_classes::PlaceClasses,
 };
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::{
-        deferred_drop::Aside,
+        deferred_drop::DeferredDrop,
         error::ComposeError,
         id_vec::{Id, IdVec},
-        interrupt::{BETWEEN_LOOKS, watch_for_stop},
-        objective::{Aim, Cost},
+        interrupt::{OFFERS_PER_CHECK, watch_for_stop},
+        objective::{Cost, ObjectiveStage},
         options::{ComposeOptions, Progress, Signal},
     },
     model::{
@@ -25,21 +25,21 @@ use crate::{
     },
 };
 
-/// Replicas of one component that the engine considers when the blueprint sets no limit.
+/// Replicas of a component without a maximum.
 const DEFAULT_MAX_REPLICAS: u32 = 250;
 
 /// A component as numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Comp {
+pub(crate) struct ComponentSpec {
     pub(crate) kind: OfferKind,
-    /// Needs along `Problem::dimensions`.
+    /// Demand along `Problem::dimensions`.
     pub(crate) demand: Vec<u64>,
     pub(crate) disk_gib: u64,
-    /// Replicas if deployed.
+    /// Replicas if the component is deployed.
     pub(crate) min: u32,
     pub(crate) max: u32,
     pub(crate) per_machine: u32,
-    /// Whether a `one_of` may leave it out.
+    /// Whether a `one_of` may leave the component out.
     pub(crate) is_optional: bool,
 }
 
@@ -48,18 +48,18 @@ pub(crate) struct Comp {
 pub(crate) struct Candidate {
     pub(crate) offer: OfferIx,
     pub(crate) class: ClassId,
-    /// Who may use it.
+    /// The components that may use it.
     pub(crate) allowed: AllowedId,
-    /// What it holds.
+    /// Its capacity.
     pub(crate) shape: ShapeId,
     /// Equal numbers mean equal terms for further disk.
     pub(crate) disk: u32,
     stock: u32,
-    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
-    keeps: u32,
-    /// What else counts of it.
-    pub(crate) figures: FiguresId,
-    /// Cost without further disk; of prices per unit: nothing yet.
+    /// Position in `Problem::running` of the services that the candidate stands for; `u32::MAX` for an offer to buy.
+    retained: u32,
+    /// What counts besides its price.
+    pub(crate) metrics: MetricsId,
+    /// The cost without further disk; zero for prices per unit.
     pub(crate) base: Cost,
 }
 
@@ -68,62 +68,62 @@ impl Candidate {
         (self.stock != u32::MAX).then_some(self.stock)
     }
 
-    /// Position in `Problem::running` of the services that it stands for, if it is no offer to be bought.
-    pub(crate) fn keeps(&self) -> Option<usize> {
-        (self.keeps != u32::MAX).then_some(self.keeps as usize)
+    /// Position in `Problem::running` of the services that the candidate stands for; `None` for an offer to buy.
+    pub(crate) fn retained(&self) -> Option<usize> {
+        (self.retained != u32::MAX).then_some(self.retained as usize)
     }
 }
 
-/// What counts of an offer besides its price; nothing where neither aim nor limits look at it.
+/// What counts of an offer besides its price; zero for metrics that neither objective nor limits use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Figures {
+pub(crate) struct Metrics {
     /// Emissions without further disk.
     pub(crate) carbon: i64,
-    /// Points of sovereignty missing, for each replica.
-    pub(crate) missing: i64,
-    /// Of each of `Problem::limited`.
+    /// Sovereignty points below 100, for each replica.
+    pub(crate) sovereignty_shortfall: i64,
+    /// Amounts of the resources in `Problem::limited`.
     pub(crate) uses: Vec<u64>,
 }
 
-/// Running services that are alike.
+/// Running services that are equal for the engine.
 #[derive(Debug, Clone)]
-pub(crate) struct Alike {
+pub(crate) struct RunningGroup {
     /// Positions in the blueprint's `running.services`.
     pub(crate) services: Vec<usize>,
-    pub(crate) members: Vec<(CompId, u32)>,
+    pub(crate) members: Vec<(ComponentIx, u32)>,
     pub(crate) size_gib: u64,
     pub(crate) is_pinned: bool,
 }
 
-/// What running services are alike in: offer, replicas, disk, whether they are pinned.
-type Alikeness = (OfferIx, Vec<(CompId, u32)>, u64, bool);
+/// What the services of a group have in common: offer, replicas, disk, and whether they are pinned.
+type RunningGroupKey = (OfferIx, Vec<(ComponentIx, u32)>, u64, bool);
 
-/// The blueprint and what of the catalogue can serve it.
+/// The blueprint and the part of the catalogue that can serve it.
 #[derive(Debug)]
 pub(crate) struct Problem<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) blueprint: &'a Blueprint,
-    pub(crate) aim: Aim,
-    pub(crate) components: IdVec<CompId, Comp>,
-    /// Axes that some component asks for; disk is kept apart, as it can be bought with a machine.
+    pub(crate) stage: ObjectiveStage,
+    pub(crate) components: IdVec<ComponentIx, ComponentSpec>,
+    /// Dimensions that some component asks for. Disk is separate, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
-    /// Sorted by offer; then those that run already.
-    pub(crate) candidates: Aside<Candidate>,
-    pub(crate) allowed: IdVec<AllowedId, CompSet>,
-    /// Sizes along `dimensions`, then the disk.
+    /// Sorted by offer; candidates for running services follow.
+    pub(crate) candidates: DeferredDrop<Candidate>,
+    pub(crate) allowed: IdVec<AllowedId, ComponentBitSet>,
+    /// Capacities along `dimensions`, and the disk.
     pub(crate) shapes: IdVec<ShapeId, (Box<[u64]>, u64)>,
-    pub(crate) sites: Sites,
-    pub(crate) figures: IdVec<FiguresId, Figures>,
-    figures_ids: FxHashMap<Figures, FiguresId>,
-    /// Points of sovereignty missing, by seller and place.
-    missing_of: FxHashMap<(u32, u32), i64>,
-    /// What a GiB of further disk costs at least, by terms.
+    pub(crate) places: PlaceClasses,
+    pub(crate) metrics: IdVec<MetricsId, Metrics>,
+    metrics_ids: FxHashMap<Metrics, MetricsId>,
+    /// Sovereignty points below 100, by seller and place.
+    shortfall_of: FxHashMap<(u32, u32), i64>,
+    /// A lower bound on the cost of a GiB of further disk, by disk terms.
     pub(super) gib_costs: FxHashMap<u32, i64>,
     /// Named resources of offers that a limit adds up.
     pub(crate) limited: Vec<String>,
-    /// What runs already.
-    pub(crate) running: Vec<Alike>,
-    /// In which order components are bought.
+    /// Groups of running services.
+    pub(crate) running: Vec<RunningGroup>,
+    /// The order in which components are bought.
     pub(crate) ranks: BTreeMap<&'a ComponentId, u32>,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Problem<'a> {
     pub(crate) fn new(
         catalogue: &'a Catalogue,
         blueprint: &'a Blueprint,
-        aim: Aim,
+        stage: ObjectiveStage,
         options: &ComposeOptions,
         watch: &mut dyn FnMut(&Progress) -> Signal,
     ) -> Result<Self, ComposeError> {
@@ -145,10 +145,10 @@ impl<'a> Problem<'a> {
             .flatten()
             .collect();
         let dimensions = dimensions(blueprint);
-        let components: IdVec<CompId, Comp> = blueprint
+        let components: IdVec<ComponentIx, ComponentSpec> = blueprint
             .components
             .iter()
-            .map(|(name, component)| Comp::new(component, &dimensions, optional.contains(name)))
+            .map(|(name, component)| ComponentSpec::new(component, &dimensions, optional.contains(name)))
             .collect();
         let limited: BTreeSet<&String> = blueprint
             .constraints
@@ -158,20 +158,20 @@ impl<'a> Problem<'a> {
                 _ => None,
             })
             .collect();
-        let sites = Sites::new(blueprint, &aim);
+        let places = PlaceClasses::new(blueprint, &stage);
         let mut problem = Self {
             catalogue,
             blueprint,
-            aim,
+            stage,
             components,
             dimensions,
             candidates: Vec::new().into(),
             allowed: IdVec::new(),
             shapes: IdVec::new(),
-            sites,
-            figures: [Figures::default()].into_iter().collect(),
-            figures_ids: FxHashMap::default(),
-            missing_of: FxHashMap::default(),
+            places,
+            metrics: [Metrics::default()].into_iter().collect(),
+            metrics_ids: FxHashMap::default(),
+            shortfall_of: FxHashMap::default(),
             gib_costs: FxHashMap::default(),
             limited: limited.into_iter().cloned().collect(),
             running: Vec::new(),
@@ -182,21 +182,22 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
-    /// Replicas are at most what a count over them alone, or with others, allows.
+    /// Lowers the maximum of each component to the maximum of a count that names it.
     fn tighten(&mut self) {
         for constraint in &self.blueprint.constraints {
             let Constraint::Count(count) = constraint else { continue };
             let Some(most) = count.exactly.or(count.max) else { continue };
             for name in &count.components {
                 let component = self.component(name);
-                let comp = &mut self.components[component];
-                // Below its minimum there is no plan; the rows will say so.
-                comp.max = comp.max.min(most.max(comp.min));
+                let spec = &mut self.components[component];
+                // The rows prove infeasibility if the maximum is below the minimum.
+                spec.max = spec.max.min(most.max(spec.min));
             }
         }
     }
 
-    /// One pass over the offers. What depends on few things is asked once for each combination of them.
+    /// Collects candidates in one pass over the offers. Results that depend on few attributes are cached by those
+    /// attributes.
     fn collect_candidates(
         &mut self,
         options: &ComposeOptions,
@@ -207,36 +208,36 @@ impl<'a> Problem<'a> {
         let mut base_of_price: FxHashMap<(u32, u32), Option<Cost>> = FxHashMap::default();
         let mut shape_of: FxHashMap<u32, ShapeId> = FxHashMap::default();
         for ix in catalogue.ids() {
-            if ix.index() % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 {
+            if ix.index() % OFFERS_PER_CHECK == OFFERS_PER_CHECK - 1 {
                 watch_for_stop(watch)?;
             }
             let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
             let is_by_size = matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
             if catalogue.kind(ix) == OfferKind::Machine && is_by_size {
-                continue; // nothing says how many GiB a machine is
+                continue; // the demand says nothing about the size in GiB of a machine
             }
             let positions = catalogue.positions(ix);
-            // Without an exchange rate, or beyond the range of money, an offer cannot be compared.
+            // An offer without an exchange rate, or beyond the range of money, cannot be compared.
             let base = *base_of_price
                 .entry((positions.price, positions.surcharges))
                 .or_insert_with(|| self.base_cost(ix, 0, false));
             let Some(base) = base.map(|base| self.discounted(ix, base)) else { continue };
             let is_excluded = || options.exclude.contains(&catalogue.offer(ix).id());
-            if !options.exclude.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
+            if !options.exclude.is_empty() && self.stage.must_use != Some(ix) && is_excluded() {
                 continue;
             }
             let providers = &options.exclude_providers;
             let is_excluded = || providers.contains(&catalogue.place(ix).provider);
-            if !providers.is_empty() && self.aim.must_use != Some(ix) && is_excluded() {
+            if !providers.is_empty() && self.stage.must_use != Some(ix) && is_excluded() {
                 continue;
             }
-            let Some(figures) = self.figures(ix) else { continue };
+            let Some(metrics) = self.metrics(ix) else { continue };
             let shape = *shape_of.entry(positions.capacity).or_insert_with(|| self.shape(ix));
             if !self.gib_costs.contains_key(&positions.disk) {
                 let cost = self.least_gib_cost(ix);
                 self.gib_costs.insert(positions.disk, cost);
             }
-            let class = self.sites.class(catalogue, ix);
+            let class = self.places.class(catalogue, ix);
             let stock = catalogue.stock(ix).unwrap_or(u32::MAX);
             self.candidates.push(Candidate {
                 offer: ix,
@@ -245,8 +246,8 @@ impl<'a> Problem<'a> {
                 shape,
                 disk: positions.disk,
                 stock,
-                keeps: u32::MAX,
-                figures,
+                retained: u32::MAX,
+                metrics,
                 base,
             });
         }
@@ -254,23 +255,23 @@ impl<'a> Problem<'a> {
         Ok(())
     }
 
-    /// What counts of an offer besides its price; `None` if that is not known.
-    fn figures(&mut self, ix: OfferIx) -> Option<FiguresId> {
-        let [counts_carbon, counts_missing] =
-            [Measure::Carbon, Measure::Sovereignty].map(|measure| self.aim.knows(measure));
-        if !counts_carbon && !counts_missing && self.limited.is_empty() {
-            return Some(FiguresId::from_index(0)); // the first stands for nothing
+    /// The metrics of an offer; `None` if one of them is not known.
+    fn metrics(&mut self, ix: OfferIx) -> Option<MetricsId> {
+        let [counts_carbon, counts_sovereignty] =
+            [Measure::Carbon, Measure::Sovereignty].map(|measure| self.stage.tracks(measure));
+        if !counts_carbon && !counts_sovereignty && self.limited.is_empty() {
+            return Some(MetricsId::from_index(0)); // the first entry is all zeros
         }
         let carbon = if counts_carbon { self.carbon(ix, 0)? } else { 0 };
-        let missing = if counts_missing { self.sovereignty_missing(ix) } else { 0 };
+        let sovereignty_shortfall = if counts_sovereignty { self.sovereignty_shortfall_of(ix) } else { 0 };
         let named = &self.catalogue.capacity(ix).named;
         let uses = self.limited.iter().map(|name| named.get(name).copied().unwrap_or(0)).collect();
-        let figures = &mut self.figures;
+        let metrics = &mut self.metrics;
         Some(
             *self
-                .figures_ids
-                .entry(Figures { carbon, missing, uses })
-                .or_insert_with_key(|key| figures.push(key.clone())),
+                .metrics_ids
+                .entry(Metrics { carbon, sovereignty_shortfall, uses })
+                .or_insert_with_key(|key| metrics.push(key.clone())),
         )
     }
 
@@ -280,22 +281,23 @@ impl<'a> Problem<'a> {
         self.shapes.push((along, capacity.disk_gib))
     }
 
-    /// What runs already, each sort of it as a candidate of its own: with its own price, as often as it is there.
+    /// Adds a candidate for each group of running services, with the price that is still to be paid and the group's
+    /// size as stock.
     fn collect_running(&mut self, eligibility: &mut Eligibility<'_>) {
         let (catalogue, blueprint) = (self.catalogue, self.blueprint);
-        let mut alike: BTreeMap<Alikeness, Vec<usize>> = BTreeMap::new();
+        let mut group: BTreeMap<RunningGroupKey, Vec<usize>> = BTreeMap::new();
         for (at, service) in blueprint.running.services.iter().enumerate() {
             let Some(ix) = catalogue.find(&service.offer) else { continue };
             let mut members: Vec<_> =
                 service.replicas.iter().map(|(name, count)| (self.component(name), *count)).collect();
             members.sort_unstable();
-            alike.entry((ix, members, service.size_gib, service.pinned)).or_default().push(at);
+            group.entry((ix, members, service.size_gib, service.pinned)).or_default().push(at);
         }
-        for ((ix, members, size_gib, is_pinned), services) in alike {
+        for ((ix, members, size_gib, is_pinned), services) in group {
             let Some(allowed) = eligibility.allowed_to_stay(ix, &mut self.allowed) else { continue };
             let Some(base) = self.base_cost(ix, 0, true) else { continue };
-            let Some(figures) = self.figures(ix) else { continue };
-            let (class, shape) = (self.sites.class(catalogue, ix), self.shape(ix));
+            let Some(metrics) = self.metrics(ix) else { continue };
+            let (class, shape) = (self.places.class(catalogue, ix), self.shape(ix));
             self.candidates.push(Candidate {
                 offer: ix,
                 class,
@@ -303,15 +305,15 @@ impl<'a> Problem<'a> {
                 shape,
                 disk: catalogue.positions(ix).disk,
                 stock: u32::try_from(services.len()).unwrap_or(u32::MAX - 1),
-                keeps: self.running.len() as u32, // services are far fewer
-                figures,
+                retained: self.running.len() as u32, // services are far fewer
+                metrics,
                 base,
             });
-            self.running.push(Alike { services, members, size_gib, is_pinned });
+            self.running.push(RunningGroup { services, members, size_gib, is_pinned });
         }
     }
 
-    /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the country's grid is unknown.
+    /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the grid of the country is unknown.
     pub(crate) fn carbon(&self, ix: OfferIx, bought_gib: u64) -> Option<i64> {
         let model = self.blueprint.assume.carbon.as_ref()?;
         let month =
@@ -319,39 +321,37 @@ impl<'a> Problem<'a> {
         month.checked_mul(self.blueprint.horizon_months.into())
     }
 
-    /// Millionths of a point that an offer misses to a sovereignty score of 100, for each replica and over the
-    /// horizon.
-    fn sovereignty_missing(&mut self, ix: OfferIx) -> i64 {
+    /// Millionths of a sovereignty point below a score of 100, for each replica over the horizon.
+    fn sovereignty_shortfall_of(&mut self, ix: OfferIx) -> i64 {
         let catalogue = self.catalogue;
         let positions = catalogue.positions(ix);
-        if let Some(known) = self.missing_of.get(&(positions.seller, positions.place)) {
+        if let Some(known) = self.shortfall_of.get(&(positions.seller, positions.place)) {
             return *known;
         }
         let report = SovereigntyReport::new(catalogue.seller(ix), catalogue.place(ix), catalogue.day());
         let points = i64::from(10_000 - report.score().min(10_000)) * 10_000;
-        let missing = points * i64::from(self.blueprint.horizon_months);
-        self.missing_of.insert((positions.seller, positions.place), missing);
-        missing
+        let sovereignty_shortfall = points * i64::from(self.blueprint.horizon_months);
+        self.shortfall_of.insert((positions.seller, positions.place), sovereignty_shortfall);
+        sovereignty_shortfall
     }
 
-    /// What counts of a candidate besides its price.
-    pub(crate) fn figures_of(&self, candidate: &Candidate) -> &Figures {
-        &self.figures[candidate.figures]
+    /// The metrics of a candidate.
+    pub(crate) fn metrics_of(&self, candidate: &Candidate) -> &Metrics {
+        &self.metrics[candidate.metrics]
     }
 
-    /// Whether a candidate has a worth of its own, so that another one that is cheaper does not stand for it: what runs
-    /// already, and an offer that must be used.
-    pub(crate) fn is_apart(&self, candidate: &Candidate) -> bool {
-        candidate.keeps().is_some() || self.aim.must_use == Some(candidate.offer)
+    /// Whether a cheaper candidate cannot stand for this one: it is a running service, or an offer that must be used.
+    pub(crate) fn has_own_value(&self, candidate: &Candidate) -> bool {
+        candidate.retained().is_some() || self.stage.must_use == Some(candidate.offer)
     }
 
-    pub(crate) fn component(&self, name: &ComponentId) -> CompId {
+    pub(crate) fn component(&self, name: &ComponentId) -> ComponentIx {
         let index = self.blueprint.components.get_index_of(name);
         // Blueprint::check has refused names that do not exist.
         Id::from_index(index.expect("checked before"))
     }
 
-    pub(crate) fn name(&self, component: CompId) -> &'a ComponentId {
+    pub(crate) fn name(&self, component: ComponentIx) -> &'a ComponentId {
         let (name, _) = self.blueprint.components.get_index(component.index()).expect("a component of it");
         name
     }
@@ -364,12 +364,12 @@ impl<'a> Problem<'a> {
         self.shapes[candidate.shape].1
     }
 
-    pub(crate) fn may_carry(&self, candidate: &Candidate, component: CompId) -> bool {
+    pub(crate) fn may_carry(&self, candidate: &Candidate, component: ComponentIx) -> bool {
         self.allowed[candidate.allowed].contains(component.index())
     }
 }
 
-impl Comp {
+impl ComponentSpec {
     fn new(component: &Component, dimensions: &[Dimension], is_optional: bool) -> Self {
         let demand = component.demand();
         let max = component.replicas.max.unwrap_or(component.replicas.min.max(DEFAULT_MAX_REPLICAS));

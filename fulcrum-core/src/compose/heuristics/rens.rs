@@ -1,87 +1,83 @@
-//! A first plan near the root's relaxation.
+//! Relaxation enforced neighbourhood search (RENS): a first plan near the root's relaxation (T. Berthold, Operations
+//! Research Letters 42(6), 2014).
 
+use super::splitmix::splitmix64;
 use crate::{
     compose::{
         bnb::{
             branch_and_bound::{Goal, Tree},
             fork_join::Watch,
         },
-        formulation::{ids::CompId, problem::Problem},
-        heuristics::splitmix::mixed,
+        formulation::{ids::ComponentIx, problem::Problem},
         id_vec::{Id, IdVec},
-        mip::{model::Program, var_bounds::Bounds},
-        options::{ComposeOptions, Signal},
+        mip::{model::Mip, var_bounds::VarBounds},
+        options::ComposeOptions,
         presolve::{
-            columns::{ColumnId, Reduced},
-            row_presolve::{ByRow, Presolved},
+            columns::{ColumnId, ColumnSet},
+            row_presolve::{PresolvedMip, RowwiseMatrix},
         },
     },
     model::StopReason,
 };
 
-/// Nodes of the search for it.
-const FIRST_NODES: u64 = 500;
+/// Nodes of one attempt.
+const SUB_MIP_NODES: u64 = 500;
 
-/// A first plan near the root's relaxation: what is whole there stays, the rest is searched, together with more
-/// and more components drawn at random until there is a plan (relaxation enforced neighbourhood search: T. Berthold,
-/// Operations Research Letters 42(6), 2014).
-pub(crate) fn begin(
+/// Fixes the columns that are integral in the relaxation and searches the rest. Each attempt frees more components,
+/// drawn at random, until there is a plan.
+pub(crate) fn rens(
     problem: &Problem<'_>,
-    reduced: &Reduced,
-    program: &Program,
+    column_set: &ColumnSet,
+    mip: &Mip,
     tree: &mut Tree<'_>,
     watch: &mut Watch<'_>,
 ) -> Option<StopReason> {
-    let by_row = ByRow::new(program);
-    let ranked = tree.root_prices();
-    let whole: IdVec<ColumnId, Option<i64>> = reduced
+    let rowwise = RowwiseMatrix::new(mip);
+    let reduced_costs = tree.root_reduced_costs();
+    let integral: IdVec<ColumnId, Option<i64>> = column_set
         .columns
         .ids()
         .map(|id| {
-            let var = program.leases[id];
+            let var = mip.leases[id];
             (tree.root().fraction(var) == 0).then(|| tree.root().nearest(var))
         })
         .collect();
     let bound = tree.bound();
-    let mut more = 0;
-    for turn in 0..8u64 {
-        let mut out: IdVec<CompId, bool> =
-            problem.components.ids().map(|c| mixed(turn, c.index() as u64) % 64 < more).collect();
-        for (_, column) in reduced.columns.iter().filter(|(id, _)| whole[*id].is_none()) {
-            column.members.iter().for_each(|(component, _)| out[*component] = true);
+    let mut widening = 0;
+    for attempt in 0..8u64 {
+        let mut free: IdVec<ComponentIx, bool> =
+            problem.components.ids().map(|c| splitmix64(attempt, c.index() as u64) % 64 < widening).collect();
+        for (_, column) in column_set.columns.iter().filter(|(id, _)| integral[*id].is_none()) {
+            column.members.iter().for_each(|(component, _)| free[*component] = true);
         }
-        let mut bounds = Bounds::of(program);
-        let mut joining = Vec::new();
-        for (id, column) in reduced.columns.iter() {
-            let var = program.leases[id];
-            let value = whole[id].unwrap_or(0).clamp(bounds.low[var], bounds.high[var]);
-            if !column.members.iter().any(|(component, _)| out[*component]) {
-                (bounds.low[var], bounds.high[var]) = (value, value);
-            } else if value == 0 && whole[id].is_some() {
-                joining.push((ranked.as_ref().map_or(0, |(costs, _)| costs[var]), var));
+        let mut bounds = VarBounds::of(mip);
+        let mut candidates = Vec::new();
+        for (id, column) in column_set.columns.iter() {
+            let var = mip.leases[id];
+            let value = integral[id].unwrap_or(0).clamp(bounds.lower[var], bounds.upper[var]);
+            if !column.members.iter().any(|(component, _)| free[*component]) {
+                (bounds.lower[var], bounds.upper[var]) = (value, value);
+            } else if value == 0 && integral[id].is_some() {
+                candidates.push((reduced_costs.as_ref().map_or(0, |root| root.costs[var]), var));
             }
         }
-        joining.sort_unstable();
-        joining.into_iter().skip(400).for_each(|(_, var)| bounds.high[var] = bounds.low[var]);
-        more = 1 + 2 * more;
-        let Some(presolved) = Presolved::within(program, &by_row, bounds) else { continue };
-        let mut small = Tree::new(&presolved.program, None);
+        candidates.sort_unstable();
+        candidates.into_iter().skip(400).for_each(|(_, var)| bounds.upper[var] = bounds.lower[var]);
+        widening = 1 + 2 * widening;
+        let Some(presolved) = PresolvedMip::within(mip, &rowwise, bounds) else { continue };
+        let mut sub_tree = Tree::new(&presolved.mip, None);
         let mut stop = None;
         let mut inner = |_: Option<i128>, _: i128, _: u64| {
             let signal = watch(None, bound, 1);
-            stop = match signal {
-                Signal::Continue => None,
-                Signal::Limit => Some(StopReason::Limit),
-                Signal::Cancel => Some(StopReason::Cancelled),
-            };
+            stop = signal.stop();
             signal
         };
-        small.go_on(&ComposeOptions::default(), FIRST_NODES, Goal::Any, &mut inner);
+        sub_tree.resume(&ComposeOptions::default(), SUB_MIP_NODES, Goal::Feasible, &mut inner);
         if stop.is_some() {
             return stop;
         }
-        if let Some((values, value)) = small.best {
-            tree.offer(presolved.restore(&values), value + presolved.offset);
+        if let Some((values, value)) = sub_tree.best {
+            tree.install_incumbent(presolved.restore(&values), value + presolved.offset);
             return None;
         }
     }

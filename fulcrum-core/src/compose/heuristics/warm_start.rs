@@ -1,5 +1,4 @@
-//! A search that was made before begins where that one ended: with the leases of an earlier plan, as far as they can
-//! still be had, at today's prices. What cannot be had any more is left to the search.
+//! Warm start: the search begins with the leases of an earlier plan that can still be had, at today's prices.
 
 use std::collections::BTreeMap;
 
@@ -8,38 +7,38 @@ use crate::{
     compose::{
         bnb::branch_and_bound::{Goal, Tree},
         formulation::{
-            ids::CompId,
+            ids::ComponentIx,
             problem::{Candidate, Problem},
         },
         id_vec::{Id, IdVec},
-        mip::{model::Program, var_bounds::Bounds},
+        mip::{model::Mip, var_bounds::VarBounds},
         options::{ComposeOptions, Signal},
         presolve::{
-            columns::{Column, ColumnId, Reduced},
-            pattern_rules::Rules,
+            columns::{Column, ColumnId, ColumnSet},
+            pattern_rules::PatternRules,
             products::product_cost,
-            row_presolve::{ByRow, Presolved},
+            row_presolve::{PresolvedMip, RowwiseMatrix},
         },
     },
     model::{Lease, OfferKind, Plan},
 };
 
-/// Nodes that putting an earlier plan together again may take.
-const MAX_NODES: u64 = 300;
+/// Nodes for completing an earlier plan.
+const COMPLETION_NODES: u64 = 300;
 
 /// Replicas by component, sorted.
-type Members = Vec<(CompId, u32)>;
+type Members = Vec<(ComponentIx, u32)>;
 
-/// The candidate of each lease with what is on it; leases whose offer is gone are left out.
-fn leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
-    let bought = problem.candidates.partition_point(|candidate| candidate.keeps().is_none());
+/// The candidate of each lease and its replicas; leases whose offer is gone are left out.
+fn match_leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
+    let bought = problem.candidates.partition_point(|candidate| candidate.retained().is_none());
     let candidate = |lease: &Lease, ix: OfferIx| match &lease.keeps {
         None => problem.candidates[..bought].binary_search_by_key(&ix, |candidate| candidate.offer).ok(),
         Some(id) => {
             let services = &problem.blueprint.running.services;
             let is_it = |at: usize| {
-                let alike = problem.candidates[at].keeps().map(|alike| &problem.running[alike]);
-                alike.is_some_and(|alike| alike.services.iter().any(|service| services[*service].id == *id))
+                let group = problem.candidates[at].retained().map(|group| &problem.running[group]);
+                group.is_some_and(|group| group.services.iter().any(|service| services[*service].id == *id))
             };
             (bought..problem.candidates.len()).find(|at| is_it(*at))
         }
@@ -53,7 +52,7 @@ fn leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
                 .iter()
                 .map(|(name, count)| {
                     let position = problem.blueprint.components.get_index_of(name)?;
-                    Some((CompId::from_index(position), *count))
+                    Some((ComponentIx::from_index(position), *count))
                 })
                 .collect::<Option<_>>()?;
             members.sort_unstable();
@@ -64,81 +63,90 @@ fn leases(problem: &Problem<'_>, plan: &Plan) -> Vec<(usize, Members)> {
 }
 
 /// The columns of an earlier plan at today's prices.
-pub(crate) fn columns(problem: &Problem<'_>, rules: &Rules, plan: &Plan) -> Vec<Column> {
+pub(crate) fn columns_of_plan(problem: &Problem<'_>, rules: &PatternRules, plan: &Plan) -> Vec<Column> {
     let column = |(at, members): (usize, Members)| {
         let candidate = &problem.candidates[at];
         let (first, _) = members.first()?;
-        let comp = &problem.components[*first];
-        let (cost, size_gib) = match comp.kind {
-            OfferKind::Machine if !fits(problem, rules, candidate, &members) => return None,
+        let spec = &problem.components[*first];
+        let (cost, size_gib) = match spec.kind {
+            OfferKind::Machine if !is_still_feasible(problem, rules, candidate, &members) => return None,
             OfferKind::Machine => {
                 let disk = members.iter().map(|(c, n)| problem.components[*c].disk_gib * u64::from(*n)).sum();
                 problem.machine_cost(candidate, disk)?
             }
             _ if members != [(*first, 1)] => return None,
-            _ => product_cost(problem, comp, candidate)?,
+            _ => product_cost(problem, spec, candidate)?,
         };
         Column::new(problem, candidate, members, cost, size_gib)
     };
-    leases(problem, plan).into_iter().filter_map(column).collect()
+    match_leases(problem, plan).into_iter().filter_map(column).collect()
 }
 
-/// Whether a machine still holds what was on it, and the blueprint still lets that share a machine: an offer of the same
-/// name may be another size today.
-fn fits(problem: &Problem<'_>, rules: &Rules, candidate: &Candidate, members: &[(CompId, u32)]) -> bool {
+/// Whether a machine still holds its replicas, and the blueprint still lets them share a machine. An offer of the same
+/// name may have another size today.
+fn is_still_feasible(
+    problem: &Problem<'_>,
+    rules: &PatternRules,
+    candidate: &Candidate,
+    members: &[(ComponentIx, u32)],
+) -> bool {
     let are_few = members.iter().all(|(component, count)| {
-        let comp = &problem.components[*component];
-        (1..=comp.per_machine.min(comp.max)).contains(count)
+        let spec = &problem.components[*component];
+        (1..=spec.per_machine.min(spec.max)).contains(count)
     });
-    let agree = |one: CompId| members.iter().all(|(two, _)| one == *two || !rules.conflict(one, *two));
+    let agree =
+        |one: ComponentIx| members.iter().all(|(two, _)| one == *two || !rules.are_anti_affine(one, *two));
     let holds = problem.size(candidate).iter().enumerate().all(|(axis, size)| {
-        let demand = |(c, n): &(CompId, u32)| problem.components[*c].demand[axis].saturating_mul((*n).into());
+        let demand =
+            |(c, n): &(ComponentIx, u32)| problem.components[*c].demand[axis].saturating_mul((*n).into());
         members.iter().map(demand).fold(0, u64::saturating_add) <= *size
     });
     are_few && holds && members.iter().all(|(one, _)| agree(*one)) && rules.is_complete(members)
 }
 
-/// Offers an earlier plan to a tree over all columns, if the leases that are left of it can be completed to a plan.
-pub(crate) fn offer(
+/// Makes an earlier plan the incumbent, if its remaining leases can be completed to a plan.
+pub(crate) fn install(
     problem: &Problem<'_>,
-    reduced: &Reduced,
-    program: &Program,
+    column_set: &ColumnSet,
+    mip: &Mip,
     plan: &Plan,
     tree: &mut Tree<'_>,
     watch: &mut dyn FnMut(Option<i128>, i128, u64) -> Signal,
 ) {
     let mut counts: BTreeMap<ColumnId, i64> = BTreeMap::new();
-    let mut missing: IdVec<CompId, i64> =
-        problem.components.iter().map(|(_, comp)| comp.min.into()).collect();
-    for (at, members) in leases(problem, plan) {
+    let mut unmet: IdVec<ComponentIx, i64> =
+        problem.components.iter().map(|(_, spec)| spec.min.into()).collect();
+    for (at, members) in match_leases(problem, plan) {
         let candidate = &problem.candidates[at];
         let same = |column: &Column| {
-            column.members == members && column.class == candidate.class && column.keeps == candidate.keeps()
+            column.members == members
+                && column.class == candidate.class
+                && column.retained == candidate.retained()
         };
-        // The offer itself, or the one that makes it superfluous.
-        let columns = reduced.columns.iter().filter(|(_, column)| same(column));
+        // The same offer, or the one that dominates it.
+        let columns = column_set.columns.iter().filter(|(_, column)| same(column));
         let best =
             columns.min_by_key(|(id, column)| (column.offer != candidate.offer, column.cost, id.index()));
         if let Some((id, column)) = best {
             *counts.entry(id).or_default() += 1;
-            column.members.iter().for_each(|(component, count)| missing[*component] -= i64::from(*count));
+            column.members.iter().for_each(|(component, count)| unmet[*component] -= i64::from(*count));
         }
     }
-    let mut bounds = Bounds::of(program);
-    for (id, column) in reduced.columns.iter() {
-        let var = program.leases[id];
-        let count = counts.get(&id).copied().unwrap_or(0).min(bounds.high[var]);
-        if count > 0 || !column.members.iter().any(|(component, _)| missing[*component] > 0) {
-            (bounds.low[var], bounds.high[var]) = (count, count);
+    let mut bounds = VarBounds::of(mip);
+    for (id, column) in column_set.columns.iter() {
+        let var = mip.leases[id];
+        let count = counts.get(&id).copied().unwrap_or(0).min(bounds.upper[var]);
+        if count > 0 || !column.members.iter().any(|(component, _)| unmet[*component] > 0) {
+            (bounds.lower[var], bounds.upper[var]) = (count, count);
         }
     }
-    let Some(presolved) = Presolved::within(program, &ByRow::new(program), bounds) else { return };
-    let mut small = Tree::new(&presolved.program, None);
-    // Plans and bounds of a part of the program, without what is settled in it, are none of the whole.
+    let Some(presolved) = PresolvedMip::within(mip, &RowwiseMatrix::new(mip), bounds) else { return };
+    let mut sub_tree = Tree::new(&presolved.mip, None);
+    // Values and bounds of the smaller program lack the fixed part, so the watcher does not see them.
     let bound = tree.bound();
     let mut inner = |_: Option<i128>, _: i128, _: u64| watch(None, bound, 0);
-    small.go_on(&ComposeOptions::default(), MAX_NODES, Goal::Best, &mut inner);
-    if let Some((values, value)) = small.best {
-        tree.offer(presolved.restore(&values), value + presolved.offset);
+    sub_tree.resume(&ComposeOptions::default(), COMPLETION_NODES, Goal::Best, &mut inner);
+    if let Some((values, value)) = sub_tree.best {
+        tree.install_incumbent(presolved.restore(&values), value + presolved.offset);
     }
 }

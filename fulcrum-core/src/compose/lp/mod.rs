@@ -1,4 +1,8 @@
-//! Lower bounds.
+//! Linear programming: a floating-point simplex proposes dual values, integers compute the bound.
+//!
+//! * `simplex`: a dual simplex on a dense tableau.
+//! * `safe_bound`: safe dual bounds and reduced costs in 128-bit integers.
+//! * `reduced_cost_fixing`: fixes variables by their exact reduced costs.
 
 pub(crate) mod reduced_cost_fixing;
 pub(crate) mod safe_bound;

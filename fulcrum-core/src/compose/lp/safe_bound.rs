@@ -1,123 +1,135 @@
-//! Bounds that hold to the last micro-unit, whatever the adviser got wrong.
+//! Safe dual bounds: lower bounds that hold to the last micro-unit, whatever rounding errors the simplex made.
 //!
-//! For any multipliers λ on the rows, `cost·x = Σ (cost_j − λA_j) x_j + Σ λ_r (A x)_r`, so the minimum of each
-//! term over its own limits is a bound on the cost (Lagrangian relaxation of all rows; M. L. Fisher, "The
-//! Lagrangian relaxation method for solving integer programming problems", Management Science 27(1), 1981).
-//! With λ near the simplex multipliers it is the bound of the linear program, less a rounding error that is
-//! far below one micro-unit.
+//! For any dual values λ of the rows, `cost·x = Σ (cost_j − λA_j) x_j + Σ λ_r (A x)_r`. The minimum of each term over
+//! its own bounds is therefore a lower bound on the cost (A. Neumaier, O. Shcherbina, "Safe bounds in linear and
+//! mixed-integer linear programming", Mathematical Programming 99, 2004; as a Lagrangian relaxation of all rows: M. L.
+//! Fisher, "The Lagrangian relaxation method for solving integer programming problems", Management Science 27(1),
+//! 1981).
+//!
+//! Neumaier and Shcherbina round outwards in interval arithmetic. Here λ is rounded to a fixed-point number and the
+//! rest is computed in 128-bit integers. With λ near the optimal dual values the bound is that of the linear program,
+//! less a rounding error far below one micro-unit.
 
 use crate::compose::{
     id_vec::{Id, IdVec},
     mip::{
-        model::{Program, Row, Var},
-        var_bounds::Bounds,
+        model::{Mip, Row, Var},
+        var_bounds::VarBounds,
     },
 };
 
-/// Multipliers are in units of 2⁻³⁶ micro-units.
+/// Dual values are in units of 2⁻³⁶ micro-units.
 pub(crate) const SCALE_BITS: u32 = 36;
 
-/// A multiplier as a whole number of micro-units, rounded down: what is carried is worth no more than that.
-pub(crate) fn whole(multiplier: i128) -> i64 {
-    i64::try_from(multiplier >> SCALE_BITS).unwrap_or(0)
+/// A dual value in whole micro-units, rounded down.
+pub(crate) fn floor_to_micros(dual: i128) -> i64 {
+    i64::try_from(dual >> SCALE_BITS).unwrap_or(0)
 }
 
-/// A figure in the multipliers' unit as micro-units, rounded down; no more than fits.
-pub(crate) fn unscaled(figure: i128) -> i64 {
+/// A value in the unit of dual values as micro-units, rounded down and clamped to 64 bits.
+pub(crate) fn descale(figure: i128) -> i64 {
     (figure >> SCALE_BITS).clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// A whole number of micro-units as a multiplier.
-pub(crate) fn scaled_whole(micros: i64) -> i128 {
+/// Whole micro-units in the unit of dual values.
+pub(crate) fn micros_to_scaled(micros: i64) -> i128 {
     i128::from(micros) << SCALE_BITS
 }
 
-/// The bound that multipliers give, in the cost's unit, rounded up as costs are whole; `None` if the arithmetic
-/// leaves 128 bits, which then proves nothing. Time: O(entries).
-pub(crate) fn lagrange(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>) -> Option<i128> {
-    let scaled = minimum(program, bounds, multipliers, 1 << SCALE_BITS)?;
+/// The bound of some dual values, in the cost's unit, rounded up as costs are integers. `None` if the arithmetic
+/// leaves 128 bits. Time: O(coefficients).
+pub(crate) fn lagrangian_bound(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>) -> Option<i128> {
+    let scaled = lagrangian_minimum(mip, bounds, duals, 1 << SCALE_BITS)?;
     // Rounding up a negative number must go towards zero; `div_euclid` rounds down, so go the other way round.
     Some(-(-scaled).div_euclid(1 << SCALE_BITS))
 }
 
-/// Whether multipliers show that no assignment within the limits meets all rows: then `0 ≥ minimum > 0`.
-pub(crate) fn proves_infeasible(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>) -> bool {
-    minimum(program, bounds, multipliers, 0).is_some_and(|minimum| minimum > 0)
+/// Whether dual values prove that no assignment within the bounds meets all rows (a Farkas proof): then `0 ≥ minimum >
+/// 0`.
+pub(crate) fn proves_infeasible(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>) -> bool {
+    lagrangian_minimum(mip, bounds, duals, 0).is_some_and(|minimum| minimum > 0)
 }
 
-/// The least of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over limits of `x` and of the row sums `s`.
-fn minimum(program: &Program, bounds: &Bounds, multipliers: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
-    let mut sum = row_part(program, multipliers)?;
-    for var in program.cost.ids() {
-        if bounds.low[var] == 0 && bounds.high[var] == 0 {
+/// The minimum of `Σ (scale·cost_j − λA_j) x_j + Σ λ_r s_r` over the bounds of `x` and of the row sums `s`.
+fn lagrangian_minimum(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>, scale: i128) -> Option<i128> {
+    let mut sum = row_contribution(mip, duals)?;
+    for var in mip.cost.ids() {
+        if bounds.lower[var] == 0 && bounds.upper[var] == 0 {
             continue;
         }
-        let reduced = price(program, multipliers, var, scale)?;
-        let value = if reduced > 0 { bounds.low[var] } else { bounds.high[var] };
+        let reduced = reduced_cost(mip, duals, var, scale)?;
+        let value = if reduced > 0 { bounds.lower[var] } else { bounds.upper[var] };
         sum = sum.checked_add(reduced.checked_mul(value.into())?)?;
     }
     Some(sum)
 }
 
-/// The least of the rows' part.
-fn row_part(program: &Program, multipliers: &IdVec<Row, i128>) -> Option<i128> {
+/// The minimum of the rows' part.
+fn row_contribution(mip: &Mip, duals: &IdVec<Row, i128>) -> Option<i128> {
     let mut sum = 0i128;
-    for row in program.row_low.ids() {
-        let multiplier = multipliers[row];
-        let limit = match multiplier.signum() {
+    for row in mip.row_lower.ids() {
+        let dual = duals[row];
+        let limit = match dual.signum() {
             0 => continue,
-            1 => program.row_low[row]?,
-            _ => program.row_high[row]?,
+            1 => mip.row_lower[row]?,
+            _ => mip.row_upper[row]?,
         };
-        sum = sum.checked_add(multiplier.checked_mul(limit.into())?)?;
+        sum = sum.checked_add(dual.checked_mul(limit.into())?)?;
     }
     Some(sum)
 }
 
-/// What one more of an unknown costs above its worth.
-fn price(program: &Program, multipliers: &IdVec<Row, i128>, var: Var, scale: i128) -> Option<i128> {
-    let mut reduced = scale.checked_mul(program.cost[var].into())?;
-    for &(row, factor) in &program.entries[var] {
-        let multiplier = multipliers[row];
-        if multiplier != 0 {
-            reduced = reduced.checked_sub(multiplier.checked_mul(factor.into())?)?;
+/// The reduced cost of a variable, in the unit of dual values.
+fn reduced_cost(mip: &Mip, duals: &IdVec<Row, i128>, var: Var, scale: i128) -> Option<i128> {
+    let mut reduced = scale.checked_mul(mip.cost[var].into())?;
+    for &(row, factor) in &mip.coefficients[var] {
+        let dual = duals[row];
+        if dual != 0 {
+            reduced = reduced.checked_sub(dual.checked_mul(factor.into())?)?;
         }
     }
     Some(reduced)
 }
 
-/// The multipliers in 64 bits, if they fit: a product with a factor is then below 2¹²⁶, and a sum is checked once.
-fn narrow(multipliers: &IdVec<Row, i128>) -> Option<Vec<i64>> {
-    multipliers.iter().map(|(_, multiplier)| i64::try_from(*multiplier).ok()).collect()
+/// The dual values in 64 bits, if they fit. A product with a coefficient is then below 2¹²⁶, and one check per sum is
+/// enough.
+fn narrow_to_i64(duals: &IdVec<Row, i128>) -> Option<Vec<i64>> {
+    duals.iter().map(|(_, dual)| i64::try_from(*dual).ok()).collect()
 }
 
-/// What each unknown costs above its worth at some multipliers, in micro-units rounded down, and the bound that they
-/// give, rounded up: a plan in which an unknown is one off the limit that the bound has it at costs no less than both
-/// together, less one for the rounding. Of an unknown that can only be zero the price is not worked out.
-pub(crate) fn reduced_costs(
-    program: &Program,
-    bounds: &Bounds,
-    multipliers: &IdVec<Row, i128>,
-) -> Option<(IdVec<Var, i64>, i128)> {
-    let mut sum = row_part(program, multipliers)?;
-    let mut prices = Vec::with_capacity(program.cost.len());
-    let narrow = narrow(multipliers);
-    for (var, cost) in program.cost.iter() {
-        let (low, high) = (bounds.low[var], bounds.high[var]);
+/// The reduced costs of all variables at some duals, and the lower bound that these duals give.
+#[derive(Debug, Clone)]
+pub(crate) struct ReducedCosts {
+    /// In micro-units, rounded down. A variable that can only be zero has the entry 0.
+    pub(crate) costs: IdVec<Var, i64>,
+    /// In micro-units, rounded up.
+    pub(crate) bound: i128,
+}
+
+/// Computes the reduced cost of each variable and the bound; `None` if the arithmetic leaves 128 bits.
+///
+/// A plan in which one variable is one off the limit that the bound assumes costs at least the bound plus its reduced
+/// cost, less one for the rounding.
+pub(crate) fn reduced_costs(mip: &Mip, bounds: &VarBounds, duals: &IdVec<Row, i128>) -> Option<ReducedCosts> {
+    let mut sum = row_contribution(mip, duals)?;
+    let mut costs = Vec::with_capacity(mip.cost.len());
+    let narrow = narrow_to_i64(duals);
+    for (var, cost) in mip.cost.iter() {
+        let (low, high) = (bounds.lower[var], bounds.upper[var]);
         if low == 0 && high == 0 {
-            prices.push(0); // it adds nothing, and no one asks
+            costs.push(0); // it adds nothing, and its reduced cost is not needed
             continue;
         }
         let reduced = match &narrow {
             Some(narrow) => {
                 let mut reduced = i128::from(*cost) << SCALE_BITS;
-                for &(row, factor) in &program.entries[var] {
+                for &(row, factor) in &mip.coefficients[var] {
                     let product = i128::from(narrow[row.index()]) * i128::from(factor);
                     reduced = reduced.checked_sub(product)?;
                 }
                 reduced
             }
-            None => price(program, multipliers, var, 1 << SCALE_BITS)?,
+            None => reduced_cost(mip, duals, var, 1 << SCALE_BITS)?,
         };
         let value = if reduced > 0 { low } else { high };
         sum = match value {
@@ -125,11 +137,9 @@ pub(crate) fn reduced_costs(
             1 => sum.checked_add(reduced)?,
             _ => sum.checked_add(reduced.checked_mul(value.into())?)?,
         };
-        prices.push(i64::try_from(reduced >> SCALE_BITS).ok()?);
+        costs.push(i64::try_from(reduced >> SCALE_BITS).ok()?);
     }
-    // As in `lagrange`.
-    Some((prices.into_iter().collect(), -(-sum).div_euclid(1 << SCALE_BITS)))
+    // As in `lagrangian_bound`.
+    let bound = -(-sum).div_euclid(1 << SCALE_BITS);
+    Some(ReducedCosts { costs: costs.into_iter().collect(), bound })
 }
-
-/// What each unknown costs above its worth at the root, in micro-units, and the root's bound.
-pub(crate) type Ranked = (IdVec<Var, i64>, i128);

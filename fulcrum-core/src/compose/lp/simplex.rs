@@ -1,118 +1,119 @@
-//! A bounded dual simplex on a dense tableau: the adviser.
+//! A dual simplex for bounded variables on a dense tableau (R. J. Vanderbei, *Linear Programming*, 5th ed., Springer
+//! 2020, chapters 5 and 12).
 //!
-//! Costs are never negative, so all unknowns at their lower limits are dual feasible and no first phase is
-//! needed; after a change of limits at a node of the search the same tableau goes on (dual simplex for bounded
-//! variables; R. J. Vanderbei, *Linear Programming*, 5th ed., Springer 2020, chapters 5 and 12). IEEE 754
-//! arithmetic without contraction is the same on every platform, so the advice, too, is reproducible.
+//! Costs are never negative, so all variables at their lower bounds are dual feasible and no first phase is needed.
+//! After a change of bounds at a node of the search the same tableau goes on. The result only advises: `safe_bound`
+//! computes every bound again in integers. IEEE 754 arithmetic without contraction is the same on every platform, so
+//! the advice is reproducible.
 #![expect(
     clippy::float_arithmetic,
-    reason = "advice only: multipliers are rounded to integers and every bound and plan is re-computed exactly"
+    reason = "advice only: duals are rounded to integers and every bound and plan is re-computed exactly"
 )]
 
 use super::safe_bound::SCALE_BITS;
 use crate::compose::{
     id_vec::{Id, IdVec},
     mip::{
-        model::{Program, Row, Var},
-        var_bounds::Bounds,
+        model::{Mip, Row, Var},
+        var_bounds::VarBounds,
     },
 };
 
-const FEASIBLE: f64 = 1e-7;
-const PIVOT: f64 = 1e-9;
-const LARGE_FACTOR: u64 = 1 << 16;
-/// Work after which the caller is asked whether to go on: a millisecond or so.
-const WORK_UNASKED: u64 = 1 << 20;
+const FEASIBILITY_TOLERANCE: f64 = 1e-7;
+const PIVOT_TOLERANCE: f64 = 1e-9;
+const MIN_SCALED_FACTOR: u64 = 1 << 16;
+/// Work between two questions to the caller: a millisecond or so.
+const WORK_PER_CHECK: u64 = 1 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Solved.
+pub(crate) enum LpOutcome {
+    /// An optimal basis was found.
     Optimal,
-    /// No assignment, it seems; see [`Simplex::infeasibility`].
+    /// The program seems infeasible; see [`Simplex::farkas_duals`].
     Infeasible,
-    /// The cost has passed the cut-off, it seems.
+    /// The cost seems to have passed the cutoff.
     CutOff,
-    /// Too many steps, or the caller's wish: the multipliers are still good for a bound.
+    /// The step limit or the caller ended the run. The dual values still give a valid bound.
     Interrupted,
 }
 
-/// The tableau. Unknown `v < n` is `Var(v)`; unknown `n + r` is the sum of row `r`.
+/// The tableau. Variable `v < n` is `Var(v)`; variable `n + r` is the sum of row `r`.
 ///
-/// Columns of unknowns that have one value left, and rows that nothing can move any more, are left out by
-/// [`pack`](Self::pack): a tableau becomes smaller the deeper the search is.
+/// [`compact`](Self::compact) leaves out columns of fixed variables and rows that nothing can move any more. So a
+/// tableau becomes smaller the deeper the search is.
 #[derive(Debug, Clone)]
 pub(crate) struct Simplex {
     vars: usize,
     rows: usize,
-    /// `basic[r] = Σ tableau[r·width + j] · nonbasic[j]`, plus what was left out; the width is the number of `nonbasic`.
+    /// `basic[r] = Σ tableau[r·width + j] · nonbasic[j]`, plus the left-out part; the width is the number of
+    /// `nonbasic`.
     tableau: Vec<f64>,
     basic: Vec<u32>,
     nonbasic: Vec<u32>,
-    /// Of each nonbasic unknown: 1 if it may rise, -1 if it may fall, 0 if it may not move.
-    side: Vec<f64>,
-    /// Cost of one more of each nonbasic unknown.
+    /// For each nonbasic variable: 1 if it may rise, -1 if it may fall, 0 if it is fixed.
+    direction: Vec<f64>,
+    /// The reduced cost of each nonbasic variable.
     reduced: Vec<f64>,
-    /// Of all unknowns.
+    /// The values of all variables.
     value: Vec<f64>,
-    low: Vec<f64>,
-    high: Vec<f64>,
-    /// Rows of large factors are divided by a power of two, so that all are of one order of magnitude.
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    /// Rows with large coefficients are scaled by a power of two, so that all rows have one order of magnitude.
     scale: Vec<f64>,
-    /// Of the present assignment.
+    /// The cost of the present assignment.
     cost: f64,
     pub(crate) pivots: u64,
-    /// Entries looked at: the same on every machine.
+    /// Entries looked at: the same number on every machine.
     pub(crate) work: u64,
-    /// The row that no entering unknown could mend, and whether it was below its limit.
-    stuck: Option<(usize, bool)>,
-    /// Room for the rows that a pivot changes, and for the columns.
+    /// The row that no entering variable could repair, and whether it was below its bound.
+    infeasible_row: Option<(usize, bool)>,
+    /// Scratch space for the rows and columns that a pivot changes.
     touched: Vec<(u32, f64)>,
     support: Vec<u32>,
 }
 
 impl Simplex {
-    /// A tableau with all unknowns at their lower limits.
-    pub(crate) fn new(program: &Program) -> Self {
-        let (vars, rows) = (program.cost.len(), program.row_low.len());
+    /// A tableau with all variables at their lower bounds.
+    pub(crate) fn new(mip: &Mip) -> Self {
+        let (vars, rows) = (mip.cost.len(), mip.row_lower.len());
         let mut tableau = vec![0.0; vars * rows];
         let mut scale = vec![1.0f64; rows];
-        for (_, entries) in program.entries.iter() {
-            for &(row, factor) in entries {
+        for (_, coefficients) in mip.coefficients.iter() {
+            for &(row, factor) in coefficients {
                 let factor = factor.unsigned_abs();
-                if factor > LARGE_FACTOR {
+                if factor > MIN_SCALED_FACTOR {
                     let bits = i32::try_from(factor.ilog2()).unwrap_or(0);
                     scale[row.index()] = scale[row.index()].min(0.5f64.powi(bits));
                 }
             }
         }
-        let low: Vec<f64> = program
-            .low
+        let lower: Vec<f64> = mip
+            .lower
             .iter()
             .map(|(_, low)| *low as f64)
             .chain(
-                program
-                    .row_low
+                mip.row_lower
                     .iter()
                     .map(|(row, low)| low.map_or(f64::NEG_INFINITY, |low| low as f64 * scale[row.index()])),
             )
             .collect();
-        let high: Vec<f64> = program
-            .high
+        let upper: Vec<f64> = mip
+            .upper
             .iter()
             .map(|(_, high)| *high as f64)
             .chain(
-                program
-                    .row_high
+                mip.row_upper
                     .iter()
                     .map(|(row, high)| high.map_or(f64::INFINITY, |high| high as f64 * scale[row.index()])),
             )
             .collect();
-        let mut value: Vec<f64> = low[..vars].iter().copied().chain(std::iter::repeat_n(0.0, rows)).collect();
+        let mut value: Vec<f64> =
+            lower[..vars].iter().copied().chain(std::iter::repeat_n(0.0, rows)).collect();
         let mut cost = 0.0;
-        for (var, entries) in program.entries.iter() {
-            cost += program.cost[var] as f64 * value[var.index()];
-            for &(row, factor) in entries {
+        for (var, coefficients) in mip.coefficients.iter() {
+            cost += mip.cost[var] as f64 * value[var.index()];
+            for &(row, factor) in coefficients {
                 let factor = factor as f64 * scale[row.index()];
                 tableau[row.index() * vars + var.index()] = factor;
                 value[vars + row.index()] += factor * value[var.index()];
@@ -124,48 +125,48 @@ impl Simplex {
             tableau,
             basic: (vars as u32..(vars + rows) as u32).collect(),
             nonbasic: (0..vars as u32).collect(),
-            side: vec![0.0; vars],
-            reduced: program.cost.iter().map(|(_, cost)| *cost as f64).collect(),
+            direction: vec![0.0; vars],
+            reduced: mip.cost.iter().map(|(_, cost)| *cost as f64).collect(),
             value,
-            low,
-            high,
+            lower,
+            upper,
             scale,
             cost,
             pivots: 0,
             work: (vars * rows) as u64,
-            stuck: None,
+            infeasible_row: None,
             touched: Vec::new(),
             support: Vec::new(),
         };
-        (0..vars).for_each(|j| simplex.take_side(j));
+        (0..vars).for_each(|j| simplex.set_direction(j));
         simplex
     }
 
-    /// Entries of the tableau, to reckon with memory.
-    pub(crate) fn size(&self) -> usize {
+    /// Entries of the tableau.
+    pub(crate) fn tableau_len(&self) -> usize {
         self.tableau.len()
     }
 
-    fn take_side(&mut self, j: usize) {
-        let unknown = self.nonbasic[j] as usize;
-        let (low, high) = (self.low[unknown], self.high[unknown]);
-        self.side[j] = if low == high {
+    fn set_direction(&mut self, j: usize) {
+        let var_ix = self.nonbasic[j] as usize;
+        let (low, high) = (self.lower[var_ix], self.upper[var_ix]);
+        self.direction[j] = if low == high {
             0.0
-        } else if self.value[unknown] <= low {
+        } else if self.value[var_ix] <= low {
             1.0
         } else {
             -1.0
         };
     }
 
-    /// Takes over the limits of all unknowns.
-    pub(crate) fn narrow(&mut self, bounds: &Bounds) {
+    /// Sets the bounds of all variables.
+    pub(crate) fn set_bounds(&mut self, bounds: &VarBounds) {
         let mut is_changed = false;
-        for (var, low) in bounds.low.iter() {
-            let (low, high) = (*low as f64, bounds.high[var] as f64);
+        for (var, low) in bounds.lower.iter() {
+            let (low, high) = (*low as f64, bounds.upper[var] as f64);
             let v = var.index();
-            if self.low[v] != low || self.high[v] != high {
-                (self.low[v], self.high[v]) = (low, high);
+            if self.lower[v] != low || self.upper[v] != high {
+                (self.lower[v], self.upper[v]) = (low, high);
                 is_changed = true;
             }
         }
@@ -177,19 +178,20 @@ impl Simplex {
             if v >= self.vars {
                 continue;
             }
-            // Where the price says: what costs stays low, what pays stays high.
-            if self.value[v] < self.low[v] || self.value[v] > self.high[v] {
+            // The sign of the reduced cost decides: positive stays at the lower bound, negative at the upper one.
+            if self.value[v] < self.lower[v] || self.value[v] > self.upper[v] {
                 let at_low = self.reduced[j] >= 0.0;
-                self.shift(j, if at_low { self.low[v] } else { self.high[v] });
+                self.shift(j, if at_low { self.lower[v] } else { self.upper[v] });
             }
-            self.take_side(j);
+            self.set_direction(j);
         }
     }
 
-    /// Leaves out what can no longer change, if that is a good part: limits only ever become narrower from here on.
-    pub(crate) fn pack(&mut self) {
+    /// Leaves fixed columns and settled rows out, if they are at least an eighth. Bounds only become narrower from
+    /// here on.
+    pub(crate) fn compact(&mut self) {
         let width = self.nonbasic.len();
-        let is_kept = |j: usize| self.side[j] != 0.0 || self.nonbasic[j] as usize >= self.vars;
+        let is_kept = |j: usize| self.direction[j] != 0.0 || self.nonbasic[j] as usize >= self.vars;
         let kept: Vec<usize> = (0..width).filter(|&j| is_kept(j)).collect();
         if kept.len() * 8 > width * 7 {
             return;
@@ -197,12 +199,12 @@ impl Simplex {
         let mut to = 0;
         let mut height = 0;
         for row in 0..self.basic.len() {
-            let unknown = self.basic[row] as usize;
+            let var_ix = self.basic[row] as usize;
             let from = row * width;
-            let is_settled = (unknown >= self.vars || self.low[unknown] == self.high[unknown])
-                && self.value[unknown] >= self.low[unknown] - FEASIBLE
-                && self.value[unknown] <= self.high[unknown] + FEASIBLE;
-            if is_settled && kept.iter().all(|&j| self.side[j] == 0.0 || self.tableau[from + j] == 0.0) {
+            let is_settled = (var_ix >= self.vars || self.lower[var_ix] == self.upper[var_ix])
+                && self.value[var_ix] >= self.lower[var_ix] - FEASIBILITY_TOLERANCE
+                && self.value[var_ix] <= self.upper[var_ix] + FEASIBILITY_TOLERANCE;
+            if is_settled && kept.iter().all(|&j| self.direction[j] == 0.0 || self.tableau[from + j] == 0.0) {
                 continue;
             }
             for &j in &kept {
@@ -216,24 +218,24 @@ impl Simplex {
         self.tableau.truncate(to);
         for (new, &j) in kept.iter().enumerate() {
             self.nonbasic[new] = self.nonbasic[j];
-            self.side[new] = self.side[j];
+            self.direction[new] = self.direction[j];
             self.reduced[new] = self.reduced[j];
         }
         self.nonbasic.truncate(kept.len());
-        self.side.truncate(kept.len());
+        self.direction.truncate(kept.len());
         self.reduced.truncate(kept.len());
-        // What is left is to be copied: for every node.
+        // Each node copies the rest.
         self.tableau.shrink_to_fit();
     }
 
-    /// Moves a nonbasic unknown.
+    /// Moves a nonbasic variable to a value.
     fn shift(&mut self, j: usize, target: f64) {
-        let unknown = self.nonbasic[j] as usize;
-        let step = target - self.value[unknown];
+        let var_ix = self.nonbasic[j] as usize;
+        let step = target - self.value[var_ix];
         if step == 0.0 {
             return;
         }
-        self.value[unknown] = target;
+        self.value[var_ix] = target;
         self.cost += self.reduced[j] * step;
         let width = self.nonbasic.len();
         self.work += self.basic.len() as u64;
@@ -242,56 +244,57 @@ impl Simplex {
         }
     }
 
-    /// Runs until solved, infeasible, past the ceiling, out of steps, or told to stop.
-    pub(crate) fn run(&mut self, ceiling: i128, should_stop: &mut dyn FnMut() -> bool) -> Outcome {
+    /// Runs until the program is optimal, infeasible or past the cutoff, or until the step limit or the caller ends
+    /// it.
+    pub(crate) fn run(&mut self, cutoff: i128, should_stop: &mut dyn FnMut() -> bool) -> LpOutcome {
         let limit = 200 + 20 * (self.rows as u64 + self.vars as u64);
-        self.steps(limit, ceiling, should_stop)
+        self.run_limited(limit, cutoff, should_stop)
     }
 
-    /// The same with so many steps at most.
-    pub(crate) fn steps(
+    /// Runs for at most `limit` steps.
+    pub(crate) fn run_limited(
         &mut self,
         limit: u64,
-        ceiling: i128,
+        cutoff: i128,
         should_stop: &mut dyn FnMut() -> bool,
-    ) -> Outcome {
-        // A little above, so that what is called cut off here stands up to exact arithmetic.
-        let cut_off = ceiling as f64 * (1.0 + 1e-9) + 1.0;
+    ) -> LpOutcome {
+        // A little above the cutoff, so that exact arithmetic confirms most cut-offs.
+        let cut_off = cutoff as f64 * (1.0 + 1e-9) + 1.0;
         let mut asked = self.work;
         for _ in 0..limit {
             if self.cost > cut_off {
-                return Outcome::CutOff;
+                return LpOutcome::CutOff;
             }
-            if self.work - asked > WORK_UNASKED {
+            if self.work - asked > WORK_PER_CHECK {
                 asked = self.work;
                 if should_stop() {
-                    return Outcome::Interrupted;
+                    return LpOutcome::Interrupted;
                 }
             }
             let Some((row, is_below)) = self.most_violated() else {
-                return Outcome::Optimal;
+                return LpOutcome::Optimal;
             };
             let Some(j) = self.entering(row, is_below) else {
-                self.stuck = Some((row, is_below));
-                return Outcome::Infeasible;
+                self.infeasible_row = Some((row, is_below));
+                return LpOutcome::Infeasible;
             };
             self.pivot(row, j, is_below);
         }
-        Outcome::Interrupted
+        LpOutcome::Interrupted
     }
 
-    /// The basic unknown that is furthest outside its limits; ties go to the lower row.
+    /// The basic variable that violates its bounds most; ties go to the lower row.
     fn most_violated(&self) -> Option<(usize, bool)> {
-        let mut worst = (FEASIBLE, None);
-        for (row, &unknown) in self.basic.iter().enumerate() {
-            let unknown = unknown as usize;
+        let mut worst = (FEASIBILITY_TOLERANCE, None);
+        for (row, &var_ix) in self.basic.iter().enumerate() {
+            let var_ix = var_ix as usize;
             let (below, above) =
-                (self.low[unknown] - self.value[unknown], self.value[unknown] - self.high[unknown]);
+                (self.lower[var_ix] - self.value[var_ix], self.value[var_ix] - self.upper[var_ix]);
             let most = below.max(above);
-            if most <= FEASIBLE {
+            if most <= FEASIBILITY_TOLERANCE {
                 continue;
             }
-            let scaled = most / (1.0 + self.value[unknown].abs() * 1e-3);
+            let scaled = most / (1.0 + self.value[var_ix].abs() * 1e-3);
             if scaled > worst.0 {
                 worst = (scaled, Some((row, below > above)));
             }
@@ -299,16 +302,18 @@ impl Simplex {
         worst.1
     }
 
-    /// The nonbasic unknown whose move mends the row at the least cost for each unit (the ratio test); of
-    /// nearly equal ones the one with the largest pivot.
+    /// The entering variable: the one that repairs the row at the lowest reduced cost per unit (the ratio test). Of
+    /// nearly equal ones the one with the largest pivot enters.
     fn entering(&self, row: usize, is_below: bool) -> Option<usize> {
-        let direction = if is_below { 1.0 } else { -1.0 };
+        let sign = if is_below { 1.0 } else { -1.0 };
         let width = self.nonbasic.len();
         let entries = &self.tableau[row * width..(row + 1) * width];
         let mut best: Option<(f64, f64, usize)> = None;
-        for (j, ((&entry, side), reduced)) in entries.iter().zip(&self.side).zip(&self.reduced).enumerate() {
-            let pivot = direction * entry * side;
-            if pivot <= PIVOT {
+        for (j, ((&entry, direction), reduced)) in
+            entries.iter().zip(&self.direction).zip(&self.reduced).enumerate()
+        {
+            let pivot = sign * entry * direction;
+            if pivot <= PIVOT_TOLERANCE {
                 continue;
             }
             let ratio = reduced.abs() / pivot;
@@ -327,7 +332,7 @@ impl Simplex {
         self.pivots += 1;
         let width = self.nonbasic.len();
         let leaving = self.basic[row] as usize;
-        let target = if is_below { self.low[leaving] } else { self.high[leaving] };
+        let target = if is_below { self.lower[leaving] } else { self.upper[leaving] };
         let entry = self.tableau[row * width + j];
         let step = (target - self.value[leaving]) / entry;
         self.value[self.nonbasic[j] as usize] += step;
@@ -388,76 +393,73 @@ impl Simplex {
         let entering = self.nonbasic[j];
         self.nonbasic[j] = leaving as u32;
         self.basic[row] = entering;
-        self.take_side(j);
+        self.set_direction(j);
     }
 
-    /// The present value of an unknown.
+    /// The present value of a variable.
     pub(crate) fn value(&self, var: Var) -> f64 {
         self.value[var.index()]
     }
 
-    /// The whole number nearest to the present value of an unknown.
+    /// The integer nearest to the present value of a variable.
     pub(crate) fn nearest(&self, var: Var) -> i64 {
         self.value[var.index()].round() as i64
     }
 
-    /// The whole number below it.
+    /// The integer below the present value of a variable.
     pub(crate) fn below(&self, var: Var) -> i64 {
         self.value[var.index()].floor() as i64
     }
 
-    /// How far it is from whole, in thousandths.
+    /// The distance to the nearest integer, in thousandths.
     pub(crate) fn fraction(&self, var: Var) -> u32 {
         let value = self.value[var.index()];
         ((value - value.round()).abs() * 1000.0) as u32
     }
 
-    /// The rows' multipliers, rounded to units of 2⁻³⁶; of the sign that the row's limits allow.
-    pub(crate) fn multipliers(&self, program: &Program) -> IdVec<Row, i128> {
-        let mut multipliers: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
-        for (j, &unknown) in self.nonbasic.iter().enumerate() {
-            if let Some(row) = (unknown as usize).checked_sub(self.vars).map(Row::from_index) {
-                let multiplier = self.reduced[j] * self.scale[row.index()];
-                multipliers[row] = allowed(program, row, scaled(multiplier));
+    /// The dual values of the rows, rounded to units of 2⁻³⁶; their signs fit the rows' bounds.
+    pub(crate) fn duals(&self, mip: &Mip) -> IdVec<Row, i128> {
+        let mut duals: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
+        for (j, &var_ix) in self.nonbasic.iter().enumerate() {
+            if let Some(row) = (var_ix as usize).checked_sub(self.vars).map(Row::from_index) {
+                let dual = self.reduced[j] * self.scale[row.index()];
+                duals[row] = clear_wrong_sign(mip, row, to_fixed_point(dual));
             }
         }
-        multipliers
+        duals
     }
 
-    /// Multipliers that show why there is no assignment, after [`Outcome::Infeasible`]. Any multiple of them shows
-    /// it too, so the largest is made a large whole number.
-    pub(crate) fn infeasibility(&self, program: &Program) -> IdVec<Row, i128> {
-        let Some((row, is_below)) = self.stuck else { return (0..self.rows).map(|_| 0).collect() };
+    /// The dual values of a Farkas proof, after [`LpOutcome::Infeasible`]. Any multiple of them is a proof too, so the
+    /// largest is scaled to a large integer.
+    pub(crate) fn farkas_duals(&self, mip: &Mip) -> IdVec<Row, i128> {
+        let Some((row, is_below)) = self.infeasible_row else { return (0..self.rows).map(|_| 0).collect() };
         let sign = if is_below { 1.0 } else { -1.0 };
-        let mut multipliers = vec![0.0; self.rows];
-        let mut set = |unknown: u32, factor: f64| {
-            if let Some(row) = (unknown as usize).checked_sub(self.vars) {
-                multipliers[row] = sign * factor * self.scale[row];
+        let mut duals = vec![0.0; self.rows];
+        let mut set = |var_ix: u32, factor: f64| {
+            if let Some(row) = (var_ix as usize).checked_sub(self.vars) {
+                duals[row] = sign * factor * self.scale[row];
             }
         };
         set(self.basic[row], 1.0);
-        for (j, &unknown) in self.nonbasic.iter().enumerate() {
-            set(unknown, -self.tableau[row * self.nonbasic.len() + j]);
+        for (j, &var_ix) in self.nonbasic.iter().enumerate() {
+            set(var_ix, -self.tableau[row * self.nonbasic.len() + j]);
         }
-        let largest = multipliers.iter().fold(0.0f64, |most, multiplier| most.max(multiplier.abs()));
+        let largest = duals.iter().fold(0.0f64, |most, dual| most.max(dual.abs()));
         let up = if largest > 0.0 { 2f64.powi(56) / largest } else { 1.0 };
-        multipliers
+        duals
             .into_iter()
             .enumerate()
-            .map(|(row, multiplier)| {
-                allowed(program, Row::from_index(row), (multiplier * up).round() as i128)
-            })
+            .map(|(row, dual)| clear_wrong_sign(mip, Row::from_index(row), (dual * up).round() as i128))
             .collect()
     }
 }
 
-fn scaled(multiplier: f64) -> i128 {
-    (multiplier * (1u64 << SCALE_BITS) as f64).round() as i128
+fn to_fixed_point(dual: f64) -> i128 {
+    (dual * (1u64 << SCALE_BITS) as f64).round() as i128
 }
 
-/// A multiplier of the wrong sign on a one-sided row is rounding noise.
-fn allowed(program: &Program, row: Row, multiplier: i128) -> i128 {
-    let has_limit =
-        if multiplier > 0 { program.row_low[row].is_some() } else { program.row_high[row].is_some() };
-    if has_limit { multiplier } else { 0 }
+/// A dual value whose sign does not fit a one-sided row is rounding noise.
+fn clear_wrong_sign(mip: &Mip, row: Row, dual: i128) -> i128 {
+    let has_limit = if dual > 0 { mip.row_lower[row].is_some() } else { mip.row_upper[row].is_some() };
+    if has_limit { dual } else { 0 }
 }

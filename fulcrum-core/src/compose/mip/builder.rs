@@ -1,81 +1,82 @@
-//! From the blueprint's conditions to rows: everything about numbers of replicas; places are in `places`.
+//! Builds the rows for numbers of replicas; `places`, `flows`, `measures` and `running` add theirs.
 
 use std::rc::Rc;
 
 use super::{
-    model::{Program, Role, Row, Var},
-    place_scope::Scope,
-    row_terms::{Stocked, Term},
+    model::{Mip, Role, Row, Var},
+    place_scope::PlaceScope,
+    row_terms::{RowTerm, StockKey},
 };
 use crate::{
     compose::{
         error::ComposeError,
-        formulation::{ids::CompId, place_classes::Cut, problem::Problem},
+        formulation::{ids::ComponentIx, place_classes::PartitionKey, problem::Problem},
         id_vec::{Id, IdVec},
-        interrupt::Looks,
-        presolve::columns::Reduced,
+        interrupt::InterruptCheck,
+        presolve::columns::ColumnSet,
     },
     model::{Constraint, Linear, Over, Serves},
 };
 
-/// Entries of a dense tableau beyond which memory would run out: half a gibibyte.
+/// Coefficients of a dense tableau: half a gibibyte.
 pub(crate) const MAX_TABLEAU: usize = 64 << 20;
 
-/// Leases of one kind, in a program whose columns are made on demand.
+/// Leases of one column in a restricted master.
 pub(crate) const MAX_LEASES: u32 = 1_000;
 
-impl Program {
-    /// Builds the program for the places in a scope. With a penalty, replicas that no column carries can be had for
-    /// it, and so can whatever else only leases give: then the program is never infeasible for want of columns, and its
-    /// bound still holds.
+impl Mip {
+    /// Builds the program for the places in a scope.
+    ///
+    /// With `big_m`, artificial variables stand for what only columns to come can give, at that cost each. The program
+    /// is then never infeasible for want of columns, and its bound still holds.
     ///
     /// # Errors
-    /// [`ComposeError::TooLarge`] if its tableau would not fit into memory, or a figure into 64 bits;
+    /// [`ComposeError::TooLarge`] if the tableau does not fit into memory or a value into 64 bits;
     /// [`ComposeError::Stopped`].
     pub(crate) fn new(
         problem: &Problem<'_>,
-        reduced: &Reduced,
-        scope: &Scope,
-        penalty: Option<i64>,
-        looks: &mut Looks<'_>,
+        reduced: &ColumnSet,
+        scope: &PlaceScope,
+        big_m: Option<i64>,
+        interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
-        let program = build(problem, reduced, scope, penalty, looks)?;
-        if program.size() > MAX_TABLEAU {
+        let mip = build(problem, reduced, scope, big_m, interrupt)?;
+        if mip.size() > MAX_TABLEAU {
             return Err(ComposeError::TooLarge(format!(
                 "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
-                program.cost.len(),
-                program.row_low.len()
+                mip.cost.len(),
+                mip.row_lower.len()
             )));
         }
-        Ok(program)
+        Ok(mip)
     }
 }
 
-/// Builds the program.
+/// Builds the mip.
 fn build(
     problem: &Problem<'_>,
-    reduced: &Reduced,
-    scope: &Scope,
-    penalty: Option<i64>,
-    looks: &mut Looks<'_>,
-) -> Result<Program, ComposeError> {
-    let mut builder = Builder::new(problem, reduced, scope, penalty, looks)?;
-    // A pass over the columns, as each condition makes a few.
+    reduced: &ColumnSet,
+    scope: &PlaceScope,
+    big_m: Option<i64>,
+    interrupt: &mut InterruptCheck<'_>,
+) -> Result<Mip, ComposeError> {
+    let mut builder = Builder::new(problem, reduced, scope, big_m, interrupt)?;
+    // Each condition makes a few passes over the columns.
     let pass = reduced.columns.len() / 4;
     builder.one_of();
     for constraint in &problem.blueprint.constraints {
         builder.constraint(constraint);
-        looks.after(pass)?;
+        interrupt.charge(pass)?;
     }
     builder.stock();
     builder.fees();
-    looks.after(pass)?;
+    interrupt.charge(pass)?;
     builder.must_use();
     builder.running();
-    looks.after(pass)?;
-    builder.flows(&mut || looks.after(pass))?;
+    interrupt.charge(pass)?;
+    builder.flows(&mut || interrupt.charge(pass))?;
     builder.caps()?;
-    Ok(builder.program)
+    Ok(builder.mip)
 }
 
 pub(super) fn too_large() -> ComposeError {
@@ -84,107 +85,108 @@ pub(super) fn too_large() -> ComposeError {
     )
 }
 
-/// Unknowns by place.
-pub(super) type Shared<P> = Rc<Vec<(P, Var)>>;
+/// Variables by place.
+pub(super) type VarsByPlace<P> = Rc<Vec<(P, Var)>>;
 
 pub(super) struct Builder<'a> {
     pub(super) problem: &'a Problem<'a>,
-    pub(super) reduced: &'a Reduced,
-    pub(super) scope: &'a Scope,
-    pub(super) program: Program,
-    /// What is missing can be had for it, where columns are still to come.
-    penalty: Option<i64>,
-    pub(super) replicas: IdVec<CompId, Var>,
-    /// Only of optional components.
-    pub(super) deployed: IdVec<CompId, Option<Var>>,
-    /// Replicas of a component at one level, by place; made when first needed.
-    pub(super) at: Vec<(Cut, CompId, Shared<usize>)>,
-    /// Whether a place is used at all, by level; made when first needed.
-    pub(super) used: Vec<(Over, Shared<Option<usize>>)>,
+    pub(super) reduced: &'a ColumnSet,
+    pub(super) scope: &'a PlaceScope,
+    pub(super) mip: Mip,
+    /// The cost of artificial variables; set if columns are still to come.
+    big_m: Option<i64>,
+    pub(super) replicas: IdVec<ComponentIx, Var>,
+    /// `None` for components that are always deployed.
+    pub(super) deployed: IdVec<ComponentIx, Option<Var>>,
+    /// Replicas of a component by place in one partition; made when first needed.
+    pub(super) at: Vec<(PartitionKey, ComponentIx, VarsByPlace<usize>)>,
+    /// Whether a place is used, by failure domain; made when first needed.
+    pub(super) used: Vec<(Over, VarsByPlace<Option<usize>>)>,
 }
 
 impl<'a> Builder<'a> {
     fn new(
         problem: &'a Problem<'a>,
-        reduced: &'a Reduced,
-        scope: &'a Scope,
-        penalty: Option<i64>,
-        looks: &mut Looks<'_>,
+        reduced: &'a ColumnSet,
+        scope: &'a PlaceScope,
+        big_m: Option<i64>,
+        interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
-        let mut program = Program::empty();
-        let replicas: IdVec<CompId, Var> = problem
+        let mut mip = Mip::empty();
+        let replicas: IdVec<ComponentIx, Var> = problem
             .components
             .iter()
-            .map(|(_, comp)| {
-                let min = if comp.is_optional { 0 } else { comp.min };
-                program.var(Role::Replicas, 0, min.into(), comp.max.into())
+            .map(|(_, spec)| {
+                let min = if spec.is_optional { 0 } else { spec.min };
+                mip.add_var(Role::Replicas, 0, min.into(), spec.max.into())
             })
             .collect();
         let deployed = problem
             .components
             .iter()
-            .map(|(_, comp)| comp.is_optional.then(|| program.var(Role::Deployed, 0, 0, 1)))
+            .map(|(_, spec)| spec.is_optional.then(|| mip.add_var(Role::Deployed, 0, 0, 1)))
             .collect();
         for (_, column) in reduced.columns.iter() {
             let most =
                 column.members.iter().map(|(c, count)| problem.components[*c].max / count).min().unwrap_or(0);
             let most = column.stock.map_or(most, |stock| most.min(stock));
-            // Where columns are made on demand no limit of a single one may bind: rows have prices, limits have none.
-            let most = if penalty.is_some() { MAX_LEASES } else { most };
-            let var = program.var(
+            // In a restricted master no upper bound of a single column may bind: bounds have no dual value, rows have
+            // one.
+            let most = if big_m.is_some() { MAX_LEASES } else { most };
+            let var = mip.add_var(
                 Role::Leases,
-                column.objective(&problem.aim).ok_or_else(too_large)?,
+                column.objective(&problem.stage).ok_or_else(too_large)?,
                 0,
                 most.into(),
             );
-            program.leases.push(var);
+            mip.leases.push(var);
         }
         let mut builder = Self {
             problem,
             reduced,
             scope,
-            program,
-            penalty,
+            mip,
+            big_m,
             replicas,
             deployed,
             at: Vec::new(),
             used: Vec::new(),
         };
         for component in problem.components.ids() {
-            looks.after(reduced.columns.len() / 8)?;
-            let missing = builder.missing(problem.components[component].max.into());
+            interrupt.charge(reduced.columns.len() / 8)?;
+            let artificial = builder.artificial(problem.components[component].max.into());
             let total = (builder.replicas[component], -1);
-            let terms: Vec<_> = builder.carriers(component).chain(missing).chain([total]).collect();
-            builder.program.row(Some(0), Some(0), terms);
+            let terms: Vec<_> = builder.carriers(component).chain(artificial).chain([total]).collect();
+            builder.mip.add_row(Some(0), Some(0), terms);
         }
         Ok(builder)
     }
 
-    /// Whether columns are made on demand: then no limit may follow from those that are there.
+    /// Whether this is a restricted master: then no bound may follow from the columns that are present.
     pub(super) fn has_columns_to_come(&self) -> bool {
-        self.penalty.is_some()
+        self.big_m.is_some()
     }
 
-    /// Where columns are still to come, an unknown for what they do not give yet, which is at most `most`.
-    pub(super) fn missing(&mut self, most: i64) -> Option<(Var, i64)> {
-        self.penalty.map(|penalty| (self.program.var(Role::Missing, penalty, 0, most), 1))
+    /// An artificial variable of at most `most` for columns that are still to come.
+    pub(super) fn artificial(&mut self, most: i64) -> Option<(Var, i64)> {
+        self.big_m.map(|big_m| (self.mip.add_var(Role::Artificial, big_m, 0, most), 1))
     }
 
-    /// The lease unknowns whose columns carry a component, each with how many it carries.
-    fn carriers(&self, component: CompId) -> impl Iterator<Item = (Var, i64)> {
+    /// The lease variables of the columns that carry a component, each with the replicas per lease.
+    fn carriers(&self, component: ComponentIx) -> impl Iterator<Item = (Var, i64)> {
         self.reduced.columns.iter().filter_map(move |(id, column)| {
             let (_, count) = column.members.iter().find(|(c, _)| *c == component)?;
-            Some((self.program.leases[id], i64::from(*count)))
+            Some((self.mip.leases[id], i64::from(*count)))
         })
     }
 
     /// An optional component has replicas only if it is deployed, and then at least its minimum.
     fn one_of(&mut self) {
-        for (component, comp) in self.problem.components.iter() {
+        for (component, spec) in self.problem.components.iter() {
             if let Some(deployed) = self.deployed[component] {
                 let replicas = self.replicas[component];
-                self.program.row(None, Some(0), [(replicas, 1), (deployed, -i64::from(comp.max))]);
-                self.program.row(Some(0), None, [(replicas, 1), (deployed, -i64::from(comp.min))]);
+                self.mip.add_row(None, Some(0), [(replicas, 1), (deployed, -i64::from(spec.max))]);
+                self.mip.add_row(Some(0), None, [(replicas, 1), (deployed, -i64::from(spec.min))]);
             }
         }
     }
@@ -195,14 +197,15 @@ impl<'a> Builder<'a> {
                 let terms: Vec<_> = count.components.iter().map(|name| (self.of(name), 1)).collect();
                 let low = count.exactly.or(count.min).map(i64::from);
                 let high = count.exactly.or(count.max).map(i64::from);
-                self.program.row(low, high, terms);
+                self.mip.add_row(low, high, terms);
             }
             Constraint::Serves(serves) => self.serves(serves),
             Constraint::Linear(linear) => self.linear(linear),
             Constraint::OneOf(components) => {
-                let ids: Vec<CompId> = components.iter().map(|name| self.problem.component(name)).collect();
+                let ids: Vec<ComponentIx> =
+                    components.iter().map(|name| self.problem.component(name)).collect();
                 let terms: Vec<_> = ids.iter().filter_map(|&id| Some((self.deployed[id]?, 1))).collect();
-                self.program.row(Some(1), Some(1), terms);
+                self.mip.add_row(Some(1), Some(1), terms);
             }
             Constraint::Spread(spread) => {
                 for name in &spread.components {
@@ -228,7 +231,7 @@ impl<'a> Builder<'a> {
             }
             Constraint::Distinct(distinct) => self.distinct(distinct.over, distinct.at_most),
             Constraint::Limit(limit) => self.limit(limit),
-            // These say what may share a machine: the patterns obey them already.
+            // Patterns obey these constraints already.
             Constraint::Conflict(_) | Constraint::Colocate(_) | Constraint::Everywhere(_) => {}
         }
     }
@@ -251,7 +254,7 @@ impl<'a> Builder<'a> {
         self.conditional(terms, linear.min, linear.max, linear.when.as_ref());
     }
 
-    /// A row that holds only if a component is deployed: otherwise it is loosened by as much as it can be off.
+    /// A row that holds only if a component is deployed: a big-M term relaxes it otherwise.
     pub(super) fn conditional(
         &mut self,
         terms: Vec<(Var, i64)>,
@@ -261,67 +264,67 @@ impl<'a> Builder<'a> {
     ) {
         let switch = when.and_then(|name| self.deployed[self.problem.component(name)]);
         let Some(switch) = switch else {
-            self.program.row(low, high, terms);
+            self.mip.add_row(low, high, terms);
             return;
         };
         let (least, most) = self.range(&terms);
         if let Some(low) = low {
             // least ≥ low - slack·(1 - switch)
             let slack = (low - least).max(0);
-            self.program.row(Some(low - slack), None, terms.iter().copied().chain([(switch, -slack)]));
+            self.mip.add_row(Some(low - slack), None, terms.iter().copied().chain([(switch, -slack)]));
         }
         if let Some(high) = high {
             let slack = (most - high).max(0);
-            self.program.row(None, Some(high + slack), terms.iter().copied().chain([(switch, slack)]));
+            self.mip.add_row(None, Some(high + slack), terms.iter().copied().chain([(switch, slack)]));
         }
     }
 
     fn range(&self, terms: &[(Var, i64)]) -> (i64, i64) {
         terms.iter().fold((0, 0), |(least, most), &(var, factor)| {
-            let (a, b) = (factor * self.program.low[var], factor * self.program.high[var]);
+            let (a, b) = (factor * self.mip.lower[var], factor * self.mip.upper[var]);
             (least + a.min(b), most + a.max(b))
         })
     }
 
     fn stock(&mut self) {
-        // What runs already takes nothing of an offer's stock: it is one of its own.
-        let mut limited: Vec<(Stocked, u32, Var)> = self
+        // Running services take nothing from an offer's stock: their group is a stock of its own.
+        let mut limited: Vec<(StockKey, u32, Var)> = self
             .reduced
             .columns
             .iter()
             .filter_map(|(id, column)| {
-                Some(((column.offer, column.keeps), column.stock?, self.program.leases[id]))
+                Some(((column.offer, column.retained), column.stock?, self.mip.leases[id]))
             })
             .collect();
         limited.sort_by_key(|(stocked, _, var)| (*stocked, var.index()));
         for same in limited.chunk_by(|a, b| a.0 == b.0) {
             if same.len() > 1 || self.has_columns_to_come() {
                 let row =
-                    self.program.row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
-                self.program.lease_rows.push((Term::Stock(same[0].0), row));
+                    self.mip.add_row(None, Some(same[0].1.into()), same.iter().map(|(_, _, var)| (*var, 1)));
+                self.mip.lease_rows.push((RowTerm::Stock(same[0].0), row));
             }
         }
     }
 
     fn must_use(&mut self) {
-        if let Some(offer) = self.problem.aim.must_use {
-            let missing = self.missing(1);
-            self.lease_row((Some(1), None), Term::Used(offer), missing);
+        if let Some(offer) = self.problem.stage.must_use {
+            let artificial = self.artificial(1);
+            self.lease_row((Some(1), None), RowTerm::MustUse(offer), artificial);
         }
     }
 
-    /// A row over what a term counts of each lease, and other unknowns.
+    /// A row over a term of each lease and over other variables.
     pub(super) fn lease_row(
         &mut self,
         (low, high): (Option<i64>, Option<i64>),
-        term: Term,
+        term: RowTerm,
         others: impl IntoIterator<Item = (Var, i64)>,
     ) -> Row {
         let factor = |column| term.factor(self.problem, column);
         let columns = self.reduced.columns.iter();
-        let leases: Vec<_> = columns.map(|(id, column)| (self.program.leases[id], factor(column))).collect();
-        let row = self.program.row(low, high, leases.into_iter().chain(others));
-        self.program.lease_rows.push((term, row));
+        let leases: Vec<_> = columns.map(|(id, column)| (self.mip.leases[id], factor(column))).collect();
+        let row = self.mip.add_row(low, high, leases.into_iter().chain(others));
+        self.mip.lease_rows.push((term, row));
         row
     }
 }

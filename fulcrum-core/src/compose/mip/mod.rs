@@ -1,4 +1,10 @@
 //! The integer program.
+//!
+//! * `model`: variables, rows and coefficients.
+//! * `builder`: rows over numbers of replicas; `places`, `flows`, `measures` and `running` add the others.
+//! * `row_terms`: what rows count of a lease itself.
+//! * `place_scope`: the places that have rows.
+//! * `var_bounds`: bounds of the variables at a node.
 
 pub(crate) mod builder;
 pub(crate) mod flows;

@@ -1,27 +1,27 @@
-//! The integer program: how many of each kind of lease, under the blueprint's conditions as rows.
+//! The integer program: the number of leases of each column, under the blueprint's conditions as rows.
 //!
-//! Columns for leases enter it through rows that define replica counts only: of a component in all, and of a
-//! component in one place. All other conditions speak of those counts. So a condition on places that are not in
-//! the scope leaves rows out and never adds any: a program with a smaller scope is a relaxation.
+//! Rows define two counts: the replicas of a component in all, and in one place. Columns enter the program through
+//! these rows, and most conditions are rows over these counts. A condition on a place outside the scope leaves rows
+//! out and never adds any. So a program with a smaller scope is a relaxation.
 
-use super::row_terms::Term;
+use super::row_terms::RowTerm;
 use crate::compose::{
-    formulation::{ids::CompId, place_classes::Cut},
+    formulation::{ids::ComponentIx, place_classes::PartitionKey},
     id_vec::{IdVec, id_type},
     objective::Cost,
     presolve::columns::ColumnId,
 };
 
 id_type!(
-    /// A whole-numbered unknown.
+    /// An integer variable.
     Var
 );
 id_type!(
-    /// A linear condition.
+    /// A linear row.
     Row
 );
 
-/// What an unknown stands for; the order is that in which the search decides them.
+/// What a variable stands for, in the order in which branching decides them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Whether an optional component is deployed.
@@ -30,149 +30,149 @@ pub(crate) enum Role {
     Place,
     /// Whether a price tier is reached.
     Tier,
-    /// Where a group of users is served from.
-    Served,
+    /// Which site serves a group of users.
+    ServedVar,
     /// Replicas of a component.
     Replicas,
     /// Replicas of a component in one place.
     ReplicasAt,
-    /// Replicas that talk to a place.
-    Flow,
-    /// Leases of one kind.
+    /// Replicas that send to a place.
+    FlowVar,
+    /// Leases of one column.
     Leases,
-    /// A figure that follows from the others, such as GiB in a price tier.
-    Figure,
-    /// What no column gives, such as replicas that none carries.
-    Missing,
+    /// A value that follows from the others, such as GiB in a price tier.
+    Auxiliary,
+    /// An artificial variable: what columns to come must give.
+    Artificial,
 }
 
-/// Where replicas send.
+/// Where replicas send to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// To another region that holds the receiver, whichever.
+    /// To some other region that holds the receiver.
     Elsewhere,
     /// To this region.
     Region(usize),
 }
 
-/// Replicas of one site that send along one link.
+/// The variable for replicas of one site that send along one link.
 #[derive(Debug, Clone)]
-pub(crate) struct Flow {
+pub(crate) struct FlowVar {
     /// Position in the blueprint's links.
     pub(crate) link: usize,
     pub(crate) site: usize,
     pub(crate) target: Target,
-    /// How many.
+    /// The number of replicas.
     pub(crate) var: Var,
 }
 
-/// A group of users who may be served from a site.
+/// The variable for a group of users and a site that may serve it.
 #[derive(Debug, Clone)]
-pub(crate) struct Served {
-    pub(crate) component: CompId,
+pub(crate) struct ServedVar {
+    pub(crate) component: ComponentIx,
     /// Position in the component's users.
     pub(crate) group: usize,
     pub(crate) site: usize,
-    /// Whether.
+    /// Whether the site serves the group.
     pub(crate) var: Var,
 }
 
-/// Minimise `cost · x` with `low ≤ x ≤ high` and `row_low ≤ A x ≤ row_high`, all whole numbers.
+/// Minimise `cost · x` with `lower ≤ x ≤ upper` and `row_lower ≤ A x ≤ row_upper`, all integers.
 #[derive(Debug, Clone)]
-pub(crate) struct Program {
+pub(crate) struct Mip {
     pub(crate) cost: IdVec<Var, Cost>,
-    pub(crate) low: IdVec<Var, i64>,
-    pub(crate) high: IdVec<Var, i64>,
+    pub(crate) lower: IdVec<Var, i64>,
+    pub(crate) upper: IdVec<Var, i64>,
     pub(crate) role: IdVec<Var, Role>,
-    /// Entries of each column of `A`, at most one a row.
-    pub(crate) entries: IdVec<Var, Vec<(Row, i64)>>,
-    pub(crate) row_low: IdVec<Row, Option<i64>>,
-    pub(crate) row_high: IdVec<Row, Option<i64>>,
-    /// The unknown that counts the leases of each column.
+    /// Coefficients of each column of `A`, at most one per row.
+    pub(crate) coefficients: IdVec<Var, Vec<(Row, i64)>>,
+    pub(crate) row_lower: IdVec<Row, Option<i64>>,
+    pub(crate) row_upper: IdVec<Row, Option<i64>>,
+    /// The variable that counts the leases of each column.
     pub(crate) leases: IdVec<ColumnId, Var>,
-    /// Who talks to whom from where.
-    pub(crate) flows: Vec<Flow>,
-    /// Which users are served from where.
-    pub(crate) served: Vec<Served>,
+    /// Variables for replicas that send.
+    pub(crate) flows: Vec<FlowVar>,
+    /// Variables for users that are served.
+    pub(crate) served: Vec<ServedVar>,
     /// The row that defines the replicas of a component in a place.
-    pub(crate) at_rows: Vec<(Cut, usize, CompId, Row)>,
-    /// Rows that look at leases themselves.
-    pub(crate) lease_rows: Vec<(Term, Row)>,
-    /// Figures other than those of leases; see `measures`.
-    pub(super) figures: Vec<(Var, crate::model::Measure, i64)>,
+    pub(crate) place_rows: Vec<(PartitionKey, usize, ComponentIx, Row)>,
+    /// Rows over leases themselves.
+    pub(crate) lease_rows: Vec<(RowTerm, Row)>,
+    /// Amounts of measures that variables other than leases add; see `measures`.
+    pub(super) measure_terms: Vec<(Var, crate::model::Measure, i64)>,
 }
 
-impl Program {
-    /// Entries of its table.
+impl Mip {
+    /// Entries of a dense tableau.
     pub(crate) fn size(&self) -> usize {
-        self.cost.len().saturating_mul(self.row_low.len())
+        self.cost.len().saturating_mul(self.row_lower.len())
     }
 
     pub(crate) fn empty() -> Self {
         Self {
             cost: IdVec::new(),
-            low: IdVec::new(),
-            high: IdVec::new(),
+            lower: IdVec::new(),
+            upper: IdVec::new(),
             role: IdVec::new(),
-            entries: IdVec::new(),
-            row_low: IdVec::new(),
-            row_high: IdVec::new(),
+            coefficients: IdVec::new(),
+            row_lower: IdVec::new(),
+            row_upper: IdVec::new(),
             leases: IdVec::new(),
             flows: Vec::new(),
             served: Vec::new(),
-            at_rows: Vec::new(),
+            place_rows: Vec::new(),
             lease_rows: Vec::new(),
-            figures: Vec::new(),
+            measure_terms: Vec::new(),
         }
     }
 
-    /// The cost of an assignment, if it meets every row and limit.
+    /// The cost of an assignment, if it meets every row and bound.
     pub(crate) fn check(&self, values: &IdVec<Var, i64>) -> Option<i128> {
-        let mut sums: IdVec<Row, i128> = self.row_low.ids().map(|_| 0).collect();
+        let mut sums: IdVec<Row, i128> = self.row_lower.ids().map(|_| 0).collect();
         let mut cost = 0i128;
         for (var, &value) in values.iter() {
-            if value < self.low[var] || value > self.high[var] {
+            if value < self.lower[var] || value > self.upper[var] {
                 return None;
             }
             if value == 0 {
                 continue;
             }
             cost += i128::from(value) * i128::from(self.cost[var]);
-            for &(row, factor) in &self.entries[var] {
+            for &(row, factor) in &self.coefficients[var] {
                 sums[row] += i128::from(value) * i128::from(factor);
             }
         }
         let is_met = |row: Row| {
-            self.row_low[row].is_none_or(|low| sums[row] >= low.into())
-                && self.row_high[row].is_none_or(|high| sums[row] <= high.into())
+            self.row_lower[row].is_none_or(|lower| sums[row] >= lower.into())
+                && self.row_upper[row].is_none_or(|upper| sums[row] <= upper.into())
         };
-        self.row_low.ids().all(is_met).then_some(cost)
+        self.row_lower.ids().all(is_met).then_some(cost)
     }
 
-    pub(crate) fn var(&mut self, role: Role, cost: Cost, low: i64, high: i64) -> Var {
+    pub(crate) fn add_var(&mut self, role: Role, cost: Cost, lower: i64, upper: i64) -> Var {
         self.cost.push(cost);
-        self.low.push(low);
-        self.high.push(high.max(low));
+        self.lower.push(lower);
+        self.upper.push(upper.max(lower));
         self.role.push(role);
-        self.entries.push(Vec::new())
+        self.coefficients.push(Vec::new())
     }
 
-    pub(crate) fn row(
+    pub(crate) fn add_row(
         &mut self,
-        low: Option<i64>,
-        high: Option<i64>,
+        lower: Option<i64>,
+        upper: Option<i64>,
         terms: impl IntoIterator<Item = (Var, i64)>,
     ) -> Row {
-        self.row_low.push(low);
-        let row = self.row_high.push(high);
+        self.row_lower.push(lower);
+        let row = self.row_upper.push(upper);
         for (var, factor) in terms {
             if factor == 0 {
                 continue;
             }
-            let entries = &mut self.entries[var];
-            match entries.last_mut() {
+            let coefficients = &mut self.coefficients[var];
+            match coefficients.last_mut() {
                 Some((last, sum)) if *last == row => *sum += factor,
-                _ => entries.push((row, factor)),
+                _ => coefficients.push((row, factor)),
             }
         }
         row

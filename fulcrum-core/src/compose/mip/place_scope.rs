@@ -1,29 +1,29 @@
-//! The places that a program tells apart.
+//! The place scope: the places for which a program has rows.
 
 use std::collections::BTreeSet;
 
-use crate::compose::formulation::{place_classes::Cut, problem::Problem};
+use crate::compose::formulation::{place_classes::PartitionKey, problem::Problem};
 
-/// Places by level. A place outside has no rows of its own; conditions on it are left out.
+/// Places by partition. A place outside the scope has no rows, so conditions on it are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum PlaceScope {
     /// All.
     All,
     /// These.
-    Some(BTreeSet<(Cut, usize)>),
+    Some(BTreeSet<(PartitionKey, usize)>),
 }
 
-impl Scope {
-    /// The places of a level that are told apart, rising.
-    pub(crate) fn places(&self, problem: &Problem<'_>, cut: Cut) -> Vec<usize> {
-        let all = 0..problem.sites.level(cut).names.len();
+impl PlaceScope {
+    /// The places of a partition that are in scope, rising.
+    pub(crate) fn places(&self, problem: &Problem<'_>, key: PartitionKey) -> Vec<usize> {
+        let all = 0..problem.places.partition(key).names.len();
         match self {
             Self::All => all.collect(),
-            Self::Some(active) => all.filter(|place| active.contains(&(cut, *place))).collect(),
+            Self::Some(active) => all.filter(|place| active.contains(&(key, *place))).collect(),
         }
     }
 
-    /// Whether all places are told apart.
+    /// Whether all places are in scope.
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::All
     }

@@ -1,30 +1,30 @@
-//! Conditions on places: spread, survival, number of places, fees of providers.
+//! Rows over places: spread, survival, distinct places, provider fees.
 
 use std::rc::Rc;
 
 use super::{
-    builder::{Builder, Shared},
+    builder::{Builder, VarsByPlace},
     model::{Role, Var},
 };
 use crate::{
-    compose::formulation::{ids::CompId, place_classes::Cut},
+    compose::formulation::{ids::ComponentIx, place_classes::PartitionKey},
     model::{Measure, Over, to_micros},
 };
 
 impl Builder<'_> {
-    /// Replicas of a component in each place of the scope at one level.
-    pub(super) fn replicas_at(&mut self, component: CompId, cut: Cut) -> Shared<usize> {
-        if let Some((_, _, vars)) = self.at.iter().find(|(c, who, _)| *c == cut && *who == component) {
+    /// Replicas of a component in each place of the scope, in one partition.
+    pub(super) fn replicas_at(&mut self, component: ComponentIx, key: PartitionKey) -> VarsByPlace<usize> {
+        if let Some((_, _, vars)) = self.at.iter().find(|(c, who, _)| *c == key && *who == component) {
             return vars.clone();
         }
-        let level = self.problem.sites.level(cut);
+        let partition = self.problem.places.partition(key);
         let max = self.problem.components[component].max;
-        let places = self.scope.places(self.problem, cut);
-        // Carriers by place in one pass over the columns.
-        let mut terms: Vec<Vec<(Var, i64)>> = vec![Vec::new(); level.names.len()];
+        let places = self.scope.places(self.problem, key);
+        // Collects the carriers by place in one pass over the columns.
+        let mut terms: Vec<Vec<(Var, i64)>> = vec![Vec::new(); partition.names.len()];
         for (id, column) in self.reduced.columns.iter() {
             if let Some((_, count)) = column.members.iter().find(|(c, _)| *c == component) {
-                terms[level.place_of[column.class]].push((self.program.leases[id], i64::from(*count)));
+                terms[partition.place_of[column.class]].push((self.mip.leases[id], i64::from(*count)));
             }
         }
         let mut vars = Vec::with_capacity(places.len());
@@ -33,95 +33,95 @@ impl Builder<'_> {
             if terms.is_empty() && self.scope.is_all() {
                 continue;
             }
-            // Columns that are still to come may have some here.
+            // Columns to come may carry some here.
             let most = if terms.is_empty() && !self.has_columns_to_come() { 0 } else { max };
-            let var = self.program.var(Role::ReplicasAt, 0, 0, most.into());
-            let row = self.program.row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
-            self.program.at_rows.push((cut, place, component, row));
+            let var = self.mip.add_var(Role::ReplicasAt, 0, 0, most.into());
+            let row = self.mip.add_row(Some(0), Some(0), terms.into_iter().chain([(var, -1)]));
+            self.mip.place_rows.push((key, place, component, row));
             vars.push((place, var));
         }
         let vars = Rc::new(vars);
-        self.at.push((cut, component, vars.clone()));
+        self.at.push((key, component, vars.clone()));
         vars
     }
 
-    /// The terms of a component's replicas outside the scope; none if all places are in it.
-    pub(super) fn elsewhere(&mut self, component: CompId, cut: Cut) -> Vec<(Var, i64)> {
+    /// Terms for a component's replicas outside the scope; empty if all places are in it.
+    pub(super) fn outside_scope(&mut self, component: ComponentIx, key: PartitionKey) -> Vec<(Var, i64)> {
         if self.scope.is_all() {
             return Vec::new();
         }
         let total = self.replicas[component];
-        let here = self.replicas_at(component, cut);
+        let here = self.replicas_at(component, key);
         [(total, 1)].into_iter().chain(here.iter().map(|(_, var)| (*var, -1))).collect()
     }
 
-    /// A number that a deployed component needs: the bound of a row whose left side gets the returned terms.
-    pub(super) fn if_deployed(&self, component: CompId, number: i64) -> (i64, Option<(Var, i64)>) {
+    /// A number that a deployed component needs: the right side of a row, and the term to add on its left side.
+    pub(super) fn if_deployed(&self, component: ComponentIx, number: i64) -> (i64, Option<(Var, i64)>) {
         match self.deployed[component] {
             None => (number, None),
             Some(deployed) => (0, Some((deployed, -number))),
         }
     }
 
-    /// Replicas in at least `k` places. Each one outside the scope counts as a place of its own.
-    pub(super) fn at_least(&mut self, component: CompId, over: Over, k: u32) {
+    /// Replicas in at least `k` places. Each replica outside the scope counts as a place of its own.
+    pub(super) fn at_least(&mut self, component: ComponentIx, over: Over, k: u32) {
         let (need, switch) = self.if_deployed(component, k.into());
         let mut terms: Vec<_> = switch.into_iter().collect();
-        for (_, replicas) in self.replicas_at(component, Cut::Over(over)).iter() {
-            let is_used = self.program.var(Role::Place, 0, 0, 1);
-            self.program.row(Some(0), None, [(*replicas, 1), (is_used, -1)]);
+        for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
+            let is_used = self.mip.add_var(Role::Place, 0, 0, 1);
+            self.mip.add_row(Some(0), None, [(*replicas, 1), (is_used, -1)]);
             terms.push((is_used, 1));
         }
-        terms.extend(self.elsewhere(component, Cut::Over(over)));
-        // Fewer replicas than places would not do.
+        terms.extend(self.outside_scope(component, PartitionKey::Domain(over)));
+        // A component needs at least as many replicas as places.
         let total = self.replicas[component];
-        self.program.row(Some(need), None, switch.into_iter().chain([(total, 1)]));
-        self.program.row(Some(need), None, terms);
+        self.mip.add_row(Some(need), None, switch.into_iter().chain([(total, 1)]));
+        self.mip.add_row(Some(need), None, terms);
     }
 
     /// `10000 · n(c, place) ≤ share · n(c)`.
-    pub(super) fn max_share(&mut self, component: CompId, over: Over, share: i64) {
+    pub(super) fn max_share(&mut self, component: ComponentIx, over: Over, share: i64) {
         let total = self.replicas[component];
-        for (_, replicas) in self.replicas_at(component, Cut::Over(over)).iter() {
-            self.program.row(None, Some(0), [(*replicas, 10_000), (total, -share)]);
+        for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
+            self.mip.add_row(None, Some(0), [(*replicas, 10_000), (total, -share)]);
         }
     }
 
     /// `n(c) - n(c, place) ≥ remaining` for each place.
-    pub(super) fn survive(&mut self, component: CompId, over: Over, remaining: u32) {
+    pub(super) fn survive(&mut self, component: ComponentIx, over: Over, remaining: u32) {
         let total = self.replicas[component];
         let (need, switch) = self.if_deployed(component, remaining.into());
-        for (_, replicas) in self.replicas_at(component, Cut::Over(over)).iter() {
-            self.program.row(Some(need), None, [(total, 1), (*replicas, -1)].into_iter().chain(switch));
+        for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
+            self.mip.add_row(Some(need), None, [(total, 1), (*replicas, -1)].into_iter().chain(switch));
         }
-        // What one place may lose, the others must hold: one more than remains, wherever they are.
+        // The replicas that one place loses are spare, so there is one more than remains.
         let (need, switch) = self.if_deployed(component, i64::from(remaining) + 1);
         if remaining > 0 {
-            self.program.row(Some(need), None, [(total, 1)].into_iter().chain(switch));
+            self.mip.add_row(Some(need), None, [(total, 1)].into_iter().chain(switch));
         }
     }
 
-    /// Whether each place of the scope is used; `None` stands for all outside, which count as one.
-    fn used(&mut self, over: Over) -> Shared<Option<usize>> {
+    /// Whether each place of the scope is used; `None` stands for all places outside, which count as one.
+    fn used(&mut self, over: Over) -> VarsByPlace<Option<usize>> {
         if let Some((_, vars)) = self.used.iter().find(|(o, _)| *o == over) {
             return vars.clone();
         }
-        let cut = Cut::Over(over);
+        let key = PartitionKey::Domain(over);
         let outside = if self.scope.is_all() { None } else { Some(None) };
-        let places = self.scope.places(self.problem, cut).into_iter().map(Some).chain(outside);
-        let vars: Shared<Option<usize>> =
-            Rc::new(places.map(|place| (place, self.program.var(Role::Place, 0, 0, 1))).collect());
+        let places = self.scope.places(self.problem, key).into_iter().map(Some).chain(outside);
+        let vars: VarsByPlace<Option<usize>> =
+            Rc::new(places.map(|place| (place, self.mip.add_var(Role::Place, 0, 0, 1))).collect());
         for component in self.problem.components.ids() {
             let max = i64::from(self.problem.components[component].max);
-            for (place, replicas) in self.replicas_at(component, cut).iter() {
+            for (place, replicas) in self.replicas_at(component, key).iter() {
                 let is_used = vars.iter().find(|(used, _)| *used == Some(*place)).map(|(_, var)| *var);
                 if let Some(is_used) = is_used {
-                    self.program.row(None, Some(0), [(*replicas, 1), (is_used, -max)]);
+                    self.mip.add_row(None, Some(0), [(*replicas, 1), (is_used, -max)]);
                 }
             }
             if let Some((None, is_used)) = vars.last() {
-                let elsewhere = self.elsewhere(component, cut);
-                self.program.row(None, Some(0), elsewhere.into_iter().chain([(*is_used, -max)]));
+                let outside_scope = self.outside_scope(component, key);
+                self.mip.add_row(None, Some(0), outside_scope.into_iter().chain([(*is_used, -max)]));
             }
         }
         self.used.push((over, vars.clone()));
@@ -130,26 +130,30 @@ impl Builder<'_> {
 
     pub(super) fn distinct(&mut self, over: Over, at_most: u32) {
         let used = self.used(over);
-        self.program.row(None, Some(at_most.into()), used.iter().map(|(_, var)| (*var, 1)));
+        self.mip.add_row(None, Some(at_most.into()), used.iter().map(|(_, var)| (*var, 1)));
     }
 
-    /// Fees of the providers that are used, and their number.
+    /// Fees of the used providers, and their number.
     pub(super) fn fees(&mut self) {
         let fees = &self.problem.blueprint.provider_fees;
-        let counts = self.problem.aim.knows(Measure::Providers);
+        let counts = self.problem.stage.tracks(Measure::Providers);
         if fees.is_none() && !counts {
             return;
         }
         let horizon = i64::from(self.problem.blueprint.horizon_months);
         for (place, var) in self.used(Over::Provider).iter() {
             if counts {
-                self.figure(*var, Measure::Providers, horizon * crate::compose::objective::MICRO);
+                self.count_measure(
+                    *var,
+                    Measure::Providers,
+                    horizon * crate::compose::objective::MICROS_PER_UNIT,
+                );
             }
             let Some(place) = place else { continue };
-            let fee = fees.of(&self.problem.sites.providers[*place]);
+            let fee = fees.of(&self.problem.places.providers[*place]);
             // Blueprint::check keeps fees within a million.
             let micros = |amount| to_micros(amount).unwrap_or_default();
-            self.figure(*var, Measure::Cost, micros(fee.monthly) * horizon + micros(fee.once));
+            self.count_measure(*var, Measure::Cost, micros(fee.monthly) * horizon + micros(fee.once));
         }
     }
 }

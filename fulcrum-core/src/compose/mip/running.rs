@@ -1,17 +1,17 @@
-//! What runs already: what must stay, what moves, and what that costs.
+//! Running services: rows for pinned services and for moves.
 
 use super::{
     builder::Builder,
     model::{Role, Var},
-    row_terms::Term,
+    row_terms::RowTerm,
 };
 use crate::{
-    compose::formulation::ids::CompId,
+    compose::formulation::ids::ComponentIx,
     model::{Measure, RunningService, to_micros},
 };
 
 impl Builder<'_> {
-    /// Rows for pinned services, and an unknown for the moves of each component that runs.
+    /// Adds rows for pinned services, and a variable for the moves of each running component.
     pub(super) fn running(&mut self) {
         let running = &self.problem.blueprint.running;
         if running.services.is_empty() {
@@ -27,52 +27,52 @@ impl Builder<'_> {
             }
         }
         if let Some(most) = running.max_moves {
-            self.program.row(None, Some(most.into()), moves);
+            self.mip.add_row(None, Some(most.into()), moves);
         }
     }
 
-    /// Pinned services stay, all of them, with at least what is on them. One that cannot stay has no column, and
-    /// then there is no plan.
+    /// All pinned services stay, with at least their replicas. If one cannot stay, it has no column and the program is
+    /// infeasible.
     fn pinned(&mut self) {
         let problem = self.problem;
         for (at, service) in problem.blueprint.running.services.iter().enumerate() {
-            let is_known = problem.running.iter().any(|alike| alike.services.contains(&at));
+            let is_known = problem.running.iter().any(|group| group.services.contains(&at));
             if service.pinned && !is_known {
-                self.program.row(Some(1), None, []);
+                self.mip.add_row(Some(1), None, []);
             }
         }
-        for (at, alike) in problem.running.iter().enumerate().filter(|(_, alike)| alike.is_pinned) {
-            let all = alike.services.len() as i64;
-            let missing = self.missing(all);
-            self.lease_row((Some(all), None), Term::Pinned(at), missing);
+        for (at, group) in problem.running.iter().enumerate().filter(|(_, group)| group.is_pinned) {
+            let all = group.services.len() as i64;
+            let artificial = self.artificial(all);
+            self.lease_row((Some(all), None), RowTerm::Pinned(at), artificial);
         }
     }
 
-    /// `moves(c) = min(n(c), now) - kept(c)`: from below, which is enough as moves cost and are limited.
-    fn moves(&mut self, component: CompId, now: i64) -> Var {
+    /// `moves(c) = min(n(c), now) - kept(c)`. A lower bound is enough, as moves cost and are limited.
+    fn moves(&mut self, component: ComponentIx, now: i64) -> Var {
         let problem = self.problem;
-        let moves = self.program.var(Role::Figure, 0, 0, now);
+        let moves = self.mip.add_var(Role::Auxiliary, 0, 0, now);
         let cost = problem.blueprint.running.cost_of(problem.name(component));
         // Blueprint::check keeps costs within a million.
-        self.figure(moves, Measure::Cost, to_micros(cost).unwrap_or_default());
+        self.count_measure(moves, Measure::Cost, to_micros(cost).unwrap_or_default());
         let replicas = self.replicas[component];
-        let (least, most) = (self.program.low[replicas], self.program.high[replicas]);
+        let (least, most) = (self.mip.lower[replicas], self.mip.upper[replicas]);
         if least >= now {
             self.stays(component, now, [(moves, 1)]);
         } else if most <= now {
             self.stays(component, 0, [(moves, 1), (replicas, -1)]);
         } else {
-            // The lower of both counts: which one is for the search to choose.
-            let is_now = self.program.var(Role::Place, 0, 0, 1);
+            // The lower of both counts; a binary variable chooses it.
+            let is_now = self.mip.add_var(Role::Place, 0, 0, 1);
             self.stays(component, 0, [(moves, 1), (is_now, -now)]);
             self.stays(component, 0, [(moves, 1), (replicas, -1), (is_now, most)]);
         }
         moves
     }
 
-    /// A row from below over the replicas of a component that stay, and others.
-    fn stays<const N: usize>(&mut self, component: CompId, low: i64, others: [(Var, i64); N]) {
-        let missing = self.missing(self.problem.components[component].max.into());
-        self.lease_row((Some(low), None), Term::Stays(component), others.into_iter().chain(missing));
+    /// A row from below over the retained replicas of a component and other terms.
+    fn stays<const N: usize>(&mut self, component: ComponentIx, low: i64, others: [(Var, i64); N]) {
+        let artificial = self.artificial(self.problem.components[component].max.into());
+        self.lease_row((Some(low), None), RowTerm::Retained(component), others.into_iter().chain(artificial));
     }
 }

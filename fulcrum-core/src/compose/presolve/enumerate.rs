@@ -1,21 +1,24 @@
-//! All columns of a problem, where they are not too many.
+//! Enumerates all columns of a problem, if they are not too many.
 
-use super::{columns::Reduced, patterns, products};
-use crate::compose::{error::ComposeError, formulation::problem::Problem, interrupt::Looks};
+use super::{columns::ColumnSet, patterns, products};
+use crate::compose::{error::ComposeError, formulation::problem::Problem, interrupt::InterruptCheck};
 
-/// Candidates beyond which columns are made on demand.
+/// Candidates beyond which columns are generated.
 const MAX_CANDIDATES: usize = 40_000;
 
-/// Reduces a problem to all its columns; `None` if they are too many to be written down.
+/// All columns of a problem; `None` if they are too many.
 ///
 /// # Errors
 /// [`ComposeError::Stopped`].
-pub(crate) fn reduce(problem: &Problem<'_>, looks: &mut Looks<'_>) -> Result<Option<Reduced>, ComposeError> {
+pub(crate) fn enumerate_columns(
+    problem: &Problem<'_>,
+    interrupt: &mut InterruptCheck<'_>,
+) -> Result<Option<ColumnSet>, ComposeError> {
     if problem.candidates.len() > MAX_CANDIDATES {
         return Ok(None);
     }
     let mut columns = Vec::new();
-    let Some(patterns) = patterns::enumerate(problem, &mut columns, looks)? else { return Ok(None) };
+    let Some(patterns) = patterns::enumerate(problem, &mut columns, interrupt)? else { return Ok(None) };
     let products = products::columns(problem, &mut columns);
-    Ok(Some(Reduced { columns: columns.into_iter().collect(), patterns: patterns + products }))
+    Ok(Some(ColumnSet { columns: columns.into_iter().collect(), patterns: patterns + products }))
 }

@@ -1,68 +1,68 @@
-//! Every set of replicas that may share a machine and fits some offer.
+//! Patterns: the multisets of replicas that may share a machine and fit some offer.
 
 use super::{
-    columns::{Column, keep_cheapest},
+    columns::{Column, push_nondominated},
     dominance,
-    pattern_rules::Rules,
+    pattern_rules::PatternRules,
 };
 use crate::{
     compose::{
         error::ComposeError,
         formulation::{
-            ids::CompId,
+            ids::ComponentIx,
             problem::{Candidate, Problem},
         },
         id_vec::Id,
-        interrupt::Looks,
+        interrupt::InterruptCheck,
     },
     model::OfferKind,
 };
 
-/// Patterns beyond which columns are made on demand, and steps that counting them may take.
+/// Patterns beyond which columns are generated, and checks of a holder that the enumeration may take.
 const MAX_PATTERNS: usize = 20_000;
-const MAX_STEPS: usize = 2_000_000;
+const MAX_HOLDER_CHECKS: usize = 2_000_000;
 
-/// A set of replicas under construction.
-struct Growing {
-    /// Sorted; the next component added is the last or a later one.
-    members: Vec<(CompId, u32)>,
+/// A pattern that may still grow.
+struct PartialPattern {
+    /// Sorted; the next component is the last one again, or a later one.
+    members: Vec<(ComponentIx, u32)>,
     demand: Vec<u64>,
     disk_gib: u64,
-    /// Positions in `problem.candidates` of the offers that hold it.
+    /// Positions in `problem.candidates` of the offers that can hold the pattern.
     holders: Vec<usize>,
 }
 
-/// Adds the columns of all patterns and returns how many patterns there are; `None` if they are too many.
+/// Adds the columns of all patterns and returns the number of patterns; `None` if they are too many.
 ///
-/// Level by level, so that small patterns come first: a pattern of `k` replicas grows from one of `k - 1`, and
-/// what no offer holds does not grow further. Time: O(patterns × components × holders).
+/// Patterns grow replica by replica: a pattern of `k` replicas extends one of `k - 1`. A pattern that no offer holds
+/// does not grow further. Time: O(patterns × components × holders).
 pub(crate) fn enumerate(
     problem: &Problem<'_>,
     columns: &mut Vec<Column>,
-    looks: &mut Looks<'_>,
+    interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Option<usize>, ComposeError> {
-    let rules = Rules::new(problem);
-    let machines: Vec<CompId> =
+    let rules = PatternRules::new(problem);
+    let machines: Vec<ComponentIx> =
         problem.components.ids().filter(|&c| problem.components[c].kind == OfferKind::Machine).collect();
-    let empty = Growing {
+    let empty = PartialPattern {
         members: Vec::new(),
         demand: vec![0; problem.dimensions.len()],
         disk_gib: 0,
-        holders: dominance::undominated(problem, looks)?,
+        holders: dominance::undominated(problem, interrupt)?,
     };
     let (mut level, mut found) = (vec![empty], Vec::new());
     let (mut patterns, mut steps) = (0, 0);
     while !level.is_empty() {
         let mut next = Vec::new();
-        for growing in &level {
-            let from = growing.members.last().map_or(CompId::from_index(0), |(component, _)| *component);
+        for pattern in &level {
+            let from = pattern.members.last().map_or(ComponentIx::from_index(0), |(component, _)| *component);
             for &component in machines.iter().filter(|component| **component >= from) {
-                steps += growing.holders.len();
-                if steps > MAX_STEPS {
+                steps += pattern.holders.len();
+                if steps > MAX_HOLDER_CHECKS {
                     return Ok(None);
                 }
-                looks.after(1 + growing.holders.len() / 16)?;
-                let Some(grown) = grow(problem, &rules, growing, component) else { continue };
+                interrupt.charge(1 + pattern.holders.len() / 16)?;
+                let Some(grown) = grow(problem, &rules, pattern, component) else { continue };
                 if patterns == MAX_PATTERNS {
                     return Ok(None);
                 }
@@ -74,33 +74,38 @@ pub(crate) fn enumerate(
         level = next;
     }
     for pattern in found.iter().filter(|pattern| rules.is_complete(&pattern.members)) {
-        looks.after(1 + pattern.holders.len())?;
-        emit(problem, pattern, columns);
+        interrupt.charge(1 + pattern.holders.len())?;
+        push_columns(problem, pattern, columns);
     }
     Ok(Some(patterns))
 }
 
-fn grow(problem: &Problem<'_>, rules: &Rules, growing: &Growing, component: CompId) -> Option<Growing> {
-    let comp = &problem.components[component];
-    let mut members = growing.members.clone();
+fn grow(
+    problem: &Problem<'_>,
+    rules: &PatternRules,
+    pattern: &PartialPattern,
+    component: ComponentIx,
+) -> Option<PartialPattern> {
+    let spec = &problem.components[component];
+    let mut members = pattern.members.clone();
     match members.last_mut() {
         Some((last, count)) if *last == component => {
             *count += 1;
-            if *count > comp.per_machine.min(comp.max) {
+            if *count > spec.per_machine.min(spec.max) {
                 return None;
             }
         }
         _ => {
-            if members.iter().any(|(other, _)| rules.conflict(*other, component)) {
+            if members.iter().any(|(other, _)| rules.are_anti_affine(*other, component)) {
                 return None;
             }
             members.push((component, 1));
         }
     }
     let demand: Vec<u64> =
-        growing.demand.iter().zip(&comp.demand).map(|(sum, own)| sum.saturating_add(*own)).collect();
-    let disk_gib = growing.disk_gib.saturating_add(comp.disk_gib);
-    let holders: Vec<usize> = growing
+        pattern.demand.iter().zip(&spec.demand).map(|(sum, own)| sum.saturating_add(*own)).collect();
+    let disk_gib = pattern.disk_gib.saturating_add(spec.disk_gib);
+    let holders: Vec<usize> = pattern
         .holders
         .iter()
         .copied()
@@ -109,7 +114,7 @@ fn grow(problem: &Problem<'_>, rules: &Rules, growing: &Growing, component: Comp
             problem.may_carry(candidate, component) && holds(problem, candidate, &demand, disk_gib)
         })
         .collect();
-    (!holders.is_empty()).then_some(Growing { members, demand, disk_gib, holders })
+    (!holders.is_empty()).then_some(PartialPattern { members, demand, disk_gib, holders })
 }
 
 fn holds(problem: &Problem<'_>, candidate: &Candidate, demand: &[u64], disk_gib: u64) -> bool {
@@ -118,7 +123,7 @@ fn holds(problem: &Problem<'_>, candidate: &Candidate, demand: &[u64], disk_gib:
             || problem.catalogue.elastic_disk(candidate.offer).is_some())
 }
 
-fn emit(problem: &Problem<'_>, pattern: &Growing, columns: &mut Vec<Column>) {
+fn push_columns(problem: &Problem<'_>, pattern: &PartialPattern, columns: &mut Vec<Column>) {
     let options = pattern
         .holders
         .iter()
@@ -128,5 +133,5 @@ fn emit(problem: &Problem<'_>, pattern: &Growing, columns: &mut Vec<Column>) {
             Column::new(problem, candidate, pattern.members.clone(), cost, size_gib)
         })
         .collect();
-    keep_cheapest(problem, options, columns);
+    push_nondominated(problem, options, columns);
 }

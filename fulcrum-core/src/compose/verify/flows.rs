@@ -1,4 +1,4 @@
-//! Who talks to whom, and what that costs.
+//! Flows: who sends to whom, and what that costs.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl Check<'_> {
         senders
     }
 
-    /// The ends exist, and time and quantity are right.
+    /// Regions exist, and round trip and quantity are right.
     fn flow(&self, flow: &Flow) -> Checked {
         let component = self.blueprint.components.get(&flow.from);
         let component = component.ok_or_else(|| format!("comes from unknown {}", flow.from))?;
@@ -92,7 +92,7 @@ impl Check<'_> {
         ensure(is_in_time, || format!("takes {us:?} µs, more than {max_ms:?} ms"))
     }
 
-    /// Every replica that sends does so, if there is somebody to receive.
+    /// Every sending replica sends, if there is a receiver.
     fn link(&self, at: usize, link: &Link) -> Checked {
         let expected = if self.n(&link.to) > 0 { self.senders(&link.from) } else { Senders::new() };
         let mut sending = Senders::new();
@@ -106,7 +106,7 @@ impl Check<'_> {
         ensure(sending == expected, || format!("{expected:?} should send, {sending:?} do"))
     }
 
-    /// Each group is served once, by replicas that exist.
+    /// Each group of users is served once, by replicas that exist.
     fn users(&self, name: &ComponentId, users: &UserGroup) -> Checked {
         let is_served = |flow: &&Flow| flow.from == *name && flow.to == FlowTarget::Users(users.name.clone());
         let serving: Vec<&Flow> = self.plan.flows.iter().filter(is_served).collect();

@@ -1,4 +1,4 @@
-//! An independent check of a plan: from blueprint, catalogue and plan alone. Shares no code with the search.
+//! The independent verifier: checks a plan from blueprint and catalogue alone. It shares no code with the search.
 
 mod flows;
 mod running;
@@ -18,13 +18,13 @@ use crate::{
     },
 };
 
-/// What is wrong with a plan.
+/// A condition that a plan violates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct Violation {
-    /// Where in the plan or the blueprint.
+    /// The place in the plan or the blueprint.
     pub place: String,
-    /// What is wrong.
+    /// The violation.
     pub message: String,
 }
 
@@ -39,7 +39,7 @@ fn violation<T>(place: impl Into<String>, message: impl Into<String>) -> Result<
 /// # Errors
 /// The first [`Violation`] found.
 pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Result<(), Violation> {
-    // What a later minor version adds is not known here; all else of it is checked as ever.
+    // Fields of a later minor version are not known here; all others are checked.
     if let Err(error) = plan.check_format() {
         return violation("format", error.message);
     }
@@ -93,7 +93,7 @@ struct Check<'a> {
     catalogue: &'a Catalogue,
     blueprint: &'a Blueprint,
     plan: &'a Plan,
-    /// Of each lease.
+    /// For each lease.
     offers: Vec<OfferIx>,
 }
 
@@ -104,7 +104,7 @@ fn ensure(is_met: bool, message: impl FnOnce() -> String) -> Checked {
 }
 
 impl Check<'_> {
-    /// The lease is what the offer says, may be used, and holds what is on it.
+    /// The lease is what the offer says, may be used, and holds its replicas.
     fn lease(&self, at: usize) -> Checked {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let is_copy = lease.sku == *self.catalogue.sku(ix)
@@ -125,7 +125,7 @@ impl Check<'_> {
             ensure(component.kind == lease.kind, || format!("{name} needs a {}", component.kind))?;
             let mut global = self.blueprint.filter.clone();
             let mut own = component.filter.clone();
-            // The component's markets, else the blueprint's, else on demand.
+            // The component's markets, otherwise the blueprint's, otherwise on demand.
             let markets = match (own.markets.is_empty(), global.markets.is_empty()) {
                 (false, _) => own.markets.clone(),
                 (true, false) => global.markets.clone(),
@@ -182,7 +182,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The lines are what the offer costs.
+    /// The lines are the offer's prices.
     fn prices(&self, at: usize) -> Checked {
         let (lease, ix) = (&self.plan.leases[at], self.offers[at]);
         let price = self.catalogue.price(ix);
@@ -201,7 +201,7 @@ impl Check<'_> {
         ensure(expected.len() == lease.lines.len(), || format!("{} lines are needed", expected.len()))?;
         let running = self.kept(lease);
         for ((kind, sku, price, gib), line) in expected.into_iter().zip(&lease.lines) {
-            // What is due at the start of a service, or of its disk, is paid if it is there already.
+            // Set-up fees of running services and their disks are paid.
             let is_paid = running.is_some_and(|service| kind != LineKind::Disk || service.size_gib > 0);
             ensure(line.sku == *sku && line.kind == kind, || format!("{} is not {sku}", line.sku))?;
             let monthly = self.money(price, price.net_month(gib))?;

@@ -1,4 +1,4 @@
-//! What runs already: who stays, who moves, and what that costs.
+//! Running services: retained ones, moves, and their cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::{Check, Violation, violation};
 use crate::model::{ComponentId, Lease, RunningService, ServiceId, from_micros, to_micros};
 
 impl Check<'_> {
-    /// The service that a lease keeps.
+    /// The service that a lease retains.
     pub(super) fn kept(&self, lease: &Lease) -> Option<&RunningService> {
         let id = lease.keeps.as_ref()?;
         self.blueprint.running.services.iter().find(|service| service.id == *id)

@@ -1,4 +1,4 @@
-//! What leases are made with, and in which order.
+//! Settings and order of leases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::{Check, Violation, violation};
 use crate::model::{Blueprint, ComponentId};
 
 impl Check<'_> {
-    /// A lease is made with what each of its components wants, and waits for what each of them waits for.
+    /// A lease has the settings of its components, and waits for all that they wait for.
     pub(super) fn setup(&self) -> Result<(), Violation> {
         let mut known = BTreeMap::new();
         let all = self.blueprint.components.iter().map(|(name, component)| (name, component.referred()));
@@ -45,7 +45,7 @@ impl Check<'_> {
     }
 }
 
-/// The longest way from a component through what it is after; each is gone through once.
+/// The longest chain of `after` from a component; each component is visited once.
 fn longest<'a>(
     blueprint: &'a Blueprint,
     name: &ComponentId,

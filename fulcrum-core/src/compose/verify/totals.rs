@@ -10,7 +10,7 @@ use crate::model::{
     checked_sum, from_micros,
 };
 
-/// What is said of amounts that no decimal holds.
+/// The message for amounts beyond the range of a decimal.
 pub(super) const FAR: &str = "its amounts are beyond the range of money";
 
 fn far(place: &str) -> Violation {
@@ -29,7 +29,7 @@ impl Check<'_> {
             return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
         }
         let mut needed: BTreeSet<Measure> = match &self.blueprint.objective {
-            // A stage that the search did not come to need not be told.
+            // A stage that the search did not reach may be absent.
             Objective::InTurn(measures) => measures.iter().copied().take(1 + plan.then.len()).collect(),
             Objective::Weighted(weights) => weights.keys().copied().collect(),
         };
@@ -55,7 +55,7 @@ impl Check<'_> {
         self.objective()
     }
 
-    /// The day of the exchange rates is told if one of them stands behind a line.
+    /// The date of the exchange rates is present if a line was converted.
     pub(super) fn rates(&self) -> Result<(), Violation> {
         let own = self.plan.currency;
         let mut is_used = false;
@@ -80,7 +80,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Renewals, traffic and fees included. `None` beyond the range of a decimal.
+    /// Including renewals, traffic and fees. `None` beyond the range of a decimal.
     fn cost_over_horizon(&self) -> Option<Decimal> {
         let months = Decimal::from(self.blueprint.horizon_months);
         let over = |monthly: Decimal, once| monthly.checked_mul(months)?.checked_add(once);
@@ -92,7 +92,7 @@ impl Check<'_> {
         checked_sum(parts?)
     }
 
-    /// A month's figure in the measure's unit.
+    /// A value per month in the measure's unit.
     pub(super) fn measure(&self, measure: Measure) -> Result<Decimal, String> {
         let plan = self.plan;
         Ok(match measure {
@@ -161,7 +161,7 @@ impl Check<'_> {
     pub(super) fn limit(&self, limit: &Limit) -> Checked {
         if let Some(measure) = limit.measure {
             let value = self.measure(measure)?;
-            // Rounding to millionths, as measures are told, may lift a value to the limit but not over it.
+            // Measures are rounded to millionths, which may lift a value to the limit but not over it.
             return ensure(value <= limit.max.saturating_add(Decimal::new(5, 7)), || {
                 format!("{measure} is {value}")
             });
@@ -179,7 +179,7 @@ impl Check<'_> {
         ensure(is_within, || format!("{used} of {name} are used"))
     }
 
-    /// Between what the gap may be told to be: objective and bound are rounded to millionths, the gap up to two
+    /// The range of gaps that rounding allows: objective and bound are rounded to millionths, the gap up to two
     /// decimals.
     fn gap_percent(&self) -> Option<(Decimal, Decimal)> {
         let plan = self.plan;
@@ -192,7 +192,7 @@ impl Check<'_> {
         Some((percent(least)?, percent(most)?.checked_add(Decimal::new(1, 2))?))
     }
 
-    /// What the blueprint minimises, re-computed, and that no proof claims too much.
+    /// Computes the objective again, and checks that no proof claims too much.
     fn objective(&self) -> Result<(), Violation> {
         let plan = self.plan;
         let measured = |measure: Measure| plan.measures.get(measure).unwrap_or_default();

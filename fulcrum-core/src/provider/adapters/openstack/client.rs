@@ -209,7 +209,7 @@ impl Cloud {
         let client = match has_version {
             true => client,
             false => {
-                let address = format!("{}/{NOVA}", client.base_url().as_str().trim_end_matches('/'));
+                let address = format!("{}/{NOVA_PATH}", client.base_url().as_str().trim_end_matches('/'));
                 let broken = |error: HttpConfigError| self.protocol_error(call, &error);
                 client.with_base_url(&address).map_err(broken)?
             }

@@ -14,7 +14,7 @@ use crate::{
     model::{IdempotencyKey, Place, Service, ServiceId, ServiceStatus, SkuId},
     provider::{
         Call, ErrorKind, Provider, Result,
-        adapters::common::{CallErrors, failed},
+        adapters::common::CallErrors,
         http::{Request, Response},
     },
 };

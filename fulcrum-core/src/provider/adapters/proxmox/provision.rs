@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Offer, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, Priced, ProvisionRequest, RawResource, Result,
+        Call, ErrorKind, OperationHandle, OperationStatus, Priced, ProvisionRequest, Line, Result,
         adapters::{
             common::{CallErrors, RUNNING, failed_for},
             purchase_outcome::{after_purchase, purchase_response},
@@ -34,16 +34,16 @@ const MAX_TASK_BYTES: usize = 256;
 /// The price of each field of the requests that make a machine: clone, configuration, disk, start.
 pub const FIELDS: &[(&str, Priced)] = &[
     ("ciuser", Priced::Free("names cost nothing")),
-    ("cores", Priced::By(RawResource::Offer)),
-    ("cpulimit", Priced::By(RawResource::Offer)),
+    ("cores", Priced::By(Line::Offer)),
+    ("cpulimit", Priced::By(Line::Offer)),
     ("description", Priced::Free("notes cost nothing")),
     ("disk", Priced::Free("which disk is made as large as was bought")),
     ("full", Priced::Free("the copy's disk is its own, as large as was bought")),
     ("ipconfig0", Priced::Free("addresses are part of what the table sells")),
-    ("memory", Priced::By(RawResource::Offer)),
+    ("memory", Priced::By(Line::Offer)),
     ("name", Priced::Free("names cost nothing")),
     ("newid", Priced::Free("numbers cost nothing")),
-    ("size", Priced::By(RawResource::Disk)),
+    ("size", Priced::By(Line::Disk)),
     ("sshkeys", Priced::Free("keys cost nothing")),
     ("storage", Priced::Free("where it is stored is the table's own matter")),
     ("tags", Priced::Free("tags cost nothing")),

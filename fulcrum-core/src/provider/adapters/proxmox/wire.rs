@@ -14,7 +14,7 @@ pub(super) struct Data<T> {
 
 /// A line of the cluster's list: a node, a machine, a container, a storage.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Line")]
+#[serde(try_from = "RawResource")]
 pub(super) struct Resource {
     pub(super) kind: String,
     pub(super) node: String,
