@@ -37,7 +37,7 @@ pub(super) enum Evidence {
 
 /// The response about an instance's last operation.
 #[derive(Debug)]
-struct LastOperationReply {
+pub(super) struct LastOperationReply {
     /// None if the broker knows no operation. That is not yet absence: a synchronous broker need not know operations, and
     /// refuses the question.
     pub(super) told: Option<LastOperation>,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{IdempotencyKey, Offer, Resources, Settings, Shortage, SkuId, setting_text},
     provider::{
-        Call, ErrorKind, OperationHandle, OperationStatus, Priced, ProvisionRequest, Line, Result,
+        Call, ErrorKind, Line, OperationHandle, OperationStatus, Priced, ProvisionRequest, Result,
         adapters::{
             common::{CallErrors, RUNNING, failed_for},
             purchase_outcome::{after_purchase, purchase_response},
