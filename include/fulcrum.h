@@ -1,20 +1,69 @@
 /*
  * Fulcrum: a federated cloud market inside your program.
  *
- * Conventions
- * -----------
- * Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call. Outputs are owned by the
- * caller and NULL on failure; each type has a `_free`, which accepts NULL. Text that goes in is pointer + length in
- * UTF-8, NULL and 0 for none: a pointer with the length 0 is refused, as a length that was forgotten. Text that comes out is a fulcrum_text, which the caller owns, or a const char pointer
- * that is borrowed from the handle and lives as long as that. Structures begin with their size, which the caller sets, so
- * that later versions can append members; those that come out are the caller's memory, their text is the handle's. A
- * `const` self may be used by many threads at once. Every call that can fail returns a fulcrum_status, 0 for success, and fills the error slot if that is not
- * NULL. Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
+ *     cc program.c $(pkg-config --cflags --libs fulcrum) -o program
  *
- * Calls that wait or compute do so on threads of the library, one for each: a stack of 128 KiB suffices everywhere, and
- * without a further thread they fail with FULCRUM_NO_THREAD. The library's threads take no signals. After a fork the
- * parent's federations answer FULCRUM_FORKED at once. A thread that is cancelled (pthread_cancel) in a call ends after it.
- * docs/c.md has more.
+ * A federation is several providers as one market. It composes plans and purchases them as orders:
+ *
+ *     fulcrum_federation *federation = NULL;
+ *     fulcrum_plan *plan = NULL;
+ *     fulcrum_order *order = NULL;
+ *     fulcrum_error *error = NULL;
+ *     if (fulcrum_federation_open_file(path, path_length, &federation, &error) ||
+ *         fulcrum_federation_refresh(federation, &error) ||
+ *         fulcrum_federation_compose(federation, blueprint, blueprint_length, NULL, &plan, &error) ||
+ *         fulcrum_federation_purchase(federation, plan, NULL, 0, NULL, &order, &error))
+ *         fputs(fulcrum_error_message(error), stderr);
+ *     fulcrum_error_free(error);
+ *     fulcrum_order_free(order);
+ *     fulcrum_plan_free(plan);
+ *     fulcrum_federation_free(federation);
+ *
+ * examples/c/buy.c is a whole program. docs/c.md describes threads, signals, forks and trust.
+ *
+ * Types
+ * -----
+ * fulcrum_federation   providers, catalogue and ledger; composes, purchases, cancels, reconciles
+ * fulcrum_plan         leases and costs, with the proof that no plan is cheaper
+ * fulcrum_order        a purchase as it was when the call returned; fulcrum_orders is a list of them
+ * fulcrum_provider     a provider of your own, whose calls the library makes; fulcrum_reply takes each reply
+ * fulcrum_text         text that a call returned, such as JSON
+ * fulcrum_error        why a call failed
+ * Functions stand in this order: text, errors, federations, plans, orders.
+ *
+ * Arguments and ownership
+ * -----------------------
+ * - Arguments come in the order self, inputs, outputs. Inputs are borrowed for the call unless said otherwise.
+ * - The caller owns each output and frees it by the `_free` of its type, which accepts NULL. Outputs are NULL on failure.
+ * - Text goes in as a pointer and a length in bytes, in UTF-8, without a terminating NUL. NULL and 0 mean none. A pointer
+ *   with the length 0 is refused, as a length that was forgotten.
+ * - Text comes out as a fulcrum_text, which the caller owns, or as a const char pointer that the handle owns: it is
+ *   valid until the handle is freed.
+ * - Structures begin with their size, which the caller sets. A structure that comes out is the caller's memory; its text
+ *   is the handle's.
+ *
+ * Errors
+ * ------
+ * A call that can fail returns a fulcrum_status, which is 0 for success, and fills the error slot unless that is NULL.
+ * Nothing unwinds into the caller: a fault of the library is FULCRUM_PANIC.
+ *
+ * Threads and callbacks
+ * ---------------------
+ * - Many threads may use one `const` handle at once.
+ * - Calls that wait or compute run on threads of the library, one for each call: a stack of 128 KiB suffices for the
+ *   caller. Without a further thread such a call fails with FULCRUM_NO_THREAD.
+ * - `progress` is called on the thread that composes. The callback of a purchase and the calls of a provider of your own
+ *   come on threads of the library, with the signal mask of the thread that called fulcrum_federation_purchase_async() or
+ *   opened the federation.
+ * - A callback must not unwind or longjmp. It may call the library, but a provider's call must not free its federation.
+ * - After a fork the parent's federations answer FULCRUM_FORKED at once. A thread that is cancelled (pthread_cancel) in
+ *   a call ends after the call.
+ *
+ * Compatibility
+ * -------------
+ * Numbers of statuses and enums keep their meaning for ever; later versions may add some. From 1.0 on a minor version
+ * appends members to structures and knows the older sizes. Before 1.0 the SONAME has the minor version, and CHANGELOG.md
+ * lists what breaks.
  *
  * This file is generated; see `make header`.
  */
@@ -39,7 +88,7 @@
  */
 typedef enum fulcrum_order_state {
   /**
-   * Written down, prices not yet checked.
+   * CallbackCalls down, prices not yet checked.
    */
   FULCRUM_ORDER_STATE_ACCEPTED = 1,
   /**
@@ -179,11 +228,6 @@ typedef enum fulcrum_stop_reason {
 } fulcrum_stop_reason;
 
 /**
- * Where the answer to one call of a provider goes. Opaque; valid during the callback only.
- */
-typedef struct fulcrum_answer fulcrum_answer;
-
-/**
  * What went wrong. Opaque; freed by fulcrum_error_free().
  */
 typedef struct fulcrum_error fulcrum_error;
@@ -209,6 +253,11 @@ typedef struct fulcrum_orders fulcrum_orders;
 typedef struct fulcrum_plan fulcrum_plan;
 
 /**
+ * Where the reply to one call of a provider goes. Opaque; valid during the callback only.
+ */
+typedef struct fulcrum_reply fulcrum_reply;
+
+/**
  * UTF-8 text, ended by NUL. Opaque; freed by fulcrum_text_free().
  */
 typedef struct fulcrum_text fulcrum_text;
@@ -218,6 +267,45 @@ typedef struct fulcrum_text fulcrum_text;
  * configuration and documents, 5xx the ledger, 9xx this border.
  */
 typedef int32_t fulcrum_status;
+
+/**
+ * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
+ * reply goes to fulcrum_reply_set(). Returns false if nobody can say what has happened: then the key is looked up before
+ * anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
+ * of the thread that open_federation the federation; it may wait, and must not unwind.
+ */
+typedef bool (*fulcrum_provider_callback)(void *userdata,
+                                          const char *call,
+                                          const uint8_t *request,
+                                          size_t request_length,
+                                          struct fulcrum_reply *reply);
+
+/**
+ * A provider of the host's. Set `size` to sizeof(fulcrum_provider).
+ */
+typedef struct fulcrum_provider {
+  /**
+   * sizeof(fulcrum_provider) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
+   * repeating them does).
+   */
+  const uint8_t *description;
+  /**
+   * Bytes of `description`.
+   */
+  size_t description_length;
+  /**
+   * Answers the calls; what each asks and answers is in docs/adapters/host.md.
+   */
+  fulcrum_provider_callback call;
+  /**
+   * Passed to `call`; must stay valid until fulcrum_federation_free() has returned.
+   */
+  void *userdata;
+} fulcrum_provider;
 
 /**
  * What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
@@ -264,7 +352,7 @@ typedef struct fulcrum_compose_options {
    */
   uint64_t max_nodes;
   /**
-   * Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out() answers; or NULL.
+   * Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out_json() answers; or NULL.
    */
   const uint8_t *exclude;
   /**
@@ -334,6 +422,141 @@ typedef struct fulcrum_purchase_options {
 typedef void (*fulcrum_purchase_callback)(void *userdata,
                                           struct fulcrum_order *order,
                                           struct fulcrum_error *error);
+
+/**
+ * An amount, net. The text belongs to the handle that it was read from and lives as long as that.
+ */
+typedef struct fulcrum_amount {
+  /**
+   * Exact, in decimal digits, such as "12.5"; ended by NUL; borrowed.
+   */
+  const char *text;
+  /**
+   * In micro-units (1/1,000,000), rounded half to even; INT64_MAX or INT64_MIN beyond a thousand million units.
+   */
+  int64_t micros;
+} fulcrum_amount;
+
+/**
+ * A plan in figures. Set `size` to sizeof(fulcrum_plan_summary) before it is read. Text belongs to the plan and lives
+ * as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_plan_summary {
+  /**
+   * sizeof(fulcrum_plan_summary) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Of all amounts of the plan; ISO 4217; borrowed from the plan.
+   */
+  const char *currency;
+  /**
+   * A month, without set-up fees.
+   */
+  struct fulcrum_amount monthly;
+  /**
+   * At the start.
+   */
+  struct fulcrum_amount once;
+  /**
+   * What was minimised.
+   */
+  struct fulcrum_amount objective;
+  /**
+   * What no plan can be below, proven.
+   */
+  struct fulcrum_amount bound;
+  /**
+   * How far the bound is below the objective, in per cent; 0 if proven best.
+   */
+  struct fulcrum_amount gap_percent;
+  /**
+   * Leases in the plan.
+   */
+  size_t lease_count;
+  /**
+   * Why the search stopped.
+   */
+  enum fulcrum_stop_reason stop;
+  /**
+   * Whether the plan is proven to be the best.
+   */
+  bool is_optimal;
+} fulcrum_plan_summary;
+
+/**
+ * One instance of an offer. Set `size` to sizeof(fulcrum_lease) before it is read. Text belongs to the plan and lives as
+ * long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_lease {
+  /**
+   * sizeof(fulcrum_lease) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * Which offer, by its id, such as hetzner/fsn1/cx23; borrowed from the plan.
+   */
+  const char *offer;
+  /**
+   * Its SKU; borrowed from the plan.
+   */
+  const char *sku;
+  /**
+   * Who sells it; borrowed from the plan.
+   */
+  const char *provider;
+  /**
+   * Where it is, in the provider's words; borrowed from the plan.
+   */
+  const char *region;
+  /**
+   * Where it is, as two letters of ISO 3166-1; borrowed from the plan.
+   */
+  const char *country;
+  /**
+   * machine, block_storage, object_storage, database and so on; borrowed from the plan.
+   */
+  const char *kind;
+  /**
+   * The running service that it is, borrowed from the plan; NULL if it is to be bought.
+   */
+  const char *keeps;
+  /**
+   * What it costs a month, all lines together.
+   */
+  struct fulcrum_amount monthly;
+  /**
+   * What it costs at the start, all lines together.
+   */
+  struct fulcrum_amount once;
+  /**
+   * GiB of storage that are bought with it or as it; 0 if its size is fixed.
+   */
+  uint64_t size_gib;
+  /**
+   * Components that run on it, for fulcrum_plan_read_replica().
+   */
+  size_t replica_count;
+} fulcrum_lease;
+
+/**
+ * How many replicas of a component are on a lease. Set `size` to sizeof(fulcrum_replica) before it is read. Text belongs
+ * to the plan and lives as long as that. Later versions append members and know the older sizes.
+ */
+typedef struct fulcrum_replica {
+  /**
+   * sizeof(fulcrum_replica) as the caller knows it.
+   */
+  size_t size;
+  /**
+   * The component's name in the blueprint; borrowed from the plan.
+   */
+  const char *component;
+  /**
+   * How many.
+   */
+  uint32_t count;
+} fulcrum_replica;
 
 /**
  * An order in short. Set `size` to sizeof(fulcrum_order_summary) before it is read. Text belongs to the order and lives
@@ -476,186 +699,12 @@ typedef struct fulcrum_attribute {
 } fulcrum_attribute;
 
 /**
- * An amount, net. The text belongs to the handle that it was read from and lives as long as that.
- */
-typedef struct fulcrum_amount {
-  /**
-   * Exact, in decimal digits, such as "12.5"; ended by NUL; borrowed.
-   */
-  const char *text;
-  /**
-   * In micro-units (1/1,000,000), rounded half to even; INT64_MAX or INT64_MIN beyond a thousand million units.
-   */
-  int64_t micros;
-} fulcrum_amount;
-
-/**
- * A plan in figures. Set `size` to sizeof(fulcrum_plan_summary) before it is read. Text belongs to the plan and lives
- * as long as that. Later versions append members and know the older sizes.
- */
-typedef struct fulcrum_plan_summary {
-  /**
-   * sizeof(fulcrum_plan_summary) as the caller knows it.
-   */
-  size_t size;
-  /**
-   * Of all amounts of the plan; ISO 4217; borrowed from the plan.
-   */
-  const char *currency;
-  /**
-   * A month, without set-up fees.
-   */
-  struct fulcrum_amount monthly;
-  /**
-   * At the start.
-   */
-  struct fulcrum_amount once;
-  /**
-   * What was minimised.
-   */
-  struct fulcrum_amount objective;
-  /**
-   * What no plan can be below, proven.
-   */
-  struct fulcrum_amount bound;
-  /**
-   * How far the bound is below the objective, in per cent; 0 if proven best.
-   */
-  struct fulcrum_amount gap_percent;
-  /**
-   * Leases in the plan.
-   */
-  size_t lease_count;
-  /**
-   * Why the search stopped.
-   */
-  enum fulcrum_stop_reason stop;
-  /**
-   * Whether the plan is proven to be the best.
-   */
-  bool is_optimal;
-} fulcrum_plan_summary;
-
-/**
- * One instance of an offer. Set `size` to sizeof(fulcrum_lease) before it is read. Text belongs to the plan and lives as
- * long as that. Later versions append members and know the older sizes.
- */
-typedef struct fulcrum_lease {
-  /**
-   * sizeof(fulcrum_lease) as the caller knows it.
-   */
-  size_t size;
-  /**
-   * Which offer, by its id, such as hetzner/fsn1/cx23; borrowed from the plan.
-   */
-  const char *offer;
-  /**
-   * Its SKU; borrowed from the plan.
-   */
-  const char *sku;
-  /**
-   * Who sells it; borrowed from the plan.
-   */
-  const char *provider;
-  /**
-   * Where it is, in the provider's words; borrowed from the plan.
-   */
-  const char *region;
-  /**
-   * Where it is, as two letters of ISO 3166-1; borrowed from the plan.
-   */
-  const char *country;
-  /**
-   * machine, block_storage, object_storage, database and so on; borrowed from the plan.
-   */
-  const char *kind;
-  /**
-   * The running service that it is, borrowed from the plan; NULL if it is to be bought.
-   */
-  const char *keeps;
-  /**
-   * What it costs a month, all lines together.
-   */
-  struct fulcrum_amount monthly;
-  /**
-   * What it costs at the start, all lines together.
-   */
-  struct fulcrum_amount once;
-  /**
-   * GiB of storage that are bought with it or as it; 0 if its size is fixed.
-   */
-  uint64_t size_gib;
-  /**
-   * Components that run on it, for fulcrum_plan_read_replica().
-   */
-  size_t replica_count;
-} fulcrum_lease;
-
-/**
- * How many replicas of a component are on a lease. Set `size` to sizeof(fulcrum_replica) before it is read. Text belongs
- * to the plan and lives as long as that. Later versions append members and know the older sizes.
- */
-typedef struct fulcrum_replica {
-  /**
-   * sizeof(fulcrum_replica) as the caller knows it.
-   */
-  size_t size;
-  /**
-   * The component's name in the blueprint; borrowed from the plan.
-   */
-  const char *component;
-  /**
-   * How many.
-   */
-  uint32_t count;
-} fulcrum_replica;
-
-/**
- * Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
- * answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
- * anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
- * of the thread that opened the federation; it may wait, and must not unwind.
- */
-typedef bool (*fulcrum_provider_callback)(void *userdata,
-                                          const char *call,
-                                          const uint8_t *request,
-                                          size_t length,
-                                          struct fulcrum_answer *answer);
-
-/**
- * A provider of the host's. Set `size` to sizeof(fulcrum_provider).
- */
-typedef struct fulcrum_provider {
-  /**
-   * sizeof(fulcrum_provider) as the caller knows it.
-   */
-  size_t size;
-  /**
-   * Borrowed; JSON: `provider` (who sells, and where the regions are) and `capabilities` (which calls are answered, and what
-   * repeating them does).
-   */
-  const uint8_t *description;
-  /**
-   * Bytes of `description`.
-   */
-  size_t description_length;
-  /**
-   * Answers the calls; what each asks and answers is in docs/adapters/host.md.
-   */
-  fulcrum_provider_callback call;
-  /**
-   * Passed to `call`; must stay valid until fulcrum_federation_free() has returned.
-   */
-  void *userdata;
-} fulcrum_provider;
-
-/**
  * Success.
  */
 #define FULCRUM_OK 0
 
 /**
- * A pointer is NULL that must not be, or text is no UTF-8.
+ * A pointer is NULL that must not be, or text is not valid UTF-8.
  */
 #define FULCRUM_INVALID_ARGUMENT 901
 
@@ -810,7 +859,7 @@ typedef struct fulcrum_provider {
 #define FULCRUM_COMPOSE_DOCUMENT 301
 
 /**
- * Nothing fits.
+ * No plan meets all conditions.
  */
 #define FULCRUM_COMPOSE_INFEASIBLE 302
 
@@ -820,19 +869,19 @@ typedef struct fulcrum_provider {
 #define FULCRUM_COMPOSE_STOPPED 303
 
 /**
- * Beyond the engine's limits.
+ * The problem exceeds a limit of the engine.
  */
 #define FULCRUM_COMPOSE_TOO_LARGE 304
 
 /**
- * The verifier refused the plan: a fault of the library.
+ * The verifier refused the plan. That is a fault of the library.
  */
 #define FULCRUM_COMPOSE_VERIFICATION 305
 
 /**
- * A plan that was handed in does not belong to the blueprint and catalogue.
+ * The plan that was handed in does not belong to the blueprint and catalogue.
  */
-#define FULCRUM_COMPOSE_FOREIGN 306
+#define FULCRUM_COMPOSE_PLAN_MISMATCH 306
 
 /**
  * A document is not well formed.
@@ -878,34 +927,44 @@ typedef struct fulcrum_provider {
 extern "C" {
 #endif // __cplusplus
 
-extern int pthread_setcancelstate(int state, int *old);
+/**
+ * The text, ended by NUL. Owned by `text`; empty for NULL.
+ *
+ * @param text  borrowed; may be NULL.
+ *
+ * @pre `text` is NULL or was not freed yet; the result is used no longer than it.
+ */
+const char *fulcrum_text_data(const struct fulcrum_text *text);
 
 /**
- * Composes the cheapest plan for a blueprint over the present catalogue.
+ * Its length in bytes, without the NUL; 0 for NULL.
  *
- * @param federation         borrowed.
- * @param blueprint, length  borrowed; YAML or JSON.
- * @param options            borrowed; NULL for the usual ones.
- * @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
- * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
+ * @param text  borrowed; may be NULL.
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ * @pre `text` is NULL or was not freed yet.
  */
-fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *federation,
-                                          const uint8_t *blueprint,
-                                          size_t length,
-                                          const struct fulcrum_compose_options *options,
-                                          struct fulcrum_plan **out_plan,
-                                          struct fulcrum_error **out_error);
+size_t fulcrum_text_length(const struct fulcrum_text *text);
+
+/**
+ * Frees a text; NULL is fine.
+ *
+ * @param text  given up by the caller.
+ *
+ * @pre `text` is NULL or was not freed yet.
+ */
+void fulcrum_text_free(struct fulcrum_text *text);
+
+/**
+ * The library's version, such as "0.1.0". Static; never freed.
+ */
+const char *fulcrum_version(void);
 
 /**
  * The status that the failed call returned; FULCRUM_OK for NULL.
  *
  * @param error  borrowed; may be NULL.
  *
- * # Safety
- * `error` is NULL or an error that was not freed yet.
+ * @pre `error` is NULL or an error that was not freed yet.
  */
 fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
 
@@ -914,13 +973,14 @@ fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
  *
  * @param error  borrowed; may be NULL.
  *
- * # Safety
- * `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
+ * @pre `error` is NULL or an error that was not freed yet; the text is used no longer than the error.
  */
 const char *fulcrum_error_message(const struct fulcrum_error *error);
 
 /**
  * The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+ *
+ * @param status  any number.
  */
 const char *fulcrum_status_name(fulcrum_status status);
 
@@ -929,99 +989,26 @@ const char *fulcrum_status_name(fulcrum_status status);
  *
  * @param error  given up by the caller.
  *
- * # Safety
- * `error` is NULL or an error that was not freed yet.
+ * @pre `error` is NULL or an error that was not freed yet.
  */
 void fulcrum_error_free(struct fulcrum_error *error);
-
-/**
- * Why a plan is as it is: a JSON object with `binding` (what each condition costs), `runners_up` (the best plan without
- * each provider), `entries` (at what discount another provider would get in), `unit`, `is_complete`, and all of it for
- * people as `text`.
- *
- * @param federation         borrowed.
- * @param blueprint, length  borrowed; YAML or JSON: the one that the plan was composed for.
- * @param plan               borrowed; over the present catalogue.
- * @param options            borrowed; NULL for the usual ones.
- * @param out_json           receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
- */
-fulcrum_status fulcrum_federation_explain(const struct fulcrum_federation *federation,
-                                          const uint8_t *blueprint,
-                                          size_t length,
-                                          const struct fulcrum_plan *plan,
-                                          const struct fulcrum_compose_options *options,
-                                          struct fulcrum_text **out_json,
-                                          struct fulcrum_error **out_error);
-
-/**
- * Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
- *
- * @param federation           borrowed.
- * @param blueprint, length    borrowed; YAML or JSON: the one that the plan was composed for.
- * @param plan                 borrowed; over the present catalogue.
- * @param offer, offer_length  borrowed; the offer's id, such as `hetzner/fsn1/cx23`.
- * @param options              borrowed; NULL for the usual ones.
- * @param out_json             receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
- */
-fulcrum_status fulcrum_federation_why_not(const struct fulcrum_federation *federation,
-                                          const uint8_t *blueprint,
-                                          size_t length,
-                                          const struct fulcrum_plan *plan,
-                                          const uint8_t *offer,
-                                          size_t offer_length,
-                                          const struct fulcrum_compose_options *options,
-                                          struct fulcrum_text **out_json,
-                                          struct fulcrum_error **out_error);
-
-/**
- * All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
- * best in the second, and `is_complete`.
- *
- * @param federation                 borrowed.
- * @param blueprint, length          borrowed; YAML or JSON; its objective does not count.
- * @param measures, measures_length  borrowed; a JSON array of two words such as `["cost", "carbon"]`.
- * @param step_micros                the least distance of two plans in the second measure, in millionths of its unit; 0
- *                                   for the least there is.
- * @param options                    borrowed; NULL for the usual ones.
- * @param out_json                   receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
- */
-fulcrum_status fulcrum_federation_pareto(const struct fulcrum_federation *federation,
-                                         const uint8_t *blueprint,
-                                         size_t length,
-                                         const uint8_t *measures,
-                                         size_t measures_length,
-                                         int64_t step_micros,
-                                         const struct fulcrum_compose_options *options,
-                                         struct fulcrum_text **out_json,
-                                         struct fulcrum_error **out_error);
 
 /**
  * Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
  * secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
  * fulcrum_federation_open_file() trusts a file.
  *
- * @param config, length       borrowed; YAML or JSON: ledger, rates, providers.
- * @param base, base_length    borrowed; the folder that relative paths start from; empty for the working folder.
- * @param out_federation       receives a federation that the caller owns and frees with fulcrum_federation_free().
- * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param config, config_length  borrowed; YAML or JSON: ledger, rates, providers.
+ * @param base, base_length      borrowed; the folder that relative paths start from; empty for the working
+ *                               folder.
+ * @param out_federation         receives a federation that the caller owns and frees with
+ *                               fulcrum_federation_free().
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_open(const uint8_t *config,
-                                       size_t length,
+                                       size_t config_length,
                                        const uint8_t *base,
                                        size_t base_length,
                                        struct fulcrum_federation **out_federation,
@@ -1031,15 +1018,15 @@ fulcrum_status fulcrum_federation_open(const uint8_t *config,
  * Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
  * paths start at the file's folder.
  *
- * @param path, length       borrowed; the file's path in UTF-8.
- * @param out_federation     receives a federation that the caller owns and frees with fulcrum_federation_free().
+ * @param path, path_length  borrowed; the file's path in UTF-8.
+ * @param out_federation     receives a federation that the caller owns and frees with
+ *                           fulcrum_federation_free().
  * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_open_file(const uint8_t *path,
-                                            size_t length,
+                                            size_t path_length,
                                             struct fulcrum_federation **out_federation,
                                             struct fulcrum_error **out_error);
 
@@ -1050,8 +1037,7 @@ fulcrum_status fulcrum_federation_open_file(const uint8_t *path,
  * @param federation  borrowed.
  * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slot during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slot during it.
  */
 fulcrum_status fulcrum_federation_refresh(const struct fulcrum_federation *federation,
                                           struct fulcrum_error **out_error);
@@ -1064,60 +1050,185 @@ fulcrum_status fulcrum_federation_refresh(const struct fulcrum_federation *feder
  * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
  * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *federation,
                                                struct fulcrum_text **out_json,
                                                struct fulcrum_error **out_error);
 
 /**
- * Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+ * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
+ * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
+ * it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
  *
- * @param federation  borrowed.
- * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the caller owns and
- *                    frees with fulcrum_orders_free(). An order that another host drives is not among them.
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation  given up by the caller.
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre `federation` is NULL or was not freed yet, and no other call with it is under way.
  */
-fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federation,
-                                         struct fulcrum_orders **out_orders,
-                                         struct fulcrum_error **out_error);
+void fulcrum_federation_free(struct fulcrum_federation *federation);
 
 /**
- * Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+ * Sets the reply to the call of a provider that is under way.
  *
- * @param federation  borrowed.
- * @param id, length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param reply              borrowed; as the callback got it.
+ * @param json, json_length  copied; a JSON object.
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre `reply` is that of the callback under way; the text is valid for the call.
  */
-fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federation,
-                                        const uint8_t *id,
-                                        size_t length,
-                                        struct fulcrum_order **out_order,
-                                        struct fulcrum_error **out_error);
+void fulcrum_reply_set(struct fulcrum_reply *reply, const uint8_t *json, size_t json_length);
 
 /**
- * What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
- * there.
+ * Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
+ * text. Without either it is fulcrum_federation_open().
  *
- * @param federation  borrowed.
- * @param id, length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+ * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
+ *                                   working folder.
+ * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
+ *                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
+ *                                   APIs.
+ * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
+ *                                   federation is freed.
+ * @param out_federation             receives a federation that the caller owns and frees with
+ *                                   fulcrum_federation_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for
+ *                                   fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *federation,
-                                              const uint8_t *id,
-                                              size_t length,
+fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
+                                            size_t config_length,
+                                            const uint8_t *base,
+                                            size_t base_length,
+                                            const uint8_t *reach,
+                                            size_t reach_length,
+                                            const struct fulcrum_provider *providers,
+                                            size_t provider_count,
+                                            struct fulcrum_federation **out_federation,
+                                            struct fulcrum_error **out_error);
+
+/**
+ * Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
+ * passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
+ * costs money.
+ *
+ * @param federation                 borrowed.
+ * @param provider, provider_length  borrowed; its name.
+ * @param sku, sku_length            borrowed; what to buy; empty to buy nothing.
+ * @param settings, settings_length  borrowed; a JSON object of texts that the product is made with; empty
+ *                                   for none.
+ * @param timeout_ms                 how long one list or operation may take.
+ * @param out_json                   receives a text that the caller owns and frees with
+ *                                   fulcrum_text_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for
+ *                                   fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_run_conformance_json(const struct fulcrum_federation *federation,
+                                                       const uint8_t *provider,
+                                                       size_t provider_length,
+                                                       const uint8_t *sku,
+                                                       size_t sku_length,
+                                                       const uint8_t *settings,
+                                                       size_t settings_length,
+                                                       uint64_t timeout_ms,
+                                                       struct fulcrum_text **out_json,
+                                                       struct fulcrum_error **out_error);
+
+/**
+ * Composes the cheapest plan for a blueprint over the present catalogue.
+ *
+ * @param federation                   borrowed.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON.
+ * @param options                      borrowed; NULL for the usual ones.
+ * @param out_plan                     receives a plan that the caller owns and frees with
+ *                                     fulcrum_plan_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free(): what clashes.
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *federation,
+                                          const uint8_t *blueprint,
+                                          size_t blueprint_length,
+                                          const struct fulcrum_compose_options *options,
+                                          struct fulcrum_plan **out_plan,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Why a plan is as it is: a JSON object with `binding` (what each condition costs), `runners_up` (the best plan without
+ * each provider), `entries` (at what discount another provider would get in), `unit`, `is_complete`, and all of it for
+ * people as `text`.
+ *
+ * @param federation                   borrowed.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
+ * @param plan                         borrowed; over the present catalogue.
+ * @param options                      borrowed; NULL for the usual ones.
+ * @param out_json                     receives a text that the caller owns and frees with
+ *                                     fulcrum_text_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_explain_json(const struct fulcrum_federation *federation,
+                                               const uint8_t *blueprint,
+                                               size_t blueprint_length,
+                                               const struct fulcrum_plan *plan,
+                                               const struct fulcrum_compose_options *options,
+                                               struct fulcrum_text **out_json,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
+ *
+ * @param federation                   borrowed.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
+ * @param plan                         borrowed; over the present catalogue.
+ * @param offer, offer_length          borrowed; the offer's id, such as `hetzner/fsn1/cx23`.
+ * @param options                      borrowed; NULL for the usual ones.
+ * @param out_json                     receives a text that the caller owns and frees with
+ *                                     fulcrum_text_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_why_not_json(const struct fulcrum_federation *federation,
+                                               const uint8_t *blueprint,
+                                               size_t blueprint_length,
+                                               const struct fulcrum_plan *plan,
+                                               const uint8_t *offer,
+                                               size_t offer_length,
+                                               const struct fulcrum_compose_options *options,
+                                               struct fulcrum_text **out_json,
+                                               struct fulcrum_error **out_error);
+
+/**
+ * All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
+ * best in the second, and `is_complete`.
+ *
+ * @param federation                   borrowed.
+ * @param blueprint, blueprint_length  borrowed; YAML or JSON; its objective does not count.
+ * @param measures, measures_length    borrowed; a JSON array of two words such as `["cost", "carbon"]`.
+ * @param step_micros                  the least distance of two plans in the second measure, in millionths
+ *                                     of its unit; 0 for the least there is.
+ * @param options                      borrowed; NULL for the usual ones.
+ * @param out_json                     receives a text that the caller owns and frees with
+ *                                     fulcrum_text_free().
+ * @param out_error                    may be NULL; else NULL on success, or an error for
+ *                                     fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
+ */
+fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *federation,
+                                              const uint8_t *blueprint,
+                                              size_t blueprint_length,
+                                              const uint8_t *measures,
+                                              size_t measures_length,
+                                              int64_t step_micros,
+                                              const struct fulcrum_compose_options *options,
                                               struct fulcrum_text **out_json,
                                               struct fulcrum_error **out_error);
 
@@ -1125,15 +1236,16 @@ fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *f
  * Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
  * failed is a success of this call: see fulcrum_order_is_committed().
  *
- * @param federation              borrowed.
- * @param plan                    borrowed.
- * @param policy, policy_length   borrowed; JSON, or empty for the usual policy.
- * @param options                 borrowed; NULL for the usual ones.
- * @param out_order               receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation                  borrowed.
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param options                     borrowed; NULL for the usual ones.
+ * @param out_order                   receives an order that the caller owns and frees with
+ *                                    fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *federation,
                                            const struct fulcrum_plan *plan,
@@ -1144,40 +1256,23 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
                                            struct fulcrum_error **out_error);
 
 /**
- * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
- * then ended, failed or refused, or stuck where a person must look.
- *
- * @param federation  borrowed.
- * @param id, length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_order   receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federation,
-                                         const uint8_t *id,
-                                         size_t length,
-                                         struct fulcrum_order **out_order,
-                                         struct fulcrum_error **out_error);
-
-/**
  * As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
  * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
  * fulcrum_federation_resume() takes it up again.
  *
- * @param federation             borrowed.
- * @param plan                   borrowed; a copy is kept.
- * @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
- * @param options                borrowed; NULL for the usual ones.
- * @param callback               called exactly once if this call succeeds, never if it fails; see its type.
- * @param userdata               lent to the callback until that returns; may be NULL.
- * @param out_order              may be NULL; else receives the order as it was written down, with its id, which the
- *                               caller owns and frees with fulcrum_order_free().
- * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation                  borrowed.
+ * @param plan                        borrowed; a copy is kept.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param options                     borrowed; NULL for the usual ones.
+ * @param callback                    called exactly once if this call succeeds, never if it fails; see its
+ *                                    type.
+ * @param userdata                    lent to the callback until that returns; may be NULL.
+ * @param out_order                   may be NULL; else receives the order as it was written down, with its
+ *                                    id, which the caller owns and frees with fulcrum_order_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
+ * @pre Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
  */
 fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation *federation,
                                                  const struct fulcrum_plan *plan,
@@ -1190,29 +1285,52 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
                                                  struct fulcrum_error **out_error);
 
 /**
- * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
- * it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
+ * Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
  *
- * @param federation  given up by the caller.
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * `federation` is NULL or was not freed yet, and no other call with it is under way.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-void fulcrum_federation_free(struct fulcrum_federation *federation);
+fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federation,
+                                        const uint8_t *id,
+                                        size_t id_length,
+                                        struct fulcrum_order **out_order,
+                                        struct fulcrum_error **out_error);
 
 /**
- * Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
- * FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
- * ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
- * not touched. May be called in a signal handler: it sets a number, and no more.
+ * Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
  *
- * @param federation  borrowed; NULL is fine.
+ * @param federation  borrowed.
+ * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
+ *                    caller owns and frees with fulcrum_orders_free(). An order that another host drives
+ *                    is not among them.
+ * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * `federation` is NULL or was not freed yet.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
+fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federation,
+                                         struct fulcrum_orders **out_orders,
+                                         struct fulcrum_error **out_error);
+
+/**
+ * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
+ * then ended, failed or refused, or stuck where a person must look.
+ *
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_cancel(const struct fulcrum_federation *federation,
+                                         const uint8_t *id,
+                                         size_t id_length,
+                                         struct fulcrum_order **out_order,
+                                         struct fulcrum_error **out_error);
 
 /**
  * Does what a person wants about an order, writes down who and why, and returns when that is done.
@@ -1222,14 +1340,14 @@ void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
  * `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
  * `{"release": {"step": 0}}` (end one service, keep the others).
  *
- * @param federation                borrowed.
- * @param id, id_length             borrowed; the order's id, see fulcrum_order_id().
- * @param request, request_length   borrowed; JSON as above.
- * @param out_order                 receives an order that the caller owns and frees with fulcrum_order_free().
- * @param out_error                 may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation               borrowed.
+ * @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
+ * @param request, request_length  borrowed; JSON as above.
+ * @param out_order                receives an order that the caller owns and frees with
+ *                                 fulcrum_order_free().
+ * @param out_error                may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *federation,
                                           const uint8_t *id,
@@ -1240,196 +1358,120 @@ fulcrum_status fulcrum_federation_operate(const struct fulcrum_federation *feder
                                           struct fulcrum_error **out_error);
 
 /**
- * Drives orders that nobody drives, of this host and of others with the same ledger, for so long; call it from a thread of
- * your own, again and again. What is under way at the end stays in the ledger and is taken up by the next call.
+ * Drives orders that no host drives, this host's and those of others with the same ledger, for some time. Call it again and
+ * again from a thread of your own. An order under way at the end stays in the ledger, and the next call takes it up.
  *
- * @param federation    borrowed.
- * @param at_once       orders driven side by side; 0 for 16.
- * @param milliseconds  for how long.
- * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation   borrowed.
+ * @param concurrency  orders driven side by side; 0 for 16.
+ * @param duration_ms  for how long, in milliseconds.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federation,
-                                        size_t at_once,
-                                        uint64_t milliseconds,
+                                        size_t concurrency,
+                                        uint64_t duration_ms,
                                         struct fulcrum_error **out_error);
 
 /**
- * The order with its steps and services as JSON.
+ * What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
+ * there.
  *
- * @param order      borrowed.
- * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_order_json(const struct fulcrum_order *order,
-                                  struct fulcrum_text **out_json,
-                                  struct fulcrum_error **out_error);
+fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *federation,
+                                              const uint8_t *id,
+                                              size_t id_length,
+                                              struct fulcrum_text **out_json,
+                                              struct fulcrum_error **out_error);
 
 /**
- * The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
- * compose again.
+ * What has happened to an order so far, in words for people: a head line, then one line for each event.
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the order is not there.
  *
- * @param order      borrowed.
- * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_text       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_order_sold_out(const struct fulcrum_order *order,
-                                      struct fulcrum_text **out_json,
-                                      struct fulcrum_error **out_error);
+fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation *federation,
+                                                const uint8_t *id,
+                                                size_t id_length,
+                                                struct fulcrum_text **out_text,
+                                                struct fulcrum_error **out_error);
 
 /**
- * Reads how far an order is.
+ * The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
+ * `since_start_ms`, `subject` and `text`. The words may change from version to version: programs read
+ * fulcrum_federation_events_json().
  *
- * @param order      borrowed; owns the text.
- * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation     borrowed.
+ * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+ * @param out_json       receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text is
- * used no longer than the order.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_order_read(const struct fulcrum_order *order,
-                                  struct fulcrum_order_summary *out_summary,
-                                  struct fulcrum_error **out_error);
+fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation *federation,
+                                                const uint8_t *id,
+                                                size_t id_length,
+                                                struct fulcrum_text **out_json,
+                                                struct fulcrum_error **out_error);
 
 /**
- * Reads one step: the purchase of the lease of the same number.
+ * Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that
+ * is done. A provider that fails is named in the answer and leaves the others: that is a success of this call.
  *
- * @param order      borrowed; owns the text.
- * @param index      from 0, below `step_count` of fulcrum_order_read().
- * @param out_step  the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * The answer is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
+ * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and `recorded`;
+ * `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
+ * from a thread of your own.
  *
- * # Safety
- * Pointers are valid for the call, `out_step` for `size` bytes; no other thread uses the outputs during it; the text is
- * used no longer than the order.
+ * @param federation             borrowed.
+ * @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
+ *                               "missing": "record", "drifted": "record"}`, or empty to report only.
+ * @param out_json               receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_order_read_step(const struct fulcrum_order *order,
-                                       size_t index,
-                                       struct fulcrum_step *out_step,
-                                       struct fulcrum_error **out_error);
+fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
+                                                 const uint8_t *policy,
+                                                 size_t policy_length,
+                                                 struct fulcrum_text **out_json,
+                                                 struct fulcrum_error **out_error);
 
 /**
- * Reads one of the services that the order has made and still holds.
+ * Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
+ * FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
+ * ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
+ * not touched. May be called in a signal handler: it sets a number, and no more.
  *
- * @param order      borrowed; owns the text.
- * @param index      from 0, below `service_count` of fulcrum_order_read().
- * @param out_service  the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param federation  borrowed; NULL is fine.
  *
- * # Safety
- * Pointers are valid for the call, `out_service` for `size` bytes; no other thread uses the outputs during it; the text is
- * used no longer than the order.
+ * @pre `federation` is NULL or was not freed yet.
  */
-fulcrum_status fulcrum_order_read_service(const struct fulcrum_order *order,
-                                          size_t index,
-                                          struct fulcrum_service *out_service,
-                                          struct fulcrum_error **out_error);
-
-/**
- * Reads an address or another fact of a service.
- *
- * @param order      borrowed; owns the text.
- * @param service    from 0, below `service_count` of fulcrum_order_read().
- * @param index      from 0, below the service's `attribute_count`.
- * @param out_attribute  the caller's, with its `size` set; filled on success, else as it was.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call, `out_attribute` for `size` bytes; no other thread uses the outputs during it; the text is
- * used no longer than the order.
- */
-fulcrum_status fulcrum_order_read_attribute(const struct fulcrum_order *order,
-                                            size_t service,
-                                            size_t index,
-                                            struct fulcrum_attribute *out_attribute,
-                                            struct fulcrum_error **out_error);
-
-/**
- * The order's id, ended by NUL. Owned by the order; empty for NULL.
- *
- * @param order  borrowed; may be NULL.
- *
- * # Safety
- * `order` is NULL or was not freed yet; the text is used no longer than the order.
- */
-const char *fulcrum_order_id(const struct fulcrum_order *order);
-
-/**
- * Whether all services exist; else fulcrum_order_read() says why not. False for NULL.
- *
- * @param order  borrowed; may be NULL.
- *
- * # Safety
- * `order` is NULL or was not freed yet.
- */
-bool fulcrum_order_is_committed(const struct fulcrum_order *order);
-
-/**
- * Frees an order, and with it the text that was read from it; NULL is fine.
- *
- * @param order  given up by the caller.
- *
- * # Safety
- * `order` is NULL or was not freed yet.
- */
-void fulcrum_order_free(struct fulcrum_order *order);
-
-/**
- * How many orders these are; 0 for NULL.
- *
- * @param orders  borrowed; may be NULL.
- *
- * # Safety
- * `orders` is NULL or was not freed yet.
- */
-size_t fulcrum_orders_count(const struct fulcrum_orders *orders);
-
-/**
- * One of the orders, as a handle of its own.
- *
- * @param orders     borrowed.
- * @param index      from 0, below fulcrum_orders_count().
- * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free(); it may outlive `orders`.
- * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
-                                  size_t index,
-                                  struct fulcrum_order **out_order,
-                                  struct fulcrum_error **out_error);
-
-/**
- * Frees a list of orders; orders that were got from it live on; NULL is fine.
- *
- * @param orders  given up by the caller.
- *
- * # Safety
- * `orders` is NULL or was not freed yet.
- */
-void fulcrum_orders_free(struct fulcrum_orders *orders);
+void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
 
 /**
  * The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
  * fulcrum_purchase_options.approved.
  *
- * @param plan                   borrowed.
- * @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
- * @param out_digest             receives text that the caller owns and frees with fulcrum_text_free().
- * @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param plan                        borrowed.
+ * @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+ * @param out_digest                  receives text that the caller owns and frees with
+ *                                    fulcrum_text_free().
+ * @param out_error                   may be NULL; else NULL on success, or an error for
+ *                                    fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_plan_approval_digest(const struct fulcrum_plan *plan,
                                             const uint8_t *policy_json,
@@ -1440,15 +1482,14 @@ fulcrum_status fulcrum_plan_approval_digest(const struct fulcrum_plan *plan,
 /**
  * Reads a plan that was written by fulcrum_plan_json().
  *
- * @param json, length  borrowed; UTF-8.
- * @param out_plan      receives a plan that the caller owns and frees with fulcrum_plan_free().
- * @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param json, json_length  borrowed; UTF-8.
+ * @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
+ * @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_plan_from_json(const uint8_t *json,
-                                      size_t length,
+                                      size_t json_length,
                                       struct fulcrum_plan **out_plan,
                                       struct fulcrum_error **out_error);
 
@@ -1459,8 +1500,7 @@ fulcrum_status fulcrum_plan_from_json(const uint8_t *json,
  * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
  * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
 fulcrum_status fulcrum_plan_json(const struct fulcrum_plan *plan,
                                  struct fulcrum_text **out_json,
@@ -1473,8 +1513,7 @@ fulcrum_status fulcrum_plan_json(const struct fulcrum_plan *plan,
  * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
  * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text
+ * @pre Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text
  * is used no longer than the plan.
  */
 fulcrum_status fulcrum_plan_read(const struct fulcrum_plan *plan,
@@ -1489,8 +1528,7 @@ fulcrum_status fulcrum_plan_read(const struct fulcrum_plan *plan,
  * @param out_lease  the caller's, with its `size` set; filled on success, else as it was.
  * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call, `out_lease` for `size` bytes; no other thread uses the outputs during it; the text is
+ * @pre Pointers are valid for the call, `out_lease` for `size` bytes; no other thread uses the outputs during it; the text is
  * used no longer than the plan.
  */
 fulcrum_status fulcrum_plan_read_lease(const struct fulcrum_plan *plan,
@@ -1507,8 +1545,7 @@ fulcrum_status fulcrum_plan_read_lease(const struct fulcrum_plan *plan,
  * @param out_replica  the caller's, with its `size` set; filled on success, else as it was.
  * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call, `out_replica` for `size` bytes; no other thread uses the outputs during it; the text
+ * @pre Pointers are valid for the call, `out_replica` for `size` bytes; no other thread uses the outputs during it; the text
  * is used no longer than the plan.
  */
 fulcrum_status fulcrum_plan_read_replica(const struct fulcrum_plan *plan,
@@ -1522,8 +1559,7 @@ fulcrum_status fulcrum_plan_read_replica(const struct fulcrum_plan *plan,
  *
  * @param plan  borrowed; may be NULL.
  *
- * # Safety
- * `plan` is NULL or was not freed yet.
+ * @pre `plan` is NULL or was not freed yet.
  */
 size_t fulcrum_plan_lease_count(const struct fulcrum_plan *plan);
 
@@ -1532,8 +1568,7 @@ size_t fulcrum_plan_lease_count(const struct fulcrum_plan *plan);
  *
  * @param plan  borrowed; may be NULL.
  *
- * # Safety
- * `plan` is NULL or was not freed yet.
+ * @pre `plan` is NULL or was not freed yet.
  */
 bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
 
@@ -1542,170 +1577,163 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
  *
  * @param plan  given up by the caller.
  *
- * # Safety
- * `plan` is NULL or was not freed yet.
+ * @pre `plan` is NULL or was not freed yet.
  */
 void fulcrum_plan_free(struct fulcrum_plan *plan);
 
 /**
- * Says what a call of a provider answers.
+ * The order with its steps and services as JSON.
  *
- * @param answer        borrowed; as the callback got it.
- * @param json, length  copied; a JSON object.
+ * @param order      borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * `answer` is that of the callback under way; the text is valid for the call.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-void fulcrum_answer_set(struct fulcrum_answer *answer, const uint8_t *json, size_t length);
+fulcrum_status fulcrum_order_json(const struct fulcrum_order *order,
+                                  struct fulcrum_text **out_json,
+                                  struct fulcrum_error **out_error);
 
 /**
- * Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
- * text. Without either it is fulcrum_federation_open().
+ * The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
+ * compose again.
  *
- * @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
- * @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
- * @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is trusted" in
- *                                   docs/c.md; empty for what lies below `base` and the usual APIs.
- * @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
- * @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
- * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param order      borrowed.
+ * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
-                                            size_t length,
-                                            const uint8_t *base,
-                                            size_t base_length,
-                                            const uint8_t *reach,
-                                            size_t reach_length,
-                                            const struct fulcrum_provider *providers,
-                                            size_t provider_count,
-                                            struct fulcrum_federation **out_federation,
+fulcrum_status fulcrum_order_sold_out_json(const struct fulcrum_order *order,
+                                           struct fulcrum_text **out_json,
+                                           struct fulcrum_error **out_error);
+
+/**
+ * Reads how far an order is.
+ *
+ * @param order        borrowed; owns the text.
+ * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_summary` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read(const struct fulcrum_order *order,
+                                  struct fulcrum_order_summary *out_summary,
+                                  struct fulcrum_error **out_error);
+
+/**
+ * Reads one step: the purchase of the lease of the same number.
+ *
+ * @param order      borrowed; owns the text.
+ * @param index      from 0, below `step_count` of fulcrum_order_read().
+ * @param out_step   the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_step` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_step(const struct fulcrum_order *order,
+                                       size_t index,
+                                       struct fulcrum_step *out_step,
+                                       struct fulcrum_error **out_error);
+
+/**
+ * Reads one of the services that the order has made and still holds.
+ *
+ * @param order        borrowed; owns the text.
+ * @param index        from 0, below `service_count` of fulcrum_order_read().
+ * @param out_service  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_service` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_service(const struct fulcrum_order *order,
+                                          size_t index,
+                                          struct fulcrum_service *out_service,
+                                          struct fulcrum_error **out_error);
+
+/**
+ * Reads an address or another fact of a service.
+ *
+ * @param order          borrowed; owns the text.
+ * @param service        from 0, below `service_count` of fulcrum_order_read().
+ * @param index          from 0, below the service's `attribute_count`.
+ * @param out_attribute  the caller's, with its `size` set; filled on success, else as it was.
+ * @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call, `out_attribute` for `size` bytes; no other thread uses the outputs during it; the text is
+ * used no longer than the order.
+ */
+fulcrum_status fulcrum_order_read_attribute(const struct fulcrum_order *order,
+                                            size_t service,
+                                            size_t index,
+                                            struct fulcrum_attribute *out_attribute,
                                             struct fulcrum_error **out_error);
 
 /**
- * Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
- * passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
- * costs money.
+ * The order's id, ended by NUL. Owned by the order; empty for NULL.
  *
- * @param federation                  borrowed.
- * @param provider, provider_length   borrowed; its name.
- * @param sku, sku_length             borrowed; what to buy; empty to buy nothing.
- * @param settings, settings_length   borrowed; a JSON object of texts that the product is made with; empty for none.
- * @param patience_ms                 how long one list or operation may take.
- * @param out_json                    receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error                   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ * @param order  borrowed; may be NULL.
  *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre `order` is NULL or was not freed yet; the text is used no longer than the order.
  */
-fulcrum_status fulcrum_federation_check_json(const struct fulcrum_federation *federation,
-                                             const uint8_t *provider,
-                                             size_t provider_length,
-                                             const uint8_t *sku,
-                                             size_t sku_length,
-                                             const uint8_t *settings,
-                                             size_t settings_length,
-                                             uint64_t patience_ms,
-                                             struct fulcrum_text **out_json,
-                                             struct fulcrum_error **out_error);
+const char *fulcrum_order_id(const struct fulcrum_order *order);
 
 /**
- * Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that
- * is done. A provider that fails is named in the answer and leaves the others: that is a success of this call.
+ * Whether all services exist; else fulcrum_order_read() says why not. False for NULL.
  *
- * The answer is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
- * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and `recorded`;
- * `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
- * from a thread of your own.
+ * @param order  borrowed; may be NULL.
  *
- * @param federation              borrowed.
- * @param policy, policy_length   borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
- *                                "missing": "record", "drifted": "record"}`, or empty to report only.
- * @param out_json                receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
+ * @pre `order` is NULL or was not freed yet.
  */
-fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation *federation,
-                                                 const uint8_t *policy,
-                                                 size_t policy_length,
-                                                 struct fulcrum_text **out_json,
-                                                 struct fulcrum_error **out_error);
+bool fulcrum_order_is_committed(const struct fulcrum_order *order);
 
 /**
- * The text, ended by NUL. Owned by `text`; empty for NULL.
+ * Frees an order, and with it the text that was read from it; NULL is fine.
  *
- * @param text  borrowed; may be NULL.
+ * @param order  given up by the caller.
  *
- * # Safety
- * `text` is NULL or was not freed yet; the result is used no longer than it.
+ * @pre `order` is NULL or was not freed yet.
  */
-const char *fulcrum_text_data(const struct fulcrum_text *text);
+void fulcrum_order_free(struct fulcrum_order *order);
 
 /**
- * Its length in bytes, without the NUL; 0 for NULL.
+ * How many orders these are; 0 for NULL.
  *
- * @param text  borrowed; may be NULL.
+ * @param orders  borrowed; may be NULL.
  *
- * # Safety
- * `text` is NULL or was not freed yet.
+ * @pre `orders` is NULL or was not freed yet.
  */
-size_t fulcrum_text_length(const struct fulcrum_text *text);
+size_t fulcrum_orders_count(const struct fulcrum_orders *orders);
 
 /**
- * Frees a text; NULL is fine.
+ * One of the orders, as a handle of its own.
  *
- * @param text  given up by the caller.
+ * @param orders     borrowed.
+ * @param index      from 0, below fulcrum_orders_count().
+ * @param out_order  receives an order that the caller owns and frees with fulcrum_order_free(); it may
+ *                   outlive `orders`.
+ * @param out_error  may be NULL; else NULL on success, or an error for fulcrum_error_free().
  *
- * # Safety
- * `text` is NULL or was not freed yet.
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
  */
-void fulcrum_text_free(struct fulcrum_text *text);
+fulcrum_status fulcrum_orders_get(const struct fulcrum_orders *orders,
+                                  size_t index,
+                                  struct fulcrum_order **out_order,
+                                  struct fulcrum_error **out_error);
 
 /**
- * The library's version, such as "0.1.0". Static; never freed.
+ * Frees a list of orders; orders that were got from it live on; NULL is fine.
+ *
+ * @param orders  given up by the caller.
+ *
+ * @pre `orders` is NULL or was not freed yet.
  */
-const char *fulcrum_version(void);
+void fulcrum_orders_free(struct fulcrum_orders *orders);
 
-/**
- * What has happened to an order so far, in words for people: a head line, then one line for each event.
- * FULCRUM_LEDGER_NO_SUCH_ORDER if the order is not there.
- *
- * @param federation  borrowed.
- * @param id, length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_text    receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation *federation,
-                                                const uint8_t *id,
-                                                size_t length,
-                                                struct fulcrum_text **out_text,
-                                                struct fulcrum_error **out_error);
-
-/**
- * The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
- * `since_start_ms`, `subject` and `text`. The words may change from version to version: programs read
- * fulcrum_federation_events_json().
- *
- * @param federation  borrowed.
- * @param id, length  borrowed; the order's id, see fulcrum_order_id().
- * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
- * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
- *
- * # Safety
- * Pointers are valid for the call; no other thread uses the output slots during it.
- */
-fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation *federation,
-                                                const uint8_t *id,
-                                                size_t length,
-                                                struct fulcrum_text **out_json,
-                                                struct fulcrum_error **out_error);
+extern int pthread_setcancelstate(int state, int *old);
 
 #ifdef __cplusplus
 }  // extern "C"

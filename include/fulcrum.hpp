@@ -194,9 +194,9 @@ public:
             [&](auto out, auto failure) { return fulcrum_order_json(get(), out, failure); }));
     }
     /* A JSON array of offer ids, for compose_options::exclude. */
-    std::string sold_out() const {
+    std::string sold_out_json() const {
         return detail::string(detail::made<fulcrum_text>(
-            [&](auto out, auto failure) { return fulcrum_order_sold_out(get(), out, failure); }));
+            [&](auto out, auto failure) { return fulcrum_order_sold_out_json(get(), out, failure); }));
     }
     const fulcrum_order *get() const noexcept { return handle_.get(); }
 
@@ -258,8 +258,8 @@ public:
     /* Opens a federation from YAML or JSON that anybody may have written: it reads and writes below `base`, or the working
      * folder, and sends each secret only to the public API that it is for. */
     explicit federation(std::string_view config, std::string_view base = {})
-        : held_(std::make_unique<held>()) {
-        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+        : state_(std::make_unique<state>()) {
+        state_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
             return fulcrum_federation_open(detail::bytes(config), config.size(), detail::bytes(base), base.size(), out,
                                            failure);
         }));
@@ -267,8 +267,8 @@ public:
 
     /* Opens a federation from a file of the operator's, which is trusted. */
     static federation open(std::string_view path) {
-        federation opened{std::make_unique<held>()};
-        opened.held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+        federation opened{std::make_unique<state>()};
+        opened.state_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
             return fulcrum_federation_open_file(detail::bytes(path), path.size(), out, failure);
         }));
         return opened;
@@ -278,12 +278,12 @@ public:
      * `{"trusted": true}`, or folders, credentials and ledgers; see docs/c.md. */
     federation(std::string_view config, std::vector<own_provider> own, std::string_view base = {},
                std::string_view reach = {})
-        : held_(std::make_unique<held>()) {
-        held_->own = std::move(own);
-        held_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
+        : state_(std::make_unique<state>()) {
+        state_->own = std::move(own);
+        state_->handle.reset(detail::made<fulcrum_federation>([&](auto out, auto failure) {
             std::vector<fulcrum_provider> raw;
-            for (auto &one : held_->own)
-                raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &answer,
+            for (auto &one : state_->own)
+                raw.push_back({sizeof(fulcrum_provider), detail::bytes(one.description), one.description.size(), &reply_to_call,
                                &one});
             return fulcrum_federation_open_with(detail::bytes(config), config.size(), detail::bytes(base), base.size(),
                                                 detail::bytes(reach), reach.size(), raw.data(), raw.size(), out, failure);
@@ -291,12 +291,12 @@ public:
     }
 
     /* Runs the conformance suite at a provider, as JSON; with a SKU it is bought a few times and ended again. */
-    std::string check_json(std::string_view provider, std::string_view sku = {}, std::string_view settings = {},
-                           std::chrono::milliseconds patience = std::chrono::minutes(1)) const {
+    std::string run_conformance_json(std::string_view provider, std::string_view sku = {}, std::string_view settings = {},
+                                     std::chrono::milliseconds timeout = std::chrono::minutes(1)) const {
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
-            return fulcrum_federation_check_json(get(), detail::bytes(provider), provider.size(), detail::bytes(sku),
-                                                 sku.size(), detail::bytes(settings), settings.size(),
-                                                 detail::milliseconds(patience), out, failure);
+            return fulcrum_federation_run_conformance_json(
+                get(), detail::bytes(provider), provider.size(), detail::bytes(sku), sku.size(), detail::bytes(settings),
+                settings.size(), detail::milliseconds(timeout), out, failure);
         }));
     }
 
@@ -308,28 +308,28 @@ public:
         if (fulcrum_federation_refresh(get(), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
     }
 
-    /* Why a plan is as it is, as a JSON object; see fulcrum_federation_explain(). */
-    std::string explain(std::string_view blueprint, const plan &asked) const {
+    /* Why a plan is as it is, as a JSON object; see fulcrum_federation_explain_json(). */
+    std::string explain_json(std::string_view blueprint, const plan &asked) const {
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
-            return fulcrum_federation_explain(get(), detail::bytes(blueprint), blueprint.size(), asked.get(), nullptr,
-                                              out, failure);
+            return fulcrum_federation_explain_json(get(), detail::bytes(blueprint), blueprint.size(), asked.get(),
+                                                   nullptr, out, failure);
         }));
     }
 
-    /* Why an offer is not in a plan, as a JSON object; see fulcrum_federation_why_not(). */
-    std::string why_not(std::string_view blueprint, const plan &asked, std::string_view offer) const {
+    /* Why an offer is not in a plan, as a JSON object; see fulcrum_federation_why_not_json(). */
+    std::string why_not_json(std::string_view blueprint, const plan &asked, std::string_view offer) const {
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
-            return fulcrum_federation_why_not(get(), detail::bytes(blueprint), blueprint.size(), asked.get(),
-                                              detail::bytes(offer), offer.size(), nullptr, out, failure);
+            return fulcrum_federation_why_not_json(get(), detail::bytes(blueprint), blueprint.size(), asked.get(),
+                                                   detail::bytes(offer), offer.size(), nullptr, out, failure);
         }));
     }
 
-    /* All trade-offs between two measures, as a JSON object; see fulcrum_federation_pareto(). */
-    std::string pareto(std::string_view blueprint, std::string_view measures, std::int64_t step_micros = 0) const {
+    /* All trade-offs between two measures, as a JSON object; see fulcrum_federation_pareto_json(). */
+    std::string pareto_json(std::string_view blueprint, std::string_view measures, std::int64_t step_micros = 0) const {
         return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
-            return fulcrum_federation_pareto(get(), detail::bytes(blueprint), blueprint.size(),
-                                             detail::bytes(measures), measures.size(), step_micros, nullptr, out,
-                                             failure);
+            return fulcrum_federation_pareto_json(get(), detail::bytes(blueprint), blueprint.size(),
+                                                  detail::bytes(measures), measures.size(), step_micros, nullptr, out,
+                                                  failure);
         }));
     }
 
@@ -397,7 +397,7 @@ public:
         raw.exclude_providers = detail::bytes(detail::view(options.exclude_providers));
         raw.exclude_providers_length = detail::view(options.exclude_providers).size();
         if (options.progress) {
-            raw.progress = &watch::look;
+            raw.progress = &watch::poll;
             raw.userdata = &watched;
         }
         fulcrum_plan *made = nullptr;
@@ -429,7 +429,7 @@ public:
         fulcrum_order *accepted = nullptr;
         fulcrum_error *failure = nullptr;
         const auto status = fulcrum_federation_purchase_async(get(), plan.get(), detail::bytes(policy), policy.size(),
-                                                              &raw, &tell, reply.get(), &accepted, &failure);
+                                                              &raw, &fulfil, reply.get(), &accepted, &failure);
         if (status != FULCRUM_OK) throw detail::to_exception(failure);
         reply.release(); // now the callback's
         const order owned(accepted);
@@ -445,10 +445,11 @@ public:
         }));
     }
 
-    /* Drives orders that nobody drives, for so long; `at_once` 0 for 16. */
-    void serve(std::chrono::milliseconds time, std::size_t at_once = 0) const {
+    /* Drives orders that nobody drives, for so long; `concurrency` orders side by side, 0 for 16. */
+    void serve(std::chrono::milliseconds time, std::size_t concurrency = 0) const {
         fulcrum_error *failure = nullptr;
-        if (fulcrum_federation_serve(get(), at_once, detail::milliseconds(time), &failure) != FULCRUM_OK) throw detail::to_exception(failure);
+        if (fulcrum_federation_serve(get(), concurrency, detail::milliseconds(time), &failure) != FULCRUM_OK)
+            throw detail::to_exception(failure);
     }
 
     order cancel(std::string_view id) const {
@@ -458,7 +459,7 @@ public:
     }
 
     /* NULL once it was moved from: then each call throws FULCRUM_INVALID_ARGUMENT. */
-    const fulcrum_federation *get() const noexcept { return held_ ? held_->handle.get() : nullptr; }
+    const fulcrum_federation *get() const noexcept { return state_ ? state_->handle.get() : nullptr; }
 
 private:
     /* Exceptions must not pass through the C library: they are kept until it has returned. */
@@ -466,7 +467,7 @@ private:
         const std::function<bool(const fulcrum_progress &)> *progress;
         std::exception_ptr failure;
 
-        static bool look(void *userdata, const fulcrum_progress *now) noexcept {
+        static bool poll(void *userdata, const fulcrum_progress *now) noexcept {
             auto *self = static_cast<watch *>(userdata);
             if (self->failure) return false;
             try {
@@ -478,19 +479,19 @@ private:
         }
     };
 
-    static bool answer(void *userdata, const char *call, const std::uint8_t *request, std::size_t length,
-                       fulcrum_answer *out) noexcept {
+    static bool reply_to_call(void *userdata, const char *call, const std::uint8_t *request, std::size_t request_length,
+                       fulcrum_reply *reply) noexcept {
         try {
             const auto *self = static_cast<const own_provider *>(userdata);
-            const auto said = self->call(call, std::string_view(reinterpret_cast<const char *>(request), length));
-            fulcrum_answer_set(out, detail::bytes(said), said.size());
+            const auto said = self->call(call, std::string_view(reinterpret_cast<const char *>(request), request_length));
+            fulcrum_reply_set(reply, detail::bytes(said), said.size());
             return true;
         } catch (...) {
             return false;
         }
     }
 
-    static void tell(void *userdata, fulcrum_order *made, fulcrum_error *failure) noexcept {
+    static void fulfil(void *userdata, fulcrum_order *made, fulcrum_error *failure) noexcept {
         const std::unique_ptr<std::promise<order>> reply(static_cast<std::promise<order> *>(userdata));
         if (failure != nullptr) {
             reply->set_exception(std::make_exception_ptr(detail::to_exception(failure)));
@@ -501,13 +502,13 @@ private:
 
     /* The library calls the providers until the handle is freed. So both are one object, which moves and ends as one: members
      * end in reverse order, but are assigned in order. */
-    struct held {
+    struct state {
         std::vector<own_provider> own;
         detail::handle<fulcrum_federation, fulcrum_federation_free> handle;
     };
-    explicit federation(std::unique_ptr<held> made) noexcept : held_(std::move(made)) {}
+    explicit federation(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
 
-    std::unique_ptr<held> held_;
+    std::unique_ptr<state> state_;
 };
 
 inline std::string version() { return fulcrum_version(); }

@@ -1,20 +1,20 @@
-"""Composes a plan over the shipped price tables, buys it on sandbox clouds, and ends it again.
+"""Buys an application on sandbox clouds and ends it again. buy.c, buy.cpp and buy.rs take the same steps.
 
 Run it in the project's folder: python examples/python/buy.py
 """
 
 import asyncio
 import sys
-import threading
 
 import fulcrum_market
 
-CONFIG = {
-    "ledger": ":memory:",
-    "rates": "examples/rates/ecb.csv",
-    "max_rates_age_days": 36500,  # the shipped rates are of one day; a week is the limit unless told
-    "providers": [{"sandbox": {"catalogue": "examples/catalogue", "seed": 7}}],
-}
+CONFIG = """
+ledger: ":memory:"
+rates: examples/rates/ecb.csv
+max_rates_age_days: 36500  # the shipped rates are of one day; a week is the limit unless told
+providers:
+  - sandbox: { catalogue: examples/catalogue, seed: 7 }
+"""
 SHOP = """
 name: shop
 components:
@@ -25,49 +25,50 @@ constraints:
 """
 
 
-def blocking() -> None:
+def main() -> None:
+    # 1. Open a federation.
     market = fulcrum_market.Federation(CONFIG)
-    print(f"{len(market.refresh())} offers")
-    for source in market.sources:
-        print(f"  {source['provider']}: {source['offers']}, {source['state']}")
 
-    # A mistake is an exception that says what to write instead.
+    # 2. Ask all providers for their offers.
+    market.refresh()
+
+    # 3. A mistake in a document is an error that says what to write.
     try:
-        market.compose(SHOP.replace("replicas", "replica"))
+        market.compose("name: [1")
     except fulcrum_market.DocumentError as mistake:
         print(f"a mistake: {mistake}")
 
-    plan = market.compose(SHOP)
+    # 4. Compose the cheapest plan, in ten seconds at most.
+    plan = market.compose(SHOP, timeout=10, progress=lambda incumbent, bound, nodes: print(f"  searching: {nodes} nodes"))
     for lease in plan.leases:
-        print(f"  {lease['offer']}: {lease['replicas']}")
+        print(f"  {lease['offer']}")
     print(f"  {plan.monthly} {plan.currency} a month, proven best: {plan.is_optimal}")
 
+    # 5. Purchase it: all of it or nothing.
     order = market.purchase(plan)
+    print(f"order {order.id} is {order.state}")
+    for service in order.services:
+        print(f"  {service['provider']}/{service['id']} is {service['status']}")
     if not order.is_committed:
-        sys.exit(f"{order.state}: {order.reason}")
-    print(f"order {order.state}: {len(order.services)} services")
-    print(f"then {market.cancel(order.id).state}, after {len(market.events(order.id))} events")
+        sys.exit(order.reason)
 
-    # One thread drives an order, another one follows it.
-    order = market.accept(plan)
-    driver = threading.Thread(target=market.drive, args=[order.id])
-    driver.start()
-    for event in market.follow(order.id):
-        if event["kind"]["event"] == "order":
-            print(f"  it is {event['kind']['state']}")
-    driver.join()
+    # 6. Cancel it: its services are ended.
+    market.cancel(order.id)
+    print(market.timeline(order.id))
+
+    # 7. Purchase once more, in the background.
+    asyncio.run(in_the_background())
 
 
-async def awaiting() -> None:
+async def in_the_background() -> None:
     market = await fulcrum_market.AsyncFederation.create(CONFIG)
     await market.refresh()
-    order = await market.accept(await market.compose(SHOP, timeout=10, progress=lambda *now: print(f"  searching: {now}")))
+    order = await market.accept(await market.compose(SHOP))
     driven = asyncio.ensure_future(market.drive(order.id))
     async for event in market.follow(order.id):
         print(f"  {event['sequence']:>3} {event['kind']['event']}")
-    print(f"order {(await driven).state}")
+    print(f"the second order is committed: {(await driven).is_committed}")
 
 
 if __name__ == "__main__":
-    blocking()
-    asyncio.run(awaiting())
+    main()

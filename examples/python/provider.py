@@ -85,7 +85,7 @@ class Rack(fulcrum_market.Provider):
 def main() -> None:
     rack = Rack()
     market = fulcrum_market.Federation({"ledger": ":memory:", "providers": []}, providers=[rack])
-    report = market.check("rack", sku="blade", patience=5)
+    report = market.run_conformance("rack", sku="blade", timeout=5)
     print(report["text"])
     if not report["is_passed"]:
         raise SystemExit("the rack does not do what it declares")

@@ -1,4 +1,5 @@
 #![doc = include_str!("lib.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // An operator of decimals panics on overflow; see clippy.toml.
 #![deny(clippy::arithmetic_side_effects)]

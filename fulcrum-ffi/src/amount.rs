@@ -1,4 +1,4 @@
-//! Amounts as text and as whole numbers.
+//! Amounts, as text and as micro-units.
 
 use std::ffi::{CString, c_char};
 
@@ -30,7 +30,7 @@ impl Amount {
         Self { text: c_text(&amount.normalize().to_string()), micros: to_micros(amount).unwrap_or(beyond) }
     }
 
-    pub(crate) fn lend(&self) -> fulcrum_amount {
+    pub(crate) fn as_ptr(&self) -> fulcrum_amount {
         fulcrum_amount { text: self.text.as_ptr(), micros: self.micros }
     }
 }

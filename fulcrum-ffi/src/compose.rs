@@ -1,4 +1,4 @@
-//! Composition with a clock, a watcher, and offers left out.
+//! Composition, with a timeout, a progress callback and excluded offers.
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +15,10 @@ use fulcrum_core::{
 use rust_decimal::Decimal;
 
 use crate::{
-    apart::Errand,
+    call_thread::HostCallback,
     error::{fulcrum_error, fulcrum_status},
-    federation::{Market, fulcrum_federation, market},
-    guard::{Outcome, guard_apart, out, utf8},
+    federation::{OpenFederation, borrow_federation, fulcrum_federation},
+    guard::{Outcome, guard_on_call_thread, out, utf8},
     plan::fulcrum_plan,
 };
 
@@ -33,7 +33,7 @@ pub struct fulcrum_compose_options {
     pub timeout_ms: u64,
     /// After so many nodes of the search likewise, on any machine alike; 0 for no limit.
     pub max_nodes: u64,
-    /// Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out() answers; or NULL.
+    /// Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out_json() answers; or NULL.
     pub exclude: *const u8,
     /// Bytes of `exclude`.
     pub exclude_length: usize,
@@ -71,11 +71,13 @@ pub type fulcrum_progress_callback =
 
 /// Composes the cheapest plan for a blueprint over the present catalogue.
 ///
-/// @param federation         borrowed.
-/// @param blueprint, length  borrowed; YAML or JSON.
-/// @param options            borrowed; NULL for the usual ones.
-/// @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
-/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free(): what clashes.
+/// @param federation                   borrowed.
+/// @param blueprint, blueprint_length  borrowed; YAML or JSON.
+/// @param options                      borrowed; NULL for the usual ones.
+/// @param out_plan                     receives a plan that the caller owns and frees with
+///                                     fulcrum_plan_free().
+/// @param out_error                    may be NULL; else NULL on success, or an error for
+///                                     fulcrum_error_free(): what clashes.
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it; the callback does not unwind.
@@ -83,7 +85,7 @@ pub type fulcrum_progress_callback =
 pub unsafe extern "C" fn fulcrum_federation_compose(
     federation: *const fulcrum_federation,
     blueprint: *const u8,
-    length: usize,
+    blueprint_length: usize,
     options: *const fulcrum_compose_options,
     out_plan: *mut *mut fulcrum_plan,
     out_error: *mut *mut fulcrum_error,
@@ -91,39 +93,46 @@ pub unsafe extern "C" fn fulcrum_federation_compose(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, blueprint, out_plan) = unsafe {
-            (market(federation)?, utf8(blueprint, length, "blueprint")?, out(out_plan, "out_plan")?)
+            (
+                borrow_federation(federation)?,
+                utf8(blueprint, blueprint_length, "blueprint")?,
+                out(out_plan, "out_plan")?,
+            )
         };
         // SAFETY: the caller's promise above.
-        let search = unsafe { Search::read(options, federation)? };
+        let search = unsafe { ComposeCall::read(options, federation)? };
         let blueprint = Blueprint::from_yaml(blueprint)?;
         let plan = federation
             .inner
-            .compose_with(&blueprint, &search.options, &mut |progress| search.look(progress))?;
+            .compose_with(&blueprint, &search.options, &mut |progress| search.poll_progress(progress))?;
         *out_plan = fulcrum_plan::boxed(plan);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_plan, out_error, call) }
+    unsafe { guard_on_call_thread(out_plan, out_error, call) }
 }
 
 /// The options as the library uses them.
-pub(crate) struct Search<'a> {
+pub(crate) struct ComposeCall<'a> {
     pub(crate) options: ComposeOptions,
-    market: &'a Market,
+    market: &'a OpenFederation,
     begin: u64,
     end: Option<Instant>,
     progress: fulcrum_progress_callback,
     userdata: *mut c_void,
 }
 
-impl<'a> Search<'a> {
+impl<'a> ComposeCall<'a> {
     /// # Safety
     /// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-    pub(crate) unsafe fn read(options: *const fulcrum_compose_options, market: &'a Market) -> Outcome<Self> {
+    pub(crate) unsafe fn read(
+        options: *const fulcrum_compose_options,
+        market: &'a OpenFederation,
+    ) -> Outcome<Self> {
         let mut search = Self {
             options: ComposeOptions::default(),
             market,
-            begin: market.interrupts.now(),
+            begin: market.interrupts.count(),
             end: None,
             progress: None,
             userdata: std::ptr::null_mut(),
@@ -167,11 +176,11 @@ impl<'a> Search<'a> {
         Ok(search)
     }
 
-    pub(crate) fn look(&self, progress: &Progress) -> Signal {
+    pub(crate) fn poll_progress(&self, progress: &Progress) -> Signal {
         if self.end.is_some_and(|end| Instant::now() >= end) {
             return Signal::Limit;
         }
-        if self.market.interrupts.is_since(self.begin) {
+        if self.market.interrupts.is_newer_than(self.begin) {
             return Signal::Cancel;
         }
         let Some(callback) = self.progress else { return Signal::Continue };
@@ -182,7 +191,7 @@ impl<'a> Search<'a> {
             bound_micros: micros(progress.bound),
             nodes: progress.nodes,
         };
-        match (Errand { callback, userdata: self.userdata, progress }).ask() {
+        match (HostCallback { callback, userdata: self.userdata, progress }).run_on_caller() {
             true => Signal::Continue,
             false => Signal::Cancel,
         }

@@ -1,4 +1,4 @@
-//! What went wrong, as a number and as text.
+//! Errors: a status number and a message.
 
 use std::{
     any::Any,
@@ -22,7 +22,7 @@ pub type fulcrum_status = i32;
 
 /// Success.
 pub const FULCRUM_OK: fulcrum_status = 0;
-/// A pointer is NULL that must not be, or text is no UTF-8.
+/// A pointer is NULL that must not be, or text is not valid UTF-8.
 pub const FULCRUM_INVALID_ARGUMENT: fulcrum_status = 901;
 /// A fault of the library; nothing was unwound into the caller. Please report it.
 pub const FULCRUM_PANIC: fulcrum_status = 902;
@@ -75,7 +75,7 @@ impl From<FulcrumError> for fulcrum_error {
     }
 }
 
-macro_rules! through_core {
+macro_rules! from_core_error {
     ($($error:ty),*) => {$(
         impl From<$error> for fulcrum_error {
             fn from(error: $error) -> Self {
@@ -84,7 +84,7 @@ macro_rules! through_core {
         }
     )*};
 }
-through_core!(ComposeError, ConfigError, DocumentError, LedgerError, PurchaseError);
+from_core_error!(ComposeError, ConfigError, DocumentError, LedgerError, PurchaseError);
 
 /// The status that the failed call returned; FULCRUM_OK for NULL.
 ///
@@ -111,6 +111,8 @@ pub unsafe extern "C" fn fulcrum_error_message(error: *const fulcrum_error) -> *
 }
 
 /// The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+///
+/// @param status  any number.
 #[unsafe(no_mangle)]
 pub extern "C" fn fulcrum_status_name(status: fulcrum_status) -> *const c_char {
     let name = match status {

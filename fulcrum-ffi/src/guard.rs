@@ -1,11 +1,11 @@
-//! What every entry point does: check pointers, catch panics, fill the error slot.
+//! The frame of every entry point: checks pointers, catches panics, fills the error slot.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    apart::apart,
-    cancel::NotCancelled,
+    call_thread::run_on_call_thread,
     error::{FULCRUM_OK, fulcrum_error, fulcrum_status},
+    thread_cancellation::CancellationDisabled,
 };
 
 pub(crate) type Outcome<T> = Result<T, fulcrum_error>;
@@ -18,7 +18,7 @@ pub(crate) unsafe fn guard(
     out_error: *mut *mut fulcrum_error,
     call: impl FnOnce() -> Outcome<()>,
 ) -> fulcrum_status {
-    let not_cancelled = NotCancelled::new();
+    let not_cancelled = CancellationDisabled::new();
     let outcome =
         catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(fulcrum_error::panic(&*panic)));
     drop(not_cancelled);
@@ -40,33 +40,33 @@ pub(crate) unsafe fn guard(
 ///
 /// # Safety
 /// As [`guard`], and `target` is NULL or may be written.
-pub(crate) unsafe fn guard_into<T>(
+pub(crate) unsafe fn guard_with_output<T>(
     target: *mut *mut T,
     out_error: *mut *mut fulcrum_error,
     call: impl FnOnce() -> Outcome<()>,
 ) -> fulcrum_status {
     // SAFETY: the caller's promise.
-    let _ = unsafe { out_if_wanted(target) };
+    let _ = unsafe { optional_out(target) };
     // SAFETY: the caller's promise.
     unsafe { guard(out_error, call) }
 }
 
 /// No target: the call makes nothing.
-pub(crate) const NOTHING: *mut *mut fulcrum_error = std::ptr::null_mut();
+pub(crate) const NO_OUTPUT: *mut *mut fulcrum_error = std::ptr::null_mut();
 
 /// As [`guard`], on a thread of the library: for all that waits, computes, or reads a document.
 ///
 /// # Safety
-/// As [`guard`], and `target`, where the call puts what it makes, is NULL or may be written; for `call` see [`apart`].
-pub(crate) unsafe fn guard_apart<T>(
+/// As [`guard`], and `target`, where the call puts what it makes, is NULL or may be written; for `call` see [`run_on_call_thread`].
+pub(crate) unsafe fn guard_on_call_thread<T>(
     target: *mut *mut T,
     out_error: *mut *mut fulcrum_error,
     call: impl FnOnce() -> Outcome<()>,
 ) -> fulcrum_status {
     // SAFETY: the caller's promise. A call that cannot be made has made nothing.
-    let _ = unsafe { out_if_wanted(target) };
+    let _ = unsafe { optional_out(target) };
     // SAFETY: the caller's promise.
-    unsafe { guard(out_error, || apart(call)) }
+    unsafe { guard(out_error, || run_on_call_thread(call)) }
 }
 
 /// # Safety
@@ -92,7 +92,7 @@ pub(crate) unsafe fn out<'a, T>(pointer: *mut *mut T, name: &str) -> Outcome<&'a
 ///
 /// # Safety
 /// As [`out`].
-pub(crate) unsafe fn out_if_wanted<'a, T>(pointer: *mut *mut T) -> Option<&'a mut *mut T> {
+pub(crate) unsafe fn optional_out<'a, T>(pointer: *mut *mut T) -> Option<&'a mut *mut T> {
     // SAFETY: the caller's promise.
     let slot = unsafe { pointer.as_mut() }?;
     *slot = std::ptr::null_mut();
@@ -100,21 +100,21 @@ pub(crate) unsafe fn out_if_wanted<'a, T>(pointer: *mut *mut T) -> Option<&'a mu
 }
 
 /// Larger than any structure of this library: a `size` beyond it was never set.
-const SIZE_LIMIT: usize = 4096;
+const MAX_STRUCT_BYTES: usize = 4096;
 
 /// Fills a structure of the caller's, which begins with its size. What a later version has behind it becomes zero.
 ///
 /// # Safety
 /// The pointer is NULL, or its first member may be read and as many bytes as that says may be written; `T` is `repr(C)`
 /// and begins with a `usize`.
-pub(crate) unsafe fn fill<T: Copy>(target: *mut T, value: T, name: &str) -> Outcome<()> {
+pub(crate) unsafe fn fill_struct<T: Copy>(target: *mut T, value: T, name: &str) -> Outcome<()> {
     if target.is_null() {
         return Err(fulcrum_error::argument(&format!("{name} is NULL")));
     }
     let own = size_of::<T>();
     // SAFETY: the caller's promise.
     let size = unsafe { target.cast::<usize>().read() };
-    if !(own..=SIZE_LIMIT).contains(&size) {
+    if !(own..=MAX_STRUCT_BYTES).contains(&size) {
         let message = format!("{name}->size is {size}; set it to the sizeof of its type, here {own}");
         return Err(fulcrum_error::argument(&message));
     }
@@ -128,7 +128,7 @@ pub(crate) unsafe fn fill<T: Copy>(target: *mut T, value: T, name: &str) -> Outc
 }
 
 /// An item by its number.
-pub(crate) fn at<'a, T>(items: &'a [T], index: usize, name: &str) -> Outcome<&'a T> {
+pub(crate) fn item_at<'a, T>(items: &'a [T], index: usize, name: &str) -> Outcome<&'a T> {
     items.get(index).ok_or_else(|| {
         fulcrum_error::argument(&format!("{name} is {index}, and there are {}, counted from 0", items.len()))
     })
@@ -149,12 +149,12 @@ pub(crate) unsafe fn utf8<'a>(pointer: *const u8, length: usize, name: &str) -> 
         return is_none.then_some("").ok_or_else(forgotten);
     }
     if pointer.is_null() || length > isize::MAX as usize {
-        return Err(fulcrum_error::argument(&format!("{name} is NULL, or its length is absurd")));
+        return Err(fulcrum_error::argument(&format!("{name} is NULL, or its length is above PTRDIFF_MAX")));
     }
     // SAFETY: not NULL, and the caller's promise.
     let bytes = unsafe { std::slice::from_raw_parts(pointer, length) };
     std::str::from_utf8(bytes)
-        .map_err(|error| fulcrum_error::argument(&format!("{name} is no UTF-8: {error}")))
+        .map_err(|error| fulcrum_error::argument(&format!("{name} is not valid UTF-8: {error}")))
 }
 
 /// # Safety

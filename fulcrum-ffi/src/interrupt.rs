@@ -1,4 +1,4 @@
-//! The end of calls that wait.
+//! Interrupts calls that wait.
 
 use std::{
     future::Future,
@@ -8,12 +8,12 @@ use std::{
 
 use crate::{
     error::{FULCRUM_INTERRUPTED, fulcrum_error},
-    federation::{Market, fulcrum_federation},
+    federation::{OpenFederation, fulcrum_federation},
     guard::Outcome,
 };
 
 /// How often a call looks. Nothing wakes it, as a signal handler may only set a number.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How many times somebody has wanted all calls to end.
 #[derive(Debug, Default)]
@@ -21,22 +21,22 @@ pub(crate) struct Interrupts(AtomicU64);
 
 impl Interrupts {
     /// What a call remembers when it begins.
-    pub(crate) fn now(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.load(SeqCst)
     }
 
-    pub(crate) fn is_since(&self, begin: u64) -> bool {
-        self.now() != begin
+    pub(crate) fn is_newer_than(&self, begin: u64) -> bool {
+        self.count() != begin
     }
 }
 
-impl Market {
+impl OpenFederation {
     /// Waits for what goes on, or for an interruption, which drops it.
     pub(crate) fn wait<T>(&self, goes_on: impl Future<Output = T>) -> Outcome<T> {
-        let begin = self.interrupts.now();
+        let begin = self.interrupts.count();
         let interrupted = async {
-            while !self.interrupts.is_since(begin) {
-                tokio::time::sleep(PAUSE).await;
+            while !self.interrupts.is_newer_than(begin) {
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         self.runtime.block_on(async {

@@ -3,27 +3,46 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![allow(non_camel_case_types, reason = "these are the names that C sees")]
 
-mod amount;
-mod apart;
-mod cancel;
-mod compose;
+// The header has its functions in the order of these groups: by type, and each type from its first call to its last.
+
+mod text;
+
 mod error;
-mod explain;
+mod status;
+
 mod federation;
-mod guard;
-mod interrupt;
-mod operate;
-mod order;
-mod plan;
-mod process;
+
 mod provider;
+
+mod compose;
+
+mod explain;
+
 mod purchase;
+
+mod purchase_options;
+
+mod operate;
+
+mod history;
+
 mod reconcile;
+
+mod interrupt;
+
+mod amount;
+mod plan;
+
+mod order;
+mod order_view;
+
+// Nothing of these is in the header.
+mod call_thread;
+mod guard;
+mod process;
 mod runtime;
 mod signals;
-mod status;
-mod text;
-mod timeline;
+mod thread_cancellation;
 
 pub use amount::fulcrum_amount;
 pub use compose::{
@@ -34,21 +53,30 @@ pub use error::{
     FULCRUM_NO_THREAD, FULCRUM_OK, FULCRUM_PANIC, fulcrum_error, fulcrum_error_code, fulcrum_error_free,
     fulcrum_error_message, fulcrum_status, fulcrum_status_name,
 };
-pub use explain::{fulcrum_federation_explain, fulcrum_federation_pareto, fulcrum_federation_why_not};
+pub use explain::{
+    fulcrum_federation_explain_json, fulcrum_federation_pareto_json, fulcrum_federation_why_not_json,
+};
 pub use federation::{
-    fulcrum_federation, fulcrum_federation_cancel, fulcrum_federation_events_json, fulcrum_federation_free,
-    fulcrum_federation_open, fulcrum_federation_open_file, fulcrum_federation_order,
-    fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_federation_refresh,
-    fulcrum_federation_resume, fulcrum_federation_sources_json, fulcrum_purchase_callback,
+    fulcrum_federation, fulcrum_federation_free, fulcrum_federation_open, fulcrum_federation_open_file,
+    fulcrum_federation_refresh, fulcrum_federation_sources_json,
+};
+pub use history::{
+    fulcrum_federation_events_json, fulcrum_federation_timeline_json, fulcrum_federation_timeline_text,
 };
 pub use interrupt::fulcrum_federation_interrupt;
-pub use operate::{fulcrum_federation_operate, fulcrum_federation_serve};
+pub use operate::{
+    fulcrum_federation_cancel, fulcrum_federation_operate, fulcrum_federation_order,
+    fulcrum_federation_resume, fulcrum_federation_serve,
+};
 pub use order::{
-    fulcrum_attribute, fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed,
-    fulcrum_order_json, fulcrum_order_read, fulcrum_order_read_attribute, fulcrum_order_read_service,
-    fulcrum_order_read_step, fulcrum_order_sold_out, fulcrum_order_state, fulcrum_order_summary,
-    fulcrum_orders, fulcrum_orders_count, fulcrum_orders_free, fulcrum_orders_get, fulcrum_service,
-    fulcrum_service_status, fulcrum_step, fulcrum_step_state,
+    fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed, fulcrum_order_json,
+    fulcrum_order_read, fulcrum_order_read_attribute, fulcrum_order_read_service, fulcrum_order_read_step,
+    fulcrum_order_sold_out_json, fulcrum_orders, fulcrum_orders_count, fulcrum_orders_free,
+    fulcrum_orders_get,
+};
+pub use order_view::{
+    fulcrum_attribute, fulcrum_order_state, fulcrum_order_summary, fulcrum_service, fulcrum_service_status,
+    fulcrum_step, fulcrum_step_state,
 };
 pub use plan::{
     fulcrum_lease, fulcrum_plan, fulcrum_plan_approval_digest, fulcrum_plan_free, fulcrum_plan_from_json,
@@ -57,11 +85,13 @@ pub use plan::{
     fulcrum_stop_reason,
 };
 pub use provider::{
-    fulcrum_answer, fulcrum_answer_set, fulcrum_federation_check_json, fulcrum_federation_open_with,
-    fulcrum_provider, fulcrum_provider_callback,
+    fulcrum_federation_open_with, fulcrum_federation_run_conformance_json, fulcrum_provider,
+    fulcrum_provider_callback, fulcrum_reply, fulcrum_reply_set,
 };
-pub use purchase::fulcrum_purchase_options;
+pub use purchase::{
+    fulcrum_federation_purchase, fulcrum_federation_purchase_async, fulcrum_purchase_callback,
+};
+pub use purchase_options::fulcrum_purchase_options;
 pub use reconcile::fulcrum_federation_reconcile_json;
 pub use status::*;
 pub use text::{fulcrum_text, fulcrum_text_data, fulcrum_text_free, fulcrum_text_length, fulcrum_version};
-pub use timeline::{fulcrum_federation_timeline_json, fulcrum_federation_timeline_text};

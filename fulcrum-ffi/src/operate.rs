@@ -1,15 +1,120 @@
-//! What is done about orders that are there.
+//! Orders in the ledger: read, resumed, cancelled, driven, and operated on by a person.
 
 use std::time::Duration;
 
-use fulcrum_core::model::OperatorRequest;
+use fulcrum_core::{
+    ledger::LedgerError,
+    model::{OperatorRequest, Order, OrderId},
+};
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, market, order_id},
-    guard::{NOTHING, guard_apart, out, utf8},
-    order::fulcrum_order,
+    federation::{OpenFederation, borrow_federation, fulcrum_federation},
+    guard::{NO_OUTPUT, Outcome, guard_on_call_thread, optional_out, out, utf8},
+    order::{fulcrum_order, fulcrum_orders},
 };
+
+impl OpenFederation {
+    pub(crate) fn load(&self, id: &OrderId) -> Outcome<Order> {
+        let order = self.wait(self.inner.ledger().load(id))??;
+        order.ok_or_else(|| LedgerError::NoSuchOrder(id.clone()).into())
+    }
+}
+
+pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
+    id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))
+}
+
+/// Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+///
+/// @param federation     borrowed.
+/// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_order(
+    federation: *const fulcrum_federation,
+    id: *const u8,
+    id_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_order) = unsafe {
+            (borrow_federation(federation)?, utf8(id, id_length, "id")?, out(out_order, "out_order")?)
+        };
+        *out_order = fulcrum_order::boxed(federation.load(&order_id(id)?)?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+///
+/// @param federation  borrowed.
+/// @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
+///                    caller owns and frees with fulcrum_orders_free(). An order that another host drives
+///                    is not among them.
+/// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_resume(
+    federation: *const fulcrum_federation,
+    out_orders: *mut *mut fulcrum_orders,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
+        let federation = unsafe { borrow_federation(federation)? };
+        // SAFETY: the caller's promise above.
+        let out_orders = unsafe { optional_out(out_orders) };
+        let orders = federation.wait(federation.inner.resume())??;
+        if let Some(out_orders) = out_orders {
+            *out_orders = fulcrum_orders::boxed(orders);
+        }
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_orders, out_error, call) }
+}
+
+/// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
+/// then ended, failed or refused, or stuck where a person must look.
+///
+/// @param federation     borrowed.
+/// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
+/// @param out_order      receives an order that the caller owns and frees with fulcrum_order_free().
+/// @param out_error      may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_cancel(
+    federation: *const fulcrum_federation,
+    id: *const u8,
+    id_length: usize,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, id, out_order) = unsafe {
+            (borrow_federation(federation)?, utf8(id, id_length, "id")?, out(out_order, "out_order")?)
+        };
+        let order = federation.wait(federation.inner.cancel(&order_id(id)?))??;
+        *out_order = fulcrum_order::boxed(order);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
 
 /// Does what a person wants about an order, writes down who and why, and returns when that is done.
 ///
@@ -18,11 +123,12 @@ use crate::{
 /// `{"act": {"step": 0, "action": "stop"}}` (also `"start"`, `{"resize": {"sku": "..."}}`, `{"other": {"name": "reboot"}}`),
 /// `{"release": {"step": 0}}` (end one service, keep the others).
 ///
-/// @param federation                borrowed.
-/// @param id, id_length             borrowed; the order's id, see fulcrum_order_id().
-/// @param request, request_length   borrowed; JSON as above.
-/// @param out_order                 receives an order that the caller owns and frees with fulcrum_order_free().
-/// @param out_error                 may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param federation               borrowed.
+/// @param id, id_length            borrowed; the order's id, see fulcrum_order_id().
+/// @param request, request_length  borrowed; JSON as above.
+/// @param out_order                receives an order that the caller owns and frees with
+///                                 fulcrum_order_free().
+/// @param out_error                may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
@@ -40,7 +146,7 @@ pub unsafe extern "C" fn fulcrum_federation_operate(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, id, request, out_order) = unsafe {
             (
-                market(federation)?,
+                borrow_federation(federation)?,
                 utf8(id, id_length, "id")?,
                 utf8(request, request_length, "request")?,
                 out(out_order, "out_order")?,
@@ -52,34 +158,34 @@ pub unsafe extern "C" fn fulcrum_federation_operate(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_order, out_error, call) }
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
 }
 
-/// Drives orders that nobody drives, of this host and of others with the same ledger, for so long; call it from a thread of
-/// your own, again and again. What is under way at the end stays in the ledger and is taken up by the next call.
+/// Drives orders that no host drives, this host's and those of others with the same ledger, for some time. Call it again and
+/// again from a thread of your own. An order under way at the end stays in the ledger, and the next call takes it up.
 ///
-/// @param federation    borrowed.
-/// @param at_once       orders driven side by side; 0 for 16.
-/// @param milliseconds  for how long.
-/// @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param federation   borrowed.
+/// @param concurrency  orders driven side by side; 0 for 16.
+/// @param duration_ms  for how long, in milliseconds.
+/// @param out_error    may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_serve(
     federation: *const fulcrum_federation,
-    at_once: usize,
-    milliseconds: u64,
+    concurrency: usize,
+    duration_ms: u64,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
-        let federation = unsafe { market(federation)? };
-        let at_once = if at_once == 0 { 16 } else { at_once };
-        let end = async move { tokio::time::sleep(Duration::from_millis(milliseconds)).await };
-        federation.wait(federation.inner.serve(at_once, end))?;
+        let federation = unsafe { borrow_federation(federation)? };
+        let concurrency = if concurrency == 0 { 16 } else { concurrency };
+        let end = async move { tokio::time::sleep(Duration::from_millis(duration_ms)).await };
+        federation.wait(federation.inner.serve(concurrency, end))?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(NOTHING, out_error, call) }
+    unsafe { guard_on_call_thread(NO_OUTPUT, out_error, call) }
 }

@@ -1,4 +1,4 @@
-//! Plans.
+//! Plans as handles, and the structures that are read from them.
 
 use std::ffi::{CString, c_char};
 
@@ -9,9 +9,9 @@ use rust_decimal::Decimal;
 use crate::{
     amount::{Amount, fulcrum_amount},
     error::{fulcrum_error, fulcrum_status},
-    federation::policy,
-    guard::{at, borrow, fill, free, guard, guard_apart, guard_into, out, utf8},
-    text::{c_text, fulcrum_text, lend},
+    guard::{borrow, fill_struct, free, guard, guard_on_call_thread, guard_with_output, item_at, out, utf8},
+    purchase::policy,
+    text::{as_ptr, c_text, fulcrum_text},
 };
 
 /// A plan with its proof. Opaque; freed by fulcrum_plan_free(); shareable between threads.
@@ -174,10 +174,12 @@ pub struct fulcrum_replica {
 /// The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
 /// fulcrum_purchase_options.approved.
 ///
-/// @param plan                   borrowed.
-/// @param policy, policy_length  borrowed; JSON, or empty for the usual policy.
-/// @param out_digest             receives text that the caller owns and frees with fulcrum_text_free().
-/// @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param plan                        borrowed.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param out_digest                  receives text that the caller owns and frees with
+///                                    fulcrum_text_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
@@ -202,32 +204,32 @@ pub unsafe extern "C" fn fulcrum_plan_approval_digest(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_digest, out_error, call) }
+    unsafe { guard_on_call_thread(out_digest, out_error, call) }
 }
 
 /// Reads a plan that was written by fulcrum_plan_json().
 ///
-/// @param json, length  borrowed; UTF-8.
-/// @param out_plan      receives a plan that the caller owns and frees with fulcrum_plan_free().
-/// @param out_error     may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param json, json_length  borrowed; UTF-8.
+/// @param out_plan           receives a plan that the caller owns and frees with fulcrum_plan_free().
+/// @param out_error          may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_plan_from_json(
     json: *const u8,
-    length: usize,
+    json_length: usize,
     out_plan: *mut *mut fulcrum_plan,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
-        let (json, out_plan) = unsafe { (utf8(json, length, "json")?, out(out_plan, "out_plan")?) };
+        let (json, out_plan) = unsafe { (utf8(json, json_length, "json")?, out(out_plan, "out_plan")?) };
         *out_plan = fulcrum_plan::boxed(Plan::from_json(json)?);
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_plan, out_error, call) }
+    unsafe { guard_on_call_thread(out_plan, out_error, call) }
 }
 
 /// The plan as JSON, by the schema of schemas/plan.json.
@@ -251,7 +253,7 @@ pub unsafe extern "C" fn fulcrum_plan_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_into(out_json, out_error, call) }
+    unsafe { guard_with_output(out_json, out_error, call) }
 }
 
 /// Reads a plan's figures.
@@ -276,11 +278,11 @@ pub unsafe extern "C" fn fulcrum_plan_read(
         let summary = fulcrum_plan_summary {
             size: size_of::<fulcrum_plan_summary>(),
             currency: texts.currency.as_ptr(),
-            monthly: texts.monthly.lend(),
-            once: texts.once.lend(),
-            objective: texts.objective.lend(),
-            bound: texts.bound.lend(),
-            gap_percent: texts.gap_percent.lend(),
+            monthly: texts.monthly.as_ptr(),
+            once: texts.once.as_ptr(),
+            objective: texts.objective.as_ptr(),
+            bound: texts.bound.as_ptr(),
+            gap_percent: texts.gap_percent.as_ptr(),
             lease_count: plan.inner.leases.len(),
             stop: match plan.inner.stop {
                 StopReason::Optimal => fulcrum_stop_reason::Optimal,
@@ -291,7 +293,7 @@ pub unsafe extern "C" fn fulcrum_plan_read(
             is_optimal: plan.inner.is_optimal(),
         };
         // SAFETY: the caller's promise above.
-        unsafe { fill(out_summary, summary, "out_summary") }
+        unsafe { fill_struct(out_summary, summary, "out_summary") }
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }
@@ -317,7 +319,7 @@ pub unsafe extern "C" fn fulcrum_plan_read_lease(
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
         let plan = unsafe { borrow(plan, "plan")? };
-        let texts = at(&plan.texts().leases, index, "index")?;
+        let texts = item_at(&plan.texts().leases, index, "index")?;
         let lease = fulcrum_lease {
             size: size_of::<fulcrum_lease>(),
             offer: texts.offer.as_ptr(),
@@ -326,14 +328,14 @@ pub unsafe extern "C" fn fulcrum_plan_read_lease(
             region: texts.region.as_ptr(),
             country: texts.country.as_ptr(),
             kind: texts.kind.as_ptr(),
-            keeps: lend(texts.keeps.as_ref()),
-            monthly: texts.monthly.lend(),
-            once: texts.once.lend(),
-            size_gib: at(&plan.inner.leases, index, "index")?.size_gib,
+            keeps: as_ptr(texts.keeps.as_ref()),
+            monthly: texts.monthly.as_ptr(),
+            once: texts.once.as_ptr(),
+            size_gib: item_at(&plan.inner.leases, index, "index")?.size_gib,
             replica_count: texts.replicas.len(),
         };
         // SAFETY: the caller's promise above.
-        unsafe { fill(out_lease, lease, "out_lease") }
+        unsafe { fill_struct(out_lease, lease, "out_lease") }
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }
@@ -361,14 +363,15 @@ pub unsafe extern "C" fn fulcrum_plan_read_replica(
     let call = || {
         // SAFETY: the helper rejects NULL; the rest is the caller's promise above.
         let plan = unsafe { borrow(plan, "plan")? };
-        let (component, count) = at(&at(&plan.texts().leases, lease, "lease")?.replicas, index, "index")?;
+        let (component, count) =
+            item_at(&item_at(&plan.texts().leases, lease, "lease")?.replicas, index, "index")?;
         let replica = fulcrum_replica {
             size: size_of::<fulcrum_replica>(),
             component: component.as_ptr(),
             count: *count,
         };
         // SAFETY: the caller's promise above.
-        unsafe { fill(out_replica, replica, "out_replica") }
+        unsafe { fill_struct(out_replica, replica, "out_replica") }
     };
     // SAFETY: the caller's promise above.
     unsafe { guard(out_error, call) }

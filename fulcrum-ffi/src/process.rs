@@ -21,18 +21,18 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn this() -> Self {
+    pub(crate) fn current() -> Self {
         Self { id: process::id(), forks: FORKS.load(Relaxed) }
     }
 
-    pub(crate) fn is_this(self) -> bool {
-        self == Self::this()
+    pub(crate) fn is_current(self) -> bool {
+        self == Self::current()
     }
 
     /// What a forked process is told about what belongs to its parent.
-    pub(crate) fn left(self) -> fulcrum_error {
+    pub(crate) fn forked_error(self) -> fulcrum_error {
         let message = format!(
-            "this federation was opened by process {}, which then forked; open one in this process, {}, and use that",
+            "this federation was open_federation by process {}, which then forked; open one in this process, {}, and use that",
             self.id,
             process::id()
         );
@@ -42,7 +42,7 @@ impl Process {
 
 /// Has each fork of the process wait until SQLite is at rest, once and for all.
 #[cfg(unix)]
-pub(crate) fn register() {
+pub(crate) fn register_fork_handlers() {
     use fulcrum_core::ledger::{after_fork, after_fork_in_child, before_fork};
 
     extern "C" fn before() {
@@ -66,4 +66,4 @@ pub(crate) fn register() {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn register() {}
+pub(crate) fn register_fork_handlers() {}

@@ -1,4 +1,4 @@
-//! Providers that the host has written: calls go out as JSON, and come back as JSON.
+//! Providers of the host's own: each call goes out as JSON, and its reply comes back as JSON.
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
@@ -15,31 +15,31 @@ use fulcrum_core::{
 };
 
 use crate::{
-    apart::mask_of_caller,
+    call_thread::caller_signal_mask,
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, market, opened},
-    guard::{Outcome, guard_apart, out, utf8},
+    federation::{borrow_federation, fulcrum_federation, open_federation},
+    guard::{Outcome, guard_on_call_thread, out, utf8},
     signals::Mask,
     text::fulcrum_text,
 };
 
-/// Where the answer to one call of a provider goes. Opaque; valid during the callback only.
+/// Where the reply to one call of a provider goes. Opaque; valid during the callback only.
 #[derive(Debug, Default)]
-pub struct fulcrum_answer {
+pub struct fulcrum_reply {
     json: Option<Vec<u8>>,
 }
 
 /// Makes one call of a provider of the host's. `call` is its name ("provision"), ended by NUL; `request` is a JSON object. The
-/// answer goes to fulcrum_answer_set(). Returns false if nobody can say what has happened: then the key is looked up before
+/// reply goes to fulcrum_reply_set(). Returns false if nobody can say what has happened: then the key is looked up before
 /// anything else is done. Called on threads of the library, up to 256 at once, each with a stack of 2 MiB and the signal mask
-/// of the thread that opened the federation; it may wait, and must not unwind.
+/// of the thread that open_federation the federation; it may wait, and must not unwind.
 pub type fulcrum_provider_callback = Option<
     unsafe extern "C" fn(
         userdata: *mut c_void,
         call: *const c_char,
         request: *const u8,
-        length: usize,
-        answer: *mut fulcrum_answer,
+        request_length: usize,
+        reply: *mut fulcrum_reply,
     ) -> bool,
 >;
 
@@ -60,52 +60,57 @@ pub struct fulcrum_provider {
     pub userdata: *mut c_void,
 }
 
-/// Says what a call of a provider answers.
+/// Sets the reply to the call of a provider that is under way.
 ///
-/// @param answer        borrowed; as the callback got it.
-/// @param json, length  copied; a JSON object.
+/// @param reply              borrowed; as the callback got it.
+/// @param json, json_length  copied; a JSON object.
 ///
 /// # Safety
-/// `answer` is that of the callback under way; the text is valid for the call.
+/// `reply` is that of the callback under way; the text is valid for the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fulcrum_answer_set(answer: *mut fulcrum_answer, json: *const u8, length: usize) {
+pub unsafe extern "C" fn fulcrum_reply_set(reply: *mut fulcrum_reply, json: *const u8, json_length: usize) {
     // SAFETY: the caller's promise above.
-    let Some(answer) = (unsafe { answer.as_mut() }) else { return };
-    if json.is_null() || length > isize::MAX as usize {
-        answer.json = None;
+    let Some(reply) = (unsafe { reply.as_mut() }) else { return };
+    if json.is_null() || json_length > isize::MAX as usize {
+        reply.json = None;
         return;
     }
     // SAFETY: not NULL, and the caller's promise above.
-    answer.json = Some(unsafe { std::slice::from_raw_parts(json, length) }.to_vec());
+    reply.json = Some(unsafe { std::slice::from_raw_parts(json, json_length) }.to_vec());
 }
 
 #[derive(Debug)]
-struct Written {
-    call: unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize, *mut fulcrum_answer) -> bool,
+struct CallbackCalls {
+    call: unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, usize, *mut fulcrum_reply) -> bool,
     userdata: *mut c_void,
     mask: Mask,
 }
 
 // SAFETY: the callback is documented to be called on any thread, several at once, and `userdata` is only passed to it.
-unsafe impl Send for Written {}
+unsafe impl Send for CallbackCalls {}
 // SAFETY: as above.
-unsafe impl Sync for Written {}
+unsafe impl Sync for CallbackCalls {}
 
-impl HostCalls for Written {
+impl HostCalls for CallbackCalls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let name = CString::new(call.word()).unwrap_or_default();
         let name: &CStr = &name;
-        let mut answer = fulcrum_answer::default();
-        let is_known = self.mask.host(|| {
+        let mut reply = fulcrum_reply::default();
+        let is_known = self.mask.run_host_code(|| {
             // SAFETY: all pointers are valid for the call; the host has promised the rest.
             unsafe {
-                (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut answer)
+                (self.call)(self.userdata, name.as_ptr(), request.as_ptr(), request.len(), &raw mut reply)
             }
         });
-        match (is_known, answer.json) {
+        match (is_known, reply.json) {
             (true, Some(json)) => String::from_utf8(json).map_err(|error| error.to_string()),
-            (true, None) => Err("the callback has said no answer".to_owned()),
-            (false, _) => Err("the callback says that nobody knows".to_owned()),
+            (true, None) => {
+                Err("the callback returned true without fulcrum_reply_set(); set a reply, or return false"
+                    .to_owned())
+            }
+            (false, _) => {
+                Err("the callback returned false: whether the call took effect is unknown".to_owned())
+            }
         }
     }
 }
@@ -117,7 +122,7 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
         return Ok(Vec::new());
     }
     if providers.is_null() || count > 1000 {
-        return Err(fulcrum_error::argument("providers is NULL, or provider_count is absurd"));
+        return Err(fulcrum_error::argument("providers is NULL, or provider_count is above 1000"));
     }
     // SAFETY: the first member is there in every version.
     let size = unsafe { providers.cast::<usize>().read() };
@@ -133,7 +138,7 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
         let text = unsafe { utf8(given.description, given.description_length, "providers->description")? };
         let description: HostDescription = parse_json(text)?;
         let call = given.call.ok_or_else(|| fulcrum_error::argument("providers->call is NULL"))?;
-        let calls = Arc::new(Written { call, userdata: given.userdata, mask: mask_of_caller() });
+        let calls = Arc::new(CallbackCalls { call, userdata: given.userdata, mask: caller_signal_mask() });
         Ok(Arc::new(HostProvider::new(description, calls)?))
     };
     providers.iter().map(provider).collect()
@@ -142,20 +147,25 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
 /// Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
 /// text. Without either it is fulcrum_federation_open().
 ///
-/// @param config, length             borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
-/// @param base, base_length          borrowed; the folder that relative paths start from; empty for the working folder.
-/// @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is trusted" in
-///                                   docs/c.md; empty for what lies below `base` and the usual APIs.
-/// @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the federation is freed.
-/// @param out_federation             receives a federation that the caller owns and frees with fulcrum_federation_free().
-/// @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
+/// @param base, base_length          borrowed; the folder that relative paths start from; empty for the
+///                                   working folder.
+/// @param reach, reach_length        borrowed; JSON: what the configuration may read and reach, see "Who is
+///                                   trusted" in docs/c.md; empty for what lies below `base` and the usual
+///                                   APIs.
+/// @param providers, provider_count  borrowed; the host's own. Their userdata stays valid until the
+///                                   federation is freed.
+/// @param out_federation             receives a federation that the caller owns and frees with
+///                                   fulcrum_federation_free().
+/// @param out_error                  may be NULL; else NULL on success, or an error for
+///                                   fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fulcrum_federation_open_with(
     config: *const u8,
-    length: usize,
+    config_length: usize,
     base: *const u8,
     base_length: usize,
     reach: *const u8,
@@ -169,7 +179,7 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (config, base, reach, out_federation) = unsafe {
             (
-                utf8(config, length, "config")?,
+                utf8(config, config_length, "config")?,
                 utf8(base, base_length, "base")?,
                 utf8(reach, reach_length, "reach")?,
                 out(out_federation, "out_federation")?,
@@ -177,29 +187,32 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
         };
         // SAFETY: the caller's promise above.
         let providers = unsafe { read(providers, provider_count)? };
-        *out_federation = opened(config, reach, base, providers)?;
+        *out_federation = open_federation(config, reach, base, providers)?;
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_federation, out_error, call) }
+    unsafe { guard_on_call_thread(out_federation, out_error, call) }
 }
 
 /// Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
 /// passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
 /// costs money.
 ///
-/// @param federation                  borrowed.
-/// @param provider, provider_length   borrowed; its name.
-/// @param sku, sku_length             borrowed; what to buy; empty to buy nothing.
-/// @param settings, settings_length   borrowed; a JSON object of texts that the product is made with; empty for none.
-/// @param patience_ms                 how long one list or operation may take.
-/// @param out_json                    receives a text that the caller owns and frees with fulcrum_text_free().
-/// @param out_error                   may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param federation                 borrowed.
+/// @param provider, provider_length  borrowed; its name.
+/// @param sku, sku_length            borrowed; what to buy; empty to buy nothing.
+/// @param settings, settings_length  borrowed; a JSON object of texts that the product is made with; empty
+///                                   for none.
+/// @param timeout_ms                 how long one list or operation may take.
+/// @param out_json                   receives a text that the caller owns and frees with
+///                                   fulcrum_text_free().
+/// @param out_error                  may be NULL; else NULL on success, or an error for
+///                                   fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fulcrum_federation_check_json(
+pub unsafe extern "C" fn fulcrum_federation_run_conformance_json(
     federation: *const fulcrum_federation,
     provider: *const u8,
     provider_length: usize,
@@ -207,7 +220,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
     sku_length: usize,
     settings: *const u8,
     settings_length: usize,
-    patience_ms: u64,
+    timeout_ms: u64,
     out_json: *mut *mut fulcrum_text,
     out_error: *mut *mut fulcrum_error,
 ) -> fulcrum_status {
@@ -215,7 +228,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, provider, sku, settings, out_json) = unsafe {
             (
-                market(federation)?,
+                borrow_federation(federation)?,
                 utf8(provider, provider_length, "provider")?,
                 utf8(sku, sku_length, "sku")?,
                 utf8(settings, settings_length, "settings")?,
@@ -227,7 +240,7 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         let sku: Option<SkuId> = if sku.is_empty() { None } else { Some(sku.parse().map_err(wrong)?) };
         let settings: Settings = if settings.is_empty() { Settings::new() } else { parse_json(settings)? };
         let check =
-            federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(patience_ms));
+            federation.inner.check(&provider, sku.as_ref(), settings, Duration::from_millis(timeout_ms));
         let report = federation.wait(check)??;
         let document = serde_json::json!({
             "checks": report.checks, "is_passed": report.is_passed(), "text": report.to_string(),
@@ -236,5 +249,5 @@ pub unsafe extern "C" fn fulcrum_federation_check_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_json, out_error, call) }
+    unsafe { guard_on_call_thread(out_json, out_error, call) }
 }

@@ -1,58 +1,186 @@
-//! How a purchase is asked for.
+//! Purchases: a plan becomes an order, which the library drives to its end.
 
-use fulcrum_core::{model::OrderId, purchase::PurchaseOptions};
+use std::{ffi::c_void, sync::mpsc};
+
+use fulcrum_core::{
+    model::{Order, OrderId, Policy},
+    purchase::PurchaseError,
+};
+use tokio::{sync::oneshot, task::JoinError};
 
 use crate::{
-    error::fulcrum_error,
-    guard::{Outcome, utf8},
+    call_thread::caller_signal_mask,
+    error::{FULCRUM_FEDERATION_ENDED, fulcrum_error, fulcrum_status},
+    federation::{borrow_federation, fulcrum_federation},
+    guard::{borrow, guard_on_call_thread, optional_out, out, utf8},
+    order::fulcrum_order,
+    plan::fulcrum_plan,
+    purchase_options::{self, fulcrum_purchase_options},
+    signals::Mask,
 };
 
-/// How a plan is bought. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
-/// wanted: FULCRUM_PURCHASE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct fulcrum_purchase_options {
-    /// sizeof(fulcrum_purchase_options) as the caller knows it.
-    pub size: usize,
-    /// Borrowed; the caller's own order id, a UUID in any spelling: the same call with the same id buys once. Or NULL for
-    /// a new one.
-    pub id: *const u8,
-    /// Bytes of `id`.
-    pub id_length: usize,
-    /// Borrowed; the digest that somebody has approved, see fulcrum_plan_approval_digest(): any other plan or policy is
-    /// refused. Or NULL.
-    pub approved: *const u8,
-    /// Bytes of `approved`.
-    pub approved_length: usize,
+pub(crate) fn policy(json: &str) -> Result<Policy, fulcrum_error> {
+    if json.is_empty() { Ok(Policy::default()) } else { Ok(Policy::from_json(json)?) }
 }
 
-/// Reads the options of a purchase.
+/// Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
+/// failed is a success of this call: see fulcrum_order_is_committed().
+///
+/// @param federation                  borrowed.
+/// @param plan                        borrowed.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param options                     borrowed; NULL for the usual ones.
+/// @param out_order                   receives an order that the caller owns and frees with
+///                                    fulcrum_order_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free().
 ///
 /// # Safety
-/// `options` is NULL or points to as many bytes as its first field says; what it points to is valid.
-pub(crate) unsafe fn read(options: *const fulcrum_purchase_options) -> Outcome<PurchaseOptions> {
-    if options.is_null() {
-        return Ok(PurchaseOptions::default());
-    }
-    // SAFETY: the first field is there in every version.
-    let size = unsafe { options.cast::<usize>().read() };
-    if size != size_of::<fulcrum_purchase_options>() {
-        let message = format!(
-            "options.size is {size}; set it to sizeof(fulcrum_purchase_options), here {}",
-            size_of::<fulcrum_purchase_options>()
-        );
-        return Err(fulcrum_error::argument(&message));
-    }
-    // SAFETY: as large as the caller says, which is large enough.
-    let options = unsafe { options.read() };
-    // SAFETY: the caller's promise above.
-    let (id, approved) = unsafe {
-        (
-            utf8(options.id, options.id_length, "options.id")?,
-            utf8(options.approved, options.approved_length, "options.approved")?,
-        )
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_purchase(
+    federation: *const fulcrum_federation,
+    plan: *const fulcrum_plan,
+    policy_json: *const u8,
+    policy_length: usize,
+    options: *const fulcrum_purchase_options,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, plan, json, options, out_order) = unsafe {
+            (
+                borrow_federation(federation)?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                purchase_options::read(options)?,
+                out(out_order, "out_order")?,
+            )
+        };
+        let bought = federation.inner.purchase_with(&plan.inner, policy(json)?, options);
+        let order = federation.wait(bought)??;
+        *out_order = fulcrum_order::boxed(order);
+        Ok(())
     };
-    let wrong = || fulcrum_error::argument(&format!("options.id is {id:?}, which is not a UUID"));
-    let id = if id.is_empty() { None } else { Some(OrderId::from_uuid(id).ok_or_else(wrong)?) };
-    Ok(PurchaseOptions { id, approved: (!approved.is_empty()).then(|| approved.to_owned()) })
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// Called once when an order that was started by fulcrum_federation_purchase_async() has ended, on a thread of its own:
+/// every function of the library may be called here, also those that wait and fulcrum_federation_free(). Both handles are
+/// owned by the callee; one of them is NULL.
+pub type fulcrum_purchase_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
+
+/// As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
+/// If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
+/// fulcrum_federation_resume() takes it up again.
+///
+/// @param federation                  borrowed.
+/// @param plan                        borrowed; a copy is kept.
+/// @param policy_json, policy_length  borrowed; JSON, or empty for the usual policy.
+/// @param options                     borrowed; NULL for the usual ones.
+/// @param callback                    called exactly once if this call succeeds, never if it fails; see its
+///                                    type.
+/// @param userdata                    lent to the callback until that returns; may be NULL.
+/// @param out_order                   may be NULL; else receives the order as it was written down, with its
+///                                    id, which the caller owns and frees with fulcrum_order_free().
+/// @param out_error                   may be NULL; else NULL on success, or an error for
+///                                    fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; `userdata` may be used by another thread, until the callback returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_purchase_async(
+    federation: *const fulcrum_federation,
+    plan: *const fulcrum_plan,
+    policy_json: *const u8,
+    policy_length: usize,
+    options: *const fulcrum_purchase_options,
+    callback: fulcrum_purchase_callback,
+    userdata: *mut c_void,
+    out_order: *mut *mut fulcrum_order,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, plan, json, options) = unsafe {
+            (
+                borrow_federation(federation)?,
+                borrow(plan, "plan")?,
+                utf8(policy_json, policy_length, "policy")?,
+                purchase_options::read(options)?,
+            )
+        };
+        // SAFETY: the caller's promise above.
+        let out_order = unsafe { optional_out(out_order) };
+        let callback = callback.ok_or_else(|| fulcrum_error::argument("callback is NULL"))?;
+        let policy = policy(json)?;
+        // The thread comes first: once the order is written down, nothing may fail any more.
+        let (start, started) = mpsc::channel::<(OrderId, oneshot::Receiver<Ended>)>();
+        let callback = PurchaseCallback { callback, userdata, mask: caller_signal_mask() };
+        std::thread::Builder::new()
+            .name("fulcrum-reply".to_owned())
+            .spawn(move || {
+                if let Ok((id, ended)) = started.recv() {
+                    callback.deliver(callback_result(&id, ended.blocking_recv().ok()));
+                }
+            })
+            .map_err(|error| fulcrum_error::no_thread(&error))?;
+        let order = federation.wait(federation.inner.accept(&plan.inner, policy, options))??;
+        let (market, id) = (federation.inner.clone(), order.id.clone());
+        let driven = federation.runtime.spawn(async move { market.drive(&id).await });
+        let (end, ended) = oneshot::channel();
+        federation.runtime.spawn(async move {
+            let _ = end.send(driven.await);
+        });
+        let id = order.id.clone();
+        if let Some(out_order) = out_order {
+            *out_order = fulcrum_order::boxed(order);
+        }
+        // From here on the callback may come, and free the federation.
+        let _ = start.send((id, ended));
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// How a task that drives an order ended.
+type Ended = Result<Result<Order, PurchaseError>, JoinError>;
+
+/// What the callback is told; a task that was dropped belongs to a federation that was freed.
+fn callback_result(id: &OrderId, ended: Option<Ended>) -> Result<Order, fulcrum_error> {
+    match ended {
+        Some(Ok(outcome)) => Ok(outcome?),
+        Some(Err(error)) if error.is_panic() => Err(fulcrum_error::panic(&*error.into_panic())),
+        Some(Err(_)) | None => {
+            let message = format!("the federation ended first; resume takes the order up again: {id}");
+            Err(fulcrum_error::new(FULCRUM_FEDERATION_ENDED, &message))
+        }
+    }
+}
+
+/// The callback with what belongs to it.
+struct PurchaseCallback {
+    callback: unsafe extern "C" fn(*mut c_void, *mut fulcrum_order, *mut fulcrum_error),
+    userdata: *mut c_void,
+    mask: Mask,
+}
+
+// SAFETY: the caller of fulcrum_federation_purchase_async() promises that another thread may use `userdata`.
+unsafe impl Send for PurchaseCallback {}
+
+impl PurchaseCallback {
+    fn deliver(self, outcome: Result<Order, fulcrum_error>) {
+        let (order, error) = match outcome {
+            Ok(order) => (fulcrum_order::boxed(order), std::ptr::null_mut()),
+            Err(error) => (std::ptr::null_mut(), Box::into_raw(Box::new(error))),
+        };
+        self.mask.run_host_code(|| {
+            // SAFETY: called once, for `deliver` consumes it; the handles are new and given to the callee.
+            unsafe { (self.callback)(self.userdata, order, error) };
+        });
+    }
 }

@@ -1,11 +1,11 @@
-//! What providers have, against the ledger.
+//! Reconciliation of the providers' services with the ledger.
 
 use fulcrum_core::purchase::RepairPolicy;
 
 use crate::{
     error::{fulcrum_error, fulcrum_status},
-    federation::{fulcrum_federation, market},
-    guard::{guard_apart, out, utf8},
+    federation::{borrow_federation, fulcrum_federation},
+    guard::{guard_on_call_thread, out, utf8},
     text::fulcrum_text,
 };
 
@@ -17,11 +17,11 @@ use crate::{
 /// `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
 /// from a thread of your own.
 ///
-/// @param federation              borrowed.
-/// @param policy, policy_length   borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
-///                                "missing": "record", "drifted": "record"}`, or empty to report only.
-/// @param out_json                receives a text that the caller owns and frees with fulcrum_text_free().
-/// @param out_error               may be NULL; else NULL on success, or an error for fulcrum_error_free().
+/// @param federation             borrowed.
+/// @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
+///                               "missing": "record", "drifted": "record"}`, or empty to report only.
+/// @param out_json               receives a text that the caller owns and frees with fulcrum_text_free().
+/// @param out_error              may be NULL; else NULL on success, or an error for fulcrum_error_free().
 ///
 /// # Safety
 /// Pointers are valid for the call; no other thread uses the output slots during it.
@@ -36,7 +36,11 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
     let call = || {
         // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
         let (federation, policy, out_json) = unsafe {
-            (market(federation)?, utf8(policy, policy_length, "policy")?, out(out_json, "out_json")?)
+            (
+                borrow_federation(federation)?,
+                utf8(policy, policy_length, "policy")?,
+                out(out_json, "out_json")?,
+            )
         };
         let policy = match policy {
             "" => RepairPolicy::default(),
@@ -47,5 +51,5 @@ pub unsafe extern "C" fn fulcrum_federation_reconcile_json(
         Ok(())
     };
     // SAFETY: the caller's promise above.
-    unsafe { guard_apart(out_json, out_error, call) }
+    unsafe { guard_on_call_thread(out_json, out_error, call) }
 }

@@ -1,4 +1,4 @@
-//! The threads of a federation.
+//! Starts the threads of a federation.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,14 +13,14 @@ use crate::{error::fulcrum_error, guard::Outcome};
 
 /// Threads that drive what is under way, beside those that wait in calls and drive theirs. With two, tokio waits for the first one
 /// for ever where it gets no second one.
-const WORKERS: usize = 1;
+const WORKER_THREADS: usize = 1;
 /// Threads that wait for what has no other way: providers of the host's, names of servers. They stay: a thread that had ended
 /// might not be had again, and tokio would wait for one.
-const WAITERS: usize = 256;
-const KEPT: Duration = Duration::from_secs(1 << 30);
+const MAX_BLOCKING_THREADS: usize = 256;
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1 << 30);
 /// How long a system that gives no thread is asked again.
-const PATIENCE: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(20);
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Starts them, or says that they cannot be had. tokio panics without the first one, and waits for the others in silence.
 pub(crate) fn start() -> Outcome<Runtime> {
@@ -31,9 +31,9 @@ pub(crate) fn start() -> Outcome<Runtime> {
     let (start, started) = channel();
     let mut builder = Builder::new_multi_thread();
     builder
-        .worker_threads(WORKERS)
-        .max_blocking_threads(WAITERS)
-        .thread_keep_alive(KEPT)
+        .worker_threads(WORKER_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
         .thread_name("fulcrum")
         .on_thread_start(move || {
             let _ = start.send(());
@@ -42,17 +42,17 @@ pub(crate) fn start() -> Outcome<Runtime> {
     let built = catch_unwind(AssertUnwindSafe(|| builder.build()));
     let refused = |_| fulcrum_error::no_thread(&"the first one was refused");
     let runtime = built.map_err(refused)?.map_err(|error| fulcrum_error::no_thread(&error))?;
-    let end = Instant::now().checked_add(PATIENCE);
+    let end = Instant::now().checked_add(START_TIMEOUT);
     let mut count = 0_usize;
     // One of them waits for work already.
-    while count <= WORKERS {
+    while count <= WORKER_THREADS {
         // Each task that finds no thread has another one started, also for the tasks before it.
         let asked = catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(|| ()))));
         if asked.is_err() || end.is_some_and(|end| Instant::now() >= end) {
             runtime.shutdown_background();
             return Err(fulcrum_error::no_thread(&format!("{count} were given")));
         }
-        while count <= WORKERS && started.recv_timeout(PAUSE).is_ok() {
+        while count <= WORKER_THREADS && started.recv_timeout(POLL_INTERVAL).is_ok() {
             count = count.saturating_add(1);
         }
     }

@@ -1,7 +1,7 @@
 //! Signals belong to the host. The library's threads take none: a connection that was reset (SIGPIPE) cannot end the
 //! process, and a handler runs on the host's own threads. The disposition of a signal is the host's, and stays as it is.
 
-pub(crate) use imp::{Blocked, Mask};
+pub(crate) use imp::{Mask, SignalsBlocked};
 
 #[cfg(unix)]
 mod imp {
@@ -10,7 +10,7 @@ mod imp {
     use libc::{SIG_BLOCK, SIG_SETMASK, SIGPIPE, sigset_t};
 
     /// What a thread cannot put off: its own faults, and the clock of a profiler.
-    const OWN: [i32; 8] = [
+    const SYNCHRONOUS_SIGNALS: [i32; 8] = [
         libc::SIGABRT,
         libc::SIGBUS,
         libc::SIGFPE,
@@ -39,7 +39,7 @@ mod imp {
             unsafe {
                 libc::sigfillset(all.as_mut_ptr());
                 let mut all = all.assume_init();
-                for signal in OWN {
+                for signal in SYNCHRONOUS_SIGNALS {
                     libc::sigdelset(&raw mut all, signal);
                 }
                 Self(all)
@@ -58,20 +58,20 @@ mod imp {
         }
 
         /// Runs code of the host on a thread of the library, as a thread with this mask would.
-        pub(crate) fn host<T>(&self, code: impl FnOnce() -> T) -> T {
+        pub(crate) fn run_host_code<T>(&self, code: impl FnOnce() -> T) -> T {
             struct Back(Mask);
             impl Drop for Back {
                 fn drop(&mut self) {
                     Mask::change(SIG_SETMASK, &self.0);
                 }
             }
-            self.forget_broken_pipes();
+            self.discard_pending_sigpipe();
             let _back = Back(Self::change(SIG_SETMASK, self));
             code()
         }
 
         /// A connection of the library's that was reset is nothing to tell the host.
-        fn forget_broken_pipes(&self) {
+        fn discard_pending_sigpipe(&self) {
             // SAFETY: all sets are made before they are read.
             unsafe {
                 if libc::sigismember(&raw const self.0, SIGPIPE) == 1 {
@@ -103,11 +103,11 @@ mod imp {
 
     /// While it lives this thread takes no signals, nor do threads that it starts.
     #[derive(Debug)]
-    pub(crate) struct Blocked {
+    pub(crate) struct SignalsBlocked {
         before: Mask,
     }
 
-    impl Blocked {
+    impl SignalsBlocked {
         pub(crate) fn new() -> Self {
             Self { before: Mask::change(SIG_BLOCK, &Mask::library()) }
         }
@@ -119,11 +119,11 @@ mod imp {
 
         /// Work of the library's on this thread is done.
         pub(crate) fn end(self) {
-            self.before.forget_broken_pipes();
+            self.before.discard_pending_sigpipe();
         }
     }
 
-    impl Drop for Blocked {
+    impl Drop for SignalsBlocked {
         fn drop(&mut self) {
             Mask::change(SIG_SETMASK, &self.before);
         }
@@ -137,15 +137,15 @@ mod imp {
     pub(crate) struct Mask;
 
     impl Mask {
-        pub(crate) fn host<T>(&self, code: impl FnOnce() -> T) -> T {
+        pub(crate) fn run_host_code<T>(&self, code: impl FnOnce() -> T) -> T {
             code()
         }
     }
 
     #[derive(Debug)]
-    pub(crate) struct Blocked;
+    pub(crate) struct SignalsBlocked;
 
-    impl Blocked {
+    impl SignalsBlocked {
         pub(crate) fn new() -> Self {
             Self
         }

@@ -54,16 +54,16 @@ pub const FULCRUM_PURCHASE_OVER_LIMIT: fulcrum_status = 210;
 pub const FULCRUM_PURCHASE_PANICKED: fulcrum_status = 211;
 /// The blueprint is not well formed.
 pub const FULCRUM_COMPOSE_DOCUMENT: fulcrum_status = 301;
-/// Nothing fits.
+/// No plan meets all conditions.
 pub const FULCRUM_COMPOSE_INFEASIBLE: fulcrum_status = 302;
 /// Stopped before a plan was found.
 pub const FULCRUM_COMPOSE_STOPPED: fulcrum_status = 303;
-/// Beyond the engine's limits.
+/// The problem exceeds a limit of the engine.
 pub const FULCRUM_COMPOSE_TOO_LARGE: fulcrum_status = 304;
-/// The verifier refused the plan: a fault of the library.
+/// The verifier refused the plan. That is a fault of the library.
 pub const FULCRUM_COMPOSE_VERIFICATION: fulcrum_status = 305;
-/// A plan that was handed in does not belong to the blueprint and catalogue.
-pub const FULCRUM_COMPOSE_FOREIGN: fulcrum_status = 306;
+/// The plan that was handed in does not belong to the blueprint and catalogue.
+pub const FULCRUM_COMPOSE_PLAN_MISMATCH: fulcrum_status = 306;
 /// A document is not well formed.
 pub const FULCRUM_DOCUMENT: fulcrum_status = 401;
 /// The federation cannot be set up like this.
@@ -113,7 +113,7 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_COMPOSE_STOPPED => Some(c"FULCRUM_COMPOSE_STOPPED"),
         FULCRUM_COMPOSE_TOO_LARGE => Some(c"FULCRUM_COMPOSE_TOO_LARGE"),
         FULCRUM_COMPOSE_VERIFICATION => Some(c"FULCRUM_COMPOSE_VERIFICATION"),
-        FULCRUM_COMPOSE_FOREIGN => Some(c"FULCRUM_COMPOSE_FOREIGN"),
+        FULCRUM_COMPOSE_PLAN_MISMATCH => Some(c"FULCRUM_COMPOSE_PLAN_MISMATCH"),
         FULCRUM_DOCUMENT => Some(c"FULCRUM_DOCUMENT"),
         FULCRUM_CONFIG => Some(c"FULCRUM_CONFIG"),
         FULCRUM_LEDGER_CLAIMED => Some(c"FULCRUM_LEDGER_CLAIMED"),

@@ -1,4 +1,4 @@
-//! Text that comes out of the library.
+//! Text that the library returns.
 
 use std::ffi::{CStr, CString, c_char};
 
@@ -22,8 +22,8 @@ pub(crate) fn c_text(text: &str) -> CString {
     CString::new(text.replace('\0', "")).unwrap_or_default()
 }
 
-/// The pointer to lend, NULL for none.
-pub(crate) fn lend(text: Option<&CString>) -> *const c_char {
+/// The pointer to as_ptr, NULL for none.
+pub(crate) fn as_ptr(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 

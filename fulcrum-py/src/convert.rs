@@ -1,4 +1,4 @@
-//! Documents between Python and the library, by way of JSON.
+//! Converts documents between Python and the library, by way of JSON.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
-    apart::{lend, wait},
+    call_thread::{compute_borrowed, wait},
     error::raise,
     runtime::on_thread,
 };
@@ -31,11 +31,11 @@ use crate::{
 /// Lists and dicts in one another at most; the readers of documents go no deeper.
 const MAX_DEPTH: usize = 128;
 /// So deep does a small stack suffice for writing a document.
-const SHALLOW: usize = 24;
+const PYTHON_STACK_DEPTH: usize = 24;
 /// A century.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86400);
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86400);
 /// A document of more bytes is read on a thread that it may keep busy.
-const LONG_BYTES: usize = 64 << 10;
+const SLOW_DOCUMENT_BYTES: usize = 64 << 10;
 
 /// The text of a document: a str as it is, a path's content, a dict or list as JSON.
 pub(crate) fn document(value: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -79,7 +79,7 @@ pub(crate) async fn read<T: Send + 'static>(
     text: String,
     parse: impl FnOnce(&str) -> Result<T, DocumentError> + Send + 'static,
 ) -> PyResult<T> {
-    let is_long = text.len() > LONG_BYTES;
+    let is_long = text.len() > SLOW_DOCUMENT_BYTES;
     let parse = move || parse(&text).map_err(raise);
     if is_long { on_thread(parse).await } else { parse() }
 }
@@ -238,7 +238,9 @@ impl<'py> Writer<'py> {
         let is_a = |module, class| value.is_instance(&py.import(module)?.getattr(class)?);
         if is_a("decimal", "Decimal")? {
             if !value.call_method0("is_finite")?.is_truthy()? {
-                return Err(self.refuse(format!("{value} is no amount; write a number such as 12.5")));
+                return Err(
+                    self.refuse(format!("{value} is not a valid amount; write a number such as 12.5"))
+                );
             }
             self.string(&value.str()?)
         } else if is_a("datetime", "date")? {
@@ -303,7 +305,7 @@ pub(crate) fn json(py: Python<'_>, value: &(impl Serialize + Sync + ?Sized)) -> 
     let mut text = Vec::new();
     let mut shallow = serde_json::Serializer::with_formatter(&mut text, Shallow(0));
     match value.serialize(&mut shallow) {
-        Err(error) if error.is_io() => lend(py, || written(value)),
+        Err(error) if error.is_io() => compute_borrowed(py, || written(value)),
         outcome => checked(outcome.map(|()| text)),
     }
 }
@@ -324,7 +326,7 @@ struct Shallow(usize);
 impl Shallow {
     fn enter(&mut self) -> io::Result<()> {
         self.0 = self.0.saturating_add(1);
-        if self.0 > SHALLOW { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
+        if self.0 > PYTHON_STACK_DEPTH { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
     }
 
     fn leave(&mut self) {
@@ -370,8 +372,8 @@ pub(crate) fn duration(timeout: Option<f64>) -> PyResult<Option<Duration>> {
 
 /// Seconds of a field. What is longer than a clock can tell, infinity too, is as long as anybody waits.
 pub(crate) fn seconds(field: &str, seconds: f64) -> PyResult<Duration> {
-    if seconds >= LONGEST.as_secs_f64() {
-        return Ok(LONGEST);
+    if seconds >= MAX_TIMEOUT.as_secs_f64() {
+        return Ok(MAX_TIMEOUT);
     }
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| PyValueError::new_err(format!("{field}: write seconds, zero or more")))

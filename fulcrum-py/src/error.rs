@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::runtime::attach;
 
 /// What the library itself is to blame for; the same number as in C.
-const FAULT: i32 = 902;
+const INTERNAL_ERROR_CODE: i32 = 902;
 /// What the host's process does not allow; the same numbers as in C, which knows no ending.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Host {
@@ -46,7 +46,7 @@ pub(crate) fn fault(panic: &(dyn Any + Send)) -> PyErr {
     let text =
         text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it left no words");
     let message = format!("a fault of the library, please report it: {text}");
-    make(FAULT, &message, Vec::new(), (None, None, None, None))
+    make(INTERNAL_ERROR_CODE, &message, Vec::new(), (None, None, None, None))
 }
 
 /// The exception for what the process cannot do: it has no thread, it was forked, or it ends.

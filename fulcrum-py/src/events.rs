@@ -1,4 +1,4 @@
-//! The events of one order, for those who wait and those who await.
+//! Events of one order, for both `for` and `async for`.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use pyo3::{
 use tokio::sync::Mutex;
 
 use crate::{
-    apart::wait,
-    awaited::awaitable,
+    call_thread::wait,
     convert::python,
+    coroutine::coroutine,
     error::raise,
-    owned::{Market, Owned, Slot},
+    owned::{OpenFederation, Owned, Slot},
     runtime::attach,
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Events {
 
 impl Events {
     /// Begins with an error if the ledger has no such order: nobody would ever write down one that is not there.
-    pub(crate) fn new(market: &Market, order: OrderId, object: Py<PyAny>) -> Self {
+    pub(crate) fn new(market: &OpenFederation, order: OrderId, object: Py<PyAny>) -> Self {
         let (ledger, events) = (market.ledger().clone(), market.follow(&order));
         let first = async move {
             match ledger.load(&order).await {
@@ -67,7 +67,7 @@ impl Events {
 
     fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let events = self.events.get()?.clone();
-        awaitable(py, move || async move {
+        coroutine(py, move || async move {
             let next = events.lock().await.next().await;
             match next {
                 Some(Ok(event)) => attach(|py| python(py, &event).map(Bound::unbind)),

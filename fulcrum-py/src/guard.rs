@@ -1,4 +1,4 @@
-//! Panics stay inside: pyo3 would raise them as an exception that `except Exception` misses.
+//! Catches panics: pyo3 would raise them as an exception that `except Exception` misses.
 
 use std::{
     future::Future,
@@ -45,10 +45,12 @@ pub(crate) mod planted {
     use fulcrum_py_macros::guarded;
 
     /// Calls to go until one panics; none below zero.
-    static LEFT: AtomicI64 = AtomicI64::new(-1);
+    static CALLS_BEFORE_PANIC: AtomicI64 = AtomicI64::new(-1);
 
     pub(super) fn panic_if_due() {
-        if LEFT.load(Ordering::Relaxed) >= 0 && LEFT.fetch_sub(1, Ordering::Relaxed) == 0 {
+        if CALLS_BEFORE_PANIC.load(Ordering::Relaxed) >= 0
+            && CALLS_BEFORE_PANIC.fetch_sub(1, Ordering::Relaxed) == 0
+        {
             panic!("planted by a test");
         }
     }
@@ -57,7 +59,7 @@ pub(crate) mod planted {
     #[guarded]
     #[pyo3(name = "_panic_after")]
     pub(crate) fn panic_after(calls: i64) {
-        LEFT.store(calls, Ordering::Relaxed);
+        CALLS_BEFORE_PANIC.store(calls, Ordering::Relaxed);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Providers that are written in Python, and how functions of the host's are called.
+//! Providers that are written in Python, and calls of the host's functions.
 
 use std::{
     cell::Cell,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// So many functions of the host's call the library in one another at most.
-pub(crate) const MOST_DEPTH: usize = 16;
+pub(crate) const MAX_CALLBACK_DEPTH: usize = 16;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -113,7 +113,7 @@ pub(crate) fn call(
 
 /// No code of Python's runs meanwhile, and so no other thread, which would get the size of this one.
 fn start_thread(py: Python<'_>, inbox: Bound<'_, PyAny>) -> PyResult<()> {
-    let (threads, work) = (py.import("_thread")?, through(py, "work")?);
+    let (threads, work) = (py.import("_thread")?, host_function(py, "work")?);
     let size = threads.call_method1("stack_size", (STACK_BYTES,));
     let started = threads.call_method1("start_new_thread", (work, (inbox,)));
     if let Ok(size) = size {
@@ -147,7 +147,7 @@ impl HostCalls for Calls {
 }
 
 /// A function of `fulcrum_market._host`, which takes one of the host's.
-pub(crate) fn through<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn host_function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("fulcrum_market._host")?.getattr(name)
 }
 
@@ -155,30 +155,30 @@ pub(crate) fn through<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, P
 type Providers = (Vec<Arc<dyn Provider>>, Vec<Arc<Slot>>);
 
 /// A provider that is written in Python, and what it says of itself.
-pub(crate) struct Written {
+pub(crate) struct PythonProvider {
     description: String,
     calls: Calls,
 }
 
 /// The providers of a list.
-pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Vec<Written>> {
+pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResult<Vec<PythonProvider>> {
     let given = given.unwrap_or_default();
     if given.is_empty() {
         return Ok(Vec::new());
     }
     let module = py.import("fulcrum_market.provider")?;
     let (describe, answer) = (module.getattr("_describe")?, module.getattr("_answer")?);
-    let described = |object: Py<PyAny>| -> PyResult<Written> {
+    let described = |object: Py<PyAny>| -> PyResult<PythonProvider> {
         let description = describe.call1((&object,))?.extract()?;
         let calls = Calls { provider: Arc::new(Slot::new(object)), answer: answer.clone().unbind() };
-        Ok(Written { description, calls })
+        Ok(PythonProvider { description, calls })
     };
     given.into_iter().map(described).collect()
 }
 
 /// Reads what they say of themselves.
-pub(crate) fn providers(written: Vec<Written>) -> PyResult<Providers> {
-    let provider = |Written { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
+pub(crate) fn providers(written: Vec<PythonProvider>) -> PyResult<Providers> {
+    let provider = |PythonProvider { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
         let description: HostDescription = parse_json(&description).map_err(raise)?;
         let slot = calls.provider.clone();
         let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;

@@ -4,20 +4,22 @@
 #![deny(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
 
-mod aio;
-mod apart;
-mod ask;
-mod awaited;
+mod async_federation;
+mod call_thread;
+mod calls;
 mod convert;
+mod coroutine;
 mod error;
 mod events;
+mod explain;
 mod federation;
 mod guard;
+mod history;
 mod host;
 mod interpreter;
 mod owned;
+mod progress;
 mod reconcile;
-mod retain;
 mod runtime;
 mod values;
 mod workers;
@@ -28,7 +30,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _fulcrum {
     #[pymodule_export]
-    use super::aio::AsyncFederation;
+    use super::async_federation::AsyncFederation;
     #[pymodule_export]
     use super::convert::to_json;
     #[pymodule_export]
@@ -36,7 +38,7 @@ mod _fulcrum {
     #[pymodule_export]
     use super::federation::Federation;
     #[pymodule_export]
-    use super::retain::{Timeline, verify_archive};
+    use super::history::{Timeline, verify_archive};
     #[pymodule_export]
     use super::values::{Catalogue, Order, Plan};
 

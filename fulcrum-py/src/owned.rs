@@ -1,4 +1,4 @@
-//! What belongs to the process that made it, and what the garbage collector has to know of.
+//! Objects that belong to the process that made them, and references that the garbage collector sees.
 
 use std::{
     ops::Deref,
@@ -33,16 +33,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn this() -> Self {
+    pub(crate) fn current() -> Self {
         Self { id: process::id(), forks: FORKS.load(Ordering::Relaxed) }
     }
 
-    pub(crate) fn is_this(self) -> bool {
-        self == Self::this()
+    pub(crate) fn is_current(self) -> bool {
+        self == Self::current()
     }
 
     /// Python has forked, and this is the child.
-    pub(crate) fn has_forked() {
+    pub(crate) fn note_fork() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -60,7 +60,7 @@ impl<T> Owned<T> {
     /// On a thread of the library's, or one that holds the interpreter.
     pub(crate) fn new(value: T) -> Self {
         let handle = Handle::try_current().ok().or_else(handle);
-        Self { value: Some(value), process: Process::this(), handle }
+        Self { value: Some(value), process: Process::current(), handle }
     }
 
     pub(crate) fn get(&self) -> PyResult<&T> {
@@ -69,7 +69,7 @@ impl<T> Owned<T> {
 
     /// In the process that made it.
     pub(crate) fn here(&self) -> Option<&T> {
-        self.value.as_ref().filter(|_| self.process.is_this())
+        self.value.as_ref().filter(|_| self.process.is_current())
     }
 
     /// Also in another process, for what is no more than memory.
@@ -81,7 +81,7 @@ impl<T> Owned<T> {
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         match self.value.take() {
-            Some(value) if self.process.is_this() => drop_inside(self.handle.as_ref(), value),
+            Some(value) if self.process.is_current() => drop_inside(self.handle.as_ref(), value),
             value => std::mem::forget(value),
         }
     }
@@ -124,19 +124,19 @@ impl Slot {
 
 /// A federation, and the host's objects in it.
 #[derive(Clone)]
-pub(crate) struct Market {
+pub(crate) struct OpenFederation {
     federation: Arc<Federation>,
     /// The providers that are written in Python. A call that is under way has a clone.
     written: Arc<[Arc<Slot>]>,
 }
 
-impl Market {
+impl OpenFederation {
     pub(crate) fn new(federation: Federation, written: Vec<Arc<Slot>>) -> Owned<Self> {
         Owned::new(Self { federation: Arc::new(federation), written: written.into() })
     }
 }
 
-impl Deref for Market {
+impl Deref for OpenFederation {
     type Target = Federation;
 
     fn deref(&self) -> &Federation {
@@ -144,7 +144,7 @@ impl Deref for Market {
     }
 }
 
-impl Owned<Market> {
+impl Owned<OpenFederation> {
     /// The providers are this federation's alone unless a call is under way, which needs them.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(market) = self.memory() else { return Ok(()) };

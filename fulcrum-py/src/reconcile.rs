@@ -1,4 +1,4 @@
-//! What providers have against the ledger, now and on a schedule.
+//! Reconciliation of the providers' services with the ledger, once and on a schedule.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,12 +12,12 @@ use fulcrum_core::{
 use pyo3::prelude::*;
 
 use crate::{
-    apart::tell,
+    call_thread::call_host,
+    calls::until_timeout,
     convert::{duration, optional, python, read_or_default, seconds},
     error::raise,
-    federation::ended,
-    host::through,
-    owned::Market,
+    host::host_function,
+    owned::OpenFederation,
 };
 
 pub(crate) async fn read_repair(repair: Option<String>) -> PyResult<RepairPolicy> {
@@ -42,13 +42,13 @@ impl Schedule {
     }
 
     /// Until the time is over, or the host's function fails.
-    pub(crate) async fn run(self, market: Market, report: Py<PyAny>) -> PyResult<()> {
+    pub(crate) async fn run(self, market: OpenFederation, report: Py<PyAny>) -> PyResult<()> {
         let (policy, report) = (read_repair(self.repair).await?, Arc::new(report));
         let failure = Mutex::new(None);
         let has_failed = tokio::sync::Notify::new();
         let stop = async {
             tokio::select! {
-                () = ended(self.timeout) => {}
+                () = until_timeout(self.timeout) => {}
                 () = has_failed.notified() => {}
             }
         };
@@ -65,12 +65,12 @@ impl Schedule {
 }
 
 fn told(report: Arc<Py<PyAny>>, outcome: Result<Reconciliation, PurchaseError>) -> PyResult<()> {
-    tell(move |py| {
+    call_host(move |py| {
         let outcome = match outcome {
             Ok(outcome) => python(py, &outcome)?,
             Err(error) => raise(error).into_value(py).into_bound(py).into_any(),
         };
-        Ok((through(py, "reported")?, (&*report, outcome).into_pyobject(py)?))
+        Ok((host_function(py, "report_reconciliation")?, (&*report, outcome).into_pyobject(py)?))
     })
     .map(drop)
 }

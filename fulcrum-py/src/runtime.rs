@@ -36,9 +36,9 @@ use crate::{
 /// How often a waiting call looks for Ctrl-C.
 pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long work that is under way may take to stop when the interpreter ends.
-const GRACE: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a thread without work is kept.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Locked only by threads that hold the interpreter, as a fork does: a child never finds it locked by a thread that it has not. As
 /// for each lock of this module, no code of Python's runs under it, and nobody waits for the interpreter: whoever has it may
@@ -157,7 +157,7 @@ pub(crate) fn threads(py: Python<'_>) -> PyResult<Arc<Threads>> {
 fn running_threads() -> Result<Arc<Threads>, Option<io::Error>> {
     let mut state = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
-        State::Running(threads) if threads.process.is_this() => return Ok(threads.clone()),
+        State::Running(threads) if threads.process.is_current() => return Ok(threads.clone()),
         State::Ended => return Err(None),
         State::NotStarted | State::Running(_) => {}
     }
@@ -170,7 +170,7 @@ fn running_threads() -> Result<Arc<Threads>, Option<io::Error>> {
 /// Those that run, if any do.
 pub(crate) fn handle() -> Option<Handle> {
     match &*THREADS.lock().unwrap_or_else(PoisonError::into_inner) {
-        State::Running(threads) if threads.process.is_this() => Some(threads.handle.clone()),
+        State::Running(threads) if threads.process.is_current() => Some(threads.handle.clone()),
         _ => None,
     }
 }
@@ -199,7 +199,7 @@ pub(crate) fn is_on_work_thread() -> bool {
 impl Threads {
     fn start() -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
-        builder.enable_all().thread_name("fulcrum-work").thread_keep_alive(FOR_EVER);
+        builder.enable_all().thread_name("fulcrum-work").thread_keep_alive(THREAD_KEEP_ALIVE);
         builder.thread_stack_size(STACK_BYTES).on_thread_start(|| IS_WORK_THREAD.set(true));
         let runtime = builder.build()?;
         let handle = runtime.handle().clone();
@@ -207,7 +207,7 @@ impl Threads {
         let (end, ended) = mpsc::channel();
         thread::Builder::new().name("fulcrum".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             let _ = runtime.block_on(stopped);
-            runtime.shutdown_timeout(GRACE);
+            runtime.shutdown_timeout(EXIT_TIMEOUT);
             let _ = end.send(());
         })?;
         // The runtime panics where it gets no first thread for work that blocks: so one is tried before.
@@ -216,7 +216,7 @@ impl Threads {
         let _ = tried.join();
         catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| ()))))
             .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        let (process, stop) = (Process::this(), Mutex::new(Some((stop, ended))));
+        let (process, stop) = (Process::current(), Mutex::new(Some((stop, ended))));
         Ok(Self { handle, workers: Workers::new(), process, stop })
     }
 
@@ -228,14 +228,14 @@ impl Threads {
         if let Some((stop, ended)) = stop {
             drop(stop);
             // The thread waits as long for those that block.
-            let _ = ended.recv_timeout(GRACE + GRACE);
+            let _ = ended.recv_timeout(EXIT_TIMEOUT + EXIT_TIMEOUT);
         }
     }
 }
 
 /// Waits, but not for long.
 fn wait_while(is_so: impl Fn() -> bool) {
-    let end = Instant::now() + GRACE;
+    let end = Instant::now() + EXIT_TIMEOUT;
     while is_so() && Instant::now() < end {
         thread::sleep(Duration::from_millis(2));
     }
@@ -251,7 +251,7 @@ pub(crate) fn shutdown(py: Python<'_>) {
     IS_ENDING.store(true, Ordering::SeqCst);
     py.detach(|| {
         match state {
-            State::Running(threads) if threads.process.is_this() => threads.end(),
+            State::Running(threads) if threads.process.is_current() => threads.end(),
             // The threads are the parent's: there is nothing to end here.
             State::Running(threads) => std::mem::forget(threads),
             State::NotStarted | State::Ended => {}
@@ -274,8 +274,8 @@ pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ledger::after_fork();
     }
     #[guarded]
-    fn has_forked(py: Python<'_>) -> PyResult<()> {
-        Process::has_forked();
+    fn note_fork(py: Python<'_>) -> PyResult<()> {
+        Process::note_fork();
         ledger::after_fork_in_child();
         count_this_alone();
         py.import("fulcrum_market._host")?.call_method0("after_fork").map(drop)
@@ -283,7 +283,7 @@ pub(crate) fn register_at_fork(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let hooks = PyDict::new(module.py());
     hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;
     hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork, module)?)?;
-    hooks.set_item("after_in_child", wrap_pyfunction!(has_forked, module)?)?;
+    hooks.set_item("after_in_child", wrap_pyfunction!(note_fork, module)?)?;
     module.py().import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
 }
 
@@ -350,16 +350,16 @@ pub(crate) fn poll<T>(
             self.thread.unpark();
         }
     }
-    let process = Process::this();
+    let process = Process::current();
     let _entered = handle.enter();
     let wake = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
     let waker = Waker::from(wake.clone());
     let mut future = Box::pin(future);
-    let mut looked = Instant::now();
+    let mut last_poll = Instant::now();
     loop {
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         // The host's function may have forked: the child has nothing that would ever wake it.
-        if !process.is_this() {
+        if !process.is_current() {
             std::mem::forget(future);
             return Err(forked());
         }
@@ -367,12 +367,12 @@ pub(crate) fn poll<T>(
             return Ok(value);
         }
         loop {
-            if looked.elapsed() >= SIGNAL_INTERVAL {
+            if last_poll.elapsed() >= SIGNAL_INTERVAL {
                 if is_ending() {
                     return Err(ending());
                 }
                 look()?;
-                looked = Instant::now();
+                last_poll = Instant::now();
             }
             if wake.is_woken.swap(false, Ordering::Acquire) {
                 break;
@@ -396,7 +396,7 @@ pub(crate) async fn on_thread<T: Send + 'static>(
 }
 
 /// A future on a thread of its own, where it is made, as it calls the host's functions or reads what may never come.
-pub(crate) async fn aside<F, T>(make: impl FnOnce() -> F + Send + 'static) -> PyResult<T>
+pub(crate) async fn on_thread_polled<F, T>(make: impl FnOnce() -> F + Send + 'static) -> PyResult<T>
 where
     F: Future<Output = PyResult<T>>,
     T: Send + 'static,

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::{
-    apart::compute,
+    call_thread::compute,
     convert::{json, loaded, optional, python, written},
     error::raise,
 };

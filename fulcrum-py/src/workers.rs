@@ -1,4 +1,4 @@
-//! Threads that make calls. Idle ones are kept: a new thread costs more than most calls do.
+//! Threads that make calls. Idle threads are kept, because starting one costs more than most calls.
 
 use std::{
     io,
@@ -9,12 +9,12 @@ use std::{
     thread,
 };
 
-use crate::apart::Caller;
+use crate::call_thread::Caller;
 
 /// The deepest document needs 1.2 MiB where the code is not optimised.
 pub(crate) const STACK_BYTES: usize = 4 << 20;
 /// So many wait for calls to come; others end with their call.
-const MOST_IDLE: usize = 8;
+const MAX_IDLE_THREADS: usize = 8;
 
 pub(crate) fn builder() -> thread::Builder {
     thread::Builder::new().name("fulcrum-call".to_owned()).stack_size(STACK_BYTES)
@@ -79,7 +79,7 @@ impl Worker {
     fn rest(self) {
         let all = self.all.clone();
         if let Some(idle) = &mut *all.0.lock().unwrap_or_else(PoisonError::into_inner)
-            && idle.len() < MOST_IDLE
+            && idle.len() < MAX_IDLE_THREADS
         {
             idle.push(self);
         }

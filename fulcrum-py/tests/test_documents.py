@@ -97,7 +97,7 @@ def test_what_has_one_text_is_that_text(market: fulcrum_market.Federation) -> No
         (lambda: 1, "type function"),
         (float("nan"), "beyond all numbers"),
         (float("inf"), "beyond all numbers"),
-        (Decimal("NaN"), "NaN is no amount"),
+        (Decimal("NaN"), "NaN is not a valid amount"),
         ("\ud800", "not Unicode"),
         ({b"name": 1}, "a name of type bytes"),
         ({None: 1}, "a name of type NoneType"),
@@ -125,7 +125,7 @@ def test_every_document_is_read_so(market: fulcrum_market.Federation, config: Co
         lambda: fulcrum_market.Federation({"ledger": b":memory:", "providers": []}),
         lambda: market.purchase(plan, {"step_timeout_s": b"5"}),
         lambda: market.catalogue.query({"limit": b"1"}),
-        lambda: market.check("alpha", settings={"image": b"x"}),
+        lambda: market.run_conformance("alpha", settings={"image": b"x"}),
     ):
         with pytest.raises(fulcrum_market.DocumentError, match="type bytes"):
             call()
@@ -247,13 +247,13 @@ def test_a_dict_that_changes_while_it_is_read_is_read_as_it_was(market: fulcrum_
 def test_any_time_is_one_and_what_is_none_is_named(market: fulcrum_market.Federation) -> None:
     for seconds in (1e19, 1e300, float("inf")):
         assert market.compose(SHOP, timeout=seconds).leases
-        assert market.check("alpha", patience=seconds)["is_passed"]
+        assert market.run_conformance("alpha", timeout=seconds)["is_passed"]
         with pytest.raises(ZeroDivisionError):
             market.reconcile_every(seconds, lambda report: 1 // 0)
     for seconds in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="timeout: write seconds"):
             market.compose(SHOP, timeout=seconds)
-        with pytest.raises(ValueError, match="patience: write seconds"):
-            market.check("alpha", patience=seconds)
+        with pytest.raises(ValueError, match="timeout: write seconds"):
+            market.run_conformance("alpha", timeout=seconds)
         with pytest.raises(ValueError, match="interval: write seconds"):
             market.reconcile_every(seconds, print)

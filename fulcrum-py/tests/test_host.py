@@ -503,7 +503,7 @@ os.mkfifo(fifo)
 #: Each call that waits.
 WAITING = {
     "purchase": "market.purchase(plan)",
-    "check": "market.check('rack', sku='small', patience=60)",
+    "run_conformance": "market.run_conformance('rack', sku='small', timeout=60)",
     "serve": "fast.serve()",
     "deliver": "fast.deliver('x', lambda events: None)",
     "a sink that waits": "fast.deliver('x', lambda events: time.sleep(60))",

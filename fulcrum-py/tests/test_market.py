@@ -83,7 +83,7 @@ def test_services_are_stopped_and_released(market: fulcrum_market.Federation) ->
 
 
 def test_serves_for_a_while(market: fulcrum_market.Federation) -> None:
-    market.serve(at_once=2, timeout=0.2)
+    market.serve(concurrency=2, timeout=0.2)
 
 
 def test_the_same_id_buys_once(market: fulcrum_market.Federation) -> None:
@@ -441,7 +441,7 @@ def test_trades_one_measure_for_another(market: fulcrum_market.Federation) -> No
     ]}  # fmt: skip
     plans = market.pareto(blueprint, ("cost", "providers"))
     assert [plan.monthly for plan in plans] == [Decimal(20)]
-    with pytest.raises(ValueError, match="no measure"):
+    with pytest.raises(ValueError, match="not a measure"):
         market.pareto(blueprint, ("cost", "beauty"))
 
 

@@ -37,7 +37,7 @@ def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = I
         "act": lambda: market.act(order, 0, "stop", **BY),
         "cancel": lambda: market.cancel(order),
         "catalogue": lambda: market.catalogue,
-        "check": lambda: market.check("alpha"),
+        "run_conformance": lambda: market.run_conformance("alpha"),
         "compose": lambda: market.compose(SHOP),
         "create": lambda: fulcrum_market.AsyncFederation.create(config),
         "deliver": lambda: market.deliver("a test", print, timeout=0.1),

@@ -31,12 +31,12 @@ def market_of(rack: fulcrum_market.Provider) -> fulcrum_market.Federation:
 
 def test_the_example_keeps_every_promise() -> None:
     rack = example.Rack()
-    report = market_of(rack).check("rack", sku="blade", patience=5)
+    report = market_of(rack).run_conformance("rack", sku="blade", timeout=5)
     assert report["is_passed"], report["text"]
     assert {check["outcome"] for check in report["checks"]} == {"passed", "skipped"}
     assert rack.machines == {} and rack.free == 4
     with pytest.raises(fulcrum_market.NotFoundError):
-        market_of(rack).check("rack", sku="none")
+        market_of(rack).run_conformance("rack", sku="none")
 
 
 def test_a_wrong_declaration_is_caught() -> None:
@@ -51,7 +51,7 @@ def test_a_wrong_declaration_is_caught() -> None:
         def find_by_key(self, key: str) -> Any:
             return next((it for it in self.machines.values() if it["key"] == key), None)
 
-    report = market_of(Careless()).check("rack", sku="blade", patience=5)
+    report = market_of(Careless()).run_conformance("rack", sku="blade", timeout=5)
     failed = [check["name"] for check in report["checks"] if check["outcome"] == "failed"]
     assert "the same key twice makes one service" in failed, report["text"]
 
@@ -122,7 +122,7 @@ def test_asyncio_and_coroutines_work_too() -> None:
         await market.refresh()
         order = await market.purchase(await market.compose(APP))
         assert order.state == "committed"
-        assert (await market.check("rack"))["is_passed"]
+        assert (await market.run_conformance("rack"))["is_passed"]
 
     asyncio.run(main())
     assert len(rack.machines) == 3
@@ -144,7 +144,7 @@ def test_what_is_no_provider_is_refused() -> None:
         def offers(self, filter: dict[str, Any]) -> Any:
             return []
 
-    report = market_of(OffersOnly()).check("rack", patience=5)
+    report = market_of(OffersOnly()).run_conformance("rack", timeout=5)
     assert report["is_passed"], report["text"]
 
 

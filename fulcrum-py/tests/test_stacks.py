@@ -136,7 +136,7 @@ def sync_calls(config: Config) -> None:
         large.compose(HARD, timeout=1, threads=2, progress=lambda *now: None)
     assert large.pareto(BLUEPRINT, ("cost", "providers"))
     assert large.purchase(large.compose(BLUEPRINT)).is_committed
-    assert large.check("rack", sku="m0", patience=1)["text"]
+    assert large.run_conformance("rack", sku="m0", timeout=1)["text"]
 
 
 async def awaited_calls(config: Config) -> None:
@@ -179,7 +179,7 @@ def hostile_documents(config: Config) -> None:
         readers: list[Callable[[Any], Any]] = [
             market.compose, fulcrum_market.Federation, lambda it: fulcrum_market.Federation(config, reach=it), market.catalogue.query,
             lambda it: market.purchase(plan, it), lambda it: market.accept(plan, it), plan.approval_digest,
-            lambda it: market.act(order.id, 0, it, **BY), lambda it: market.check("alpha", settings=it), market.reconcile,
+            lambda it: market.act(order.id, 0, it, **BY), lambda it: market.run_conformance("alpha", settings=it), market.reconcile,
             lambda it: market.reconcile_every(1, print, repair=it), lambda it: market.explain(it, plan),
             fulcrum_market.verify_archive,
         ]  # fmt: skip

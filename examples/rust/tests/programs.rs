@@ -95,6 +95,22 @@ fn the_documents_that_people_copy_have_rates() {
     }
 }
 
+/// The examples in four languages are one program: what one shows, the others show too.
+#[test]
+fn the_examples_take_the_same_steps() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let steps = |example: &str| -> Vec<String> {
+        let program = fs::read_to_string(root.join(example)).unwrap();
+        let comments = program.lines().map(|line| line.trim().trim_matches(['/', '*', '#', ' ']).to_owned());
+        comments.filter(|comment| comment.starts_with(|c: char| c.is_ascii_digit())).collect()
+    };
+    let expected = steps("rust/src/bin/buy.rs");
+    assert_eq!(expected.len(), 7, "{expected:#?}");
+    for example in ["c/buy.c", "cpp/buy.cpp", "python/buy.py"] {
+        assert_eq!(steps(example), expected, "{example}");
+    }
+}
+
 #[test]
 fn the_demo_names_a_file_that_is_not_there() {
     for option in ["--blueprint", "--rates", "--catalogue"] {

@@ -78,10 +78,10 @@ impl Rates {
         let mut reader =
             csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
         let unreadable = |error: csv::Error| DocumentError::at("", format!("no rate table: {error}"));
-        check_size(text, limits::RATES)?;
+        check_size(text, limits::MAX_RATES_BYTES)?;
         let header = reader.headers().map_err(unreadable)?.clone();
-        if header.len() > limits::RATE_COLUMNS {
-            return Err(DocumentError::at("", format!("write at most {} columns", limits::RATE_COLUMNS)));
+        if header.len() > limits::MAX_RATE_COLUMNS {
+            return Err(DocumentError::at("", format!("write at most {} columns", limits::MAX_RATE_COLUMNS)));
         }
         let row = reader.records().next().ok_or_else(|| {
             DocumentError::at("", "the rate table has no figures; write a line of codes and a line of rates")
@@ -106,7 +106,7 @@ impl Rates {
     pub fn from_ecb_xml(text: &str) -> Result<Self, DocumentError> {
         check_xml(text)?;
         let options = roxmltree::ParsingOptions {
-            nodes_limit: limits::XML_NODES,
+            nodes_limit: limits::MAX_XML_NODES,
             ..roxmltree::ParsingOptions::default()
         };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
@@ -231,13 +231,13 @@ fn plausible(currency: Currency) -> (Decimal, Decimal) {
 
 /// Whether a table in XML can be read with little work: see [`limits`].
 fn check_xml(text: &str) -> Result<(), DocumentError> {
-    check_size(text, limits::RATES)?;
+    check_size(text, limits::MAX_RATES_BYTES)?;
     let refuse = |what: String| Err(DocumentError::at("", what + "; pass the ECB's eurofxref-daily.xml"));
-    if text.split('<').any(|part| part.len() >= limits::XML_TAG) {
-        return refuse(format!("a tag or text has more than {} bytes", limits::XML_TAG));
+    if text.split('<').any(|part| part.len() >= limits::MAX_XML_TAG_BYTES) {
+        return refuse(format!("a tag or text has more than {} bytes", limits::MAX_XML_TAG_BYTES));
     }
-    if text.matches("xmlns").nth(limits::XML_NAMESPACES).is_some() {
-        return refuse(format!("it declares more than {} namespaces", limits::XML_NAMESPACES));
+    if text.matches("xmlns").nth(limits::MAX_XML_NAMESPACES).is_some() {
+        return refuse(format!("it declares more than {} namespaces", limits::MAX_XML_NAMESPACES));
     }
     Ok(())
 }

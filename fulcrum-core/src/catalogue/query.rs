@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, OfferIx};
 use crate::model::{
-    Filter, Market, Micros, OfferKind, Over, Resources, SovereigntyFloor, SovereigntyReport, Within,
-    to_micros,
+    FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources, SovereigntyFloor,
+    SovereigntyReport, to_micros,
 };
 
 /// What to look for. Empty for everything that is sold on demand.
@@ -36,7 +36,7 @@ pub struct Query {
     /// In which order.
     pub sort: Sort,
     /// Only the first, in that order, of each place of this sort.
-    pub first_per: Option<Over>,
+    pub first_per: Option<FailureDomain>,
     /// Leave out so many at the start: the next page.
     pub offset: usize,
     /// At most so many; none for all.
@@ -77,11 +77,11 @@ impl Catalogue {
     /// Time: O(length of the filter's lists).
     pub fn refusal(&self, ix: OfferIx, filter: &Filter) -> Option<&'static str> {
         let place = self.place(ix);
-        let market = self.price(ix).purchase_option.market();
-        let is_market = if filter.markets.is_empty() {
-            market == Market::OnDemand
+        let market = self.price(ix).purchase_option.pricing_category();
+        let is_market = if filter.pricing_categories.is_empty() {
+            market == PricingCategory::OnDemand
         } else {
-            filter.markets.contains(&market)
+            filter.pricing_categories.contains(&market)
         };
         let is_zone =
             place.zone.as_ref().map_or(filter.zones.allow.is_empty(), |zone| filter.zones.admits(zone));
@@ -97,7 +97,7 @@ impl Catalogue {
         let is_sovereign = |floor: &SovereigntyFloor| {
             SovereigntyReport::new(self.seller(ix), place, self.day()).meets(floor)
         };
-        let is_near = |within: &Within| {
+        let is_near = |within: &GeoCircle| {
             let km = place.coordinates.and_then(|at| at.distance_km(&within.of));
             km.is_some_and(|km| km <= within.km)
         };
@@ -162,13 +162,13 @@ impl Catalogue {
     }
 
     /// What tells the place of an offer from others, at one level: equal keys mean the same place.
-    pub fn place_key(&self, ix: OfferIx, over: Over) -> String {
+    pub fn place_key(&self, ix: OfferIx, over: FailureDomain) -> String {
         let place = self.place(ix);
         match over {
-            Over::Provider => place.provider.to_string(),
-            Over::Region => format!("{}/{}", place.provider, place.region),
-            Over::Zone => place.to_string(),
-            Over::Country => place.country.to_string(),
+            FailureDomain::Provider => place.provider.to_string(),
+            FailureDomain::Region => format!("{}/{}", place.provider, place.region),
+            FailureDomain::Zone => place.to_string(),
+            FailureDomain::Country => place.country.to_string(),
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) fn best(
     }
     let horizon = blueprint.horizon_months;
     best.prove(&first, horizon, bound);
-    best.plan.then = done[1..]
+    best.plan.later_stages = done[1..]
         .iter()
         .filter_map(|(stage, bound)| {
             let value = best.value(stage);

@@ -20,9 +20,9 @@ use crate::{
         solution::{Solution, UserAssignment},
     },
     model::{
-        Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FeeLine, Flow, FlowTarget,
-        HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Over, Plan, Price, PriceLine, Proof,
-        ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
+        Amount, Blueprint, Charge, CommitmentCost, ComponentId, EndPoint, FailureDomain, FeeLine, Flow,
+        FlowTarget, HOURS_PER_MONTH, Lease, LineKind, Measure, Measures, MoveLine, Plan, Price, PriceLine,
+        Proof, ProviderId, SkuId, TrafficLine, digest_of, from_micros, to_micros,
     },
 };
 
@@ -109,13 +109,13 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
         objective: Decimal::ZERO,
         bound: Decimal::ZERO,
         gap_percent: Decimal::ZERO,
-        then: Vec::new(),
+        later_stages: Vec::new(),
         stop: found.stop,
         statistics: found.statistics,
         horizon_months: Some(blueprint.horizon_months),
         offers: None,
         rates_date: problem.catalogue.rates().date.filter(|_| is_converted),
-        proof: Proof::own(),
+        proof: Proof::proven(),
         later: BTreeMap::new(),
     };
     let (monthly, once) = plan.sums().ok_or_else(|| too_large("all leases".to_owned()))?;
@@ -276,12 +276,13 @@ fn flows(problem: &Problem<'_>, found: &Solution) -> Vec<Flow> {
         }
         places
     };
-    let trip =
-        |site: &Site, to: &EndPoint| blueprint.assume.latency.round_trip_us(&sites.ends[site.region], to);
+    let trip = |site: &Site, to: &EndPoint| {
+        blueprint.assumptions.latency.round_trip_us(&sites.ends[site.region], to)
+    };
     let is_timed = problem.stage.tracks(Measure::Latency) || problem.stage.tracks(Measure::WorstLatency);
     let mut flows = Vec::new();
     for (at, link) in blueprint.links.iter().enumerate() {
-        let receivers = count(&link.to, PartitionKey::Domain(Over::Region));
+        let receivers = count(&link.to, PartitionKey::Domain(FailureDomain::Region));
         if receivers.is_empty() {
             continue;
         }

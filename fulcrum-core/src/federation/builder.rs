@@ -169,7 +169,7 @@ impl RatesFile {
     /// Reads the rates, telling CSV and XML by the first character.
     pub(super) fn read(&self) -> Result<Rates, ConfigError> {
         let path = self.base.to_read(&self.path)?;
-        let text = read_text_within(&path, limits::RATES)
+        let text = read_text_within(&path, limits::MAX_RATES_BYTES)
             .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
         let is_xml = text.trim_start().starts_with('<');
         let rates = if is_xml { Rates::from_ecb_xml(&text) } else { Rates::from_ecb_csv(&text) };

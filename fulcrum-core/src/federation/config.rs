@@ -150,7 +150,7 @@ impl FederationConfig {
     /// # Errors
     /// [`DocumentError`] with path and line.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
-        check_size(text, limits::FEDERATION)?;
+        check_size(text, limits::MAX_FEDERATION_BYTES)?;
         parse_yaml(text)
     }
 }

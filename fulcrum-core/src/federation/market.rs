@@ -21,8 +21,8 @@ use crate::{
     },
     ledger::{Ledger, LedgerError},
     model::{
-        Action, Blueprint, DocumentError, Measure, Offer, OfferId, Operator, OperatorRequest, OperatorWish,
-        Order, OrderEvent, OrderId, Plan, Policy, ProviderId, Settings, SkuId,
+        Action, Blueprint, DocumentError, Measure, Offer, OfferId, Operator, OperatorCommand,
+        OperatorRequest, Order, OrderEvent, OrderId, Plan, Policy, ProviderId, Settings, SkuId,
     },
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProviderError, ProvisionRequest,
@@ -387,13 +387,13 @@ impl Federation {
     /// # Errors
     /// As those.
     pub async fn operate(&self, order: &OrderId, request: OperatorRequest) -> Result<Order, PurchaseError> {
-        let OperatorRequest { by, wish } = request;
-        match wish {
-            OperatorWish::Retry => self.retry(order, by).await,
-            OperatorWish::Abandon => self.abandon(order, by).await,
-            OperatorWish::Settle { step, evidence } => self.settle(order, step, by, evidence).await,
-            OperatorWish::Act { step, action } => self.act(order, step, action, by).await,
-            OperatorWish::Release { step } => self.release(order, step, by).await,
+        let OperatorRequest { by, command } = request;
+        match command {
+            OperatorCommand::Retry => self.retry(order, by).await,
+            OperatorCommand::Abandon => self.abandon(order, by).await,
+            OperatorCommand::Settle { step, evidence } => self.settle(order, step, by, evidence).await,
+            OperatorCommand::Act { step, action } => self.act(order, step, action, by).await,
+            OperatorCommand::Release { step } => self.release(order, step, by).await,
         }
     }
 

@@ -19,7 +19,7 @@ impl Federation {
     /// [`FulcrumError::Config`] or [`FulcrumError::Document`], with file, path and line.
     pub async fn open(path: &Path) -> Result<Self, FulcrumError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = read_text_within(path, limits::FEDERATION).map_err(io)?;
+        let text = read_text_within(path, limits::MAX_FEDERATION_BYTES).map_err(io)?;
         let config = FederationConfig::from_yaml(&text)?;
         let base = Base::trusted(path.parent().unwrap_or(Path::new(".")));
         Ok(config.open_within(&base, []).await?)
@@ -66,15 +66,16 @@ impl FederationConfig {
             .max_offer_age_hours(self.max_offer_age_hours)
             .max_rates_age_days(self.max_rates_age_days)
             .max_table_age_days(self.max_table_age_days);
-        if self.providers.len() > limits::SELLERS {
-            let message = format!("these are {}; write at most {}", self.providers.len(), limits::SELLERS);
+        if self.providers.len() > limits::MAX_PROVIDER_ENTRIES {
+            let message =
+                format!("these are {}; write at most {}", self.providers.len(), limits::MAX_PROVIDER_ENTRIES);
             return Err(DocumentError::at("providers", message).into());
         }
         // Of all catalogues together: one file may be named many times.
         let mut offers = 0_usize;
         for provider in &self.providers {
-            if offers > limits::OFFERS {
-                let message = format!("the catalogues have more than {} offers together", limits::OFFERS);
+            if offers > limits::MAX_OFFERS {
+                let message = format!("the catalogues have more than {} offers together", limits::MAX_OFFERS);
                 return Err(DocumentError::at("providers", message).into());
             }
             let added = provider.add_to(builder, base)?;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::{
-    Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, ServiceId,
-    Step,
+    FailOverRound, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId,
+    ServiceId, Step,
 };
 
 /// The outcome of a ledger call.
@@ -99,7 +99,7 @@ pub struct Change {
     /// Steps in their new form; those with a new index are added.
     pub steps: Vec<Step>,
     /// The order's new plan, and all fail-overs so far.
-    pub plan: Option<(Plan, Vec<Round>)>,
+    pub plan: Option<(Plan, Vec<FailOverRound>)>,
     /// What to tell besides the new states, which are told anyway.
     pub events: Vec<OrderEventKind>,
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Change, Result, stored};
-use crate::model::{OrderId, Round, Step};
+use crate::model::{FailOverRound, OrderId, Step};
 
 /// Orders that are remembered; those that were read first are forgotten first.
 const MOST: usize = 4096;
@@ -151,7 +151,7 @@ fn column_text<T: Serialize>(
 fn rounds_text(
     kept: Option<&mut IndexMap<Column, Both>>,
     replaced: Option<Both>,
-    rounds: &[Round],
+    rounds: &[FailOverRound],
 ) -> Result<String> {
     let Some(kept) = kept else { return stored::text(&rounds) };
     let empty = || Both { stored: Value::Array(Vec::new()), known: Value::Array(Vec::new()) };
@@ -178,7 +178,7 @@ impl Both {
         stored::text(&self.stored)
     }
 
-    fn rewrite_rounds(&mut self, rounds: &[Round], replaced: Option<&Self>) -> Result<String> {
+    fn rewrite_rounds(&mut self, rounds: &[FailOverRound], replaced: Option<&Self>) -> Result<String> {
         let known: Value = stored::value(&rounds)?;
         let mut merged = known.clone();
         merge(&mut merged, &self.stored, &self.known);

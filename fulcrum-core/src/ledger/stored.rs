@@ -16,7 +16,7 @@ use super::{
     verify_events,
 };
 use crate::model::{
-    Accepted, Cancellation, InvalidId, KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId,
+    Acceptance, Cancellation, InvalidId, KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId,
     OrderState, ProviderId, RecordedKind, ServiceId, Step, StepState, lenient,
 };
 
@@ -37,7 +37,8 @@ pub(super) fn value<T: Serialize>(value: &T) -> Result<Value> {
 }
 
 pub(super) fn parsed<T: DeserializeOwned>(text: &str, column: &str) -> Result<T> {
-    lenient::read(text).map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
+    lenient::from_json_ignoring_unknown(text)
+        .map_err(|error| LedgerError::Damaged(format!("{column}: {error}")))
 }
 
 pub(super) fn no_id() -> LedgerError {
@@ -67,7 +68,7 @@ pub(super) fn changed_kinds(change: &Change) -> Vec<OrderEventKind> {
 
 /// What a new order's chain begins with: that it was accepted, and as what.
 pub(super) fn first_kind(order: &Order) -> OrderEventKind {
-    let accepted = Some(Box::new(Accepted::of(order, order.is_approved)));
+    let accepted = Some(Box::new(Acceptance::of(order, order.is_approved)));
     OrderEventKind::Order { state: order.state, reason: None, accepted }
 }
 

@@ -1,4 +1,4 @@
-//! The customer's request.
+//! The blueprint: what a customer asks for.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Assume, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId, Running,
-    check_size, is_hidden, limits, money, parse_yaml,
+    Assumptions, Component, ComponentId, DocumentError, Filter, Link, Measure, Objective, ProviderId,
+    Running, check_size, is_hidden, limits, money, parse_yaml,
 };
 use crate::model::Constraint;
 
@@ -31,6 +31,7 @@ use crate::model::Constraint;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Blueprint {
     /// For people.
     pub name: String,
@@ -62,8 +63,8 @@ pub struct Blueprint {
     #[serde(default, skip_serializing_if = "Running::is_none")]
     pub running: Running,
     /// What is known of round trips and emissions.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub assume: Assume,
+    #[serde(default, rename = "assume", skip_serializing_if = "is_default")]
+    pub assumptions: Assumptions,
     /// Months over which set-up fees are spread, and the longest minimum term that is accepted; 1 to 120. A
     /// committed price whose term is shorter is renewed until the end of the horizon.
     #[serde(default = "a_year")]
@@ -81,13 +82,14 @@ fn a_year() -> u32 {
     12
 }
 
-fn is_default(assume: &Assume) -> bool {
-    *assume == Assume::default()
+fn is_default(assume: &Assumptions) -> bool {
+    *assume == Assumptions::default()
 }
 
 /// What a contract with a provider costs besides what is bought: onboarding, a minimum fee, one's own work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ProviderFees {
     /// For those not named.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +102,7 @@ pub struct ProviderFees {
 /// A fee for each provider that a plan uses, net, in the blueprint's currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ProviderFee {
     /// Every month.
     #[serde(with = "crate::model::decimal")]
@@ -131,10 +134,43 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.chars().any(is_hidden) {
         return Err("it has characters that do not show; leave them out".to_owned());
     }
-    if name.chars().count() > limits::NAME {
-        return Err(format!("write at most {} characters", limits::NAME));
+    if name.chars().count() > limits::MAX_BLUEPRINT_NAME_CHARS {
+        return Err(format!("write at most {} characters", limits::MAX_BLUEPRINT_NAME_CHARS));
     }
     Ok(())
+}
+
+impl Blueprint {
+    /// A blueprint of some components in euros, over twelve months, at the least cost. Other fields are set on the value:
+    ///
+    /// ```
+    /// use fulcrum_core::model::{Blueprint, Component};
+    /// let mut web = Component::default();
+    /// (web.vcpu, web.memory_mib) = (2.into(), 4096);
+    /// let mut blueprint = Blueprint::new("shop", [("web".parse()?, web)]);
+    /// blueprint.horizon_months = 36;
+    /// blueprint.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(
+        name: impl Into<String>,
+        components: impl IntoIterator<Item = (ComponentId, Component)>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            currency: euro(),
+            components: components.into_iter().collect(),
+            filter: Filter::default(),
+            constraints: Vec::new(),
+            budget: None,
+            links: Vec::new(),
+            provider_fees: ProviderFees::default(),
+            running: Running::default(),
+            assumptions: Assumptions::default(),
+            horizon_months: a_year(),
+            objective: Objective::default(),
+        }
+    }
 }
 
 impl Blueprint {
@@ -143,9 +179,9 @@ impl Blueprint {
     /// # Errors
     /// [`DocumentError`] with the path and line, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, DocumentError> {
-        check_size(text, limits::BLUEPRINT)?;
+        check_size(text, limits::MAX_BLUEPRINT_BYTES)?;
         let blueprint: Self = parse_yaml(text)?;
-        blueprint.check().map_err(|error| error.located_in_yaml(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 
@@ -154,9 +190,9 @@ impl Blueprint {
     /// # Errors
     /// As [`from_yaml`](Self::from_yaml).
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
-        check_size(text, limits::BLUEPRINT)?;
+        check_size(text, limits::MAX_BLUEPRINT_BYTES)?;
         let blueprint: Self = super::parse_json(text)?;
-        blueprint.check().map_err(|error| error.located_in_json(text))?;
+        blueprint.check().map_err(|error| error.located(text))?;
         Ok(blueprint)
     }
 
@@ -166,7 +202,7 @@ impl Blueprint {
     /// [`DocumentError`] with the path, and what to write instead.
     pub fn check(&self) -> Result<(), DocumentError> {
         self.check_counts()?;
-        let (count, most) = (self.components.len(), limits::COMPONENTS);
+        let (count, most) = (self.components.len(), limits::MAX_COMPONENTS);
         if count == 0 || count > most {
             return Err(DocumentError::at("components", format!("{count} components; write 1 to {most}")));
         }
@@ -188,7 +224,7 @@ impl Blueprint {
             let path = format!("constraints[{index}].{}", constraint.word());
             constraint.check(self).map_err(|message| DocumentError::at(path, message))?;
         }
-        self.check_setup()
+        self.check_dependencies()
     }
 
     /// Whether there is not so much of anything that no check of it ends soon.
@@ -196,14 +232,19 @@ impl Blueprint {
         check_name(&self.name).map_err(|message| DocumentError::at("name", message))?;
         let named = self.constraints.iter().map(|constraint| constraint.components().len()).sum::<usize>();
         let users = self.components.values().map(|component| component.users.len()).sum::<usize>();
-        let pairs = self.assume.latency.pairs.len();
+        let pairs = self.assumptions.latency.pairs.len();
         for (path, count, most, what) in [
-            ("constraints", self.constraints.len(), limits::CONSTRAINTS, "conditions"),
-            ("constraints", named, limits::NAMED, "names of components in all conditions"),
-            ("links", self.links.len(), limits::LINKS, "links"),
-            ("components", users, limits::LINKS, "groups of users"),
-            ("assume.latency.pairs", pairs, limits::LINKS, "pairs"),
-            ("running.services", self.running.services.len(), limits::SERVICES, "services"),
+            ("constraints", self.constraints.len(), limits::MAX_CONSTRAINTS, "conditions"),
+            (
+                "constraints",
+                named,
+                limits::MAX_CONSTRAINT_REFERENCES,
+                "names of components in all conditions",
+            ),
+            ("links", self.links.len(), limits::MAX_LINKS, "links"),
+            ("components", users, limits::MAX_LINKS, "groups of users"),
+            ("assume.latency.pairs", pairs, limits::MAX_LINKS, "pairs"),
+            ("running.services", self.running.services.len(), limits::MAX_RUNNING_SERVICES, "services"),
         ] {
             if count > most {
                 return Err(DocumentError::at(
@@ -260,7 +301,7 @@ impl Blueprint {
 
     fn check_measures(&self) -> Result<(), DocumentError> {
         self.objective.check().map_err(|message| DocumentError::at("objective", message))?;
-        if let Some(carbon) = &self.assume.carbon {
+        if let Some(carbon) = &self.assumptions.carbon {
             carbon.check().map_err(|message| DocumentError::at("assume.carbon", message))?;
         } else if self.measures().contains(&Measure::Carbon) {
             return Err(DocumentError::at(
@@ -268,7 +309,7 @@ impl Blueprint {
                 "the measure carbon needs it: write g_per_kwh and watts",
             ));
         }
-        let latencies = &self.assume.latency;
+        let latencies = &self.assumptions.latency;
         if latencies.base_us.max(latencies.us_per_km).max(latencies.local_us) > 10_000_000
             || latencies.pairs.iter().any(|pair| pair.us > 10_000_000)
         {
@@ -383,7 +424,10 @@ mod tests {
             ("name: x\n components: y\n".to_owned(), "mend the indentation"),
             ("name: x\ncomponents:\n\tweb: {}\n".to_owned(), "instead of tabs"),
             (web("vcpu: 1") + "---\nname: y\n", "a second document starts here; write one in a file"),
-            (web("vcpu: 1") + "currency: EURO\n", "`EURO` is no currency of ISO 4217; write EUR, say"),
+            (
+                web("vcpu: 1") + "currency: EURO\n",
+                "`EURO` is not a currency of ISO 4217; write one such as EUR",
+            ),
             (web("vcpu: 1") + "constraints: [{ sprad: {} }]\n", "did you mean `spread`?"),
             ("name: x\ncomponents: 7\n".to_owned(), "components: line 2, column 13: write "),
             ("name: x\n".to_owned(), "`components` is missing; write it"),
@@ -404,7 +448,7 @@ mod tests {
             (web("\"memory_mib\": 100000000000000000000000000") + "}", "a whole number from 0"),
             (web("\"kind\": \"machin\"") + "}", "did you mean `machine`?"),
             (web("}, \"web\": {") + "}}", "components: line 1, column 45: `web` is written twice; keep one"),
-            (web("") + ", \"currency\": \"EURO\"}", "no currency of ISO 4217"),
+            (web("") + ", \"currency\": \"EURO\"}", "not a currency of ISO 4217"),
             (web("") + ", \"name\": \"y\"}", "`name` is written twice"),
             (web(""), "the document ends too early"),
             (String::new(), "the document is empty"),

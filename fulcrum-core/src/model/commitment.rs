@@ -1,4 +1,4 @@
-//! What a price comes to over a horizon: the one place where a commitment is reckoned.
+//! The cost of a price over a horizon. Commitments are calculated here and nowhere else.
 #![deny(clippy::float_arithmetic, clippy::arithmetic_side_effects)]
 
 use rust_decimal::Decimal;
@@ -7,6 +7,7 @@ use super::{Micros, Price, from_micros, to_micros};
 
 /// What a price comes to over a horizon, net, in main units; each part rounded to micro-units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommitmentCost {
     /// Each month.
     pub monthly: Decimal,
@@ -86,9 +87,9 @@ mod tests {
     use iso_currency::Currency;
 
     use super::*;
-    use crate::model::{Charge, Market, PurchaseOption, Tax};
+    use crate::model::{Charge, PricingCategory, PurchaseOption, Tax};
 
-    fn price(market: Market, term_months: u32) -> Price {
+    fn price(market: PricingCategory, term_months: u32) -> Price {
         Price {
             charge: Charge::Monthly(Decimal::TEN),
             once: Decimal::from(7),
@@ -105,15 +106,15 @@ mod tests {
 
     #[test]
     fn renewals_pay_again_and_setup_fees_do_not() {
-        assert_eq!(total(&price(Market::OnDemand, 0), 13), Decimal::from(137));
-        assert_eq!(total(&price(Market::OnDemand, 12), 13), Decimal::from(247));
-        assert_eq!(total(&price(Market::Committed, 12), 13), Decimal::from(254));
-        assert_eq!(total(&price(Market::Committed, 36), 1), Decimal::from(367));
+        assert_eq!(total(&price(PricingCategory::OnDemand, 0), 13), Decimal::from(137));
+        assert_eq!(total(&price(PricingCategory::OnDemand, 12), 13), Decimal::from(247));
+        assert_eq!(total(&price(PricingCategory::Committed, 12), 13), Decimal::from(254));
+        assert_eq!(total(&price(PricingCategory::Committed, 36), 1), Decimal::from(367));
     }
 
     #[test]
     fn what_runs_already_has_paid_its_start() {
-        let payments = Payments::of(&price(Market::Committed, 12), 0, 13, Some).expect("in range");
+        let payments = Payments::of(&price(PricingCategory::Committed, 12), 0, 13, Some).expect("in range");
         let cost = payments.cost(true).expect("in range");
         assert_eq!((cost.once, cost.total), (Decimal::ZERO, Decimal::from(247)));
         assert_eq!(payments.total(true), to_micros(cost.total).ok());
@@ -122,12 +123,12 @@ mod tests {
     #[test]
     fn amounts_beyond_money_are_none() {
         for amount in [Decimal::MAX, Decimal::MIN, Decimal::from(10_000_000_000_i64)] {
-            let price = Price { once: amount, ..price(Market::OnDemand, 0) };
+            let price = Price { once: amount, ..price(PricingCategory::OnDemand, 0) };
             assert_eq!(commitment_cost(&price, 0, 12), None);
             let price = Price { charge: Charge::Hourly(amount), once: Decimal::ZERO, ..price };
             assert_eq!(commitment_cost(&price, u64::MAX, 12), None);
         }
-        let long = price(Market::Committed, u32::MAX);
+        let long = price(PricingCategory::Committed, u32::MAX);
         let dear = Price { charge: Charge::Monthly(Decimal::from(1_000_000_000)), ..long };
         let payments = Payments::of(&dear, 0, 120, Some).expect("each part is in range");
         assert_eq!(payments.total(false), None);

@@ -1,4 +1,4 @@
-//! One part of an application.
+//! A component: one part of an application.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +19,7 @@ pub(crate) const MAX_REPLICAS: u32 = 1000;
 /// One part of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Component {
     /// What it runs on. Only machines are shared between components.
     #[serde(default)]
@@ -60,6 +61,26 @@ pub struct Component {
     /// Which offers may carry it, besides the blueprint's own `where`.
     #[serde(default, rename = "where")]
     pub filter: Filter,
+}
+
+impl Default for Component {
+    /// A machine's tenant without needs: one replica or more, each on a machine of its own.
+    fn default() -> Self {
+        Self {
+            kind: OfferKind::default(),
+            vcpu: Decimal::ZERO,
+            memory_mib: 0,
+            disk_gib: 0,
+            gpu: 0,
+            resources: BTreeMap::new(),
+            replicas: Replicas::default(),
+            per_machine: one(),
+            settings: Settings::new(),
+            after: Vec::new(),
+            users: Vec::new(),
+            filter: Filter::default(),
+        }
+    }
 }
 
 impl Component {

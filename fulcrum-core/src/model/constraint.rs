@@ -1,4 +1,4 @@
-//! Conditions on a plan as a whole. `n(x)` is the number of replicas of component `x`.
+//! Constraints on a plan as a whole. `n(x)` is the number of replicas of component `x`.
 
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
@@ -13,23 +13,29 @@ pub enum Constraint {
     /// Bounds on the sum of replicas.
     Count(Count),
     /// So many replicas of one component serve so many of another.
-    Serves(Serves),
+    #[serde(rename = "serves")]
+    Ratio(Ratio),
     /// Bounds on a weighted sum of replicas: the general form of the two above.
     Linear(Linear),
     /// Exactly one of these components is deployed, the others not at all.
     OneOf(Vec<ComponentId>),
     /// Components that never share a machine.
-    Conflict(Conflict),
+    #[serde(rename = "conflict")]
+    AntiAffinity(AntiAffinity),
     /// On each machine all of these components, in equal numbers, or none.
-    Colocate(Colocate),
+    #[serde(rename = "colocate")]
+    Affinity(Affinity),
     /// A component that is on every machine.
-    Everywhere(Everywhere),
+    #[serde(rename = "everywhere")]
+    FullDeployment(FullDeployment),
     /// Replicas in several places.
     Spread(Spread),
     /// Any one place may vanish and enough replicas remain.
-    Survive(Survive),
+    #[serde(rename = "survive")]
+    FaultTolerance(FaultTolerance),
     /// At most so many places for the whole plan.
-    Distinct(Distinct),
+    #[serde(rename = "distinct")]
+    MaxDistinct(MaxDistinct),
     /// An upper limit on a figure of the whole plan.
     Limit(Limit),
 }
@@ -39,7 +45,8 @@ pub enum Constraint {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Over {
+#[schemars(rename = "Over")]
+pub enum FailureDomain {
     /// A provider with all its regions.
     Provider,
     /// One region of one provider.
@@ -50,7 +57,7 @@ pub enum Over {
     Country,
 }
 
-impl Over {
+impl FailureDomain {
     /// The word in a blueprint.
     pub fn word(self) -> &'static str {
         match self {
@@ -65,6 +72,7 @@ impl Over {
 /// `min ≤ Σ n(components) ≤ max`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Count {
     /// Whose replicas are added.
     #[schemars(length(min = 1))]
@@ -88,7 +96,9 @@ fn one() -> u32 {
 /// `servers · n(client) ≤ clients · n(server)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Serves {
+#[schemars(rename = "Serves")]
+#[non_exhaustive]
+pub struct Ratio {
     /// Who serves.
     pub server: ComponentId,
     /// So many of them together …
@@ -109,6 +119,7 @@ pub struct Serves {
 /// `min ≤ Σ factor · n(component) ≤ max`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Linear {
     /// The factor of each component, -1,000,000 to 1,000,000.
     #[serde(deserialize_with = "super::document::unique")]
@@ -128,7 +139,9 @@ pub struct Linear {
 /// `component` never shares a machine with any of `with`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Conflict {
+#[schemars(rename = "Conflict")]
+#[non_exhaustive]
+pub struct AntiAffinity {
     /// The one.
     pub component: ComponentId,
     /// The others.
@@ -138,7 +151,9 @@ pub struct Conflict {
 /// On each machine all of the components, in equal numbers, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Colocate {
+#[schemars(rename = "Colocate")]
+#[non_exhaustive]
+pub struct Affinity {
     /// Which.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
@@ -147,7 +162,9 @@ pub struct Colocate {
 /// `component` is on every leased machine that carries none of `unless`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Everywhere {
+#[schemars(rename = "Everywhere")]
+#[non_exhaustive]
+pub struct FullDeployment {
     /// What is on every machine.
     pub component: ComponentId,
     /// Machines that carry one of these are let off.
@@ -159,12 +176,13 @@ pub struct Everywhere {
 /// is in any one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Spread {
     /// Which, each for itself.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
     /// What counts as one place.
-    pub over: Over,
+    pub over: FailureDomain,
     /// Distinct places with at least one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -178,12 +196,14 @@ pub struct Spread {
 /// Of each of the components, if deployed, `remaining` replicas are left whichever one place vanishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Survive {
+#[schemars(rename = "Survive")]
+#[non_exhaustive]
+pub struct FaultTolerance {
     /// Which, each for itself.
     #[schemars(length(min = 1))]
     pub components: Vec<ComponentId>,
     /// What vanishes.
-    pub loss_of: Over,
+    pub loss_of: FailureDomain,
     /// Replicas that must be left.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
@@ -193,9 +213,10 @@ pub struct Survive {
 /// The whole plan uses at most so many places, to keep the number of contracts small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Distinct {
+#[schemars(rename = "Distinct")]
+pub struct MaxDistinct {
     /// What counts as one place.
-    pub over: Over,
+    pub over: FailureDomain,
     /// At most.
     #[schemars(range(min = 1))]
     pub at_most: u32,
@@ -207,6 +228,7 @@ pub struct Distinct {
 /// resource is its figure in the offer's `capacity.named`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Limit {
     /// Which measure; or a resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,15 +250,15 @@ impl Constraint {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Count(_) => "count",
-            Self::Serves(_) => "serves",
+            Self::Ratio(_) => "serves",
             Self::Linear(_) => "linear",
             Self::OneOf(_) => "one_of",
-            Self::Conflict(_) => "conflict",
-            Self::Colocate(_) => "colocate",
-            Self::Everywhere(_) => "everywhere",
+            Self::AntiAffinity(_) => "conflict",
+            Self::Affinity(_) => "colocate",
+            Self::FullDeployment(_) => "everywhere",
             Self::Spread(_) => "spread",
-            Self::Survive(_) => "survive",
-            Self::Distinct(_) => "distinct",
+            Self::FaultTolerance(_) => "survive",
+            Self::MaxDistinct(_) => "distinct",
             Self::Limit(_) => "limit",
         }
     }
@@ -245,20 +267,86 @@ impl Constraint {
     pub fn components(&self) -> Vec<&ComponentId> {
         match self {
             Self::Count(count) => count.components.iter().collect(),
-            Self::Serves(serves) => {
-                [&serves.server, &serves.client].into_iter().chain(&serves.when).collect()
-            }
+            Self::Ratio(serves) => [&serves.server, &serves.client].into_iter().chain(&serves.when).collect(),
             Self::Linear(linear) => linear.terms.keys().chain(&linear.when).collect(),
             Self::OneOf(components) => components.iter().collect(),
-            Self::Conflict(conflict) => [&conflict.component].into_iter().chain(&conflict.with).collect(),
-            Self::Colocate(colocate) => colocate.components.iter().collect(),
-            Self::Everywhere(everywhere) => {
+            Self::AntiAffinity(conflict) => [&conflict.component].into_iter().chain(&conflict.with).collect(),
+            Self::Affinity(colocate) => colocate.components.iter().collect(),
+            Self::FullDeployment(everywhere) => {
                 [&everywhere.component].into_iter().chain(&everywhere.unless).collect()
             }
             Self::Spread(spread) => spread.components.iter().collect(),
-            Self::Survive(survive) => survive.components.iter().collect(),
-            Self::Distinct(_) => Vec::new(),
+            Self::FaultTolerance(survive) => survive.components.iter().collect(),
+            Self::MaxDistinct(_) => Vec::new(),
             Self::Limit(limit) => limit.components.iter().collect(),
         }
+    }
+}
+
+impl Count {
+    /// Without bounds; set `min`, `max` or `exactly` on the value.
+    pub fn new(components: Vec<ComponentId>) -> Self {
+        Self { components, min: None, max: None, exactly: None }
+    }
+}
+
+impl Ratio {
+    /// One replica of `server` for `clients` replicas of `client`.
+    pub fn new(server: ComponentId, client: ComponentId, clients: u32) -> Self {
+        Self { server, servers: one(), client, clients, no_spare: false, when: None }
+    }
+}
+
+impl Linear {
+    /// Without bounds; set `min` or `max` on the value.
+    pub fn new(terms: impl IntoIterator<Item = (ComponentId, i64)>) -> Self {
+        Self { terms: terms.into_iter().collect(), min: None, max: None, when: None }
+    }
+}
+
+impl AntiAffinity {
+    /// `component` shares no machine with any of `with`.
+    pub fn new(component: ComponentId, with: Vec<ComponentId>) -> Self {
+        Self { component, with }
+    }
+}
+
+impl Affinity {
+    /// All of the components on each machine that has one of them.
+    pub fn new(components: Vec<ComponentId>) -> Self {
+        Self { components }
+    }
+}
+
+impl FullDeployment {
+    /// On every machine; set `unless` on the value.
+    pub fn new(component: ComponentId) -> Self {
+        Self { component, unless: Vec::new() }
+    }
+}
+
+impl Spread {
+    /// Without conditions; set `at_least` or `max_percent` on the value.
+    pub fn new(components: Vec<ComponentId>, over: FailureDomain) -> Self {
+        Self { components, over, at_least: None, max_percent: None }
+    }
+}
+
+impl FaultTolerance {
+    /// One replica of each component remains.
+    pub fn new(components: Vec<ComponentId>, loss_of: FailureDomain) -> Self {
+        Self { components, loss_of, remaining: one() }
+    }
+}
+
+impl Limit {
+    /// An upper limit on a measure.
+    pub fn of_measure(measure: Measure, max: Decimal) -> Self {
+        Self { measure: Some(measure), resource: None, components: Vec::new(), max }
+    }
+
+    /// An upper limit on a named resource of the leased offers.
+    pub fn of_resource(resource: impl Into<String>, max: Decimal) -> Self {
+        Self { measure: None, resource: Some(resource.into()), components: Vec::new(), max }
     }
 }

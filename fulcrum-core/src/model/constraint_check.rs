@@ -1,4 +1,4 @@
-//! Whether a constraint makes sense in its blueprint.
+//! Checks a constraint against its blueprint.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,9 @@ impl Constraint {
             let other =
                 names.iter().find(|name| blueprint.components[name.as_str()].kind != OfferKind::Machine);
             other.map_or(Ok(()), |name| {
-                Err(format!("`{name}` is no machine and shares none; leave it out of this constraint"))
+                Err(format!(
+                    "`{name}` is not a machine, and only machines are shared; leave it out of this constraint"
+                ))
             })
         };
         match self {
@@ -32,7 +34,7 @@ impl Constraint {
                 _ if count.components.is_empty() => Err(NO_COMPONENT.to_owned()),
                 _ => Ok(()),
             },
-            Self::Serves(serves) => {
+            Self::Ratio(serves) => {
                 let is_sane = |n: u32| n >= 1 && u64::from(n) <= MAX_FACTOR;
                 if is_sane(serves.servers) && is_sane(serves.clients) {
                     Ok(())
@@ -62,11 +64,13 @@ impl Constraint {
                 let twice = components.iter().find(|name| !known.insert(*name));
                 twice.map_or(Ok(()), |name| Err(format!("`{name}` is named twice; name it once")))
             }
-            Self::Conflict(conflict) if conflict.with.contains(&conflict.component) => {
+            Self::AntiAffinity(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
             }
-            Self::Colocate(colocate) if colocate.components.is_empty() => Err(NO_COMPONENT.to_owned()),
-            Self::Conflict(_) | Self::Colocate(_) | Self::Everywhere(_) => machines_only(&self.components()),
+            Self::Affinity(colocate) if colocate.components.is_empty() => Err(NO_COMPONENT.to_owned()),
+            Self::AntiAffinity(_) | Self::Affinity(_) | Self::FullDeployment(_) => {
+                machines_only(&self.components())
+            }
             Self::Spread(spread) if spread.components.is_empty() => Err(NO_COMPONENT.to_owned()),
             Self::Spread(spread) if spread.at_least == Some(0) => {
                 Err("write at_least of 1 or more".to_owned())
@@ -83,13 +87,15 @@ impl Constraint {
                     Ok(())
                 }
             }
-            Self::Survive(survive) if survive.components.is_empty() => Err(NO_COMPONENT.to_owned()),
-            Self::Survive(survive) if survive.remaining == 0 => {
+            Self::FaultTolerance(survive) if survive.components.is_empty() => Err(NO_COMPONENT.to_owned()),
+            Self::FaultTolerance(survive) if survive.remaining == 0 => {
                 Err("write remaining of 1 or more".to_owned())
             }
-            Self::Survive(_) => Ok(()),
-            Self::Distinct(distinct) if distinct.at_most == 0 => Err("write at_most of 1 or more".to_owned()),
-            Self::Distinct(_) => Ok(()),
+            Self::FaultTolerance(_) => Ok(()),
+            Self::MaxDistinct(distinct) if distinct.at_most == 0 => {
+                Err("write at_most of 1 or more".to_owned())
+            }
+            Self::MaxDistinct(_) => Ok(()),
             Self::Limit(limit) if limit.measure.is_some() == limit.resource.is_some() => {
                 Err("write either a measure or a resource".to_owned())
             }

@@ -1,7 +1,6 @@
-//! Reading what people and programs write: YAML and JSON with the path and line of a mistake.
+//! Reads YAML and JSON documents. An error has the path and line of the mistake.
 
 use std::{
-    collections::HashSet,
     fmt::{self, Display},
     hash::Hash,
     io,
@@ -12,10 +11,13 @@ use std::{
 use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
 };
 
-use super::{limits, locate, words};
+use super::{
+    limits,
+    tree::{self, Fault, Field, Node, Position, Rules},
+};
 use crate::files::read_regular;
 
 /// A document could not be read. The message names the path and the line, and says what to write.
@@ -56,50 +58,20 @@ impl DocumentError {
         self
     }
 
-    /// The same mistake with the line and column of its path, if the text has it.
-    pub(crate) fn located_in_yaml(self, text: &str) -> Self {
-        let position = locate::in_yaml(text, &self.path);
-        self.located(position)
-    }
-
-    /// The same mistake with the line and column of its path, if the text has it.
-    pub(crate) fn located_in_json(self, text: &str) -> Self {
-        let position = locate::in_json(text, &self.path);
-        self.located(position)
-    }
-
-    fn located(self, position: Option<(usize, usize)>) -> Self {
-        match position {
-            Some((line, column)) if self.line == 0 => Self { line, column, ..self },
+    /// The same mistake with the line and column of its path in the text, which is YAML or JSON.
+    pub(crate) fn located(self, text: &str) -> Self {
+        match tree::read_yaml(text).ok().and_then(|node| node.locate(&self.path)) {
+            Some(at) if self.line == 0 => Self { line: at.line as usize, column: at.column as usize, ..self },
             _ => self,
         }
     }
 }
 
-fn with_suggestion(message: String) -> String {
-    match suggestion(&message) {
-        Some(word) => format!("{message}; did you mean `{word}`?"),
-        None => message,
+impl From<Fault> for DocumentError {
+    fn from(fault: Fault) -> Self {
+        let (path, at) = (fault.path(), fault.at);
+        Self { path, line: at.line as usize, column: at.column as usize, message: fault.message }
     }
-}
-
-/// The expected word nearest to the unknown one, in serde's "unknown field `a`, expected one of `b`, `c`", of
-/// which the YAML reader leaves out the second kind of quotes, or in our own "`a` is unknown here; write one of b, c".
-fn suggestion(message: &str) -> Option<&str> {
-    let (unknown, expected) = match message.split_once(" is unknown here; write ") {
-        Some(parts) => parts,
-        None => message.split_once("unknown ")?.1.split_once("expected ")?,
-    };
-    let written = unknown.split('`').nth(1)?;
-    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
-    expected
-        .split([',', ' '])
-        .map(|word| word.trim_matches('`'))
-        .filter(|word| !word.is_empty() && *word != "or")
-        .map(|word| (strsim::damerau_levenshtein(written, word), word))
-        .min()
-        .filter(|(distance, word)| *distance <= 1 + word.len() / 3)
-        .map(|(_, word)| word)
 }
 
 /// Reads the text of a document from a regular file of at most 256 MiB, without the mark that some editors put before
@@ -109,7 +81,7 @@ fn suggestion(message: &str) -> Option<&str> {
 /// What the system refuses; or, of kind [`InvalidData`](io::ErrorKind::InvalidData), that it is no regular file, too large or
 /// not UTF-8, and what to do. Name the file with it.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    read_text_within(path, limits::DOCUMENT)
+    read_text_within(path, limits::MAX_DOCUMENT_BYTES)
 }
 
 /// As [`read_text`], with a limit in bytes.
@@ -137,149 +109,65 @@ pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> 
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
-    let options = serde_saphyr::options! {
-        strict_booleans: true,
-        with_snippet: false,
-    };
-    let mut path = String::new();
-    // The error leaves through the closure: else the parser complains about what it has not read.
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        let mut track = serde_path_to_error::Track::new();
-        let wrapped = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-        T::deserialize(wrapped).inspect_err(|_| path = track.path().to_string())
-    });
-    let error = match read {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let error = error.without_snippet();
-    let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
-    let message = with_suggestion(words::of_yaml(error, text));
-    Err(DocumentError { path: known_part(&path), line, column, message })
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
+    Ok(tree::read(&tree::read_yaml(text)?)?)
 }
 
-/// The path up to where the reader lost it: a name that is no field, or stands twice.
-fn known_part(path: &str) -> String {
-    path.trim_end_matches('?').trim_end_matches('.').to_owned()
-}
+const JSON: Rules = Rules { max_values: limits::MAX_DOCUMENT_VALUES, may_repeat: false };
 
-/// Reads a JSON document into a type. Depth is limited by the parser (128).
+/// Reads a JSON document into a type. Depth is limited by the parser (128), and no field may be written twice.
 ///
 /// # Errors
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let inner = error.inner();
-        DocumentError {
-            path: known_part(&error.path().to_string()),
-            line: inner.line(),
-            column: inner.column(),
-            message: with_suggestion(words::of_json(inner, text)),
-        }
-    })?;
-    deserializer.end().map_err(|error| DocumentError {
-        path: String::new(),
-        line: error.line(),
-        column: error.column(),
-        message: "the document goes on after its end; remove what follows".to_owned(),
-    })?;
-    Ok(value)
+    check_size(text, limits::MAX_DOCUMENT_BYTES)?;
+    let node = tree::read_json(text.as_bytes(), JSON)?;
+    tree::read(&node).map_err(|fault| DocumentError::from(fault).located(text))
 }
 
-/// Checks that no field of a JSON document is written twice, at any depth: of two, one reader takes the first and another one
-/// the last. With `known`, the same document as this version writes it, also that each field is one that this version knows.
+/// Checks that each field of a JSON document is one that this version knows: `known` is the same document as this version
+/// writes it.
 ///
 /// # Errors
 /// [`DocumentError`] with path, line and column.
-pub(crate) fn check_fields(text: &str, known: Option<&serde_json::Value>) -> Result<(), DocumentError> {
-    check_size(text, limits::DOCUMENT)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut track = serde_path_to_error::Track::new();
-    let wrapped = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
-    Fields { known }.deserialize(wrapped).map_err(|inner: serde_json::Error| DocumentError {
-        path: known_part(&track.path().to_string()),
-        line: inner.line(),
-        column: inner.column(),
-        message: words::of_json(&inner, text),
-    })
+pub(crate) fn check_fields(text: &str, known: &serde_json::Value) -> Result<(), DocumentError> {
+    let node = tree::read_json(text.as_bytes(), JSON)?;
+    check_known(&node, known).map_err(|fault| DocumentError::from(fault).located(text))
 }
 
-/// Reads any value and keeps nothing of it.
-#[derive(Clone, Copy)]
-struct Fields<'a> {
-    known: Option<&'a serde_json::Value>,
-}
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let known = self.known.and_then(serde_json::Value::as_array);
-        for at in 0.. {
-            let known = known.and_then(|known| known.get(at));
-            if list.next_element_seed(Fields { known })?.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let known = self.known.and_then(serde_json::Value::as_object);
-        let mut seen = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if seen.contains(&name) {
-                return Err(A::Error::custom(format!("`{name}` is written twice; keep one of them")));
-            }
-            match known.map(|known| known.get(&name)) {
+fn check_known(node: &Node<'_>, known: &serde_json::Value) -> Result<(), Fault> {
+    match (&node.value, known) {
+        (tree::Value::Fields(fields), serde_json::Value::Object(known)) => {
+            fields.iter().try_for_each(|field| match known.get(&*field.name) {
                 // What is left out where it is nothing may be written as nothing.
-                Some(None) if map.next_value::<serde_json::Value>()?.is_null() => {}
-                Some(None) => {
-                    return Err(A::Error::custom(format!("`{name}` is unknown here; leave it out")));
-                }
-                known => map.next_value_seed(Fields { known: known.flatten() })?,
-            }
-            seen.insert(name);
+                None if field.node.value == tree::Value::Null => Ok(()),
+                None => Err(Fault::new(format!("`{}` is unknown here; leave it out", field.name))),
+                Some(known) => check_known(&field.node, known).map_err(|fault| fault.below(&field.name)),
+            })
         }
-        Ok(())
+        (tree::Value::List(items), serde_json::Value::Array(known)) => {
+            let mut pairs = items.iter().zip(known).enumerate();
+            pairs.try_for_each(|(at, (item, known))| {
+                check_known(item, known).map_err(|fault| fault.of_item(at))
+            })
+        }
+        _ => Ok(()),
     }
 }
 
 /// Reads a value that stood in a JSON document into a type, with the path of a mistake.
-pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, DocumentError> {
-    serde_path_to_error::deserialize(value).map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
-        let message = with_suggestion(words::of_json(error.inner(), "a value"));
-        DocumentError::at(known_part(&error.path().to_string()), message)
-    })
+pub(crate) fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, DocumentError> {
+    Ok(tree::read(&Node::from(value))?)
+}
+
+/// Reads a row of named cells into a type. Cells are text: 0012 is not 12.
+pub(crate) fn from_cells<'t, T: DeserializeOwned>(
+    cells: impl Iterator<Item = (&'t str, &'t str)>,
+) -> Result<T, DocumentError> {
+    let text = |text: &'t str| Node::from(tree::Value::Text(text.into()));
+    let fields =
+        cells.map(|(name, cell)| Field { name: name.into(), at: Position::default(), node: text(cell) });
+    Ok(tree::read(&Node::from(tree::Value::Fields(fields.collect())))?)
 }
 
 /// Whether a document has at most so many bytes.

@@ -1,10 +1,12 @@
-//! Which offers may be used at all.
+//! Filters: which offers a blueprint or a component may use.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Coordinates, CountryCode, Jurisdiction, Market, ProviderId, RegionId, SovereigntyFloor, ZoneId};
+use super::{
+    Coordinates, CountryCode, Jurisdiction, PricingCategory, ProviderId, RegionId, SovereigntyFloor, ZoneId,
+};
 
 /// Names that are allowed, and names that are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -39,7 +41,8 @@ impl<T: PartialEq> Allow<T> {
 /// A circle on the globe. A place whose coordinates are not known is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Within {
+#[schemars(rename = "Within")]
+pub struct GeoCircle {
     /// Its radius along the surface, in kilometres.
     pub km: u32,
     /// Its centre.
@@ -50,6 +53,7 @@ pub struct Within {
 /// on demand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Filter {
     /// Who may sell.
     #[serde(skip_serializing_if = "Allow::is_open")]
@@ -74,13 +78,13 @@ pub struct Filter {
     pub sovereignty: Option<SovereigntyFloor>,
     /// The places that are near enough.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub within: Option<Within>,
+    pub within: Option<GeoCircle>,
     /// Attributes that the offer must have, with exactly these values; `architecture` is one of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
     /// How it may be sold; empty for on demand only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub markets: Vec<Market>,
+    #[serde(rename = "markets", skip_serializing_if = "Vec::is_empty")]
+    pub pricing_categories: Vec<PricingCategory>,
     /// The greatest age of a price in days, counted back from the day of the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_days: Option<u32>,

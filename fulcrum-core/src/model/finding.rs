@@ -1,4 +1,4 @@
-//! What does not fit between a provider and the ledger.
+//! Findings: differences between a provider's services and the ledger.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,7 @@ impl FindingKind {
 
 /// A service that does not fit, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// In which way.
     pub kind: FindingKind,

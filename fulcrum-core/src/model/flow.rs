@@ -1,4 +1,4 @@
-//! Traffic and fees of a plan.
+//! Network traffic and provider fees of a plan.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

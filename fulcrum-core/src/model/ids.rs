@@ -198,12 +198,12 @@ impl KeyNamespace {
 
     /// A new one by chance.
     pub fn generate() -> Self {
-        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        const BASE36_DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
         // Of a UUID of version 7 the end is chance.
         let mut chance = uuid::Uuid::now_v7().as_u128() & u128::from(u32::MAX);
         let mut text = String::with_capacity(Self::NEW_CHARS);
         while text.len() < Self::NEW_CHARS {
-            text.push(char::from(DIGITS[(chance % 36) as usize]));
+            text.push(char::from(BASE36_DIGITS[(chance % 36) as usize]));
             chance /= 36;
         }
         Self(text.into())
@@ -262,9 +262,9 @@ impl IdempotencyKey {
 
     fn parts(&self) -> Option<(Option<KeyNamespace>, OrderId, u32)> {
         /// Characters of a UUID with hyphens.
-        const UUID: usize = 36;
+        const UUID_CHARS: usize = 36;
         let (head, index) = self.0.strip_prefix("f-")?.rsplit_once('-')?;
-        let (namespace, order) = head.split_at_checked(head.len().checked_sub(UUID)?)?;
+        let (namespace, order) = head.split_at_checked(head.len().checked_sub(UUID_CHARS)?)?;
         let namespace = match namespace.strip_suffix('-') {
             Some(name) => Some(KeyNamespace::new(name).ok().filter(KeyNamespace::is_valid)?),
             None if namespace.is_empty() => None,

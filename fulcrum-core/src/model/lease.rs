@@ -1,4 +1,4 @@
-//! What a plan buys, and what it costs.
+//! Leases: what a plan buys, and what each lease costs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,7 @@ fn is_zero(rank: &u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(from = "LeaseDocument")]
 #[schemars(!from)]
+#[non_exhaustive]
 pub struct Lease {
     /// Which offer.
     pub offer: OfferId,
@@ -65,6 +66,30 @@ pub struct Lease {
     /// What a later minor version has written; kept as it is.
     #[serde(flatten)]
     pub later: BTreeMap<String, serde_json::Value>,
+}
+
+impl Lease {
+    /// A lease with nothing on it and no costs; set those on the value.
+    pub fn new(place: Place, sku: SkuId, kind: OfferKind, purchase_option: PurchaseOption) -> Self {
+        Self {
+            offer: offer_id(&place, &sku, purchase_option),
+            sku,
+            kind,
+            place,
+            purchase_option,
+            term_months: purchase_option.committed_months().unwrap_or(0),
+            replicas: IndexMap::new(),
+            size_gib: 0,
+            disk_sku: None,
+            keeps: None,
+            settings: Settings::new(),
+            after: BTreeSet::new(),
+            rank: 0,
+            lines: Vec::new(),
+            checked: None,
+            later: BTreeMap::new(),
+        }
+    }
 }
 
 impl Lease {
@@ -158,11 +183,11 @@ impl From<LeaseDocument> for Lease {
 }
 
 /// The longest term of a commitment in years' worth of months that format 3 could have meant.
-const LONGEST_TERM: u32 = 240;
+const MAX_TERM_MONTHS: u32 = 240;
 
 /// The purchase option that makes the offer's name from place and SKU; the name itself is never taken apart.
 fn option_of_format_3(offer: &OfferId, place: &Place, sku: &SkuId) -> Option<PurchaseOption> {
-    let commitments = (0..=LONGEST_TERM).map(PurchaseOption::Committed);
+    let commitments = (0..=MAX_TERM_MONTHS).map(PurchaseOption::Committed);
     [PurchaseOption::OnDemand, PurchaseOption::Spot]
         .into_iter()
         .chain(commitments)
@@ -190,6 +215,7 @@ impl LineKind {
 
 /// One line of a lease's cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[non_exhaustive]
 pub struct PriceLine {
     /// What is paid for, by its product code: the offer, its disk, or a surcharge.
     pub sku: SkuId,
@@ -213,6 +239,13 @@ pub struct PriceLine {
     /// What a later minor version has written; kept as it is.
     #[serde(flatten)]
     pub later: BTreeMap<String, serde_json::Value>,
+}
+
+impl PriceLine {
+    /// A line with its amounts over a month, at the start and over the horizon.
+    pub fn new(sku: SkuId, kind: LineKind, monthly: Decimal, once: Decimal, total: Decimal) -> Self {
+        Self { sku, kind, text: String::new(), monthly, once, total, later: BTreeMap::new() }
+    }
 }
 
 /// A setting's value as the text that an API takes in one field: text as it is, numbers and yes or no in digits and

@@ -1,4 +1,4 @@
-//! Who talks to whom, and how much.
+//! Traffic between components, and between users and components.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::{ComponentId, Coordinates};
 /// offer that it leaves from. A link between optional components holds only if both are deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Link {
     /// Who sends. Answers count as a link of their own.
     pub from: ComponentId,
@@ -22,10 +23,18 @@ pub struct Link {
     pub max_ms: Option<u32>,
 }
 
+impl Link {
+    /// A link without traffic or limit; set those on the value.
+    pub fn new(from: ComponentId, to: ComponentId) -> Self {
+        Self { from, to, traffic_gib: 0, max_ms: None }
+    }
+}
+
 /// People who use a component from one location. Together they are served by replicas in one place, which
 /// the plan names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UserGroup {
     /// For people, and for the latency table.
     pub name: String,
@@ -37,4 +46,11 @@ pub struct UserGroup {
     /// The longest round trip, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<u32>,
+}
+
+impl UserGroup {
+    /// A group without traffic or limit; set those on the value.
+    pub fn new(name: impl Into<String>, at: Coordinates) -> Self {
+        Self { name: name.into(), at, traffic_gib: 0, max_ms: None }
+    }
 }

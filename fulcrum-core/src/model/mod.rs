@@ -1,11 +1,12 @@
 //! Plain data: what a market is made of. No I/O, no behaviour beyond arithmetic and checks.
 
-mod assume;
+mod assumptions;
 mod blueprint;
 mod commitment;
 mod component;
 mod constraint;
 mod constraint_check;
+mod dependencies;
 mod document;
 mod filter;
 mod finding;
@@ -15,12 +16,12 @@ mod lease;
 pub(crate) mod lenient;
 pub(crate) mod limits;
 mod link;
-mod locate;
 mod money;
 mod objective;
 mod offer;
 mod operator;
 mod order;
+mod order_event;
 mod own_service;
 mod place;
 mod plan;
@@ -29,26 +30,29 @@ mod policy;
 mod price;
 mod purchase_option;
 mod recorded;
-mod reference;
 mod resources;
 mod running;
 mod seller;
 mod service;
-mod setup;
+mod settings;
 mod sovereignty;
+mod step;
+mod template;
+mod tree;
 mod usage;
-mod words;
 
-pub use assume::{Assume, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
+pub use assumptions::{Assumptions, CarbonModel, EndPoint, LatencyModel, MeasuredLatency};
 pub use blueprint::{Blueprint, ProviderFee, ProviderFees};
 pub use commitment::{CommitmentCost, commitment_cost};
 pub use component::{Component, Replicas};
 pub use constraint::{
-    Colocate, Conflict, Constraint, Count, Distinct, Everywhere, Limit, Linear, Over, Serves, Spread, Survive,
+    Affinity, AntiAffinity, Constraint, Count, FailureDomain, FaultTolerance, FullDeployment, Limit, Linear,
+    MaxDistinct, Ratio, Spread,
 };
+pub(crate) use dependencies::anti_affine_pairs;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
-pub(crate) use document::{check_fields, check_size, from_value, read_text_within};
-pub use filter::{Allow, Filter, Within};
+pub(crate) use document::{check_fields, check_size, from_cells, from_value, read_text_within};
+pub use filter::{Allow, Filter, GeoCircle};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};
 pub(crate) use ids::is_hidden;
@@ -62,28 +66,28 @@ pub use money::{MICROS_PER_UNIT, Micros, Money, MoneyError, checked_sum, from_mi
 pub use objective::{Measure, Objective};
 pub(crate) use offer::weakest;
 pub use offer::{ElasticDisk, Offer, OfferKind, PriceAuthority, Provenance, Surcharge};
-pub use operator::{OperatorRequest, OperatorWish};
-pub use order::{
-    Accepted, Attempt, Cancellation, CheckedPrice, Operator, OperatorAction, Order, OrderEvent,
-    OrderEventKind, OrderState, PriceCheck, Progress, Round, Shortage, Step, StepState,
-};
+pub use operator::{OperatorCommand, OperatorRequest};
+pub use order::{Acceptance, Cancellation, FailOverRound, Order, OrderState};
+pub use order_event::{Operator, OperatorAction, OrderEvent, OrderEventKind};
 pub use own_service::{ForeignService, OwnService};
 pub use place::{Coordinates, CountryCode, Jurisdiction, Place};
 pub use plan::{Amount, Measures, OfferMode, Plan, Proof, Stage, Statistics, StopReason};
 pub use policy::{FailOver, Policy};
 pub(crate) use price::payments;
 pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
-pub use purchase_option::{Market, PurchaseOption};
+pub use purchase_option::{PricingCategory, PurchaseOption};
 pub use recorded::RecordedKind;
-pub(crate) use reference::{Piece, Reference, pieces, plain, texts};
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
-pub(crate) use setup::{Ways, apart};
-pub use sovereignty::{Assessment, Sov, SovereigntyFloor, SovereigntyLevel, SovereigntyReport};
+pub(crate) use settings::SettingIndex;
+pub use sovereignty::{
+    SealAssessment, SovereigntyFloor, SovereigntyLevel, SovereigntyObjective, SovereigntyReport,
+};
+pub use step::{Attempt, CallProgress, CheckedPrice, PriceCheck, Shortage, Step, StepState};
+pub(crate) use template::{Reference, TemplatePart, check_substitution, parse_template, text_values};
 pub use usage::UsageRecord;
 
 pub(crate) use commitment::Payments;
 pub(crate) use document::{AnyDecimal, decimal, decimal::option as decimal_option};
-pub(crate) use words::of_cells;

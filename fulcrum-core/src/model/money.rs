@@ -120,13 +120,21 @@ pub fn raised(amount: Decimal, percent: Decimal) -> Option<Decimal> {
 /// That an amount of a document is between zero and a thousand million; else what to write.
 pub(crate) fn check_amount(amount: Decimal) -> Result<(), String> {
     let is_right = (Decimal::ZERO..=Decimal::from(MAX_UNITS)).contains(&amount);
-    if is_right { Ok(()) } else { Err(format!("{amount} is no amount of money; write 0 to {MAX_UNITS}")) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("{amount} is not a valid amount of money; write 0 to {MAX_UNITS}"))
+    }
 }
 
 /// That a percentage of a document is between zero and a hundredfold; else what to write.
 pub(crate) fn check_percent(percent: Decimal) -> Result<(), String> {
     let is_right = (Decimal::ZERO..=Decimal::from(MAX_PERCENT)).contains(&percent);
-    if is_right { Ok(()) } else { Err(format!("{percent} is no percentage; write 0 to {MAX_PERCENT}")) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("{percent} is not a valid percentage; write 0 to {MAX_PERCENT}"))
+    }
 }
 
 /// Micro-units as a decimal amount; exact.

@@ -1,4 +1,4 @@
-//! What makes one plan better than another.
+//! Measures, and the objective that a plan minimises.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Measure {
     Cost,
     /// Estimated emissions in kg CO₂e a month, by `assume.carbon`.
     Carbon,
-    /// Round trips weighted with traffic, in ms × GiB a month, over all links and user groups; where no traffic
+    /// FailOverRound trips weighted with traffic, in ms × GiB a month, over all links and user groups; where no traffic
     /// is stated it counts as 1 GiB.
     Latency,
     /// The longest round trip of any link or user group, in ms.

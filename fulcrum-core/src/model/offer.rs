@@ -1,4 +1,4 @@
-//! One purchasable product at one place.
+//! An offer: one SKU at one place at one price.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
@@ -68,7 +68,7 @@ impl FromStr for OfferKind {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
-            format!("{text:?} is no kind of offer; write one of {}", names.join(", "))
+            format!("{text:?} is not a kind of offer; write one of {}", names.join(", "))
         })
     }
 }
@@ -195,7 +195,7 @@ fn no_surcharges(surcharges: &[Surcharge]) -> bool {
 
 /// As [`Offer::id`].
 pub(super) fn offer_id(place: &Place, sku: &SkuId, option: PurchaseOption) -> OfferId {
-    offer_id_of(place, &sku.as_str().replace('@', "@@"), option)
+    offer_id_of(place, &sku.as_str().replace('@', "Over"), option)
 }
 
 /// As before plan format 4, when an `@` of the SKU stood alone.

@@ -1,4 +1,4 @@
-//! What a person asks for, as hosts pass it on in text.
+//! Requests of an operator, as hosts pass them on in JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,27 +7,28 @@ use super::{Action, Operator};
 /// What a person wants done about an order, with who and why.
 ///
 /// ```
-/// use fulcrum_core::model::{OperatorRequest, OperatorWish, parse_json};
+/// use fulcrum_core::model::{OperatorRequest, OperatorCommand, parse_json};
 /// let text = r#"{"who": "ana", "why": "the provider is back", "do": "retry"}"#;
 /// let request: OperatorRequest = parse_json(text)?;
-/// assert_eq!((request.by.who.as_str(), request.wish), ("ana", OperatorWish::Retry));
+/// assert_eq!((request.by.who.as_str(), request.command), ("ana", OperatorCommand::Retry));
 /// # Ok::<(), fulcrum_core::model::DocumentError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OperatorRequest {
     /// Who, and why.
     #[serde(flatten)]
     pub by: Operator,
     /// What.
     #[serde(rename = "do")]
-    pub wish: OperatorWish,
+    pub command: OperatorCommand,
 }
 
 /// What can be done about an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum OperatorWish {
+pub enum OperatorCommand {
     /// Undo a stuck order once more.
     Retry,
     /// Give a stuck order up: nobody will look for what may be left.

@@ -1,4 +1,4 @@
-//! A durable purchase: data only; what happens next is decided in `purchase::machine`.
+//! A durable purchase: data only. `purchase::machine` decides what happens next.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Finding, IdempotencyKey, KeyNamespace, Lease, Money, OfferId, OrderId, OwnService, Plan, Policy,
-    PriceAuthority, PriceLine, ProviderId, RecordedKind, RepairAction, ServiceId, digest_of,
+    KeyNamespace, Lease, OfferId, Operator, OrderId, Plan, Policy, PriceLine, ProviderId, Step, digest_of,
 };
 
 /// The durable purchase of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Order {
     /// UUID of version 7.
     pub id: OrderId,
@@ -37,7 +37,7 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
     /// Fail-overs so far.
-    pub rounds: Vec<Round>,
+    pub rounds: Vec<FailOverRound>,
     /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
     pub steps: Vec<Step>,
 }
@@ -60,9 +60,9 @@ impl Order {
         if self.state.is_over() {
             return Some(Decimal::ZERO);
         }
-        self.bought_now().try_fold(self.plan.monthly, |sum, step| {
+        self.current_steps().try_fold(self.plan.monthly, |sum, step| {
             let planned = sum_of(&step.lease, |line| line.monthly)?;
-            sum.checked_sub(planned)?.checked_add(step.now(planned, |check| check.monthly))
+            sum.checked_sub(planned)?.checked_add(step.current_cost(planned, |check| check.monthly))
         })
     }
 
@@ -72,10 +72,10 @@ impl Order {
         if self.state == OrderState::Refused {
             return Some(Decimal::ZERO);
         }
-        let at_checked = self.bought_now().try_fold(self.plan.once, |sum, step| {
+        let at_checked = self.current_steps().try_fold(self.plan.once, |sum, step| {
             sum.checked_sub(sum_of(&step.lease, |line| line.once)?)?.checked_add(step.lease.paid_once()?)
         });
-        self.kept().try_fold(at_checked?, |sum, step| sum.checked_add(step.lease.paid_once()?))
+        self.retained_steps().try_fold(at_checked?, |sum, step| sum.checked_add(step.lease.paid_once()?))
     }
 
     /// Whether no fail-over has put other steps in the place of one.
@@ -84,20 +84,20 @@ impl Order {
     }
 
     /// Whether the present plan keeps what a step bought before it.
-    fn is_kept(&self, step: &Step) -> bool {
+    fn is_retained(&self, step: &Step) -> bool {
         let Some(service) = step.state.service_id() else { return false };
         let name = format!("{}/{service}", step.provider);
         self.plan.leases.iter().any(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name))
     }
 
     /// Steps whose services a fail-over keeps: the present plan pays no start for them again.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| self.is_current(step) && self.is_kept(step))
+    pub(crate) fn retained_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| self.is_current(step) && self.is_retained(step))
     }
 
     /// Steps that buy what the present plan has a price for.
-    pub(crate) fn bought_now(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| self.is_current(step) && !self.is_kept(step))
+    pub(crate) fn current_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| self.is_current(step) && !self.is_retained(step))
     }
 }
 
@@ -116,7 +116,8 @@ pub struct Cancellation {
 
 /// One fail-over: what could not be had, and what was planned before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Round {
+#[non_exhaustive]
+pub struct FailOverRound {
     /// When the new plan was written down.
     pub at: Timestamp,
     /// For people.
@@ -160,6 +161,21 @@ pub enum OrderState {
 }
 
 impl OrderState {
+    /// All states.
+    pub const ALL: [Self; 11] = [
+        Self::Accepted,
+        Self::Provisioning,
+        Self::Committed,
+        Self::Compensating,
+        Self::Ended,
+        Self::Failed,
+        Self::Refused,
+        Self::Compensated,
+        Self::Stuck,
+        Self::Changing,
+        Self::Abandoned,
+    ];
+
     /// Whether nothing more happens by itself.
     pub fn is_final(self) -> bool {
         match self {
@@ -206,330 +222,10 @@ impl OrderState {
     }
 }
 
-/// The purchase of one lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Position in the plan, from 0.
-    pub index: u32,
-    /// The same for ever; the provider knows it as key, label or name.
-    pub key: IdempotencyKey,
-    /// Who is asked.
-    pub provider: ProviderId,
-    /// What is asked for.
-    pub lease: Lease,
-    /// How far it is.
-    pub state: StepState,
-    /// Tries so far, newest last; at most the last ten.
-    pub attempts: Vec<Attempt>,
-}
-
-/// One try that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When.
-    pub at: Timestamp,
-    /// What came back; no secrets.
-    pub error: String,
-    /// Why it cannot be had there, if that is so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shortage: Option<Shortage>,
-}
-
-/// Why something cannot be had at one provider, though perhaps elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Shortage {
-    /// None is left.
-    SoldOut,
-    /// The account may not have more.
-    Quota,
-    /// The provider has not answered, or not made it, for as long as a step may take.
-    Unavailable,
-}
-
-/// How far one step is. Every state is written before the call that it stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum StepState {
-    /// Nothing was sent.
-    Planned,
-    /// The provider was asked to hold it, and may. Nothing exists, and nothing costs money.
-    Reserving {
-        /// When the intent was written.
-        since: Timestamp,
-    },
-    /// The provider holds it.
-    Reserved {
-        /// Until when; it ends by itself.
-        until: Timestamp,
-    },
-    /// The provider may have been asked.
-    Provisioning {
-        /// The driver that wrote the intent; another one must look before it asks again.
-        claim: String,
-        /// When the intent was written.
-        since: Timestamp,
-        /// What is known of the outcome.
-        progress: Progress,
-        /// The handle of an operation that its provider tells nothing of any more: asked once more before absence is
-        /// believed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        operation: Option<String>,
-    },
-    /// The service exists.
-    Provisioned {
-        /// As the provider reported it.
-        service: OwnService,
-    },
-    /// The service exists and the whole order is done.
-    Committed {
-        /// As the provider reported it.
-        service: OwnService,
-    },
-    /// Something is done to the service of an order that is done.
-    Acting {
-        /// As the provider last reported it.
-        service: OwnService,
-        /// What.
-        action: Action,
-        /// The driver that wrote the intent; another one must look before it asks again.
-        claim: String,
-        /// When it was wanted; with it the call's key is made.
-        since: Timestamp,
-        /// What is known of the outcome.
-        progress: Progress,
-    },
-    /// What exists is being released.
-    Compensating {
-        /// What is known to exist; none if that must be found out first.
-        service: Option<ServiceId>,
-        /// The release under way, as the provider's operation handle. Where it must be found out first what exists, the
-        /// operation that was to make it, if one began.
-        operation: Option<String>,
-        /// When the provider was first asked to make it: how long a look-up may lag.
-        sent: Option<Timestamp>,
-        /// When compensation began.
-        since: Timestamp,
-    },
-    /// Proven: nothing exists.
-    Compensated,
-    /// A person must look.
-    Stuck {
-        /// At what, and why.
-        reason: String,
-        /// What was known to exist; none if not even that is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        service: Option<ServiceId>,
-        /// The release that was under way; only it may lead to parts that outlive the service, such as disks.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        operation: Option<String>,
-    },
-}
-
-impl StepState {
-    /// The service that a step has, or is about to end.
-    pub(crate) fn service_id(&self) -> Option<&ServiceId> {
-        match self {
-            Self::Provisioned { service } | Self::Committed { service } | Self::Acting { service, .. } => {
-                Some(&service.id)
-            }
-            Self::Compensating { service, .. } => service.as_ref(),
-            Self::Planned
-            | Self::Reserving { .. }
-            | Self::Reserved { .. }
-            | Self::Provisioning { .. }
-            | Self::Compensated
-            | Self::Stuck { .. } => None,
-        }
-    }
-}
-
-impl Step {
-    /// What it costs now: nothing once it is not there, else what was last checked, or planned.
-    pub(crate) fn now(&self, planned: Decimal, of_check: impl Fn(&PriceCheck) -> Decimal) -> Decimal {
-        match (&self.state, &self.lease.checked) {
-            (StepState::Compensated, _) => Decimal::ZERO,
-            (_, Some(check)) => of_check(check),
-            (_, None) => planned,
-        }
-    }
-}
-
-/// What is known of a call that makes or changes something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Progress {
-    /// The intent is written; the call may or may not have been sent.
-    IntentOnly,
-    /// It was sent and no answer came.
-    OutcomeUnknown,
-    /// The provider works on it; the handle survives a restart.
-    Running(String),
-}
-
-/// Something that happened to an order, in the order in which it happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderEvent {
-    /// Rises within a ledger; some numbers may be missing.
-    pub sequence: u64,
-    /// Counts the order's events from 1; none is missing.
-    pub number: u64,
-    /// Whose.
-    pub order: OrderId,
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub kind: RecordedKind,
-    /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
-    pub hash: String,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
-#[non_exhaustive]
-pub enum OrderEventKind {
-    /// The order changed its state.
-    Order {
-        /// The new state.
-        state: OrderState,
-        /// Why, if not as planned.
-        reason: Option<String>,
-        /// What was accepted; in the first event of orders since plan format 4.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        accepted: Option<Box<Accepted>>,
-    },
-    /// A step changed its state.
-    Step {
-        /// Which.
-        index: u32,
-        /// Who is asked.
-        provider: ProviderId,
-        /// The new state.
-        step: StepState,
-    },
-    /// A call failed and is tried again or given up.
-    Attempt {
-        /// Which step.
-        index: u32,
-        /// Who was asked.
-        provider: ProviderId,
-        /// What came back.
-        error: String,
-    },
-    /// Another plan was made for what cannot be had.
-    FailedOver {
-        /// What could not be had, and the plan before.
-        round: Box<Round>,
-        /// The plan from now on.
-        plan: Box<Plan>,
-    },
-    /// A person has done something about the order.
-    Operator {
-        /// Who, and why.
-        by: Operator,
-        /// What.
-        action: OperatorAction,
-    },
-    /// A scan of the providers found something that does not fit, and something was done about it.
-    Reconciled {
-        /// What was found.
-        finding: Finding,
-        /// What was done.
-        action: RepairAction,
-    },
-    /// The customer wants the order undone.
-    CancellationRequested {
-        /// Who cancelled, and why; none if nobody said.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<Operator>,
-    },
-    /// A host could not drive the order; the order waits before a host tries again.
-    DriveFailed {
-        /// What went wrong.
-        reason: String,
-        /// How often in a row, this time included.
-        count: u32,
-    },
-    /// Prices were compared with the plan's, over the horizon. Steps whose price nobody could check are not in it.
-    PricesChecked {
-        /// At the plan's prices.
-        planned: Money,
-        /// At the prices now.
-        current: Money,
-        /// Who said so, of each step.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        checks: Vec<CheckedPrice>,
-    },
-    /// The price of a step could be checked nowhere, and the policy allows to buy it all the same.
-    PriceUnchecked {
-        /// Which step.
-        index: u32,
-        /// At whom.
-        provider: ProviderId,
-        /// What the plan says that it costs over the horizon.
-        planned: Money,
-    },
-    /// Something that only a later version knows; its text is in [`RecordedKind::text`].
-    #[serde(other)]
-    Unknown,
-}
-
-/// The price of a step as it was last checked, net, in the plan's currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct PriceCheck {
-    /// When.
-    #[schemars(with = "String")]
-    pub at: Timestamp,
-    /// Who says so; none: nobody, and the plan's own price stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<PriceAuthority>,
-    /// The day of the table's row, or of the listing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub day: Option<jiff::civil::Date>,
-    /// Until when a quote holds, if it says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub valid_until: Option<Timestamp>,
-    /// A month.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub monthly: Decimal,
-    /// At the start.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub once: Decimal,
-    /// Over the horizon, renewals included.
-    #[serde(with = "crate::model::decimal")]
-    #[schemars(with = "crate::model::AnyDecimal")]
-    pub total: Decimal,
-}
-
-/// A step's price check, in an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckedPrice {
-    /// Which step.
-    pub index: u32,
-    /// What was found.
-    #[serde(flatten)]
-    pub check: PriceCheck,
-}
-
-impl CheckedPrice {
-    /// By whom, in words: `quote`, `listing`, `table of 2026-11-20`.
-    pub fn authority(&self) -> String {
-        match (&self.check.authority, self.check.day) {
-            (Some(PriceAuthority::Table), Some(day)) => format!("table of {day}"),
-            (Some(authority), _) => authority.to_string(),
-            (None, _) => "nobody".to_owned(),
-        }
-    }
-}
-
 /// What was accepted, as digests: the chain of events proves it from its first link on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
+#[non_exhaustive]
+pub struct Acceptance {
     /// Of plan and policy: [`Plan::approval_digest`].
     pub approval: String,
     /// Whether the caller named that digest: somebody has approved it.
@@ -541,7 +237,7 @@ pub struct Accepted {
     pub created: Timestamp,
 }
 
-impl Accepted {
+impl Acceptance {
     /// What an order that was just accepted is.
     pub fn of(order: &Order, is_approved: bool) -> Self {
         Self {
@@ -560,38 +256,4 @@ impl Accepted {
         };
         digest_of(&steps.iter().map(fixed).collect::<Vec<_>>())
     }
-}
-
-/// A person who does something about an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operator {
-    /// A name by which others find that person.
-    pub who: String,
-    /// The reason, in a sentence.
-    pub why: String,
-}
-
-/// What a person has done about an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "action")]
-#[non_exhaustive]
-pub enum OperatorAction {
-    /// Let it be undone once more.
-    Retry,
-    /// Wanted something done to one service.
-    Act {
-        /// Of which step.
-        index: u32,
-        /// What; none: ended.
-        wanted: Option<Action>,
-    },
-    /// Gave up: nobody will look for what may be left.
-    Abandon,
-    /// Said that nothing of a step is left at its provider.
-    Settle {
-        /// Which step.
-        index: u32,
-        /// How that is known.
-        evidence: String,
-    },
 }

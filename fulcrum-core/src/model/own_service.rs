@@ -1,4 +1,4 @@
-//! A service that is proven to be a step's own.
+//! A service that is proven to belong to a step.
 
 use std::ops::Deref;
 
@@ -66,7 +66,7 @@ impl OwnService {
 
     /// The same service, as the product and at the place that its step holds it for: what a provider has made of it since is
     /// found by a scan.
-    pub(crate) fn held_as(mut self, promised: &Self) -> Self {
+    pub(crate) fn with_ordered_product(mut self, promised: &Self) -> Self {
         self.0.sku.clone_from(&promised.sku);
         self.0.place.clone_from(&promised.place);
         self
@@ -81,7 +81,7 @@ impl OwnService {
 #[cfg(test)]
 impl OwnService {
     /// Without a check, for tests of what comes after it.
-    pub(crate) fn assumed(service: Service) -> Self {
+    pub(crate) fn unchecked(service: Service) -> Self {
         Self(service)
     }
 }

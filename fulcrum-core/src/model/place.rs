@@ -1,4 +1,4 @@
-//! Where an offer is, and whose law reaches it.
+//! Places and jurisdictions.
 
 use std::{fmt, str::FromStr};
 
@@ -14,7 +14,7 @@ pub struct CountryCode([u8; 2]);
 /// The text names no country or jurisdiction that the library knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no country; write two capital letters of ISO 3166-1, such as DE (or EU, EEA where a jurisdiction is asked)"
+    "{0:?} is not a country code; write two capital letters of ISO 3166-1, such as DE (or EU, EEA where a jurisdiction is asked)"
 )]
 pub struct UnknownCountry(String);
 

@@ -1,4 +1,4 @@
-//! The answer to a blueprint.
+//! The plan: the answer to a blueprint.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,14 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{FeeLine, Flow, Lease, Measure, MoveLine, Policy, TrafficLine};
+use super::{Blueprint, FeeLine, Flow, Lease, Measure, MoveLine, Policy, TrafficLine};
 
 /// Which offers, where, how many, what runs on what, what it costs, and how good that is.
 ///
 /// The same blueprint, catalogue and options give the same plan, byte for byte, unless a time limit or a
 /// cancellation stopped the search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[non_exhaustive]
 pub struct Plan {
     /// `fulcrum-plan/4`; a later minor version, `fulcrum-plan/4.1`, may have more fields.
     pub format: String,
@@ -64,8 +65,8 @@ pub struct Plan {
     #[schemars(with = "crate::model::AnyDecimal")]
     pub gap_percent: Decimal,
     /// What was minimised after that, in turn.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub then: Vec<Stage>,
+    #[serde(default, rename = "then", skip_serializing_if = "Vec::is_empty")]
+    pub later_stages: Vec<Stage>,
     /// Why the search stopped.
     pub stop: StopReason,
     /// How much work it was.
@@ -95,7 +96,7 @@ pub struct Proof(bool);
 
 impl Proof {
     /// Of a plan whose bound this process has just found.
-    pub(crate) fn own() -> Self {
+    pub(crate) fn proven() -> Self {
         Self(true)
     }
 }
@@ -119,6 +120,37 @@ pub enum OfferMode {
 }
 
 impl Plan {
+    /// A plan for a blueprint that buys nothing yet; its amounts are zero. For programs that make plans of their own: such a
+    /// plan proves nothing, whatever its `stop` says.
+    pub fn new(blueprint: &Blueprint, catalogue_digest: impl Into<String>) -> Self {
+        Self {
+            format: Self::FORMAT.to_owned(),
+            blueprint: blueprint.name.clone(),
+            blueprint_digest: super::digest_of(blueprint),
+            catalogue_digest: catalogue_digest.into(),
+            currency: blueprint.currency,
+            leases: Vec::new(),
+            flows: Vec::new(),
+            traffic: Vec::new(),
+            fees: Vec::new(),
+            moves: Vec::new(),
+            monthly: Decimal::ZERO,
+            once: Decimal::ZERO,
+            measures: Measures::default(),
+            objective: Decimal::ZERO,
+            bound: Decimal::ZERO,
+            gap_percent: Decimal::ZERO,
+            later_stages: Vec::new(),
+            stop: StopReason::Limit,
+            statistics: Statistics::default(),
+            horizon_months: Some(blueprint.horizon_months),
+            offers: None,
+            rates_date: None,
+            proof: Proof::default(),
+            later: BTreeMap::new(),
+        }
+    }
+
     /// The format that this version writes. It reads format 3 too, and later minor versions of format 4.
     pub const FORMAT: &str = "fulcrum-plan/4";
     const FORMAT_3: &str = "fulcrum-plan/3";
@@ -159,11 +191,10 @@ impl Plan {
     /// [`DocumentError`](super::DocumentError): the text is not a plan, or of another format version, or an amount is out of
     /// range.
     pub fn from_json(text: &str) -> Result<Self, super::DocumentError> {
-        super::check_size(text, super::limits::PLAN)?;
+        super::check_size(text, super::limits::MAX_PLAN_BYTES)?;
         let plan: Self = super::parse_json(text)?;
         plan.check_format()?;
-        super::check_fields(text, None)?;
-        plan.check().map_err(|error| error.located_in_json(text))?;
+        plan.check().map_err(|error| error.located(text))?;
         Ok(plan)
     }
 
@@ -242,6 +273,7 @@ pub enum StopReason {
 /// How much work a search was; counts only, so that plans stay comparable byte for byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Statistics {
     /// Offers in the catalogue.
     pub offers: u64,

@@ -1,13 +1,13 @@
-//! What every plan keeps, whoever has written it: amounts that can be reckoned with.
+//! Checks the amounts of a plan, whoever wrote it.
 
 use rust_decimal::Decimal;
 
 use super::{
-    DocumentError, Plan, PriceLine, blueprint::check_name, checked_sum, money, setup::check_settings,
+    DocumentError, Plan, PriceLine, blueprint::check_name, checked_sum, money, settings::check_settings,
 };
 
 /// Digits after the point of what is rounded to micro-units.
-const DIGITS: u32 = 6;
+const MAX_DECIMAL_PLACES: u32 = 6;
 
 /// The largest sum of a plan, over a month or a horizon, in main units: a million million.
 const MAX_SUM: i64 = 1_000_000_000_000;
@@ -19,17 +19,21 @@ const MAX_FIGURE: i64 = 1_000_000_000_000_000_000;
 const MAX_GIB: u64 = 1 << 40;
 
 fn is_rounded(amount: Decimal) -> Result<(), String> {
-    let is_rounded = amount.round_dp(DIGITS) == amount;
+    let is_rounded = amount.round_dp(MAX_DECIMAL_PLACES) == amount;
     if is_rounded {
         Ok(())
     } else {
-        Err(format!("{amount} is not rounded; write at most {DIGITS} digits after the point"))
+        Err(format!("{amount} is not rounded; write at most {MAX_DECIMAL_PLACES} digits after the point"))
     }
 }
 
 fn check_sum(amount: Decimal) -> Result<(), String> {
     let is_right = (Decimal::ZERO..=Decimal::from(MAX_SUM)).contains(&amount);
-    if is_right { Ok(()) } else { Err(format!("{amount} is no sum of a plan; write 0 to {MAX_SUM}")) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("{amount} is not a valid sum of a plan; write 0 to {MAX_SUM}"))
+    }
 }
 
 fn check_figure(figure: Decimal) -> Result<(), String> {
@@ -89,7 +93,7 @@ impl Plan {
         }
         sum("monthly".to_owned(), self.monthly)?;
         sum("once".to_owned(), self.once)?;
-        let stages = self.then.iter().enumerate().flat_map(|(at, stage)| {
+        let stages = self.later_stages.iter().enumerate().flat_map(|(at, stage)| {
             [(format!("then[{at}].value"), stage.value), (format!("then[{at}].bound"), stage.bound)]
         });
         let measures =

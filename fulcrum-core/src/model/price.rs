@@ -1,4 +1,4 @@
-//! What an offer costs, as its provider publishes it.
+//! The price of an offer, as its provider publishes it.
 #![deny(clippy::float_arithmetic)]
 
 use std::{fmt, str::FromStr};
@@ -7,7 +7,7 @@ use iso_currency::Currency;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Market, PurchaseOption};
+use super::{PricingCategory, PurchaseOption};
 
 /// Hours in an average month: 365 × 24 / 12. Hourly prices become monthly costs with it.
 pub const HOURS_PER_MONTH: u32 = 730;
@@ -106,7 +106,9 @@ impl FromStr for Unit {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(unit, _)| *unit).ok_or_else(|| {
-            format!("{text:?} is no unit; write GB-month, GiB-month, GB-hour, GiB-hour, GB or GiB")
+            format!(
+                "{text:?} is not a unit of quantity; write GB-month, GiB-month, GB-hour, GiB-hour, GB or GiB"
+            )
         })
     }
 }
@@ -202,7 +204,7 @@ struct PriceDocument {
     #[serde(default)]
     purchase_option: Option<PurchaseOption>,
     #[serde(default)]
-    market: Option<Market>,
+    market: Option<PricingCategory>,
     #[serde(default)]
     term_months: u32,
 }

@@ -1,4 +1,4 @@
-//! How firmly an offer's capacity is sold.
+//! Pricing categories and purchase options: on demand, spot, or committed for a term.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
     schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Market {
+#[schemars(rename = "Market")]
+pub enum PricingCategory {
     /// Until it is released.
     #[default]
     OnDemand,
@@ -60,20 +61,20 @@ pub enum PurchaseOption {
 
 impl PurchaseOption {
     /// From the two columns of a price table; the term counts for a commitment only.
-    pub fn new(market: Market, term_months: u32) -> Self {
+    pub fn new(market: PricingCategory, term_months: u32) -> Self {
         match market {
-            Market::OnDemand => Self::OnDemand,
-            Market::Spot => Self::Spot,
-            Market::Committed => Self::Committed(term_months),
+            PricingCategory::OnDemand => Self::OnDemand,
+            PricingCategory::Spot => Self::Spot,
+            PricingCategory::Committed => Self::Committed(term_months),
         }
     }
 
     /// As a filter names it.
-    pub fn market(self) -> Market {
+    pub fn pricing_category(self) -> PricingCategory {
         match self {
-            Self::OnDemand => Market::OnDemand,
-            Self::Spot => Market::Spot,
-            Self::Committed(_) => Market::Committed,
+            Self::OnDemand => PricingCategory::OnDemand,
+            Self::Spot => PricingCategory::Spot,
+            Self::Committed(_) => PricingCategory::Committed,
         }
     }
 

@@ -1,4 +1,4 @@
-//! An event's kind together with the text by which it is recorded.
+//! The kind of an event together with the JSON text that the ledger recorded.
 
 use std::{cell::Cell, fmt, ops::Deref};
 
@@ -37,7 +37,7 @@ impl RecordedKind {
     /// The text is no event of this or of a later minor version.
     pub fn from_text(text: impl Into<String>) -> Result<Self, serde_json::Error> {
         let text = text.into();
-        Ok(Self { kind: lenient::read(&text)?, text })
+        Ok(Self { kind: lenient::from_json_ignoring_unknown(&text).map_err(de::Error::custom)?, text })
     }
 
     /// The JSON text that was recorded.
@@ -127,7 +127,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Values { left: &Cell::new(limits::EVENT_VALUES) }.deserialize(deserializer)
+        Values { left: &Cell::new(limits::MAX_EVENT_VALUES) }.deserialize(deserializer)
     }
 }
 
@@ -142,7 +142,7 @@ impl<'de> DeserializeSeed<'de> for Values<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
         let left = self.left.get().checked_sub(1).ok_or_else(|| {
-            D::Error::custom(format!("an event has more than {} values", limits::EVENT_VALUES))
+            D::Error::custom(format!("an event has more than {} values", limits::MAX_EVENT_VALUES))
         })?;
         self.left.set(left);
         deserializer.deserialize_any(self)
@@ -248,7 +248,8 @@ mod tests {
     fn an_event_has_so_many_values_and_each_field_once() {
         let text = |many: usize| format!(r#"{{"event":"moved","to":[{}0]}}"#, "0,".repeat(many));
         assert!(serde_json::from_str::<RecordedKind>(&text(1_000)).is_ok());
-        let why = serde_json::from_str::<RecordedKind>(&text(limits::EVENT_VALUES)).expect_err("too many");
+        let why =
+            serde_json::from_str::<RecordedKind>(&text(limits::MAX_EVENT_VALUES)).expect_err("too many");
         assert!(why.to_string().contains("an event has more than 1000000 values"), "{why}");
         assert!(size_of::<Json>() <= 32, "{}", size_of::<Json>());
         let twice = r#"{"event":"order","state":"refused","state":"committed","reason":null}"#;

@@ -1,4 +1,4 @@
-//! What a component needs and an offer holds, in integers.
+//! Resources that a component needs and an offer has, in integers.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -1,4 +1,4 @@
-//! What runs already, for a plan that changes as little as it must.
+//! Running services, for a plan that changes as little as necessary.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, 
 /// stays. It can be kept only while the catalogue has its offer and the blueprint's filters allow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Running {
     /// Which.
     pub services: Vec<RunningService>,
@@ -33,6 +34,7 @@ pub struct Running {
 /// One service that runs, and what is on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunningService {
     /// Its name; a plan that keeps it says so by this name.
     pub id: ServiceId,
@@ -76,7 +78,8 @@ impl Running {
         let name =
             |at: usize, lease: &Lease| lease.keeps.clone().or_else(|| format!("lease-{at}").parse().ok());
         let services = plan.leases.iter().enumerate();
-        let services = services.filter_map(|(at, lease)| Some(RunningService::new(name(at, lease)?, lease)));
+        let services =
+            services.filter_map(|(at, lease)| Some(RunningService::of_lease(name(at, lease)?, lease)));
         Self { services: services.collect(), ..Self::default() }
     }
 
@@ -90,7 +93,7 @@ impl Running {
                 return None;
             };
             let name = format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone());
-            Some(RunningService::new(name, &step.lease))
+            Some(RunningService::of_lease(name, &step.lease))
         });
         Self { services: services.collect(), ..Self::default() }
     }
@@ -133,7 +136,12 @@ impl Running {
 }
 
 impl RunningService {
-    fn new(id: ServiceId, lease: &Lease) -> Self {
+    /// A running service: an instance of `offer`, with nothing on it yet.
+    pub fn new(id: ServiceId, offer: OfferId) -> Self {
+        Self { id, offer, replicas: IndexMap::new(), size_gib: 0, pinned: false }
+    }
+
+    fn of_lease(id: ServiceId, lease: &Lease) -> Self {
         let (offer, replicas, size_gib) = (lease.offer.clone(), lease.replicas.clone(), lease.size_gib);
         Self { id, offer, replicas, size_gib, pinned: false }
     }

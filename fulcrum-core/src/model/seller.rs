@@ -1,11 +1,11 @@
-//! Who sells: the legal side of a provider.
+//! The legal side of a provider: owner, control, certificates.
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Assessment, CountryCode, Jurisdiction, Place, Sov};
+use super::{CountryCode, Jurisdiction, Place, SealAssessment, SovereigntyObjective};
 
 /// A company and the country whose law governs it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,7 +50,7 @@ pub struct Seller {
     pub certifications: Vec<Certification>,
     /// Sovereignty levels that somebody has assessed; they come before those computed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub assessments: BTreeMap<Sov, Assessment>,
+    pub assessments: BTreeMap<SovereigntyObjective, SealAssessment>,
 }
 
 impl Seller {

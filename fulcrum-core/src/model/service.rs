@@ -1,4 +1,4 @@
-//! What exists at a provider.
+//! A service at a provider, and lifecycle actions.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ pub enum ServiceStatus {
 }
 
 impl ServiceStatus {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Starting, Self::Running, Self::Stopped, Self::Failed, Self::Releasing];
+
     /// The word in documents and reports.
     pub fn word(self) -> &'static str {
         match self {
@@ -37,6 +40,7 @@ impl ServiceStatus {
 
 /// One running thing at a provider that somebody pays for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Service {
     /// The provider's name for it.
     pub id: ServiceId,
@@ -53,6 +57,20 @@ pub struct Service {
     /// Addresses and other facts that the application needs; no secrets.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+impl Service {
+    /// A service without attributes. `key` is that of the request that made it, if it has one.
+    pub fn new(
+        id: ServiceId,
+        provider: ProviderId,
+        key: Option<IdempotencyKey>,
+        sku: SkuId,
+        place: Place,
+        status: ServiceStatus,
+    ) -> Self {
+        Self { id, provider, key, sku, place, status, attributes: BTreeMap::new() }
+    }
 }
 
 /// A lifecycle action.

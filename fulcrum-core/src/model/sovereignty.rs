@@ -26,7 +26,8 @@ use super::{Jurisdiction, Place, Seller};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
-pub enum Sov {
+#[schemars(rename = "Sov")]
+pub enum SovereigntyObjective {
     /// Strategic sovereignty.
     #[serde(rename = "SOV-1")]
     Strategic,
@@ -53,7 +54,7 @@ pub enum Sov {
     Environment,
 }
 
-impl Sov {
+impl SovereigntyObjective {
     /// All objectives with their names and weights in per cent.
     pub const ALL: [(Self, &'static str, u32); 8] = [
         (Self::Strategic, "SOV-1", 15),
@@ -67,7 +68,7 @@ impl Sov {
     ];
 }
 
-impl fmt::Display for Sov {
+impl fmt::Display for SovereigntyObjective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::ALL.iter().find(|(sov, ..)| sov == self).map_or("", |(_, name, _)| name))
     }
@@ -76,7 +77,8 @@ impl fmt::Display for Sov {
 /// A level that somebody with a name has assessed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Assessment {
+#[schemars(rename = "Assessment")]
+pub struct SealAssessment {
     /// 0 to 4.
     pub seal: u8,
     /// Who says so, and where.
@@ -95,14 +97,15 @@ pub struct SovereigntyFloor {
     pub seal: Option<u8>,
     /// The least level in single objectives.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub levels: BTreeMap<Sov, u8>,
+    pub levels: BTreeMap<SovereigntyObjective, u8>,
 }
 
 /// The level of one objective and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SovereigntyLevel {
     /// Which.
-    pub objective: Sov,
+    pub objective: SovereigntyObjective,
     /// SEAL-0 to SEAL-4.
     pub seal: u8,
     /// What it rests on.
@@ -111,6 +114,7 @@ pub struct SovereigntyLevel {
 
 /// All eight levels of an offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SovereigntyReport {
     /// In the order of the framework.
     pub levels: Vec<SovereigntyLevel>,
@@ -145,9 +149,9 @@ impl SovereigntyReport {
         let with_place = format!("{owner}; the place is in {}", place.country);
         let qualified = holds(&["SecNumCloud"]);
         let cited = |name: Option<&str>| name.map_or_else(String::new, |name| format!("; certified {name}"));
-        let level = |sov: Sov| -> (u8, String) {
+        let level = |sov: SovereigntyObjective| -> (u8, String) {
             match sov {
-                Sov::Strategic => (
+                SovereigntyObjective::Strategic => (
                     if is_controlled {
                         4
                     } else if is_owner {
@@ -157,7 +161,7 @@ impl SovereigntyReport {
                     },
                     owner.clone(),
                 ),
-                Sov::Legal => {
+                SovereigntyObjective::Legal => {
                     let seal = match (is_place, is_owner, is_controlled) {
                         (true, true, true) => 4,
                         (true, true, false) => 2,
@@ -166,7 +170,7 @@ impl SovereigntyReport {
                     };
                     (seal, with_place.clone())
                 }
-                Sov::Data => {
+                SovereigntyObjective::Data => {
                     let seal = match (is_place, is_owner, is_controlled) {
                         (true, true, true) if qualified.is_some() => 4,
                         (true, true, true) => 3,
@@ -176,7 +180,7 @@ impl SovereigntyReport {
                     };
                     (seal, format!("{with_place}{}", cited(qualified)))
                 }
-                Sov::Operational => {
+                SovereigntyObjective::Operational => {
                     let certificate = holds(&["SecNumCloud", "C5"]);
                     let seal = if !is_owner {
                         0
@@ -187,8 +191,10 @@ impl SovereigntyReport {
                     };
                     (seal, format!("{owner}{}", cited(certificate)))
                 }
-                Sov::SupplyChain | Sov::Technology => (0, "nothing is published".to_owned()),
-                Sov::Security => {
+                SovereigntyObjective::SupplyChain | SovereigntyObjective::Technology => {
+                    (0, "nothing is published".to_owned())
+                }
+                SovereigntyObjective::Security => {
                     match (qualified, holds(&["C5", "ENS", "EUCS"]), holds(&["ISO 27001", "ISO/IEC 27001"])) {
                         (Some(name), ..) if is_controlled => (4, format!("certified {name}")),
                         (Some(name), ..) | (None, Some(name), _) => (3, format!("certified {name}")),
@@ -196,7 +202,7 @@ impl SovereigntyReport {
                         (None, None, None) => (0, "no certificate is known".to_owned()),
                     }
                 }
-                Sov::Environment => {
+                SovereigntyObjective::Environment => {
                     match holds(&["ISO 14001", "ISO 50001", "EMAS", "Climate Neutral Data Centre Pact"]) {
                         Some(name) => (2, format!("certified {name}")),
                         None => (0, "no certificate is known".to_owned()),
@@ -204,7 +210,7 @@ impl SovereigntyReport {
                 }
             }
         };
-        let levels = Sov::ALL
+        let levels = SovereigntyObjective::ALL
             .iter()
             .map(|(sov, ..)| match seller.assessments.get(sov) {
                 Some(assessment) => SovereigntyLevel {
@@ -225,7 +231,7 @@ impl SovereigntyReport {
     pub fn score(&self) -> u32 {
         self.levels
             .iter()
-            .zip(Sov::ALL)
+            .zip(SovereigntyObjective::ALL)
             .map(|(level, (_, _, weight))| weight * u32::from(level.seal) * 25)
             .sum()
     }
@@ -280,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_weights_add_up() {
-        assert_eq!(Sov::ALL.iter().map(|(.., weight)| weight).sum::<u32>(), 100);
+        assert_eq!(SovereigntyObjective::ALL.iter().map(|(.., weight)| weight).sum::<u32>(), 100);
     }
 
     #[test]
@@ -297,7 +303,10 @@ mod tests {
     #[test]
     fn an_assessment_with_a_source_comes_first() {
         let mut assessed = seller("DE", &[], &[]);
-        assessed.assessments.insert(Sov::Technology, Assessment { seal: 4, source: "an audit".to_owned() });
+        assessed.assessments.insert(
+            SovereigntyObjective::Technology,
+            SealAssessment { seal: 4, source: "an audit".to_owned() },
+        );
         let levels = seals(&assessed, "DE");
         assert_eq!(levels[5], 4);
     }

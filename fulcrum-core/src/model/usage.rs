@@ -1,4 +1,4 @@
-//! Metered quantities, before they are priced.
+//! Usage records: metered quantities before they have a price.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -8,6 +8,7 @@ use super::{ProviderId, ServiceId, SkuId};
 
 /// A metered quantity of one service over one period (FOCUS 1.2: `ConsumedQuantity`, `ConsumedUnit`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UsageRecord {
     /// Who metered it.
     pub provider: ProviderId,
@@ -24,4 +25,28 @@ pub struct UsageRecord {
     pub consumed_quantity: Decimal,
     /// FOCUS `ConsumedUnit`, such as `Hours`.
     pub consumed_unit: String,
+}
+
+impl UsageRecord {
+    /// A record of one service over one period.
+    pub fn new(
+        provider: ProviderId,
+        service: ServiceId,
+        sku: SkuId,
+        charge_period: (Timestamp, Timestamp),
+        consumed_quantity: Decimal,
+        consumed_unit: impl Into<String>,
+    ) -> Self {
+        let (charge_period_start, charge_period_end) = charge_period;
+        let consumed_unit = consumed_unit.into();
+        Self {
+            provider,
+            service,
+            sku,
+            charge_period_start,
+            charge_period_end,
+            consumed_quantity,
+            consumed_unit,
+        }
+    }
 }

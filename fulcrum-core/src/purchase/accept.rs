@@ -12,8 +12,9 @@ use crate::{
     compose::verify::verify,
     ledger::LedgerError,
     model::{
-        IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Piece, Plan,
-        Policy, PriceLine, Reference, Step, StepState, digest_of, payments, pieces, texts,
+        IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Plan, Policy,
+        PriceLine, Reference, Step, StepState, TemplatePart, digest_of, parse_template, payments,
+        text_values,
     },
     telemetry,
 };
@@ -317,11 +318,11 @@ fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
         plan.leases.iter().flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
     for (at, lease) in plan.leases.iter().enumerate() {
         let mut references: usize = 0;
-        for value in lease.settings.values().flat_map(texts) {
-            for piece in
-                pieces(value, |name| lease.after.contains(name)).map_err(PurchaseError::InvalidPlan)?
+        for value in lease.settings.values().flat_map(text_values) {
+            for piece in parse_template(value, |name| lease.after.contains(name))
+                .map_err(PurchaseError::InvalidPlan)?
             {
-                let Piece::Of(Reference { component, .. }) = piece else { continue };
+                let TemplatePart::Reference(Reference { component, .. }) = piece else { continue };
                 references = references.saturating_add(1);
                 if references > MAX_REFERENCES {
                     return Err(PurchaseError::InvalidPlan(format!(

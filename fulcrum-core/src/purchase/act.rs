@@ -16,8 +16,8 @@ use super::{
 use crate::{
     ledger::Change,
     model::{
-        Action, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId, OrderState,
-        OwnService, Progress, Service, ServiceStatus, Step, StepState,
+        Action, CallProgress, IdempotencyKey, Operator, OperatorAction, Order, OrderEventKind, OrderId,
+        OrderState, OwnService, Service, ServiceStatus, Step, StepState,
     },
     provider::{Call, ErrorKind, IdempotencyClass, OperationHandle, OperationStatus, ProviderError},
 };
@@ -77,7 +77,8 @@ impl Engine {
         let since = Timestamp::now();
         let state = match action.clone() {
             Some(action) => {
-                let (service, claim, progress) = (service.clone(), NOBODY.to_owned(), Progress::IntentOnly);
+                let (service, claim, progress) =
+                    (service.clone(), NOBODY.to_owned(), CallProgress::IntentOnly);
                 StepState::Acting { service, action, claim, since, progress }
             }
             None => to_compensate(&step.state, since, true),
@@ -223,7 +224,7 @@ impl Driver<'_> {
     ) -> Result<Result<(), ProviderError>, PurchaseError> {
         let StepState::Acting { claim, progress, .. } = step.state.clone() else { return Ok(Ok(())) };
         match progress {
-            Progress::IntentOnly if claim == self.mine => {
+            CallProgress::IntentOnly if claim == self.mine => {
                 let (service, action) = (&under.service.id, &under.action);
                 if let Action::Resize { sku } = action
                     && let Err(message) = self.resize_holds(step, sku).await?
@@ -233,15 +234,15 @@ impl Driver<'_> {
                 pace.before_asking().await;
                 let asked = self.changing(step)?.act(service, action, &under.key(step)).await;
                 match asked.and_then(|operation| kept(step, Call::Act, &operation)) {
-                    Ok(operation) => self.acting(step, under, Progress::Running(operation)).await.map(Ok),
+                    Ok(operation) => self.acting(step, under, CallProgress::Running(operation)).await.map(Ok),
                     Err(error) if error.kind.may_have_happened() => {
-                        self.acting(step, under, Progress::OutcomeUnknown).await?;
+                        self.acting(step, under, CallProgress::OutcomeUnknown).await?;
                         Ok(Err(error))
                     }
                     Err(error) => Ok(Err(error)),
                 }
             }
-            Progress::IntentOnly | Progress::OutcomeUnknown => {
+            CallProgress::IntentOnly | CallProgress::OutcomeUnknown => {
                 match self.describe_own(step, &under.service.id).await {
                     Ok(Some(now)) if under.action.is_done(&now) && under.is_done(&now) => {
                         self.done(step, now).await.map(Ok)
@@ -253,7 +254,7 @@ impl Driver<'_> {
                     }
                     // To ask twice for a state is to ask once.
                     Ok(Some(_)) if claim == NOBODY || self.may_repeat(step, &under.action) => {
-                        self.acting(step, under, Progress::IntentOnly).await.map(Ok)
+                        self.acting(step, under, CallProgress::IntentOnly).await.map(Ok)
                     }
                     Ok(Some(_)) => {
                         let message = "whether it was done cannot be told; look at the provider".to_owned();
@@ -266,7 +267,7 @@ impl Driver<'_> {
                     Err(error) => Ok(Err(error)),
                 }
             }
-            Progress::Running(handle) => {
+            CallProgress::Running(handle) => {
                 match self.provider(step).poll(&OperationHandle::new(handle)).await {
                     Ok(OperationStatus::Running { .. }) => {
                         pace.between_polls(self.poll_interval(step)).await;
@@ -277,20 +278,20 @@ impl Driver<'_> {
                             Ok(now) => self.look_after(step, under, now, pace).await,
                             // The operation is somebody else's: only a look at the own service can tell.
                             Err(error) => {
-                                self.acting(step, under, Progress::OutcomeUnknown).await?;
+                                self.acting(step, under, CallProgress::OutcomeUnknown).await?;
                                 Ok(Err(error))
                             }
                         }
                     }
                     Ok(OperationStatus::Succeeded(None)) => {
-                        self.acting(step, under, Progress::OutcomeUnknown).await.map(Ok)
+                        self.acting(step, under, CallProgress::OutcomeUnknown).await.map(Ok)
                     }
                     Ok(OperationStatus::Failed { reason, .. }) => {
                         Ok(Err(self.refused(step, ErrorKind::Conflict { message: reason })))
                     }
                     // The handle is forgotten: only a look can tell.
                     Err(error) if matches!(error.kind, ErrorKind::NotFound { .. }) => {
-                        self.acting(step, under, Progress::OutcomeUnknown).await.map(Ok)
+                        self.acting(step, under, CallProgress::OutcomeUnknown).await.map(Ok)
                     }
                     Err(error) => Ok(Err(error)),
                 }
@@ -348,7 +349,12 @@ impl Driver<'_> {
         ProviderError::new(step.provider.clone(), Call::Act, kind)
     }
 
-    async fn acting(&self, step: &mut Step, under: &Under, progress: Progress) -> Result<(), PurchaseError> {
+    async fn acting(
+        &self,
+        step: &mut Step,
+        under: &Under,
+        progress: CallProgress,
+    ) -> Result<(), PurchaseError> {
         let (service, action) = (under.service.clone(), under.action.clone());
         let state =
             StepState::Acting { service, action, claim: self.mine.clone(), since: under.since, progress };
@@ -377,7 +383,9 @@ impl Driver<'_> {
         // What it has become without being asked for is no part of the order: a scan tells of it.
         let held = match (is_done, now) {
             (true, Some(now)) => now,
-            (_, now) => now.map_or_else(|| under.service.clone(), |now| now.held_as(&under.service)),
+            (_, now) => {
+                now.map_or_else(|| under.service.clone(), |now| now.with_ordered_product(&under.service))
+            }
         };
         self.done(step, held).await?;
         let (action, sku, provider) = (under.action.word(), &step.lease.sku, &step.provider);

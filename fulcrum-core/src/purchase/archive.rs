@@ -11,9 +11,9 @@ use super::{Engine, PurchaseError, accept::planned, machine::back_off};
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
-        Accepted, Action, Cancellation, ComponentId, DocumentError, Lease, Operator, Order, OrderEvent,
-        OrderEventKind, OrderId, OrderState, Plan, ProviderId, Round, SkuId, Step, StepState, check_fields,
-        check_size, limits, parse_json,
+        Acceptance, Action, Cancellation, ComponentId, DocumentError, FailOverRound, Lease, Operator, Order,
+        OrderEvent, OrderEventKind, OrderId, OrderState, Plan, ProviderId, SkuId, Step, StepState,
+        check_fields, check_size, limits, parse_json,
     },
 };
 
@@ -46,7 +46,7 @@ impl OrderArchive {
     /// [`DocumentError`]: it is no archive, or of another version; or it has a field twice, or one that nobody knows. Fields
     /// of a later version in an event are kept, as the chain of hashes goes over them.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
-        check_size(text, limits::ARCHIVE)?;
+        check_size(text, limits::MAX_ARCHIVE_BYTES)?;
         let archive: Self = parse_json(text)?;
         if archive.format != Self::FORMAT {
             let (found, known) = (&archive.format, Self::FORMAT);
@@ -55,7 +55,7 @@ impl OrderArchive {
         }
         // What nothing here reads, nothing here could check.
         let known = serde_json::to_value(&archive).map_err(|error| DocumentError::at("", error))?;
-        check_fields(text, Some(&known))?;
+        check_fields(text, &known)?;
         Ok(archive)
     }
 
@@ -130,7 +130,7 @@ fn carried(lease: &Lease) -> (&IndexMap<ComponentId, u32>, &BTreeSet<ComponentId
 /// Whether an order is still what was accepted, as far as it may not change; `resized` has the sizes that steps have since.
 fn verify_accepted(
     order: &Order,
-    accepted: &Accepted,
+    accepted: &Acceptance,
     resized: &BTreeMap<u32, &SkuId>,
 ) -> Result<(), String> {
     let first = order.first_plan();
@@ -145,7 +145,7 @@ fn verify_accepted(
     };
     let step = |(index, lease): (u32, &Lease)| planned(order.namespace.as_ref(), &order.id, index, lease);
     let mut steps: Vec<Step> = (0..).zip(&bought(first)).map(step).collect();
-    if accepted.steps != Accepted::digest_of_steps(&steps) {
+    if accepted.steps != Acceptance::digest_of_steps(&steps) {
         return Err("its keys or its leases are not those that were accepted".to_owned());
     }
     // Each fail-over adds what its plan buys.
@@ -188,13 +188,13 @@ fn verify_accepted(
 /// What the events of an order lead to.
 #[derive(Default)]
 struct Told<'a> {
-    accepted: Option<&'a Accepted>,
+    accepted: Option<&'a Acceptance>,
     state: Option<OrderState>,
     reason: Option<&'a str>,
     steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
     /// The sizes that steps were given by actions.
     resized: BTreeMap<u32, &'a SkuId>,
-    rounds: Vec<(&'a Round, &'a Plan)>,
+    rounds: Vec<(&'a FailOverRound, &'a Plan)>,
     /// When somebody wanted it undone, and who.
     cancelled: Option<(Timestamp, Option<&'a Operator>)>,
 }

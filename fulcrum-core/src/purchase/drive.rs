@@ -275,7 +275,7 @@ impl<'a> Driver<'a> {
 
     /// Whether the order may do without a step.
     fn may_miss(&self, step: &Step) -> bool {
-        step.lease.replicas.keys().all(|component| self.policy.may_miss.contains(component))
+        step.lease.replicas.keys().all(|component| self.policy.optional_components.contains(component))
     }
 
     /// Begins to undo everything, unless that has begun, so that no restart goes on buying.

@@ -131,7 +131,9 @@ impl Engine {
             ));
         }
         match class {
-            IdempotencyClass::None if !policy.may_buy_unkeyed => refuse(super::unkeyed::REFUSED.to_owned()),
+            IdempotencyClass::None if !policy.allow_non_idempotent_purchase => {
+                refuse(super::unkeyed::REFUSED.to_owned())
+            }
             IdempotencyClass::None
             | IdempotencyClass::Natural
             | IdempotencyClass::Key

@@ -20,8 +20,8 @@ use crate::{
     compose::{ComposeOptions, Signal, compose},
     ledger::Change,
     model::{
-        Blueprint, FailOver, OfferId, OrderEventKind, Plan, ProviderId, Round, Running, Shortage, Step,
-        StepState,
+        Blueprint, FailOver, FailOverRound, OfferId, OrderEventKind, Plan, ProviderId, Running, Shortage,
+        Step, StepState,
     },
     threads,
 };
@@ -61,7 +61,7 @@ impl Driver<'_> {
                 let unbought = self.unbought();
                 let (at, plan) = (Timestamp::now(), self.order.plan.clone());
                 let replaced = self.lost().chain(&unbought).map(|step| step.index).collect();
-                let round = Round { at, reason, offers, providers, replaced, plan };
+                let round = FailOverRound { at, reason, offers, providers, replaced, plan };
                 let steps = unbought.into_iter().chain(next.steps).collect();
                 self.go_on_with(Next { steps, ..next }, round).await
             }
@@ -69,7 +69,7 @@ impl Driver<'_> {
         }
     }
 
-    async fn go_on_with(&mut self, next: Next, round: Round) -> Result<(), PurchaseError> {
+    async fn go_on_with(&mut self, next: Next, round: FailOverRound) -> Result<(), PurchaseError> {
         let Next { plan, steps, mut events } = next;
         tracing::info!(order = %self.order.id, reason = round.reason, steps = steps.len(), "another plan");
         let mut rounds = self.order.rounds.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    model::{Progress, ServiceId, Step, StepState},
+    model::{CallProgress, ServiceId, Step, StepState},
     provider::{Call, Capabilities, OperationHandle, ProviderError},
 };
 
@@ -69,15 +69,15 @@ pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: boo
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
             if is_new || is_repeatable { Action::RecordIntent } else { Action::LookFirst { lag } }
         }
-        StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } if claim == mine => {
+        StepState::Provisioning { claim, progress: CallProgress::IntentOnly, .. } if claim == mine => {
             Action::Provision
         }
-        StepState::Provisioning { progress: Progress::IntentOnly, .. } => Action::RecordUnknown,
+        StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => Action::RecordUnknown,
         // What is hidden yet is found by asking again.
-        StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => {
+        StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. } => {
             Action::FindByKey { lag: if is_repeatable { Duration::ZERO } else { lag } }
         }
-        StepState::Provisioning { progress: Progress::Running(operation), .. } => {
+        StepState::Provisioning { progress: CallProgress::Running(operation), .. } => {
             Action::Poll(OperationHandle::new(operation.as_str()))
         }
         StepState::Compensating { service: Some(service), operation: Some(operation), .. } => {
@@ -113,7 +113,7 @@ pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> 
         }
         StepState::Compensated => StepState::Compensated,
         // What an operation was to make may be known by its handle alone.
-        StepState::Provisioning { progress: Progress::Running(handle), .. } => {
+        StepState::Provisioning { progress: CallProgress::Running(handle), .. } => {
             let operation = Some(handle.clone());
             StepState::Compensating { service: None, operation, sent: Some(now), since: now }
         }
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    fn provisioning(claim: &str, progress: Progress) -> Step {
+    fn provisioning(claim: &str, progress: CallProgress) -> Step {
         step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress, operation: None })
     }
 
@@ -229,25 +229,25 @@ mod tests {
     #[test]
     fn only_the_writer_of_an_intent_makes_the_call() {
         assert_eq!(
-            next_action(&provisioning("me", Progress::IntentOnly), "me", KEY, true),
+            next_action(&provisioning("me", CallProgress::IntentOnly), "me", KEY, true),
             Action::Provision
         );
         assert_eq!(
-            next_action(&provisioning("other", Progress::IntentOnly), "me", KEY, true),
+            next_action(&provisioning("other", CallProgress::IntentOnly), "me", KEY, true),
             Action::RecordUnknown
         );
     }
 
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
-        let unknown = provisioning("me", Progress::OutcomeUnknown);
+        let unknown = provisioning("me", CallProgress::OutcomeUnknown);
         assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { lag: LAG });
         assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
-        let state = to_compensate(&provisioning("me", Progress::IntentOnly).state, NOW, true);
+        let state = to_compensate(&provisioning("me", CallProgress::IntentOnly).state, NOW, true);
         for manners in [KEY, LAGGING] {
             let next = next_action(&step(state.clone()), "me", manners, true);
             assert_eq!(next, Action::FindToRelease { lag: LAG });
@@ -259,10 +259,10 @@ mod tests {
         let forgotten = StepState::Provisioning {
             claim: "me".to_owned(),
             since: NOW,
-            progress: Progress::OutcomeUnknown,
+            progress: CallProgress::OutcomeUnknown,
             operation: Some("op".to_owned()),
         };
-        for state in [provisioning("me", Progress::Running("op".to_owned())).state, forgotten] {
+        for state in [provisioning("me", CallProgress::Running("op".to_owned())).state, forgotten] {
             let undone = to_compensate(&state, NOW, true);
             let StepState::Compensating { service: None, operation: Some(handle), .. } = &undone else {
                 panic!("{undone:?}")

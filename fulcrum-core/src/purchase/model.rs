@@ -17,7 +17,7 @@ use super::{
     accept::planned,
     machine::{Action, Manners, next_action, to_compensate},
 };
-use crate::model::{Lease, OfferKind, OrderId, Place, Progress, Service, ServiceStatus, Step, StepState};
+use crate::model::{CallProgress, Lease, OfferKind, OrderId, Place, Service, ServiceStatus, Step, StepState};
 
 const STEPS: usize = 2;
 
@@ -196,7 +196,7 @@ impl Decisions {
             status: ServiceStatus::Running,
             attributes: Default::default(),
         };
-        let own = || crate::model::OwnService::assumed(service());
+        let own = || crate::model::OwnService::unchecked(service());
         let since = Timestamp::MAX;
         let provisioning = |claim: u8, progress| StepState::Provisioning {
             claim: claim.to_string(),
@@ -206,9 +206,9 @@ impl Decisions {
         };
         match at {
             At::Planned => StepState::Planned,
-            At::Intent(claim) => provisioning(claim, Progress::IntentOnly),
-            At::Unknown(claim) => provisioning(claim, Progress::OutcomeUnknown),
-            At::Running(claim) => provisioning(claim, Progress::Running("op".to_owned())),
+            At::Intent(claim) => provisioning(claim, CallProgress::IntentOnly),
+            At::Unknown(claim) => provisioning(claim, CallProgress::OutcomeUnknown),
+            At::Running(claim) => provisioning(claim, CallProgress::Running("op".to_owned())),
             At::Provisioned => StepState::Provisioned { service: own() },
             At::Committed => StepState::Committed { service: own() },
             At::Compensating { knows_service, is_asked } => StepState::Compensating {

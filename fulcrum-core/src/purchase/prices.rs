@@ -229,7 +229,7 @@ async fn present_price(
         let offer = listed.find(&step.lease).ok_or("it is not offered any more; compose again")?;
         return of_offer(engine, policy, plan, &step.lease, offer, besides);
     }
-    if !policy.may_buy_unchecked {
+    if !policy.allow_unchecked_prices {
         return Err("nobody can check its price: the provider neither quotes nor lists it; \
                     `may_buy_unchecked` in the policy allows it"
             .to_owned());
@@ -402,11 +402,11 @@ fn cost(
 
 /// What an order commits to over the horizon at the prices that were last checked; what a fail-over keeps has paid its start.
 fn committed(order: &Order) -> Option<Decimal> {
-    let bought = order.bought_now().try_fold(order.plan.total()?, |sum, step| {
+    let bought = order.current_steps().try_fold(order.plan.total()?, |sum, step| {
         let planned = planned_cost(&order.plan, &step.lease)?.total;
-        sum.checked_sub(planned)?.checked_add(step.now(planned, |check| check.total))
+        sum.checked_sub(planned)?.checked_add(step.current_cost(planned, |check| check.total))
     });
-    order.kept().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
+    order.retained_steps().try_fold(bought?, |sum, step| sum.checked_add(step.lease.paid_once()?))
 }
 
 /// What may be committed to beyond the prices that were last checked; none where the policy has no `max_total`.

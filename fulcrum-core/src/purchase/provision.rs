@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     model::{
-        LineKind, OwnService, Piece, Place, Progress, Service, ServiceStatus, Settings, Shortage, Step,
-        StepState, pieces, texts,
+        CallProgress, LineKind, OwnService, Place, Service, ServiceStatus, Settings, Shortage, Step,
+        StepState, TemplatePart, parse_template, text_values,
     },
     provider::{Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, ProvisionRequest},
 };
@@ -53,9 +53,9 @@ impl Driver<'_> {
                 StepState::Provisioned { .. } | StepState::Committed { .. } | StepState::Compensated => {
                     return Ok(step);
                 }
-                StepState::Provisioning { progress: Progress::OutcomeUnknown, .. } => may_exist = true,
+                StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. } => may_exist = true,
                 // Asked again after a look that was long enough.
-                StepState::Provisioning { progress: Progress::IntentOnly, .. } => {
+                StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => {
                     may_exist &= self.class(&step).is_repeatable();
                 }
                 _ => {}
@@ -72,7 +72,10 @@ impl Driver<'_> {
             }
             let action = next_action(&step, &self.mine, self.manners(&step), is_new);
             let is_looking = matches!(action, Action::LookFirst { .. })
-                || matches!(&step.state, StepState::Provisioning { progress: Progress::OutcomeUnknown, .. });
+                || matches!(
+                    &step.state,
+                    StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. }
+                );
             if let (Action::RecordIntent | Action::Provision, Err(why)) = (&action, &settings) {
                 self.note_text(&mut step, why.clone(), None).await?;
                 self.fail(&step, None, why);
@@ -136,7 +139,7 @@ impl Driver<'_> {
             }
             let Err(error) = outcome else { continue };
             let is_asking =
-                matches!(&step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+                matches!(&step.state, StepState::Provisioning { progress: CallProgress::IntentOnly, .. });
             if is_asking && !error.kind.may_have_happened() {
                 if may_exist {
                     self.unknown(&mut step).await?;
@@ -165,13 +168,13 @@ impl Driver<'_> {
         if !self.price_holds(step).await? {
             return Ok(());
         }
-        self.enter_provisioning(step, Progress::IntentOnly).await
+        self.enter_provisioning(step, CallProgress::IntentOnly).await
     }
 
     /// Looks from now on for what the step may have made. What an operation's handle may still name is kept.
     async fn unknown(&self, step: &mut Step) -> Result<(), PurchaseError> {
         let operation = match &step.state {
-            StepState::Provisioning { progress: Progress::Running(handle), .. } => Some(handle.clone()),
+            StepState::Provisioning { progress: CallProgress::Running(handle), .. } => Some(handle.clone()),
             StepState::Provisioning { operation, .. } => operation.clone(),
             _ => None,
         };
@@ -180,11 +183,11 @@ impl Driver<'_> {
 
     async fn enter_unknown(&self, step: &mut Step, operation: Option<String>) -> Result<(), PurchaseError> {
         let (claim, since) = (self.mine.clone(), Timestamp::now());
-        let progress = Progress::OutcomeUnknown;
+        let progress = CallProgress::OutcomeUnknown;
         self.put(step, StepState::Provisioning { claim, since, progress, operation }).await
     }
 
-    async fn enter_provisioning(&self, step: &mut Step, progress: Progress) -> Result<(), PurchaseError> {
+    async fn enter_provisioning(&self, step: &mut Step, progress: CallProgress) -> Result<(), PurchaseError> {
         let (claim, since) = (self.mine.clone(), Timestamp::now());
         self.put(step, StepState::Provisioning { claim, since, progress, operation: None }).await
     }
@@ -202,7 +205,7 @@ impl Driver<'_> {
         let asked = provider.provision(&request, &step.key).await;
         match asked.and_then(|operation| kept(step, Call::Provision, &operation)) {
             Ok(operation) => {
-                self.enter_provisioning(step, Progress::Running(operation)).await?;
+                self.enter_provisioning(step, CallProgress::Running(operation)).await?;
                 Ok(Ok(()))
             }
             Err(error) => Ok(Err(error)),
@@ -285,7 +288,7 @@ impl Driver<'_> {
             ServiceStatus::Starting => match self.resumed(step, &service).await {
                 // Who asked for it is gone, and it does not come about by itself.
                 Ok(Some(operation)) => match kept(step, Call::ResumeOperation, &operation) {
-                    Ok(operation) => self.enter_provisioning(step, Progress::Running(operation)).await?,
+                    Ok(operation) => self.enter_provisioning(step, CallProgress::Running(operation)).await?,
                     Err(error) => return Ok(Err(error)),
                 },
                 Ok(None) => sleep(between_polls(self.poll_interval(step), 5)).await,
@@ -305,7 +308,8 @@ impl Driver<'_> {
         service: &Service,
     ) -> Result<Option<OperationHandle>, ProviderError> {
         // It is asked for once: who polls is told by the operation itself.
-        let is_polled = matches!(&step.state, StepState::Provisioning { progress: Progress::Running(_), .. });
+        let is_polled =
+            matches!(&step.state, StepState::Provisioning { progress: CallProgress::Running(_), .. });
         let provider = self.provider(step);
         if is_polled || !provider.capabilities().can(Call::ResumeOperation) {
             return Ok(None);
@@ -439,10 +443,10 @@ fn owned((name, value): (&String, &Value)) -> (String, Value) {
 pub(super) fn request(blueprint: &str, step: &Step) -> ProvisionRequest {
     let replicas: Vec<_> = step.lease.replicas.keys().map(|name| name.as_str()).collect();
     let refers = |text: &str| {
-        let all = pieces(text, |name| step.lease.after.contains(name)).unwrap_or_default();
-        all.iter().any(|piece| matches!(piece, Piece::Of(_)))
+        let all = parse_template(text, |name| step.lease.after.contains(name)).unwrap_or_default();
+        all.iter().any(|piece| matches!(piece, TemplatePart::Reference(_)))
     };
-    let is_known = |(_, value): &(&String, &Value)| !texts(value).iter().any(|text| refers(text));
+    let is_known = |(_, value): &(&String, &Value)| !text_values(value).iter().any(|text| refers(text));
     let surcharges = step.lease.lines.iter().filter(|line| line.kind == LineKind::Surcharge);
     ProvisionRequest {
         sku: step.lease.sku.clone(),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Engine, PurchaseError};
 use crate::model::{
-    Action, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
-    Progress, ProviderId, RepairAction, StepState, is_hidden,
+    Action, CallProgress, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId,
+    OrderState, ProviderId, RepairAction, StepState, is_hidden,
 };
 
 /// An order from its start to now, one line for each event. Displays as plain text and serialises as
@@ -170,9 +170,11 @@ impl StepState {
             Self::Reserving { .. } => "asking to hold it".to_owned(),
             Self::Reserved { until } => format!("held until {until:.0}"),
             Self::Provisioning { progress, .. } => match progress {
-                Progress::IntentOnly => "intent written, asking".to_owned(),
-                Progress::OutcomeUnknown => "no answer; looking for the key before anything else".to_owned(),
-                Progress::Running(_) => "the cloud works on it".to_owned(),
+                CallProgress::IntentOnly => "intent written, asking".to_owned(),
+                CallProgress::OutcomeUnknown => {
+                    "no answer; looking for the key before anything else".to_owned()
+                }
+                CallProgress::Running(_) => "the cloud works on it".to_owned(),
             },
             Self::Provisioned { service } => format!("provisioned {}", service.id),
             Self::Committed { service } => format!("committed {}", service.id),

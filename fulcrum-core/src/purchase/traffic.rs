@@ -49,7 +49,7 @@ fn rise(
     let mut rise = Decimal::ZERO;
     for line in &plan.traffic {
         let Some(now) = month_of(plan, line, &tariff_of)? else {
-            if policy.may_buy_unchecked {
+            if policy.allow_unchecked_prices {
                 continue;
             }
             return Err(format!(

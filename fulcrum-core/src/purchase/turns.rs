@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 
 use serde_json::Value;
 
-use crate::model::{Piece, Plan, Reference, Service, Settings, Step, StepState, pieces, plain};
+use crate::model::{
+    Plan, Reference, Service, Settings, Step, StepState, TemplatePart, check_substitution, parse_template,
+};
 
 /// Bytes of what is put in place of a reference.
 const MAX_VALUE: usize = 16 << 10;
@@ -125,7 +127,7 @@ impl Turns {
                 let provider = format!("{}/", lease.place.provider);
                 values.push(kept.strip_prefix(&provider).unwrap_or(kept));
             }
-            values.iter().try_for_each(|value| plain(reference, value))?;
+            values.iter().try_for_each(|value| check_substitution(reference, value))?;
             let text = values.join(",");
             match text.len() {
                 0 => Err(format!("{component} is not there")),
@@ -138,10 +140,10 @@ impl Turns {
         let total = Cell::new(0_usize);
         let in_text = |value: &str| -> Result<String, String> {
             let mut text = String::new();
-            for piece in pieces(value, |name| step.lease.after.contains(name))? {
+            for piece in parse_template(value, |name| step.lease.after.contains(name))? {
                 match piece {
-                    Piece::Text(plain) => text += plain,
-                    Piece::Of(reference) => {
+                    TemplatePart::Text(plain) => text += plain,
+                    TemplatePart::Reference(reference) => {
                         let key = (
                             reference.component.to_owned(),
                             reference.attribute.to_owned(),

@@ -130,7 +130,7 @@ impl Driver<'_> {
         {
             return Ok(true);
         }
-        if is_planned && !self.policy.may_buy_unkeyed {
+        if is_planned && !self.policy.allow_non_idempotent_purchase {
             self.fail(step, None, REFUSED.trim_end_matches("; else"));
             return Ok(false);
         }

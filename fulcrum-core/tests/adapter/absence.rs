@@ -33,7 +33,10 @@ async fn engine(cloud: &Imitation) -> Engine {
 }
 
 fn policy(step_timeout_s: u32) -> Policy {
-    Policy { step_timeout_s, compensation_timeout_s: 1, max_table_age_days: u32::MAX, ..Policy::default() }
+    Policy::default()
+        .with_step_timeout_s(step_timeout_s)
+        .with_compensation_timeout_s(1)
+        .with_max_table_age_days(u32::MAX)
 }
 
 fn by() -> Operator {

@@ -52,12 +52,7 @@ pub(crate) async fn ledger() -> Arc<dyn Ledger> {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy {
-        step_timeout_s: 10,
-        compensation_timeout_s: 2,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    }
+    Policy::default().with_step_timeout_s(10).with_compensation_timeout_s(2).with_max_table_age_days(u32::MAX)
 }
 
 /// An order whose purchase has its effect and is answered so.

@@ -42,12 +42,10 @@ async fn buy(api: Api, clock: &'static str, again: &'static str, limits_changes:
     let plan = plan(&api, &*provider).await;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger);
-    let policy = Policy {
-        step_timeout_s: 2,
-        compensation_timeout_s: 2,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(2)
+        .with_compensation_timeout_s(2)
+        .with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan, policy, None).await.expect("accepted").id;
     cloud.world().limits = 2;
     let began = Instant::now();

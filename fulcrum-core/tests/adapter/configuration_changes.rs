@@ -42,12 +42,10 @@ async fn buy(api: Api) -> Bought {
     let cloud = Imitation::start(api).await;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = engine(cloud.provider.clone(), &ledger);
-    let policy = Policy {
-        step_timeout_s: 30,
-        compensation_timeout_s: 1,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(30)
+        .with_compensation_timeout_s(1)
+        .with_max_table_age_days(u32::MAX);
     let id = engine.accept(plan(&api, &*cloud.provider).await, policy, None).await.expect("accepted").id;
     let order = engine.drive(&id).await.expect("driven");
     assert_eq!(order.state, OrderState::Committed, "{}: {:?}", api.name, order.reason);

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use fulcrum_core::{
     model::{Action, IdempotencyKey, Offer, OrderId, Place, Service, ServiceStatus},
     provider::{
-        ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
+        ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::ec2::{Ec2, Ec2Config},
         conformance::{Outcome, Trial, check_provider},
         http::{
@@ -88,7 +88,7 @@ fn key() -> IdempotencyKey {
 }
 
 async fn offers(cloud: &dyn Provider) -> Vec<Offer> {
-    cloud.offers(&OfferFilter::default()).try_collect().await.expect("offers")
+    peers::orders::offers(cloud).await
 }
 
 async fn request(cloud: &dyn Provider, sku: &str) -> ProvisionRequest {

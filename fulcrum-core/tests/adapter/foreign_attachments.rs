@@ -23,12 +23,10 @@ pub(crate) fn engine(provider: Arc<dyn Provider>, ledger: &Arc<dyn Ledger>) -> E
 
 pub(crate) async fn buy(cloud: &Imitation, api: &Api, ledger: &Arc<dyn Ledger>) -> Order {
     let engine = engine(cloud.provider.clone(), ledger);
-    let policy = Policy {
-        step_timeout_s: 30,
-        compensation_timeout_s: 1,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(30)
+        .with_compensation_timeout_s(1)
+        .with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan(api, &*cloud.provider).await, policy, None).await.expect("accepted").id;
     let bought = engine.drive(&order).await.expect("driven");
     assert_eq!(bought.state, OrderState::Committed, "{}: {:?}", api.name, bought.reason);
@@ -110,12 +108,10 @@ async fn disk_is_not_forgotten(api: Api, reply: Reply) {
     let cloud = Imitation::start(api).await;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let provider = cloud.provider.clone();
-    let policy = Policy {
-        step_timeout_s: 30,
-        compensation_timeout_s: 60,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(30)
+        .with_compensation_timeout_s(60)
+        .with_max_table_age_days(u32::MAX);
     let order = {
         let engine = engine(provider, &ledger);
         let order =

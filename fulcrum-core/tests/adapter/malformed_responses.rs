@@ -58,12 +58,10 @@ async fn one(api: Api, seed: u64) -> OrderState {
     let provider = cloud.provider.clone();
     let plan = plan(&api, &*provider).await;
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider.clone())]), ledger);
-    let policy = Policy {
-        step_timeout_s: 2,
-        compensation_timeout_s: 2,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(2)
+        .with_compensation_timeout_s(2)
+        .with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan, policy, None).await.expect("accepted").id;
     cloud.set(Mode::Garbled(seed));
     let driven = async {

@@ -23,12 +23,10 @@ async fn accepted(cloud: &Imitation) -> (Engine, OrderId) {
     let provider = cloud.provider.clone();
     let plan = plan(&API, &*provider).await;
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger);
-    let policy = Policy {
-        step_timeout_s: 2,
-        compensation_timeout_s: 1,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(2)
+        .with_compensation_timeout_s(1)
+        .with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan, policy, None).await.expect("accepted").id;
     (engine, order)
 }

@@ -21,7 +21,7 @@ use fulcrum_core::{
         ServiceStatus, Shortage, StepState,
     },
     provider::{
-        ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
+        ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
         adapters::openstack::{OpenStack, OpenStackConfig},
         conformance::{Trial, check_provider},
         http::{
@@ -120,7 +120,7 @@ fn key() -> IdempotencyKey {
 }
 
 async fn offers(cloud: &dyn Provider) -> Vec<fulcrum_core::model::Offer> {
-    cloud.offers(&OfferFilter::default()).try_collect().await.expect("offers")
+    peers::orders::offers(cloud).await
 }
 
 async fn request(cloud: &dyn Provider, sku: &str, zone: &str) -> ProvisionRequest {
@@ -655,13 +655,11 @@ async fn buy(cloud: &Arc<dyn Provider>, blueprint: &str, exclude: &[&str], fail_
         !exclude.contains(&zone)
     }));
     let plan = compose(&builder.build(), &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
-    let policy = Policy {
-        step_timeout_s: 120,
-        compensation_timeout_s: 120,
-        fail_over: fail_over.then(|| Box::new(FailOver::new(blueprint))),
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let mut policy = Policy::default()
+        .with_step_timeout_s(120)
+        .with_compensation_timeout_s(120)
+        .with_max_table_age_days(u32::MAX);
+    policy.fail_over = fail_over.then(|| Box::new(FailOver::new(blueprint)));
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let providers = BTreeMap::from([(cloud.id().clone(), layers::recommended(cloud.clone()))]);
     let ages = AgeLimits { max_table_age_days: u32::MAX, ..AgeLimits::default() };
@@ -725,12 +723,10 @@ async fn two_drivers_make_one_server(ward: &Ward) {
         let providers = BTreeMap::from([(cloud.id().clone(), layers::recommended(cloud))]);
         engines.push(Engine::new(providers, Arc::new(ledger)).with_lease(Duration::from_secs(2)));
     }
-    let policy = Policy {
-        step_timeout_s: 120,
-        compensation_timeout_s: 120,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(120)
+        .with_compensation_timeout_s(120)
+        .with_max_table_age_days(u32::MAX);
     let order = engines[0].accept(plan.expect("a plan"), policy, None).await.expect("accepted").id;
     // The first one dies in the middle, the second one takes over.
     let _ = tokio::time::timeout(Duration::from_millis(1500), engines[0].drive(&order)).await;

@@ -158,12 +158,10 @@ async fn a_refusal_that_repeats_the_request_shows_nothing_of_it() {
         for component in &mut plan.leases {
             component.settings = request.settings.clone();
         }
-        let policy = Policy {
-            step_timeout_s: 2,
-            compensation_timeout_s: 1,
-            max_table_age_days: u32::MAX,
-            ..Policy::default()
-        };
+        let policy = Policy::default()
+            .with_step_timeout_s(2)
+            .with_compensation_timeout_s(1)
+            .with_max_table_age_days(u32::MAX);
         let Ok(order) = engine.accept(plan, policy, None).await else { continue };
         let order = engine.drive(&order.id).await.expect("driven");
         let reason =

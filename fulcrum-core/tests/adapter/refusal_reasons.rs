@@ -44,12 +44,10 @@ async fn refused(api: Api, reply: Reply) -> (Order, usize) {
     let provider = cloud.provider.clone();
     let plan = plan(&api, &*provider).await;
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider)]), ledger);
-    let policy = Policy {
-        step_timeout_s: 2,
-        compensation_timeout_s: 2,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(2)
+        .with_compensation_timeout_s(2)
+        .with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan, policy, None).await.expect("accepted").id;
     cloud.world().refuses = Some(reply);
     let order = engine.drive(&order).await.expect("driven");

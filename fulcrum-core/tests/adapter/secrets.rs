@@ -267,12 +267,10 @@ async fn live(api: Api, folder: &Path) -> (usize, String) {
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).await.expect("a ledger"));
     texts.push(("ledger", format!("{ledger:?}")));
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider.clone())]), ledger.clone());
-    let policy = Policy {
-        step_timeout_s: 5,
-        compensation_timeout_s: 1,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(5)
+        .with_compensation_timeout_s(1)
+        .with_max_table_age_days(u32::MAX);
     let wanted = wanted(&api, &*bare, &mut texts).await;
 
     let accepted = engine.accept(wanted.clone(), policy.clone(), None).await.expect(api.name);

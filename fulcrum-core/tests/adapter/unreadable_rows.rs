@@ -77,7 +77,7 @@ async fn services_of(api: Api) {
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let provider = cloud.provider.clone();
     let engine = Engine::new(BTreeMap::from([(provider.id().clone(), provider.clone())]), ledger);
-    let policy = Policy { max_table_age_days: u32::MAX, ..Policy::default() };
+    let policy = Policy::default().with_max_table_age_days(u32::MAX);
     let order = engine.accept(plan(&api, &*provider).await, policy, None).await.expect("accepted").id;
     let bought = engine.drive(&order).await.expect("driven");
     assert_eq!(bought.state, OrderState::Committed, "{}: {:?}", api.name, bought.reason);

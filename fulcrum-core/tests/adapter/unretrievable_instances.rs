@@ -49,12 +49,10 @@ impl Ground {
     }
 
     async fn accepted(&self, engine: &Engine) -> OrderId {
-        let policy = Policy {
-            step_timeout_s: 2,
-            compensation_timeout_s: 2,
-            max_table_age_days: u32::MAX,
-            ..Policy::default()
-        };
+        let policy = Policy::default()
+            .with_step_timeout_s(2)
+            .with_compensation_timeout_s(2)
+            .with_max_table_age_days(u32::MAX);
         let plan = plan(&imitation::UNTOLD, &*self.cloud.provider).await;
         engine.accept(plan, policy, None).await.expect("accepted").id
     }

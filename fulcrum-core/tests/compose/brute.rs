@@ -104,36 +104,21 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                 let settings = held().flat_map(|((_, component), _)| component.settings.clone());
                 let after: BTreeSet<_> =
                     held().flat_map(|((_, component), _)| component.after.clone()).collect();
-                let bought = (
-                    ix,
-                    Lease {
-                        offer: offer.id(),
-                        sku: offer.sku.clone(),
-                        kind: offer.kind,
-                        place: (*offer.place).clone(),
-                        replicas: replicas.filter(|(_, count)| *count > 0).collect(),
-                        size_gib: 0,
-                        purchase_option: offer.price.purchase_option,
-                        term_months: offer.price.term_months,
-                        disk_sku: None,
-                        keeps: None,
-                        settings: settings.collect(),
-                        // Of two components one is after the other, or none is.
-                        rank: u32::from(!after.is_empty()),
-                        after,
-                        lines: vec![PriceLine {
-                            sku: offer.sku.clone(),
-                            kind: LineKind::Offer,
-                            text: String::new(),
-                            monthly,
-                            once,
-                            total,
-                            later: BTreeMap::new(),
-                        }],
-                        checked: None,
-                        later: BTreeMap::new(),
-                    },
+                let mut lease = Lease::new(
+                    (*offer.place).clone(),
+                    offer.sku.clone(),
+                    offer.kind,
+                    offer.price.purchase_option,
                 );
+                lease.offer = offer.id();
+                lease.term_months = offer.price.term_months;
+                lease.replicas = replicas.filter(|(_, count)| *count > 0).collect();
+                lease.settings = settings.collect();
+                // Of two components one is after the other, or none is.
+                lease.rank = u32::from(!after.is_empty());
+                lease.after = after;
+                lease.lines = vec![PriceLine::new(offer.sku.clone(), LineKind::Offer, monthly, once, total)];
+                let bought = (ix, lease);
                 for service in blueprint.running.services.iter().filter(|s| s.offer == bought.1.offer) {
                     let mut kept = bought.clone();
                     kept.1.keeps = Some(service.id.clone());
@@ -228,7 +213,7 @@ impl Search<'_> {
                             replicas: 1,
                             gib: if to.name == from.name { 0 } else { link.traffic_gib },
                             tariff: self.tariff(kind).as_ref().map(TrafficTariff::text),
-                            round_trip_us: self.blueprint.assume.latency.round_trip_us(&from, to),
+                            round_trip_us: self.blueprint.assumptions.latency.round_trip_us(&from, to),
                         })
                         .collect();
                     all = product(all, &ways);
@@ -248,7 +233,11 @@ impl Search<'_> {
                         replicas: 1,
                         gib: users.traffic_gib,
                         tariff: self.tariff(*kind).as_ref().map(TrafficTariff::text),
-                        round_trip_us: self.blueprint.assume.latency.round_trip_us(&self.region(*kind), &end),
+                        round_trip_us: self
+                            .blueprint
+                            .assumptions
+                            .latency
+                            .round_trip_us(&self.region(*kind), &end),
                     })
                     .collect();
                 all = product(all, &ways);
@@ -289,42 +278,31 @@ impl Search<'_> {
             return;
         }
         let lines = || leases.iter().flat_map(|lease| &lease.lines);
-        let plan = Plan {
-            format: Plan::FORMAT.to_owned(),
-            horizon_months: Some(self.blueprint.horizon_months),
-            offers: None,
-            rates_date: None,
-            proof: Default::default(),
-            later: BTreeMap::new(),
-            blueprint: self.blueprint.name.clone(),
-            blueprint_digest: self.digest.clone(),
-            catalogue_digest: self.catalogue.digest().to_owned(),
-            currency: self.blueprint.currency,
-            monthly: lines().map(|line| line.monthly).sum::<Decimal>()
-                + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
-                + fees.iter().map(|fee| fee.monthly).sum::<Decimal>(),
-            once: lines().map(|line| line.once).sum::<Decimal>()
-                + fees.iter().map(|fee| fee.once).sum::<Decimal>()
-                + moves.iter().map(|line| line.once).sum::<Decimal>(),
-            measures: Measures(measures.iter().map(|(measure, value)| (*measure, Amount(*value))).collect()),
-            objective: value[0],
-            bound: value[0],
-            gap_percent: Decimal::ZERO,
-            then: match &self.blueprint.objective {
-                Objective::Weighted(_) => Vec::new(),
-                Objective::InTurn(all) => all[1..]
-                    .iter()
-                    .map(|measure| Stage { measure: *measure, value: of(measure), bound: of(measure) })
-                    .collect(),
-            },
-            stop: StopReason::Optimal,
-            statistics: Statistics::default(),
-            leases,
-            flows,
-            traffic,
-            fees,
-            moves,
+        let mut plan = Plan::new(&self.blueprint, self.catalogue.digest());
+        plan.blueprint_digest = self.digest.clone();
+        plan.monthly = lines().map(|line| line.monthly).sum::<Decimal>()
+            + traffic.iter().map(|line| line.monthly).sum::<Decimal>()
+            + fees.iter().map(|fee| fee.monthly).sum::<Decimal>();
+        plan.once = lines().map(|line| line.once).sum::<Decimal>()
+            + fees.iter().map(|fee| fee.once).sum::<Decimal>()
+            + moves.iter().map(|line| line.once).sum::<Decimal>();
+        plan.measures =
+            Measures(measures.iter().map(|(measure, value)| (*measure, Amount(*value))).collect());
+        plan.objective = value[0];
+        plan.bound = value[0];
+        plan.later_stages = match &self.blueprint.objective {
+            Objective::Weighted(_) => Vec::new(),
+            Objective::InTurn(all) => all[1..]
+                .iter()
+                .map(|measure| Stage { measure: *measure, value: of(measure), bound: of(measure) })
+                .collect(),
         };
+        plan.stop = StopReason::Optimal;
+        plan.leases = leases;
+        plan.flows = flows;
+        plan.traffic = traffic;
+        plan.fees = fees;
+        plan.moves = moves;
         if verify(self.catalogue, self.blueprint, &plan).is_ok() {
             if let Some(front) = &mut self.front {
                 front.retain(|point| !is_beaten(point, &value));
@@ -409,7 +387,7 @@ impl Search<'_> {
                     (lines + fees + moves) / months + traffic
                 }
                 Measure::Carbon => {
-                    let model = self.blueprint.assume.carbon.as_ref()?;
+                    let model = self.blueprint.assumptions.carbon.as_ref()?;
                     let mg = leases.iter().zip(offers).map(|(lease, ix)| {
                         model.month_mg(lease.place.country, self.catalogue.capacity(*ix), 0)
                     });

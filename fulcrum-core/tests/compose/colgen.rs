@@ -101,18 +101,19 @@ fn prop_columns_on_demand_agree_with_all_columns_where_products_and_services_are
         match (&expected, &found) {
             (Ok(all), Ok(found)) => {
                 let is_right = if found.is_optimal() {
-                    (found.objective - all.objective).abs() <= slack && found.then.len() == all.then.len()
+                    (found.objective - all.objective).abs() <= slack
+                        && found.later_stages.len() == all.later_stages.len()
                 } else {
                     found.objective >= all.objective - slack && found.bound <= all.objective + slack
                 };
                 assert!(is_right, "{} not {}; {}", found.objective, all.objective, context());
-                let then = found.then.iter().zip(&all.then);
+                let then = found.later_stages.iter().zip(&all.later_stages);
                 let is_as_good = then.clone().all(|(a, b)| (a.value - b.value).abs() <= slack);
                 assert!(
                     is_as_good || !found.is_optimal(),
                     "{:?} not {:?}; {}",
-                    found.then,
-                    all.then,
+                    found.later_stages,
+                    all.later_stages,
                     context()
                 );
                 if found.is_optimal() { optimal += 1 } else { open += 1 }

@@ -202,7 +202,11 @@ fn prop_the_frontier_is_that_of_brute_force() {
                 Err(error) => panic!("seed {seed}: {error}"),
             };
             assert!(found.is_complete, "seed {seed}");
-            let both = Blueprint { objective: Objective::InTurn(measures.to_vec()), ..blueprint.clone() };
+            let both = {
+                let mut changed = blueprint.clone();
+                changed.objective = Objective::InTurn(measures.to_vec());
+                changed
+            };
             let mut expected = brute_frontier(&market, &both);
             // What differs by less than the rounding of a figure is one point.
             expected.dedup_by(|b, a| is_near(a[0], b[0]) || is_near(a[1], b[1]));
@@ -225,7 +229,11 @@ fn a_conflict_names_the_cheapest_way_out_with_its_price() {
            constraints: [ spread: { components: [web], over: region, at_least: 2 } ] }",
     )
     .expect("a blueprint");
-    let blueprint = Blueprint { filter: Default::default(), ..blueprint };
+    let blueprint = {
+        let mut changed = blueprint;
+        changed.filter = Default::default();
+        changed
+    };
     let Err(ComposeError::Infeasible(conflict)) = solve(&catalogue(offers("acme", "DE", rows)), &blueprint)
     else {
         panic!("feasible");

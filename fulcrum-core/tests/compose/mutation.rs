@@ -81,7 +81,7 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
         "limit" => less.constraints.retain(|c| !matches!(c, Constraint::Limit(l) if l.measure.is_some())),
         "budget" => less.budget = None,
         "where" => less.filter.jurisdiction = None,
-        "markets" => less.filter.markets.clear(),
+        "markets" => less.filter.pricing_categories.clear(),
         "sovereignty" => less.filter.sovereignty = None,
         "within" => less.filter.within = None,
         "link" => less.links.iter_mut().for_each(|link| link.traffic_gib = 0),
@@ -129,7 +129,7 @@ fn is_same(a: &[Decimal], b: &[Decimal]) -> bool {
 }
 
 fn values(plan: &Plan) -> Vec<Decimal> {
-    [plan.objective].into_iter().chain(plan.then.iter().map(|stage| stage.value)).collect()
+    [plan.objective].into_iter().chain(plan.later_stages.iter().map(|stage| stage.value)).collect()
 }
 
 fn try_case(kind: &'static str, seed: u64, score: &mut Score) {
@@ -156,7 +156,11 @@ fn try_case(kind: &'static str, seed: u64, score: &mut Score) {
         score.sound += 1;
     }
     let honest = best_of_leases(&catalogue, &blueprint, &mutant.leases);
-    let renamed = Plan { blueprint_digest: digest_of(&blueprint), ..mutant };
+    let renamed = {
+        let mut changed = mutant;
+        changed.blueprint_digest = digest_of(&blueprint);
+        changed
+    };
     let (_, places) = watched(kind);
     if let Err(Violation { place, .. }) = verify(&catalogue, &blueprint, &renamed) {
         score.refused += usize::from(places.iter().any(|word| place.contains(word)));
@@ -364,7 +368,7 @@ fn gap_that_is_none(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan
 }
 
 fn drop_stage(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
-    plan.then.pop()?;
+    plan.later_stages.pop()?;
     Some(plan)
 }
 

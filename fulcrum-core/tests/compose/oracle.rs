@@ -37,8 +37,10 @@ fn prop_the_engine_finds_what_brute_force_finds() {
         };
         match solve(&catalogue, &blueprint) {
             Ok(plan) => {
-                let found: Vec<Decimal> =
-                    [plan.objective].into_iter().chain(plan.then.iter().map(|stage| stage.value)).collect();
+                let found: Vec<Decimal> = [plan.objective]
+                    .into_iter()
+                    .chain(plan.later_stages.iter().map(|stage| stage.value))
+                    .collect();
                 let is_same = expected.as_ref().is_some_and(|expected| {
                     let off = |(a, b): (&Decimal, &Decimal)| (a - b).abs() <= Decimal::new(2, 6);
                     expected.len() == found.len() && expected.iter().zip(&found).all(off)
@@ -294,7 +296,7 @@ fn a_plan_of_a_search_that_did_not_come_to_the_second_objective_is_sound() {
             .expect("a blueprint");
     let mut plan = solve(&catalogue, &blueprint).expect("a plan");
     plan.stop = StopReason::Limit;
-    plan.then.clear();
+    plan.later_stages.clear();
     plan.measures.0.remove(&Measure::Providers);
     assert_eq!(verify(&catalogue, &blueprint, &plan), Ok(()));
 }

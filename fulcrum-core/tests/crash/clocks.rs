@@ -155,11 +155,9 @@ async fn toss(class: IdempotencyClass, holds: bool, is_timed: bool, seed: u64) -
     let folder = tempfile::tempdir().expect("a folder");
     let (id, chance) = (OrderId::generate(), StdRng::seed_from_u64(seed));
     let mut tossed = Tossed { folder, clouds, id: id.clone(), chance, jumps: 0 };
-    let policy = Policy {
-        may_buy_unkeyed: class == IdempotencyClass::None,
-        order_timeout_s: is_timed.then_some(3600),
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_allow_non_idempotent_purchase(class == IdempotencyClass::None)
+        .with_order_timeout_s(is_timed.then_some(3600));
     tossed.engine().await.accept(plan(), policy, Some(id.clone())).await.expect("accepted");
     let bought = tossed.drive(&context, async |engine| engine.drive(&id).await).await;
     let words = bought.reason.clone().unwrap_or_default();

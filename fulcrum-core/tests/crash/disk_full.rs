@@ -241,7 +241,7 @@ async fn buy(
     let id = OrderId::generate();
     let witness = Witness::new(ledger.clone(), id.clone());
     let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_lease(LEASE);
-    let policy = Policy { concurrency: if at.is_multiple_of(2) { 1 } else { 8 }, ..Policy::default() };
+    let policy = Policy::default().with_concurrency(if at.is_multiple_of(2) { 1 } else { 8 });
     let context = format!("{class:?}, no space at write {at}");
     let order = tokio::time::timeout(Duration::from_secs(300), async {
         loop {

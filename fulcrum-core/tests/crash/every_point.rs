@@ -255,11 +255,18 @@ fn the_child_that_is_killed() {
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
         let engine = Engine::new(providers, Mortal::ledger(Arc::new(ledger))).with_lease(LEASE);
-        let may_buy_unkeyed = scenario.class == IdempotencyClass::None;
-        let policy = Policy { concurrency: scenario.at_once, may_buy_unkeyed, ..Policy::default() };
+        let allow_non_idempotent_purchase = scenario.class == IdempotencyClass::None;
+        let policy = Policy::default()
+            .with_concurrency(scenario.at_once)
+            .with_allow_non_idempotent_purchase(allow_non_idempotent_purchase);
         let wanted = if scenario.waits { duo_waiting() } else { duo("") };
         let (plan, policy) = match scenario.is_duo {
-            true => (duo_plan(&wanted), Policy { fail_over: duo_policy(wanted).fail_over, ..policy }),
+            true => {
+                let plan = duo_plan(&wanted);
+                let mut policy = policy;
+                policy.fail_over = duo_policy(wanted).fail_over;
+                (plan, policy)
+            }
             false => (plan(), policy),
         };
         engine.accept(plan, policy, Some(id.clone())).await.expect("accepted");

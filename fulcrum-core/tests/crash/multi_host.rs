@@ -17,7 +17,7 @@ use crate::support::{self, CLOUDS, cloud, count, duo, duo_plan, plan, providers,
 use fulcrum_core::ledger::PostgresLedger;
 use fulcrum_core::{
     ledger::{Ledger, OrderQuery, SqliteLedger},
-    model::{OrderEventKind, OrderId, OrderState, Plan, Policy, Progress, StepState},
+    model::{CallProgress, OrderEventKind, OrderId, OrderState, Plan, Policy, StepState},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -200,11 +200,11 @@ async fn handed_on(store: &dyn Ledger, order: &OrderId) -> (bool, usize) {
     for event in store.events(0, Some(order), 1000).await.expect("events") {
         let OrderEventKind::Step { index, step, .. } = event.kind.into_kind() else { continue };
         match step {
-            StepState::Provisioning { claim, progress: Progress::IntentOnly, .. } => {
+            StepState::Provisioning { claim, progress: CallProgress::IntentOnly, .. } => {
                 asked_by.insert(index, claim);
                 looks_by.remove(&index);
             }
-            StepState::Provisioning { claim, progress: Progress::OutcomeUnknown, .. } => {
+            StepState::Provisioning { claim, progress: CallProgress::OutcomeUnknown, .. } => {
                 looks_by.insert(index, claim);
             }
             StepState::Provisioned { .. } => {

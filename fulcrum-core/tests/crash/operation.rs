@@ -75,7 +75,7 @@ pub(crate) fn clouds(folder: Option<&Path>, refuses: bool) -> Vec<Sandbox> {
 /// An order to which something can be done.
 pub(crate) async fn prepare(operation: Operation, engine: &Engine) -> OrderId {
     let is_stuck = operation.is_of_stuck();
-    let policy = Policy { compensation_timeout_s: if is_stuck { 0 } else { 600 }, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(if is_stuck { 0 } else { 600 });
     let order = engine.accept(plan(), policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);

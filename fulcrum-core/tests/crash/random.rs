@@ -132,7 +132,7 @@ impl World {
             true => (duo_plan(&duo("")), duo_policy(duo(""))),
             false => (plan(), Policy::default()),
         };
-        (plan, Policy { concurrency: self.concurrency, ..policy })
+        (plan, policy.with_concurrency(self.concurrency))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use fulcrum_core::{
     ledger::Ledger,
-    model::{IdempotencyKey, OrderId, Progress, ProviderId, Service, ServiceId, Step, StepState},
+    model::{CallProgress, IdempotencyKey, OrderId, ProviderId, Service, ServiceId, Step, StepState},
     provider::{
         Action, Capabilities, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
         ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream, sandbox::Sandbox,
@@ -90,7 +90,7 @@ impl Provider for Spy {
         self.witness
             .see(&format!("provision {key}"), |step| {
                 let is_intent =
-                    matches!(step.state, StepState::Provisioning { progress: Progress::IntentOnly, .. });
+                    matches!(step.state, StepState::Provisioning { progress: CallProgress::IntentOnly, .. });
                 step.key == *key && is_intent
             })
             .await;
@@ -113,7 +113,7 @@ impl Provider for Spy {
     ) -> Result<OperationHandle> {
         self.witness
             .see(&format!("act {service} {key}"), |step| {
-                let StepState::Acting { service: of, progress: Progress::IntentOnly, .. } = &step.state
+                let StepState::Acting { service: of, progress: CallProgress::IntentOnly, .. } = &step.state
                 else {
                     return false;
                 };

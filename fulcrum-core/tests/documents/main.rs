@@ -15,6 +15,8 @@ mod peers;
 mod seed;
 
 mod architecture;
+mod bindings;
+mod claims;
 #[cfg(all(feature = "adapters", feature = "sandbox", feature = "sqlite", unix))]
 mod fuzz_smoke;
 mod names;

@@ -146,7 +146,11 @@ async fn findings_are_counted_by_kind_and_a_list_that_fails_by_its_error() {
     engine.drive(&order.id).await.expect("driven");
     let copy = |resources: &mut Vec<SandboxResource>| {
         let resource = &resources[0];
-        let service = Service { id: "a-copy".parse().expect("a name"), ..resource.service.clone() };
+        let service = {
+            let mut changed = resource.service.clone();
+            changed.id = "a-copy".parse().expect("a name");
+            changed
+        };
         resources.push(SandboxResource { service, ..resource.clone() });
     };
     clouds[0].tamper(copy).expect("tampered");
@@ -168,7 +172,7 @@ async fn what_a_person_does_is_counted_too() {
     let _guard = metrics::set_default_local_recorder(&numbers);
     let refused = FaultRule { times: 1_000, ..fault(Call::Release, Fault::Unauthorised) };
     let (engine, _) = engine("gamma", &[refused]).await;
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let order = engine.accept(plan(), policy, None).await.expect("accepted");
     engine.drive(&order.id).await.expect("driven");
     assert_eq!(engine.cancel(&order.id).await.expect("stuck").state, OrderState::Stuck);

@@ -118,12 +118,10 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
         // Whoever takes a step over looks for as long as a claim lasts.
         Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone()).with_lease(TAKE_OVER)
     };
-    let policy = Policy {
-        step_timeout_s: ground.step_timeout_s,
-        compensation_timeout_s: ground.step_timeout_s,
-        max_table_age_days: u32::MAX,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .with_step_timeout_s(ground.step_timeout_s)
+        .with_compensation_timeout_s(ground.step_timeout_s)
+        .with_max_table_age_days(u32::MAX);
     let (rules, count) = rules(&mut random);
     sum.faults += count;
     ground.faults.rules(&rules).await;

@@ -281,7 +281,7 @@ async fn a_machine_of_two_calls_survives_a_lost_answer() {
         market.refresh().await;
         let blueprint = Blueprint::from_yaml("{ name: shop, components: { web: { vcpu: 2 } } }");
         let plan = market.compose(&blueprint.expect("a blueprint")).expect("a plan");
-        let policy = Policy { step_timeout_s: 5, ..Policy::default() };
+        let policy = Policy::default().with_step_timeout_s(5);
         let order = market.purchase(&plan, policy).await.expect("driven");
         assert_eq!(order.state, OrderState::Committed, "{class:?}: {:?}", order.reason);
         assert_eq!(support::count(&[cloud]).0, 1);

@@ -221,9 +221,10 @@ impl Provider for Liar {
         if !self.lies(Lie::ListsMore) {
             return list;
         }
-        let ghost = |_| Service {
-            id: format!("ghost-{}", uuid::Uuid::now_v7()).parse().expect("a name"),
-            ..self.foreign.clone()
+        let ghost = |_| {
+            let mut changed = self.foreign.clone();
+            changed.id = format!("ghost-{}", uuid::Uuid::now_v7()).parse().expect("a name");
+            changed
         };
         list.chain(futures::stream::iter((0..5).map(ghost).map(Ok).collect::<Vec<_>>())).boxed()
     }
@@ -366,9 +367,11 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
     let liar: Arc<dyn Provider> = Arc::new(Deadline::new(liar, Duration::from_millis(100)));
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = Engine::new([(liar.id().clone(), liar.clone())].into(), ledger);
-    let may_buy_unkeyed = class == IdempotencyClass::None;
-    let policy =
-        Policy { step_timeout_s: 1, compensation_timeout_s: 1, may_buy_unkeyed, ..Policy::default() };
+    let allow_non_idempotent_purchase = class == IdempotencyClass::None;
+    let policy = Policy::default()
+        .with_step_timeout_s(1)
+        .with_compensation_timeout_s(1)
+        .with_allow_non_idempotent_purchase(allow_non_idempotent_purchase);
     let order = engine.accept(plan, policy, None).await.expect("accepted");
     let order = in_time(&context, engine.drive(&order.id)).await;
     check(&context, class, &order, &alpha, &foreign);
@@ -509,8 +512,11 @@ async fn what_an_order_may_miss_is_asked_about_once_when_it_has_failed() {
         compose(&catalogue(), &blueprint.expect("a blueprint"), &ComposeOptions::default(), &mut |_| {
             Signal::Continue
         });
-    let may_miss = ["web".parse().expect("a name"), "spare".parse().expect("a name")].into();
-    let policy = Policy { may_miss, concurrency: 1, step_timeout_s: 5, ..Policy::default() };
+    let optional_components = ["web".parse().expect("a name"), "spare".parse().expect("a name")].into();
+    let policy = Policy::default()
+        .with_optional_components(optional_components)
+        .with_concurrency(1)
+        .with_step_timeout_s(5);
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let provider: Arc<dyn Provider> = Arc::new(alpha.clone());
     let engine = Engine::new([(provider.id().clone(), provider)].into(), ledger);

@@ -196,14 +196,18 @@ impl Talker {
 
     fn service(&self) -> Service {
         let offer = offers("alpha").remove(0);
-        Service {
-            id: ServiceId::new(self.name).expect("a name"),
-            provider: self.id.clone(),
-            key: None,
-            sku: offer.sku.clone(),
-            place: (*offer.place).clone(),
-            status: ServiceStatus::Running,
-            attributes: [("address".to_owned(), EVIL.to_owned()), (EVIL.to_owned(), "1".to_owned())].into(),
+        {
+            let mut service = Service::new(
+                ServiceId::new(self.name).expect("a name"),
+                self.id.clone(),
+                None,
+                offer.sku.clone(),
+                (*offer.place).clone(),
+                ServiceStatus::Running,
+            );
+            service.attributes =
+                [("address".to_owned(), EVIL.to_owned()), (EVIL.to_owned(), "1".to_owned())].into();
+            service
         }
     }
 }

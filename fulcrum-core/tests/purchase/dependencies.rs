@@ -172,7 +172,7 @@ const CHAIN: &str = "{ name: app, components: {
 async fn each_waits_for_what_it_needs_and_for_nothing_else() {
     for concurrency in [1, 2, 8] {
         let cloud = noting(None);
-        let order = bought(&cloud, &planned(CHAIN), Policy { concurrency, ..Policy::default() }).await;
+        let order = bought(&cloud, &planned(CHAIN), Policy::default().with_concurrency(concurrency)).await;
         assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
         let log = cloud.log();
         assert!(at(&log, "made net") < at(&log, "ask db"), "{log:?}");
@@ -195,7 +195,7 @@ async fn what_needs_something_that_is_refused_is_never_asked_for() {
 #[tokio::test]
 async fn what_may_be_missing_is_not_waited_for() {
     let cloud = noting(Some("net"));
-    let policy = Policy { may_miss: ["net".parse().expect("a name")].into(), ..Policy::default() };
+    let policy = Policy::default().with_optional_components(["net".parse().expect("a name")].into());
     let order = bought(&cloud, &planned(CHAIN), policy).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
     let log = cloud.log();
@@ -233,7 +233,7 @@ async fn components_that_share_machines_crosswise_wait_in_no_circle() {
         plan.leases
     );
     let cloud = noting(None);
-    let order = bought(&cloud, &plan, Policy { concurrency: 1, ..Policy::default() }).await;
+    let order = bought(&cloud, &plan, Policy::default().with_concurrency(1)).await;
     assert_eq!(order.state, OrderState::Committed);
 }
 

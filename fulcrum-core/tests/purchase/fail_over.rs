@@ -92,7 +92,7 @@ async fn what_is_sold_out_is_replaced_and_what_is_bought_stays() {
 #[tokio::test]
 async fn a_provider_that_stays_unavailable_is_replaced_once_a_step_has_waited_for_it_long_enough() {
     let blueprint = blueprint("");
-    let policy = Policy { step_timeout_s: 3, ..policy(blueprint.clone()) };
+    let policy = policy(blueprint.clone()).with_step_timeout_s(3);
     let (order, clouds, _) = buy(Fault::Unavailable, policy, &blueprint).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
     assert_eq!((held(&order), count(&clouds).0), (vec!["alpha", "gamma"], 2));
@@ -154,10 +154,13 @@ async fn an_order_does_without_what_it_may_miss() {
     )
     .expect("a blueprint");
     let plan = plan(&blueprint);
-    let may_miss = ["spare".parse().expect("a name")].into();
+    let optional_components = ["spare".parse().expect("a name")].into();
     let clouds = clouds(None, LAGGING, "beta", &[lasting(Fault::SoldOut)]);
     let engine = engine(&clouds, SqliteLedger::in_memory().await.expect("a ledger"));
-    let order = engine.accept(plan, Policy { may_miss, ..Policy::default() }, None).await.expect("accepted");
+    let order = engine
+        .accept(plan, Policy::default().with_optional_components(optional_components), None)
+        .await
+        .expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!((order.state, held(&order)), (OrderState::Committed, vec!["alpha"]));
     assert!(
@@ -180,7 +183,7 @@ async fn what_waits_for_something_that_is_replaced_is_bought_once() {
 #[tokio::test]
 async fn what_is_not_there_in_time_is_undone() {
     let duo = blueprint("");
-    let policy = Policy { order_timeout_s: Some(1), ..Policy::default() };
+    let policy = Policy::default().with_order_timeout_s(1);
     let (order, clouds, _) = buy(Fault::Unavailable, policy, &duo).await;
     assert_eq!((order.state, count(&clouds).0), (OrderState::Failed, 0));
     assert!(order.reason.as_deref().is_some_and(|why| why.contains("within 1 s")), "{:?}", order.reason);

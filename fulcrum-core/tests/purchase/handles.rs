@@ -17,7 +17,7 @@ const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 20
 const CLASSES: [IdempotencyClass; 3] = [IdempotencyClass::Natural, LAGGING, IdempotencyClass::None];
 
 fn policy() -> Policy {
-    Policy { may_buy_unkeyed: true, ..Policy::default() }
+    Policy::default().with_allow_non_idempotent_purchase(true)
 }
 
 fn by() -> Operator {
@@ -47,7 +47,7 @@ async fn what_only_its_handle_finds_is_ended() {
         odd.hides.store(true, Ordering::SeqCst);
         odd.is_silent.store(true, Ordering::SeqCst);
         let engine = odd.engine().await;
-        let policy = Policy { step_timeout_s: 1, ..policy() };
+        let policy = policy().with_step_timeout_s(1);
         let order = engine.accept(one(), policy, None).await.expect("accepted");
         let heals = async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -63,7 +63,7 @@ async fn what_only_its_handle_finds_is_ended() {
 
 async fn bought(odd: &std::sync::Arc<Odd>) -> (fulcrum_core::purchase::Engine, Order) {
     let engine = odd.engine().await;
-    let policy = Policy { step_timeout_s: 3, ..Policy::default() };
+    let policy = Policy::default().with_step_timeout_s(3);
     let order = engine.accept(one(), policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);

@@ -115,7 +115,7 @@ async fn the_largest_amounts_panic_nowhere() {
         (line.monthly, line.once, line.total) = (most, most, Decimal::from(1_000_000_000_000_i64));
     }
     retotal(&mut large);
-    let policy = Policy { price_tolerance_percent: Decimal::from(10_000), ..Policy::default() };
+    let policy = Policy::default().with_price_tolerance_percent(Decimal::from(10_000));
     let clouds = clouds(None, KEY, "", &[]);
     let engine = Engine::new(providers(&clouds), in_memory().await);
     match engine.accept(large, policy, None).await {
@@ -296,7 +296,8 @@ async fn a_cancellation_is_work_for_any_host() {
 #[tokio::test]
 async fn a_provider_that_asks_for_years_holds_up_nobody() {
     let years = || Fault::RateLimited { retry_after_ms: 100_000_000_000 };
-    let policy = |step_timeout_s| Policy { compensation_timeout_s: 2, step_timeout_s, ..Policy::default() };
+    let policy =
+        |step_timeout_s| Policy::default().with_compensation_timeout_s(2).with_step_timeout_s(step_timeout_s);
     for call in [Call::Release, Call::Describe] {
         let clouds = clouds(None, KEY, "beta", &[rule(call, years())]);
         let engine = Engine::new(providers(&clouds), in_memory().await);

@@ -43,7 +43,11 @@ impl TwoCalls {
     fn seen(&self, service: Service) -> Service {
         let status =
             if self.is_started.load(Ordering::SeqCst) { service.status } else { ServiceStatus::Starting };
-        Service { status, ..service }
+        {
+            let mut changed = service;
+            changed.status = status;
+            changed
+        }
     }
 }
 
@@ -114,7 +118,7 @@ async fn what_needs_a_second_call_is_not_waited_for_in_vain() {
         let blueprint = Blueprint::from_yaml(blueprint).expect("a blueprint");
         let options = ComposeOptions::default();
         let plan = compose(&support::catalogue(), &blueprint, &options, &mut |_| Signal::Continue);
-        let policy = Policy { step_timeout_s: 5, ..Policy::default() };
+        let policy = Policy::default().with_step_timeout_s(5);
         let order = engine.accept(plan.expect("a plan"), policy, None).await.expect("accepted");
         let driven = tokio::time::timeout(Duration::from_secs(300), engine.drive(&order.id)).await;
         let order = driven.expect("in time").expect("driven");

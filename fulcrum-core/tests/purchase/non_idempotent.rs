@@ -25,7 +25,7 @@ const LONG: Duration = Duration::from_secs(300);
 const LAG_MS: u64 = 60;
 
 fn policy() -> Policy {
-    Policy { may_buy_unkeyed: true, ..Policy::default() }
+    Policy::default().with_allow_non_idempotent_purchase(true)
 }
 
 fn rule(call: Call, nth: u32, fault: Fault) -> FaultRule {
@@ -92,15 +92,14 @@ fn held(order: &Order) -> Vec<String> {
 /// Somebody else's machine of the same product, visible at once.
 fn stranger(cloud: &Sandbox, name: &str) {
     let lease = machines(1).leases.remove(0);
-    let service = Service {
-        id: name.parse().expect("a name"),
-        provider: lease.place.provider.clone(),
-        key: None,
-        sku: lease.sku,
-        place: lease.place,
-        status: ServiceStatus::Running,
-        attributes: Default::default(),
-    };
+    let service = Service::new(
+        name.parse().expect("a name"),
+        lease.place.provider.clone(),
+        None,
+        lease.sku,
+        lease.place,
+        ServiceStatus::Running,
+    );
     let now = jiff::Timestamp::now();
     let resource = SandboxResource { service, size_gib: 0, visible_at: now, released_at: None };
     cloud.tamper(|resources| resources.push(resource)).expect("written");
@@ -113,7 +112,7 @@ async fn without_the_switch_it_is_refused_and_the_refusal_names_it() {
     let refused = engine.accept(machines(1), Policy::default(), None).await.expect_err("refused");
     assert!(matches!(refused, PurchaseError::NotBuyable { .. }));
     assert!(refused.to_string().contains("may_buy_unkeyed"), "{refused}");
-    assert!(serde_json::from_str::<Policy>("{}").is_ok_and(|policy| !policy.may_buy_unkeyed));
+    assert!(serde_json::from_str::<Policy>("{}").is_ok_and(|policy| !policy.allow_non_idempotent_purchase));
 }
 
 #[tokio::test]
@@ -212,7 +211,7 @@ async fn what_could_not_be_ended_is_ended_by_its_name_when_a_person_says_so() {
     let refused = FaultRule { times: 2, ..rule(Call::Release, 1, Fault::Forbidden) };
     let cloud = unkeyed(None).fault(refused).build();
     let engine = engine(&cloud, in_memory().await).with_lease(TAKE_OVER);
-    let policy = Policy { compensation_timeout_s: 0, ..policy() };
+    let policy = policy().with_compensation_timeout_s(0);
     let order = engine.accept(machines(1), policy, None).await.expect("accepted");
     engine.drive(&order.id).await.expect("driven");
     stranger(&cloud, "theirs");
@@ -233,7 +232,14 @@ async fn an_account_that_is_too_full_to_compare_is_not_bought_in() {
             let one = all[0].clone();
             all.extend((0..10_000).map(|at| {
                 let id = format!("theirs-{at}").parse().expect("a name");
-                SandboxResource { service: Service { id, ..one.service.clone() }, ..one.clone() }
+                SandboxResource {
+                    service: {
+                        let mut changed = one.service.clone();
+                        changed.id = id;
+                        changed
+                    },
+                    ..one.clone()
+                }
             }));
         })
         .expect("written");
@@ -320,7 +326,7 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
     let claim = ledger.claim(&dead.id, "dead", Duration::ZERO).await.expect("claimed");
     ledger.enter_gate("provision/alpha", &claim, 0, None).await.expect("in");
     let mut step = dead.steps[0].clone();
-    let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::Progress::IntentOnly);
+    let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::CallProgress::IntentOnly);
     step.state = StepState::Provisioning { claim: claim.token.to_string(), since, progress, operation: None };
     let change = fulcrum_core::ledger::Change {
         order: Some((OrderState::Provisioning, None)),
@@ -328,7 +334,7 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
         ..Default::default()
     };
     ledger.write(&claim, &change).await.expect("written");
-    let policy = Policy { step_timeout_s: 1, ..policy() };
+    let policy = policy().with_step_timeout_s(1);
     let order = engine.accept(machines(1), policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!((order.state, alive(&cloud).len()), (OrderState::Refused, 0), "{order:#?}");
@@ -432,7 +438,7 @@ async fn two_hosts(seed: u64, run: u64) -> Run {
     }
     let mut ids = Vec::new();
     for at in 0..4 {
-        let policy = Policy { concurrency: chance.random_range(1..4), ..policy() };
+        let policy = policy().with_concurrency(chance.random_range(1..4));
         let count = chance.random_range(1..4);
         ids.push(engines[at % 2].accept(machines(count), policy, None).await.expect("accepted").id);
     }

@@ -31,7 +31,7 @@ const SECONDS: u32 = 20;
 const AT_ONCE: Duration = Duration::ZERO;
 
 fn policy() -> Policy {
-    Policy { step_timeout_s: SECONDS, ..Policy::default() }
+    Policy::default().with_step_timeout_s(SECONDS)
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,11 @@ async fn an_operation_that_is_always_forgotten_is_begun_with_growing_pauses() {
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
     odd.forgets.store(u32::MAX, Ordering::SeqCst);
     // It never shows what is wanted, and may be asked for that again.
-    *odd.says.lock().expect("no panic") = |service| Service { status: ServiceStatus::Running, ..service };
+    *odd.says.lock().expect("no panic") = |service| {
+        let mut changed = service;
+        changed.status = ServiceStatus::Running;
+        changed
+    };
     let by = Operator { who: "ada".to_owned(), why: "a test".to_owned() };
     let order = engine.act(&order.id, 0, Action::Stop, by).await.expect("driven");
     assert!(order.reason.unwrap_or_default().contains("was not done"));

@@ -357,7 +357,7 @@ async fn a_cancellation_is_heard_while_a_provider_does_not_tell_its_price() {
     assert_eq!(driven.expect("driven").state, OrderState::Refused);
     assert!(began.elapsed() < Duration::from_secs(25), "it waited for the list: {:?}", began.elapsed());
     // And so does the order's own time.
-    let policy = Policy { order_timeout_s: Some(1), ..Policy::default() };
+    let policy = Policy::default().with_order_timeout_s(1);
     let order = engine.accept(plan(), policy, None).await.expect("accepted").id;
     let driven = engine.drive(&order).await.expect("driven");
     assert_eq!((driven.state, cloud.asked()), (OrderState::Refused, 0), "{:?}", driven.reason);
@@ -381,7 +381,7 @@ async fn a_table_tells_a_price_for_as_long_as_the_policy_says() {
         });
         cloud
     };
-    let policy = |days| Policy { max_table_age_days: days, ..Policy::default() };
+    let policy = |days| Policy::default().with_max_table_age_days(days);
     assert_refused(&of_table(91, None), plan(), Policy::default(), "ninety days", "91 days old").await;
     assert_refused(&of_table(2, None), plan(), policy(1), "one day", "2 days old").await;
     assert_refused(&of_table(-3, None), plan(), Policy::default(), "days ahead", "to come").await;
@@ -444,7 +444,7 @@ async fn within_the_tolerance_the_order_says_what_is_paid() {
         cloud.change(|all| all[0].price.charge = charge);
         cloud
     };
-    let policy = Policy { price_tolerance_percent: dec!(10), ..Policy::default() };
+    let policy = Policy::default().with_price_tolerance_percent(dec!(10));
     let cloud = dearer(monthly(dec!(11.1)));
     let (order, engine) = cloud.buy(plan(), policy.clone()).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
@@ -456,10 +456,10 @@ async fn within_the_tolerance_the_order_says_what_is_paid() {
     assert_eq!(loaded.monthly(), Some(dec!(12.1)), "the ledger knows it too");
     assert_refused(&dearer(monthly(dec!(11.100001))), plan(), policy.clone(), "a bit more", "costs").await;
     // What it comes to is limited as a whole.
-    let limited = Policy { max_total: Some(dec!(72.5)), ..policy.clone() };
+    let limited = policy.clone().with_max_total(dec!(72.5));
     let cloud = dearer(monthly(dec!(11.1)));
     assert_refused(&cloud, plan(), limited, "beyond the limit", "max_total").await;
-    let limited = Policy { max_total: Some(dec!(72.6)), ..policy };
+    let limited = policy.with_max_total(dec!(72.6));
     assert_eq!(dearer(monthly(dec!(11.1))).buy(plan(), limited).await.0.state, OrderState::Committed);
 }
 
@@ -471,7 +471,7 @@ async fn what_nobody_can_check_is_bought_only_if_the_policy_says_so() {
         cloud
     };
     assert_refused(&silent(), plan(), Policy::default(), "no authority", "may_buy_unchecked").await;
-    let policy = Policy { may_buy_unchecked: true, ..Policy::default() };
+    let policy = Policy::default().with_allow_unchecked_prices(true);
     let (order, engine) = silent().buy(plan(), policy).await;
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
     let planned = Money::new(dec!(66), order.plan.currency);
@@ -537,7 +537,7 @@ async fn one_list_serves_all_orders_of_a_host() {
 async fn a_plan_beyond_the_limit_is_not_accepted() {
     let cloud = Lists::new(offers());
     let engine = cloud.engine().await;
-    let policy = |most| Policy { max_total: Some(most), ..Policy::default() };
+    let policy = |most: Decimal| Policy::default().with_max_total(most);
     let refused = engine.accept(plan(), policy(dec!(65.999999)), None).await;
     assert!(
         matches!(&refused, Err(PurchaseError::OverLimit(why)) if why.contains("max_total")),
@@ -556,12 +556,10 @@ async fn what_has_risen_since_the_order_began_counts_against_the_limit() {
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
         let plan = plan_of(offers(), "web: { vcpu: 2, replicas: 2, per_machine: 1 }");
         assert_eq!((plan.leases.len(), plan.total()), (2, Some(dec!(132))));
-        let policy = Policy {
-            max_total: Some(dec!(140)),
-            price_tolerance_percent: dec!(10),
-            concurrency: 1,
-            ..Policy::default()
-        };
+        let policy = Policy::default()
+            .with_max_total(dec!(140))
+            .with_price_tolerance_percent(dec!(10))
+            .with_concurrency(1);
         let order = cloud.engine_on(ledger.clone()).accept(plan, policy, None).await;
         let mut order = order.expect("accepted");
         let claim = ledger.claim(&order.id, "a host that died", Duration::ZERO).await.expect("claimed");
@@ -589,7 +587,7 @@ fn by() -> Operator {
 #[tokio::test]
 async fn another_size_is_had_at_a_price_that_somebody_tells_and_within_the_limit() {
     let large = Action::Resize { sku: "large".parse().expect("a name") };
-    let policy = |max_total| Policy { max_total, ..Policy::default() };
+    let policy = |max_total: Option<Decimal>| Policy::default().with_max_total(max_total);
     type Meddle = fn(&mut Vec<Offer>);
     let refused: [(&str, Option<Decimal>, Meddle, &str); 4] = [
         ("beyond the limit", Some(dec!(245)), |_| {}, "max_total"),

@@ -29,7 +29,11 @@ struct Saying {
 
 impl Saying {
     fn says(&self, service: Service) -> Service {
-        Service { attributes: self.attributes.clone(), ..service }
+        {
+            let mut changed = service;
+            changed.attributes = self.attributes.clone();
+            changed
+        }
     }
 }
 

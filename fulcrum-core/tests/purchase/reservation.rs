@@ -103,9 +103,11 @@ async fn what_may_be_missing_is_not_held_and_the_rest_is_bought() {
              spare: { vcpu: 2, where: { providers: { allow: [beta] } } } } }",
     );
     let wanted = wanted.expect("a blueprint");
-    let may_miss = ["spare".parse().expect("a name")].into();
+    let optional_components = ["spare".parse().expect("a name")].into();
     let clouds = clouds(LONG, "beta", &[rule(Call::Reserve, Fault::SoldOut, 1000)]);
-    let (order, _) = buy(&clouds, duo_plan(&wanted), Policy { may_miss, ..Policy::default() }).await;
+    let (order, _) =
+        buy(&clouds, duo_plan(&wanted), Policy::default().with_optional_components(optional_components))
+            .await;
     assert_eq!((order.state, ever(&clouds), held(&clouds)), (OrderState::Committed, 1, 0));
 }
 

@@ -154,8 +154,7 @@ async fn a_new_process_on_a_standby_calls_nothing_ended_that_runs() {
 #[tokio::test]
 async fn a_refused_price_on_a_standby_ends_what_exists() {
     let clouds = lagging(SEARCHABLE);
-    let policy =
-        Policy { valid_until: Some(jiff::Timestamp::now() + Duration::from_secs(3)), ..Policy::default() };
+    let policy = Policy::default().with_valid_until(jiff::Timestamp::now() + Duration::from_secs(3));
     let ledgers = Ledgers::accepted(&clouds, plan(), policy).await;
     let first = engine(&clouds, &ledgers.file()).await.drive(&ledgers.order).await.expect("driven");
     assert_eq!((first.state, count(&clouds).0), (OrderState::Committed, 3));

@@ -155,7 +155,7 @@ async fn a_release_that_goes_wrong_is_tried_until_nothing_is_left() {
 #[tokio::test]
 async fn a_provider_that_refuses_both_ways_leaves_the_order_stuck_and_says_at_what() {
     let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let (order, _, engine) = buy(KEY, &[release], policy).await;
     let order = engine.cancel(&order.id).await.expect("cancelled");
     assert_eq!(order.state, OrderState::Stuck);
@@ -171,7 +171,7 @@ fn operator() -> Operator {
 async fn a_person_lets_a_stuck_order_be_undone_once_more_and_that_is_recorded() {
     // Refused as often as the order tries by itself, and not once more.
     let release = FaultRule { times: 1, ..fault(Call::Release, Fault::Forbidden) };
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let (order, clouds, engine) = buy(KEY, &[release], policy).await;
     let refused = engine.retry(&order.id, operator()).await;
     assert!(matches!(refused, Err(PurchaseError::NotStuck(_))), "{refused:?}");
@@ -196,7 +196,7 @@ async fn a_person_lets_a_stuck_order_be_undone_once_more_and_that_is_recorded() 
 #[tokio::test]
 async fn a_person_gives_a_stuck_order_up_and_may_still_settle_it() {
     let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let (order, clouds, engine) = buy(KEY, &[release], policy).await;
     assert!(matches!(engine.abandon(&order.id, operator()).await, Err(PurchaseError::NotStuck(_))));
     engine.cancel(&order.id).await.expect("cancelled");
@@ -217,7 +217,7 @@ async fn a_person_gives_a_stuck_order_up_and_may_still_settle_it() {
 #[tokio::test]
 async fn a_person_settles_what_is_stuck_with_evidence() {
     let release = FaultRule { times: 1000, ..fault(Call::Release, Fault::Forbidden) };
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let (order, _, engine) = buy(KEY, &[release], policy).await;
     let order = engine.cancel(&order.id).await.expect("cancelled");
     let is_stuck = |step: &&Step| matches!(step.state, StepState::Stuck { .. });
@@ -255,8 +255,7 @@ async fn a_price_that_rose_beyond_the_tolerance_buys_nothing() {
             [support::cloud("alpha", None).build(), support::cloud("beta", None).build(), dearer(factor)];
         let engine =
             Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
-        let policy =
-            Policy { price_tolerance_percent: percent.parse().expect("a number"), ..Policy::default() };
+        let policy = Policy::default().with_price_tolerance_percent(percent.parse().expect("a number"));
         let order = engine.accept(plan(), policy, None).await.expect("accepted");
         let order = engine.drive(&order.id).await.expect("driven");
         assert_eq!(order.state, expected, "{factor} at {percent} %");
@@ -267,7 +266,7 @@ async fn a_price_that_rose_beyond_the_tolerance_buys_nothing() {
 
 #[tokio::test]
 async fn an_expired_plan_buys_nothing() {
-    let policy = Policy { valid_until: Some(jiff::Timestamp::UNIX_EPOCH), ..Policy::default() };
+    let policy = Policy::default().with_valid_until(jiff::Timestamp::UNIX_EPOCH);
     let (order, clouds, _) = buy(KEY, &[], policy).await;
     assert_eq!(order.state, OrderState::Refused);
     assert!(clouds.iter().all(|cloud| cloud.resources().expect("state").is_empty()));

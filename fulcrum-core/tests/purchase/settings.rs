@@ -90,8 +90,8 @@ async fn no_fail_over_goes_where_a_setting_is_not_known() {
     let plan = composed(&catalogue(&clouds).await, &blueprint).expect("a plan");
     let engine =
         Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
-    let fail_over = FailOver { max_rise_percent: Decimal::from(500), ..FailOver::new(blueprint) };
-    let policy = Policy { fail_over: Some(Box::new(fail_over)), ..Policy::default() };
+    let fail_over = FailOver::new(blueprint).with_max_rise_percent(Decimal::from(500));
+    let policy = Policy::default().with_fail_over(fail_over);
     let order = engine.accept(plan, policy, None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
     assert_eq!((order.state, count(&clouds).0), (OrderState::Failed, 0), "{:?}", order.reason);

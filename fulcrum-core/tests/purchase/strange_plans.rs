@@ -41,8 +41,16 @@ async fn a_plan_of_any_format_is_verified_where_its_blueprint_is_known() {
     let blueprint = duo("");
     let plan = federation.compose(&blueprint).expect("a plan");
     for format in ["fulcrum-plan/4", "fulcrum-plan/4.1", "fulcrum-plan/4.17", "fulcrum-plan/3"] {
-        let mut plan = Plan { format: format.to_owned(), ..plan.clone() };
-        let mut least = Plan { format: "fulcrum-plan/4".to_owned(), ..plan.clone() };
+        let mut plan = {
+            let mut changed = plan.clone();
+            changed.format = format.to_owned();
+            changed
+        };
+        let mut least = {
+            let mut changed = plan.clone();
+            changed.format = "fulcrum-plan/4".to_owned();
+            changed
+        };
         if format.ends_with('3') {
             plan.horizon_months = None;
         }
@@ -56,7 +64,11 @@ async fn a_plan_of_any_format_is_verified_where_its_blueprint_is_known() {
         let why = refused(federation.accept(&least, Policy::default(), None).await);
         assert!(why.contains(&least.format) && why.contains("horizon_months"), "{why}");
     }
-    let unknown = Plan { format: "fulcrum-plan/5".to_owned(), ..plan };
+    let unknown = {
+        let mut changed = plan;
+        changed.format = "fulcrum-plan/5".to_owned();
+        changed
+    };
     let why = refused(federation.accept(&unknown, Policy::default(), None).await);
     assert!(why.contains("fulcrum-plan/5"), "{why}");
 }
@@ -145,16 +157,16 @@ async fn traffic_costs_what_the_plan_says_or_nothing_is_bought() {
     assert_eq!(order.state, OrderState::Committed, "{:?}", order.reason);
 
     // Dearer since: within what is tolerated and allowed in all, or not at all.
-    let half = |max_total: Option<i64>| Policy {
-        price_tolerance_percent: Decimal::from(50),
-        max_total: max_total.map(Decimal::from),
-        ..Policy::default()
+    let half = |max_total: Option<i64>| {
+        Policy::default()
+            .with_price_tolerance_percent(Decimal::from(50))
+            .with_max_total(max_total.map(Decimal::from))
     };
     for (price, policy, is_bought) in [
         (2, Policy::default(), false),
         (1000, Policy::default(), false),
         (1000, half(None), false),
-        (2, Policy { price_tolerance_percent: Decimal::from(100), ..Policy::default() }, true),
+        (2, Policy::default().with_price_tolerance_percent(Decimal::from(100)), true),
     ] {
         let clouds = [sending(price)];
         let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
@@ -168,7 +180,7 @@ async fn traffic_costs_what_the_plan_says_or_nothing_is_bought() {
     // All that is tolerated counts against the limit.
     let total = plan.total().expect("in range");
     let tolerant = Decimal::from(100);
-    let policy = Policy { price_tolerance_percent: tolerant, max_total: Some(total), ..Policy::default() };
+    let policy = Policy::default().with_price_tolerance_percent(tolerant).with_max_total(total);
     let clouds = [sending(2)];
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let engine = Engine::new(providers(&clouds), ledger);
@@ -245,7 +257,7 @@ fn a_field_that_is_written_twice_is_refused_wherever_it_stands() {
         let why = Plan::from_json(&twice).expect_err(to).to_string();
         assert!(why.contains(name) && (why.contains("twice") || why.contains("duplicate")), "{to}: {why}");
     }
-    let policy = Policy { fail_over: Some(Box::new(FailOver::new(blueprint))), ..Policy::default() };
+    let policy = Policy::default().with_fail_over(FailOver::new(blueprint));
     let text = serde_json::to_string(&policy).expect("JSON");
     let twice = text.replacen(r#""replicas":{"#, r#""settings":{"a":{"b":1,"b":2}},"replicas":{"#, 1);
     for (text, twice) in [(&text, twice), (&text, text.replacen('{', r#"{"concurrency":1,"#, 1))] {
@@ -276,7 +288,11 @@ async fn the_limits_of_settings_and_names_hold_in_plans_too() {
         assert!(why.len() < 1000);
         assert!(Plan::from_json(&serde_json::to_string(&plan).expect("JSON")).is_err());
     }
-    let named = Plan { blueprint: "x".repeat(1001), ..plan };
+    let named = {
+        let mut changed = plan;
+        changed.blueprint = "x".repeat(1001);
+        changed
+    };
     let why = refused(engine.accept(named, Policy::default(), None).await);
     assert!(why.contains("at most 1000"), "{why}");
     let long = format!("{{ name: {}, components: {{ web: {{ vcpu: 1 }} }} }}", "x".repeat(1001));

@@ -49,7 +49,7 @@ const MEDDLED: [(&str, Meddle, &str); 24] = [
             plan.leases[0].lines[0].monthly -= Decimal::from(50);
             plan.leases[1].lines[0].monthly += Decimal::from(50);
         },
-        "no amount of money",
+        "not a valid amount of money",
     ),
     ("less over the horizon than in a month", |plan| plan.leases[0].lines[0].total = Decimal::ONE, "add up"),
     (
@@ -132,7 +132,13 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
 /// A line that costs nothing.
 fn free(line: &PriceLine) -> PriceLine {
     let nothing = Decimal::ZERO;
-    PriceLine { monthly: nothing, once: nothing, total: nothing, ..line.clone() }
+    {
+        let mut changed = line.clone();
+        changed.monthly = nothing;
+        changed.once = nothing;
+        changed.total = nothing;
+        changed
+    }
 }
 
 #[tokio::test]
@@ -186,13 +192,13 @@ async fn a_plan_whose_prices_are_made_up_buys_nothing() {
 #[tokio::test]
 async fn only_what_was_approved_is_accepted() {
     let (_, engine) = engine().await;
-    let policy = Policy { concurrency: 2, ..Policy::default() };
+    let policy = Policy::default().with_concurrency(2);
     let digest = plan().approval_digest(&policy);
     let approved = |digest: &str| PurchaseOptions { id: None, approved: Some(digest.to_owned()) };
 
     let mut dearer = plan();
     dearer.leases[0].settings.insert("image".to_owned(), "other".into());
-    let looser = Policy { price_tolerance_percent: Decimal::TEN, ..policy.clone() };
+    let looser = policy.clone().with_price_tolerance_percent(Decimal::TEN);
     for (what, plan, policy, digest) in [
         ("another plan", dearer, policy.clone(), digest.as_str()),
         ("another policy", plan(), looser, digest.as_str()),
@@ -214,7 +220,7 @@ async fn only_what_was_approved_is_accepted() {
         engine.accept(plan(), policy, PurchaseOptions { id: Some(order.id.clone()), approved: Some(digest) })
     };
     assert_eq!(again(policy.clone()).await.expect("the same").id, order.id);
-    let looser = Policy { price_tolerance_percent: Decimal::TEN, ..policy.clone() };
+    let looser = policy.clone().with_price_tolerance_percent(Decimal::TEN);
     let taken = again(looser).await.expect_err("another policy");
     assert!(matches!(taken, PurchaseError::IdTaken(_)), "{taken:?}");
     for (order, is_approved) in [(order, true), (nobody_asked, false)] {

@@ -88,8 +88,8 @@ pub fn duo_plan(blueprint: &Blueprint) -> Plan {
 
 /// With another plan for what cannot be had, up to half as dear again.
 pub fn duo_policy(blueprint: Blueprint) -> Policy {
-    let fail_over = FailOver { max_rise_percent: Decimal::from(50), ..FailOver::new(blueprint) };
-    Policy { fail_over: Some(Box::new(fail_over)), ..Policy::default() }
+    let fail_over = FailOver::new(blueprint).with_max_rise_percent(Decimal::from(50));
+    Policy::default().with_fail_over(fail_over)
 }
 
 /// A cloud whose state is in a folder, or in memory.

@@ -39,9 +39,9 @@ static void calls_with_the_parents(void) {
     CHECK(fulcrum_federation_sources_json(market, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_resume(market, &all, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_compose(market, shop, length, NULL, &made, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_explain(market, shop, length, plan, NULL, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_why_not(market, shop, length, plan, bytes("a/b/c"), 5, NULL, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_pareto(market, shop, length, bytes(it), 2, 0, NULL, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_explain_json(market, shop, length, plan, NULL, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_why_not_json(market, shop, length, plan, bytes("a/b/c"), 5, NULL, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_pareto_json(market, shop, length, bytes(it), 2, 0, NULL, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_purchase(market, plan, NULL, 0, NULL, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_purchase_async(market, plan, NULL, 0, NULL, on_order, &unused, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_order(market, bytes(id), id_length, &got, NULL) == FULCRUM_FORKED);
@@ -51,7 +51,7 @@ static void calls_with_the_parents(void) {
     CHECK(fulcrum_federation_operate(market, bytes(id), id_length, bytes(it), 2, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_cancel(market, bytes(id), id_length, &got, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_reconcile_json(market, NULL, 0, &text, NULL) == FULCRUM_FORKED);
-    CHECK(fulcrum_federation_check_json(market, bytes("a"), 1, NULL, 0, NULL, 0, 1, &text, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_run_conformance_json(market, bytes("a"), 1, NULL, 0, NULL, 0, 1, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_serve(market, 1, 60000, NULL) == FULCRUM_FORKED);
     CHECK(!made && !got && !all && !text && !unused);
     fulcrum_federation_free(market);

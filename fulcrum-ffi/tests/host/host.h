@@ -82,7 +82,7 @@ struct rack {
     char key[100];
 };
 
-static inline bool rack_call(void *userdata, const char *call, const uint8_t *request, size_t length, fulcrum_answer *answer) {
+static inline bool rack_call(void *userdata, const char *call, const uint8_t *request, size_t length, fulcrum_reply *answer) {
     struct rack *rack = userdata;
     char text[1000] = "{}", asked[4000] = "", service[400];
     const char *key;
@@ -102,7 +102,7 @@ static inline bool rack_call(void *userdata, const char *call, const uint8_t *re
         snprintf(text, sizeof text, "{\"services\":[%s]}", *rack->key ? service : "");
     else
         snprintf(text, sizeof text, "{\"service\":%s}", service);
-    fulcrum_answer_set(answer, bytes(text), strlen(text));
+    fulcrum_reply_set(answer, bytes(text), strlen(text));
     return true;
 }
 

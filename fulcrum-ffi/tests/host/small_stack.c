@@ -51,7 +51,7 @@ static void hostile_documents(const fulcrum_federation *market, const fulcrum_pl
     CHECK(fulcrum_plan_approval_digest(plan, text, length, &json, NULL) != FULCRUM_OK && !json);
     CHECK(fulcrum_federation_purchase(market, plan, text, length, NULL, &order, NULL) != FULCRUM_OK && !order);
     CHECK(fulcrum_federation_reconcile_json(market, text, length, &json, NULL) != FULCRUM_OK && !json);
-    CHECK(fulcrum_federation_pareto(market, text, length, text, length, 0, NULL, &json, NULL) != FULCRUM_OK && !json);
+    CHECK(fulcrum_federation_pareto_json(market, text, length, text, length, 0, NULL, &json, NULL) != FULCRUM_OK && !json);
     free(deep);
 }
 
@@ -87,15 +87,15 @@ static void *work(void *unused) {
     options.userdata = __builtin_frame_address(0);
     OK(fulcrum_federation_compose(market, bytes(SHOP), strlen(SHOP), &options, &plan, &error));
     CHECK(reports > 0);
-    OK(fulcrum_federation_explain(market, bytes(SHOP), strlen(SHOP), plan, &options, &text, &error));
+    OK(fulcrum_federation_explain_json(market, bytes(SHOP), strlen(SHOP), plan, &options, &text, &error));
     fulcrum_text_free(text);
     memset(&lease, 0, sizeof lease);
     lease.size = sizeof lease;
     OK(fulcrum_plan_read_lease(plan, 0, &lease, &error));
-    OK(fulcrum_federation_why_not(market, bytes(SHOP), strlen(SHOP), plan, bytes(lease.offer), strlen(lease.offer), &options, &text, &error));
+    OK(fulcrum_federation_why_not_json(market, bytes(SHOP), strlen(SHOP), plan, bytes(lease.offer), strlen(lease.offer), &options, &text, &error));
     fulcrum_text_free(text);
     /* Whether the clouds tell of carbon or not. */
-    if (!fulcrum_federation_pareto(market, bytes(SHOP), strlen(SHOP), bytes(measures), strlen(measures), 0, &options, &text, NULL))
+    if (!fulcrum_federation_pareto_json(market, bytes(SHOP), strlen(SHOP), bytes(measures), strlen(measures), 0, &options, &text, NULL))
         fulcrum_text_free(text);
     memset(&figures, 0, sizeof figures);
     figures.size = sizeof figures;
@@ -122,7 +122,7 @@ static void *work(void *unused) {
     OK(fulcrum_order_read_service(order, 0, &service, &error));
     OK(fulcrum_order_json(order, &text, &error));
     fulcrum_text_free(text);
-    OK(fulcrum_order_sold_out(order, &text, &error));
+    OK(fulcrum_order_sold_out_json(order, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_operate(market, bytes(id), length, bytes(stop), strlen(stop), &other, &error));
     fulcrum_order_free(other);
@@ -139,7 +139,7 @@ static void *work(void *unused) {
     OK(fulcrum_federation_serve(market, 0, 20, &error));
     OK(fulcrum_federation_cancel(market, bytes(id), length, &other, &error));
     fulcrum_order_free(other);
-    OK(fulcrum_federation_check_json(market, bytes(service.provider), strlen(service.provider), NULL, 0, NULL, 0, 1000, &text, &error));
+    OK(fulcrum_federation_run_conformance_json(market, bytes(service.provider), strlen(service.provider), NULL, 0, NULL, 0, 1000, &text, &error));
     fulcrum_text_free(text);
     OK(fulcrum_federation_purchase_async(market, plan, NULL, 0, NULL, on_order, &is_done, &other, &error));
     fulcrum_order_free(other);

@@ -319,7 +319,7 @@ fn an_output_is_null_where_a_call_fails_before_it_begins() {
     unsafe {
         is_null(|out| fulcrum_plan_json(null(), out, null_mut()));
         is_null(|out| fulcrum_order_json(null(), out, null_mut()));
-        is_null(|out| fulcrum_order_sold_out(null(), out, null_mut()));
+        is_null(|out| fulcrum_order_sold_out_json(null(), out, null_mut()));
         is_null(|out| fulcrum_orders_get(null(), 0, out, null_mut()));
         is_null(|out| fulcrum_federation_sources_json(null(), out, null_mut()));
         is_null(|out| fulcrum_federation_events_json(null(), null(), 0, out, null_mut()));

@@ -25,7 +25,7 @@ unsafe extern "C" fn call(
     call: *const c_char,
     request: *const u8,
     length: usize,
-    answer: *mut fulcrum_answer,
+    answer: *mut fulcrum_reply,
 ) -> bool {
     // SAFETY: what the library promises of its callback, and the test of `userdata`.
     let (rack, call, request) = unsafe {
@@ -68,7 +68,7 @@ unsafe extern "C" fn call(
     };
     let told = told.to_string();
     // SAFETY: the answer of this callback.
-    unsafe { fulcrum_answer_set(answer, told.as_ptr(), told.len()) };
+    unsafe { fulcrum_reply_set(answer, told.as_ptr(), told.len()) };
     true
 }
 
@@ -127,7 +127,7 @@ fn a_provider_of_the_host_keeps_every_promise_and_sells() {
     // SAFETY: all pointers are valid.
     unsafe {
         let (name, sku) = ("rack", "blade");
-        let status = fulcrum_federation_check_json(
+        let status = fulcrum_federation_run_conformance_json(
             market,
             name.as_ptr(),
             name.len(),

@@ -33,7 +33,7 @@ fn plans_are_explained_and_strange_questions_refused() {
     // SAFETY: all pointers are valid, or NULL where that is what is tried.
     unsafe {
         let said = answer(|text, error| {
-            fulcrum_federation_explain(market, shop, shop_length, plan, null(), text, error)
+            fulcrum_federation_explain_json(market, shop, shop_length, plan, null(), text, error)
         });
         let said = said.expect("explained");
         assert_eq!(said["is_complete"], true);
@@ -41,7 +41,7 @@ fn plans_are_explained_and_strange_questions_refused() {
         let why = |offer: &str| {
             let (offer, length) = bytes(offer);
             answer(|text, error| {
-                fulcrum_federation_why_not(
+                fulcrum_federation_why_not_json(
                     market,
                     shop,
                     shop_length,
@@ -59,7 +59,17 @@ fn plans_are_explained_and_strange_questions_refused() {
         let trade = |measures: &str| {
             let (measures, length) = bytes(measures);
             answer(|text, error| {
-                fulcrum_federation_pareto(market, shop, shop_length, measures, length, 0, null(), text, error)
+                fulcrum_federation_pareto_json(
+                    market,
+                    shop,
+                    shop_length,
+                    measures,
+                    length,
+                    0,
+                    null(),
+                    text,
+                    error,
+                )
             })
         };
         let frontier = trade(r#"["cost", "providers"]"#).expect("a frontier");
@@ -68,7 +78,7 @@ fn plans_are_explained_and_strange_questions_refused() {
             assert!(trade(wrong).is_err(), "{wrong}");
         }
         let missing = answer(|text, error| {
-            fulcrum_federation_explain(market, shop, shop_length, null(), null(), text, error)
+            fulcrum_federation_explain_json(market, shop, shop_length, null(), null(), text, error)
         });
         assert_eq!(missing.expect_err("no plan").0, FULCRUM_INVALID_ARGUMENT);
         fulcrum_plan_free(plan);

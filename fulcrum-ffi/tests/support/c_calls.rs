@@ -117,7 +117,7 @@ unsafe extern "C" fn answers(
     call: *const c_char,
     request: *const u8,
     length: usize,
-    answer: *mut fulcrum_answer,
+    answer: *mut fulcrum_reply,
 ) -> bool {
     // SAFETY: all are lent for the call; `userdata` outlives the federation.
     let (lines, call, request) = unsafe {
@@ -127,7 +127,7 @@ unsafe extern "C" fn answers(
     let at = lines.next.fetch_add(1, Ordering::Relaxed);
     let Some(line) = lines.lines.get(at) else { return false };
     // SAFETY: `answer` is that of the call under way.
-    unsafe { fulcrum_answer_set(answer, line.as_ptr(), line.len()) };
+    unsafe { fulcrum_reply_set(answer, line.as_ptr(), line.len()) };
     true
 }
 
@@ -559,7 +559,7 @@ impl<'a> Pool<'a> {
             fulcrum_order_is_committed(order);
             [
                 self.got(|out, error| fulcrum_order_json(order, out, error)),
-                self.got(|out, error| fulcrum_order_sold_out(order, out, error)),
+                self.got(|out, error| fulcrum_order_sold_out_json(order, out, error)),
             ]
         };
         texts.into_iter().for_each(|text| self.keep_text(text));
@@ -653,10 +653,10 @@ impl<'a> Pool<'a> {
         let text = unsafe {
             match self.draw.below(3) {
                 0 => self.got(|out, error| {
-                    fulcrum_federation_explain(federation, at, length, plan, null(), out, error)
+                    fulcrum_federation_explain_json(federation, at, length, plan, null(), out, error)
                 }),
                 1 => self.got(|out, error| {
-                    fulcrum_federation_why_not(
+                    fulcrum_federation_why_not_json(
                         federation,
                         at,
                         length,
@@ -669,7 +669,7 @@ impl<'a> Pool<'a> {
                     )
                 }),
                 _ => self.got(|out, error| {
-                    fulcrum_federation_pareto(
+                    fulcrum_federation_pareto_json(
                         federation,
                         at,
                         length,
@@ -866,7 +866,18 @@ impl<'a> Pool<'a> {
         let (at, length) = lent(&provider);
         // SAFETY: all pointers live until the call returns.
         let text = self.got(|out, error| unsafe {
-            fulcrum_federation_check_json(federation, at, length, null(), 0, null(), 0, 5, out, error)
+            fulcrum_federation_run_conformance_json(
+                federation,
+                at,
+                length,
+                null(),
+                0,
+                null(),
+                0,
+                5,
+                out,
+                error,
+            )
         });
         self.keep_text(text);
     }

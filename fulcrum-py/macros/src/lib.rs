@@ -47,9 +47,9 @@ fn guard(signature: &mut Signature, block: &mut Block) {
     *block = parse_quote!({ crate::guard::guard_plain(move || #block) });
 }
 
-/// By the name of the type, as macros see no more: `PyResult`, or `Awaitable`, which is one.
+/// By the name of the type, as macros see no more: `PyResult`, or `Coroutine`, which is one.
 fn can_fail(output: &ReturnType) -> bool {
     let ReturnType::Type(_, answer) = output else { return false };
     let Type::Path(path) = &**answer else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == "PyResult" || last.ident == "Awaitable")
+    path.path.segments.last().is_some_and(|last| last.ident == "PyResult" || last.ident == "Coroutine")
 }

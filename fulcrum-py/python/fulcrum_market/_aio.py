@@ -66,7 +66,7 @@ class Sinks:
             await asyncio.wait(self._tasks)
 
 
-async def begun(call: _Call, sinks: typing.Optional[Sinks] = None) -> typing.Any:
+async def run_call(call: _Call, sinks: typing.Optional[Sinks] = None) -> typing.Any:
     """Begins when it is awaited, and ends the call when it ends, by an answer or by a cancellation."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[typing.Any] = loop.create_future()

@@ -20,8 +20,12 @@ __version__: str
 
 def _to_json(value: Any) -> str: ...
 def verify_archive(archive: _Document) -> None:
-    """Checks what Federation.export answered, without a ledger: no event was changed, removed or added, the order is where
-    its events lead, and plan, policy, keys and leases are those of its first event. Raises LedgerError if not.
+    """Checks an archive of Federation.export() without a ledger: no event was changed, removed or added, the order is where
+    its events lead, and plan, policy, keys and leases are those of its first event.
+
+    Raises:
+        LedgerError: The archive does not prove itself; the text names what differs.
+        DocumentError: It is not an archive.
     """
 
 @final
@@ -46,20 +50,30 @@ class Plan:
     """Which offers, where, how many, and what they cost; amounts are net and Decimal."""
 
     @classmethod
-    def from_json(cls, text: str) -> Plan: ...
+    def from_json(cls, text: str) -> Plan:
+        """Reads a plan that to_json() wrote.
+
+        Raises:
+            DocumentError: The text is not a plan of a format that this version reads.
+        """
     def approval_digest(self, policy: Optional[_Document] = None) -> str:
         """The digest of this plan and a policy: have it approved, and name it to ``purchase(approved=…)``."""
-    def to_json(self) -> str: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_json(self) -> str:
+        """As JSON text."""
+    def to_dict(self) -> dict[str, Any]:
+        """As a dict, with amounts as text."""
     @property
-    def leases(self) -> list[dict[str, Any]]: ...
+    def leases(self) -> list[dict[str, Any]]:
+        """What is bought: dicts with ``offer``, ``sku``, ``place``, ``replicas``, ``lines`` and more."""
     @property
     def currency(self) -> str:
         """ISO 4217."""
     @property
-    def monthly(self) -> Decimal: ...
+    def monthly(self) -> Decimal:
+        """What a month costs, without set-up fees."""
     @property
-    def once(self) -> Decimal: ...
+    def once(self) -> Decimal:
+        """What is paid at the start."""
     @property
     def objective(self) -> Decimal:
         """What was minimised: a month's cost with its share of the set-up fees."""
@@ -67,9 +81,11 @@ class Plan:
     def bound(self) -> Decimal:
         """No plan is below it, proven."""
     @property
-    def gap_percent(self) -> Decimal: ...
+    def gap_percent(self) -> Decimal:
+        """How far ``bound`` is below ``objective``, in per cent; 0 if proven best."""
     @property
-    def is_optimal(self) -> bool: ...
+    def is_optimal(self) -> bool:
+        """Whether the plan is proven to be the best."""
     def _repr_html_(self) -> str: ...
     def __len__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -80,16 +96,20 @@ class Order:
     """The durable purchase of a plan, as it was when this object was made."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The order's id, a UUID."""
     @property
     def state(self) -> str:
         """accepted, provisioning, committed, changing, compensating, ended, failed, refused, stuck or abandoned."""
     @property
-    def is_committed(self) -> bool: ...
+    def is_committed(self) -> bool:
+        """Whether all services exist."""
     @property
-    def reason(self) -> Optional[str]: ...
+    def reason(self) -> Optional[str]:
+        """Why it does not go on as planned, for people; None if it does."""
     @property
-    def plan(self) -> Plan: ...
+    def plan(self) -> Plan:
+        """What is bought; after a fail-over the newest plan."""
     @property
     def monthly(self) -> Optional[Decimal]:
         """What a month costs at the prices that were last checked, without set-up fees."""
@@ -97,12 +117,15 @@ class Order:
     def once(self) -> Optional[Decimal]:
         """What was paid at the start, at the prices that were last checked."""
     @property
-    def services(self) -> list[dict[str, Any]]: ...
+    def services(self) -> list[dict[str, Any]]:
+        """Services that the order has made and still has: dicts with ``provider``, ``id``, ``sku``, ``status``, ``attributes`` and more."""
     @property
     def sold_out(self) -> set[str]:
         """Offers that could not be had: pass them to compose(exclude=…) and buy the new plan."""
-    def to_json(self) -> str: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_json(self) -> str:
+        """The order with its steps and services as JSON text."""
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict."""
 
 @final
 class Events:
@@ -144,22 +167,37 @@ class Federation:
         ``reach`` lets it do more: ``{"trusted": True}``, or ``folders``, ``credentials`` and ``ledgers``; see docs/python.md.
         A file of your own is opened by open(). ``providers`` are clouds of your own, besides those of the configuration; see
         fulcrum_market.provider.
+
+        Raises:
+            DocumentError: The configuration is wrong, or it asks for more than ``reach`` allows; the text has path and line.
+            LedgerError: The ledger cannot be opened.
+            HostError: The process gives no thread.
         """
-    def check(
+    def run_conformance(
         self,
         provider: str,
         *,
         sku: Optional[str] = None,
         settings: Optional[dict[str, Any]] = None,
-        patience: float = 60.0,
+        timeout: float = 60.0,
     ) -> dict[str, Any]:
         """Runs the conformance suite at a provider: ``checks`` with name and outcome, ``is_passed``, and all as ``text``.
 
-        With a ``sku`` it is bought a few times and ended again; at a real cloud that costs money.
+        With a ``sku`` it is bought a few times and ended again; at a real cloud that costs money. One list or operation may
+        take ``timeout`` seconds.
+
+        Raises:
+            DocumentError: There is no such provider, or it does not sell the SKU.
+            ValueError: ``timeout`` is not a number of seconds.
         """
     @classmethod
     def open(cls, path: _Path) -> Federation:
-        """Opens a federation from a configuration file of the operator's, which is trusted; relative paths start at its folder."""
+        """Opens a federation from a configuration file of the operator's, which is trusted; relative paths start at its folder.
+
+        Raises:
+            DocumentError: The configuration is wrong; the text has path and line.
+            LedgerError: The ledger cannot be opened.
+        """
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
@@ -185,6 +223,11 @@ class Federation:
 
         ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
         exception in it ends the search and comes out here.
+
+        Raises:
+            DocumentError: The blueprint is wrong; the text has path and line.
+            InfeasibleError: Nothing fits; ``conditions`` are those that clash.
+            StoppedError: The time was over before a plan was found.
         """
     def explain(
         self,
@@ -196,6 +239,9 @@ class Federation:
     ) -> dict[str, Any]:
         """Why a plan is as it is: ``binding`` (what each condition costs), ``runners_up`` (the best plan without each
         provider), ``entries`` (at what discount another provider would get in), and all of it as ``text``.
+
+        Raises:
+            ComposeError: The plan is not one of this blueprint over the present catalogue.
         """
     def why_not(
         self,
@@ -206,7 +252,12 @@ class Federation:
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
     ) -> dict[str, Any]:
-        """Why an offer is not in a plan: ``reasons``, and how much ``more`` the best plan with it costs."""
+        """Why an offer is not in a plan: ``reasons``, and how much ``more`` the best plan with it costs.
+
+        Raises:
+            ComposeError: The plan is not one of this blueprint over the present catalogue.
+            ValueError: ``offer`` is not an offer's id.
+        """
     def pareto(
         self,
         blueprint: _Document,
@@ -218,6 +269,10 @@ class Federation:
     ) -> list[Plan]:
         """All trade-offs between two measures such as ``("cost", "carbon")``, from the best in the first to the best in
         the second, at least ``step`` apart in the second.
+
+        Raises:
+            InfeasibleError: Nothing fits.
+            ValueError: A measure is not known.
         """
     def purchase(
         self,
@@ -228,7 +283,13 @@ class Federation:
         approved: Optional[str] = None,
     ) -> Order:
         """Buys all of a plan or nothing. With an ``id`` repeating the call is safe; ``approved`` is what
-        ``Plan.approval_digest`` said of the plan and policy that somebody has approved: nothing else is bought."""
+        ``Plan.approval_digest`` said of the plan and policy that somebody has approved: nothing else is bought.
+
+        Raises:
+            PurchaseError: The plan is refused before anything is bought, such as one that ``approved`` does not name.
+            DocumentError: The policy is wrong.
+            LedgerError: The ledger failed; an order that was written down is resumable.
+        """
     def accept(
         self,
         plan: Plan,
@@ -237,37 +298,92 @@ class Federation:
         id: Optional[str] = None,
         approved: Optional[str] = None,
     ) -> Order:
-        """Writes an order down without buying yet; see drive()."""
-    def drive(self, id: str) -> Order: ...
+        """Writes an order down without buying yet; see drive().
+
+        Raises:
+            PurchaseError: The plan is refused.
+            DocumentError: The policy is wrong.
+            LedgerError: The ledger failed.
+        """
+    def drive(self, id: str) -> Order:
+        """Drives an order until it is final, and returns it.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+        """
     def resume(self) -> list[Order]:
-        """Takes up every order that an earlier run left unfinished. Call it once at the start."""
+        """Takes up every order that an earlier run left unfinished. Call it once at the start.
+
+        Raises:
+            LedgerError: The ledger failed.
+        """
     def cancel(self, id: str, *, who: Optional[str] = None, why: Optional[str] = None) -> Order:
-        """Ends all services of an order, or stops one that is under way."""
+        """Ends all services of an order, or stops one that is under way.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: ``who`` or ``why`` is empty while the other one is given.
+        """
     def retry(self, id: str, *, who: str, why: str) -> Order:
-        """Tries once more to undo a stuck order; ``who`` and ``why`` are recorded."""
+        """Tries once more to undo a stuck order; ``who`` and ``why`` are recorded.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The order is not stuck, or ``who`` or ``why`` is empty.
+        """
     def abandon(self, id: str, *, who: str, why: str) -> Order:
-        """Gives a stuck order up, though something of it may be left at a provider and cost money."""
+        """Gives a stuck order up, though something of it may be left at a provider and cost money.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The order is not stuck, or ``who`` or ``why`` is empty.
+        """
     def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Order:
-        """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is over."""
+        """Says that nothing is left of a stuck step, and by which evidence; with the last one the order is over.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The step is not stuck, or ``who``, ``why`` or ``evidence`` is empty.
+        """
     def act(self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str) -> Order:
         """Does something to one service of a committed order: ``"start"``, ``"stop"``, ``{"resize": {"sku": "…"}}`` or
         ``{"other": {"name": "…"}}``. What is as wanted already is left alone. If the provider refuses, the order's
         reason says so.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The step has no service, its provider cannot do that, or ``who`` or ``why`` is empty.
+            DocumentError: The action is not one of these.
         """
     def release(self, id: str, step: int, *, who: str, why: str) -> Order:
-        """Ends one service of a committed order; with the last one the order is over."""
-    def serve(self, *, at_once: int = 16, timeout: Optional[float] = None) -> None:
-        """Drives whatever orders wait in the ledger, side by side with other hosts, for ``timeout`` seconds or until
-        Ctrl-C. What is under way then is left as it is, for another host or a later run.
+        """Ends one service of a committed order; with the last one the order is over.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+            PurchaseError: The step has no service, or ``who`` or ``why`` is empty.
+        """
+    def serve(self, *, concurrency: int = 16, timeout: Optional[float] = None) -> None:
+        """Drives whatever orders wait in the ledger, side by side with other hosts, ``concurrency`` at a time, for ``timeout`` seconds or
+        until Ctrl-C. What is under way then is left as it is, for another host or a later run.
         """
     def order(self, id: str) -> Optional[Order]:
-        """An order as it is in the ledger; None if it is not there."""
+        """An order as it is in the ledger; None if it is not there.
+
+        Raises:
+            LedgerError: The ledger failed.
+            ValueError: ``id`` is not an order's id.
+        """
     def events(self, id: str) -> list[dict[str, Any]]:
-        """What has happened to an order so far, oldest first; see follow()."""
+        """What has happened to an order so far, oldest first; see follow().
+
+        Raises:
+            LedgerError: The ledger failed.
+        """
     def follow(self, id: str) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final.
 
-        Raises OrderNotFoundError if the ledger has no such order.
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
         """
     def reconcile(self, repair: Optional[_Document] = None) -> dict[str, Any]:
         """Compares what the providers have with what the ledger holds.
@@ -278,6 +394,10 @@ class Federation:
         (``repaired``, or ``unrepaired`` with a ``reason``) and others written into their order (``recorded``).
 
         A provider that fails is in ``failed`` and one that cannot be listed in ``unlisted``; neither ends the call.
+
+        Raises:
+            DocumentError: ``repair`` is wrong.
+            LedgerError: The ledger failed.
         """
     def reconcile_every(
         self,
@@ -290,20 +410,36 @@ class Federation:
         """Reconciles at once and then again ``interval`` seconds after each end, for ``timeout`` seconds or until Ctrl-C.
 
         ``report`` gets what reconcile() answers, or the exception with which it failed; what it raises ends this call.
+
+        Raises:
+            DocumentError: ``repair`` is wrong.
         """
     def export(self, id: str) -> dict[str, Any]:
-        """An order with all that ever happened to it, as a document that proves itself; see verify_archive()."""
+        """An order with all that ever happened to it, as a document that proves itself; see verify_archive().
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+        """
     def forget(self, before: datetime) -> int:
         """Removes the orders that are ended, failed or refused and to which nothing has happened since ``before``; answers how many.
         Orders of which something exists, or may exist, stay.
+
+        Raises:
+            ValueError: ``before`` has no time zone.
+            LedgerError: The ledger failed.
         """
-    def timeline(self, id: str) -> Timeline: ...
+    def timeline(self, id: str) -> Timeline:
+        """What has happened to an order so far, in words for people.
+
+        Raises:
+            OrderNotFoundError: The ledger has no such order.
+        """
     def deliver(
-        self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
     ) -> None:
         """Gives the events of all orders to ``sink``, in batches and in order, for ``timeout`` seconds or until Ctrl-C.
 
-        How far it has come is kept in the ledger under ``name``: a later run goes on there. A batch counts as delivered
+        How far it has come is kept in the ledger under ``consumer``: a later run goes on there. A batch counts as delivered
         when ``sink`` returns. If it raises an Exception the batch comes again after a pause. It comes again, too, where
         this process dies before the ledger knows: remember the highest ``sequence`` that was dealt with, and skip what is
         not above it.
@@ -323,22 +459,28 @@ class AsyncFederation:
         base: Optional[_Path] = None,
         providers: Optional[Sequence[Provider]] = None,
         reach: Optional[_Document] = None,
-    ) -> Coroutine[Any, Any, AsyncFederation]: ...
-    def check(
+    ) -> Coroutine[Any, Any, AsyncFederation]:
+        """Opens a federation, as Federation() does."""
+    def run_conformance(
         self,
         provider: str,
         *,
         sku: Optional[str] = None,
         settings: Optional[dict[str, Any]] = None,
-        patience: float = 60.0,
-    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+        timeout: float = 60.0,
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.run_conformance()."""
     @classmethod
-    def open(cls, path: _Path) -> Coroutine[Any, Any, AsyncFederation]: ...
+    def open(cls, path: _Path) -> Coroutine[Any, Any, AsyncFederation]:
+        """As Federation.open()."""
     @property
-    def catalogue(self) -> Catalogue: ...
+    def catalogue(self) -> Catalogue:
+        """As Federation.catalogue."""
     @property
-    def sources(self) -> list[dict[str, Any]]: ...
-    def refresh(self) -> Coroutine[Any, Any, Catalogue]: ...
+    def sources(self) -> list[dict[str, Any]]:
+        """As Federation.sources."""
+    def refresh(self) -> Coroutine[Any, Any, Catalogue]:
+        """As Federation.refresh()."""
     def compose(
         self,
         blueprint: _Document,
@@ -360,7 +502,8 @@ class AsyncFederation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.explain()."""
     def why_not(
         self,
         blueprint: _Document,
@@ -369,7 +512,8 @@ class AsyncFederation:
         *,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.why_not()."""
     def pareto(
         self,
         blueprint: _Document,
@@ -378,7 +522,8 @@ class AsyncFederation:
         step: Union[Decimal, float, str, None] = None,
         timeout: Optional[float] = None,
         progress: Optional[_Progress] = None,
-    ) -> Coroutine[Any, Any, list[Plan]]: ...
+    ) -> Coroutine[Any, Any, list[Plan]]:
+        """As Federation.pareto()."""
     def purchase(
         self,
         plan: Plan,
@@ -386,7 +531,8 @@ class AsyncFederation:
         *,
         id: Optional[str] = None,
         approved: Optional[str] = None,
-    ) -> Coroutine[Any, Any, Order]: ...
+    ) -> Coroutine[Any, Any, Order]:
+        """As Federation.purchase()."""
     def accept(
         self,
         plan: Plan,
@@ -394,28 +540,41 @@ class AsyncFederation:
         *,
         id: Optional[str] = None,
         approved: Optional[str] = None,
-    ) -> Coroutine[Any, Any, Order]: ...
-    def drive(self, id: str) -> Coroutine[Any, Any, Order]: ...
-    def resume(self) -> Coroutine[Any, Any, list[Order]]: ...
+    ) -> Coroutine[Any, Any, Order]:
+        """As Federation.accept()."""
+    def drive(self, id: str) -> Coroutine[Any, Any, Order]:
+        """As Federation.drive()."""
+    def resume(self) -> Coroutine[Any, Any, list[Order]]:
+        """As Federation.resume()."""
     def cancel(
         self, id: str, *, who: Optional[str] = None, why: Optional[str] = None
-    ) -> Coroutine[Any, Any, Order]: ...
-    def retry(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
-    def abandon(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
-    def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]: ...
+    ) -> Coroutine[Any, Any, Order]:
+        """As Federation.cancel()."""
+    def retry(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+        """As Federation.retry()."""
+    def abandon(self, id: str, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+        """As Federation.abandon()."""
+    def settle(self, id: str, step: int, *, who: str, why: str, evidence: str) -> Coroutine[Any, Any, Order]:
+        """As Federation.settle()."""
     def act(
         self, id: str, step: int, action: Union[str, dict[str, Any]], *, who: str, why: str
-    ) -> Coroutine[Any, Any, Order]: ...
-    def release(self, id: str, step: int, *, who: str, why: str) -> Coroutine[Any, Any, Order]: ...
-    def serve(self, *, at_once: int = 16, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]: ...
-    def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]: ...
-    def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]: ...
+    ) -> Coroutine[Any, Any, Order]:
+        """As Federation.act()."""
+    def release(self, id: str, step: int, *, who: str, why: str) -> Coroutine[Any, Any, Order]:
+        """As Federation.release()."""
+    def serve(self, *, concurrency: int = 16, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
+        """As Federation.serve()."""
+    def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]:
+        """As Federation.order()."""
+    def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+        """As Federation.events()."""
     def follow(self, id: str) -> Events:
         """The order's events, those of the past first, then as they happen, until it is final.
 
         The first one that is awaited raises OrderNotFoundError if the ledger has no such order by then.
         """
-    def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def reconcile(self, repair: Optional[_Document] = None) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.reconcile()."""
     def reconcile_every(
         self,
         interval: float,
@@ -427,11 +586,14 @@ class AsyncFederation:
         """As Federation.reconcile_every. ``report`` is a plain function, called on a thread of the library's: to touch what
         belongs to the event loop, hand it over with ``loop.call_soon_threadsafe``. Cancelling ends it.
         """
-    def export(self, id: str) -> Coroutine[Any, Any, dict[str, Any]]: ...
-    def forget(self, before: datetime) -> Coroutine[Any, Any, int]: ...
-    def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]: ...
+    def export(self, id: str) -> Coroutine[Any, Any, dict[str, Any]]:
+        """As Federation.export()."""
+    def forget(self, before: datetime) -> Coroutine[Any, Any, int]:
+        """As Federation.forget()."""
+    def timeline(self, id: str) -> Coroutine[Any, Any, Timeline]:
+        """As Federation.timeline()."""
     def deliver(
-        self, name: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
+        self, consumer: str, sink: Callable[[list[dict[str, Any]]], object], *, timeout: Optional[float] = None
     ) -> Coroutine[Any, Any, None]:
         """As Federation.deliver. ``sink`` is a coroutine function, run in the present event loop, or a plain function,
         called on a thread of the library's. Cancelling ends it, and a coroutine of ``sink``; that batch comes again.

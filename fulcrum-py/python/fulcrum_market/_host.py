@@ -24,7 +24,7 @@ _Function = typing.Callable[..., typing.Any]
 _Inbox = typing.Any  # A queue.SimpleQueue of what is to be called, with what, and who is told.
 
 #: So many threads wait for calls to come; others end with their call.
-_MOST_IDLE = 64
+_MAX_IDLE_THREADS = 64
 _idle: typing.List[_Inbox] = []
 
 
@@ -52,7 +52,7 @@ def work(inbox: _Inbox) -> None:
         if os.getpid() != process:
             return  # The function has forked, and this is the child: nobody waits for it.
         # Before whoever waits knows: the next call finds this thread.
-        is_idle = len(_idle) < _MOST_IDLE
+        is_idle = len(_idle) < _MAX_IDLE_THREADS
         if is_idle:
             _idle.append(inbox)
         try:
@@ -72,19 +72,19 @@ def is_daemon() -> bool:
     return threading.current_thread().daemon
 
 
-def looked(progress: _Function, *found: typing.Any) -> bool:
+def report_progress(progress: _Function, *found: typing.Any) -> bool:
     """Tells how far a search is, and answers whether it goes on. A function that returns nothing does."""
     answer = progress(*found)
     _refuse_coroutine("progress", answer)
     return answer is None or bool(answer)
 
 
-def reported(report: _Function, outcome: typing.Any) -> None:
+def report_reconciliation(report: _Function, outcome: typing.Any) -> None:
     """Tells what was found to differ."""
     _refuse_coroutine("report", report(outcome))
 
 
-def taken(sink: _Function, sinks: typing.Optional[Sinks], events: typing.Any) -> None:
+def deliver_events(sink: _Function, sinks: typing.Optional[Sinks], events: typing.Any) -> None:
     """Gives events away, to a coroutine too if there are sinks for it."""
     answer = sink(events)
     if not asyncio.iscoroutine(answer):

@@ -15,7 +15,8 @@ class FulcrumError(Exception):
     code: int = 0
     #: Who failed.
     provider: str | None = None
-    #: What the provider was asked for: offers, quote, provision, find_by_key, describe, services, act, release, poll, usage.
+    #: What the provider was asked for: offers, quote, reserve, unreserve, provision, resume_operation, find_by_key, describe,
+    #: services, act, release, poll or usage.
     call: str | None = None
     #: The provider's own number for the request, for its support.
     request_id: str | None = None
@@ -72,7 +73,7 @@ class AmbiguousError(ProviderError, ConnectionError):
 
 
 class ProtocolError(ProviderError):
-    """The provider's answer makes no sense."""
+    """The provider's response breaks its own API."""
 
 
 class UnsupportedError(ProviderError, NotImplementedError):

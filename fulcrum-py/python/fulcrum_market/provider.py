@@ -15,7 +15,7 @@
 Machines are bought from it once it has ``find_by_key``, ``describe``, ``release`` and ``poll``, too: examples/python/provider.py is
 whole. Methods may be coroutine functions; each call has a thread of its own. What is refused is raised as one of the library's
 exceptions (``CapacityError``, ``QuotaError``, ``ConflictError``, …), or of a class of yours below it. Any other exception of a call that changes something
-means that nobody knows what happened: the library looks the key up before it does anything else. ``Federation.check`` runs
+means that nobody knows what happened: the library looks the key up before it does anything else. ``Federation.run_conformance`` runs
 the conformance suite.
 """
 
@@ -131,10 +131,10 @@ _FIELDS: typing.Dict[str, typing.Optional[str]] = {
 }
 
 #: As many items, and bytes of all of them, as the library takes; one more is enough for it to refuse the list.
-_MOST = {"offers": 100_000, "services": 100_000, "usage": 1_000_000}
-_MOST_BYTES = 256 << 20
+_MAX_ITEMS = {"offers": 100_000, "services": 100_000, "usage": 1_000_000}
+_MAX_LIST_BYTES = 256 << 20
 #: A longer pause is none that anybody waits for.
-_LONGEST_PAUSE_S = 366 * 86400
+_MAX_RETRY_AFTER_S = 366 * 86400
 
 _KINDS: typing.Dict[type, str] = {
     errors.InvalidRequestError: "invalid_request",
@@ -179,9 +179,9 @@ def _answer(provider: Provider, call: str, text: str) -> str:
     should read in the library's own messages."""
     try:
         value = getattr(provider, call)(**json.loads(text))
-        most = _MOST.get(call)
+        most = _MAX_ITEMS.get(call)
         if most is not None:
-            listed = _Listed(call, most)
+            listed = _ListText(call, most)
             if inspect.isasyncgen(value):
                 asyncio.run(listed.take_awaited(value))
             else:
@@ -203,7 +203,7 @@ def _answer(provider: Provider, call: str, text: str) -> str:
         raise
 
 
-class _Listed:
+class _ListText:
     """The text of a list that grows. What would be too much anyway is not taken: a list may never end."""
 
     def __init__(self, call: str, most: int) -> None:
@@ -214,15 +214,15 @@ class _Listed:
 
     def take(self, items: typing.Iterable[typing.Any]) -> None:
         for item in items:
-            if self._takes_no_more(item):
+            if self._is_full_with(item):
                 return
 
     async def take_awaited(self, items: typing.AsyncIterable[typing.Any]) -> None:
         async for item in items:
-            if self._takes_no_more(item):
+            if self._is_full_with(item):
                 return
 
-    def _takes_no_more(self, item: typing.Any) -> bool:
+    def _is_full_with(self, item: typing.Any) -> bool:
         try:
             text = _to_json(item)
         except errors.DocumentError as error:
@@ -232,7 +232,7 @@ class _Listed:
             text = json.dumps(str(error))
         self._texts.append(text)
         self._length += len(text)
-        return len(self._texts) > self._most or self._length > _MOST_BYTES
+        return len(self._texts) > self._most or self._length > _MAX_LIST_BYTES
 
     def text(self) -> str:
         return '{"%s": [%s]}' % (_FIELDS[self._call], ", ".join(self._texts))
@@ -250,7 +250,7 @@ def _refusal(error: errors.ProviderError) -> str:
     try:
         after: typing.Any = getattr(error, "retry_after", None)
         seconds = after.total_seconds() if isinstance(after, datetime.timedelta) else float(after)
-        if 0 <= seconds < _LONGEST_PAUSE_S:
+        if 0 <= seconds < _MAX_RETRY_AFTER_S:
             told["retry_after_ms"] = int(seconds * 1000)
     except BaseException:
         pass  # It says nothing, or what is no time.

@@ -110,15 +110,14 @@ impl Provider for Cloud {
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let id = ServiceId::new(format!("s-{key}")).map_err(|_| self.unsupported(Call::Provision))?;
-        let service = Service {
+        let service = Service::new(
             id,
-            provider: self.id.clone(),
-            key: Some(key.clone()),
-            sku: request.sku.clone(),
-            place: request.place.clone(),
-            status: ServiceStatus::Running,
-            attributes: BTreeMap::new(),
-        };
+            self.id.clone(),
+            Some(key.clone()),
+            request.sku.clone(),
+            request.place.clone(),
+            ServiceStatus::Running,
+        );
         self.with(|services| services.insert(key.to_string(), service));
         Ok(OperationHandle::new(key.as_str()))
     }

@@ -1,10 +1,16 @@
-//! Opens a federation, composes, buys, follows the order, ends the services, and shows what a mistake looks like.
+//! Buys an application on sandbox clouds and ends it again. buy.c, buy.cpp and buy.py take the same steps.
+//!
+//! Run it in the project's folder: `cargo run --bin buy`
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use fulcrum_core::{
-    federation::{Federation, FederationConfig},
-    model::{Blueprint, OrderEventKind, OrderState, Policy},
+    compose::{ComposeOptions, Signal},
+    federation::FederationConfig,
+    model::{Blueprint, OrderEventKind, OrderState, Policy, StepState},
 };
 use futures::StreamExt;
 
@@ -26,34 +32,56 @@ constraints:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // 1. Open a federation.
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let market: Federation = FederationConfig::from_yaml(CONFIG)?.open(&base).await?;
-    println!("{} offers", market.refresh().await.len());
+    let market = FederationConfig::from_yaml(CONFIG)?.open(&base).await?;
 
-    // A mistake is an error that says what to write instead.
-    if let Err(mistake) = Blueprint::from_yaml(&SHOP.replace("replicas", "replica")) {
+    // 2. Ask all providers for their offers.
+    market.refresh().await;
+
+    // 3. A mistake in a document is an error that says what to write.
+    if let Err(mistake) = Blueprint::from_yaml("name: [1") {
         println!("a mistake: {mistake}");
     }
 
-    let plan = market.compose(&Blueprint::from_yaml(SHOP)?)?;
+    // 4. Compose the cheapest plan, in ten seconds at most.
+    let end = Instant::now() + Duration::from_secs(10);
+    let plan =
+        market.compose_with(&Blueprint::from_yaml(SHOP)?, &ComposeOptions::default(), &mut |progress| {
+            println!("  searching: {} nodes", progress.nodes);
+            if Instant::now() < end { Signal::Continue } else { Signal::Limit }
+        })?;
     for lease in &plan.leases {
-        println!("  {}: {:?}", lease.offer, lease.replicas);
+        println!("  {}", lease.offer);
     }
     println!("  {} {} a month, proven best: {}", plan.monthly, plan.currency.code(), plan.is_optimal());
 
-    let order = market.accept(&plan, Policy::default(), None).await?;
-    let (driven, ()) = tokio::join!(market.drive(&order.id), async {
-        let mut events = market.follow(&order.id);
+    // 5. Purchase it: all of it or nothing.
+    let order = market.purchase(&plan, Policy::default()).await?;
+    println!("order {} is {}", order.id, order.state.word());
+    for step in &order.steps {
+        if let StepState::Committed { service } = &step.state {
+            println!("  {}/{} is {}", service.provider, service.id, service.status.word());
+        }
+    }
+    if order.state != OrderState::Committed {
+        return Err(order.reason.unwrap_or_default().into());
+    }
+
+    // 6. Cancel it: its services are ended.
+    market.cancel(&order.id).await?;
+    println!("{}", market.timeline(&order.id).await?);
+
+    // 7. Purchase once more, in the background.
+    let second = market.accept(&plan, Policy::default(), None).await?;
+    let (driven, ()) = tokio::join!(market.drive(&second.id), async {
+        let mut events = market.follow(&second.id);
         while let Some(Ok(event)) = events.next().await {
             if let OrderEventKind::Order { state, .. } = event.kind.into_kind() {
-                println!("order {}", state.word());
+                println!("  {}", state.word());
             }
         }
     });
-    let driven = driven?;
-    if driven.state != OrderState::Committed {
-        return Err(driven.reason.unwrap_or_default().into());
-    }
-    println!("then {}", market.cancel(&order.id).await?.state.word());
+    println!("the second order is committed: {}", driven?.state == OrderState::Committed);
     Ok(())
 }

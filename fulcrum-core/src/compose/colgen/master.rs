@@ -28,7 +28,7 @@ use crate::{
             pattern_rules::PatternRules,
         },
     },
-    model::{OfferKind, Over},
+    model::{FailureDomain, OfferKind},
 };
 
 /// Columns that one pricing round adds for each group of places.
@@ -156,8 +156,9 @@ impl<'p> RestrictedMaster<'p> {
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<(), ComposeError> {
         let sites = places.iter().filter(|(key, _)| *key == PartitionKey::Site);
-        let region =
-            |site: usize| (PartitionKey::Domain(Over::Region), self.problem.places.sites[site].region);
+        let region = |site: usize| {
+            (PartitionKey::Domain(FailureDomain::Region), self.problem.places.sites[site].region)
+        };
         let regions: Vec<_> = sites.map(|(_, site)| region(*site)).collect();
         places.extend(regions);
         if !places.is_subset(&self.scope) {

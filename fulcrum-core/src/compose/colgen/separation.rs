@@ -14,7 +14,7 @@ use crate::{
         mip::model::Mip,
         presolve::columns::{Column, ColumnSet},
     },
-    model::{ComponentId, Constraint, Measure, Over},
+    model::{ComponentId, Constraint, FailureDomain, Measure},
 };
 
 /// Places that come into scope at a time.
@@ -71,11 +71,13 @@ impl RestrictedMaster<'_> {
         for constraint in &self.problem.blueprint.constraints {
             self.violated_constraint(constraint, &replicas, &mut violated);
         }
-        let used_providers = || places_at(&replicas, PartitionKey::Domain(Over::Provider));
+        let used_providers = || places_at(&replicas, PartitionKey::Domain(FailureDomain::Provider));
         let fees = &self.problem.blueprint.provider_fees;
         if !fees.is_none() || self.problem.stage.tracks(Measure::Providers) {
             violated.extend(
-                used_providers().into_iter().map(|place| (PartitionKey::Domain(Over::Provider), place)),
+                used_providers()
+                    .into_iter()
+                    .map(|place| (PartitionKey::Domain(FailureDomain::Provider), place)),
             );
         }
         self.violated_links(&replicas, &mut violated);
@@ -91,7 +93,7 @@ impl RestrictedMaster<'_> {
         let total = |component: ComponentIx, key: PartitionKey| -> f64 {
             at(replicas, component, key).map(|(_, n)| n).sum()
         };
-        let mut add = |names: &[ComponentId], over: Over, is_broken: &dyn Fn(f64, f64) -> bool| {
+        let mut add = |names: &[ComponentId], over: FailureDomain, is_broken: &dyn Fn(f64, f64) -> bool| {
             let key = PartitionKey::Domain(over);
             for name in names {
                 let component = self.problem.component(name);
@@ -113,28 +115,28 @@ impl RestrictedMaster<'_> {
                     add(&spread.components, spread.over, &|n, all| n > share * all + REPLICA_TOLERANCE);
                 }
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 let remaining = f64::from(survive.remaining);
                 add(&survive.components, survive.loss_of, &|n, all| all - n < remaining - REPLICA_TOLERANCE);
             }
-            Constraint::Distinct(distinct) => {
+            Constraint::MaxDistinct(distinct) => {
                 let key = PartitionKey::Domain(distinct.over);
                 violated.extend(places_at(replicas, key).into_iter().map(|place| (key, place)));
             }
             Constraint::Count(_)
-            | Constraint::Serves(_)
+            | Constraint::Ratio(_)
             | Constraint::Linear(_)
             | Constraint::OneOf(_)
-            | Constraint::Conflict(_)
-            | Constraint::Colocate(_)
-            | Constraint::Everywhere(_)
+            | Constraint::AntiAffinity(_)
+            | Constraint::Affinity(_)
+            | Constraint::FullDeployment(_)
             | Constraint::Limit(_) => {}
         }
     }
 
     /// Senders outside the scope pay nothing and have no distance.
     fn violated_links(&self, replicas: &Replicas, violated: &mut BTreeSet<(PartitionKey, usize)>) {
-        let region = PartitionKey::Domain(Over::Region);
+        let region = PartitionKey::Domain(FailureDomain::Region);
         let is_timed =
             self.problem.stage.tracks(Measure::Latency) || self.problem.stage.tracks(Measure::WorstLatency);
         for link in &self.problem.blueprint.links {

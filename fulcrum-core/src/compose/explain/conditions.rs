@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, texts},
+    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, text_values},
 };
 
 /// One condition of a blueprint that can be switched off.
@@ -96,7 +96,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         let clashes = move |setting: &&String| {
             let value = &component.settings[*setting];
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
-            texts(value).iter().any(|text| text.contains("${"))
+            text_values(value).iter().any(|text| text.contains("${"))
                 || others.any(|other| other != value)
                 || catalogue.settings().values().any(|known| !known.contains(*setting))
         };

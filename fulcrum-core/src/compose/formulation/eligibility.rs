@@ -7,7 +7,7 @@ use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
-    model::{Blueprint, Component, Filter, Market, OfferKind},
+    model::{Blueprint, Component, Filter, OfferKind, PricingCategory},
 };
 
 /// The attributes of an offer that filters read.
@@ -18,7 +18,7 @@ struct Key {
     seller: u32,
     attributes: u32,
     provenance: u32,
-    market: Market,
+    market: PricingCategory,
     term_months: u32,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Eligibility<'a> {
             seller: positions.seller,
             attributes: positions.attributes,
             provenance: positions.provenance,
-            market: price.purchase_option.market(),
+            market: price.purchase_option.pricing_category(),
             term_months: price.term_months,
         };
         if let Some((last, allowed)) = &self.last
@@ -137,9 +137,10 @@ impl<'a> Eligibility<'a> {
 
 /// Both filters use the component's markets if it names some, otherwise the blueprint's.
 pub(crate) fn pair(global: &Filter, own: &Filter) -> (Filter, Filter) {
-    let markets = if own.markets.is_empty() { &global.markets } else { &own.markets };
+    let markets =
+        if own.pricing_categories.is_empty() { &global.pricing_categories } else { &own.pricing_categories };
     (
-        Filter { markets: markets.clone(), ..global.clone() },
-        Filter { markets: markets.clone(), ..own.clone() },
+        Filter { pricing_categories: markets.clone(), ..global.clone() },
+        Filter { pricing_categories: markets.clone(), ..own.clone() },
     )
 }

@@ -14,14 +14,14 @@ use crate::{
         id_vec::{Id, IdVec},
         objective::ObjectiveStage,
     },
-    model::{Blueprint, Constraint, EndPoint, Measure, Over, ProviderId},
+    model::{Blueprint, Constraint, EndPoint, FailureDomain, Measure, ProviderId},
 };
 
 /// A key by which places are partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PartitionKey {
     /// The failure domain of a constraint.
-    Domain(Over),
+    Domain(FailureDomain),
     /// A region under one egress tariff: where traffic starts.
     Site,
 }
@@ -83,10 +83,10 @@ impl PlaceClasses {
             blueprint.constraints.iter().filter_map(partition_of).map(PartitionKey::Domain).collect();
         let has_users = blueprint.components.values().any(|component| !component.users.is_empty());
         if has_users || !blueprint.links.is_empty() {
-            keys.extend([PartitionKey::Domain(Over::Region), PartitionKey::Site]);
+            keys.extend([PartitionKey::Domain(FailureDomain::Region), PartitionKey::Site]);
         }
         if !blueprint.provider_fees.is_none() || stage.tracks(Measure::Providers) {
-            keys.push(PartitionKey::Domain(Over::Provider));
+            keys.push(PartitionKey::Domain(FailureDomain::Provider));
         }
         keys.sort_unstable();
         keys.dedup();
@@ -158,8 +158,10 @@ impl PlaceClasses {
             if number == next {
                 partition.names.push(name);
                 match partition.key {
-                    PartitionKey::Domain(Over::Region) => self.ends.push(EndPoint::of(place)),
-                    PartitionKey::Domain(Over::Provider) => self.providers.push(place.provider.clone()),
+                    PartitionKey::Domain(FailureDomain::Region) => self.ends.push(EndPoint::of(place)),
+                    PartitionKey::Domain(FailureDomain::Provider) => {
+                        self.providers.push(place.provider.clone())
+                    }
                     PartitionKey::Site => self.sites.push(Site {
                         region,
                         provider: place.provider.clone(),
@@ -167,10 +169,10 @@ impl PlaceClasses {
                             .egress(ix)
                             .and_then(|price| TrafficTariff::new(price, catalogue.rates(), self.currency)),
                     }),
-                    PartitionKey::Domain(Over::Zone | Over::Country) => {}
+                    PartitionKey::Domain(FailureDomain::Zone | FailureDomain::Country) => {}
                 }
             }
-            if partition.key == PartitionKey::Domain(Over::Region) {
+            if partition.key == PartitionKey::Domain(FailureDomain::Region) {
                 region = number;
             }
             key.push(number);
@@ -187,18 +189,18 @@ impl PlaceClasses {
     }
 }
 
-fn partition_of(constraint: &Constraint) -> Option<Over> {
+fn partition_of(constraint: &Constraint) -> Option<FailureDomain> {
     match constraint {
         Constraint::Spread(spread) => Some(spread.over),
-        Constraint::Survive(survive) => Some(survive.loss_of),
-        Constraint::Distinct(distinct) => Some(distinct.over),
+        Constraint::FaultTolerance(survive) => Some(survive.loss_of),
+        Constraint::MaxDistinct(distinct) => Some(distinct.over),
         Constraint::Count(_)
-        | Constraint::Serves(_)
+        | Constraint::Ratio(_)
         | Constraint::Linear(_)
         | Constraint::OneOf(_)
-        | Constraint::Conflict(_)
-        | Constraint::Colocate(_)
-        | Constraint::Everywhere(_)
+        | Constraint::AntiAffinity(_)
+        | Constraint::Affinity(_)
+        | Constraint::FullDeployment(_)
         | Constraint::Limit(_) => None,
     }
 }

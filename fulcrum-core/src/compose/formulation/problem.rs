@@ -315,7 +315,7 @@ impl<'a> Problem<'a> {
 
     /// Emissions over the horizon in mg, which are millionths of a kg; `None` if the grid of the country is unknown.
     pub(crate) fn carbon(&self, ix: OfferIx, bought_gib: u64) -> Option<i64> {
-        let model = self.blueprint.assume.carbon.as_ref()?;
+        let model = self.blueprint.assumptions.carbon.as_ref()?;
         let month =
             model.month_mg(self.catalogue.place(ix).country, self.catalogue.capacity(ix), bought_gib)?;
         month.checked_mul(self.blueprint.horizon_months.into())

@@ -15,7 +15,7 @@ use crate::{
         interrupt::InterruptCheck,
         presolve::columns::ColumnSet,
     },
-    model::{Constraint, Linear, Over, Serves},
+    model::{Constraint, FailureDomain, Linear, Ratio},
 };
 
 /// Coefficients of a dense tableau: half a gibibyte.
@@ -101,7 +101,7 @@ pub(super) struct Builder<'a> {
     /// Replicas of a component by place in one partition; made when first needed.
     pub(super) at: Vec<(PartitionKey, ComponentIx, VarsByPlace<usize>)>,
     /// Whether a place is used, by failure domain; made when first needed.
-    pub(super) used: Vec<(Over, VarsByPlace<Option<usize>>)>,
+    pub(super) used: Vec<(FailureDomain, VarsByPlace<Option<usize>>)>,
 }
 
 impl<'a> Builder<'a> {
@@ -199,7 +199,7 @@ impl<'a> Builder<'a> {
                 let high = count.exactly.or(count.max).map(i64::from);
                 self.mip.add_row(low, high, terms);
             }
-            Constraint::Serves(serves) => self.serves(serves),
+            Constraint::Ratio(serves) => self.serves(serves),
             Constraint::Linear(linear) => self.linear(linear),
             Constraint::OneOf(components) => {
                 let ids: Vec<ComponentIx> =
@@ -223,16 +223,16 @@ impl<'a> Builder<'a> {
                     }
                 }
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 for name in &survive.components {
                     let component = self.problem.component(name);
                     self.survive(component, survive.loss_of, survive.remaining);
                 }
             }
-            Constraint::Distinct(distinct) => self.distinct(distinct.over, distinct.at_most),
+            Constraint::MaxDistinct(distinct) => self.distinct(distinct.over, distinct.at_most),
             Constraint::Limit(limit) => self.limit(limit),
             // Patterns obey these constraints already.
-            Constraint::Conflict(_) | Constraint::Colocate(_) | Constraint::Everywhere(_) => {}
+            Constraint::AntiAffinity(_) | Constraint::Affinity(_) | Constraint::FullDeployment(_) => {}
         }
     }
 
@@ -240,7 +240,7 @@ impl<'a> Builder<'a> {
         self.replicas[self.problem.component(name)]
     }
 
-    fn serves(&mut self, serves: &Serves) {
+    fn serves(&mut self, serves: &Ratio) {
         let (server, client) = (self.of(&serves.server), self.of(&serves.client));
         let clients = i64::from(serves.clients);
         let terms = vec![(server, clients), (client, -i64::from(serves.servers))];

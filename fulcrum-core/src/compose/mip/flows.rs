@@ -14,7 +14,7 @@ use crate::{
         error::ComposeError,
         formulation::place_classes::{PartitionKey, Site},
     },
-    model::{ComponentId, EndPoint, Link, Measure, Over, UserGroup},
+    model::{ComponentId, EndPoint, FailureDomain, Link, Measure, UserGroup},
 };
 
 /// How round trips count.
@@ -78,8 +78,8 @@ impl Builder<'_> {
         let problem = self.problem;
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, PartitionKey::Site);
-        let receivers = self.replicas_at(to, PartitionKey::Domain(Over::Region));
-        let outside_scope = self.outside_scope(to, PartitionKey::Domain(Over::Region));
+        let receivers = self.replicas_at(to, PartitionKey::Domain(FailureDomain::Region));
+        let outside_scope = self.outside_scope(to, PartitionKey::Domain(FailureDomain::Region));
         let most = i64::from(problem.components[from].max);
         if link.max_ms.is_none()
             && !latency.weighted
@@ -168,7 +168,7 @@ impl Builder<'_> {
         let problem = self.problem;
         let (from, to) = (problem.component(&link.from), problem.component(&link.to));
         let senders = self.replicas_at(from, PartitionKey::Site);
-        let receivers = self.replicas_at(to, PartitionKey::Domain(Over::Region));
+        let receivers = self.replicas_at(to, PartitionKey::Domain(FailureDomain::Region));
         let most = i64::from(problem.components[from].max);
         for same in
             senders.chunk_by(|a, b| problem.places.sites[a.0].region == problem.places.sites[b.0].region)
@@ -325,5 +325,5 @@ fn is_near(us: Option<u32>, max_ms: Option<u32>, is_measured: bool) -> bool {
 }
 
 fn round_trip(builder: &Builder<'_>, site: &Site, to: &EndPoint) -> Option<u32> {
-    builder.problem.blueprint.assume.latency.round_trip_us(&builder.problem.places.ends[site.region], to)
+    builder.problem.blueprint.assumptions.latency.round_trip_us(&builder.problem.places.ends[site.region], to)
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     compose::formulation::{ids::ComponentIx, place_classes::PartitionKey},
-    model::{Measure, Over, to_micros},
+    model::{FailureDomain, Measure, to_micros},
 };
 
 impl Builder<'_> {
@@ -64,7 +64,7 @@ impl Builder<'_> {
     }
 
     /// Replicas in at least `k` places. Each replica outside the scope counts as a place of its own.
-    pub(super) fn at_least(&mut self, component: ComponentIx, over: Over, k: u32) {
+    pub(super) fn at_least(&mut self, component: ComponentIx, over: FailureDomain, k: u32) {
         let (need, switch) = self.if_deployed(component, k.into());
         let mut terms: Vec<_> = switch.into_iter().collect();
         for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
@@ -80,7 +80,7 @@ impl Builder<'_> {
     }
 
     /// `10000 · n(c, place) ≤ share · n(c)`.
-    pub(super) fn max_share(&mut self, component: ComponentIx, over: Over, share: i64) {
+    pub(super) fn max_share(&mut self, component: ComponentIx, over: FailureDomain, share: i64) {
         let total = self.replicas[component];
         for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
             self.mip.add_row(None, Some(0), [(*replicas, 10_000), (total, -share)]);
@@ -88,7 +88,7 @@ impl Builder<'_> {
     }
 
     /// `n(c) - n(c, place) ≥ remaining` for each place.
-    pub(super) fn survive(&mut self, component: ComponentIx, over: Over, remaining: u32) {
+    pub(super) fn survive(&mut self, component: ComponentIx, over: FailureDomain, remaining: u32) {
         let total = self.replicas[component];
         let (need, switch) = self.if_deployed(component, remaining.into());
         for (_, replicas) in self.replicas_at(component, PartitionKey::Domain(over)).iter() {
@@ -102,7 +102,7 @@ impl Builder<'_> {
     }
 
     /// Whether each place of the scope is used; `None` stands for all places outside, which count as one.
-    fn used(&mut self, over: Over) -> VarsByPlace<Option<usize>> {
+    fn used(&mut self, over: FailureDomain) -> VarsByPlace<Option<usize>> {
         if let Some((_, vars)) = self.used.iter().find(|(o, _)| *o == over) {
             return vars.clone();
         }
@@ -128,7 +128,7 @@ impl Builder<'_> {
         vars
     }
 
-    pub(super) fn distinct(&mut self, over: Over, at_most: u32) {
+    pub(super) fn distinct(&mut self, over: FailureDomain, at_most: u32) {
         let used = self.used(over);
         self.mip.add_row(None, Some(at_most.into()), used.iter().map(|(_, var)| (*var, 1)));
     }
@@ -141,7 +141,7 @@ impl Builder<'_> {
             return;
         }
         let horizon = i64::from(self.problem.blueprint.horizon_months);
-        for (place, var) in self.used(Over::Provider).iter() {
+        for (place, var) in self.used(FailureDomain::Provider).iter() {
             if counts {
                 self.count_measure(
                     *var,

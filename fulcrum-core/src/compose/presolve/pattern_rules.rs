@@ -7,7 +7,7 @@ use crate::{
         formulation::{ids::ComponentIx, problem::Problem},
         id_vec::Id,
     },
-    model::{Constraint, Ways, apart},
+    model::{Constraint, SettingIndex, anti_affine_pairs},
 };
 
 /// Affinity and anti-affinity of components on one machine.
@@ -26,43 +26,43 @@ impl PatternRules {
             Self { anti_affine: BTreeSet::new(), affinity_groups: Vec::new(), full_deployments: Vec::new() };
         for constraint in &problem.blueprint.constraints {
             match constraint {
-                Constraint::Conflict(conflict) => {
+                Constraint::AntiAffinity(conflict) => {
                     let one = problem.component(&conflict.component);
                     for other in &conflict.with {
                         let other = problem.component(other);
                         rules.anti_affine.insert((one.min(other), one.max(other)));
                     }
                 }
-                Constraint::Colocate(colocate) => {
+                Constraint::Affinity(colocate) => {
                     rules
                         .affinity_groups
                         .push(colocate.components.iter().map(|name| problem.component(name)).collect());
                 }
-                Constraint::Everywhere(everywhere) => {
+                Constraint::FullDeployment(everywhere) => {
                     let unless = everywhere.unless.iter().map(|name| problem.component(name)).collect();
                     rules.full_deployments.push((problem.component(&everywhere.component), unless));
                 }
                 Constraint::Count(_)
-                | Constraint::Serves(_)
+                | Constraint::Ratio(_)
                 | Constraint::Linear(_)
                 | Constraint::OneOf(_)
                 | Constraint::Spread(_)
-                | Constraint::Survive(_)
-                | Constraint::Distinct(_)
+                | Constraint::FaultTolerance(_)
+                | Constraint::MaxDistinct(_)
                 | Constraint::Limit(_) => {}
             }
         }
         // A machine is set up in one way: components with different settings are anti-affine.
         let components = &problem.blueprint.components;
-        let ways = Ways::of(problem.blueprint);
+        let index = SettingIndex::of(problem.blueprint);
         for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| !one.settings.is_empty()) {
             for (before, other) in components.keys().enumerate().take(at) {
-                if ways.clash(one, other).is_some() {
+                if index.setting_conflict(one, other).is_some() {
                     rules.anti_affine.insert((Id::from_index(before), Id::from_index(at)));
                 }
             }
         }
-        for (one, other) in apart(problem.blueprint, &problem.ranks) {
+        for (one, other) in anti_affine_pairs(problem.blueprint, &problem.ranks) {
             let (one, other) = (problem.component(one), problem.component(other));
             rules.anti_affine.insert((one.min(other), one.max(other)));
         }

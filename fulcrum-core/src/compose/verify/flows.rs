@@ -86,7 +86,7 @@ impl Check<'_> {
         };
         ensure(flow.gib == gib, || format!("sends {gib} GiB, not {}", flow.gib))?;
         ensure(gib == 0 || flow.tariff.is_some(), || "leaves for a price that nobody knows".to_owned())?;
-        let us = self.blueprint.assume.latency.round_trip_us(&from, &to);
+        let us = self.blueprint.assumptions.latency.round_trip_us(&from, &to);
         ensure(us == flow.round_trip_us, || format!("takes {us:?} µs, not {:?}", flow.round_trip_us))?;
         let is_in_time = max_ms.is_none_or(|max| us.is_some_and(|us| u64::from(us) <= 1000 * u64::from(max)));
         ensure(is_in_time, || format!("takes {us:?} µs, more than {max_ms:?} ms"))

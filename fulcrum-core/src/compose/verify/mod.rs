@@ -13,8 +13,8 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, Lease, LineKind, Market, OfferKind, Over, Plan, Price,
-        digest_of, from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, Plan, Price,
+        PricingCategory, digest_of, from_micros, to_micros,
     },
 };
 
@@ -126,13 +126,13 @@ impl Check<'_> {
             let mut global = self.blueprint.filter.clone();
             let mut own = component.filter.clone();
             // The component's markets, otherwise the blueprint's, otherwise on demand.
-            let markets = match (own.markets.is_empty(), global.markets.is_empty()) {
-                (false, _) => own.markets.clone(),
-                (true, false) => global.markets.clone(),
-                (true, true) => vec![Market::OnDemand],
+            let markets = match (own.pricing_categories.is_empty(), global.pricing_categories.is_empty()) {
+                (false, _) => own.pricing_categories.clone(),
+                (true, false) => global.pricing_categories.clone(),
+                (true, true) => vec![PricingCategory::OnDemand],
             };
-            global.markets.clone_from(&markets);
-            own.markets = markets;
+            global.pricing_categories.clone_from(&markets);
+            own.pricing_categories = markets;
             for filter in [&global, &own] {
                 if let Some(clause) = self.catalogue.refusal(ix, filter) {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
@@ -285,7 +285,7 @@ impl Check<'_> {
                 let high = count.exactly.or(count.max).map(i128::from);
                 ensure(is_within(sum, low, high), || format!("the sum is {sum}"))
             }
-            Constraint::Serves(serves) => {
+            Constraint::Ratio(serves) => {
                 if serves.when.as_ref().is_some_and(|name| self.n(name) == 0) {
                     return Ok(());
                 }
@@ -312,16 +312,16 @@ impl Check<'_> {
                 let deployed = names.iter().filter(|name| self.n(name) > 0).count();
                 ensure(deployed == 1, || format!("{deployed} are deployed"))
             }
-            Constraint::Conflict(conflict) => self.machines(|lease| {
+            Constraint::AntiAffinity(conflict) => self.machines(|lease| {
                 !lease.replicas.contains_key(&conflict.component)
                     || !conflict.with.iter().any(|other| lease.replicas.contains_key(other))
             }),
-            Constraint::Colocate(colocate) => self.machines(|lease| {
+            Constraint::Affinity(colocate) => self.machines(|lease| {
                 let mut counts = colocate.components.iter().map(|name| lease.replicas.get(name));
                 let first = counts.next();
                 first.is_none_or(|first| counts.all(|count| count == first))
             }),
-            Constraint::Everywhere(everywhere) => self.machines(|lease| {
+            Constraint::FullDeployment(everywhere) => self.machines(|lease| {
                 lease.kind != OfferKind::Machine
                     || lease.replicas.contains_key(&everywhere.component)
                     || everywhere.unless.iter().any(|name| lease.replicas.contains_key(name))
@@ -344,7 +344,7 @@ impl Check<'_> {
                     ensure(is_shared, || format!("{most} of {n} replicas of {name} are in one {word}"))
                 })
             }
-            Constraint::Survive(survive) => {
+            Constraint::FaultTolerance(survive) => {
                 survive.components.iter().filter(|name| self.n(name) > 0).try_for_each(|name| {
                     let most = self.places(name, survive.loss_of).values().max().copied().unwrap_or(0);
                     let left = self.n(name) - most;
@@ -354,7 +354,7 @@ impl Check<'_> {
                 })
             }
             Constraint::Limit(limit) => self.limit(limit),
-            Constraint::Distinct(distinct) => {
+            Constraint::MaxDistinct(distinct) => {
                 let places: BTreeSet<String> =
                     self.offers.iter().map(|ix| self.catalogue.place_key(*ix, distinct.over)).collect();
                 let k = places.len();
@@ -368,7 +368,7 @@ impl Check<'_> {
         at.map_or(Ok(()), |at| Err(format!("leases[{at}] breaks it")))
     }
 
-    fn places(&self, name: &ComponentId, over: Over) -> BTreeMap<String, i128> {
+    fn places(&self, name: &ComponentId, over: FailureDomain) -> BTreeMap<String, i128> {
         let mut places = BTreeMap::new();
         for (lease, ix) in self.plan.leases.iter().zip(&self.offers) {
             if let Some(count) = lease.replicas.get(name) {

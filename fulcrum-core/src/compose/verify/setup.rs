@@ -9,7 +9,11 @@ impl Check<'_> {
     /// A lease has the settings of its components, and waits for all that they wait for.
     pub(super) fn setup(&self) -> Result<(), Violation> {
         let mut known = BTreeMap::new();
-        let all = self.blueprint.components.iter().map(|(name, component)| (name, component.referred()));
+        let all = self
+            .blueprint
+            .components
+            .iter()
+            .map(|(name, component)| (name, component.referenced_components()));
         let referring: Vec<_> = all.filter(|(_, referred)| !referred.is_empty()).collect();
         for (at, lease) in self.plan.leases.iter().enumerate() {
             let place = || format!("leases[{at}]");

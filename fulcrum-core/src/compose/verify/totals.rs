@@ -30,7 +30,9 @@ impl Check<'_> {
         }
         let mut needed: BTreeSet<Measure> = match &self.blueprint.objective {
             // A stage that the search did not reach may be absent.
-            Objective::InTurn(measures) => measures.iter().copied().take(1 + plan.then.len()).collect(),
+            Objective::InTurn(measures) => {
+                measures.iter().copied().take(1 + plan.later_stages.len()).collect()
+            }
             Objective::Weighted(weights) => weights.keys().copied().collect(),
         };
         let limited = self.blueprint.constraints.iter().filter_map(|constraint| match constraint {
@@ -102,7 +104,7 @@ impl Check<'_> {
                 cost.and_then(|cost| cost.checked_div(months)).ok_or(FAR)?
             }
             Measure::Carbon => {
-                let model = self.blueprint.assume.carbon.as_ref().ok_or("nothing is assumed of it")?;
+                let model = self.blueprint.assumptions.carbon.as_ref().ok_or("nothing is assumed of it")?;
                 let mut kg = Decimal::ZERO;
                 for (lease, ix) in plan.leases.iter().zip(&self.offers) {
                     let month =
@@ -228,10 +230,10 @@ impl Check<'_> {
                 format!("{} does not fit the bound {}", plan.gap_percent, plan.bound),
             );
         }
-        if plan.then.len() > stages.len() || (is_optimal && plan.then.len() < stages.len()) {
+        if plan.later_stages.len() > stages.len() || (is_optimal && plan.later_stages.len() < stages.len()) {
             return violation("then", format!("{} stages are needed", stages.len()));
         }
-        for (stage, measure) in plan.then.iter().zip(stages) {
+        for (stage, measure) in plan.later_stages.iter().zip(stages) {
             let is_right = stage.measure == *measure
                 && distance(stage.value, measured(*measure)) <= Decimal::new(1, 6)
                 && stage.bound <= stage.value;

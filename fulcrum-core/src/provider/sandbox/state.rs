@@ -184,7 +184,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 fn read(path: &Path) -> io::Result<CloudState> {
-    let limit = u64::try_from(limits::STATE).unwrap_or(u64::MAX);
+    let limit = u64::try_from(limits::MAX_SANDBOX_STATE_BYTES).unwrap_or(u64::MAX);
     match open_regular(OpenOptions::new().read(true), path, Links::Refused) {
         Ok(file) => {
             let bytes = read_from(file, limit)?;

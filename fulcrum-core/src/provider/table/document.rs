@@ -13,8 +13,8 @@ use serde::{
 };
 
 use crate::model::{
-    AnyDecimal, Assessment, Certification, CountryCode, DocumentError, LegalEntity, ProviderId, RegionId,
-    SkuId, Sov, ZoneId, is_hidden, limits,
+    AnyDecimal, Certification, CountryCode, DocumentError, LegalEntity, ProviderId, RegionId, SealAssessment,
+    SkuId, SovereigntyObjective, ZoneId, is_hidden, limits,
 };
 
 /// A whole catalogue in one JSON document.
@@ -55,7 +55,7 @@ pub struct ProviderDocument {
     pub certifications: Vec<Certification>,
     /// Sovereignty levels that somebody has assessed; they come before those computed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub assessments: BTreeMap<Sov, Assessment>,
+    pub assessments: BTreeMap<SovereigntyObjective, SealAssessment>,
     /// Where it sells.
     pub regions: Vec<RegionDocument>,
     /// Where these facts come from.
@@ -86,8 +86,8 @@ impl ProviderDocument {
         {
             return Err(DocumentError::at(field, "it has characters that do not show; leave them out"));
         }
-        let too_many = |count: usize| format!("these are {count}; write at most {}", limits::REGIONS);
-        if self.regions.len() > limits::REGIONS {
+        let too_many = |count: usize| format!("these are {count}; write at most {}", limits::MAX_REGIONS);
+        if self.regions.len() > limits::MAX_REGIONS {
             return Err(DocumentError::at("regions", too_many(self.regions.len())));
         }
         let mut known = BTreeSet::new();
@@ -98,7 +98,7 @@ impl ProviderDocument {
             if !known.insert(&region.id) {
                 return fail("id", format!("two regions are called `{}`; keep one of them", region.id));
             }
-            if region.zones.len() > limits::REGIONS {
+            if region.zones.len() > limits::MAX_REGIONS {
                 return fail("zones", too_many(region.zones.len()));
             }
             let mut zones = BTreeSet::new();

@@ -60,8 +60,8 @@ pub(super) struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        let (rows, offers) = (limits::ROWS, limits::OFFERS);
-        Self { rows, offers, places: limits::PLACES, tiers: limits::ALL_TIERS }
+        let (rows, offers) = (limits::MAX_PRICE_ROWS, limits::MAX_OFFERS);
+        Self { rows, offers, places: limits::MAX_TABLE_PLACES, tiers: limits::MAX_TIERS_PER_CATALOGUE }
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn expand(
     origin: Origin,
     room: &mut Room,
 ) -> Result<Table, DocumentError> {
-    take(&mut room.rows, rows.len(), limits::ROWS, "rows")?;
+    take(&mut room.rows, rows.len(), limits::MAX_PRICE_ROWS, "rows")?;
     provider.check()?;
     let map = Map::of(provider);
     let seller = Arc::new(Seller {
@@ -122,20 +122,30 @@ pub(super) fn expand(
         };
         match sold {
             Sold::Traffic(price, places) => {
-                take(&mut room.places, places.len(), limits::PLACES, "prices of traffic and surcharges")?;
+                take(
+                    &mut room.places,
+                    places.len(),
+                    limits::MAX_TABLE_PLACES,
+                    "prices of traffic and surcharges",
+                )?;
                 let price = Arc::new(price);
                 egress.extend(places.iter().map(|place| (place.region.clone(), price.clone())));
             }
             Sold::Surcharge(due, places) => {
-                take(&mut room.places, places.len(), limits::PLACES, "prices of traffic and surcharges")?;
+                take(
+                    &mut room.places,
+                    places.len(),
+                    limits::MAX_TABLE_PLACES,
+                    "prices of traffic and surcharges",
+                )?;
                 let due = Arc::new(due);
                 places.iter().try_for_each(|place| surcharges.add(position, place, &due))?;
             }
             Sold::Product(template, places) => {
-                take(&mut room.offers, places.len(), limits::OFFERS, "offers")?;
+                take(&mut room.offers, places.len(), limits::MAX_OFFERS, "offers")?;
                 if let Charge::PerUnit { tiers, .. } = &template.price.charge {
                     let all = tiers.len().saturating_mul(places.len());
-                    take(&mut room.tiers, all, limits::ALL_TIERS, "tiers of prices")?;
+                    take(&mut room.tiers, all, limits::MAX_TIERS_PER_CATALOGUE, "tiers of prices")?;
                 }
                 for place in places {
                     let offer = Offer { place, ..(*template).clone() };
@@ -344,8 +354,8 @@ fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
     if row.source.chars().any(is_hidden) {
         return Err(("source", "it has characters that do not show; leave them out".to_owned()));
     }
-    if row.source.chars().count() > limits::SOURCE {
-        return Err(("source", format!("write at most {} characters", limits::SOURCE)));
+    if row.source.chars().count() > limits::MAX_SOURCE_CHARS {
+        return Err(("source", format!("write at most {} characters", limits::MAX_SOURCE_CHARS)));
     }
     Ok(Provenance { source: row.source.clone(), observed, valid_until: None, authority })
 }
@@ -408,8 +418,8 @@ fn tiers(text: &str) -> Result<Vec<Tier>, String> {
         text.parse::<Decimal>()
             .map_err(|_| format!("{text:?} is no number; write 0.01, or tiers as 0:0 1000:0.01"))
     };
-    if text.split_whitespace().nth(limits::TIERS).is_some() {
-        return Err(format!("write at most {} tiers", limits::TIERS));
+    if text.split_whitespace().nth(limits::MAX_TIERS_PER_PRICE).is_some() {
+        return Err(format!("write at most {} tiers", limits::MAX_TIERS_PER_PRICE));
     }
     let tiers: Vec<Tier> = if text.contains(':') {
         text.split_whitespace()

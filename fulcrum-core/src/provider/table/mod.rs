@@ -15,12 +15,11 @@ use std::{
 
 pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
-use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use self::expand::{Origin, Room};
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_value, limits, of_cells, parse_json, read_text},
+    model::{DocumentError, Offer, ProviderId, from_cells, from_value, limits, parse_json, read_text},
     provider::RejectedRow,
 };
 
@@ -84,12 +83,12 @@ impl Table {
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
                 .map_err(io)?
-                .take(2 * limits::PROVIDERS + 1)
+                .take(2 * limits::MAX_PROVIDERS + 1)
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()
                 .map_err(io)?;
-            if files.len() > 2 * limits::PROVIDERS {
-                let source = too_many("files", 2 * limits::PROVIDERS);
+            if files.len() > 2 * limits::MAX_PROVIDERS {
+                let source = too_many("files", 2 * limits::MAX_PROVIDERS);
                 return Err(TableError::Document { file: path.display().to_string(), source });
             }
             files.sort();
@@ -129,7 +128,7 @@ impl Table {
             provider.check()?;
             has_no_offers(&provider)
         };
-        check().map_err(|error| error.located_in_json(json))?;
+        check().map_err(|error| error.located(json))?;
         Ok(provider)
     }
 
@@ -167,7 +166,7 @@ impl Table {
             let (sku, region) = (text("sku"), text("region").unwrap_or_default());
             // Text instead of a row is why there is none.
             let words = value.as_str().map(str::to_owned);
-            match from_value(value) {
+            match from_value(&value) {
                 Ok(row) => rows.push((position, row)),
                 Err(error) => {
                     let name = expand::row_name(position, sku.as_deref(), &region);
@@ -227,8 +226,8 @@ impl Table {
         while reader.read_record(&mut record).map_err(|error| with_separator(csv_error(&error), csv))? {
             let line = record.position().map_or(0, |position| position.line() as usize);
             let row = row(&header, &record).map_err(|error| DocumentError { line, ..error })?;
-            if rows.len() == limits::ROWS {
-                return Err(too_many("rows", limits::ROWS));
+            if rows.len() == limits::MAX_PRICE_ROWS {
+                return Err(too_many("rows", limits::MAX_PRICE_ROWS));
             }
             rows.push((line, row));
         }
@@ -244,7 +243,7 @@ impl Table {
     }
 
     fn of_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
-        Self::all_from_json(json, room).map_err(|error| error.located_in_json(json))
+        Self::all_from_json(json, room).map_err(|error| error.located(json))
     }
 
     fn all_from_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
@@ -253,8 +252,8 @@ impl Table {
         if document.format != CatalogueDocument::FORMAT {
             return Err(DocumentError::at("format", format!("write {:?}", CatalogueDocument::FORMAT)));
         }
-        if document.providers.len() > limits::PROVIDERS {
-            return Err(too_many("providers", limits::PROVIDERS).inside("providers"));
+        if document.providers.len() > limits::MAX_PROVIDERS {
+            return Err(too_many("providers", limits::MAX_PROVIDERS).inside("providers"));
         }
         let mut known = BTreeSet::new();
         for (at, provider) in document.providers.iter().enumerate() {
@@ -284,9 +283,9 @@ impl Table {
 /// that has fields.
 fn check_rows(json: &str) -> Result<(), DocumentError> {
     // Regions and companies have fields too, but take bytes for them.
-    let most = limits::ROWS.saturating_add(limits::REGIONS);
+    let most = limits::MAX_PRICE_ROWS.saturating_add(limits::MAX_REGIONS);
     if json.bytes().filter(|byte| *byte == b'{').count() > most {
-        return Err(too_many("rows", limits::ROWS));
+        return Err(too_many("rows", limits::MAX_PRICE_ROWS));
     }
     Ok(())
 }
@@ -310,11 +309,9 @@ fn read(path: &Path) -> Result<String, TableError> {
     read_text(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
 }
 
-/// Reads the cells as text: the CSV reader's own way into a type guesses, and takes 0012 for 12.
+/// The CSV reader's own way into a type guesses.
 fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
-    let cells = MapDeserializer::<_, serde::de::value::Error>::new(header.iter().zip(record));
-    serde_path_to_error::deserialize(cells)
-        .map_err(|error| DocumentError::at(error.path().to_string(), of_cells(error.inner())))
+    from_cells(header.iter().zip(record))
 }
 
 const COMMAS: &str = "separate them by commas: save the file as CSV with commas";

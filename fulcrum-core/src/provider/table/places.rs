@@ -49,7 +49,7 @@ impl<'a> Map<'a> {
     fn region(&self, name: &str) -> Cell<usize> {
         self.by_name.get(name).copied().ok_or_else(|| {
             let mut known: Vec<_> =
-                self.regions.iter().map(|region| region.id.as_str()).take(limits::SHOWN).collect();
+                self.regions.iter().map(|region| region.id.as_str()).take(limits::MAX_SUGGESTIONS).collect();
             if self.regions.len() > known.len() {
                 known.push("another of the provider's JSON file");
             }
@@ -122,8 +122,8 @@ impl Surcharges {
         due: &Arc<Due>,
     ) -> Result<(), DocumentError> {
         let here = self.due.entry((place.region.clone(), place.zone.clone())).or_default();
-        if here.len() >= limits::SURCHARGES {
-            let message = format!("more than {} surcharges in {place}; add some up", limits::SURCHARGES);
+        if here.len() >= limits::MAX_SURCHARGES {
+            let message = format!("more than {} surcharges in {place}; add some up", limits::MAX_SURCHARGES);
             return Err(DocumentError::at("", message));
         }
         here.push((position, due.clone()));

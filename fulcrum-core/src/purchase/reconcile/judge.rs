@@ -163,14 +163,14 @@ pub(super) fn differences(key: &IdempotencyKey, held: &Service, now: &Service) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CountryCode, Lease, OfferKind, OrderId, Place, Progress, ZoneId};
+    use crate::model::{CallProgress, CountryCode, Lease, OfferKind, OrderId, Place, ZoneId};
 
     fn key() -> IdempotencyKey {
         IdempotencyKey::of_step(&"018f0000-0000-7000-8000-000000000001".parse::<OrderId>().expect("an id"), 0)
     }
 
     fn own(service: Service) -> crate::model::OwnService {
-        crate::model::OwnService::assumed(service)
+        crate::model::OwnService::unchecked(service)
     }
 
     fn service() -> Service {
@@ -292,7 +292,7 @@ mod tests {
         let asking = StepState::Provisioning {
             claim,
             since: now,
-            progress: Progress::OutcomeUnknown,
+            progress: CallProgress::OutcomeUnknown,
             operation: None,
         };
         let ending = StepState::Compensating { service: None, operation: None, sent: None, since: now };

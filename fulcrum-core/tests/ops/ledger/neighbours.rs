@@ -40,7 +40,11 @@ async fn claimed(ledger: &dyn Ledger, count: usize) -> Vec<(Order, Claim)> {
 /// A change of an order and of its first step.
 fn change(order: &Order) -> Change {
     let state = StepState::Stuck { reason: "for a test".to_owned(), service: None, operation: None };
-    let steps = vec![Step { state, ..order.steps[0].clone() }];
+    let steps = vec![{
+        let mut changed = order.steps[0].clone();
+        changed.state = state;
+        changed
+    }];
     Change { order: Some((OrderState::Provisioning, None)), steps, ..Change::default() }
 }
 

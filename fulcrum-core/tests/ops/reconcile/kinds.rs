@@ -160,7 +160,7 @@ async fn a_provider_that_is_not_here_any_more_is_named() {
 async fn what_is_left_of_a_stuck_order_is_found_and_left_to_a_person() {
     let refusal = FaultRule { call: Call::Release, sku: None, nth: 1, times: 3, fault: Fault::Forbidden };
     let market = market(&[refusal]).await;
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let order = bought(&market.engine, policy).await;
     let service = held(&order, 2);
     let order = market.engine.cancel(&order.id).await.expect("cancelled");
@@ -176,7 +176,7 @@ async fn what_is_left_of_a_stuck_order_is_found_and_left_to_a_person() {
 #[tokio::test]
 async fn a_service_that_lost_its_key_is_not_taken_for_gone() {
     let market = market(&[]).await;
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     let order = bought(&market.engine, policy).await;
     let service = held(&order, 2);
     market.change(&service, |resource| resource.service.key = None);
@@ -203,10 +203,11 @@ async fn more_orders_than_one_page_are_compared() {
         let claim = ledger.claim(&accepted.id, "a test", Duration::from_secs(60)).await.expect("claimed");
         for step in &mut accepted.steps {
             let service = held(&market.order, step.index as usize);
-            let service = Service {
-                key: Some(step.key.clone()),
-                id: format!("of-{number}").parse().expect("a name"),
-                ..service
+            let service = {
+                let mut changed = service;
+                changed.key = Some(step.key.clone());
+                changed.id = format!("of-{number}").parse().expect("a name");
+                changed
             };
             let own = OwnService::check(step, false, None, service.clone()).expect("its own");
             step.state = StepState::Committed { service: own };

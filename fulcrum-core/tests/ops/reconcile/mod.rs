@@ -123,7 +123,13 @@ fn copy(clouds: &[Sandbox], of: &Service, key: Option<IdempotencyKey>, after_ms:
     let mut copied = of.clone();
     let tampered = cloud_of(clouds, of).tamper(|resources| {
         let id = ServiceId::new(format!("{}-copy-{}", of.provider, resources.len() + 1)).expect("a name");
-        copied = Service { id, key, status: ServiceStatus::Running, ..of.clone() };
+        copied = {
+            let mut changed = of.clone();
+            changed.id = id;
+            changed.key = key;
+            changed.status = ServiceStatus::Running;
+            changed
+        };
         resources.push(SandboxResource {
             service: copied.clone(),
             size_gib: 0,

@@ -79,7 +79,7 @@ async fn an_order_that_is_undone_while_its_service_is_looked_at_leaves_no_findin
 async fn a_stuck_order_that_is_taken_up_again_while_its_service_is_looked_at_leaves_no_finding() {
     let release = |nth, fault| FaultRule { call: Call::Release, sku: None, nth, times: 1, fault };
     let mut market = market(&[release(1, Fault::Forbidden), release(2, Fault::Late { ms: 600_000 })]).await;
-    let policy = Policy { compensation_timeout_s: 0, ..Policy::default() };
+    let policy = Policy::default().with_compensation_timeout_s(0);
     market.order = bought(&market.engine, policy).await;
     market.order = market.engine.cancel(&market.order.id).await.expect("cancelled");
     assert_eq!(market.order.state, OrderState::Stuck);

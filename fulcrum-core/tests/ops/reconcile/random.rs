@@ -103,12 +103,13 @@ async fn buy(chance: &mut StdRng, engine: &Engine, clouds: &[Sandbox]) -> Vec<(O
             true => {
                 let blueprint = support::duo("");
                 let plan = support::duo_plan(&blueprint);
-                let fail_over = FailOver { max_rise_percent: 500.into(), ..FailOver::new(blueprint) };
+                let fail_over = FailOver::new(blueprint).with_max_rise_percent(500.into());
                 (plan, Some(Box::new(fail_over)))
             }
             false => (support::plan(), None),
         };
-        let policy = Policy { fail_over, ..Policy::default() };
+        let mut policy = Policy::default();
+        policy.fail_over = fail_over;
         let order = engine.accept(plan, policy, None).await.expect("accepted");
         let order = engine.drive(&order.id).await.expect("driven");
         let is_its =

@@ -230,14 +230,17 @@ impl Caller<'_, '_> {
             return known.clone();
         }
         let place: Place = request.place.clone();
-        Service {
-            id: self.service(),
-            provider: place.provider.clone(),
-            key: Some(self.key()),
-            sku: request.sku.clone(),
-            place,
-            status: ServiceStatus::Starting,
-            attributes: BTreeMap::from([("name".to_owned(), request.name.clone())]),
+        {
+            let mut service = Service::new(
+                self.service(),
+                place.provider.clone(),
+                Some(self.key()),
+                request.sku.clone(),
+                place,
+                ServiceStatus::Starting,
+            );
+            service.attributes = BTreeMap::from([("name".to_owned(), request.name.clone())]);
+            service
         }
     }
 

@@ -30,7 +30,11 @@ fn proven(order: &Order) -> Order {
         step.lease.checked = None;
         step
     };
-    Order { steps: order.steps.iter().map(step).collect(), ..order.clone() }
+    {
+        let mut changed = order.clone();
+        changed.steps = order.steps.iter().map(step).collect();
+        changed
+    }
 }
 
 /// Its events as the chain proves them: not where they stand in their ledger.

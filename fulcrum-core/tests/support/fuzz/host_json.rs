@@ -120,14 +120,15 @@ async fn call_all(provider: &HostProvider) -> usize {
     for service in provider.services().collect::<Vec<_>>().await {
         heard(&mut well, service);
     }
-    let service = service.unwrap_or_else(|| Service {
-        id: id.clone(),
-        provider: provider.id().clone(),
-        key: Some(key.clone()),
-        sku: request.sku.clone(),
-        place: request.place.clone(),
-        status: ServiceStatus::Starting,
-        attributes: Default::default(),
+    let service = service.unwrap_or_else(|| {
+        Service::new(
+            id.clone(),
+            provider.id().clone(),
+            Some(key.clone()),
+            request.sku.clone(),
+            request.place.clone(),
+            ServiceStatus::Starting,
+        )
     });
     let resumed = provider.resume_operation(&request, &service).await;
     heard(&mut well, resumed);

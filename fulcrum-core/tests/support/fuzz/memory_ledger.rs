@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use fulcrum_core::{
     ledger::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written, verify_events},
     model::{
-        Accepted, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, ProviderId,
-        RecordedKind, RepairAction, ServiceId, Step, StepState,
+        Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
+        ProviderId, RecordedKind, RepairAction, ServiceId, Step, StepState,
     },
 };
 use jiff::Timestamp;
@@ -134,7 +134,11 @@ impl Ledger for MemoryLedger {
         if state.orders.contains_key(&order.id) || state.forgotten.contains(&order.id) {
             return Err(LedgerError::Exists(order.id.clone()));
         }
-        let stored = Order { is_approved: false, ..order.clone() };
+        let stored = {
+            let mut changed = order.clone();
+            changed.is_approved = false;
+            changed
+        };
         let mut kept = Kept {
             order: stored,
             events: Vec::new(),
@@ -144,7 +148,7 @@ impl Ledger for MemoryLedger {
             failed_drives: 0,
             next_try: None,
         };
-        let accepted = Some(Box::new(Accepted::of(order, order.is_approved)));
+        let accepted = Some(Box::new(Acceptance::of(order, order.is_approved)));
         let first = OrderEventKind::Order { state: order.state, reason: None, accepted };
         tell(&mut kept, &mut state.sequence, first);
         state.orders.insert(order.id.clone(), kept);

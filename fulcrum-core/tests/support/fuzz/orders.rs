@@ -73,9 +73,10 @@ fn market() -> &'static Market {
         let plan = |(yaml, fails_over): (&str, bool)| {
             let blueprint = Blueprint::from_yaml(yaml).expect("a blueprint");
             let plan = compose(&catalogue, &blueprint, &ComposeOptions::default(), &mut |_| Signal::Continue);
-            let fail_over = FailOver { max_rise_percent: Decimal::from(60), ..FailOver::new(blueprint) };
+            let fail_over = FailOver::new(blueprint).with_max_rise_percent(Decimal::from(60));
             let fail_over = fails_over.then(|| Box::new(fail_over));
-            let policy = Policy { fail_over, ..Policy::default() };
+            let mut policy = Policy::default();
+            policy.fail_over = fail_over;
             let json = |value: Result<Value, serde_json::Error>| value.expect("JSON");
             (json(serde_json::to_value(plan.expect("a plan"))), json(serde_json::to_value(policy)))
         };
@@ -101,15 +102,14 @@ struct Clouds {
 fn foreign(cloud: &Sandbox) -> Vec<SandboxResource> {
     let offer = &market().offers[cloud.id().as_str()][0];
     let resource = |(id, key): (&str, Option<&str>)| SandboxResource {
-        service: Service {
-            id: ServiceId::new(format!("{}-{id}", cloud.id())).expect("a name"),
-            provider: cloud.id().clone(),
-            key: key.map(|key| key.parse().expect("a key")),
-            sku: offer.sku.clone(),
-            place: (*offer.place).clone(),
-            status: ServiceStatus::Running,
-            attributes: BTreeMap::new(),
-        },
+        service: Service::new(
+            ServiceId::new(format!("{}-{id}", cloud.id())).expect("a name"),
+            cloud.id().clone(),
+            key.map(|key| key.parse().expect("a key")),
+            offer.sku.clone(),
+            (*offer.place).clone(),
+            ServiceStatus::Running,
+        ),
         size_gib: 0,
         visible_at: Timestamp::UNIX_EPOCH,
         released_at: None,

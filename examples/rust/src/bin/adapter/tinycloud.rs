@@ -133,25 +133,24 @@ impl Tiny {
     fn service(&self, machine: &Machine) -> Option<Service> {
         let key = IdempotencyKey::new(machine.name.strip_prefix("fulcrum-")?).ok()?;
         let region = self.facts.regions.first()?;
-        Some(Service {
-            id: ServiceId::new(&machine.name).ok()?,
-            provider: self.facts.id.clone(),
-            key: Some(key),
-            sku: machine.code.clone(),
-            place: Place {
+        Some(Service::new(
+            ServiceId::new(&machine.name).ok()?,
+            self.facts.id.clone(),
+            Some(key),
+            machine.code.clone(),
+            Place {
                 provider: self.facts.id.clone(),
                 region: region.id.clone(),
                 zone: None,
                 country: region.country,
                 coordinates: None,
             },
-            status: match machine.state.as_str() {
+            match machine.state.as_str() {
                 "on" => ServiceStatus::Running,
                 "making" => ServiceStatus::Starting,
                 _ => ServiceStatus::Failed,
             },
-            attributes: BTreeMap::new(),
-        })
+        ))
     }
 
     async fn machine(&self, call: Call, name: &str) -> Result<Option<Service>> {

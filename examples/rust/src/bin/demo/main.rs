@@ -97,9 +97,8 @@ async fn buy(
     if !arguments.json {
         println!("\nBuying it:\n");
     }
-    let fail_over =
-        FailOver { rounds: ROUNDS, max_rise_percent: MOST_RISE, ..FailOver::new(blueprint.clone()) };
-    let policy = Policy { fail_over: Some(Box::new(fail_over)), ..Policy::default() };
+    let fail_over = FailOver::new(blueprint.clone()).with_rounds(ROUNDS).with_max_rise_percent(MOST_RISE);
+    let policy = Policy::default().with_fail_over(fail_over);
     let order = market.accept(plan, policy, None).await?;
     let (driven, ()) = tokio::join!(market.drive(&order.id), live::watch(market, &order, arguments.json));
     let order = driven?;

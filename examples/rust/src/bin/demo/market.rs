@@ -7,7 +7,7 @@ use fulcrum_core::{
     compose::ComposeError,
     federation::Federation,
     ledger::SqliteLedger,
-    model::{Blueprint, Constraint, Distinct, Over, Plan, ProviderId},
+    model::{Blueprint, Constraint, FailureDomain, MaxDistinct, Plan, ProviderId},
     provider::{
         Call,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -85,10 +85,12 @@ pub(crate) fn last_is_sold_out(plan: &Plan) -> Vec<(ProviderId, FaultRule)> {
 pub(crate) fn at_one_provider(market: &Federation, blueprint: &Blueprint) -> Result<Plan, ComposeError> {
     let mut single = blueprint.clone();
     single.constraints.retain(|constraint| match constraint {
-        Constraint::Survive(survive) => survive.loss_of != Over::Provider,
-        Constraint::Spread(spread) => spread.over != Over::Provider,
+        Constraint::FaultTolerance(survive) => survive.loss_of != FailureDomain::Provider,
+        Constraint::Spread(spread) => spread.over != FailureDomain::Provider,
         _ => true,
     });
-    single.constraints.push(Constraint::Distinct(Distinct { over: Over::Provider, at_most: 1 }));
+    single
+        .constraints
+        .push(Constraint::MaxDistinct(MaxDistinct { over: FailureDomain::Provider, at_most: 1 }));
     market.compose(&single)
 }

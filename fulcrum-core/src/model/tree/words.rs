@@ -1,0 +1,101 @@
+//! A mistake in words: what to write instead.
+
+/// What nobody wrote.
+pub(in crate::model) const EMPTY: &str = "the document is empty; write its fields, as name: value";
+/// What is not closed.
+pub(in crate::model) const TOO_SHORT: &str =
+    "the document ends too early; close what is open and write what is missing";
+
+/// Whether a text has nothing but comments.
+pub(in crate::model) fn is_blank(text: &str) -> bool {
+    text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+}
+
+/// The words that a parser, or a type's own check, has.
+pub(in crate::model) fn of_message(message: &str) -> String {
+    // Types that buffer what they read build serde's sentences as text.
+    for start in ["invalid type: ", "invalid value: "] {
+        if let Some((unexpected, expected)) =
+            message.strip_prefix(start).and_then(|rest| rest.split_once(", expected "))
+        {
+            return instead(unexpected, expected);
+        }
+    }
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return format!("{name} is missing; write it");
+    }
+    if let Some(name) = message.strip_prefix("duplicate field ") {
+        return format!("{name} is written twice; keep one of them");
+    }
+    message.to_owned()
+}
+
+/// A word that is none of those known.
+pub(in crate::model) fn unknown_word(written: &str, expected: &[&str]) -> String {
+    // All currencies of ISO 4217 are no help.
+    if expected.contains(&"EUR") && expected.contains(&"USD") {
+        return format!("`{written}` is no currency of ISO 4217; write EUR, say");
+    }
+    with_suggestion(
+        format!("`{written}` is unknown here; write one of {}", expected.join(", ")),
+        written,
+        expected,
+    )
+}
+
+/// A field that is none of those known.
+pub(in crate::model) fn unknown_field(written: &str, expected: &[&str]) -> String {
+    let quoted: Vec<String> = expected.iter().map(|word| format!("`{word}`")).collect();
+    let message = match &*quoted {
+        [] => format!("unknown field `{written}`, there are no fields"),
+        [one] => format!("unknown field `{written}`, expected {one}"),
+        [one, other] => format!("unknown field `{written}`, expected {one} or {other}"),
+        several => format!("unknown field `{written}`, expected one of {}", several.join(", ")),
+    };
+    with_suggestion(message, written, expected)
+}
+
+fn with_suggestion(message: String, written: &str, expected: &[&str]) -> String {
+    let nearest = expected.iter().map(|word| (strsim::damerau_levenshtein(written, word), *word)).min();
+    match nearest.filter(|(distance, word)| *distance <= 1 + word.len() / 3) {
+        Some((_, word)) => format!("{message}; did you mean `{word}`?"),
+        None => message,
+    }
+}
+
+/// What to write, and what it is that is written.
+pub(in crate::model) fn instead(unexpected: &str, expected: &str) -> String {
+    let written = match unexpected {
+        "null" | "unit" | "unit value" | "Option value" => "nothing".to_owned(),
+        "map" | "mapping" => "fields".to_owned(),
+        "sequence" => "a list".to_owned(),
+        other => {
+            let kinds = ["string ", "integer ", "floating point ", "boolean ", "character "];
+            kinds.iter().find_map(|kind| other.strip_prefix(kind)).unwrap_or(other).to_owned()
+        }
+    };
+    format!("write {}, not {written}", wanted(expected))
+}
+
+/// The name of a type, for people.
+pub(in crate::model) fn wanted(expected: &str) -> String {
+    let whole = |most: u64| format!("a whole number from 0 to {most}");
+    match expected {
+        "u8" => whole(u8::MAX.into()),
+        "u16" => whole(u16::MAX.into()),
+        "u32" => whole(u32::MAX.into()),
+        "u64" | "usize" => whole(u64::MAX),
+        "i8" | "i16" | "i32" | "i64" | "isize" | "i128" | "u128" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number such as 12.5".to_owned(),
+        "bool" | "a boolean" => "true or false".to_owned(),
+        "a string" | "string" | "str" => "text".to_owned(),
+        "one value" => "one value, not a list or fields".to_owned(),
+        "a sequence" => "a list, as [a, b]".to_owned(),
+        "a map" => "fields, as { name: value }".to_owned(),
+        other if other.starts_with("struct ") => "fields, as { name: value }".to_owned(),
+        other if other.starts_with("enum ") || other == "string or map" => {
+            "one of its words, or a word with fields, as { word: { name: value } }".to_owned()
+        }
+        other => other.to_owned(),
+    }
+}
