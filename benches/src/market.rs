@@ -68,7 +68,7 @@ impl Size {
 /// # Errors
 /// Never for sizes above zero; the parts of an offer are checked as they are made.
 pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
-    let mut chance = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let mut builder = CatalogueBuilder::new("2026-11-24T00:00:00Z".parse()?, Rates::none());
     let provenance = Arc::new(Provenance {
         source: format!("generated from seed {seed}"),
@@ -81,7 +81,7 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
     let places = size.providers * size.regions;
     let mut left = size.offers;
     for provider in 0..size.providers {
-        let (country, ..) = COUNTRIES[chance.random_range(0..COUNTRIES.len())];
+        let (country, ..) = COUNTRIES[rng.random_range(0..COUNTRIES.len())];
         let owner = LegalEntity { name: format!("Provider {provider} AG"), country: country.parse()? };
         let seller = Arc::new(Seller {
             owner,
@@ -89,14 +89,14 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
             certifications: Vec::new(),
             assessments: BTreeMap::new(),
         });
-        let level = chance.random_range(70..=160);
-        let egress = egress(&mut chance);
+        let level = rng.random_range(70..=160);
+        let egress = egress(&mut rng);
         let disk = Arc::new(ElasticDisk {
             sku: "disk".parse()?,
-            price: per_gib(&[(0, chance.random_range(40..=120))], Unit::GibMonth, 3),
+            price: per_gib(&[(0, rng.random_range(40..=120))], Unit::GibMonth, 3),
         });
         for region in 0..size.regions {
-            let (country, latitude, longitude) = COUNTRIES[chance.random_range(0..COUNTRIES.len())];
+            let (country, latitude, longitude) = COUNTRIES[rng.random_range(0..COUNTRIES.len())];
             let place = Arc::new(Place {
                 provider: format!("p{provider:04}").parse()?,
                 region: format!("r{region}-{}", country.to_lowercase()).parse()?,
@@ -117,17 +117,17 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
                     (false, 0) => OfferKind::ObjectStorage,
                     (false, _) => OfferKind::LoadBalancer,
                 };
-                let vcpu: u32 = *[1, 2, 2, 4, 4, 8, 8, 16, 32, 64].choose(&mut chance).ok_or("no size")?;
-                let ratio: u64 = *[2, 4, 4, 8].choose(&mut chance).ok_or("no ratio")?;
+                let vcpu: u32 = *[1, 2, 2, 4, 4, 8, 8, 16, 32, 64].choose(&mut rng).ok_or("no size")?;
+                let ratio: u64 = *[2, 4, 4, 8].choose(&mut rng).ok_or("no ratio")?;
                 let gib = u64::from(vcpu) * ratio;
                 let cents = (i64::from(vcpu) * 300 + gib.cast_signed() * 100) * level / 100;
-                let cents = cents * chance.random_range(95..=110) / 100;
+                let cents = cents * rng.random_range(95..=110) / 100;
                 let charge = match kind {
                     OfferKind::Machine => Charge::Monthly(Decimal::new(cents, 2)),
                     OfferKind::ObjectStorage => {
-                        per_gib(&[(0, chance.random_range(8..=25))], Unit::GibMonth, 3).charge
+                        per_gib(&[(0, rng.random_range(8..=25))], Unit::GibMonth, 3).charge
                     }
-                    _ => Charge::Monthly(Decimal::new(chance.random_range(500..=2000), 2)),
+                    _ => Charge::Monthly(Decimal::new(rng.random_range(500..=2000), 2)),
                 };
                 let capacity = if kind == OfferKind::Machine {
                     Resources {
@@ -149,7 +149,7 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
                     attributes: attributes[usize::from(number % 5 == 4)].clone(),
                     price: Price { charge, ..per_gib(&[], Unit::Gib, 0) },
                     egress: Some(egress.clone()),
-                    stock: chance.random_bool(0.03).then(|| chance.random_range(1..=4)),
+                    stock: rng.random_bool(0.03).then(|| rng.random_range(1..=4)),
                     seller: seller.clone(),
                     provenance: provenance.clone(),
                 });
@@ -159,9 +159,9 @@ pub fn catalogue(seed: u64, size: Size) -> Result<Catalogue, Error> {
     Ok(builder.build())
 }
 
-fn egress(chance: &mut SmallRng) -> Arc<Price> {
-    let cents = chance.random_range(1..=9);
-    let free_first = chance.random_bool(0.3);
+fn egress(rng: &mut SmallRng) -> Arc<Price> {
+    let cents = rng.random_range(1..=9);
+    let free_first = rng.random_bool(0.3);
     let tiers: &[(i64, i64)] = if free_first { &[(0, 0), (1000, cents)] } else { &[(0, cents)] };
     Arc::new(per_gib(tiers, Unit::Gb, 2))
 }
@@ -185,30 +185,30 @@ fn per_gib(tiers: &[(i64, i64)], unit: Unit, digits: u32) -> Price {
 /// # Errors
 /// Never; the document is made to be well formed.
 pub fn blueprint(seed: u64, components: usize) -> Result<Blueprint, Error> {
-    let mut chance = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let mut parts = serde_json::Map::new();
     let (mut links, mut constraints) = (Vec::new(), Vec::new());
     let name = |at: usize| format!("c{at:02}");
     for at in 0..components {
-        let replicas = chance.random_range(1..=3) + u32::from(at % 4 == 1);
-        let vcpu = [0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 6.0].choose(&mut chance).copied().ok_or("no size")?;
-        let gib: u64 = [1, 2, 2, 4, 8, 12, 16].choose(&mut chance).copied().ok_or("no size")?;
+        let replicas = rng.random_range(1..=3) + u32::from(at % 4 == 1);
+        let vcpu = [0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 6.0].choose(&mut rng).copied().ok_or("no size")?;
+        let gib: u64 = [1, 2, 2, 4, 8, 12, 16].choose(&mut rng).copied().ok_or("no size")?;
         let part = match at % 10 {
             4 => {
-                json!({ "kind": "object_storage", "disk_gib": chance.random_range(50..=500), "replicas": replicas })
+                json!({ "kind": "object_storage", "disk_gib": rng.random_range(50..=500), "replicas": replicas })
             }
             9 => json!({ "kind": "load_balancer", "replicas": replicas }),
             _ => json!({
                 "vcpu": vcpu,
                 "memory_mib": 1024 * gib,
-                "disk_gib": chance.random_range(5..=60),
+                "disk_gib": rng.random_range(5..=60),
                 "replicas": replicas,
             }),
         };
         parts.insert(name(at), part);
         if at > 0 && at % 2 == 0 {
             links.push(
-                json!({ "from": name(at - 1), "to": name(at), "traffic_gib": chance.random_range(5..=50) }),
+                json!({ "from": name(at - 1), "to": name(at), "traffic_gib": rng.random_range(5..=50) }),
             );
         }
         if at % 4 == 1 {

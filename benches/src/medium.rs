@@ -57,31 +57,30 @@ pub const KINDS: [&str; 20] = [
 /// # Errors
 /// Never; names and countries are made to be well formed.
 pub fn instance(seed: u64) -> Result<Instance, Error> {
-    let mut chance = SmallRng::seed_from_u64(seed);
-    let count = chance.random_range(2..=5);
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let count = rng.random_range(2..=5);
     let mut kinds = KINDS.to_vec();
-    kinds.shuffle(&mut chance);
+    kinds.shuffle(&mut rng);
     kinds.truncate(count);
-    let offers = market(&mut chance, kinds.contains(&"stock"))?;
-    let blueprint = blueprint(&mut chance, &kinds);
+    let offers = market(&mut rng, kinds.contains(&"stock"))?;
+    let blueprint = blueprint(&mut rng, &kinds);
     Ok(Instance { blueprint, offers })
 }
 
-fn market(chance: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
+fn market(rng: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
     let provenance = Arc::new(Provenance {
         source: "generated".to_owned(),
         observed: "2026-11-01".parse()?,
         valid_until: None,
         authority: PriceAuthority::Listing,
     });
-    let wanted = chance.random_range(15..=40);
+    let wanted = rng.random_range(15..=40);
     let mut places: Vec<(Arc<Place>, Terms)> = Vec::new();
-    for provider in 0..chance.random_range(3..=4) {
-        let terms = Terms::new(chance, provider)?;
-        for region in 0..chance.random_range(1..=2) {
-            let country = pick(chance, ["DE", "DE", "FR", "FI", "CH", "US"]);
-            let zones: &[Option<&str>] =
-                if chance.random_bool(0.3) { &[Some("a"), Some("b")] } else { &[None] };
+    for provider in 0..rng.random_range(3..=4) {
+        let terms = Terms::new(rng, provider)?;
+        for region in 0..rng.random_range(1..=2) {
+            let country = pick(rng, ["DE", "DE", "FR", "FI", "CH", "US"]);
+            let zones: &[Option<&str>] = if rng.random_bool(0.3) { &[Some("a"), Some("b")] } else { &[None] };
             for zone in zones {
                 let place = Arc::new(Place {
                     provider: format!("p{provider}").parse()?,
@@ -98,14 +97,14 @@ fn market(chance: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
     let mut offers = Vec::new();
     for (place, terms) in &places {
         for number in 0..per_place.max(2) {
-            let kind = match (number, chance.random_range(0..4)) {
+            let kind = match (number, rng.random_range(0..4)) {
                 (0, 0) => OfferKind::ObjectStorage,
                 (1, 0) => OfferKind::LoadBalancer,
                 _ => OfferKind::Machine,
             };
-            let (capacity, price) = product(chance, kind, terms.level);
-            let architecture = if chance.random_bool(0.25) { "aarch64" } else { "x86_64" };
-            let stock = chance.random_bool(if is_scarce { 0.7 } else { 0.05 });
+            let (capacity, price) = product(rng, kind, terms.level);
+            let architecture = if rng.random_bool(0.25) { "aarch64" } else { "x86_64" };
+            let stock = rng.random_bool(if is_scarce { 0.7 } else { 0.05 });
             offers.push(Offer {
                 sku: format!("{kind}-{number}").parse()?,
                 kind,
@@ -116,7 +115,7 @@ fn market(chance: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
                 attributes: Arc::new(BTreeMap::from([("architecture".to_owned(), architecture.to_owned())])),
                 price,
                 egress: terms.egress.clone(),
-                stock: stock.then(|| chance.random_range(1..=2)),
+                stock: stock.then(|| rng.random_range(1..=2)),
                 seller: terms.seller.clone(),
                 provenance: provenance.clone(),
             });
@@ -136,71 +135,71 @@ struct Terms {
 }
 
 impl Terms {
-    fn new(chance: &mut SmallRng, provider: usize) -> Result<Self, Error> {
+    fn new(rng: &mut SmallRng, provider: usize) -> Result<Self, Error> {
         let mut entity = |name: String| -> Result<LegalEntity, Error> {
-            let country = pick(chance, ["DE", "FR", "DE", "US"]);
+            let country = pick(rng, ["DE", "FR", "DE", "US"]);
             Ok(LegalEntity { name, country: country.parse()? })
         };
         let owner = entity(format!("Provider {provider} AG"))?;
         let parent = entity(format!("Parent {provider} SE"))?;
-        let control_chain = if chance.random_bool(0.3) { vec![parent] } else { Vec::new() };
+        let control_chain = if rng.random_bool(0.3) { vec![parent] } else { Vec::new() };
         let seller =
             Seller { owner, control_chain, certifications: Vec::new(), assessments: BTreeMap::new() };
-        let disk_price = chance.random_range(40..=120);
+        let disk_price = rng.random_range(40..=120);
         let disk = ElasticDisk { sku: "disk".parse()?, price: per_unit(Unit::GibMonth, disk_price, 3) };
-        let unit = pick(chance, [Unit::Gb, Unit::Gib]);
-        let egress = per_unit(unit, chance.random_range(1..=90), 3);
+        let unit = pick(rng, [Unit::Gb, Unit::Gib]);
+        let egress = per_unit(unit, rng.random_range(1..=90), 3);
         Ok(Self {
             seller: Arc::new(seller),
-            level: chance.random_range(70..=160),
-            disk: chance.random_bool(0.5).then(|| Arc::new(disk)),
-            egress: chance.random_bool(0.9).then(|| Arc::new(egress)),
+            level: rng.random_range(70..=160),
+            disk: rng.random_bool(0.5).then(|| Arc::new(disk)),
+            egress: rng.random_bool(0.9).then(|| Arc::new(egress)),
         })
     }
 }
 
-fn product(chance: &mut SmallRng, kind: OfferKind, level: i64) -> (Resources, Price) {
+fn product(rng: &mut SmallRng, kind: OfferKind, level: i64) -> (Resources, Price) {
     let mut price = match kind {
         OfferKind::ObjectStorage => {
-            let unit = pick(chance, [Unit::GbMonth, Unit::GibMonth, Unit::GibHour]);
-            return (Resources::default(), per_unit(unit, chance.random_range(8..=25), 4));
+            let unit = pick(rng, [Unit::GbMonth, Unit::GibMonth, Unit::GibHour]);
+            return (Resources::default(), per_unit(unit, rng.random_range(8..=25), 4));
         }
         OfferKind::LoadBalancer => {
             let capacity = Resources {
-                named: BTreeMap::from([("power_w".to_owned(), chance.random_range(1..=5))]),
+                named: BTreeMap::from([("power_w".to_owned(), rng.random_range(1..=5))]),
                 ..Resources::default()
             };
-            return (capacity, price(Charge::Monthly(Decimal::new(chance.random_range(500..=2000), 2))));
+            return (capacity, price(Charge::Monthly(Decimal::new(rng.random_range(500..=2000), 2))));
         }
         _ => price(Charge::Once),
     };
-    let vcpu: u32 = pick(chance, [1, 2, 2, 4, 4, 8, 16]);
-    let gib = u64::from(vcpu) * pick(chance, [1, 2, 2, 4]);
+    let vcpu: u32 = pick(rng, [1, 2, 2, 4, 4, 8, 16]);
+    let gib = u64::from(vcpu) * pick(rng, [1, 2, 2, 4]);
     let cents = (i64::from(vcpu) * 300 + gib.cast_signed() * 100) * level / 100;
-    let cents = cents * chance.random_range(85..=115) / 100;
+    let cents = cents * rng.random_range(85..=115) / 100;
     let monthly = Decimal::new(cents, 2);
     // In ten thousandths an hour.
     let hourly = Decimal::new(cents * 100 / 730, 4);
-    price.charge = match chance.random_range(0..5) {
+    price.charge = match rng.random_range(0..5) {
         0 => Charge::Hourly(hourly),
         1 => Charge::HourlyCapped { hourly, monthly: monthly * Decimal::new(9, 1) },
         _ => Charge::Monthly(monthly),
     };
-    if chance.random_bool(0.15) {
-        price.once = Decimal::from(chance.random_range(5..=30));
+    if rng.random_bool(0.15) {
+        price.once = Decimal::from(rng.random_range(5..=30));
     }
-    if chance.random_bool(0.1) {
+    if rng.random_bool(0.1) {
         price.tax = Tax::Gross { vat_percent: Decimal::from(19) };
     }
-    if chance.random_bool(0.15) {
-        price.term_months = pick(chance, [1, 7, 12, 24]);
+    if rng.random_bool(0.15) {
+        price.term_months = pick(rng, [1, 7, 12, 24]);
         price.purchase_option = PurchaseOption::Committed(price.term_months);
     }
-    let power = u64::from(vcpu) * chance.random_range(3..=8);
+    let power = u64::from(vcpu) * rng.random_range(3..=8);
     let capacity = Resources {
         vcpu_milli: vcpu * 1000,
         memory_mib: gib * 1024,
-        disk_gib: pick(chance, [20, 40, 80]),
+        disk_gib: pick(rng, [20, 40, 80]),
         gpu: 0,
         named: BTreeMap::from([("power_w".to_owned(), power)]),
     };
@@ -208,8 +207,8 @@ fn product(chance: &mut SmallRng, kind: OfferKind, level: i64) -> (Resources, Pr
 }
 
 /// One of these; one that stands there twice is twice as likely.
-fn pick<T: Copy, const N: usize>(chance: &mut SmallRng, from: [T; N]) -> T {
-    from[chance.random_range(0..N)]
+fn pick<T: Copy, const N: usize>(rng: &mut SmallRng, from: [T; N]) -> T {
+    from[rng.random_range(0..N)]
 }
 
 fn price(charge: Charge) -> Price {
@@ -230,69 +229,68 @@ fn per_unit(unit: Unit, number: i64, digits: u32) -> Price {
     })
 }
 
-fn blueprint(chance: &mut SmallRng, kinds: &[&str]) -> Value {
-    let count = chance.random_range(4..=8);
+fn blueprint(rng: &mut SmallRng, kinds: &[&str]) -> Value {
+    let count = rng.random_range(4..=8);
     let names: Vec<String> = (0..count).map(|at| format!("c{at}")).collect();
     let mut parts: Vec<Value> = Vec::new();
     for at in 0..count {
         // The last two may be what is no machine.
-        parts.push(if at + 2 >= count && chance.random_bool(0.3) {
+        parts.push(if at + 2 >= count && rng.random_bool(0.3) {
             let storage =
-                json!({ "kind": "object_storage", "disk_gib": chance.random_range(50..=500), "replicas": 1 });
-            if chance.random_bool(0.5) { storage } else { json!({ "kind": "load_balancer", "replicas": 1 }) }
+                json!({ "kind": "object_storage", "disk_gib": rng.random_range(50..=500), "replicas": 1 });
+            if rng.random_bool(0.5) { storage } else { json!({ "kind": "load_balancer", "replicas": 1 }) }
         } else {
-            machine_part(chance)
+            machine_part(rng)
         });
     }
     let machines: Vec<&String> =
         names.iter().zip(&parts).filter(|(_, part)| part["kind"].is_null()).map(|(name, _)| name).collect();
-    let mut whole = json!({ "name": "medium", "horizon_months": pick(chance, [3, 12]) });
+    let mut whole = json!({ "name": "medium", "horizon_months": pick(rng, [3, 12]) });
     let mut constraints = Vec::new();
     let mut links = Vec::new();
     for kind in kinds {
         match *kind {
             "stock" => {} // of the offers
-            "budget" => whole["budget"] = json!(chance.random_range(40..=300)),
+            "budget" => whole["budget"] = json!(rng.random_range(40..=300)),
             "jurisdiction" => {
-                let area = pick(chance, ["EU", "EU", "EEA", "DE"]);
-                if chance.random_bool(0.5) {
+                let area = pick(rng, ["EU", "EU", "EEA", "DE"]);
+                if rng.random_bool(0.5) {
                     whole["where"]["jurisdiction"] = json!(area);
                 } else {
-                    parts[chance.random_range(0..count)]["where"]["jurisdiction"] = json!(area);
+                    parts[rng.random_range(0..count)]["where"]["jurisdiction"] = json!(area);
                 }
             }
             "attributes" => {
-                let wanted = pick(chance, ["x86_64", "aarch64"]);
-                parts[chance.random_range(0..count)]["where"]["attributes"] =
-                    json!({ "architecture": wanted });
+                let wanted = pick(rng, ["x86_64", "aarch64"]);
+                parts[rng.random_range(0..count)]["where"]["attributes"] = json!({ "architecture": wanted });
             }
             "markets" => {
                 let markets = json!(["on_demand", "committed"]);
-                if chance.random_bool(0.5) {
+                if rng.random_bool(0.5) {
                     whole["where"]["markets"] = markets;
                 } else {
-                    parts[chance.random_range(0..count)]["where"]["markets"] = markets;
+                    parts[rng.random_range(0..count)]["where"]["markets"] = markets;
                 }
             }
             "fees" => {
                 whole["provider_fees"] = json!({
-                    "default": { "monthly": chance.random_range(0..=10) },
-                    "providers": { "p0": { "once": chance.random_range(0..=50) } },
+                    "default": { "monthly": rng.random_range(0..=10) },
+                    "providers": { "p0": { "once": rng.random_range(0..=50) } },
                 });
             }
             "link" => {
-                for _ in 0..chance.random_range(1..=2) {
-                    let two: Vec<&String> = names.choose_multiple(chance, 2).collect();
-                    let gib = chance.random_range(1..=300);
+                for _ in 0..rng.random_range(1..=2) {
+                    let two: Vec<&String> = names.choose_multiple(rng, 2).collect();
+                    let gib = rng.random_range(1..=300);
                     links.push(json!({ "from": two[0], "to": two[1], "traffic_gib": gib }));
                 }
             }
             "users" => {
                 let at = json!({ "latitude": 50, "longitude": 9 });
-                parts[chance.random_range(0..count)]["users"] =
-                    json!([{ "name": "u", "at": at, "traffic_gib": chance.random_range(1..=300) }]);
+                parts[rng.random_range(0..count)]["users"] =
+                    json!([{ "name": "u", "at": at, "traffic_gib": rng.random_range(1..=300) }]);
             }
-            kind => constraints.push(condition(chance, kind, &names, &machines)),
+            kind => constraints.push(condition(rng, kind, &names, &machines)),
         }
     }
     whole["components"] = names.iter().cloned().zip(parts).collect::<Map<_, _>>().into();
@@ -301,60 +299,60 @@ fn blueprint(chance: &mut SmallRng, kinds: &[&str]) -> Value {
     whole
 }
 
-fn machine_part(chance: &mut SmallRng) -> Value {
-    let min: u32 = pick(chance, [1, 1, 2, 2, 3]);
-    let max = min + chance.random_range(0..=2);
-    let per_machine = if chance.random_bool(0.3) { 2 } else { 1 };
+fn machine_part(rng: &mut SmallRng) -> Value {
+    let min: u32 = pick(rng, [1, 1, 2, 2, 3]);
+    let max = min + rng.random_range(0..=2);
+    let per_machine = if rng.random_bool(0.3) { 2 } else { 1 };
     json!({
-        "vcpu": pick(chance, ["0.5", "1", "1", "2", "2", "3"]),
-        "memory_mib": 512 * pick(chance, [1, 2, 2, 4, 6, 8]),
-        "disk_gib": pick(chance, [0, 5, 10, 30, 50]),
+        "vcpu": pick(rng, ["0.5", "1", "1", "2", "2", "3"]),
+        "memory_mib": 512 * pick(rng, [1, 2, 2, 4, 6, 8]),
+        "disk_gib": pick(rng, [0, 5, 10, 30, 50]),
         "replicas": { "min": min, "max": max },
         "per_machine": per_machine,
     })
 }
 
 /// One condition of a kind over these components; of `machines` where it is about what shares one.
-fn condition(chance: &mut SmallRng, kind: &str, names: &[String], machines: &[&String]) -> Value {
-    let two: Vec<&String> = names.choose_multiple(chance, 2).collect();
-    let shared: Vec<&&String> = machines.choose_multiple(chance, 2).collect();
-    let over = pick(chance, ["provider", "provider", "region", "zone", "country"]);
+fn condition(rng: &mut SmallRng, kind: &str, names: &[String], machines: &[&String]) -> Value {
+    let two: Vec<&String> = names.choose_multiple(rng, 2).collect();
+    let shared: Vec<&&String> = machines.choose_multiple(rng, 2).collect();
+    let over = pick(rng, ["provider", "provider", "region", "zone", "country"]);
     match kind {
-        "count" => match chance.random_range(0..3) {
-            0 => json!({ "count": { "components": two, "min": chance.random_range(3..=6) } }),
-            1 => json!({ "count": { "components": two, "max": chance.random_range(2..=5) } }),
-            _ => json!({ "count": { "components": two, "exactly": chance.random_range(2..=5) } }),
+        "count" => match rng.random_range(0..3) {
+            0 => json!({ "count": { "components": two, "min": rng.random_range(3..=6) } }),
+            1 => json!({ "count": { "components": two, "max": rng.random_range(2..=5) } }),
+            _ => json!({ "count": { "components": two, "exactly": rng.random_range(2..=5) } }),
         },
         "serves" => json!({ "serves": {
-            "server": two[0], "servers": chance.random_range(1..=2),
-            "client": two[1], "clients": chance.random_range(1..=3), "no_spare": chance.random_bool(0.5),
+            "server": two[0], "servers": rng.random_range(1..=2),
+            "client": two[1], "clients": rng.random_range(1..=3), "no_spare": rng.random_bool(0.5),
         } }),
         "linear" => {
             let terms = Map::from_iter([(two[0].clone(), json!(2)), (two[1].clone(), json!(-1))]);
-            let min = chance.random_range(0..=3);
+            let min = rng.random_range(0..=3);
             json!({ "linear": { "terms": terms, "min": min, "max": min + 2 } })
         }
         "one_of" => {
-            let size = chance.random_range(2..=3);
-            json!({ "one_of": names.choose_multiple(chance, size).collect::<Vec<_>>() })
+            let size = rng.random_range(2..=3);
+            json!({ "one_of": names.choose_multiple(rng, size).collect::<Vec<_>>() })
         }
         "conflict" => json!({ "conflict": { "component": shared[0], "with": [shared[1]] } }),
         "colocate" => json!({ "colocate": { "components": shared } }),
         "everywhere" => {
-            let unless: &[&&String] = if chance.random_bool(0.5) { &shared[1..] } else { &[] };
+            let unless: &[&&String] = if rng.random_bool(0.5) { &shared[1..] } else { &[] };
             json!({ "everywhere": { "component": shared[0], "unless": unless } })
         }
         "spread" => json!({ "spread": { "components": two, "over": over, "at_least": 2 } }),
         "share" => json!({ "spread": {
-            "components": [shared[0]], "over": over, "max_percent": pick(chance, [34, 50, 67]),
+            "components": [shared[0]], "over": over, "max_percent": pick(rng, [34, 50, 67]),
         } }),
         "survive" => json!({ "survive": {
-            "components": [shared[0]], "loss_of": over, "remaining": chance.random_range(1..=2),
+            "components": [shared[0]], "loss_of": over, "remaining": rng.random_range(1..=2),
         } }),
-        "distinct" => json!({ "distinct": { "over": over, "at_most": chance.random_range(1..=2) } }),
+        "distinct" => json!({ "distinct": { "over": over, "at_most": rng.random_range(1..=2) } }),
         _ => {
-            let components: &[&String] = if chance.random_bool(0.5) { &two } else { &[] };
-            let max = chance.random_range(20..=120);
+            let components: &[&String] = if rng.random_bool(0.5) { &two } else { &[] };
+            let max = rng.random_range(20..=120);
             json!({ "limit": { "resource": "power_w", "components": components, "max": max } })
         }
     }

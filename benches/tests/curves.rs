@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use fulcrum_benches::{
-    curves::{self, Again, Point, figures, table},
+    curves::{self, Point, Recomposed, figures, table},
     published::Error,
 };
 
@@ -11,7 +11,7 @@ use fulcrum_benches::{
 fn the_document_of_curves_shows_the_figures_of_its_csv() -> Result<(), Error> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let points: Vec<Point> = curves::read(&docs.join("curves.csv"))?;
-    let again: Vec<Again> = curves::read(&docs.join("curves-again.csv"))?;
+    let again: Vec<Recomposed> = curves::read(&docs.join("curves-again.csv"))?;
     let text = fs::read_to_string(docs.join("curves.md"))?;
     assert!(text.contains(&table::points(&points)), "docs/curves.md is out of date; run: make curves");
     assert!(text.contains(&table::again(&again)), "docs/curves.md is out of date; run: make curves");

@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 /// How late a search ended.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Late {
+struct CancelDelay {
     total: Duration,
     /// Of it the time until the caller was asked.
     unasked: Duration,
@@ -42,7 +42,7 @@ fn main() -> Result<(), Error> {
     let blueprint = market::blueprint(7, usize::try_from(parts)?)?;
     let mut chance = SmallRng::seed_from_u64(seed);
     println!("{offers} offers, {parts} parts, seed {seed}");
-    let mut late: Vec<Late> = Vec::new();
+    let mut late: Vec<CancelDelay> = Vec::new();
     for _ in 0..cases {
         let moment = Duration::from_micros(chance.random_range(0..seconds * 1_000_000));
         let start = Instant::now();
@@ -58,13 +58,13 @@ fn main() -> Result<(), Error> {
         let _ = compose(&catalogue, &blueprint, &ComposeOptions::default(), &mut watch);
         let ended = start.elapsed();
         if let Some(asked) = asked {
-            late.push(Late { total: ended - moment, unasked: asked - moment, moment });
+            late.push(CancelDelay { total: ended - moment, unasked: asked - moment, moment });
         }
     }
     late.sort_unstable();
     for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
         let at = (late.len() * percent / 100).min(late.len().saturating_sub(1));
-        if let Some(Late { total, unasked, moment }) = late.get(at) {
+        if let Some(CancelDelay { total, unasked, moment }) = late.get(at) {
             println!("{name}: {total:.1?} late, {unasked:.1?} until asked; cancelled at {moment:.1?}");
         }
     }

@@ -59,7 +59,7 @@ fn main() -> Result<(), Error> {
     }
     println!("{}\n{}", table::points(&points), table::again(&again));
     if let Some(folder) = arguments.out {
-        let about = document::About {
+        let about = document::RunDescription {
             command: "make curves".to_owned(),
             seconds: arguments.seconds,
             repeat: arguments.repeat,

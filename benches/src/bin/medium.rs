@@ -26,7 +26,7 @@ fn main() -> Result<(), Error> {
     for seed in (0..cases).map(|case| first.wrapping_add(case)) {
         let instance = medium::instance(seed)?;
         let start = Instant::now();
-        let answer = answer(&instance, Duration::from_secs(seconds))?;
+        let answer = solve(&instance, Duration::from_secs(seconds))?;
         let line = json!({
             "seed": seed,
             "blueprint": instance.blueprint,
@@ -39,7 +39,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-fn answer(instance: &medium::Instance, limit: Duration) -> Result<Value, Error> {
+fn solve(instance: &medium::Instance, limit: Duration) -> Result<Value, Error> {
     let mut builder = CatalogueBuilder::new("2026-11-24T00:00:00Z".parse()?, Rates::none());
     builder.extend(instance.offers.iter().cloned());
     let catalogue = builder.build();

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use super::{Again, Point, figures, table, write};
+use super::{Point, Recomposed, figures, table, write};
 use crate::published::Error;
 
 /// The circumstances of a run.
 #[derive(Debug, Clone)]
-pub struct About {
+pub struct RunDescription {
     /// The command that makes the document.
     pub command: String,
     /// Of each call to `compose`.
@@ -24,7 +24,12 @@ pub struct About {
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write_all(folder: &Path, about: &About, points: &[Point], again: &[Again]) -> Result<(), Error> {
+pub fn write_all(
+    folder: &Path,
+    about: &RunDescription,
+    points: &[Point],
+    again: &[Recomposed],
+) -> Result<(), Error> {
     fs::create_dir_all(folder.join("img"))?;
     write(&folder.join("curves.csv"), points)?;
     write(&folder.join("curves-again.csv"), again)?;
@@ -44,8 +49,8 @@ pub fn draw(folder: &Path, points: &[Point]) -> Result<(), Error> {
 }
 
 /// The document as Markdown.
-pub fn text(about: &About, points: &[Point], again: &[Again]) -> String {
-    let About { command, seconds, repeat, machine, date } = about;
+pub fn text(about: &RunDescription, points: &[Point], again: &[Recomposed]) -> String {
+    let RunDescription { command, seconds, repeat, machine, date } = about;
     let of = match repeat {
         1 => "of one call each".to_owned(),
         _ => format!("the median of {repeat} calls each"),

@@ -7,19 +7,19 @@ use super::{
 };
 use crate::published::Error;
 
-/// Of the project: bytes an offer of the compiled problem.
-const MOST_PROBLEM_BYTES: f64 = 150.0;
+/// A goal of the project: bytes per offer of the compiled problem.
+const MAX_PROBLEM_BYTES: f64 = 150.0;
 /// A gap below it is drawn as it.
-const LEAST_GAP: f64 = 0.01;
+const MIN_PLOTTED_GAP_PERCENT: f64 = 0.01;
 
 /// The application that pictures over offers show, and the least market of those over components.
-const USUAL_COMPONENTS: usize = 20;
-const LEAST_MARKET: usize = 10_000;
+const DEFAULT_COMPONENTS: usize = 20;
+const MIN_MARKET_OFFERS: usize = 10_000;
 /// Applications that are told apart where offers are below.
 const COMPONENT_COUNTS: [usize; 3] = [5, 20, 60];
 
 /// A figure of a point.
-type Of = fn(&Point) -> Option<f64>;
+type Metric = fn(&Point) -> Option<f64>;
 
 /// All pictures, each with the name of its file.
 ///
@@ -30,15 +30,16 @@ pub fn all(points: &[Point]) -> Result<Vec<(&'static str, String)>, Error> {
         distinct(points, |p| p.components).into_iter().filter(|c| COMPONENT_COUNTS.contains(c)).collect();
     let markets: Vec<usize> = distinct(points, |p| p.offers)
         .into_iter()
-        .filter(|offers| *offers >= LEAST_MARKET && 10usize.pow(offers.ilog10()) == *offers)
+        .filter(|offers| *offers >= MIN_MARKET_OFFERS && 10usize.pow(offers.ilog10()) == *offers)
         .collect();
     let largest = points.iter().map(|point| point.offers).max().unwrap_or(0);
-    let time_over_offers: Vec<Panel> = apps.iter().map(|app| times(points, Over::Offers(*app))).collect();
+    let time_over_offers: Vec<Panel> = apps.iter().map(|app| times(points, XAxis::Offers(*app))).collect();
     let time_over_components: Vec<Panel> =
-        markets.iter().map(|market| times(points, Over::Components(*market))).collect();
-    let gap_over_offers = gaps(points, apps.iter().map(|app| Over::Offers(*app)).collect());
-    let gap_over_components = gaps(points, markets.iter().map(|market| Over::Components(*market)).collect());
-    let memory = [memory(points, Over::Offers(USUAL_COMPONENTS)), memory(points, Over::Components(largest))];
+        markets.iter().map(|market| times(points, XAxis::Components(*market))).collect();
+    let gap_over_offers = gaps(points, apps.iter().map(|app| XAxis::Offers(*app)).collect());
+    let gap_over_components = gaps(points, markets.iter().map(|market| XAxis::Components(*market)).collect());
+    let memory =
+        [memory(points, XAxis::Offers(DEFAULT_COMPONENTS)), memory(points, XAxis::Components(largest))];
     Ok(vec![
         ("curves-time-offers.svg", svg(&time_over_offers)?),
         ("curves-time-components.svg", svg(&time_over_components)?),
@@ -50,14 +51,14 @@ pub fn all(points: &[Point]) -> Result<Vec<(&'static str, String)>, Error> {
 
 /// What changes along a panel, and what stays.
 #[derive(Clone, Copy)]
-enum Over {
+enum XAxis {
     /// Offers, for so many components.
     Offers(usize),
     /// Components, in a market of so many offers.
     Components(usize),
 }
 
-impl Over {
+impl XAxis {
     fn x(self, point: &Point) -> f64 {
         match self {
             Self::Offers(_) => point.offers as f64,
@@ -94,7 +95,7 @@ impl Over {
         }
     }
 
-    fn line(self, points: &[Point], name: &str, colour: usize, of: Of) -> Line {
+    fn line(self, points: &[Point], name: &str, colour: usize, of: Metric) -> Line {
         let points = points
             .iter()
             .filter(|point| self.holds(point))
@@ -104,8 +105,8 @@ impl Over {
     }
 }
 
-fn times(points: &[Point], over: Over) -> Panel {
-    let of: [(&str, Of); 3] = [
+fn times(points: &[Point], over: XAxis) -> Panel {
+    let of: [(&str, Metric); 3] = [
         ("problem reduced", |point| Some(point.reduced_ms)),
         ("first plan", |point| point.first_ms),
         ("within 1 % of the best", |point| point.one_percent_ms),
@@ -116,18 +117,20 @@ fn times(points: &[Point], over: Over) -> Panel {
     Panel { title: over.title(), x: over.axis(points), y: powers("time, ms", all.collect()), lines }
 }
 
-fn gaps(points: &[Point], overs: Vec<Over>) -> Panel {
-    let gap: Of = |point| point.gap_percent.map(|gap| gap.max(LEAST_GAP));
-    let lines =
-        overs.iter().enumerate().map(|(at, over)| over.line(points, &over.title(), at, gap)).collect();
-    let x = overs.first().map(|over| over.axis(points)).unwrap_or_else(|| powers("", Vec::new()));
+fn gaps(points: &[Point], axes: Vec<XAxis>) -> Panel {
+    let gap: Metric = |point| point.gap_percent.map(|gap| gap.max(MIN_PLOTTED_GAP_PERCENT));
+    let lines = axes.iter().enumerate().map(|(at, over)| over.line(points, &over.title(), at, gap)).collect();
+    let x = axes.first().map(|over| over.axis(points)).unwrap_or_else(|| powers("", Vec::new()));
     let title = format!("gap against {}", x.title);
-    let y = powers("gap when time is up, %", points.iter().filter_map(gap).chain([LEAST_GAP]).collect());
+    let y = powers(
+        "gap when time is up, %",
+        points.iter().filter_map(gap).chain([MIN_PLOTTED_GAP_PERCENT]).collect(),
+    );
     Panel { title, x, y, lines }
 }
 
-fn memory(points: &[Point], over: Over) -> Panel {
-    let of: [(&str, Of); 3] = [
+fn memory(points: &[Point], over: XAxis) -> Panel {
+    let of: [(&str, Metric); 3] = [
         ("compiled problem", |point| Some(point.an_offer(point.problem_bytes))),
         ("most in use while composing", |point| Some(point.an_offer(point.peak_bytes))),
         ("catalogue", |point| Some(point.an_offer(point.catalogue_bytes))),
@@ -136,13 +139,13 @@ fn memory(points: &[Point], over: Over) -> Panel {
         of.iter().enumerate().map(|(at, (name, of))| over.line(points, name, at, *of)).collect();
     let x = over.axis(points);
     lines.push(Line {
-        name: format!("{MOST_PROBLEM_BYTES} bytes"),
+        name: format!("{MAX_PROBLEM_BYTES} bytes"),
         colour: COLOURS[COLOURS.len() - 1],
         is_limit: true,
-        points: vec![(x.range.start, MOST_PROBLEM_BYTES), (x.range.end, MOST_PROBLEM_BYTES)],
+        points: vec![(x.range.start, MAX_PROBLEM_BYTES), (x.range.end, MAX_PROBLEM_BYTES)],
     });
     let all = points.iter().filter(|point| over.holds(point));
-    let all = all.flat_map(|point| of.iter().filter_map(|(_, of)| of(point))).chain([MOST_PROBLEM_BYTES]);
+    let all = all.flat_map(|point| of.iter().filter_map(|(_, of)| of(point))).chain([MAX_PROBLEM_BYTES]);
     Panel { title: over.title(), x, y: powers("bytes an offer", all.collect()), lines }
 }
 

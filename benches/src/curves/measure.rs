@@ -15,14 +15,14 @@ use fulcrum_core::{
 use peak_alloc::PeakAlloc;
 use rust_decimal::Decimal;
 
-use super::{Again, Point};
+use super::{Point, Recomposed};
 use crate::{
     market::{self, Size},
     published::Error,
 };
 
 /// Application size of [`again`].
-const AGAIN_COMPONENTS: usize = 20;
+const RECOMPOSED_COMPONENTS: usize = 20;
 
 /// A market with what it takes in memory.
 #[derive(Debug)]
@@ -88,16 +88,16 @@ impl Measured {
     ///
     /// # Errors
     /// There is no plan, or none was found in time.
-    pub fn again(self, limit: Duration) -> Result<Again, Error> {
-        let blueprint = market::blueprint(self.seed, AGAIN_COMPONENTS)?;
+    pub fn again(self, limit: Duration) -> Result<Recomposed, Error> {
+        let blueprint = market::blueprint(self.seed, RECOMPOSED_COMPONENTS)?;
         let before = run(&self.catalogue, &blueprint, None, limit)?.plan.ok_or("no plan in time")?;
-        let after = dearer(self.catalogue);
+        let after = with_raised_prices(self.catalogue);
         let anew = run(&after, &blueprint, None, limit)?;
         let again = run(&after, &blueprint, Some(Arc::new(before)), limit)?;
         let gap = |run: &Run| run.plan.as_ref().and_then(gap_percent).ok_or("no plan in time");
-        Ok(Again {
+        Ok(Recomposed {
             offers: self.size.offers,
-            components: AGAIN_COMPONENTS,
+            components: RECOMPOSED_COMPONENTS,
             anew_ms: anew.one_percent_ms,
             again_ms: again.one_percent_ms,
             anew_gap_percent: gap(&anew)?,
@@ -107,7 +107,7 @@ impl Measured {
 }
 
 /// The same market after every hundredth machine became 3 % dearer.
-fn dearer(before: Catalogue) -> Catalogue {
+fn with_raised_prices(before: Catalogue) -> Catalogue {
     let mut builder = CatalogueBuilder::new(before.taken_at(), before.rates().clone());
     builder.extend(before.ids().map(|ix| {
         let mut offer = before.offer(ix);

@@ -53,7 +53,7 @@ impl Point {
 
 /// The same application after a small change of the market: composed anew, and beginning with the plan from before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Again {
+pub struct Recomposed {
     /// In all.
     pub offers: usize,
     /// Of the application.

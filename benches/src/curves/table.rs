@@ -1,6 +1,6 @@
 //! The figures as Markdown tables.
 
-use super::{Again, Point};
+use super::{Point, Recomposed};
 
 /// A row for each market and application.
 pub fn points(points: &[Point]) -> String {
@@ -35,7 +35,7 @@ pub fn points(points: &[Point]) -> String {
 }
 
 /// A row for each market.
-pub fn again(again: &[Again]) -> String {
+pub fn again(again: &[Recomposed]) -> String {
     let rows = again.iter().map(|row| {
         [
             grouped(row.offers),

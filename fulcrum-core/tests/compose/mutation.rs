@@ -213,7 +213,7 @@ fn prop_an_engine_that_ignores_a_condition_is_caught() {
 }
 
 /// Sums, measures, objective and bound as the lines now say, so that nothing but the line itself is a lie.
-fn told_again(mut plan: Plan, horizon_months: u32) -> Plan {
+fn with_new_sums(mut plan: Plan, horizon_months: u32) -> Plan {
     let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
     let traffic: Decimal = plan.traffic.iter().map(|line| line.monthly).sum();
     let months = Decimal::from(horizon_months);
@@ -239,7 +239,7 @@ fn micro() -> Decimal {
 
 fn drop_lease(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_lease_and_keep_the_sum(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -302,7 +302,7 @@ fn change_price(blueprint: &Blueprint, mut plan: Plan, by: Decimal) -> Plan {
     let line = &mut plan.leases[0].lines[0];
     line.monthly += by;
     line.total += by * Decimal::from(blueprint.horizon_months);
-    told_again(plan, blueprint.horizon_months)
+    with_new_sums(plan, blueprint.horizon_months)
 }
 
 fn price_up(_: &Catalogue, blueprint: &Blueprint, plan: Plan) -> Option<Plan> {
@@ -322,17 +322,17 @@ fn set_up_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<P
     let line = plan.leases.iter_mut().flat_map(|lease| &mut lease.lines).find(|line| !line.once.is_zero())?;
     line.once -= micro();
     line.total -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn horizon_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases[0].lines[0].total -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_line(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.leases[0].lines.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn month_down(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -374,7 +374,7 @@ fn drop_stage(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {
 
 fn drop_fee(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.fees.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn fee_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
@@ -384,17 +384,17 @@ fn fee_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan
     } else {
         fee.monthly -= micro()
     }
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_traffic(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.traffic.pop()?;
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn traffic_down(_: &Catalogue, blueprint: &Blueprint, mut plan: Plan) -> Option<Plan> {
     plan.traffic.last_mut()?.monthly -= micro();
-    Some(told_again(plan, blueprint.horizon_months))
+    Some(with_new_sums(plan, blueprint.horizon_months))
 }
 
 fn drop_flow(_: &Catalogue, _: &Blueprint, mut plan: Plan) -> Option<Plan> {

@@ -365,10 +365,10 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 6] = [
         "model",
         &[
             "model::blueprint",
-            "model::component",
             "model::lease",
             "model::lenient",
             "model::order",
+            "model::order_event",
             "model::own_service",
             "model::plan",
             "model::policy",
@@ -376,6 +376,7 @@ const KNOWN_CIRCLES: [(&str, &[&str]); 6] = [
             "model::running",
             "model::seller",
             "model::sovereignty",
+            "model::step",
         ],
     ),
     (

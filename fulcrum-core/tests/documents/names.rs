@@ -148,7 +148,7 @@ const REFUSED: [(&str, &[&str]); 7] = [
             "wait_telling",
         ],
     ),
-    ("benches and tests", &[]),
+    ("benches and tests", &["least_gap", "dearer", "manner", "again_components", "usual_components"]),
 ];
 
 /// Where names are read, from the project's folder. Tests of a part are in folders of their own.

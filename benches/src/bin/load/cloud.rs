@@ -20,7 +20,7 @@ use fulcrum_core::{
 use futures::{StreamExt, stream};
 
 #[derive(Debug)]
-pub(crate) struct Cloud {
+pub(crate) struct BenchCloud {
     id: ProviderId,
     capabilities: Capabilities,
     offers: Vec<Offer>,
@@ -45,12 +45,12 @@ pub(crate) fn plan(steps: u32) -> Result<Plan, Error> {
 }
 
 /// The cloud that sells, by its name.
-pub(crate) fn providers(cloud: Arc<Cloud>) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
+pub(crate) fn providers(cloud: Arc<BenchCloud>) -> BTreeMap<ProviderId, Arc<dyn Provider>> {
     [(cloud.id.clone(), cloud as Arc<dyn Provider>)].into()
 }
 
 /// A cloud without services.
-pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
+pub(crate) fn cloud() -> Result<Arc<BenchCloud>, Error> {
     let (offers, id) = (offers()?, ProviderId::new("alpha")?);
     let calls = vec![
         Call::Offers,
@@ -71,10 +71,10 @@ pub(crate) fn cloud() -> Result<Arc<Cloud>, Error> {
         list_lag_ms: None,
         settings: None,
     };
-    Ok(Arc::new(Cloud { id, capabilities, offers, services: Mutex::default() }))
+    Ok(Arc::new(BenchCloud { id, capabilities, offers, services: Mutex::default() }))
 }
 
-impl Cloud {
+impl BenchCloud {
     /// Its services are somebody else's memory, and must not be counted as the engine's.
     pub(crate) fn empty(&self) {
         self.with(|services| *services = HashMap::new());
@@ -90,7 +90,7 @@ impl Cloud {
 }
 
 #[async_trait]
-impl Provider for Cloud {
+impl Provider for BenchCloud {
     fn id(&self) -> &ProviderId {
         &self.id
     }

@@ -2,7 +2,7 @@
 //! store.
 
 mod cloud;
-mod timed;
+mod timed_ledger;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use fulcrum_core::{
 };
 use futures::{StreamExt, stream};
 use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
-use timed::Timed;
+use timed_ledger::TimedLedger;
 
 /// Drives many orders at once and compares the ledger's writes with bare commits.
 #[derive(Debug, Parser)]
@@ -80,7 +80,7 @@ async fn open(arguments: &Arguments, file: &Path) -> Result<Arc<dyn Ledger>, Err
 }
 
 async fn run(arguments: &Arguments, file: &Path) -> Result<(), Error> {
-    let ledger = Arc::new(Timed::new(open(arguments, file).await?));
+    let ledger = Arc::new(TimedLedger::new(open(arguments, file).await?));
     let lease = Duration::from_secs(60);
     let engine = Engine::new(cloud::providers(cloud::cloud()?), ledger.clone()).with_lease(lease);
     if arguments.serve {

@@ -24,7 +24,7 @@ use fulcrum_core::{
     },
 };
 use futures::StreamExt;
-use server::Manner;
+use server::ServerBehaviour;
 
 /// Refreshes the catalogue of many providers, each a server with latency, pages and a limit of requests.
 #[derive(Debug, Parser)]
@@ -62,20 +62,20 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let arguments = Arguments::parse();
-    let manner = Manner {
+    let behaviour = ServerBehaviour {
         latency: Duration::from_millis(arguments.latency_ms),
         pages: arguments.pages,
         products: arguments.products,
         limit: arguments.limit,
     };
     if arguments.serve {
-        println!("{}", server::start(manner).await?);
+        println!("{}", server::start(behaviour).await?);
         return std::future::pending().await;
     }
     if let Some(url) = &arguments.url {
         return read_list(url, arguments.times).await;
     }
-    refresh(&arguments, manner).await?;
+    refresh(&arguments, behaviour).await?;
     if let Some(folder) = &arguments.recordings {
         read_speed(folder).await?;
     }
@@ -94,13 +94,13 @@ fn adapter(folder: &Path, name: &str, url: Option<String>) -> Result<Scaleway, E
     Ok(config.build(folder)?)
 }
 
-async fn refresh(arguments: &Arguments, manner: Manner) -> Result<(), Error> {
+async fn refresh(arguments: &Arguments, behaviour: ServerBehaviour) -> Result<(), Error> {
     let folder = tempfile::tempdir()?;
     let mut builder = Federation::builder().ledger(SqliteLedger::in_memory().await?);
     let mut alone = Vec::new();
     for at in 0..arguments.providers {
         let name = format!("provider-{at}");
-        let url = server::start(manner).await?;
+        let url = server::start(behaviour).await?;
         builder = builder.provider(adapter(folder.path(), &name, Some(url.clone()))?);
         if at < 3 {
             let one = Federation::builder().ledger(SqliteLedger::in_memory().await?);

@@ -13,7 +13,7 @@ use tokio::{
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct ServerBehaviour {
     /// Before each answer.
     pub(crate) latency: Duration,
     /// Pages of the list.
@@ -31,15 +31,16 @@ struct Window {
 }
 
 /// Starts one and answers its address. It ends with the process.
-pub(crate) async fn start(manner: Manner) -> Result<String, Error> {
+pub(crate) async fn start(behaviour: ServerBehaviour) -> Result<String, Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let window = Arc::new(Mutex::new(Window { since: Instant::now(), used: 0 }));
-    let pages = (0..manner.pages).map(|page| [body(page, manner.products), stock(page, manner.products)]);
+    let pages =
+        (0..behaviour.pages).map(|page| [body(page, behaviour.products), stock(page, behaviour.products)]);
     let pages: Arc<Vec<[String; 2]>> = Arc::new(pages.collect());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, manner, window.clone(), pages.clone()));
+            tokio::spawn(serve(stream, behaviour, window.clone(), pages.clone()));
         }
     });
     Ok(url)
@@ -84,7 +85,7 @@ impl Window {
 
 async fn serve(
     mut stream: TcpStream,
-    manner: Manner,
+    behaviour: ServerBehaviour,
     window: Arc<Mutex<Window>>,
     pages: Arc<Vec<[String; 2]>>,
 ) {
@@ -98,11 +99,11 @@ async fn serve(
         }
         let text = String::from_utf8_lossy(&request).into_owned();
         request.clear();
-        tokio::time::sleep(manner.latency).await;
-        let (left, reset) = window.lock().unwrap_or_else(PoisonError::into_inner).take(manner.limit);
+        tokio::time::sleep(behaviour.latency).await;
+        let (left, reset) = window.lock().unwrap_or_else(PoisonError::into_inner).take(behaviour.limit);
         let rate = format!(
             "RateLimit-Limit: {}\r\nRateLimit-Remaining: {}\r\nRateLimit-Reset: {reset}\r\n",
-            manner.limit,
+            behaviour.limit,
             left.unwrap_or(0)
         );
         let query =

@@ -64,9 +64,10 @@ pub(crate) struct Tree<'a> {
     mip: &'a Mip,
     root: Arc<Simplex>,
     open: Vec<Node>,
-    retained_tableaux: usize,
+    /// Tableau entries that the open nodes retain.
+    retained_entries: usize,
     /// This tree's share of [`MAX_RETAINED_ENTRIES`].
-    max_retained_tableaux: usize,
+    max_retained_entries: usize,
     pub(crate) best: Option<(Vec<i64>, i128)>,
     /// Only plans below this value count.
     pub(crate) cutoff: i128,
@@ -111,8 +112,8 @@ impl<'a> Tree<'a> {
                 parent: None,
             }],
             pseudo_costs: PseudoCosts::new(mip.cost.len()),
-            retained_tableaux: 0,
-            max_retained_tableaux: MAX_RETAINED_ENTRIES,
+            retained_entries: 0,
+            max_retained_entries: MAX_RETAINED_ENTRIES,
             best: None,
             cutoff: cutoff.unwrap_or(i128::MAX),
             external_bound: i128::MIN,
@@ -131,7 +132,7 @@ impl<'a> Tree<'a> {
 
     /// The tree with the memory share of one of `threads` trees.
     pub(crate) fn with_memory_share(self, threads: usize) -> Self {
-        Self { max_retained_tableaux: MAX_RETAINED_ENTRIES / threads.max(1), ..self }
+        Self { max_retained_entries: MAX_RETAINED_ENTRIES / threads.max(1), ..self }
     }
 
     /// A tree over the same program without open nodes.
@@ -140,7 +141,7 @@ impl<'a> Tree<'a> {
             root: self.root.clone(),
             open: Vec::new(),
             pseudo_costs: self.pseudo_costs.clone(),
-            retained_tableaux: 0,
+            retained_entries: 0,
             best: None,
             nodes: 0,
             pivots: 0,
@@ -170,7 +171,7 @@ impl<'a> Tree<'a> {
         let theirs: Vec<Node> = theirs.collect();
         for node in theirs {
             self.drop_tableau(&node);
-            other.retained_tableaux += node.parent.as_ref().map_or(0, |parent| parent.tableau_len());
+            other.retained_entries += node.parent.as_ref().map_or(0, |parent| parent.tableau_len());
             other.open.push(node);
         }
         other.root = self.root.clone();
@@ -289,7 +290,7 @@ pub(crate) fn is_within_gap(cost: i128, bound: i128, percent: Decimal) -> bool {
 impl Tree<'_> {
     fn drop_tableau(&mut self, node: &Node) {
         if let Some(parent) = &node.parent {
-            self.retained_tableaux -= parent.tableau_len();
+            self.retained_entries -= parent.tableau_len();
         }
     }
 
@@ -340,7 +341,7 @@ impl Tree<'_> {
         let is_down_first = simplex.nearest(var) <= split;
         simplex.set_bounds(&bounds);
         simplex.compact();
-        let parent = (self.retained_tableaux + 2 * simplex.tableau_len() <= self.max_retained_tableaux)
+        let parent = (self.retained_entries + 2 * simplex.tableau_len() <= self.max_retained_entries)
             .then(|| Arc::new(simplex));
         let child = |(low, high), last| {
             let mut bounds = bounds.clone();
@@ -348,7 +349,7 @@ impl Tree<'_> {
             Node { bounds: Arc::new(bounds), last_branching: Some(last), bound, parent: parent.clone() }
         };
         let (down, up) = (child(sides[0], down), child(sides[1], up));
-        self.retained_tableaux += 2 * parent.as_ref().map_or(0, |parent| parent.tableau_len());
+        self.retained_entries += 2 * parent.as_ref().map_or(0, |parent| parent.tableau_len());
         self.open.extend(if is_down_first { [up, down] } else { [down, up] });
     }
 

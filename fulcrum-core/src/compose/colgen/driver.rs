@@ -152,12 +152,12 @@ impl ColumnGeneration<'_, '_> {
             let is_settled = violated.is_empty();
             let before = self.cutoff;
             let places = master.neighbourhood(&solution, round);
-            let (reduced, scope) = master.restrict(
+            let (column_set, scope) = master.restrict(
                 &solution,
                 &places,
                 &mut InterruptCheck::new(&mut || self.should_continue()),
             )?;
-            self.try_places(reduced, &scope, 40 + 10 * round.min(40))?;
+            self.try_places(column_set, &scope, 40 + 10 * round.min(40))?;
             let mut failures = 0;
             let mut step = 0u64;
             while failures < (if is_settled { 60 } else { 12 }) && self.should_continue() {
@@ -186,8 +186,8 @@ impl ColumnGeneration<'_, '_> {
         solution: &MasterSolution,
         round: u64,
     ) -> Result<(), ComposeError> {
-        let Some(((mip, reduced, values), _)) = &self.best else { return Ok(()) };
-        let leases: Vec<(Column, i64)> = reduced
+        let Some(((mip, column_set, values), _)) = &self.best else { return Ok(()) };
+        let leases: Vec<(Column, i64)> = column_set
             .columns
             .iter()
             .map(|(id, column)| (column, values[mip.leases[id].index()]))
@@ -205,9 +205,10 @@ impl ColumnGeneration<'_, '_> {
             .map(|(at, (_, count))| count - i64::from(freed.contains(&at)))
             .collect();
         let around = master.around(solution, &components, &classes, limit, &mut interrupt)?;
-        let reduced = distinct(leases.into_iter().map(|(column, _)| column).chain(around));
-        let places = reduced.columns.iter().flat_map(|(_, column)| master.places_of(column.class)).collect();
-        let mut mip = Mip::new(problem, &reduced, &PlaceScope::Some(places), None, &mut interrupt)?;
+        let column_set = distinct(leases.into_iter().map(|(column, _)| column).chain(around));
+        let places =
+            column_set.columns.iter().flat_map(|(_, column)| master.places_of(column.class)).collect();
+        let mut mip = Mip::new(problem, &column_set, &PlaceScope::Some(places), None, &mut interrupt)?;
         for (at, kept) in kept.into_iter().enumerate() {
             let var = mip.leases[Id::from_index(at)];
             mip.lower[var] = kept;
@@ -215,7 +216,7 @@ impl ColumnGeneration<'_, '_> {
         let outcome = self.solve_mip(&mip, true, Goal::Best, 60, Decimal::ZERO);
         if let Some((values, value)) = outcome.best {
             self.cutoff = value;
-            self.best = Some(((mip, reduced, values), value));
+            self.best = Some(((mip, column_set, values), value));
         }
         Ok(())
     }
@@ -232,11 +233,11 @@ impl ColumnGeneration<'_, '_> {
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
         master.add_place_rows(places.clone(), &mut interrupt)?;
-        let reduced = master.adopt(&classes, columns, &mut interrupt)?;
+        let column_set = master.adopt(&classes, columns, &mut interrupt)?;
         let scope = PlaceScope::Some(places);
-        self.try_places(reduced.clone(), &scope, FIRST_PLAN_NODES)?;
+        self.try_places(column_set.clone(), &scope, FIRST_PLAN_NODES)?;
         if self.best.is_some() && self.should_continue() {
-            self.try_places(reduced, &scope, WARM_START_NODES)?;
+            self.try_places(column_set, &scope, WARM_START_NODES)?;
         }
         Ok(())
     }
@@ -244,14 +245,14 @@ impl ColumnGeneration<'_, '_> {
     /// Looks for a better plan in some places, all of which are in scope.
     fn try_places(
         &mut self,
-        reduced: ColumnSet,
+        column_set: ColumnSet,
         scope: &PlaceScope,
         max_nodes: u64,
     ) -> Result<(), ComposeError> {
         let problem = self.problem;
         let mip = Mip::new(
             problem,
-            &reduced,
+            &column_set,
             scope,
             None,
             &mut InterruptCheck::new(&mut || self.should_continue()),
@@ -264,7 +265,7 @@ impl ColumnGeneration<'_, '_> {
         };
         if let Some((values, value)) = outcome.best {
             self.cutoff = value;
-            self.best = Some(((mip, reduced, values), value));
+            self.best = Some(((mip, column_set, values), value));
         }
         Ok(())
     }
@@ -280,20 +281,20 @@ impl ColumnGeneration<'_, '_> {
         let cutoff = self.cutoff;
         let mut should_continue = || self.should_continue();
         let mut interrupt = InterruptCheck::new(&mut should_continue);
-        let Some(reduced) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
+        let Some(column_set) = master.columns_within_gap(solution, cutoff, &mut interrupt)? else {
             return Ok(BTreeSet::new());
         };
-        let mip = master.mip(&reduced, &mut interrupt)?;
+        let mip = master.mip(&column_set, &mut interrupt)?;
         let outcome = self.solve_mip(&mip, false, Goal::Best, max_nodes, Decimal::ZERO);
         let Some((values, value)) = outcome.best else {
             self.bound = self.bound.max(if outcome.stop.is_none() { self.cutoff } else { outcome.bound });
             return Ok(BTreeSet::new());
         };
         self.bound = self.bound.max(if outcome.stop.is_none() { value } else { outcome.bound.min(value) });
-        let violated = master.violated_by(&reduced, &mip, &values);
+        let violated = master.violated_by(&column_set, &mip, &values);
         if violated.is_empty() {
             self.cutoff = value;
-            self.best = Some(((mip, reduced, values), value));
+            self.best = Some(((mip, column_set, values), value));
         }
         Ok(violated)
     }
@@ -331,13 +332,13 @@ pub(crate) fn solve(
     let statistics = Statistics {
         offers: problem.catalogue.len() as u64,
         eligible: problem.candidates.len() as u64,
-        patterns: master.reduced.columns.len() as u64,
+        patterns: master.column_set.columns.len() as u64,
         variables: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.cost.len() as u64),
         rows: search.best.as_ref().map_or(0, |((mip, ..), _)| mip.row_lower.len() as u64),
         nodes: search.nodes,
         pivots: search.pivots,
     };
-    let Some(((mip, reduced, values), value)) = search.best else {
+    let Some(((mip, column_set, values), value)) = search.best else {
         return match search.stop {
             None if search.bound >= search.cutoff => Ok(None),
             _ => Err(ComposeError::Stopped),
@@ -345,5 +346,5 @@ pub(crate) fn solve(
     };
     let stop =
         if search.bound >= value { StopReason::Optimal } else { search.stop.unwrap_or(StopReason::Limit) };
-    Ok(Some(Solution::new(&mip, &reduced, &values, search.bound.min(value), stop, statistics)))
+    Ok(Some(Solution::new(&mip, &column_set, &values, search.bound.min(value), stop, statistics)))
 }

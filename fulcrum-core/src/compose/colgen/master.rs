@@ -77,7 +77,7 @@ pub(crate) struct RestrictedMaster<'p> {
     pub(crate) problem: &'p Problem<'p>,
     pub(crate) rules: &'p PatternRules,
     pub(crate) index: &'p CandidateIndex,
-    pub(crate) reduced: ColumnSet,
+    pub(crate) column_set: ColumnSet,
     known: FxHashSet<ColumnKey>,
     pub(crate) scope: BTreeSet<(PartitionKey, usize)>,
     groups: Vec<ColumnGroup>,
@@ -99,7 +99,7 @@ impl<'p> RestrictedMaster<'p> {
             problem,
             rules,
             index,
-            reduced: ColumnSet { columns: IdVec::new(), patterns: 0 },
+            column_set: ColumnSet { columns: IdVec::new(), patterns: 0 },
             known: FxHashSet::default(),
             scope: BTreeSet::new(),
             groups: Vec::new(),
@@ -141,7 +141,7 @@ impl<'p> RestrictedMaster<'p> {
         let mut added = 0;
         for column in columns {
             if self.known.insert(column_key(&column)) {
-                self.reduced.columns.push(column);
+                self.column_set.columns.push(column);
                 added += 1;
             }
         }
@@ -221,7 +221,7 @@ impl<'p> RestrictedMaster<'p> {
         let mut pivots = 0;
         for round in 0.. {
             let scope = PlaceScope::Some(self.scope.clone());
-            let mip = Mip::new(self.problem, &self.reduced, &scope, Some(self.big_m), interrupt)?;
+            let mip = Mip::new(self.problem, &self.column_set, &scope, Some(self.big_m), interrupt)?;
             let mut simplex = Simplex::new(&mip);
             simplex.run(i128::MAX, &mut || !interrupt.should_continue());
             pivots += simplex.pivots;
@@ -291,12 +291,12 @@ impl<'p> RestrictedMaster<'p> {
         let problem = self.problem;
         let limit = solution.last.1.reduced_cost_limit(solution.last.0, self.leases(), cutoff);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).min(i64::MAX / 4);
-        let mut reduced = ColumnSet { columns: IdVec::new(), patterns: 0 };
+        let mut column_set = ColumnSet { columns: IdVec::new(), patterns: 0 };
         for group in &self.groups {
             let dual_value = solution.duals.dual_value(problem, &solution.mip, &group.places);
             let pricing =
                 Pricing { problem, rules: self.rules, duals: &solution.duals, dual_value: &dual_value };
-            let left = MAX_COLUMNS_WITHIN_GAP.saturating_sub(reduced.columns.len());
+            let left = MAX_COLUMNS_WITHIN_GAP.saturating_sub(column_set.columns.len());
             let found = all_patterns(&pricing, &group.machines, Wanted::All, (limit, left), interrupt)?;
             let Some(found) = found else { return Ok(None) };
             interrupt.charge(group.classes.len())?;
@@ -305,10 +305,10 @@ impl<'p> RestrictedMaster<'p> {
                 nondominated(problem, here.filter(|column| pricing.reduced_cost(column) <= limit))
             });
             for column in found.into_iter().chain(products) {
-                reduced.columns.push(column);
+                column_set.columns.push(column);
             }
         }
-        Ok((reduced.columns.len() <= MAX_COLUMNS_WITHIN_GAP).then_some(reduced))
+        Ok((column_set.columns.len() <= MAX_COLUMNS_WITHIN_GAP).then_some(column_set))
     }
 
     /// The reduced cost of a column.
@@ -373,10 +373,10 @@ impl<'p> RestrictedMaster<'p> {
     /// The program of some columns in the master's scope.
     pub(crate) fn mip(
         &self,
-        reduced: &ColumnSet,
+        column_set: &ColumnSet,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Mip, ComposeError> {
-        Mip::new(self.problem, reduced, &PlaceScope::Some(self.scope.clone()), None, interrupt)
+        Mip::new(self.problem, column_set, &PlaceScope::Some(self.scope.clone()), None, interrupt)
     }
 
     /// The columns that lie wholly in some places, with more good ones of these places, and the scope.
@@ -391,7 +391,7 @@ impl<'p> RestrictedMaster<'p> {
             .map(ClassId::from_index)
             .filter(|class| is_inside(*class))
             .collect();
-        let known = self.reduced.columns.iter().map(|(_, column)| column);
+        let known = self.column_set.columns.iter().map(|(_, column)| column);
         let mut columns: Vec<Column> = known.filter(|column| is_inside(column.class)).cloned().collect();
         for class in &inside {
             let machines = self.index.in_classes(self.problem, &[*class], interrupt)?;

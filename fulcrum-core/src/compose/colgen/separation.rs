@@ -31,7 +31,7 @@ impl RestrictedMaster<'_> {
         &'s self,
         solution: &'s MasterSolution,
     ) -> impl Iterator<Item = (&'s Column, f64)> {
-        let columns = self.reduced.columns.iter().zip(solution.mip.leases.iter());
+        let columns = self.column_set.columns.iter().zip(solution.mip.leases.iter());
         columns
             .map(|((_, column), (_, var))| (column, solution.simplex.value(*var)))
             .filter(|(_, value)| *value > REPLICA_TOLERANCE)
@@ -45,11 +45,11 @@ impl RestrictedMaster<'_> {
     /// The same for an integer solution in the master's scope.
     pub(crate) fn violated_by(
         &self,
-        reduced: &ColumnSet,
+        column_set: &ColumnSet,
         mip: &Mip,
         values: &[i64],
     ) -> BTreeSet<(PartitionKey, usize)> {
-        let columns = reduced.columns.iter().map(|(id, column)| (column, values[mip.leases[id].index()]));
+        let columns = column_set.columns.iter().map(|(id, column)| (column, values[mip.leases[id].index()]));
         self.violated(
             columns.filter(|(_, leases)| *leases > 0).map(|(column, leases)| (column, leases as f64)),
         )

@@ -39,7 +39,7 @@ const DESTROY_SIZES: [usize; 5] = [8, 12, 20, 36, usize::MAX];
 /// A search that can be resumed.
 pub(crate) struct Lns<'a> {
     problem: &'a Problem<'a>,
-    reduced: &'a ColumnSet,
+    column_set: &'a ColumnSet,
     mip: &'a Mip,
     rowwise: &'a RowwiseMatrix,
     root: Option<&'a ReducedCosts>,
@@ -55,14 +55,14 @@ pub(crate) struct Lns<'a> {
 impl<'a> Lns<'a> {
     /// The search number `at` of those that run side by side.
     pub(crate) fn new(
-        (problem, reduced, mip): (&'a Problem<'a>, &'a ColumnSet, &'a Mip),
+        (problem, column_set, mip): (&'a Problem<'a>, &'a ColumnSet, &'a Mip),
         rowwise: &'a RowwiseMatrix,
         root: Option<&'a ReducedCosts>,
         at: usize,
     ) -> Self {
         Self {
             problem,
-            reduced,
+            column_set,
             mip,
             rowwise,
             root,
@@ -114,7 +114,7 @@ impl<'a> Lns<'a> {
         let destroyed = self.destroy_set(values);
         let mut bounds = VarBounds::of(self.mip);
         let mut repair_candidates: Vec<(i64, Var)> = Vec::new();
-        for (id, column) in self.reduced.columns.iter() {
+        for (id, column) in self.column_set.columns.iter() {
             let var = self.mip.leases[id];
             let is_destroyed = column.members.iter().all(|(component, _)| destroyed[*component]);
             if values[var.index()] == 0 {
@@ -154,21 +154,21 @@ impl<'a> Lns<'a> {
     /// The components to remove: drawn in proportion to the reduced costs of their leases, with all components that
     /// share a lease with them.
     fn destroy_set(&self, values: &[i64]) -> IdVec<ComponentIx, bool> {
-        let mut above: IdVec<ComponentIx, u64> = self.problem.components.ids().map(|_| 0).collect();
-        for (id, column) in self.reduced.columns.iter() {
+        let mut reduced_costs: IdVec<ComponentIx, u64> = self.problem.components.ids().map(|_| 0).collect();
+        for (id, column) in self.column_set.columns.iter() {
             let var = self.mip.leases[id];
             if values[var.index()] > 0
                 && let Some(root) = self.root
             {
                 for (component, _) in &column.members {
-                    above[*component] =
-                        above[*component].saturating_add(root.costs[var].max(0).unsigned_abs());
+                    reduced_costs[*component] =
+                        reduced_costs[*component].saturating_add(root.costs[var].max(0).unsigned_abs());
                 }
             }
         }
-        let mean =
-            1 + above.iter().map(|(_, cost)| *cost >> 8).sum::<u64>() * 256 / above.len().max(1) as u64;
-        let mut draws: Vec<(u64, ComponentIx)> = above
+        let mean = 1 + reduced_costs.iter().map(|(_, cost)| *cost >> 8).sum::<u64>() * 256
+            / reduced_costs.len().max(1) as u64;
+        let mut draws: Vec<(u64, ComponentIx)> = reduced_costs
             .iter()
             .map(|(component, cost)| {
                 let odds = 1 + cost.saturating_mul(4) / mean;
@@ -185,7 +185,7 @@ impl<'a> Lns<'a> {
         let mut is_changed = true;
         while is_changed {
             is_changed = false;
-            for (id, column) in self.reduced.columns.iter() {
+            for (id, column) in self.column_set.columns.iter() {
                 let is_used = values[self.mip.leases[id].index()] > 0;
                 if is_used
                     && column.members.iter().any(|(c, _)| destroyed[*c])

@@ -54,7 +54,7 @@ pub(crate) struct Simplex {
     /// For each nonbasic variable: 1 if it may rise, -1 if it may fall, 0 if it is fixed.
     direction: Vec<f64>,
     /// The reduced cost of each nonbasic variable.
-    reduced: Vec<f64>,
+    reduced_costs: Vec<f64>,
     /// The values of all variables.
     value: Vec<f64>,
     lower: Vec<f64>,
@@ -126,7 +126,7 @@ impl Simplex {
             basic: (vars as u32..(vars + rows) as u32).collect(),
             nonbasic: (0..vars as u32).collect(),
             direction: vec![0.0; vars],
-            reduced: mip.cost.iter().map(|(_, cost)| *cost as f64).collect(),
+            reduced_costs: mip.cost.iter().map(|(_, cost)| *cost as f64).collect(),
             value,
             lower,
             upper,
@@ -180,7 +180,7 @@ impl Simplex {
             }
             // The sign of the reduced cost decides: positive stays at the lower bound, negative at the upper one.
             if self.value[v] < self.lower[v] || self.value[v] > self.upper[v] {
-                let at_low = self.reduced[j] >= 0.0;
+                let at_low = self.reduced_costs[j] >= 0.0;
                 self.shift(j, if at_low { self.lower[v] } else { self.upper[v] });
             }
             self.set_direction(j);
@@ -219,11 +219,11 @@ impl Simplex {
         for (new, &j) in kept.iter().enumerate() {
             self.nonbasic[new] = self.nonbasic[j];
             self.direction[new] = self.direction[j];
-            self.reduced[new] = self.reduced[j];
+            self.reduced_costs[new] = self.reduced_costs[j];
         }
         self.nonbasic.truncate(kept.len());
         self.direction.truncate(kept.len());
-        self.reduced.truncate(kept.len());
+        self.reduced_costs.truncate(kept.len());
         // Each node copies the rest.
         self.tableau.shrink_to_fit();
     }
@@ -236,7 +236,7 @@ impl Simplex {
             return;
         }
         self.value[var_ix] = target;
-        self.cost += self.reduced[j] * step;
+        self.cost += self.reduced_costs[j] * step;
         let width = self.nonbasic.len();
         self.work += self.basic.len() as u64;
         for (row, &basic) in self.basic.iter().enumerate() {
@@ -310,7 +310,7 @@ impl Simplex {
         let entries = &self.tableau[row * width..(row + 1) * width];
         let mut best: Option<(f64, f64, usize)> = None;
         for (j, ((&entry, direction), reduced)) in
-            entries.iter().zip(&self.direction).zip(&self.reduced).enumerate()
+            entries.iter().zip(&self.direction).zip(&self.reduced_costs).enumerate()
         {
             let pivot = sign * entry * direction;
             if pivot <= PIVOT_TOLERANCE {
@@ -336,7 +336,7 @@ impl Simplex {
         let entry = self.tableau[row * width + j];
         let step = (target - self.value[leaving]) / entry;
         self.value[self.nonbasic[j] as usize] += step;
-        self.cost += self.reduced[j] * step;
+        self.cost += self.reduced_costs[j] * step;
         let mut touched = std::mem::take(&mut self.touched);
         let mut support = std::mem::take(&mut self.support);
         touched.clear();
@@ -385,9 +385,9 @@ impl Simplex {
                 add(&mut after[(other - row - 1) * width..(other - row) * width], factor);
             }
         }
-        let factor = self.reduced[j];
+        let factor = self.reduced_costs[j];
         if factor != 0.0 {
-            add(&mut self.reduced, factor);
+            add(&mut self.reduced_costs, factor);
         }
         (self.touched, self.support) = (touched, support);
         let entering = self.nonbasic[j];
@@ -422,7 +422,7 @@ impl Simplex {
         let mut duals: IdVec<Row, i128> = (0..self.rows).map(|_| 0).collect();
         for (j, &var_ix) in self.nonbasic.iter().enumerate() {
             if let Some(row) = (var_ix as usize).checked_sub(self.vars).map(Row::from_index) {
-                let dual = self.reduced[j] * self.scale[row.index()];
+                let dual = self.reduced_costs[j] * self.scale[row.index()];
                 duals[row] = clear_wrong_sign(mip, row, to_fixed_point(dual));
             }
         }

@@ -35,12 +35,12 @@ impl Mip {
     /// [`ComposeError::Stopped`].
     pub(crate) fn new(
         problem: &Problem<'_>,
-        reduced: &ColumnSet,
+        column_set: &ColumnSet,
         scope: &PlaceScope,
         big_m: Option<i64>,
         interrupt: &mut InterruptCheck<'_>,
     ) -> Result<Self, ComposeError> {
-        let mip = build(problem, reduced, scope, big_m, interrupt)?;
+        let mip = build(problem, column_set, scope, big_m, interrupt)?;
         if mip.size() > MAX_TABLEAU {
             return Err(ComposeError::TooLarge(format!(
                 "{} kinds of lease under {} conditions; narrow the places by `where`, or spread over regions or providers instead of zones",
@@ -55,14 +55,14 @@ impl Mip {
 /// Builds the mip.
 fn build(
     problem: &Problem<'_>,
-    reduced: &ColumnSet,
+    column_set: &ColumnSet,
     scope: &PlaceScope,
     big_m: Option<i64>,
     interrupt: &mut InterruptCheck<'_>,
 ) -> Result<Mip, ComposeError> {
-    let mut builder = Builder::new(problem, reduced, scope, big_m, interrupt)?;
+    let mut builder = Builder::new(problem, column_set, scope, big_m, interrupt)?;
     // Each condition makes a few passes over the columns.
-    let pass = reduced.columns.len() / 4;
+    let pass = column_set.columns.len() / 4;
     builder.one_of();
     for constraint in &problem.blueprint.constraints {
         builder.constraint(constraint);
@@ -90,7 +90,7 @@ pub(super) type VarsByPlace<P> = Rc<Vec<(P, Var)>>;
 
 pub(super) struct Builder<'a> {
     pub(super) problem: &'a Problem<'a>,
-    pub(super) reduced: &'a ColumnSet,
+    pub(super) column_set: &'a ColumnSet,
     pub(super) scope: &'a PlaceScope,
     pub(super) mip: Mip,
     /// The cost of artificial variables; set if columns are still to come.
@@ -107,7 +107,7 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(
         problem: &'a Problem<'a>,
-        reduced: &'a ColumnSet,
+        column_set: &'a ColumnSet,
         scope: &'a PlaceScope,
         big_m: Option<i64>,
         interrupt: &mut InterruptCheck<'_>,
@@ -126,7 +126,7 @@ impl<'a> Builder<'a> {
             .iter()
             .map(|(_, spec)| spec.is_optional.then(|| mip.add_var(Role::Deployed, 0, 0, 1)))
             .collect();
-        for (_, column) in reduced.columns.iter() {
+        for (_, column) in column_set.columns.iter() {
             let most =
                 column.members.iter().map(|(c, count)| problem.components[*c].max / count).min().unwrap_or(0);
             let most = column.stock.map_or(most, |stock| most.min(stock));
@@ -143,7 +143,7 @@ impl<'a> Builder<'a> {
         }
         let mut builder = Self {
             problem,
-            reduced,
+            column_set,
             scope,
             mip,
             big_m,
@@ -153,7 +153,7 @@ impl<'a> Builder<'a> {
             used: Vec::new(),
         };
         for component in problem.components.ids() {
-            interrupt.charge(reduced.columns.len() / 8)?;
+            interrupt.charge(column_set.columns.len() / 8)?;
             let artificial = builder.artificial(problem.components[component].max.into());
             let total = (builder.replicas[component], -1);
             let terms: Vec<_> = builder.carriers(component).chain(artificial).chain([total]).collect();
@@ -174,7 +174,7 @@ impl<'a> Builder<'a> {
 
     /// The lease variables of the columns that carry a component, each with the replicas per lease.
     fn carriers(&self, component: ComponentIx) -> impl Iterator<Item = (Var, i64)> {
-        self.reduced.columns.iter().filter_map(move |(id, column)| {
+        self.column_set.columns.iter().filter_map(move |(id, column)| {
             let (_, count) = column.members.iter().find(|(c, _)| *c == component)?;
             Some((self.mip.leases[id], i64::from(*count)))
         })
@@ -289,7 +289,7 @@ impl<'a> Builder<'a> {
     fn stock(&mut self) {
         // Running services take nothing from an offer's stock: their group is a stock of its own.
         let mut limited: Vec<(StockKey, u32, Var)> = self
-            .reduced
+            .column_set
             .columns
             .iter()
             .filter_map(|(id, column)| {
@@ -321,7 +321,7 @@ impl<'a> Builder<'a> {
         others: impl IntoIterator<Item = (Var, i64)>,
     ) -> Row {
         let factor = |column| term.factor(self.problem, column);
-        let columns = self.reduced.columns.iter();
+        let columns = self.column_set.columns.iter();
         let leases: Vec<_> = columns.map(|(id, column)| (self.mip.leases[id], factor(column))).collect();
         let row = self.mip.add_row(low, high, leases.into_iter().chain(others));
         self.mip.lease_rows.push((term, row));

@@ -22,7 +22,7 @@ impl Builder<'_> {
         let places = self.scope.places(self.problem, key);
         // Collects the carriers by place in one pass over the columns.
         let mut terms: Vec<Vec<(Var, i64)>> = vec![Vec::new(); partition.names.len()];
-        for (id, column) in self.reduced.columns.iter() {
+        for (id, column) in self.column_set.columns.iter() {
             if let Some((_, count)) = column.members.iter().find(|(c, _)| *c == component) {
                 terms[partition.place_of[column.class]].push((self.mip.leases[id], i64::from(*count)));
             }

@@ -14,12 +14,12 @@ use fulcrum_core::{
 use tokio::sync::watch;
 
 #[derive(Debug)]
-pub(crate) struct Timed {
+pub(crate) struct TimedLedger {
     inner: Arc<dyn Ledger>,
     of_step: Mutex<HashMap<(OrderId, u32), Duration>>,
 }
 
-impl Timed {
+impl TimedLedger {
     pub(crate) fn new(inner: Arc<dyn Ledger>) -> Self {
         Self { inner, of_step: Mutex::default() }
     }
@@ -38,7 +38,7 @@ impl Timed {
 }
 
 #[async_trait]
-impl Ledger for Timed {
+impl Ledger for TimedLedger {
     fn id(&self) -> &str {
         self.inner.id()
     }
