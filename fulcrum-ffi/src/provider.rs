@@ -10,7 +10,7 @@ use fulcrum_core::{
     model::{ProviderId, Settings, SkuId, parse_json},
     provider::{
         Call, Provider,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
     },
 };
 
@@ -91,7 +91,7 @@ unsafe impl Send for CallbackCalls {}
 // SAFETY: as above.
 unsafe impl Sync for CallbackCalls {}
 
-impl HostCalls for CallbackCalls {
+impl ProviderCallbacks for CallbackCalls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let name = CString::new(call.word()).unwrap_or_default();
         let name: &CStr = &name;
@@ -136,10 +136,10 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
     let provider = |given: &fulcrum_provider| -> Outcome<Arc<dyn Provider>> {
         // SAFETY: the caller's promise above.
         let text = unsafe { utf8(given.description, given.description_length, "providers->description")? };
-        let description: HostDescription = parse_json(text)?;
+        let description: CallbackDescription = parse_json(text)?;
         let call = given.call.ok_or_else(|| fulcrum_error::argument("providers->call is NULL"))?;
         let calls = Arc::new(CallbackCalls { call, userdata: given.userdata, mask: caller_signal_mask() });
-        Ok(Arc::new(HostProvider::new(description, calls)?))
+        Ok(Arc::new(CallbackProvider::new(description, calls)?))
     };
     providers.iter().map(provider).collect()
 }

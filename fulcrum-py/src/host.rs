@@ -12,7 +12,7 @@ use fulcrum_core::{
     model::parse_json,
     provider::{
         Call, Provider,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
     },
 };
 use fulcrum_py_macros::guarded;
@@ -129,7 +129,7 @@ struct Calls {
     answer: Py<PyAny>,
 }
 
-impl HostCalls for Calls {
+impl ProviderCallbacks for Calls {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let provider = attach(|py| Ok(self.provider.get(py)));
         let Ok(Some(provider)) = provider else {
@@ -179,9 +179,9 @@ pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResu
 /// Reads what they say of themselves.
 pub(crate) fn providers(written: Vec<PythonProvider>) -> PyResult<Providers> {
     let provider = |PythonProvider { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
-        let description: HostDescription = parse_json(&description).map_err(raise)?;
+        let description: CallbackDescription = parse_json(&description).map_err(raise)?;
         let slot = calls.provider.clone();
-        let provider = HostProvider::new(description, Arc::new(calls)).map_err(raise)?;
+        let provider = CallbackProvider::new(description, Arc::new(calls)).map_err(raise)?;
         Ok((Arc::new(provider), slot))
     };
     written.into_iter().map(provider).collect()

@@ -195,7 +195,7 @@ def test_an_odd_row_of_a_provider_costs_itself_only() -> None:
         ({"sku": "list", "vcpu": [2]}, "vcpu: write text or a number, not a list"),
         ({"sku": "none", "region": None}, "region: write text, not nothing"),
         ({"sku": "nan", "monthly": float("nan")}, "monthly: NaN is beyond all numbers"),
-        ({"sku": "lev", "currency": "bgn"}, '"bgn" is no currency of ISO 4217; write BGN'),
+        ({"sku": "lev", "currency": "bgn"}, '"bgn" is not a currency of ISO 4217; write BGN'),
         (None, "not nothing"),
         (7, "not `7`"),
     )

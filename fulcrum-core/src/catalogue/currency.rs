@@ -1,4 +1,4 @@
-//! Exchange rates that the host supplies.
+//! Exchange rates of the host.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{CommitmentCost, DocumentError, Payments, Price, check_size, limits};
 
-/// How much of each currency one unit of the base buys, on one day.
+/// Exchange rates of one day: units of each currency for one unit of the base.
 ///
 /// ```
 /// use fulcrum_core::catalogue::Rates;
@@ -22,7 +22,7 @@ use crate::model::{CommitmentCost, DocumentError, Payments, Price, check_size, l
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// What the rates are quoted against.
+    /// The base currency.
     #[schemars(with = "String")]
     pub base: Currency,
     /// The day of the rates; none only if the table is empty.
@@ -49,8 +49,8 @@ impl Rates {
         Self::default()
     }
 
-    /// The same table without a rate.
-    pub(super) fn emptied(&self) -> Self {
+    /// The same base without rates.
+    pub(super) fn cleared(&self) -> Self {
         Self { base: self.base, ..Self::default() }
     }
 
@@ -62,7 +62,7 @@ impl Rates {
         if rate <= Decimal::ZERO {
             return Err(DocumentError::at(
                 currency.code(),
-                format!("{rate} is no exchange rate; write one above 0"),
+                format!("{rate} is not a valid exchange rate; write one above 0"),
             ));
         }
         self.rates.insert(currency.code().to_owned(), Text(rate));
@@ -77,7 +77,8 @@ impl Rates {
     pub fn from_ecb_csv(text: &str) -> Result<Self, DocumentError> {
         let mut reader =
             csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
-        let unreadable = |error: csv::Error| DocumentError::at("", format!("no rate table: {error}"));
+        let unreadable =
+            |error: csv::Error| DocumentError::at("", format!("the text is not a CSV rate table: {error}"));
         check_size(text, limits::MAX_RATES_BYTES)?;
         let header = reader.headers().map_err(unreadable)?.clone();
         if header.len() > limits::MAX_RATE_COLUMNS {
@@ -110,7 +111,7 @@ impl Rates {
             ..roxmltree::ParsingOptions::default()
         };
         let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| {
-            DocumentError::at("", format!("no XML: {error}; pass the ECB's eurofxref-daily.xml"))
+            DocumentError::at("", format!("the text is not XML: {error}; pass the ECB's eurofxref-daily.xml"))
         })?;
         let mut rates = Self::default();
         for cube in document.descendants().filter(|node| node.has_tag_name_any("Cube")) {
@@ -125,14 +126,20 @@ impl Rates {
             }
         }
         if rates.rates.is_empty() || rates.date.is_none() {
-            return Err(DocumentError::at("", "no rates in it; pass the ECB's eurofxref-daily.xml"));
+            return Err(DocumentError::at(
+                "",
+                "the document has no rates; pass the ECB's eurofxref-daily.xml",
+            ));
         }
         Ok(rates)
     }
 
     fn read(&mut self, code: &str, figure: &str) -> Result<(), DocumentError> {
         let rate = figure.parse().map_err(|_| {
-            DocumentError::at(code, format!("{figure:?} is no exchange rate; write a decimal number"))
+            DocumentError::at(
+                code,
+                format!("{figure:?} is not a valid exchange rate; write a decimal number"),
+            )
         })?;
         // The table may carry currencies that this version does not know; they are no mistake.
         let Some(currency) = Currency::from_code(&code.to_ascii_uppercase()) else { return Ok(()) };
@@ -187,7 +194,7 @@ impl Rates {
 }
 
 /// What one euro buys of the currencies in the European Central Bank's table, roughly, in hundredths.
-const ROUGHLY: [(Currency, i64); 30] = [
+const PLAUSIBLE_RATES: [(Currency, i64); 30] = [
     (Currency::AUD, 170),
     (Currency::BGN, 196),
     (Currency::BRL, 600),
@@ -223,7 +230,7 @@ const ROUGHLY: [(Currency, i64); 30] = [
 /// From where to where a table's rate is believed: within a factor of ten of what is known; of other currencies up to what
 /// the worst money has come to. A wrong decimal point makes what costs 40 dollars cost 4 euros, and a budget means nothing.
 fn plausible(currency: Currency) -> (Decimal, Decimal) {
-    match ROUGHLY.iter().find(|(known, _)| *known == currency) {
+    match PLAUSIBLE_RATES.iter().find(|(known, _)| *known == currency) {
         Some((_, hundredths)) => (Decimal::new(*hundredths, 3), Decimal::new(*hundredths, 1)),
         None => (Decimal::new(1, 2), Decimal::from(100_000_000)),
     }

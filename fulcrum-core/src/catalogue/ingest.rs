@@ -1,4 +1,4 @@
-//! Building a snapshot from many providers at once. What one provider answers, or how it fails, harms no other.
+//! Builds a snapshot from many providers at once, and isolates the failures of each.
 
 use std::{any::Any, collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -7,31 +7,31 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::{AgeLimits, Catalogue, CatalogueBuilder, Rates, SourceReport, SourceState, source::cut};
+use super::{AgeLimits, Catalogue, CatalogueBuilder, Rates, SourceReport, SourceState};
 use crate::{
     model::{Offer, ProviderId},
-    provider::{Bounds, Call, OfferFilter, Provider, RejectedRow},
+    provider::{Call, OfferFilter, Provider, RejectedRow, StreamLimits, foreign_text},
 };
 
-/// How a snapshot is built.
+/// Options of an ingest.
 #[derive(Debug, Clone)]
 pub struct IngestOptions {
     /// The time of the snapshot.
     pub now: Timestamp,
     /// Exchange rates.
     pub rates: Rates,
-    /// How old what is used may be.
+    /// The age limits.
     pub ages: AgeLimits,
-    /// How long one provider may take; what is slower counts as failed.
+    /// The time-out of one provider; a slower one counts as failed.
     pub deadline: Duration,
-    /// Providers asked at once.
+    /// Providers listed concurrently.
     pub concurrency: usize,
-    /// Which offers are wanted.
+    /// The filter of offers.
     pub filter: OfferFilter,
 }
 
 impl IngestOptions {
-    /// Half a minute for each provider, 64 at once, all offers, and the usual limits of age.
+    /// 30 seconds for each provider, 64 concurrently, all offers, and the default age limits.
     pub fn new(now: Timestamp, rates: Rates) -> Self {
         Self {
             now,
@@ -44,37 +44,36 @@ impl IngestOptions {
     }
 }
 
-/// What a provider answers.
-struct Answer {
+/// The outcome of listing one provider.
+struct ListingOutcome {
     provider: ProviderId,
     offers: Result<Vec<Offer>, String>,
-    /// What it left out of its last complete list.
+    /// Rejected rows of its last complete list.
     rejected: Vec<RejectedRow>,
 }
 
-/// Asks all providers at once. One that fails, panics or is slow leaves the others usable, is named with the reason, and
-/// keeps its offers of the previous snapshot, marked stale, as long as these are not too old. What is left out of a list
-/// is named with it.
+/// Lists all providers concurrently. A provider that fails, panics or is slow leaves the others usable. Its report names the
+/// reason, and its offers of the previous snapshot stay, marked stale, within the age limit. Rejected rows are reported, too.
 pub async fn ingest(
     providers: &[Arc<dyn Provider>],
     previous: Option<&Catalogue>,
     options: IngestOptions,
 ) -> Catalogue {
-    // Boxed, so that the whole stays a future that can be spawned: a closure over borrowed providers is not.
+    // Boxed, so that the future can be spawned: a closure over borrowed providers could not.
     let lists: Vec<BoxFuture<'static, _>> = providers
         .iter()
-        .map(|provider| list(provider.clone(), options.filter.clone(), options.deadline).boxed())
+        .map(|provider| list_offers(provider.clone(), options.filter.clone(), options.deadline).boxed())
         .collect();
-    let answers: Vec<Answer> =
+    let answers: Vec<ListingOutcome> =
         stream::iter(lists).buffer_unordered(options.concurrency.max(1)).collect().await;
 
-    let mut builder = CatalogueBuilder::new(options.now, options.rates).within(options.ages);
+    let mut builder = CatalogueBuilder::new(options.now, options.rates).with_age_limits(options.ages);
     for provider in providers {
         if let Some(settings) = &provider.capabilities().settings {
             builder.declare_settings(provider.id().clone(), settings.clone());
         }
     }
-    for Answer { provider, offers, rejected } in answers {
+    for ListingOutcome { provider, offers, rejected } in answers {
         let (state, listed_at, offers) = match offers {
             Ok(offers) => (SourceState::Fresh, Some(options.now), offers),
             Err(reason) => {
@@ -93,11 +92,11 @@ pub async fn ingest(
     builder.build()
 }
 
-/// All offers of one provider, or why there are none. The provider has a task of its own: if it panics, or holds its thread
-/// for ever, the others go on.
-async fn list(provider: Arc<dyn Provider>, filter: OfferFilter, deadline: Duration) -> Answer {
-    struct Aborted<T>(JoinHandle<T>);
-    impl<T> Drop for Aborted<T> {
+/// All offers of one provider, or why the listing failed. The provider has its own task: if it panics or blocks its thread for
+/// ever, the others continue.
+async fn list_offers(provider: Arc<dyn Provider>, filter: OfferFilter, deadline: Duration) -> ListingOutcome {
+    struct AbortOnDrop<T>(JoinHandle<T>);
+    impl<T> Drop for AbortOnDrop<T> {
         fn drop(&mut self) {
             self.0.abort();
         }
@@ -105,35 +104,39 @@ async fn list(provider: Arc<dyn Provider>, filter: OfferFilter, deadline: Durati
     let (id, asked) = (provider.id().clone(), provider.clone());
     let read = async move {
         let stream = asked.offers(&filter);
-        Bounds::LONG_LIST.of(asked.id(), Call::Offers, stream).try_collect::<Vec<_>>().await
+        StreamLimits::LONG_LIST.apply(asked.id(), Call::Offers, stream).try_collect::<Vec<_>>().await
     };
-    let mut task = Aborted(tokio::spawn(AssertUnwindSafe(read).catch_unwind().in_current_span()));
+    let mut task = AbortOnDrop(tokio::spawn(AssertUnwindSafe(read).catch_unwind().in_current_span()));
     let offers = match tokio::time::timeout(deadline, &mut task.0).await {
         Ok(Ok(Ok(Ok(offers)))) => Ok(offers),
         Ok(Ok(Ok(Err(error)))) => Err(error.to_string()),
-        Ok(Ok(Err(panic))) => Err(format!("its list panicked: {}", words_of(&*panic))),
+        Ok(Ok(Err(panic))) => Err(format!("its list panicked: {}", panic_message(&*panic))),
         Ok(Err(error)) => Err(format!("its list was ended: {error}")),
-        Err(_) => Err(format!("no complete list within {} ms", deadline.as_millis())),
+        Err(_) => Err(format!(
+            "no complete list within {} ms; call refresh() again, or raise the deadline",
+            deadline.as_millis()
+        )),
     };
     let rejected = std::panic::catch_unwind(AssertUnwindSafe(|| provider.rejected())).unwrap_or_default();
-    Answer { provider: id, offers: offers.map_err(|reason| cut(&reason)), rejected }
+    ListingOutcome { provider: id, offers: offers.map_err(|reason| foreign_text(&reason)), rejected }
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without words".to_owned())
 }
 
 impl Catalogue {
-    /// How a provider answered.
+    /// The report of a provider.
     pub fn source(&self, provider: &ProviderId) -> Option<&SourceReport> {
         self.sources().iter().find(|source| source.provider == *provider)
     }
 
-    /// The same catalogue without the lists and rates that have become too old since it was taken; none if all still hold.
-    pub(crate) fn without_old(&self, ages: AgeLimits, now: Timestamp) -> Option<Self> {
-        let age = |source: &SourceReport| source.listed_at.and_then(|listed_at| ages.of_list(listed_at, now));
-        let refused = ages.of_rates(self.rates(), now);
+    /// The catalogue without lists and rates that have become too old since; none if all are still valid.
+    pub(crate) fn without_stale(&self, ages: AgeLimits, now: Timestamp) -> Option<Self> {
+        let age =
+            |source: &SourceReport| source.listed_at.and_then(|listed_at| ages.list_too_old(listed_at, now));
+        let refused = ages.rates_too_old(self.rates(), now);
         if refused.is_none() && !self.sources().iter().any(|source| age(source).is_some()) {
             return None;
         }
@@ -143,7 +146,7 @@ impl Catalogue {
         for source in self.sources() {
             let mut source = source.clone();
             if let Some(age) = age(&source) {
-                source.outdate(&age);
+                source.mark_too_old(&age);
                 old.insert(source.provider.clone());
             }
             builder.add_source(source);

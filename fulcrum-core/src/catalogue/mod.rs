@@ -1,22 +1,24 @@
-//! Immutable snapshots of all offers, in columns, with a digest; built from many providers at once.
+//! Immutable catalogue snapshots of the offers of many providers, in dictionary-encoded columns, with a digest.
 //!
-//! A snapshot keeps one row of small integers an offer (about 45 bytes) and every distinct place, price,
-//! size and seller once. Plans and quotes name the snapshot that they were made from by its digest.
+//! A snapshot keeps about 45 bytes of indices for each offer, and every distinct place, price, size and seller once. Plans and
+//! quotes name their snapshot by its digest.
 
-mod ages;
+mod age_limits;
+mod builder;
 mod currency;
 mod ingest;
-mod present;
+mod market_state;
 mod query;
 mod snapshot;
 mod source;
 mod traffic;
 
-pub use ages::AgeLimits;
+pub use age_limits::AgeLimits;
+pub use builder::CatalogueBuilder;
 pub use currency::Rates;
 pub use ingest::{IngestOptions, ingest};
-pub(crate) use present::PresentMarket;
+pub(crate) use market_state::MarketState;
 pub use query::{Query, Sort};
-pub use snapshot::{Catalogue, CatalogueBuilder, OfferIx};
+pub use snapshot::{Catalogue, OfferIx};
 pub use source::{SourceReport, SourceState};
 pub use traffic::TrafficTariff;

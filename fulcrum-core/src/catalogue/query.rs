@@ -1,4 +1,4 @@
-//! Questions to a snapshot.
+//! Queries on a snapshot.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::model::{
     SovereigntyReport, to_micros,
 };
 
-/// What to look for. Empty for everything that is sold on demand.
+/// A query. Empty for all on-demand offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
@@ -22,24 +22,24 @@ pub struct Query {
     /// Place, seller, attributes, market.
     #[serde(rename = "where")]
     pub filter: Filter,
-    /// At least this size on every axis. Elastic disk counts as any size.
+    /// Minimum capacity in every dimension. Elastic disk counts as any size.
     pub at_least: Resources,
-    /// In which prices are compared; ISO 4217.
+    /// The currency of compared prices; ISO 4217.
     #[schemars(with = "String")]
     pub currency: Currency,
-    /// Size in GiB for which prices per unit are compared.
+    /// The size in GiB at which prices per unit are compared.
     pub size_gib: u64,
-    /// The most that a month may cost, net.
+    /// The highest net monthly cost.
     #[serde(with = "crate::model::decimal::option")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_monthly: Option<Decimal>,
-    /// In which order.
+    /// The order of results.
     pub sort: Sort,
-    /// Only the first, in that order, of each place of this sort.
+    /// Only the first result of each failure domain of this kind.
     pub first_per: Option<FailureDomain>,
-    /// Leave out so many at the start: the next page.
+    /// Results to skip, for the next page.
     pub offset: usize,
-    /// At most so many; none for all.
+    /// Results at most; none for all.
     pub limit: Option<usize>,
 }
 
@@ -60,7 +60,7 @@ impl Default for Query {
     }
 }
 
-/// The order of an answer. Ties are broken by offer id.
+/// The order of results. Ties are broken by offer id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
@@ -72,10 +72,10 @@ pub enum Sort {
 }
 
 impl Catalogue {
-    /// Whether an offer passes a filter, or the first clause, in the blueprint's words, that it fails.
+    /// The first clause of a filter that an offer fails, named as in blueprints; none if it passes.
     ///
     /// Time: O(length of the filter's lists).
-    pub fn refusal(&self, ix: OfferIx, filter: &Filter) -> Option<&'static str> {
+    pub fn failed_clause(&self, ix: OfferIx, filter: &Filter) -> Option<&'static str> {
         let place = self.place(ix);
         let market = self.price(ix).purchase_option.pricing_category();
         let is_market = if filter.pricing_categories.is_empty() {
@@ -124,13 +124,15 @@ impl Catalogue {
         checks.into_iter().find(|(_, passes)| !passes).map(|(clause, _)| clause)
     }
 
-    /// Answers a question. Time: O(n log n) in the offers that pass.
+    /// The results of a query. Time: O(n log n) in the matching offers.
     pub fn query(&self, query: &Query) -> Vec<OfferIx> {
         let max = query.max_monthly.and_then(|max| to_micros(max).ok());
         let mut found: Vec<(Micros, OfferIx)> = self
             .ids()
             .filter(|ix| query.kinds.is_empty() || query.kinds.contains(&self.kind(*ix)))
-            .filter(|ix| self.refusal(*ix, &query.filter).is_none() && self.holds(*ix, &query.at_least))
+            .filter(|ix| {
+                self.failed_clause(*ix, &query.filter).is_none() && self.has_capacity(*ix, &query.at_least)
+            })
             .filter_map(|ix| match (self.month_micros(ix, query.size_gib, query.currency), query.sort) {
                 (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
                 (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
@@ -153,7 +155,7 @@ impl Catalogue {
             .collect()
     }
 
-    fn holds(&self, ix: OfferIx, at_least: &Resources) -> bool {
+    fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {
         let has_elastic_disk = self.elastic_disk(ix).is_some();
         at_least.dimensions().all(|dimension| {
             self.capacity(ix).along(&dimension) >= at_least.along(&dimension)
@@ -161,7 +163,7 @@ impl Catalogue {
         })
     }
 
-    /// What tells the place of an offer from others, at one level: equal keys mean the same place.
+    /// The key of an offer's failure domain of one kind: equal keys mean the same domain.
     pub fn place_key(&self, ix: OfferIx, over: FailureDomain) -> String {
         let place = self.place(ix);
         match over {
@@ -172,7 +174,7 @@ impl Catalogue {
         }
     }
 
-    /// How many offers each provider has.
+    /// The number of offers of each provider.
     pub fn providers(&self) -> BTreeMap<String, usize> {
         self.ids().fold(BTreeMap::new(), |mut counts, ix| {
             *counts.entry(self.place(ix).provider.to_string()).or_default() += 1;

@@ -1,55 +1,49 @@
-//! How providers answered, and why a catalogue is empty.
+//! Source reports: how each provider answered, and why a catalogue is empty.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalogue, ages::OLD};
-use crate::{
-    model::{ProviderId, is_hidden},
-    provider::RejectedRow,
-};
+use super::{Catalogue, age_limits::TOO_OLD_PREFIX};
+use crate::{model::ProviderId, provider::RejectedRow};
 
-/// Rows that a report names.
-const MAX_NAMED: usize = 100;
-/// Characters of a reason that are kept: the words are somebody else's.
-const LONGEST: usize = 500;
-/// Providers that a sentence names.
-const MAX_TOLD: usize = 3;
+/// Rejected rows that a report names.
+const MAX_NAMED_ROWS: usize = 100;
+/// Providers that a message names.
+const MAX_NAMED_SOURCES: usize = 3;
 
-/// How one provider answered.
+/// The outcome of one provider's listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
-    /// Who.
+    /// The provider.
     pub provider: ProviderId,
-    /// How.
+    /// The state of its offers.
     pub state: SourceState,
-    /// Offers in the snapshot.
+    /// Its offers in the snapshot.
     pub offers: usize,
-    /// When these offers were listed.
+    /// When its offers were listed.
     pub listed_at: Option<Timestamp>,
-    /// The first hundred rows of its list that are left out by themselves, or that only blueprints in their own currency
-    /// can use: which, and why.
+    /// The first hundred rejected rows of its list, and rows that only blueprints in their own currency can use.
     #[serde(default)]
     pub rejected: Vec<RejectedRow>,
-    /// How many there are in all.
+    /// The number of all such rows.
     #[serde(default)]
     pub rejected_count: usize,
 }
 
-/// Whether a provider's offers are fresh.
+/// The state of a provider's offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
-    /// All listed just now.
+    /// Listed for this snapshot.
     Fresh,
-    /// The provider failed; its offers are those of the snapshot before.
+    /// The provider failed; its offers are those of the previous snapshot.
     Stale {
-        /// What went wrong.
+        /// The failure.
         reason: String,
     },
-    /// The provider failed and nothing that is new enough is known: none of its offers are in.
+    /// The provider failed and its previous offers are too old or unknown: the snapshot has none.
     Missing {
-        /// What went wrong.
+        /// The failure.
         reason: String,
     },
 }
@@ -59,17 +53,17 @@ impl SourceReport {
         Self { provider, state, offers: 0, listed_at, rejected: Vec::new(), rejected_count: 0 }
     }
 
-    /// Counts a row that is left out, and names it if it is one of the first.
+    /// Counts a rejected row, and names it if it is one of the first.
     pub(super) fn reject(&mut self, row: RejectedRow) {
         self.rejected_count = self.rejected_count.saturating_add(1);
-        if self.rejected.len() < MAX_NAMED {
+        if self.rejected.len() < MAX_NAMED_ROWS {
             let RejectedRow { row, reason } = row;
             self.rejected.push(RejectedRow::new(row, reason));
         }
     }
 
-    /// Its list is too old: none of its offers are in.
-    pub(super) fn outdate(&mut self, age: &str) {
+    /// Marks its list as too old: the snapshot has none of its offers.
+    pub(super) fn mark_too_old(&mut self, age: &str) {
         let reason = match &self.state {
             SourceState::Fresh => format!("{age}; call refresh()"),
             SourceState::Stale { reason } | SourceState::Missing { reason } => format!("{reason}; {age}"),
@@ -77,8 +71,8 @@ impl SourceReport {
         (self.state, self.listed_at) = (SourceState::Missing { reason }, None);
     }
 
-    /// What keeps its offers out, in words; none if all that it lists is there.
-    fn trouble(&self) -> Option<String> {
+    /// Why offers of it are missing; none if all are there.
+    fn problem(&self) -> Option<String> {
         let provider = &self.provider;
         match (&self.state, self.rejected.first()) {
             (SourceState::Missing { reason } | SourceState::Stale { reason }, _) => {
@@ -93,14 +87,10 @@ impl SourceReport {
     }
 }
 
-/// Words of a provider's, short and on one line.
-pub(super) fn cut(words: &str) -> String {
-    words.chars().filter(|c| !is_hidden(*c)).take(LONGEST).collect()
-}
-
-fn told(sources: &[&SourceReport]) -> String {
-    let mut words: Vec<_> = sources.iter().filter_map(|source| source.trouble()).take(MAX_TOLD).collect();
-    let more = sources.len().saturating_sub(MAX_TOLD);
+fn summary(sources: &[&SourceReport]) -> String {
+    let mut words: Vec<_> =
+        sources.iter().filter_map(|source| source.problem()).take(MAX_NAMED_SOURCES).collect();
+    let more = sources.len().saturating_sub(MAX_NAMED_SOURCES);
     if more > 0 {
         words.push(format!("and {more} more"));
     }
@@ -108,35 +98,35 @@ fn told(sources: &[&SourceReport]) -> String {
 }
 
 impl Catalogue {
-    /// Why there is no offer in it; none if there is one.
+    /// Why the catalogue is empty; none if it is not.
     pub fn why_empty(&self) -> Option<String> {
         if !self.is_empty() {
             return None;
         }
         let all = self.sources().len();
-        Some(match self.gaps() {
+        Some(match self.incomplete_sources() {
             Some(words) => format!("the catalogue is empty: {words}"),
             None if all == 0 => "the catalogue is empty: call refresh()".to_owned(),
             None => format!("the catalogue is empty: {all} of {all} providers list nothing"),
         })
     }
 
-    /// Whose offers are not all there, and why; none if all that is listed is.
-    pub(crate) fn gaps(&self) -> Option<String> {
+    /// The providers whose offers are incomplete, with reasons; none if all offers are there.
+    pub(crate) fn incomplete_sources(&self) -> Option<String> {
         let all = self.sources().len();
         let silent: Vec<_> = self.sources().iter().filter(|it| it.state != SourceState::Fresh).collect();
         let odd: Vec<_> = self.sources().iter().filter(|it| it.rejected_count > 0).collect();
         match (silent.is_empty(), odd.is_empty(), self.quarantined().first()) {
             (false, _, _) => {
-                let is_old = |source: &&SourceReport| matches!(&source.state, SourceState::Missing { reason } if reason.starts_with(OLD));
+                let is_old = |source: &&SourceReport| matches!(&source.state, SourceState::Missing { reason } if reason.starts_with(TOO_OLD_PREFIX));
                 let what = if silent.iter().all(is_old) {
                     "providers' lists are too old"
                 } else {
                     "providers did not answer"
                 };
-                Some(format!("{} of {all} {what}: {}", silent.len(), told(&silent)))
+                Some(format!("{} of {all} {what}: {}", silent.len(), summary(&silent)))
             }
-            (true, false, _) => Some(told(&odd)),
+            (true, false, _) => Some(summary(&odd)),
             (true, true, Some(it)) => Some(format!("{} in {} is left out: {}", it.sku, it.place, it.reason)),
             (true, true, None) => None,
         }

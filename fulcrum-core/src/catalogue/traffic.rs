@@ -1,4 +1,4 @@
-//! What traffic costs: a tariff as whole GiB and micro-units.
+//! Traffic tariffs in whole GiB and micro-units.
 
 use iso_currency::Currency;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
@@ -18,7 +18,7 @@ pub struct TrafficTariff {
 }
 
 impl TrafficTariff {
-    /// Reads a price per unit in a currency; `None` if it is no price per unit, or has no exchange rate.
+    /// Converts a price per unit to a currency; `None` if it is not a price per unit, or an exchange rate is missing.
     pub fn new(price: &Price, rates: &Rates, currency: Currency) -> Option<Self> {
         let Charge::PerUnit { unit, tiers } = &price.charge else { return None };
         let units_per_gib = unit.quantity_of_gib(1)?;
@@ -34,7 +34,7 @@ impl TrafficTariff {
         tiers.first().is_some_and(|(from, _)| *from == 0).then_some(Self { tiers })
     }
 
-    /// What so many GiB a month cost; `None` beyond the range of money.
+    /// The cost of `gib` a month; `None` on overflow.
     pub fn month(&self, gib: u64) -> Option<Micros> {
         let ends = self.tiers.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
         self.tiers.iter().zip(ends).try_fold(0i64, |sum, ((from, price), end)| {

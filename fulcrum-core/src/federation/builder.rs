@@ -1,62 +1,62 @@
-//! Setting a federation up.
+//! The builder of a federation.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::Federation;
 use crate::{
-    catalogue::{AgeLimits, PresentMarket, Rates},
+    catalogue::{AgeLimits, MarketState, Rates},
     ledger::{Ledger, LedgerError},
     model::{DocumentError, ProviderId, limits, read_text_within},
-    provider::{Base, Outside, Provider, layers, table::TableError},
+    provider::{AccessDenied, Base, Provider, layers, table::TableError},
     purchase::Engine,
 };
 
-/// A federation cannot be set up like this.
+/// The parts of a federation do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Nobody sells.
+    /// There is no provider.
     #[error("no provider; call `.provider(…)` at least once, or list one under `providers`")]
     NoProvider,
-    /// Two providers have one name.
+    /// Two providers have the same id.
     #[error("two providers are called {0}; give one of them another name")]
     Duplicate(ProviderId),
-    /// Nowhere to remember purchases.
+    /// There is no ledger.
     #[error(
         "no ledger; call `.ledger(…)`, or write `ledger: orders.db`, or `ledger: \":memory:\"` for a trial"
     )]
     NoLedger,
-    /// It does not say where the ledger is.
+    /// The ledger's address is not valid.
     #[error("ledger: {0}")]
     LedgerAddress(String),
-    /// The configuration is not well formed.
+    /// The configuration is not valid.
     #[error("configuration: {0}")]
     Document(#[from] DocumentError),
-    /// The document names what it may not read, write or reach.
+    /// The document may not access a path, host, setting or ledger.
     #[error(transparent)]
-    Outside(#[from] Outside),
+    AccessDenied(#[from] AccessDenied),
     /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A catalogue file is wrong.
+    /// A price table is not valid.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A sandbox is wrong.
+    /// A sandbox's configuration is not valid.
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] crate::provider::sandbox::SandboxError),
-    /// An adapter is wrong.
+    /// An adapter's configuration is not valid.
     #[cfg(feature = "http")]
     #[error("provider {provider}: {source}")]
     Adapter {
-        /// Which provider.
+        /// The provider.
         provider: ProviderId,
-        /// What is wrong.
+        /// The cause.
         source: crate::provider::http::HttpConfigError,
     },
     /// The ledger cannot be opened.
@@ -64,7 +64,7 @@ pub enum ConfigError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes the parts of a [`Federation`] and checks them together in [`build`](Self::build). Does no I/O.
+/// Collects the parts of a [`Federation`], and checks them together in [`build`](Self::build), without I/O.
 #[derive(Debug, Default)]
 pub struct FederationBuilder {
     providers: Vec<Arc<dyn Provider>>,
@@ -75,20 +75,20 @@ pub struct FederationBuilder {
 }
 
 impl FederationBuilder {
-    /// Adds a provider under the recommended layers: trace, retry, concurrency, deadline.
+    /// Adds a provider with the recommended layers; see [`layers`].
     #[must_use]
     pub fn provider(self, provider: impl Provider) -> Self {
         self.layered(layers::recommended(Arc::new(provider)))
     }
 
-    /// Adds a provider as it is, with the layers that the host has chosen.
+    /// Adds a provider without further layers.
     #[must_use]
     pub fn layered(mut self, provider: Arc<dyn Provider>) -> Self {
         self.providers.push(provider);
         self
     }
 
-    /// Sets where purchases are remembered.
+    /// Sets the ledger.
     #[must_use]
     pub fn ledger(mut self, ledger: impl Ledger + 'static) -> Self {
         self.ledger = Some(Arc::new(ledger));
@@ -152,13 +152,13 @@ impl FederationBuilder {
                 return Err(ConfigError::Duplicate(provider.id().clone()));
             }
         }
-        let market = Arc::new(PresentMarket::new(self.rates, self.ages));
+        let market = Arc::new(MarketState::new(self.rates, self.ages));
         let engine = Arc::new(Engine::new(by_id, ledger).with_market(market.clone()));
         Ok(Federation { providers: self.providers, engine, market, rates_file: self.rates_file })
     }
 }
 
-/// A file of the ECB's rates, and who names it.
+/// A file of the ECB's rates, with the access rights of the document that names it.
 #[derive(Debug)]
 pub(super) struct RatesFile {
     pub(super) base: Base,

@@ -1,4 +1,4 @@
-//! A federation from a document: what hosts in C and Python pass in, and people write.
+//! The configuration document of a federation.
 
 use std::path::PathBuf;
 
@@ -96,7 +96,7 @@ macro_rules! provider_config {
                     #[cfg(feature = "sandbox")]
                     Self::Sandbox(config) => {
                         let clouds = config.build(base)?;
-                        let stored_offers = clouds.iter().map(|cloud| cloud.listed()).sum();
+                        let stored_offers = clouds.iter().map(|cloud| cloud.offer_count()).sum();
                         let builder = clouds.into_iter().fold(builder, FederationBuilder::provider);
                         Added { builder, stored_offers }
                     }

@@ -8,7 +8,7 @@ use crate::ledger::PostgresLedger;
 use crate::{
     ledger::SqliteLedger,
     model::{DocumentError, limits, read_text_within},
-    provider::{Base, Provider, Reach},
+    provider::{AccessGrants, Base, Provider},
 };
 
 impl Federation {
@@ -45,11 +45,11 @@ impl FederationConfig {
         base: &Path,
         own: impl IntoIterator<Item = Arc<dyn Provider>>,
     ) -> Result<Federation, ConfigError> {
-        self.open_within(&Base::confined(base, Reach::default()), own).await
+        self.open_within(&Base::confined(base, AccessGrants::default()), own).await
     }
 
     /// As [`open_with`](Self::open_with), with what the program lets the document read, write and reach:
-    /// [`Base::trusted`] for a document of the operator, [`Base::confined`] with a [`Reach`] for any other.
+    /// [`Base::trusted`] for a document of the operator, [`Base::confined`] with a [`AccessGrants`] for any other.
     ///
     /// # Errors
     /// As [`open`](Self::open).

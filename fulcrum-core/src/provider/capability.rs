@@ -1,4 +1,4 @@
-//! What a provider says of itself. The conformance suite tests it by losing replies on purpose.
+//! The declared capabilities of a provider. The conformance suite tests them, also by losing replies on purpose.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,27 +10,25 @@ use serde::{Deserialize, Serialize};
 use super::{Call, ErrorKind};
 use crate::model::Settings;
 
-/// What repeating a call does.
+/// The idempotency of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "class")]
 pub enum IdempotencyClass {
-    /// The caller names the resource: the same call finds it again.
+    /// The caller names the resource: a repeated call finds it again.
     Natural,
-    /// The API takes a key and does not repeat the effect of a key that it has seen.
+    /// The API takes an idempotency key and has no second effect for it.
     Key,
-    /// The key is a label; a look-up finds it, at the latest after the lag. Repeating would do it twice.
+    /// The key is a label that a look-up finds after the list lag. A repeated call would have a second effect.
     Searchable {
         /// How long a new resource may be missing from the look-up, in milliseconds.
         list_lag_ms: u64,
     },
-    /// Neither. Such a provider takes part in catalogues, and in purchases only where their policy allows it, one call
-    /// after the other.
+    /// None of these. Purchases there need a policy that allows them, and are serialised.
     None,
 }
 
 impl IdempotencyClass {
-    /// How long after a call its effect may still be hidden from a look-up, as far as the class says;
-    /// [`Capabilities::list_lag`] says all.
+    /// The list lag of the class alone; see [`Capabilities::list_lag`].
     pub fn list_lag(self) -> Duration {
         match self {
             Self::Searchable { list_lag_ms } => Duration::from_millis(list_lag_ms),
@@ -38,7 +36,7 @@ impl IdempotencyClass {
         }
     }
 
-    /// Whether the same call with the same key may be sent again without looking first.
+    /// Whether a call may be repeated with the same key without a look-up.
     pub fn is_repeatable(self) -> bool {
         match self {
             Self::Natural | Self::Key => true,
@@ -47,29 +45,29 @@ impl IdempotencyClass {
     }
 }
 
-/// What a provider can do, and how.
+/// The calls of a provider, and how they behave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
-    /// The calls that work; all others answer `Unsupported`.
+    /// The supported calls; all others return `Unsupported`.
     pub calls: Vec<Call>,
-    /// For each call that changes state, what repeating it does; missing means none.
+    /// The idempotency class of each mutation; a missing one is `None`.
     pub idempotency: BTreeMap<Call, IdempotencyClass>,
-    /// The most calls that may be under way at once; none for no limit.
+    /// Concurrent calls, at most; none for no limit.
     pub concurrency: Option<u32>,
-    /// How often an operation may be polled, at most every so many milliseconds.
+    /// Minimum time between two polls of an operation, in milliseconds.
     pub poll_interval_ms: u64,
-    /// How long after a call a new service may be missing from look-ups and lists, in milliseconds; none for what the
-    /// class says, which is nothing for natural and key, and a minute where nothing is known by key. A call that its
-    /// caller has given up may still wait in front of a provider's API, so it is seldom zero.
+    /// List lag in milliseconds: an upper bound on the time between a provision call and its service appearing in every look-up
+    /// and list. It includes the time that a timed-out request may wait in front of the API. None for the default of the class:
+    /// zero for `Natural` and `Key`, a minute for `None`.
     #[serde(default)]
     pub list_lag_ms: Option<u64>,
-    /// The settings that it takes: a component with another one is not sold to. None if it does not say, and takes any.
+    /// The known settings; a component with another setting gets no offer of this provider. None if every setting is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<BTreeSet<String>>,
 }
 
-/// What is wrong with a setting that a provider does not know, after its name.
+/// The message about an unknown setting, after the provider's name.
 pub(crate) fn unknown_setting(known: &BTreeSet<String>, name: &str) -> String {
     let known = match known.is_empty() {
         true => "none".to_owned(),
@@ -78,11 +76,11 @@ pub(crate) fn unknown_setting(known: &BTreeSet<String>, name: &str) -> String {
     format!("does not know the setting `{name}`; it knows {known}")
 }
 
-/// How long lists are taken to lag where nothing is known by key and nothing is said.
+/// The default list lag of a provider without keys.
 const UNKEYED_LAG: Duration = Duration::from_secs(60);
 
 impl Capabilities {
-    /// Offers only: nothing can be bought.
+    /// Only `offers`: nothing can be bought.
     pub fn offers_only() -> Self {
         Self {
             calls: vec![Call::Offers],
@@ -94,31 +92,31 @@ impl Capabilities {
         }
     }
 
-    /// Whether a call works.
+    /// Whether a call is supported.
     pub fn can(&self, call: Call) -> bool {
         self.calls.contains(&call)
     }
 
-    /// The settings of these names, and no others.
+    /// A set of known settings.
     pub fn takes(names: &[&str]) -> Option<BTreeSet<String>> {
         Some(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
-    /// Whether all settings are such as it takes.
+    /// Succeeds if all settings are known.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] names the one that it does not know, and those that it does.
+    /// [`ErrorKind::InvalidRequest`] names the unknown setting and the known ones.
     pub fn check_settings(&self, settings: &Settings) -> Result<(), ErrorKind> {
         let Some(known) = &self.settings else { return Ok(()) };
         match settings.keys().find(|name| !known.contains(*name)) {
             None => Ok(()),
-            Some(name) => {
-                Err(ErrorKind::InvalidRequest { message: format!("it {}", unknown_setting(known, name)) })
-            }
+            Some(name) => Err(ErrorKind::InvalidRequest {
+                message: format!("the provider {}", unknown_setting(known, name)),
+            }),
         }
     }
 
-    /// How long after a purchase its service may still be hidden from a look-up or a list.
+    /// The list lag: how long after a purchase its service may be missing from look-ups and lists.
     pub fn list_lag(&self) -> Duration {
         let said = self.list_lag_ms.map(Duration::from_millis);
         match self.idempotency_of(Call::Provision) {
@@ -127,7 +125,7 @@ impl Capabilities {
         }
     }
 
-    /// What repeating a call does.
+    /// The idempotency class of a call.
     pub fn idempotency_of(&self, call: Call) -> IdempotencyClass {
         self.idempotency.get(&call).copied().unwrap_or(IdempotencyClass::None)
     }

@@ -10,62 +10,65 @@ use futures::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Capabilities, ErrorKind, ProviderError, Result, words};
+use super::{Call, Capabilities, ErrorKind, ProviderError, Result, single_line};
 use crate::model::{
     Action, IdempotencyKey, Offer, OfferKind, Place, Price, ProviderId, PurchaseOption, RegionId, Service,
     ServiceId, Settings, Shortage, SkuId, Surcharge, UsageRecord, setting_text,
 };
 
-/// Offers as they come in.
+/// A stream of offers.
 pub type OfferStream = BoxStream<'static, Result<Offer>>;
-/// Services as they come in.
+/// A stream of services.
 pub type ServiceStream = BoxStream<'static, Result<Service>>;
-/// Usage as it comes in.
+/// A stream of usage records.
 pub type UsageStream = BoxStream<'static, Result<UsageRecord>>;
 
 /// One independent cloud behind one API.
 ///
-/// What a provider cannot do it leaves out here and in its [`Capabilities`]: the calls that are not written answer
-/// [`Unsupported`](super::ErrorKind::Unsupported).
+/// A provider implements the calls that its [`Capabilities`] declare. All others return
+/// [`Unsupported`](super::ErrorKind::Unsupported) by default.
+///
+/// A wrapper must forward every call: a forgotten one would turn into the default. Put
+/// `#[deny(clippy::missing_trait_methods)]` on its `impl`; this repository's tests demand that of each wrapper.
 ///
 /// Dropping the future of a call that changes state leaves its outcome unknown; only
 /// [`find_by_key`](Self::find_by_key) can tell.
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Its name in the federation.
+    /// The provider's id in the federation.
     fn id(&self) -> &ProviderId;
 
-    /// What it can do. Does not change while the provider is in use.
+    /// The declared capabilities. They do not change while the provider is in use.
     fn capabilities(&self) -> &Capabilities;
 
-    /// A text of this provider's answers without what must not be shown: its credentials as a whole; and where only people read
-    /// it, also their beginnings, and what its requests have told that is nobody else's. Asks nobody.
+    /// A text of this provider's responses without its credentials. For people, prefixes of credentials and confidential texts
+    /// of requests are removed, too. Sends nothing.
     fn redacted(&self, text: &str, _is_for_people: bool) -> String {
         text.to_owned()
     }
 
-    /// All offers that pass the filter, complete, or an error: one request per page polled; ends, or yields
-    /// one error and then ends.
+    /// All offers that pass the filter, or an error: one request for each page that is polled. The stream ends, or yields one
+    /// error and then ends.
     fn offers(&self, filter: &OfferFilter) -> OfferStream;
 
-    /// Rows that the last complete list of [`offers`](Self::offers) left out because they could not be read. Asks nobody.
+    /// Unreadable rows of the last complete list of [`offers`](Self::offers). Sends nothing.
     fn rejected(&self) -> Vec<RejectedRow> {
         Vec::new()
     }
 
-    /// What a request would cost right now. Buys nothing.
+    /// The present price of a request. Buys nothing.
     async fn quote(&self, _request: &ProvisionRequest) -> Result<Quote> {
         Err(unsupported(self.id(), Call::Quote))
     }
 
-    /// Holds what a request asks for, for this key alone, until the moment that is answered; then it ends by itself. It costs
-    /// nothing. The same key again is the same hold, perhaps for longer, and [`provision`](Self::provision) with it takes what
-    /// is held. A call without an answer may simply be made again.
+    /// Reserves capacity for this key until the returned time; then the reservation ends by itself. It costs nothing. The same
+    /// key renews the same reservation, and [`provision`](Self::provision) with it uses the reserved capacity. The call may be
+    /// repeated.
     async fn reserve(&self, _request: &ProvisionRequest, _key: &IdempotencyKey) -> Result<Timestamp> {
         Err(unsupported(self.id(), Call::Reserve))
     }
 
-    /// Gives back what `reserve` holds. What is not held, or not any more, is success.
+    /// Ends a reservation. A key without one is success.
     async fn unreserve(&self, _key: &IdempotencyKey) -> Result<()> {
         Err(unsupported(self.id(), Call::Unreserve))
     }
@@ -76,8 +79,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Provision))
     }
 
-    /// The operation by which a service that is starting goes on, where somebody must drive it: making it takes several calls,
-    /// and who began may be gone. None if it comes about by itself. It changes nothing; [`poll`](Self::poll) goes on.
+    /// The operation that completes a starting service, if completing it takes further calls and the caller of the first one is
+    /// gone. None if the service starts by itself. This call has no effect; [`poll`](Self::poll) continues the operation.
     async fn resume_operation(
         &self,
         _request: &ProvisionRequest,
@@ -86,21 +89,21 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::ResumeOperation))
     }
 
-    /// The service that this key started, in whatever state, if it exists and the look-up shows it yet.
+    /// The service that this key started, in any state, if it exists and the list lag is over.
     async fn find_by_key(&self, _key: &IdempotencyKey) -> Result<Option<Service>> {
         Err(unsupported(self.id(), Call::FindByKey))
     }
 
-    /// One service; none after proof that it does not exist.
+    /// One service; none only with proof of its absence.
     async fn describe(&self, _service: &ServiceId) -> Result<Option<Service>> {
         Err(unsupported(self.id(), Call::Describe))
     }
 
-    /// All services that carry a key of this library, complete, or an error.
+    /// All services that carry a key of this library, or an error.
     ///
-    /// A provider whose idempotency class for `provision` is `None` lists all services of the account, with no key, also
-    /// those that it is just making, and keeps that class while orders are under way: only what the list has before and
-    /// after a call tells what the call made.
+    /// A provider whose idempotency class for `provision` is `None` lists all services of the account without keys, also
+    /// starting ones. The difference of the lists before and after a call shows what the call created. Such a provider keeps
+    /// its class while orders are open.
     fn services(&self) -> ServiceStream {
         unsupported_list(self.id(), Call::Services)
     }
@@ -115,17 +118,17 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(unsupported(self.id(), Call::Act))
     }
 
-    /// Ends a service: what its purchase made, and nothing that was attached to it later. Releasing what is already gone is
-    /// success.
+    /// Ends a service with the parts that its purchase created, and nothing that was attached later. Releasing a service that
+    /// does not exist is success.
     ///
-    /// Which parts the purchase made can be told at the provider alone, also by a process that knows no more than the
-    /// service's name. Where something else hangs on it that would end with it, nothing ends, and the answer is a
-    /// [conflict](super::ErrorKind::attached) that names the part; [`poll`](Self::poll) looks once more before each step.
+    /// The provider's own labels tell which parts belong to the purchase, so that any process can release the service. If a
+    /// foreign part would end with it, nothing ends, and the error is a [conflict](super::ErrorKind::attached) that names the
+    /// part. [`poll`](Self::poll) checks again before each step.
     async fn release(&self, _service: &ServiceId, _key: &IdempotencyKey) -> Result<OperationHandle> {
         Err(unsupported(self.id(), Call::Release))
     }
 
-    /// How far an operation is.
+    /// The state of an operation.
     async fn poll(&self, _operation: &OperationHandle) -> Result<OperationStatus> {
         Err(unsupported(self.id(), Call::Poll))
     }
@@ -147,31 +150,31 @@ fn unsupported_list<T: Send + 'static>(provider: &ProviderId, call: Call) -> Box
 /// A row of a provider's list that was left out by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RejectedRow {
-    /// Which: the product and its place where they can be read, else the row's place in the list.
+    /// Its SKU and place, if they can be read; else its position in the list.
     pub row: String,
-    /// What is wrong with it.
+    /// Why it was left out.
     pub reason: String,
 }
 
 impl RejectedRow {
-    /// Characters of each text that are kept: the words are somebody else's.
-    const LONGEST: usize = 300;
+    /// Characters of each text that are kept.
+    const MAX_TEXT_CHARS: usize = 300;
 
-    /// Names a row and what is wrong with it, each on one line; marks that nobody sees and what is too long are cut.
+    /// A row and the reason, each on one line, without invisible characters, and truncated.
     pub fn new(row: impl fmt::Display, reason: impl fmt::Display) -> Self {
-        let cut = |text: String| words::plain(&text, Self::LONGEST);
-        Self { row: cut(row.to_string()), reason: cut(reason.to_string()) }
+        let cleaned = |text: String| single_line(&text, Self::MAX_TEXT_CHARS);
+        Self { row: cleaned(row.to_string()), reason: cleaned(reason.to_string()) }
     }
 }
 
-/// Which offers are wanted. Empty for all.
+/// Selects offers. Empty for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferFilter {
     /// Only these kinds; empty for all.
     pub kinds: Vec<OfferKind>,
     /// Only these regions; empty for all.
     pub regions: Vec<RegionId>,
-    /// Only this product.
+    /// Only this SKU.
     pub sku: Option<SkuId>,
 }
 
@@ -184,14 +187,14 @@ impl OfferFilter {
     }
 }
 
-/// One service that is wanted.
+/// A request for one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvisionRequest {
-    /// What.
+    /// The SKU.
     pub sku: SkuId,
-    /// What sort of product it is.
+    /// The kind of product.
     pub kind: OfferKind,
-    /// Where.
+    /// The place.
     pub place: Place,
     /// GiB of storage bought with it or as it; 0 if its size is fixed.
     pub size_gib: u64,
@@ -201,10 +204,10 @@ pub struct ProvisionRequest {
     /// On demand, spot, or committed for so many months.
     #[serde(default)]
     pub purchase_option: PurchaseOption,
-    /// Months that must be paid at least; 0 for none.
+    /// Minimum term in months; 0 for none.
     #[serde(default)]
     pub term_months: u32,
-    /// What is paid with it besides, by product code: what is ordered together with it must be among these.
+    /// SKUs of the surcharges that are paid with it: an adapter orders nothing else with it.
     #[serde(default)]
     pub surcharges: Vec<SkuId>,
     /// For people: shown as name or description where the provider has one.
@@ -215,7 +218,7 @@ pub struct ProvisionRequest {
 }
 
 impl ProvisionRequest {
-    /// A request for exactly what an offer says, with so many GiB bought with it or as it; without settings.
+    /// A request for exactly this offer, with `size_gib` of storage; without settings.
     pub fn of(offer: &Offer, size_gib: u64, name: impl Into<String>) -> Self {
         Self {
             sku: offer.sku.clone(),
@@ -231,12 +234,12 @@ impl ProvisionRequest {
         }
     }
 
-    /// A setting as the text that an API takes in one field; see [`setting_text`].
+    /// A setting as text, for one field of an API; see [`setting_text`].
     pub fn setting(&self, name: &str) -> Option<String> {
         self.settings.get(name).and_then(setting_text)
     }
 
-    /// A setting as a list: a list as it is, text cut at commas and spaces.
+    /// A setting as a list; text is split at commas and spaces.
     pub fn setting_list(&self, name: &str) -> Option<Vec<String>> {
         match self.settings.get(name)? {
             serde_json::Value::Array(values) => Some(values.iter().filter_map(setting_text).collect()),
@@ -249,26 +252,26 @@ impl ProvisionRequest {
     }
 }
 
-/// A price as it is right now.
+/// A present price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     /// Of the requested SKU.
     pub price: Price,
-    /// Of the disk bought with it, per unit; none if no disk is.
+    /// Of the disk bought with it, per unit; none without a disk.
     pub disk: Option<Price>,
-    /// What must be paid besides, each once; no more and no less than the offer's own.
+    /// The surcharges, each once: exactly those of the offer.
     #[serde(default)]
     pub surcharges: Vec<Surcharge>,
-    /// How long it holds; none if the provider does not say.
+    /// Until when the price is guaranteed; none if the provider does not say.
     pub valid_until: Option<Timestamp>,
 }
 
-/// A long call's handle. It is text, survives a restart, and means something to its provider only.
+/// The handle of a long operation. It is text, survives a restart, and has a meaning for its provider only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OperationHandle(Arc<str>);
 
 impl OperationHandle {
-    /// Wraps what the provider needs to find the operation again.
+    /// Wraps the text by which the provider finds the operation again.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
@@ -279,27 +282,27 @@ impl OperationHandle {
     }
 }
 
-/// How far an operation is.
+/// The state of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationStatus {
     /// Not done yet.
     Running {
-        /// Per cent, where the provider tells.
+        /// Per cent, if the provider tells.
         percent: Option<u8>,
     },
-    /// Done; the service as it is now, or none if it was released.
+    /// Done: the present service, or none if it was released.
     Succeeded(Option<Service>),
-    /// Over without success. Something may still exist: look the key up.
+    /// Ended without success. A service may exist: look the key up.
     Failed {
-        /// As an [`ErrorKind`](super::ErrorKind) would say it; for people.
+        /// The reason, for people.
         reason: String,
-        /// Whether something else, or another provider, could do instead, and why.
+        /// The kind of shortage, if another offer or provider could do instead.
         shortage: Option<Shortage>,
     },
 }
 
-/// A span of time, from inclusive, to exclusive.
+/// A period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsagePeriod {
     /// Inclusive.

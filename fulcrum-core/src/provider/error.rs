@@ -1,8 +1,8 @@
-//! What can go wrong at a provider: a closed set of kinds that callers act on, and the circumstances.
+//! Errors of provider calls: a closed set of kinds that callers act on, with the circumstances.
 
 use std::{fmt, time::Duration};
 
-use super::words;
+use super::single_line;
 use crate::model::{ProviderId, ServiceId, SkuId};
 
 /// The outcome of a provider call.
@@ -15,50 +15,50 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[error("{provider}: {call} failed: {kind}{}{}", cause_text(.kind, .source), exists_text(.exists))]
 pub struct ProviderError {
-    /// Who was asked.
+    /// The provider.
     pub provider: ProviderId,
-    /// For what.
+    /// The call.
     pub call: Call,
-    /// What the caller can do about it.
+    /// The kind, by which a caller decides.
     pub kind: ErrorKind,
-    /// The provider's own number for the request, for its support.
+    /// The provider's request id, for its support.
     pub request_id: Option<String>,
-    /// What is known to exist in spite of the error, and may cost money.
+    /// Services that exist in spite of the error, and may cost money.
     pub exists: Box<[ServiceId]>,
-    /// For logs; holds neither bodies nor secrets.
+    /// The cause, for logs; without bodies and secrets.
     pub source: Option<BoxError>,
 }
 
-/// Why a call got no answer, in words that may be shown: they hold no body and no secret.
+/// The cause of a failed call as a message that may be shown: without bodies and secrets.
 #[derive(Debug, thiserror::Error)]
-#[error("{words}")]
-pub struct Worded {
-    words: String,
+#[error("{message}")]
+pub struct ErrorContext {
+    message: String,
     #[source]
-    below: Option<BoxError>,
+    source: Option<BoxError>,
 }
 
-impl Worded {
-    /// Words of their own.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self { words: plain(words), below: None }
+impl ErrorContext {
+    /// A message without a source.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: error_text(message), source: None }
     }
 
-    /// Words for an error.
-    pub fn above(words: impl Into<String>, below: impl Into<BoxError>) -> Self {
-        Self { words: plain(words), below: Some(below.into()) }
+    /// A message for an error, which becomes its source.
+    pub fn wrap(message: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self { message: error_text(message), source: Some(source.into()) }
     }
 }
 
-fn plain(text: impl Into<String>) -> String {
-    words::plain(&text.into(), ErrorKind::LONGEST)
+fn error_text(text: impl Into<String>) -> String {
+    single_line(&text.into(), ErrorKind::MAX_MESSAGE_CHARS)
 }
 
-/// What is said about the cause where the kind itself has no words for it.
+/// The cause in parentheses, unless the kind has its own message.
 fn cause_text(kind: &ErrorKind, source: &Option<BoxError>) -> String {
-    let worded = source.as_ref().filter(|_| !kind.has_words());
-    let worded = worded.and_then(|source| source.downcast_ref::<Worded>());
-    worded.map(|it| format!(" ({})", it.words)).unwrap_or_default()
+    let context = source.as_ref().filter(|_| !kind.has_message());
+    let context = context.and_then(|source| source.downcast_ref::<ErrorContext>());
+    context.map(|it| format!(" ({})", it.message)).unwrap_or_default()
 }
 
 fn exists_text(exists: &[ServiceId]) -> String {
@@ -70,8 +70,8 @@ fn exists_text(exists: &[ServiceId]) -> String {
 }
 
 impl ProviderError {
-    /// An error without circumstances; add them by the `with_` methods. Words that come from elsewhere, such as the handle of an
-    /// operation or the name of a setting, are put on one line, and cut where they are too long.
+    /// An error without circumstances; add these by the `with_` methods. Texts of the kind, such as the handle of an operation,
+    /// are put on one line and truncated.
     pub fn new(provider: ProviderId, call: Call, kind: ErrorKind) -> Self {
         Self {
             provider,
@@ -89,14 +89,14 @@ impl ProviderError {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// Adds what is known to exist.
+    /// Adds services that exist.
     #[must_use]
     pub fn with_existing(self, exists: Vec<ServiceId>) -> Self {
         Self { exists: exists.into(), ..self }
     }
 
-    /// The same, of a part of what an operation ends, such as a disk. That the API does not know the part, or refuses what is
-    /// asked of it, is not yet that the operation's handle is forgotten: only the handle knows of the part.
+    /// The error for a part of an operation, such as a disk. A part that is unknown or refused becomes a conflict: the
+    /// operation itself is still known, and only its handle knows the part.
     #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
     pub(crate) fn of_part(self, part: impl fmt::Display) -> Self {
         let kind = match self.kind {
@@ -108,28 +108,28 @@ impl ProviderError {
         Self { kind, ..self }
     }
 
-    /// The same with each of its texts made another.
+    /// A copy with each text replaced.
     pub(crate) fn with_texts(self, make: impl Fn(String) -> String) -> Self {
-        let source = self.source.map(|source| match source.downcast::<Worded>() {
-            Ok(worded) => Worded { words: make(worded.words), below: worded.below }.into(),
+        let source = self.source.map(|source| match source.downcast::<ErrorContext>() {
+            Ok(context) => ErrorContext { message: make(context.message), source: context.source }.into(),
             Err(other) => other,
         });
         let request_id = self.request_id.map(&make);
         Self { kind: self.kind.with_texts(&make), source, request_id, ..self }
     }
 
-    /// Whether the same call may simply be sent again; see [`ErrorKind::is_retryable`].
+    /// Whether the call may be repeated without a look-up; see [`ErrorKind::is_retryable`].
     pub fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
     }
 
-    /// What went wrong, in the provider's own words where it has said any: what an order's reason tells.
+    /// The message of kind and cause, for an order's reason.
     pub fn words(&self) -> String {
         format!("{}{}", self.kind, cause_text(&self.kind, &self.source))
     }
 }
 
-/// Which method of [`Provider`](super::Provider) was called.
+/// A method of [`Provider`](super::Provider).
 #[derive(
     Debug,
     Clone,
@@ -193,7 +193,7 @@ impl Call {
         }
     }
 
-    /// Whether the call may change what exists or costs money. What is only held ends by itself.
+    /// Whether the call may change services or costs. Reservations end by themselves and do not count.
     pub fn is_mutation(self) -> bool {
         match self {
             Self::Provision | Self::Act | Self::Release => true,
@@ -217,7 +217,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// What a caller can do about a failed call.
+/// The kind of a failed call, by which a caller decides.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -233,25 +233,25 @@ pub enum ErrorKind {
     /// The credentials do not allow this.
     #[error("not allowed; ask for the right, or use other credentials")]
     Forbidden,
-    /// There is no such thing.
-    #[error("{what} does not exist")]
+    /// The named resource does not exist.
+    #[error("{what} does not exist; refresh the catalogue, or reconcile the order")]
     NotFound {
         /// The SKU, service or operation that was named.
         what: String,
     },
-    /// It is in a state that does not allow this now.
+    /// The resource's state does not allow this now.
     #[error("conflicts with the present state: {message}")]
     Conflict {
-        /// With what.
+        /// The conflicting state.
         message: String,
     },
-    /// The account's own limit.
+    /// The account's quota is used up.
     #[error("over the quota of {quota}; ask the provider for more, or compose again without it")]
     QuotaExceeded {
         /// Of what.
         quota: String,
     },
-    /// The provider has none left.
+    /// The SKU is sold out.
     #[error("{sku} is sold out; compose again without it")]
     CapacityExhausted {
         /// Of what.
@@ -263,51 +263,51 @@ pub enum ErrorKind {
         /// How long the provider asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The provider answered that it cannot serve now; nothing happened.
+    /// The provider cannot serve now; the call had no effect.
     #[error("the provider is not available{}; try again later", because(.cause))]
     Unavailable {
         /// How long the provider asks to wait.
         retry_after: Option<Duration>,
-        /// Why, as far as it is known, and what to do; empty if it is not.
+        /// The cause and the remedy; empty if unknown.
         cause: String,
     },
-    /// Nothing left this machine.
+    /// Nothing was sent.
     #[error("could not connect; nothing was sent{}", because(.cause))]
     NotSent {
-        /// Why, as far as it is known, and what to do; empty if it is not.
+        /// The cause and the remedy; empty if unknown.
         cause: String,
     },
-    /// Something may have happened.
+    /// The call may have had its effect.
     #[error("sent, outcome unknown; look the idempotency key up first")]
     Ambiguous,
-    /// The provider broke its own API.
-    #[error("the answer makes no sense: {message}")]
+    /// The response breaks the provider's API.
+    #[error("the provider's response breaks its API: {message}")]
     Protocol {
-        /// In which way; a redacted excerpt at most.
+        /// The violation; at most a redacted excerpt.
         message: String,
     },
-    /// The provider has no such function.
+    /// The provider does not support the call.
     #[error("this provider cannot do that; see its capabilities")]
     Unsupported,
 }
 
-/// Behind a sentence that could stand alone.
+/// `: cause`, or nothing.
 fn because(cause: &str) -> String {
     if cause.is_empty() { String::new() } else { format!(": {cause}") }
 }
 
 impl ErrorKind {
-    /// Not available, for a reason.
+    /// [`Unavailable`](Self::Unavailable) with a cause.
     pub fn unavailable(cause: impl Into<String>) -> Self {
         Self::Unavailable { retry_after: None, cause: cause.into() }
     }
 
-    /// Not sent, for a reason.
+    /// [`NotSent`](Self::NotSent) with a cause.
     pub fn not_sent(cause: impl Into<String>) -> Self {
         Self::NotSent { cause: cause.into() }
     }
 
-    /// Why a release ends nothing: these parts hang on the service, and its purchase did not make them.
+    /// A release is refused: parts that the purchase did not create are attached to the service.
     pub fn attached(service: impl fmt::Display, parts: &[String]) -> Self {
         let (parts, which) = match parts {
             [part] => (part.clone(), "which its purchase did not make; detach it"),
@@ -318,8 +318,8 @@ impl ErrorKind {
         }
     }
 
-    /// A part that a purchase made cannot be ended: it hangs on what the purchase did not make.
-    pub fn held(part: impl fmt::Display, holders: &[String]) -> Self {
+    /// A part of a purchase cannot be ended: it is attached to resources that the purchase did not create.
+    pub fn attached_to(part: impl fmt::Display, holders: &[String]) -> Self {
         let holders = holders.join(", ");
         Self::Conflict {
             message: format!(
@@ -328,20 +328,20 @@ impl ErrorKind {
         }
     }
 
-    /// Characters of one text that are kept: enough to name many things, and few enough to be read.
-    pub(crate) const LONGEST: usize = 2_000;
+    /// Characters of one text that are kept.
+    pub(crate) const MAX_MESSAGE_CHARS: usize = 2_000;
 
-    /// The same on one line, without marks that nobody sees and without what is too long to be read.
+    /// A copy with texts on one line, without invisible characters, and truncated.
     fn on_one_line(self) -> Self {
-        self.with_texts(&|text: String| match text.len() <= Self::LONGEST
+        self.with_texts(&|text: String| match text.len() <= Self::MAX_MESSAGE_CHARS
             && !text.chars().any(crate::model::is_hidden)
         {
             true => text,
-            false => words::plain(&text, Self::LONGEST),
+            false => single_line(&text, Self::MAX_MESSAGE_CHARS),
         })
     }
 
-    /// The same with each of its texts made another. No `_` arm: a new kind must decide.
+    /// A copy with each text replaced. No `_` arm: a new kind must decide.
     fn with_texts(self, make: &impl Fn(String) -> String) -> Self {
         match self {
             Self::InvalidRequest { message } => Self::InvalidRequest { message: make(message) },
@@ -360,10 +360,10 @@ impl ErrorKind {
         }
     }
 
-    /// Nobody waits for longer because a provider asks for it: what is bought elsewhere meanwhile goes on and costs.
+    /// The longest wait that a provider may ask for: meanwhile, the order's other services cost money.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-    /// Whether the same call may simply be sent again. No `_` arm: a new kind must decide.
+    /// Whether the call may be repeated without a look-up. No `_` arm: a new kind must decide.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::NotSent { .. } => true,
@@ -380,8 +380,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it says its cause by itself. No `_` arm: a new kind must decide.
-    pub(crate) fn has_words(&self) -> bool {
+    /// Whether the kind carries its own message. No `_` arm: a new kind must decide.
+    pub(crate) fn has_message(&self) -> bool {
         match self {
             Self::InvalidRequest { .. }
             | Self::Conflict { .. }
@@ -399,7 +399,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the call may have had its effect. Then nobody repeats it before looking.
+    /// Whether the call may have had its effect. Then a look-up comes before a repetition.
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::Ambiguous | Self::Protocol { .. } => true,
@@ -427,7 +427,7 @@ impl ErrorKind {
         }
     }
 
-    /// The kind in a word, for labels.
+    /// The kind's code, for labels and JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Self::InvalidRequest { .. } => "invalid_request",
@@ -446,7 +446,7 @@ impl ErrorKind {
         }
     }
 
-    /// A number that stays the same for ever; the C status and the Python exception follow from it.
+    /// The stable number of the kind, for the C status and the Python exception.
     pub fn code(&self) -> i32 {
         match self {
             Self::InvalidRequest { .. } => 101,

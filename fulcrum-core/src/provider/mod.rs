@@ -1,19 +1,20 @@
-//! What every cloud must offer to take part, and the layers that add one concern each.
+//! The contract of a provider, the layers that wrap one, and what adapters share.
 //!
 //! ```text
-//! Trace ─ Retry ─ Concurrency ─ Deadline ─ adapter        (outermost first: the recommended stack)
+//! Trace ─ Retry ─ Concurrency ─ Deadline ─ Redact ─ adapter        (outermost first: the recommended stack)
 //! ```
 
-mod base;
-mod bounds;
 mod capability;
 mod contract;
+mod document_access;
 mod error;
-mod exact;
+mod exact_match;
+mod sanitise;
+mod stream_limits;
 
 pub mod adapters;
+pub mod callback;
 pub mod conformance;
-pub mod host;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod layers;
@@ -22,16 +23,18 @@ pub mod sandbox;
 #[cfg(feature = "http")]
 mod surcharges;
 pub mod table;
-pub(crate) mod words;
 
 pub use crate::model::Action;
-pub use base::{Base, Outside, Reach};
-pub(crate) use bounds::Bounds;
 pub(crate) use capability::unknown_setting;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,
     RejectedRow, ServiceStream, UsagePeriod, UsageStream,
 };
-pub use error::{BoxError, Call, ErrorKind, ProviderError, Result, Worded};
-pub use exact::{Line, Priced, Sold, SoldSize, check_exact, check_settings, find_exact, find_exact_in_zones};
+pub use document_access::{AccessDenied, AccessGrants, Base};
+pub use error::{BoxError, Call, ErrorContext, ErrorKind, ProviderError, Result};
+pub use exact_match::{
+    Line, Priced, Sold, SoldSize, check_exact, check_settings, find_exact, find_exact_in_zones,
+};
+pub(crate) use sanitise::{foreign_text, single_line};
+pub(crate) use stream_limits::StreamLimits;

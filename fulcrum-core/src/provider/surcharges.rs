@@ -1,4 +1,4 @@
-//! What an adapter orders with a machine besides, as lines of its offer.
+//! Surcharges: what an adapter orders together with a machine, as lines of the offer.
 #![cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,25 +22,25 @@ pub(crate) fn ipv4_of<'a>(listed: &'a [Offer], place: &Place) -> Option<&'a Offe
     listed.iter().find(is_it)
 }
 
-/// Why a machine is not offered whose address no row prices.
+/// Why a machine is left out if no row prices its address.
 pub(crate) const NO_ADDRESS: &str = "it gets an IPv4 address, and the price table has no row of kind `public_ip` with \
     `version=4` for its region; add one (0 if it is free), or configure machines without one";
 
-/// With what a row of a table prices as one more line.
+/// The offer with a table's row as one more line.
 pub(crate) fn with_row(offer: Offer, row: &Offer) -> Offer {
     let provenance = weakest(&offer.provenance, &row.provenance);
     let surcharge = Surcharge { sku: row.sku.clone(), price: row.price.clone() };
     with(Offer { provenance, ..offer }, surcharge)
 }
 
-/// With one more line, of the same list as the offer.
+/// The offer with one more line of the same list.
 pub(crate) fn with(offer: Offer, surcharge: Surcharge) -> Offer {
     let surcharges = offer.surcharges.iter().cloned().chain([surcharge]).collect();
     Offer { surcharges: Arc::new(surcharges), ..offer }
 }
 
-/// A machine whose disk is bought by size, and that is never made with less than so many GiB: these are part of it, and a
-/// line. `None` if they cannot be priced.
+/// A machine with a disk by size and a minimum of `gib`: the minimum is part of its capacity and a line of the offer. `None` if
+/// the minimum cannot be priced.
 pub(crate) fn with_least_disk(offer: Offer, gib: u64, paid_gib: u64) -> Option<Offer> {
     let Some(disk) = offer.elastic_disk.clone().filter(|_| offer.capacity.disk_gib == 0) else {
         return Some(offer);
@@ -57,7 +57,7 @@ fn least_disk(disk: &ElasticDisk, gib: u64) -> Option<Surcharge> {
     Some(Surcharge { sku: disk.sku.clone(), price })
 }
 
-/// Rows that the last list of offers left out. Clones share it.
+/// Rows rejected from the last list of offers. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rejections(Arc<Mutex<Vec<RejectedRow>>>);
 

@@ -22,7 +22,7 @@ use super::{
     listings::Listings,
 };
 use crate::{
-    catalogue::{AgeLimits, PresentMarket, Rates},
+    catalogue::{AgeLimits, MarketState, Rates},
     ledger::{Change, Ledger, LedgerError, OrderQuery},
     model::{
         KeyNamespace, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState, Policy, ProviderId,
@@ -56,7 +56,7 @@ pub struct Engine {
     pub(super) providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
     pub(super) ledger: Arc<dyn Ledger>,
     /// What was last known of the market: offers for fail-overs, rates for checking prices.
-    pub(super) market: Arc<PresentMarket>,
+    pub(super) market: Arc<MarketState>,
     /// Stands for providers that an order names and that are not here.
     pub(super) absent: Arc<dyn Provider>,
     /// What providers list, for checking prices.
@@ -73,7 +73,7 @@ impl Engine {
     /// An engine over some providers and a ledger.
     pub fn new(providers: BTreeMap<ProviderId, Arc<dyn Provider>>, ledger: Arc<dyn Ledger>) -> Self {
         let owner = format!("process {} {}", std::process::id(), uuid::Uuid::now_v7());
-        let market = Arc::new(PresentMarket::new(Rates::none(), AgeLimits::default()));
+        let market = Arc::new(MarketState::new(Rates::none(), AgeLimits::default()));
         let (listings, fresh) = (Listings::default(), FreshOrders::default());
         let lease = Duration::from_secs(15);
         let absent = Absent::shared();
@@ -91,13 +91,13 @@ impl Engine {
     /// Sets how old offers, exchange rates and price tables may be.
     #[must_use]
     pub fn with_ages(self, ages: AgeLimits) -> Self {
-        let rates = (*self.market.given_rates()).clone();
-        Self { market: Arc::new(PresentMarket::new(rates, ages)), ..self }
+        let rates = (*self.market.configured_rates()).clone();
+        Self { market: Arc::new(MarketState::new(rates, ages)), ..self }
     }
 
     /// Shares what is known of the market, so that a fail-over also knows the offers of a provider that does not answer.
     #[must_use]
-    pub(crate) fn with_market(self, market: Arc<PresentMarket>) -> Self {
+    pub(crate) fn with_market(self, market: Arc<MarketState>) -> Self {
         Self { market, ..self }
     }
 

@@ -114,7 +114,7 @@ impl Driver<'_> {
     ) -> Result<Next, String> {
         let engine = self.engine;
         let all: Vec<_> = engine.providers.values().cloned().collect();
-        let rates = (*engine.market.given_rates()).clone();
+        let rates = (*engine.market.configured_rates()).clone();
         let catalogue = engine.market.refresh(&all, IngestOptions::new(Timestamp::now(), rates)).await;
         let options = ComposeOptions {
             exclude: offers.clone(),

@@ -71,7 +71,7 @@ impl Failures {
 
 /// What is kept of a provider's words: an answer must neither fill the ledger nor turn a line of it.
 pub(super) fn cut(words: &str) -> String {
-    crate::provider::words::plain(words, MAX_WORDS)
+    crate::provider::single_line(words, MAX_WORDS)
 }
 
 /// What an error says about whether something can be had there at all.

@@ -17,7 +17,7 @@ use fulcrum_core::{
     provider::{
         ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::ec2::{Ec2, Ec2Config},
-        conformance::{Outcome, Trial, check_provider},
+        conformance::{Outcome, SuiteConfig, check_provider},
         http::{
             HeaderMap, HttpConfig, NetworkTransport, RawRequest, RawResponse, StatusCode, Transport,
             TransportError,
@@ -146,7 +146,7 @@ async fn a_cloud_that_ignores_client_tokens_sells_as_declared_and_a_wrong_declar
     assert_eq!((small.capacity.vcpu_milli, small.capacity.memory_mib), (2000, 2048));
     assert!(small.elastic_disk.is_some(), "its disk is bought with it");
 
-    let trial = Trial::new(Some(request(&*cloud, "t3.nano").await), Duration::from_secs(30));
+    let trial = SuiteConfig::new(Some(request(&*cloud, "t3.nano").await), Duration::from_secs(30));
     let report = check_provider(cloud.clone(), trial.clone()).await;
     println!("{report}");
     assert!(report.is_passed());
@@ -211,7 +211,7 @@ async fn a_cloud_that_honours_client_tokens_sells_as_declared_though_its_lists_l
     let cloud: Arc<dyn Provider> =
         Arc::new(desk.cloud(honoured).with_transport(Arc::new(Honouring::default())));
     let request = request(&*cloud, "t3.nano").await;
-    let trial = Trial::new(Some(request.clone()), Duration::from_secs(30));
+    let trial = SuiteConfig::new(Some(request.clone()), Duration::from_secs(30));
     let report = check_provider(cloud.clone(), trial).await;
     println!("{report}");
     assert!(report.is_passed());

@@ -16,7 +16,7 @@ use fulcrum_core::{
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::exoscale::{Exoscale, ExoscaleConfig},
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::HttpConfig,
     },
 };
@@ -201,10 +201,8 @@ fn key() -> IdempotencyKey {
 #[tokio::test]
 async fn it_sells_as_it_declares() {
     let (_server, cloud, adapter) = imitation().await;
-    let trial = Trial {
-        sold_out: Some(request("standard.huge")),
-        ..Trial::new(Some(request("standard.small")), Duration::from_secs(30))
-    };
+    let trial = SuiteConfig::new(Some(request("standard.small")), Duration::from_secs(30))
+        .with_sold_out(request("standard.huge"));
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

@@ -16,7 +16,7 @@ use fulcrum_core::{
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::hetzner::{Hetzner, HetznerConfig},
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::{HttpConfig, NetworkTransport, Transport},
     },
 };
@@ -103,7 +103,7 @@ fn word<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> &'static str {
 #[tokio::test]
 async fn it_sells_as_it_declares() {
     let Some((_peer, adapter)) = cloud() else { return };
-    let trial = Trial::new(Some(request("small")), Duration::from_secs(10));
+    let trial = SuiteConfig::new(Some(request("small")), Duration::from_secs(10));
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

@@ -23,7 +23,7 @@ use fulcrum_core::{
     provider::{
         ErrorKind, OperationHandle, OperationStatus, Provider, ProvisionRequest, UsagePeriod,
         adapters::openstack::{OpenStack, OpenStackConfig},
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::{
             HeaderMap, HttpConfig, Method, NetworkTransport, RawRequest, RawResponse, StatusCode, Transport,
             TransportError,
@@ -210,7 +210,7 @@ async fn the_suite_passes(ward: &Ward) {
     let cloud = ward.cloud(json!({ "floating_network": "public" }));
     for (sku, zone) in [("m1.tiny", "zone-b"), ("floating", "")] {
         let request = request(&*cloud, sku, zone).await;
-        let trial = Trial::new(Some(request), Duration::from_secs(90));
+        let trial = SuiteConfig::new(Some(request), Duration::from_secs(90));
         let report = check_provider(cloud.clone(), trial).await;
         println!("{report}");
         assert!(report.is_passed());
@@ -633,7 +633,7 @@ async fn an_old_nova_sells_too(ward: &Ward) {
     );
     let cloud = layers::recommended(cloud);
     let request = request(&*cloud, "m1.tiny", "zone-a").await;
-    let trial = Trial::new(Some(request), Duration::from_secs(90));
+    let trial = SuiteConfig::new(Some(request), Duration::from_secs(90));
     let report = check_provider(cloud, trial).await;
     println!("{report}");
     assert!(report.is_passed());

@@ -8,7 +8,7 @@ use fulcrum_core::{
     provider::{
         ErrorKind, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest,
         adapters::osb::{Osb, OsbConfig},
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::{HttpConfig, NetworkTransport, Transport},
     },
 };
@@ -75,7 +75,7 @@ async fn done(adapter: &Osb, handle: &OperationHandle) -> OperationStatus {
 async fn it_sells_as_it_declares() {
     let Some((_peer, adapter)) = broker(&[("OSB_DELAY", "0.2")]) else { return };
     let small = request(&adapter, "postgresql/small").await;
-    let trial = Trial::new(Some(small), Duration::from_secs(10));
+    let trial = SuiteConfig::new(Some(small), Duration::from_secs(10));
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

@@ -15,7 +15,7 @@ use fulcrum_core::{
     provider::{
         OfferFilter, OperationHandle, OperationStatus, Provider, ProviderError, ProvisionRequest,
         adapters::proxmox::{Proxmox, ProxmoxConfig},
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::{HeaderMap, HttpConfig, Method, NetworkTransport, RawRequest, RawResponse, Transport},
     },
 };
@@ -136,10 +136,8 @@ fn word<T: std::fmt::Debug>(outcome: Result<T, ProviderError>) -> &'static str {
 #[tokio::test]
 async fn it_sells_as_it_declares() {
     let Some((_peer, adapter)) = cluster() else { return };
-    let trial = Trial {
-        sold_out: Some(request("huge")),
-        ..Trial::new(Some(request("small")), Duration::from_secs(10))
-    };
+    let trial =
+        SuiteConfig::new(Some(request("small")), Duration::from_secs(10)).with_sold_out(request("huge"));
     let report = check_provider(Arc::new(adapter), trial).await;
     println!("{report}");
     assert!(report.is_passed(), "{report}");

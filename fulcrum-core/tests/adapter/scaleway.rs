@@ -156,7 +156,7 @@ async fn all_recorded_prices_are_read_to_the_digit() {
     let Some(folder) = recordings() else { return };
     let (adapter, replay) = adapter_with(&price_lists(&folder), Some(STORAGE));
     let offers = offers(&adapter, &OfferFilter::default()).await;
-    assert_eq!(replay.rest(), Vec::<String>::new());
+    assert_eq!(replay.unplayed(), Vec::<String>::new());
     let index = csv::Reader::from_path(folder.join("../prices.csv")).expect("the index");
     let expected: BTreeMap<(String, String), Decimal> = index
         .into_records()
@@ -213,7 +213,7 @@ async fn a_filter_asks_the_zones_of_its_region_only() {
     let filter = OfferFilter { regions: vec!["it-mil".parse().expect("a name")], ..OfferFilter::default() };
     let offers = offers(&adapter, &filter).await;
     assert_eq!(offers.len(), 46);
-    assert!(replay.rest().iter().all(|line| !line.contains("it-mil")), "{:?}", replay.rest());
+    assert!(replay.unplayed().iter().all(|line| !line.contains("it-mil")), "{:?}", replay.unplayed());
 }
 
 /// The flows, each with its lines.
@@ -353,7 +353,7 @@ async fn a_server_is_stopped_then_ended_and_then_its_volume() {
     let handle = adapter.release(&service, &key).await.expect("released");
     assert!(handle.as_str().contains("/b9f8ba2f5-b3a7-4b84-a64d-8c20e5dfd602"), "{}", handle.as_str());
     assert_eq!(until_done(&adapter, &handle).await, None);
-    let rest = replay.rest();
+    let rest = replay.unplayed();
     assert!(!rest.iter().any(|line| line.starts_with("DELETE") || line.starts_with("POST")), "{rest:?}");
     // A second time is success, too.
     let handle = adapter.release(&service, &key).await.expect("released again");

@@ -133,7 +133,7 @@ async fn a_row_that_is_left_out_is_named_without_a_credential_at_every_adapter()
             json!({ EVIL: EVIL }),
             json!("secret-0000"),
         ];
-        let provider = layers::Shown::new(cloud.provider.clone());
+        let provider = layers::Redact::new(cloud.provider.clone());
         let _offers: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;
         for row in provider.rejected() {
             told += 1;
@@ -245,7 +245,7 @@ async fn another_document_is_told_as_one_at_every_adapter() {
             let asked = cloud.another().find_by_key(&IdempotencyKey::new("key").expect("a key")).await;
             let words = asked.expect_err(api.name).to_string();
             assert!(
-                words.contains("the answer is not the API's document"),
+                words.contains("the response is not the API's document"),
                 "{} {broken:?}: {words}",
                 api.name
             );

@@ -79,7 +79,7 @@ async fn all_recorded_prices_are_read_to_the_digit() {
     let (adapter, replay) = adapter(&price_lists(&folder));
     let offers: Vec<Offer> =
         adapter.offers(&OfferFilter::default()).map(|offer| offer.expect("an offer")).collect().await;
-    assert_eq!(replay.rest(), ["GET /1.3/storage/01000000-0000-4000-8000-000020060100"]);
+    assert_eq!(replay.unplayed(), ["GET /1.3/storage/01000000-0000-4000-8000-000020060100"]);
     let index = csv::Reader::from_path(folder.join("../prices.csv")).expect("the index");
     let expected: BTreeMap<(String, String), (Decimal, Decimal, Decimal)> = index
         .into_records()
@@ -200,7 +200,7 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
     let handle = adapter.act(&service, &Action::Stop, &key).await.expect("stopped");
     assert_eq!(until_done(&adapter, &handle).await.expect("there").status, ServiceStatus::Stopped);
     adapter.act(&service, &Action::Start, &key).await.expect("started");
-    assert_eq!(replay.rest(), Vec::<String>::new());
+    assert_eq!(replay.unplayed(), Vec::<String>::new());
 
     // Running, asked to stop, stopped, ended with its disks, gone.
     let lines = &flows(&folder)["createdeleteserverandstorage"];
@@ -233,7 +233,7 @@ async fn a_server_is_stopped_and_started_and_then_ended_with_its_disk() {
     let service = ServiceId::new(path.rsplit_once('/').expect("an id").1).expect("a name");
     let handle = adapter.release(&service, &key).await.expect("accepted");
     assert_eq!(until_done(&adapter, &handle).await, None);
-    assert_eq!(replay.rest(), Vec::<String>::new());
+    assert_eq!(replay.unplayed(), Vec::<String>::new());
     let handle = adapter.release(&service, &key).await.expect("a second time");
     assert_eq!(until_done(&adapter, &handle).await, None);
     assert_eq!(adapter.describe(&service).await.expect("asked"), None);

@@ -148,7 +148,7 @@ async fn toss(class: IdempotencyClass, holds: bool, is_timed: bool, seed: u64) -
         FaultRule { call: Call::Provision, sku: None, nth: 1, times: 1, fault: Fault::AmbiguousHappened };
     let build = |name: &&str| {
         let holds_for = Duration::from_secs(if holds { 60 } else { 0 });
-        let builder = cloud(name, None).idempotency(class).list_lag(25).reserves(holds_for);
+        let builder = cloud(name, None).idempotency(class).list_lag(25).reservation_ttl(holds_for);
         if *name == "beta" { builder.fault(lost.clone()).build() } else { builder.build() }
     };
     let clouds: Vec<Sandbox> = CLOUDS.iter().map(build).collect();

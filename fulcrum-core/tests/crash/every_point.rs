@@ -240,7 +240,7 @@ fn the_child_that_is_killed() {
         .map(|name| {
             let mut builder = cloud(name, Some(&folder)).idempotency(scenario.class).list_lag(25);
             if scenario.holds {
-                builder = builder.reserves(Duration::from_secs(60));
+                builder = builder.reservation_ttl(Duration::from_secs(60));
             }
             if *name == if scenario.is_duo { "beta" } else { "gamma" } {
                 let factor = scenario.price_factor.parse().expect("a number");

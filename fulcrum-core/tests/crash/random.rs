@@ -120,7 +120,8 @@ impl World {
         let ms = Duration::from_millis;
         let build = |name: &&str| {
             let builder = cloud(name, Some(folder)).idempotency(self.class).list_lag(self.lag);
-            let builder = builder.latency(ms(0), ms(4)).operation(ms(2), ms(30)).reserves(self.holds_for);
+            let builder =
+                builder.latency(ms(0), ms(4)).operation(ms(2), ms(30)).reservation_ttl(self.holds_for);
             let faults = self.faults.iter().filter(|(at, _)| at == name);
             faults.fold(builder, |builder, (_, rule)| builder.fault(rule.clone())).build()
         };

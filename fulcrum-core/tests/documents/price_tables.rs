@@ -331,7 +331,7 @@ fn a_row_of_a_list_is_left_out_by_itself_and_named() {
     let odd = Row { sku: Some("odd".parse().expect("a name")), currency: "eur".to_owned(), ..good.clone() };
     let table = Table::from_rows(&provider(), vec![odd, good, Row::default()]).expect("a table");
     let named: Vec<_> = table.rejected.iter().map(|row| format!("{}: {}", row.row, row.reason)).collect();
-    assert_eq!(named[0], "rows[0], odd in r1: currency: \"eur\" is no currency of ISO 4217; write EUR");
+    assert_eq!(named[0], "rows[0], odd in r1: currency: \"eur\" is not a currency of ISO 4217; write EUR");
     assert!(
         named[1].starts_with("rows[2]: kind, sku, region, currency, tax, observed and source are missing"),
         "{named:?}"
@@ -384,7 +384,7 @@ fn what_rows_come_to_is_limited() {
     let said = mistake(&[surcharge.as_str(); 33]);
     assert!(said.contains("more than 32 surcharges in acme/r1"), "{said}");
     let said = mistake(&[&row(&[("source", "a\u{202e}b")])]);
-    assert!(said.contains("it has characters that do not show"), "{said}");
+    assert!(said.contains("the text has invisible characters"), "{said}");
     let said = mistake(&[&row(&[("sku", "a\u{200b}")])]);
     assert!(said.contains("sku: "), "{said}");
     let said = mistake(&[&row(&[("source", &"x".repeat(1_001))])]);

@@ -193,7 +193,7 @@ fn each_input_is_trusted_or_hostile() {
 fn every_usual_variable_has_its_hosts_or_needs_a_host_anyway() {
     let mut all = Vec::new();
     sources(&root().join("fulcrum-core/src/provider"), &mut all);
-    let base = fs::read_to_string(root().join("fulcrum-core/src/provider/base.rs")).unwrap();
+    let base = fs::read_to_string(root().join("fulcrum-core/src/provider/document_access.rs")).unwrap();
     // What these adapters talk to has no public address.
     let private = ["OSB_PASSWORD", "PVE_TOKEN_SECRET", "OS_PASSWORD", "OS_APPLICATION_CREDENTIAL_SECRET"];
     let mut seen = 0;
@@ -202,7 +202,11 @@ fn every_usual_variable_has_its_hosts_or_needs_a_host_anyway() {
             let name = part.split('"').next().unwrap();
             seen += 1;
             let is_known = base.contains(&format!("\"env:{name}\"")) || private.contains(&name);
-            assert!(is_known, "{}: say in `USUAL` to which hosts {name} may be sent", path.display());
+            assert!(
+                is_known,
+                "{}: say in `DEFAULT_CREDENTIALS` to which hosts {name} may be sent",
+                path.display()
+            );
         }
     }
     assert!(seen >= 10, "{seen}");

@@ -17,7 +17,7 @@ use fulcrum_core::{
     model::{Blueprint, IdempotencyKey, OrderState, Policy, Service},
     provider::{
         Call, IdempotencyClass, OperationHandle, OperationStatus, Provider,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
         sandbox::{Fault, FaultRule, Sandbox},
     },
 };
@@ -37,7 +37,7 @@ fn told(service: &Service) -> Value {
         "status": service.status, "attributes": service.attributes })
 }
 
-impl HostCalls for Program {
+impl ProviderCallbacks for Program {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let ask: Value = serde_json::from_str(request).expect("JSON");
         let cloud = &self.cloud;
@@ -106,17 +106,17 @@ impl HostCalls for Program {
     }
 }
 
-fn description(cloud: &Sandbox) -> HostDescription {
+fn description(cloud: &Sandbox) -> CallbackDescription {
     let facts = r#"{"id": "alpha", "name": "Alpha", "legal_name": "Alpha GmbH", "country": "DE",
         "regions": [{"id": "alpha-1", "country": "DE"}]}"#;
     let provider = fulcrum_core::model::parse_json(facts).expect("a provider");
-    HostDescription { provider, capabilities: cloud.capabilities().clone() }
+    CallbackDescription { provider, capabilities: cloud.capabilities().clone() }
 }
 
 fn program(cloud: Sandbox, loses: usize) -> Arc<dyn Provider> {
     let description = description(&cloud);
     let calls = Arc::new(Program { cloud, loses: loses.into() });
-    Arc::new(HostProvider::new(description, calls).expect("a provider"))
+    Arc::new(CallbackProvider::new(description, calls).expect("a provider"))
 }
 
 async fn market(provider: Arc<dyn Provider>) -> fulcrum_core::federation::Federation {
@@ -134,7 +134,7 @@ async fn a_program_keeps_every_promise_in_every_class() {
         IdempotencyClass::None,
     ] {
         let cloud =
-            support::cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(60)).build();
+            support::cloud("alpha", None).idempotency(class).reservation_ttl(Duration::from_secs(60)).build();
         let market = market(program(cloud.clone(), 0)).await;
         let (id, sku) = ("alpha".parse().expect("a name"), "small".parse().expect("a name"));
         let patience = Duration::from_secs(30);
@@ -152,7 +152,7 @@ async fn a_program_keeps_every_promise_in_every_class() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_declaration_is_caught() {
     let lying =
-        support::cloud("alpha", None).behaves(IdempotencyClass::Searchable { list_lag_ms: 0 }).build();
+        support::cloud("alpha", None).actual_class(IdempotencyClass::Searchable { list_lag_ms: 0 }).build();
     let market = market(program(lying, 0)).await;
     let (id, sku) = ("alpha".parse().expect("a name"), "small".parse().expect("a name"));
     let report =
@@ -182,7 +182,7 @@ async fn orders_at_a_program_are_whole() {
 #[derive(Debug)]
 struct Says(Result<&'static str, &'static str>);
 
-impl HostCalls for Says {
+impl ProviderCallbacks for Says {
     fn call(&self, _: Call, _: &str) -> Result<String, String> {
         match self.0 {
             Ok("panic") => panic!("as a program may"),
@@ -219,7 +219,8 @@ async fn what_a_program_says_wrong_is_never_taken_for_success_or_absence() {
         (Ok(r#"{"error": {"kind": "unheard_of"}}"#), "protocol", "protocol"),
         (Ok(r#"{"error": "text"}"#), "protocol", "protocol"),
     ] {
-        let provider = HostProvider::new(description(&cloud), Arc::new(Says(answer))).expect("a provider");
+        let provider =
+            CallbackProvider::new(description(&cloud), Arc::new(Says(answer))).expect("a provider");
         let provision = provider.provision(&request, &key).await.expect_err("refused");
         let find = provider.find_by_key(&key).await.expect_err("refused");
         assert_eq!(
@@ -229,7 +230,7 @@ async fn what_a_program_says_wrong_is_never_taken_for_success_or_absence() {
         );
     }
     // Only null is nothing, and only where it is said so.
-    let nothing = HostProvider::new(description(&cloud), Arc::new(Says(Ok(r#"{"service": null}"#))));
+    let nothing = CallbackProvider::new(description(&cloud), Arc::new(Says(Ok(r#"{"service": null}"#))));
     assert_eq!(nothing.expect("a provider").find_by_key(&key).await.expect("said"), None);
 }
 
@@ -240,7 +241,7 @@ struct Twice {
     is_started: AtomicBool,
 }
 
-impl HostCalls for Twice {
+impl ProviderCallbacks for Twice {
     fn call(&self, call: Call, request: &str) -> Result<String, String> {
         let ask: Value = serde_json::from_str(request).expect("JSON");
         if call == Call::ResumeOperation {
@@ -276,7 +277,7 @@ async fn a_machine_of_two_calls_survives_a_lost_answer() {
         description.capabilities.calls.push(Call::ResumeOperation);
         let program = Program { cloud: cloud.clone(), loses: 1.into() };
         let twice = Arc::new(Twice { program, is_started: false.into() });
-        let provider = Arc::new(HostProvider::new(description, twice).expect("a provider"));
+        let provider = Arc::new(CallbackProvider::new(description, twice).expect("a provider"));
         let market = market(provider).await;
         market.refresh().await;
         let blueprint = Blueprint::from_yaml("{ name: shop, components: { web: { vcpu: 2 } } }");

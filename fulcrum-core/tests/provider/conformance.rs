@@ -10,7 +10,7 @@ use fulcrum_core::{
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
         UsagePeriod, UsageStream,
         adapters::catalogue_file::CatalogueFile,
-        conformance::{Customer, Outcome, Report, Trial, check_attached, check_provider},
+        conformance::{Customer, Outcome, Report, SuiteConfig, check_attached, check_provider},
         layers,
         sandbox::{Fault, FaultRule, Sandbox},
     },
@@ -24,10 +24,10 @@ const CLASSES: [IdempotencyClass; 4] = [
     IdempotencyClass::None,
 ];
 
-fn trial() -> Trial {
+fn trial() -> SuiteConfig {
     let offer = offers("alpha").remove(0);
     let request = ProvisionRequest::of(&offer, 0, "conformance");
-    Trial::new(Some(request), Duration::from_secs(30))
+    SuiteConfig::new(Some(request), Duration::from_secs(30))
 }
 
 async fn report_of(sandbox: &Sandbox) -> Report {
@@ -46,10 +46,11 @@ fn alive(sandbox: &Sandbox) -> usize {
 #[tokio::test]
 async fn the_sandbox_keeps_every_promise_in_every_class_and_is_left_clean() {
     for class in CLASSES {
-        let sandbox = cloud("alpha", None).idempotency(class).reserves(Duration::from_secs(60)).build();
+        let sandbox =
+            cloud("alpha", None).idempotency(class).reservation_ttl(Duration::from_secs(60)).build();
         let report = report_of(&sandbox).await;
         assert!(report.is_passed(), "{class:?}\n{report}");
-        assert_eq!(sandbox.holds().expect("the state"), [], "{class:?}");
+        assert_eq!(sandbox.reservations().expect("the state"), [], "{class:?}");
         let made = sandbox.resources().expect("the state").len();
         assert!(made >= 1, "{class:?}: the suite bought nothing\n{report}");
         assert_eq!(alive(&sandbox), 0, "{class:?}\n{report}");
@@ -71,7 +72,7 @@ async fn the_sandbox_keeps_every_promise_from_a_file_and_behind_all_layers() {
 async fn a_provider_that_declares_keys_and_ignores_them_is_caught_and_cleaned_up() {
     let lies = cloud("alpha", None)
         .idempotency(IdempotencyClass::Key)
-        .behaves(IdempotencyClass::Searchable { list_lag_ms: 0 })
+        .actual_class(IdempotencyClass::Searchable { list_lag_ms: 0 })
         .build();
     let report = report_of(&lies).await;
     assert!(broken(&report).contains(&"the same key twice makes one service"), "{report}");
@@ -83,7 +84,7 @@ async fn a_provider_that_declares_keys_and_ignores_them_is_caught_and_cleaned_up
 async fn a_provider_whose_list_lags_longer_than_declared_is_caught() {
     let lies = cloud("alpha", None)
         .idempotency(IdempotencyClass::Searchable { list_lag_ms: 1 })
-        .behaves(IdempotencyClass::Searchable { list_lag_ms: 60_000 })
+        .actual_class(IdempotencyClass::Searchable { list_lag_ms: 60_000 })
         .build();
     let report = report_of(&lies).await;
     assert!(broken(&report).contains(&"the key finds the service within the declared lag"), "{report}");
@@ -104,7 +105,8 @@ async fn an_operation_that_fails_is_reported_and_what_it_leaves_is_released() {
 #[tokio::test]
 async fn without_a_request_nothing_is_bought() {
     let sandbox = cloud("alpha", None).build();
-    let report = check_provider(Arc::new(sandbox.clone()), Trial { request: None, ..trial() }).await;
+    let report =
+        check_provider(Arc::new(sandbox.clone()), SuiteConfig::new(None, Duration::from_secs(30))).await;
     assert!(report.is_passed(), "{report}");
     assert!(sandbox.resources().expect("the state").is_empty());
 }
@@ -253,7 +255,8 @@ async fn a_provider_that_is_odd_in_one_way_is_caught_in_that() {
         }
         let odd = Odd { cloud: builder.build(), way, lists: 0.into() };
         let request = trial().request.filter(|_| way == Way::Mumbles);
-        let trial = Trial { sold_out: request.clone(), ..Trial::new(request, Duration::from_secs(30)) };
+        let mut trial = SuiteConfig::new(request.clone(), Duration::from_secs(30));
+        trial.sold_out = request;
         let report = check_provider(Arc::new(odd), trial).await;
         let caught: Vec<_> = report.failures().map(|check| check.name).collect();
         assert!(caught.contains(&name), "{way:?}: {report}");
@@ -266,7 +269,8 @@ async fn a_provider_that_is_odd_in_one_way_is_caught_in_that() {
 async fn what_is_sold_out_is_refused_as_that() {
     let sku = offers("alpha").remove(0).sku;
     let sandbox = cloud("alpha", None).stock(sku, 0).build();
-    let trial = Trial { sold_out: trial().request, ..trial() };
+    let mut trial = trial();
+    trial.sold_out = trial.request.clone();
     let report = check_provider(Arc::new(sandbox), trial).await;
     let name = "what is sold out is refused as that, each time";
     let check = report.checks.iter().find(|check| check.name == name).expect("checked");
@@ -318,7 +322,7 @@ async fn a_fault_is_met_at_every_call() {
     for call in calls {
         for fault in [Fault::Unavailable, Fault::NotSent, Fault::AmbiguousHappened, Fault::AmbiguousLost] {
             let rule = FaultRule { call, sku: None, nth: 1, times: 1, fault: fault.clone() };
-            let cloud = || cloud("alpha", None).reserves(Duration::from_secs(1));
+            let cloud = || cloud("alpha", None).reservation_ttl(Duration::from_secs(1));
             let with = outcome(&cloud().fault(rule).build(), call).await;
             let without = outcome(&cloud().build(), call).await;
             // A call that fails anyway has no effect whose answer could be lost.
@@ -437,7 +441,7 @@ async fn what_was_attached_later_is_spared_and_who_ends_it_is_caught() {
     assert_eq!(report.failures().count(), 1, "{report}");
     let report = check_attached(
         Arc::new(cloud("alpha", None).build()),
-        Trial { request: None, ..trial() },
+        SuiteConfig::new(None, Duration::from_secs(30)),
         &Meddler(cloud("alpha", None).build()),
     )
     .await;

@@ -333,7 +333,7 @@ async fn buy(lies: Vec<Lie>, class: IdempotencyClass, odds: u32, seed: u64) -> O
     let context = format!("{lies:?}, {class:?}, {odds} %, seed {seed}");
     let holds = lies.contains(&Lie::HoldsOddly) || lies.contains(&Lie::DatesOddly);
     let holds = Duration::from_secs(if holds { 60 } else { 0 });
-    let builder = cloud("alpha", None).idempotency(class).reserves(holds);
+    let builder = cloud("alpha", None).idempotency(class).reservation_ttl(holds);
     let alpha = if class == IdempotencyClass::None { builder.list_lag(20) } else { builder }.build();
     let plan = pair();
     // Somebody else's, made before.

@@ -11,7 +11,7 @@ use fulcrum_core::{
     model::{Offer, PriceAuthority, ProviderId, parse_json},
     provider::{
         Call, Capabilities, OfferFilter, OfferStream, Provider, RejectedRow,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
         layers::recommended,
     },
 };
@@ -200,18 +200,18 @@ async fn a_report_names_the_first_hundred_rows_and_counts_all() {
 #[derive(Debug)]
 struct Program(Value);
 
-impl HostCalls for Program {
+impl ProviderCallbacks for Program {
     fn call(&self, _: Call, _: &str) -> Result<String, String> {
         Ok(self.0.to_string())
     }
 }
 
-fn program(answer: Value) -> HostProvider {
+fn program(answer: Value) -> CallbackProvider {
     let facts = r#"{"id": "alpha", "name": "Alpha", "legal_name": "Alpha GmbH", "country": "DE",
         "regions": [{"id": "alpha-1", "country": "DE"}]}"#;
     let capabilities = cloud("alpha", None).build().capabilities().clone();
-    let description = HostDescription { provider: parse_json(facts).expect("a provider"), capabilities };
-    HostProvider::new(description, Arc::new(Program(answer))).expect("a provider")
+    let description = CallbackDescription { provider: parse_json(facts).expect("a provider"), capabilities };
+    CallbackProvider::new(description, Arc::new(Program(answer))).expect("a provider")
 }
 
 fn row(change: Value) -> Value {

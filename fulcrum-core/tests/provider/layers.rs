@@ -6,9 +6,9 @@ use crate::support::{cloud, offers};
 use fulcrum_core::{
     model::{IdempotencyKey, OrderId, ProviderId, Service, ServiceId, ServiceStatus},
     provider::{
-        Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider,
-        ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream, Worded,
-        layers::{Concurrency, Deadline, Retry, RetryPolicy, Shown},
+        Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, RejectedRow, Result, ServiceStream,
+        layers::{Concurrency, Deadline, Redact, Retry, RetryPolicy},
         sandbox::{Fault, FaultRule, Sandbox},
     },
 };
@@ -92,7 +92,7 @@ async fn the_wait_that_a_provider_asks_for_is_kept_or_the_error_returned() {
 
 #[tokio::test(start_paused = true)]
 async fn no_wait_begins_that_would_end_after_the_budget() {
-    let patient = RetryPolicy { tries: 1000, ..RetryPolicy::default() };
+    let patient = RetryPolicy { max_attempts: 1000, ..RetryPolicy::default() };
     let start = Instant::now();
     Retry::new(failing(Call::Quote, 1000, Fault::Unavailable), patient)
         .quote(&request())
@@ -188,7 +188,7 @@ impl Talker {
             Call::Provision => ErrorKind::Conflict { message: words },
             _ => {
                 return ProviderError::new(self.id.clone(), call, ErrorKind::Forbidden)
-                    .with_source(Worded::new(words));
+                    .with_source(ErrorContext::new(words));
             }
         };
         ProviderError::new(self.id.clone(), call, kind)
@@ -261,7 +261,7 @@ fn assert_shown(text: &str) {
 
 #[tokio::test]
 async fn whatever_a_provider_says_is_shown_without_its_secrets_and_on_one_line() {
-    let provider = Shown::new(Talker::new("web-1"));
+    let provider = Redact::new(Talker::new("web-1"));
     let id = ServiceId::new("web-1").expect("a name");
     let listed: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;
     let Err(error) = &listed[0] else { panic!("{listed:?}") };
@@ -286,7 +286,7 @@ async fn whatever_a_provider_says_is_shown_without_its_secrets_and_on_one_line()
     }
     assert_eq!(provider.release(&id, &key()).await.expect("a handle").as_str(), "end web-1");
     // What only its provider can read is kept as it is, or not at all.
-    let provider = Shown::new(Talker::new("canary-token"));
+    let provider = Redact::new(Talker::new("canary-token"));
     let errors = [
         provider.release(&id, &key()).await.map(drop).expect_err("a handle"),
         provider.describe(&id).await.map(drop).expect_err("a service"),

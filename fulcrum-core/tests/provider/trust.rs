@@ -4,7 +4,7 @@ use std::{os::unix::fs::symlink, path::Path};
 
 use fulcrum_core::{
     federation::{ConfigError, Federation, FederationConfig},
-    provider::{Base, Outside, Reach, http::HttpConfigError},
+    provider::{AccessDenied, AccessGrants, Base, http::HttpConfigError},
 };
 use serde_json::{Value, json};
 
@@ -39,9 +39,9 @@ fn is_outside<T>(said: &Result<T, ConfigError>) -> bool {
     use fulcrum_core::provider::sandbox::SandboxError;
     matches!(
         said,
-        Err(ConfigError::Outside(_)
-            | ConfigError::Sandbox(SandboxError::Outside(_))
-            | ConfigError::Adapter { source: HttpConfigError::Outside(_), .. })
+        Err(ConfigError::AccessDenied(_)
+            | ConfigError::Sandbox(SandboxError::AccessDenied(_))
+            | ConfigError::Adapter { source: HttpConfigError::AccessDenied(_), .. })
     )
 }
 
@@ -115,11 +115,11 @@ async fn a_document_that_stays_below_its_folder_opens() {
         document(&json!({ "catalogue_file": path })).open(&tenant).await.expect("it stays below");
     }
     let elsewhere = document(&json!({ "catalogue_file": other.join("c.json") }));
-    open(&elsewhere, &Base::confined(&tenant, Reach::default().folder(&other)))
+    open(&elsewhere, &Base::confined(&tenant, AccessGrants::default().folder(&other)))
         .await
         .expect("it may be read");
     let written = document(&json!({ "sandbox": { "catalogue": "c.json", "state": other.join("state") } }));
-    let said = open(&written, &Base::confined(&tenant, Reach::default().folder(&other))).await;
+    let said = open(&written, &Base::confined(&tenant, AccessGrants::default().folder(&other))).await;
     assert!(is_outside(&said), "to read is not to write: {said:?}");
     document(&json!({ "hetzner": { "token": "file:token", "http": { "record": "tape.jsonl" } } }))
         .open(&tenant)
@@ -136,7 +136,7 @@ async fn a_recording_is_not_written_into_another_file() {
         .open(&tenant)
         .await;
     let error = said.expect_err("no recording").to_string();
-    assert!(error.contains("it is no recording"), "{error}");
+    assert!(error.contains("not a recording"), "{error}");
     assert_eq!(std::fs::read_to_string(tenant.join("c.json")).expect("text"), CATALOGUE);
 }
 
@@ -152,13 +152,15 @@ async fn a_secret_is_sent_to_no_host_that_only_the_document_names() {
     assert!(is_outside(&said), "{said:?}");
     let error = said.expect_err("outside").to_string();
     assert!(error.contains("file:token") && error.contains("127.0.0.1"), "{error}");
-    let reach = Reach::default().credential("file:token", "127.0.0.1");
+    let reach = AccessGrants::default().credential("file:token", "127.0.0.1");
     for base in [Base::confined(&tenant, reach), Base::trusted(&tenant)] {
         open(&document, &base).await.expect("the program names the host").refresh().await;
     }
-    let said =
-        open(&document, &Base::confined(&tenant, Reach::default().credential("file:other", "127.0.0.1")))
-            .await;
+    let said = open(
+        &document,
+        &Base::confined(&tenant, AccessGrants::default().credential("file:other", "127.0.0.1")),
+    )
+    .await;
     assert!(is_outside(&said), "{said:?}");
     assert!(server.requests().iter().all(|text| text.contains("canary-token")), "{:?}", server.requests());
     assert!(!server.requests().is_empty());
@@ -208,7 +210,7 @@ async fn a_file_goes_to_the_api_of_the_field_that_names_it() {
     // A table of prices chooses no host, also for a document of the operator's own.
     for region in ["evil.example#", "evil.example?", "x.evil.example", "s3"] {
         table(region);
-        for base in [Base::confined(&tenant, Reach::default()), Base::trusted(&tenant)] {
+        for base in [Base::confined(&tenant, AccessGrants::default()), Base::trusted(&tenant)] {
             let said = open(&ec2(json!({})), &base).await;
             let is_label = region == "s3";
             assert_eq!(said.is_ok(), is_label && base.is_trusted(), "{region}: {said:?}");
@@ -218,15 +220,15 @@ async fn a_file_goes_to_the_api_of_the_field_that_names_it() {
 
 #[test]
 fn what_is_outside_says_what_to_do() {
-    let base = Base::confined("/srv/tenant", Reach::default());
+    let base = Base::confined("/srv/tenant", AccessGrants::default());
     for (outside, words) in [
         (base.to_read(Path::new("../x")).expect_err("outside"), "../x is not below /srv/tenant"),
         (
-            base.check_sent("env:A", None, "a.example", false).expect_err("outside"),
+            base.check_destination("env:A", None, "a.example", false).expect_err("outside"),
             "the secret env:A may not be sent to a.example",
         ),
         (base.check_ledger("env:B").expect_err("outside"), "the ledger env:B may not be opened"),
-        (Outside::Setting { setting: "proxy" }, "`proxy` may stand in a trusted document only"),
+        (AccessDenied::Setting { setting: "proxy" }, "`proxy` may stand in a trusted document only"),
     ] {
         assert!(outside.to_string().contains(words), "{outside}");
     }
@@ -249,7 +251,7 @@ async fn a_sandbox_writes_below_its_folder_whatever_a_catalogue_says() {
         let catalogue = CATALOGUE.replace(r#""id": "alpha""#, &format!(r#""id": "{id}""#));
         std::fs::write(tenant.join("evil.json"), catalogue).expect("written");
         let document = document(&json!({ "sandbox": { "catalogue": "evil.json", "state": "state" } }));
-        for base in [Base::confined(&tenant, Reach::default()), Base::trusted(&tenant)] {
+        for base in [Base::confined(&tenant, AccessGrants::default()), Base::trusted(&tenant)] {
             let catalogue = open(&document, &base).await.expect("it opens").refresh().await;
             assert_eq!(catalogue.len(), 1, "{id}: {:?}", catalogue.sources());
         }

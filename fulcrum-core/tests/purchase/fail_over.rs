@@ -233,7 +233,7 @@ async fn whatever_fails(seed: u64) -> (bool, usize) {
         .iter()
         .map(|name| {
             let mut builder = cloud(name, None).idempotency(LAGGING);
-            builder = builder.reserves(Duration::from_millis(holds));
+            builder = builder.reservation_ttl(Duration::from_millis(holds));
             for call in [Call::Reserve, Call::Provision, Call::Provision, Call::Poll, Call::FindByKey] {
                 if chance.random_bool(0.35) {
                     let fault = kinds.choose(&mut chance).expect("some").clone();

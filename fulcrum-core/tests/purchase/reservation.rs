@@ -23,7 +23,7 @@ fn rule(call: Call, fault: Fault, times: u32) -> FaultRule {
 /// Three clouds that hold things, with faults at one.
 fn clouds(holds_for: Duration, at: &str, faults: &[FaultRule]) -> Vec<Sandbox> {
     let build = |name: &&str| {
-        let builder = cloud(name, None).idempotency(LAGGING).reserves(holds_for);
+        let builder = cloud(name, None).idempotency(LAGGING).reservation_ttl(holds_for);
         let faults = if *name == at { faults } else { &[] };
         faults.iter().fold(builder, |builder, rule| builder.fault(rule.clone())).build()
     };
@@ -48,7 +48,7 @@ fn ever(clouds: &[Sandbox]) -> usize {
 }
 
 fn held(clouds: &[Sandbox]) -> usize {
-    clouds.iter().map(|cloud| cloud.holds().expect("state").len()).sum()
+    clouds.iter().map(|cloud| cloud.reservations().expect("state").len()).sum()
 }
 
 /// The states of steps in the order in which they were entered, in a word each.
@@ -124,7 +124,7 @@ async fn a_hold_that_ends_before_its_turn_is_asked_for_again() {
     // What is waited for takes longer than a hold lasts, and a hold is long enough to be used.
     let ms = Duration::from_millis;
     let build = |name: &&str| {
-        let builder = cloud(name, None).idempotency(LAGGING).reserves(ms(2000));
+        let builder = cloud(name, None).idempotency(LAGGING).reservation_ttl(ms(2000));
         builder.operation(ms(2500), ms(2500)).stock("small".parse().expect("a name"), 1).build()
     };
     let clouds: Vec<_> = CLOUDS.iter().map(build).collect();
@@ -140,7 +140,7 @@ async fn what_is_held_for_one_order_another_one_does_not_get() {
     let clouds: Vec<_> = CLOUDS
         .iter()
         .map(|name| {
-            let builder = cloud(name, None).idempotency(LAGGING).reserves(LONG);
+            let builder = cloud(name, None).idempotency(LAGGING).reservation_ttl(LONG);
             builder.stock("small".parse().expect("a name"), 1).build()
         })
         .collect();

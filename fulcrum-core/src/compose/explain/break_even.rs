@@ -55,7 +55,7 @@ pub(super) fn entry_discounts(
 
 /// Providers with an offer that passes the filters, by name.
 fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId> {
-    let passes = |filter: &Filter, ix| catalogue.refusal(ix, filter).is_none();
+    let passes = |filter: &Filter, ix| catalogue.failed_clause(ix, filter).is_none();
     let is_fit = |ix: &_| {
         blueprint.components.values().any(|component| {
             let (global, own) =

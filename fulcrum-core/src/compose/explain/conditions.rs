@@ -334,7 +334,8 @@ pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Conditi
         .iter()
         .find(|(_, component)| !catalogue.ids().any(|ix| catalogue.kind(ix) == component.kind));
     if let Some((name, component)) = unsold {
-        let more = catalogue.gaps().unwrap_or_else(|| "add a provider that sells it".to_owned());
+        let more =
+            catalogue.incomplete_sources().unwrap_or_else(|| "add a provider that sells it".to_owned());
         return Some(format!("the catalogue has no {} for `{name}`; {more}", component.kind));
     }
     let [Condition::Need(name, need)] = kept else {

@@ -116,10 +116,10 @@ fn refusal(
         return Some(format!("a term of {} months is beyond horizon_months", price.term_months));
     }
     let (global, own) = eligibility::pair(&blueprint.filter, &component.filter);
-    if let Some(clause) = catalogue.refusal(ix, &global) {
+    if let Some(clause) = catalogue.failed_clause(ix, &global) {
         return Some(format!("where.{clause} does not allow it"));
     }
-    if let Some(clause) = catalogue.refusal(ix, &own) {
+    if let Some(clause) = catalogue.failed_clause(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
     if let Some(unknown) = catalogue.unknown_setting(ix, &component.settings) {

@@ -120,7 +120,8 @@ impl<'a> Eligibility<'a> {
             .filters
             .iter()
             .map(|(global, own)| {
-                self.catalogue.refusal(ix, global).is_none() && self.catalogue.refusal(ix, own).is_none()
+                self.catalogue.failed_clause(ix, global).is_none()
+                    && self.catalogue.failed_clause(ix, own).is_none()
             })
             .collect();
         let mut set = ComponentBitSet::default();

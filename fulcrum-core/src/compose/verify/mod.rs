@@ -134,7 +134,7 @@ impl Check<'_> {
             global.pricing_categories.clone_from(&markets);
             own.pricing_categories = markets;
             for filter in [&global, &own] {
-                if let Some(clause) = self.catalogue.refusal(ix, filter) {
+                if let Some(clause) = self.catalogue.failed_clause(ix, filter) {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
             }

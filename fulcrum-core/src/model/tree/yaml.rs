@@ -139,7 +139,8 @@ impl<'t> Builder<'t> {
     fn put(&mut self, node: Node<'t>, anchor: usize) -> Result<(), Fault> {
         self.count += 1;
         if self.count > limits::MAX_DOCUMENT_VALUES {
-            let many = format!("the document has more than {} values; write fewer", limits::MAX_DOCUMENT_VALUES);
+            let many =
+                format!("the document has more than {} values; write fewer", limits::MAX_DOCUMENT_VALUES);
             return Err(Fault::new(many).at(node.at));
         }
         if anchor != 0 {

@@ -3,7 +3,7 @@
 //! A proxy or a library may send a request twice. Then the first one makes the service, and the API refuses the second one because of
 //! that. So a refusal that may speak of the order's own key or name is ambiguous, and so is each failure after the request.
 
-use crate::provider::{ErrorKind, ProviderError, Result, Worded};
+use crate::provider::{ErrorContext, ErrorKind, ProviderError, Result};
 
 /// The response to the purchase request. *Taken* and *busy* may speak of the service that the same request has made.
 ///
@@ -28,8 +28,8 @@ pub(super) fn after_purchase<T>(outcome: Result<T>) -> Result<T> {
 fn ambiguous(error: ProviderError) -> ProviderError {
     let words = error.words();
     let source = match error.source {
-        Some(below) => Worded::above(words, below),
-        None => Worded::new(words),
+        Some(below) => ErrorContext::wrap(words, below),
+        None => ErrorContext::new(words),
     };
     ProviderError { kind: ErrorKind::Ambiguous, source: Some(source.into()), ..error }
 }

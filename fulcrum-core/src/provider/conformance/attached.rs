@@ -1,26 +1,26 @@
-//! Whether a release spares what was attached after the purchase: somebody must attach it, so this part runs by itself.
+//! Whether a release spares parts that were attached after the purchase. Somebody must attach a part, so this check is separate.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time::sleep;
 
-use super::{Finding, Report, Suite, Trial, ensure};
+use super::{Finding, Report, Suite, SuiteConfig, ensure};
 use crate::{
     model::{Service, ServiceId},
     provider::{Call, ErrorKind, OperationStatus, Provider, ProviderError},
 };
 
-/// Who has a service, at the provider's own console. What goes wrong is told in words.
+/// The customer at the provider's own console. Errors are messages for people.
 #[async_trait]
 pub trait Customer: fmt::Debug + Send + Sync {
-    /// Attaches something of his own to a service: a volume, an address. Its name.
+    /// Attaches a volume or address to a service, and returns its name.
     async fn attach(&self, service: &Service) -> Result<String, String>;
 
-    /// Whether it is still there, attached or not.
+    /// Whether the part still exists, attached or not.
     async fn has(&self, part: &str) -> Result<bool, String>;
 
-    /// Takes it off the service, if it hangs on it.
+    /// Detaches the part from the service, if it is attached.
     async fn detach(&self, service: &Service, part: &str) -> Result<(), String>;
 }
 
@@ -28,10 +28,15 @@ const SPARED: &str =
     "a release ends nothing that was attached after the purchase, or is refused with its name";
 const ENDED: &str = "what was bought ends when nothing else hangs on it";
 
-/// Buys, lets the customer attach something, releases, and looks for it. Without a request nothing is bought.
-pub async fn check_attached(provider: Arc<dyn Provider>, trial: Trial, customer: &dyn Customer) -> Report {
-    let mut suite = Suite::new(provider, trial);
-    let Some(request) = suite.trial.request.clone() else {
+/// Buys a service, lets the customer attach a part, releases the service, and looks for the part. Without a request nothing is
+/// bought.
+pub async fn check_attached(
+    provider: Arc<dyn Provider>,
+    config: SuiteConfig,
+    customer: &dyn Customer,
+) -> Report {
+    let mut suite = Suite::new(provider, config);
+    let Some(request) = suite.config.request.clone() else {
         [SPARED, ENDED].iter().for_each(|name| suite.skip(name, "nothing may be bought"));
         return suite.report;
     };
@@ -43,7 +48,7 @@ pub async fn check_attached(provider: Arc<dyn Provider>, trial: Trial, customer:
     let service = match suite.buy(&request, &key).await {
         Ok(service) => service,
         Err(reason) => {
-            suite.note(SPARED, Err(reason));
+            suite.record(SPARED, Err(reason));
             suite.skip(ENDED, "nothing was made");
             return suite.report;
         }
@@ -52,15 +57,15 @@ pub async fn check_attached(provider: Arc<dyn Provider>, trial: Trial, customer:
         Err(reason) => suite.skip(SPARED, reason),
         Ok(part) => {
             let finding = suite.spared(&service, &part, customer).await;
-            suite.note(SPARED, finding);
+            suite.record(SPARED, finding);
             if let Err(reason) = customer.detach(&service, &part).await {
-                suite.note(ENDED, Err(format!("{part} cannot be taken off: {reason}")));
+                suite.record(ENDED, Err(format!("{part} cannot be taken off: {reason}")));
                 return suite.report;
             }
         }
     }
     let finding = suite.release(&service.id).await;
-    suite.note(ENDED, finding);
+    suite.record(ENDED, finding);
     suite.report
 }
 
@@ -76,7 +81,7 @@ impl Suite {
         Ok(())
     }
 
-    /// Releases; the words of a conflict, or none if it ends.
+    /// Releases the service; the message of a conflict, or none if it ends.
     async fn refusal(&mut self, service: &ServiceId) -> Result<Option<String>, String> {
         let conflict = |error: ProviderError| match error.kind {
             ErrorKind::Conflict { message } => Ok(Some(message)),
@@ -88,13 +93,13 @@ impl Suite {
             Err(error) => return conflict(error),
         };
         let interval = Duration::from_millis(self.provider.capabilities().poll_interval_ms.max(1));
-        let end = tokio::time::Instant::now() + self.trial.patience;
+        let end = tokio::time::Instant::now() + self.config.timeout;
         loop {
             match self.provider.poll(&handle).await {
                 Ok(OperationStatus::Succeeded(_)) => return Ok(None),
                 Ok(OperationStatus::Failed { reason, .. }) => return Ok(Some(reason)),
                 Ok(OperationStatus::Running { .. }) if tokio::time::Instant::now() >= end => {
-                    return Err(format!("{} did not end in {:?}", handle.as_str(), self.trial.patience));
+                    return Err(format!("{} did not end in {:?}", handle.as_str(), self.config.timeout));
                 }
                 Ok(OperationStatus::Running { .. }) => sleep(interval).await,
                 Err(error) => return conflict(error),

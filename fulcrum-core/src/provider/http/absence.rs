@@ -1,49 +1,49 @@
-//! Whether an answer proves that something does not exist.
+//! Whether a response proves that a resource does not exist.
 //!
-//! A proxy, a maintenance page or another service answers 404, too. What they say proves nothing: a purchase would be
-//! closed as ended while its machine runs. So absence is believed only in the API's own words: under a status that the
-//! API uses for it, in a whole document of the API's type, with the API's own code at its own place.
+//! A proxy, a maintenance page or another service sends 404, too. If the library believed it, an order would end while its
+//! machine runs. So absence needs three things: the API's status for it, a whole document of the API's type, and the API's
+//! own error code in its field.
 
 use serde_json::Value;
 
 use super::{ErrorMapper, Response};
 use crate::provider::ErrorKind;
 
-/// A word by which an API says that what was asked for does not exist.
+/// A rule by which an error response proves absence: status, field and value.
 #[derive(Debug, Clone, Copy)]
 pub struct AbsenceRule {
     status: u16,
-    at: &'static str,
-    says: ValueMatch,
+    path: &'static str,
+    value: ValueMatch,
 }
 
-/// What stands at a word's place.
+/// The value that the field must have.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueMatch {
-    /// This.
+    /// This text.
     Exactly(&'static str),
-    /// What ends so.
+    /// Text that ends so.
     EndsWith(&'static str),
-    /// What has this in it.
+    /// Text that contains this.
     Contains(&'static str),
-    /// Some text.
+    /// Any text.
     Text,
-    /// An object, whatever is in it.
+    /// Any object.
     Object,
 }
 
 impl AbsenceRule {
-    /// Under a status, at a place of the error document: a JSON pointer, or what the [`ErrorMapper`] takes for one.
-    pub const fn new(status: u16, at: &'static str, says: ValueMatch) -> Self {
-        Self { status, at, says }
+    /// Under a status, at a path of the error document: a JSON pointer, or the [`ErrorMapper`]'s own form of a path.
+    pub const fn new(status: u16, path: &'static str, value: ValueMatch) -> Self {
+        Self { status, path, value }
     }
 
     fn applies(&self, response: &Response, errors: &dyn ErrorMapper) -> bool {
         if response.status().as_u16() != self.status {
             return false;
         }
-        let said = errors.error_field(response, self.at);
-        match (self.says, said.as_ref()) {
+        let said = errors.error_field(response, self.path);
+        match (self.value, said.as_ref()) {
             (ValueMatch::Object, Some(Value::Object(_))) => true,
             (ValueMatch::Text, Some(Value::String(said))) => !said.is_empty(),
             (ValueMatch::Exactly(word), Some(Value::String(said))) => said == word,
@@ -54,30 +54,30 @@ impl AbsenceRule {
     }
 }
 
-/// What an answer says about absence.
+/// What a response proves about absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absence {
-    /// Nothing that would prove it.
+    /// Nothing.
     Unproven,
-    /// What a proxy could have said as well: another answer of the API has to confirm it.
-    Thin,
-    /// That it does not exist.
+    /// Absence, but a proxy could have sent it: another response of the API has to confirm it.
+    Weak,
+    /// Absence.
     Proven,
 }
 
-/// The one place that decides whether an answer proves absence.
+/// Decides whether a response proves absence. No other code does.
 pub(super) fn absence_of(response: &Response, errors: &dyn ErrorMapper) -> Absence {
-    let says = |words: &[AbsenceRule]| words.iter().any(|word| word.applies(response, errors));
-    if says(errors.absence_rules()) {
+    let is_any = |rules: &[AbsenceRule]| rules.iter().any(|rule| rule.applies(response, errors));
+    if is_any(errors.absence_rules()) {
         Absence::Proven
-    } else if says(errors.weak_absence_rules()) {
-        Absence::Thin
+    } else if is_any(errors.weak_absence_rules()) {
+        Absence::Weak
     } else {
         Absence::Unproven
     }
 }
 
-/// What stands at a place of a whole JSON document; none if the answer says that it is something else.
+/// The value at a JSON pointer of an error document; none if the response is not JSON.
 pub(super) fn in_json(response: &Response, at: &str) -> Option<Value> {
     if !response.is_of_type("json") {
         return None;
@@ -85,11 +85,11 @@ pub(super) fn in_json(response: &Response, at: &str) -> Option<Value> {
     serde_json::from_slice::<Value>(response.error_body()?).ok()?.pointer(at).cloned()
 }
 
-/// The kind of an error answer that looks like absence and does not prove it: something in front of the API may have
-/// answered, with the request passed on or not.
+/// The kind of an error response that looks like absence and is no proof: a proxy may have sent it, with the request passed on
+/// or not.
 pub(super) fn unproven(response: &Response) -> ErrorKind {
     let cause = format!(
-        "it answers {}, but not in the API's own words; something before it may have",
+        "the response has status {} without the API's own error code; a proxy may have sent it",
         response.status()
     );
     if response.mutates() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause) }

@@ -1,4 +1,4 @@
-//! Price lists that are asked for again only when they have changed.
+//! A cache of price lists, revalidated by conditional requests.
 
 use std::{
     collections::BTreeMap,
@@ -14,28 +14,28 @@ use ::http::{
 use super::{Client, Request, Response};
 use crate::provider::Result;
 
-/// Answers that are kept.
-const MOST: usize = 256;
+/// Responses that are kept, at most.
+const MAX_CACHED_RESPONSES: usize = 256;
 
-/// Keeps answers to requests that read, by their address, and asks again with what the provider gave to compare by (RFC
-/// 9110, section 13). In memory; clones share it.
+/// Caches responses to read requests by address, and revalidates them by ETag or Last-Modified (RFC 9110, section 13). In
+/// memory; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
-    kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+    responses: Arc<Mutex<BTreeMap<String, CachedResponse>>>,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct CachedResponse {
     response: Arc<Response>,
-    /// When the provider last said that it is right.
-    at: Instant,
+    /// When the provider last confirmed it.
+    confirmed_at: Instant,
 }
 
 impl Cache {
-    /// The answer to a request, and how old it is: at most `fresh_for`, or confirmed just now.
+    /// The response to a request, and its age: at most `fresh_for`, or just confirmed.
     ///
     /// # Errors
-    /// As [`Client::send_ok`]; an old answer is never given instead.
+    /// As [`Client::send_ok`]; a stale response is never returned instead.
     pub async fn fetch(
         &self,
         client: &Client,
@@ -43,21 +43,21 @@ impl Cache {
         fresh_for: Duration,
     ) -> Result<(Arc<Response>, Duration)> {
         let name = request.url(client.base_url()).to_string();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        let mut asked = request.clone();
+        let kept = self.responses.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        let mut conditional = request.clone();
         if let Some(kept) = &kept {
-            let age = kept.at.elapsed();
+            let age = kept.confirmed_at.elapsed();
             if age < fresh_for {
                 return Ok((kept.response.clone(), age));
             }
             if let Some(tag) = kept.response.header(ETAG.as_str()) {
-                asked = asked.header("if-none-match", tag);
+                conditional = conditional.header("if-none-match", tag);
             } else if let Some(date) = kept.response.header(LAST_MODIFIED.as_str()) {
-                asked = asked.header("if-modified-since", date);
+                conditional = conditional.header("if-modified-since", date);
             }
         }
-        let at = Instant::now();
-        let response = client.send(&asked).await?;
+        let confirmed_at = Instant::now();
+        let response = client.send(&conditional).await?;
         let response = match kept {
             Some(kept) if response.status() == StatusCode::NOT_MODIFIED => kept.response,
             _ => {
@@ -65,12 +65,12 @@ impl Cache {
                 Arc::new(response)
             }
         };
-        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST && !all.contains_key(&name) {
-            let oldest = all.iter().min_by_key(|(_, kept)| kept.at).map(|(name, _)| name.clone());
+        let mut all = self.responses.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_CACHED_RESPONSES && !all.contains_key(&name) {
+            let oldest = all.iter().min_by_key(|(_, kept)| kept.confirmed_at).map(|(name, _)| name.clone());
             oldest.map(|name| all.remove(&name));
         }
-        all.insert(name, Kept { response: response.clone(), at });
-        Ok((response, at.elapsed()))
+        all.insert(name, CachedResponse { response: response.clone(), confirmed_at });
+        Ok((response, confirmed_at.elapsed()))
     }
 }

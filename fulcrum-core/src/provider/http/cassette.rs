@@ -1,4 +1,4 @@
-//! What went over the network, kept as text without secrets, and played again.
+//! Cassettes: requests and responses recorded as text without secrets, and replayed.
 
 use std::{
     fs::File,
@@ -18,19 +18,19 @@ use serde_json::{Map, Value};
 use super::{
     RawRequest, RawResponse, Redactor, Transport, TransportError,
     request::is_form,
-    sieve::{BLANK, Sieve, withheld},
+    sanitiser::{REDACTED, Sanitiser, request_texts},
 };
 
-/// How each line of a recording begins.
-const BEGINS: &str = r#"{"request""#;
+/// Each line of a cassette begins so.
+const LINE_PREFIX: &str = r#"{"request""#;
 
-/// One request with its answer: a line of a tape.
+/// One request with its response: a line of a cassette.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Interaction {
     request: RecordedRequest,
     #[serde(default)]
     response: Option<RecordedResponse>,
-    /// Why there is no answer.
+    /// Why there is no response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<String>,
 }
@@ -38,7 +38,7 @@ struct Interaction {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct RecordedRequest {
     method: String,
-    /// With what stands behind the question mark.
+    /// Path and query.
     path: String,
     #[serde(default)]
     body: Value,
@@ -53,9 +53,9 @@ struct RecordedResponse {
     body: Value,
 }
 
-/// Keeps what goes through in a file, a line of JSON each: fields, headers and parameters that are known to be harmless, and
-/// of all others type and length. Every secret that the client knows is left out wherever it stands. Only the file's owner may
-/// read it.
+/// Records each request with its response as one line of JSON. Fields, headers and parameters of the allow-list are recorded
+/// as they are; of all others only type and length. Secrets that the client knows are removed everywhere. Only the file's
+/// owner may read the file.
 #[derive(Debug)]
 pub struct Recorder {
     inner: Arc<dyn Transport>,
@@ -67,33 +67,33 @@ impl Recorder {
     /// Appends to a file.
     ///
     /// # Errors
-    /// It cannot be opened for that, or is a file of something else.
+    /// The file cannot be opened, or is not a recording.
     pub fn append(inner: Arc<dyn Transport>, path: &Path, redactor: Redactor) -> std::io::Result<Self> {
         Ok(Self { inner, file: Mutex::new(open(path)?), redactor })
     }
 
     fn entry(&self, request: &RawRequest, outcome: &Result<RawResponse, TransportError>) -> Interaction {
-        // What the request says is no more harmless in an answer.
+        // A response may repeat texts of its request.
         let (asked, was_form) = (request.body.as_deref().unwrap_or_default(), is_form(&request.headers));
-        let redactor = self.redactor.with(withheld(asked, was_form));
-        let sieve = Sieve::new(&redactor);
+        let redactor = self.redactor.with(request_texts(asked, was_form));
+        let sanitiser = Sanitiser::new(&redactor);
         Interaction {
             request: RecordedRequest {
                 method: request.method.to_string(),
-                path: sieve.path(&request.url),
-                body: sieve.body(asked, was_form),
+                path: sanitiser.path(&request.url),
+                body: sanitiser.body(asked, was_form),
             },
             response: outcome.as_ref().ok().map(|response| RecordedResponse {
                 status: response.status.as_u16(),
-                headers: sieve.headers(&response.headers),
-                body: sieve.body(&response.body, is_form(&response.headers)),
+                headers: sanitiser.headers(&response.headers),
+                body: sanitiser.body(&response.body, is_form(&response.headers)),
             }),
             lost: outcome.as_ref().err().map(TransportError::to_string),
         }
     }
 }
 
-/// Opens a recording, which its owner alone may read. Nothing else is written to: a document might name any file.
+/// Opens a recording that only its owner may read. Refuses any other file: a document may name every path.
 fn open(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true).read(true);
@@ -105,9 +105,9 @@ fn open(path: &Path) -> std::io::Result<File> {
         return Ok(file);
     }
     let mut head = Vec::new();
-    (&mut file).take(BEGINS.len() as u64).read_to_end(&mut head)?;
-    if !head.is_empty() && head != BEGINS.as_bytes() {
-        let message = "it is no recording; name a new file in `record`";
+    (&mut file).take(LINE_PREFIX.len() as u64).read_to_end(&mut head)?;
+    if !head.is_empty() && head != LINE_PREFIX.as_bytes() {
+        let message = "the file is not a recording; name a new file in `record`";
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
     }
     #[cfg(unix)]
@@ -128,21 +128,21 @@ impl Transport for Recorder {
             line.push(b'\n');
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = file.write_all(&line) {
-                tracing::warn!(%error, "the recording misses a request");
+                tracing::warn!(%error, "a request is missing from the recording");
             }
         }
         outcome
     }
 }
 
-/// A tape cannot be played.
+/// A cassette cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum CassetteError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the recording cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// A line makes no sense.
-    #[error("line {line} of the recording: {why}")]
+    /// A line is not a valid interaction.
+    #[error("line {line} of the recording is not valid: {why}; record it again")]
     Line {
         /// Counted from 1.
         line: usize,
@@ -151,24 +151,23 @@ pub enum CassetteError {
     },
 }
 
-/// Answers as a tape says: each request by the first line of the same method and path, question mark included, that was
-/// not played yet; the last such line is played again and again, as what is asked for twice need not stand there twice.
-/// Bodies of requests are not compared.
+/// Replays a cassette. A request gets the first unplayed interaction with its method, path and query. When all of these are
+/// played, the last one is repeated. Request bodies are not compared.
 #[derive(Debug)]
 pub struct Replay {
     entries: Mutex<Vec<(Interaction, bool)>>,
 }
 
 impl Replay {
-    /// Of a file.
+    /// Reads a cassette from a file.
     ///
     /// # Errors
-    /// [`CassetteError`]: it cannot be read, or a line makes no sense.
+    /// [`CassetteError`]: the file cannot be read, or a line is not valid.
     pub fn open(path: &Path) -> Result<Self, CassetteError> {
         Self::of_text(&std::fs::read_to_string(path)?)
     }
 
-    /// Of a text with a line for each request.
+    /// Reads a cassette from text with a line for each request.
     ///
     /// # Errors
     /// [`CassetteError::Line`].
@@ -182,8 +181,8 @@ impl Replay {
         Ok(Self { entries: Mutex::new(lines.map(entry).collect::<Result<_, _>>()?) })
     }
 
-    /// What was not asked for: method and path of each line.
-    pub fn rest(&self) -> Vec<String> {
+    /// Interactions that were not played: method and path of each.
+    pub fn unplayed(&self) -> Vec<String> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = entries.iter().filter(|(_, is_played)| !is_played);
         rest.map(|(entry, _)| format!("{} {}", entry.request.method, entry.request.path)).collect()
@@ -192,7 +191,7 @@ impl Replay {
     fn next(&self, method: &Method, path: &str) -> Option<Interaction> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |entry: &Interaction| {
-            entry.request.method == method.as_str() && is_asked(&entry.request.path, path)
+            entry.request.method == method.as_str() && paths_match(&entry.request.path, path)
         };
         if let Some((entry, is_played)) =
             entries.iter_mut().find(|(entry, is_played)| !is_played && is_it(entry))
@@ -210,7 +209,7 @@ impl Transport for Replay {
         let path = path_of(&request.url);
         let Some(entry) = self.next(&request.method, &path) else {
             return Err(TransportError::NotSent(
-                format!("not on the recording: {} {path}", request.method).into(),
+                format!("the recording has no {} {path}; record it again", request.method).into(),
             ));
         };
         let Some(said) = entry.response else {
@@ -220,9 +219,8 @@ impl Transport for Replay {
             Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
         });
         Ok(RawResponse {
-            status: StatusCode::from_u16(said.status).map_err(|error| {
-                TransportError::OutcomeUnknown(format!("on the recording: {error}").into())
-            })?,
+            status: StatusCode::from_u16(said.status)
+                .map_err(|error| TransportError::OutcomeUnknown(format!("the recording: {error}").into()))?,
             headers: headers.collect(),
             body: match said.body {
                 Value::Null => Vec::new(),
@@ -239,7 +237,7 @@ fn path_of(url: &url::Url) -> String {
 }
 
 /// Whether a path is that of a recording. The order of its parameters says nothing, and what was left out may be anything.
-fn is_asked(recorded: &str, asked: &str) -> bool {
+fn paths_match(recorded: &str, asked: &str) -> bool {
     let parts = |path: &str| -> (Vec<String>, Vec<String>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let mut parameters: Vec<_> =
@@ -252,8 +250,8 @@ fn is_asked(recorded: &str, asked: &str) -> bool {
         let value =
             |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         recorded == asked
-            || recorded.starts_with(BLANK)
-            || matches!((value(recorded), value(asked)), (Some((a, blank)), Some((b, _))) if a == b && blank.starts_with(BLANK))
+            || recorded.starts_with(REDACTED)
+            || matches!((value(recorded), value(asked)), (Some((a, blank)), Some((b, _))) if a == b && blank.starts_with(REDACTED))
     };
     path.len() == asked_path.len()
         && query.len() == asked_query.len()

@@ -1,6 +1,6 @@
-//! One API with its address and credentials.
+//! The client of one API: address, credentials, throttle, redirects and errors.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ::http::{
     Method, StatusCode,
@@ -8,75 +8,27 @@ use ::http::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
-    AbsenceRule, HttpConfig, HttpConfigError, NetworkTransport, RawRequest, Recorder, Redactor, Request,
-    Response, Secret, Transport, TransportError, ValueMatch,
+    ErrorMapper, HttpConfig, HttpConfigError, NetworkTransport, RawRequest, Recorder, Redactor, Request,
+    Response, Secret, Signer, StatusOnly, Transport, TransportError,
     absence::{self, Absence, absence_of},
-    identity::{Identity, Made, Proof},
+    identity::{AuthForm, Authentication, Identity},
     lenient::{self, RejectedRows},
-    response::ListAt,
-    sieve::withheld,
+    response::ListPage,
+    sanitiser::request_texts,
     throttle::Throttle,
 };
 use crate::{
     model::ProviderId,
-    provider::{BoxError, ErrorKind, ProviderError, RejectedRow, Result, Worded},
+    provider::{ErrorContext, ErrorKind, ProviderError, RejectedRow, Result},
 };
 
-/// Redirects of one request that are followed.
+/// Redirects of one request that are followed, at most.
 const MAX_REDIRECTS: usize = 5;
 
-/// How one kind of API says what is wrong, beyond the status.
-pub trait ErrorMapper: fmt::Debug + Send + Sync {
-    /// The kind of an error that the API itself words; none if the answer is not in the API's own form. Asked for every answer
-    /// that is no success. A refusal of a request that changes something is certain only if it is so worded: without, the
-    /// status may be that of something in front of the API. What it calls not found is only believed in the words below.
-    fn kind_of(&self, response: &Response) -> Option<ErrorKind>;
-
-    /// The words by which the API, and nothing else, says that something does not exist.
-    fn absence_rules(&self) -> &'static [AbsenceRule] {
-        &[]
-    }
-
-    /// Words of the API for the same that a proxy could use as well: they prove nothing alone; see
-    /// [`Client::get_optional_with`].
-    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
-        &[]
-    }
-
-    /// What stands at a place of an answer's error document: at a JSON pointer, unless the API speaks otherwise.
-    fn error_field(&self, response: &Response, at: &str) -> Option<Value> {
-        absence::in_json(response, at)
-    }
-}
-
-/// An API whose status says all, beside any JSON object. Its absence is never proven by that alone.
-#[derive(Debug)]
-pub struct StatusOnly;
-
-impl ErrorMapper for StatusOnly {
-    fn kind_of(&self, response: &Response) -> Option<ErrorKind> {
-        response.try_json::<serde_json::Map<String, Value>>().and_then(|_| response.kind_by_status())
-    }
-
-    fn weak_absence_rules(&self) -> &'static [AbsenceRule] {
-        const { &[AbsenceRule::new(404, "", ValueMatch::Object), AbsenceRule::new(410, "", ValueMatch::Object)] }
-    }
-}
-
-/// Puts what proves the caller's identity on a request that is otherwise complete.
-pub trait Signer: fmt::Debug + Send + Sync {
-    /// Adds headers.
-    ///
-    /// # Errors
-    /// It cannot be signed. Nothing is sent then.
-    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError>;
-}
-
-/// One API: where it is, who asks, how fast, and how its errors read. Cheap to clone.
+/// A client of one API, with address, credentials, throttle and error mapper. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     provider: ProviderId,
@@ -85,7 +37,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     errors: Arc<dyn ErrorMapper>,
     identity: Option<Arc<Identity>>,
-    /// What is sent to its host.
+    /// Secrets that are sent to its host.
     secrets: Vec<Secret>,
     has_own_authorities: bool,
     throttle: Arc<Throttle>,
@@ -95,10 +47,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without credentials, of an API at `address` unless the configuration names another one.
+    /// A client without credentials, for the API at `address` unless the configuration names another one.
     ///
     /// # Errors
-    /// [`HttpConfigError`] names the setting that is wrong.
+    /// [`HttpConfigError`] names the invalid setting.
     pub fn new(provider: &ProviderId, address: &str, config: &HttpConfig) -> Result<Self, HttpConfigError> {
         let base = config.address(address)?;
         let redactor = Redactor::default();
@@ -126,89 +78,89 @@ impl Client {
         })
     }
 
-    /// The same over another transport, such as a recording.
+    /// A copy that uses another transport, such as a cassette.
     #[must_use]
     pub fn with_transport(self, transport: Arc<dyn Transport>) -> Self {
         Self { transport, ..self }
     }
 
-    /// The same with an API's way to say what is wrong.
+    /// A copy that maps the API's own errors.
     #[must_use]
     pub fn with_error_mapper(self, errors: impl ErrorMapper + 'static) -> Self {
         Self { errors: Arc::new(errors), ..self }
     }
 
-    /// For an API whose rate limit lets requests come back one by one (a leaky bucket): its reset is when all are back, not
-    /// when the next one is.
+    /// A copy for an API with a leaky-bucket rate limit: requests are regained one by one, and the reset header tells when all
+    /// are regained.
     #[must_use]
     pub fn leaky_bucket(self) -> Self {
         Self { throttle: Arc::new(Throttle::leaky_bucket()), ..self }
     }
 
-    /// The same with requests signed by what `make` makes of the secrets, as they are given or as they are read again later.
+    /// A copy whose requests are signed. `make` gets the secrets, and gets them again after a rotation.
     ///
     /// # Errors
-    /// A secret is not for this host.
+    /// A secret may not be sent to this host.
     pub fn signed<S: Signer + 'static>(
         self,
         secrets: impl IntoIterator<Item = Secret>,
         make: impl Fn(&[SecretString]) -> S + Send + Sync + 'static,
     ) -> Result<Self, HttpConfigError> {
         self.with_identity(secrets.into_iter().collect(), move |values, _| {
-            Ok(Made::Signer(Box::new(make(values))))
+            Ok(AuthForm::Signer(Box::new(make(values))))
         })
     }
 
-    /// The same without who asks, for a transport that puts that on; its secrets are still sent to no host that they are not for.
+    /// A copy without credentials, for a transport that adds them. Its secrets still go only to the hosts that may get them.
     #[must_use]
     pub fn unsigned(self) -> Self {
         Self { identity: None, ..self }
     }
 
-    /// The one place in which a client gets secrets.
+    /// Adds secrets. All other methods that take secrets call this one.
     fn with_identity(
         mut self,
         secrets: Vec<Secret>,
-        make: impl Fn(&[SecretString], &Redactor) -> Result<Made, HttpConfigError> + Send + Sync + 'static,
+        make: impl Fn(&[SecretString], &Redactor) -> Result<AuthForm, HttpConfigError> + Send + Sync + 'static,
     ) -> Result<Self, HttpConfigError> {
         self.secrets.extend(secrets.iter().cloned());
-        self.check_sent()?;
+        self.check_destination()?;
         self.identity = Some(Arc::new(Identity::new(secrets, self.redactor.clone(), make)?));
         Ok(self)
     }
 
-    fn check_sent(&self) -> Result<(), HttpConfigError> {
+    fn check_destination(&self) -> Result<(), HttpConfigError> {
         let host = self.base.host_str().unwrap_or_default();
         for secret in &self.secrets {
-            secret.check_sent(host, self.has_own_authorities)?;
+            secret.check_destination(host, self.has_own_authorities)?;
         }
         Ok(())
     }
 
-    /// The same for another address of the API, such as one service of a cloud; credentials, pace and secrets are shared.
+    /// A copy for another address of the API, such as one service of a cloud. Credentials, throttle and secrets are shared.
     ///
     /// # Errors
-    /// It is no address, would send credentials in the clear, or to a host that they are not for.
+    /// The address is not valid, would send credentials in the clear, or to a host that may not get them.
     pub fn with_base_url(&self, address: &str) -> Result<Self, HttpConfigError> {
         let base =
             HttpConfig { base_url: Some(address.to_owned()), ..HttpConfig::default() }.address(address)?;
         let client = Self { base, ..self.clone() };
-        client.check_sent()?;
+        client.check_destination()?;
         Ok(client)
     }
 
-    /// With `Authorization: Bearer …`.
+    /// A copy that sends `Authorization: Bearer …`.
     ///
     /// # Errors
-    /// The token holds what cannot stand in a header, or is not for this host.
+    /// The token is not a valid header value, or may not be sent to this host.
     pub fn bearer(self, token: impl Into<Secret>) -> Result<Self, HttpConfigError> {
         self.secret_header_of(AUTHORIZATION, token, |token| format!("Bearer {token}"))
     }
 
-    /// With name and password (RFC 7617).
+    /// A copy that sends name and password (Basic, RFC 7617).
     ///
     /// # Errors
-    /// The password is not for this host.
+    /// The password may not be sent to this host.
     pub fn basic(self, user: &str, password: impl Into<Secret>) -> Result<Self, HttpConfigError> {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let user = user.to_owned();
@@ -220,18 +172,18 @@ impl Client {
         })
     }
 
-    /// With a header that is never shown.
+    /// A copy that sends a secret header, which is never shown.
     ///
     /// # Errors
-    /// The value cannot stand in a header, or is not for this host.
+    /// The value is not a valid header value, or may not be sent to this host.
     pub fn secret_header(self, name: HeaderName, value: impl Into<Secret>) -> Result<Self, HttpConfigError> {
         self.secret_header_of(name, value, str::to_owned)
     }
 
-    /// With a header that is made of a secret, and never shown.
+    /// A copy that sends a header made of a secret, which is never shown.
     ///
     /// # Errors
-    /// The value cannot stand in a header, or the secret is not for this host.
+    /// The value is not a valid header value, or the secret may not be sent to this host.
     pub fn secret_header_of(
         self,
         name: HeaderName,
@@ -244,43 +196,43 @@ impl Client {
         })
     }
 
-    /// With a header.
+    /// A copy that sends a header with each request.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 
-    /// Whose API it is.
+    /// The provider of the API.
     pub fn provider(&self) -> &ProviderId {
         &self.provider
     }
 
-    /// Where it is.
+    /// The API's address.
     pub fn base_url(&self) -> &url::Url {
         &self.base
     }
 
-    /// What carries its requests out, for an adapter that puts something between, such as tokens that are renewed.
+    /// Its transport, for an adapter that wraps it, such as with renewed tokens.
     pub fn transport(&self) -> Arc<dyn Transport> {
         self.transport.clone()
     }
 
-    /// Takes this client's secrets out of texts; tell it tokens that the API hands out.
+    /// Removes this client's secrets from texts. Add tokens that the API issues.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// What the newest lists of offers left out, as it could not be read.
+    /// Unreadable rows of the newest lists of offers.
     pub fn rejected(&self) -> Vec<RejectedRow> {
         self.rejected.all()
     }
 
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request and reads the whole response, whatever its status.
     ///
     /// # Errors
-    /// Not sent, ambiguous, unavailable, or a protocol error, by where it broke; rate limited if its turn would not come in
-    /// time.
+    /// Not sent, ambiguous, unavailable, or a protocol error, depending on how far the request came; rate limited if the
+    /// throttle would delay it beyond its time-out.
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let mut url = request.url(&self.base);
         for _ in 0..=MAX_REDIRECTS {
@@ -290,7 +242,7 @@ impl Client {
                 None => return Ok(response),
             }
         }
-        let message = "it is redirected in a circle".to_owned();
+        let message = format!("the request was redirected more than {MAX_REDIRECTS} times; check `base_url`");
         Err(self.error(request, ErrorKind::Protocol { message }))
     }
 
@@ -304,25 +256,30 @@ impl Client {
         Ok(response)
     }
 
-    /// Sends a request that must succeed and be answered in JSON.
+    /// Sends a request that must succeed, and parses the JSON response.
     ///
     /// # Errors
-    /// As [`send_ok`](Self::send_ok), and a protocol error that names the place in the answer.
+    /// As [`send_ok`](Self::send_ok), and a protocol error that names the place in the response.
     pub async fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
         self.send_ok(request).await?.json()
     }
 
-    /// Sends a request about one thing; none if the API proves by its own words that it does not exist.
+    /// Gets one resource; none if the API's own error code proves its absence.
     ///
     /// # Errors
-    /// As [`json`](Self::json), and unavailable where the answer is no proof.
+    /// As [`json`](Self::json), and unavailable if the response is no proof of absence.
     pub async fn get_optional<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>> {
-        let thin = self.error(request, ErrorKind::unavailable("its word for absence is that of any proxy"));
-        self.get_optional_with(request, async { Err(thin) }).await
+        let unproven = self.error(
+            request,
+            ErrorKind::unavailable(
+                "a proxy could have sent this not-found response; it is no proof of absence",
+            ),
+        );
+        self.get_optional_with(request, async { Err(unproven) }).await
     }
 
-    /// As [`get_optional`](Self::get_optional), of an API whose word for absence is as thin as a proxy's page: then `witness` asks it something
-    /// else, such as a list, which must be answered well-formed and must not name the thing.
+    /// As [`get_optional`](Self::get_optional), for an API whose not-found response a proxy could have sent as well. Then
+    /// `witness` sends another request, such as a list, whose response must be well-formed and must not name the resource.
     ///
     /// # Errors
     /// As [`get_optional`](Self::get_optional), and those of the witness.
@@ -338,14 +295,13 @@ impl Client {
         }
     }
 
-    /// Asks for the end of one thing: true if that was accepted, false if the API proves by its own words that it does not
-    /// exist.
+    /// Deletes one resource: true if the API accepts the request, false if its own error code proves the resource's absence.
     ///
     /// # Errors
-    /// As [`send_ok`](Self::send_ok), and ambiguous where the answer is no proof.
+    /// As [`send_ok`](Self::send_ok), and ambiguous if the response is no proof of absence.
     pub async fn delete_if_exists(&self, request: &Request) -> Result<bool> {
-        let thin = self.error(request, ErrorKind::Ambiguous);
-        self.delete_if_exists_with(request, async { Err(thin) }).await
+        let unproven = self.error(request, ErrorKind::Ambiguous);
+        self.delete_if_exists_with(request, async { Err(unproven) }).await
     }
 
     /// As [`delete_if_exists`](Self::delete_if_exists), with a witness as in [`get_optional_with`](Self::get_optional_with).
@@ -360,7 +316,7 @@ impl Client {
         self.delete_for_response(request, witness).await.map(|accepted| accepted.is_some())
     }
 
-    /// As [`delete_if_exists_with`](Self::delete_if_exists_with), with the answer by which it was accepted: it may name an operation.
+    /// As [`delete_if_exists_with`](Self::delete_if_exists_with); returns the accepting response, which may name an operation.
     ///
     /// # Errors
     /// As [`delete_if_exists_with`](Self::delete_if_exists_with).
@@ -376,7 +332,7 @@ impl Client {
         }
     }
 
-    /// Whether an error's answer proves absence, alone or with a witness; else the error.
+    /// Succeeds if an error response proves absence, alone or with a witness; else returns the error.
     async fn absent(
         &self,
         response: &Response,
@@ -385,17 +341,16 @@ impl Client {
     ) -> Result<()> {
         match absence_of(response, &*self.errors) {
             Absence::Proven => Ok(()),
-            Absence::Thin => witness.await,
+            Absence::Weak => witness.await,
             Absence::Unproven => Err(error),
         }
     }
 
-    /// Whether an answer is a success, or which error it is.
+    /// The error that a response stands for, if it is not a success.
     ///
     /// # Errors
-    /// What status and [`ErrorMapper`] say. Not found is what the API itself words, and nothing else; nor is anything else than the
-    /// API's own words a certain refusal of a request that changes something, whatever its status: who lets one in, counts
-    /// requests or guards the way may have put its answer in the place of the API's, when the request has gone through.
+    /// The error of status and [`ErrorMapper`]. Absence needs the API's own error code; a refusal of a mutation is certain only
+    /// with it. Otherwise a proxy, gateway or rate limiter may have answered although the request went through.
     pub fn check(&self, response: &Response) -> Result<()> {
         let Some(by_status) = response.kind_by_status() else { return Ok(()) };
         let worded = self.errors.kind_of(response).filter(|_| !response.is_html_page());
@@ -403,9 +358,9 @@ impl Client {
         let kind = worded.unwrap_or(by_status);
         Err(response.error(match (&kind, absence_of(response, &*self.errors)) {
             (ErrorKind::NotFound { .. }, Absence::Proven) => kind,
-            (ErrorKind::NotFound { .. }, Absence::Thin) if !response.mutates() => kind,
+            (ErrorKind::NotFound { .. }, Absence::Weak) if !response.mutates() => kind,
             (ErrorKind::NotFound { .. }, _) => {
-                tracing::warn!(status = %response.status(), "not found, but not in the API's own words; not believed");
+                tracing::warn!(status = %response.status(), "a not-found response without the API's own error code is not taken for absence");
                 absence::unproven(response)
             }
             // What is a protocol error may have happened anyway, and says more.
@@ -414,22 +369,22 @@ impl Client {
         }))
     }
 
-    /// Sends a request, and once more if it was refused for the secrets and these have been rotated since: that the API itself
-    /// refuses who asks means that nothing was done.
+    /// Sends a request, and sends it again if the API refused the credentials and these have been rotated since. A request that
+    /// the API itself refuses so had no effect.
     async fn send_to(&self, request: &Request, url: url::Url) -> Result<Response> {
         let Some(identity) = &self.identity else { return self.send_as(request, url, None).await };
-        let proof = identity.present();
-        let response = self.send_as(request, url.clone(), Some(&proof)).await?;
-        if !self.refuses_who_asks(&response) {
+        let authentication = identity.current();
+        let response = self.send_as(request, url.clone(), Some(&authentication)).await?;
+        if !self.is_unauthorised(&response) {
             return Ok(response);
         }
-        let Some(other) = identity.other_than(&proof) else { return Ok(response) };
-        tracing::info!(provider = %self.provider, "who asks was refused, and the secrets have changed; asking again");
+        let Some(other) = identity.refreshed_after(&authentication) else { return Ok(response) };
+        tracing::info!(provider = %self.provider, "the credentials were refused and have been rotated since; sending again");
         self.send_as(request, url, Some(&other)).await
     }
 
-    fn refuses_who_asks(&self, response: &Response) -> bool {
-        // Of what only reads, anybody's word is enough.
+    fn is_unauthorised(&self, response: &Response) -> bool {
+        // A request that only reads may be repeated even if a proxy refused it.
         (response.status() == StatusCode::UNAUTHORIZED && !response.mutates())
             || (response.status().is_client_error()
                 && !response.is_html_page()
@@ -440,26 +395,26 @@ impl Client {
         &self,
         request: &Request,
         url: url::Url,
-        proof: Option<&Arc<Proof>>,
+        authentication: Option<&Arc<Authentication>>,
     ) -> Result<Response> {
         if let Err(wait) = self.throttle.wait(self.timeout).await {
             return Err(self.error(request, ErrorKind::RateLimited { retry_after: Some(wait) }));
         }
         let mut headers = self.headers.clone();
-        // What is decided by an answer must be so now, not when somebody on the way asked last.
+        // Decisions need the present state, not that of a cached response.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
         headers.extend(request.headers.clone());
         let mut address = url.clone();
-        // Of an API with one address the action says which list it is.
+        // In an API with a single path, the action tells the lists apart.
         address.set_query(request.parameter("Action"));
         let (address, is_first) = (address.to_string(), lenient::is_first_page(request));
         let mut wire =
             RawRequest { method: request.method.clone(), url, headers, body: request.body.clone() };
-        if let Some(proof) = proof
-            && let Err(error) = proof.put_on(&mut wire)
+        if let Some(authentication) = authentication
+            && let Err(error) = authentication.apply_to(&mut wire)
         {
-            let cause = format!("the request cannot be signed: {error}");
+            let cause = format!("the request cannot be signed ({error}); check the credentials");
             return Err(self.error(request, ErrorKind::not_sent(cause)).with_source(error));
         }
         let span = tracing::debug_span!(
@@ -470,25 +425,25 @@ impl Client {
             http.response.status_code = tracing::field::Empty,
         );
         if let Some(body) = request.body.as_ref().filter(|_| request.mutates) {
-            self.redactor.remember(withheld(body, request.is_form()));
+            self.redactor.remember(request_texts(body, request.is_form()));
         }
         match self.transport.send(wire).instrument(span.clone()).await {
             Ok(wire) => {
                 span.record("http.response.status_code", wire.status.as_u16());
-                let list = ListAt { address, is_first, rejected: self.rejected.clone() };
+                let list = ListPage { address, is_first, rejected: self.rejected.clone() };
                 let response = Response::new(&self.provider, request, wire, &self.redactor).of_list(list);
                 self.throttle.observe(&response);
                 match response.staleness() {
                     None => Ok(response),
                     Some(_) if request.mutates => Err(response.error(ErrorKind::Ambiguous)),
                     Some(why) => {
-                        let cause = format!("{why}; let what stands before the API keep none of its answers");
+                        let cause = format!("{why}; turn off caching in front of the API");
                         Err(response.error(ErrorKind::unavailable(cause)))
                     }
                 }
             }
             Err(lost) => {
-                span.in_scope(|| tracing::debug!(%lost, "no answer"));
+                span.in_scope(|| tracing::debug!(%lost, "no complete response"));
                 let kind = match &lost {
                     TransportError::NotSent(why) => ErrorKind::not_sent(why.to_string()),
                     TransportError::OutcomeUnknown(_) | TransportError::TooLarge { .. }
@@ -501,15 +456,15 @@ impl Client {
                 };
                 Err(self.error(request, kind).with_source(match lost {
                     TransportError::NotSent(why) | TransportError::OutcomeUnknown(why) => {
-                        Worded::above(why.to_string(), why)
+                        ErrorContext::wrap(why.to_string(), why)
                     }
-                    TransportError::TooLarge { .. } => Worded::new(lost.to_string()),
+                    TransportError::TooLarge { .. } => ErrorContext::new(lost.to_string()),
                 }))
             }
         }
     }
 
-    /// Where a redirect leads, if it may be followed: reading only, and to the same host by the same scheme.
+    /// The target of a redirect that may be followed: of a GET, to the same scheme and host.
     fn redirect(&self, request: &Request, from: &url::Url, response: &Response) -> Option<url::Url> {
         let is_redirect = matches!(
             response.status(),
@@ -530,11 +485,14 @@ impl Client {
     }
 }
 
-/// One header that is never shown.
-fn header(name: &HeaderName, value: String, redactor: &Redactor) -> Result<Made, HttpConfigError> {
-    let mut header = HeaderValue::from_str(&value)
-        .map_err(|_| HttpConfigError::Credential(format!("it cannot stand in the header {name}")))?;
+/// One secret header.
+fn header(name: &HeaderName, value: String, redactor: &Redactor) -> Result<AuthForm, HttpConfigError> {
+    let mut header = HeaderValue::from_str(&value).map_err(|_| {
+        HttpConfigError::Credential(format!(
+            "the value cannot be sent in the header {name}; check the credential for line breaks"
+        ))
+    })?;
     header.set_sensitive(true);
     redactor.add_own(SecretString::from(value));
-    Ok(Made::Headers(HeaderMap::from_iter([(name.clone(), header)])))
+    Ok(AuthForm::Headers(HeaderMap::from_iter([(name.clone(), header)])))
 }

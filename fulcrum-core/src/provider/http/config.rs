@@ -1,15 +1,15 @@
-//! How an API is reached.
+//! Configuration of the connection to an API.
 
 use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::{Base, Outside};
+use crate::provider::{AccessDenied, Base};
 
-/// The most that `max_answer_bytes` may be.
+/// The largest allowed value of `max_answer_bytes`.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
-/// How an API is reached: the same settings for every adapter. All have defaults.
+/// Connection settings, equal for every adapter. All have defaults.
 ///
 /// ```
 /// use fulcrum_core::provider::http::HttpConfig;
@@ -20,25 +20,25 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
-    /// Where the API is; none for the provider's public address. Plain `http` is accepted on loopback only.
+    /// The API's address; none for the provider's public one. Plain `http` is accepted on loopback only.
     pub base_url: Option<String>,
-    /// The longest time to connect, in milliseconds.
+    /// Time to connect, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// The longest time of one request with its answer, in milliseconds.
+    /// Time of one request with its response, in milliseconds.
     pub timeout_ms: u64,
-    /// The largest answer, in bytes, after decompression; at most 268,435,456.
+    /// The largest response, in bytes, after decompression; at most 268,435,456.
     pub max_answer_bytes: usize,
     /// A file of certificate authorities in PEM that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// Through which proxy; none for what the environment says (`HTTPS_PROXY`, `NO_PROXY`). An API on this machine is reached
-    /// through none of the environment's, and through this one only if it is on this machine, too.
+    /// The proxy; none for that of the environment (`HTTPS_PROXY`, `NO_PROXY`). The environment's proxy is not used for an API
+    /// on this machine, and a proxy set here only if it is on this machine, too.
     pub proxy: Option<String>,
-    /// Whether connections are kept for the next request.
+    /// Whether connections are reused.
     pub keep_alive: bool,
-    /// Stands before ours in `User-Agent`, such as `panel/2.1`.
+    /// Prefix of the `User-Agent`, such as `panel/2.1`.
     pub user_agent: Option<String>,
-    /// A file that each request and answer is appended to, for bug reports: of what they say, only fields that are known to be
-    /// harmless, and of all others type and length. Only its owner may read it.
+    /// A file to which each request and response is appended, for bug reports. It holds fields of an allow-list, and of all
+    /// others type and length. Only its owner may read it.
     pub record: Option<PathBuf>,
 }
 
@@ -59,10 +59,10 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    /// The same with the paths made absolute from `base`.
+    /// A copy with paths made absolute from `base`.
     ///
     /// # Errors
-    /// [`HttpConfigError::Outside`]: a document that is not trusted names a file elsewhere, or a proxy.
+    /// [`HttpConfigError::AccessDenied`]: a document that is not trusted names a file elsewhere, or a proxy.
     pub fn below(mut self, base: impl Into<Base>) -> Result<Self, HttpConfigError> {
         let base = base.into();
         if self.proxy.is_some() {
@@ -77,17 +77,17 @@ impl HttpConfig {
         Ok(self)
     }
 
-    /// The address of the API, `otherwise` unless it is set.
+    /// The API's address: `base_url`, or `otherwise`.
     ///
     /// # Errors
-    /// It is no address, carries a password, or would send credentials in the clear.
+    /// The address is not valid, holds a password, or would send credentials in the clear.
     pub(super) fn address(&self, otherwise: &str) -> Result<url::Url, HttpConfigError> {
         let text = self.base_url.as_deref().unwrap_or(otherwise);
         let bad = |why: &str| HttpConfigError::Address { address: text.to_owned(), why: why.to_owned() };
         let mut url = url::Url::parse(text).map_err(|error| bad(&error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {
             let address = format!("{}://…@{}", url.scheme(), url.host_str().unwrap_or_default());
-            let why = "a password does not belong into an address".to_owned();
+            let why = "a password does not belong into an address; use the credential settings".to_owned();
             return Err(HttpConfigError::Address { address, why });
         }
         match url.scheme() {
@@ -97,24 +97,26 @@ impl HttpConfig {
             _ => return Err(bad("write an address that begins with https")),
         }
         if is_loopback(&url) && self.proxy.as_deref().is_some_and(|proxy| !is_proxy_here(proxy)) {
-            return Err(bad("it is on this machine, and `proxy` is not; leave `proxy` out"));
+            return Err(bad("the API is on this machine, and `proxy` is not; leave `proxy` out"));
         }
-        // Segments are appended to it.
-        url.path_segments_mut().map_err(|()| bad("it has no path"))?.pop_if_empty();
+        // Path segments are appended to this address.
+        url.path_segments_mut()
+            .map_err(|()| bad("the address has no path; write https://host/path"))?
+            .pop_if_empty();
         url.set_query(None);
         url.set_fragment(None);
         Ok(url)
     }
 
-    /// The largest answer that is read.
+    /// `max_answer_bytes`, checked.
     ///
     /// # Errors
-    /// It is larger than any API's answer, and would fill the memory.
-    pub(super) fn largest_answer(&self) -> Result<usize, HttpConfigError> {
+    /// The value is larger than any API's response, and would fill the memory.
+    pub(super) fn checked_max_answer_bytes(&self) -> Result<usize, HttpConfigError> {
         if self.max_answer_bytes > MAX_ANSWER_BYTES {
-            let told = self.max_answer_bytes;
+            let bytes = self.max_answer_bytes;
             return Err(HttpConfigError::Setting(format!(
-                "max_answer_bytes: {told} is more than {MAX_ANSWER_BYTES}, the most that is read; write less"
+                "max_answer_bytes: {bytes} is more than {MAX_ANSWER_BYTES}; write less"
             )));
         }
         Ok(self.max_answer_bytes)
@@ -135,30 +137,30 @@ pub(super) fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-/// `localhost` and the names under it, which are never asked of the network (RFC 6761, section 6.3).
+/// `localhost` and the names below it, which are never resolved over the network (RFC 6761, section 6.3).
 pub(super) fn is_local_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Whether a proxy is on this machine, so that nothing leaves it on the way there.
+/// Whether a proxy is on this machine.
 pub(super) fn is_proxy_here(proxy: &str) -> bool {
     let parsed = if proxy.contains("://") { proxy.parse() } else { format!("http://{proxy}").parse() };
     parsed.is_ok_and(|url: url::Url| match url.host_str().map(str::parse::<std::net::IpAddr>) {
-        // Of schemes that are no web's, a number is a name to the parser.
+        // The parser takes an IP address for a name if the scheme is not http or https.
         Some(Ok(address)) => address.to_canonical().is_loopback(),
         _ => is_loopback(&url),
     })
 }
 
-/// An API cannot be reached like this.
+/// The connection settings of an API are not valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpConfigError {
-    /// The address is wrong.
-    #[error("{address:?} is no address of an API: {why}")]
+    /// The address is not valid.
+    #[error("{address:?} is not a valid API address: {why}")]
     Address {
-        /// As it was written, without a password.
+        /// The configured address, without a password.
         address: String,
         /// What is wrong with it.
         why: String,
@@ -171,22 +173,22 @@ pub enum HttpConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// A credential is not there.
+    /// A credential is missing.
     #[error("no credential: {0}")]
     Credential(String),
     /// The document names what it may not read, write or reach.
     #[error(transparent)]
-    Outside(#[from] Outside),
-    /// A file of certificates, or another setting, is wrong.
+    AccessDenied(#[from] AccessDenied),
+    /// A certificate file or another setting is not valid.
     #[error("{0}")]
     Setting(String),
 }
 
-/// The address of an API in a region: in place of `{region}` in the pattern. The region's name comes from a table of prices, and
-/// whoever wrote that must not choose another host.
+/// A regional API address: the pattern with `{region}` replaced. The region's name comes from a price table, whose author must
+/// not be able to choose another host.
 ///
 /// # Errors
-/// The region cannot stand in the name of a host.
+/// The region cannot be part of a host name.
 #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
 pub(crate) fn regional_url(
     pattern: &str,
@@ -202,7 +204,7 @@ pub(crate) fn regional_url(
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = (1..=63).contains(&name.len()) && name.bytes().all(is_plain);
     if !is_label || name.starts_with('-') || name.ends_with('-') {
-        return Err(bad("is no part of a host's name (a-z, 0-9 and -)"));
+        return Err(bad("cannot be part of a host name (a-z, 0-9 and -)"));
     }
     let address = pattern.replace("{region}", name);
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);

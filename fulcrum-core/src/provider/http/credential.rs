@@ -1,4 +1,4 @@
-//! Where a secret comes from. Documents name the place; the secret itself is never in them.
+//! Secrets and their sources. Documents name the source; the secret itself is never in them.
 
 use std::{fmt, str::FromStr};
 
@@ -8,56 +8,62 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::HttpConfigError;
 use crate::{
     files::read_regular_text,
-    provider::{Base, Outside},
+    provider::{AccessDenied, Base},
 };
 
-/// The largest file of a secret, in bytes.
-const MAX_BYTES: u64 = 64 << 10;
+/// Bytes of a file that holds a secret.
+const MAX_SECRET_FILE_BYTES: u64 = 64 << 10;
 
-/// A secret, and where it was read: it is read again there when an API refuses it, and sent only to hosts that it is for.
+/// A secret with its source. It is read again when an API refuses it, and sent only to hosts that may get it.
 #[derive(Clone)]
 pub struct Secret {
-    /// None for one that is nowhere else.
-    place: Option<(Credential, Base)>,
-    /// The place where the adapter has it by default, if that says whose API it is for.
-    usual: Option<&'static str>,
+    /// None for a secret of the program.
+    source: Option<(Credential, Base)>,
+    /// The adapter's default source, which names the API that the secret is for.
+    default_source: Option<&'static str>,
     value: SecretString,
 }
 
 impl Secret {
-    /// What it is.
+    /// The secret as it was read.
     pub fn value(&self) -> &SecretString {
         &self.value
     }
 
-    /// What it is now, where it was read; none if it cannot be read there now.
+    /// The secret as its source has it now; none if it cannot be read.
     pub(super) fn now(&self) -> Option<SecretString> {
-        match &self.place {
+        match &self.source {
             None => Some(self.value.clone()),
-            Some((place, base)) => place.value(base).ok(),
+            Some((source, base)) => source.value(base).ok(),
         }
     }
 
-    /// Whether it may be sent to a host.
-    pub(super) fn check_sent(&self, host: &str, has_own_authorities: bool) -> Result<(), Outside> {
-        match &self.place {
+    /// Succeeds if the secret may be sent to a host.
+    pub(super) fn check_destination(
+        &self,
+        host: &str,
+        has_own_authorities: bool,
+    ) -> Result<(), AccessDenied> {
+        match &self.source {
             None => Ok(()),
-            Some((place, base)) => base.check_sent(&place.to_string(), self.usual, host, has_own_authorities),
+            Some((source, base)) => {
+                base.check_destination(&source.to_string(), self.default_source, host, has_own_authorities)
+            }
         }
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.as_ref().map(|(place, _)| place.to_string());
-        f.debug_tuple("Secret").field(&place).finish()
+        let source = self.source.as_ref().map(|(source, _)| source.to_string());
+        f.debug_tuple("Secret").field(&source).finish()
     }
 }
 
-/// One that the program has from elsewhere. It is never read again.
+/// A secret of the program. It is never read again.
 impl From<SecretString> for Secret {
     fn from(value: SecretString) -> Self {
-        Self { place: None, usual: None, value }
+        Self { source: None, default_source: None, value }
     }
 }
 
@@ -73,12 +79,12 @@ impl From<&Secret> for Secret {
     }
 }
 
-/// Whether two are the same.
+/// Whether two secrets are equal.
 pub(super) fn is_same(a: &SecretString, b: &SecretString) -> bool {
     a.expose_secret() == b.expose_secret()
 }
 
-/// Where a secret is: `env:NAME` for an environment variable, `file:PATH` for a file that holds nothing else.
+/// The source of a secret: `env:NAME` for an environment variable, `file:PATH` for a file that holds nothing else.
 ///
 /// ```
 /// use fulcrum_core::provider::http::Credential;
@@ -107,23 +113,27 @@ impl Credential {
     /// [`HttpConfigError::Credential`]: it is not there, is empty, or cannot be read. Names the place, never the secret.
     pub fn read(&self, base: impl Into<Base>) -> Result<Secret, HttpConfigError> {
         let base = base.into();
-        Ok(Secret { value: self.value(&base)?, place: Some((self.clone(), base)), usual: None })
+        Ok(Secret { value: self.value(&base)?, source: Some((self.clone(), base)), default_source: None })
     }
 
-    /// The same for the one field of an adapter that takes it from `usual`, such as `env:HCLOUD_TOKEN`, by default. What that
-    /// holds, or a file in its stead, may be sent to the adapter's API; see [`Base::check_sent`].
+    /// The same for the one field of an adapter that takes it from `default_source`, such as `env:HCLOUD_TOKEN`, by default. What that
+    /// holds, or a file in its stead, may be sent to the adapter's API; see [`Base::check_destination`].
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn read_as(&self, base: impl Into<Base>, usual: &'static str) -> Result<Secret, HttpConfigError> {
-        Ok(Secret { usual: Some(usual), ..self.read(base)? })
+    pub fn read_as(
+        &self,
+        base: impl Into<Base>,
+        default_source: &'static str,
+    ) -> Result<Secret, HttpConfigError> {
+        Ok(Secret { default_source: Some(default_source), ..self.read(base)? })
     }
 
     fn value(&self, base: &Base) -> Result<SecretString, HttpConfigError> {
         let missing = |why: String| HttpConfigError::Credential(why);
         let text = match self {
             Self::Env(name) => {
-                base.check_named(&self.to_string())?;
+                base.check_source(&self.to_string())?;
                 std::env::var(name).map_err(|_| {
                     missing(format!("the environment variable {name} is not set, or is not text"))
                 })?
@@ -131,7 +141,7 @@ impl Credential {
             Self::File(path) => {
                 let path = base.to_read(path.as_ref())?;
                 let io = |error: std::io::Error| missing(format!("{}: {error}", path.display()));
-                read_regular_text(&path, MAX_BYTES).map_err(io)?
+                read_regular_text(&path, MAX_SECRET_FILE_BYTES).map_err(io)?
             }
         };
         let text = text.trim();

@@ -1,4 +1,4 @@
-//! Who asks: made of secrets that are read again once an API refuses them, as they may have been rotated.
+//! The caller's identity: credentials on requests, read again when an API refuses them, as they may have been rotated.
 
 use std::{
     fmt,
@@ -8,45 +8,54 @@ use std::{
 use ::http::header::HeaderMap;
 use secrecy::SecretString;
 
-use super::{HttpConfigError, RawRequest, Redactor, Secret, Signer, credential::is_same};
+use super::{HttpConfigError, RawRequest, Redactor, Secret, credential::is_same};
 use crate::provider::BoxError;
 
-/// What proves who asks, of the secrets as they were when it was made.
-pub(super) struct Proof {
-    values: Vec<SecretString>,
-    made: Made,
+/// Signs a request that is otherwise complete.
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// Adds the headers of the signature.
+    ///
+    /// # Errors
+    /// The request cannot be signed. Nothing is sent then.
+    fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError>;
 }
 
-/// In which form.
-pub(super) enum Made {
+/// Credentials of a request, and the secret values that they were made of.
+pub(super) struct Authentication {
+    values: Vec<SecretString>,
+    form: AuthForm,
+}
+
+/// Headers, or a signature made for each request.
+pub(super) enum AuthForm {
     Headers(HeaderMap),
     Signer(Box<dyn Signer>),
 }
 
-impl Proof {
-    /// Puts it on a request that is otherwise complete.
-    pub(super) fn put_on(&self, request: &mut RawRequest) -> Result<(), BoxError> {
-        match &self.made {
-            Made::Headers(headers) => {
+impl Authentication {
+    /// Adds the credentials to a request that is otherwise complete.
+    pub(super) fn apply_to(&self, request: &mut RawRequest) -> Result<(), BoxError> {
+        match &self.form {
+            AuthForm::Headers(headers) => {
                 for (name, value) in headers {
                     request.headers.insert(name, value.clone());
                 }
                 Ok(())
             }
-            Made::Signer(signer) => signer.sign(request),
+            AuthForm::Signer(signer) => signer.sign(request),
         }
     }
 }
 
-/// Makes a proof of secrets, and tells the redactor what it must not show.
-type Make = Box<dyn Fn(&[SecretString], &Redactor) -> Result<Made, HttpConfigError> + Send + Sync>;
+/// Makes credentials of secrets, and registers derived secrets with the redactor.
+type Make = Box<dyn Fn(&[SecretString], &Redactor) -> Result<AuthForm, HttpConfigError> + Send + Sync>;
 
-/// Who asks. Shared by all clients of one login.
+/// The credentials of one login, shared by all its clients.
 pub(super) struct Identity {
     secrets: Vec<Secret>,
     make: Make,
     redactor: Redactor,
-    present: RwLock<Arc<Proof>>,
+    current: RwLock<Arc<Authentication>>,
 }
 
 impl fmt::Debug for Identity {
@@ -59,36 +68,40 @@ impl Identity {
     pub(super) fn new(
         secrets: Vec<Secret>,
         redactor: Redactor,
-        make: impl Fn(&[SecretString], &Redactor) -> Result<Made, HttpConfigError> + Send + Sync + 'static,
+        make: impl Fn(&[SecretString], &Redactor) -> Result<AuthForm, HttpConfigError> + Send + Sync + 'static,
     ) -> Result<Self, HttpConfigError> {
         let make: Make = Box::new(make);
         let values = secrets.iter().map(|secret| secret.value().clone()).collect();
-        let present = RwLock::new(Arc::new(proof(&make, &redactor, values)?));
-        Ok(Self { secrets, make, redactor, present })
+        let current = RwLock::new(Arc::new(authentication(&make, &redactor, values)?));
+        Ok(Self { secrets, make, redactor, current })
     }
 
-    pub(super) fn present(&self) -> Arc<Proof> {
-        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn current(&self) -> Arc<Authentication> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Another proof than one that was refused: what another request has found since, or of the secrets as they are now. None if
-    /// they are the same, or cannot be read.
-    pub(super) fn other_than(&self, refused: &Arc<Proof>) -> Option<Arc<Proof>> {
-        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&present, refused) {
-            return Some(present.clone());
+    /// Credentials newer than the refused ones: those that another request has read since, or those made of the secrets read
+    /// now. None if the secrets are unchanged or cannot be read.
+    pub(super) fn refreshed_after(&self, refused: &Arc<Authentication>) -> Option<Arc<Authentication>> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&current, refused) {
+            return Some(current.clone());
         }
         let values = self.secrets.iter().map(Secret::now).collect::<Option<Vec<_>>>()?;
-        if values.iter().zip(&present.values).all(|(now, then)| is_same(now, then)) {
+        if values.iter().zip(&current.values).all(|(now, then)| is_same(now, then)) {
             return None;
         }
-        *present = Arc::new(proof(&self.make, &self.redactor, values).ok()?);
-        Some(present.clone())
+        *current = Arc::new(authentication(&self.make, &self.redactor, values).ok()?);
+        Some(current.clone())
     }
 }
 
-fn proof(make: &Make, redactor: &Redactor, values: Vec<SecretString>) -> Result<Proof, HttpConfigError> {
+fn authentication(
+    make: &Make,
+    redactor: &Redactor,
+    values: Vec<SecretString>,
+) -> Result<Authentication, HttpConfigError> {
     values.iter().for_each(|value| redactor.add_own(value.clone()));
-    let made = make(&values, redactor)?;
-    Ok(Proof { values, made })
+    let form = make(&values, redactor)?;
+    Ok(Authentication { values, form })
 }

@@ -1,4 +1,4 @@
-//! Lists whose rows are read one by one: what cannot be read is left out by itself and named, and harms no other row.
+//! Lists whose rows are parsed one by one: an unreadable row is left out and named, and the other rows stay.
 #![cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
 
 use std::{
@@ -18,32 +18,32 @@ use serde_json::{Map, Number, Value};
 use super::{Request, Response};
 use crate::provider::{RejectedRow, Result};
 
-/// Rows of one answer that are named; of a provider that has only odd ones, some are enough.
-const MOST: usize = 200;
-/// Rows of one answer. No page and no price list of an API has a tenth of it.
-const MOST_ROWS: usize = 100_000;
-/// Values of one row, such as its fields and prices.
-const MOST_VALUES: usize = 20_000;
-/// Parameters that say where a list goes on.
-const CONTINUES: [&str; 2] = ["NextToken", "marker"];
+/// Unreadable rows of one response that are named.
+const MAX_NAMED_ROWS: usize = 200;
+/// Rows of one response, at most: ten times the longest page or price list of an API.
+const MAX_ROWS: usize = 100_000;
+/// Values of one row, at most, such as its fields and prices.
+const MAX_VALUES_PER_ROW: usize = 20_000;
+/// Query parameters that continue a list.
+const CURSOR_PARAMETERS: [&str; 2] = ["NextToken", "marker"];
 
 thread_local! {
-    /// What was left out of the answer that this thread is reading.
+    /// Rows rejected from the response that this thread is parsing.
     static REJECTED: RefCell<Option<Vec<RejectedRow>>> = const { RefCell::new(None) };
 }
 
-/// Names a row that is left out of the answer that is being read.
+/// Names a row that is left out of the response that is being parsed.
 pub(crate) fn reject_row(row: impl fmt::Display, reason: impl fmt::Display) {
-    tracing::debug!(%row, %reason, "a row of a list cannot be read; left out");
+    tracing::debug!(%row, %reason, "a row of a list cannot be read and is left out");
     REJECTED.with_borrow_mut(|rows| {
-        if let Some(rows) = rows.as_mut().filter(|rows| rows.len() < MOST) {
+        if let Some(rows) = rows.as_mut().filter(|rows| rows.len() < MAX_NAMED_ROWS) {
             rows.push(RejectedRow::new(row, reason));
         }
     });
 }
 
-/// Reads something, and what was left out of it.
-pub(super) fn reading<T>(read: impl FnOnce() -> T) -> (T, Vec<RejectedRow>) {
+/// Parses something, and returns the rows that were left out, too.
+pub(super) fn with_rejections<T>(read: impl FnOnce() -> T) -> (T, Vec<RejectedRow>) {
     let before = REJECTED.replace(Some(Vec::new()));
     let read = read();
     (read, REJECTED.replace(before).unwrap_or_default())
@@ -52,29 +52,29 @@ pub(super) fn reading<T>(read: impl FnOnce() -> T) -> (T, Vec<RejectedRow>) {
 /// A row that cannot be read.
 #[derive(Debug, Clone)]
 pub(crate) struct UnreadableRow {
-    /// By its name or id, or its place in the list.
+    /// Its name or id, or its position in the list.
     pub(crate) name: String,
-    /// As it came.
+    /// The row as it was received.
     value: Value,
-    /// Whether that is all of it: of a part, nothing is certain.
+    /// Whether `value` is the whole row. Nothing is certain about a part.
     is_whole: bool,
-    /// What is wrong with it.
+    /// Why it cannot be read.
     pub(crate) reason: String,
 }
 
 impl UnreadableRow {
-    /// Stands for so many rows that are not kept.
+    /// Stands for unreadable rows that are not kept.
     fn more(count: usize) -> Self {
-        let reason = format!("no more than {MOST} of these are looked at");
+        let reason = format!("only {MAX_NAMED_ROWS} unreadable rows are kept");
         Self { name: format!("one of {count} more rows"), value: Value::Null, is_whole: false, reason }
     }
 
-    /// Whether something may be true of it.
+    /// Whether a predicate may hold for the row.
     pub(crate) fn may_match(&self, is: impl Fn(&Value) -> bool) -> bool {
         !self.is_whole || is(&self.value)
     }
 
-    /// Whether something is true of it.
+    /// Whether a predicate certainly holds for the row.
     pub(crate) fn matches(&self, is: impl Fn(&Value) -> bool) -> bool {
         self.is_whole && is(&self.value)
     }
@@ -86,7 +86,7 @@ fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) 
             let (path, reason) = (error.path().to_string(), error.into_inner().to_string());
             if path == "." { reason } else { format!("{path}: {reason}") }
         }),
-        false => Err(format!("it has more than {MOST_VALUES} values")),
+        false => Err(format!("the row has more than {MAX_VALUES_PER_ROW} values")),
     };
     read.map_err(|reason| {
         let name = name(&row.value);
@@ -95,16 +95,16 @@ fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) 
     })
 }
 
-/// A row as it came, as far as a row goes.
+/// A row as it was received, up to the limit of its values.
 struct Row {
     value: Value,
     is_whole: bool,
 }
 
 impl Row {
-    /// Of a list or an object of rows: one row after the other, so that no more than one is there as it came.
+    /// Parses the next row; only one unparsed row is in memory at a time.
     fn seed(left: &mut usize) -> Limited<'_> {
-        *left = MOST_VALUES;
+        *left = MAX_VALUES_PER_ROW;
         Limited(left)
     }
 
@@ -113,7 +113,7 @@ impl Row {
     }
 }
 
-/// Reads a value of at most so many parts; the rest is passed over.
+/// Parses a value up to a budget of parts, and skips the rest.
 struct Limited<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Limited<'_> {
@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Limited<'_> {
     }
 }
 
-/// Reads rows one by one.
+/// Parses rows one by one.
 struct Each<R>(R);
 
 impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientList<T>> {
@@ -199,18 +199,18 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientList<T>> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LenientList<T>, A::Error> {
         let (Self(mut rows), mut left, mut more) = (self, 0, 0);
         while let Some(value) = seq.next_element_seed(Row::seed(&mut left))? {
-            if rows.count == MOST_ROWS {
-                return Err(A::Error::custom(format!("it has more than {MOST_ROWS} rows")));
+            if rows.count == MAX_ROWS {
+                return Err(A::Error::custom(format!("the list has more than {MAX_ROWS} rows")));
             }
             rows.last_id = value.get("id").and_then(Value::as_str).map(str::to_owned);
             match read_row(|row| name_of(rows.count, row), Row::new(value, left)) {
                 Ok(row) => rows.read.push(row),
-                Err(odd) if rows.odd.len() < MOST => rows.odd.push(odd),
+                Err(odd) if rows.unreadable.len() < MAX_NAMED_ROWS => rows.unreadable.push(odd),
                 Err(_) => more += 1,
             }
             rows.count += 1;
         }
-        rows.odd.extend((more > 0).then(|| UnreadableRow::more(more)));
+        rows.unreadable.extend((more > 0).then(|| UnreadableRow::more(more)));
         Ok(rows)
     }
 }
@@ -225,8 +225,8 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientMap<T>> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LenientMap<T>, A::Error> {
         let (Self(mut rows), mut left, mut count) = (self, 0, 0_usize);
         while let Some(name) = map.next_key::<String>()? {
-            if count == MOST_ROWS {
-                return Err(A::Error::custom(format!("it has more than {MOST_ROWS} rows")));
+            if count == MAX_ROWS {
+                return Err(A::Error::custom(format!("the list has more than {MAX_ROWS} rows")));
             }
             count += 1;
             let value = map.next_value_seed(Row::seed(&mut left))?;
@@ -238,7 +238,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Each<LenientMap<T>> {
     }
 }
 
-/// What a row is called.
+/// A row's name.
 fn name_of(position: usize, row: &Value) -> String {
     let fields = ["name", "id", "uuid", "vmid", "type", "location"];
     let text = fields.iter().find_map(|field| match row.get(field)? {
@@ -249,20 +249,20 @@ fn name_of(position: usize, row: &Value) -> String {
     text.unwrap_or_else(|| format!("row {}", position.saturating_add(1)))
 }
 
-/// A list as an API tells it.
+/// A list of an API, with its unreadable rows.
 #[derive(Debug, Clone)]
 pub(crate) struct LenientList<T> {
     read: Vec<T>,
-    /// The first of them, and one that stands for the others.
-    odd: Vec<UnreadableRow>,
-    /// Readable or not.
+    /// The first unreadable rows, and one that stands for the others.
+    unreadable: Vec<UnreadableRow>,
+    /// Of all rows, readable or not.
     count: usize,
     last_id: Option<String>,
 }
 
 impl<T> Default for LenientList<T> {
     fn default() -> Self {
-        Self { read: Vec::new(), odd: Vec::new(), count: 0, last_id: None }
+        Self { read: Vec::new(), unreadable: Vec::new(), count: 0, last_id: None }
     }
 }
 
@@ -273,36 +273,35 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientList<T> {
 }
 
 impl<T> LenientList<T> {
-    /// What could be read, if from this list may follow that something does not exist: each row that could not be read is
-    /// certainly somebody else's.
+    /// The readable rows, if absence from them is conclusive: each unreadable row certainly belongs to somebody else.
     ///
     /// # Errors
-    /// A protocol error that names a row which may be the one that is looked for.
+    /// A protocol error that names an unreadable row which may be the requested one.
     pub(crate) fn conclusive(
         self,
         response: &Response,
         is_foreign: impl Fn(&Value) -> bool,
     ) -> Result<Vec<T>> {
-        match self.odd.iter().find(|odd| !odd.matches(&is_foreign)) {
+        match self.unreadable.iter().find(|odd| !odd.matches(&is_foreign)) {
             None => Ok(self.read),
             Some(UnreadableRow { name, reason, .. }) => Err(response
-                .protocol_error(format!("{name} cannot be read ({reason}), and may be what is looked for"))),
+                .protocol_error(format!("{name} cannot be read ({reason}), and may be the requested one"))),
         }
     }
 
-    /// The identifier of the last row, readable or not: where some lists go on.
+    /// The id of the last row, readable or not: the cursor of some lists.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// How many rows it has, readable or not.
+    /// The number of rows, readable or not.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// What could not be read.
+    /// The unreadable rows.
     pub(crate) fn unreadable(&self) -> &[UnreadableRow] {
-        &self.odd
+        &self.unreadable
     }
 }
 
@@ -332,7 +331,7 @@ impl<'a, T> IntoIterator for &'a LenientList<T> {
     }
 }
 
-/// The same where an API tells an object with a field for each row.
+/// As [`LenientList`], for an object with a field for each row.
 #[derive(Debug, Clone)]
 pub(crate) struct LenientMap<T>(BTreeMap<String, T>);
 
@@ -351,13 +350,13 @@ impl<T> IntoIterator for LenientMap<T> {
     }
 }
 
-/// What the newest lists of offers left out, by the address of each. Clones share it.
+/// Unreadable rows of the newest lists of offers, by address. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RejectedRows(Arc<Mutex<BTreeMap<String, Vec<RejectedRow>>>>);
 
 impl RejectedRows {
-    /// Of one page; the first one makes an end of what the list had before.
-    pub(super) fn note(&self, address: &str, is_first: bool, rows: Vec<RejectedRow>) {
+    /// Adds the rows of one page; the first page of a list replaces the list's earlier rows.
+    pub(super) fn record(&self, address: &str, is_first: bool, rows: Vec<RejectedRow>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if is_first {
             all.remove(address);
@@ -365,7 +364,7 @@ impl RejectedRows {
         if !rows.is_empty() {
             let kept = all.entry(address.to_owned()).or_default();
             kept.extend(rows);
-            kept.truncate(MOST);
+            kept.truncate(MAX_NAMED_ROWS);
         }
     }
 
@@ -374,10 +373,10 @@ impl RejectedRows {
     }
 }
 
-/// Whether a request asks for the beginning of a list.
+/// Whether a request gets the first page of a list.
 pub(super) fn is_first_page(request: &Request) -> bool {
     let number = |name: &str| request.parameter(name).map(str::to_owned);
-    CONTINUES.iter().all(|name| request.parameter(name).is_none())
+    CURSOR_PARAMETERS.iter().all(|name| request.parameter(name).is_none())
         && number("page").is_none_or(|page| page == "1")
         && number("offset").is_none_or(|offset| offset == "0")
 }
@@ -401,7 +400,7 @@ mod tests {
     fn an_odd_row_is_left_out_and_named() {
         let text = r#"{"sizes": [{"name": "a", "memory": 1}, null, {"name": "b", "memory": "2"}, {"id": 7, "memory": null},
             {"name": "c", "memory": 1e27}, [], {"name": "d", "memory": 4}]}"#;
-        let (list, rejected) = reading(|| serde_json::from_str::<List>(text));
+        let (list, rejected) = with_rejections(|| serde_json::from_str::<List>(text));
         let list = list.expect("a list").sizes;
         let read: Vec<_> = list.iter().map(|size| (size.name.as_str(), size.memory)).collect();
         assert_eq!(read, [("a", 1), ("d", 4)]);
@@ -409,7 +408,7 @@ mod tests {
         assert_eq!(names, ["row 2", "b", "7", "c", "row 6"]);
         assert!(rejected[1].reason.starts_with("memory: invalid type: string"), "{rejected:?}");
         // What is no list at all is an error as before.
-        let (list, _) = reading(|| serde_json::from_str::<List>(r#"{"sizes": {}}"#).is_err());
+        let (list, _) = with_rejections(|| serde_json::from_str::<List>(r#"{"sizes": {}}"#).is_err());
         assert!(list);
         assert_eq!(serde_json::from_str::<LenientMap<Size>>(r#"{"x": null}"#).expect("an object").0.len(), 0);
     }
@@ -417,30 +416,33 @@ mod tests {
     #[test]
     fn of_odd_rows_no_more_is_kept_than_is_told() {
         let list = |rows: &str| serde_json::from_str::<List>(&format!(r#"{{"sizes": [{rows}]}}"#));
-        let (read, rejected) = reading(|| list(&vec!["0"; 50_000].join(",")));
+        let (read, rejected) = with_rejections(|| list(&vec!["0"; 50_000].join(",")));
         let sizes = read.expect("a list").sizes;
-        assert_eq!((sizes.odd.len(), sizes.count(), rejected.len()), (MOST + 1, 50_000, MOST));
+        assert_eq!(
+            (sizes.unreadable.len(), sizes.count(), rejected.len()),
+            (MAX_NAMED_ROWS + 1, 50_000, MAX_NAMED_ROWS)
+        );
         // Each of them may be what is looked for.
         let response = Response::of_text("{}");
         assert!(sizes.clone().conclusive(&response, |_| false).is_err());
         let error = sizes.conclusive(&response, |_| true).expect_err("more than are kept").to_string();
         assert!(error.contains("one of 49800 more rows cannot be read"), "{error}");
-        let error = list(&vec!["0"; MOST_ROWS + 1].join(",")).expect_err("too many").to_string();
+        let error = list(&vec!["0"; MAX_ROWS + 1].join(",")).expect_err("too many").to_string();
         assert!(error.contains("more than 100000 rows"), "{error}");
-        let names = (0..=MOST_ROWS).map(|at| format!(r#""{at}": 0"#)).collect::<Vec<_>>().join(",");
+        let names = (0..=MAX_ROWS).map(|at| format!(r#""{at}": 0"#)).collect::<Vec<_>>().join(",");
         assert!(serde_json::from_str::<LenientMap<Size>>(&format!("{{{names}}}")).is_err());
     }
 
     #[test]
     fn a_row_that_is_a_whole_tree_is_passed_over_and_proves_nothing() {
         for tree in [
-            format!("[{}0]", r#"{"":0},"#.repeat(MOST_VALUES)),
-            format!(r#"{{"id": "x", "tree": [{}0], "z": 1}}"#, "0,".repeat(MOST_VALUES)),
+            format!("[{}0]", r#"{"":0},"#.repeat(MAX_VALUES_PER_ROW)),
+            format!(r#"{{"id": "x", "tree": [{}0], "z": 1}}"#, "0,".repeat(MAX_VALUES_PER_ROW)),
         ] {
             let text = format!(
                 r#"{{"sizes": [{{"name": "a", "memory": 1}}, {tree}, {{"name": "b", "memory": 2}}]}}"#
             );
-            let (list, rejected) = reading(|| serde_json::from_str::<List>(&text));
+            let (list, rejected) = with_rejections(|| serde_json::from_str::<List>(&text));
             let sizes = list.expect("a list").sizes;
             let read: Vec<_> = sizes.iter().map(|size| size.name.as_str()).collect();
             assert_eq!((read, rejected.len()), (vec!["a", "b"], 1));
@@ -452,11 +454,11 @@ mod tests {
     #[test]
     fn what_a_list_left_out_is_that_of_its_newest_reading() {
         let (rejected, row) = (RejectedRows::default(), |name: &str| RejectedRow::new(name, "odd"));
-        rejected.note("https://a", true, vec![row("1")]);
-        rejected.note("https://a", false, vec![row("2")]);
-        rejected.note("https://b", true, vec![row("3")]);
+        rejected.record("https://a", true, vec![row("1")]);
+        rejected.record("https://a", false, vec![row("2")]);
+        rejected.record("https://b", true, vec![row("3")]);
         assert_eq!(rejected.all().len(), 3);
-        rejected.note("https://a", true, Vec::new());
+        rejected.record("https://a", true, Vec::new());
         assert_eq!(rejected.all(), [row("3")]);
     }
 }

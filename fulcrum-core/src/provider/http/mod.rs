@@ -1,22 +1,23 @@
-//! What adapters to HTTP APIs share.
+//! The HTTP client of all adapters.
 //!
 //! ```text
 //! adapter ─ Client ─ Transport (NetworkTransport, Recorder, Replay)
 //! ```
 //!
 //! An adapter builds a [`Request`] and reads a [`Response`]. In between, the [`Client`] adds base address, credentials
-//! and throttle, bounds time and size, and turns what goes wrong into the closed set of [`ErrorKind`](super::ErrorKind)s.
+//! and throttle, bounds time and size, and maps failures to the closed set of [`ErrorKind`](super::ErrorKind)s.
 //! Repeating, the limit of calls at once and the deadline of a whole call are [`layers`](super::layers): they
 //! are the same for every provider, also for one that does not speak HTTP.
 
 mod absence;
+mod allowlist;
 mod cache;
 mod cassette;
-mod cause;
 mod client;
 mod config;
 mod credential;
-mod fields;
+mod diagnosis;
+mod error_mapper;
 mod identity;
 mod lenient;
 mod network;
@@ -24,7 +25,9 @@ mod pagination;
 mod redact;
 mod request;
 mod response;
-mod sieve;
+mod response_error;
+mod retry_after;
+mod sanitiser;
 mod throttle;
 mod transport;
 
@@ -35,9 +38,11 @@ pub use ::http::{
 pub use absence::{AbsenceRule, ValueMatch};
 pub use cache::Cache;
 pub use cassette::{CassetteError, Recorder, Replay};
-pub use client::{Client, ErrorMapper, Signer, StatusOnly};
+pub use client::Client;
 pub use config::{HttpConfig, HttpConfigError};
 pub use credential::{Credential, Secret};
+pub use error_mapper::{ErrorMapper, StatusOnly};
+pub use identity::Signer;
 pub use network::NetworkTransport;
 pub use pagination::{Page, bounded, paginate};
 pub use redact::Redactor;

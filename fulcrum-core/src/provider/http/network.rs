@@ -1,4 +1,4 @@
-//! The network.
+//! The network transport: TLS, proxies, and whether a request was sent.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -19,25 +19,25 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
     HttpConfig, HttpConfigError, RawRequest, RawResponse, Transport, TransportError,
-    cause::Way,
     config::{is_local_name, is_loopback, is_proxy_here},
-    transport::MAX_REFUSAL_BYTES,
+    diagnosis::Route,
+    transport::MAX_ERROR_BODY_BYTES,
 };
 use crate::{
     files::read_regular,
-    provider::{BoxError, Worded},
+    provider::{BoxError, ErrorContext},
 };
 
-/// The largest file of authorities: the world's fit into a tenth of it.
+/// Bytes of a file of certificate authorities: ten times the public ones.
 const MAX_PEM_BYTES: u64 = 4 << 20;
 
-/// Sends requests over the network, by TLS unless to this machine itself.
+/// Sends requests over the network, by TLS unless the API is on this machine.
 ///
-/// Requests to this machine go through no proxy of the environment: what may be sent in the clear must not leave it.
+/// Requests to this machine bypass the environment's proxy: cleartext must not leave the machine.
 #[derive(Debug)]
 pub struct NetworkTransport {
     http: reqwest::Client,
-    /// For what is on this machine.
+    /// For APIs on this machine.
     here: reqwest::Client,
     max_answer_bytes: usize,
     has_authorities: bool,
@@ -46,10 +46,10 @@ pub struct NetworkTransport {
 }
 
 impl NetworkTransport {
-    /// As configured. Does not connect yet.
+    /// A transport with these settings. Does not connect yet.
     ///
     /// # Errors
-    /// [`HttpConfigError`]: the file of authorities cannot be read, or the proxy is no address.
+    /// [`HttpConfigError`]: the file of authorities cannot be read, or the proxy is not a valid address.
     pub fn new(config: &HttpConfig) -> Result<Self, HttpConfigError> {
         let setting = |error: reqwest::Error| HttpConfigError::Setting(error.to_string());
         let ours = concat!("fulcrum/", env!("CARGO_PKG_VERSION"));
@@ -66,7 +66,7 @@ impl NetworkTransport {
                 .timeout(config.timeout())
                 .user_agent(&user_agent);
             if is_here {
-                builder = builder.no_proxy().dns_resolver(Arc::new(Names));
+                builder = builder.no_proxy().dns_resolver(Arc::new(LoopbackResolver));
             }
             if let Some(proxy) = config.proxy.as_ref().filter(|proxy| !is_here || is_proxy_here(proxy)) {
                 builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(setting)?);
@@ -79,7 +79,7 @@ impl NetworkTransport {
         Ok(Self {
             http: client(false)?,
             here: client(true)?,
-            max_answer_bytes: config.largest_answer()?,
+            max_answer_bytes: config.checked_max_answer_bytes()?,
             has_authorities,
             proxy: config.proxy.clone(),
             timeout: config.timeout(),
@@ -87,15 +87,15 @@ impl NetworkTransport {
     }
 }
 
-/// Names of this machine, which are not asked of the network.
+/// Resolves names of this machine without the network.
 #[derive(Debug)]
-struct Names;
+struct LoopbackResolver;
 
-impl Resolve for Names {
+impl Resolve for LoopbackResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             if !is_local_name(name.as_str()) {
-                return Err(format!("{} is no name of this machine", name.as_str()).into());
+                return Err(format!("{} is not a name of this machine", name.as_str()).into());
             }
             let here = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
             let addresses: Addrs = Box::new(here.into_iter().map(|address| SocketAddr::new(address, 0)));
@@ -104,27 +104,27 @@ impl Resolve for Names {
     }
 }
 
-/// Through which proxy the environment sends requests to a host; none for hosts that it excepts.
-fn proxy_of_environment(host: &str) -> Option<String> {
+/// The environment's proxy for a host; none for hosts in `NO_PROXY`.
+fn environment_proxy(host: &str) -> Option<String> {
     let named =
         |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok()).filter(|it| !it.is_empty());
-    let excepted = named(["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    let is_excepted = excepted
+    let no_proxy = named(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let is_bypassed = no_proxy
         .split(',')
         .map(|name| name.trim().trim_start_matches('.'))
         .any(|name| name == "*" || name == host || (!name.is_empty() && host.ends_with(&format!(".{name}"))));
     named(["HTTPS_PROXY", "https_proxy"])
         .or_else(|| named(["ALL_PROXY", "all_proxy"]))
-        .filter(|_| !is_excepted)
+        .filter(|_| !is_bypassed)
 }
 
-/// Host and port of an address, without the login that may stand before them.
+/// Host and port of an address, without a login.
 fn host_and_port(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The system's authorities and those of the configuration, and whether there are any.
+/// TLS with the certificate authorities of the system and the configuration, and whether there are any.
 fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -139,7 +139,7 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
             count += 1;
         }
         if count == 0 {
-            return Err(wrong("no certificate in PEM is in it".to_owned()));
+            return Err(wrong("the file has no certificate in PEM; name another `ca_file`".to_owned()));
         }
     }
     let has_authorities = !roots.is_empty();
@@ -154,15 +154,15 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
 }
 
 impl NetworkTransport {
-    fn way(&self, url: &url::Url) -> Way {
+    fn route(&self, url: &url::Url) -> Route {
         let host = url.host_str().unwrap_or_default();
         let proxy = match is_loopback(url) {
             true => self.proxy.clone().filter(|proxy| is_proxy_here(proxy)),
-            false => self.proxy.clone().or_else(|| proxy_of_environment(host)),
+            false => self.proxy.clone().or_else(|| environment_proxy(host)),
         };
         // A bare name is one as well.
         let proxy = proxy.map(|proxy| if proxy.contains("://") { proxy } else { format!("http://{proxy}") });
-        Way {
+        Route {
             api: host_and_port(url),
             proxy: proxy.and_then(|proxy| url::Url::parse(&proxy).ok()).map(|proxy| host_and_port(&proxy)),
             has_authorities: self.has_authorities,
@@ -174,39 +174,39 @@ impl NetworkTransport {
 #[async_trait]
 impl Transport for NetworkTransport {
     async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
-        let way = self.way(&request.url);
-        let lost = |error: reqwest::Error| -> BoxError {
-            Worded::above(way.words(&error), error.without_url()).into()
+        let route = self.route(&request.url);
+        let describe = |error: reqwest::Error| -> BoxError {
+            ErrorContext::wrap(route.diagnose(&error), error.without_url()).into()
         };
-        let is_out = Arc::new(AtomicBool::new(false));
+        let was_polled = Arc::new(AtomicBool::new(false));
         let has_body = request.body.as_ref().is_some_and(|body| !body.is_empty());
         let http = if is_loopback(&request.url) { &self.here } else { &self.http };
         let mut builder = http.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
-            builder =
-                builder.body(reqwest::Body::wrap(TrackedBody { body: Some(body), is_out: is_out.clone() }));
+            builder = builder
+                .body(reqwest::Body::wrap(TrackedBody { body: Some(body), was_polled: was_polled.clone() }));
         }
         let mut response = builder.send().await.map_err(|error| {
-            // A server cannot act on a request whose body never left.
-            let is_safe =
-                error.is_connect() || error.is_builder() || (has_body && !is_out.load(Ordering::Acquire));
-            let error = lost(error);
-            if is_safe { TransportError::NotSent(error) } else { TransportError::OutcomeUnknown(error) }
+            // A server cannot act on a request whose body was never sent.
+            let was_not_sent =
+                error.is_connect() || error.is_builder() || (has_body && !was_polled.load(Ordering::Acquire));
+            let error = describe(error);
+            if was_not_sent { TransportError::NotSent(error) } else { TransportError::OutcomeUnknown(error) }
         })?;
         let limit = self.max_answer_bytes;
-        // One byte more than a refusal tells that it is none; its status is still an answer.
-        let is_refusal = !response.status().is_success();
-        let limit = if is_refusal { limit.min(MAX_REFUSAL_BYTES + 1) } else { limit };
+        // An error body is read up to one byte more than its limit: then it is too long, but its status still counts.
+        let is_error = !response.status().is_success();
+        let limit = if is_error { limit.min(MAX_ERROR_BODY_BYTES + 1) } else { limit };
         let mut body = Vec::new();
         while let Some(chunk) =
-            response.chunk().await.map_err(|error| TransportError::OutcomeUnknown(lost(error)))?
+            response.chunk().await.map_err(|error| TransportError::OutcomeUnknown(describe(error)))?
         {
             let room = limit - body.len();
-            if chunk.len() > room && !is_refusal {
+            if chunk.len() > room && !is_error {
                 return Err(TransportError::TooLarge { limit });
             }
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if is_refusal && body.len() == limit {
+            if is_error && body.len() == limit {
                 break;
             }
         }
@@ -218,11 +218,11 @@ impl Transport for NetworkTransport {
     }
 }
 
-/// A body that tells whether anybody has begun to send it.
+/// A request body that records whether the HTTP stack has begun to send it.
 #[derive(Debug)]
 struct TrackedBody {
     body: Option<Bytes>,
-    is_out: Arc<AtomicBool>,
+    was_polled: Arc<AtomicBool>,
 }
 
 impl http_body::Body for TrackedBody {
@@ -233,7 +233,7 @@ impl http_body::Body for TrackedBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.is_out.store(true, Ordering::Release);
+        self.was_polled.store(true, Ordering::Release);
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }
 

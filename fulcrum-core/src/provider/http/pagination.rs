@@ -1,4 +1,4 @@
-//! Lists that come in pages, and the limits of every list.
+//! Pagination, and the limits of every list.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +10,15 @@ use futures::{
 use super::{Client, Request, Response};
 use crate::{
     model::ProviderId,
-    provider::{Bounds, Call, ErrorKind, ProviderError, Result},
+    provider::{Call, ErrorKind, ProviderError, Result, StreamLimits},
 };
 
-/// Pages of one list.
+/// Pages of one list, at most.
 const MAX_PAGES: usize = 10_000;
-/// Bytes of all pages of one list.
+/// Bytes of all pages of one list, at most.
 const MAX_BYTES: usize = 256 << 20;
 
-/// What the pages of one list may need, besides the limits of every list.
+/// Limits of one paginated list, besides those of every list.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     pages: usize,
@@ -30,14 +30,14 @@ const LIMITS: Limits = Limits { pages: MAX_PAGES, bytes: MAX_BYTES };
 /// One page of a list, and the request for the next one.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What stands on it.
+    /// Its items.
     pub items: Vec<T>,
-    /// How to get the next one; none after the last.
+    /// The request for the next page; none after the last.
     pub next: Option<Request>,
 }
 
-/// All items of a list, one request for each page that is polled. Ends, or yields one error and then ends: a list that comes
-/// back to a page that was there, or that has too many pages, bytes or items or takes too long, is an error.
+/// All items of a paginated list, with one request for each page that is polled. The stream yields at most one error, and then
+/// ends. A list that repeats a page, exceeds a limit or takes too long is an error.
 pub fn paginate<T: Send + 'static>(
     client: Client,
     first: Request,
@@ -68,10 +68,10 @@ pub fn paginate<T: Send + 'static>(
     bounded(&provider, call, items.map(stream::iter).flatten())
 }
 
-/// What was read of a list so far.
+/// The pages of a list that were read so far.
 #[derive(Default)]
 struct Seen {
-    /// The addresses of its pages, and digests of what stood there.
+    /// Addresses of these pages, and digests of their bodies.
     pages: BTreeSet<String>,
     bodies: BTreeSet<[u8; 32]>,
     bytes: usize,
@@ -80,10 +80,12 @@ struct Seen {
 impl Seen {
     fn address(&mut self, url: String, limits: &Limits) -> Result<(), String> {
         if !self.pages.insert(url) {
-            return Err("its list does not end: it comes back to a page that was there".to_owned());
+            return Err(
+                "the list does not end: it returned to an earlier page; report it to the provider".to_owned()
+            );
         }
         if self.pages.len() > limits.pages {
-            return Err(format!("its list does not end: it has more than {} pages", limits.pages));
+            return Err(format!("the list has more than {} pages; report it to the provider", limits.pages));
         }
         Ok(())
     }
@@ -91,24 +93,29 @@ impl Seen {
     fn body(&mut self, body: &[u8], limits: &Limits) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(body.len());
         if self.bytes > limits.bytes {
-            return Err(format!("its list has more than {} MiB", limits.bytes >> 20));
+            return Err(format!(
+                "the list has more than {} MiB; report it to the provider",
+                limits.bytes >> 20
+            ));
         }
-        // What stands on a page differs from what stood on all others.
+        // Two pages of one list never have equal bodies.
         if !self.bodies.insert(*blake3::hash(body).as_bytes()) {
-            return Err("its list does not end: it says the same page again".to_owned());
+            return Err(
+                "the list does not end: it repeated the same page; report it to the provider".to_owned()
+            );
         }
         Ok(())
     }
 }
 
-/// A list with the limits of every list: so many items, so much time. Ends after its first error. Whatever an adapter lists,
-/// also what comes in no pages or from several places, goes through this.
+/// A list with the limits of every list on items and time. Ends after its first error. An adapter passes each of its lists
+/// through this function, also a list without pages or from several places.
 pub fn bounded<T: Send + 'static>(
     provider: &ProviderId,
     call: Call,
     list: impl Stream<Item = Result<T>> + Send + 'static,
 ) -> BoxStream<'static, Result<T>> {
-    Bounds::LIST.of(provider, call, list)
+    StreamLimits::LIST.apply(provider, call, list)
 }
 
 fn protocol(provider: &ProviderId, call: Call, message: String) -> ProviderError {
@@ -124,7 +131,7 @@ mod tests {
         let limits = Limits { pages: 2, bytes: 2 << 20 };
         let mut seen = Seen::default();
         assert_eq!(seen.address("a".to_owned(), &limits), Ok(()));
-        assert!(seen.address("a".to_owned(), &limits).expect_err("again").contains("was there"));
+        assert!(seen.address("a".to_owned(), &limits).expect_err("again").contains("an earlier page"));
         assert_eq!(seen.address("b".to_owned(), &limits), Ok(()));
         assert!(seen.address("c".to_owned(), &limits).expect_err("many").contains("more than 2 pages"));
         assert_eq!(seen.body(&[1; 1 << 20], &limits), Ok(()));

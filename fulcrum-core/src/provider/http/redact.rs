@@ -1,4 +1,4 @@
-//! Secrets out of what is shown or kept.
+//! Removes secrets from texts before they are shown or stored.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,109 +8,109 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sieve::BLANK;
-use crate::provider::{ErrorKind, words};
+use super::sanitiser::REDACTED;
+use crate::provider::{ErrorKind, single_line};
 
-/// Shorter secrets would take ordinary words out of texts.
-const SHORTEST: usize = 4;
-/// So many characters tell that a secret begins.
-const HEAD: usize = 8;
-/// Tokens that an API hands out come and go, and secrets are rotated; so many of the newest of each are known.
-const MOST: usize = 64;
-/// What requests tell are lines of what a machine is told, and names: so many of the newest are known.
-const MOST_TOLD: usize = 1024;
-/// Whole credentials are at least so long; a shorter secret may be a name by chance.
+/// A shorter secret is not redacted: ordinary words would go with it.
+const MIN_SECRET_BYTES: usize = 4;
+/// Characters by which the beginning of a secret is recognised.
+const PREFIX_CHARS: usize = 8;
+/// Newest tokens of an API, and newest rotated secrets, that are remembered.
+const MAX_TOKENS: usize = 64;
+/// Newest texts of request bodies that are remembered, such as lines of user data.
+const MAX_WITHHELD_TEXTS: usize = 1024;
+/// Shortest whole credential; a shorter secret may equal a name by chance.
 #[allow(dead_code, reason = "used by adapters alone")]
-const SHORTEST_WHOLE: usize = 12;
-/// Texts are shown up to a length, and looked at up to so many times that length.
-const LOOKED_AT: usize = 8;
+const MIN_WHOLE_SECRET_BYTES: usize = 12;
+/// A text is scanned up to this many times the length that is shown.
+const SCAN_FACTOR: usize = 8;
 
-/// Knows the secrets of one client, and takes them out of texts. Clones share what they know.
+/// Knows the secrets of one client and removes them from texts. Clones share this knowledge.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
-    /// Those that come and go.
+    /// Tokens, which expire.
     secrets: Arc<RwLock<Known>>,
-    /// Those of the configuration, which no number of tokens drives out.
+    /// Secrets of the configuration; tokens never displace them.
     own: Arc<RwLock<Known>>,
-    /// What requests have told that is nobody else's: an operation may fail with it later.
+    /// Texts of earlier requests: a failed operation may repeat them later.
     told: Arc<RwLock<Known>>,
-    /// The same of one request.
+    /// Texts of one request.
     further: Arc<Known>,
 }
 
 impl Redactor {
-    /// Of these secrets.
+    /// A redactor for these secrets.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let redactor = Self::default();
         secrets.into_iter().for_each(|secret| redactor.add(secret));
         redactor
     }
 
-    /// One more, such as a token that the API has handed out.
+    /// Adds a secret, such as a token that the API has issued.
     pub fn add(&self, secret: SecretString) {
         self.secrets.write().unwrap_or_else(PoisonError::into_inner).add(secret);
     }
 
-    /// One more of the configuration.
+    /// Adds a secret of the configuration.
     pub(super) fn add_own(&self, secret: SecretString) {
         self.own.write().unwrap_or_else(PoisonError::into_inner).add(secret);
     }
 
-    /// Remembers what a request tells.
+    /// Remembers texts of a request.
     pub(super) fn remember(&self, told: Vec<SecretString>) {
         let mut known = self.told.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(told, MOST_TOLD);
+        known.extend(told, MAX_WITHHELD_TEXTS);
     }
 
-    /// A text of an answer: as people read it, or as a program does, which needs all of it that is no whole credential.
+    /// A text of a response, redacted. A program gets all of it except whole credentials; people get a short single line.
     #[allow(dead_code, reason = "used by adapters alone")]
     pub(crate) fn sanitised(&self, text: &str, is_for_people: bool) -> String {
         if is_for_people {
-            return self.short(text, ErrorKind::LONGEST);
+            return self.short(text, ErrorKind::MAX_MESSAGE_CHARS);
         }
         let mut text = text.to_owned();
         for known in [&self.own, &self.secrets] {
             let known = known.read().unwrap_or_else(PoisonError::into_inner);
             for secret in known.secrets.iter().map(|secret| secret.expose_secret()) {
-                if secret.len() >= SHORTEST_WHOLE && text.contains(secret) {
-                    text = text.replace(secret, BLANK);
+                if secret.len() >= MIN_WHOLE_SECRET_BYTES && text.contains(secret) {
+                    text = text.replace(secret, REDACTED);
                 }
             }
         }
         text
     }
 
-    /// The same, with what one request alone has told.
+    /// A copy that also redacts the texts of one request.
     pub(super) fn with(&self, further: Vec<SecretString>) -> Self {
         Self { further: Arc::new(Known::new(further)), ..self.clone() }
     }
 
-    /// A text without the secrets.
+    /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
         self.without(text, usize::MAX, usize::MAX, false).0
     }
 
-    /// The beginning of a text as people read it, without the secrets: on one line, without marks that nobody sees, and of at
-    /// most so many characters. Of a long text the rest is not looked at; and at the end stands no part of a secret.
-    pub(crate) fn short(&self, text: &str, most: usize) -> String {
-        let looked_at = most.saturating_mul(LOOKED_AT);
+    /// The first `max_chars` characters of a text on one line, without secrets and invisible characters. The rest of a long
+    /// text is not scanned. The end never holds part of a secret.
+    pub(crate) fn short(&self, text: &str, max_chars: usize) -> String {
+        let looked_at = max_chars.saturating_mul(SCAN_FACTOR);
         let (known, is_whole) = self.without(text, looked_at, looked_at, true);
         let seen: String = known.chars().filter(|c| !crate::model::is_hidden(*c)).collect();
         let rest = self.without(&seen, usize::MAX, usize::MAX, true).0;
         if rest == seen && (is_whole || seen.len() == known.len()) {
-            return words::plain(&known, most);
+            return single_line(&known, max_chars);
         }
         // Marks hid a secret between its characters, and the head of one may stand where the look ended.
-        let cut = if is_whole { 0 } else { HEAD };
+        let cut = if is_whole { 0 } else { PREFIX_CHARS };
         let count = rest.chars().count().saturating_sub(cut);
-        rest.chars().take(count.min(most)).collect()
+        rest.chars().take(count.min(max_chars)).collect()
     }
 
-    /// A text without secrets, and without what is left of one that was cut off behind its first characters: in one pass that
-    /// ends behind so many bytes of the text or so many of what is kept, at no place within a secret. Whether it is the whole.
+    /// Removes secrets, and truncated secrets that still show their first characters, in one pass over the text. The pass stops
+    /// after `most_read` bytes read or `most_kept` bytes kept, never inside a secret. Also returns whether it reached the end.
     ///
-    /// What begins like a secret goes to the end of its word: tokens of one issuer begin alike, and this one may be no longer
-    /// known.
+    /// A word that begins like a secret is removed to its end: tokens of one issuer share a prefix, and an old token may
+    /// already be forgotten.
     fn without(&self, text: &str, most_read: usize, most_kept: usize, has_told: bool) -> (String, bool) {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +137,7 @@ impl Redactor {
                 None => at += 1,
                 Some(length) => {
                     kept += &text[from..at];
-                    kept += BLANK;
+                    kept += REDACTED;
                     at += length;
                     from = at;
                 }
@@ -148,12 +148,12 @@ impl Redactor {
     }
 }
 
-/// Secrets, to be found in a text in one pass over it, however many they are.
+/// Secrets, indexed by their first bytes, so that one pass over a text finds all of them.
 #[derive(Default)]
 struct Known {
     /// The newest last.
     secrets: Vec<SecretString>,
-    by_start: BTreeMap<[u8; SHORTEST], Alike>,
+    by_start: BTreeMap<[u8; MIN_SECRET_BYTES], SamePrefix>,
 }
 
 // What they begin with is a part of them.
@@ -163,12 +163,12 @@ impl fmt::Debug for Known {
     }
 }
 
-/// Secrets that begin alike, as places in the list of all, in their order.
+/// Secrets with the same first bytes, as sorted positions in the list of all.
 #[derive(Default)]
-struct Alike {
-    /// Those that are known by their first characters.
+struct SamePrefix {
+    /// Long enough to be recognised by a prefix.
     long: Vec<usize>,
-    /// The others, and how many bytes they have.
+    /// Shorter ones, and their lengths in bytes.
     short: Vec<usize>,
     lengths: BTreeSet<usize>,
 }
@@ -176,20 +176,21 @@ struct Alike {
 impl Known {
     fn new(secrets: Vec<SecretString>) -> Self {
         let mut known = Self { secrets, by_start: BTreeMap::new() };
-        known.secrets.retain(|secret| secret.expose_secret().len() >= SHORTEST);
+        known.secrets.retain(|secret| secret.expose_secret().len() >= MIN_SECRET_BYTES);
         known.sort();
         known
     }
 
     fn add(&mut self, secret: SecretString) {
         if !self.knows(&secret) {
-            self.extend(vec![secret], MOST);
+            self.extend(vec![secret], MAX_TOKENS);
         }
     }
 
-    /// Knows further ones, and of all the newest.
+    /// Adds secrets and keeps the newest.
     fn extend(&mut self, secrets: Vec<SecretString>, most: usize) {
-        let new = secrets.into_iter().filter(|it| it.expose_secret().len() >= SHORTEST && !self.knows(it));
+        let new =
+            secrets.into_iter().filter(|it| it.expose_secret().len() >= MIN_SECRET_BYTES && !self.knows(it));
         let new: Vec<_> = new.collect();
         if new.is_empty() {
             return;
@@ -210,11 +211,11 @@ impl Known {
         let text = |at: &usize| self.secrets[*at].expose_secret();
         let mut sorted: Vec<usize> = (0..self.secrets.len()).collect();
         sorted.sort_unstable_by(|a, b| text(a).cmp(text(b)));
-        let mut by_start = BTreeMap::<_, Alike>::new();
+        let mut by_start = BTreeMap::<_, SamePrefix>::new();
         for at in sorted {
             let Some((start, _)) = text(&at).as_bytes().split_first_chunk() else { continue };
             let alike = by_start.entry(*start).or_default();
-            if text(&at).chars().nth(HEAD).is_some() {
+            if text(&at).chars().nth(PREFIX_CHARS).is_some() {
                 alike.long.push(at);
             } else {
                 alike.short.push(at);
@@ -240,8 +241,8 @@ impl Known {
         });
         let along = along.max().unwrap_or_default();
         let along = (0..=along).rev().find(|length| text.is_char_boundary(at + length)).unwrap_or_default();
-        let head = text[at..at + along].chars().take(HEAD).count();
-        let long = (head == HEAD).then(|| {
+        let head = text[at..at + along].chars().take(PREFIX_CHARS).count();
+        let long = (head == PREFIX_CHARS).then(|| {
             let is_of_word = |c: &char| c.is_alphanumeric() || "-._~+/=".contains(*c);
             let mut word = text[at + along..].char_indices();
             let is_over = |(length, c): &(usize, char)| !is_of_word(c) || at + along + length >= end;

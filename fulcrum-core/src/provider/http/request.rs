@@ -30,7 +30,7 @@ pub struct Request {
     pub(super) sku: Option<SkuId>,
 }
 
-// What it sends may be a password.
+// A body may hold a password.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {} /{}", self.call, self.method, self.path.join("/"))
@@ -38,7 +38,7 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// A request of a method; all but GET and HEAD are taken to change something.
+    /// A request with a method. All methods but GET and HEAD count as mutations.
     pub fn new<'a>(call: Call, method: Method, path: impl IntoIterator<Item = &'a str>) -> Self {
         let mutates = method != Method::GET && method != Method::HEAD;
         let path = path.into_iter().map(str::to_owned).collect();
@@ -46,46 +46,46 @@ impl Request {
         Self { call, method, path, query, headers, body: None, mutates, sku: None }
     }
 
-    /// Reads.
+    /// A GET request.
     pub fn get<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new(call, Method::GET, path)
     }
 
-    /// Makes or does.
+    /// A POST request.
     pub fn post<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new(call, Method::POST, path)
     }
 
-    /// Makes or changes what the caller names.
+    /// A PUT request.
     pub fn put<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new(call, Method::PUT, path)
     }
 
-    /// Ends.
+    /// A DELETE request.
     pub fn delete<'a>(call: Call, path: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new(call, Method::DELETE, path)
     }
 
-    /// Says that it changes nothing in spite of its method, such as a POST that only reads: then it is never ambiguous.
+    /// Declares a request without effect in spite of its method, such as a POST that only reads. Its failure is never ambiguous.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.mutates = false;
         self
     }
 
-    /// Adds a parameter behind the question mark.
+    /// Adds a query parameter.
     #[must_use]
     pub fn query(mut self, name: &str, value: impl ToString) -> Self {
         self.query.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// The value of a parameter behind the question mark.
+    /// The value of a query parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| value.as_str())
     }
 
-    /// The same request for what comes after so many more, by a parameter that counts them.
+    /// A copy whose offset parameter is greater by `by`.
     #[must_use]
     pub fn next_offset(mut self, name: &str, by: usize) -> Self {
         for (parameter, value) in &mut self.query {
@@ -96,7 +96,7 @@ impl Request {
         self
     }
 
-    /// The same with the number of a page, a parameter that stands there already, one greater.
+    /// A copy whose page parameter, which must exist, is greater by one.
     #[must_use]
     pub fn next_page(mut self, name: &str) -> Self {
         for (parameter, value) in &mut self.query {
@@ -107,7 +107,7 @@ impl Request {
         self
     }
 
-    /// Adds a header; a value that cannot be one is left out.
+    /// Adds a header; an invalid value is left out.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -116,7 +116,7 @@ impl Request {
         self
     }
 
-    /// Adds a header that is never shown.
+    /// Adds a secret header, which is never shown.
     #[must_use]
     pub fn secret_header(mut self, name: &'static str, value: &SecretString) -> Self {
         if let Ok(mut value) = HeaderValue::from_str(value.expose_secret()) {
@@ -126,7 +126,7 @@ impl Request {
         self
     }
 
-    /// Says which product it is about, for an error that names it.
+    /// Names the SKU that an error is about.
     #[must_use]
     pub fn for_sku(mut self, sku: &SkuId) -> Self {
         self.sku = Some(sku.clone());
@@ -136,13 +136,13 @@ impl Request {
     /// Adds a body in JSON.
     #[must_use]
     pub fn json(mut self, body: &impl Serialize) -> Self {
-        // Our own plain data: what cannot be written is a fault of the adapter, and an empty body is refused.
+        // Plain data always serialises; else the adapter is wrong, and the API refuses the empty body.
         self.body = Some(serde_json::to_vec(body).unwrap_or_default().into());
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self
     }
 
-    /// Adds a body as forms send it.
+    /// Adds a form body.
     #[must_use]
     pub fn form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -155,21 +155,21 @@ impl Request {
         is_form(&self.headers)
     }
 
-    /// For which call of the contract.
+    /// The call of the contract that sends it.
     pub fn call(&self) -> Call {
         self.call
     }
 
-    /// Whether its outcome may matter to money: then a lost answer is ambiguous.
+    /// Whether the request may have an effect. Then a lost response is ambiguous.
     pub fn mutates(&self) -> bool {
         self.mutates
     }
 
-    /// Its address below a base.
+    /// Its address below a base URL.
     pub(super) fn url(&self, base: &url::Url) -> url::Url {
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            // `.` and `..` would be taken as steps through the path, even escaped.
+            // A URL parser resolves `.` and `..`, even escaped.
             let is_step = |segment: &&String| matches!(segment.as_str(), "." | "..");
             segments.extend(self.path.iter().map(|segment| if is_step(&segment) { "%2E" } else { segment }));
         }
@@ -180,7 +180,7 @@ impl Request {
     }
 }
 
-/// Whether a body is written as forms are.
+/// Whether the headers announce a form.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.starts_with(FORM)

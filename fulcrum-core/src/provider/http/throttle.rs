@@ -1,4 +1,4 @@
-//! How fast may be asked, by what the provider says itself.
+//! Spaces requests by the provider's own rate-limit headers.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,34 +11,34 @@ use tokio::time::Instant;
 
 use super::Response;
 
-/// No provider keeps its customers out for longer; a greater number is a mistake.
-const LONGEST: Duration = Duration::from_secs(3600);
-/// With a smaller share of a period's requests left, the rest is spread over the rest of the period.
+/// The longest wait that is believed; a greater number in a header is a mistake.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+/// With less than one part in this many of a period's requests left, the rest is spread over the rest of the period.
 const LOW_BUDGET_SHARE: u64 = 10;
 
-/// Spaces requests. A provider that says nothing is not slowed down.
+/// A client-side rate limiter. Without rate-limit headers it delays nothing.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    /// Whether requests come back one by one, and the reset is when all are there; else all come back then.
+    /// Whether the budget refills steadily until the reset; else all of it returns at the reset.
     leaky_bucket: bool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// No request goes out before.
+    /// No request is sent earlier.
     next: Option<Instant>,
-    /// The time between two requests, and until when that holds.
+    /// The time between two requests, and until when it applies.
     min_interval: Option<(Duration, Instant)>,
 }
 
 impl Throttle {
-    /// Of a provider whose budget fills steadily.
+    /// For a provider whose budget refills steadily.
     pub(super) fn leaky_bucket() -> Self {
         Self { leaky_bucket: true, state: Mutex::default() }
     }
 
-    /// Waits for one's turn; answers how long that would be if it is longer than allowed.
+    /// Waits for the next free slot. If that takes longer than `longest`, returns the wait as an error at once.
     pub(super) async fn wait(&self, longest: Duration) -> Result<(), Duration> {
         let turn = {
             let now = Instant::now();
@@ -60,7 +60,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Learns from an answer.
+    /// Reads the rate-limit headers of a response.
     pub(super) fn observe(&self, response: &Response) {
         let asked =
             matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
@@ -69,7 +69,7 @@ impl Throttle {
         let budget = Budget::of(response.headers(), Timestamp::now());
         if let Some(asked) = asked {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.next = state.next.max(Some(Instant::now() + asked.min(LONGEST)));
+            state.next = state.next.max(Some(Instant::now() + asked.min(MAX_WAIT)));
         }
         if let Some(budget) = budget {
             self.apply(budget);
@@ -99,7 +99,7 @@ impl Throttle {
     }
 }
 
-/// How many requests are left in a period.
+/// The rate-limit budget of a period.
 #[derive(Debug, PartialEq, Eq)]
 struct Budget {
     limit: u64,
@@ -120,7 +120,7 @@ impl Budget {
             epoch if epoch > 1_000_000_000 => epoch.saturating_sub(now.as_second()),
             seconds => seconds,
         };
-        let reset = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST);
+        let reset = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_WAIT);
         Some(Self { limit: number("limit").unwrap_or(0), left, reset })
     }
 }
@@ -164,7 +164,7 @@ mod tests {
         for (throttle, longest) in [(Throttle::leaky_bucket(), 1), (Throttle::default(), 3600)] {
             throttle.apply(Budget::of(&map(&headers), Timestamp::now()).expect("a budget"));
             let began = Instant::now();
-            throttle.wait(LONGEST).await.expect("its turn comes");
+            throttle.wait(MAX_WAIT).await.expect("its turn comes");
             assert_eq!(began.elapsed().as_secs(), longest);
         }
     }

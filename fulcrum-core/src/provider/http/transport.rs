@@ -1,4 +1,4 @@
-//! The seam between a client and the network: where calls are recorded, replayed, or broken by tests.
+//! The transport below a client: the network, a recorder, a replayed cassette, or a test double.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ use bytes::Bytes;
 
 use crate::provider::BoxError;
 
-/// Of an answer that refuses something, no more is read.
-pub(super) const MAX_REFUSAL_BYTES: usize = 64 << 10;
+/// Bytes of an error response that are read.
+pub(super) const MAX_ERROR_BODY_BYTES: usize = 64 << 10;
 
-/// A request as it goes out, credentials included.
+/// A request as it is sent, with credentials.
 #[derive(Clone)]
 pub struct RawRequest {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where.
+    /// The whole address.
     pub url: url::Url,
-    /// With what beside.
+    /// The headers, credentials included.
     pub headers: HeaderMap,
-    /// With what.
+    /// The body, if there is one.
     pub body: Option<Bytes>,
 }
 
@@ -34,19 +34,19 @@ impl fmt::Debug for RawRequest {
     }
 }
 
-/// An answer as it came in, whole.
+/// A complete response as it was received.
 #[derive(Clone)]
 pub struct RawResponse {
-    /// Its status.
+    /// The status code.
     pub status: StatusCode,
-    /// Beside it.
+    /// The headers.
     pub headers: HeaderMap,
-    /// What it says.
+    /// The whole body.
     pub body: Bytes,
 }
 
 impl RawResponse {
-    /// Whether it may be of a type, such as `json` or `xml`: by what it says of itself, or if it says nothing.
+    /// Whether `Content-Type` names this subtype, such as `json` or `xml`, or is missing.
     pub(crate) fn is_of_type(&self, wanted: &str) -> bool {
         let Some(said) = self.headers.get(CONTENT_TYPE) else { return true };
         let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -55,39 +55,39 @@ impl RawResponse {
             && !kind.to_ascii_lowercase().starts_with("xhtml")
     }
 
-    /// What it says, if that may be the document of a refusal: in so few bytes each API says why.
+    /// The body of an error response; none if it is longer than any API's error document.
     pub(crate) fn error_body(&self) -> Option<&[u8]> {
-        (self.body.len() <= MAX_REFUSAL_BYTES).then_some(&*self.body)
+        (self.body.len() <= MAX_ERROR_BODY_BYTES).then_some(&*self.body)
     }
 }
 
-// An answer may hand out a token or a password.
+// A response may hold a token or a password.
 impl fmt::Debug for RawResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with {} bytes", self.status, self.body.len())
     }
 }
 
-/// No whole answer came.
+/// The transport received no complete response.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The request cannot have had an effect: nobody was connected to, or none of the body went out.
-    #[error("not sent")]
+    /// The request had no effect: there was no connection, or no byte of the body was sent.
+    #[error("the request was not sent")]
     NotSent(#[source] BoxError),
     /// The request may have had its effect.
-    #[error("no whole answer")]
+    #[error("the response is missing or incomplete; the request may have had its effect")]
     OutcomeUnknown(#[source] BoxError),
-    /// An answer came that is too large to be one. The request may have had its effect.
-    #[error("the answer has more than {limit} bytes")]
+    /// The response exceeds the size limit. The request may have had its effect.
+    #[error("the response has more than {limit} bytes; raise `max_answer_bytes` if the API sends that much")]
     TooLarge {
-        /// The most that is read.
+        /// Bytes that are read at most.
         limit: usize,
     },
 }
 
-/// Carries requests out. Dropping the future leaves the outcome unknown.
+/// Sends requests. Dropping the future leaves the outcome unknown.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends one request, once, and reads the whole answer. Follows no redirect.
+    /// Sends one request once and reads the whole response. Follows no redirect.
     async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError>;
 }

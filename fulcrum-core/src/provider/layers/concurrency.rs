@@ -1,4 +1,4 @@
-//! Not too many calls at once.
+//! A limit on concurrent calls.
 
 use std::{future::Future, sync::Arc};
 
@@ -14,23 +14,26 @@ use crate::{
 };
 use tokio::sync::Semaphore;
 
-/// Bounds the calls that are under way at once. A list holds a place only while its next item is fetched, so
-/// that a caller may call again between two items even where one place is all there is.
+/// Limits concurrent calls by a semaphore. A list holds a permit only while its next item is fetched, so that its caller may
+/// make another call between two items even with a single permit.
 #[derive(Debug)]
 pub struct Concurrency<P> {
     inner: Arc<P>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl<P: Provider> Concurrency<P> {
-    /// At most `at_once` calls of a provider at once; 0 counts as 1.
-    pub fn new(inner: P, at_once: u32) -> Self {
-        Self { inner: Arc::new(inner), places: Arc::new(Semaphore::new(at_once.max(1) as usize)) }
+    /// At most `max_concurrent_calls` calls of a provider at once; 0 counts as 1.
+    pub fn new(inner: P, max_concurrent_calls: u32) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            permits: Arc::new(Semaphore::new(max_concurrent_calls.max(1) as usize)),
+        }
     }
 
     async fn call<T, F: Future<Output = Result<T>>>(&self, _: Call, make: impl Fn() -> F) -> Result<T> {
-        // The semaphore is never closed, so that a place is all that this can be.
-        let _place = self.places.acquire().await.ok();
+        // The semaphore is never closed, so this is always a permit.
+        let _permit = self.permits.acquire().await.ok();
         make().await
     }
 
@@ -39,12 +42,12 @@ impl<P: Provider> Concurrency<P> {
         _: Call,
         make: impl Fn() -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
-        futures::stream::unfold((self.places.clone(), make()), |(places, mut list)| async move {
+        futures::stream::unfold((self.permits.clone(), make()), |(permits, mut list)| async move {
             let item = {
-                let _place = places.acquire().await.ok();
+                let _permit = permits.acquire().await.ok();
                 list.next().await
             };
-            item.map(|item| (item, (places, list)))
+            item.map(|item| (item, (permits, list)))
         })
         .boxed()
     }

@@ -1,4 +1,4 @@
-//! Every try ends in time.
+//! A deadline for each attempt.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -8,13 +8,13 @@ use super::forward_through;
 use crate::{
     model::{IdempotencyKey, ProviderId, Service, ServiceId},
     provider::{
-        Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-        Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream, UsagePeriod, UsageStream,
-        Worded,
+        Action, Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle,
+        OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
+        UsagePeriod, UsageStream,
     },
 };
 
-/// Bounds each call, and of a list each item. Stands inside retry, so that each try has its own time.
+/// Bounds the time of each call, and of each item of a list. Stands inside retry, so that each attempt has its own deadline.
 #[derive(Debug)]
 pub struct Deadline<P> {
     inner: Arc<P>,
@@ -30,7 +30,7 @@ impl<P: Provider> Deadline<P> {
     async fn call<T, F: Future<Output = Result<T>>>(&self, call: Call, make: impl Fn() -> F) -> Result<T> {
         tokio::time::timeout(self.limit, make())
             .await
-            .unwrap_or_else(|_| Err(late(self.inner.id().clone(), call, self.limit)))
+            .unwrap_or_else(|_| Err(deadline_exceeded(self.inner.id().clone(), call, self.limit)))
     }
 
     fn stream<T: Send + 'static>(
@@ -46,7 +46,7 @@ impl<P: Provider> Deadline<P> {
                 let mut stream = stream?;
                 match tokio::time::timeout(limit, stream.next()).await {
                     Ok(item) => item.map(|item| (item, Some(stream))),
-                    Err(_) => Some((Err(late(id, call, limit)), None)),
+                    Err(_) => Some((Err(deadline_exceeded(id, call, limit)), None)),
                 }
             }
         })
@@ -54,11 +54,11 @@ impl<P: Provider> Deadline<P> {
     }
 }
 
-/// Dropping a call does not un-send it: for one that changes state this is no plain time-out.
-fn late(provider: ProviderId, call: Call, limit: Duration) -> ProviderError {
+/// The error of a missed deadline. A dropped call may have been sent: for a mutation the outcome is unknown.
+fn deadline_exceeded(provider: ProviderId, call: Call, limit: Duration) -> ProviderError {
     let cause = format!("no answer came within {} s", limit.as_secs_f32());
     let kind = if call.is_mutation() { ErrorKind::Ambiguous } else { ErrorKind::unavailable(cause.clone()) };
-    ProviderError::new(provider, call, kind).with_source(Worded::new(cause))
+    ProviderError::new(provider, call, kind).with_source(ErrorContext::new(cause))
 }
 
 forward_through!(Deadline);

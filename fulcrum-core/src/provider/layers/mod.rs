@@ -1,13 +1,12 @@
 //! Wrappers that add one concern each to any provider and forward everything else.
 //!
-//! The recommended order, outermost first, is that of [`recommended`]: trace sees each call once, retry repeats
-//! what may be repeated, concurrency holds a place only while a try is under way, the deadline bounds each try, and no secret in
-//! an answer passes the innermost.
+//! [`recommended`] gives the recommended order, outermost first. Trace sees each call once; retry repeats retryable calls;
+//! concurrency holds a permit only during an attempt; the deadline bounds each attempt; redaction comes first on the way back.
 
 mod concurrency;
 mod deadline;
+mod redact;
 mod retry;
-mod shown;
 mod trace;
 
 use std::{sync::Arc, time::Duration};
@@ -17,8 +16,8 @@ use jiff::Timestamp;
 
 pub use concurrency::Concurrency;
 pub use deadline::Deadline;
+pub use redact::Redact;
 pub use retry::{Retry, RetryPolicy};
-pub use shown::Shown;
 pub use trace::Trace;
 
 use super::{
@@ -27,12 +26,11 @@ use super::{
 };
 use crate::model::{IdempotencyKey, ProviderId, Service, ServiceId};
 
-/// All layers with their usual settings: half a minute a try, the provider's own limit of calls at once or else
-/// sixteen, five tries.
+/// All layers with their default settings: 30 seconds an attempt, the provider's own concurrency limit or 16, five attempts.
 pub fn recommended(provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
-    let at_once = provider.capabilities().concurrency.unwrap_or(16);
-    let timed = Deadline::new(Shown::new(provider), Duration::from_secs(30));
-    let limited = Concurrency::new(timed, at_once);
+    let max_concurrent_calls = provider.capabilities().concurrency.unwrap_or(16);
+    let timed = Deadline::new(Redact::new(provider), Duration::from_secs(30));
+    let limited = Concurrency::new(timed, max_concurrent_calls);
     Arc::new(Trace::new(Retry::new(limited, RetryPolicy::default())))
 }
 
@@ -101,8 +99,8 @@ impl Provider for Arc<dyn Provider> {
     }
 }
 
-/// Implements [`Provider`] for a layer: `id` and `capabilities` are forwarded, each other call goes through the
-/// layer's own `call` (one answer) or `stream` (many).
+/// Implements [`Provider`] for a layer: `id`, `capabilities`, `redacted` and `rejected` are forwarded; each other call goes
+/// through the layer's own `call` (one result) or `stream` (many).
 macro_rules! forward_through {
     ($layer:ident) => {
         #[async_trait::async_trait]

@@ -1,4 +1,4 @@
-//! Again, where that is safe.
+//! Retries with exponential back-off and jitter, where repeating is safe.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -15,32 +15,32 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// How often and how long.
+/// Attempts, back-off and budget of retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries in all, the first one included.
-    pub tries: usize,
-    /// The wait before the second try; it doubles each time, with as much chance added.
-    pub first_wait: Duration,
-    /// The longest wait before chance is added. Where the provider asks for more, the error is returned instead.
-    pub longest_wait: Duration,
-    /// The time for all tries and waits together: no wait begins that would end after it.
+    /// Attempts in all, the first one included.
+    pub max_attempts: usize,
+    /// The back-off before the second attempt. It doubles each time; jitter adds up to as much again.
+    pub initial_backoff: Duration,
+    /// The longest back-off before jitter. If the provider asks for a longer wait, the error is returned instead.
+    pub max_backoff: Duration,
+    /// The time for all attempts and waits together: no wait begins that would end after it.
     pub budget: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            tries: 5,
-            first_wait: Duration::from_millis(200),
-            longest_wait: Duration::from_secs(20),
+            max_attempts: 5,
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(20),
             budget: Duration::from_secs(60),
         }
     }
 }
 
-/// Repeats calls that failed without effect: rate limited, unavailable, not sent. Never one whose outcome is
-/// unknown. Waits as long as the provider asks. A list is opened again only if it has yielded nothing yet.
+/// Repeats calls that failed without effect: rate limited, unavailable, not sent. A call with an unknown outcome is never
+/// repeated. Waits at least as long as the provider asks. A list is restarted only if it has yielded nothing yet.
 #[derive(Debug)]
 pub struct Retry<P> {
     inner: Arc<P>,
@@ -75,7 +75,7 @@ impl<P: Provider> Retry<P> {
                 let mut stream = make();
                 match stream.next().await {
                     Some(Err(error)) => {
-                        // A failed list must not hold a place of the layers within while this one waits.
+                        // A failed list must not hold a permit of an inner layer during the wait.
                         drop(stream);
                         if let Err(error) = policy.pause(&mut waits, call, error).await {
                             return futures::stream::iter([Err(error)]).boxed();
@@ -92,13 +92,13 @@ impl<P: Provider> Retry<P> {
     }
 }
 
-/// The waits of one call, and when its time is up; a budget beyond the clock is none.
-struct Waits<W> {
+/// The back-off sequence of one call, and the end of its budget; none if that is beyond the clock.
+struct Backoff<W> {
     waits: W,
     end: Option<Instant>,
 }
 
-impl<W> Waits<W> {
+impl<W> Backoff<W> {
     fn allow(&self, wait: Duration) -> bool {
         let until = Instant::now().checked_add(wait);
         self.end.is_none_or(|end| until.is_some_and(|until| until <= end))
@@ -106,27 +106,27 @@ impl<W> Waits<W> {
 }
 
 impl RetryPolicy {
-    fn waits(&self) -> Waits<impl Iterator<Item = Duration> + Send + use<>> {
+    fn waits(&self) -> Backoff<impl Iterator<Item = Duration> + Send + use<>> {
         let waits = ExponentialBuilder::new()
-            .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
-            .with_max_times(self.tries.saturating_sub(1))
+            .with_min_delay(self.initial_backoff)
+            .with_max_delay(self.max_backoff)
+            .with_max_times(self.max_attempts.saturating_sub(1))
             .with_jitter()
             .build();
-        Waits { waits, end: Instant::now().checked_add(self.budget) }
+        Backoff { waits, end: Instant::now().checked_add(self.budget) }
     }
 
-    /// Waits before the next try, or gives the error back if there is none.
+    /// Waits before the next attempt, or returns the error if there is none.
     async fn pause(
         &self,
-        waits: &mut Waits<impl Iterator<Item = Duration>>,
+        waits: &mut Backoff<impl Iterator<Item = Duration>>,
         call: Call,
         error: ProviderError,
     ) -> Result<()> {
         let asked = error.kind.retry_after().unwrap_or_default();
-        let is_worth_it = error.is_retryable() && asked <= self.longest_wait;
+        let may_retry = error.is_retryable() && asked <= self.max_backoff;
         let wait = waits.waits.next().map(|wait| wait.max(asked));
-        let Some(wait) = wait.filter(|wait| is_worth_it && waits.allow(*wait)) else {
+        let Some(wait) = wait.filter(|wait| may_retry && waits.allow(*wait)) else {
             return Err(error);
         };
         tracing::debug!(call = call.word(), wait_ms = wait.as_millis() as u64, kind = %error.kind, "trying again");

@@ -1,4 +1,4 @@
-//! What every call did, for people who look later.
+//! Spans and metrics of every call.
 
 use std::{future::Future, sync::Arc, time::Instant};
 
@@ -15,8 +15,8 @@ use crate::{
 };
 use tracing::Instrument;
 
-/// A span for each call, with provider, call, and how it ended, and its time by [`telemetry`]; neither requests nor
-/// answers are written. Stands outermost.
+/// Records a span for each call with provider, call and outcome, and its duration by [`telemetry`]. Requests and results are
+/// not recorded. Stands outermost.
 #[derive(Debug)]
 pub struct Trace<P> {
     inner: Arc<P>,

@@ -1,4 +1,4 @@
-//! A sandbox from a configuration document.
+//! The configuration document of sandboxes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +9,11 @@ use std::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultRule, Sandbox, bounded, state::file_name};
+use super::{FaultRule, Sandbox, duration_limits, state::file_name};
 use crate::{
     model::{ProviderId, SkuId},
     provider::{
-        Base, IdempotencyClass, Outside,
+        AccessDenied, Base, IdempotencyClass,
         table::{Table, TableError},
     },
 };
@@ -24,44 +24,44 @@ use crate::{
 pub struct SandboxConfig {
     /// The catalogue file or folder that its offers come from.
     pub catalogue: PathBuf,
-    /// Which of the catalogue's providers it plays; none for all, one cloud each.
+    /// The catalogue's provider that it simulates; none for one cloud for each provider.
     #[serde(default)]
     pub provider: Option<ProviderId>,
-    /// Where chance starts.
+    /// The seed of all randomness.
     #[serde(default)]
     pub seed: u64,
     /// The file or, for several clouds, the folder that keeps the state; none for memory.
     #[serde(default)]
     pub state: Option<PathBuf>,
-    /// How long each call takes, at least and at most, in milliseconds; up to ten minutes.
-    #[serde(default, deserialize_with = "bounded::call")]
+    /// The latency of each call, at least and at most, in milliseconds; up to ten minutes.
+    #[serde(default, deserialize_with = "duration_limits::call")]
     pub latency_ms: [u64; 2],
-    /// How long making and ending a service takes, at least and at most, in milliseconds.
-    #[serde(default, deserialize_with = "bounded::range")]
+    /// The duration of creating and ending a service, at least and at most, in milliseconds.
+    #[serde(default, deserialize_with = "duration_limits::range")]
     pub operation_ms: [u64; 2],
-    /// What repeated calls do.
+    /// The idempotency class.
     #[serde(default)]
     pub idempotency: Option<IdempotencyClass>,
-    /// How long its look-ups and lists lag, in milliseconds.
-    #[serde(default, deserialize_with = "bounded::time")]
+    /// The list lag in milliseconds.
+    #[serde(default, deserialize_with = "duration_limits::time")]
     pub list_lag_ms: u64,
-    /// How long it holds something for who asks, in milliseconds; zero: it does not.
-    #[serde(default, deserialize_with = "bounded::time")]
+    /// How long a reservation lasts, in milliseconds; zero for a cloud without reservations.
+    #[serde(default, deserialize_with = "duration_limits::time")]
     pub reserves_for_ms: u64,
-    /// The settings that it takes; none for any.
+    /// The settings that it knows; none to accept any.
     #[serde(default)]
     pub settings: Option<BTreeSet<String>>,
-    /// How many of a product are left.
+    /// The stock of each SKU.
     #[serde(default)]
     pub stock: BTreeMap<SkuId, u32>,
-    /// How many services the account may have.
+    /// The account's quota of services.
     #[serde(default)]
     pub quota: Option<u32>,
-    /// What the price of a product is multiplied with when it is quoted.
+    /// Factors of quoted prices, by SKU.
     #[serde(default)]
     #[schemars(with = "BTreeMap<SkuId, String>")]
     pub price_factor: BTreeMap<SkuId, Decimal>,
-    /// What goes wrong.
+    /// Injected faults.
     #[serde(default)]
     pub faults: Vec<FaultRule>,
 }
@@ -75,16 +75,16 @@ pub enum SandboxError {
     /// The catalogue has no such provider.
     #[error("{catalogue} has no provider {provider}; it has {known}", catalogue = .catalogue.display())]
     NoProvider {
-        /// Where it was looked for.
+        /// The catalogue.
         catalogue: PathBuf,
-        /// Who was looked for.
+        /// The missing provider.
         provider: ProviderId,
-        /// Who is there.
+        /// The catalogue's providers.
         known: String,
     },
-    /// The document names what it may not read or write.
+    /// The document may not access a path.
     #[error(transparent)]
-    Outside(#[from] Outside),
+    AccessDenied(#[from] AccessDenied),
     /// The folder for the state cannot be made.
     #[error("{}: {source}", path.display())]
     State {
@@ -131,7 +131,7 @@ impl SandboxConfig {
                 let state_error = |source| SandboxError::State { path: folder.to_owned(), source };
                 std::fs::create_dir_all(folder).map_err(state_error)?;
             }
-            builder = builder.state_within(path, base.clone(), told);
+            builder = builder.confined_state_file(path, base.clone(), told);
         }
         if let Some(class) = self.idempotency {
             builder = builder.idempotency(class);
@@ -140,7 +140,7 @@ impl SandboxConfig {
         if let Some(names) = &self.settings {
             builder = builder.settings(&names.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        builder = builder.reserves(Duration::from_millis(self.reserves_for_ms));
+        builder = builder.reservation_ttl(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {
             builder = builder.quota(quota);
         }

@@ -1,4 +1,4 @@
-//! What can be made to go wrong.
+//! Fault injection.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::{
     provider::{Call, ErrorKind},
 };
 
-/// Makes some calls go wrong.
+/// Injects a fault into matching calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// Which call.
+    /// The call.
     pub call: Call,
-    /// Only for this product; for `provision` and `quote`.
+    /// Only for this SKU; for `provision` and `quote`.
     #[serde(default)]
     pub sku: Option<SkuId>,
-    /// The first of the matching calls that goes wrong, counted from 1.
+    /// The first matching call that fails, counted from 1.
     #[serde(default = "one")]
     pub nth: u32,
-    /// So many calls in a row go wrong.
+    /// The number of matching calls in a row that fail.
     #[serde(default = "one")]
     pub times: u32,
-    /// In which way.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -32,7 +32,7 @@ fn one() -> u32 {
     1
 }
 
-/// How a call goes wrong.
+/// An injected fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -49,28 +49,28 @@ pub enum Fault {
     /// Too many calls.
     RateLimited {
         /// How long to wait.
-        #[serde(deserialize_with = "super::bounded::time")]
+        #[serde(deserialize_with = "super::duration_limits::time")]
         retry_after_ms: u64,
     },
-    /// Out of service; nothing happened.
+    /// Out of service, without effect.
     Unavailable,
     /// Time-out before anything was sent.
     NotSent,
-    /// It happened, and the answer is lost.
+    /// The call has its effect, and its result is lost.
     AmbiguousHappened,
-    /// It did not happen, and the answer is lost.
+    /// The call has no effect, and its result is lost.
     AmbiguousLost,
-    /// It happens, and success is reported so much later.
+    /// The call has its effect, and its operation takes longer.
     Late {
-        /// How much.
-        #[serde(deserialize_with = "super::bounded::time")]
+        /// By how much.
+        #[serde(deserialize_with = "super::duration_limits::time")]
         ms: u64,
     },
-    /// It is accepted and fails later.
+    /// The call is accepted, and its operation fails.
     OperationFails {
-        /// Something broken stays and costs money.
+        /// Whether a broken resource stays and costs money.
         leaves_resource: bool,
-        /// What the failure says about whether it can be had at all.
+        /// The shortage that the failure names.
         #[serde(default)]
         shortage: Option<Shortage>,
     },
@@ -81,9 +81,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The error of a fault that keeps the call from having an effect.
-    pub(super) fn refusal(&self, sku: Option<&SkuId>) -> Option<ErrorKind> {
-        let what = || sku.map_or_else(|| "it".to_owned(), SkuId::to_string);
+    /// The error of a fault without effect.
+    pub(super) fn error_kind(&self, sku: Option<&SkuId>) -> Option<ErrorKind> {
+        let what = || sku.map_or_else(|| "the requested resource".to_owned(), SkuId::to_string);
         match self {
             Self::Refused => Some(ErrorKind::InvalidRequest { message: "refused on request".to_owned() }),
             Self::Unauthorised => Some(ErrorKind::Unauthorised),

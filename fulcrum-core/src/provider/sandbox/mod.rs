@@ -1,5 +1,5 @@
-//! An in-process cloud for tests and demos: seeded, with stock that runs out, operations that take time, and
-//! faults on request. Its state can live in a file, so that a host that was killed finds the cloud as it left it.
+//! An in-process cloud for tests and demos: seeded, with limited stock, slow operations and injected faults. Its state can live
+//! in a file, so that a killed host finds the cloud as it left it.
 //!
 //! ```
 //! use fulcrum_core::provider::{Provider, sandbox::Sandbox};
@@ -8,8 +8,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bounded;
 mod config;
+mod duration_limits;
 mod faults;
 mod provider;
 mod state;
@@ -26,16 +26,16 @@ use rust_decimal::Decimal;
 
 pub use config::{SandboxConfig, SandboxError};
 pub use faults::{Fault, FaultRule};
-pub use state::{SandboxHold, SandboxResource};
+pub use state::{SandboxReservation, SandboxResource};
 
 use super::{Base, Call, Capabilities, IdempotencyClass};
 use crate::model::{Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
-/// What happens when a fault says that the caller dies.
+/// Called by the faults that kill the caller.
 pub type CrashHook = Arc<dyn Fn() + Send + Sync>;
 
-/// The in-process cloud. Clones are the same cloud.
+/// The in-process cloud. Clones share its state.
 #[derive(Clone)]
 pub struct Sandbox {
     inner: Arc<Inner>,
@@ -51,11 +51,11 @@ struct Inner {
     stock: BTreeMap<SkuId, u32>,
     quota: Option<u32>,
     price_factor: BTreeMap<SkuId, Decimal>,
-    /// How long something is held that is asked to be.
-    holds_for: Duration,
+    /// How long a reservation lasts; zero for none.
+    reservation_ttl: Duration,
     faults: Vec<FaultRule>,
-    /// What it does, where that differs from what it declares.
-    behaves: IdempotencyClass,
+    /// The idempotency class of its behaviour, which may differ from the declared one.
+    actual_class: IdempotencyClass,
     crash: CrashHook,
     store: Store,
 }
@@ -69,7 +69,7 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// Sets a [`Sandbox`] up.
+/// Builds a [`Sandbox`].
 pub struct SandboxBuilder {
     inner: Inner,
 }
@@ -80,7 +80,7 @@ impl fmt::Debug for SandboxBuilder {
     }
 }
 
-/// An offer as a cloud's own API tells it.
+/// An offer with the authority of a cloud's own listing.
 fn listed_here(mut offer: Offer) -> Offer {
     if offer.provenance.authority != PriceAuthority::Listing {
         Arc::make_mut(&mut offer.provenance).authority = PriceAuthority::Listing;
@@ -89,8 +89,8 @@ fn listed_here(mut offer: Offer) -> Offer {
 }
 
 impl Sandbox {
-    /// A cloud that sells these offers, at once, without limits and without faults, and de-duplicates by key. It lists them
-    /// itself, so that their prices have no table's authority any more.
+    /// A cloud that sells these offers, without latency, limits and faults, of class `Key`. It lists the offers itself, so that
+    /// their prices have the authority of a listing.
     pub fn builder(id: ProviderId, offers: Vec<Offer>) -> SandboxBuilder {
         let class = IdempotencyClass::Key;
         let offers = offers.into_iter().map(listed_here).collect();
@@ -105,22 +105,22 @@ impl Sandbox {
                 stock: BTreeMap::new(),
                 quota: None,
                 price_factor: BTreeMap::new(),
-                holds_for: Duration::ZERO,
+                reservation_ttl: Duration::ZERO,
                 faults: Vec::new(),
-                behaves: class,
+                actual_class: class,
                 crash: Arc::new(|| std::process::abort()),
                 store: Store::Memory(Box::new(Mutex::new(CloudState::default()))),
             },
         }
     }
 
-    /// How many offers it has.
+    /// The number of its offers.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "counted by documents of federations"))]
-    pub(crate) fn listed(&self) -> usize {
+    pub(crate) fn offer_count(&self) -> usize {
         self.inner.offers.len()
     }
 
-    /// All that was ever made here, released or not, for tests to check.
+    /// All resources ever created, released or not, for tests.
     ///
     /// # Errors
     /// The state file cannot be read.
@@ -128,16 +128,18 @@ impl Sandbox {
         self.inner.store.with(|state| state.resources.clone())
     }
 
-    /// What is held at the moment, for tests to check.
+    /// The present reservations, for tests.
     ///
     /// # Errors
     /// The state file cannot be read.
-    pub fn holds(&self) -> std::io::Result<Vec<SandboxHold>> {
+    pub fn reservations(&self) -> std::io::Result<Vec<SandboxReservation>> {
         let now = jiff::Timestamp::now();
-        self.inner.store.with(|state| state.holds.iter().filter(|hold| hold.until > now).cloned().collect())
+        self.inner.store.with(|state| {
+            state.reservations.iter().filter(|reservation| reservation.until > now).cloned().collect()
+        })
     }
 
-    /// Attaches something to a service, as its customer would, for tests: until it is detached, the service is not released.
+    /// Attaches a part to a service, as a customer would, for tests. The service is not released while a part is attached.
     ///
     /// # Errors
     /// The state file cannot be read or written.
@@ -148,7 +150,7 @@ impl Sandbox {
         self.inner.store.with(attach)
     }
 
-    /// Takes off what [`attach`](Self::attach) has attached; whether it was there.
+    /// Detaches a part; false if it is not attached.
     ///
     /// # Errors
     /// The state file cannot be read or written.
@@ -162,8 +164,8 @@ impl Sandbox {
         self.inner.store.with(detach)
     }
 
-    /// Changes what exists behind the library's back, as a person or another program would, for tests. To end something,
-    /// set when it was released: a name is never used twice.
+    /// Changes resources behind the library's back, as a person or another program would, for tests. To end one, set its
+    /// release time: ids are never reused.
     ///
     /// # Errors
     /// The state file cannot be read or written.
@@ -189,119 +191,119 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
 }
 
 impl SandboxBuilder {
-    /// Where chance starts: equal seeds give equal clouds.
+    /// The seed of all randomness: equal seeds give equal clouds.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.inner.seed = seed;
         self
     }
 
-    /// Keeps the state in a file, which other processes may use at the same time.
+    /// Keeps the state in a file that several processes may share.
     #[must_use]
     pub fn state_file(mut self, path: PathBuf) -> Self {
         self.inner.store = Store::File { path, within: None };
         self
     }
 
-    /// Keeps the state in a file that a document names, as long as that may be written.
-    pub(super) fn state_within(mut self, path: PathBuf, base: Base, told: PathBuf) -> Self {
+    /// Keeps the state in a file that a document names; its access is checked at each use.
+    pub(super) fn confined_state_file(mut self, path: PathBuf, base: Base, told: PathBuf) -> Self {
         self.inner.store = Store::File { path, within: Some(Box::new((base, told))) };
         self
     }
 
-    /// How long each call takes, at least and at most.
+    /// The latency of each call, at least and at most.
     #[must_use]
     pub fn latency(mut self, least: Duration, most: Duration) -> Self {
         self.inner.latency = (least, most.max(least));
         self
     }
 
-    /// How long making and ending a service takes, at least and at most.
+    /// The duration of creating and ending a service, at least and at most.
     #[must_use]
     pub fn operation(mut self, least: Duration, most: Duration) -> Self {
         self.inner.operation = (least, most.max(least));
         self
     }
 
-    /// What it declares of repeated calls, and does. In class `None` it keeps no keys.
+    /// Its declared and actual idempotency class. In class `None` it keeps no keys.
     #[must_use]
     pub fn idempotency(mut self, class: IdempotencyClass) -> Self {
         let Capabilities { list_lag_ms, settings, .. } = self.inner.capabilities.clone();
         self.inner.capabilities = Capabilities { list_lag_ms, settings, ..capabilities(class) };
-        self.inner.behaves = class;
-        let holds_for = self.inner.holds_for;
-        self.reserves(holds_for)
+        self.inner.actual_class = class;
+        let reservation_ttl = self.inner.reservation_ttl;
+        self.reservation_ttl(reservation_ttl)
     }
 
-    /// Lets it hold things for so long for who asks; zero for a cloud that does not.
+    /// How long a reservation lasts; zero for a cloud without reservations.
     #[must_use]
-    pub fn reserves(mut self, holds_for: Duration) -> Self {
+    pub fn reservation_ttl(mut self, reservation_ttl: Duration) -> Self {
         let calls = &mut self.inner.capabilities.calls;
         calls.retain(|call| !matches!(call, Call::Reserve | Call::Unreserve));
-        if !holds_for.is_zero() {
+        if !reservation_ttl.is_zero() {
             calls.extend([Call::Reserve, Call::Unreserve]);
         }
-        self.inner.holds_for = holds_for;
+        self.inner.reservation_ttl = reservation_ttl;
         self
     }
 
-    /// How long its look-ups and lists lag, in milliseconds; in class `Searchable` that of the class if it is longer.
+    /// Its list lag in milliseconds; in class `Searchable` that of the class if longer.
     #[must_use]
     pub fn list_lag(mut self, ms: u64) -> Self {
         self.inner.capabilities.list_lag_ms = Some(ms);
         self
     }
 
-    /// The settings that it takes; else any.
+    /// The settings that it knows; by default it accepts any.
     #[must_use]
     pub fn settings(mut self, names: &[&str]) -> Self {
         self.inner.capabilities.settings = Capabilities::takes(names);
         self
     }
 
-    /// What it does with repeated calls, whatever it declares: to test that a lie is caught.
+    /// Its actual idempotency class, whatever it declares: to test that a false declaration is caught.
     #[must_use]
-    pub fn behaves(mut self, class: IdempotencyClass) -> Self {
-        self.inner.behaves = class;
+    pub fn actual_class(mut self, class: IdempotencyClass) -> Self {
+        self.inner.actual_class = class;
         self
     }
 
-    /// How many of a product are left, over all places.
+    /// The stock of a SKU over all places.
     #[must_use]
     pub fn stock(mut self, sku: SkuId, left: u32) -> Self {
         self.inner.stock.insert(sku, left);
         self
     }
 
-    /// How many services the account may have at once.
+    /// The account's quota of services.
     #[must_use]
     pub fn quota(mut self, services: u32) -> Self {
         self.inner.quota = Some(services);
         self
     }
 
-    /// Multiplies the price that `quote` tells: prices have changed since the offers were listed.
+    /// Multiplies quoted prices, as if prices had changed since the offers were listed.
     #[must_use]
     pub fn price_factor(mut self, sku: SkuId, factor: Decimal) -> Self {
         self.inner.price_factor.insert(sku, factor);
         self
     }
 
-    /// Adds a fault.
+    /// Injects a fault.
     #[must_use]
     pub fn fault(mut self, rule: FaultRule) -> Self {
         self.inner.faults.push(rule);
         self
     }
 
-    /// What to do when a fault says that the caller dies; the default aborts the process.
+    /// Replaces the crash of the caller; the default aborts the process.
     #[must_use]
     pub fn on_crash(mut self, hook: CrashHook) -> Self {
         self.inner.crash = hook;
         self
     }
 
-    /// The cloud.
+    /// Builds the cloud.
     pub fn build(self) -> Sandbox {
         Sandbox { inner: Arc::new(self.inner) }
     }

@@ -1,4 +1,4 @@
-//! The cloud's API.
+//! The provider calls of the sandbox.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rust_decimal::Decimal;
 
 use super::{
-    Fault, Sandbox, SandboxHold, SandboxResource,
+    Fault, Sandbox, SandboxReservation, SandboxResource,
     state::{CloudState, Operation},
 };
 use crate::{
@@ -28,14 +28,14 @@ use crate::{
     },
 };
 
-/// What a call meets: a fault, and how long its answer is under way.
+/// The conditions of one call: its fault, and the latency of its result.
 #[derive(Debug)]
-struct Met {
+struct CallConditions {
     fault: Option<Fault>,
-    way_back: Duration,
+    return_latency: Duration,
 }
 
-/// The moment after so long from now: the last one, if no clock goes so far.
+/// The time after a duration from now, at most the last representable one.
 fn after(time: Duration) -> Timestamp {
     let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     Timestamp::now().checked_add(time).unwrap_or(Timestamp::MAX)
@@ -48,7 +48,7 @@ async fn wait(time: Duration) {
 }
 
 /// A list of one page, or an error in its place.
-fn all_at_once<T: Send + 'static>(
+fn single_page<T: Send + 'static>(
     asked: impl Future<Output = Result<Vec<T>>> + Send + 'static,
 ) -> BoxStream<'static, Result<T>> {
     let lines = asked.map(|told| match told {
@@ -70,62 +70,64 @@ impl Sandbox {
         })
     }
 
-    /// Chance that depends on the seed, the cloud, and what happens for which time: not on how often others ask.
-    fn chance(&self, what: impl Hash) -> SmallRng {
+    /// Randomness that depends on seed, cloud and event only, and not on other calls.
+    fn rng(&self, what: impl Hash) -> SmallRng {
         let mut hasher = DefaultHasher::new();
         (self.inner.seed, &self.inner.id, what).hash(&mut hasher);
         SmallRng::seed_from_u64(hasher.finish())
     }
 
-    fn between(chance: &mut SmallRng, (least, most): (Duration, Duration)) -> Duration {
-        if least == most { least } else { chance.random_range(least..=most) }
+    fn random_duration(rng: &mut SmallRng, (least, most): (Duration, Duration)) -> Duration {
+        if least == most { least } else { rng.random_range(least..=most) }
     }
 
-    /// Waits as the way to a cloud takes, and says what this call meets.
-    async fn arrive(&self, call: Call, sku: Option<&SkuId>) -> Result<Met> {
+    /// Waits for half of the latency, and applies faults that come before the effect.
+    async fn before_effect(&self, call: Call, sku: Option<&SkuId>) -> Result<CallConditions> {
         let (count, fault) = self.change(call, |state| {
             let calls = state.calls.entry(call).or_default();
             *calls += 1;
             let count = *calls;
-            let mut met = None;
+            let mut conditions = None;
             for (number, rule) in self.inner.faults.iter().enumerate() {
                 let is_match = rule.call == call && (rule.sku.is_none() || rule.sku.as_ref() == sku);
                 if is_match {
                     let matched = state.matched.entry(number as u32).or_default();
                     *matched += 1;
-                    if met.is_none() && *matched >= rule.nth && *matched < rule.nth.saturating_add(rule.times)
+                    if conditions.is_none()
+                        && *matched >= rule.nth
+                        && *matched < rule.nth.saturating_add(rule.times)
                     {
-                        met = Some(rule.fault.clone());
+                        conditions = Some(rule.fault.clone());
                     }
                 }
             }
-            (count, met)
+            (count, conditions)
         })?;
-        let latency = Self::between(&mut self.chance((call, count)), self.inner.latency);
-        let way_back = latency / 2;
-        wait(latency - way_back).await;
-        if let Some(kind) = fault.as_ref().and_then(|fault| fault.refusal(sku)) {
+        let latency = Self::random_duration(&mut self.rng((call, count)), self.inner.latency);
+        let return_latency = latency / 2;
+        wait(latency - return_latency).await;
+        if let Some(kind) = fault.as_ref().and_then(|fault| fault.error_kind(sku)) {
             return Err(self.error(call, kind));
         }
         if fault == Some(Fault::CrashBefore) {
             (self.inner.crash)();
         }
-        Ok(Met { fault, way_back })
+        Ok(CallConditions { fault, return_latency })
     }
 
-    /// What a fault does once the effect is there, and the way back.
-    async fn depart<T>(&self, call: Call, met: &Met, answer: T) -> Result<T> {
-        if met.fault == Some(Fault::CrashAfter) {
+    /// Applies faults that come after the effect, and waits for the rest of the latency.
+    async fn after_effect<T>(&self, call: Call, conditions: &CallConditions, answer: T) -> Result<T> {
+        if conditions.fault == Some(Fault::CrashAfter) {
             (self.inner.crash)();
         }
-        wait(met.way_back).await;
-        if met.fault == Some(Fault::AmbiguousHappened) {
+        wait(conditions.return_latency).await;
+        if conditions.fault == Some(Fault::AmbiguousHappened) {
             return Err(self.error(call, ErrorKind::Ambiguous));
         }
         Ok(answer)
     }
 
-    /// The offer that a request is exactly for.
+    /// The offer that a request matches exactly.
     fn offer(&self, call: Call, request: &ProvisionRequest) -> Result<&Offer> {
         let is_known = self.inner.capabilities.check_settings(&request.settings);
         is_known.and_then(|()| find_exact(request, &self.inner.offers)).map_err(|kind| self.error(call, kind))
@@ -136,46 +138,48 @@ impl Sandbox {
     }
 
     fn done_at(&self, state: &CloudState, fault: Option<&Fault>) -> Timestamp {
-        let mut chance = self.chance(("operation", state.operations.len()));
+        let mut rng = self.rng(("operation", state.operations.len()));
         let late =
             if let Some(Fault::Late { ms }) = fault { Duration::from_millis(*ms) } else { Duration::ZERO };
-        after(Self::between(&mut chance, self.inner.operation).saturating_add(late))
+        after(Self::random_duration(&mut rng, self.inner.operation).saturating_add(late))
     }
 
-    /// How many more of an offer a key can have: of its SKU over all places, and as its table says in its own.
+    /// How many more of an offer a key can get, by the SKU's stock over all places and the offer's own.
     fn left(&self, state: &CloudState, offer: &Offer, key: Option<&IdempotencyKey>) -> Option<u32> {
         let now = Timestamp::now();
-        let held = |is_it: &dyn Fn(&SandboxHold) -> bool| {
-            let holds = state.held_for_others(key, now).filter(|hold| hold.sku == offer.sku);
-            holds.filter(|hold| is_it(hold)).count() as u32
+        let reserved = |is_it: &dyn Fn(&SandboxReservation) -> bool| {
+            let reservations =
+                state.reserved_by_others(key, now).filter(|reservation| reservation.sku == offer.sku);
+            reservations.filter(|reservation| is_it(reservation)).count() as u32
         };
         let used = |is_it: &dyn Fn(&Service) -> bool| {
             let alive = state.resources.iter().filter(|resource| resource.exists(now));
             alive.filter(|resource| resource.service.sku == offer.sku && is_it(&resource.service)).count()
                 as u32
         };
-        let anywhere = used(&|_| true) + held(&|_| true);
+        let anywhere = used(&|_| true) + reserved(&|_| true);
         let anywhere = self.inner.stock.get(&offer.sku).map(|stock| stock.saturating_sub(anywhere));
-        let here = used(&|s| s.place == *offer.place) + held(&|hold| hold.place == *offer.place);
+        let here =
+            used(&|s| s.place == *offer.place) + reserved(&|reservation| reservation.place == *offer.place);
         let here = offer.stock.map(|stock| stock.saturating_sub(here));
         anywhere.into_iter().chain(here).min()
     }
 
-    /// Whether one more can be had.
+    /// Why a key cannot get one more; none if it can.
     fn admit(&self, state: &CloudState, offer: &Offer, key: &IdempotencyKey) -> Option<ErrorKind> {
         let now = Timestamp::now();
         let alive = || state.resources.iter().filter(|resource| resource.exists(now));
         if self.left(state, offer, Some(key)) == Some(0) {
             return Some(ErrorKind::CapacityExhausted { sku: offer.sku.clone() });
         }
-        let used = alive().count() + state.held_for_others(Some(key), now).count();
+        let used = alive().count() + state.reserved_by_others(Some(key), now).count();
         let is_over = self.inner.quota.is_some_and(|quota| used >= quota as usize);
         is_over.then(|| ErrorKind::QuotaExceeded { quota: "services".to_owned() })
     }
 
-    /// What the key has started before, in a cloud that looks.
-    fn known(&self, state: &CloudState, key: &IdempotencyKey) -> Option<OperationHandle> {
-        match self.inner.behaves {
+    /// The earlier operation of a key, in a cloud that de-duplicates.
+    fn operation_of(&self, state: &CloudState, key: &IdempotencyKey) -> Option<OperationHandle> {
+        match self.inner.actual_class {
             IdempotencyClass::Natural | IdempotencyClass::Key => {
                 let by_key = |operation: &Operation| operation.key.as_ref() == Some(key);
                 let found = state.operations.iter().find(|(_, operation)| by_key(operation));
@@ -196,9 +200,9 @@ impl Sandbox {
         let cloud: String = self.inner.id.as_str().chars().take(150).collect();
         let id = ServiceId::new(format!("{cloud}-{}", state.resources.len() + 1));
         let id = id.expect("a provider's name and a number");
-        let is_unkeyed = self.inner.behaves == IdempotencyClass::None;
+        let is_unkeyed = self.inner.actual_class == IdempotencyClass::None;
         let lag = Duration::from_millis(self.inner.capabilities.list_lag_ms.unwrap_or_default());
-        let lag = lag.max(self.inner.behaves.list_lag());
+        let lag = lag.max(self.inner.actual_class.list_lag());
         state.resources.push(SandboxResource {
             service: Service {
                 id: id.clone(),
@@ -251,19 +255,19 @@ impl Provider for Sandbox {
 
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (cloud, filter) = (self.clone(), filter.clone());
-        all_at_once(async move {
-            let met = cloud.arrive(Call::Offers, None).await?;
+        single_page(async move {
+            let conditions = cloud.before_effect(Call::Offers, None).await?;
             // With what is left of them now.
             let offers = cloud.change(Call::Offers, |state| {
                 let now = |offer: &Offer| Offer { stock: cloud.left(state, offer, None), ..offer.clone() };
                 cloud.inner.offers.iter().filter(|offer| filter.admits(offer)).map(now).collect()
             })?;
-            cloud.depart(Call::Offers, &met, offers).await
+            cloud.after_effect(Call::Offers, &conditions, offers).await
         })
     }
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
-        let met = self.arrive(Call::Quote, Some(&request.sku)).await?;
+        let conditions = self.before_effect(Call::Quote, Some(&request.sku)).await?;
         let offer = self.offer(Call::Quote, request)?;
         let factor = self.inner.price_factor.get(&request.sku).copied().unwrap_or(Decimal::ONE);
         let quote = Quote {
@@ -272,7 +276,7 @@ impl Provider for Sandbox {
             surcharges: offer.surcharges.to_vec(),
             valid_until: None,
         };
-        self.depart(Call::Quote, &met, quote).await
+        self.after_effect(Call::Quote, &conditions, quote).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
@@ -281,23 +285,23 @@ impl Provider for Sandbox {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let offer = self.offer(call, request)?;
-        let met = self.arrive(call, Some(&request.sku)).await?;
+        let conditions = self.before_effect(call, Some(&request.sku)).await?;
         let until = self.change(call, |state| {
             let now = Timestamp::now();
-            state.settle(now);
-            let until = after(self.inner.holds_for);
+            state.advance_to(now);
+            let until = after(self.inner.reservation_ttl);
             let is_bought = state.resources.iter().any(|resource| resource.service.key.as_ref() == Some(key));
             if let Some(kind) = self.admit(state, offer, key).filter(|_| !is_bought) {
                 return Err(self.error(call, kind));
             }
-            state.holds.retain(|hold| hold.until > now && hold.key != *key);
+            state.reservations.retain(|reservation| reservation.until > now && reservation.key != *key);
             if !is_bought {
                 let (key, sku, place) = (key.clone(), request.sku.clone(), request.place.clone());
-                state.holds.push(SandboxHold { key, sku, place, until });
+                state.reservations.push(SandboxReservation { key, sku, place, until });
             }
             Ok(until)
         })??;
-        self.depart(call, &met, until).await
+        self.after_effect(call, &conditions, until).await
     }
 
     async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
@@ -305,71 +309,71 @@ impl Provider for Sandbox {
         if !self.inner.capabilities.can(call) {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
-        let met = self.arrive(call, None).await?;
-        self.change(call, |state| state.holds.retain(|hold| hold.key != *key))?;
-        self.depart(call, &met, ()).await
+        let conditions = self.before_effect(call, None).await?;
+        self.change(call, |state| state.reservations.retain(|reservation| reservation.key != *key))?;
+        self.after_effect(call, &conditions, ()).await
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         let call = Call::Provision;
         let offer = self.offer(call, request)?;
-        let met = self.arrive(call, Some(&request.sku)).await?;
+        let conditions = self.before_effect(call, Some(&request.sku)).await?;
         let started = self.change(call, |state| {
-            state.settle(Timestamp::now());
-            if let Some(known) = self.known(state, key) {
-                return Ok(known);
+            state.advance_to(Timestamp::now());
+            if let Some(earlier) = self.operation_of(state, key) {
+                return Ok(earlier);
             }
             match self.admit(state, offer, key) {
                 Some(kind) => Err(self.error(call, kind)),
                 None => {
-                    state.holds.retain(|hold| hold.key != *key);
-                    Ok(self.start(state, request, key, met.fault.as_ref()))
+                    state.reservations.retain(|reservation| reservation.key != *key);
+                    Ok(self.start(state, request, key, conditions.fault.as_ref()))
                 }
             }
         })??;
-        self.depart(call, &met, started).await
+        self.after_effect(call, &conditions, started).await
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
         if !self.inner.capabilities.can(Call::FindByKey) {
             return Err(self.error(Call::FindByKey, ErrorKind::Unsupported));
         }
-        let met = self.arrive(Call::FindByKey, None).await?;
+        let conditions = self.before_effect(Call::FindByKey, None).await?;
         let found = self.change(Call::FindByKey, |state| {
             let now = Timestamp::now();
-            state.settle(now);
+            state.advance_to(now);
             let is_it = |r: &&SandboxResource| {
                 r.service.key.as_ref() == Some(key) && r.exists(now) && r.visible_at <= now
             };
             state.resources.iter().find(is_it).map(|resource| resource.service.clone())
         })?;
-        self.depart(Call::FindByKey, &met, found).await
+        self.after_effect(Call::FindByKey, &conditions, found).await
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        let met = self.arrive(Call::Describe, None).await?;
+        let conditions = self.before_effect(Call::Describe, None).await?;
         let found = self.change(Call::Describe, |state| {
             let now = Timestamp::now();
-            state.settle(now);
+            state.advance_to(now);
             state
                 .resource(service)
                 .filter(|resource| resource.exists(now))
                 .map(|resource| resource.service.clone())
         })?;
-        self.depart(Call::Describe, &met, found).await
+        self.after_effect(Call::Describe, &conditions, found).await
     }
 
     fn services(&self) -> ServiceStream {
         let cloud = self.clone();
-        all_at_once(async move {
-            let met = cloud.arrive(Call::Services, None).await?;
+        single_page(async move {
+            let conditions = cloud.before_effect(Call::Services, None).await?;
             let services = cloud.change(Call::Services, |state| {
                 let now = Timestamp::now();
-                state.settle(now);
+                state.advance_to(now);
                 let seen = state.resources.iter().filter(|r| r.exists(now) && r.visible_at <= now);
                 seen.map(|resource| resource.service.clone()).collect()
             })?;
-            cloud.depart(Call::Services, &met, services).await
+            cloud.after_effect(Call::Services, &conditions, services).await
         })
     }
 
@@ -379,12 +383,12 @@ impl Provider for Sandbox {
         action: &Action,
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
-        let met = self.arrive(Call::Act, None).await?;
+        let conditions = self.before_effect(Call::Act, None).await?;
         let started = self.change(Call::Act, |state| {
             let now = Timestamp::now();
-            state.settle(now);
-            if let Some(known) = self.known(state, key) {
-                return Ok(known);
+            state.advance_to(now);
+            if let Some(earlier) = self.operation_of(state, key) {
+                return Ok(earlier);
             }
             let Some(resource) = state.resource_mut(service).filter(|resource| resource.exists(now)) else {
                 return Err(self.unknown(Call::Act, service));
@@ -395,7 +399,7 @@ impl Provider for Sandbox {
                 Action::Resize { sku } => resource.service.sku = sku.clone(),
                 Action::Other { .. } => return Err(self.error(Call::Act, ErrorKind::Unsupported)),
             }
-            let done_at = self.done_at(state, met.fault.as_ref());
+            let done_at = self.done_at(state, conditions.fault.as_ref());
             let (service, key) = (service.clone(), Some(key.clone()));
             Ok(state.begin(Operation {
                 service,
@@ -406,15 +410,15 @@ impl Provider for Sandbox {
                 is_release: false,
             }))
         })??;
-        self.depart(Call::Act, &met, started).await
+        self.after_effect(Call::Act, &conditions, started).await
     }
 
     async fn release(&self, service: &ServiceId, _: &IdempotencyKey) -> Result<OperationHandle> {
-        let met = self.arrive(Call::Release, None).await?;
+        let conditions = self.before_effect(Call::Release, None).await?;
         let started = self.change(Call::Release, |state| {
             let now = Timestamp::now();
-            state.settle(now);
-            let done_at = self.done_at(state, met.fault.as_ref());
+            state.advance_to(now);
+            let done_at = self.done_at(state, conditions.fault.as_ref());
             let parts = state.attached.get(service).filter(|parts| !parts.is_empty());
             if let Some(parts) = parts
                 && state.resource(service).is_some_and(|resource| resource.exists(now))
@@ -436,14 +440,14 @@ impl Provider for Sandbox {
                 is_release: true,
             }))
         })??;
-        self.depart(Call::Release, &met, started).await
+        self.after_effect(Call::Release, &conditions, started).await
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        let met = self.arrive(Call::Poll, None).await?;
+        let conditions = self.before_effect(Call::Poll, None).await?;
         let status = self.change(Call::Poll, |state| {
             let now = Timestamp::now();
-            state.settle(now);
+            state.advance_to(now);
             let Some(found) = state.operations.get(operation.as_str()) else {
                 return Err(self.unknown(Call::Poll, operation.as_str()));
             };
@@ -457,13 +461,13 @@ impl Provider for Sandbox {
             let service = state.resource(&found.service).filter(|resource| resource.exists(now));
             Ok(OperationStatus::Succeeded(service.map(|resource| resource.service.clone())))
         })??;
-        self.depart(Call::Poll, &met, status).await
+        self.after_effect(Call::Poll, &conditions, status).await
     }
 
     fn usage(&self, _: &UsagePeriod) -> UsageStream {
         let cloud = self.clone();
-        all_at_once(async move {
-            cloud.arrive(Call::Usage, None).await?;
+        single_page(async move {
+            cloud.before_effect(Call::Usage, None).await?;
             Err(cloud.error(Call::Usage, ErrorKind::Unsupported))
         })
     }

@@ -1,4 +1,4 @@
-//! What exists in the cloud, in memory or in a file.
+//! The sandbox's state, in memory or in a file.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,16 @@ use crate::{
     provider::{Base, Call, OperationHandle},
 };
 
-/// A thing that exists, or existed, in the cloud.
+/// A resource that exists or existed in the cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxResource {
-    /// As a caller sees it.
+    /// The service that callers see.
     pub service: Service,
     /// GiB bought with it.
     pub size_gib: u64,
-    /// From when on a look-up by key or a list shows it.
+    /// From when look-ups and lists show it.
     pub visible_at: Timestamp,
-    /// When it ended, or will have ended; none while it lives.
+    /// When it ends or ended; none while it exists.
     pub released_at: Option<Timestamp>,
 }
 
@@ -42,24 +42,24 @@ pub(super) struct Operation {
     pub(super) service: ServiceId,
     pub(super) key: Option<IdempotencyKey>,
     pub(super) done_at: Timestamp,
-    /// Fails when done; whether something broken stays.
+    /// Some if the operation fails; whether a broken resource stays.
     pub(super) fails: Option<bool>,
-    /// What the failure says about whether it can be had at all.
+    /// The shortage that the failure names.
     #[serde(default)]
     pub(super) shortage: Option<Shortage>,
     pub(super) is_release: bool,
 }
 
-/// What is held for a key.
+/// A reservation for a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SandboxHold {
-    /// For whom.
+pub struct SandboxReservation {
+    /// The key.
     pub key: IdempotencyKey,
-    /// Of what.
+    /// The SKU.
     pub sku: SkuId,
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// Until when.
+    /// When it ends.
     pub until: Timestamp,
 }
 
@@ -68,14 +68,14 @@ pub(super) struct CloudState {
     pub(super) resources: Vec<SandboxResource>,
     pub(super) operations: BTreeMap<String, Operation>,
     /// At most one for each key.
-    #[serde(default)]
-    pub(super) holds: Vec<SandboxHold>,
+    #[serde(default, rename = "holds")]
+    pub(super) reservations: Vec<SandboxReservation>,
     /// Matching calls so far, for each fault rule.
     pub(super) matched: BTreeMap<u32, u32>,
-    /// What people have attached to services.
+    /// Parts attached to services.
     #[serde(default)]
     pub(super) attached: BTreeMap<ServiceId, Vec<String>>,
-    /// Calls so far: chance goes on where it was.
+    /// Calls so far, by which randomness continues after a restart.
     #[serde(default)]
     pub(super) calls: BTreeMap<Call, u64>,
 }
@@ -89,13 +89,15 @@ impl CloudState {
         self.resources.iter_mut().find(|resource| resource.service.id == *id)
     }
 
-    /// What is held now for others than a key.
-    pub(super) fn held_for_others(
+    /// Present reservations of other keys.
+    pub(super) fn reserved_by_others(
         &self,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> impl Iterator<Item = &SandboxHold> {
-        self.holds.iter().filter(move |hold| hold.until > now && Some(&hold.key) != key)
+    ) -> impl Iterator<Item = &SandboxReservation> {
+        self.reservations
+            .iter()
+            .filter(move |reservation| reservation.until > now && Some(&reservation.key) != key)
     }
 
     pub(super) fn begin(&mut self, operation: Operation) -> OperationHandle {
@@ -104,8 +106,8 @@ impl CloudState {
         OperationHandle::new(name)
     }
 
-    /// Lets what is due come about.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    /// Completes the operations that are due.
+    pub(super) fn advance_to(&mut self, now: Timestamp) {
         for operation in self.operations.values().filter(|operation| operation.done_at <= now) {
             let Some(resource) = self.resources.iter_mut().find(|r| r.service.id == operation.service) else {
                 continue;
@@ -123,18 +125,18 @@ impl CloudState {
     }
 }
 
-/// Where the state is.
+/// The storage of the state.
 pub(super) enum Store {
     Memory(Box<Mutex<CloudState>>),
     File {
         path: PathBuf,
-        /// Where a document says that it is, if it may not be everywhere.
+        /// The document's access rights and its own path, unless the program chose the path.
         within: Option<Box<(Base, PathBuf)>>,
     },
 }
 
 impl Store {
-    /// Reads, changes and writes the state as one step, also among processes.
+    /// Reads, changes and writes the state atomically, also among processes.
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut CloudState) -> T) -> io::Result<T> {
         match self {
             Self::Memory(state) => Ok(change(&mut state.lock().unwrap_or_else(PoisonError::into_inner))),
@@ -152,7 +154,7 @@ impl Store {
                 lock.lock()?;
                 let mut state = read(path).map_err(named(path))?;
                 let result = change(&mut state);
-                // Written beside and renamed, so that a killed process leaves the old state or the new one.
+                // Written to a temporary file and renamed, so that a killed process leaves the old state or the new one.
                 let new = beside(path, ".new");
                 write_new(&new, &serde_json::to_vec_pretty(&state)?).map_err(named(&new))?;
                 fs::rename(&new, path)?;
@@ -162,17 +164,17 @@ impl Store {
     }
 }
 
-/// The name of a file, and more.
+/// A path with an extension appended.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// How a state begins, whatever is in it.
-const BEGINS: &[u8] = b"{\n  \"resources\": [";
+/// The first bytes of every state file.
+const STATE_FILE_HEADER: &[u8] = b"{\n  \"resources\": [";
 
-/// Whose file it is does not show in an empty one, and an empty one is all that a lock needs.
+/// Opens the lock file, which must be empty: any other file belongs to somebody else.
 fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let lock =
@@ -189,8 +191,9 @@ fn read(path: &Path) -> io::Result<CloudState> {
         Ok(file) => {
             let bytes = read_from(file, limit)?;
             serde_json::from_slice(&bytes).map_err(|error| {
-                let message =
-                    format!("it is no state of a sandbox ({error}); remove it, or name another file");
+                let message = format!(
+                    "the file is not a state of a sandbox ({error}); remove it, or name another file"
+                );
                 io::Error::new(io::ErrorKind::InvalidData, message)
             })
         }
@@ -199,13 +202,13 @@ fn read(path: &Path) -> io::Result<CloudState> {
     }
 }
 
-/// Writes a file that is not there. One that a killed process has left is taken away; somebody else's is left alone.
+/// Writes a new file. A leftover of a killed process is replaced; any other existing file is an error.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match open_regular(OpenOptions::new().read(true), path, Links::Refused) {
         Ok(left) => {
             let mut head = Vec::new();
-            left.take(BEGINS.len() as u64).read_to_end(&mut head)?;
-            if !BEGINS.starts_with(&head) {
+            left.take(STATE_FILE_HEADER.len() as u64).read_to_end(&mut head)?;
+            if !STATE_FILE_HEADER.starts_with(&head) {
                 return Err(foreign("state"));
             }
             fs::remove_file(path)?;
@@ -218,15 +221,15 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn foreign(what: &str) -> io::Error {
-    let message = format!("it is no {what} of a sandbox; move it away, or keep the state elsewhere");
+    let message = format!("the file is not a {what} of a sandbox; move it away, or keep the state elsewhere");
     io::Error::new(io::ErrorKind::AlreadyExists, message)
 }
 
-/// Bytes of a file's name that are the provider's.
-const LONGEST: usize = 120;
+/// Bytes of a state file's name that come from the provider's id.
+const MAX_FILE_NAME_BYTES: usize = 120;
 
-/// The name of a provider's file: each byte but `a-z 0-9 -` is written as `%2F`, so that no name leads elsewhere, and no two
-/// names are one file. The rest of a long one is written as its digest.
+/// The state file's name of a provider. Each byte but `a-z 0-9 -` is percent-encoded, so that no id leads to another folder and
+/// no two ids share a file. The rest of a long id is replaced by a digest.
 pub(super) fn file_name(provider: &ProviderId) -> String {
     let mut name = String::new();
     for byte in provider.as_str().bytes() {
@@ -236,9 +239,9 @@ pub(super) fn file_name(provider: &ProviderId) -> String {
             name.push_str(&format!("%{byte:02X}"));
         }
     }
-    if name.len() > LONGEST {
+    if name.len() > MAX_FILE_NAME_BYTES {
         let digest = blake3::hash(provider.as_str().as_bytes()).to_hex();
-        name.truncate(LONGEST);
+        name.truncate(MAX_FILE_NAME_BYTES);
         name.push_str("%-");
         name.push_str(&digest.as_str()[..32]);
     }
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn a_state_begins_as_is_said() {
         let text = serde_json::to_vec_pretty(&CloudState::default()).expect("JSON");
-        assert!(text.starts_with(BEGINS));
+        assert!(text.starts_with(STATE_FILE_HEADER));
     }
 
     #[cfg(unix)]
@@ -308,7 +311,7 @@ mod tests {
             }
         }
         // What a killed process has left is in nobody's way.
-        for left in [&b""[..], &BEGINS[..7], b"{\n  \"resources\": [ and so on"] {
+        for left in [&b""[..], &STATE_FILE_HEADER[..7], b"{\n  \"resources\": [ and so on"] {
             fs::write(beside(&state, ".new"), left).expect("written");
             assert_eq!(use_it().expect("it goes on"), 0);
         }

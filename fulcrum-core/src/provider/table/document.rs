@@ -1,4 +1,4 @@
-//! The files' own form.
+//! The file formats of price tables.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ use crate::model::{
 pub struct CatalogueDocument {
     /// `fulcrum-catalogue/1`.
     pub format: String,
-    /// Who sells, and what.
+    /// The providers with their offers.
     pub providers: Vec<ProviderDocument>,
 }
 
@@ -32,46 +32,46 @@ impl CatalogueDocument {
     pub const FORMAT: &str = "fulcrum-catalogue/1";
 }
 
-/// Who a provider is and where its regions are.
+/// A provider with its regions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderDocument {
     /// `fulcrum-provider/1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Its short name in the federation.
+    /// Its id in the federation.
     pub id: ProviderId,
-    /// For people.
+    /// Its display name.
     pub name: String,
-    /// The company that sells.
+    /// The selling company.
     pub legal_name: String,
-    /// Whose law governs that company.
+    /// The country whose law governs the company.
     pub country: CountryCode,
-    /// Who owns it, upwards.
+    /// Its owners, upwards.
     #[serde(default)]
     pub control_chain: Vec<LegalEntity>,
-    /// What it is certified for.
+    /// Its certifications.
     #[serde(default)]
     pub certifications: Vec<Certification>,
-    /// Sovereignty levels that somebody has assessed; they come before those computed.
+    /// Assessed sovereignty levels; they take precedence over computed ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub assessments: BTreeMap<SovereigntyObjective, SealAssessment>,
-    /// Where it sells.
+    /// Its regions.
     pub regions: Vec<RegionDocument>,
-    /// Where these facts come from.
+    /// The source of these facts.
     #[serde(default)]
     pub source: String,
-    /// When they were read.
+    /// The day on which they were read.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub observed: Option<Date>,
-    /// What it sells; empty if that is in a CSV file.
+    /// Its offers; empty if these are in a CSV file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Row>,
 }
 
 impl ProviderDocument {
-    /// Checks what the form alone does not: regions are different ones, and on the globe.
+    /// Checks what the schema does not: regions have different ids, and valid coordinates.
     ///
     /// # Errors
     /// [`DocumentError`] with the path, and what to write instead.
@@ -84,7 +84,7 @@ impl ProviderDocument {
         if let Some((field, _)) =
             names.into_iter().chain(owners).find(|(_, name)| name.chars().any(is_hidden))
         {
-            return Err(DocumentError::at(field, "it has characters that do not show; leave them out"));
+            return Err(DocumentError::at(field, "the text has invisible characters; leave them out"));
         }
         let too_many = |count: usize| format!("these are {count}; write at most {}", limits::MAX_REGIONS);
         if self.regions.len() > limits::MAX_REGIONS {
@@ -123,7 +123,7 @@ impl ProviderDocument {
 pub struct RegionDocument {
     /// The provider's name for it.
     pub id: RegionId,
-    /// Where it is.
+    /// The country.
     pub country: CountryCode,
     /// The nearest city.
     #[serde(default)]
@@ -141,11 +141,11 @@ pub struct RegionDocument {
     pub zones: Vec<ZoneId>,
 }
 
-/// One row of prices. Text fields hold small languages of their own; see the README of the catalogue.
+/// One row of a price table. The README of the catalogue explains the fields' formats.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Row {
-    /// A kind of offer, `egress`, or `surcharge`: what is due with each machine of the place.
+    /// A kind of offer, `egress`, or `surcharge` on each machine of the place.
     pub kind: String,
     /// The provider's product code.
     #[serde(deserialize_with = "sku")]
@@ -185,7 +185,7 @@ pub struct Row {
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub once: Option<Decimal>,
-    /// What `unit_price` counts: GB-month, GiB-month, GB-hour, GiB-hour, GB, GiB.
+    /// The unit of `unit_price`: GB-month, GiB-month, GB-hour, GiB-hour, GB, GiB.
     pub unit: String,
     /// A price, or tiers as `0:0 1000:0.01`.
     #[serde(deserialize_with = "text")]
@@ -198,11 +198,11 @@ pub struct Row {
     /// `on_demand`, `committed` or `spot`; empty for the first.
     #[serde(alias = "market")]
     pub purchase_option: String,
-    /// Months that must be paid at least.
+    /// Minimum term in months.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub term_months: Option<Decimal>,
-    /// How many can be had.
+    /// Available stock.
     #[serde(deserialize_with = "number")]
     #[schemars(with = "CellNumber")]
     pub stock: Option<Decimal>,
@@ -212,7 +212,7 @@ pub struct Row {
     #[serde(deserialize_with = "date")]
     #[schemars(with = "CellDate")]
     pub observed: Option<Date>,
-    /// Where the price was read.
+    /// The source of the price.
     pub source: String,
 }
 

@@ -1,12 +1,12 @@
-//! Catalogue files: offers as people write them, in CSV or JSON. Pure parsing; no network.
+//! Price tables: offers in CSV or JSON files. Pure parsing; no network.
 //!
-//! A provider is two files: `<id>.json` says who it is and where its regions are, `<id>.csv` has a row for each
-//! price. A catalogue can also be one JSON file that holds both. See `examples/catalogue/README.md`.
+//! A provider has two files: `<id>.json` describes it and its regions, `<id>.csv` has a row for each price. One JSON file can
+//! also hold both. See `examples/catalogue/README.md`.
 
 mod document;
-mod expand;
 mod places;
 mod quarantine;
+mod rows_to_offers;
 
 use std::{
     collections::BTreeSet,
@@ -17,52 +17,52 @@ pub use document::{CatalogueDocument, ProviderDocument, RegionDocument, Row};
 pub use quarantine::{Quarantined, quarantine_reason};
 use serde_json::Value;
 
-use self::expand::{Origin, Room};
+use self::rows_to_offers::{Origin, RemainingLimits};
 use crate::{
     model::{DocumentError, Offer, ProviderId, from_cells, from_value, limits, parse_json, read_text},
     provider::RejectedRow,
 };
 
-/// All offers of one provider, as its files say.
+/// All offers of one provider's table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Whose.
+    /// The provider.
     pub provider: ProviderId,
-    /// For people.
+    /// Its display name.
     pub name: String,
-    /// What can be used.
+    /// The usable offers.
     pub offers: Vec<Offer>,
-    /// What was left out, and why.
+    /// Quarantined offers, with reasons.
     pub quarantined: Vec<Quarantined>,
-    /// The same, as it stands in the table: a catalogue that is offered it names it.
+    /// The quarantined offers themselves, which a catalogue names.
     pub quarantined_offers: Vec<Offer>,
-    /// Rows of a program's list that could not be read; of a person's document they are errors.
+    /// Unreadable rows of a program's list; in a person's document they are errors.
     pub rejected: Vec<RejectedRow>,
 }
 
-/// A catalogue file could not be used.
+/// A price table cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The file system refused.
+    /// The file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The text is wrong.
+    /// The text is not valid.
     #[error("{file}: {source}")]
     Document {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Where in it, and what to write instead.
+        /// The place in the text, and what to write instead.
         source: DocumentError,
     },
 }
 
 impl Table {
-    /// All that the table lists, also what is not to be trusted.
+    /// All offers of the table, also the quarantined ones.
     pub fn into_listed(self) -> Vec<Offer> {
         let mut offers = self.offers;
         offers.extend(self.quarantined_offers);
@@ -75,10 +75,10 @@ impl Table {
     /// # Errors
     /// [`TableError`] names file, line and column, and what to write instead.
     pub fn load(path: &Path) -> Result<Vec<Self>, TableError> {
-        Self::load_into(path, &mut Room::default())
+        Self::load_into(path, &mut RemainingLimits::default())
     }
 
-    fn load_into(path: &Path, room: &mut Room) -> Result<Vec<Self>, TableError> {
+    fn load_into(path: &Path, remaining: &mut RemainingLimits) -> Result<Vec<Self>, TableError> {
         let io = |source| TableError::Io { path: path.to_owned(), source };
         if path.is_dir() {
             let mut files: Vec<PathBuf> = std::fs::read_dir(path)
@@ -101,12 +101,12 @@ impl Table {
             let tables: Vec<Vec<Self>> = files
                 .iter()
                 .filter(is_start)
-                .map(|file| Self::load_into(file, room))
+                .map(|file| Self::load_into(file, remaining))
                 .collect::<Result<_, _>>()?;
             return Ok(tables.into_iter().flatten().collect());
         }
         if extension(path) != "csv" && path.with_extension("csv").exists() {
-            return Self::load_into(&path.with_extension("csv"), room);
+            return Self::load_into(&path.with_extension("csv"), remaining);
         }
         let text = read(path)?;
         let named = |file: &Path, source| TableError::Document { file: file.display().to_string(), source };
@@ -114,13 +114,13 @@ impl Table {
             let companion = path.with_extension("json");
             let provider: ProviderDocument =
                 Self::provider(&read(&companion)?).map_err(|error| named(&companion, error))?;
-            let table = Self::of_csv(&provider, &text, room).map_err(|error| named(path, error))?;
+            let table = Self::of_csv(&provider, &text, remaining).map_err(|error| named(path, error))?;
             return Ok(vec![table]);
         }
-        Self::of_json(&text, room).map_err(|error| named(path, error))
+        Self::of_json(&text, remaining).map_err(|error| named(path, error))
     }
 
-    /// Who sells, from the file beside the CSV.
+    /// The provider's description, from the JSON file beside the CSV.
     fn provider(json: &str) -> Result<ProviderDocument, DocumentError> {
         check_rows(json)?;
         let provider: ProviderDocument = parse_json(json)?;
@@ -132,17 +132,22 @@ impl Table {
         Ok(provider)
     }
 
-    /// Offers from rows that an adapter has made of an API's answer, by the same checks as those of a file. A row with a
-    /// mistake is left out by itself: see [`rejected`](Self::rejected).
+    /// Offers from rows that an adapter has made of an API's list, with the same checks as a file. An invalid row is left out:
+    /// see [`rejected`](Self::rejected).
     ///
     /// # Errors
-    /// [`DocumentError`]: the provider is not well described.
+    /// [`DocumentError`]: the provider's description is not valid.
     pub fn from_rows(provider: &ProviderDocument, rows: Vec<Row>) -> Result<Self, DocumentError> {
         let origin = Origin::Listing { dated: 0 };
-        expand::expand(provider, rows.into_iter().enumerate().collect(), origin, &mut Room::default())
+        rows_to_offers::convert(
+            provider,
+            rows.into_iter().enumerate().collect(),
+            origin,
+            &mut RemainingLimits::default(),
+        )
     }
 
-    /// As [`from_rows`](Self::from_rows), where rows of a dated table say what the API does not, such as the prices of disks.
+    /// As [`from_rows`](Self::from_rows), with rows of a dated table for what the API does not list, such as prices of disks.
     #[cfg_attr(not(feature = "adapters"), allow(dead_code, reason = "each adapter needs a part of it"))]
     pub(crate) fn from_dated_and(
         provider: &ProviderDocument,
@@ -151,31 +156,30 @@ impl Table {
     ) -> Result<Self, DocumentError> {
         let origin = Origin::Listing { dated: dated.len() };
         let rows = dated.into_iter().chain(rows).enumerate().collect();
-        expand::expand(provider, rows, origin, &mut Room::default())
+        rows_to_offers::convert(provider, rows, origin, &mut RemainingLimits::default())
     }
 
-    /// As [`from_rows`](Self::from_rows), of rows in JSON that another program has written. Text instead of a row says why
-    /// there is none.
+    /// As [`from_rows`](Self::from_rows), for rows in JSON. A text instead of a row is the reason why the row is missing.
     ///
     /// # Errors
-    /// [`DocumentError`]: the provider is not well described.
+    /// [`DocumentError`]: the provider's description is not valid.
     pub fn from_values(provider: &ProviderDocument, values: Vec<Value>) -> Result<Self, DocumentError> {
         let (mut rows, mut rejected) = (Vec::with_capacity(values.len()), Vec::new());
         for (position, value) in values.into_iter().enumerate() {
             let text = |field| value.get(field).and_then(Value::as_str).map(str::to_owned);
             let (sku, region) = (text("sku"), text("region").unwrap_or_default());
-            // Text instead of a row is why there is none.
+            // A text instead of a row is the reason why it is missing.
             let words = value.as_str().map(str::to_owned);
             match from_value(&value) {
                 Ok(row) => rows.push((position, row)),
                 Err(error) => {
-                    let name = expand::row_name(position, sku.as_deref(), &region);
+                    let name = rows_to_offers::row_name(position, sku.as_deref(), &region);
                     rejected.push(RejectedRow::new(name, words.as_deref().unwrap_or(&error.to_string())));
                 }
             }
         }
         let origin = Origin::Listing { dated: 0 };
-        let mut table = expand::expand(provider, rows, origin, &mut Room::default())?;
+        let mut table = rows_to_offers::convert(provider, rows, origin, &mut RemainingLimits::default())?;
         table.rejected.splice(..0, rejected);
         Ok(table)
     }
@@ -185,15 +189,19 @@ impl Table {
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
     pub fn from_csv(provider: &ProviderDocument, csv: &str) -> Result<Self, DocumentError> {
-        Self::of_csv(provider, csv, &mut Room::default())
+        Self::of_csv(provider, csv, &mut RemainingLimits::default())
     }
 
-    fn of_csv(provider: &ProviderDocument, csv: &str, room: &mut Room) -> Result<Self, DocumentError> {
+    fn of_csv(
+        provider: &ProviderDocument,
+        csv: &str,
+        remaining: &mut RemainingLimits,
+    ) -> Result<Self, DocumentError> {
         has_no_offers(provider)?;
-        expand::expand(provider, Self::rows(csv)?, Origin::Document, room)
+        rows_to_offers::convert(provider, Self::rows(csv)?, Origin::Document, remaining)
     }
 
-    /// Reads rows with the numbers of their lines, to put more of them beside those of an API.
+    /// Parses rows with their line numbers, to combine them with rows of an API.
     ///
     /// # Errors
     /// [`DocumentError`] with the line and column of the mistake.
@@ -207,7 +215,7 @@ impl Table {
         if let [whole] = header.iter().collect::<Vec<_>>().as_slice()
             && let Some(separator) = separator_in(whole)
         {
-            let message = format!("the columns are separated by {separator}; {COMMAS}");
+            let message = format!("the columns are separated by {separator}; {USE_COMMAS}");
             return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
         }
         if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
@@ -234,19 +242,19 @@ impl Table {
         Ok(rows)
     }
 
-    /// Reads a catalogue that is one JSON document.
+    /// Parses a catalogue in one JSON document.
     ///
     /// # Errors
     /// [`DocumentError`] with the path, line and column of the mistake.
     pub fn from_json(json: &str) -> Result<Vec<Self>, DocumentError> {
-        Self::of_json(json, &mut Room::default())
+        Self::of_json(json, &mut RemainingLimits::default())
     }
 
-    fn of_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
-        Self::all_from_json(json, room).map_err(|error| error.located(json))
+    fn of_json(json: &str, remaining: &mut RemainingLimits) -> Result<Vec<Self>, DocumentError> {
+        Self::all_from_json(json, remaining).map_err(|error| error.located(json))
     }
 
-    fn all_from_json(json: &str, room: &mut Room) -> Result<Vec<Self>, DocumentError> {
+    fn all_from_json(json: &str, remaining: &mut RemainingLimits) -> Result<Vec<Self>, DocumentError> {
         check_rows(json)?;
         let document: CatalogueDocument = parse_json(json)?;
         if document.format != CatalogueDocument::FORMAT {
@@ -267,22 +275,30 @@ impl Table {
             .into_iter()
             .enumerate()
             .map(|(at, provider)| {
-                Self::from_document(provider, room).map_err(|error| error.inside(&format!("providers[{at}]")))
+                Self::from_document(provider, remaining)
+                    .map_err(|error| error.inside(&format!("providers[{at}]")))
             })
             .collect()
     }
 
-    /// What a provider's own JSON file sells, if its prices are in there.
-    fn from_document(mut provider: ProviderDocument, room: &mut Room) -> Result<Self, DocumentError> {
+    /// The table of a provider's JSON document that holds its prices.
+    fn from_document(
+        mut provider: ProviderDocument,
+        remaining: &mut RemainingLimits,
+    ) -> Result<Self, DocumentError> {
         let rows = std::mem::take(&mut provider.offers);
-        expand::expand(&provider, rows.into_iter().map(|row| (0, row)).collect(), Origin::Document, room)
+        rows_to_offers::convert(
+            &provider,
+            rows.into_iter().map(|row| (0, row)).collect(),
+            Origin::Document,
+            remaining,
+        )
     }
 }
 
-/// Whether the rows of a document in JSON can be kept in memory, before they are: each begins with a brace, as all else does
-/// that has fields.
+/// Bounds the rows of a JSON document before it is parsed, by counting braces.
 fn check_rows(json: &str) -> Result<(), DocumentError> {
-    // Regions and companies have fields too, but take bytes for them.
+    // Regions and companies have braces, too.
     let most = limits::MAX_PRICE_ROWS.saturating_add(limits::MAX_REGIONS);
     if json.bytes().filter(|byte| *byte == b'{').count() > most {
         return Err(too_many("rows", limits::MAX_PRICE_ROWS));
@@ -309,14 +325,14 @@ fn read(path: &Path) -> Result<String, TableError> {
     read_text(path).map_err(|source| TableError::Io { path: path.to_owned(), source })
 }
 
-/// The CSV reader's own way into a type guesses.
+/// Parses the cells as text: the CSV reader's own deserialisation guesses types, and takes 0012 for 12.
 fn row(header: &csv::StringRecord, record: &csv::StringRecord) -> Result<Row, DocumentError> {
     from_cells(header.iter().zip(record))
 }
 
-const COMMAS: &str = "separate them by commas: save the file as CSV with commas";
+const USE_COMMAS: &str = "separate them by commas: save the file as CSV with commas";
 
-/// What stands between the cells of a line instead of commas, in words.
+/// The separator of a line that has no commas, in words.
 fn separator_in(line: &str) -> Option<&'static str> {
     [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")]
         .into_iter()
@@ -324,12 +340,12 @@ fn separator_in(line: &str) -> Option<&'static str> {
         .map(|it| it.1)
 }
 
-/// A row with too few cells may have others between them.
+/// Explains too few cells by another separator.
 fn with_separator(error: DocumentError, csv: &str) -> DocumentError {
     let line = error.line.checked_sub(1).and_then(|at| csv.lines().nth(at)).unwrap_or_default();
     match separator_in(line) {
         Some(separator) if !line.contains(',') => {
-            let message = format!("the columns of this row are separated by {separator}; {COMMAS}");
+            let message = format!("the columns of this row are separated by {separator}; {USE_COMMAS}");
             DocumentError { message, ..error }
         }
         _ => error,

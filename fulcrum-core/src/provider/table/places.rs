@@ -1,27 +1,27 @@
-//! Where a provider sells, and what is due there besides: looked up, never searched, and shared between offers.
+//! A provider's places and surcharges, indexed by name and shared between offers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::{ProviderDocument, RegionDocument, Row, expand::Cell};
+use super::{ProviderDocument, RegionDocument, Row, rows_to_offers::Cell};
 use crate::model::{
     Coordinates, DocumentError, Offer, OfferKind, Place, Provenance, RegionId, Surcharge, ZoneId, limits,
 };
 
-/// A provider's regions and zones by name.
-pub(super) struct Map<'a> {
+/// An index of a provider's regions and zones by name.
+pub(super) struct PlaceIndex<'a> {
     /// In the document's order.
     regions: Vec<&'a RegionDocument>,
     by_name: BTreeMap<&'a str, usize>,
-    /// Each region as a whole.
+    /// The place of each region as a whole.
     whole: Vec<Arc<Place>>,
     zones: BTreeMap<(usize, &'a str), Arc<Place>>,
 }
 
-impl<'a> Map<'a> {
-    pub(super) fn of(provider: &'a ProviderDocument) -> Self {
+impl<'a> PlaceIndex<'a> {
+    pub(super) fn new(provider: &'a ProviderDocument) -> Self {
         let place = |region: &RegionDocument, zone: Option<ZoneId>| {
             Arc::new(Place {
                 provider: provider.id.clone(),
@@ -57,7 +57,7 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Where a row sells.
+    /// The places of a row.
     pub(super) fn places(&self, row: &Row) -> Cell<Vec<Arc<Place>>> {
         let names: Vec<&str> = row.region.split_whitespace().collect();
         check_once("region", &names)?;
@@ -91,35 +91,35 @@ fn check_once(column: &'static str, names: &[&str]) -> Cell<()> {
     }
 }
 
-/// What is due with offers of some kinds, and the row that says so.
+/// A surcharge on offers of some kinds, with the provenance of its row.
 #[derive(Debug)]
-pub(super) struct Due {
+pub(super) struct SurchargeRule {
     pub(super) kinds: BTreeSet<OfferKind>,
     pub(super) surcharge: Surcharge,
     pub(super) provenance: Arc<Provenance>,
 }
 
-/// What is due with all offers of one kind at one place, and the rows that say so.
-type Shared = (Arc<Vec<Surcharge>>, Vec<Arc<Provenance>>);
+/// The surcharges on one kind of offer at one place, with the provenance of their rows.
+type SharedSurcharges = (Arc<Vec<Surcharge>>, Vec<Arc<Provenance>>);
 
-/// With the position of the row.
-type Numbered = (usize, Arc<Due>);
+/// A rule with the position of its row.
+type NumberedRule = (usize, Arc<SurchargeRule>);
 
-/// What is due where.
+/// Surcharges by place.
 #[derive(Debug, Default)]
 pub(super) struct Surcharges {
-    /// By region, and by zone if they are due in one only; each with the position of its row.
-    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<Numbered>>,
-    known: BTreeMap<(RegionId, Option<ZoneId>, OfferKind), Option<Shared>>,
+    /// By region, and by zone if they apply to one zone only.
+    due: BTreeMap<(RegionId, Option<ZoneId>), Vec<NumberedRule>>,
+    known: BTreeMap<(RegionId, Option<ZoneId>, OfferKind), Option<SharedSurcharges>>,
 }
 
 impl Surcharges {
-    /// Adds what the row at a position says.
+    /// Adds the rule of a row.
     pub(super) fn add(
         &mut self,
         position: usize,
         place: &Place,
-        due: &Arc<Due>,
+        due: &Arc<SurchargeRule>,
     ) -> Result<(), DocumentError> {
         let here = self.due.entry((place.region.clone(), place.zone.clone())).or_default();
         if here.len() >= limits::MAX_SURCHARGES {
@@ -130,8 +130,8 @@ impl Surcharges {
         Ok(())
     }
 
-    /// What is due with an offer, in the order of the rows; none if nothing is due in its region.
-    pub(super) fn due_with(&mut self, offer: &Offer) -> Option<Shared> {
+    /// The surcharges on an offer in the order of their rows; none if there are none.
+    pub(super) fn surcharges_on(&mut self, offer: &Offer) -> Option<SharedSurcharges> {
         if self.due.is_empty() {
             return None;
         }

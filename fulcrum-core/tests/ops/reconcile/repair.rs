@@ -83,7 +83,8 @@ async fn a_service_that_was_bought_twice_because_lists_lag_more_than_declared_is
     let lost = FaultRule { call: Call::Provision, ..release(1, Fault::AmbiguousHappened) };
     let mut clouds = clouds(None, super::LAGGING, "", &[]);
     let late = IdempotencyClass::Searchable { list_lag_ms: 3_600_000 };
-    clouds[2] = support::cloud("gamma", None).idempotency(super::LAGGING).behaves(late).fault(lost).build();
+    clouds[2] =
+        support::cloud("gamma", None).idempotency(super::LAGGING).actual_class(late).fault(lost).build();
     let engine = Arc::new(Engine::new(providers(&clouds), Arc::new(super::sqlite().await)));
     let order = bought(&engine, Policy::default()).await;
     assert_eq!(support::count(&clouds).0, 4, "three were ordered");

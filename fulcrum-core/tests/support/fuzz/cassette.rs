@@ -40,7 +40,7 @@ pub fn cassette(bytes: &[u8]) -> bool {
             return false;
         }
     };
-    let rest = replay.rest();
+    let rest = replay.unplayed();
     paused(async {
         for line in rest.iter().take(MOST_LINES) {
             let Some((method, path)) = line.split_once(' ') else { continue };

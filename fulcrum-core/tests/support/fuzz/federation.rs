@@ -9,7 +9,7 @@ use std::{
 
 use fulcrum_core::{
     federation::{FederationConfig, ProviderConfig},
-    provider::{Base, Reach},
+    provider::{AccessGrants, Base},
 };
 
 use super::fault;
@@ -119,7 +119,8 @@ pub fn federation(bytes: &[u8]) -> bool {
     // Opening is not waiting: no server is asked.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let before = files(&desk.other);
-    let opened = runtime.block_on(config.open_within(&Base::confined(&desk.own, Reach::default()), []));
+    let opened =
+        runtime.block_on(config.open_within(&Base::confined(&desk.own, AccessGrants::default()), []));
     assert_eq!(files(&desk.other), before, "something outside was written: {text}");
     let is_open = match &opened {
         Ok(federation) => {

@@ -6,7 +6,7 @@ use fulcrum_core::{
     model::{Action, IdempotencyKey, OfferKind, Service, ServiceId, ServiceStatus, parse_json},
     provider::{
         Call, OfferFilter, OperationHandle, OperationStatus, Provider, ProvisionRequest, Result, UsagePeriod,
-        host::{HostCalls, HostDescription, HostProvider},
+        callback::{CallbackDescription, CallbackProvider, ProviderCallbacks},
     },
 };
 use futures::StreamExt;
@@ -22,7 +22,7 @@ struct Lines {
     lines: Mutex<Vec<String>>,
 }
 
-impl HostCalls for Lines {
+impl ProviderCallbacks for Lines {
     fn call(&self, _: Call, request: &str) -> Result<String, String> {
         assert!(serde_json::from_str::<serde_json::Value>(request).is_ok(), "{request}");
         let mut lines = self.lines.lock().expect("nobody panics");
@@ -34,7 +34,7 @@ impl HostCalls for Lines {
     }
 }
 
-fn usual() -> HostDescription {
+fn usual() -> CallbackDescription {
     let calls = [
         "offers",
         "quote",
@@ -63,17 +63,17 @@ fn usual() -> HostDescription {
 pub fn host_json(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let described = lines.first().and_then(|line| parse_json::<HostDescription>(line).ok());
+    let described = lines.first().and_then(|line| parse_json::<CallbackDescription>(line).ok());
     if described.is_some() {
         lines.remove(0);
     }
     let calls = Arc::new(Lines { lines: Mutex::new(lines) });
-    let Ok(provider) = HostProvider::new(described.unwrap_or_else(usual), calls) else { return false };
+    let Ok(provider) = CallbackProvider::new(described.unwrap_or_else(usual), calls) else { return false };
     paused(call_all(&provider)) > 0
 }
 
 /// How many calls succeeded.
-async fn call_all(provider: &HostProvider) -> usize {
+async fn call_all(provider: &CallbackProvider) -> usize {
     let mut well = 0;
     let mut offers = Vec::new();
     for offer in provider.offers(&OfferFilter::default()).collect::<Vec<_>>().await {
@@ -157,7 +157,7 @@ fn heard<T>(well: &mut usize, outcome: Result<T>) -> Option<T> {
 }
 
 /// A request that no offer stands behind.
-fn own(provider: &HostProvider) -> Option<ProvisionRequest> {
+fn own(provider: &CallbackProvider) -> Option<ProvisionRequest> {
     let request = json!({ "sku": "small", "kind": OfferKind::Machine, "size_gib": 0, "name": "web", "place":
         { "provider": provider.id(), "region": "r", "zone": null, "country": "DE", "coordinates": null } });
     serde_json::from_value(request).ok()

@@ -135,7 +135,7 @@ impl Clouds {
             let mut builder = Sandbox::builder(name.parse().expect("a name"), market().offers[name].clone());
             builder = builder.idempotency(class).list_lag(0);
             if shape & 8 != 0 {
-                builder = builder.reserves(std::time::Duration::from_secs(60));
+                builder = builder.reservation_ttl(std::time::Duration::from_secs(60));
             }
             let factor = match shape >> 4 & 3 {
                 2 => Decimal::new(105, 2),

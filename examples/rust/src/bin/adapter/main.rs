@@ -9,7 +9,7 @@ use fulcrum_core::{
     model::{OfferKind, PurchaseOption},
     provider::{
         OfferFilter, Provider, ProvisionRequest,
-        conformance::{Trial, check_provider},
+        conformance::{SuiteConfig, check_provider},
         http::{Credential, HttpConfig},
     },
 };
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "trial".to_owned(),
         settings: Default::default(),
     };
-    let trial = Trial::new(Some(request), Duration::from_secs(10));
+    let trial = SuiteConfig::new(Some(request), Duration::from_secs(10));
     let report = check_provider(Arc::new(adapter), trial).await;
     print!("{report}");
     if report.is_passed() { Ok(()) } else { Err("a promise is broken".into()) }

@@ -133,7 +133,7 @@ fn check(cloud: &Cloud, disk: &Disk, call: Call) -> Result<()> {
     let machines: Vec<_> = disk.machines.iter().map(|id| format!("the instance {id}")).collect();
     match machines.is_empty() {
         true => Ok(()),
-        false => Err(cloud.error(call, ErrorKind::held(format!("the volume {}", disk.id), &machines))),
+        false => Err(cloud.error(call, ErrorKind::attached_to(format!("the volume {}", disk.id), &machines))),
     }
 }
 

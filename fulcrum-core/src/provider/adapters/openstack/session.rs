@@ -18,7 +18,7 @@ use super::{
     wire,
 };
 use crate::provider::{
-    BoxError, Call, ErrorKind, ProviderError, Result, Worded,
+    BoxError, Call, ErrorContext, ErrorKind, ProviderError, Result,
     http::{
         Client, HeaderName, HeaderValue, Method, RawRequest, RawResponse, Request, Signer, StatusCode,
         Transport, TransportError,
@@ -176,7 +176,7 @@ impl Session {
 
 /// Keystone's failure is that of each request that needs a token; its words say why.
 fn no_token(error: ProviderError) -> BoxError {
-    Worded::above(format!("no token: {}", error.kind), error).into()
+    ErrorContext::wrap(format!("no token: {}", error.kind), error).into()
 }
 
 /// Puts the token on each request, and asks once more with another token where the first is refused. A request that changes

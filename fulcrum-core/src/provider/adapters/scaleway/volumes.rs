@@ -154,7 +154,7 @@ impl Scaleway {
             .collect();
         match others.is_empty() {
             true => Ok(()),
-            false => Err(self.error(call, ErrorKind::held(format!("the volume {volume}"), &others))),
+            false => Err(self.error(call, ErrorKind::attached_to(format!("the volume {volume}"), &others))),
         }
     }
 

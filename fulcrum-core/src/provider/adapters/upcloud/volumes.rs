@@ -89,7 +89,9 @@ impl UpCloud {
         let others: Vec<_> = others.map(|holder| format!("the server {holder}")).collect();
         match others.is_empty() {
             true => Ok(()),
-            false => Err(self.error(call, ErrorKind::held(format!("the storage {}", disk.uuid), &others))),
+            false => {
+                Err(self.error(call, ErrorKind::attached_to(format!("the storage {}", disk.uuid), &others)))
+            }
         }
     }
 

@@ -1,26 +1,26 @@
-//! Times of a sandbox's document, in milliseconds: bounded, so that no moment lies beyond all clocks and no call lasts for ever.
+//! Limits on the durations of a sandbox's document, so that every time fits the clock and every call ends.
 
 use serde::{Deserialize, Deserializer};
 
-/// The longest way to a cloud and back: ten minutes.
-const CALL: u64 = 10 * 60 * 1_000;
-/// The longest that anything else takes: a year.
-const LONGEST: u64 = 366 * 24 * 60 * 60 * 1_000;
+/// The longest latency of a call: ten minutes.
+const MAX_LATENCY_MS: u64 = 10 * 60 * 1_000;
+/// The longest other duration: a year.
+const MAX_DURATION_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 
 fn within<E: serde::de::Error>(ms: u64, most: u64) -> Result<u64, E> {
     if ms <= most { Ok(ms) } else { Err(E::custom(format!("{ms} ms is too long; write at most {most}"))) }
 }
 
 pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    within(u64::deserialize(deserializer)?, LONGEST)
+    within(u64::deserialize(deserializer)?, MAX_DURATION_MS)
 }
 
 pub(super) fn range<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 2], D::Error> {
-    both(deserializer, LONGEST)
+    both(deserializer, MAX_DURATION_MS)
 }
 
 pub(super) fn call<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u64; 2], D::Error> {
-    both(deserializer, CALL)
+    both(deserializer, MAX_LATENCY_MS)
 }
 
 fn both<'de, D: Deserializer<'de>>(deserializer: D, most: u64) -> Result<[u64; 2], D::Error> {

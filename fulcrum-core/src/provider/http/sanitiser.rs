@@ -1,7 +1,8 @@
-//! What a recording may hold of a message: fields that are known to be harmless. Of all else it holds type and length.
+//! Sanitises messages for recordings and errors by an allow-list: fields known to be harmless pass; of all others only type and
+//! length remain.
 //!
-//! Nobody can list where clouds put passwords: `adminPass`, `root_password`, keys of rescue systems, what a machine is told at its
-//! first start. So it is the other way round: what the adapters read is listed here, and whatever is not is left out.
+//! A deny-list would never be complete: clouds send passwords as `adminPass`, `root_password`, rescue keys or user data. So
+//! the allow-list has the fields that adapters read, and everything else is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,74 +12,76 @@ use url::form_urlencoded;
 
 use super::{
     HeaderMap, Redactor,
-    fields::{
+    allowlist::{
         has_names_for_fields, is_free, is_harmless, is_header, is_holder, is_ours, is_telling, is_word,
         is_worded,
     },
-    transport::MAX_REFUSAL_BYTES,
+    transport::MAX_ERROR_BODY_BYTES,
 };
 
-/// Begins what stands for something that was left out.
-pub(super) const BLANK: &str = "REDACTED";
-/// Elements of XML within each other that are looked at.
-const DEEPEST: usize = 40;
-/// Larger bodies are not looked at for an error, as no refusal is so large.
-const LARGEST_SHOWN: usize = MAX_REFUSAL_BYTES;
-/// Characters of one that are shown.
-const EXCERPT: usize = 300;
-/// Larger bodies are recorded by their length: what is made of them takes a hundred times that.
-const LARGEST_KEPT: usize = 4 << 20;
-/// The shortest part of a request that an answer must not repeat.
-const SHORTEST_PART: usize = 6;
+/// Prefix of a replaced value.
+pub(super) const REDACTED: &str = "REDACTED";
+/// Nested XML elements, at most.
+const MAX_XML_DEPTH: usize = 40;
+/// Bytes of a body that an error quotes from; error documents are shorter.
+const MAX_EXCERPT_BODY_BYTES: usize = MAX_ERROR_BODY_BYTES;
+/// Characters of an excerpt.
+const MAX_EXCERPT_CHARS: usize = 300;
+/// Bytes of a body that is recorded by field; a parsed body takes a hundred times as much memory.
+const MAX_RECORDED_BODY_BYTES: usize = 4 << 20;
+/// The shortest text of a request that is redacted from its response, in bytes.
+const MIN_WITHHELD_CHARS: usize = 6;
 
-/// Lets through what is known to be harmless.
+/// Replaces everything that the allow-list does not name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sieve<'a> {
+pub(super) struct Sanitiser<'a> {
     redactor: &'a Redactor,
-    /// Whether words for people pass: in errors, not in recordings.
+    /// Whether messages for people pass: in errors, not in recordings.
     has_words: bool,
 }
 
-/// Whose the fields of an object are.
+/// Who names the fields of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holds {
-    /// The API's.
+enum FieldOwner {
+    /// The API.
     Fields,
-    /// Named by somebody, and what they hold is the API's.
+    /// Somebody else; the values' own fields are the API's.
     Names,
-    /// The customer's; those of this library are harmless.
+    /// The customer; keys of this library are harmless.
     Notes,
-    /// Not known.
+    /// Unknown.
     Unknown,
 }
 
-/// Where a value stands.
+/// The context of a value.
 #[derive(Debug, Clone, Copy)]
-struct At {
-    holds: Holds,
+struct FieldContext {
+    owner: FieldOwner,
     is_harmless: bool,
     is_worded: bool,
-    /// Proxmox answers with a number of a machine, or with a secret, in the same field.
+    /// Proxmox sends a machine's number, or a secret, in the same field.
     is_number: bool,
 }
 
-impl At {
-    const ROOT: Self = Self { holds: Holds::Fields, is_harmless: false, is_worded: false, is_number: false };
+impl FieldContext {
+    const ROOT: Self =
+        Self { owner: FieldOwner::Fields, is_harmless: false, is_worded: false, is_number: false };
     const UNKNOWN: Self =
-        Self { holds: Holds::Unknown, is_harmless: false, is_worded: false, is_number: false };
-    const OURS: Self = Self { holds: Holds::Unknown, is_harmless: true, is_worded: false, is_number: false };
+        Self { owner: FieldOwner::Unknown, is_harmless: false, is_worded: false, is_number: false };
+    const OURS: Self =
+        Self { owner: FieldOwner::Unknown, is_harmless: true, is_worded: false, is_number: false };
 
     fn field(name: &str) -> Self {
-        let holds = match () {
-            () if is_free(name) => Holds::Notes,
-            () if has_names_for_fields(name) => Holds::Names,
-            () if is_holder(name) => Holds::Fields,
-            () => Holds::Unknown,
+        let owner = match () {
+            () if is_free(name) => FieldOwner::Notes,
+            () if has_names_for_fields(name) => FieldOwner::Names,
+            () if is_holder(name) => FieldOwner::Fields,
+            () => FieldOwner::Unknown,
         };
-        Self { holds, is_harmless: is_harmless(name), is_worded: is_worded(name), is_number: name == "data" }
+        Self { owner, is_harmless: is_harmless(name), is_worded: is_worded(name), is_number: name == "data" }
     }
 
-    /// Of a form, where `Tag.1.Value` is a field `Value`.
+    /// In a form, where `Tag.1.Value` is a field `Value`.
     fn form_field(name: &str) -> Self {
         let field = name.rsplit('.').find(|part| !part.bytes().all(|byte| byte.is_ascii_digit()));
         Self::field(field.unwrap_or_default())
@@ -87,27 +90,27 @@ impl At {
     /// A field of an object here; `is_labelled` if the object is a label of ours.
     fn below(self, name: &str, is_container: bool, is_labelled: bool) -> Self {
         let field = Self::field(name);
-        match self.holds {
-            Holds::Unknown => Self::UNKNOWN,
-            Holds::Notes if is_ours(name) => Self::OURS,
-            Holds::Notes if is_container && field.holds != Holds::Unknown => {
+        match self.owner {
+            FieldOwner::Unknown => Self::UNKNOWN,
+            FieldOwner::Notes if is_ours(name) => Self::OURS,
+            FieldOwner::Notes if is_container && field.owner != FieldOwner::Unknown => {
                 Self { is_harmless: false, ..field }
             }
-            Holds::Notes => Self::UNKNOWN,
+            FieldOwner::Notes => Self::UNKNOWN,
             _ if is_labelled && name == "value" => Self::OURS,
-            Holds::Names if is_container && field.holds == Holds::Unknown && !is_telling(name) => {
-                Self { holds: Holds::Fields, ..field }
+            FieldOwner::Names if is_container && field.owner == FieldOwner::Unknown && !is_telling(name) => {
+                Self { owner: FieldOwner::Fields, ..field }
             }
-            Holds::Names | Holds::Fields => field,
+            FieldOwner::Names | FieldOwner::Fields => field,
         }
     }
 
     fn is_known(self) -> bool {
-        self.holds != Holds::Unknown || self.is_harmless || self.is_worded
+        self.owner != FieldOwner::Unknown || self.is_harmless || self.is_worded
     }
 }
 
-impl<'a> Sieve<'a> {
+impl<'a> Sanitiser<'a> {
     /// For recordings.
     pub(super) fn new(redactor: &'a Redactor) -> Self {
         Self { redactor, has_words: false }
@@ -118,18 +121,18 @@ impl<'a> Sieve<'a> {
         Self { redactor, has_words: true }
     }
 
-    /// A body, as JSON where it is that, else as text: a form and XML field by field, anything else by its length.
+    /// A body: JSON, form and XML field by field, anything else by its length.
     pub(super) fn body(self, body: &[u8], is_form: bool) -> Value {
         if body.is_empty() {
             return Value::Null;
         }
-        if body.len() > LARGEST_KEPT {
-            return blank("bytes", body.len());
+        if body.len() > MAX_RECORDED_BODY_BYTES {
+            return placeholder_value("bytes", body.len());
         }
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            return self.value(At::ROOT, value);
+            return self.value(FieldContext::ROOT, value);
         }
-        let Ok(text) = std::str::from_utf8(body) else { return blank("bytes", body.len()) };
+        let Ok(text) = std::str::from_utf8(body) else { return placeholder_value("bytes", body.len()) };
         if is_form {
             return Value::String(self.pairs(form_urlencoded::parse(body)));
         }
@@ -139,22 +142,22 @@ impl<'a> Sieve<'a> {
             && let Ok(document) = roxmltree::Document::parse(text)
         {
             let mut out = String::new();
-            self.element(document.root_element(), At::ROOT, 0, &mut out);
+            self.element(document.root_element(), FieldContext::ROOT, 0, &mut out);
             return Value::String(out);
         }
         let is_document = begins.starts_with(['<', '{', '[', '"']);
         if self.has_words && !is_document {
-            Value::String(self.redactor.short(text, EXCERPT))
+            Value::String(self.redactor.short(text, MAX_EXCERPT_CHARS))
         } else {
-            blank("text", text.chars().count())
+            placeholder_value("text", text.chars().count())
         }
     }
 
-    /// The path of an address, with what stands behind the question mark.
+    /// Path and query of an address.
     pub(super) fn path(self, url: &url::Url) -> String {
-        let segment = |segment: &str| match is_shown(&self.redactor.text(segment)) {
+        let segment = |segment: &str| match is_harmless_segment(&self.redactor.text(segment)) {
             true => segment.to_owned(),
-            false => stands_for("text", segment.len()),
+            false => placeholder("text", segment.len()),
         };
         let path = url.path().split('/').map(segment).collect::<Vec<_>>().join("/");
         match url.query() {
@@ -169,7 +172,7 @@ impl<'a> Sieve<'a> {
     ) -> String {
         let mut written = form_urlencoded::Serializer::new(String::new());
         for (name, value) in pairs {
-            let value = match self.text(At::form_field(&name), &value) {
+            let value = match self.text(FieldContext::form_field(&name), &value) {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
@@ -178,7 +181,7 @@ impl<'a> Sieve<'a> {
         written.finish()
     }
 
-    /// Headers, those that are not known by their length.
+    /// Headers; unknown ones by their length.
     pub(super) fn headers(self, headers: &HeaderMap) -> Map<String, Value> {
         let text = |(name, value): (&super::HeaderName, &super::HeaderValue)| {
             let value = String::from_utf8_lossy(value.as_bytes());
@@ -186,7 +189,7 @@ impl<'a> Sieve<'a> {
                 "link" => Value::String(self.link(&value)),
                 "location" => self.address(&value),
                 name if is_header(name) => Value::String(self.redactor.text(&value)),
-                _ => blank("string", value.len()),
+                _ => placeholder_value("string", value.len()),
             };
             (name.to_string(), shown)
         };
@@ -202,13 +205,15 @@ impl<'a> Sieve<'a> {
             (rest.len() < 64 && rest.chars().all(is_plain)).then(|| format!("<{address}>{rest}"))
         };
         let all: Option<Vec<_>> = text.split(',').map(one).collect();
-        all.map_or_else(|| stands_for("string", text.len()), |all| all.join(", "))
+        all.map_or_else(|| placeholder("string", text.len()), |all| all.join(", "))
     }
 
-    /// An address without a login, its path and parameters as those of a request.
+    /// An address without a login, with path and query as those of a request.
     fn address(self, text: &str) -> Value {
-        let Ok(here) = url::Url::parse("relative://here/") else { return blank("string", text.len()) };
-        let Ok(url) = here.join(text) else { return blank("string", text.len()) };
+        let Ok(here) = url::Url::parse("relative://here/") else {
+            return placeholder_value("string", text.len());
+        };
+        let Ok(url) = here.join(text) else { return placeholder_value("string", text.len()) };
         let path = self.path(&url);
         match (url.scheme(), url.host_str()) {
             ("relative", Some("here")) => Value::String(path),
@@ -216,33 +221,35 @@ impl<'a> Sieve<'a> {
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
                 Value::String(self.redactor.text(&format!("{}://{host}{port}{path}", url.scheme())))
             }
-            _ => blank("string", text.len()),
+            _ => placeholder_value("string", text.len()),
         }
     }
 
-    fn value(self, at: At, value: Value) -> Value {
+    fn value(self, at: FieldContext, value: Value) -> Value {
         match value {
             Value::Null | Value::Bool(_) => value,
             Value::Number(number) if at.is_harmless => Value::Number(number),
-            Value::Number(number) => blank("number", number.to_string().len()),
+            Value::Number(number) => placeholder_value("number", number.to_string().len()),
             Value::String(text) => self.text(at, &text),
-            Value::Array(items) if at.is_known() || at.holds == Holds::Fields => {
+            Value::Array(items) if at.is_known() || at.owner == FieldOwner::Fields => {
                 items.into_iter().map(|item| self.value(at, item)).collect()
             }
-            Value::Array(items) => blank("list", items.len()),
-            Value::Object(fields) if at.holds == Holds::Unknown => blank("object", fields.len()),
+            Value::Array(items) => placeholder_value("list", items.len()),
+            Value::Object(fields) if at.owner == FieldOwner::Unknown => {
+                placeholder_value("object", fields.len())
+            }
             Value::Object(fields) => Value::Object(self.fields(at, fields)),
         }
     }
 
-    fn fields(self, at: At, fields: Map<String, Value>) -> Map<String, Value> {
+    fn fields(self, at: FieldContext, fields: Map<String, Value>) -> Map<String, Value> {
         let is_labelled = fields.get("key").and_then(Value::as_str).is_some_and(is_ours);
         let (mut shown, mut again) = (Map::new(), BTreeMap::new());
         for (name, value) in fields {
             let place = at.below(&name, value.is_object() || value.is_array(), is_labelled);
             let mut field = match place.is_known() {
                 true => self.without_secrets(name),
-                false => self.name(&name, at.holds == Holds::Notes),
+                false => self.name(&name, at.owner == FieldOwner::Notes),
             };
             if shown.contains_key(&field) {
                 let count: &mut usize = again.entry(field.clone()).or_default();
@@ -254,7 +261,7 @@ impl<'a> Sieve<'a> {
         shown
     }
 
-    fn text(self, at: At, text: &str) -> Value {
+    fn text(self, at: FieldContext, text: &str) -> Value {
         let known = self.redactor.text(text);
         let is_nothing = matches!(text, "" | "[]" | "{}" | "null" | "true" | "false");
         match () {
@@ -267,12 +274,12 @@ impl<'a> Sieve<'a> {
             }
             () if at.is_harmless && is_word(&known) => Value::String(known),
             () if self.has_words && (at.is_worded || at.is_harmless) => Value::String(known),
-            () => blank("string", text.chars().count()),
+            () => placeholder_value("string", text.chars().count()),
         }
     }
 
     /// Writes an element.
-    fn element(self, node: roxmltree::Node<'_, '_>, at: At, depth: usize, out: &mut String) {
+    fn element(self, node: roxmltree::Node<'_, '_>, at: FieldContext, depth: usize, out: &mut String) {
         let shown = self.name(node.tag_name().name(), false);
         out.push_str(&format!("<{shown}>"));
         let is_element = |node: &roxmltree::Node<'_, '_>| node.is_element();
@@ -281,15 +288,15 @@ impl<'a> Sieve<'a> {
             if let Value::String(text) = self.text(at, node.text().unwrap_or_default().trim()) {
                 out.push_str(&escaped(&text));
             }
-        } else if at.holds == Holds::Unknown || depth > DEEPEST {
-            out.push_str(&stands_for("elements", count));
+        } else if at.owner == FieldOwner::Unknown || depth > MAX_XML_DEPTH {
+            out.push_str(&placeholder("elements", count));
         } else {
             let key = node.children().find(|child| child.tag_name().name() == "key");
             let is_labelled = key.and_then(|key| key.text()).is_some_and(|key| is_ours(key.trim()));
             for child in node.children().filter(is_element) {
                 let name = child.tag_name().name();
                 // The list of tags has the API's elements, each of them a pair.
-                let at = if at.holds == Holds::Notes { At::ROOT } else { at };
+                let at = if at.owner == FieldOwner::Notes { FieldContext::ROOT } else { at };
                 self.element(child, at.below(name, child.has_children(), is_labelled), depth + 1, out);
             }
         }
@@ -298,36 +305,36 @@ impl<'a> Sieve<'a> {
 
     /// The first characters of a body, on one line, for an error.
     pub(super) fn excerpt(self, body: &[u8]) -> String {
-        if body.len() > LARGEST_SHOWN {
-            return stands_for("bytes", body.len());
+        if body.len() > MAX_EXCERPT_BODY_BYTES {
+            return placeholder("bytes", body.len());
         }
         let text = match self.body(body, false) {
             Value::String(text) => text,
             Value::Null => String::new(),
             json => json.to_string(),
         };
-        self.redactor.short(&text, EXCERPT)
+        self.redactor.short(&text, MAX_EXCERPT_CHARS)
     }
 
-    /// The name of a field that is not known: shown if it can only be a word of the API, and holds no secret.
+    /// The name of an unknown field, if it looks like an API's own and holds no secret.
     fn name(self, name: &str, is_free: bool) -> String {
-        self.without_secrets(shown_name(name, is_free))
+        self.without_secrets(plausible_field_name(name, is_free))
     }
 
     fn without_secrets(self, name: String) -> String {
-        if self.redactor.text(&name) == name { name } else { stands_for("name", name.len()) }
+        if self.redactor.text(&name) == name { name } else { placeholder("name", name.len()) }
     }
 }
 
-/// What an answer must not repeat of a request: whatever of its body no recording would hold, part by part, as servers write
-/// texts in other ways than they were sent.
-pub(super) fn withheld(body: &[u8], is_form: bool) -> Vec<SecretString> {
+/// Texts of a request that its response must not repeat: all that no recording would hold. Texts are split into parts, as
+/// servers may quote them in another form.
+pub(super) fn request_texts(body: &[u8], is_form: bool) -> Vec<SecretString> {
     let mut texts = Vec::new();
     match serde_json::from_slice::<Value>(body) {
-        Ok(value) => leaves(At::ROOT, &value, &mut texts),
+        Ok(value) => leaves(FieldContext::ROOT, &value, &mut texts),
         Err(_) if is_form => {
             for (name, value) in form_urlencoded::parse(body) {
-                leaves(At::form_field(&name), &Value::String(value.into_owned()), &mut texts);
+                leaves(FieldContext::form_field(&name), &Value::String(value.into_owned()), &mut texts);
             }
         }
         Err(_) => {}
@@ -335,7 +342,7 @@ pub(super) fn withheld(body: &[u8], is_form: bool) -> Vec<SecretString> {
     let mut parts = BTreeSet::new();
     let mut add = |part: &str| {
         let part = part.trim();
-        if part.len() >= SHORTEST_PART && !parts.contains(part) {
+        if part.len() >= MIN_WITHHELD_CHARS && !parts.contains(part) {
             parts.insert(part.to_owned());
         }
     };
@@ -353,7 +360,7 @@ pub(super) fn withheld(body: &[u8], is_form: bool) -> Vec<SecretString> {
     parts.into_iter().map(SecretString::from).collect()
 }
 
-fn leaves(at: At, value: &Value, texts: &mut Vec<String>) {
+fn leaves(at: FieldContext, value: &Value, texts: &mut Vec<String>) {
     match value {
         Value::String(text) => {
             let is_shown = at.is_harmless && is_word(text);
@@ -371,28 +378,28 @@ fn leaves(at: At, value: &Value, texts: &mut Vec<String>) {
     }
 }
 
-fn stands_for(kind: &str, length: usize) -> String {
-    format!("{BLANK}-{kind}-{length}")
+fn placeholder(kind: &str, length: usize) -> String {
+    format!("{REDACTED}-{kind}-{length}")
 }
 
-fn blank(kind: &str, length: usize) -> Value {
-    Value::String(stands_for(kind, length))
+fn placeholder_value(kind: &str, length: usize) -> Value {
+    Value::String(placeholder(kind, length))
 }
 
-/// The name of a field that is not known: shown if it can only be a word of the API.
-fn shown_name(name: &str, is_free: bool) -> String {
+/// The name of an unknown field, if it looks like an API's own.
+fn plausible_field_name(name: &str, is_free: bool) -> String {
     let is_plain = |c: char| c.is_ascii_alphabetic() || "_-:.".contains(c);
     let without_numbers: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
     let is_few = name.len() - without_numbers.len() <= 4;
     match !is_free && !name.is_empty() && name.len() <= 60 && is_few && without_numbers.chars().all(is_plain)
     {
         true => name.to_owned(),
-        false => stands_for("name", name.len()),
+        false => placeholder("name", name.len()),
     }
 }
 
-/// Whether a segment of a path can be shown.
-fn is_shown(segment: &str) -> bool {
+/// Whether a path segment is harmless.
+fn is_harmless_segment(segment: &str) -> bool {
     segment.is_empty() || is_word(segment)
 }
 
@@ -409,11 +416,12 @@ mod tests {
         let redactor = Redactor::new([SecretString::from("canary-token")]);
         let body = br#"{"servers": [{"canary-token": 1}], "metadata": {"canary-token": {"servers": []}},
             "volumes": {"canary-token": {"id": "7"}}}"#;
-        let shown = Sieve::new(&redactor).body(body, false).to_string();
+        let shown = Sanitiser::new(&redactor).body(body, false).to_string();
         assert!(!shown.contains("canary") && shown.contains("REDACTED-name"), "{shown}");
-        let form = Sieve::new(&redactor).body(b"canary-token=1&canary-token=2", true).to_string();
+        let form = Sanitiser::new(&redactor).body(b"canary-token=1&canary-token=2", true).to_string();
         assert!(!form.contains("canary"), "{form}");
-        let xml = Sieve::new(&redactor).body(b"<Response><canary-token>1</canary-token></Response>", false);
+        let xml =
+            Sanitiser::new(&redactor).body(b"<Response><canary-token>1</canary-token></Response>", false);
         assert!(!xml.to_string().contains("canary"), "{xml}");
     }
 
@@ -422,7 +430,7 @@ mod tests {
         let fields: Vec<String> = (0..30_000).map(|at| format!(r#""{at:05}@": 1"#)).collect();
         let began = std::time::Instant::now();
         let body = format!("{{{}}}", fields.join(","));
-        let Value::Object(shown) = Sieve::new(&Redactor::default()).body(body.as_bytes(), false) else {
+        let Value::Object(shown) = Sanitiser::new(&Redactor::default()).body(body.as_bytes(), false) else {
             panic!("an object")
         };
         assert_eq!(shown.len(), 30_000);

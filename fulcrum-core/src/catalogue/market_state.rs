@@ -1,4 +1,4 @@
-//! What is known of the market at present, shared by those who compose and those who buy.
+//! The present state of the market, shared by composition and purchase.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::{AgeLimits, Catalogue, CatalogueBuilder, IngestOptions, Rates, ingest};
 use crate::provider::Provider;
 
-/// The newest catalogue and the exchange rates of a host, as far as they are not too old.
+/// A host's newest catalogue and exchange rates, within its age limits.
 #[derive(Debug)]
-pub(crate) struct PresentMarket {
+pub(crate) struct MarketState {
     ages: AgeLimits,
     rates: RwLock<Arc<Rates>>,
     catalogue: RwLock<Arc<Catalogue>>,
 }
 
-impl PresentMarket {
-    /// Before anybody was asked.
+impl MarketState {
+    /// The state before the first refresh.
     pub(crate) fn new(rates: Rates, ages: AgeLimits) -> Self {
         let empty = CatalogueBuilder::new(Timestamp::UNIX_EPOCH, rates.clone()).build();
         Self { ages, rates: RwLock::new(Arc::new(rates)), catalogue: RwLock::new(Arc::new(empty)) }
@@ -26,24 +26,24 @@ impl PresentMarket {
         *self.rates.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rates);
     }
 
-    /// Exchange rates as they were given, however old.
-    pub(crate) fn given_rates(&self) -> Arc<Rates> {
+    /// The configured exchange rates, however old.
+    pub(crate) fn configured_rates(&self) -> Arc<Rates> {
         self.rates.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The rates to convert by: none, and why, if those that were given are too old.
+    /// The rates to convert by; empty, with the reason, if the configured ones are too old.
     pub(crate) fn rates(&self) -> (Arc<Rates>, Option<String>) {
-        let given = self.given_rates();
-        match self.ages.of_rates(&given, Timestamp::now()) {
-            Some(refused) => (Arc::new(given.emptied()), Some(refused)),
+        let given = self.configured_rates();
+        match self.ages.rates_too_old(&given, Timestamp::now()) {
+            Some(refused) => (Arc::new(given.cleared()), Some(refused)),
             None => (given, None),
         }
     }
 
-    /// The newest catalogue. What has become too old since it was taken is not in it any more, for all who look.
+    /// The newest catalogue, without offers that have become too old since.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         let newest = self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(still_good) = newest.without_old(self.ages, Timestamp::now()) else { return newest };
+        let Some(still_good) = newest.without_stale(self.ages, Timestamp::now()) else { return newest };
         let still_good = Arc::new(still_good);
         let mut present = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&present, &newest) {
@@ -52,7 +52,7 @@ impl PresentMarket {
         present.clone()
     }
 
-    /// Asks all providers, within the limits of age of this market, and keeps the answer.
+    /// Lists all providers' offers within the age limits, and keeps the catalogue.
     pub(crate) async fn refresh(
         &self,
         providers: &[Arc<dyn Provider>],

@@ -1,4 +1,4 @@
-//! From rows to offers.
+//! Converts rows to offers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 use super::{
     ProviderDocument, Quarantined, Row, Table,
     document::attributes,
-    places::{Due, Map, Surcharges},
+    places::{PlaceIndex, SurchargeRule, Surcharges},
     quarantine_reason,
 };
 use crate::{
@@ -23,24 +23,23 @@ use crate::{
     provider::RejectedRow,
 };
 
-/// When prices of clouds are read. Whether a day is still to come is checked by those who have a clock.
-const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
+/// Plausible years of a price. A day in the future is refused later, by code that has a clock.
+const OBSERVATION_YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
-/// What a column's text may be off by.
+/// A cell's value, or its column and the error.
 pub(super) type Cell<T> = Result<T, (&'static str, String)>;
 
-/// Where rows come from: what that says about their prices, and what becomes of a mistake in one of them.
+/// The origin of rows, which decides their authority and how a mistake is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// A person's document: a mistake is an error, with its line.
     Document,
-    /// A program's list: a mistake costs its own row only, which is named. Its first rows may be of a dated table, which
-    /// completes it: so many.
+    /// A program's list: a mistake rejects its own row only. The first `dated` rows come from a dated table.
     Listing { dated: usize },
 }
 
 impl Origin {
-    /// Who says that the price of a row holds, by its place.
+    /// The authority of a row's price, by its position.
     fn authority(self, position: usize) -> PriceAuthority {
         match self {
             Self::Listing { dated } if position >= dated => PriceAuthority::Listing,
@@ -49,40 +48,40 @@ impl Origin {
     }
 }
 
-/// What one catalogue may still come to, all its providers together.
+/// What remains of a catalogue's size limits, for all its providers together.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct RemainingLimits {
     rows: usize,
     offers: usize,
     places: usize,
     tiers: usize,
 }
 
-impl Default for Room {
+impl Default for RemainingLimits {
     fn default() -> Self {
         let (rows, offers) = (limits::MAX_PRICE_ROWS, limits::MAX_OFFERS);
         Self { rows, offers, places: limits::MAX_TABLE_PLACES, tiers: limits::MAX_TIERS_PER_CATALOGUE }
     }
 }
 
-/// Takes some of what is left.
-fn take(left: &mut usize, count: usize, most: usize, what: &str) -> Result<(), DocumentError> {
+/// Consumes part of a limit.
+fn consume(left: &mut usize, count: usize, most: usize, what: &str) -> Result<(), DocumentError> {
     *left = left
         .checked_sub(count)
         .ok_or_else(|| DocumentError::at("", format!("more than {most} {what}; sell fewer")))?;
     Ok(())
 }
 
-/// Offers of numbered rows: lines of a file, or places in a list.
-pub(super) fn expand(
+/// Converts numbered rows: lines of a file, or positions in a list.
+pub(super) fn convert(
     provider: &ProviderDocument,
     rows: Vec<(usize, Row)>,
     origin: Origin,
-    room: &mut Room,
+    remaining: &mut RemainingLimits,
 ) -> Result<Table, DocumentError> {
-    take(&mut room.rows, rows.len(), limits::MAX_PRICE_ROWS, "rows")?;
+    consume(&mut remaining.rows, rows.len(), limits::MAX_PRICE_ROWS, "rows")?;
     provider.check()?;
-    let map = Map::of(provider);
+    let index = PlaceIndex::new(provider);
     let seller = Arc::new(Seller {
         owner: LegalEntity { name: provider.legal_name.clone(), country: provider.country },
         control_chain: provider.control_chain.clone(),
@@ -100,10 +99,10 @@ pub(super) fn expand(
     let mut offers = Vec::new();
     let mut egress: BTreeMap<RegionId, Arc<Price>> = BTreeMap::new();
     let mut surcharges = Surcharges::default();
-    // A machine without a disk of its own is completed when all block storage is known.
+    // A machine without a disk is completed when all block storage is known.
     let mut is_diskless = Vec::new();
     for (position, (number, row)) in rows.iter().enumerate() {
-        let sold = match (read(&map, row, &seller, origin.authority(position)), origin) {
+        let sold = match (read(&index, row, &seller, origin.authority(position)), origin) {
             (Ok(sold), _) => sold,
             (Err((column, message)), Origin::Listing { .. }) => {
                 let sku = row.sku.as_ref().map(ToString::to_string);
@@ -122,8 +121,8 @@ pub(super) fn expand(
         };
         match sold {
             Sold::Traffic(price, places) => {
-                take(
-                    &mut room.places,
+                consume(
+                    &mut remaining.places,
                     places.len(),
                     limits::MAX_TABLE_PLACES,
                     "prices of traffic and surcharges",
@@ -132,8 +131,8 @@ pub(super) fn expand(
                 egress.extend(places.iter().map(|place| (place.region.clone(), price.clone())));
             }
             Sold::Surcharge(due, places) => {
-                take(
-                    &mut room.places,
+                consume(
+                    &mut remaining.places,
                     places.len(),
                     limits::MAX_TABLE_PLACES,
                     "prices of traffic and surcharges",
@@ -142,10 +141,10 @@ pub(super) fn expand(
                 places.iter().try_for_each(|place| surcharges.add(position, place, &due))?;
             }
             Sold::Product(template, places) => {
-                take(&mut room.offers, places.len(), limits::MAX_OFFERS, "offers")?;
+                consume(&mut remaining.offers, places.len(), limits::MAX_OFFERS, "offers")?;
                 if let Charge::PerUnit { tiers, .. } = &template.price.charge {
                     let all = tiers.len().saturating_mul(places.len());
-                    take(&mut room.tiers, all, limits::MAX_TIERS_PER_CATALOGUE, "tiers of prices")?;
+                    consume(&mut remaining.tiers, all, limits::MAX_TIERS_PER_CATALOGUE, "tiers of prices")?;
                 }
                 for place in places {
                     let offer = Offer { place, ..(*template).clone() };
@@ -158,7 +157,7 @@ pub(super) fn expand(
     let disks = block_storage(&offers);
     for (mut offer, is_diskless) in offers.into_iter().zip(is_diskless) {
         offer.egress = egress.get(&offer.place.region).cloned();
-        if let Some((due, from)) = surcharges.due_with(&offer) {
+        if let Some((due, from)) = surcharges.surcharges_on(&offer) {
             offer.provenance = from.iter().fold(offer.provenance, |all, due| weakest(&all, due));
             offer.surcharges = due;
         }
@@ -182,7 +181,7 @@ pub(super) fn expand(
     Ok(table)
 }
 
-/// What a list's row is called where it is left out.
+/// The name of a rejected row.
 pub(super) fn row_name(position: usize, sku: Option<&str>, region: &str) -> String {
     match (sku, region) {
         (None, _) => format!("rows[{position}]"),
@@ -191,17 +190,17 @@ pub(super) fn row_name(position: usize, sku: Option<&str>, region: &str) -> Stri
     }
 }
 
-/// What one row sells.
+/// The meaning of one row.
 enum Sold {
     /// A product at each place; the template has none.
     Product(Box<Offer>, Vec<Arc<Place>>),
     /// Traffic out of the regions of these places.
     Traffic(Price, Vec<Arc<Place>>),
-    /// What is due at each place.
-    Surcharge(Due, Vec<Arc<Place>>),
+    /// A surcharge at each place.
+    Surcharge(SurchargeRule, Vec<Arc<Place>>),
 }
 
-/// All cells that each row must have and this one has not, at once.
+/// Names all missing mandatory cells at once.
 fn check_missing(row: &Row) -> Cell<()> {
     let is_offer = row.kind != "egress";
     let cells = [
@@ -227,26 +226,26 @@ fn check_missing(row: &Row) -> Cell<()> {
     }
 }
 
-fn read(map: &Map<'_>, row: &Row, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Sold> {
+fn read(index: &PlaceIndex<'_>, row: &Row, seller: &Arc<Seller>, authority: PriceAuthority) -> Cell<Sold> {
     check_missing(row)?;
     let price = price(row)?;
-    let places = map.places(row)?;
+    let places = index.places(row)?;
     if row.kind == "egress" {
         check_egress(&price)?;
         return Ok(Sold::Traffic(price, places));
     }
     if row.kind == "surcharge" {
         let (kinds, surcharge) = surcharge(row, price)?;
-        let due = Due { kinds, surcharge, provenance: Arc::new(provenance(row, authority)?) };
+        let due = SurchargeRule { kinds, surcharge, provenance: Arc::new(provenance(row, authority)?) };
         return Ok(Sold::Surcharge(due, places));
     }
     Ok(Sold::Product(Box::new(offer(row, price, seller, authority)?), places))
 }
 
-/// The block storage that completes a machine in each region: what is not marked as another `media` than ssd,
-/// then the cheapest for 100 GiB, a common size of a system disk; the price per GiB is linear in all tables so far.
-fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Disk> {
-    let mut best: BTreeMap<RegionId, ((bool, Decimal), Disk)> = BTreeMap::new();
+/// The block storage that completes a machine in each region: SSD or unmarked `media` first, then the cheapest for 100 GiB, a
+/// common size of a system disk. The price per GiB is linear in all tables so far.
+fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, RegionDisk> {
+    let mut best: BTreeMap<RegionId, ((bool, Decimal), RegionDisk)> = BTreeMap::new();
     let is_sane =
         |offer: &&Offer| offer.kind == OfferKind::BlockStorage && quarantine_reason(offer).is_none();
     for offer in offers.iter().filter(is_sane) {
@@ -268,10 +267,10 @@ fn block_storage(offers: &[Offer]) -> BTreeMap<RegionId, Disk> {
     best.into_iter().map(|(region, (_, disk))| (region, disk)).collect()
 }
 
-/// Block storage that completes a machine, and the row that says so.
-type Disk = (Arc<ElasticDisk>, Arc<Provenance>);
+/// Block storage that completes a machine, and the provenance of its row.
+type RegionDisk = (Arc<ElasticDisk>, Arc<Provenance>);
 
-/// What is due with all machines of a place, or with all offers of the kinds that the attribute `with` names.
+/// A surcharge for all machines of a place, or for the kinds that the attribute `with` names.
 fn surcharge(row: &Row, price: Price) -> Cell<(BTreeSet<OfferKind>, Surcharge)> {
     if matches!(price.charge, Charge::PerUnit { .. }) {
         return Err((
@@ -287,11 +286,11 @@ fn surcharge(row: &Row, price: Price) -> Cell<(BTreeSet<OfferKind>, Surcharge)> 
     Ok((kinds, Surcharge { sku, price }))
 }
 
-/// Traffic has no offer that could be quarantined.
+/// Checks a price of traffic, which has no offer that could be quarantined.
 fn check_egress(price: &Price) -> Cell<()> {
     match &price.charge {
         Charge::PerUnit { tiers, .. } if tiers.iter().any(|tier| tier.price < Decimal::ZERO) => {
-            Err(("unit_price", "nobody pays for traffic to leave; write prices of zero or more".to_owned()))
+            Err(("unit_price", "traffic has a negative price; write prices of zero or more".to_owned()))
         }
         Charge::PerUnit { .. } => Ok(()),
         _ => Err(("unit_price", "traffic is priced by quantity; fill unit and unit_price".to_owned())),
@@ -342,17 +341,17 @@ fn offer(row: &Row, price: Price, seller: &Arc<Seller>, authority: PriceAuthorit
     })
 }
 
-/// Who says so, and of which day it is.
+/// Source, day and authority of a row's price.
 fn provenance(row: &Row, authority: PriceAuthority) -> Cell<Provenance> {
     let observed = row.observed.ok_or_else(|| ("observed", "write the day of the price".to_owned()))?;
-    if !YEARS.contains(&observed.year()) {
+    if !OBSERVATION_YEARS.contains(&observed.year()) {
         return Err((
             "observed",
             format!("{observed} is not the day of a price; write one such as 2026-11-20"),
         ));
     }
     if row.source.chars().any(is_hidden) {
-        return Err(("source", "it has characters that do not show; leave them out".to_owned()));
+        return Err(("source", "the text has invisible characters; leave them out".to_owned()));
     }
     if row.source.chars().count() > limits::MAX_SOURCE_CHARS {
         return Err(("source", format!("write at most {} characters", limits::MAX_SOURCE_CHARS)));
@@ -387,7 +386,7 @@ fn price(row: &Row) -> Cell<Price> {
     let currency = Currency::from_code(&row.currency).ok_or_else(|| {
         let capitals = row.currency.to_ascii_uppercase();
         let word = if Currency::from_code(&capitals).is_some() { capitals } else { "EUR, say".to_owned() };
-        ("currency", format!("{:?} is no currency of ISO 4217; write {word}", row.currency))
+        ("currency", format!("{:?} is not a currency of ISO 4217; write {word}", row.currency))
     })?;
     let tax = match row.tax.as_str() {
         "net" => Tax::Net,
@@ -416,7 +415,7 @@ fn price(row: &Row) -> Cell<Price> {
 fn tiers(text: &str) -> Result<Vec<Tier>, String> {
     let number = |text: &str| {
         text.parse::<Decimal>()
-            .map_err(|_| format!("{text:?} is no number; write 0.01, or tiers as 0:0 1000:0.01"))
+            .map_err(|_| format!("{text:?} is not a number; write 0.01, or tiers as 0:0 1000:0.01"))
     };
     if text.split_whitespace().nth(limits::MAX_TIERS_PER_PRICE).is_some() {
         return Err(format!("write at most {} tiers", limits::MAX_TIERS_PER_PRICE));
@@ -425,7 +424,7 @@ fn tiers(text: &str) -> Result<Vec<Tier>, String> {
         text.split_whitespace()
             .map(|tier| {
                 let (from, price) =
-                    tier.split_once(':').ok_or_else(|| format!("{tier:?} is no tier; write 1000:0.01"))?;
+                    tier.split_once(':').ok_or_else(|| format!("{tier:?} is not a tier; write 1000:0.01"))?;
                 Ok(Tier { from: number(from)?, price: number(price)? })
             })
             .collect::<Result<_, String>>()?

@@ -1,11 +1,11 @@
-//! A provider that the host has written in another language: calls go out as JSON and come back as JSON. The C library and
-//! the Python module are made of it.
+//! A provider whose calls the host answers through callbacks, as JSON. C and Python hosts write their own providers so.
 //!
-//! | call | asks | answers |
+//! | call | arguments | reply |
 //! |---|---|---|
 //! | `offers` | `filter` | `rows`, as in a price table; text instead of a row says why there is none |
 //! | `quote` | `request` | a quote |
 //! | `reserve` | `request`, `key` | `until` |
+//! | `unreserve` | `key` | an empty object |
 //! | `provision` | `request`, `key` | `operation` |
 //! | `resume_operation` | `request`, `service` with all that the host has told of it | `operation`, or null |
 //! | `find_by_key` | `key` | `service`, or null |
@@ -16,7 +16,7 @@
 //! | `poll` | `operation` | `status`: `running`, `succeeded` with `service`, or `failed` with `reason` and `shortage`: `sold_out`, `quota`, `unavailable` or none |
 //! | `usage` | `period` | `records` |
 //!
-//! Instead of an answer any call may say `error`: `kind` (the words of [`ErrorKind::word`]), `message`, `retry_after_ms`.
+//! Any call may reply with `error` instead: `kind` (see [`ErrorKind::word`]), `message`, `retry_after_ms`.
 
 use std::{
     collections::BTreeMap,
@@ -35,9 +35,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Bounds, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
-    Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
-    UsageStream, Worded,
+    Call, Capabilities, ErrorContext, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
+    Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, StreamLimits,
+    UsagePeriod, UsageStream,
+    sanitise::foreign_text,
     table::{ProviderDocument, Table},
 };
 use crate::{
@@ -48,43 +49,41 @@ use crate::{
     threads::{self, Unfinished},
 };
 
-/// Characters of a host's words that are kept.
-const LONGEST: usize = 500;
-/// Bytes of one answer, as of all pages of a list by HTTP.
-const MAX_BYTES: usize = 256 << 20;
+/// Bytes of one reply, as of all pages of an HTTP list.
+const MAX_REPLY_BYTES: usize = 256 << 20;
 
-/// What the host does when it is called.
-pub trait HostCalls: fmt::Debug + Send + Sync + 'static {
-    /// Answers one call, from JSON to JSON. It may wait: it has a thread of its own.
+/// The host's callback.
+pub trait ProviderCallbacks: fmt::Debug + Send + Sync + 'static {
+    /// Answers one call, from JSON to JSON. The callback may block: it runs on a thread of its own.
     ///
     /// # Errors
-    /// Words for logs. What a call that changes something has done is unknown then, and is looked for by its key.
+    /// A message for logs. After a failed mutation the outcome is unknown, and the library looks the key up.
     fn call(&self, call: Call, request: &str) -> Result<String, String>;
 }
 
-/// Who sells, and what the host can do about it.
+/// Describes a provider that the host implements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HostDescription {
-    /// Who, and where the regions are.
+pub struct CallbackDescription {
+    /// The seller, and its regions.
     pub provider: ProviderDocument,
-    /// Which calls are answered, and what repeating them does.
+    /// The implemented calls, and their idempotency.
     pub capabilities: Capabilities,
 }
 
-/// A provider of the host's own. Cheap to clone.
+/// A provider that the host implements by callbacks. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HostProvider {
+pub struct CallbackProvider {
     facts: Arc<ProviderDocument>,
     capabilities: Arc<Capabilities>,
-    calls: Arc<dyn HostCalls>,
+    calls: Arc<dyn ProviderCallbacks>,
     rejected: Arc<Mutex<Vec<RejectedRow>>>,
 }
 
-/// A service as a host tells it: who sells it, and in which country that is, follows from the description.
+/// A service in a reply. Seller and country follow from the description.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HostService {
+struct CallbackService {
     id: ServiceId,
     #[serde(default)]
     key: Option<IdempotencyKey>,
@@ -97,7 +96,7 @@ struct HostService {
     attributes: BTreeMap<String, String>,
 }
 
-impl HostService {
+impl CallbackService {
     fn of(service: &Service) -> Self {
         Self {
             id: service.id.clone(),
@@ -113,14 +112,14 @@ impl HostService {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status", deny_unknown_fields)]
-enum HostStatus {
+enum StatusReply {
     Running {
         #[serde(default)]
         percent: Option<u8>,
     },
     Succeeded {
         #[serde(deserialize_with = "Option::deserialize")]
-        service: Option<HostService>,
+        service: Option<CallbackService>,
     },
     Failed {
         reason: String,
@@ -131,7 +130,7 @@ enum HostStatus {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HostError {
+struct ErrorReply {
     kind: String,
     #[serde(default)]
     message: String,
@@ -141,57 +140,60 @@ struct HostError {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rows {
-    /// Read one by one.
+struct OffersReply {
+    /// Parsed one by one.
     rows: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Held {
+struct ReserveReply {
     until: Timestamp,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Begun {
+struct OperationReply {
     operation: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Resumed {
+struct ResumeReply {
     #[serde(deserialize_with = "Option::deserialize")]
     operation: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Found {
-    /// What is left out is not the same as nothing.
+struct ServiceReply {
+    /// Required: a missing field is an error, null is none.
     #[serde(deserialize_with = "Option::deserialize")]
-    service: Option<HostService>,
+    service: Option<CallbackService>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listed {
-    services: Vec<HostService>,
+struct ServicesReply {
+    services: Vec<CallbackService>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Records {
+struct UsageReply {
     records: Vec<UsageRecord>,
 }
 
-impl HostProvider {
+impl CallbackProvider {
     /// A provider whose calls the host answers.
     ///
     /// # Errors
-    /// [`DocumentError`] names what is wrong with the description, such as two regions of one name.
-    pub fn new(description: HostDescription, calls: Arc<dyn HostCalls>) -> Result<Self, DocumentError> {
-        let HostDescription { provider, capabilities } = description;
+    /// [`DocumentError`] names the fault of the description, such as two regions of one name.
+    pub fn new(
+        description: CallbackDescription,
+        calls: Arc<dyn ProviderCallbacks>,
+    ) -> Result<Self, DocumentError> {
+        let CallbackDescription { provider, capabilities } = description;
         provider.check()?;
         if !provider.offers.is_empty() {
             return Err(DocumentError::at("provider.offers", "leave it out; the call `offers` tells them"));
@@ -205,38 +207,44 @@ impl HostProvider {
     }
 
     fn protocol_error(&self, call: Call, error: &dyn fmt::Display) -> ProviderError {
-        self.error(call, ErrorKind::Protocol { message: cut(&error.to_string()) })
+        self.error(call, ErrorKind::Protocol { message: foreign_text(&error.to_string()) })
     }
 
-    /// Asks the host on a thread that may wait. A call that is dropped goes on there.
-    async fn ask<T: DeserializeOwned>(&self, call: Call, request: &Value, sku: Option<&SkuId>) -> Result<T> {
+    /// Calls the host on a thread that may block. A dropped call goes on there.
+    async fn invoke<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        request: &Value,
+        sku: Option<&SkuId>,
+    ) -> Result<T> {
         if !self.capabilities.can(call) {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let (calls, request) = (self.calls.clone(), request.to_string());
         let text = match threads::blocking(move || calls.call(call, &request)).await {
             Ok(Ok(text)) => text,
-            Ok(Err(words)) => return Err(self.unknown(call, cut(&words))),
+            Ok(Err(words)) => return Err(self.outcome_unknown(call, foreign_text(&words))),
             Err(Unfinished::NoThread) => {
                 return Err(self.error(call, ErrorKind::not_sent(Unfinished::NoThread.to_string())));
             }
-            // It panicked, or the program ends.
-            Err(error) => return Err(self.unknown(call, cut(&error.to_string()))),
+            // The callback panicked, or the runtime shuts down.
+            Err(error) => return Err(self.outcome_unknown(call, foreign_text(&error.to_string()))),
         };
-        if text.len() > MAX_BYTES {
-            return Err(
-                self.protocol_error(call, &format!("its answer has more than {} MiB", MAX_BYTES >> 20))
-            );
+        if text.len() > MAX_REPLY_BYTES {
+            return Err(self.protocol_error(
+                call,
+                &format!("the reply has more than {} MiB; return less", MAX_REPLY_BYTES >> 20),
+            ));
         }
         let value: Value = serde_json::from_str(&text).map_err(|error| self.protocol_error(call, &error))?;
         if !value.is_object() {
-            return Err(self.protocol_error(call, &"it is no object"));
+            return Err(self.protocol_error(call, &"the reply is not a JSON object"));
         }
         match value.get("error") {
             Some(error) => {
                 let error =
-                    HostError::deserialize(error).map_err(|error| self.protocol_error(call, &error))?;
-                Err(self.error(call, kind_of(error, sku)))
+                    ErrorReply::deserialize(error).map_err(|error| self.protocol_error(call, &error))?;
+                Err(self.error(call, error_kind(error, sku)))
             }
             None => T::deserialize(value).map_err(|error| self.protocol_error(call, &error)),
         }
@@ -246,90 +254,95 @@ impl HostProvider {
         self.capabilities.check_settings(&request.settings).map_err(|kind| self.error(call, kind))
     }
 
-    fn unknown(&self, call: Call, words: String) -> ProviderError {
+    fn outcome_unknown(&self, call: Call, words: String) -> ProviderError {
         let kind = match call.is_mutation() {
             true => ErrorKind::Ambiguous,
             false => ErrorKind::unavailable(words.clone()),
         };
-        self.error(call, kind).with_source(Worded::new(words))
+        self.error(call, kind).with_source(ErrorContext::new(words))
     }
 
-    /// A list of the host's within the bounds of every list; the time counts while the host works on it.
-    fn list<T: Send + 'static>(
+    /// A list within the limits of every list; the time includes the callback's own.
+    fn bounded_list<T: Send + 'static>(
         &self,
-        bounds: Bounds,
+        bounds: StreamLimits,
         call: Call,
         list: impl Future<Output = Result<Vec<Result<T>>>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
-        bounds.of(&self.facts.id, call, list.map_ok(stream::iter).try_flatten_stream())
+        bounds.apply(&self.facts.id, call, list.map_ok(stream::iter).try_flatten_stream())
     }
 
-    async fn begin(&self, call: Call, request: &Value, sku: Option<&SkuId>) -> Result<OperationHandle> {
-        let begun: Begun = self.ask(call, request, sku).await?;
+    async fn invoke_operation(
+        &self,
+        call: Call,
+        request: &Value,
+        sku: Option<&SkuId>,
+    ) -> Result<OperationHandle> {
+        let begun: OperationReply = self.invoke(call, request, sku).await?;
         Ok(OperationHandle::new(begun.operation))
     }
 
-    fn service(&self, call: Call, told: HostService) -> Result<Service> {
-        let region = self.facts.regions.iter().find(|region| region.id == told.region);
+    fn service(&self, call: Call, reply: CallbackService) -> Result<Service> {
+        let region = self.facts.regions.iter().find(|region| region.id == reply.region);
         let unknown = || {
-            self.protocol_error(call, &format!("{} is in {}, which is no region of it", told.id, told.region))
+            self.protocol_error(
+                call,
+                &format!("{} is in {}, which is not a region of the description", reply.id, reply.region),
+            )
         };
         let country = region.ok_or_else(unknown)?.country;
         Ok(Service {
-            id: told.id,
+            id: reply.id,
             provider: self.facts.id.clone(),
-            key: told.key,
-            sku: told.sku,
+            key: reply.key,
+            sku: reply.sku,
             place: Place {
                 provider: self.facts.id.clone(),
-                region: told.region,
-                zone: told.zone,
+                region: reply.region,
+                zone: reply.zone,
                 country,
                 coordinates: None,
             },
-            status: told.status,
-            attributes: told.attributes,
+            status: reply.status,
+            attributes: reply.attributes,
         })
     }
 
-    async fn found(&self, call: Call, request: &Value) -> Result<Option<Service>> {
-        let found: Found = self.ask(call, request, None).await?;
+    async fn invoke_lookup(&self, call: Call, request: &Value) -> Result<Option<Service>> {
+        let found: ServiceReply = self.invoke(call, request, None).await?;
         found.service.map(|service| self.service(call, service)).transpose()
     }
 }
 
-/// What a host's word stands for. One that is none breaks the contract, and may have had its effect.
-fn kind_of(error: HostError, sku: Option<&SkuId>) -> ErrorKind {
-    let HostError { kind, message, retry_after_ms } = error;
-    let (message, retry_after) = (cut(&message), retry_after_ms.map(Duration::from_millis));
+/// The kind of an error reply. An unknown kind is a protocol error, after which the call may have had its effect.
+fn error_kind(error: ErrorReply, sku: Option<&SkuId>) -> ErrorKind {
+    let ErrorReply { kind, message, retry_after_ms } = error;
+    let (message, retry_after) = (foreign_text(&message), retry_after_ms.map(Duration::from_millis));
     match kind.as_str() {
         "invalid_request" => ErrorKind::InvalidRequest { message },
         "unauthorised" => ErrorKind::Unauthorised,
         "forbidden" => ErrorKind::Forbidden,
-        "not_found" => {
-            ErrorKind::NotFound { what: if message.is_empty() { "it".to_owned() } else { message } }
-        }
+        "not_found" => ErrorKind::NotFound {
+            what: if message.is_empty() { "the requested resource".to_owned() } else { message },
+        },
         "conflict" => ErrorKind::Conflict { message },
         "quota_exceeded" => ErrorKind::QuotaExceeded { quota: message },
         "capacity_exhausted" => match sku {
             Some(sku) => ErrorKind::CapacityExhausted { sku: sku.clone() },
-            None => ErrorKind::Conflict { message: "no capacity is left".to_owned() },
+            None => ErrorKind::Conflict { message: "no capacity is left; compose again".to_owned() },
         },
         "rate_limited" => ErrorKind::RateLimited { retry_after },
         "unavailable" => ErrorKind::Unavailable { retry_after, cause: message },
         "not_sent" => ErrorKind::NotSent { cause: message },
         "ambiguous" => ErrorKind::Ambiguous,
         "unsupported" => ErrorKind::Unsupported,
-        _ => ErrorKind::Protocol { message: cut(&format!("{kind}: {message}")) },
+        _ => ErrorKind::Protocol { message: foreign_text(&format!("{kind}: {message}")) },
     }
 }
 
-fn cut(words: &str) -> String {
-    super::words::plain(words, LONGEST)
-}
-
 #[async_trait]
-impl Provider for HostProvider {
+#[deny(clippy::missing_trait_methods)] // a call that is new in the contract must reach hosts, too
+impl Provider for CallbackProvider {
     fn id(&self) -> &ProviderId {
         &self.facts.id
     }
@@ -338,13 +351,19 @@ impl Provider for HostProvider {
         &self.capabilities
     }
 
+    // The library holds no credentials of a host's own provider.
+    fn redacted(&self, text: &str, _is_for_people: bool) -> String {
+        text.to_owned()
+    }
+
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let (this, filter) = (self.clone(), filter.clone());
-        self.list(Bounds::LONG_LIST, Call::Offers, async move {
+        self.bounded_list(StreamLimits::LONG_LIST, Call::Offers, async move {
             let call = Call::Offers;
-            let Rows { rows } = this.ask(call, &json!({ "filter": filter }), None).await?;
-            if rows.len() > Bounds::LIST.items {
-                let message = format!("its list has more than {} rows", Bounds::LIST.items);
+            let OffersReply { rows } = this.invoke(call, &json!({ "filter": filter }), None).await?;
+            if rows.len() > StreamLimits::LIST.items {
+                let message =
+                    format!("the reply has more than {} rows; return fewer", StreamLimits::LIST.items);
                 return Err(this.protocol_error(call, &message));
             }
             let mut table =
@@ -361,24 +380,24 @@ impl Provider for HostProvider {
 
     async fn quote(&self, request: &ProvisionRequest) -> Result<Quote> {
         self.check_settings(Call::Quote, request)?;
-        self.ask(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
+        self.invoke(Call::Quote, &json!({ "request": request }), Some(&request.sku)).await
     }
 
     async fn reserve(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Timestamp> {
         self.check_settings(Call::Reserve, request)?;
-        let ask = json!({ "request": request, "key": key });
-        let Held { until } = self.ask(Call::Reserve, &ask, Some(&request.sku)).await?;
+        let arguments = json!({ "request": request, "key": key });
+        let ReserveReply { until } = self.invoke(Call::Reserve, &arguments, Some(&request.sku)).await?;
         Ok(until)
     }
 
     async fn unreserve(&self, key: &IdempotencyKey) -> Result<()> {
-        self.ask::<Value>(Call::Unreserve, &json!({ "key": key }), None).await.map(drop)
+        self.invoke::<Value>(Call::Unreserve, &json!({ "key": key }), None).await.map(drop)
     }
 
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
         self.check_settings(Call::Provision, request)?;
-        let ask = json!({ "request": request, "key": key });
-        self.begin(Call::Provision, &ask, Some(&request.sku)).await
+        let arguments = json!({ "request": request, "key": key });
+        self.invoke_operation(Call::Provision, &arguments, Some(&request.sku)).await
     }
 
     async fn resume_operation(
@@ -386,25 +405,26 @@ impl Provider for HostProvider {
         request: &ProvisionRequest,
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
-        let ask = json!({ "request": request, "service": HostService::of(service) });
-        let Resumed { operation } = self.ask(Call::ResumeOperation, &ask, Some(&request.sku)).await?;
+        let arguments = json!({ "request": request, "service": CallbackService::of(service) });
+        let ResumeReply { operation } =
+            self.invoke(Call::ResumeOperation, &arguments, Some(&request.sku)).await?;
         Ok(operation.map(OperationHandle::new))
     }
 
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        self.found(Call::FindByKey, &json!({ "key": key })).await
+        self.invoke_lookup(Call::FindByKey, &json!({ "key": key })).await
     }
 
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        self.found(Call::Describe, &json!({ "service": service })).await
+        self.invoke_lookup(Call::Describe, &json!({ "service": service })).await
     }
 
     fn services(&self) -> ServiceStream {
         let this = self.clone();
-        self.list(Bounds::LIST, Call::Services, async move {
+        self.bounded_list(StreamLimits::LIST, Call::Services, async move {
             let call = Call::Services;
-            // A service that cannot be read fails the list: left out, it would pass for one that is gone.
-            let Listed { services } = this.ask(call, &json!({}), None).await?;
+            // An unreadable service fails the list: without it, the service would look released.
+            let ServicesReply { services } = this.invoke(call, &json!({}), None).await?;
             Ok(services.into_iter().map(|service| this.service(call, service)).collect())
         })
     }
@@ -416,32 +436,32 @@ impl Provider for HostProvider {
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
         let sku = if let Action::Resize { sku } = action { Some(sku) } else { None };
-        let ask = json!({ "service": service, "action": action, "key": key });
-        self.begin(Call::Act, &ask, sku).await
+        let arguments = json!({ "service": service, "action": action, "key": key });
+        self.invoke_operation(Call::Act, &arguments, sku).await
     }
 
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
-        self.begin(Call::Release, &json!({ "service": service, "key": key }), None).await
+        self.invoke_operation(Call::Release, &json!({ "service": service, "key": key }), None).await
     }
 
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
         let call = Call::Poll;
-        Ok(match self.ask(call, &json!({ "operation": operation }), None).await? {
-            HostStatus::Running { percent } => OperationStatus::Running { percent },
-            HostStatus::Succeeded { service } => {
+        Ok(match self.invoke(call, &json!({ "operation": operation }), None).await? {
+            StatusReply::Running { percent } => OperationStatus::Running { percent },
+            StatusReply::Succeeded { service } => {
                 let service = service.map(|service| self.service(call, service)).transpose()?;
                 OperationStatus::Succeeded(service)
             }
-            HostStatus::Failed { reason, shortage } => {
-                OperationStatus::Failed { reason: cut(&reason), shortage }
+            StatusReply::Failed { reason, shortage } => {
+                OperationStatus::Failed { reason: foreign_text(&reason), shortage }
             }
         })
     }
 
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         let (this, period) = (self.clone(), *period);
-        self.list(Bounds::LONG_LIST, Call::Usage, async move {
-            let Records { records } = this.ask(Call::Usage, &json!({ "period": period }), None).await?;
+        self.bounded_list(StreamLimits::LONG_LIST, Call::Usage, async move {
+            let UsageReply { records } = this.invoke(Call::Usage, &json!({ "period": period }), None).await?;
             Ok(records.into_iter().map(Ok).collect())
         })
     }

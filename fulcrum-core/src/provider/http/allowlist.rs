@@ -1,6 +1,6 @@
-//! Names of fields and headers that are known to be harmless, of all APIs that there are adapters to.
+//! The allow-list: names of harmless fields and headers in the APIs of all adapters.
 
-/// What holds further fields of the API.
+/// Objects that hold further fields of the API.
 const HOLDERS: &[&str] = &[
     "action",
     "actions",
@@ -106,17 +106,17 @@ const HOLDERS: &[&str] = &[
     "zonestate",
 ];
 
-/// What holds fields that somebody has named, such as products by their names.
+/// Objects whose field names somebody has chosen, such as products by name.
 const NAMES: &[&str] = &["addresses", "extravolumes", "servers", "volumes", "zone"];
 
-/// Names that nobody gives a product or a network, and APIs give secrets.
+/// Names that APIs give to secrets and nobody gives to a product or network.
 const TELLING: &[&str] =
     &["auth", "console", "credential", "key", "pass", "rescue", "secret", "token", "user"];
 
-/// What holds the customer's own notes.
+/// Objects that hold the customer's own labels.
 const FREE: &[&str] = &["labels", "metadata", "tags", "tagset"];
 
-/// What is shown.
+/// Fields whose values pass.
 const HARMLESS: &[&str] = &[
     "access",
     "action",
@@ -272,7 +272,7 @@ const HARMLESS: &[&str] = &[
     "zonetype",
 ];
 
-/// What people are meant to read, and servers may put anything into.
+/// Messages for people, which may hold anything.
 const WORDS: &[&str] = &[
     "argumentname",
     "description",
@@ -290,7 +290,7 @@ const WORDS: &[&str] = &[
     "title",
 ];
 
-/// Headers that are shown.
+/// Headers whose values pass.
 const HEADERS: &[&str] = &[
     "age",
     "allow",
@@ -317,9 +317,9 @@ const HEADERS: &[&str] = &[
     "x-total-count",
 ];
 
-/// The longest text that can be a word of an API.
+/// The longest text that can be an API's keyword.
 const LONGEST_WORD: usize = 128;
-/// Longer runs of letters and digits are more likely made by chance than by people.
+/// A longer run of letters and digits is more likely random than a name.
 const LONGEST_RUN: usize = 32;
 
 /// `task_state`, `taskState` and `OS-EXT-STS:task_state` are one name.
@@ -361,7 +361,7 @@ pub(super) fn is_header(name: &str) -> bool {
     HEADERS.contains(&name)
 }
 
-/// Whether a text can be a name, a number, a date or a state, and neither a sentence nor a token.
+/// Whether a text looks like a name, number, date or state, and not like a sentence or token.
 pub(super) fn is_word(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/+-@%".contains(c);
     text.len() <= LONGEST_WORD
@@ -369,7 +369,7 @@ pub(super) fn is_word(text: &str) -> bool {
         && text.split(|c: char| !c.is_ascii_alphanumeric()).all(|run| run.len() <= LONGEST_RUN)
 }
 
-/// Whether a text is one that this library writes: a key of a step, or the name of a label.
+/// Whether this library writes the text: a step's key, or a label's name.
 pub(super) fn is_ours(text: &str) -> bool {
     let is_key = text.strip_prefix("f-").is_some_and(|rest| {
         rest.len() >= 38

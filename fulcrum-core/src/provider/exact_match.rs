@@ -1,41 +1,41 @@
-//! A request buys exactly what was priced: what an adapter cannot order so it refuses, before it asks anybody.
+//! A request buys exactly the priced offer: an adapter refuses any other request before it sends anything.
 //!
-//! An adapter says what it sells as [`Sold`], of the offer where it has one at hand, and [`check_exact`] compares all that a
-//! price depends on: kind, place, purchase option, term, size, disk and surcharges.
+//! An adapter describes its product as [`Sold`], if possible from the offer, and [`check_exact`] compares all that a price
+//! depends on: kind, place, purchase option, term, size, disk and surcharges.
 
 use super::{Capabilities, ErrorKind, ProvisionRequest};
 use crate::model::{Charge, Offer, OfferKind, Place, PurchaseOption, SkuId, setting_text};
 
-/// What an adapter orders when it is asked for a product, as far as its price depends on it.
+/// The terms of a product that its price depends on.
 #[derive(Debug, Clone)]
 pub struct Sold<'a> {
-    /// What sort of product.
+    /// The kind of product.
     pub kind: OfferKind,
-    /// Where.
+    /// The place.
     pub place: &'a Place,
-    /// How it is sold.
+    /// The purchase option.
     pub purchase_option: PurchaseOption,
-    /// Months that must be paid at least.
+    /// Minimum term in months.
     pub term_months: u32,
-    /// Which sizes can be had.
+    /// The available sizes.
     pub size: SoldSize<'a>,
-    /// What is ordered and paid with it.
+    /// SKUs that are ordered and paid with it.
     pub surcharges: Vec<&'a SkuId>,
 }
 
-/// Which sizes of a product can be had.
+/// The available sizes of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SoldSize<'a> {
-    /// One.
+    /// One size.
     Fixed,
-    /// Any: it is the product that is sold by size.
+    /// Any size: the product itself is sold by size.
     Any,
-    /// Any, by a disk of this product that is bought with it.
+    /// Any size, by a disk of this SKU that is bought with it.
     Disk(&'a SkuId),
 }
 
 impl<'a> Sold<'a> {
-    /// What is sold on demand, in one size, and without surcharges.
+    /// On demand, in one size, without surcharges.
     pub fn on_demand(kind: OfferKind, place: &'a Place) -> Self {
         Self {
             kind,
@@ -47,7 +47,7 @@ impl<'a> Sold<'a> {
         }
     }
 
-    /// What an offer says.
+    /// The terms of an offer.
     pub fn of(offer: &'a Offer) -> Self {
         let size = match (&offer.price.charge, &offer.elastic_disk) {
             (Charge::PerUnit { .. }, _) => SoldSize::Any,
@@ -65,30 +65,30 @@ impl<'a> Sold<'a> {
     }
 }
 
-/// What pays for a field of the body that orders something, or why it costs nothing.
+/// The line of an offer that pays for a field of a request body, or why the field is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priced {
-    /// A line of the offer.
+    /// Paid by a line of the offer.
     By(Line),
-    /// It costs nothing, as the words say.
+    /// Free, with the reason.
     Free(&'static str),
 }
 
-/// Which line of an offer pays.
+/// A line of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// The offer's own.
+    /// The offer itself.
     Offer,
-    /// That of the disk bought with it, and of the least disk.
+    /// The disk bought with it, or its minimum disk.
     Disk,
-    /// That of the IPv4 address.
+    /// The IPv4 address.
     Address,
 }
 
-/// Whether a request is for exactly what is sold. A place is compared by provider, region and zone.
+/// Succeeds if a request matches these terms exactly. Places are compared by provider, region and zone.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] that names what differs.
+/// [`ErrorKind::InvalidRequest`] names the difference.
 pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), ErrorKind> {
     let sku = &request.sku;
     let refuse = |why: String| Err(ErrorKind::InvalidRequest { message: format!("{sku} {why}") });
@@ -130,11 +130,10 @@ pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), Er
     check_surcharges(request, &sold.surcharges)
 }
 
-/// Whether an adapter takes all settings of a request, each in a form that its API has a field for: text, a number, yes or
-/// no, or a list of these.
+/// Succeeds if the adapter knows all settings of a request, and each is text, a number, a boolean, or a list of these.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] names the setting, and what the adapter takes.
+/// [`ErrorKind::InvalidRequest`] names the setting, and the known ones.
 pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
     capabilities.check_settings(&request.settings)?;
     match request.settings.iter().find(|(_, value)| setting_text(value).is_none()) {
@@ -148,7 +147,7 @@ pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -
     }
 }
 
-/// Neither more nor less is ordered than what is paid for, each as often.
+/// Succeeds if the ordered surcharges are exactly those that the request pays for.
 fn check_surcharges(request: &ProvisionRequest, sold: &[&SkuId]) -> Result<(), ErrorKind> {
     let mut paid: Vec<&SkuId> = request.surcharges.iter().collect();
     for surcharge in sold {
@@ -169,10 +168,10 @@ fn check_surcharges(request: &ProvisionRequest, sold: &[&SkuId]) -> Result<(), E
     Err(ErrorKind::InvalidRequest { message })
 }
 
-/// The listed offer that a request is exactly for.
+/// The listed offer that a request matches exactly.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if no such product is listed at all, else as [`check_exact`] of the offer that is nearest.
+/// [`ErrorKind::NotFound`] if the SKU is not listed, else as [`check_exact`] of the most similar offer.
 pub fn find_exact<'a>(
     request: &ProvisionRequest,
     listed: impl IntoIterator<Item = &'a Offer>,
@@ -180,8 +179,7 @@ pub fn find_exact<'a>(
     find(request, listed, |offer| (*offer.place).clone())
 }
 
-/// As [`find_exact`], where an offer of a region as a whole is sold in each of its zones; whether the request's is one of
-/// them is for the caller to say.
+/// As [`find_exact`], for a provider that sells an offer of a region in each of its zones. The caller checks the zone.
 ///
 /// # Errors
 /// As [`find_exact`].

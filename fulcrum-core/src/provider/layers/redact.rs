@@ -1,4 +1,4 @@
-//! What a provider says, as it may be shown and kept.
+//! Redaction of everything that a provider returns.
 
 use std::{future::Future, sync::Arc};
 
@@ -11,35 +11,34 @@ use crate::{
     provider::{
         Action, Call, Capabilities, ErrorKind, OfferFilter, OfferStream, OperationHandle, OperationStatus,
         Provider, ProviderError, ProvisionRequest, Quote, RejectedRow, Result, ServiceStream, UsagePeriod,
-        UsageStream, words,
+        UsageStream, single_line,
     },
 };
 
-/// Characters of one attribute of a service that are kept.
-const LONGEST_ATTRIBUTE: usize = 4_096;
+/// Characters of one attribute of a service.
+const MAX_ATTRIBUTE_CHARS: usize = 4_096;
 
-/// Takes out of every answer what must be neither shown nor kept: credentials, marks that nobody sees, and what is too long to
-/// be read. Whatever a provider says becomes an order's reason, a line of a log, or an attribute: this is the one place that all
-/// of it passes. Stands innermost, so that no other layer sees more.
+/// Removes credentials and invisible characters from every result, and truncates long texts. A provider's texts become reasons
+/// of orders, lines of logs and attributes; all of them pass this layer. Stands innermost, so that no other layer sees more.
 #[derive(Debug)]
-pub struct Shown<P> {
+pub struct Redact<P> {
     inner: Arc<P>,
 }
 
-impl<P: Provider> Shown<P> {
-    /// Shows what a provider says.
+impl<P: Provider> Redact<P> {
+    /// Redacts the results of a provider.
     pub fn new(inner: P) -> Self {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What a call answers; `keep` makes of a success what may be kept.
+    /// The redacted result of a call; `keep` redacts a success.
     async fn call<T, F: Future<Output = Result<T>>>(
         &self,
         call: Call,
         answer: F,
-        keep: impl FnOnce(&Filter<P>, T) -> Result<T, String>,
+        keep: impl FnOnce(&Redaction<P>, T) -> Result<T, String>,
     ) -> Result<T> {
-        let filter = Filter(self.inner.clone());
+        let filter = Redaction(self.inner.clone());
         let kept = answer.await.map_err(|error| filter.error(error))?;
         keep(&filter, kept).map_err(|message| {
             ProviderError::new(self.inner.id().clone(), call, ErrorKind::Protocol { message })
@@ -47,39 +46,39 @@ impl<P: Provider> Shown<P> {
     }
 }
 
-/// Of one provider.
-struct Filter<P>(Arc<P>);
+/// The redaction of one provider's texts.
+struct Redaction<P>(Arc<P>);
 
-impl<P: Provider> Filter<P> {
-    /// Once marks are left out a secret may be whole that they had parted; and a cut leaves no part of one.
-    fn shown(&self, text: &str, is_for_people: bool, most: usize) -> String {
-        let seen = words::plain(text, usize::MAX);
-        words::plain(&self.0.redacted(&seen, is_for_people), most)
+impl<P: Provider> Redaction<P> {
+    /// Invisible characters go first, as they may split a secret; truncation comes last, so that no part of a secret remains.
+    fn clean(&self, text: &str, is_for_people: bool, most: usize) -> String {
+        let seen = single_line(text, usize::MAX);
+        single_line(&self.0.redacted(&seen, is_for_people), most)
     }
 
     /// For people.
     fn text(&self, text: &str) -> String {
-        self.shown(text, true, ErrorKind::LONGEST)
+        self.clean(text, true, ErrorKind::MAX_MESSAGE_CHARS)
     }
 
     fn error(&self, error: ProviderError) -> ProviderError {
         error.with_texts(|text| self.text(&text))
     }
 
-    /// A handle means something to its provider only as it is.
+    /// A handle must stay unchanged, so one that holds a credential is an error.
     fn handle(&self, handle: OperationHandle) -> Result<OperationHandle, String> {
         match self.0.redacted(handle.as_str(), false) == handle.as_str() {
             true => Ok(handle),
-            false => Err("what it calls the operation by holds a credential, and is not kept".to_owned()),
+            false => Err("the operation's handle holds a credential and is not stored".to_owned()),
         }
     }
 
     fn service(&self, service: Service) -> Result<Service, String> {
         let names = [service.id.as_str(), service.sku.as_str()];
         if names.iter().any(|name| self.0.redacted(name, false) != *name) {
-            return Err("the name of a service holds a credential, and is not kept".to_owned());
+            return Err("the id or SKU of a service holds a credential and is not stored".to_owned());
         }
-        let kept = |text: &str| self.shown(text, false, LONGEST_ATTRIBUTE);
+        let kept = |text: &str| self.clean(text, false, MAX_ATTRIBUTE_CHARS);
         let attributes = service.attributes.iter().map(|(name, value)| (kept(name), kept(value))).collect();
         Ok(Service { attributes, ..service })
     }
@@ -103,7 +102,7 @@ impl<P: Provider> Filter<P> {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<P: Provider> Provider for Shown<P> {
+impl<P: Provider> Provider for Redact<P> {
     fn id(&self) -> &ProviderId {
         self.inner.id()
     }
@@ -116,10 +115,10 @@ impl<P: Provider> Provider for Shown<P> {
     fn offers(&self, filter: &OfferFilter) -> OfferStream {
         let inner = self.inner.clone();
         let offers = self.inner.offers(filter);
-        offers.map(move |offer| offer.map_err(|error| Filter(inner.clone()).error(error))).boxed()
+        offers.map(move |offer| offer.map_err(|error| Redaction(inner.clone()).error(error))).boxed()
     }
     fn rejected(&self) -> Vec<RejectedRow> {
-        let filter = Filter(self.inner.clone());
+        let filter = Redaction(self.inner.clone());
         let shown = |row: RejectedRow| RejectedRow::new(filter.text(&row.row), filter.text(&row.reason));
         self.inner.rejected().into_iter().map(shown).collect()
     }
@@ -133,7 +132,7 @@ impl<P: Provider> Provider for Shown<P> {
         self.call(Call::Unreserve, self.inner.unreserve(key), |_, ()| Ok(())).await
     }
     async fn provision(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<OperationHandle> {
-        self.call(Call::Provision, self.inner.provision(request, key), Filter::handle).await
+        self.call(Call::Provision, self.inner.provision(request, key), Redaction::handle).await
     }
     async fn resume_operation(
         &self,
@@ -141,21 +140,21 @@ impl<P: Provider> Provider for Shown<P> {
         service: &Service,
     ) -> Result<Option<OperationHandle>> {
         let answer = self.inner.resume_operation(request, service);
-        let keep = |filter: &Filter<P>, handle: Option<OperationHandle>| {
+        let keep = |filter: &Redaction<P>, handle: Option<OperationHandle>| {
             handle.map(|handle| filter.handle(handle)).transpose()
         };
         self.call(Call::ResumeOperation, answer, keep).await
     }
     async fn find_by_key(&self, key: &IdempotencyKey) -> Result<Option<Service>> {
-        self.call(Call::FindByKey, self.inner.find_by_key(key), Filter::found).await
+        self.call(Call::FindByKey, self.inner.find_by_key(key), Redaction::found).await
     }
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>> {
-        self.call(Call::Describe, self.inner.describe(service), Filter::found).await
+        self.call(Call::Describe, self.inner.describe(service), Redaction::found).await
     }
     fn services(&self) -> ServiceStream {
         let inner = self.inner.clone();
         let shown = move |service: Result<Service>| {
-            let filter = Filter(inner.clone());
+            let filter = Redaction(inner.clone());
             let service = service.map_err(|error| filter.error(error))?;
             filter.service(service).map_err(|message| {
                 ProviderError::new(inner.id().clone(), Call::Services, ErrorKind::Protocol { message })
@@ -169,17 +168,17 @@ impl<P: Provider> Provider for Shown<P> {
         action: &Action,
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
-        self.call(Call::Act, self.inner.act(service, action, key), Filter::handle).await
+        self.call(Call::Act, self.inner.act(service, action, key), Redaction::handle).await
     }
     async fn release(&self, service: &ServiceId, key: &IdempotencyKey) -> Result<OperationHandle> {
-        self.call(Call::Release, self.inner.release(service, key), Filter::handle).await
+        self.call(Call::Release, self.inner.release(service, key), Redaction::handle).await
     }
     async fn poll(&self, operation: &OperationHandle) -> Result<OperationStatus> {
-        self.call(Call::Poll, self.inner.poll(operation), Filter::status).await
+        self.call(Call::Poll, self.inner.poll(operation), Redaction::status).await
     }
     fn usage(&self, period: &UsagePeriod) -> UsageStream {
         let inner = self.inner.clone();
         let usage = self.inner.usage(period);
-        usage.map(move |record| record.map_err(|error| Filter(inner.clone()).error(error))).boxed()
+        usage.map(move |record| record.map_err(|error| Redaction(inner.clone()).error(error))).boxed()
     }
 }

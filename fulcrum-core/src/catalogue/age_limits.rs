@@ -1,4 +1,4 @@
-//! How old that may be by which a market is composed and bought.
+//! Age limits of offers, exchange rates and price tables.
 
 use jiff::{SignedDuration, Timestamp, Unit, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::Rates;
 use crate::model::{PriceAuthority, Provenance};
 
-/// How old offers, exchange rates and price tables may be: a host's settings.
+/// The host's age limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgeLimits {
-    /// The last complete list of a provider that does not answer; older ones are in no plan.
+    /// Of the last complete list of a failing provider; older offers are in no plan.
     pub max_offer_age_hours: u32,
-    /// Exchange rates; older ones convert nothing.
+    /// Of exchange rates; older ones convert nothing.
     pub max_rates_age_days: u32,
-    /// Prices of dated tables; older ones are left out.
+    /// Of prices in dated tables; older ones are left out.
     pub max_table_age_days: u32,
 }
 
-/// How the words about a list that is too old begin.
-pub(super) const OLD: &str = "its list of";
+/// Prefix of the message about a list that is too old.
+pub(super) const TOO_OLD_PREFIX: &str = "its list of";
 
-/// Days that a date may be ahead: other time zones, and clocks that are late.
-const AHEAD: i64 = 2;
+/// Days that a date may lie in the future: time zones, and clocks that are late.
+const MAX_DAYS_AHEAD: i64 = 2;
 
 impl Default for AgeLimits {
     fn default() -> Self {
@@ -40,21 +40,20 @@ fn days(from: Date, to: Date) -> i64 {
 }
 
 impl AgeLimits {
-    /// Why a provider's list is too old by now; none if it is not.
-    pub(super) fn of_list(&self, listed_at: Timestamp, now: Timestamp) -> Option<String> {
+    /// Why a provider's list is too old; none if it is not.
+    pub(super) fn list_too_old(&self, listed_at: Timestamp, now: Timestamp) -> Option<String> {
         let limit = SignedDuration::from_hours(self.max_offer_age_hours.into());
         (now.duration_since(listed_at) > limit).then(|| {
             let hours = self.max_offer_age_hours;
-            format!("{OLD} {listed_at:.0} is older than max_offer_age_hours, which is {hours}")
+            format!("{TOO_OLD_PREFIX} {listed_at:.0} is older than max_offer_age_hours, which is {hours}")
         })
     }
 
-    /// Why exchange rates are too old by now, or of a day to come, when they could never be; none if they are not. Rates
-    /// without a day are the host's of this moment.
-    pub fn of_rates(&self, rates: &Rates, now: Timestamp) -> Option<String> {
+    /// Why exchange rates are too old or dated in the future; none if they are not. Rates without a date never are.
+    pub fn rates_too_old(&self, rates: &Rates, now: Timestamp) -> Option<String> {
         let date = rates.date?;
         let (age, limit) = (days(date, day_of(now)), self.max_rates_age_days);
-        if age < -AHEAD {
+        if age < -MAX_DAYS_AHEAD {
             return Some(format!(
                 "the exchange rates are of {date}, a day to come; give those of a day that was"
             ));
@@ -66,14 +65,14 @@ impl AgeLimits {
         })
     }
 
-    /// Why a price of a table is too old by now, or of a day to come; none if it is not, or stands in no table.
-    pub(super) fn of_price(&self, provenance: &Provenance, now: Timestamp) -> Option<String> {
+    /// Why a table's price is too old or dated in the future; none if it is not, or not from a table.
+    pub(super) fn price_too_old(&self, provenance: &Provenance, now: Timestamp) -> Option<String> {
         if provenance.authority != PriceAuthority::Table {
             return None;
         }
         let (observed, limit) = (provenance.observed, self.max_table_age_days);
         let age = days(observed, day_of(now));
-        if age < -AHEAD {
+        if age < -MAX_DAYS_AHEAD {
             return Some(format!(
                 "its table's price is of {observed}, a day to come; write the day on which it was read"
             ));
@@ -95,21 +94,25 @@ mod tests {
         let rates = Rates::from_ecb_csv("Date, USD\n20 November 2026, 1.25\n").expect("rates");
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         let ages = AgeLimits::default();
-        assert_eq!(ages.of_rates(&rates, at("2026-11-27T23:00:00Z")), None);
-        let words = ages.of_rates(&rates, at("2026-11-28T01:00:00Z")).expect("too old");
+        assert_eq!(ages.rates_too_old(&rates, at("2026-11-27T23:00:00Z")), None);
+        let words = ages.rates_too_old(&rates, at("2026-11-28T01:00:00Z")).expect("too old");
         assert!(words.contains("of 2026-11-20, 8 days old") && words.contains("is 7"), "{words}");
-        assert_eq!(ages.of_rates(&rates, at("2026-11-18T00:00:00Z")), None, "a clock that is late is no age");
-        let words = ages.of_rates(&rates, at("2026-11-17T23:00:00Z")).expect("to come");
+        assert_eq!(
+            ages.rates_too_old(&rates, at("2026-11-18T00:00:00Z")),
+            None,
+            "a clock that is late is no age"
+        );
+        let words = ages.rates_too_old(&rates, at("2026-11-17T23:00:00Z")).expect("to come");
         assert!(words.contains("of 2026-11-20, a day to come"), "{words}");
         let never = Rates::from_ecb_csv("Date, USD\n31 December 9999, 1.25\n").expect("rates");
-        assert!(ages.of_rates(&never, at("2026-11-20T00:00:00Z")).is_some());
+        assert!(ages.rates_too_old(&never, at("2026-11-20T00:00:00Z")).is_some());
         let price = |day: &str| {
             let (observed, authority) = (day.parse().expect("a day"), PriceAuthority::Table);
             let price = Provenance { source: String::new(), observed, valid_until: None, authority };
-            ages.of_price(&price, at("2026-11-20T12:00:00Z"))
+            ages.price_too_old(&price, at("2026-11-20T12:00:00Z"))
         };
         assert_eq!((price("2026-11-22"), price("2026-10-01")), (None, None));
         assert!(price("2099-12-31").is_some_and(|words| words.contains("a day to come")));
-        assert_eq!(ages.of_rates(&Rates::none(), at("2026-11-28T01:00:00Z")), None);
+        assert_eq!(ages.rates_too_old(&Rates::none(), at("2026-11-28T01:00:00Z")), None);
     }
 }

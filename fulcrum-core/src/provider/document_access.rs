@@ -1,4 +1,4 @@
-//! What a document may read, write and reach: decided by the program that opens it, never by the document.
+//! Access control for configuration documents: the program that opens a document decides what it may read, write and reach.
 
 use std::{
     collections::BTreeMap,
@@ -11,9 +11,8 @@ use serde::Deserialize;
 
 use crate::model::{DocumentError, parse_json};
 
-/// Credentials that adapters take from the environment by default, and the host of the API that each is for. A `*` stands for
-/// the name of a region: hosts beside those of the API may be anybody's.
-const USUAL: [(&str, &str); 8] = [
+/// Default credentials of the adapters, and the API host that each may be sent to. `*` stands for a region's name.
+const DEFAULT_CREDENTIALS: [(&str, &str); 8] = [
     ("env:AWS_ACCESS_KEY_ID", "ec2.*.amazonaws.com"),
     ("env:AWS_SECRET_ACCESS_KEY", "ec2.*.amazonaws.com"),
     ("env:AWS_SESSION_TOKEN", "ec2.*.amazonaws.com"),
@@ -24,39 +23,38 @@ const USUAL: [(&str, &str); 8] = [
     ("env:UPCLOUD_TOKEN", "api.upcloud.com"),
 ];
 
-/// What a document may read and reach besides what lies below its own folder. Nothing, unless the program says so.
+/// Grants for a confined document, beyond files below its own folder. Empty by default.
 ///
 /// ```
-/// use fulcrum_core::provider::Reach;
-/// let reach = Reach::default()
+/// use fulcrum_core::provider::AccessGrants;
+/// let grants = AccessGrants::default()
 ///     .folder("/srv/catalogues")
 ///     .credential("env:OSB_PASSWORD", "broker.hoster.example");
-/// # let _ = reach;
+/// # let _ = grants;
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Reach {
+pub struct AccessGrants {
     folders: Vec<PathBuf>,
     credentials: Vec<(String, String)>,
     ledgers: Vec<String>,
 }
 
-impl Reach {
-    /// Files below this folder may be read, too.
+impl AccessGrants {
+    /// Grants reading files below this folder.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(absolute(folder.into()));
         self
     }
 
-    /// The secret of this place (`env:NAME` or `file:PATH`, as documents write it) may be sent to this host and to those below
-    /// it.
+    /// Grants sending the secret of this source (`env:NAME` or `file:PATH`) to this host and its subdomains.
     #[must_use]
     pub fn credential(mut self, place: impl Into<String>, host: impl Into<String>) -> Self {
         self.credentials.push((place.into(), host.into()));
         self
     }
 
-    /// The ledger may be this one, as the document writes it: `env:NAME` or an address of a database.
+    /// Grants this ledger, as the document writes it: `env:NAME` or a database URL.
     #[must_use]
     pub fn ledger(mut self, name: impl Into<String>) -> Self {
         self.ledgers.push(name.into());
@@ -64,36 +62,37 @@ impl Reach {
     }
 }
 
-/// The folder from the root on; as it is where the process's own folder is gone.
+/// The absolute path of a folder; unchanged if the working directory does not exist.
 fn absolute(folder: PathBuf) -> PathBuf {
-    // An empty path is the process's folder, too.
+    // An empty path is the working directory.
     std::path::absolute(Path::new(".").join(&folder)).unwrap_or(folder)
 }
 
-/// Where the paths of a document start, and what it may read, write and reach.
+/// The base folder of a document's paths, with the document's access rights.
 ///
-/// A relative folder is below the one that the process is in now: it stays the same if the process goes elsewhere.
+/// A relative folder is resolved at once against the working directory.
 /// A document of the program's operator is [`trusted`](Self::trusted). Any other is [`confined`](Self::confined): it reads and
-/// writes files below one folder, and sends each secret only to the hosts that it is for.
+/// writes files below one folder, and sends each secret only to the hosts that may get it.
 #[derive(Debug, Clone)]
 pub struct Base {
     folder: PathBuf,
-    /// None for everything.
-    reach: Option<Arc<Reach>>,
+    /// None for a trusted document.
+    grants: Option<Arc<AccessGrants>>,
 }
 
 impl Base {
-    /// For a document that the operator of the program has written: it reads, writes and reaches what it names.
+    /// For a document of the program's operator, with full access.
     pub fn trusted(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: absolute(folder.into()), reach: None }
+        Self { folder: absolute(folder.into()), grants: None }
     }
 
-    /// For a document of anybody.
-    pub fn confined(folder: impl Into<PathBuf>, reach: Reach) -> Self {
-        Self { folder: absolute(folder.into()), reach: Some(Arc::new(reach)) }
+    /// For any other document.
+    pub fn confined(folder: impl Into<PathBuf>, grants: AccessGrants) -> Self {
+        Self { folder: absolute(folder.into()), grants: Some(Arc::new(grants)) }
     }
 
-    /// Reads what programs in C and Python say of a document: `{\"trusted\": true}`, or a [`Reach`]. No text is the default one.
+    /// Parses the access rights that C and Python programs pass: `{\"trusted\": true}`, or [`AccessGrants`]. Empty text grants
+    /// nothing.
     ///
     /// ```
     /// use fulcrum_core::provider::Base;
@@ -108,139 +107,144 @@ impl Base {
     ///
     /// # Errors
     /// [`DocumentError`] with path and line.
-    pub fn from_json(folder: impl Into<PathBuf>, reach: &str) -> Result<Self, DocumentError> {
-        let told: Told = if reach.is_empty() { Told::default() } else { parse_json(reach)? };
+    pub fn from_json(folder: impl Into<PathBuf>, grants: &str) -> Result<Self, DocumentError> {
+        let told: AccessDocument =
+            if grants.is_empty() { AccessDocument::default() } else { parse_json(grants)? };
         if told.trusted {
             return Ok(Self::trusted(folder));
         }
         let folders = told.folders.into_iter().map(absolute).collect();
-        let mut reach = Reach { folders, ledgers: told.ledgers, ..Reach::default() };
+        let mut grants = AccessGrants { folders, ledgers: told.ledgers, ..AccessGrants::default() };
         for (place, hosts) in told.credentials {
-            reach = hosts.into_iter().fold(reach, |reach, host| reach.credential(&place, host));
+            grants = hosts.into_iter().fold(grants, |grants, host| grants.credential(&place, host));
         }
-        Ok(Self::confined(folder, reach))
+        Ok(Self::confined(folder, grants))
     }
 
-    /// The folder that paths start from.
+    /// The base folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether the document may do whatever the program may.
+    /// Whether the document has full access.
     pub fn is_trusted(&self) -> bool {
-        self.reach.is_none()
+        self.grants.is_none()
     }
 
     /// The path of a file or folder to read.
     ///
     /// # Errors
-    /// [`Outside`]: it is none of those that the document may read.
-    pub fn to_read(&self, path: &Path) -> Result<PathBuf, Outside> {
-        let Some(reach) = &self.reach else { return Ok(self.folder.join(path)) };
-        let folders = std::iter::once(&self.folder).chain(&reach.folders);
-        self.within(path, &folders.map(PathBuf::as_path).collect::<Vec<_>>())
+    /// [`AccessDenied`]: the document may not read it.
+    pub fn to_read(&self, path: &Path) -> Result<PathBuf, AccessDenied> {
+        let Some(grants) = &self.grants else { return Ok(self.folder.join(path)) };
+        let folders = std::iter::once(&self.folder).chain(&grants.folders);
+        self.confined_path(path, &folders.map(PathBuf::as_path).collect::<Vec<_>>())
     }
 
     /// The path of a file or folder to write, which need not exist.
     ///
     /// # Errors
-    /// [`Outside`]: it does not lie below the document's folder.
-    pub fn to_write(&self, path: &Path) -> Result<PathBuf, Outside> {
+    /// [`AccessDenied`]: it is not below the document's folder.
+    pub fn to_write(&self, path: &Path) -> Result<PathBuf, AccessDenied> {
         if self.is_trusted() {
             Ok(self.folder.join(path))
         } else {
-            self.within(path, &[self.folder.as_path()])
+            self.confined_path(path, &[self.folder.as_path()])
         }
     }
 
-    /// Where a path leads if that is within one of the folders, links followed.
-    fn within(&self, path: &Path, folders: &[&Path]) -> Result<PathBuf, Outside> {
-        let outside = || Outside::File { path: path.to_owned(), folder: self.folder.clone() };
+    /// The path, if it leads into one of the folders when links are followed.
+    fn confined_path(&self, path: &Path, folders: &[&Path]) -> Result<PathBuf, AccessDenied> {
+        let outside = || AccessDenied::File { path: path.to_owned(), folder: self.folder.clone() };
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(outside());
         }
-        let joined = here(&self.folder).join(path);
-        let real = real(&joined).map_err(|_| outside())?;
+        let joined = or_current(&self.folder).join(path);
+        let canonical = canonical(&joined).map_err(|_| outside())?;
         let roots: Vec<PathBuf> =
-            folders.iter().filter_map(|folder| std::fs::canonicalize(here(folder)).ok()).collect();
+            folders.iter().filter_map(|folder| std::fs::canonicalize(or_current(folder)).ok()).collect();
         let is_within = |path: &Path| roots.iter().any(|root| path.starts_with(root));
-        // A folder is read with what is in it, and a table with the file of the same name beside it.
+        // Reading a folder reads its tables; reading a table reads the companion file of the same name.
         let beside = ["csv", "json"].map(|ending| joined.with_extension(ending));
         let entries = std::fs::read_dir(&joined).into_iter().flatten().flatten().map(|entry| entry.path());
         let is_table = |file: &PathBuf| file.extension().is_some_and(|it| it == "csv" || it == "json");
         let lead_out = entries.filter(is_table).chain(beside).any(|file| {
-            file.is_symlink() && !std::fs::canonicalize(&file).is_ok_and(|real| is_within(&real))
+            file.is_symlink() && !std::fs::canonicalize(&file).is_ok_and(|canonical| is_within(&canonical))
         });
-        if !is_within(&real) || lead_out { Err(outside()) } else { Ok(joined) }
+        if !is_within(&canonical) || lead_out { Err(outside()) } else { Ok(joined) }
     }
 
-    /// Whether the secret of a place may be sent to a host. `usual` is the place from which the adapter takes this very secret by
-    /// default: what that holds goes to the adapter's own API, and so does a file in its stead. With authorities of the document's
-    /// own, a secret goes only where the program says: else they could make anybody that host.
+    /// Succeeds if the secret of a source may be sent to a host. `default_source` is the adapter's default source of this secret:
+    /// its value, or that of a file in its stead, may go to the adapter's own API. With certificate authorities of the
+    /// document's own, only granted hosts count, as any host could present a matching certificate.
     ///
     /// # Errors
-    /// [`Outside`]: the secret is not for that host.
-    pub fn check_sent(
+    /// [`AccessDenied`]: the secret is not for that host.
+    pub fn check_destination(
         &self,
         place: &str,
-        usual: Option<&str>,
+        default_source: Option<&str>,
         host: &str,
         has_own_authorities: bool,
-    ) -> Result<(), Outside> {
-        let Some(reach) = &self.reach else { return Ok(()) };
-        let is_told = reach.credentials.iter().any(|(it, at)| it == place && is_below(host, at));
+    ) -> Result<(), AccessDenied> {
+        let Some(grants) = &self.grants else { return Ok(()) };
+        let is_granted = grants.credentials.iter().any(|(it, at)| it == place && is_below(host, at));
         let is_usual = |(it, at): &(&str, &str)| {
-            usual == Some(it) && (*it == place || place.starts_with("file:")) && is_api(host, at)
+            default_source == Some(it)
+                && (*it == place || place.starts_with("file:"))
+                && matches_host(host, at)
         };
-        if is_told || (!has_own_authorities && USUAL.iter().any(is_usual)) {
+        if is_granted || (!has_own_authorities && DEFAULT_CREDENTIALS.iter().any(is_usual)) {
             return Ok(());
         }
-        Err(Outside::Host { place: place.to_owned(), host: host.to_owned() })
+        Err(AccessDenied::Host { place: place.to_owned(), host: host.to_owned() })
     }
 
-    /// Whether a secret of this place may be sent anywhere at all. Asked before it is read: a document does not learn whether a
-    /// variable is there that is none of its business.
+    /// Succeeds if the secret of a source may be sent to any host at all. Checked before the secret is read, so that a document
+    /// cannot probe environment variables.
     ///
     /// # Errors
-    /// [`Outside`]: the program names no host for it, and no adapter takes it by default.
+    /// [`AccessDenied`]: no grant names the source, and it is no adapter's default.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only APIs have secrets"))]
-    pub(crate) fn check_named(&self, place: &str) -> Result<(), Outside> {
-        let Some(reach) = &self.reach else { return Ok(()) };
-        if reach.credentials.iter().any(|(it, _)| it == place) || USUAL.iter().any(|(it, _)| *it == place) {
+    pub(crate) fn check_source(&self, place: &str) -> Result<(), AccessDenied> {
+        let Some(grants) = &self.grants else { return Ok(()) };
+        if grants.credentials.iter().any(|(it, _)| it == place)
+            || DEFAULT_CREDENTIALS.iter().any(|(it, _)| *it == place)
+        {
             return Ok(());
         }
-        Err(Outside::Host { place: place.to_owned(), host: "any host".to_owned() })
+        Err(AccessDenied::Host { place: place.to_owned(), host: "any host".to_owned() })
     }
 
-    /// Whether a document may name a setting that decides whom this machine talks to.
+    /// Succeeds if the document may use a setting that redirects traffic.
     ///
     /// # Errors
-    /// [`Outside`]: the program alone sets it.
-    pub fn check_setting(&self, setting: &'static str) -> Result<(), Outside> {
-        if self.is_trusted() { Ok(()) } else { Err(Outside::Setting { setting }) }
+    /// [`AccessDenied`]: only a trusted document may.
+    pub fn check_setting(&self, setting: &'static str) -> Result<(), AccessDenied> {
+        if self.is_trusted() { Ok(()) } else { Err(AccessDenied::Setting { setting }) }
     }
 
-    /// Whether the ledger may be one that is no file.
+    /// Succeeds if the document may use this ledger, which is not a file.
     ///
     /// # Errors
-    /// [`Outside`]: the program does not say so.
-    pub fn check_ledger(&self, name: &str) -> Result<(), Outside> {
-        let is_told = self.reach.as_ref().is_none_or(|reach| reach.ledgers.iter().any(|it| it == name));
-        if is_told { Ok(()) } else { Err(Outside::Ledger { name: name.to_owned() }) }
+    /// [`AccessDenied`]: the program does not grant it.
+    pub fn check_ledger(&self, name: &str) -> Result<(), AccessDenied> {
+        let is_granted = self.grants.as_ref().is_none_or(|grants| grants.ledgers.iter().any(|it| it == name));
+        if is_granted { Ok(()) } else { Err(AccessDenied::Ledger { name: name.to_owned() }) }
     }
 }
 
-/// What a program says of a document, in JSON.
+/// Access rights in JSON.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Told {
+struct AccessDocument {
     trusted: bool,
     folders: Vec<PathBuf>,
     credentials: BTreeMap<String, Vec<String>>,
     ledgers: Vec<String>,
 }
 
-/// A configuration that a program builds itself is the program's own.
+/// A configuration that the program builds itself is trusted.
 impl From<&Path> for Base {
     fn from(folder: &Path) -> Self {
         Self::trusted(folder)
@@ -259,15 +263,15 @@ impl From<&Base> for Base {
     }
 }
 
-/// A document names what it may not read, write or reach.
+/// A document names something that it may not access.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Outside {
+pub enum AccessDenied {
     /// A file or folder.
     #[error(
         "{path} is not below {folder}, where this document may read and write; move it there, or open the document as trusted",
         path = .path.display(),
-        folder = here(.folder).display()
+        folder = or_current(.folder).display()
     )]
     File {
         /// Which.
@@ -278,7 +282,7 @@ pub enum Outside {
     /// A host.
     #[error(
         "the secret {place} may not be sent to {host}; the program that opens the document names the hosts of a secret \
-         (`Reach::credential`), or opens the document as trusted"
+         (`AccessGrants::credential`), or opens the document as trusted"
     )]
     Host {
         /// Where the secret is.
@@ -296,7 +300,7 @@ pub enum Outside {
     },
     /// A ledger.
     #[error(
-        "the ledger {name} may not be opened; the program that opens the document names it (`Reach::ledger`), or opens the \
+        "the ledger {name} may not be opened; the program that opens the document names it (`AccessGrants::ledger`), or opens the \
          document as trusted"
     )]
     Ledger {
@@ -305,26 +309,26 @@ pub enum Outside {
     },
 }
 
-/// A folder as the system takes it: no text is the working folder.
-fn here(folder: &Path) -> &Path {
+/// The folder, or `.` for an empty path.
+fn or_current(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// A path without links, also of what does not exist yet.
-fn real(path: &Path) -> io::Result<PathBuf> {
+/// The canonical path, also of a file that does not exist yet.
+fn canonical(path: &Path) -> io::Result<PathBuf> {
     match std::fs::canonicalize(path) {
-        Ok(real) => Ok(real),
-        // A link that leads nowhere leads there once something is written.
+        Ok(canonical) => Ok(canonical),
+        // A dangling link leads elsewhere once something is written.
         Err(error) if path.is_symlink() => Err(error),
         Err(error) => {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(error) };
-            Ok(real(here(parent))?.join(name))
+            Ok(canonical(or_current(parent))?.join(name))
         }
     }
 }
 
 /// Whether a host is that of an API, or of one of its regions where the pattern has a `*`.
-fn is_api(host: &str, pattern: &str) -> bool {
+fn matches_host(host: &str, pattern: &str) -> bool {
     let host = host.trim_end_matches('.');
     match pattern.split_once('*') {
         None => host.eq_ignore_ascii_case(pattern),
@@ -363,10 +367,10 @@ mod tests {
     #[test]
     fn a_folder_stays_where_it_was_when_the_process_goes_elsewhere() {
         for folder in ["", ".", "x", "/x"] {
-            let bases = [Base::trusted(folder), Base::confined(folder, Reach::default().folder("y"))];
+            let bases = [Base::trusted(folder), Base::confined(folder, AccessGrants::default().folder("y"))];
             for base in bases {
                 assert!(base.folder().is_absolute(), "{folder:?}: {base:?}");
-                let folders = base.reach.iter().flat_map(|reach| &reach.folders);
+                let folders = base.grants.iter().flat_map(|grants| &grants.folders);
                 assert!(folders.into_iter().all(|folder| folder.is_absolute()), "{base:?}");
             }
         }
@@ -381,13 +385,13 @@ mod tests {
         for (place, host, may) in
             [("env:A", "a.example", true), ("env:A", "b.example", true), ("env:B", "a.example", false)]
         {
-            assert_eq!(base.check_sent(place, None, host, false).is_ok(), may, "{place} {host}");
+            assert_eq!(base.check_destination(place, None, host, false).is_ok(), may, "{place} {host}");
         }
         assert_eq!(base.check_ledger("env:L"), Ok(()));
         assert!(base.check_ledger("env:M").is_err() && base.to_read(Path::new("/etc")).is_ok());
         assert!(Base::from_json("x", r#"{"trusted": true}"#).is_ok_and(|base| base.is_trusted()));
-        for reach in ["", "{}"] {
-            let base = Base::from_json("x", reach).expect("the default");
+        for grants in ["", "{}"] {
+            let base = Base::from_json("x", grants).expect("the default");
             assert!(!base.is_trusted() && base.to_read(Path::new("/etc")).is_err());
         }
         for wrong in [
@@ -402,11 +406,11 @@ mod tests {
 
     #[test]
     fn a_secret_goes_to_the_hosts_that_it_is_for() {
-        let reach = Reach::default().credential("env:OSB_PASSWORD", "broker.example");
-        let base = Base::confined("x", reach);
+        let grants = AccessGrants::default().credential("env:OSB_PASSWORD", "broker.example");
+        let base = Base::confined("x", grants);
         let hetzner = Some("env:HCLOUD_TOKEN");
         let (aws, exoscale) = (Some("env:AWS_SECRET_ACCESS_KEY"), Some("env:EXOSCALE_API_KEY"));
-        for (place, usual, host) in [
+        for (place, default_source, host) in [
             ("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud"),
             ("env:HCLOUD_TOKEN", hetzner, "API.hetzner.cloud."),
             ("file:token", hetzner, "api.hetzner.cloud"),
@@ -416,9 +420,9 @@ mod tests {
             ("env:OSB_PASSWORD", None, "broker.example"),
             ("env:OSB_PASSWORD", hetzner, "a.broker.example"),
         ] {
-            assert_eq!(base.check_sent(place, usual, host, false), Ok(()), "{place} {host}");
+            assert_eq!(base.check_destination(place, default_source, host, false), Ok(()), "{place} {host}");
         }
-        for (place, usual, host) in [
+        for (place, default_source, host) in [
             ("env:HCLOUD_TOKEN", hetzner, "evil.example"),
             ("env:HCLOUD_TOKEN", hetzner, "a.api.hetzner.cloud"),
             ("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud.evil.example"),
@@ -445,10 +449,10 @@ mod tests {
             ("env:OSB_PASSWORD", None, "api.hetzner.cloud"),
             ("env:DATABASE_PASSWORD", hetzner, "api.hetzner.cloud"),
         ] {
-            assert!(base.check_sent(place, usual, host, false).is_err(), "{place} {host}");
-            assert_eq!(Base::trusted("x").check_sent(place, usual, host, true), Ok(()));
+            assert!(base.check_destination(place, default_source, host, false).is_err(), "{place} {host}");
+            assert_eq!(Base::trusted("x").check_destination(place, default_source, host, true), Ok(()));
         }
-        assert!(base.check_sent("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud", true).is_err());
-        assert!(base.check_sent("env:OSB_PASSWORD", None, "broker.example", true).is_ok());
+        assert!(base.check_destination("env:HCLOUD_TOKEN", hetzner, "api.hetzner.cloud", true).is_err());
+        assert!(base.check_destination("env:OSB_PASSWORD", None, "broker.example", true).is_ok());
     }
 }

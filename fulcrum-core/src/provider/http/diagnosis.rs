@@ -1,25 +1,25 @@
-//! Why no answer came, in words that say what to do: the network's own errors name neither the host nor the mend.
+//! Why a request failed on the network, and what to do: the network's own errors name neither host nor remedy.
 
 use std::{error::Error, io};
 
 use rustls::CertificateError;
 
-/// Where a request was to go, as far as its failure is told by it.
+/// The route of a request, for the message of its failure.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct Route {
     /// Host and port of the API.
     pub(super) api: String,
     /// Host and port of the proxy; none if there is none.
     pub(super) proxy: Option<String>,
     /// Whether any certificate authority is known here.
     pub(super) has_authorities: bool,
-    /// The longest time for all of it.
+    /// The time-out of the whole request.
     pub(super) timeout_s: f32,
 }
 
-impl Way {
-    /// What an error of the network says, with what is below it.
-    pub(super) fn words(&self, error: &reqwest::Error) -> String {
+impl Route {
+    /// The cause and the remedy of a network error, by its chain of sources.
+    pub(super) fn diagnose(&self, error: &reqwest::Error) -> String {
         let causes: Vec<&(dyn Error + 'static)> = chain(error).collect();
         let tls = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>());
@@ -32,7 +32,7 @@ impl Way {
             None => (&self.api, self.api.clone(), "`base_url`, and whether the service runs"),
         };
         if let Some(tls) = tls {
-            return self.tls_words(tls);
+            return self.diagnose_tls(tls);
         }
         if says("tunnel error: proxy authorization required") {
             return format!(
@@ -64,13 +64,13 @@ impl Way {
             Some(
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof,
             ) => {
-                format!("{api} closed the connection before its answer was whole ({last})")
+                format!("{api} closed the connection before its response was complete ({last})")
             }
-            _ => format!("no whole answer of {api} ({last})"),
+            _ => format!("no complete response from {api} ({last})"),
         }
     }
 
-    fn tls_words(&self, error: &rustls::Error) -> String {
+    fn diagnose_tls(&self, error: &rustls::Error) -> String {
         let api = &self.api;
         let host = api.rsplit_once(':').map_or(api.as_str(), |(host, _)| host);
         match error {
@@ -105,7 +105,7 @@ impl Way {
     }
 }
 
-/// An error and all that is below it, also what an error of the system wraps.
+/// An error and all its sources, also those inside an I/O error.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
@@ -123,22 +123,22 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 mod tests {
     use super::*;
 
-    fn way(has_authorities: bool) -> Way {
-        Way { api: "cloud.example:443".to_owned(), proxy: None, has_authorities, timeout_s: 1.0 }
+    fn route(has_authorities: bool) -> Route {
+        Route { api: "cloud.example:443".to_owned(), proxy: None, has_authorities, timeout_s: 1.0 }
     }
 
     #[test]
     fn a_machine_without_authorities_is_told_from_an_unknown_one() {
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let words = way(false).tls_words(&unknown);
+        let words = route(false).diagnose_tls(&unknown);
         assert!(words.contains("no certificate authorities") && words.contains("ca-certificates"), "{words}");
-        let words = way(true).tls_words(&unknown);
+        let words = route(true).diagnose_tls(&unknown);
         assert!(words.contains("cloud.example is of an authority") && words.contains("`ca_file`"), "{words}");
     }
 
     #[test]
     fn each_fault_of_a_certificate_has_its_words() {
-        let words = |why| way(true).tls_words(&rustls::Error::InvalidCertificate(why));
+        let words = |why| route(true).diagnose_tls(&rustls::Error::InvalidCertificate(why));
         assert!(words(CertificateError::NotValidForName).contains("not for the name cloud.example"));
         assert!(words(CertificateError::Expired).contains("has expired"));
         assert!(words(CertificateError::NotValidYet).contains("this machine's clock"));
