@@ -202,7 +202,11 @@ fn every_usual_variable_has_its_hosts_or_needs_a_host_anyway() {
             let name = part.split('"').next().unwrap();
             seen += 1;
             let is_known = base.contains(&format!("\"env:{name}\"")) || private.contains(&name);
-            assert!(is_known, "{}: say in `DEFAULT_CREDENTIALS` to which hosts {name} may be sent", path.display());
+            assert!(
+                is_known,
+                "{}: say in `DEFAULT_CREDENTIALS` to which hosts {name} may be sent",
+                path.display()
+            );
         }
     }
     assert!(seen >= 10, "{seen}");
