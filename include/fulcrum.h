@@ -84,7 +84,7 @@
 #define FULCRUM_PURCHASE_OPTIONS_INIT { sizeof(fulcrum_purchase_options), NULL, 0, NULL, 0 }
 
 /**
- * How far an order is.
+ * The state of an order.
  */
 typedef enum fulcrum_order_state {
   /**
@@ -134,7 +134,7 @@ typedef enum fulcrum_order_state {
 } fulcrum_order_state;
 
 /**
- * What a service did when its provider was last asked.
+ * The status of a service when its provider was last asked.
  */
 typedef enum fulcrum_service_status {
   /**
@@ -160,7 +160,7 @@ typedef enum fulcrum_service_status {
 } fulcrum_service_status;
 
 /**
- * How far the purchase of one lease is.
+ * The state of a step: the purchase of one lease.
  */
 typedef enum fulcrum_step_state {
   /**
@@ -168,7 +168,7 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_PLANNED = 1,
   /**
-   * The provider may have been asked.
+   * The provider may have been asked to make the service.
    */
   FULCRUM_STEP_STATE_PROVISIONING = 2,
   /**
@@ -180,11 +180,11 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_COMMITTED = 4,
   /**
-   * What exists is being released.
+   * The service, if there is one, is being released.
    */
   FULCRUM_STEP_STATE_COMPENSATING = 5,
   /**
-   * Proven: nothing exists.
+   * It is proven that no service exists.
    */
   FULCRUM_STEP_STATE_COMPENSATED = 6,
   /**
@@ -192,15 +192,15 @@ typedef enum fulcrum_step_state {
    */
   FULCRUM_STEP_STATE_STUCK = 7,
   /**
-   * Something is done to the service of an order that is done.
+   * An action runs on the service of a committed order.
    */
   FULCRUM_STEP_STATE_ACTING = 8,
   /**
-   * The provider was asked to hold it, and may; nothing exists.
+   * A reservation was requested and may exist; no service exists.
    */
   FULCRUM_STEP_STATE_RESERVING = 9,
   /**
-   * The provider holds it; nothing exists.
+   * The provider has reserved the capacity; no service exists.
    */
   FULCRUM_STEP_STATE_RESERVED = 10,
 } fulcrum_step_state;
@@ -308,7 +308,7 @@ typedef struct fulcrum_provider {
 } fulcrum_provider;
 
 /**
- * What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
+ * The progress of a search; micro-units (1/1,000,000) of the blueprint's currency per month.
  */
 typedef struct fulcrum_progress {
   /**
@@ -320,22 +320,22 @@ typedef struct fulcrum_progress {
    */
   int64_t incumbent_micros;
   /**
-   * What no plan can be below; -1 if unknown.
+   * The proven lower bound on the cost of every plan; -1 if unknown.
    */
   int64_t bound_micros;
   /**
-   * Nodes done.
+   * Nodes of the search tree that are done.
    */
   uint64_t nodes;
 } fulcrum_progress;
 
 /**
- * Returns whether the search goes on; if not, the best plan so far is the answer.
+ * Returns whether the search goes on; if not, the best plan so far is returned.
  */
 typedef bool (*fulcrum_progress_callback)(void *userdata, const struct fulcrum_progress *progress);
 
 /**
- * How a plan is searched for. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
+ * Options of a composition. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
  * special is wanted: FULCRUM_COMPOSE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
  */
 typedef struct fulcrum_compose_options {
@@ -344,15 +344,15 @@ typedef struct fulcrum_compose_options {
    */
   size_t size;
   /**
-   * After so many milliseconds the best plan so far is the answer; 0 for no limit.
+   * Milliseconds after which the best plan so far is returned; 0 for no limit.
    */
   uint64_t timeout_ms;
   /**
-   * After so many nodes of the search likewise, on any machine alike; 0 for no limit.
+   * Nodes of the search tree after which the best plan so far is returned, the same on every machine; 0 for no limit.
    */
   uint64_t max_nodes;
   /**
-   * Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out_json() answers; or NULL.
+   * Borrowed; a JSON array of offer ids to exclude, such as the result of fulcrum_order_sold_out_json(); or NULL.
    */
   const uint8_t *exclude;
   /**
@@ -360,7 +360,7 @@ typedef struct fulcrum_compose_options {
    */
   size_t exclude_length;
   /**
-   * May be NULL; called now and then on the calling thread.
+   * May be NULL; called from time to time on the calling thread.
    */
   fulcrum_progress_callback progress;
   /**
@@ -368,15 +368,15 @@ typedef struct fulcrum_compose_options {
    */
   void *userdata;
   /**
-   * Threads that search, up to 64; 0 counts as 1. For the same number the answer is the same each time.
+   * Threads that search, up to 64; 0 counts as 1. The same number gives the same plan each time.
    */
   uint32_t threads;
   /**
-   * Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
+   * The gap to the best plan that is good enough, in hundredths of a per cent; 0 for the best plan.
    */
   uint32_t gap_basis_points;
   /**
-   * Borrowed; a JSON array of providers that must not be bought from; or NULL.
+   * Borrowed; a JSON array of providers to exclude; or NULL.
    */
   const uint8_t *exclude_providers;
   /**
@@ -386,7 +386,7 @@ typedef struct fulcrum_compose_options {
 } fulcrum_compose_options;
 
 /**
- * How a plan is bought. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
+ * Options of a purchase. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
  * wanted: FULCRUM_PURCHASE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
  */
 typedef struct fulcrum_purchase_options {
@@ -576,7 +576,7 @@ typedef struct fulcrum_order_summary {
    */
   const char *state_text;
   /**
-   * Why it does not go on as planned, for people, borrowed from the order; NULL if it does.
+   * Why the order does not go on as planned, for people, borrowed from the order; NULL if it does.
    */
   const char *reason;
   /**
@@ -584,11 +584,11 @@ typedef struct fulcrum_order_summary {
    */
   size_t step_count;
   /**
-   * Services that it has made and still holds, for fulcrum_order_read_service().
+   * Services that the order has made and still has, for fulcrum_order_read_service().
    */
   size_t service_count;
   /**
-   * How far it is.
+   * The state of the order.
    */
   enum fulcrum_order_state state;
 } fulcrum_order_summary;
@@ -603,15 +603,15 @@ typedef struct fulcrum_step {
    */
   size_t size;
   /**
-   * Who is asked; borrowed from the order.
+   * The provider that sells the lease; borrowed from the order.
    */
   const char *provider;
   /**
-   * For which offer; borrowed from the order.
+   * The offer that is bought; borrowed from the order.
    */
   const char *offer;
   /**
-   * The idempotency key that the provider knows it by; borrowed from the order.
+   * The idempotency key of the step at its provider; borrowed from the order.
    */
   const char *key;
   /**
@@ -619,15 +619,15 @@ typedef struct fulcrum_step {
    */
   const char *state_text;
   /**
-   * Why it is stuck, or what the last try that failed came back with, borrowed from the order; else NULL.
+   * Why the step is stuck, or the error of the last attempt, borrowed from the order; else NULL.
    */
   const char *problem;
   /**
-   * Tries that failed; the last ten at most.
+   * Failed attempts; the last ten at most.
    */
   size_t attempt_count;
   /**
-   * How far it is.
+   * The state of the step.
    */
   enum fulcrum_step_state state;
 } fulcrum_step;
@@ -674,7 +674,7 @@ typedef struct fulcrum_service {
    */
   size_t attribute_count;
   /**
-   * What it did when the provider was last asked.
+   * Its status when the provider was last asked.
    */
   enum fulcrum_service_status status;
 } fulcrum_service;
@@ -749,22 +749,22 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PROVIDER_FORBIDDEN 103
 
 /**
- * There is no such thing.
+ * The named resource does not exist.
  */
 #define FULCRUM_PROVIDER_NOT_FOUND 104
 
 /**
- * It is in a state that does not allow this now.
+ * The resource's state does not allow this now.
  */
 #define FULCRUM_PROVIDER_CONFLICT 105
 
 /**
- * The account's own limit.
+ * The account's quota is used up.
  */
 #define FULCRUM_PROVIDER_QUOTA_EXCEEDED 106
 
 /**
- * The provider has none left.
+ * The SKU is sold out.
  */
 #define FULCRUM_PROVIDER_CAPACITY_EXHAUSTED 107
 
@@ -774,27 +774,27 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PROVIDER_RATE_LIMITED 108
 
 /**
- * The provider answered that it cannot serve now; nothing happened.
+ * The provider cannot serve now; the call had no effect.
  */
 #define FULCRUM_PROVIDER_UNAVAILABLE 109
 
 /**
- * Nothing left this machine.
+ * Nothing was sent.
  */
 #define FULCRUM_PROVIDER_NOT_SENT 110
 
 /**
- * Something may have happened.
+ * The call may have had its effect.
  */
 #define FULCRUM_PROVIDER_AMBIGUOUS 111
 
 /**
- * The provider broke its own API.
+ * The response breaks the provider's API.
  */
 #define FULCRUM_PROVIDER_PROTOCOL 112
 
 /**
- * The provider has no such function.
+ * The provider does not support the call.
  */
 #define FULCRUM_PROVIDER_UNSUPPORTED 113
 
@@ -928,7 +928,7 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The text, ended by NUL. Owned by `text`; empty for NULL.
+ * Returns the text, ended by NUL. It belongs to `text`; empty for NULL.
  *
  * @param text  borrowed; may be NULL.
  *
@@ -937,7 +937,7 @@ extern "C" {
 const char *fulcrum_text_data(const struct fulcrum_text *text);
 
 /**
- * Its length in bytes, without the NUL; 0 for NULL.
+ * Returns the length of a text in bytes, without the NUL; 0 for NULL.
  *
  * @param text  borrowed; may be NULL.
  *
@@ -960,7 +960,7 @@ void fulcrum_text_free(struct fulcrum_text *text);
 const char *fulcrum_version(void);
 
 /**
- * The status that the failed call returned; FULCRUM_OK for NULL.
+ * Returns the status of the failed call; FULCRUM_OK for NULL.
  *
  * @param error  borrowed; may be NULL.
  *
@@ -969,7 +969,7 @@ const char *fulcrum_version(void);
 fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
 
 /**
- * What is wrong and what to do, in UTF-8 and ended by NUL. Owned by the error; empty for NULL.
+ * Returns what is wrong and what to do, in UTF-8 and ended by NUL. It belongs to the error; empty for NULL.
  *
  * @param error  borrowed; may be NULL.
  *
@@ -978,7 +978,8 @@ fulcrum_status fulcrum_error_code(const struct fulcrum_error *error);
 const char *fulcrum_error_message(const struct fulcrum_error *error);
 
 /**
- * The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+ * Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
+ * does not know.
  *
  * @param status  any number.
  */
@@ -994,9 +995,9 @@ const char *fulcrum_status_name(fulcrum_status status);
 void fulcrum_error_free(struct fulcrum_error *error);
 
 /**
- * Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
- * secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
- * fulcrum_federation_open_file() trusts a file.
+ * Opens a federation from a text that is not trusted. The federation reads and writes files below `base` only, and
+ * sends each secret only to the public API that it is for. fulcrum_federation_open_with() can widen that;
+ * fulcrum_federation_open_file() trusts its file.
  *
  * @param config, config_length  borrowed; YAML or JSON: ledger, rates, providers.
  * @param base, base_length      borrowed; the folder that relative paths start from; empty for the working
@@ -1015,8 +1016,8 @@ fulcrum_status fulcrum_federation_open(const uint8_t *config,
                                        struct fulcrum_error **out_error);
 
 /**
- * Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
- * paths start at the file's folder.
+ * Opens a federation from a file of the operator's. The file is trusted: the federation may read, write and reach
+ * whatever the file names. Relative paths start at the file's folder.
  *
  * @param path, path_length  borrowed; the file's path in UTF-8.
  * @param out_federation     receives a federation that the caller owns and frees with
@@ -1031,8 +1032,8 @@ fulcrum_status fulcrum_federation_open_file(const uint8_t *path,
                                             struct fulcrum_error **out_error);
 
 /**
- * Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the
- * others usable.
+ * Asks all providers for their offers, and makes a new catalogue of them. A provider that fails leaves the others
+ * usable.
  *
  * @param federation  borrowed.
  * @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
@@ -1043,8 +1044,9 @@ fulcrum_status fulcrum_federation_refresh(const struct fulcrum_federation *feder
                                           struct fulcrum_error **out_error);
 
 /**
- * How each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with provider, state (fresh,
- * stale or missing, the last two with the reason), offers and listed_at. Empty before the first refresh.
+ * Returns how each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with
+ * `provider`, `state` (fresh, stale or missing, the last two with the reason), `offers` and `listed_at`. The array
+ * is empty before the first refresh.
  *
  * @param federation  borrowed.
  * @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
@@ -1058,8 +1060,9 @@ fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *
 
 /**
  * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
- * FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
- * it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
+ * FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
+ * a provider's call must not, as it would wait for itself. In a process that has forked since the federation was
+ * opened, this call returns at once and keeps the memory.
  *
  * @param federation  given up by the caller.
  *
@@ -1078,8 +1081,8 @@ void fulcrum_federation_free(struct fulcrum_federation *federation);
 void fulcrum_reply_set(struct fulcrum_reply *reply, const uint8_t *json, size_t json_length);
 
 /**
- * Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
- * text. Without either it is fulcrum_federation_open().
+ * Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
+ * host's own.
  *
  * @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
  * @param base, base_length          borrowed; the folder that relative paths start from; empty for the
@@ -1108,9 +1111,9 @@ fulcrum_status fulcrum_federation_open_with(const uint8_t *config,
                                             struct fulcrum_error **out_error);
 
 /**
- * Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
- * passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
- * costs money.
+ * Runs the conformance suite at one provider. The result is a JSON object with `checks` (name, outcome, and the
+ * reason unless passed), `is_passed`, and all of it for people as `text`. With a SKU the suite buys and ends that
+ * product a few times: at a real cloud that costs money.
  *
  * @param federation                 borrowed.
  * @param provider, provider_length  borrowed; its name.
@@ -1157,9 +1160,9 @@ fulcrum_status fulcrum_federation_compose(const struct fulcrum_federation *feder
                                           struct fulcrum_error **out_error);
 
 /**
- * Why a plan is as it is: a JSON object with `binding` (what each condition costs), `runners_up` (the best plan without
- * each provider), `entries` (at what discount another provider would get in), `unit`, `is_complete`, and all of it for
- * people as `text`.
+ * Explains a plan. The result is a JSON object with `binding` (the cost of each condition), `runners_up` (the best
+ * plan without each provider), `entries` (the discount at which another provider would get in), `unit`,
+ * `is_complete`, and all of it for people as `text`.
  *
  * @param federation                   borrowed.
  * @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
@@ -1181,7 +1184,8 @@ fulcrum_status fulcrum_federation_explain_json(const struct fulcrum_federation *
                                                struct fulcrum_error **out_error);
 
 /**
- * Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
+ * Explains why an offer is not in a plan. The result is a JSON object with `reasons`, and with how much `more` the
+ * best plan with the offer costs.
  *
  * @param federation                   borrowed.
  * @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
@@ -1206,8 +1210,8 @@ fulcrum_status fulcrum_federation_why_not_json(const struct fulcrum_federation *
                                                struct fulcrum_error **out_error);
 
 /**
- * All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
- * best in the second, and `is_complete`.
+ * Computes the Pareto frontier of two measures. The result is a JSON object with `measures`, `plans` from the best
+ * in the first measure to the best in the second, and `is_complete`.
  *
  * @param federation                   borrowed.
  * @param blueprint, blueprint_length  borrowed; YAML or JSON; its objective does not count.
@@ -1233,8 +1237,8 @@ fulcrum_status fulcrum_federation_pareto_json(const struct fulcrum_federation *f
                                               struct fulcrum_error **out_error);
 
 /**
- * Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
- * failed is a success of this call: see fulcrum_order_is_committed().
+ * Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. The call
+ * succeeds also where the order failed: see fulcrum_order_is_committed().
  *
  * @param federation                  borrowed.
  * @param plan                        borrowed.
@@ -1256,9 +1260,9 @@ fulcrum_status fulcrum_federation_purchase(const struct fulcrum_federation *fede
                                            struct fulcrum_error **out_error);
 
 /**
- * As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
- * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
- * fulcrum_federation_resume() takes it up again.
+ * Buys a plan in the background: returns once the order is in the ledger, and calls back when the order has ended.
+ * If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED; the order stays in the ledger,
+ * and fulcrum_federation_resume() takes it up.
  *
  * @param federation                  borrowed.
  * @param plan                        borrowed; a copy is kept.
@@ -1285,7 +1289,7 @@ fulcrum_status fulcrum_federation_purchase_async(const struct fulcrum_federation
                                                  struct fulcrum_error **out_error);
 
 /**
- * Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+ * Reads an order from the ledger. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
  *
  * @param federation     borrowed.
  * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -1301,7 +1305,7 @@ fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federat
                                         struct fulcrum_error **out_error);
 
 /**
- * Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+ * Drives every order that an earlier run left unfinished to its end. Call it once at the start.
  *
  * @param federation  borrowed.
  * @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
@@ -1316,8 +1320,8 @@ fulcrum_status fulcrum_federation_resume(const struct fulcrum_federation *federa
                                          struct fulcrum_error **out_error);
 
 /**
- * Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
- * then ended, failed or refused, or stuck where a person must look.
+ * Cancels an order: ends all of its services, and returns when that is done. The order's state is then ended,
+ * failed or refused, or stuck where a person must look.
  *
  * @param federation     borrowed.
  * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -1374,8 +1378,8 @@ fulcrum_status fulcrum_federation_serve(const struct fulcrum_federation *federat
                                         struct fulcrum_error **out_error);
 
 /**
- * What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
- * there.
+ * Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the
+ * ledger has no such order.
  *
  * @param federation     borrowed.
  * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -1391,8 +1395,8 @@ fulcrum_status fulcrum_federation_events_json(const struct fulcrum_federation *f
                                               struct fulcrum_error **out_error);
 
 /**
- * What has happened to an order so far, in words for people: a head line, then one line for each event.
- * FULCRUM_LEDGER_NO_SUCH_ORDER if the order is not there.
+ * Returns the timeline of an order in words for people: a head line, then one line for each event. Fails with
+ * FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
  *
  * @param federation     borrowed.
  * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -1408,9 +1412,9 @@ fulcrum_status fulcrum_federation_timeline_text(const struct fulcrum_federation 
                                                 struct fulcrum_error **out_error);
 
 /**
- * The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
- * `since_start_ms`, `subject` and `text`. The words may change from version to version: programs read
- * fulcrum_federation_events_json().
+ * Returns the timeline of an order as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`,
+ * and `entries` with `at`, `since_start_ms`, `subject` and `text`. The words may change from version to version:
+ * programs read fulcrum_federation_events_json().
  *
  * @param federation     borrowed.
  * @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -1426,13 +1430,13 @@ fulcrum_status fulcrum_federation_timeline_json(const struct fulcrum_federation 
                                                 struct fulcrum_error **out_error);
 
 /**
- * Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that
- * is done. A provider that fails is named in the answer and leaves the others: that is a success of this call.
+ * Compares the services at all providers with the ledger, repairs what the policy names, and returns when that is
+ * done. The call succeeds also where a provider failed: the result names it.
  *
- * The answer is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
- * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and `recorded`;
- * `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
- * from a thread of your own.
+ * The result is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
+ * `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and
+ * `recorded`; `failed` and `unlisted` providers, about which it says nothing; and `scanned`. To reconcile on a
+ * schedule, call this from a thread of your own.
  *
  * @param federation             borrowed.
  * @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",
@@ -1449,10 +1453,10 @@ fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation
                                                  struct fulcrum_error **out_error);
 
 /**
- * Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
- * FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
- * ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
- * not touched. May be called in a signal handler: it sets a number, and no more.
+ * Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
+ * with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
+ * the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on.
+ * Later calls are not affected. Safe in a signal handler.
  *
  * @param federation  borrowed; NULL is fine.
  *
@@ -1461,7 +1465,7 @@ fulcrum_status fulcrum_federation_reconcile_json(const struct fulcrum_federation
 void fulcrum_federation_interrupt(const struct fulcrum_federation *federation);
 
 /**
- * The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
+ * Returns the digest of a plan and a policy, for an approval step: have it signed off, and name it as
  * fulcrum_purchase_options.approved.
  *
  * @param plan                        borrowed.
@@ -1494,7 +1498,7 @@ fulcrum_status fulcrum_plan_from_json(const uint8_t *json,
                                       struct fulcrum_error **out_error);
 
 /**
- * The plan as JSON, by the schema of schemas/plan.json.
+ * Returns the plan as JSON, by the schema of schemas/plan.json.
  *
  * @param plan       borrowed.
  * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -1555,7 +1559,7 @@ fulcrum_status fulcrum_plan_read_replica(const struct fulcrum_plan *plan,
                                          struct fulcrum_error **out_error);
 
 /**
- * How many leases the plan has; 0 for NULL.
+ * Returns how many leases the plan has; 0 for NULL.
  *
  * @param plan  borrowed; may be NULL.
  *
@@ -1564,7 +1568,7 @@ fulcrum_status fulcrum_plan_read_replica(const struct fulcrum_plan *plan,
 size_t fulcrum_plan_lease_count(const struct fulcrum_plan *plan);
 
 /**
- * Whether the plan is proven to be the best; false for NULL.
+ * Returns whether the plan is proven to be the best; false for NULL.
  *
  * @param plan  borrowed; may be NULL.
  *
@@ -1582,7 +1586,7 @@ bool fulcrum_plan_is_optimal(const struct fulcrum_plan *plan);
 void fulcrum_plan_free(struct fulcrum_plan *plan);
 
 /**
- * The order with its steps and services as JSON.
+ * Returns the order with its steps and services as JSON.
  *
  * @param order      borrowed.
  * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -1595,8 +1599,8 @@ fulcrum_status fulcrum_order_json(const struct fulcrum_order *order,
                                   struct fulcrum_error **out_error);
 
 /**
- * The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
- * compose again.
+ * Returns the offers that the order could not get because they were sold out or over quota, as a JSON array.
+ * Exclude them and compose again.
  *
  * @param order      borrowed.
  * @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -1609,7 +1613,7 @@ fulcrum_status fulcrum_order_sold_out_json(const struct fulcrum_order *order,
                                            struct fulcrum_error **out_error);
 
 /**
- * Reads how far an order is.
+ * Reads an order's state, and how many steps and services it has.
  *
  * @param order        borrowed; owns the text.
  * @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
@@ -1639,7 +1643,7 @@ fulcrum_status fulcrum_order_read_step(const struct fulcrum_order *order,
                                        struct fulcrum_error **out_error);
 
 /**
- * Reads one of the services that the order has made and still holds.
+ * Reads one of the services that the order has made and still has.
  *
  * @param order        borrowed; owns the text.
  * @param index        from 0, below `service_count` of fulcrum_order_read().
@@ -1673,7 +1677,7 @@ fulcrum_status fulcrum_order_read_attribute(const struct fulcrum_order *order,
                                             struct fulcrum_error **out_error);
 
 /**
- * The order's id, ended by NUL. Owned by the order; empty for NULL.
+ * Returns the order's id, ended by NUL. It belongs to the order; empty for NULL.
  *
  * @param order  borrowed; may be NULL.
  *
@@ -1682,7 +1686,7 @@ fulcrum_status fulcrum_order_read_attribute(const struct fulcrum_order *order,
 const char *fulcrum_order_id(const struct fulcrum_order *order);
 
 /**
- * Whether all services exist; else fulcrum_order_read() says why not. False for NULL.
+ * Returns whether all services exist; false for NULL. fulcrum_order_read() tells the reason if they do not.
  *
  * @param order  borrowed; may be NULL.
  *
@@ -1700,7 +1704,7 @@ bool fulcrum_order_is_committed(const struct fulcrum_order *order);
 void fulcrum_order_free(struct fulcrum_order *order);
 
 /**
- * How many orders these are; 0 for NULL.
+ * Returns how many orders a list has; 0 for NULL.
  *
  * @param orders  borrowed; may be NULL.
  *
@@ -1709,7 +1713,7 @@ void fulcrum_order_free(struct fulcrum_order *order);
 size_t fulcrum_orders_count(const struct fulcrum_orders *orders);
 
 /**
- * One of the orders, as a handle of its own.
+ * Returns one order of a list, as a handle of its own.
  *
  * @param orders     borrowed.
  * @param index      from 0, below fulcrum_orders_count().

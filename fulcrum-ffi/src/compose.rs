@@ -22,36 +22,36 @@ use crate::{
     plan::fulcrum_plan,
 };
 
-/// How a plan is searched for. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
+/// Options of a composition. Set `size` to sizeof(fulcrum_compose_options) and the rest to zero where nothing
 /// special is wanted: FULCRUM_COMPOSE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct fulcrum_compose_options {
     /// sizeof(fulcrum_compose_options) as the caller knows it.
     pub size: usize,
-    /// After so many milliseconds the best plan so far is the answer; 0 for no limit.
+    /// Milliseconds after which the best plan so far is returned; 0 for no limit.
     pub timeout_ms: u64,
-    /// After so many nodes of the search likewise, on any machine alike; 0 for no limit.
+    /// Nodes of the search tree after which the best plan so far is returned, the same on every machine; 0 for no limit.
     pub max_nodes: u64,
-    /// Borrowed; a JSON array of offer ids that must not be used, as fulcrum_order_sold_out_json() answers; or NULL.
+    /// Borrowed; a JSON array of offer ids to exclude, such as the result of fulcrum_order_sold_out_json(); or NULL.
     pub exclude: *const u8,
     /// Bytes of `exclude`.
     pub exclude_length: usize,
-    /// May be NULL; called now and then on the calling thread.
+    /// May be NULL; called from time to time on the calling thread.
     pub progress: fulcrum_progress_callback,
     /// Passed to `progress`; may be NULL.
     pub userdata: *mut c_void,
-    /// Threads that search, up to 64; 0 counts as 1. For the same number the answer is the same each time.
+    /// Threads that search, up to 64; 0 counts as 1. The same number gives the same plan each time.
     pub threads: u32,
-    /// Enough is a plan so many hundredths of a per cent above the best; 0 for the best.
+    /// The gap to the best plan that is good enough, in hundredths of a per cent; 0 for the best plan.
     pub gap_basis_points: u32,
-    /// Borrowed; a JSON array of providers that must not be bought from; or NULL.
+    /// Borrowed; a JSON array of providers to exclude; or NULL.
     pub exclude_providers: *const u8,
     /// Bytes of `exclude_providers`.
     pub exclude_providers_length: usize,
 }
 
-/// What is known during a search; micro-units (1/1,000,000) of the blueprint's currency per month.
+/// The progress of a search; micro-units (1/1,000,000) of the blueprint's currency per month.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct fulcrum_progress {
@@ -59,13 +59,13 @@ pub struct fulcrum_progress {
     pub size: usize,
     /// Cost of the best plan so far; -1 if there is none yet.
     pub incumbent_micros: i64,
-    /// What no plan can be below; -1 if unknown.
+    /// The proven lower bound on the cost of every plan; -1 if unknown.
     pub bound_micros: i64,
-    /// Nodes done.
+    /// Nodes of the search tree that are done.
     pub nodes: u64,
 }
 
-/// Returns whether the search goes on; if not, the best plan so far is the answer.
+/// Returns whether the search goes on; if not, the best plan so far is returned.
 pub type fulcrum_progress_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, progress: *const fulcrum_progress) -> bool>;
 

@@ -86,7 +86,7 @@ macro_rules! from_core_error {
 }
 from_core_error!(ComposeError, ConfigError, DocumentError, LedgerError, PurchaseError);
 
-/// The status that the failed call returned; FULCRUM_OK for NULL.
+/// Returns the status of the failed call; FULCRUM_OK for NULL.
 ///
 /// @param error  borrowed; may be NULL.
 ///
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn fulcrum_error_code(error: *const fulcrum_error) -> fulc
     unsafe { error.as_ref() }.map_or(FULCRUM_OK, |error| error.code)
 }
 
-/// What is wrong and what to do, in UTF-8 and ended by NUL. Owned by the error; empty for NULL.
+/// Returns what is wrong and what to do, in UTF-8 and ended by NUL. It belongs to the error; empty for NULL.
 ///
 /// @param error  borrowed; may be NULL.
 ///
@@ -110,7 +110,8 @@ pub unsafe extern "C" fn fulcrum_error_message(error: *const fulcrum_error) -> *
     unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
 }
 
-/// The name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version does not know.
+/// Returns the name of a status, such as "FULCRUM_OK". Static, never freed; empty for a number that this version
+/// does not know.
 ///
 /// @param status  any number.
 #[unsafe(no_mangle)]

@@ -11,9 +11,9 @@ use crate::{
     text::fulcrum_text,
 };
 
-/// Why a plan is as it is: a JSON object with `binding` (what each condition costs), `runners_up` (the best plan without
-/// each provider), `entries` (at what discount another provider would get in), `unit`, `is_complete`, and all of it for
-/// people as `text`.
+/// Explains a plan. The result is a JSON object with `binding` (the cost of each condition), `runners_up` (the best
+/// plan without each provider), `entries` (the discount at which another provider would get in), `unit`,
+/// `is_complete`, and all of it for people as `text`.
 ///
 /// @param federation                   borrowed.
 /// @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
@@ -59,7 +59,8 @@ pub unsafe extern "C" fn fulcrum_federation_explain_json(
     unsafe { guard_on_call_thread(out_json, out_error, call) }
 }
 
-/// Why an offer is not in a plan: a JSON object with `reasons`, and how much `more` the best plan with it costs.
+/// Explains why an offer is not in a plan. The result is a JSON object with `reasons`, and with how much `more` the
+/// best plan with the offer costs.
 ///
 /// @param federation                   borrowed.
 /// @param blueprint, blueprint_length  borrowed; YAML or JSON: the one that the plan was composed for.
@@ -112,8 +113,8 @@ pub unsafe extern "C" fn fulcrum_federation_why_not_json(
     unsafe { guard_on_call_thread(out_json, out_error, call) }
 }
 
-/// All trade-offs between two measures: a JSON object with `measures`, `plans` from the best in the first measure to the
-/// best in the second, and `is_complete`.
+/// Computes the Pareto frontier of two measures. The result is a JSON object with `measures`, `plans` from the best
+/// in the first measure to the best in the second, and `is_complete`.
 ///
 /// @param federation                   borrowed.
 /// @param blueprint, blueprint_length  borrowed; YAML or JSON; its objective does not count.

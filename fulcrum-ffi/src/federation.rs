@@ -57,9 +57,9 @@ pub(crate) unsafe fn borrow_federation<'a>(
     }
 }
 
-/// Opens a federation from a text that anybody may have written: it reads and writes files below `base` alone, and sends each
-/// secret only to the public API that it is for. fulcrum_federation_open_with() can widen that, and
-/// fulcrum_federation_open_file() trusts a file.
+/// Opens a federation from a text that is not trusted. The federation reads and writes files below `base` only, and
+/// sends each secret only to the public API that it is for. fulcrum_federation_open_with() can widen that;
+/// fulcrum_federation_open_file() trusts its file.
 ///
 /// @param config, config_length  borrowed; YAML or JSON: ledger, rates, providers.
 /// @param base, base_length      borrowed; the folder that relative paths start from; empty for the working
@@ -95,8 +95,8 @@ pub unsafe extern "C" fn fulcrum_federation_open(
     unsafe { guard_on_call_thread(out_federation, out_error, call) }
 }
 
-/// Opens a federation from a file of the operator's, which is trusted: it reads, writes and reaches what it names. Relative
-/// paths start at the file's folder.
+/// Opens a federation from a file of the operator's. The file is trusted: the federation may read, write and reach
+/// whatever the file names. Relative paths start at the file's folder.
 ///
 /// @param path, path_length  borrowed; the file's path in UTF-8.
 /// @param out_federation     receives a federation that the caller owns and frees with
@@ -146,8 +146,8 @@ fn open_with_threads<E: Into<FulcrumError>>(
     Ok(Box::into_raw(Box::new(fulcrum_federation { market, process: Process::current() })))
 }
 
-/// Asks all providers for their offers and keeps the answer as the present catalogue. A provider that fails leaves the
-/// others usable.
+/// Asks all providers for their offers, and makes a new catalogue of them. A provider that fails leaves the others
+/// usable.
 ///
 /// @param federation  borrowed.
 /// @param out_error   may be NULL; else NULL on success, or an error for fulcrum_error_free().
@@ -169,8 +169,9 @@ pub unsafe extern "C" fn fulcrum_federation_refresh(
     unsafe { guard_on_call_thread(NO_OUTPUT, out_error, call) }
 }
 
-/// How each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with provider, state (fresh,
-/// stale or missing, the last two with the reason), offers and listed_at. Empty before the first refresh.
+/// Returns how each provider answered the last fulcrum_federation_refresh(): a JSON array of objects with
+/// `provider`, `state` (fresh, stale or missing, the last two with the reason), `offers` and `listed_at`. The array
+/// is empty before the first refresh.
 ///
 /// @param federation  borrowed.
 /// @param out_json    receives a text that the caller owns and frees with fulcrum_text_free().
@@ -196,8 +197,9 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
 }
 
 /// Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get
-/// FULCRUM_FEDERATION_ENDED, soon after this call if not before. May be called in such a callback; in one of a provider
-/// it would wait for itself. In a process that was forked since it returns at once, and keeps the memory.
+/// FULCRUM_FEDERATION_ENDED, during this call or soon after it. The callback of a purchase may free its federation;
+/// a provider's call must not, as it would wait for itself. In a process that has forked since the federation was
+/// opened, this call returns at once and keeps the memory.
 ///
 /// @param federation  given up by the caller.
 ///

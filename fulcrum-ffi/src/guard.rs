@@ -36,7 +36,7 @@ pub(crate) unsafe fn guard(
     status
 }
 
-/// As [`guard`], of a call that makes something: where it fails before it comes to that, as at a NULL, `target` is NULL too.
+/// As [`guard`], for a call with an output. `target` is NULL on every failure, also of the checks before the call.
 ///
 /// # Safety
 /// As [`guard`], and `target` is NULL or may be written.
@@ -51,10 +51,10 @@ pub(crate) unsafe fn guard_with_output<T>(
     unsafe { guard(out_error, call) }
 }
 
-/// No target: the call makes nothing.
+/// For calls without an output.
 pub(crate) const NO_OUTPUT: *mut *mut fulcrum_error = std::ptr::null_mut();
 
-/// As [`guard`], on a thread of the library: for all that waits, computes, or reads a document.
+/// As [`guard_with_output`], on a thread of the library: for calls that wait, compute, or read a document.
 ///
 /// # Safety
 /// As [`guard`], and `target`, where the call puts what it makes, is NULL or may be written; for `call` see [`run_on_call_thread`].

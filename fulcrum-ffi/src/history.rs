@@ -8,8 +8,8 @@ use crate::{
     text::fulcrum_text,
 };
 
-/// What has happened to an order so far: a JSON array of events, oldest first. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not
-/// there.
+/// Returns the events of an order as a JSON array, oldest first. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the
+/// ledger has no such order.
 ///
 /// @param federation     borrowed.
 /// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn fulcrum_federation_events_json(
     unsafe { guard_on_call_thread(out_json, out_error, call) }
 }
 
-/// What has happened to an order so far, in words for people: a head line, then one line for each event.
-/// FULCRUM_LEDGER_NO_SUCH_ORDER if the order is not there.
+/// Returns the timeline of an order in words for people: a head line, then one line for each event. Fails with
+/// FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
 ///
 /// @param federation     borrowed.
 /// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -73,9 +73,9 @@ pub unsafe extern "C" fn fulcrum_federation_timeline_text(
     unsafe { guard_on_call_thread(out_text, out_error, call) }
 }
 
-/// The same as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`, and `entries` with `at`,
-/// `since_start_ms`, `subject` and `text`. The words may change from version to version: programs read
-/// fulcrum_federation_events_json().
+/// Returns the timeline of an order as a JSON object: `format` (`fulcrum-timeline/1`), `order`, `state`, `start`,
+/// and `entries` with `at`, `since_start_ms`, `subject` and `text`. The words may change from version to version:
+/// programs read fulcrum_federation_events_json().
 ///
 /// @param federation     borrowed.
 /// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().

@@ -12,15 +12,15 @@ use crate::{
     guard::Outcome,
 };
 
-/// How often a call looks. Nothing wakes it, as a signal handler may only set a number.
+/// How often a waiting call checks for an interruption. A signal handler may only set a number, so nothing wakes the call.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many times somebody has wanted all calls to end.
+/// Counts interruptions.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupts(AtomicU64);
 
 impl Interrupts {
-    /// What a call remembers when it begins.
+    /// The count so far; a call remembers it when it begins.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(SeqCst)
     }
@@ -31,7 +31,7 @@ impl Interrupts {
 }
 
 impl OpenFederation {
-    /// Waits for what goes on, or for an interruption, which drops it.
+    /// Drives a future to its end; an interruption drops the future.
     pub(crate) fn wait<T>(&self, goes_on: impl Future<Output = T>) -> Outcome<T> {
         let begin = self.interrupts.count();
         let interrupted = async {
@@ -52,10 +52,10 @@ impl OpenFederation {
     }
 }
 
-/// Ends all calls that other threads are making with a federation, within some 20 ms: those that wait fail with
-/// FULCRUM_INTERRUPTED, and a search goes on as if its progress had returned false. Orders that were under way stay in the
-/// ledger, and fulcrum_federation_resume() takes them up. Those of fulcrum_federation_purchase_async() go on. Later calls are
-/// not touched. May be called in a signal handler: it sets a number, and no more.
+/// Interrupts all calls that other threads are making with a federation, within about 20 ms. Calls that wait fail
+/// with FULCRUM_INTERRUPTED; a search ends as if its progress callback had returned false. Orders under way stay in
+/// the ledger, and fulcrum_federation_resume() takes them up; orders of fulcrum_federation_purchase_async() go on.
+/// Later calls are not affected. Safe in a signal handler.
 ///
 /// @param federation  borrowed; NULL is fine.
 ///

@@ -25,7 +25,7 @@ pub(crate) fn order_id(id: &str) -> Result<OrderId, fulcrum_error> {
     id.parse().map_err(|error| fulcrum_error::argument(&format!("{error}")))
 }
 
-/// Reads an order from the ledger. FULCRUM_LEDGER_NO_SUCH_ORDER if it is not there.
+/// Reads an order from the ledger. Fails with FULCRUM_LEDGER_NO_SUCH_ORDER if the ledger has no such order.
 ///
 /// @param federation     borrowed.
 /// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn fulcrum_federation_order(
     unsafe { guard_on_call_thread(out_order, out_error, call) }
 }
 
-/// Takes up every order that an earlier run left unfinished, and drives it to its end. Call it once at the start.
+/// Drives every order that an earlier run left unfinished to its end. Call it once at the start.
 ///
 /// @param federation  borrowed.
 /// @param out_orders  may be NULL; else receives the orders that were taken up, as they ended, which the
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn fulcrum_federation_resume(
     unsafe { guard_on_call_thread(out_orders, out_error, call) }
 }
 
-/// Ends all services of an order, or stops one that is under way, and returns when that is done. The order's state is
-/// then ended, failed or refused, or stuck where a person must look.
+/// Cancels an order: ends all of its services, and returns when that is done. The order's state is then ended,
+/// failed or refused, or stuck where a person must look.
 ///
 /// @param federation     borrowed.
 /// @param id, id_length  borrowed; the order's id, see fulcrum_order_id().

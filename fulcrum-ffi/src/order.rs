@@ -37,7 +37,7 @@ impl fulcrum_order {
     }
 }
 
-/// The order with its steps and services as JSON.
+/// Returns the order with its steps and services as JSON.
 ///
 /// @param order      borrowed.
 /// @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn fulcrum_order_json(
     unsafe { guard_with_output(out_json, out_error, call) }
 }
 
-/// The offers that the order could not get because they were sold out or over quota, as a JSON array: exclude them and
-/// compose again.
+/// Returns the offers that the order could not get because they were sold out or over quota, as a JSON array.
+/// Exclude them and compose again.
 ///
 /// @param order      borrowed.
 /// @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn fulcrum_order_sold_out_json(
     unsafe { guard_with_output(out_json, out_error, call) }
 }
 
-/// Reads how far an order is.
+/// Reads an order's state, and how many steps and services it has.
 ///
 /// @param order        borrowed; owns the text.
 /// @param out_summary  the caller's, with its `size` set; filled on success, else as it was.
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn fulcrum_order_read_step(
     unsafe { guard(out_error, call) }
 }
 
-/// Reads one of the services that the order has made and still holds.
+/// Reads one of the services that the order has made and still has.
 ///
 /// @param order        borrowed; owns the text.
 /// @param index        from 0, below `service_count` of fulcrum_order_read().
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn fulcrum_order_read_attribute(
     unsafe { guard(out_error, call) }
 }
 
-/// The order's id, ended by NUL. Owned by the order; empty for NULL.
+/// Returns the order's id, ended by NUL. It belongs to the order; empty for NULL.
 ///
 /// @param order  borrowed; may be NULL.
 ///
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn fulcrum_order_id(order: *const fulcrum_order) -> *const
     unsafe { order.as_ref() }.map_or(c"".as_ptr(), |order| order.id.as_ptr())
 }
 
-/// Whether all services exist; else fulcrum_order_read() says why not. False for NULL.
+/// Returns whether all services exist; false for NULL. fulcrum_order_read() tells the reason if they do not.
 ///
 /// @param order  borrowed; may be NULL.
 ///
@@ -286,7 +286,7 @@ impl fulcrum_orders {
     }
 }
 
-/// How many orders these are; 0 for NULL.
+/// Returns how many orders a list has; 0 for NULL.
 ///
 /// @param orders  borrowed; may be NULL.
 ///
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn fulcrum_orders_count(orders: *const fulcrum_orders) -> 
     unsafe { orders.as_ref() }.map_or(0, |orders| orders.inner.len())
 }
 
-/// One of the orders, as a handle of its own.
+/// Returns one order of a list, as a handle of its own.
 ///
 /// @param orders     borrowed.
 /// @param index      from 0, below fulcrum_orders_count().

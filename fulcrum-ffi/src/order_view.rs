@@ -69,7 +69,7 @@ impl ServiceTexts {
     }
 }
 
-/// How far an order is.
+/// The state of an order.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum fulcrum_order_state {
@@ -113,29 +113,29 @@ pub(crate) fn order_state(state: OrderState) -> (fulcrum_order_state, &'static C
     }
 }
 
-/// How far the purchase of one lease is.
+/// The state of a step: the purchase of one lease.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum fulcrum_step_state {
     /// Nothing was sent.
     Planned = 1,
-    /// The provider may have been asked.
+    /// The provider may have been asked to make the service.
     Provisioning = 2,
     /// The service exists.
     Provisioned = 3,
     /// The service exists and the whole order is done.
     Committed = 4,
-    /// What exists is being released.
+    /// The service, if there is one, is being released.
     Compensating = 5,
-    /// Proven: nothing exists.
+    /// It is proven that no service exists.
     Compensated = 6,
     /// A person must look.
     Stuck = 7,
-    /// Something is done to the service of an order that is done.
+    /// An action runs on the service of a committed order.
     Acting = 8,
-    /// The provider was asked to hold it, and may; nothing exists.
+    /// A reservation was requested and may exist; no service exists.
     Reserving = 9,
-    /// The provider holds it; nothing exists.
+    /// The provider has reserved the capacity; no service exists.
     Reserved = 10,
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn step_state(state: &StepState) -> (fulcrum_step_state, &'static CSt
     }
 }
 
-/// What a service did when its provider was last asked.
+/// The status of a service when its provider was last asked.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum fulcrum_service_status {
@@ -191,13 +191,13 @@ pub struct fulcrum_order_summary {
     pub id: *const c_char,
     /// The word for `state`; static.
     pub state_text: *const c_char,
-    /// Why it does not go on as planned, for people, borrowed from the order; NULL if it does.
+    /// Why the order does not go on as planned, for people, borrowed from the order; NULL if it does.
     pub reason: *const c_char,
     /// Leases that are bought, for fulcrum_order_read_step().
     pub step_count: usize,
-    /// Services that it has made and still holds, for fulcrum_order_read_service().
+    /// Services that the order has made and still has, for fulcrum_order_read_service().
     pub service_count: usize,
-    /// How far it is.
+    /// The state of the order.
     pub state: fulcrum_order_state,
 }
 
@@ -208,19 +208,19 @@ pub struct fulcrum_order_summary {
 pub struct fulcrum_step {
     /// sizeof(fulcrum_step) as the caller knows it.
     pub size: usize,
-    /// Who is asked; borrowed from the order.
+    /// The provider that sells the lease; borrowed from the order.
     pub provider: *const c_char,
-    /// For which offer; borrowed from the order.
+    /// The offer that is bought; borrowed from the order.
     pub offer: *const c_char,
-    /// The idempotency key that the provider knows it by; borrowed from the order.
+    /// The idempotency key of the step at its provider; borrowed from the order.
     pub key: *const c_char,
     /// The word for `state`; static.
     pub state_text: *const c_char,
-    /// Why it is stuck, or what the last try that failed came back with, borrowed from the order; else NULL.
+    /// Why the step is stuck, or the error of the last attempt, borrowed from the order; else NULL.
     pub problem: *const c_char,
-    /// Tries that failed; the last ten at most.
+    /// Failed attempts; the last ten at most.
     pub attempt_count: usize,
-    /// How far it is.
+    /// The state of the step.
     pub state: fulcrum_step_state,
 }
 
@@ -247,7 +247,7 @@ pub struct fulcrum_service {
     pub step: usize,
     /// Addresses and other facts, for fulcrum_order_read_attribute().
     pub attribute_count: usize,
-    /// What it did when the provider was last asked.
+    /// Its status when the provider was last asked.
     pub status: fulcrum_service_status,
 }
 
@@ -266,12 +266,8 @@ pub struct fulcrum_attribute {
 
 impl OrderTexts {
     pub(crate) fn new(order: &Order) -> Self {
-        let service = |step: &Step| match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => Some(ServiceTexts::new(step.index, service)),
-            _ => None,
-        };
+        let service =
+            |step: &Step| step.state.service().map(|service| ServiceTexts::new(step.index, service));
         Self {
             reason: order.reason.as_deref().map(c_text),
             steps: order.steps.iter().map(StepTexts::new).collect(),

@@ -171,7 +171,7 @@ pub struct fulcrum_replica {
     pub count: u32,
 }
 
-/// The digest of a plan and a policy, for an approval step: show it, have it signed off, and name it as
+/// Returns the digest of a plan and a policy, for an approval step: have it signed off, and name it as
 /// fulcrum_purchase_options.approved.
 ///
 /// @param plan                        borrowed.
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn fulcrum_plan_from_json(
     unsafe { guard_on_call_thread(out_plan, out_error, call) }
 }
 
-/// The plan as JSON, by the schema of schemas/plan.json.
+/// Returns the plan as JSON, by the schema of schemas/plan.json.
 ///
 /// @param plan       borrowed.
 /// @param out_json   receives a text that the caller owns and frees with fulcrum_text_free().
@@ -377,7 +377,7 @@ pub unsafe extern "C" fn fulcrum_plan_read_replica(
     unsafe { guard(out_error, call) }
 }
 
-/// How many leases the plan has; 0 for NULL.
+/// Returns how many leases the plan has; 0 for NULL.
 ///
 /// @param plan  borrowed; may be NULL.
 ///
@@ -389,7 +389,7 @@ pub unsafe extern "C" fn fulcrum_plan_lease_count(plan: *const fulcrum_plan) -> 
     unsafe { plan.as_ref() }.map_or(0, |plan| plan.inner.leases.len())
 }
 
-/// Whether the plan is proven to be the best; false for NULL.
+/// Returns whether the plan is proven to be the best; false for NULL.
 ///
 /// @param plan  borrowed; may be NULL.
 ///

@@ -1,5 +1,5 @@
-//! Forks. A forked process has a copy of the memory, but of the threads only the one that has forked: whoever waits for
-//! another one there, or for a lock that another one held, waits for ever.
+//! Detects forks. A child process has a copy of the memory, but only the thread that forked. Waiting there for another
+//! thread, or for a lock that another thread held, would never end.
 
 #[cfg(unix)]
 use std::sync::Once;
@@ -10,10 +10,10 @@ use std::{
 
 use crate::error::{FULCRUM_FORKED, fulcrum_error};
 
-/// How often this process's ancestors have forked: a child in a namespace of its own may have its parent's number.
+/// How many forks led to this process. The process id alone is not enough: in a PID namespace a child may have its parent's.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// The process that somebody or something belongs to.
+/// The process that a value belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     id: u32,
@@ -29,7 +29,7 @@ impl Process {
         self == Self::current()
     }
 
-    /// What a forked process is told about what belongs to its parent.
+    /// The error for a child that uses its parent's federation.
     pub(crate) fn forked_error(self) -> fulcrum_error {
         let message = format!(
             "this federation was open_federation by process {}, which then forked; open one in this process, {}, and use that",
@@ -40,7 +40,7 @@ impl Process {
     }
 }
 
-/// Has each fork of the process wait until SQLite is at rest, once and for all.
+/// Registers handlers that make each fork wait until SQLite is at rest. Only the first call does so.
 #[cfg(unix)]
 pub(crate) fn register_fork_handlers() {
     use fulcrum_core::ledger::{after_fork, after_fork_in_child, before_fork};

@@ -144,8 +144,8 @@ unsafe fn read(providers: *const fulcrum_provider, count: usize) -> Outcome<Vec<
     providers.iter().map(provider).collect()
 }
 
-/// Opens a federation from a text, with what the host lets that reach, and with providers of the host's own besides those of the
-/// text. Without either it is fulcrum_federation_open().
+/// Opens a federation from a text, as fulcrum_federation_open() does, with more reach or with providers of the
+/// host's own.
 ///
 /// @param config, config_length      borrowed; YAML or JSON: ledger, rates, providers (which may be empty).
 /// @param base, base_length          borrowed; the folder that relative paths start from; empty for the
@@ -194,9 +194,9 @@ pub unsafe extern "C" fn fulcrum_federation_open_with(
     unsafe { guard_on_call_thread(out_federation, out_error, call) }
 }
 
-/// Runs the conformance suite at one of the providers: a JSON object with `checks` (name, outcome, and why if it is not
-/// passed), `is_passed`, and all of it as `text`. With a SKU it is bought a few times and ended again: at a real cloud that
-/// costs money.
+/// Runs the conformance suite at one provider. The result is a JSON object with `checks` (name, outcome, and the
+/// reason unless passed), `is_passed`, and all of it for people as `text`. With a SKU the suite buys and ends that
+/// product a few times: at a real cloud that costs money.
 ///
 /// @param federation                 borrowed.
 /// @param provider, provider_length  borrowed; its name.

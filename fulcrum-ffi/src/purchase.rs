@@ -23,8 +23,8 @@ pub(crate) fn policy(json: &str) -> Result<Policy, fulcrum_error> {
     if json.is_empty() { Ok(Policy::default()) } else { Ok(Policy::from_json(json)?) }
 }
 
-/// Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. An order that
-/// failed is a success of this call: see fulcrum_order_is_committed().
+/// Buys a plan, all of it or nothing, and returns when the order is committed, failed, refused or stuck. The call
+/// succeeds also where the order failed: see fulcrum_order_is_committed().
 ///
 /// @param federation                  borrowed.
 /// @param plan                        borrowed.
@@ -73,9 +73,9 @@ pub unsafe extern "C" fn fulcrum_federation_purchase(
 pub type fulcrum_purchase_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, order: *mut fulcrum_order, error: *mut fulcrum_error)>;
 
-/// As fulcrum_federation_purchase(), but returns as soon as the order is in the ledger, and calls back when it has ended.
-/// If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED: the order stays in the ledger, and
-/// fulcrum_federation_resume() takes it up again.
+/// Buys a plan in the background: returns once the order is in the ledger, and calls back when the order has ended.
+/// If the federation is freed before, the callback gets FULCRUM_FEDERATION_ENDED; the order stays in the ledger,
+/// and fulcrum_federation_resume() takes it up.
 ///
 /// @param federation                  borrowed.
 /// @param plan                        borrowed; a copy is kept.

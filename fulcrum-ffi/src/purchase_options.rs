@@ -7,7 +7,7 @@ use crate::{
     guard::{Outcome, utf8},
 };
 
-/// How a plan is bought. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
+/// Options of a purchase. Set `size` to sizeof(fulcrum_purchase_options) and the rest to zero where nothing special is
 /// wanted: FULCRUM_PURCHASE_OPTIONS_INIT does. Later versions append fields and know the older sizes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -9,13 +9,13 @@ use crate::{
     text::fulcrum_text,
 };
 
-/// Compares what the providers have with what the ledger holds, does about it what the policy says, and returns when that
-/// is done. A provider that fails is named in the answer and leaves the others: that is a success of this call.
+/// Compares the services at all providers with the ledger, repairs what the policy names, and returns when that is
+/// done. The call succeeds also where a provider failed: the result names it.
 ///
-/// The answer is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
-/// `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and `recorded`;
-/// `failed` and `unlisted` providers, of which nothing is concluded; and `scanned`. To do it again and again, call this
-/// from a thread of your own.
+/// The result is a JSON object: `findings`, each with `kind` (orphan, duplicate, missing, drifted or unknown),
+/// `provider`, `service`, `order`, `step` and `evidence`; of these `repaired`, `unrepaired` with reasons, and
+/// `recorded`; `failed` and `unlisted` providers, about which it says nothing; and `scanned`. To reconcile on a
+/// schedule, call this from a thread of your own.
 ///
 /// @param federation             borrowed.
 /// @param policy, policy_length  borrowed; JSON such as `{"orphans": "release", "duplicates": "release",

@@ -11,18 +11,19 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{error::fulcrum_error, guard::Outcome};
 
-/// Threads that drive what is under way, beside those that wait in calls and drive theirs. With two, tokio waits for the first one
-/// for ever where it gets no second one.
+/// Worker threads of the runtime. Calls drive their own futures. With two workers, tokio would wait for ever where the system
+/// refuses the second one.
 const WORKER_THREADS: usize = 1;
-/// Threads that wait for what has no other way: providers of the host's, names of servers. They stay: a thread that had ended
-/// might not be had again, and tokio would wait for one.
+/// Threads for blocking work: providers of the host's, name resolution. They never end: the system might refuse a new one,
+/// and tokio would wait for it.
 const MAX_BLOCKING_THREADS: usize = 256;
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1 << 30);
-/// How long a system that gives no thread is asked again.
+/// How long to retry where the system refuses a thread.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Starts them, or says that they cannot be had. tokio panics without the first one, and waits for the others in silence.
+/// Starts the runtime, or fails if the system refuses threads. tokio itself panics without the first thread, and waits for
+/// the others without an error.
 pub(crate) fn start() -> Outcome<Runtime> {
     thread::Builder::new()
         .spawn(|| ())

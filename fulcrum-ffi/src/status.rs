@@ -10,25 +10,25 @@ pub const FULCRUM_PROVIDER_INVALID_REQUEST: fulcrum_status = 101;
 pub const FULCRUM_PROVIDER_UNAUTHORISED: fulcrum_status = 102;
 /// The credentials do not allow this.
 pub const FULCRUM_PROVIDER_FORBIDDEN: fulcrum_status = 103;
-/// There is no such thing.
+/// The named resource does not exist.
 pub const FULCRUM_PROVIDER_NOT_FOUND: fulcrum_status = 104;
-/// It is in a state that does not allow this now.
+/// The resource's state does not allow this now.
 pub const FULCRUM_PROVIDER_CONFLICT: fulcrum_status = 105;
-/// The account's own limit.
+/// The account's quota is used up.
 pub const FULCRUM_PROVIDER_QUOTA_EXCEEDED: fulcrum_status = 106;
-/// The provider has none left.
+/// The SKU is sold out.
 pub const FULCRUM_PROVIDER_CAPACITY_EXHAUSTED: fulcrum_status = 107;
 /// Too many calls.
 pub const FULCRUM_PROVIDER_RATE_LIMITED: fulcrum_status = 108;
-/// The provider answered that it cannot serve now; nothing happened.
+/// The provider cannot serve now; the call had no effect.
 pub const FULCRUM_PROVIDER_UNAVAILABLE: fulcrum_status = 109;
-/// Nothing left this machine.
+/// Nothing was sent.
 pub const FULCRUM_PROVIDER_NOT_SENT: fulcrum_status = 110;
-/// Something may have happened.
+/// The call may have had its effect.
 pub const FULCRUM_PROVIDER_AMBIGUOUS: fulcrum_status = 111;
-/// The provider broke its own API.
+/// The response breaks the provider's API.
 pub const FULCRUM_PROVIDER_PROTOCOL: fulcrum_status = 112;
-/// The provider has no such function.
+/// The provider does not support the call.
 pub const FULCRUM_PROVIDER_UNSUPPORTED: fulcrum_status = 113;
 /// The plan buys from somebody who is not here.
 pub const FULCRUM_PURCHASE_UNKNOWN_PROVIDER: fulcrum_status = 201;

@@ -27,7 +27,7 @@ pub(crate) fn as_ptr(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
-/// The text, ended by NUL. Owned by `text`; empty for NULL.
+/// Returns the text, ended by NUL. It belongs to `text`; empty for NULL.
 ///
 /// @param text  borrowed; may be NULL.
 ///
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn fulcrum_text_data(text: *const fulcrum_text) -> *const 
     unsafe { text.as_ref() }.map_or(c"".as_ptr(), |text| text.inner.as_ptr())
 }
 
-/// Its length in bytes, without the NUL; 0 for NULL.
+/// Returns the length of a text in bytes, without the NUL; 0 for NULL.
 ///
 /// @param text  borrowed; may be NULL.
 ///

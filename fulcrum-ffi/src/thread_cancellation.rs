@@ -1,5 +1,5 @@
-//! Cancellation of threads. One that is cancelled in the middle of a call would be unwound through Rust, which aborts the
-//! process: so a thread that makes a call is cancelled when that has returned.
+//! Defers pthread_cancel during calls. Cancelling a thread in the middle of a call would unwind through Rust, which aborts the
+//! process.
 
 #[cfg(unix)]
 use std::{ffi::c_int, marker::PhantomData};

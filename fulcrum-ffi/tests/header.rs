@@ -11,7 +11,7 @@ const ERRORS: [(&str, &str); 5] = [
     ("provider/error.rs", "PROVIDER_"),
     ("purchase/error.rs", "PURCHASE_"),
     ("compose/error.rs", "COMPOSE_"),
-    ("federation/market.rs", ""),
+    ("federation/error.rs", ""),
     ("ledger/contract.rs", "LEDGER_"),
 ];
 

@@ -1,7 +1,7 @@
-//! Calls that wait or compute run on threads of the library. So a caller's stack may be small: musl gives 128 KiB, and a stack that
-//! overflows ends the process without a word. Functions of the host's still run on the thread that called.
+//! Runs calls that wait or compute on threads of the library. So a caller's stack may be small: musl gives 128 KiB, and a stack
+//! overflow ends the process without a message. The host's callbacks still run on the thread that called.
 //!
-//! A future is made where it runs: one that is handed over would first be built on the caller's stack.
+//! A future is created on the thread that runs it. Otherwise it would first be built on the caller's stack.
 
 use std::{
     cell::RefCell,
@@ -33,19 +33,19 @@ thread_local! {
     static CALLER: RefCell<Option<Caller>> = const { RefCell::new(None) };
 }
 
-/// Whoever waits for the call that this thread makes. Dropped, it tells that the call is over.
+/// The caller of the call that this thread makes; its own thread waits. Dropping this value ends the wait.
 pub(crate) struct Caller {
-    errands: Sender<HostCallback>,
+    callbacks: Sender<HostCallback>,
     cancel: Arc<Cancel>,
     depth: usize,
     /// Python does not wait for its thread, which must run nothing of the host's above code that is no Python.
     is_daemon: bool,
 }
 
-/// What the host's thread is asked to do meanwhile.
+/// A callback that the caller's thread runs while it waits.
 type HostCallback = Box<dyn FnOnce(Python<'_>) + Send>;
 
-/// Tells a call that nobody wants its answer any more.
+/// Tells a call that its caller has stopped waiting.
 #[derive(Default)]
 struct Cancel {
     is_set: AtomicBool,
@@ -69,16 +69,16 @@ struct Call<T> {
 
 /// A call, as the thread has it that waits.
 struct Waiting<T> {
-    errands: Receiver<HostCallback>,
+    callbacks: Receiver<HostCallback>,
     cancel: Arc<Cancel>,
     outcome: Outcome<T>,
 }
 
 fn call<T>(is_daemon: bool) -> (Call<T>, Waiting<T>) {
-    let (ask, errands) = channel();
+    let (send, callbacks) = channel();
     let (cancel, outcome) = (Arc::<Cancel>::default(), Outcome::default());
-    let caller = Caller { errands: ask, cancel: cancel.clone(), depth: Depth::here(), is_daemon };
-    (Call { caller, outcome: outcome.clone() }, Waiting { errands, cancel, outcome })
+    let caller = Caller { callbacks: send, cancel: cancel.clone(), depth: Depth::here(), is_daemon };
+    (Call { caller, outcome: outcome.clone() }, Waiting { callbacks, cancel, outcome })
 }
 
 impl<T> Call<T> {
@@ -99,16 +99,16 @@ impl<T> Call<T> {
 }
 
 impl<T> Waiting<T> {
-    /// Runs errands, and looks for Ctrl-C and for the interpreter's end, until the call is over.
+    /// Runs callbacks, and looks for Ctrl-C and for the interpreter's end, until the call is over.
     fn wait(self) -> PyResult<T> {
         let (process, mut last_poll, mut failure) = (Process::current(), Instant::now(), None);
         loop {
-            match self.errands.recv_timeout(SIGNAL_INTERVAL) {
+            match self.callbacks.recv_timeout(SIGNAL_INTERVAL) {
                 // One that is dropped tells the call that nobody will answer.
-                Ok(errand) => {
+                Ok(callback) => {
                     if failure.is_none() && !is_ending() {
                         let _ = attach(|py| {
-                            errand(py);
+                            callback(py);
                             Ok(())
                         });
                     }
@@ -256,20 +256,20 @@ pub(crate) fn call_host(
     call: impl for<'py> FnOnce(Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> + Send + 'static,
 ) -> PyResult<Py<PyAny>> {
     let caller = CALLER.with_borrow(|caller| {
-        caller.as_ref().map(|caller| (caller.errands.clone(), caller.depth, caller.is_daemon))
+        caller.as_ref().map(|caller| (caller.callbacks.clone(), caller.depth, caller.is_daemon))
     });
-    let (errands, depth) = match caller {
-        Some((errands, depth, false)) => (errands, depth.saturating_add(1)),
+    let (callbacks, depth) = match caller {
+        Some((callbacks, depth, false)) => (callbacks, depth.saturating_add(1)),
         Some((_, depth, true)) => return host::call(depth.saturating_add(1), call),
         None => return host::call(1, call),
     };
     let (answer, answered) = channel();
-    let errand: HostCallback = Box::new(move |py| {
+    let callback: HostCallback = Box::new(move |py| {
         let _depth = Depth::enter(depth);
         let work = || call(py).and_then(|(function, given)| function.call1(given)).map(Bound::unbind);
         let told = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(fault(&*panic)));
         let _ = answer.send(told);
     });
-    let _ = errands.send(errand);
+    let _ = callbacks.send(callback);
     answered.recv().unwrap_or_else(|_| Err(ending()))
 }

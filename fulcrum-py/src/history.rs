@@ -26,7 +26,7 @@ use crate::{
     runtime::{attach, on_thread},
 };
 
-/// What has happened to an order so far, in words.
+/// The timeline of an order, in words for people.
 #[pyclass(frozen, module = "fulcrum_market")]
 pub(crate) struct Timeline(pub(crate) purchase::Timeline);
 
@@ -66,7 +66,7 @@ pub(crate) fn timestamp(time: &Bound<'_, PyAny>) -> PyResult<jiff::Timestamp> {
 /// The host's function, and how its failures come out.
 pub(crate) struct Sink {
     function: Arc<Py<PyAny>>,
-    /// What runs coroutines of the host's.
+    /// Runs coroutines of the host's.
     sinks: Option<Arc<Py<PyAny>>>,
     failure: Arc<Mutex<Option<PyErr>>>,
     has_failed: Arc<Notify>,
@@ -86,7 +86,7 @@ impl Sink {
         Ok((Self { sinks: Some(Arc::new(sinks.clone_ref(py))), ..Self::new(function) }, sinks))
     }
 
-    /// Until the time is over, or the function raises what is no `Exception`, as Ctrl-C is.
+    /// Delivers until the timeout, or until the function raises something other than an `Exception`, such as Ctrl-C.
     pub(crate) async fn run(
         self,
         market: OpenFederation,
@@ -125,7 +125,7 @@ impl Sink {
     }
 }
 
-/// Whether nothing is delivered after this failure: it is no `Exception`, or nobody can take anything any more.
+/// Whether delivery ends with this failure: it is not an `Exception`, or the event loop is closed.
 fn ends(error: &PyErr, sinks: Option<&Py<PyAny>>) -> bool {
     let ends = attach(|py| {
         let Some(sinks) = sinks else { return Ok(!error.is_instance_of::<PyException>(py)) };

@@ -25,7 +25,7 @@ use crate::{
     workers::STACK_BYTES,
 };
 
-/// So many functions of the host's call the library in one another at most.
+/// The most nested callbacks of the host's that call the library.
 pub(crate) const MAX_CALLBACK_DEPTH: usize = 16;
 
 thread_local! {
@@ -33,7 +33,7 @@ thread_local! {
     static IS_DAEMON: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// How many functions of the host's are around the code that this thread runs. The one before comes back at the end.
+/// How many callbacks of the host's are nested around the code of this thread. Dropping it restores the depth before.
 pub(crate) struct Depth(usize);
 
 impl Depth {
@@ -63,7 +63,7 @@ pub(crate) fn is_daemon(py: Python<'_>) -> bool {
     is_daemon
 }
 
-/// How a thread of Python's own tells what a function has answered. Dropped before, it tells that there is no answer.
+/// Takes the result of a function from a thread of Python's own. Dropped without one, it reports that there is none.
 #[pyclass(frozen, module = "fulcrum_market")]
 struct Reply {
     answer: Sender<PyResult<Py<PyAny>>>,
@@ -85,8 +85,8 @@ impl Reply {
     }
 }
 
-/// Calls a function of the host's on a thread of Python's own, and waits for it. A thread of the library's would come back from it
-/// through code that is no Python, and must not where Python has ended meanwhile.
+/// Calls a function of the host's on a thread of Python's own, and waits for it. On a thread of the library's the call would
+/// return through Rust code, which aborts the process where Python has ended meanwhile.
 pub(crate) fn call(
     depth: usize,
     call: impl for<'py> FnOnce(Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)>,
@@ -122,7 +122,7 @@ fn start_thread(py: Python<'_>, inbox: Bound<'_, PyAny>) -> PyResult<()> {
     started.map(drop)
 }
 
-/// One of them. `answer` makes a call, from text to text.
+/// The calls of one provider. `answer` is a Python function from the request's text to the response's.
 #[derive(Debug)]
 struct Calls {
     provider: Arc<Slot>,
@@ -146,7 +146,7 @@ impl ProviderCallbacks for Calls {
     }
 }
 
-/// A function of `fulcrum_market._host`, which takes one of the host's.
+/// A function of `fulcrum_market._host`, which calls one of the host's.
 pub(crate) fn host_function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("fulcrum_market._host")?.getattr(name)
 }
@@ -154,7 +154,7 @@ pub(crate) fn host_function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<
 /// Providers as the library has them, and the Python objects behind them.
 type Providers = (Vec<Arc<dyn Provider>>, Vec<Arc<Slot>>);
 
-/// A provider that is written in Python, and what it says of itself.
+/// A provider that is written in Python, with its description.
 pub(crate) struct PythonProvider {
     description: String,
     calls: Calls,
@@ -176,7 +176,7 @@ pub(crate) fn described(py: Python<'_>, given: Option<Vec<Py<PyAny>>>) -> PyResu
     given.into_iter().map(described).collect()
 }
 
-/// Reads what they say of themselves.
+/// Reads the descriptions of providers.
 pub(crate) fn providers(written: Vec<PythonProvider>) -> PyResult<Providers> {
     let provider = |PythonProvider { description, calls }| -> PyResult<(Arc<dyn Provider>, Arc<Slot>)> {
         let description: CallbackDescription = parse_json(&description).map_err(raise)?;

@@ -24,8 +24,8 @@ use crate::{
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// Which process this is. Its number alone does not tell: a child in a namespace of its own may have the number of its parent, and
-/// the count alone misses forks that Python does not know of.
+/// Identifies a process. The id alone is not enough: in a PID namespace a child may have its parent's. The count of forks alone
+/// misses forks that Python does not see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     id: u32,
@@ -41,23 +41,23 @@ impl Process {
         self == Self::current()
     }
 
-    /// Python has forked, and this is the child.
+    /// Counts a fork of Python's, in the child.
     pub(crate) fn note_fork() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// What a forked child must not use: the threads and connections behind it are the parent's. The child gets an error, and
-/// never drops it, as that would wait for those threads.
+/// A value that a forked child must not use, because its threads and connections are the parent's. The child gets an error,
+/// and never drops the value, as that would wait for those threads.
 pub(crate) struct Owned<T> {
     value: Option<T>,
     process: Process,
-    /// What the value's connections go back by.
+    /// The runtime by which the value's connections are returned.
     handle: Option<Handle>,
 }
 
 impl<T> Owned<T> {
-    /// On a thread of the library's, or one that holds the interpreter.
+    /// Call it on a thread of the library's, or on one that holds the interpreter.
     pub(crate) fn new(value: T) -> Self {
         let handle = Handle::try_current().ok().or_else(handle);
         Self { value: Some(value), process: Process::current(), handle }
@@ -67,12 +67,12 @@ impl<T> Owned<T> {
         self.here().ok_or_else(forked)
     }
 
-    /// In the process that made it.
+    /// The value, if this is the process that made it.
     pub(crate) fn here(&self) -> Option<&T> {
         self.value.as_ref().filter(|_| self.process.is_current())
     }
 
-    /// Also in another process, for what is no more than memory.
+    /// The value in any process, for code that only reads memory.
     fn memory(&self) -> Option<&T> {
         self.value.as_ref()
     }

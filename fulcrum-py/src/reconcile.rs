@@ -41,7 +41,7 @@ impl Schedule {
         Ok(Self { interval, repair: optional(repair)?, timeout })
     }
 
-    /// Until the time is over, or the host's function fails.
+    /// Reconciles until the timeout, or until the host's function fails.
     pub(crate) async fn run(self, market: OpenFederation, report: Py<PyAny>) -> PyResult<()> {
         let (policy, report) = (read_repair(self.repair).await?, Arc::new(report));
         let failure = Mutex::new(None);

@@ -1,7 +1,7 @@
-//! Threads for what waits, Ctrl-C while it does, and their end before the interpreter's.
+//! The threads of the module: their start, Ctrl-C during calls, and their end before the interpreter's.
 //!
-//! One thread drives timers, sockets and tasks. What would block it has threads of its own; one of those is started at
-//! once and stays, so that no later call needs a thread that cannot be had.
+//! One thread drives timers, sockets and tasks. Blocking work has threads of its own. One of these is started at once and
+//! stays, so that a later call works also where the system refuses new threads.
 
 use std::{
     cell::Cell,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fulcrum_core::{
     catalogue,
-    model::{self, OfferId, OrderState, Policy, StepState, parse_yaml},
+    model::{self, OfferId, OrderState, Policy, parse_yaml},
     purchase,
 };
 use fulcrum_py_macros::guarded;
@@ -241,13 +241,8 @@ impl Order {
 
     #[getter]
     fn services<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let service = |step: &model::Step| match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => Some(service.clone()),
-            _ => None,
-        };
-        python(py, &self.0.steps.iter().filter_map(service).collect::<Vec<_>>())
+        let services: Vec<_> = self.0.steps.iter().filter_map(|step| step.state.service()).collect();
+        python(py, &services)
     }
 
     #[getter]

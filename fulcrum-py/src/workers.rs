@@ -11,16 +11,16 @@ use std::{
 
 use crate::call_thread::Caller;
 
-/// The deepest document needs 1.2 MiB where the code is not optimised.
+/// Without optimisation the deepest document needs 1.2 MiB.
 pub(crate) const STACK_BYTES: usize = 4 << 20;
-/// So many wait for calls to come; others end with their call.
+/// Idle threads that are kept; others end with their call.
 const MAX_IDLE_THREADS: usize = 8;
 
 pub(crate) fn builder() -> thread::Builder {
     thread::Builder::new().name("fulcrum-call".to_owned()).stack_size(STACK_BYTES)
 }
 
-/// The idle ones; none once all is over.
+/// The idle threads; none after shutdown.
 pub(crate) struct Workers(Mutex<Option<Vec<Worker>>>);
 
 /// A thread that waits for a call.
@@ -29,12 +29,12 @@ pub(crate) struct Worker {
     all: Arc<Workers>,
 }
 
-/// Dropped at last, the answer tells the caller that all is over.
+/// Dropping the returned caller ends the caller's wait.
 type Work = Box<dyn FnOnce() -> Caller + Send>;
 
 struct Task {
     work: Work,
-    /// The thread's own, for when it is idle again.
+    /// The thread's own handle, for when it is idle again.
     worker: Worker,
 }
 
@@ -61,7 +61,7 @@ impl Workers {
         Ok(Worker { give, all: self.clone() })
     }
 
-    /// Idle threads end, and those at work end with it.
+    /// Ends idle threads at once, and busy ones with their call.
     pub(crate) fn end(&self) {
         let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(idle);

@@ -8,13 +8,13 @@ use super::{OrderId, ProviderId, ServiceId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// Exists with the key of a step that holds nothing any more: it costs money for nothing.
+    /// Exists with the key of a step that has no service any more: it costs money for nothing.
     Orphan,
-    /// Exists with the key of a step that holds another service: bought twice, or copied.
+    /// Exists with the key of a step that has another service: bought twice, or copied.
     Duplicate,
-    /// An order holds it, and it does not exist.
+    /// An order has it, and it does not exist.
     Missing,
-    /// An order holds it, and it is not what the order bought, or does not work.
+    /// An order has it, and it is not what the order bought, or does not work.
     Drifted,
     /// Exists with a key of this library's form, of which the ledger knows nothing: another ledger's, or one that was
     /// restored from an older copy.

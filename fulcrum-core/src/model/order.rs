@@ -16,29 +16,30 @@ use super::{
 pub struct Order {
     /// UUID of version 7.
     pub id: OrderId,
-    /// What is bought; after a fail-over the newest plan.
+    /// The plan that is bought; after a fail-over the newest one.
     pub plan: Plan,
-    /// How it is bought.
+    /// The policy under which the plan is bought.
     pub policy: Policy,
-    /// How far it is.
+    /// The state of the purchase.
     pub state: OrderState,
-    /// When it was accepted.
+    /// When the order was accepted.
     pub created: Timestamp,
-    /// Why it does not go on as planned; for people.
+    /// Why the order does not go on as planned; for people.
     pub reason: Option<String>,
-    /// The namespace of its steps' keys: that of the ledger which accepted it; none in orders from before plan format 4.
+    /// The namespace of the steps' idempotency keys, which is that of the accepting ledger. None in orders from before plan
+    /// format 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<KeyNamespace>,
-    /// Of an order that is just accepted, whether the caller named the digest of plan and policy: somebody has approved
-    /// them. Later the first event tells.
+    /// In an order that was just accepted: whether the caller named the approved digest of plan and policy. Later the first
+    /// event tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_approved: bool,
-    /// That the customer wants it undone; none if not.
+    /// The customer's cancellation, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
     /// Fail-overs so far.
     pub rounds: Vec<FailOverRound>,
-    /// One for each lease of the first plan that is bought, in its order; then those of each fail-over.
+    /// One step for each lease of the first plan that is bought, in the plan's order; then the steps of each fail-over.
     pub steps: Vec<Step>,
 }
 
@@ -48,13 +49,13 @@ impl Order {
         self.rounds.first().map_or(&self.plan, |round| &round.plan)
     }
 
-    /// Whether a host has something to do: the order is not final, or it is committed and the customer has cancelled it.
+    /// Whether a host must drive the order: it is not final, or it is committed and cancelled.
     pub fn is_unfinished(&self) -> bool {
         !self.state.is_final() || (self.state == OrderState::Committed && self.cancellation.is_some())
     }
 
-    /// What a month costs at the prices that were last checked, net, without set-up fees: the plan's own figure, unless
-    /// a price has moved within the tolerance, or a service is not there (any more). Zero once the order is over. `None` if
+    /// The net cost of a month at the prices that were last checked, without set-up fees. It differs from the plan's figure
+    /// where a price moved within the tolerance, or where a service does not exist. Zero once the order is over. `None` if
     /// the sum leaves the range of a decimal.
     pub fn monthly(&self) -> Option<Decimal> {
         if self.state.is_over() {
@@ -66,8 +67,8 @@ impl Order {
         })
     }
 
-    /// What is paid at the start, at the prices that were last checked: also for what was given back since. Zero if nothing
-    /// was asked of anybody.
+    /// The net cost at the start, at the prices that were last checked, including services that were released since. Zero if
+    /// the order was refused.
     pub fn once(&self) -> Option<Decimal> {
         if self.state == OrderState::Refused {
             return Some(Decimal::ZERO);
@@ -78,24 +79,24 @@ impl Order {
         self.retained_steps().try_fold(at_checked?, |sum, step| sum.checked_add(step.lease.paid_once()?))
     }
 
-    /// Whether no fail-over has put other steps in the place of one.
+    /// Whether no fail-over has replaced the step.
     fn is_current(&self, step: &Step) -> bool {
         !self.rounds.iter().any(|round| round.replaced.contains(&step.index))
     }
 
-    /// Whether the present plan keeps what a step bought before it.
+    /// Whether the present plan keeps the service of a step from before it.
     fn is_retained(&self, step: &Step) -> bool {
         let Some(service) = step.state.service_id() else { return false };
         let name = format!("{}/{service}", step.provider);
         self.plan.leases.iter().any(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name))
     }
 
-    /// Steps whose services a fail-over keeps: the present plan pays no start for them again.
+    /// Steps whose services the last fail-over keeps: the present plan has no set-up fee for them.
     pub(crate) fn retained_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| self.is_current(step) && self.is_retained(step))
     }
 
-    /// Steps that buy what the present plan has a price for.
+    /// Steps that buy leases of the present plan.
     pub(crate) fn current_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| self.is_current(step) && !self.is_retained(step))
     }
@@ -105,16 +106,16 @@ fn sum_of(lease: &Lease, of: impl Fn(&PriceLine) -> Decimal) -> Option<Decimal> 
     lease.lines.iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(of(line)))
 }
 
-/// A customer's wish that an order be undone.
+/// The cancellation of an order by its customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
-    /// When the ledger noted it; none if an older version did.
+    /// When the ledger recorded it; none if an older version did.
     pub at: Option<Timestamp>,
     /// Who cancelled, and why; none if nobody said.
     pub by: Option<Operator>,
 }
 
-/// One fail-over: what could not be had, and what was planned before.
+/// One fail-over: what could not be bought, and the plan before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FailOverRound {
@@ -122,9 +123,9 @@ pub struct FailOverRound {
     pub at: Timestamp,
     /// For people.
     pub reason: String,
-    /// Offers that are not asked for again.
+    /// Offers that are excluded from now on.
     pub offers: BTreeSet<OfferId>,
-    /// Providers that are not bought from again.
+    /// Providers that are excluded from now on.
     pub providers: BTreeSet<ProviderId>,
     /// Steps that the new plan replaces.
     pub replaced: Vec<u32>,
@@ -132,7 +133,7 @@ pub struct FailOverRound {
     pub plan: Plan,
 }
 
-/// How far an order is. In parentheses: the TM Forum 622 state.
+/// The state of an order. In parentheses: the TM Forum 622 state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
@@ -222,7 +223,7 @@ impl OrderState {
     }
 }
 
-/// What was accepted, as digests: the chain of events proves it from its first link on.
+/// Digests of an accepted order, in its first event: the chain of events proves them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Acceptance {

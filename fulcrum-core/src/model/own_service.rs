@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Service, ServiceId, Step};
 
-/// Bytes of what a service tells about itself: a provider's answer must not fill the ledger.
-const MAX_ATTRIBUTES: usize = 64 << 10;
+/// Bytes of a service's attributes: a provider's response must not fill the ledger.
+const MAX_ATTRIBUTE_BYTES: usize = 64 << 10;
 
-/// A service that is a step's own: at its provider, under its key, and the one that was asked about. Only
-/// [`check`](Self::check) makes one; the ledger and archives keep what it has made.
+/// A service that belongs to a step: at its provider, under its key, and the one that was asked about. Only
+/// [`check`](Self::check) makes one; ledgers and archives store it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnService(Service);
@@ -59,13 +59,13 @@ impl OwnService {
         let mut size = 0_usize;
         service.attributes.retain(|name, value| {
             size = size.saturating_add(name.len()).saturating_add(value.len());
-            size <= MAX_ATTRIBUTES
+            size <= MAX_ATTRIBUTE_BYTES
         });
         Ok(Self(service))
     }
 
-    /// The same service, as the product and at the place that its step holds it for: what a provider has made of it since is
-    /// found by a scan.
+    /// The same service with the product and place that its step ordered. Reconciliation finds what the provider has changed
+    /// since.
     pub(crate) fn with_ordered_product(mut self, promised: &Self) -> Self {
         self.0.sku.clone_from(&promised.sku);
         self.0.place.clone_from(&promised.place);

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, ServiceId, StepState};
+use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, ServiceId};
 
 /// Services that run now. A plan may keep each of them, with what is on it or with something else, or end it.
 ///
@@ -86,12 +86,7 @@ impl Running {
     /// What an order has bought and still holds; services are named `provider/service`.
     pub fn of_order(order: &Order) -> Self {
         let services = order.steps.iter().filter_map(|step| {
-            let (StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. }) = &step.state
-            else {
-                return None;
-            };
+            let service = step.state.service()?;
             let name = format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone());
             Some(RunningService::of_lease(name, &step.lease))
         });

@@ -1,4 +1,4 @@
-//! A step of an order: the purchase of one lease, and how far it is.
+//! A step of an order: the purchase of one lease, and its state.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -12,32 +12,32 @@ use super::{Action, IdempotencyKey, Lease, OwnService, PriceAuthority, ProviderI
 pub struct Step {
     /// Position in the plan, from 0.
     pub index: u32,
-    /// The same for ever; the provider knows it as key, label or name.
+    /// The idempotency key, which never changes; the provider has it as key, label or name.
     pub key: IdempotencyKey,
-    /// Who is asked.
+    /// The provider that sells the lease.
     pub provider: ProviderId,
-    /// What is asked for.
+    /// The lease that is bought.
     pub lease: Lease,
-    /// How far it is.
+    /// The state of the purchase.
     pub state: StepState,
-    /// Tries so far, newest last; at most the last ten.
+    /// Failed attempts, newest last; at most the last ten.
     pub attempts: Vec<Attempt>,
 }
 
-/// One try that did not succeed.
+/// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
     /// When.
     pub at: Timestamp,
-    /// What came back; no secrets.
+    /// The error, without secrets.
     pub error: String,
-    /// Why it cannot be had there, if that is so.
+    /// Why the lease cannot be bought at this provider, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortage: Option<Shortage>,
 }
 
-/// Why something cannot be had at one provider, though perhaps elsewhere.
+/// Why a lease cannot be bought at one provider, though perhaps at another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shortage {
@@ -49,23 +49,23 @@ pub enum Shortage {
     Unavailable,
 }
 
-/// How far one step is. Every state is written before the call that it stands for.
+/// The state of a step. Every state is written before the call that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum StepState {
     /// Nothing was sent.
     Planned,
-    /// The provider was asked to hold it, and may. Nothing exists, and nothing costs money.
+    /// A reservation was requested and may exist. No service exists, and nothing costs money.
     Reserving {
         /// When the intent was written.
         since: Timestamp,
     },
-    /// The provider holds it.
+    /// The provider has reserved the capacity.
     Reserved {
-        /// Until when; it ends by itself.
+        /// When the reservation ends by itself.
         until: Timestamp,
     },
-    /// The provider may have been asked.
+    /// The provider may have been asked to make the service.
     Provisioning {
         /// The driver that wrote the intent; another one must look before it asks again.
         claim: String,
@@ -73,7 +73,7 @@ pub enum StepState {
         since: Timestamp,
         /// What is known of the outcome.
         progress: CallProgress,
-        /// The handle of an operation that its provider tells nothing of any more: asked once more before absence is
+        /// The handle of an operation that its provider no longer knows. It is polled once more before absence is
         /// believed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         operation: Option<String>,
@@ -88,7 +88,7 @@ pub enum StepState {
         /// As the provider reported it.
         service: OwnService,
     },
-    /// Something is done to the service of an order that is done.
+    /// An action runs on the service of a committed order.
     Acting {
         /// As the provider last reported it.
         service: OwnService,
@@ -101,53 +101,62 @@ pub enum StepState {
         /// What is known of the outcome.
         progress: CallProgress,
     },
-    /// What exists is being released.
+    /// The service, if there is one, is being released.
     Compensating {
-        /// What is known to exist; none if that must be found out first.
+        /// The service that is known to exist; none if a look-up must find it first.
         service: Option<ServiceId>,
-        /// The release under way, as the provider's operation handle. Where it must be found out first what exists, the
-        /// operation that was to make it, if one began.
+        /// The operation handle of the release under way. Before the service is known: that of the operation that was to
+        /// make it, if one began.
         operation: Option<String>,
-        /// When the provider was first asked to make it: how long a look-up may lag.
+        /// When the provider was first asked to make the service: look-ups may lag behind that time.
         sent: Option<Timestamp>,
         /// When compensation began.
         since: Timestamp,
     },
-    /// Proven: nothing exists.
+    /// It is proven that no service exists.
     Compensated,
     /// A person must look.
     Stuck {
-        /// At what, and why.
+        /// What to look at, and why.
         reason: String,
-        /// What was known to exist; none if not even that is known.
+        /// The service that was known to exist, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<ServiceId>,
-        /// The release that was under way; only it may lead to parts that outlive the service, such as disks.
+        /// The operation handle of the release that was under way. It may be the only way to parts that outlive the service,
+        /// such as disks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         operation: Option<String>,
     },
 }
 
 impl StepState {
-    /// The service that a step has, or is about to end.
-    pub(crate) fn service_id(&self) -> Option<&ServiceId> {
+    /// The service that a step has; none before it is provisioned, and none once its release has begun.
+    pub fn service(&self) -> Option<&OwnService> {
         match self {
             Self::Provisioned { service } | Self::Committed { service } | Self::Acting { service, .. } => {
-                Some(&service.id)
+                Some(service)
             }
-            Self::Compensating { service, .. } => service.as_ref(),
             Self::Planned
             | Self::Reserving { .. }
             | Self::Reserved { .. }
             | Self::Provisioning { .. }
+            | Self::Compensating { .. }
             | Self::Compensated
             | Self::Stuck { .. } => None,
+        }
+    }
+
+    /// The id of the service that a step has, or that is being released.
+    pub fn service_id(&self) -> Option<&ServiceId> {
+        match self {
+            Self::Compensating { service, .. } => service.as_ref(),
+            other => other.service().map(|service| &service.id),
         }
     }
 }
 
 impl Step {
-    /// What it costs now: nothing once it is not there, else what was last checked, or planned.
+    /// The current cost: zero once the step is compensated, otherwise the price that was last checked, otherwise the plan's.
     pub(crate) fn current_cost(
         &self,
         planned: Decimal,
@@ -161,15 +170,15 @@ impl Step {
     }
 }
 
-/// What is known of a call that makes or changes something.
+/// What is known of a call that changes something at a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallProgress {
-    /// The intent is written; the call may or may not have been sent.
+    /// The intent is recorded; the call may or may not have been sent.
     IntentOnly,
-    /// It was sent and no answer came.
+    /// The call was sent and no response came.
     OutcomeUnknown,
-    /// The provider works on it; the handle survives a restart.
+    /// The provider is working on it; the operation handle survives a restart.
     Running(String),
 }
 

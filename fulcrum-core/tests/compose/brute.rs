@@ -7,8 +7,8 @@ use fulcrum_core::{
     compose::verify::verify,
     model::{
         Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, LineKind, Measure,
-        Measures, MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, Statistics,
-        StopReason, TrafficLine, digest_of, from_micros,
+        Measures, MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, StopReason,
+        TrafficLine, digest_of, from_micros,
     },
 };
 use rust_decimal::Decimal;

@@ -78,6 +78,13 @@ fn the_states_of_an_order_are_the_same_everywhere() {
         .map(|state| state.word())
         .collect();
     assert!(present.is_subset(&words(docstring)), "_fulcrum.pyi: {docstring}");
+    let orders = read("docs/orders.md");
+    let rows: BTreeSet<&str> = orders
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .map(|(cell, _)| cell)
+        .collect();
+    assert!(present.is_subset(&rows), "docs/orders.md: {rows:?}");
 }
 
 #[test]

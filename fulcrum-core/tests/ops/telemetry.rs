@@ -11,7 +11,7 @@ use std::{
 use crate::support::{clouds, duo, duo_plan, duo_policy, plan};
 use fulcrum_core::{
     ledger::SqliteLedger,
-    model::{Operator, OrderState, Policy, ProviderId, Service},
+    model::{Operator, OrderState, Policy, ProviderId},
     provider::{
         Call, IdempotencyClass, Provider,
         layers::Trace,

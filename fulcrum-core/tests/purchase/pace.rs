@@ -7,7 +7,7 @@ use std::{
 
 use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
-    model::{Action, Blueprint, Operator, OrderState, Policy, Service, ServiceStatus},
+    model::{Action, Blueprint, Operator, OrderState, Policy, ServiceStatus},
     provider::{
         Call, IdempotencyClass, Provider,
         sandbox::{Fault, FaultRule},

@@ -10,7 +10,7 @@ use std::{
 use fulcrum_core::{
     compose::{ComposeOptions, Signal},
     federation::FederationConfig,
-    model::{Blueprint, OrderEventKind, OrderState, Policy, StepState},
+    model::{Blueprint, OrderEventKind, OrderState, Policy},
 };
 use futures::StreamExt;
 
@@ -59,10 +59,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 5. Purchase it: all of it or nothing.
     let order = market.purchase(&plan, Policy::default()).await?;
     println!("order {} is {}", order.id, order.state.word());
-    for step in &order.steps {
-        if let StepState::Committed { service } = &step.state {
-            println!("  {}/{} is {}", service.provider, service.id, service.status.word());
-        }
+    for service in order.steps.iter().filter_map(|step| step.state.service()) {
+        println!("  {}/{} is {}", service.provider, service.id, service.status.word());
     }
     if order.state != OrderState::Committed {
         return Err(order.reason.unwrap_or_default().into());

@@ -7,7 +7,7 @@ use std::{
 
 use fulcrum_core::{
     ledger::{Change, Claim, Ledger, LedgerError, PostgresLedger},
-    model::{Order, OrderState, Step, StepState},
+    model::{Order, OrderState, StepState},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 

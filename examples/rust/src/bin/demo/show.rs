@@ -129,13 +129,7 @@ pub(crate) fn order(order: &Order) {
     println!("  order {}  {}", order.id, order.state.word());
     println!("    {:<12} {:<34} {:<22} state", "provider", "service", "product");
     for step in &order.steps {
-        let service = match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => service.id.as_str(),
-            StepState::Compensating { service: Some(id), .. } => id.as_str(),
-            _ => "–",
-        };
+        let service = step.state.service_id().map_or("–", |id| id.as_str());
         let (provider, sku) = (step.provider.as_str(), step.lease.sku.as_str());
         println!("    {provider:<12} {service:<34} {sku:<22} {}", state_word(&step.state));
     }
