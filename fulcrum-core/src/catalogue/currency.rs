@@ -168,7 +168,7 @@ impl Rates {
         amount.checked_mul(self.rate(to)?)?.checked_div(self.rate(from)?)
     }
 
-    /// What a price comes to over a horizon in a currency; see [`commitment_cost`]. `None` if a rate is missing or the
+    /// The cost of a price over a horizon in a currency; see [`commitment_cost`]. `None` if a rate is missing or the
     /// arithmetic leaves the range of money.
     ///
     /// [`commitment_cost`]: crate::model::commitment_cost
@@ -193,7 +193,7 @@ impl Rates {
     }
 }
 
-/// What one euro buys of the currencies in the European Central Bank's table, roughly, in hundredths.
+/// Rough units of each currency for one euro, in hundredths, to recognise a mistaken rate.
 const PLAUSIBLE_RATES: [(Currency, i64); 30] = [
     (Currency::AUD, 170),
     (Currency::BGN, 196),

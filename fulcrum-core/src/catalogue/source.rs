@@ -13,6 +13,7 @@ const MAX_NAMED_SOURCES: usize = 3;
 
 /// The outcome of one provider's listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SourceReport {
     /// The provider.
     pub provider: ProviderId,
@@ -33,6 +34,7 @@ pub struct SourceReport {
 /// The state of a provider's offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SourceState {
     /// Listed for this snapshot.
     Fresh,

@@ -116,21 +116,21 @@ impl FederationBuilder {
         Ok(self)
     }
 
-    /// How old, in hours, the last list of a provider may be that does not answer; 24 unless told.
+    /// The age limit, in hours, of the last list of a failing provider; 24 by default.
     #[must_use]
     pub fn max_offer_age_hours(mut self, hours: u32) -> Self {
         self.ages.max_offer_age_hours = hours;
         self
     }
 
-    /// How old, in days, exchange rates may be that amounts are converted by; 7 unless told.
+    /// The age limit, in days, of exchange rates; 7 by default.
     #[must_use]
     pub fn max_rates_age_days(mut self, days: u32) -> Self {
         self.ages.max_rates_age_days = days;
         self
     }
 
-    /// How old, in days, a price of a dated table may be; 90 unless told.
+    /// The age limit, in days, of prices in dated tables; 90 by default.
     #[must_use]
     pub fn max_table_age_days(mut self, days: u32) -> Self {
         self.ages.max_table_age_days = days;

@@ -79,7 +79,7 @@ impl Federation {
     /// Tries once more to undo a stuck order; who and why are recorded.
     ///
     /// # Errors
-    /// [`PurchaseError`]: the order is not stuck, or nobody says why.
+    /// [`PurchaseError`]: the order is not stuck, or `by` has no reason.
     pub async fn retry(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
         self.engine.retry(order, by).await
     }
@@ -87,7 +87,7 @@ impl Federation {
     /// Abandons a stuck order, although services of it may be left; see [`Engine::abandon`](crate::purchase::Engine::abandon).
     ///
     /// # Errors
-    /// [`PurchaseError`]: the order is not stuck, or nobody says why.
+    /// [`PurchaseError`]: the order is not stuck, or `by` has no reason.
     pub async fn abandon(&self, order: &OrderId, by: Operator) -> Result<Order, PurchaseError> {
         self.engine.abandon(order, by).await
     }
@@ -109,7 +109,7 @@ impl Federation {
     /// Starts, stops or resizes a service of a committed order; see [`Engine::act`](crate::purchase::Engine::act).
     ///
     /// # Errors
-    /// [`PurchaseError`]: the step holds no service, its provider knows no actions, or nobody says why.
+    /// [`PurchaseError`]: the step has no service, its provider knows no actions, or `by` has no reason.
     pub async fn act(
         &self,
         order: &OrderId,
@@ -123,7 +123,7 @@ impl Federation {
     /// Ends one service of a committed order; see [`Engine::release`](crate::purchase::Engine::release).
     ///
     /// # Errors
-    /// [`PurchaseError`]: the step holds no service, or nobody says why.
+    /// [`PurchaseError`]: the step has no service, or `by` has no reason.
     pub async fn release(&self, order: &OrderId, step: u32, by: Operator) -> Result<Order, PurchaseError> {
         self.engine.release(order, step, by).await
     }
@@ -227,7 +227,7 @@ impl Federation {
         self.engine.deliver(name, sink, stop).await;
     }
 
-    /// What has happened to an order so far, in words.
+    /// The history of an order in sentences.
     ///
     /// # Errors
     /// [`PurchaseError`]: there is no such order.

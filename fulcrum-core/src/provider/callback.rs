@@ -7,7 +7,7 @@
 //! | `reserve` | `request`, `key` | `until` |
 //! | `unreserve` | `key` | an empty object |
 //! | `provision` | `request`, `key` | `operation` |
-//! | `resume_operation` | `request`, `service` with all that the host has told of it | `operation`, or null |
+//! | `resume_operation` | `request`, `service` as the host returned it | `operation`, or null |
 //! | `find_by_key` | `key` | `service`, or null |
 //! | `describe` | `service` | `service`, or null |
 //! | `services` | | `services` |

@@ -12,7 +12,7 @@ pub(crate) fn single_line(text: &str, max_chars: usize) -> String {
     text.chars().map(spaced).filter(|c| !is_hidden(*c)).take(max_chars).collect()
 }
 
-/// A text of somebody else's, such as an error message: [`single_line`] of the usual length.
+/// A foreign text, such as a provider's error message, on a [`single_line`] of the usual length.
 pub(crate) fn foreign_text(text: &str) -> String {
     single_line(text, MAX_TEXT_CHARS)
 }

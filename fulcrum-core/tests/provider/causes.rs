@@ -156,5 +156,5 @@ async fn what_was_lost_on_the_way_says_how() {
     assert!(!slow.to_string().contains("canary"), "{slow}");
     let busy = Server::start(Story::say(&answer(503, &[], "canary-page"))).await;
     let busy = failure_of(at(&busy.url()), false).await.to_string();
-    assert!(busy.contains("it answers 503") && !busy.contains("canary"), "{busy}");
+    assert!(busy.contains("the API answered 503") && !busy.contains("canary"), "{busy}");
 }

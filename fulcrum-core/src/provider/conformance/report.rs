@@ -1,4 +1,4 @@
-//! What the suite reports.
+//! The report of the suite.
 
 use std::fmt;
 

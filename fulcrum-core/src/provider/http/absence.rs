@@ -54,7 +54,7 @@ impl AbsenceRule {
     }
 }
 
-/// What a response proves about absence.
+/// The proof of absence in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absence {
     /// Nothing.

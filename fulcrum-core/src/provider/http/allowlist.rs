@@ -1,7 +1,7 @@
 //! The allow-list: names of harmless fields and headers in the APIs of all adapters.
 
 /// Objects that hold further fields of the API.
-const HOLDERS: &[&str] = &[
+const NESTED_OBJECTS: &[&str] = &[
     "action",
     "actions",
     "amount",
@@ -107,17 +107,17 @@ const HOLDERS: &[&str] = &[
 ];
 
 /// Objects whose field names somebody has chosen, such as products by name.
-const NAMES: &[&str] = &["addresses", "extravolumes", "servers", "volumes", "zone"];
+const OBJECTS_KEYED_BY_NAME: &[&str] = &["addresses", "extravolumes", "servers", "volumes", "zone"];
 
 /// Names that APIs give to secrets and nobody gives to a product or network.
-const TELLING: &[&str] =
+const SECRET_NAMES: &[&str] =
     &["auth", "console", "credential", "key", "pass", "rescue", "secret", "token", "user"];
 
 /// Objects that hold the customer's own labels.
-const FREE: &[&str] = &["labels", "metadata", "tags", "tagset"];
+const CUSTOMER_LABELS: &[&str] = &["labels", "metadata", "tags", "tagset"];
 
 /// Fields whose values pass.
-const HARMLESS: &[&str] = &[
+const ALLOWED_FIELDS: &[&str] = &[
     "access",
     "action",
     "addr",
@@ -273,7 +273,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Messages for people, which may hold anything.
-const WORDS: &[&str] = &[
+const MESSAGE_FIELDS: &[&str] = &[
     "argumentname",
     "description",
     "detail",
@@ -291,7 +291,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Headers whose values pass.
-const HEADERS: &[&str] = &[
+const ALLOWED_HEADERS: &[&str] = &[
     "age",
     "allow",
     "cache-control",
@@ -318,9 +318,9 @@ const HEADERS: &[&str] = &[
 ];
 
 /// The longest text that can be an API's keyword.
-const LONGEST_WORD: usize = 128;
+const MAX_KEYWORD_BYTES: usize = 128;
 /// A longer run of letters and digits is more likely random than a name.
-const LONGEST_RUN: usize = 32;
+const MAX_ALPHANUMERIC_RUN: usize = 32;
 
 /// `task_state`, `taskState` and `OS-EXT-STS:task_state` are one name.
 fn plain(name: &str) -> String {
@@ -333,40 +333,40 @@ fn is_in(names: &[&str], name: &str) -> bool {
 }
 
 pub(super) fn is_holder(name: &str) -> bool {
-    is_in(HOLDERS, name)
+    is_in(NESTED_OBJECTS, name)
 }
 
 pub(super) fn has_names_for_fields(name: &str) -> bool {
-    is_in(NAMES, name)
+    is_in(OBJECTS_KEYED_BY_NAME, name)
 }
 
 pub(super) fn is_telling(name: &str) -> bool {
     let name = plain(name);
-    TELLING.iter().any(|word| name.contains(word))
+    SECRET_NAMES.iter().any(|word| name.contains(word))
 }
 
 pub(super) fn is_free(name: &str) -> bool {
-    is_in(FREE, name)
+    is_in(CUSTOMER_LABELS, name)
 }
 
 pub(super) fn is_harmless(name: &str) -> bool {
-    is_in(HARMLESS, name)
+    is_in(ALLOWED_FIELDS, name)
 }
 
 pub(super) fn is_worded(name: &str) -> bool {
-    is_in(WORDS, name)
+    is_in(MESSAGE_FIELDS, name)
 }
 
 pub(super) fn is_header(name: &str) -> bool {
-    HEADERS.contains(&name)
+    ALLOWED_HEADERS.contains(&name)
 }
 
 /// Whether a text looks like a name, number, date or state, and not like a sentence or token.
 pub(super) fn is_word(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/+-@%".contains(c);
-    text.len() <= LONGEST_WORD
+    text.len() <= MAX_KEYWORD_BYTES
         && text.chars().all(is_plain)
-        && text.split(|c: char| !c.is_ascii_alphanumeric()).all(|run| run.len() <= LONGEST_RUN)
+        && text.split(|c: char| !c.is_ascii_alphanumeric()).all(|run| run.len() <= MAX_ALPHANUMERIC_RUN)
 }
 
 /// Whether this library writes the text: a step's key, or a label's name.

@@ -137,6 +137,7 @@ impl Transport for Recorder {
 
 /// A cassette cannot be replayed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CassetteError {
     /// The file cannot be read.
     #[error("the recording cannot be read: {0}")]
@@ -146,7 +147,7 @@ pub enum CassetteError {
     Line {
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The parser's message.
         why: String,
     },
 }

@@ -363,7 +363,7 @@ impl Client {
                 tracing::warn!(status = %response.status(), "a not-found response without the API's own error code is not taken for absence");
                 absence::unproven(response)
             }
-            // What is a protocol error may have happened anyway, and says more.
+            // A protocol error already means that the effect is possible, and says more.
             _ if response.mutates() && !is_worded && !kind.may_have_happened() => ErrorKind::Ambiguous,
             _ => kind,
         }))

@@ -162,7 +162,7 @@ pub enum HttpConfigError {
     Address {
         /// The configured address, without a password.
         address: String,
-        /// What is wrong with it.
+        /// Why it is not valid.
         why: String,
     },
     /// A file cannot be read or written.
@@ -176,7 +176,7 @@ pub enum HttpConfigError {
     /// A credential is missing.
     #[error("no credential: {0}")]
     Credential(String),
-    /// The document names what it may not read, write or reach.
+    /// The document may not access a path, host or setting.
     #[error(transparent)]
     AccessDenied(#[from] AccessDenied),
     /// A certificate file or another setting is not valid.

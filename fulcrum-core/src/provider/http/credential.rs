@@ -110,7 +110,7 @@ impl Credential {
     /// Reads the secret; a file's path starts at `base`.
     ///
     /// # Errors
-    /// [`HttpConfigError::Credential`]: it is not there, is empty, or cannot be read. Names the place, never the secret.
+    /// [`HttpConfigError::Credential`]: the secret is missing, empty or unreadable. Names the source, never the secret.
     pub fn read(&self, base: impl Into<Base>) -> Result<Secret, HttpConfigError> {
         let base = base.into();
         Ok(Secret { value: self.value(&base)?, source: Some((self.clone(), base)), default_source: None })

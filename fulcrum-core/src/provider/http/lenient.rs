@@ -407,7 +407,7 @@ mod tests {
         let names: Vec<_> = rejected.iter().map(|row| row.row.as_str()).collect();
         assert_eq!(names, ["row 2", "b", "7", "c", "row 6"]);
         assert!(rejected[1].reason.starts_with("memory: invalid type: string"), "{rejected:?}");
-        // What is no list at all is an error as before.
+        // A value that is not a list stays an error.
         let (list, _) = with_rejections(|| serde_json::from_str::<List>(r#"{"sizes": {}}"#).is_err());
         assert!(list);
         assert_eq!(serde_json::from_str::<LenientMap<Size>>(r#"{"x": null}"#).expect("an object").0.len(), 0);

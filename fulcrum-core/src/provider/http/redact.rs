@@ -156,7 +156,7 @@ struct Known {
     by_start: BTreeMap<[u8; MIN_SECRET_BYTES], SamePrefix>,
 }
 
-// What they begin with is a part of them.
+// The index holds first bytes of secrets.
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Known").field(&self.secrets.len()).finish()

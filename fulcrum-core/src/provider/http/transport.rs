@@ -70,6 +70,7 @@ impl fmt::Debug for RawResponse {
 
 /// The transport received no complete response.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransportError {
     /// The request had no effect: there was no connection, or no byte of the body was sent.
     #[error("the request was not sent")]

@@ -68,6 +68,7 @@ pub struct SandboxConfig {
 
 /// A sandbox could not be set up.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
     /// The catalogue cannot be read.
     #[error(transparent)]

@@ -52,6 +52,7 @@ pub(super) struct Operation {
 
 /// A reservation for a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SandboxReservation {
     /// The key.
     pub key: IdempotencyKey,
@@ -310,7 +311,7 @@ mod tests {
                 fs::remove_file(&file).expect("removed");
             }
         }
-        // What a killed process has left is in nobody's way.
+        // A leftover of a killed process is replaced.
         for left in [&b""[..], &STATE_FILE_HEADER[..7], b"{\n  \"resources\": [ and so on"] {
             fs::write(beside(&state, ".new"), left).expect("written");
             assert_eq!(use_it().expect("it goes on"), 0);

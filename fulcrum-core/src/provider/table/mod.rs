@@ -42,6 +42,7 @@ pub struct Table {
 
 /// A price table cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableError {
     /// The file cannot be read.
     #[error("{}: {source}", path.display())]

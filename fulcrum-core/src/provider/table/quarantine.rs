@@ -10,6 +10,7 @@ const MAX_TERM_MONTHS: u32 = 1200;
 
 /// An offer that is left out of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// The provider.
     pub provider: ProviderId,
