@@ -29,7 +29,7 @@ pub enum Measure {
     Cost,
     /// Estimated emissions in kg CO₂e a month, by `assume.carbon`.
     Carbon,
-    /// FailOverRound trips weighted with traffic, in ms × GiB a month, over all links and user groups; where no traffic
+    /// Round trips weighted with traffic, in ms × GiB a month, over all links and user groups; where no traffic
     /// is stated it counts as 1 GiB.
     Latency,
     /// The longest round trip of any link or user group, in ms.

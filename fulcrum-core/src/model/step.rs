@@ -338,7 +338,7 @@ pub struct PriceCheck {
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub once: Decimal,
-    /// FailureDomain the horizon, renewals included.
+    /// Over the horizon, renewals included.
     #[serde(with = "crate::model::decimal")]
     #[schemars(with = "crate::model::AnyDecimal")]
     pub total: Decimal,

@@ -7,19 +7,13 @@ mod peers;
 #[cfg(feature = "adapters")]
 mod absence;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]
-mod acted;
+mod action_completion;
 #[cfg(all(feature = "adapters", feature = "sqlite"))]
-mod afterwards;
-#[cfg(feature = "adapters")]
-mod attached;
-#[cfg(feature = "adapters")]
-mod cells;
+mod ambiguous_purchase;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod clock_skew;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
-mod changed;
-#[cfg(all(feature = "adapters", feature = "sqlite"))]
-mod clocks;
-#[cfg(feature = "adapters")]
-mod dated;
+mod configuration_changes;
 #[cfg(feature = "ec2")]
 mod ec2;
 #[cfg(all(feature = "adapters", feature = "sandbox"))]
@@ -27,29 +21,35 @@ mod exact;
 #[cfg(feature = "exoscale")]
 mod exoscale;
 #[cfg(feature = "adapters")]
-mod garbled;
+mod foreign_attachments;
 #[cfg(feature = "hetzner")]
 mod hetzner;
 #[cfg(feature = "adapters")]
 mod imitation;
 #[cfg(feature = "adapters")]
+mod malformed_responses;
+#[cfg(feature = "adapters")]
 mod matrix;
 #[cfg(feature = "adapters")]
-mod odd_rows;
+mod nova_cells;
 #[cfg(feature = "openstack")]
 mod openstack;
+#[cfg(feature = "adapters")]
+mod orphaned_disks;
 #[cfg(feature = "osb")]
 mod osb;
 #[cfg(feature = "adapters")]
-mod outlives;
+mod price_dates;
 #[cfg(feature = "proxmox")]
 mod proxmox;
 #[cfg(all(feature = "adapters", feature = "sqlite", unix))]
 mod recording;
 #[cfg(feature = "adapters")]
-mod refused;
+mod refusal_reasons;
 #[cfg(feature = "adapters")]
 mod registration;
+#[cfg(all(feature = "adapters", feature = "sqlite"))]
+mod reused_ids;
 #[cfg(feature = "scaleway")]
 mod scaleway;
 #[cfg(all(feature = "adapters", feature = "sqlite", feature = "metrics"))]
@@ -59,8 +59,8 @@ mod secrets;
 #[allow(unreachable_pub, reason = "as a module of its own")]
 mod seed;
 #[cfg(feature = "adapters")]
-mod untold;
+mod unreadable_rows;
+#[cfg(feature = "adapters")]
+mod unretrievable_instances;
 #[cfg(feature = "upcloud")]
 mod upcloud;
-#[cfg(all(feature = "adapters", feature = "sqlite"))]
-mod whose;

@@ -48,7 +48,7 @@ struct Resource {
     unit: i64,
     amount: i64,
     /// The dual value of one unit of slack.
-    dual: i64,
+    unit_value: i64,
     /// What one unit adds to a key: odd, so that keys differ.
     key: u64,
     is_exact: bool,
@@ -132,7 +132,7 @@ impl MckpStructure {
 
 /// `None` if the row has no dual value, so that its slack is free.
 fn resource(mip: &Mip, row: Row, dual: i128, divisor: i64, settled: i64) -> Option<Resource> {
-    let dual = floor_to_micros(dual.checked_abs()?).checked_mul(divisor)?;
+    let unit_value = floor_to_micros(dual.checked_abs()?).checked_mul(divisor)?;
     let (unit, amount) = match dual.signum() {
         0 => return None,
         1 => (-divisor, settled.checked_sub(mip.row_lower[row]?)?),
@@ -141,11 +141,11 @@ fn resource(mip: &Mip, row: Row, dual: i128, divisor: i64, settled: i64) -> Opti
     Some(Resource {
         unit,
         amount: amount.div_euclid(divisor),
-        dual,
+        unit_value,
         key: splitmix64(0, row.index() as u64) | 1,
         is_exact: mip.row_lower[row] == mip.row_upper[row],
     })
-    .filter(|resource| resource.dual > 0)
+    .filter(|resource| resource.unit_value > 0)
 }
 
 /// The combinations of slack with the lowest values. Those of the first resources are enough to extend them by one
@@ -157,7 +157,7 @@ fn slack_combinations<'b>(resources: impl Iterator<Item = &'b Resource>) -> Vec<
         for (at, &(value, key)) in slack.iter().enumerate() {
             // A combination with this many predecessors of at most as many units is not among the first.
             for units in 0..MAX_SLACK_COMBINATIONS / (at + 1) {
-                let value_of_units = resource.dual.saturating_mul(units as i64);
+                let value_of_units = resource.unit_value.saturating_mul(units as i64);
                 let key_of_units = resource.key.wrapping_mul(units as u64);
                 more.push((value.saturating_add(value_of_units), key.wrapping_add(key_of_units)));
             }
@@ -177,8 +177,8 @@ fn gcd(a: i64, b: i64) -> i64 {
 mod tests {
     use super::*;
 
-    fn resource(dual: i64, key: u64) -> Resource {
-        Resource { unit: 1, amount: 0, dual, key, is_exact: false }
+    fn resource(unit_value: i64, key: u64) -> Resource {
+        Resource { unit: 1, amount: 0, unit_value, key, is_exact: false }
     }
 
     #[test]

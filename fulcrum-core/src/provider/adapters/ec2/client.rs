@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use super::{
     Ec2Config, offers,
     sign::V4,
-    wire::{self, InstanceType, Listed, Xml},
+    wire::{self, InstanceType, ListPage, Xml},
 };
 use crate::{
     model::{Offer, Place, ProviderId, RegionId, ZoneId},
@@ -79,11 +79,11 @@ pub(super) fn mutation(call: Call, action: &str, fields: &[(String, String)]) ->
 pub(super) fn list<T: Send + 'static>(
     client: Client,
     first: Request,
-    parse: impl Fn(Xml<'_, '_>) -> Option<Listed<T>> + Send + Sync + 'static,
+    parse: impl Fn(Xml<'_, '_>) -> Option<ListPage<T>> + Send + Sync + 'static,
 ) -> futures::stream::BoxStream<'static, Result<T>> {
     let start = first.clone();
     let read = move |_: &Request, response: &Response| {
-        let Listed { items, next } = wire::read(response, &parse)?;
+        let ListPage { items, next } = wire::read(response, &parse)?;
         Ok(Page { items, next: next.map(|token| start.clone().query("NextToken", token)) })
     };
     paginate(client, first, read).boxed()

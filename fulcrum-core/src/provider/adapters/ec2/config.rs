@@ -20,15 +20,15 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Ec2Config {
     /// Its name in the federation, and in the price table.
-    #[serde(default = "id")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
     /// Its URL, with `{region}` for the region's name: `https://fcu.{region}.outscale.com`.
     pub endpoint: String,
     /// The access key.
-    #[serde(default = "access_key")]
+    #[serde(default = "default_access_key")]
     pub access_key: Credential,
     /// The secret key.
-    #[serde(default = "secret_key")]
+    #[serde(default = "default_secret_key")]
     pub secret_key: Credential,
     /// The token that goes with temporary keys.
     #[serde(default)]
@@ -57,16 +57,16 @@ pub struct Ec2Config {
     #[serde(default)]
     pub security_groups: Option<String>,
     /// Whether machines get a public IPv4 address. The order requests or forbids it, and its price is a line of its own.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub public_ip: bool,
     /// GiB of the least system disk, where disks are bought by size: as much as images need.
-    #[serde(default = "least_disk_gib")]
+    #[serde(default = "default_least_disk_gib")]
     pub least_disk_gib: u64,
     /// The type of system disks, where the price table's block storage has another name.
-    #[serde(default = "volume_type")]
+    #[serde(default = "default_volume_type")]
     pub volume_type: String,
     /// Rows of a page; 5 to 1000.
-    #[serde(default = "page_size")]
+    #[serde(default = "default_page_size")]
     pub page_size: u32,
     /// How the API is reached.
     #[serde(default)]
@@ -83,31 +83,31 @@ pub enum ClientToken {
     Ignored,
 }
 
-fn id() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("ec2").expect("a plain word is a name")
 }
 
-fn access_key() -> Credential {
+fn default_access_key() -> Credential {
     Credential::env("AWS_ACCESS_KEY_ID")
 }
 
-fn secret_key() -> Credential {
+fn default_secret_key() -> Credential {
     Credential::env("AWS_SECRET_ACCESS_KEY")
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-fn least_disk_gib() -> u64 {
+fn default_least_disk_gib() -> u64 {
     8
 }
 
-fn volume_type() -> String {
+fn default_volume_type() -> String {
     "gp3".to_owned()
 }
 
-fn page_size() -> u32 {
+fn default_page_size() -> u32 {
     1_000
 }
 

@@ -13,7 +13,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, Result,
         adapters::{
-            common::{CallErrors, Goal, RUNNING},
+            common::{CallErrors, Goal, RUNNING, failed_for},
             operation_owner::OperationOwner,
         },
     },
@@ -67,7 +67,9 @@ pub(super) async fn act(cloud: &Cloud, target: &ResourceRef, action: &Action) ->
     if !is_done {
         let response = cloud.client(&target.region, call)?.send_ok(&request).await?;
         // Only the API's own document confirms the action.
-        if let Some(other) = wire::read(&response, wire::done)?.into_iter().find(|id| *id != target.id) {
+        if let Some(other) =
+            wire::read(&response, wire::acted_instances)?.into_iter().find(|id| *id != target.id)
+        {
             let message = format!("the response to an action on {} is about {other}", target.id);
             return Err(response.protocol_error(message));
         }
@@ -176,5 +178,5 @@ pub(super) async fn poll(
 fn failed_instance(instance: &wire::Instance) -> OperationStatus {
     let code = instance.reason.as_deref().unwrap_or("no reason is given");
     let reason = format!("the machine is {}: {}", instance.state, code.chars().take(200).collect::<String>());
-    OperationStatus::Failed { reason, shortage: shortage_of(code) }
+    failed_for(reason, shortage_of(code))
 }

@@ -45,7 +45,7 @@ pub(super) fn sold_rows(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Ve
         if offer.kind != OfferKind::Machine || offer.price.purchase_option != PurchaseOption::OnDemand {
             continue;
         }
-        match with_all(listed, offer, config) {
+        match with_parts(listed, offer, config) {
             Ok(offer) => sold.push(offer),
             Err(why) => rejected.push(RejectedRow::new(offer.id(), why)),
         }
@@ -53,7 +53,7 @@ pub(super) fn sold_rows(listed: &[Offer], config: &Ec2Config) -> (Vec<Offer>, Ve
     (sold, rejected)
 }
 
-fn with_all(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
+fn with_parts(listed: &[Offer], offer: &Offer, config: &Ec2Config) -> Result<Offer, String> {
     let mut sold = offer.clone();
     check_disk(listed, offer)?;
     if config.public_ip {

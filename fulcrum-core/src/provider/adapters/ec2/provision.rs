@@ -45,6 +45,38 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("Version", Priced::Free("it says which API is spoken")),
 ];
 
+/// Types of disks that are priced by their size alone.
+pub(super) const PRICED_BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
+/// The tag that records the disks of a machine's purchase.
+pub(super) const DISKS_TAG: &str = "fulcrum-disks";
+/// Characters of the longest tag.
+const MAX_TAG_CHARS: usize = 255;
+
+/// The system disk of a machine.
+pub(super) struct Disk {
+    pub(super) gib: u64,
+    /// The cloud's name of its type.
+    pub(super) kind: String,
+}
+
+impl Disk {
+    /// The offer's own disk, and the size that was bought beyond.
+    fn of(request: &ProvisionRequest, offer: &Offer, config: &Ec2Config) -> Result<Self, String> {
+        let gib = offer.capacity.disk_gib.checked_add(request.size_gib);
+        let gib =
+            gib.ok_or_else(|| format!("{} GiB is not a valid disk size; ask for less", request.size_gib))?;
+        let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
+        let kind = sku.filter(|sku| PRICED_BY_SIZE.contains(sku)).unwrap_or(&config.volume_type);
+        if !PRICED_BY_SIZE.contains(&kind) {
+            return Err(format!(
+                "a disk of the type {kind} is not priced by its size alone; set `volume_type` to one of {}",
+                PRICED_BY_SIZE.join(", ")
+            ));
+        }
+        Ok(Self { gib, kind: kind.to_owned() })
+    }
+}
+
 /// Orders a machine.
 pub(super) async fn provision(
     cloud: &Cloud,
@@ -64,7 +96,7 @@ pub(super) async fn provision(
     })?;
     let disk = Disk::of(request, offer, config).map_err(|why| cloud.invalid_request(call, why))?;
     let root = cloud.image(region, &image, call).await?;
-    let root = root_of(&image, &root, &disk).map_err(|why| cloud.invalid_request(call, why))?;
+    let root = system_device(&image, &root, &disk).map_err(|why| cloud.invalid_request(call, why))?;
     let name: String = request.name.chars().filter(|c| !c.is_control()).take(MAX_TAG_CHARS).collect();
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut put = |name: &str, value: String| fields.push((name.to_owned(), value));
@@ -110,42 +142,14 @@ pub(super) async fn provision(
     }
     let asked = mutation(call, "RunInstances", &fields).for_sku(&request.sku);
     let response = purchase_response(cloud.client(region, call)?.send_ok(&asked).await)?;
-    let made = wire::read(&response, wire::made)?;
+    let made = wire::read(&response, wire::new_instance_id)?;
     let target = ResourceRef::new(region, &made)
         .ok_or_else(|| response.protocol_error("instanceId: not a valid id"))?;
     Ok(OperationOwner::new(Some(key)).handle(&Handle::Provision(target).text()))
 }
 
-/// The system disk of a machine.
-pub(super) struct Disk {
-    pub(super) gib: u64,
-    /// The cloud's name of its type.
-    pub(super) kind: String,
-}
-
-/// Types of disks that are priced by their size alone.
-pub(super) const PRICED_BY_SIZE: [&str; 5] = ["standard", "gp2", "gp3", "st1", "sc1"];
-
-impl Disk {
-    /// The offer's own disk, and the size that was bought beyond.
-    fn of(request: &ProvisionRequest, offer: &Offer, config: &Ec2Config) -> Result<Self, String> {
-        let gib = offer.capacity.disk_gib.checked_add(request.size_gib);
-        let gib =
-            gib.ok_or_else(|| format!("{} GiB is not a valid disk size; ask for less", request.size_gib))?;
-        let sku = offer.elastic_disk.as_ref().map(|disk| disk.sku.as_str());
-        let kind = sku.filter(|sku| PRICED_BY_SIZE.contains(sku)).unwrap_or(&config.volume_type);
-        if !PRICED_BY_SIZE.contains(&kind) {
-            return Err(format!(
-                "a disk of the type {kind} is not priced by its size alone; set `volume_type` to one of {}",
-                PRICED_BY_SIZE.join(", ")
-            ));
-        }
-        Ok(Self { gib, kind: kind.to_owned() })
-    }
-}
-
 /// The device name of an image's system disk. The image must be free and fit the disk.
-pub(super) fn root_of(name: &str, image: &wire::Image, disk: &Disk) -> Result<String, String> {
+fn system_device(name: &str, image: &wire::Image, disk: &Disk) -> Result<String, String> {
     if let Some(licence) = &image.licence {
         return Err(format!(
             "the image {name} has a licence ({licence}) that no line pays for; choose another `image`"
@@ -202,8 +206,3 @@ pub(super) async fn record_disks(
         Ok(_) => Ok(()),
     }
 }
-
-/// The tag that records the disks of a machine's purchase.
-pub(super) const DISKS_TAG: &str = "fulcrum-disks";
-/// Characters of the longest tag.
-pub(super) const MAX_TAG_CHARS: usize = 255;

@@ -131,7 +131,7 @@ pub(super) async fn find_in_region(
     // A machine that is ending does not count if there is another one.
     let is_ending = |service: &&Service| service.status == ServiceStatus::Releasing;
     match all.iter().find(|it| !is_ending(it)).or(all.first()) {
-        None => volumes::orphaned_of(cloud, region, key, Call::FindByKey).await,
+        None => volumes::find_orphan(cloud, region, key, Call::FindByKey).await,
         found => Ok(found.cloned()),
     }
 }
@@ -159,9 +159,7 @@ pub(super) fn service_of(
     instance: &wire::Instance,
     call: Call,
 ) -> Result<Service> {
-    let odd = |what: &str| {
-        cloud.error(call, ErrorKind::Protocol { message: format!("the instance {} {what}", instance.id) })
-    };
+    let odd = |what: &str| cloud.protocol_error(call, &format!("the instance {} {what}", instance.id));
     let place = cloud.place(region).ok_or_else(|| odd("is in a region that is not configured"))?;
     let target = ResourceRef::new(region, &instance.id).ok_or_else(|| odd("has an id that is not valid"))?;
     let zone = instance.tags.get(ZONE_TAG).and_then(|zone| ZoneId::new(zone).ok());

@@ -12,7 +12,10 @@ use crate::{
     model::{IdempotencyKey, RegionId, Service, ServiceStatus, SkuId},
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProviderError, Result,
-        adapters::{common::CallErrors, operation_owner::OperationOwner},
+        adapters::{
+            common::{CallErrors, RUNNING},
+            operation_owner::OperationOwner,
+        },
     },
 };
 
@@ -43,7 +46,7 @@ pub(super) async fn tag_volumes(
 }
 
 /// The volume of a key in a region whose machine is not in the list, or the machine that such a volume names.
-pub(super) async fn orphaned_of(
+pub(super) async fn find_orphan(
     cloud: &Cloud,
     region: &RegionId,
     key: &IdempotencyKey,
@@ -103,9 +106,7 @@ async fn get(cloud: &Cloud, target: &ResourceRef, call: Call) -> Result<Option<D
 
 /// A volume without its machine, as a failed service. The volume exists, so a field that cannot be read is an error.
 fn service_of(cloud: &Cloud, region: &RegionId, disk: &Disk, call: Call) -> Result<Service> {
-    let odd = |what: &str| {
-        cloud.error(call, ErrorKind::Protocol { message: format!("the volume {} {what}", disk.id) })
-    };
+    let odd = |what: &str| cloud.protocol_error(call, &format!("the volume {} {what}", disk.id));
     let place = cloud.place(region).ok_or_else(|| odd("is in a region that is not configured"))?;
     let id = ResourceRef::volume(region, &disk.id).and_then(|target| target.service());
     Ok(Service {
@@ -152,21 +153,20 @@ pub(super) async fn poll_release(
     owner: &OperationOwner,
 ) -> Result<OperationStatus> {
     let call = Call::Poll;
-    let running = OperationStatus::Running { percent: None };
     let Some(disk) = get(cloud, target, call).await? else { return Ok(OperationStatus::Succeeded(None)) };
     if !owner.may_release(key_of(&disk).as_ref()).map_err(|kind| cloud.error(call, kind))? {
         return Ok(OperationStatus::Succeeded(None));
     }
     check(cloud, &disk, call)?;
     if disk.status == "deleting" {
-        return Ok(running);
+        return Ok(RUNNING);
     }
     let ask = mutation(Call::Release, "DeleteVolume", &[("VolumeId".to_owned(), target.id.clone())]);
     match cloud.client(&target.region, call)?.delete_if_exists(&ask).await {
-        Ok(true) => Ok(running),
+        Ok(true) => Ok(RUNNING),
         Ok(false) => Ok(OperationStatus::Succeeded(None)),
         // The volume is just being detached.
-        Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => Ok(running),
+        Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => Ok(RUNNING),
         Err(error) => {
             let error = ProviderError { call, ..error };
             Err(error.of_part(format!("the volume {}", target.id)))

@@ -71,7 +71,7 @@ fn options<'input>() -> ParsingOptions<'input> {
 }
 
 /// A page, and the token of the next one.
-pub(super) struct Listed<T> {
+pub(super) struct ListPage<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
@@ -85,7 +85,7 @@ pub(super) struct InstanceType {
     pub gpus: Option<u32>,
 }
 
-pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> {
+pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<ListPage<InstanceType>> {
     let parse = |item: Xml<'_, '_>| {
         let gpus = item
             .child("gpuInfo")
@@ -107,7 +107,7 @@ pub(super) fn instance_types(root: Xml<'_, '_>) -> Option<Listed<InstanceType>> 
             ),
         }
     }
-    Some(Listed { items, next: root.text("nextToken") })
+    Some(ListPage { items, next: root.text("nextToken") })
 }
 
 /// The zones that can be used now.
@@ -186,7 +186,7 @@ fn is_foreign(item: Xml<'_, '_>) -> bool {
 }
 
 /// `DescribeInstances`. Absence from a list is a proof, so it must be this list, and complete.
-pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
+pub(super) fn instances(root: Xml<'_, '_>) -> Option<ListPage<Instance>> {
     let mut items = Vec::new();
     for reservation in root.list("reservationSet")? {
         for item in reservation.list("instancesSet")? {
@@ -201,7 +201,7 @@ pub(super) fn instances(root: Xml<'_, '_>) -> Option<Listed<Instance>> {
         }
     }
     let is_it = root.0.tag_name().name() == "DescribeInstancesResponse";
-    (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
+    (is_it || !items.is_empty()).then(|| ListPage { items, next: root.text("nextToken") })
 }
 
 /// A disk by itself.
@@ -217,7 +217,7 @@ pub(super) struct Disk {
 }
 
 /// `DescribeVolumes`. Absence from a list is a proof, so it must be this list, and complete.
-pub(super) fn volumes(root: Xml<'_, '_>) -> Option<Listed<Disk>> {
+pub(super) fn volumes(root: Xml<'_, '_>) -> Option<ListPage<Disk>> {
     let tag = |tag: Xml<'_, '_>| Some((tag.text("key")?, tag.text("value").unwrap_or_default()));
     let disk = |item: Xml<'_, '_>| {
         let is_on = |at: &Xml<'_, '_>| {
@@ -234,7 +234,7 @@ pub(super) fn volumes(root: Xml<'_, '_>) -> Option<Listed<Disk>> {
     };
     let items = root.list("volumeSet")?.map(disk).collect::<Option<Vec<_>>>()?;
     let is_it = root.0.tag_name().name() == "DescribeVolumesResponse";
-    (is_it || !items.is_empty()).then(|| Listed { items, next: root.text("nextToken") })
+    (is_it || !items.is_empty()).then(|| ListPage { items, next: root.text("nextToken") })
 }
 
 /// An image: its disks, and its licence.
@@ -275,12 +275,12 @@ pub(super) fn image(root: Xml<'_, '_>) -> Option<Option<Image>> {
 }
 
 /// `RunInstances`: the id of the new machine.
-pub(super) fn made(root: Xml<'_, '_>) -> Option<String> {
+pub(super) fn new_instance_id(root: Xml<'_, '_>) -> Option<String> {
     root.items("instancesSet").next()?.text("instanceId")
 }
 
 /// The machines that the response to an action names, if any.
-pub(super) fn done(root: Xml<'_, '_>) -> Option<Vec<String>> {
+pub(super) fn acted_instances(root: Xml<'_, '_>) -> Option<Vec<String>> {
     // A bare `Response` is an error's document.
     let is_answer = root.0.tag_name().name().strip_suffix("Response").is_some_and(|it| !it.is_empty());
     let is_refused = root.text("return").is_some_and(|said| said != "true");

@@ -24,24 +24,24 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct ExoscaleConfig {
     /// Its name in the federation, and in the price table.
-    #[serde(default = "exoscale")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
     /// A price table, as the API tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
     /// The key of an API key.
-    #[serde(default = "key")]
+    #[serde(default = "default_key")]
     pub key: Credential,
     /// Its secret.
-    #[serde(default = "secret")]
+    #[serde(default = "default_secret")]
     pub secret: Credential,
     /// The zones that are offered and searched; empty for all of the table.
     #[serde(default)]
     pub zones: Vec<RegionId>,
     /// The default template of machines, unless a component's settings name another one: a name, or an id of one zone.
-    #[serde(default = "debian")]
+    #[serde(default = "default_image")]
     pub image: String,
     /// Whether machines get a public IPv4 address.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub public_ip: bool,
     /// Names of keys that may log in.
     #[serde(default)]
@@ -54,23 +54,23 @@ pub struct ExoscaleConfig {
     pub http: HttpConfig,
 }
 
-fn exoscale() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("exoscale").expect("a plain word is a name")
 }
 
-fn key() -> Credential {
+fn default_key() -> Credential {
     Credential::env("EXOSCALE_API_KEY")
 }
 
-fn secret() -> Credential {
+fn default_secret() -> Credential {
     Credential::env("EXOSCALE_API_SECRET")
 }
 
-fn debian() -> String {
+fn default_image() -> String {
     "Linux Debian 12 (Bookworm) 64-bit".to_owned()
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

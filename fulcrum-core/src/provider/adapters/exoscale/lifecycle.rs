@@ -14,7 +14,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, Result,
         adapters::{
-            common::{CallErrors, RUNNING, failed},
+            common::{CallErrors, RUNNING, failed, failed_for},
             operation_owner::OperationOwner,
         },
         http::{Method, Request},
@@ -118,7 +118,7 @@ impl Exoscale {
     }
 
     /// The status of an operation; none if it has succeeded, or if the API has forgotten it.
-    pub(super) async fn unfinished_operation(
+    async fn unfinished_operation(
         &self,
         at: &InstanceRef,
         operation: &str,
@@ -142,13 +142,13 @@ impl Exoscale {
                     Some(reason) => format!("{message} ({reason})"),
                     None => message,
                 };
-                Some(OperationStatus::Failed { reason, shortage })
+                Some(failed_for(reason, shortage))
             }
         }))
     }
 
     /// How far an action is, by the instance's state and type. The end of its operation is not enough.
-    pub(super) async fn poll_action(
+    async fn poll_action(
         &self,
         at: &InstanceRef,
         state: &str,
@@ -178,12 +178,7 @@ impl Exoscale {
     }
 
     /// Checks that nothing is attached to an instance which its purchase did not make. Its own disk is part of it.
-    pub(super) async fn check_attached(
-        &self,
-        call: Call,
-        at: &InstanceRef,
-        instance: &Instance,
-    ) -> Result<()> {
+    async fn check_attached(&self, call: Call, at: &InstanceRef, instance: &Instance) -> Result<()> {
         let zone = self.zone(call, &at.zone)?;
         let volumes = match zone.client.json::<Volumes>(&Request::get(call, ["block-storage"])).await {
             Ok(list) => {
@@ -216,11 +211,7 @@ impl Exoscale {
         }
     }
 
-    pub(super) async fn poll_release(
-        &self,
-        at: &InstanceRef,
-        owner: &OperationOwner,
-    ) -> Result<OperationStatus> {
+    async fn poll_release(&self, at: &InstanceRef, owner: &OperationOwner) -> Result<OperationStatus> {
         let call = Call::Poll;
         let Some(instance) = self.instance(call, at).await? else {
             return Ok(OperationStatus::Succeeded(None));

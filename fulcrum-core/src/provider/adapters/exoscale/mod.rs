@@ -25,7 +25,7 @@ use crate::{
         ServiceId, ServiceStatus,
     },
     provider::{
-        Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
+        Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
         adapters::common::CallErrors,
         http::{Cache, Client, HttpConfigError, Transport, bounded, regional_url},
@@ -168,7 +168,7 @@ impl Exoscale {
             let message = format!(
                 "the zone {name} is not configured; add it to `zones`, and to the price table that `catalogue` names"
             );
-            self.error(call, ErrorKind::InvalidRequest { message })
+            self.invalid_request(call, message)
         };
         found.map(|(_, zone)| zone).ok_or_else(unknown)
     }

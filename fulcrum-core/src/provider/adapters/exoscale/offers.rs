@@ -18,25 +18,7 @@ use crate::{
 };
 
 /// The least disk of a machine, in GiB. It is billed, so it is a line of each machine whose disk is bought by size.
-pub(super) const MIN_DISK_GIB: u64 = 10;
-
-/// A machine of the table with its least disk.
-pub(super) fn with_disk(offer: Offer) -> Result<Offer, String> {
-    match (offer.capacity.disk_gib, &offer.elastic_disk) {
-        (0, None) => {
-            Err("its disk has no price: the price table has no block storage in its zone".to_owned())
-        }
-        (0, Some(_)) => with_least_disk(offer, MIN_DISK_GIB, MIN_DISK_GIB)
-            .ok_or_else(|| "its least disk cannot be priced".to_owned()),
-        (MIN_DISK_GIB.., _) => Ok(offer),
-        (gib, _) => Err(format!("its disk of {gib} GiB is less than the least, {MIN_DISK_GIB} GiB")),
-    }
-}
-
-pub(super) fn sku_of(kind: &InstanceType) -> String {
-    format!("{}.{}", kind.family, kind.size)
-}
-
+const MIN_DISK_GIB: u64 = 10;
 /// The age at which the list of types is read again.
 pub(super) const TYPES_FRESH_FOR: Duration = Duration::from_secs(60);
 
@@ -53,7 +35,7 @@ impl Exoscale {
     }
 
     /// The table's rows of a zone that the zone has, in the zone's sizes.
-    pub(super) async fn zone_offers(&self, zone: &Zone) -> Result<Vec<Offer>> {
+    async fn zone_offers(&self, zone: &Zone) -> Result<Vec<Offer>> {
         let types = self.instance_types(Call::Offers, zone, Duration::ZERO).await?;
         let here = self.listed.iter().filter(|offer| offer.place.region == zone.place.region);
         let there = here.filter_map(|offer| {
@@ -83,4 +65,21 @@ impl Exoscale {
         };
         bounded(&self.id, Call::Offers, list.into_stream().try_flatten())
     }
+}
+
+/// A machine of the table with its least disk.
+pub(super) fn with_disk(offer: Offer) -> Result<Offer, String> {
+    match (offer.capacity.disk_gib, &offer.elastic_disk) {
+        (0, None) => {
+            Err("its disk has no price: the price table has no block storage in its zone".to_owned())
+        }
+        (0, Some(_)) => with_least_disk(offer, MIN_DISK_GIB, MIN_DISK_GIB)
+            .ok_or_else(|| "its least disk cannot be priced".to_owned()),
+        (MIN_DISK_GIB.., _) => Ok(offer),
+        (gib, _) => Err(format!("its disk of {gib} GiB is less than the least, {MIN_DISK_GIB} GiB")),
+    }
+}
+
+pub(super) fn sku_of(kind: &InstanceType) -> String {
+    format!("{}.{}", kind.family, kind.size)
 }

@@ -50,13 +50,13 @@ impl Exoscale {
         let unknown = |_| {
             let message =
                 format!("{} is not a zone of this organisation; choose a place of its offers", request.place);
-            self.error(call, ErrorKind::InvalidRequest { message })
+            self.invalid_request(call, message)
         };
         let zone = self.zone(call, request.place.region.as_str()).map_err(unknown)?;
         let offer = find_exact(request, self.listed.iter()).map_err(|kind| self.error(call, kind))?;
         let too_large = || {
             let message = format!("{} GiB is not a valid disk size; ask for less", request.size_gib);
-            self.error(call, ErrorKind::InvalidRequest { message })
+            self.invalid_request(call, message)
         };
         let disk_gib = offer.capacity.disk_gib.checked_add(request.size_gib).ok_or_else(too_large)?;
         let body = self.new_instance(zone, request, disk_gib, key).await?;
@@ -68,12 +68,12 @@ impl Exoscale {
         after_purchase(self.handle(call, &Handle::Provision { at, operation: Some(begun.id) }, Some(key)))
     }
 
-    pub(super) async fn template_id(&self, zone: &Zone, image: &str) -> Result<String> {
+    async fn template_id(&self, zone: &Zone, image: &str) -> Result<String> {
         let is_paid = |name: &str| name.to_ascii_lowercase().contains("windows");
         let paid = || {
             let message =
                 format!("the template {image} has a licence that no line pays for; choose another `image`");
-            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+            self.invalid_request(Call::Provision, message)
         };
         if uuid::Uuid::parse_str(image).is_ok() {
             // A template that is not found does not exist, and the API refuses its order.
@@ -92,12 +92,12 @@ impl Exoscale {
         let found = templates.templates.into_iter().find(|template| template.name == image);
         let missing = || {
             let message = format!("no template is called {image}; set another `image`");
-            self.error(Call::Provision, ErrorKind::InvalidRequest { message })
+            self.invalid_request(Call::Provision, message)
         };
         found.map(|template| template.id).ok_or_else(missing)
     }
 
-    pub(super) async fn new_instance(
+    async fn new_instance(
         &self,
         zone: &Zone,
         request: &ProvisionRequest,

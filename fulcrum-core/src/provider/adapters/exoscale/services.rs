@@ -17,21 +17,6 @@ use crate::{
     },
 };
 
-/// The key that an instance was made with; none if this library did not make it.
-pub(super) fn key_of(instance: &Instance) -> Option<IdempotencyKey> {
-    IdempotencyKey::new(instance.labels.get(KEY_LABEL)?).ok()
-}
-
-pub(super) fn status(state: &str) -> ServiceStatus {
-    match state {
-        "running" => ServiceStatus::Running,
-        "starting" | "migrating" => ServiceStatus::Starting,
-        "stopped" | "stopping" => ServiceStatus::Stopped,
-        "expunging" | "destroying" => ServiceStatus::Releasing,
-        _ => ServiceStatus::Failed,
-    }
-}
-
 impl Exoscale {
     pub(super) async fn instance(&self, call: Call, at: &InstanceRef) -> Result<Option<Instance>> {
         let zone = self.zone(call, &at.zone)?;
@@ -51,7 +36,7 @@ impl Exoscale {
     }
 
     /// Checks that the complete list of a zone does not have an instance either.
-    pub(super) async fn check_not_listed(&self, call: Call, zone: &Zone, at: &InstanceRef) -> Result<()> {
+    async fn check_not_listed(&self, call: Call, zone: &Zone, at: &InstanceRef) -> Result<()> {
         let list: Instances = zone.client.json(&Request::get(call, ["instance"])).await?;
         let names_it = |row: &Value| row.to_string().contains(&at.instance);
         let is_odd = list.instances.unreadable().iter().any(|odd| odd.may_match(names_it));
@@ -67,7 +52,7 @@ impl Exoscale {
     }
 
     /// This library's instances in a zone. The list has one page.
-    pub(super) async fn list_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
+    async fn list_zone(&self, call: Call, zone: &Zone) -> Result<Vec<Service>> {
         let response = zone.client.send_ok(&Request::get(call, ["instance"])).await?;
         let instances = response.json::<Instances>()?.instances.conclusive(&response, wire::is_foreign)?;
         let ours: Vec<_> = instances.iter().filter(|it| key_of(it).is_some()).collect();
@@ -135,5 +120,20 @@ impl Exoscale {
         }
         self.zone(call, zone)?;
         Ok(Some(InstanceRef { zone: zone.to_owned(), instance: instance.to_owned() }))
+    }
+}
+
+/// The key that an instance was made with; none if this library did not make it.
+pub(super) fn key_of(instance: &Instance) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(instance.labels.get(KEY_LABEL)?).ok()
+}
+
+pub(super) fn status(state: &str) -> ServiceStatus {
+    match state {
+        "running" => ServiceStatus::Running,
+        "starting" | "migrating" => ServiceStatus::Starting,
+        "stopped" | "stopping" => ServiceStatus::Stopped,
+        "expunging" | "destroying" => ServiceStatus::Releasing,
+        _ => ServiceStatus::Failed,
     }
 }

@@ -24,14 +24,14 @@ pub(super) struct InstanceType {
     #[serde(default)]
     pub(super) gpus: u32,
     /// Whether the organisation may order the type.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub(super) authorized: bool,
     /// Zones of the type; empty if the API does not tell.
     #[serde(default)]
     pub(super) zones: Vec<String>,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

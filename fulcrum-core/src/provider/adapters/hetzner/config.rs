@@ -33,7 +33,7 @@ pub struct HetznerConfig {
     #[serde(default = "default_image")]
     pub image: String,
     /// Whether machines get an IPv4 address, which is a line of its own.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub public_ipv4: bool,
     /// Names or ids of keys that may log in.
     #[serde(default)]
@@ -63,7 +63,7 @@ fn default_image() -> String {
     "debian-13".to_owned()
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 

@@ -13,7 +13,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, Result,
         adapters::{
-            common::{CallErrors, Goal, RUNNING, failed},
+            common::{CallErrors, Goal, RUNNING, failed, failed_for},
             operation_owner::OperationOwner,
         },
         http::Request,
@@ -139,7 +139,7 @@ impl Hetzner {
 
     /// Deletes a server. Returns whether it still existed. Its disk, its addresses and its backups end with it; no purchase
     /// orders backups.
-    pub(super) async fn delete_server(&self, call: Call, server: &Server) -> Result<bool> {
+    async fn delete_server(&self, call: Call, server: &Server) -> Result<bool> {
         let volumes = server.volumes.iter().map(|id| format!("the volume {id}"));
         let addresses = server.public_net.floating_ips.iter().map(|id| format!("the floating IP {id}"));
         let backups = server.backup_window.iter().map(|window| format!("backups (made at {window})"));
@@ -156,7 +156,7 @@ impl Hetzner {
     }
 
     /// The status of an action; none if it has succeeded, or is so old that the API has forgotten it.
-    pub(super) async fn unfinished_action(&self, action: u64) -> Result<Option<OperationStatus>> {
+    async fn unfinished_action(&self, action: u64) -> Result<Option<OperationStatus>> {
         let ask = Request::get(Call::Poll, ["actions", &action.to_string()]);
         let Some(ActionReply { action: told }) = self.client.get_optional(&ask).await? else {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Hetzner {
             ("success", _) => None,
             (_, Some(cause)) => {
                 let reason = format!("{} ({})", cause.message, cause.code);
-                Some(OperationStatus::Failed { reason, shortage: cause.shortage() })
+                Some(failed_for(reason, cause.shortage()))
             }
             (other, None) => Some(failed(format!("the action ended as {other}"))),
         })
@@ -206,12 +206,7 @@ impl Hetzner {
 
     /// How far an action is, by the server's state. An action that is over was only passed on: a system may ignore the power
     /// button.
-    pub(super) async fn poll_action(
-        &self,
-        server: u64,
-        goal: &Goal,
-        owner: &OperationOwner,
-    ) -> Result<OperationStatus> {
+    async fn poll_action(&self, server: u64, goal: &Goal, owner: &OperationOwner) -> Result<OperationStatus> {
         let server = match self.idle_server(server, owner).await? {
             Ok(server) => server,
             Err(status) => return Ok(status),
@@ -229,9 +224,7 @@ impl Hetzner {
         let may_come = *goal == Goal::Stopped || !owner.is_past_lag(self.capabilities.list_lag());
         Ok(match may_come {
             true => RUNNING,
-            false => {
-                failed(&format!("the action is over, and the server is {status} and of the type {kind}"))
-            }
+            false => failed(format!("the action is over, and the server is {status} and of the type {kind}")),
         })
     }
 }

@@ -51,7 +51,7 @@ async fn types(hetzner: &Hetzner) -> Result<Vec<ServerType>> {
 }
 
 /// Whether the cloud does not tell locations. An unreadable location is told, and left out.
-fn tells_no_location(kind: &ServerType) -> bool {
+fn hides_locations(kind: &ServerType) -> bool {
     kind.locations.is_empty() && kind.locations.unreadable().is_empty()
 }
 
@@ -81,7 +81,7 @@ fn from_api(hetzner: &Hetzner, types: &[ServerType], pricing: &Pricing) -> Resul
             let stock = match kind.locations.iter().find(|place| place.name == price.location) {
                 Some(place) => stock(place, now),
                 // The cloud tells all locations, or none.
-                None => tells_no_location(kind).then_some(None),
+                None => hides_locations(kind).then_some(None),
             };
             let is_known = hetzner.facts.regions.iter().any(|region| region.id.as_str() == price.location);
             let row = format!("{}/{}", price.location, kind.name);
@@ -190,7 +190,7 @@ fn from_table(hetzner: &Hetzner, types: &[ServerType]) -> Vec<Offer> {
         let place = kind.locations.iter().find(|place| place.name == offer.place.region.as_str());
         let is_sold = match place {
             Some(place) => stock(place, now)?.is_none(),
-            None => tells_no_location(kind),
+            None => hides_locations(kind),
         };
         let capacity = Resources {
             vcpu_milli: kind.cores.saturating_mul(1000),

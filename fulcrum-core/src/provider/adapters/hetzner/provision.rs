@@ -17,7 +17,7 @@ use crate::{
         Call, ErrorKind, Line, OperationHandle, OperationStatus, Priced, ProviderError, ProvisionRequest,
         Result, Sold,
         adapters::{
-            common::{CallErrors, KEY_LABEL, RUNNING, failed},
+            common::{CallErrors, KEY_LABEL, RUNNING, failed, failed_for},
             operation_owner::OperationOwner,
             purchase_outcome::{after_purchase, purchase_response},
         },
@@ -46,7 +46,7 @@ pub const FIELDS: &[(&str, Priced)] = &[
 
 impl Hetzner {
     /// Checks that a request is for exactly one offer of this adapter.
-    pub(super) fn check_request(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+    fn check_request(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
         if self.is_table {
             return find_exact(request, self.listed.iter()).map(drop);
         }
@@ -63,7 +63,7 @@ impl Hetzner {
     }
 
     /// The body that makes a server.
-    pub(super) fn new_server<'a>(
+    fn new_server<'a>(
         &'a self,
         request: &'a ProvisionRequest,
         key: &'a IdempotencyKey,
@@ -114,7 +114,7 @@ impl Hetzner {
     }
 
     /// The operation of an existing server, if the same request has made it.
-    pub(super) fn existing_server(
+    fn existing_server(
         &self,
         request: &ProvisionRequest,
         key: &IdempotencyKey,
@@ -197,10 +197,9 @@ impl Hetzner {
                 Ok(_) => Ok(RUNNING),
                 Err(error) => match error.kind {
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
-                    ErrorKind::CapacityExhausted { .. } => Ok(OperationStatus::Failed {
-                        reason: "the type is sold out in this location".to_owned(),
-                        shortage: Some(Shortage::SoldOut),
-                    }),
+                    ErrorKind::CapacityExhausted { .. } => {
+                        Ok(failed_for("the type is sold out in this location", Shortage::SoldOut))
+                    }
                     _ => Err(ProviderError { call: Call::Poll, ..error }),
                 },
             },

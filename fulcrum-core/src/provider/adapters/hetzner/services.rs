@@ -17,39 +17,6 @@ use crate::{
     },
 };
 
-/// The key that a server was made with; none if this library did not make it. Where a cloud keeps no labels, the name alone
-/// decides.
-pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
-    match server.labels.get(KEY_LABEL) {
-        Some(label) => IdempotencyKey::new(label).ok(),
-        None => IdempotencyKey::new(&server.name).ok().filter(|name| name.step().is_some()),
-    }
-}
-
-pub(super) fn place(provider: &ProviderId, region: &RegionDocument) -> Place {
-    Place {
-        provider: provider.clone(),
-        region: region.id.clone(),
-        zone: None,
-        country: region.country,
-        coordinates: None,
-    }
-}
-
-/// The next page, if this one names one.
-pub(super) fn next_page(request: &Request, meta: &Meta) -> Option<Request> {
-    meta.pagination.next_page.map(|_| request.clone().next_page("page"))
-}
-
-pub(super) fn status(word: &str) -> ServiceStatus {
-    match word {
-        "running" => ServiceStatus::Running,
-        "initializing" | "starting" | "migrating" | "rebuilding" => ServiceStatus::Starting,
-        "off" | "stopping" => ServiceStatus::Stopped,
-        _ => ServiceStatus::Failed,
-    }
-}
-
 impl Hetzner {
     pub(super) async fn server(&self, call: Call, id: u64) -> Result<Option<Server>> {
         let found: Option<ServerReply> =
@@ -151,5 +118,38 @@ impl Hetzner {
             ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
             _ => service,
         }))
+    }
+}
+
+/// The key that a server was made with; none if this library did not make it. Where a cloud keeps no labels, the name alone
+/// decides.
+pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    match server.labels.get(KEY_LABEL) {
+        Some(label) => IdempotencyKey::new(label).ok(),
+        None => IdempotencyKey::new(&server.name).ok().filter(|name| name.step().is_some()),
+    }
+}
+
+pub(super) fn place(provider: &ProviderId, region: &RegionDocument) -> Place {
+    Place {
+        provider: provider.clone(),
+        region: region.id.clone(),
+        zone: None,
+        country: region.country,
+        coordinates: None,
+    }
+}
+
+/// The next page, if this one names one.
+pub(super) fn next_page(request: &Request, meta: &Meta) -> Option<Request> {
+    meta.pagination.next_page.map(|_| request.clone().next_page("page"))
+}
+
+pub(super) fn status(word: &str) -> ServiceStatus {
+    match word {
+        "running" => ServiceStatus::Running,
+        "initializing" | "starting" | "migrating" | "rebuilding" => ServiceStatus::Starting,
+        "off" | "stopping" => ServiceStatus::Stopped,
+        _ => ServiceStatus::Failed,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     provider::{
         Call, ErrorKind, OperationHandle, OperationStatus, ProvisionRequest, Result,
         adapters::{
-            common::{CallErrors, RUNNING},
+            common::{CallErrors, RUNNING, failed},
             operation_owner::OperationOwner,
             purchase_outcome::purchase_response,
         },
@@ -58,14 +58,14 @@ pub(super) async fn provision(
     let description = format!("{KEY_FIELD}{key}{SKU_FIELD}{}", request.sku);
     let body = json!({ "floatingip": { "floating_network_id": network, "description": description } });
     let request = Request::post(call, path).for_sku(&request.sku).json(&body);
-    let wire::FloatingIpAnswer { floatingip } = purchase_response(client.json(&request).await)?;
+    let wire::FloatingIpReply { floatingip } = purchase_response(client.json(&request).await)?;
     // A response without the order's key is about something else.
     if parse(&floatingip).is_none_or(|(its, _)| its != *key) {
         let message = format!(
             "the response names the address {}, which does not have this order\'s key",
             floatingip.id
         );
-        return Err(cloud.error(call, ErrorKind::Protocol { message }));
+        return Err(cloud.protocol_error(call, &message));
     }
     let operation = Handle::Provision(ResourceRef::address(region, &floatingip.id));
     Ok(OperationOwner::new(Some(key)).handle(&operation.text()))
@@ -88,9 +88,7 @@ const UNKNOWN_SKU: &str = "unknown";
 
 /// An address as a service, without a key if this library did not make it.
 fn service_of(cloud: &Cloud, region: &RegionId, address: &wire::FloatingIp, call: Call) -> Result<Service> {
-    let odd = |what: &str| {
-        cloud.error(call, ErrorKind::Protocol { message: format!("the address {} {what}", address.id) })
-    };
+    let odd = |what: &str| cloud.protocol_error(call, &format!("the address {} {what}", address.id));
     let (key, sku) = parse(address).unzip();
     let sku = sku.map_or_else(|| SkuId::new(UNKNOWN_SKU), Ok).map_err(|error| odd(&error.to_string()))?;
     let attributes = address.floating_ip_address.iter().map(|it| ("address".to_owned(), it.clone()));
@@ -144,14 +142,14 @@ pub(super) async fn find_in_region(
 
 async fn get(cloud: &Cloud, target: &ResourceRef, call: Call) -> Result<Option<wire::FloatingIp>> {
     let (client, path) = neutron(cloud, &target.region, call, &[&target.id]).await?;
-    let response: Option<wire::FloatingIpAnswer> = client.get_optional(&Request::get(call, path)).await?;
+    let response: Option<wire::FloatingIpReply> = client.get_optional(&Request::get(call, path)).await?;
     match response {
-        Some(wire::FloatingIpAnswer { floatingip }) if floatingip.id != target.id => {
+        Some(wire::FloatingIpReply { floatingip }) if floatingip.id != target.id => {
             let message = format!(
                 "the response to a request about the address {} is about {}",
                 target.id, floatingip.id
             );
-            Err(cloud.error(call, ErrorKind::Protocol { message }))
+            Err(cloud.protocol_error(call, &message))
         }
         response => Ok(response.map(|response| response.floatingip)),
     }
@@ -198,7 +196,7 @@ pub(super) async fn poll(
         // The address has another owner by now, or none.
         let Some(key) = &service.key else {
             let message = format!("the floating IP {} has lost its key", target.id);
-            return Err(cloud.error(call, ErrorKind::Protocol { message }));
+            return Err(cloud.protocol_error(call, &message));
         };
         if is_release && !owner.may_release(Some(key)).map_err(|kind| cloud.error(call, kind))? {
             return Ok(OperationStatus::Succeeded(None));
@@ -215,10 +213,9 @@ pub(super) async fn poll(
             true => RUNNING,
             false => OperationStatus::Succeeded(None),
         },
-        Some(service) if service.status == ServiceStatus::Failed => OperationStatus::Failed {
-            reason: "the cloud reports an error of the address".to_owned(),
-            shortage: None,
-        },
+        Some(service) if service.status == ServiceStatus::Failed => {
+            failed("the cloud reports an error of the address")
+        }
         Some(service) => OperationStatus::Succeeded(Some(service)),
         None if is_release => OperationStatus::Succeeded(None),
         None => {

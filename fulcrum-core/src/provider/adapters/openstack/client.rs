@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The version of nova's API that all its microversions belong to.
-const NOVA: &str = "v2.1";
+const NOVA_PATH: &str = "v2.1";
 /// The age at which flavors and ids are read again.
 const LISTS_FRESH_FOR: Duration = Duration::from_secs(600);
 /// The age at which the list is read again for an unknown flavor.
@@ -152,7 +152,7 @@ impl Cloud {
     /// A service by its type.
     pub(super) async fn service(&self, region: &RegionId, kind: &str, call: Call) -> Result<Client> {
         self.region(region, call)?;
-        let broken = |message: String| self.error(call, ErrorKind::Protocol { message });
+        let broken = |message: String| self.protocol_error(call, &message);
         if let Some(address) = self.config.endpoints.get(kind) {
             return self.client.with_base_url(address).map_err(|error| broken(error.to_string()));
         }
@@ -209,10 +209,8 @@ impl Cloud {
         let client = match has_version {
             true => client,
             false => {
-                let address = format!("{}/{NOVA}", client.base_url().as_str().trim_end_matches('/'));
-                let broken = |error: HttpConfigError| {
-                    self.error(call, ErrorKind::Protocol { message: error.to_string() })
-                };
+                let address = format!("{}/{NOVA_PATH}", client.base_url().as_str().trim_end_matches('/'));
+                let broken = |error: HttpConfigError| self.protocol_error(call, &error);
                 client.with_base_url(&address).map_err(broken)?
             }
         };

@@ -7,13 +7,13 @@ use crate::provider::{
 };
 
 /// The newest version that is used: since 2.61 flavors are listed with their extra specs.
-const NEWEST: Microversion = Microversion(2, 61);
+const NEWEST_USED: Microversion = Microversion(2, 61);
 /// Since this version the request that makes a server can set tags.
-const TAGS: Microversion = Microversion(2, 52);
+const TAGS_SINCE: Microversion = Microversion(2, 52);
 /// Since this version a request must name networks.
-const NETWORKS: Microversion = Microversion(2, 37);
+const NETWORKS_SINCE: Microversion = Microversion(2, 37);
 /// Since this version a list without a query names the servers of cells that are down, with part of their fields.
-const CELLS: Microversion = Microversion(2, 69);
+const DOWN_CELLS_SINCE: Microversion = Microversion(2, 69);
 
 /// A version of nova's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,20 +40,20 @@ pub(super) struct Compute {
 
 impl Compute {
     pub(super) fn new(client: Client, newest: Microversion) -> Self {
-        Self { client, version: newest.min(NEWEST), newest }
+        Self { client, version: newest.min(NEWEST_USED), newest }
     }
 
     pub(super) fn has_tags(&self) -> bool {
-        self.version >= TAGS
+        self.version >= TAGS_SINCE
     }
 
     pub(super) fn needs_networks(&self) -> bool {
-        self.version >= NETWORKS
+        self.version >= NETWORKS_SINCE
     }
 
     /// Whether a list names servers whose cell is down.
     pub(super) fn lists_down_cells(&self) -> bool {
-        self.newest >= CELLS
+        self.newest >= DOWN_CELLS_SINCE
     }
 
     /// A request with the version.
@@ -63,7 +63,7 @@ impl Compute {
 
     /// A request for a list that names servers whose cell is down; see [`lists_down_cells`](Self::lists_down_cells).
     pub(super) fn with_cells_version(&self, request: Request) -> Request {
-        Self::with_microversion(CELLS, request)
+        Self::with_microversion(DOWN_CELLS_SINCE, request)
     }
 
     fn with_microversion(Microversion(major, minor): Microversion, request: Request) -> Request {
@@ -91,7 +91,7 @@ pub(super) async fn newest(client: &Client, call: Call) -> Result<Microversion> 
     })?;
     match root.send_ok(&Request::get(call, [""])).await {
         Ok(response) => {
-            let wire::VersionAnswer { version } = response.json()?;
+            let wire::VersionReply { version } = response.json()?;
             Ok(Microversion::of(&version.version).unwrap_or(Microversion::OLDEST))
         }
         // A gateway hides the version document.
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn versions_are_numbers() {
         assert!(Microversion::of("2.100") > Microversion::of("2.61"));
-        assert_eq!(Microversion::of("2.9").map(|it| it.min(NEWEST)), Some(Microversion(2, 9)));
+        assert_eq!(Microversion::of("2.9").map(|it| it.min(NEWEST_USED)), Some(Microversion(2, 9)));
         assert_eq!(Microversion::of(""), None);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct OpenStackConfig {
     /// Its name in the federation, and in the price table.
-    #[serde(default = "id")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
     /// Keystone's URL with its version, such as `https://auth.cloud.ovh.net/v3`.
     pub auth_url: String,
@@ -34,7 +34,7 @@ pub struct OpenStackConfig {
     /// A price table, as OpenStack tells no prices: a file or folder as a catalogue file is.
     pub catalogue: PathBuf,
     /// The interface of each service's endpoints.
-    #[serde(default = "public")]
+    #[serde(default = "default_interface")]
     pub interface: String,
     /// URLs by type of service (`compute`, `image`, `network`) that take precedence over the service catalogue; with one region
     /// only.
@@ -47,7 +47,7 @@ pub struct OpenStackConfig {
     #[serde(default)]
     pub image: Option<String>,
     /// Name or identifier of the network, `auto` or `none`, unless a request has the setting `network`.
-    #[serde(default = "auto")]
+    #[serde(default = "default_network")]
     pub network: String,
     /// Name of the key pair, unless a request has the setting `key_name`.
     #[serde(default)]
@@ -60,10 +60,10 @@ pub struct OpenStackConfig {
     pub floating_network: Option<String>,
     /// How long a new server may be missing from lists after the call that orders it was lost, in milliseconds. A request that
     /// nobody waits for any more is carried out all the same: by a cloud that is slow, this much later.
-    #[serde(default = "list_lag_ms")]
+    #[serde(default = "default_list_lag_ms")]
     pub list_lag_ms: u64,
     /// How many things are asked for at a time when something is listed.
-    #[serde(default = "page_size")]
+    #[serde(default = "default_page_size")]
     pub page_size: u32,
     /// How the API is reached.
     #[serde(default)]
@@ -87,7 +87,7 @@ pub struct PasswordAuth {
     /// The user's name.
     pub user: String,
     /// The name of the user's domain.
-    #[serde(default = "domain")]
+    #[serde(default = "default_domain")]
     pub user_domain: String,
     /// The project's name; or write `project_id`.
     #[serde(default)]
@@ -96,10 +96,10 @@ pub struct PasswordAuth {
     #[serde(default)]
     pub project_id: Option<String>,
     /// The name of the project's domain.
-    #[serde(default = "domain")]
+    #[serde(default = "default_domain")]
     pub project_domain: String,
     /// Where the password is.
-    #[serde(default = "password")]
+    #[serde(default = "default_password")]
     pub password: Credential,
 }
 
@@ -110,39 +110,39 @@ pub struct ApplicationCredentialAuth {
     /// Its identifier.
     pub id: String,
     /// Where its secret is.
-    #[serde(default = "secret")]
+    #[serde(default = "default_secret")]
     pub secret: Credential,
 }
 
-fn id() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("openstack").expect("a plain word is a name")
 }
 
-fn public() -> String {
+fn default_interface() -> String {
     "public".to_owned()
 }
 
-fn auto() -> String {
+fn default_network() -> String {
     "auto".to_owned()
 }
 
-fn domain() -> String {
+fn default_domain() -> String {
     "Default".to_owned()
 }
 
-fn password() -> Credential {
+fn default_password() -> Credential {
     Credential::env("OS_PASSWORD")
 }
 
-fn secret() -> Credential {
+fn default_secret() -> Credential {
     Credential::env("OS_APPLICATION_CREDENTIAL_SECRET")
 }
 
-fn list_lag_ms() -> u64 {
+fn default_list_lag_ms() -> u64 {
     30_000
 }
 
-fn page_size() -> u32 {
+fn default_page_size() -> u32 {
     1_000
 }
 

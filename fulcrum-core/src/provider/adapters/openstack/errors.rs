@@ -68,7 +68,7 @@ pub(super) fn refuses_token(response: &RawResponse) -> bool {
 }
 
 /// The response to a request that was not sent for lack of a token, in a service's own form.
-pub(super) fn not_let_in() -> RawResponse {
+pub(super) fn unauthorised_reply() -> RawResponse {
     let said = serde_json::json!({ "error": {
         "code": 401, "title": "Unauthorized", "message": "the login was refused, and nothing was sent",
     } });
@@ -95,7 +95,7 @@ impl ErrorMapper for OpenStackErrors {
 }
 
 fn kind_of(status: u16, kind: &str, message: &str, by_status: ErrorKind) -> ErrorKind {
-    let is_quota = kind == "OverQuota" || NO_QUOTA.iter().any(|words| message.contains(words));
+    let is_quota = kind == "OverQuota" || NO_QUOTA_WORDS.iter().any(|words| message.contains(words));
     match status {
         403 | 409 | 413 if is_quota => ErrorKind::QuotaExceeded { quota: quota_of(message) },
         413 | 429 => match by_status {
@@ -126,14 +126,18 @@ fn quota_of(message: &str) -> String {
     words.chars().take(200).collect()
 }
 
-const NO_ROOM: [&str; 4] =
+const NO_HOST_WORDS: [&str; 4] =
     ["No valid host was found", "Insufficient compute resources", "not enough hosts", "No more IP addresses"];
-const NO_QUOTA: [&str; 2] = ["Quota exceeded", "Maximum number of"];
+const NO_QUOTA_WORDS: [&str; 2] = ["Quota exceeded", "Maximum number of"];
 
 /// The shortage that a server's fault means: no host, or no quota, which nova checks once more after it has made the record.
 pub(super) fn shortage_of(fault: &str) -> Option<Shortage> {
     let says = |words: &[&str]| words.iter().any(|words| fault.contains(words));
-    if says(&NO_ROOM) { Some(Shortage::SoldOut) } else { says(&NO_QUOTA).then_some(Shortage::Quota) }
+    if says(&NO_HOST_WORDS) {
+        Some(Shortage::SoldOut)
+    } else {
+        says(&NO_QUOTA_WORDS).then_some(Shortage::Quota)
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,21 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("server.user_data", Priced::Free("data for the first boot cost nothing")),
 ];
 
+/// The field with the bought flavor.
+pub(super) const SKU_FIELD: &str = "fulcrum-sku";
+/// The field with the bought zone; a server without it may be in any.
+pub(super) const ZONE_FIELD: &str = "fulcrum-zone";
+/// The field that records the volumes of a server's purchase.
+pub(super) const DISKS_FIELD: &str = "fulcrum-disks";
+/// The tag of all servers of this library.
+const LIBRARY_TAG: &str = "fulcrum";
+/// Characters of the longest value of nova's metadata.
+const MAX_METADATA_CHARS: usize = 255;
+/// Characters of nova's longest tag.
+const MAX_TAG_CHARS: usize = 60;
+/// Characters of nova's longest name.
+const MAX_NAME_CHARS: usize = 255;
+
 /// Orders a server.
 pub(super) async fn provision(
     cloud: &Cloud,
@@ -105,7 +120,7 @@ pub(super) async fn provision(
         server.insert("user_data".to_owned(), coded.into());
     }
     let request = Request::post(call, ["servers"]).for_sku(&request.sku).json(&json!({ "server": server }));
-    let wire::CreatedAnswer { server } =
+    let wire::CreatedReply { server } =
         purchase_response(compute.client.json(&compute.with_version(request)).await)?;
     let operation = Handle::Provision(ResourceRef::server(region, &server.id));
     Ok(OperationOwner::new(Some(key)).handle(&operation.text()))
@@ -144,21 +159,6 @@ pub(super) fn tag_of(key: &IdempotencyKey) -> String {
     let digest = blake3::hash(text.as_bytes()).to_hex();
     format!("{}-{}", &text[..27], &digest[..32])
 }
-
-/// The field with the bought flavor.
-pub(super) const SKU_FIELD: &str = "fulcrum-sku";
-/// The field with the bought zone; a server without it may be in any.
-pub(super) const ZONE_FIELD: &str = "fulcrum-zone";
-/// The field that records the volumes of a server's purchase.
-pub(super) const DISKS_FIELD: &str = "fulcrum-disks";
-/// The tag of all servers of this library.
-pub(super) const LIBRARY_TAG: &str = "fulcrum";
-/// Characters of the longest value of nova's metadata.
-pub(super) const MAX_METADATA_CHARS: usize = 255;
-/// Characters of nova's longest tag.
-pub(super) const MAX_TAG_CHARS: usize = 60;
-/// Characters of nova's longest name.
-pub(super) const MAX_NAME_CHARS: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -28,12 +28,12 @@ impl Scope {
                 return Err(other("project", &project.id, wanted));
             }
             if let Some(wanted) = &auth.project {
-                differs("project", project.name.as_deref(), wanted)?;
-                differs("project's domain", project.domain(), &auth.project_domain)?;
+                check_equal("project", project.name.as_deref(), wanted)?;
+                check_equal("project's domain", project.domain(), &auth.project_domain)?;
             }
             if let Some(user) = user {
-                differs("user", user.name.as_deref(), &auth.user)?;
-                differs("user's domain", user.domain(), &auth.user_domain)?;
+                check_equal("user", user.name.as_deref(), &auth.user)?;
+                check_equal("user's domain", user.domain(), &auth.user_domain)?;
             }
         }
         let first = self.first.get_or_init(|| project.id.clone());
@@ -46,7 +46,7 @@ fn other(what: &str, told: &str, wanted: &str) -> String {
 }
 
 /// Keystone ignores the case of names.
-fn differs(what: &str, told: Option<&str>, wanted: &str) -> Result<(), String> {
+fn check_equal(what: &str, told: Option<&str>, wanted: &str) -> Result<(), String> {
     match told {
         Some(told) if told.to_lowercase() != wanted.to_lowercase() => Err(other(what, told, wanted)),
         _ => Ok(()),

@@ -27,13 +27,24 @@ use crate::{
 /// The field of a server's metadata that holds its key.
 pub(super) const KEY_FIELD: &str = "fulcrum-key";
 
+/// The servers of a look-up.
+#[derive(Debug, Clone)]
+enum ServerQuery {
+    /// All servers with a key.
+    All,
+    /// Servers of one key, by the metadata of all.
+    Key(IdempotencyKey),
+    /// Servers of one key, by its tag. Servers of an older nova have none, and a person may remove it.
+    Tag(IdempotencyKey),
+}
+
 /// One server; none if it is gone or was never there.
 pub(super) async fn get(cloud: &Cloud, target: &ResourceRef, call: Call) -> Result<Option<wire::Server>> {
     let compute = cloud.compute(&target.region, call).await?;
     let request = compute.with_version(Request::get(call, ["servers", &target.id]));
-    let response: Option<wire::ServerAnswer<Value>> = compute.client.get_optional(&request).await?;
-    let Some(wire::ServerAnswer { server }) = response else { return Ok(None) };
-    let protocol_error = |message: String| cloud.error(call, ErrorKind::Protocol { message });
+    let response: Option<wire::ServerReply<Value>> = compute.client.get_optional(&request).await?;
+    let Some(wire::ServerReply { server }) = response else { return Ok(None) };
+    let protocol_error = |message: String| cloud.protocol_error(call, &message);
     if wire::is_of_down_cell(&server) {
         return Err(cloud.error(call, cell_is_down()));
     }
@@ -79,17 +90,6 @@ pub(super) fn check_attached(cloud: &Cloud, server: &wire::Server, call: Call) -
         true => Ok(()),
         false => Err(cloud.error(call, ErrorKind::attached(&server.id, &others))),
     }
-}
-
-/// The servers of a look-up.
-#[derive(Debug, Clone)]
-enum ServerQuery {
-    /// All servers with a key.
-    All,
-    /// Servers of one key, by the metadata of all.
-    Key(IdempotencyKey),
-    /// Servers of one key, by its tag. Servers of an older nova have none, and a person may remove it.
-    Tag(IdempotencyKey),
 }
 
 /// Servers of a region; one request for each page polled.
@@ -238,9 +238,7 @@ pub(super) async fn service_of(
     server: &wire::Server,
     call: Call,
 ) -> Result<Service> {
-    let odd = |what: &str| {
-        cloud.error(call, ErrorKind::Protocol { message: format!("the server {} {what}", server.id) })
-    };
+    let odd = |what: &str| cloud.protocol_error(call, &format!("the server {} {what}", server.id));
     let place = cloud.place(region).ok_or_else(|| odd("is in a region that is not configured"))?;
     let id = ResourceRef::server(region, &server.id)
         .service()

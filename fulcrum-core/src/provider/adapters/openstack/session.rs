@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     config::PasswordAuth,
-    errors::{not_let_in, refuses_token},
+    errors::{refuses_token, unauthorised_reply},
     scope::Scope,
     wire,
 };
@@ -25,7 +25,7 @@ use crate::provider::{
     },
 };
 
-const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 /// A token is not used in its last minute, or its last quarter if it lives for less.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
@@ -38,24 +38,24 @@ pub(super) enum Login {
 
 impl Login {
     /// With its secret.
-    pub(super) fn with(&self, secrets: &[SecretString]) -> LogIn {
-        LogIn { login: self.clone(), secret: secrets.first().cloned().unwrap_or_default() }
+    pub(super) fn with(&self, secrets: &[SecretString]) -> LoginRequest {
+        LoginRequest { login: self.clone(), secret: secrets.first().cloned().unwrap_or_default() }
     }
 }
 
 /// Writes the body of a request for a token.
-pub(super) struct LogIn {
+pub(super) struct LoginRequest {
     login: Login,
     secret: SecretString,
 }
 
-impl fmt::Debug for LogIn {
+impl fmt::Debug for LoginRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LogIn")
     }
 }
 
-impl Signer for LogIn {
+impl Signer for LoginRequest {
     fn sign(&self, request: &mut RawRequest) -> Result<(), BoxError> {
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = Some(self.body().to_string().into());
@@ -63,7 +63,7 @@ impl Signer for LogIn {
     }
 }
 
-impl LogIn {
+impl LoginRequest {
     fn body(&self) -> Value {
         let secret = self.secret.expose_secret();
         match &self.login {
@@ -122,16 +122,19 @@ impl Session {
     /// A client whose requests carry the token; without an address of its own.
     pub(super) fn client(self: &Arc<Self>) -> Client {
         let inner = self.keystone.transport();
-        self.keystone.clone().unsigned().with_transport(Arc::new(Tokened { inner, session: self.clone() }))
+        self.keystone
+            .clone()
+            .unsigned()
+            .with_transport(Arc::new(TokenTransport { inner, session: self.clone() }))
     }
 
     /// A token that is not about to expire.
     pub(super) async fn token(&self, call: Call) -> Result<Arc<Token>> {
-        self.other_than(None, call).await
+        self.token_unless(None, call).await
     }
 
     /// A token that is not the one that was refused.
-    async fn other_than(&self, refused: Option<&Arc<Token>>, call: Call) -> Result<Arc<Token>> {
+    async fn token_unless(&self, refused: Option<&Arc<Token>>, call: Call) -> Result<Arc<Token>> {
         let mut kept = self.token.lock().await;
         let is_good = |token: &&Arc<Token>| {
             Instant::now() < token.until && refused.is_none_or(|refused| !Arc::ptr_eq(refused, token))
@@ -153,7 +156,7 @@ impl Session {
         let mut header = HeaderValue::from_str(&secret).map_err(|_| missing())?;
         header.set_sensitive(true);
         self.keystone.redactor().add(SecretString::from(secret));
-        let wire::TokenAnswer { token } = response.json()?;
+        let wire::TokenReply { token } = response.json()?;
         // By the cloud's clock alone: ours may be set differently.
         let life = Duration::try_from(token.expires_at.duration_since(token.issued_at)).unwrap_or_default();
         let project = token.project.ok_or_else(|| {
@@ -180,26 +183,26 @@ fn no_token(error: ProviderError) -> BoxError {
 /// something is sent again only if the service itself says so: what stands before it may refuse the answer to a request that
 /// has gone through.
 #[derive(Debug)]
-struct Tokened {
+struct TokenTransport {
     inner: Arc<dyn Transport>,
     session: Arc<Session>,
 }
 
-impl Tokened {
+impl TokenTransport {
     async fn with(&self, token: &Token, request: &RawRequest) -> Result<RawResponse, TransportError> {
         let mut request = request.clone();
-        request.headers.insert(TOKEN, token.header.clone());
+        request.headers.insert(TOKEN_HEADER, token.header.clone());
         self.inner.send(request).await
     }
 }
 
 #[async_trait]
-impl Transport for Tokened {
+impl Transport for TokenTransport {
     async fn send(&self, request: RawRequest) -> Result<RawResponse, TransportError> {
         let token = match self.session.token(Call::Describe).await {
             Ok(token) => token,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {
-                return Ok(not_let_in());
+                return Ok(unauthorised_reply());
             }
             Err(error) => return Err(TransportError::NotSent(no_token(error))),
         };
@@ -213,7 +216,7 @@ impl Transport for Tokened {
             return Ok(response);
         }
         tracing::debug!("the token was refused; requesting another");
-        match self.session.other_than(Some(&token), Call::Describe).await {
+        match self.session.token_unless(Some(&token), Call::Describe).await {
             Ok(token) => self.with(&token, &request).await,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorised | ErrorKind::Forbidden) => {
                 Ok(response)

@@ -34,7 +34,7 @@ pub(super) fn list(
         let first = compute.with_version(first);
         let start = first.clone();
         let read = move |_: &Request, response: &Response| {
-            let page: wire::UsageAnswer = response.json()?;
+            let page: wire::UsageReply = response.json()?;
             let usages = page.tenant_usage.server_usages;
             let last = usages.last().filter(|_| wire::has_next(&page.tenant_usage_links));
             let next = last.map(|usage| start.clone().query("marker", &usage.instance_id));

@@ -11,7 +11,7 @@ use crate::provider::http::LenientList;
 
 /// Keystone: `POST /auth/tokens`.
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenReply {
     pub token: TokenBody,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Named {
 
 /// Nova: the version document at its address.
 #[derive(Deserialize)]
-pub(super) struct VersionAnswer {
+pub(super) struct VersionReply {
     pub version: Version,
 }
 
@@ -141,13 +141,13 @@ pub(super) struct ZoneState {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ServerAnswer<T = Server> {
+pub(super) struct ServerReply<T = Server> {
     pub server: T,
 }
 
 /// Nova's response to an order.
 #[derive(Deserialize)]
-pub(super) struct CreatedAnswer {
+pub(super) struct CreatedReply {
     pub server: Named,
 }
 
@@ -252,7 +252,7 @@ pub(super) struct NetworkPage {
 }
 
 #[derive(Deserialize)]
-pub(super) struct UsageAnswer {
+pub(super) struct UsageReply {
     /// An empty object if nothing was used.
     pub tenant_usage: TenantUsage,
     #[serde(default)]
@@ -274,7 +274,7 @@ pub(super) struct ServerUsage {
 }
 
 #[derive(Deserialize)]
-pub(super) struct FloatingIpAnswer {
+pub(super) struct FloatingIpReply {
     pub floatingip: FloatingIp,
 }
 
@@ -343,8 +343,8 @@ mod tests {
     #[test]
     fn servers_of_the_reference_are_read() {
         let Some(ServerPage { servers, .. }) = sample("servers__v2.63__servers-details-resp") else { return };
-        let Some(ServerAnswer { server: old }) = sample("servers__server-get-resp") else { return };
-        let Some(ServerAnswer { server }) = sample("servers__v2.63__server-get-resp") else { return };
+        let Some(ServerReply { server: old }) = sample("servers__server-get-resp") else { return };
+        let Some(ServerReply { server }) = sample("servers__v2.63__server-get-resp") else { return };
         for server in [&servers[0], &server, &old] {
             assert_eq!((server.status.as_str(), server.zone.as_deref()), ("ACTIVE", Some("us-west")));
             assert_eq!(server.addresses["private"][0].addr, "192.168.1.30");
@@ -354,7 +354,7 @@ mod tests {
         // An id before microversion 2.47, a name since.
         assert_eq!(old.flavor.id.as_deref(), Some("1"));
         assert_eq!(server.flavor.original_name.as_deref(), Some("m1.tiny.specs"));
-        let Some(CreatedAnswer { server }) = sample("servers__v2.63__server-create-resp") else { return };
+        let Some(CreatedReply { server }) = sample("servers__v2.63__server-create-resp") else { return };
         assert!(!server.id.is_empty());
         let Some(ZonePage { zones }) = sample("os-availability-zone__availability-zone-list-resp") else {
             return;

@@ -56,12 +56,12 @@ impl Osb {
     }
 
     /// The ids of an instance's product; none if the instance is gone.
-    pub(super) async fn product_of(&self, call: Call, service: &ServiceId) -> Result<Option<ProductIds>> {
+    async fn product_of(&self, call: Call, service: &ServiceId) -> Result<Option<ProductIds>> {
         let Ok(key) = IdempotencyKey::new(service.as_str()) else { return Ok(None) };
         let known = match self.look_up(call, &key).await? {
             Evidence::Absent => return Ok(None),
             Evidence::Retrieved(service) | Evidence::Inferred(service) => Some(service.sku),
-            Evidence::Unknown => self.cache_of_instances.sku_of(&key),
+            Evidence::Unknown => self.instance_cache.sku_of(&key),
         };
         match known.filter(|sku| sku.as_str() != UNKNOWN_SKU) {
             Some(sku) => self.ids_of(call, &sku).await.map(Some),
@@ -69,7 +69,7 @@ impl Osb {
                 let message = format!(
                     "the broker does not tell the product of {service}; bind or unbind it at the broker"
                 );
-                Err(self.error(call, ErrorKind::InvalidRequest { message }))
+                Err(self.invalid_request(call, message))
             }
         }
     }

@@ -43,10 +43,10 @@ pub struct OsbConfig {
     /// The user name.
     pub username: String,
     /// Its password.
-    #[serde(default = "password")]
+    #[serde(default = "default_password")]
     pub password: Credential,
     /// The currency of costs that are told in several.
-    #[serde(default = "euro")]
+    #[serde(default = "default_currency")]
     #[schemars(with = "String")]
     pub currency: Currency,
     /// The kinds of the broker's services; others are databases.
@@ -60,10 +60,10 @@ pub struct OsbConfig {
     #[serde(default)]
     pub usage_units: BTreeSet<String>,
     /// The organisation that instances are made for.
-    #[serde(default = "fulcrum")]
+    #[serde(default = "default_guid")]
     pub organization_guid: String,
     /// The space that instances are made in.
-    #[serde(default = "fulcrum")]
+    #[serde(default = "default_guid")]
     pub space_guid: String,
     /// How long a new instance may be missing from a look-up, in milliseconds: the longest time that a request may wait in
     /// front of the API after its caller has timed out.
@@ -74,24 +74,19 @@ pub struct OsbConfig {
     pub http: HttpConfig,
 }
 
-fn password() -> Credential {
+fn default_password() -> Credential {
     Credential::env("OSB_PASSWORD")
 }
 
-fn euro() -> Currency {
+fn default_currency() -> Currency {
     Currency::EUR
 }
 
-fn fulcrum() -> String {
+fn default_guid() -> String {
     "fulcrum".to_owned()
 }
 
 impl OsbConfig {
-    /// What it is called as long as its file is not read: its `id`, or `osb`.
-    pub fn name(&self) -> ProviderId {
-        self.id.clone().unwrap_or_else(|| ProviderId::new("osb").expect("a plain word is a name"))
-    }
-
     /// Reads the password and the provider's file, and builds the adapter. Does not connect yet. Paths are relative to `base`.
     ///
     /// # Errors

@@ -32,23 +32,23 @@ fn get<T: Clone>(all: &Newest<T>, key: &IdempotencyKey) -> Option<T> {
 
 /// Clones share the cache.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InstanceCache(Arc<Known>);
+pub(super) struct InstanceCache(Arc<Entries>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Entries {
     products: Newest<SkuId>,
     gone: Newest<Instant>,
 }
 
 impl InstanceCache {
     /// Records an ordered product, and drops the oldest ones. From now on the instance may exist.
-    pub(super) fn remember(&self, key: &IdempotencyKey, sku: &SkuId) {
+    pub(super) fn record_sku(&self, key: &IdempotencyKey, sku: &SkuId) {
         put(&self.0.products, key, Some(sku.clone()));
         self.clear_absent(key);
     }
 
     /// Drops the product of an instance that is being changed.
-    pub(super) fn forget(&self, key: &IdempotencyKey) {
+    pub(super) fn drop_sku(&self, key: &IdempotencyKey) {
         put(&self.0.products, key, None);
     }
 
@@ -77,12 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_for_does_not_grow_for_ever() {
+    fn the_cache_is_bounded() {
         let (asked, sku) = (InstanceCache::default(), SkuId::new("pg/small").expect("a name"));
         let key = |at: usize| IdempotencyKey::new(format!("k-{at}")).expect("a key");
         for at in 0..MAX_INSTANCES + 5 {
-            asked.remember(&key(at), &sku);
-            asked.remember(&key(at), &sku);
+            asked.record_sku(&key(at), &sku);
+            asked.record_sku(&key(at), &sku);
         }
         assert_eq!(asked.0.products.lock().expect("nobody panics").len(), MAX_INSTANCES);
         assert_eq!((asked.sku_of(&key(0)), asked.sku_of(&key(MAX_INSTANCES + 4))), (None, Some(sku)));
@@ -95,7 +95,7 @@ mod tests {
         assert!(!asked.is_recently_absent(&key));
         asked.record_absent(&key);
         assert!(asked.is_recently_absent(&key));
-        asked.remember(&key, &sku);
+        asked.record_sku(&key, &sku);
         assert!(!asked.is_recently_absent(&key), "it was asked for again");
     }
 }

@@ -44,7 +44,7 @@ impl Osb {
             .query("accepts_incomplete", true)
             .json(&wanted)
             .for_sku(sku);
-        self.cache_of_instances.forget(&key);
+        self.instance_cache.drop_sku(&key);
         let response = self.client.send_ok(&ask).await?;
         // Only the API's own document confirms the action.
         let Accepted { operation } = Accepted::of(&response)?;
@@ -103,7 +103,7 @@ impl Osb {
                     && sku.as_ref().is_some_and(|sku| *sku != service.sku) =>
             {
                 return Ok(match owner.is_past_lag(self.capabilities.list_lag()) {
-                    true => failed(&format!("the instance is still a {}", service.sku)),
+                    true => failed(format!("the instance is still a {}", service.sku)),
                     false => RUNNING,
                 });
             }
@@ -131,7 +131,7 @@ impl Osb {
         // The broker does not tell the product, and has accepted the request for it.
         Ok(OperationStatus::Succeeded(Some(match sku {
             Some(sku) if service.sku.as_str() == UNKNOWN_SKU => {
-                self.cache_of_instances.remember(&key, &sku);
+                self.instance_cache.record_sku(&key, &sku);
                 Service { sku, ..service }
             }
             _ => service,
@@ -148,17 +148,17 @@ impl Osb {
             Evidence::Retrieved(service) => (Some(service.sku), false),
             // While an instance is made, the broker says that it does not exist.
             Evidence::Inferred(service) => (Some(service.sku), service.status != ServiceStatus::Starting),
-            Evidence::Unknown => (self.cache_of_instances.sku_of(&key), true),
+            Evidence::Unknown => (self.instance_cache.sku_of(&key), true),
         };
         let known = known.filter(|sku| sku.as_str() != UNKNOWN_SKU);
         let catalog =
             self.catalog(call, if known.is_some() { CATALOG_FRESH_FOR } else { Default::default() }).await?;
-        let has_odd_rows = catalog.has_odd_rows();
+        let has_unreadable_rows = catalog.has_unreadable_rows();
         let mut products = products_of(catalog);
         products.retain(|ids| known.as_ref().is_none_or(|sku| ids.sku == *sku));
         if products.is_empty() {
             let message = "its product is not in the catalogue any more; end it at the broker".to_owned();
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+            return Err(self.invalid_request(call, message));
         }
         let (mut refusal, mut is_reached) = (None, false);
         for ids in products {
@@ -187,19 +187,18 @@ impl Osb {
         if !may_be_gone {
             return Ok((true, None));
         }
-        if known.is_none() && has_odd_rows {
+        if known.is_none() && has_unreadable_rows {
             let cause = "the instance may be of a product that cannot be read in the catalogue";
             return Err(self.error(call, ErrorKind::unavailable(cause)));
         }
         let is_reached = is_reached || self.last_operation(call, instance, None).await?.is_own;
         self.prove_route(call, is_reached).await?;
-        self.cache_of_instances.record_absent(&key);
+        self.instance_cache.record_absent(&key);
         Ok((false, None))
     }
 
     pub(super) fn handle(&self, call: Call, handle: &Handle) -> Result<OperationHandle> {
         let text = serde_json::to_string(handle);
-        text.map(OperationHandle::new)
-            .map_err(|error| self.error(call, ErrorKind::Protocol { message: error.to_string() }))
+        text.map(OperationHandle::new).map_err(|error| self.protocol_error(call, &error))
     }
 }

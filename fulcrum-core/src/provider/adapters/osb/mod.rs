@@ -49,7 +49,7 @@ pub struct Osb {
     capabilities: Capabilities,
     settings: Arc<Settings>,
     /// Recent orders of this process: a broker does not tell an instance's product before the instance is there.
-    cache_of_instances: InstanceCache,
+    instance_cache: InstanceCache,
     rejected: Rejections,
 }
 
@@ -139,7 +139,7 @@ impl Osb {
             cache,
             capabilities,
             settings: Arc::new(settings),
-            cache_of_instances: InstanceCache::default(),
+            instance_cache: InstanceCache::default(),
             rejected: Rejections::default(),
         })
     }
@@ -202,7 +202,7 @@ impl Provider for Osb {
             Evidence::Unknown => self.service(key.clone(), ServiceStatus::Starting, None).await.map(Some),
             Evidence::Absent => {
                 // The next look-up by key needs a new proof.
-                self.cache_of_instances.clear_absent(key);
+                self.instance_cache.clear_absent(key);
                 Ok(None)
             }
         }

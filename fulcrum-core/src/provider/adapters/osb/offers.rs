@@ -20,9 +20,27 @@ use crate::{
     },
 };
 
+/// Hours of a month, where a plan has costs by the hour and by the month.
+const HOURS_PER_MONTH: u64 = crate::model::HOURS_PER_MONTH as u64;
+/// The age at which the catalogue is read again.
+pub(super) const CATALOG_FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// The sum of a plan's costs; at least one of the two is set.
+struct Total {
+    hourly: Option<Decimal>,
+    monthly: Option<Decimal>,
+}
+
+/// A product's ids.
+pub(super) struct ProductIds {
+    pub(super) service: String,
+    pub(super) plan: String,
+    pub(super) sku: SkuId,
+}
+
 impl Osb {
     /// A row for each plan whose costs are understood; the others go to `rejected`.
-    pub(super) fn price_rows(&self, catalog: &Catalog) -> Vec<Row> {
+    fn price_rows(&self, catalog: &Catalog) -> Vec<Row> {
         let today = jiff::tz::Offset::UTC.to_datetime(Timestamp::now()).date();
         let currency = self.settings.currency.code();
         let (mut rows, mut rejected) = (Vec::new(), Vec::new());
@@ -61,10 +79,44 @@ impl Osb {
     }
 }
 
-/// The sum of a plan's costs; at least one of the two is set.
-struct Total {
-    hourly: Option<Decimal>,
-    monthly: Option<Decimal>,
+impl Osb {
+    pub(super) async fn catalog(&self, call: Call, fresh_for: Duration) -> Result<Catalog> {
+        let (response, _) =
+            self.cache.fetch(&self.client, &Request::get(call, ["v2", "catalog"]), fresh_for).await?;
+        response.json()
+    }
+
+    /// Each product with its ids, without those whose name is not a valid SKU.
+    pub(super) async fn products(&self, call: Call) -> Result<Vec<ProductIds>> {
+        Ok(products_of(self.catalog(call, CATALOG_FRESH_FOR).await?))
+    }
+
+    pub(super) async fn ids_of(&self, call: Call, sku: &SkuId) -> Result<ProductIds> {
+        let found = self.products(call).await?.into_iter().find(|ids| ids.sku == *sku);
+        found.ok_or_else(|| self.error(call, ErrorKind::NotFound { what: sku.to_string() }))
+    }
+
+    /// The kind of one of the broker's services.
+    pub(super) fn kind_of(&self, service: &str) -> OfferKind {
+        self.settings.kinds.get(service).copied().unwrap_or(OfferKind::Database)
+    }
+
+    /// All offers that pass the filter.
+    pub(super) fn list_offers(&self, filter: &OfferFilter) -> OfferStream {
+        let (this, filter) = (self.clone(), filter.clone());
+        let list = async move {
+            let catalog = this.catalog(Call::Offers, Duration::ZERO).await?;
+            let protocol_error =
+                |error: crate::model::DocumentError| this.protocol_error(Call::Offers, &error);
+            let table =
+                Table::from_rows(&this.settings.facts, this.price_rows(&catalog)).map_err(protocol_error)?;
+            this.rejected.add(table.rejected.iter().cloned());
+            Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
+        };
+        let offers =
+            stream::once(list).map_ok(|offers| stream::iter(offers.into_iter().map(Ok))).try_flatten();
+        bounded(self.id(), Call::Offers, offers)
+    }
 }
 
 /// A cost in a currency, whatever the case of its code; none if it is not a valid amount.
@@ -82,9 +134,6 @@ fn amount_in(cost: &Cost, currency: &str) -> Result<Option<Decimal>, String> {
         false => Err(format!("a cost per {} is told twice in {currency}, and differs", cost.unit)),
     }
 }
-
-/// Hours of a month, where a plan has costs by the hour and by the month.
-const HOURS_PER_MONTH: u64 = crate::model::HOURS_PER_MONTH as u64;
 
 /// The sum of a plan's costs, without those by use. Hourly and monthly costs together give a monthly sum.
 ///
@@ -123,13 +172,6 @@ fn total<'a>(
     }
 }
 
-/// A product's ids.
-pub(super) struct ProductIds {
-    pub(super) service: String,
-    pub(super) plan: String,
-    pub(super) sku: SkuId,
-}
-
 pub(super) fn products_of(catalog: Catalog) -> Vec<ProductIds> {
     let products = catalog.services.into_iter().flat_map(|service| {
         let (id, name) = (service.id, service.name);
@@ -139,48 +181,4 @@ pub(super) fn products_of(catalog: Catalog) -> Vec<ProductIds> {
         })
     });
     products.collect()
-}
-
-/// The age at which the catalogue is read again.
-pub(super) const CATALOG_FRESH_FOR: Duration = Duration::from_secs(60);
-
-impl Osb {
-    pub(super) async fn catalog(&self, call: Call, fresh_for: Duration) -> Result<Catalog> {
-        let (response, _) =
-            self.cache.fetch(&self.client, &Request::get(call, ["v2", "catalog"]), fresh_for).await?;
-        response.json()
-    }
-
-    /// Each product with its ids, without those whose name is not a valid SKU.
-    pub(super) async fn products(&self, call: Call) -> Result<Vec<ProductIds>> {
-        Ok(products_of(self.catalog(call, CATALOG_FRESH_FOR).await?))
-    }
-
-    pub(super) async fn ids_of(&self, call: Call, sku: &SkuId) -> Result<ProductIds> {
-        let found = self.products(call).await?.into_iter().find(|ids| ids.sku == *sku);
-        found.ok_or_else(|| self.error(call, ErrorKind::NotFound { what: sku.to_string() }))
-    }
-
-    /// The kind of one of the broker's services.
-    pub(super) fn kind_of(&self, service: &str) -> OfferKind {
-        self.settings.kinds.get(service).copied().unwrap_or(OfferKind::Database)
-    }
-
-    /// All offers that pass the filter.
-    pub(super) fn list_offers(&self, filter: &OfferFilter) -> OfferStream {
-        let (this, filter) = (self.clone(), filter.clone());
-        let list = async move {
-            let catalog = this.catalog(Call::Offers, Duration::ZERO).await?;
-            let protocol_error = |error: crate::model::DocumentError| {
-                this.error(Call::Offers, ErrorKind::Protocol { message: error.to_string() })
-            };
-            let table =
-                Table::from_rows(&this.settings.facts, this.price_rows(&catalog)).map_err(protocol_error)?;
-            this.rejected.add(table.rejected.iter().cloned());
-            Ok(table.into_listed().into_iter().filter(|offer| filter.admits(offer)).collect::<Vec<_>>())
-        };
-        let offers =
-            stream::once(list).map_ok(|offers| stream::iter(offers.into_iter().map(Ok))).try_flatten();
-        bounded(self.id(), Call::Offers, offers)
-    }
 }

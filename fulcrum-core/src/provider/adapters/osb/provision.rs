@@ -68,7 +68,7 @@ impl Osb {
     }
 
     /// Checks that a request is for exactly one offer of this adapter.
-    pub(super) fn check_request(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
+    fn check_request(&self, request: &ProvisionRequest) -> Result<(), ErrorKind> {
         let service = request.sku.as_str().rsplit_once('/').map_or("", |(service, _)| service);
         let place = self.place().ok_or(ErrorKind::Unsupported)?;
         check_exact(request, &Sold::on_demand(self.kind_of(service), &place))
@@ -82,7 +82,7 @@ impl Osb {
         ids: &ProductIds,
         settings: &Settings,
     ) -> Result<PutOutcome> {
-        self.cache_of_instances.remember(key, &ids.sku);
+        self.instance_cache.record_sku(key, &ids.sku);
         let wanted = InstanceRequest {
             service_id: &ids.service,
             plan_id: &ids.plan,
@@ -124,7 +124,7 @@ impl Osb {
     }
 
     /// Whether the instance of this id is certainly of another product.
-    pub(super) async fn has_another_product(&self, key: &IdempotencyKey, sku: &SkuId) -> bool {
+    async fn has_another_product(&self, key: &IdempotencyKey, sku: &SkuId) -> bool {
         match self.look_up(Call::Provision, key).await {
             Ok(Evidence::Retrieved(found) | Evidence::Inferred(found)) => {
                 found.sku != *sku && found.sku.as_str() != UNKNOWN_SKU

@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Stands for a product that the broker does not tell yet.
+pub(super) const UNKNOWN_SKU: &str = "unknown";
+
 /// What the broker's responses prove about an instance.
 #[derive(Debug)]
 pub(super) enum Evidence {
@@ -42,11 +45,6 @@ pub(super) struct LastOperationReply {
     gone: Option<u16>,
     /// Whether the response is certainly the broker's own.
     pub(super) is_own: bool,
-}
-
-/// Whether a response is an error document.
-pub(super) fn is_error_document(response: &Response) -> bool {
-    response.try_json::<serde_json::Map<String, serde_json::Value>>().is_some()
 }
 
 impl Osb {
@@ -154,7 +152,7 @@ impl Osb {
         let is_told = told.as_ref().is_some_and(|told| !told.is_empty());
         let status = match last.as_ref().map(|last| last.state.as_str()) {
             Some("in progress") => ServiceStatus::Starting,
-            _ if !is_told && self.cache_of_instances.is_recently_absent(key) => return Ok(Evidence::Absent),
+            _ if !is_told && self.instance_cache.is_recently_absent(key) => return Ok(Evidence::Absent),
             Some("failed") => ServiceStatus::Failed,
             _ if is_told => ServiceStatus::Running,
             // The operation that succeeded may have been the deletion.
@@ -187,9 +185,9 @@ impl Osb {
                 let products = self.products(call).await?;
                 products.into_iter().find(|ids| ids.service == service && ids.plan == plan).map(|ids| ids.sku)
             }
-            None => self.cache_of_instances.sku_of(&key),
+            None => self.instance_cache.sku_of(&key),
         };
-        let protocol_error = |message: String| self.error(call, ErrorKind::Protocol { message });
+        let protocol_error = |message: String| self.protocol_error(call, &message);
         let sku = named
             .map_or_else(|| SkuId::new(UNKNOWN_SKU), Ok)
             .map_err(|error| protocol_error(error.to_string()))?;
@@ -214,9 +212,6 @@ impl Osb {
     }
 }
 
-/// Stands for a product that the broker does not tell yet.
-pub(super) const UNKNOWN_SKU: &str = "unknown";
-
 impl Osb {
     pub(super) fn place(&self) -> Option<Place> {
         let region = self.settings.facts.regions.iter().find(|region| region.id == self.settings.region)?;
@@ -228,4 +223,9 @@ impl Osb {
             coordinates: None,
         })
     }
+}
+
+/// Whether a response is an error document.
+pub(super) fn is_error_document(response: &Response) -> bool {
+    response.try_json::<serde_json::Map<String, serde_json::Value>>().is_some()
 }

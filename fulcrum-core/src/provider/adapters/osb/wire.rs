@@ -20,7 +20,7 @@ pub(super) struct Catalog {
 
 impl Catalog {
     /// Whether a service or a plan is unreadable.
-    pub(super) fn has_odd_rows(&self) -> bool {
+    pub(super) fn has_unreadable_rows(&self) -> bool {
         !self.services.unreadable().is_empty()
             || self.services.iter().any(|service| !service.plans.unreadable().is_empty())
     }

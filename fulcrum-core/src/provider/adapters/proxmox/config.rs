@@ -41,16 +41,16 @@ pub struct ProxmoxConfig {
     /// The API token, as `user@realm!name`.
     pub token_id: String,
     /// Its secret.
-    #[serde(default = "secret")]
+    #[serde(default = "default_token")]
     pub token: Credential,
     /// The disk of the template that is grown to the bought size.
-    #[serde(default = "disk")]
+    #[serde(default = "default_disk")]
     pub disk: String,
     /// The storage of clones; the template's if it is not set.
     #[serde(default)]
     pub storage: Option<String>,
     /// Per cent of a node's memory that machines may have together.
-    #[serde(default = "all")]
+    #[serde(default = "default_memory_percent")]
     pub memory_percent: u32,
     /// The numbers that machines get. Use this range for nothing else.
     #[serde(default)]
@@ -80,15 +80,15 @@ impl Default for VmidRange {
     }
 }
 
-fn secret() -> Credential {
+fn default_token() -> Credential {
     Credential::env("PVE_TOKEN_SECRET")
 }
 
-fn disk() -> String {
+fn default_disk() -> String {
     "scsi0".to_owned()
 }
 
-fn all() -> u32 {
+fn default_memory_percent() -> u32 {
     100
 }
 

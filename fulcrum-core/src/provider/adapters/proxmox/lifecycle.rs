@@ -124,12 +124,7 @@ impl Proxmox {
     }
 
     /// How far an action is, by the machine's state. The end of its task is not enough.
-    pub(super) async fn poll_action(
-        &self,
-        vmid: u64,
-        goal: &Goal,
-        owner: &OperationOwner,
-    ) -> Result<OperationStatus> {
+    async fn poll_action(&self, vmid: u64, goal: &Goal, owner: &OperationOwner) -> Result<OperationStatus> {
         let call = Call::Poll;
         let Some(machine) = self.machine(call, vmid).await? else {
             return Ok(failed("the machine is gone"));
@@ -166,7 +161,7 @@ impl Proxmox {
     }
 
     /// Checks that a machine has no disks that its purchase did not make: all its disks end with it.
-    pub(super) fn check_attached(&self, call: Call, machine: &Machine) -> Result<()> {
+    fn check_attached(&self, call: Call, machine: &Machine) -> Result<()> {
         let others = machine.foreign_disks(&self.config.disk);
         match others.is_empty() {
             true => Ok(()),
@@ -175,11 +170,7 @@ impl Proxmox {
     }
 
     /// The next step of a release: stop the machine, delete it.
-    pub(super) async fn poll_release(
-        &self,
-        vmid: u64,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<OperationStatus> {
+    async fn poll_release(&self, vmid: u64, key: Option<&IdempotencyKey>) -> Result<OperationStatus> {
         let call = Call::Poll;
         let gone = Ok(OperationStatus::Succeeded(None));
         let Some(key) = key else { return gone };

@@ -16,7 +16,7 @@ use crate::{
     provider::{
         Call, ErrorKind, Line, OperationHandle, OperationStatus, Priced, ProvisionRequest, Result,
         adapters::{
-            common::{CallErrors, RUNNING},
+            common::{CallErrors, RUNNING, failed_for},
             purchase_outcome::{after_purchase, purchase_response},
         },
         check_settings, find_exact,
@@ -31,27 +31,32 @@ const MAX_HANDLE_BYTES: usize = 12 << 10;
 /// Bytes of a task's id.
 const MAX_TASK_BYTES: usize = 256;
 
-pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
-    let reason = reason.into();
-    let shortage = is_out_of_space(&reason).then_some(Shortage::SoldOut);
-    OperationStatus::Failed { reason, shortage }
-}
+/// The price of each field of the requests that make a machine: clone, configuration, disk, start.
+pub const FIELDS: &[(&str, Priced)] = &[
+    ("ciuser", Priced::Free("names cost nothing")),
+    ("cores", Priced::By(Line::Offer)),
+    ("cpulimit", Priced::By(Line::Offer)),
+    ("description", Priced::Free("notes cost nothing")),
+    ("disk", Priced::Free("which disk is made as large as was bought")),
+    ("full", Priced::Free("the copy's disk is its own, as large as was bought")),
+    ("ipconfig0", Priced::Free("addresses are part of what the table sells")),
+    ("memory", Priced::By(Line::Offer)),
+    ("name", Priced::Free("names cost nothing")),
+    ("newid", Priced::Free("numbers cost nothing")),
+    ("size", Priced::By(Line::Disk)),
+    ("sshkeys", Priced::Free("keys cost nothing")),
+    ("storage", Priced::Free("where it is stored is the table's own matter")),
+    ("tags", Priced::Free("tags cost nothing")),
+];
 
-/// The fields of a size. Part of a processor is a whole one with limited time.
-pub(super) fn size_fields(size: &Resources) -> Vec<(&'static str, String)> {
-    let mut fields = vec![
-        ("cores", size.vcpu_milli.div_ceil(1000).max(1).to_string()),
-        ("memory", size.memory_mib.to_string()),
-    ];
-    if !size.vcpu_milli.is_multiple_of(1000) {
-        fields.push(("cpulimit", Decimal::new(size.vcpu_milli.into(), 3).normalize().to_string()));
-    }
-    fields
-}
-
-/// Whether a task has succeeded.
-pub(super) fn is_ok(status: &str) -> bool {
-    status == "OK" || status.starts_with("WARNINGS")
+/// A machine's first start.
+#[derive(Debug, PartialEq, Eq)]
+enum FirstStart {
+    /// A task is under way.
+    Busy,
+    Done,
+    Failed(String),
+    Never,
 }
 
 impl Proxmox {
@@ -117,7 +122,7 @@ impl Proxmox {
                 "the settings {} have more than {MAX_HANDLE_BYTES} bytes; shorten them",
                 CLOUD_INIT_SETTINGS.join(", ")
             );
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+            return Err(self.invalid_request(call, message));
         }
         Ok(handle)
     }
@@ -142,7 +147,7 @@ impl Proxmox {
                 "no node of {} that is online has a template {image}; set another `image`",
                 request.place.region
             );
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+            return Err(self.invalid_request(call, message));
         }
         nodes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         let wanted = size.capacity.memory_mib.saturating_mul(1 << 20);
@@ -206,7 +211,7 @@ impl Proxmox {
             if let Err(why) = machine.check_size(&size) {
                 return Ok(failed(format!("the machine {} is not as it was bought: {why}", machine.vmid)));
             }
-            if machine.has_less_than(&self.config.disk, disk_gib) {
+            if machine.has_smaller_disk(&self.config.disk, disk_gib) {
                 match self.grow(&machine, disk_gib).await {
                     Err(error) if matches!(error.kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous) => {
                         return Ok(RUNNING);
@@ -264,14 +269,27 @@ impl Proxmox {
     }
 }
 
-/// A machine's first start.
-#[derive(Debug, PartialEq, Eq)]
-enum FirstStart {
-    /// A task is under way.
-    Busy,
-    Done,
-    Failed(String),
-    Never,
+pub(super) fn failed(reason: impl Into<String>) -> OperationStatus {
+    let reason = reason.into();
+    let shortage = is_out_of_space(&reason).then_some(Shortage::SoldOut);
+    failed_for(reason, shortage)
+}
+
+/// The fields of a size. Part of a processor is a whole one with limited time.
+pub(super) fn size_fields(size: &Resources) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("cores", size.vcpu_milli.div_ceil(1000).max(1).to_string()),
+        ("memory", size.memory_mib.to_string()),
+    ];
+    if !size.vcpu_milli.is_multiple_of(1000) {
+        fields.push(("cpulimit", Decimal::new(size.vcpu_milli.into(), 3).normalize().to_string()));
+    }
+    fields
+}
+
+/// Whether a task has succeeded.
+pub(super) fn is_ok(status: &str) -> bool {
+    status == "OK" || status.starts_with("WARNINGS")
 }
 
 /// The first start by a machine's tasks, the newest first. Tasks before a deletion are those of an earlier machine with this
@@ -320,21 +338,3 @@ mod tests {
         assert!(matches!(failed(reason), OperationStatus::Failed { shortage: Some(Shortage::SoldOut), .. }));
     }
 }
-
-/// The price of each field of the requests that make a machine: clone, configuration, disk, start.
-pub const FIELDS: &[(&str, Priced)] = &[
-    ("ciuser", Priced::Free("names cost nothing")),
-    ("cores", Priced::By(Line::Offer)),
-    ("cpulimit", Priced::By(Line::Offer)),
-    ("description", Priced::Free("notes cost nothing")),
-    ("disk", Priced::Free("which disk is made as large as was bought")),
-    ("full", Priced::Free("the copy's disk is its own, as large as was bought")),
-    ("ipconfig0", Priced::Free("addresses are part of what the table sells")),
-    ("memory", Priced::By(Line::Offer)),
-    ("name", Priced::Free("names cost nothing")),
-    ("newid", Priced::Free("numbers cost nothing")),
-    ("size", Priced::By(Line::Disk)),
-    ("sshkeys", Priced::Free("keys cost nothing")),
-    ("storage", Priced::Free("where it is stored is the table's own matter")),
-    ("tags", Priced::Free("tags cost nothing")),
-];

@@ -130,7 +130,7 @@ impl Machine {
     }
 
     /// Whether its configuration tells a smaller disk. Some storages do not tell the size of a disk.
-    pub(super) fn has_less_than(&self, system: &str, gib: u64) -> bool {
+    pub(super) fn has_smaller_disk(&self, system: &str, gib: u64) -> bool {
         let text = self.config.rest.get(system).and_then(Value::as_str).unwrap_or_default();
         let size = text.split(',').find_map(|option| option.strip_prefix("size="));
         size.and_then(bytes).is_some_and(|bytes| bytes >> 30 < gib)
@@ -251,7 +251,8 @@ impl Proxmox {
         let rows = self.rows(call).await?;
         let numbers = self.config.vmids.from..=self.config.vmids.to;
         // A list of services is complete, so an unreadable row that may be this library's is an error.
-        if let Some(odd) = rows.unreadable().iter().find(|odd| odd.may_match(|row| may_be_at(row, &numbers)))
+        if let Some(odd) =
+            rows.unreadable().iter().find(|odd| odd.may_match(|row| may_be_machine(row, &numbers)))
         {
             let (name, why) = (&odd.name, &odd.reason);
             return Err(self.protocol_error(
@@ -350,8 +351,28 @@ impl Proxmox {
     }
 }
 
+impl Proxmox {
+    /// A machine of this library by its service's id, which is a number.
+    pub(super) async fn own_machine(&self, call: Call, service: &ServiceId) -> Result<Option<Machine>> {
+        let Some(vmid) = vmid_of(service) else { return Ok(None) };
+        let machine = self.machine(call, vmid).await?;
+        Ok(machine.filter(|machine| self.key(machine).is_some()))
+    }
+
+    /// A machine as a service. A machine that goes meanwhile is an error to retry, not a proof of absence.
+    pub(super) async fn describe_machine(&self, call: Call, machine: &Machine) -> Result<Service> {
+        match self.power_state(call, machine).await? {
+            Some(power) => self.service(call, machine, &power),
+            None => {
+                let cause = format!("the machine {} ends or moves at this moment; try again", machine.vmid);
+                Err(self.error(call, ErrorKind::unavailable(cause)))
+            }
+        }
+    }
+}
+
 /// Whether an unreadable row may be a machine with one of these numbers.
-fn may_be_at(row: &Value, numbers: &RangeInclusive<u64>) -> bool {
+fn may_be_machine(row: &Value, numbers: &RangeInclusive<u64>) -> bool {
     let is_machine = row.get("type").is_none_or(|kind| kind.as_str().is_none_or(|kind| kind == "qemu"));
     let number = match row.get("vmid") {
         // A machine has a number.
@@ -397,24 +418,4 @@ fn config_of(config: Map<String, Value>) -> Result<MachineConfig, String> {
 
 pub(super) fn vmid_of(service: &ServiceId) -> Option<u64> {
     service.as_str().parse().ok().filter(|vmid: &u64| vmid.to_string() == service.as_str())
-}
-
-impl Proxmox {
-    /// A machine of this library by its service's id, which is a number.
-    pub(super) async fn own_machine(&self, call: Call, service: &ServiceId) -> Result<Option<Machine>> {
-        let Some(vmid) = vmid_of(service) else { return Ok(None) };
-        let machine = self.machine(call, vmid).await?;
-        Ok(machine.filter(|machine| self.key(machine).is_some()))
-    }
-
-    /// A machine as a service. A machine that goes meanwhile is an error to retry, not a proof of absence.
-    pub(super) async fn describe_machine(&self, call: Call, machine: &Machine) -> Result<Service> {
-        match self.power_state(call, machine).await? {
-            Some(power) => self.service(call, machine, &power),
-            None => {
-                let cause = format!("the machine {} ends or moves at this moment; try again", machine.vmid);
-                Err(self.error(call, ErrorKind::unavailable(cause)))
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ pub(super) struct Data<T> {
 
 /// A line of the cluster's list: a node, a machine, a container, a storage.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Line")]
+#[serde(try_from = "RawResource")]
 pub(super) struct Resource {
     pub(super) kind: String,
     pub(super) node: String,
@@ -25,12 +25,12 @@ pub(super) struct Resource {
     pub(super) maxmem: u64,
 }
 
-impl TryFrom<Line> for Resource {
+impl TryFrom<RawResource> for Resource {
     type Error = String;
 
     /// A node or a machine without its id or its memory cannot be counted with.
-    fn try_from(line: Line) -> Result<Self, String> {
-        let Line { kind, node, vmid, name, status, template, maxmem } = line;
+    fn try_from(line: RawResource) -> Result<Self, String> {
+        let RawResource { kind, node, vmid, name, status, template, maxmem } = line;
         match kind.as_str() {
             "node" if node.is_empty() => return Err("a node without a name".to_owned()),
             "node" if status == "online" && maxmem == 0 => {
@@ -46,7 +46,7 @@ impl TryFrom<Line> for Resource {
 
 /// The same with all fields optional.
 #[derive(Debug, Deserialize)]
-struct Line {
+struct RawResource {
     /// `node`, `qemu`, `lxc`, `storage`, ….
     #[serde(rename = "type")]
     kind: String,

@@ -23,44 +23,44 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct ScalewayConfig {
     /// Its name in the federation.
-    #[serde(default = "scaleway")]
+    #[serde(default = "default_id")]
     pub id: ProviderId,
     /// The project that machines are made in.
     pub project: String,
     /// The secret key of an API key.
-    #[serde(default = "secret_key")]
+    #[serde(default = "default_secret_key")]
     pub secret_key: Credential,
     /// The zones that are offered and searched; empty for all.
     #[serde(default)]
     pub zones: Vec<ZoneId>,
     /// The default image of machines, unless a component's settings name another one: an id, or a label of the marketplace.
-    #[serde(default = "debian")]
+    #[serde(default = "default_image")]
     pub image: String,
     /// Prices of block storage and public IPv4 addresses, which the API does not tell: rows of a price table. They replace the
     /// adapter's own dated rows.
     #[serde(default)]
     pub storage: Option<PathBuf>,
     /// Whether machines get a public IPv4 address, which is a line of its own.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub public_ip: bool,
     /// How the API is reached.
     #[serde(default)]
     pub http: HttpConfig,
 }
 
-fn scaleway() -> ProviderId {
+fn default_id() -> ProviderId {
     ProviderId::new("scaleway").expect("a plain word is a name")
 }
 
-fn secret_key() -> Credential {
+fn default_secret_key() -> Credential {
     Credential::env("SCW_SECRET_KEY")
 }
 
-fn debian() -> String {
+fn default_image() -> String {
     "debian_bookworm".to_owned()
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
@@ -68,11 +68,11 @@ impl ScalewayConfig {
     /// An account with all defaults.
     pub fn new(project: &str) -> Self {
         Self {
-            id: scaleway(),
+            id: default_id(),
             project: project.to_owned(),
-            secret_key: secret_key(),
+            secret_key: default_secret_key(),
             zones: Vec::new(),
-            image: debian(),
+            image: default_image(),
             storage: None,
             public_ip: true,
             http: HttpConfig::default(),

@@ -21,11 +21,6 @@ use crate::{
     },
 };
 
-/// Whether a later retry is enough.
-pub(super) fn is_transient(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous | ErrorKind::NotFound { .. })
-}
-
 impl Scaleway {
     /// Begins an action. Sends nothing if the state is reached already.
     pub(super) async fn begin_action(&self, service: &ServiceId, action: &Action) -> Result<OperationHandle> {
@@ -174,7 +169,7 @@ impl Scaleway {
     }
 
     /// Checks that a server has no other volumes than these.
-    pub(super) fn check_attached(&self, call: Call, server: &Server, disks: &[Disk]) -> Result<()> {
+    fn check_attached(&self, call: Call, server: &Server, disks: &[Disk]) -> Result<()> {
         let others = server.volumes.values().filter(|volume| !disks.iter().any(|disk| disk.id == volume.id));
         let others: Vec<_> = others
             .map(|volume| match &volume.name {
@@ -190,7 +185,7 @@ impl Scaleway {
 
     /// The next step of a release: stop the server, delete it, delete its volumes. Each step can be repeated. A refusal
     /// concerns a part: the handle stays valid, as nothing else knows the volumes of a server that is gone.
-    pub(super) async fn poll_release(
+    async fn poll_release(
         &self,
         place: &ServerRef,
         disks: &[Disk],
@@ -225,4 +220,9 @@ impl Scaleway {
         }
         self.delete_volumes(&place.zone, disks, Some(&place.server), owner).await
     }
+}
+
+/// Whether a later retry is enough.
+pub(super) fn is_transient(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict { .. } | ErrorKind::Ambiguous | ErrorKind::NotFound { .. })
 }

@@ -23,6 +23,12 @@ use crate::{
 
 /// Zones that are read in parallel.
 const CONCURRENT_ZONES: usize = 8;
+/// The least disk of each machine, in GiB.
+pub(super) const MIN_DISK_GIB: u64 = 10;
+/// The billed part of the least disk: disks are made in whole 10⁹ bytes, up to 10⁹ bytes more than requested.
+const BILLED_DISK_GIB: u64 = MIN_DISK_GIB + 1;
+/// The SKU of the block storage that is made with a machine.
+const BLOCK_STORAGE_SKU: &str = "sbs_5k";
 
 pub(super) fn offers(scaleway: &Scaleway, filter: &OfferFilter) -> OfferStream {
     let zones: Vec<_> = scaleway
@@ -46,7 +52,7 @@ pub(super) fn offers(scaleway: &Scaleway, filter: &OfferFilter) -> OfferStream {
 }
 
 /// `fr-par` of `fr-par-1`.
-pub(super) fn region_of(zone: &ZoneId) -> &str {
+fn region_of(zone: &ZoneId) -> &str {
     zone.as_str().rsplit_once('-').map_or(zone.as_str(), |(region, _)| region)
 }
 
@@ -97,7 +103,7 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     // Storage is sold with the machines of each zone, and not by itself.
     for offer in table.into_listed().into_iter().filter(|offer| offer.place.zone.as_ref() == Some(zone)) {
         let id = offer.id();
-        match with_all(scaleway, offer) {
+        match with_parts(scaleway, offer) {
             Ok(offer) => offers.push(offer),
             Err(why) => rejected.push(RejectedRow::new(id, why)),
         }
@@ -107,17 +113,10 @@ async fn of_zone(scaleway: &Scaleway, zone: &ZoneId, filter: &OfferFilter) -> Re
     Ok(offers)
 }
 
-/// The least disk of each machine, in GiB.
-pub(super) const MIN_DISK_GIB: u64 = 10;
-/// The billed part of the least disk: disks are made in whole 10⁹ bytes, up to 10⁹ bytes more than requested.
-const BILLED_DISK_GIB: u64 = MIN_DISK_GIB + 1;
-/// The SKU of the block storage that is made with a machine.
-const DISK: &str = "sbs_5k";
-
 /// Whether a row prices a part that is ordered with a machine.
 pub(super) fn is_ordered(row: &Row) -> bool {
     row.kind != OfferKind::BlockStorage.to_string()
-        || row.sku.as_ref().is_some_and(|sku| sku.as_str() == DISK)
+        || row.sku.as_ref().is_some_and(|sku| sku.as_str() == BLOCK_STORAGE_SKU)
 }
 
 /// The block storage of a place.
@@ -125,7 +124,7 @@ pub(super) fn disk_of<'a>(storage: &'a [Offer], place: &Place) -> Option<&'a Off
     storage.iter().find(|offer| offer.kind == OfferKind::BlockStorage && offer.place.region == place.region)
 }
 
-fn with_all(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
+fn with_parts(scaleway: &Scaleway, offer: Offer) -> Result<Offer, &'static str> {
     if offer.elastic_disk.is_none() {
         return Err("its disk has no price: no row prices block storage in its region; add one by `storage`");
     }

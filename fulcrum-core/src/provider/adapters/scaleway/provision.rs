@@ -9,7 +9,7 @@ use super::{
     handle::{Disk, Handle, ServerRef},
     offers,
     services::key_of,
-    volumes::{DISK, disk_of, recorded_disks, system_disk},
+    volumes::{DISK_TAG, disk_of, recorded_disks, system_disk},
     wire::{Image, ImageReply, Images, NewServer, NewVolume, Server, ServerReply},
 };
 use crate::{
@@ -41,13 +41,6 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("volumes.0.size", Priced::By(Line::Disk)),
     ("volumes.0.volume_type", Priced::By(Line::Disk)),
 ];
-
-/// The bytes of a request's disk: the least disk and the size that was bought beyond. The provider counts in 10⁹ bytes, so this
-/// rounds up.
-pub(super) fn disk_bytes(request: &ProvisionRequest) -> Option<u64> {
-    let bytes = offers::MIN_DISK_GIB.checked_add(request.size_gib)?.checked_mul(1 << 30)?;
-    bytes.div_ceil(1_000_000_000).checked_mul(1_000_000_000)
-}
 
 impl Scaleway {
     /// Orders the service of a request. Returns its operation.
@@ -101,7 +94,7 @@ impl Scaleway {
     }
 
     /// Checks that a request is for exactly one offer of this adapter.
-    pub(super) fn check_request(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<(), ErrorKind> {
+    fn check_request(&self, request: &ProvisionRequest, zone: &ZoneId) -> Result<(), ErrorKind> {
         let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
         let place = region.map_or_else(|| request.place.clone(), |region| self.place_of(region, zone));
         let unpriced = |what: &str| {
@@ -164,10 +157,10 @@ impl Scaleway {
                 Ok(()) => Ok(RUNNING),
                 Err(error) => match error.kind {
                     ErrorKind::CapacityExhausted { .. } => {
-                        Ok(failed_for("the type is sold out in this zone", Some(Shortage::SoldOut)))
+                        Ok(failed_for("the type is sold out in this zone", Shortage::SoldOut))
                     }
                     ErrorKind::QuotaExceeded { quota } => {
-                        Ok(failed_for(&format!("over the quota of {quota}"), Some(Shortage::Quota)))
+                        Ok(failed_for(format!("over the quota of {quota}"), Shortage::Quota))
                     }
                     ErrorKind::Conflict { .. } | ErrorKind::Ambiguous => Ok(RUNNING),
                     kind => Err(self.error(Call::Poll, kind)),
@@ -175,12 +168,12 @@ impl Scaleway {
             },
             "running" => self.succeeded(place, &server),
             "starting" => Ok(RUNNING),
-            other => Ok(failed(&format!("the server is {other}: {}", server.state_detail))),
+            other => Ok(failed(format!("the server is {other}: {}", server.state_detail))),
         }
     }
 
     /// Starts a server for the first time. Before that, it records the volumes of the purchase as tags.
-    pub(super) async fn first_start(
+    async fn first_start(
         &self,
         place: &ServerRef,
         server: &Server,
@@ -193,7 +186,7 @@ impl Scaleway {
             if let Some(key) = key_of(server) {
                 self.tag_volumes(&place.zone, &key, &made).await?;
             }
-            let tags: Vec<_> = made.iter().map(|disk| format!("{DISK}{}", disk.text())).collect();
+            let tags: Vec<_> = made.iter().map(|disk| format!("{DISK_TAG}{}", disk.text())).collect();
             let tags: Vec<_> = server.tags.iter().chain(&tags).collect();
             let path = ["instance", "v1", "zones", &place.zone, "servers", &place.server];
             let note = Request::new(Call::Act, Method::PATCH, path).json(&json!({ "tags": tags }));
@@ -209,7 +202,7 @@ impl Scaleway {
     }
 
     /// Checks that an image brings no volumes of its own: each would be made and billed.
-    pub(super) async fn check_image(&self, zone: &ZoneId, image: &str) -> Result<()> {
+    async fn check_image(&self, zone: &ZoneId, image: &str) -> Result<()> {
         let call = Call::Provision;
         let ask = Request::get(call, ["instance", "v1", "zones", zone.as_str(), "images", image]);
         let found: Option<ImageReply> = self.client.get_optional(&ask).await?;
@@ -231,4 +224,11 @@ impl Scaleway {
         );
         Err(self.invalid_request(call, message))
     }
+}
+
+/// The bytes of a request's disk: the least disk and the size that was bought beyond. The provider counts in 10⁹ bytes, so this
+/// rounds up.
+fn disk_bytes(request: &ProvisionRequest) -> Option<u64> {
+    let bytes = offers::MIN_DISK_GIB.checked_add(request.size_gib)?.checked_mul(1 << 30)?;
+    bytes.div_ceil(1_000_000_000).checked_mul(1_000_000_000)
 }

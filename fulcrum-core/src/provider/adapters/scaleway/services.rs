@@ -21,45 +21,6 @@ use crate::{
     },
 };
 
-/// The key that a server was made with; none if this library did not make it.
-pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
-    key_in(&server.tags)
-}
-
-pub(super) fn key_in(tags: &[String]) -> Option<IdempotencyKey> {
-    IdempotencyKey::new(tags.iter().find_map(|tag| tag.strip_prefix(KEY_TAG))?).ok()
-}
-
-/// The next page of servers. A list with fewer servers than its total is incomplete.
-pub(super) fn next_server_page(
-    request: &Request,
-    response: &Response,
-    count: usize,
-) -> Result<Option<Request>> {
-    let next = match response.header("link") {
-        Some(_) => offers::next_page(request, response),
-        // Without a header, a full page may not be the last one.
-        None => (count >= PAGE_SIZE as usize).then(|| request.clone().next_page("page")),
-    };
-    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<usize>().ok());
-    let before = number(request.parameter("page")).unwrap_or(1).saturating_sub(1) * PAGE_SIZE as usize;
-    match number(response.header("x-total-count")) {
-        Some(total) if next.is_none() && before.saturating_add(count) < total => {
-            Err(response.protocol_error(format!("the list ends before its total of {total} servers")))
-        }
-        _ => Ok(next),
-    }
-}
-
-pub(super) fn status(state: &str) -> ServiceStatus {
-    match state {
-        "running" => ServiceStatus::Running,
-        "starting" => ServiceStatus::Starting,
-        "stopped" | "stopped in place" | "stopping" => ServiceStatus::Stopped,
-        _ => ServiceStatus::Failed,
-    }
-}
-
 impl Scaleway {
     /// The resource of a service. None if the id is not one of this adapter's.
     ///
@@ -97,12 +58,7 @@ impl Scaleway {
     }
 
     /// The servers of a zone, all or with a tag.
-    pub(super) fn list_zone(
-        &self,
-        call: Call,
-        zone: &ZoneId,
-        tag: Option<&str>,
-    ) -> BoxStream<'static, Result<Service>> {
+    fn list_zone(&self, call: Call, zone: &ZoneId, tag: Option<&str>) -> BoxStream<'static, Result<Service>> {
         let mut first = Request::get(call, ["instance", "v1", "zones", zone.as_str(), "servers"])
             .query("project", &self.settings.project)
             .query("per_page", PAGE_SIZE)
@@ -168,7 +124,7 @@ impl Scaleway {
         }
     }
 
-    pub(super) fn sells_disks(&self, zone: &ZoneId) -> bool {
+    fn sells_disks(&self, zone: &ZoneId) -> bool {
         let region = self.facts.regions.iter().find(|region| region.zones.contains(zone));
         region.is_some_and(|region| offers::disk_of(&self.storage, &self.place_of(region, zone)).is_some())
     }
@@ -194,5 +150,40 @@ impl Scaleway {
             ServiceStatus::Stopped => Service { status: ServiceStatus::Starting, ..service },
             _ => service,
         }))
+    }
+}
+
+/// The key that a server was made with; none if this library did not make it.
+pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    key_in(&server.tags)
+}
+
+pub(super) fn key_in(tags: &[String]) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(tags.iter().find_map(|tag| tag.strip_prefix(KEY_TAG))?).ok()
+}
+
+/// The next page of servers. A list with fewer servers than its total is incomplete.
+fn next_server_page(request: &Request, response: &Response, count: usize) -> Result<Option<Request>> {
+    let next = match response.header("link") {
+        Some(_) => offers::next_page(request, response),
+        // Without a header, a full page may not be the last one.
+        None => (count >= PAGE_SIZE as usize).then(|| request.clone().next_page("page")),
+    };
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<usize>().ok());
+    let before = number(request.parameter("page")).unwrap_or(1).saturating_sub(1) * PAGE_SIZE as usize;
+    match number(response.header("x-total-count")) {
+        Some(total) if next.is_none() && before.saturating_add(count) < total => {
+            Err(response.protocol_error(format!("the list ends before its total of {total} servers")))
+        }
+        _ => Ok(next),
+    }
+}
+
+pub(super) fn status(state: &str) -> ServiceStatus {
+    match state {
+        "running" => ServiceStatus::Running,
+        "starting" => ServiceStatus::Starting,
+        "stopped" | "stopped in place" | "stopping" => ServiceStatus::Stopped,
+        _ => ServiceStatus::Failed,
     }
 }

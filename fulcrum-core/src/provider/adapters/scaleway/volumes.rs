@@ -23,13 +23,9 @@ use crate::{
 };
 
 /// The kind of an attachment to a server.
-const SERVER: &str = "instance_server";
-
-/// A volume's path in the API that it belongs to.
-fn path<'a>(zone: &'a str, disk: &'a Disk) -> Vec<&'a str> {
-    let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
-    api.iter().copied().chain(["zones", zone, "volumes", &disk.id]).collect()
-}
+const SERVER_ATTACHMENT: &str = "instance_server";
+/// Begins the tag that records a volume of the purchase.
+pub(super) const DISK_TAG: &str = "fulcrum-disk=";
 
 impl Scaleway {
     async fn block(&self, call: Call, zone: &str, id: &str) -> Result<Option<BlockVolume>> {
@@ -96,7 +92,7 @@ impl Scaleway {
         let Some(block) = listed.into_iter().find(|block| key_in(&block.tags).as_ref() == Some(key)) else {
             return Ok(None);
         };
-        for holder in block.references.iter().filter(|holder| holder.kind == SERVER) {
+        for holder in block.references.iter().filter(|holder| holder.kind == SERVER_ATTACHMENT) {
             let place = ServerRef { zone: zone.to_string(), server: holder.id.clone() };
             let server = self.server(call, &place).await?;
             if let Some(server) = server.filter(|server| key_of(server).as_ref() == Some(key)) {
@@ -152,7 +148,7 @@ impl Scaleway {
         let others = holders.iter().filter(|it| Some(it.id.as_str()) != server && it.status != "detaching");
         let others: Vec<_> = others
             .map(|it| match it.kind.as_str() {
-                SERVER | "" => format!("the server {}", it.id),
+                SERVER_ATTACHMENT | "" => format!("the server {}", it.id),
                 kind => format!("the {kind} {}", it.id),
             })
             .collect();
@@ -183,8 +179,11 @@ impl Scaleway {
             ));
         }
         Ok(found.map(|found| {
-            let holder =
-                |it: wire::Named| Attachment { kind: SERVER.to_owned(), id: it.id, status: String::new() };
+            let holder = |it: wire::Named| Attachment {
+                kind: SERVER_ATTACHMENT.to_owned(),
+                id: it.id,
+                status: String::new(),
+            };
             (found.volume.server.map(holder).into_iter().collect(), None)
         }))
     }
@@ -225,6 +224,12 @@ impl Scaleway {
     }
 }
 
+/// A volume's path in the API that it belongs to.
+fn path<'a>(zone: &'a str, disk: &'a Disk) -> Vec<&'a str> {
+    let api: &[&str] = if disk.is_block { &["block", "v1alpha1"] } else { &["instance", "v1"] };
+    api.iter().copied().chain(["zones", zone, "volumes", &disk.id]).collect()
+}
+
 /// The next page of volumes. A list with fewer volumes than its total is incomplete.
 fn next_volume_page(
     request: &Request,
@@ -245,7 +250,7 @@ fn next_volume_page(
 
 /// The volumes that a server's purchase made, by its tags.
 pub(super) fn recorded_disks(server: &Server) -> Vec<Disk> {
-    server.tags.iter().filter_map(|tag| Disk::parse(tag.strip_prefix(DISK)?)).collect()
+    server.tags.iter().filter_map(|tag| Disk::parse(tag.strip_prefix(DISK_TAG)?)).collect()
 }
 
 pub(super) fn disk_of(volume: &wire::Volume) -> Disk {
@@ -256,6 +261,3 @@ pub(super) fn disk_of(volume: &wire::Volume) -> Disk {
 pub(super) fn system_disk(server: &Server) -> Vec<Disk> {
     server.volumes.get("0").map(disk_of).into_iter().collect()
 }
-
-/// Begins the tag that records a volume of the purchase.
-pub(super) const DISK: &str = "fulcrum-disk=";

@@ -157,11 +157,11 @@ pub(super) struct Detail {
 /// A volume of the API of instances, with its attachment.
 #[derive(Debug, Deserialize)]
 pub(super) struct VolumeReply {
-    pub(super) volume: Held,
+    pub(super) volume: InstanceVolume,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Held {
+pub(super) struct InstanceVolume {
     #[serde(default)]
     pub(super) id: Option<String>,
     #[serde(default)]

@@ -116,7 +116,7 @@ impl UpCloud {
             Some(server) if server.state == wanted => match plan {
                 Some(plan) if server.plan != plan.as_str() => {
                     Ok(match owner.is_past_lag(self.capabilities.list_lag()) {
-                        true => failed(&format!("the server is still a {}", server.plan)),
+                        true => failed(format!("the server is still a {}", server.plan)),
                         false => RUNNING,
                     })
                 }
@@ -139,12 +139,12 @@ impl UpCloud {
         }
     }
 
-    pub(super) async fn post_action(&self, call: Call, id: &str, action: &str, body: &Value) -> Result<()> {
+    async fn post_action(&self, call: Call, id: &str, action: &str, body: &Value) -> Result<()> {
         self.modify_server(call, id, &Request::post(call, ["server", id, action]).json(body)).await
     }
 
     /// Sends a change of a server. The response is the server.
-    pub(super) async fn modify_server(&self, call: Call, id: &str, ask: &Request) -> Result<()> {
+    async fn modify_server(&self, call: Call, id: &str, ask: &Request) -> Result<()> {
         let ServerReply { server } = self.client.json(ask).await?;
         match server.uuid == id {
             true => Ok(()),
@@ -155,7 +155,7 @@ impl UpCloud {
         }
     }
 
-    pub(super) fn succeeded(&self, server: &Server, owner: &OperationOwner) -> Result<OperationStatus> {
+    fn succeeded(&self, server: &Server, owner: &OperationOwner) -> Result<OperationStatus> {
         let key = key_of(server);
         if key.is_none() {
             return Err(self
@@ -172,7 +172,7 @@ impl UpCloud {
     ///
     /// # Errors
     /// A conflict: something else is attached, which would end with the server.
-    pub(super) fn own_disks(&self, call: Call, server: &Server, key: &IdempotencyKey) -> Result<Vec<String>> {
+    fn own_disks(&self, call: Call, server: &Server, key: &IdempotencyKey) -> Result<Vec<String>> {
         // A medium in the drive stays when the server ends.
         let disks = server.storage_devices.storage_device.iter().filter(|device| device.kind != "cdrom");
         let (own, others): (Vec<_>, Vec<_>) = disks.partition(|disk| disk.storage_title == disk_title(key));
@@ -198,7 +198,7 @@ impl UpCloud {
 
     /// The next step of a release: stop the server, delete it, delete its disks. Each step can be repeated. A refusal concerns
     /// a part: the handle stays valid, as nothing else knows the disks of a server that is gone.
-    pub(super) async fn poll_release(
+    async fn poll_release(
         &self,
         id: &str,
         disks: &[String],

@@ -27,6 +27,13 @@ const PLAN_PREFIX: &str = "server_plan_";
 /// A month is billed as 28 days at most.
 const BILLED_HOURS_PER_MONTH: u32 = 672;
 
+impl UpCloud {
+    pub(super) async fn plans(&self, call: Call) -> Result<BTreeMap<String, Plan>> {
+        let plans: Plans = self.client.json(&Request::get(call, ["plan"])).await?;
+        Ok(plans.plans.plan.into_iter().map(|plan| (plan.name.clone(), plan)).collect())
+    }
+}
+
 pub(super) fn offers(upcloud: &UpCloud, filter: &OfferFilter) -> OfferStream {
     let (id, upcloud, filter) = (upcloud.id.clone(), upcloud.clone(), filter.clone());
     let list = async move {
@@ -38,13 +45,6 @@ pub(super) fn offers(upcloud: &UpCloud, filter: &OfferFilter) -> OfferStream {
         Ok(stream::iter(offers.into_iter().filter(move |offer| filter.admits(offer)).map(Ok)))
     };
     bounded(&id, Call::Offers, stream::once(list).try_flatten())
-}
-
-impl UpCloud {
-    pub(super) async fn plans(&self, call: Call) -> Result<BTreeMap<String, Plan>> {
-        let plans: Plans = self.client.json(&Request::get(call, ["plan"])).await?;
-        Ok(plans.plans.plan.into_iter().map(|plan| (plan.name.clone(), plan)).collect())
-    }
 }
 
 fn priced(upcloud: &UpCloud, plans: &BTreeMap<String, Plan>, prices: &Prices) -> Result<Vec<Offer>> {

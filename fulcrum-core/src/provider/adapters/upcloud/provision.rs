@@ -49,11 +49,6 @@ pub const FIELDS: &[(&str, Priced)] = &[
     ("server.zone", Priced::By(Line::Offer)),
 ];
 
-/// Whether a price is 0. An unreadable price is not.
-pub(super) fn is_nothing(price: &Number) -> bool {
-    Decimal::from_str_exact(&price.to_string()).is_ok_and(|price| price.is_zero())
-}
-
 impl UpCloud {
     /// Orders the service of a request. Returns its operation.
     pub(super) async fn begin_provision(
@@ -66,7 +61,7 @@ impl UpCloud {
         let unknown = || {
             let message =
                 format!("{} is not a zone of this cloud; choose a place of its offers", request.place);
-            self.error(call, ErrorKind::InvalidRequest { message })
+            self.invalid_request(call, message)
         };
         let place = self.place_of(region.ok_or_else(unknown)?);
         // A plan includes its disk and one IPv4 address.
@@ -87,14 +82,14 @@ impl UpCloud {
     }
 
     /// The body that makes a server with its label, in one request.
-    pub(super) async fn new_server(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Value> {
+    async fn new_server(&self, request: &ProvisionRequest, key: &IdempotencyKey) -> Result<Value> {
         let call = Call::Provision;
         let plans = self.plans(call).await?;
         let missing = || self.error(call, ErrorKind::NotFound { what: request.sku.to_string() });
         let plan = plans.get(request.sku.as_str()).ok_or_else(missing)?;
         if plan.storage_size == 0 {
             let message = format!("the plan {} has no disk of its own; choose a plan with one", request.sku);
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+            return Err(self.invalid_request(call, message));
         }
         let setting = |name: &str| request.setting(name);
         let disk = json!({
@@ -127,7 +122,7 @@ impl UpCloud {
         };
         if keys.is_empty() && setting("user").is_some() {
             let message = "`user` logs in with `ssh_keys`, and there are none; set `ssh_keys`".to_owned();
-            return Err(self.error(call, ErrorKind::InvalidRequest { message }));
+            return Err(self.invalid_request(call, message));
         }
         if !keys.is_empty() {
             server["login_user"] = json!({
@@ -148,17 +143,22 @@ impl UpCloud {
         let image = request.setting("image").unwrap_or_else(|| self.settings.image.clone());
         let refuse = |why: &str| {
             let message = format!("the image {image} {why}; choose another `image`");
-            self.error(call, ErrorKind::InvalidRequest { message })
+            self.invalid_request(call, message)
         };
         if !is_plain(&image) {
             return Err(refuse("is not the id of a storage"));
         }
         let found = self.storage(call, &image).await?.ok_or_else(|| refuse("does not exist"))?;
         match found.license {
-            Some(licence) if !is_nothing(&licence) => Err(refuse(&format!(
+            Some(licence) if !is_zero(&licence) => Err(refuse(&format!(
                 "has a licence that is billed by the hour ({licence}), and no line pays for it"
             ))),
             _ => Ok(image),
         }
     }
+}
+
+/// Whether a price is 0. An unreadable price is not.
+fn is_zero(price: &Number) -> bool {
+    Decimal::from_str_exact(&price.to_string()).is_ok_and(|price| price.is_zero())
 }

@@ -16,20 +16,6 @@ use crate::{
     },
 };
 
-/// The key that a server was made with; none if this library did not make it.
-pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
-    IdempotencyKey::new(&server.labels.label.iter().find(|label| label.key == KEY_LABEL)?.value).ok()
-}
-
-pub(super) fn status(state: &str) -> ServiceStatus {
-    match state {
-        "started" => ServiceStatus::Running,
-        "maintenance" => ServiceStatus::Starting,
-        "stopped" => ServiceStatus::Stopped,
-        _ => ServiceStatus::Failed,
-    }
-}
-
 impl UpCloud {
     pub(super) async fn server(&self, call: Call, id: &str) -> Result<Option<Server>> {
         let found: Option<ServerReply> =
@@ -114,5 +100,19 @@ impl UpCloud {
             }
             found => Ok(found),
         }
+    }
+}
+
+/// The key that a server was made with; none if this library did not make it.
+pub(super) fn key_of(server: &Server) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(&server.labels.label.iter().find(|label| label.key == KEY_LABEL)?.value).ok()
+}
+
+pub(super) fn status(state: &str) -> ServiceStatus {
+    match state {
+        "started" => ServiceStatus::Running,
+        "maintenance" => ServiceStatus::Starting,
+        "stopped" => ServiceStatus::Stopped,
+        _ => ServiceStatus::Failed,
     }
 }

@@ -20,20 +20,10 @@ use crate::{
     },
 };
 
-/// The title of a server's disk. It identifies the disk without its server.
-pub(super) fn disk_title(key: &IdempotencyKey) -> String {
-    format!("{key}{DISK}")
-}
-
 /// Ends the title of a server's disk.
-const DISK: &str = "-disk";
+const DISK_SUFFIX: &str = "-disk";
 /// The kind of a disk. Other storages are backups, templates and media, and the customer's.
 const DISK_KIND: &str = "normal";
-
-/// The key of a disk, by its title; none if this library did not make it.
-pub(super) fn key_of_disk(title: &str) -> Option<IdempotencyKey> {
-    IdempotencyKey::new(title.strip_suffix(DISK)?).ok().filter(|key| key.step().is_some())
-}
 
 impl UpCloud {
     pub(super) async fn storage(&self, call: Call, id: &str) -> Result<Option<Storage>> {
@@ -138,4 +128,14 @@ impl UpCloud {
         }
         Ok(OperationStatus::Succeeded(None))
     }
+}
+
+/// The title of a server's disk. It identifies the disk without its server.
+pub(super) fn disk_title(key: &IdempotencyKey) -> String {
+    format!("{key}{DISK_SUFFIX}")
+}
+
+/// The key of a disk, by its title; none if this library did not make it.
+pub(super) fn key_of_disk(title: &str) -> Option<IdempotencyKey> {
+    IdempotencyKey::new(title.strip_suffix(DISK_SUFFIX)?).ok().filter(|key| key.step().is_some())
 }

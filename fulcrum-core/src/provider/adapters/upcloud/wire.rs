@@ -183,7 +183,7 @@ pub(super) struct Storage {
     pub(super) license: Option<Number>,
     /// The servers that it is attached to. Only in the document of one storage.
     #[serde(default)]
-    pub(super) servers: Option<Holders>,
+    pub(super) servers: Option<AttachedServers>,
 }
 
 /// Whether an unreadable storage is certainly not this library's disk: its title is another one.
@@ -192,7 +192,7 @@ pub(super) fn is_foreign_disk(row: &Value) -> bool {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Holders {
+pub(super) struct AttachedServers {
     pub(super) server: Vec<String>,
 }
 

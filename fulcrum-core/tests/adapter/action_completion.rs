@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     absence::plan,
-    afterwards::{engine, ledger, policy},
+    ambiguous_purchase::{engine, ledger, policy},
     imitation::{self, Api, Broken, Imitation, Mode, json as said, text},
 };
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     absence::plan,
-    afterwards::{engine, ledger, policy},
+    ambiguous_purchase::{engine, ledger, policy},
     imitation::{self, Api, Ask, Imitation, Reply, json as said, xml},
 };
 

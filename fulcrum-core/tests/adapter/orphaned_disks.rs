@@ -11,7 +11,7 @@ use fulcrum_core::{
 use futures::future;
 
 use crate::{
-    attached::{buy, engine, machine},
+    foreign_attachments::{buy, engine, machine},
     imitation::{self, Api, Broken, Imitation, Mode},
 };
 
