@@ -1,4 +1,4 @@
-//! Numbers about orders and providers, for the host's own monitoring.
+//! Metrics of orders and providers, for the host's own monitoring.
 //!
 //! They go to whatever recorder the host has installed for the [`metrics`](https://docs.rs/metrics/0.24) facade; without
 //! one, and without the feature `metrics`, nothing is counted. Times are in seconds. Counts are of this process: sum them
@@ -10,19 +10,19 @@ pub const ORDERS: &str = "fulcrum_orders_total";
 pub const ATTEMPTS_FAILED: &str = "fulcrum_attempts_failed_total";
 /// Orders that went on with another plan.
 pub const FAIL_OVERS: &str = "fulcrum_fail_overs_total";
-/// `kind`: what scans found; what stays is found again by each scan.
+/// `kind`: findings of scans; each scan counts what is still there.
 pub const FINDINGS: &str = "fulcrum_findings_total";
 /// `state`: from when an order was accepted until it entered a final state.
 pub const ORDER_TIME: &str = "fulcrum_order_seconds";
-/// `provider`: what this process took to get a service, its waits included.
+/// `provider`: the time that this process took to get a service, waits included.
 pub const STEP_TIME: &str = "fulcrum_step_seconds";
 /// `provider`, `call`, `outcome` (`ok`, or the kind of error): calls that the trace layer saw, retries included; a list
 /// counts from when it is asked for until its end.
 pub const CALL_TIME: &str = "fulcrum_provider_call_seconds";
-/// How long a write of an order took until it was durable.
+/// The time of a write of an order until it was durable.
 pub const WRITE_TIME: &str = "fulcrum_ledger_write_seconds";
 
-/// Tells the host's recorder what each number is, and its unit. Call it once, after the recorder was installed.
+/// Describes each metric to the host's recorder, with its unit. Call it once, after the recorder was installed.
 #[cfg(feature = "metrics")]
 pub fn describe() {
     use metrics::{Unit, describe_counter, describe_histogram};
@@ -40,10 +40,10 @@ pub fn describe() {
     describe_histogram!(WRITE_TIME, Unit::Seconds, "writes of orders until they were durable");
 }
 
-pub(crate) use here::*;
+pub(crate) use recorder::*;
 
 #[cfg(feature = "metrics")]
-mod here {
+mod recorder {
     use std::time::{Duration, Instant};
 
     use jiff::Timestamp;
@@ -68,28 +68,33 @@ mod here {
         counter!(FAIL_OVERS).increment(1);
     }
 
-    pub(crate) fn found(kind: FindingKind) {
+    pub(crate) fn finding_reported(kind: FindingKind) {
         counter!(FINDINGS, "kind" => kind.word()).increment(1);
     }
 
-    pub(crate) fn step_done(provider: &ProviderId, began: Instant) {
+    pub(crate) fn step_provisioned(provider: &ProviderId, began: Instant) {
         histogram!(STEP_TIME, "provider" => provider.to_string()).record(began.elapsed());
     }
 
-    pub(crate) fn called(provider: &ProviderId, call: &'static str, outcome: &'static str, began: Instant) {
+    pub(crate) fn call_ended(
+        provider: &ProviderId,
+        call: &'static str,
+        outcome: &'static str,
+        began: Instant,
+    ) {
         let provider = provider.to_string();
         histogram!(CALL_TIME, "provider" => provider, "call" => call, "outcome" => outcome)
             .record(began.elapsed());
     }
 
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn written(began: Instant) {
+    pub(crate) fn write_committed(began: Instant) {
         histogram!(WRITE_TIME).record(began.elapsed());
     }
 }
 
 #[cfg(not(feature = "metrics"))]
-mod here {
+mod recorder {
     use std::time::Instant;
 
     use jiff::Timestamp;
@@ -99,9 +104,9 @@ mod here {
     pub(crate) fn order_entered(_: OrderState, _: Timestamp) {}
     pub(crate) fn attempt_failed(_: &ProviderId, _: &'static str) {}
     pub(crate) fn failed_over() {}
-    pub(crate) fn found(_: FindingKind) {}
-    pub(crate) fn step_done(_: &ProviderId, _: Instant) {}
-    pub(crate) fn called(_: &ProviderId, _: &'static str, _: &'static str, _: Instant) {}
+    pub(crate) fn finding_reported(_: FindingKind) {}
+    pub(crate) fn step_provisioned(_: &ProviderId, _: Instant) {}
+    pub(crate) fn call_ended(_: &ProviderId, _: &'static str, _: &'static str, _: Instant) {}
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn written(_: Instant) {}
+    pub(crate) fn write_committed(_: Instant) {}
 }

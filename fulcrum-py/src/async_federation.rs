@@ -319,7 +319,7 @@ impl AsyncFederation {
 
     fn forget<'py>(&self, py: Python<'py>, before: &Bound<'py, PyAny>) -> Coroutine<'py> {
         let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
-        coroutine(py, move || async move { market.forget(before).await.map_err(raise) })
+        coroutine(py, move || async move { market.purge(before).await.map_err(raise) })
     }
 
     fn timeline<'py>(&self, py: Python<'py>, id: &str) -> Coroutine<'py> {

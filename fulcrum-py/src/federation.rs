@@ -304,7 +304,7 @@ impl Federation {
 
     fn forget(&self, py: Python<'_>, before: &Bound<'_, PyAny>) -> PyResult<u64> {
         let (market, before) = (self.0.get()?.clone(), timestamp(before)?);
-        wait(py, move || async move { market.forget(before).await.map_err(raise) })
+        wait(py, move || async move { market.purge(before).await.map_err(raise) })
     }
 
     fn timeline(&self, py: Python<'_>, id: &str) -> PyResult<Timeline> {

@@ -25,7 +25,7 @@ use crate::{
         conformance::{Report, SuiteConfig, check_provider},
     },
     purchase::{Engine, PurchaseError},
-    threads::{self, Unfinished},
+    threads::{self, BlockingError},
 };
 
 /// Several providers as one market. Shareable between threads; open once, share everywhere.
@@ -202,7 +202,7 @@ impl Federation {
         let cancel = Cancel(Arc::default());
         let is_cancelled = cancel.0.clone();
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let search = threads::blocking(move || {
+        let search = threads::spawn_blocking(move || {
             compose(&catalogue, &blueprint, &options, &mut |_| match end {
                 _ if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
                 Some(end) if Instant::now() >= end => Signal::Limit,
@@ -213,8 +213,8 @@ impl Federation {
         drop(cancel);
         // The task is never aborted, so the only other outcome is a panic of the search, which is resumed here.
         outcome.unwrap_or_else(|error| match error {
-            Unfinished::NoThread => Err(ComposeError::TooLarge(error.to_string())),
-            Unfinished::Lost(error) => match error.try_into_panic() {
+            BlockingError::NoThread => Err(ComposeError::TooLarge(error.to_string())),
+            BlockingError::Lost(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(ComposeError::Stopped),
             },

@@ -206,12 +206,12 @@ impl Federation {
         self.engine.export(order).await
     }
 
-    /// Removes orders of which nothing exists and to which nothing has happened since `before`; see [`Engine::forget`](crate::purchase::Engine::forget).
+    /// Removes orders of which nothing exists and to which nothing has happened since `before`; see [`Engine::purge`](crate::purchase::Engine::forget).
     ///
     /// # Errors
     /// [`PurchaseError`]: the ledger cannot be used.
-    pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
-        self.engine.forget(before).await
+    pub async fn purge(&self, before: Timestamp) -> Result<u64, PurchaseError> {
+        self.engine.purge(before).await
     }
 
     /// Delivers the events of all orders to `sink`, each at least once, until `stop` is ready; see [`Engine::deliver`](crate::purchase::Engine::deliver).

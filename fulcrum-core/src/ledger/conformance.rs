@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, verify_events};
-use crate::model::{Operator, Order, OrderEventKind, OrderState, ProviderId, ServiceId, Step, StepState};
+use super::{Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, SerialSlot, verify_events};
+use crate::model::{
+    Operator, Order, OrderEventKind, OrderState, ProviderId, RequestSent, ServiceId, Step, StepState,
+};
 
-const LEASE: Duration = Duration::from_secs(60);
+const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 macro_rules! ensure {
     ($condition:expr, $($what:tt)+) => {
@@ -37,26 +39,26 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let providers: Vec<ProviderId> = order.steps.iter().map(|step| step.provider.clone()).collect();
     let providers = &providers[..];
 
-    let next = ledger.claim_next("first", LEASE, 1_000, providers).await.map_err(said)?;
+    let next = ledger.claim_next("first", CLAIM_TTL, 1_000, providers).await.map_err(said)?;
     let first = next.into_iter().find(|claim| claim.order == order.id);
     let first = first.ok_or("an order that waits is not given to who asks for work")?;
-    let again = ledger.claim_next("second", LEASE, 1_000, providers).await.map_err(said)?;
+    let again = ledger.claim_next("second", CLAIM_TTL, 1_000, providers).await.map_err(said)?;
     ensure!(again.iter().all(|claim| claim.order != order.id), "two hosts were given one order");
-    let second = ledger.claim(&order.id, "second", LEASE).await;
+    let second = ledger.claim(&order.id, "second", CLAIM_TTL).await;
     ensure!(matches!(second, Err(LedgerError::Claimed { .. })), "two hosts hold one order");
-    ledger.release(&first).await.map_err(said)?;
+    ledger.relinquish(&first).await.map_err(said)?;
     let second = ledger.claim(&order.id, "second", Duration::ZERO).await.map_err(said)?;
     ensure!(second.token > first.token, "a new claim does not outrank the old one");
     let next = ledger.claim_next("third", Duration::ZERO, 1_000, providers).await.map_err(said)?;
     let second = next.into_iter().find(|claim| claim.order == order.id);
     let second = second.ok_or("an order whose driver's lease ended is not given to who asks for work")?;
-    let late = ledger.write(&first, &Change::default()).await;
+    let late = ledger.write(&first, &OrderUpdate::default()).await;
     ensure!(matches!(late, Err(LedgerError::Fenced(_))), "a host that lost its claim could write");
-    let late = ledger.renew(&first, LEASE).await;
+    let late = ledger.renew(&first, CLAIM_TTL).await;
     ensure!(matches!(late, Err(LedgerError::Fenced(_))), "a host that lost its claim could renew it");
     // Its lease has ended, as it was zero: the next one gets it without a release.
-    let third = ledger.claim(&order.id, "third", LEASE).await.map_err(said)?;
-    let late = ledger.write(&second, &Change::default()).await;
+    let third = ledger.claim(&order.id, "third", CLAIM_TTL).await.map_err(said)?;
+    let late = ledger.write(&second, &OrderUpdate::default()).await;
     ensure!(
         matches!(late, Err(LedgerError::Fenced(_))),
         "a host whose lease ended could write after a takeover"
@@ -65,10 +67,10 @@ pub async fn check_ledger(ledger: &dyn Ledger, order: &Order) -> Result<(), Stri
     let before = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
     let mut step = order.steps[0].clone();
     step.state = StepState::Stuck { reason: "for a test".to_owned(), service: None, operation: None };
-    let change = Change {
+    let change = OrderUpdate {
         order: Some((OrderState::Stuck, Some("for a test".to_owned()))),
         steps: vec![step.clone()],
-        ..Change::default()
+        ..OrderUpdate::default()
     };
     let mut changes = ledger.changes();
     changes.mark_unchanged();
@@ -148,15 +150,15 @@ async fn check_work(
     claim: Claim,
 ) -> Result<Result<Claim, String>, LedgerError> {
     let id = &order.id;
-    let to = |state| Change { order: Some((state, None)), ..Change::default() };
+    let to = |state| OrderUpdate { order: Some((state, None)), ..OrderUpdate::default() };
     let providers: Vec<ProviderId> = order.steps.iter().map(|step| step.provider.clone()).collect();
     let next = async |providers: &[ProviderId]| {
-        let next = ledger.claim_next("a worker", LEASE, 1_000, providers).await?;
+        let next = ledger.claim_next("a worker", CLAIM_TTL, 1_000, providers).await?;
         Ok::<_, LedgerError>(next.into_iter().find(|claim| claim.order == *id))
     };
     let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
     ledger.write(&claim, &to(OrderState::Committed)).await?;
-    ledger.release(&claim).await?;
+    ledger.relinquish(&claim).await?;
     ensure_that!(
         ledger.list(&unfinished).await?.contains(id),
         "a cancelled order is not listed as unfinished"
@@ -172,44 +174,44 @@ async fn check_work(
     let Ok(key) = format!("{}-more", order.steps[0].key).parse() else { return Ok(Err("no key".to_owned())) };
     let state = StepState::Compensated;
     let more = Step { index, key, state, provider: other.clone(), ..order.steps[0].clone() };
-    ledger.write(&claim, &Change { steps: vec![more], ..to(OrderState::Provisioning) }).await?;
-    ledger.release(&claim).await?;
+    ledger.write(&claim, &OrderUpdate { steps: vec![more], ..to(OrderState::Provisioning) }).await?;
+    ledger.relinquish(&claim).await?;
     ensure_that!(next(&providers).await?.is_none(), "an order was given to a host without its new provider");
     let all: Vec<ProviderId> = providers.into_iter().chain([other]).collect();
     let Some(claim) = next(&all).await? else {
         return Ok(Err("an order with a new provider is not given to a host that has it".to_owned()));
     };
 
-    let wait = |now: Timestamp| now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+    let wait = |now: Timestamp| now.checked_add(CLAIM_TTL).unwrap_or(Timestamp::MAX);
     let before = ledger.events(0, Some(id), 1000).await?.len();
     for count in 1..=2 {
-        let counted = ledger.note_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
+        let counted = ledger.record_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
         ensure_that!(counted == count, "failed drive {count} was counted as {counted}");
     }
     let events = ledger.events(0, Some(id), 1000).await?;
     let told = |count| OrderEventKind::DriveFailed { reason: "for a test".to_owned(), count };
     let is_told = events[before..].iter().map(|event| &*event.kind).eq([&told(1), &told(2)]);
     ensure_that!(is_told, "failed drives are told by {:?}", &events[before..]);
-    let renewed = ledger.renew(&claim, LEASE).await;
+    let renewed = ledger.renew(&claim, CLAIM_TTL).await;
     ensure_that!(renewed.is_ok(), "a failed drive took the claim away: {renewed:?}");
-    ledger.release(&claim).await?;
+    ledger.relinquish(&claim).await?;
     ensure_that!(next(&all).await?.is_none(), "an order was given away before its next try");
-    let claim = ledger.claim(id, "a worker", LEASE).await?;
+    let claim = ledger.claim(id, "a worker", CLAIM_TTL).await?;
     ensure_that!(
-        ledger.note_failed_drive(&claim, "for a test", Timestamp::now()).await? == 3,
+        ledger.record_failed_drive(&claim, "for a test", Timestamp::now()).await? == 3,
         "a claim changed the count of failed drives"
     );
     ledger.write(&claim, &to(OrderState::Provisioning)).await?;
-    let count = ledger.note_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
+    let count = ledger.record_failed_drive(&claim, "for a test", wait(Timestamp::now())).await?;
     ensure_that!(count == 4, "failed drives were forgotten though the order stands still: {count}");
     ledger.write(&claim, &to(OrderState::Compensating)).await?;
-    ledger.release(&claim).await?;
+    ledger.relinquish(&claim).await?;
     let Some(newest) = next(&all).await? else {
         return Ok(Err("an order that has come on still waits for its next try".to_owned()));
     };
-    let stale = ledger.note_failed_drive(&claim, "for a test", Timestamp::now()).await;
+    let stale = ledger.record_failed_drive(&claim, "for a test", Timestamp::now()).await;
     ensure_that!(matches!(stale, Err(LedgerError::Fenced(_))), "a host that lost its claim counted a drive");
-    let count = ledger.note_failed_drive(&newest, "for a test", Timestamp::now()).await?;
+    let count = ledger.record_failed_drive(&newest, "for a test", Timestamp::now()).await?;
     ensure_that!(count == 1, "a new state of the order left the count of failed drives at {count}");
     ledger.write(&newest, &to(OrderState::Stuck)).await?;
     Ok(Ok(newest))
@@ -231,37 +233,38 @@ async fn check_gate(
     }
     const NAME: &str = "a test";
     let fenced = |outcome: &Result<(), LedgerError>| matches!(outcome, Err(LedgerError::Fenced(_)));
-    let late = ledger.enter_gate(NAME, stale, 0, None).await.map(drop);
+    let late = ledger.acquire_slot(NAME, stale, 0, None).await.map(drop);
     ensure!(fenced(&late), "a host that lost its claim came through a gate");
-    let first = ledger.enter_gate(NAME, claim, 0, None).await?;
+    let first = ledger.acquire_slot(NAME, claim, 0, None).await?;
     ensure!(first.is_of(claim, 0) && first.note.is_none(), "nobody is in, and a step is not let in");
-    ledger.note_gate(NAME, claim, 0, "noted").await?;
-    let noted = Gate { note: Some("noted".to_owned()), ..first.clone() };
-    ensure!(ledger.enter_gate(NAME, claim, 0, None).await? == noted, "a note was lost");
-    ensure!(ledger.enter_gate(NAME, claim, 1, None).await? == noted, "two steps are in");
-    let other = Gate { token: claim.token + 1, ..first.clone() };
-    let answer = ledger.enter_gate(NAME, claim, 1, Some(&other)).await?;
+    ledger.annotate_slot(NAME, claim, 0, "noted").await?;
+    let noted = SerialSlot { note: Some("noted".to_owned()), ..first.clone() };
+    ensure!(ledger.acquire_slot(NAME, claim, 0, None).await? == noted, "a note was lost");
+    ensure!(ledger.acquire_slot(NAME, claim, 1, None).await? == noted, "two steps are in");
+    let other = SerialSlot { token: claim.token + 1, ..first.clone() };
+    let answer = ledger.acquire_slot(NAME, claim, 1, Some(&other)).await?;
     ensure!(answer == noted, "a step came in instead of one that was not in");
-    ensure!(ledger.enter_gate("another", claim, 1, None).await?.is_of(claim, 1), "two gates are one");
-    ledger.leave_gate("another", claim, 1).await?;
-    ensure!(fenced(&ledger.note_gate(NAME, claim, 1, "").await), "a step that is not in wrote a note");
-    ledger.leave_gate(NAME, claim, 1).await?;
-    ledger.leave_gate(NAME, stale, 0).await?;
-    ensure!(ledger.enter_gate(NAME, claim, 1, None).await? == noted, "a step was let out by another");
-    let second = ledger.enter_gate(NAME, claim, 1, Some(&first)).await?;
+    ensure!(ledger.acquire_slot("another", claim, 1, None).await?.is_of(claim, 1), "two gates are one");
+    ledger.vacate_slot("another", claim, 1).await?;
+    ensure!(fenced(&ledger.annotate_slot(NAME, claim, 1, "").await), "a step that is not in wrote a note");
+    ledger.vacate_slot(NAME, claim, 1).await?;
+    ledger.vacate_slot(NAME, stale, 0).await?;
+    ensure!(ledger.acquire_slot(NAME, claim, 1, None).await? == noted, "a step was let out by another");
+    let second = ledger.acquire_slot(NAME, claim, 1, Some(&first)).await?;
     ensure!(second.is_of(claim, 1) && second.note.is_none(), "a step was not let in instead of another");
-    ledger.leave_gate(NAME, claim, 1).await?;
-    let third = ledger.enter_gate(NAME, claim, 0, None).await?;
+    ledger.vacate_slot(NAME, claim, 1).await?;
+    let third = ledger.acquire_slot(NAME, claim, 0, None).await?;
     ensure!(third.is_of(claim, 0) && third.note.is_none(), "a gate is not free once it was left");
-    ledger.leave_gate(NAME, claim, 0).await?;
+    ledger.vacate_slot(NAME, claim, 0).await?;
     let (provider, service) = (&order.steps[0].provider, ServiceId::new(order.id.as_str()).ok());
     let state = StepState::Compensating {
         service: service.clone(),
         operation: None,
-        sent: None,
+        sent: RequestSent::Known,
         since: Timestamp::UNIX_EPOCH,
     };
-    let change = Change { steps: vec![Step { state, ..order.steps[0].clone() }], ..Change::default() };
+    let change =
+        OrderUpdate { steps: vec![Step { state, ..order.steps[0].clone() }], ..OrderUpdate::default() };
     ensure!(
         !ledger.services_at(provider).await?.iter().any(|it| Some(it) == service.as_ref()),
         "a service is known too early"
@@ -277,15 +280,15 @@ async fn check_gate(
 async fn check_cursor(ledger: &dyn Ledger) -> Result<Result<(), String>, LedgerError> {
     let said = async {
         for (to, now) in [(0, 0), (3, 3), (9, 9), (4, 9), (0, 9)] {
-            let advanced = ledger.advance("a test", to).await?;
-            let read = ledger.cursor("a test").await?;
+            let advanced = ledger.commit_offset("a test", to).await?;
+            let read = ledger.consumer_offset("a test").await?;
             if (advanced, read) != (now, now) {
                 return Ok(Err(format!("a cursor at {now} was {advanced} after {to}, and read as {read}")));
             }
         }
-        let other = ledger.cursor("another test").await?;
-        let dropped = [ledger.drop_cursor("a test").await?, ledger.drop_cursor("a test").await?];
-        let after = ledger.cursor("a test").await?;
+        let other = ledger.consumer_offset("another test").await?;
+        let dropped = [ledger.drop_consumer("a test").await?, ledger.drop_consumer("a test").await?];
+        let after = ledger.consumer_offset("a test").await?;
         let is_fine = (other, dropped, after) == (0, [true, false], 0);
         Ok(is_fine.then_some(()).ok_or(format!("cursors: {other}, {dropped:?}, {after}")))
     };
@@ -298,30 +301,31 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
     let end = Timestamp::MAX;
     let undone =
         order.steps.iter().map(|step| Step { state: StepState::Compensated, ..step.clone() }).collect();
-    let change = Change { order: Some((OrderState::Ended, None)), steps: undone, ..Change::default() };
-    ledger.release(claim).await.map_err(said)?;
-    ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "a stuck order was removed");
-    let claim = ledger.claim(&order.id, "fifth", LEASE).await.map_err(said)?;
+    let change =
+        OrderUpdate { order: Some((OrderState::Ended, None)), steps: undone, ..OrderUpdate::default() };
+    ledger.relinquish(claim).await.map_err(said)?;
+    ensure!(!ledger.purge(&order.id, end).await.map_err(said)?, "a stuck order was removed");
+    let claim = ledger.claim(&order.id, "fifth", CLAIM_TTL).await.map_err(said)?;
     ledger.write(&claim, &change).await.map_err(said)?;
     ensure!(
-        !ledger.forget(&order.id, end).await.map_err(said)?,
+        !ledger.purge(&order.id, end).await.map_err(said)?,
         "an order was removed while somebody held its claim"
     );
-    ledger.release(&claim).await.map_err(said)?;
+    ledger.relinquish(&claim).await.map_err(said)?;
     let told = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
     ledger.request_cancel(&order.id, None).await.map_err(said)?;
     let events = ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.len();
     ensure!(events == told, "an order that is over was cancelled");
     let last =
         ledger.events(0, Some(&order.id), 1000).await.map_err(said)?.pop().ok_or("its events are gone")?;
-    ensure!(!ledger.forget(&order.id, last.at).await.map_err(said)?, "an order was removed before its time");
+    ensure!(!ledger.purge(&order.id, last.at).await.map_err(said)?, "an order was removed before its time");
     for (sequence, may) in [(0, false), (last.sequence - 1, false), (last.sequence, true)] {
-        ledger.advance("a test", sequence).await.map_err(said)?;
-        let is_gone = ledger.forget(&order.id, end).await.map_err(said)?;
+        ledger.commit_offset("a test", sequence).await.map_err(said)?;
+        let is_gone = ledger.purge(&order.id, end).await.map_err(said)?;
         ensure!(is_gone == may, "delivered up to {sequence} of {}, removed: {is_gone}", last.sequence);
     }
-    ledger.drop_cursor("a test").await.map_err(said)?;
-    ensure!(!ledger.forget(&order.id, end).await.map_err(said)?, "an order was removed twice");
+    ledger.drop_consumer("a test").await.map_err(said)?;
+    ensure!(!ledger.purge(&order.id, end).await.map_err(said)?, "an order was removed twice");
     ensure!(ledger.load(&order.id).await.map_err(said)?.is_none(), "a removed order was read");
     let listed = ledger.list(&OrderQuery::default()).await.map_err(said)?;
     ensure!(!listed.contains(&order.id), "a removed order is listed");
@@ -332,7 +336,7 @@ async fn check_forget(ledger: &dyn Ledger, order: &Order, claim: &Claim) -> Resu
     let gone = |outcome| matches!(outcome, Err(LedgerError::NoSuchOrder(_)));
     ensure!(gone(ledger.verify(&order.id).await), "a removed order was verified");
     ensure!(gone(ledger.request_cancel(&order.id, None).await), "a removed order was cancelled");
-    ensure!(gone(ledger.claim(&order.id, "sixth", LEASE).await.map(drop)), "a removed order was claimed");
+    ensure!(gone(ledger.claim(&order.id, "sixth", CLAIM_TTL).await.map(drop)), "a removed order was claimed");
     let again = ledger.create(order).await;
     ensure!(matches!(again, Err(LedgerError::Exists(_))), "the id of a removed order was used again");
     ensure!(ledger.load(&order.id).await.map_err(said)?.is_none(), "a removed order came back");

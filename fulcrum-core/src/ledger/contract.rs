@@ -1,4 +1,4 @@
-//! What a store must do.
+//! The ledger: what a store of orders must promise.
 
 use std::{fmt, time::Duration};
 
@@ -18,7 +18,7 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// Somebody else drives this order.
+    /// Another host has claimed this order.
     #[error("order {order} is driven by {owner} until {until}; wait, or stop that host")]
     Claimed {
         /// Which.
@@ -29,15 +29,15 @@ pub enum LedgerError {
         until: Timestamp,
     },
     /// Another host has taken the order over; this one must not write or call any more.
-    #[error("order {0} has been taken over by another host; this one must let go")]
+    #[error("order {0} has been taken over by another host; stop this drive, and load the order")]
     Fenced(OrderId),
     /// There is no such order.
-    #[error("there is no order {0}")]
+    #[error("the ledger has no order {0}; check the id and the ledger's address")]
     NoSuchOrder(OrderId),
     /// An order of this id is there already.
-    #[error("order {0} exists already")]
+    #[error("order {0} exists already; load it, or use another id")]
     Exists(OrderId),
-    /// What is stored makes no sense.
+    /// Stored data cannot be read, or does not fit together.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
     /// The store itself failed. The text ends with what to do about it.
@@ -59,33 +59,33 @@ impl LedgerError {
     }
 }
 
-/// The right to drive one order, for a while.
+/// The exclusive right of one host to drive one order, for the claim's TTL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// Which order.
     pub order: OrderId,
-    /// Rises with each new owner: a write with an older one is refused.
+    /// The fencing token: it rises with each new owner, and a write with an older one is refused.
     pub token: u64,
-    /// When it ends unless renewed.
+    /// When the claim expires unless it is renewed.
     pub until: Timestamp,
 }
 
-/// A place where one step at a time may be. It is a step's and not a host's: it has no end of its own, and whoever holds the
-/// claim of the step's order has it.
+/// A durable mutex with a name: at most one step holds it. The slot belongs to a step and not to a host, so it never expires:
+/// whoever has the claim of the step's order has the slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gate {
-    /// Whose step is in.
+pub struct SerialSlot {
+    /// The order of the step that holds the slot.
     pub order: OrderId,
-    /// Which.
+    /// The position of that step.
     pub step: u32,
-    /// Of the order's claim under which it was entered last.
+    /// The fencing token of the claim under which the slot was last acquired.
     pub token: u64,
-    /// What was written down there since the step came in.
+    /// What the step has written down since it acquired the slot.
     pub note: Option<String>,
 }
 
-impl Gate {
-    /// Whether that step of a claim's order is in, under that claim.
+impl SerialSlot {
+    /// Whether that step holds the slot under that very claim.
     pub fn is_of(&self, claim: &Claim, step: u32) -> bool {
         self.order == claim.order && self.step == step && self.token == claim.token
     }
@@ -93,21 +93,21 @@ impl Gate {
 
 /// What one write changes, all or nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Change {
+pub struct OrderUpdate {
     /// The order's new state, and why.
     pub order: Option<(OrderState, Option<String>)>,
     /// Steps in their new form; those with a new index are added.
     pub steps: Vec<Step>,
     /// The order's new plan, and all fail-overs so far.
     pub plan: Option<(Plan, Vec<FailOverRound>)>,
-    /// What to tell besides the new states, which are told anyway.
+    /// Events besides those of the new states, which are appended anyway.
     pub events: Vec<OrderEventKind>,
 }
 
-/// What a driver hears with each write.
+/// What each write returns to its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// Whether the customer wants the order undone.
+pub struct WriteReceipt {
+    /// Whether the customer has cancelled the order.
     pub is_cancelled: bool,
 }
 
@@ -124,13 +124,13 @@ pub struct OrderQuery {
     pub limit: u32,
 }
 
-/// Remembers orders. Every write is durable when it returns.
+/// Stores orders, their steps and their events. Every write is durable when it returns.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// The ledger's name for ever: ten lower-case letters and digits, made when it was first opened. A copy has the same.
+    /// The ledger's permanent name: ten lower-case letters and digits, made when it was first opened. A copy has the same.
     fn id(&self) -> &str;
 
-    /// Writes a new order down.
+    /// Writes a new order.
     async fn create(&self, order: &Order) -> Result<()>;
 
     /// One order with its steps.
@@ -139,40 +139,40 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Orders, newest first.
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>>;
 
-    /// Takes the right to drive an order, if nobody has it; one's own older right is replaced only when it has
-    /// ended.
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim>;
+    /// Claims an order for `ttl` if nobody has a claim that has not expired. An owner's own older claim counts too.
+    async fn claim(&self, order: &OrderId, owner: &str, ttl: Duration) -> Result<Claim>;
 
-    /// Takes the right to drive unfinished orders that nobody drives or whose driver's right has ended, those that
-    /// wait longest first, at most so many. Hosts that ask at the same time get different ones. Left out are orders with a
-    /// step at a provider that is not among `providers`, and those whose next try has not come.
+    /// Claims at most `limit` unfinished orders that nobody has claimed, or whose claim has expired; those that wait longest
+    /// come first. Hosts that ask at the same time get different orders. Orders with a step at a provider that is not among
+    /// `providers` are left out, and so are those whose next try is not due.
     async fn claim_next(
         &self,
         owner: &str,
-        lease: Duration,
+        ttl: Duration,
         limit: u32,
         providers: &[ProviderId],
     ) -> Result<Vec<Claim>>;
 
-    /// Prolongs the right.
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim>;
+    /// Renews a claim for `ttl` from now.
+    async fn renew(&self, claim: &Claim, ttl: Duration) -> Result<Claim>;
 
-    /// Gives the right back.
-    async fn release(&self, claim: &Claim) -> Result<()>;
+    /// Relinquishes a claim before it expires.
+    async fn relinquish(&self, claim: &Claim) -> Result<()>;
 
-    /// Changes an order, all or nothing, and tells its events; refused if the claim is no longer the newest.
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written>;
+    /// Changes an order, all or nothing, and appends its events. A claim that is not the newest is refused.
+    async fn write(&self, claim: &Claim, change: &OrderUpdate) -> Result<WriteReceipt>;
 
-    /// Notes that the customer wants an order undone, and tells it as an event, once. Whoever drives the order finds out by
-    /// [`is_cancelled`](Self::is_cancelled); a committed one becomes unfinished. Of an order that is over nothing is noted.
+    /// Records that the customer cancels an order, and appends an event, once. The order's driver finds out by
+    /// [`is_cancelled`](Self::is_cancelled) or by its next write. A committed order becomes unfinished; an order that is over
+    /// stays as it is.
     async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()>;
 
-    /// Counts a drive that failed, tells it as an event, and lets the order wait: [`claim_next`](Self::claim_next) leaves it
-    /// out until `next_try`, for an hour at most. The answer is how many drives failed since the order last changed its state.
-    /// The claim stays; refused if it is no longer the newest.
-    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32>;
+    /// Counts a drive that failed, appends an event, and puts the order off: [`claim_next`](Self::claim_next) leaves it out
+    /// until `next_try`, for an hour at most. Returns how many drives failed since the order last changed its state. The claim
+    /// stays; a claim that is not the newest is refused.
+    async fn record_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32>;
 
-    /// Whether that was noted.
+    /// Whether the customer has cancelled an order.
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool>;
 
     /// Events with a greater sequence number, in order.
@@ -181,41 +181,42 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Checks that the events of an order are all there and as they were written.
     async fn verify(&self, order: &OrderId) -> Result<()>;
 
-    /// Removes an order that is over, with its events, unless something has happened to it since `before`, something
-    /// of it may still exist, a delivery has not taken all of its events, or somebody holds its claim. The answer is whether it was removed. Its id is never used again.
-    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool>;
+    /// Removes an order that is over, with its events, and leaves a tombstone: its id is never used again. Returns whether it
+    /// was removed. An order stays if something has happened to it since `before`, if something of it may still exist, if a
+    /// consumer has not taken all of its events, or if somebody has claimed it.
+    async fn purge(&self, order: &OrderId, before: Timestamp) -> Result<bool>;
 
-    /// How far a delivery of events has come, by its name: all events up to this sequence number were taken. 0 for a name
-    /// that is not known.
-    async fn cursor(&self, name: &str) -> Result<u64>;
+    /// The offset of a consumer of events, by its name: it has taken all events up to this sequence number. 0 for an unknown
+    /// name.
+    async fn consumer_offset(&self, name: &str) -> Result<u64>;
 
-    /// Writes down how far a delivery has come, and answers that. It never goes back: a lower number changes nothing. From
-    /// the first call on [`forget`](Self::forget) removes no order with an event that this delivery has not taken.
-    async fn advance(&self, name: &str, sequence: u64) -> Result<u64>;
+    /// Commits a consumer's offset, and returns it. An offset never goes back: a lower number changes nothing. From the first
+    /// commit on [`purge`](Self::purge) removes no order with an event that the consumer has not taken.
+    async fn commit_offset(&self, name: &str, sequence: u64) -> Result<u64>;
 
-    /// Ends a delivery; the answer is whether its name was known.
-    async fn drop_cursor(&self, name: &str) -> Result<bool>;
+    /// Removes a consumer; returns whether its name was known.
+    async fn drop_consumer(&self, name: &str) -> Result<bool>;
 
-    /// Lets a step of the claim's order through a gate, if nobody is in, or it is in already under this claim or an older
-    /// one, and then its note stays, or if exactly `instead_of` is in. The answer is who is in now: that step, or another.
-    /// Refused if the claim is no longer the newest.
-    async fn enter_gate(
+    /// Acquires a serial slot for a step of the claim's order: if the slot is free, if the step holds it already under this
+    /// claim or an older one (its note stays), or if exactly `expected` holds it (compare-and-swap). Returns the holder, which
+    /// is that step or another one. A claim that is not the newest is refused.
+    async fn acquire_slot(
         &self,
         name: &str,
         claim: &Claim,
         step: u32,
-        instead_of: Option<&Gate>,
-    ) -> Result<Gate>;
+        expected: Option<&SerialSlot>,
+    ) -> Result<SerialSlot>;
 
-    /// Writes down what whoever resumes a step that is in must know; refused unless it is in under this claim.
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()>;
+    /// Writes the note of a slot for whoever resumes the step. Refused unless the step holds the slot under this claim.
+    async fn annotate_slot(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()>;
 
-    /// Lets the next one in; changes nothing unless that step is in under this claim.
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()>;
+    /// Vacates a slot. Nothing changes unless the step holds it under this claim.
+    async fn vacate_slot(&self, name: &str, claim: &Claim, step: u32) -> Result<()>;
 
-    /// All services at a provider that steps of any order have, or are about to end.
+    /// All services at a provider that steps of any order have, or are about to release.
     async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>>;
 
-    /// Changes when this process has written; other processes' writes are found by asking again.
+    /// Changes when this process has written. Writes of other processes are found by asking again.
     fn changes(&self) -> watch::Receiver<u64>;
 }

@@ -1,5 +1,5 @@
-//! The versions of the tables, one file each. What was published is never changed: a ledger remembers the hash of each file
-//! that it has run.
+//! The migrations of the tables, one file each. A published file never changes: a ledger stores the hash of each file that it
+//! has run.
 
 use sqlx::{
     SqlSafeStr,

@@ -1,21 +1,22 @@
-//! The durable memory of purchases: orders, steps, and what happened to them.
+//! The durable store of purchases: orders, their steps and their events, in SQLite or PostgreSQL.
 
-mod chain;
+mod codec;
 mod conformance;
 mod contract;
-mod forget;
-mod kept;
+mod hash_chain;
+mod json;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod purge;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod stored;
+mod unknown_fields;
 
-pub use chain::verify_events;
 pub use conformance::check_ledger;
-pub use contract::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written};
+pub use contract::{Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt};
+pub use hash_chain::verify_events;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 #[cfg(feature = "sqlite")]

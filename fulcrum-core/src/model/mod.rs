@@ -85,7 +85,9 @@ pub(crate) use settings::SettingIndex;
 pub use sovereignty::{
     SealAssessment, SovereigntyFloor, SovereigntyLevel, SovereigntyObjective, SovereigntyReport,
 };
-pub use step::{Attempt, CallProgress, CheckedPrice, PriceCheck, Shortage, Step, StepState};
+pub use step::{
+    Attempt, CallProgress, CheckedPrice, ClaimId, PriceCheck, RequestSent, Shortage, Step, StepState,
+};
 pub(crate) use template::{Reference, TemplatePart, check_substitution, parse_template, text_values};
 pub use usage::UsageRecord;
 

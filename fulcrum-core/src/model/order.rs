@@ -162,6 +162,10 @@ pub enum OrderState {
 }
 
 impl OrderState {
+    /// The states in which a host has something to do, whether or not the customer has cancelled. Ledgers look for them.
+    pub const UNFINISHED: [Self; 4] =
+        [Self::Accepted, Self::Provisioning, Self::Changing, Self::Compensating];
+
     /// All states.
     pub const ALL: [Self; 11] = [
         Self::Accepted,

@@ -49,7 +49,40 @@ pub enum Shortage {
     Unavailable,
 }
 
-/// The state of a step. Every state is written before the call that it stands for.
+/// A claim as steps remember it: its fencing token, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClaimId(String);
+
+impl ClaimId {
+    /// The claim with a fencing token.
+    pub fn of_token(token: u64) -> Self {
+        Self(token.to_string())
+    }
+}
+
+/// No claim is stored as an empty text.
+mod claim_or_empty {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::ClaimId;
+
+    pub(super) fn serialize<S: Serializer>(
+        claim: &Option<ClaimId>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        claim.as_ref().map_or("", |claim| claim.0.as_str()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<ClaimId>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok((!text.is_empty()).then_some(ClaimId(text)))
+    }
+}
+
+/// How far one step is. Every state is written before the call that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum StepState {
@@ -67,8 +100,8 @@ pub enum StepState {
     },
     /// The provider may have been asked to make the service.
     Provisioning {
-        /// The driver that wrote the intent; another one must look before it asks again.
-        claim: String,
+        /// The claim under which the intent was written: a driver with another one must look before it asks again.
+        claim: ClaimId,
         /// When the intent was written.
         since: Timestamp,
         /// What is known of the outcome.
@@ -94,8 +127,10 @@ pub enum StepState {
         service: OwnService,
         /// What.
         action: Action,
-        /// The driver that wrote the intent; another one must look before it asks again.
-        claim: String,
+        /// The claim under which the intent was written: a driver with another one must look before it asks again. None until
+        /// a driver takes the action up; stored as an empty text then.
+        #[serde(with = "claim_or_empty")]
+        claim: Option<ClaimId>,
         /// When it was wanted; with it the call's key is made.
         since: Timestamp,
         /// What is known of the outcome.
@@ -108,8 +143,9 @@ pub enum StepState {
         /// The operation handle of the release under way. Before the service is known: that of the operation that was to
         /// make it, if one began.
         operation: Option<String>,
-        /// When the provider was first asked to make the service: look-ups may lag behind that time.
-        sent: Option<Timestamp>,
+        /// Whether the provider may have been asked to make what the compensation looks for.
+        #[serde(default)]
+        sent: RequestSent,
         /// When compensation began.
         since: Timestamp,
     },
@@ -130,7 +166,7 @@ pub enum StepState {
 }
 
 impl StepState {
-    /// The service that a step has; none before it is provisioned, and none once its release has begun.
+    /// The service that the step has made and not yet begun to release, as its provider last reported it.
     pub fn service(&self) -> Option<&OwnService> {
         match self {
             Self::Provisioned { service } | Self::Committed { service } | Self::Acting { service, .. } => {
@@ -146,11 +182,69 @@ impl StepState {
         }
     }
 
-    /// The id of the service that a step has, or that is being released.
+    /// The id of the service that the step has, or is about to release.
     pub fn service_id(&self) -> Option<&ServiceId> {
         match self {
             Self::Compensating { service, .. } => service.as_ref(),
             other => other.service().map(|service| &service.id),
+        }
+    }
+
+    /// Whether the step is still to be provisioned.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Planned | Self::Reserving { .. } | Self::Reserved { .. } | Self::Provisioning { .. } => {
+                true
+            }
+            Self::Provisioned { .. }
+            | Self::Committed { .. }
+            | Self::Acting { .. }
+            | Self::Compensating { .. }
+            | Self::Compensated
+            | Self::Stuck { .. } => false,
+        }
+    }
+
+    /// Whether no call of the step has an unknown outcome: all that it has made is known, or a person looks for it.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Provisioned { .. }
+            | Self::Committed { .. }
+            | Self::Acting { .. }
+            | Self::Compensating { service: Some(_), .. }
+            | Self::Compensated
+            | Self::Stuck { .. } => true,
+            Self::Planned
+            | Self::Reserving { .. }
+            | Self::Reserved { .. }
+            | Self::Provisioning { .. }
+            | Self::Compensating { service: None, .. } => false,
+        }
+    }
+
+    /// The state in words, for people.
+    pub fn description(&self) -> String {
+        match self {
+            Self::Planned => "planned".to_owned(),
+            Self::Reserving { .. } => "asking to hold it".to_owned(),
+            Self::Reserved { until } => format!("held until {until:.0}"),
+            Self::Provisioning { progress, .. } => match progress {
+                CallProgress::IntentOnly => "intent written, asking".to_owned(),
+                CallProgress::OutcomeUnknown => {
+                    "no answer; looking for the key before anything else".to_owned()
+                }
+                CallProgress::Running(_) => "the cloud works on it".to_owned(),
+            },
+            Self::Provisioned { service } => format!("provisioned {}", service.id),
+            Self::Committed { service } => format!("committed {}", service.id),
+            Self::Compensating { service: None, .. } => "to be undone: finding out what exists".to_owned(),
+            Self::Compensating { service: Some(id), operation: None, .. } => format!("releasing {id}"),
+            Self::Compensating { service: Some(id), operation: Some(_), .. } => {
+                format!("releasing {id}, the cloud works on it")
+            }
+            Self::Acting { service, action, .. } => format!("{} of {}", action.word(), service.id),
+            Self::Compensated => "compensated, nothing exists".to_owned(),
+            Self::Stuck { reason, .. } => format!("stuck: {reason}"),
         }
     }
 }
@@ -170,7 +264,44 @@ impl Step {
     }
 }
 
-/// What is known of a call that changes something at a provider.
+/// Whether a provider may have been asked to make a step's service. Stored as a time, as ever: none if the service was known
+/// when compensation began, the Unix epoch if nothing was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<Timestamp>", into = "Option<Timestamp>")]
+pub enum RequestSent {
+    /// Nothing was sent, so there is nothing to wait for.
+    Never,
+    /// A request may have been sent, the last one before this moment.
+    Maybe {
+        /// When compensation began to look for the service.
+        at: Timestamp,
+    },
+    /// It was sent: the service was known when compensation began.
+    #[default]
+    Known,
+}
+
+impl From<Option<Timestamp>> for RequestSent {
+    fn from(stored: Option<Timestamp>) -> Self {
+        match stored {
+            None => Self::Known,
+            Some(at) if at == Timestamp::UNIX_EPOCH => Self::Never,
+            Some(at) => Self::Maybe { at },
+        }
+    }
+}
+
+impl From<RequestSent> for Option<Timestamp> {
+    fn from(sent: RequestSent) -> Self {
+        match sent {
+            RequestSent::Known => None,
+            RequestSent::Never => Some(Timestamp::UNIX_EPOCH),
+            RequestSent::Maybe { at } => Some(at),
+        }
+    }
+}
+
+/// What is known of a call that makes or changes something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallProgress {

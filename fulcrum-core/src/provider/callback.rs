@@ -46,7 +46,7 @@ use crate::{
         Action, DocumentError, IdempotencyKey, Place, ProviderId, RegionId, Service, ServiceId,
         ServiceStatus, Shortage, SkuId, UsageRecord, ZoneId,
     },
-    threads::{self, Unfinished},
+    threads::{self, BlockingError},
 };
 
 /// Bytes of one reply, as of all pages of an HTTP list.
@@ -221,11 +221,11 @@ impl CallbackProvider {
             return Err(self.error(call, ErrorKind::Unsupported));
         }
         let (calls, request) = (self.calls.clone(), request.to_string());
-        let text = match threads::blocking(move || calls.call(call, &request)).await {
+        let text = match threads::spawn_blocking(move || calls.call(call, &request)).await {
             Ok(Ok(text)) => text,
             Ok(Err(words)) => return Err(self.outcome_unknown(call, foreign_text(&words))),
-            Err(Unfinished::NoThread) => {
-                return Err(self.error(call, ErrorKind::not_sent(Unfinished::NoThread.to_string())));
+            Err(BlockingError::NoThread) => {
+                return Err(self.error(call, ErrorKind::not_sent(BlockingError::NoThread.to_string())));
             }
             // The callback panicked, or the runtime shuts down.
             Err(error) => return Err(self.outcome_unknown(call, foreign_text(&error.to_string()))),

@@ -1,30 +1,36 @@
-//! An order is accepted: its plan is read as a stranger's document, and nothing in it is believed.
+//! Accepts orders: a plan is read as a stranger's document, and nothing in it is believed.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 
-use super::{Engine, PurchaseError, place, prices, traffic, turns::MAX_REFERENCES};
+use super::{
+    PurchaseError,
+    engine::Engine,
+    place_check,
+    plan_check::{check_against, check_horizon, check_lease, check_references, check_sums},
+    price_terms, traffic_check,
+};
 use crate::{
-    catalogue::Catalogue,
-    compose::verify::verify,
     ledger::LedgerError,
     model::{
-        IdempotencyKey, KeyNamespace, Lease, LineKind, OfferKind, Order, OrderId, OrderState, Plan, Policy,
-        PriceLine, Reference, Step, StepState, TemplatePart, digest_of, parse_template, payments,
-        text_values,
+        IdempotencyKey, KeyNamespace, Lease, Order, OrderId, OrderState, Plan, Policy, ProviderId, Step,
+        StepState, digest_of,
     },
+    provider::{Call, IdempotencyClass},
     telemetry,
 };
 
-/// How a purchase is asked for, besides plan and policy.
+/// Why a provider without idempotency keys is refused.
+pub(super) const NON_IDEMPOTENT_REFUSED: &str = "it takes no idempotency keys, so a repeated purchase cannot be told from a new one; set `may_buy_unkeyed` in the \
+     policy if nobody else buys in that account, as what others buy there at the same moment may be taken for the order's \
+     own";
+
+/// Options of a purchase, besides plan and policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PurchaseOptions {
-    /// The caller's own id: the same call with the same id buys once. None for a new one.
+    /// The caller's own id: the same call with the same id buys once. None for a new id.
     pub id: Option<OrderId>,
-    /// The digest of plan and policy that somebody has approved ([`Plan::approval_digest`]): anything else is refused.
+    /// The approved digest of plan and policy ([`Plan::approval_digest`]); any other plan or policy is refused.
     pub approved: Option<String>,
 }
 
@@ -34,8 +40,13 @@ impl From<Option<OrderId>> for PurchaseOptions {
     }
 }
 
-/// A step of which nothing was sent.
-pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: u32, lease: &Lease) -> Step {
+/// A planned step: nothing was sent for it.
+pub(super) fn planned_step(
+    namespace: Option<&KeyNamespace>,
+    order: &OrderId,
+    index: u32,
+    lease: &Lease,
+) -> Step {
     Step {
         index,
         key: IdempotencyKey::in_namespace(namespace, order, index),
@@ -47,7 +58,7 @@ pub(super) fn planned(namespace: Option<&KeyNamespace>, order: &OrderId, index: 
 }
 
 impl Engine {
-    /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe.
+    /// Accepts an order without buying yet. With an id of the caller's, repeating the call is safe.
     ///
     /// # Errors
     /// * [`PurchaseError::InvalidPlan`]: the plan buys nothing, or does not fit together; compose again.
@@ -74,7 +85,7 @@ impl Engine {
         let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
         let steps = (0u32..)
             .zip(bought)
-            .map(|(index, lease)| planned(namespace.as_ref(), &id, index, lease))
+            .map(|(index, lease)| planned_step(namespace.as_ref(), &id, index, lease))
             .collect();
         let (state, created, reason) = (OrderState::Accepted, Timestamp::now(), None);
         let rounds = Vec::new();
@@ -94,11 +105,11 @@ impl Engine {
         match self.ledger.create(&order).await {
             Ok(()) => {
                 telemetry::order_entered(order.state, order.created);
-                self.fresh.insert(id);
+                self.recent.insert(id);
                 Ok(order)
             }
             Err(LedgerError::Exists(_)) => {
-                // One that was forgotten is there no more, and its id is not used again.
+                // An order that was purged is gone, and its id is not used again.
                 let Some(existing) = self.ledger.load(&id).await? else {
                     return Err(PurchaseError::IdTaken(id));
                 };
@@ -108,6 +119,35 @@ impl Engine {
                 if is_same { Ok(existing) } else { Err(PurchaseError::IdTaken(id)) }
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn check_buyable(&self, policy: &Policy, id: &ProviderId) -> Result<(), PurchaseError> {
+        let provider = self.providers.get(id).ok_or_else(|| PurchaseError::UnknownProvider(id.clone()))?;
+        let capabilities = provider.capabilities();
+        let refuse = |why: String| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
+        let class = capabilities.idempotency_of(Call::Provision);
+        let look = if class == IdempotencyClass::None { Call::Services } else { Call::FindByKey };
+        let needed = [Call::Provision, look, Call::Describe, Call::Release, Call::Poll];
+        let missing: Vec<_> =
+            needed.into_iter().filter(|call| !capabilities.can(*call)).map(Call::word).collect();
+        if !capabilities.can(Call::Provision) {
+            return refuse("it only lists offers".to_owned());
+        }
+        if !missing.is_empty() {
+            return refuse(format!(
+                "a purchase needs {} too, and it does not declare that",
+                missing.join(", ")
+            ));
+        }
+        match class {
+            IdempotencyClass::None if !policy.allow_non_idempotent_purchase => {
+                refuse(NON_IDEMPOTENT_REFUSED.to_owned())
+            }
+            IdempotencyClass::None
+            | IdempotencyClass::Natural
+            | IdempotencyClass::Key
+            | IdempotencyClass::Searchable { .. } => Ok(()),
         }
     }
 
@@ -126,7 +166,7 @@ impl Engine {
         plan.check_format().and_then(|()| plan.check()).map_err(|error| invalid(error.to_string()))?;
         check_horizon(plan, policy).map_err(invalid)?;
         check_sums(plan).map_err(invalid)?;
-        traffic::check_lines(plan).map_err(invalid)?;
+        traffic_check::check_lines(plan).map_err(invalid)?;
         plan.leases.iter().enumerate().try_for_each(|(at, lease)| {
             check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
         })?;
@@ -142,14 +182,14 @@ impl Engine {
             }
         }
         let present = self.market.catalogue();
-        place::check_places(&present, plan).map_err(invalid)?;
+        place_check::check_places(&present, plan).map_err(invalid)?;
         if present.digest() == plan.catalogue_digest {
-            traffic::check_known(&present, plan, policy).map_err(invalid)?;
+            traffic_check::check_against_catalogue(&present, plan, policy).map_err(invalid)?;
             check_against(&present, plan, policy).map_err(invalid)?;
         }
         if let Some(most) = policy.max_total {
             let total = plan.total().ok_or_else(|| invalid("its amounts are out of range".to_owned()))?;
-            prices::check_limit(most, total, plan.currency).map_err(PurchaseError::OverLimit)?;
+            price_terms::check_limit(most, total, plan.currency).map_err(PurchaseError::OverLimit)?;
         }
         Ok(())
     }
@@ -160,7 +200,7 @@ impl Engine {
     }
 }
 
-/// Whether somebody has approved just this; without a digest nobody was asked.
+/// Whether plan and policy are those that were approved; false without a digest.
 fn check_approval(plan: &Plan, policy: &Policy, approved: Option<&str>) -> Result<bool, PurchaseError> {
     let Some(approved) = approved else { return Ok(false) };
     let actual = plan.approval_digest(policy);
@@ -168,175 +208,4 @@ fn check_approval(plan: &Plan, policy: &Policy, approved: Option<&str>) -> Resul
         return Ok(true);
     }
     Err(PurchaseError::NotApproved { approved: approved.chars().take(80).collect(), actual })
-}
-
-/// Whether totals are the sums of their lines, over what is kept too.
-fn check_sums(plan: &Plan) -> Result<(), String> {
-    let out_of_range = || "its amounts are out of range; compose again".to_owned();
-    let sum = |amounts: &mut dyn Iterator<Item = Decimal>| {
-        let add = |sum: Option<Decimal>, amount| sum?.checked_add(amount);
-        amounts.fold(Some(Decimal::ZERO), add).ok_or_else(out_of_range)
-    };
-    let lines = || plan.leases.iter().flat_map(|lease| &lease.lines);
-    let monthly = sum(&mut lines()
-        .map(|line| line.monthly)
-        .chain(plan.traffic.iter().map(|line| line.monthly))
-        .chain(plan.fees.iter().map(|fee| fee.monthly)))?;
-    let once = sum(&mut lines()
-        .map(|line| line.once)
-        .chain(plan.fees.iter().map(|fee| fee.once))
-        .chain(plan.moves.iter().map(|line| line.once)))?;
-    if (monthly, once) != (plan.monthly, plan.once) {
-        return Err(format!(
-            "it says {} a month and {} once, and its lines add up to {monthly} and {once}; compose again",
-            plan.monthly, plan.once
-        ));
-    }
-    for lease in &plan.leases {
-        for line in &lease.lines {
-            let is_amount = line.monthly >= Decimal::ZERO && line.once >= Decimal::ZERO;
-            let (least, most) = totals(lease, line, plan.horizon_months).ok_or_else(out_of_range)?;
-            if !is_amount || line.total < least || line.total > most {
-                return Err(format!("the line of {} does not add up; compose again", line.sku));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Months over which a plan can be made.
-const HORIZONS: std::ops::RangeInclusive<u32> = 1..=120;
-/// The longest term that a disk or a surcharge may have of its own.
-const OTHER_TERM: u32 = 36;
-
-/// Whether it is known over which months a plan commits to what it says.
-fn check_horizon(plan: &Plan, policy: &Policy) -> Result<(), String> {
-    let Some(months) = plan.horizon_months else {
-        return match (plan.is_format_3(), policy.max_total) {
-            (false, _) => Err(format!("it is a {} and tells no horizon_months; compose again", plan.format)),
-            (true, Some(_)) => Err(format!(
-                "it is a {} and tells no horizon, over which max_total counts; compose again",
-                plan.format
-            )),
-            (true, None) => Ok(()),
-        };
-    };
-    if !HORIZONS.contains(&months) {
-        return Err(format!("its horizon_months are {months}; compose again over 1 to 120 months"));
-    }
-    match &policy.fail_over {
-        Some(fail_over) if fail_over.blueprint.horizon_months != months => Err(format!(
-            "its horizon_months are {months}, those of its blueprint {}; compose again",
-            fail_over.blueprint.horizon_months
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// What a line comes to over the horizon, at least and at most: each month, and the start. Of the offer's own line term and
-/// renewals are known; a disk or a surcharge may have others, and of what runs already the start is paid. Plans of format 3 tell
-/// no horizon.
-fn totals(lease: &Lease, line: &PriceLine, horizon_months: Option<u32>) -> Option<(Decimal, Decimal)> {
-    let Some(horizon) = horizon_months else { return Some((Decimal::ZERO, Decimal::MAX)) };
-    // A month is rounded to micro-units, and so is the sum.
-    let (down, up) = (Decimal::new(-1, 6), Decimal::new(1, 6));
-    let sum = |months: u32, times: u32, rounding: Decimal| {
-        let month = line.monthly.checked_add(rounding)?.max(Decimal::ZERO).checked_mul(months.into())?;
-        month.checked_add(line.once.checked_mul(times.into())?)?.checked_add(rounding)
-    };
-    if lease.keeps.is_some() {
-        return Some((sum(horizon, 0, down)?, Decimal::MAX));
-    }
-    let (months, times) = match line.kind {
-        LineKind::Offer => payments(lease.purchase_option, lease.term_months, horizon),
-        LineKind::Disk | LineKind::Surcharge => (horizon, 1),
-    };
-    let (most_months, most_times) = match line.kind {
-        LineKind::Offer => (months, times),
-        LineKind::Disk | LineKind::Surcharge => (horizon.checked_add(OTHER_TERM)?, horizon),
-    };
-    Some((sum(months, times, down)?, sum(most_months, most_times, up)?))
-}
-
-/// Whether offer, place, product, option, lines and replicas of a lease belong together.
-fn check_lease(lease: &Lease) -> Result<(), String> {
-    if !lease.names_its_offer() {
-        return Err(format!(
-            "names the offer {} and describes another one, {}",
-            lease.offer,
-            lease.own_offer_id()
-        ));
-    }
-    if lease.replicas.is_empty() || lease.replicas.values().any(|count| *count == 0) {
-        return Err("carries nothing".to_owned());
-    }
-    let mut replicas: u64 = 0;
-    for count in lease.replicas.values() {
-        replicas = replicas.saturating_add((*count).into());
-    }
-    if lease.kind != OfferKind::Machine && replicas != 1 {
-        return Err(format!("is a {} and carries {replicas} replicas", lease.kind));
-    }
-    let Some((first, others)) = lease.lines.split_first() else {
-        return Err("has no price".to_owned());
-    };
-    if first.kind != LineKind::Offer || first.sku != lease.sku {
-        return Err(format!("is priced as {} and buys {}", first.sku, lease.sku));
-    }
-    let mut disks = others.iter().filter(|line| line.kind == LineKind::Disk).map(|line| &line.sku);
-    if disks.next() != lease.disk_sku.as_ref() || disks.next().is_some() {
-        return Err("does not price the disk that it buys".to_owned());
-    }
-    if others.iter().any(|line| line.kind == LineKind::Offer) {
-        return Err("prices two offers".to_owned());
-    }
-    Ok(())
-}
-
-/// Whether each lease is an offer of the catalogue that the plan was made of, at its price; and, where the blueprint is
-/// known, all else.
-fn check_against(catalogue: &Catalogue, plan: &Plan, policy: &Policy) -> Result<(), String> {
-    for (at, lease) in plan.leases.iter().enumerate() {
-        let missing = || format!("leases[{at}] is not an offer of its own catalogue; compose again");
-        let offer = catalogue.offer(catalogue.find(&lease.own_offer_id()).ok_or_else(missing)?);
-        let is_copy = offer.sku == lease.sku
-            && offer.kind == lease.kind
-            && *offer.place == lease.place
-            && offer.price.purchase_option == lease.purchase_option
-            && offer.price.term_months == lease.term_months;
-        if !is_copy {
-            return Err(missing());
-        }
-    }
-    let Some(fail_over) = &policy.fail_over else { return Ok(()) };
-    verify(catalogue, &fail_over.blueprint, plan).map_err(|violation| violation.to_string())
-}
-
-/// What a setting refers to must be bought or kept, before anything is bought in vain.
-fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
-    let held: BTreeSet<&str> =
-        plan.leases.iter().flat_map(|lease| lease.replicas.keys()).map(|name| name.as_str()).collect();
-    for (at, lease) in plan.leases.iter().enumerate() {
-        let mut references: usize = 0;
-        for value in lease.settings.values().flat_map(text_values) {
-            for piece in parse_template(value, |name| lease.after.contains(name))
-                .map_err(PurchaseError::InvalidPlan)?
-            {
-                let TemplatePart::Reference(Reference { component, .. }) = piece else { continue };
-                references = references.saturating_add(1);
-                if references > MAX_REFERENCES {
-                    return Err(PurchaseError::InvalidPlan(format!(
-                        "the settings of leases[{at}] refer to others more than {MAX_REFERENCES} times; refer to \
-                         less, and compose again"
-                    )));
-                }
-                if !held.contains(component) {
-                    return Err(PurchaseError::InvalidPlan(format!(
-                        "a setting refers to {component}, of which it has none; compose again"
-                    )));
-                }
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Old orders: taken out as a document that proves itself, and removed.
+//! Old orders: exported as a document that proves itself, and purged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, PurchaseError, accept::planned, machine::back_off};
+use super::{PurchaseError, accept::planned_step, backoff::back_off, engine::Engine};
 use crate::{
     ledger::{LedgerError, OrderQuery, verify_events},
     model::{
@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Orders that are listed at once.
-const PAGE: u32 = 256;
-/// Orders that are removed side by side: a ledger writes together what comes at the same time.
-const AT_ONCE: usize = 16;
+const ORDERS_PER_PAGE: u32 = 256;
+/// Orders that are purged side by side: a ledger commits them as a group.
+const MAX_PARALLEL_PURGES: usize = 16;
 
 /// An order with all that ever happened to it, as a document that is kept outside of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,29 +84,30 @@ impl OrderArchive {
         if let Some(other) = self.events.iter().find(|event| event.order != order.id) {
             return Err(damaged(format!("event {} belongs to order {}", other.number, other.order)));
         }
-        let told = Told::of(&self.events);
-        let Some(state) = told.state else { return Err(damaged("there is no event of it".to_owned())) };
+        let replayed = ReplayedEvents::of(&self.events);
+        let Some(state) = replayed.state else { return Err(damaged("there is no event of it".to_owned())) };
         // An older version had one word for what is ended, failed or refused, and its events keep it.
         let is_told = state == order.state || (state == OrderState::Compensated && order.state.is_over());
-        if !is_told || told.reason != order.reason.as_deref() {
+        if !is_told || replayed.reason != order.reason.as_deref() {
             let (is, was) = (order.state.word(), state.word());
             return Err(damaged(format!("it is {is} and its events lead to {was}, or to another reason")));
         }
-        let rounds = order.rounds.iter().zip(&told.rounds).all(|(round, (told, _))| round == *told);
-        let plan = told.rounds.last().is_none_or(|(_, plan)| **plan == order.plan);
-        if !rounds || !plan || order.rounds.len() != told.rounds.len() {
+        let rounds =
+            order.rounds.iter().zip(&replayed.rounds).all(|(round, (replayed, _))| round == *replayed);
+        let plan = replayed.rounds.last().is_none_or(|(_, plan)| **plan == order.plan);
+        if !rounds || !plan || order.rounds.len() != replayed.rounds.len() {
             return Err(damaged("its fail-overs or its plan are not those of its events".to_owned()));
         }
-        if !told.is_cancelled_as(order.cancellation.as_ref()) {
+        if !replayed.is_cancelled_as(order.cancellation.as_ref()) {
             return Err(damaged("its cancellation is not that of its events".to_owned()));
         }
-        if order.is_approved && !told.accepted.is_some_and(|accepted| accepted.is_approved) {
+        if order.is_approved && !replayed.accepted.is_some_and(|accepted| accepted.is_approved) {
             return Err(damaged("it says that it was approved, and its first event does not".to_owned()));
         }
-        if let Some(accepted) = told.accepted {
-            verify_accepted(order, accepted, &told.resized).map_err(damaged)?;
+        if let Some(accepted) = replayed.accepted {
+            verify_accepted(order, accepted, &replayed.resized).map_err(damaged)?;
         }
-        for (index, event) in told.steps {
+        for (index, event) in replayed.steps {
             let step = order.steps.iter().find(|step| step.index == index);
             if step.is_none_or(|step| (&step.provider, &step.state) != event) {
                 return Err(damaged(format!("step {index} is not where its events lead")));
@@ -143,7 +144,8 @@ fn verify_accepted(
     let bought = |plan: &Plan| -> Vec<Lease> {
         plan.leases.iter().filter(|lease| lease.keeps.is_none()).cloned().collect()
     };
-    let step = |(index, lease): (u32, &Lease)| planned(order.namespace.as_ref(), &order.id, index, lease);
+    let step =
+        |(index, lease): (u32, &Lease)| planned_step(order.namespace.as_ref(), &order.id, index, lease);
     let mut steps: Vec<Step> = (0..).zip(&bought(first)).map(step).collect();
     if accepted.steps != Acceptance::digest_of_steps(&steps) {
         return Err("its keys or its leases are not those that were accepted".to_owned());
@@ -185,45 +187,46 @@ fn verify_accepted(
     Ok(())
 }
 
-/// What the events of an order lead to.
+/// The state to which the events of an order lead.
 #[derive(Default)]
-struct Told<'a> {
+struct ReplayedEvents<'a> {
     accepted: Option<&'a Acceptance>,
     state: Option<OrderState>,
     reason: Option<&'a str>,
     steps: BTreeMap<u32, (&'a ProviderId, &'a StepState)>,
-    /// The sizes that steps were given by actions.
+    /// The sizes to which actions have resized steps.
     resized: BTreeMap<u32, &'a SkuId>,
     rounds: Vec<(&'a FailOverRound, &'a Plan)>,
-    /// When somebody wanted it undone, and who.
+    /// When the order was cancelled, and by whom.
     cancelled: Option<(Timestamp, Option<&'a Operator>)>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ReplayedEvents<'a> {
     fn of(events: &'a [OrderEvent]) -> Self {
-        let mut told = Self::default();
+        let mut replayed = Self::default();
         for event in events {
             match &*event.kind {
                 OrderEventKind::Order { state, reason, accepted } => {
                     // Only the first event says it.
-                    told.accepted = told.accepted.or(accepted.as_deref().filter(|_| told.state.is_none()));
-                    told.state = Some(*state);
-                    told.reason = reason.as_deref().or(told.reason);
+                    replayed.accepted =
+                        replayed.accepted.or(accepted.as_deref().filter(|_| replayed.state.is_none()));
+                    replayed.state = Some(*state);
+                    replayed.reason = reason.as_deref().or(replayed.reason);
                 }
                 OrderEventKind::Step { index, provider, step } => {
-                    let before = told.steps.insert(*index, (provider, step));
+                    let before = replayed.steps.insert(*index, (provider, step));
                     // A resize is done once the service is there in that size.
                     if let Some((_, StepState::Acting { action: Action::Resize { sku }, .. })) = before
                         && let StepState::Committed { service } = step
                         && service.sku == *sku
                     {
-                        told.resized.insert(*index, sku);
+                        replayed.resized.insert(*index, sku);
                     }
                 }
-                OrderEventKind::FailedOver { round, plan } => told.rounds.push((round, plan)),
+                OrderEventKind::FailedOver { round, plan } => replayed.rounds.push((round, plan)),
                 // The first one counts.
                 OrderEventKind::CancellationRequested { by } => {
-                    told.cancelled.get_or_insert((event.at, by.as_ref()));
+                    replayed.cancelled.get_or_insert((event.at, by.as_ref()));
                 }
                 OrderEventKind::Attempt { .. }
                 | OrderEventKind::Operator { .. }
@@ -234,16 +237,16 @@ impl<'a> Told<'a> {
                 | OrderEventKind::PriceUnchecked { .. } => {}
             }
         }
-        told
+        replayed
     }
 
-    /// Whether a cancellation is the one that was told. Older versions wrote no event of it.
+    /// Whether a cancellation is the one that was replayed. Older versions wrote no event of it.
     fn is_cancelled_as(&self, cancellation: Option<&Cancellation>) -> bool {
         match (self.cancelled, cancellation) {
-            (Some((told, by)), Some(it)) => {
+            (Some((replayed, by)), Some(it)) => {
                 // The ledger may take the time for each of both.
                 let is_then =
-                    it.at.is_some_and(|at| at.duration_since(told).abs() < SignedDuration::from_secs(1));
+                    it.at.is_some_and(|at| at.duration_since(replayed).abs() < SignedDuration::from_secs(1));
                 is_then && it.by.as_ref() == by
             }
             (Some(_), None) => false,
@@ -260,7 +263,7 @@ impl OrderEvent {
 }
 
 impl Engine {
-    /// An order with all that ever happened to it, all of one moment. Of an order under way it is what was so far.
+    /// An order with all of its events, read at one moment. An order under way is exported as it is so far.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchOrder`]; [`LedgerError::Damaged`]: the ledger's own records do not fit together.
@@ -282,37 +285,37 @@ impl Engine {
         }
     }
 
-    /// Removes the orders that are ended, failed or refused and to which nothing has happened since `before`, with their events;
-    /// answers how many. [`export`](Self::export) first what is to be kept.
+    /// Purges the orders that are ended, failed or refused and to which nothing has happened since `before`, with their events;
+    /// returns how many. [`export`](Self::export) first what is to be kept.
     ///
-    /// Never removed are orders of which something exists or may exist: those that are committed, stuck, abandoned or
-    /// under way, and those at which a scan has found something that is not proven to be gone. The id of an order that was
-    /// removed is never used again, and a service that appears with its key later is reported as unknown.
+    /// Orders of which something exists or may exist stay: those that are committed, stuck, abandoned or
+    /// under way, and those at which a scan has found something that is not proven to be gone. The id of a purged order is never
+    /// used again, and a scan reports a service that appears with its key later as unknown.
     ///
     /// # Errors
-    /// The ledger cannot be used; what was removed until then stays removed.
-    pub async fn forget(&self, before: Timestamp) -> Result<u64, PurchaseError> {
-        let mut forgotten = 0;
+    /// The ledger cannot be used; what was purged until then stays purged.
+    pub async fn purge(&self, before: Timestamp) -> Result<u64, PurchaseError> {
+        let mut purged = 0;
         for state in [OrderState::Ended, OrderState::Failed, OrderState::Refused, OrderState::Compensated] {
-            forgotten += self.forget_in(state, before).await?;
+            purged += self.purge_in(state, before).await?;
         }
-        tracing::info!(forgotten, %before, "old orders removed");
-        Ok(forgotten)
+        tracing::info!(purged, %before, "old orders removed");
+        Ok(purged)
     }
 
-    async fn forget_in(&self, state: OrderState, before: Timestamp) -> Result<u64, PurchaseError> {
-        let mut query = OrderQuery { state: Some(state), limit: PAGE, ..OrderQuery::default() };
-        let mut forgotten = 0;
+    async fn purge_in(&self, state: OrderState, before: Timestamp) -> Result<u64, PurchaseError> {
+        let mut query = OrderQuery { state: Some(state), limit: ORDERS_PER_PAGE, ..OrderQuery::default() };
+        let mut purged = 0;
         loop {
             let ids = self.ledger.list(&query).await?;
-            let is_last = ids.len() < PAGE as usize;
+            let is_last = ids.len() < ORDERS_PER_PAGE as usize;
             query.before = ids.last().cloned();
             let removals: Vec<_> =
-                ids.into_iter().map(|id| async move { self.ledger.forget(&id, before).await }).collect();
-            let removed = futures::stream::iter(removals).buffer_unordered(AT_ONCE);
-            forgotten += removed.try_fold(0, async |sum, is_gone| Ok(sum + u64::from(is_gone))).await?;
+                ids.into_iter().map(|id| async move { self.ledger.purge(&id, before).await }).collect();
+            let removed = futures::stream::iter(removals).buffer_unordered(MAX_PARALLEL_PURGES);
+            purged += removed.try_fold(0, async |sum, is_gone| Ok(sum + u64::from(is_gone))).await?;
             if is_last {
-                return Ok(forgotten);
+                return Ok(purged);
             }
         }
     }

@@ -1,97 +1,30 @@
-//! One driver, one order: from its present state to a final one.
+//! Drives one order from its present state to a final one: which steps are provisioned, compensated or acted on, in which
+//! order, and what the order's state is then.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use super::{
-    Engine, PurchaseError,
-    failures::{Failures, Outcome, cut, shortage_of},
-    held::Held,
-    machine::{self, Manners},
-    metrics::{kind_of, span_of_order},
-    prices,
-    turns::{self, Turns},
+    PurchaseError, driver::Driver, machine, price_check, spans::span_of_step, step_dependencies,
+    step_failures::Outcome,
 };
 use crate::{
-    ledger::{Change, Claim},
-    model::{Attempt, Order, OrderEventKind, OrderState, Policy, Shortage, Step, StepState},
-    provider::{Call, IdempotencyClass, Provider, ProviderError},
+    ledger::OrderUpdate,
+    model::{Order, OrderEventKind, OrderState, Step, StepState},
     telemetry,
 };
 
-/// Attempts that a step remembers.
-const MAX_ATTEMPTS: usize = 10;
-/// How old an answer may be to whether the customer wants the order undone. Each write answers it too.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-
-pub(super) struct Driver<'a> {
-    pub(super) engine: &'a Engine,
-    held: &'a Held,
-    pub(super) claim: Claim,
-    /// The claim as steps remember it.
-    pub(super) mine: String,
-    pub(super) order: Order,
-    pub(super) policy: Policy,
-    pub(super) failures: Failures,
-    pub(super) span: tracing::Span,
-    /// Whether nobody can have driven the order before.
-    is_fresh: bool,
-    /// Steps for which another driver may have a call on its way.
-    taken_over: BTreeSet<u32>,
-    /// When the ledger last said that the customer does not want the order undone.
-    is_wanted_at: Mutex<Instant>,
-    /// What may be committed to beyond the prices that were last checked; none where the policy does not limit it.
-    pub(super) room: Mutex<Option<Decimal>>,
-    /// What others wait for.
-    pub(super) turns: Turns,
-    /// The components of each step.
-    pub(super) held_by: BTreeMap<u32, Vec<String>>,
-}
-
-impl<'a> Driver<'a> {
-    pub(super) fn new(engine: &'a Engine, held: &'a Held, order: Order) -> Result<Self, PurchaseError> {
-        let claim = held.claim().clone();
-        // The first claim of an order that this process has just created, in the ledger in which it created it.
-        let is_fresh = engine.fresh.take(&order.id) && claim.token == 1;
-        let mine = claim.token.to_string();
-        let policy = order.policy.clone();
-        let (failures, is_wanted_at) = (Failures::default(), Mutex::new(Instant::now()));
-        let span = span_of_order(&order);
-        let may_be_asked = |step: &&Step| match &step.state {
-            StepState::Provisioning { .. } => true,
-            StepState::Compensating { service: None, sent, .. } => *sent != Some(Timestamp::UNIX_EPOCH),
-            _ => false,
-        };
-        let taken_over = order.steps.iter().filter(may_be_asked).map(|step| step.index).collect();
-        Ok(Self {
-            engine,
-            held,
-            claim,
-            mine,
-            order,
-            policy,
-            failures,
-            span,
-            is_fresh,
-            taken_over,
-            is_wanted_at,
-            room: Mutex::default(),
-            turns: Turns::default(),
-            held_by: BTreeMap::new(),
-        })
-    }
-
-    /// Drives to a final state: the order as the ledger has it then.
+impl Driver<'_> {
+    /// Drives the order to a final state, and returns it.
     pub(super) async fn run(mut self) -> Result<Order, PurchaseError> {
         tracing::info!(order = %self.order.id, state = self.order.state.word(), "driving");
         if self.engine.ledger.is_cancelled(&self.order.id).await? && !self.order.state.is_over() {
@@ -114,30 +47,38 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Begins to undo everything, for the first reason that a step or the customer has given.
+    async fn compensate_for_failure(&mut self) -> Result<(), PurchaseError> {
+        let reason = self.failures.take().reason_to_undo.unwrap_or_default();
+        self.begin_compensation(reason).await
+    }
+
+    /// Checks the price of every step, and buys or refuses.
     async fn check_prices(&mut self) -> Result<(), PurchaseError> {
         let (plan, steps) = (&self.order.plan, &self.order.steps);
-        let check = prices::check(self.engine, &self.policy, plan, steps, Decimal::ZERO);
+        let check = price_check::check(self.engine, &self.policy, plan, steps, Decimal::ZERO);
         let Some(checked) = self.unless_stopped(check).await? else {
-            let reason = self.failures.take().reason_to_undo.unwrap_or_default();
-            return self.begin_compensation(reason).await;
+            return self.compensate_for_failure().await;
         };
         let checked = match checked {
             Ok(checked) => self.use_approval().await?.map(|()| checked),
             refused => refused,
         };
         match checked {
-            Ok(checked) => self.enter(OrderState::Provisioning, None, checked.steps, checked.events).await,
+            Ok(checked) => {
+                self.enter_state(OrderState::Provisioning, None, checked.steps, checked.events).await
+            }
             Err(refusal) if !self.is_new() => self.undo(refusal, Vec::new()).await,
             Err(refusal) => {
                 // Nothing was bought: every step is done at once.
-                let steps = self.steps_as(|_| StepState::Compensated);
-                self.enter(OrderState::Refused, Some(refusal), steps, Vec::new()).await
+                let steps = self.changed_steps(|_| StepState::Compensated);
+                self.enter_state(OrderState::Refused, Some(refusal), steps, Vec::new()).await
             }
         }
     }
 
-    /// Uses up what somebody has approved: one approval buys once. A gate in the ledger keeps it, also after its order was
-    /// forgotten. The inner error says that another order has used it.
+    /// Uses up the order's approval: one approval buys once. A serial slot of the ledger keeps it, also after the order was purged.
+    /// The inner error says that another order has used it.
     async fn use_approval(&self) -> Result<Result<(), String>, PurchaseError> {
         let ledger = &self.engine.ledger;
         let Some(first) = ledger.events(0, Some(&self.order.id), 1).await?.into_iter().next() else {
@@ -150,33 +91,33 @@ impl<'a> Driver<'a> {
             return Ok(Ok(()));
         }
         let name = format!("approval/{}", accepted.approval);
-        let used_by = ledger.enter_gate(&name, &self.claim, 0, None).await?.order;
+        let used_by = ledger.acquire_slot(&name, &self.claim, 0, None).await?.order;
         if used_by == self.order.id {
             return Ok(Ok(()));
         }
         Ok(Err(format!(
-            "its approval was used for order {used_by}, and one approval buys once; give the policy another              valid_until and have that approved"
+            "its approval was used for order {used_by}, and one approval buys once; give the policy another \
+             valid_until, and have that approved"
         )))
     }
 
     async fn provision_all(&mut self) -> Result<(), PurchaseError> {
         if self.should_stop().await? {
-            let reason = self.failures.take().reason_to_undo.unwrap_or_default();
-            return self.begin_compensation(reason).await;
+            return self.compensate_for_failure().await;
         }
-        // What an earlier round gave up goes first.
+        // Steps that an earlier round gave up are released first.
         let is_given_up = |step: &Step| matches!(step.state, StepState::Compensating { .. });
-        let ended = self.compensate_some(is_given_up).await?;
+        let ended = self.compensate_where(is_given_up).await?;
         let is_stuck = |index: &usize| matches!(self.order.steps[*index].state, StepState::Stuck { .. });
         if let Some(index) = ended.into_iter().find(is_stuck) {
             return self.begin_compensation(format!("step {index} could not be released")).await;
         }
-        if self.lost().any(|step| !self.may_miss(step)) {
+        if self.failed_steps().any(|step| !self.is_optional(step)) {
             return self.fail_over().await;
         }
-        self.reserve_rest().await?;
+        self.reserve_pending().await?;
         if !self.failures.is_any() && !self.failures.must_stop() {
-            self.provision_rest().await?;
+            self.provision_pending().await?;
         }
         let Outcome { reason_to_undo, failed } = self.failures.take();
         if let Some(reason) = reason_to_undo {
@@ -188,46 +129,40 @@ impl<'a> Driver<'a> {
         let now = Timestamp::now();
         let failed = self.order.steps.iter().filter(|step| failed.contains(&step.index));
         let given_up = |step: &Step| Step {
-            state: machine::to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step)),
+            state: machine::to_compensate(&step.state, now, self.is_new() || self.is_non_idempotent(step)),
             ..step.clone()
         };
         let steps = failed.map(given_up).collect();
-        self.change(Change { steps, ..Change::default() }).await
+        self.apply(OrderUpdate { steps, ..OrderUpdate::default() }).await
     }
 
-    /// Reckons anew what may still be committed to.
-    pub(super) fn know_room(&self) {
-        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = prices::room(&self.order);
-    }
-
-    /// Drives all steps that are not there yet, side by side.
-    async fn provision_rest(&mut self) -> Result<(), PurchaseError> {
+    /// Provisions all open steps, side by side, each once its prerequisites are there.
+    async fn provision_pending(&mut self) -> Result<(), PurchaseError> {
         let at_once = self.policy.concurrency.clamp(1, 256) as usize;
-        self.turns.begin(&self.order.steps);
-        let before = turns::before(&self.order.steps);
+        self.dependencies.start(&self.order.steps);
+        let before = step_dependencies::prerequisites(&self.order.steps);
         let components = |step: &Step| step.lease.replicas.keys().map(ToString::to_string).collect();
-        self.held_by = self.order.steps.iter().map(|step| (step.index, components(step))).collect();
-        self.know_room();
+        self.components = self.order.steps.iter().map(|step| (step.index, components(step))).collect();
+        self.refresh_headroom();
         let steps = std::mem::take(&mut self.order.steps);
-        // A lost claim ends everything; what goes wrong with one step stops the others between two calls, unless the
-        // order can go on without it.
+        // A lost claim ends everything. A failed step stops the others between two calls, unless the order can go on without it.
         let driven: Vec<Result<Step, PurchaseError>> = {
             let this = &*self;
-            let places = &Semaphore::new(at_once);
+            let permits = &Semaphore::new(at_once);
             let calls = steps.into_iter().zip(before).map(|(step, before)| async move {
-                // Who waits for others takes no place away from them.
-                let (index, is_turn) = (step.index, this.turns.wait(&before).await);
+                // A waiting step takes no permit.
+                let (index, is_turn) = (step.index, this.dependencies.wait_for(&before).await);
                 let mut step = step;
-                let is_in = if is_turn { this.pass_gate(&mut step).await } else { Ok(false) };
-                let made = match (is_in, places.acquire().await) {
-                    (Ok(true), Ok(_place)) => match this.renew(step).await {
-                        Ok(step) => this.provision(step).await,
+                let is_in = if is_turn { this.acquire_slot(&mut step).await } else { Ok(false) };
+                let made = match (is_in, permits.acquire().await) {
+                    (Ok(true), Ok(_permit)) => match this.renew_reservation(step).await {
+                        Ok(step) => this.drive_provision(step).await,
                         Err(error) => Err(error),
                     },
                     (Ok(_), _) => Ok(step),
                     (Err(error), _) => Err(error),
                 };
-                this.turns.tell(index, made.as_ref().ok());
+                this.dependencies.resolve(index, made.as_ref().ok());
                 made
             });
             // Collected first: a closure that borrows inside a stream would keep the order's future from being spawned.
@@ -239,23 +174,23 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self) -> Result<(), PurchaseError> {
-        if let Some(service) = self.counted_twice() {
+        if let Some(service) = self.duplicate_service() {
             let reason =
                 format!("{service} is named as the service of two steps; its provider is not to be trusted");
             return self.begin_compensation(reason).await;
         }
-        let steps = self.steps_as(|step| match &step.state {
+        let steps = self.changed_steps(|step| match &step.state {
             StepState::Provisioned { service } => StepState::Committed { service: service.clone() },
             other => other.clone(),
         });
         let missed: Vec<String> =
-            self.lost().map(|step| format!("{} at {}", step.lease.sku, step.provider)).collect();
+            self.failed_steps().map(|step| format!("{} at {}", step.lease.sku, step.provider)).collect();
         let reason = (!missed.is_empty()).then(|| format!("without {}", missed.join(", ")));
-        self.enter(OrderState::Committed, reason, steps, Vec::new()).await
+        self.enter_state(OrderState::Committed, reason, steps, Vec::new()).await
     }
 
-    /// A service that is said to be that of two steps.
-    fn counted_twice(&self) -> Option<String> {
+    /// A service that the provider has named for two steps.
+    fn duplicate_service(&self) -> Option<String> {
         let mut seen = BTreeSet::new();
         self.order.steps.iter().find_map(|step| match &step.state {
             StepState::Provisioned { service } if !seen.insert((&step.provider, &service.id)) => {
@@ -265,57 +200,16 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// Steps that ended with nothing and that no later plan stands in for.
-    pub(super) fn lost(&self) -> impl Iterator<Item = &Step> {
-        let is_replaced =
-            |step: &Step| self.order.rounds.iter().any(|round| round.replaced.contains(&step.index));
-        let steps = self.order.steps.iter();
-        steps.filter(move |step| step.state == StepState::Compensated && !is_replaced(step))
-    }
-
-    /// Whether the order may do without a step.
-    fn may_miss(&self, step: &Step) -> bool {
-        step.lease.replicas.keys().all(|component| self.policy.optional_components.contains(component))
-    }
-
-    /// Begins to undo everything, unless that has begun, so that no restart goes on buying.
-    pub(super) async fn begin_compensation(&mut self, reason: String) -> Result<(), PurchaseError> {
-        if self.order.state == OrderState::Compensating {
-            return Ok(());
-        }
-        self.undo(reason, Vec::new()).await
-    }
-
-    pub(super) fn check_stuck(&self) -> Result<(), PurchaseError> {
-        match self.order.state {
-            OrderState::Stuck | OrderState::Abandoned => Ok(()),
-            _ => Err(PurchaseError::NotStuck(self.order.id.clone())),
-        }
-    }
-
-    /// Writes down in one go that everything is to be undone, and what led to it.
-    pub(super) async fn undo(
-        &mut self,
-        reason: String,
-        events: Vec<OrderEventKind>,
-    ) -> Result<(), PurchaseError> {
-        let now = Timestamp::now();
-        let steps = self.steps_as(|step| {
-            machine::to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step))
-        });
-        self.enter(OrderState::Compensating, Some(reason), steps, events).await
-    }
-
     async fn compensate_all(&mut self) -> Result<(), PurchaseError> {
-        self.compensate_some(|_| true).await?;
+        self.compensate_where(|_| true).await?;
         let stuck = self.stuck();
-        let state = if stuck.is_some() { OrderState::Stuck } else { self.over_state().await? };
-        self.enter(state, stuck, Vec::new(), Vec::new()).await
+        let state = if stuck.is_some() { OrderState::Stuck } else { self.terminal_state().await? };
+        self.enter_state(state, stuck, Vec::new(), Vec::new()).await
     }
 
-    /// Ends steps: in reverse, as what was bought last may depend on what was bought first; those of one rank side by side,
-    /// so that one provider which does not answer holds up nobody else. The positions of those that were ended.
-    async fn compensate_some(
+    /// Compensates steps by falling rank, as later steps depend on earlier ones. Steps of one rank run side by side, so that a
+    /// silent provider holds up no other. Returns the positions of the compensated steps.
+    async fn compensate_where(
         &mut self,
         is_wanted: impl Fn(&Step) -> bool,
     ) -> Result<Vec<usize>, PurchaseError> {
@@ -328,7 +222,8 @@ impl<'a> Driver<'a> {
         for indexes in ranks.into_values() {
             let done: Vec<Result<Step, PurchaseError>> = {
                 let this = &*self;
-                let calls = indexes.iter().map(|index| this.compensate(this.order.steps[*index].clone()));
+                let calls =
+                    indexes.iter().map(|index| this.drive_compensation(this.order.steps[*index].clone()));
                 // Collected first: a closure that borrows inside a stream would keep the future from being spawned.
                 let calls: Vec<_> = calls.collect();
                 futures::stream::iter(calls).buffered(at_once).collect().await
@@ -341,202 +236,59 @@ impl<'a> Driver<'a> {
         Ok(ended)
     }
 
-    /// At what a person must look.
-    pub(super) fn stuck(&self) -> Option<String> {
-        self.order.steps.iter().find_map(|step| match &step.state {
-            StepState::Stuck { reason, .. } => {
-                Some(format!("{} at {}: {reason}", step.lease.sku, step.provider))
-            }
-            _ => None,
-        })
-    }
-
-    /// Writes a new state of the order, with all of its changed steps, in one transaction.
-    pub(super) async fn enter(
-        &mut self,
-        state: OrderState,
-        reason: Option<String>,
-        steps: Vec<Step>,
-        events: Vec<OrderEventKind>,
-    ) -> Result<(), PurchaseError> {
-        tracing::info!(order = %self.order.id, state = state.word(), reason, "order");
-        self.change(Change { order: Some((state, reason)), steps, events, plan: None }).await
-    }
-
-    /// Writes a change, and takes it over.
-    pub(super) async fn change(&mut self, change: Change) -> Result<(), PurchaseError> {
-        self.write(&change).await?;
-        if let Some((state, reason)) = change.order {
-            telemetry::order_entered(state, self.order.created);
-            self.span.record("state", state.word());
-            self.order.state = state;
-            self.order.reason = reason.or(self.order.reason.take());
-        }
-        if let Some((plan, rounds)) = change.plan {
-            (self.order.plan, self.order.rounds) = (plan, rounds);
-        }
-        for step in change.steps {
-            match self.order.steps.get_mut(step.index as usize) {
-                Some(place) => *place = step,
-                None => self.order.steps.push(step),
+    /// Runs all actions and releases that an operator has requested, one after the other.
+    async fn act_all(&mut self) -> Result<(), PurchaseError> {
+        let mut failure = None;
+        for index in 0..self.order.steps.len() {
+            let step = self.order.steps[index].clone();
+            let step = match step.state {
+                StepState::Acting { .. } => self.drive_action(step, &mut failure).await?,
+                StepState::Compensating { .. } => self.drive_compensation(step).await?,
+                _ => continue,
+            };
+            self.order.steps[index] = step;
+            if self.failures.must_stop() {
+                return self.compensate_for_failure().await;
             }
         }
-        Ok(())
-    }
-
-    async fn write(&self, change: &Change) -> Result<(), PurchaseError> {
-        let written = self.engine.ledger.write(&self.claim, change).await?;
-        self.hear(written.is_cancelled);
-        Ok(())
-    }
-
-    /// Takes account of whether the customer wants the order undone.
-    fn hear(&self, is_cancelled: bool) {
-        if is_cancelled {
-            self.failures.stop("cancelled by the customer".to_owned());
-        } else {
-            *self.is_wanted_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if let Some(reason) = self.stuck() {
+            return self.enter_state(OrderState::Stuck, Some(reason), Vec::new(), Vec::new()).await;
         }
+        let is_committed = |step: &Step| matches!(step.state, StepState::Committed { .. });
+        let state = match self.order.steps.iter().any(is_committed) {
+            true => OrderState::Committed,
+            false => OrderState::Ended,
+        };
+        self.enter_state(state, failure, Vec::new(), Vec::new()).await
     }
 
-    /// The steps whose state changes.
-    fn steps_as(&self, state: impl Fn(&Step) -> StepState) -> Vec<Step> {
-        let changed = |step: &Step| Step { state: state(step), ..step.clone() };
-        self.order
-            .steps
-            .iter()
-            .map(changed)
-            .zip(&self.order.steps)
-            .filter(|(new, old)| new != *old)
-            .map(|(new, _)| new)
-            .collect()
-    }
-
-    /// Writes a step's new state; nothing is done before it is durable.
-    pub(super) async fn put(&self, step: &mut Step, state: StepState) -> Result<(), PurchaseError> {
-        step.state = state;
-        self.write(&Change { steps: vec![step.clone()], ..Change::default() }).await
-    }
-
-    /// Remembers and tells a failed try; it is written with the step's next state.
-    pub(super) async fn note(&self, step: &mut Step, error: &ProviderError) -> Result<(), PurchaseError> {
-        let shortage = shortage_of(&error.kind);
-        self.note_as(step, error.kind.word(), error.to_string(), shortage).await
-    }
-
-    pub(super) async fn note_text(
-        &self,
-        step: &mut Step,
-        error: String,
-        shortage: Option<Shortage>,
-    ) -> Result<(), PurchaseError> {
-        self.note_as(step, kind_of(shortage), error, shortage).await
-    }
-
-    async fn note_as(
-        &self,
-        step: &mut Step,
-        kind: &'static str,
-        error: String,
-        shortage: Option<Shortage>,
-    ) -> Result<(), PurchaseError> {
-        let error = cut(&error);
-        telemetry::attempt_failed(&step.provider, kind);
-        tracing::warn!(order = %self.order.id, step = step.index, error, "attempt failed");
-        if step.attempts.len() == MAX_ATTEMPTS {
-            // What tells that an offer cannot be had must not be pushed out by later noise.
-            let oldest = step.attempts.iter().position(|attempt| attempt.shortage.is_none()).unwrap_or(0);
-            step.attempts.remove(oldest);
+    /// Provisions a step: the entry point, with its span, its slot and its metric.
+    async fn drive_provision(&self, step: Step) -> Result<Step, PurchaseError> {
+        let (span, began) = (span_of_step(&self.order.id, &step), Instant::now());
+        let was_open = step.state.is_open();
+        let step = self.provision_step(step).instrument(span).await?;
+        self.vacate_slot(&step).await?;
+        if was_open && matches!(step.state, StepState::Provisioned { .. }) {
+            telemetry::step_provisioned(&step.provider, began);
         }
-        step.attempts.push(Attempt { at: Timestamp::now(), error: error.clone(), shortage });
-        let event = OrderEventKind::Attempt { index: step.index, provider: step.provider.clone(), error };
-        self.write(&Change { steps: vec![step.clone()], events: vec![event], ..Change::default() }).await
+        Ok(step)
     }
 
-    /// Writes a step down, with what else there is to tell.
-    pub(super) async fn tell(&self, step: &Step, events: Vec<OrderEventKind>) -> Result<(), PurchaseError> {
-        self.write(&Change { steps: vec![step.clone()], events, ..Change::default() }).await
-    }
-
-    /// Gives a step up. Unless the order can go on without it, or with another plan, the other steps stop too.
-    pub(super) fn fail(&self, step: &Step, shortage: Option<Shortage>, why: &str) {
-        let can_go_on = self.may_miss(step) || (shortage.is_some() && self.has_rounds_left());
-        self.failures.add(step, why, can_go_on);
-    }
-
-    /// What a call answers, or nothing once the order is to be undone, or its time is over: no provider's silence outlasts
-    /// that.
-    pub(super) async fn unless_stopped<T>(
-        &self,
-        call: impl Future<Output = T>,
-    ) -> Result<Option<T>, PurchaseError> {
-        let mut call = pin!(call);
-        loop {
-            match tokio::time::timeout(BETWEEN_LOOKS, call.as_mut()).await {
-                Ok(done) => return Ok(Some(done)),
-                Err(_) if self.should_stop().await? => return Ok(None),
-                Err(_) => {}
-            }
+    /// Compensates a step: the entry point, with its span, its slot and its reservation.
+    async fn drive_compensation(&self, step: Step) -> Result<Step, PurchaseError> {
+        let span = span_of_step(&self.order.id, &step);
+        let was_there = step.state != StepState::Compensated;
+        let step = self.compensate_step(step).instrument(span).await?;
+        self.vacate_slot(&step).await?;
+        if was_there && step.state == StepState::Compensated {
+            self.unreserve(&step).await;
         }
+        Ok(step)
     }
 
-    pub(super) async fn should_stop(&self) -> Result<bool, PurchaseError> {
-        if self.failures.must_stop() {
-            return Ok(true);
-        }
-        let heard = *self.is_wanted_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.elapsed() >= BETWEEN_LOOKS {
-            self.hear(self.engine.ledger.is_cancelled(&self.order.id).await?);
-        }
-        // What is all there in time is not undone because something is done to it later.
-        let is_buying = matches!(self.order.state, OrderState::Accepted | OrderState::Provisioning);
-        if let Some(most) = self.policy.order_timeout_s.filter(|_| is_buying) {
-            let end = self.order.created.checked_add(Duration::from_secs(most.into()));
-            if end.is_ok_and(|end| Timestamp::now() > end) {
-                self.failures.stop(format!("not all there within {most} s"));
-            }
-        }
-        Ok(self.failures.must_stop())
-    }
-
-    /// Whether nobody can have asked for a planned step before: this process has just accepted the order, and this is its
-    /// first driver. What another driver plans in a fail-over is not new: one that the ledger has forgotten may have planned
-    /// and bought under the same key.
-    pub(super) fn is_new(&self) -> bool {
-        self.is_fresh
-    }
-
-    /// How much longer than lists lag it must be looked for what a step may have made: a host that was stopped in the
-    /// middle of its call goes on with it when it is let. One that is stopped for longer is beyond this; then
-    /// `reconcile` finds what it made late.
-    pub(super) fn unsettled(&self, step: &Step) -> Duration {
-        if self.taken_over.contains(&step.index) { self.engine.lease } else { Duration::ZERO }
-    }
-
-    /// The provider, for a call that makes or ends something.
-    pub(super) fn changing(&self, step: &Step) -> Result<&Arc<dyn Provider>, PurchaseError> {
-        self.held.check()?;
-        Ok(self.provider(step))
-    }
-
-    pub(super) fn provider(&self, step: &Step) -> &Arc<dyn Provider> {
-        self.engine.providers.get(&step.provider).unwrap_or(&self.engine.absent)
-    }
-
-    /// Whether the step's provider is not in this federation.
-    pub(super) fn is_absent(&self, step: &Step) -> bool {
-        !self.engine.providers.contains_key(&step.provider)
-    }
-
-    pub(super) fn class(&self, step: &Step) -> IdempotencyClass {
-        self.provider(step).capabilities().idempotency_of(Call::Provision)
-    }
-
-    pub(super) fn manners(&self, step: &Step) -> Manners {
-        Manners::from(self.provider(step).capabilities())
-    }
-
-    pub(super) fn poll_interval(&self, step: &Step) -> Duration {
-        Duration::from_millis(self.provider(step).capabilities().poll_interval_ms.clamp(1, 60_000))
+    /// Runs a step's action: the entry point, with its span. `failure` says why an action was not done.
+    async fn drive_action(&self, step: Step, failure: &mut Option<String>) -> Result<Step, PurchaseError> {
+        let span = span_of_step(&self.order.id, &step);
+        self.run_action(step, failure).instrument(span).await
     }
 }

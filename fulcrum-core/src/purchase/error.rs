@@ -17,40 +17,42 @@ pub enum PurchaseError {
     #[error("the plan buys from {0}, which is not in this federation; add it, or compose again")]
     UnknownProvider(ProviderId),
     /// Nothing can be bought there safely.
-    #[error("nothing can be bought from {provider}: {why}; deny it in the blueprint's `where`")]
+    #[error(
+        "nothing can be bought from {provider}: {why}. To compose without it, deny it in the blueprint's `where`"
+    )]
     NotBuyable {
         /// Where.
         provider: ProviderId,
         /// Why.
         why: String,
     },
-    /// The id belongs to the order of another plan or policy, or of one that was forgotten.
+    /// The id belongs to an order of another plan or policy, or to one that was purged.
     #[error(
-        "order {0} exists already, for another plan or policy, or was forgotten; use a new id for a new purchase"
+        "order id {0} is taken by another plan or policy, or by an order that was purged; use a new id for a new purchase"
     )]
     IdTaken(OrderId),
     /// An operator's action on an order that needs none.
     #[error(
-        "order {0}, or the named step of it, is not stuck; look at the states of the order and its steps"
+        "order {0}, or the named step of it, is not stuck; load the order, and look at its state and its steps"
     )]
     NotStuck(OrderId),
     /// An operator's action without a name, a reason or evidence.
-    #[error("say {0}; it is recorded with the order")]
-    NobodySaid(&'static str),
-    /// An action on a service that is not there, or while another action is under way.
+    #[error("an operator's action needs {0}; it is recorded with the order")]
+    OperatorRequired(&'static str),
+    /// The step has no service to act on, or another action is under way.
     #[error(
-        "step {step} of order {order} cannot be acted on now; it holds no service, or another action runs: look at \
-         the order"
+        "step {step} of order {order} has no service to act on, or another action is under way; load the order, and look \
+         at its steps"
     )]
-    NotHeld {
+    NoService {
         /// Which order.
         order: OrderId,
         /// Which step.
         step: u32,
     },
-    /// The provider knows no actions.
-    #[error("{0} cannot do that to a service; use its own tools")]
-    CannotAct(ProviderId),
+    /// The provider supports no actions.
+    #[error("provider {0} supports no actions on services; use its own tools")]
+    ActionUnsupported(ProviderId),
     /// A plan without leases, or with a damaged one.
     #[error("the plan cannot be bought: {0}")]
     InvalidPlan(String),
@@ -91,9 +93,9 @@ impl PurchaseError {
             Self::IdTaken(_) => 203,
             Self::InvalidPlan(_) => 204,
             Self::NotStuck(_) => 205,
-            Self::NobodySaid(_) => 206,
-            Self::NotHeld { .. } => 207,
-            Self::CannotAct(_) => 208,
+            Self::OperatorRequired(_) => 206,
+            Self::NoService { .. } => 207,
+            Self::ActionUnsupported(_) => 208,
             Self::NotApproved { .. } => 209,
             Self::OverLimit(_) => 210,
             Self::Panicked { .. } => 211,

@@ -1,4 +1,4 @@
-//! Another plan for what cannot be had, with what is bought kept.
+//! Fail-over: another plan for what cannot be had; what is bought stays.
 
 use std::{
     collections::BTreeSet,
@@ -12,13 +12,11 @@ use std::{
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{
-    PurchaseError, accept::planned, drive::Driver, machine::to_compensate, metrics::is_open, prices,
-};
+use super::{PurchaseError, accept::planned_step, driver::Driver, machine::to_compensate, price_check};
 use crate::{
     catalogue::{Catalogue, IngestOptions},
     compose::{ComposeOptions, Signal, compose},
-    ledger::Change,
+    ledger::OrderUpdate,
     model::{
         Blueprint, FailOver, FailOverRound, OfferId, OrderEventKind, Plan, ProviderId, Running, Shortage,
         Step, StepState,
@@ -26,8 +24,8 @@ use crate::{
     threads,
 };
 
-/// A plan to go on with.
-struct Next {
+/// The plan that a fail-over goes on with.
+struct NextPlan {
     plan: Plan,
     /// Steps that are new, or carry something else.
     steps: Vec<Step>,
@@ -35,21 +33,16 @@ struct Next {
 }
 
 impl Driver<'_> {
-    pub(super) fn has_rounds_left(&self) -> bool {
-        let rounds = self.order.rounds.len();
-        self.policy.fail_over.as_ref().is_some_and(|policy| rounds < policy.rounds as usize)
-    }
-
-    /// Goes on with another plan for what is lost, or begins to undo everything.
+    /// Goes on with another plan for the failed steps, or begins to compensate the whole order.
     pub(super) async fn fail_over(&mut self) -> Result<(), PurchaseError> {
-        let lost: Vec<String> = self
-            .lost()
+        let failed: Vec<String> = self
+            .failed_steps()
             .map(|step| {
                 let why = step.attempts.last().map_or("given up", |attempt| attempt.error.as_str());
                 format!("{} at {}: {why}", step.lease.sku, step.provider)
             })
             .collect();
-        let reason = lost.join("; ");
+        let reason = failed.join("; ");
         let Some(policy) = self.policy.fail_over.clone() else { return self.undo(reason, Vec::new()).await };
         if !self.has_rounds_left() {
             let reason = format!("{reason}; {} other plans were tried", policy.rounds);
@@ -60,38 +53,37 @@ impl Driver<'_> {
             Ok(next) => {
                 let unbought = self.unbought();
                 let (at, plan) = (Timestamp::now(), self.order.plan.clone());
-                let replaced = self.lost().chain(&unbought).map(|step| step.index).collect();
+                let replaced = self.failed_steps().chain(&unbought).map(|step| step.index).collect();
                 let round = FailOverRound { at, reason, offers, providers, replaced, plan };
                 let steps = unbought.into_iter().chain(next.steps).collect();
-                self.go_on_with(Next { steps, ..next }, round).await
+                self.switch_to(NextPlan { steps, ..next }, round).await
             }
             Err(why) => self.undo(format!("{reason}; no other plan: {why}"), Vec::new()).await,
         }
     }
 
-    async fn go_on_with(&mut self, next: Next, round: FailOverRound) -> Result<(), PurchaseError> {
-        let Next { plan, steps, mut events } = next;
+    async fn switch_to(&mut self, next: NextPlan, round: FailOverRound) -> Result<(), PurchaseError> {
+        let NextPlan { plan, steps, mut events } = next;
         tracing::info!(order = %self.order.id, reason = round.reason, steps = steps.len(), "another plan");
         let mut rounds = self.order.rounds.clone();
         rounds.push(round.clone());
         events.push(OrderEventKind::FailedOver { round: Box::new(round), plan: Box::new(plan.clone()) });
-        self.change(Change { steps, events, plan: Some((plan, rounds)), order: None }).await?;
+        self.apply(OrderUpdate { steps, events, plan: Some((plan, rounds)), order: None }).await?;
         crate::telemetry::failed_over();
         Ok(())
     }
 
-    /// Steps of the plan before that are not there yet, such as those that wait for what is lost, as given up: the new plan
-    /// says anew what is bought for them.
+    /// The open steps of the old plan, abandoned: otherwise both plans could buy the same component.
     fn unbought(&self) -> Vec<Step> {
         let now = Timestamp::now();
         let given_up = |step: &Step| {
-            let state = to_compensate(&step.state, now, self.is_new() || self.is_unkeyed(step));
+            let state = to_compensate(&step.state, now, self.is_new() || self.is_non_idempotent(step));
             Step { state, ..step.clone() }
         };
-        self.order.steps.iter().filter(|step| is_open(&step.state)).map(given_up).collect()
+        self.order.steps.iter().filter(|step| step.state.is_open()).map(given_up).collect()
     }
 
-    /// Offers and providers of which nothing more can be had, from all that was tried so far.
+    /// Sold-out offers, and providers without quota or reply, from all attempts so far.
     fn unavailable(&self) -> (BTreeSet<OfferId>, BTreeSet<ProviderId>) {
         let (mut offers, mut providers) = (BTreeSet::new(), BTreeSet::new());
         for step in &self.order.steps {
@@ -105,13 +97,13 @@ impl Driver<'_> {
         (offers, providers)
     }
 
-    /// The best plan with what is bought, at present prices, or why there is none.
+    /// The best plan that keeps what is bought, at current prices; or why there is none.
     async fn next_plan(
         &self,
         policy: &FailOver,
         offers: &BTreeSet<OfferId>,
         providers: &BTreeSet<ProviderId>,
-    ) -> Result<Next, String> {
+    ) -> Result<NextPlan, String> {
         let engine = self.engine;
         let all: Vec<_> = engine.providers.values().cloned().collect();
         let rates = (*engine.market.configured_rates()).clone();
@@ -122,24 +114,25 @@ impl Driver<'_> {
             start: Some(Arc::new(self.order.plan.clone())),
             ..ComposeOptions::default()
         };
-        let plan = search(catalogue, self.with_bought(policy)?, options, policy.search_timeout_s).await?;
+        let plan =
+            compose_next(catalogue, self.with_bought(policy)?, options, policy.search_timeout_s).await?;
         self.check_rise(policy, &plan)?;
-        let mut steps = self.kept(&plan)?;
+        let mut steps = self.kept_steps(&plan)?;
         let first = u32::try_from(self.order.steps.len()).unwrap_or(u32::MAX);
         let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
         let new: Vec<Step> = (first..)
             .zip(bought)
-            .map(|(index, lease)| planned(self.order.namespace.as_ref(), &self.order.id, index, lease))
+            .map(|(index, lease)| planned_step(self.order.namespace.as_ref(), &self.order.id, index, lease))
             .collect();
         for step in &new {
             engine.check_buyable(&self.policy, &step.provider).map_err(|error| error.to_string())?;
         }
-        let checked = prices::check(engine, &self.policy, &plan, &new, self.paid_once()?).await?;
+        let checked = price_check::check(engine, &self.policy, &plan, &new, self.paid_once()?).await?;
         steps.extend(checked.steps);
-        Ok(Next { plan, steps, events: checked.events })
+        Ok(NextPlan { plan, steps, events: checked.events })
     }
 
-    /// The blueprint with what is bought as what runs and stays; what was paid for it once is off the budget.
+    /// The blueprint with what is bought as running and pinned. What was paid for it at the start is taken off the budget.
     fn with_bought(&self, policy: &FailOver) -> Result<Blueprint, String> {
         let mut blueprint = policy.blueprint.clone();
         for mut service in Running::of_order(&self.order).services {
@@ -157,7 +150,7 @@ impl Driver<'_> {
         Ok(blueprint)
     }
 
-    /// What was paid at the start for what is bought and stays, at the prices at which it was bought.
+    /// What was paid at the start for what is bought and stays.
     fn paid_once(&self) -> Result<Decimal, String> {
         let bought =
             self.order.steps.iter().filter(|step| matches!(step.state, StepState::Provisioned { .. }));
@@ -189,8 +182,8 @@ impl Driver<'_> {
         ))
     }
 
-    /// Bought steps that carry something else in a plan. All that is bought must be in it as it is.
-    fn kept(&self, plan: &Plan) -> Result<Vec<Step>, String> {
+    /// Bought steps that carry other replicas in the new plan. The plan must have all that is bought, as it is.
+    fn kept_steps(&self, plan: &Plan) -> Result<Vec<Step>, String> {
         let mut changed = Vec::new();
         for step in &self.order.steps {
             let StepState::Provisioned { service } = &step.state else { continue };
@@ -200,7 +193,7 @@ impl Driver<'_> {
             let lease = lease.filter(|lease| lease.size_gib == step.lease.size_gib);
             let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
             if lease.replicas != step.lease.replicas {
-                // It was made with its first settings.
+                // The service was made with its first settings.
                 let was_made_so = |(name, value): (&String, &serde_json::Value)| {
                     step.lease.settings.get(name) == Some(value)
                 };
@@ -221,8 +214,8 @@ fn out_of_range() -> String {
     "the amounts are outside the range of money".to_owned()
 }
 
-/// Composes on another thread; a driver that is dropped ends the search.
-async fn search(
+/// Composes on another thread; a dropped driver cancels the search.
+async fn compose_next(
     catalogue: Arc<Catalogue>,
     blueprint: Blueprint,
     options: ComposeOptions,
@@ -237,7 +230,7 @@ async fn search(
     let cancel = Cancel(Arc::default());
     let is_cancelled = cancel.0.clone();
     let end = Instant::now() + Duration::from_secs(timeout_s.into());
-    let search = threads::blocking(move || {
+    let search = threads::spawn_blocking(move || {
         compose(&catalogue, &blueprint, &options, &mut |_| match () {
             () if is_cancelled.load(Ordering::Relaxed) => Signal::Cancel,
             () if Instant::now() >= end => Signal::Limit,

@@ -1,164 +1,151 @@
-//! What comes next, from the ledger alone: no I/O, no clock.
+//! The state machine of a step: the next effect, from the ledger alone. No I/O, no clock.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::{
-    model::{CallProgress, ServiceId, Step, StepState},
-    provider::{Call, Capabilities, OperationHandle, ProviderError},
+    model::{CallProgress, ClaimId, RequestSent, ServiceId, Step, StepState},
+    provider::{Call, Capabilities, OperationHandle},
 };
 
-/// The next action of a step.
+/// What a step does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Write down that the provider will be asked.
+pub(super) enum Effect {
+    /// Write the intent.
     RecordIntent,
-    /// Write down that an earlier driver may have asked, and that the look-up begins now.
+    /// Write that the outcome of an earlier driver's request is unknown. The look-up begins now.
     RecordUnknown,
-    /// Ask the provider.
+    /// Send the request.
     Provision,
-    /// Look whether the key has started something that this ledger does not know of, as after it went back; until it has
-    /// been looked for as long as lists lag, not finding it proves nothing: the copy may be of a moment ago.
+    /// Look up the key before the first intent, as the ledger may have gone back. Absence proves nothing before `lag` is over.
     LookFirst { lag: Duration },
-    /// Look for what the key may have started; until it has been looked for as long as lists lag, not finding it proves
-    /// nothing.
+    /// Look up the key after an unknown outcome. Absence proves nothing before `lag` is over.
     FindByKey { lag: Duration },
-    /// Ask how far it is.
+    /// Poll the operation.
     Poll(OperationHandle),
-    /// Look for what is to be released; until it has been looked for as long as lists lag, not finding it proves nothing.
+    /// Look up what is to be released. Absence proves nothing before `lag` is over.
     FindToRelease { lag: Duration },
-    /// End the service.
+    /// Release the service.
     Release(ServiceId),
-    /// Ask how far the release is.
+    /// Poll the release.
     PollRelease(ServiceId, OperationHandle),
     /// Nothing to do.
     Nothing,
 }
 
-/// What a provider says of repeated calls and of its lists.
+/// How a provider treats repeated requests, and how late its lists are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manners {
-    /// Whether the same call with the same key may be sent again without looking first.
+pub(super) struct RetrySemantics {
+    /// Whether a repeated request with the same key has no second effect.
     pub(super) is_repeatable: bool,
     /// How long a new service may be missing from look-ups.
     pub(super) lag: Duration,
 }
 
-impl From<&Capabilities> for Manners {
+impl From<&Capabilities> for RetrySemantics {
     fn from(capabilities: &Capabilities) -> Self {
         let class = capabilities.idempotency_of(Call::Provision);
         Self { is_repeatable: class.is_repeatable(), lag: capabilities.list_lag() }
     }
 }
 
-/// The next action of a step, for the driver that holds the claim `mine`.
+/// The next effect of a step, for the driver with the claim `mine`.
 ///
-/// A call is only ever made by the driver that wrote its intent, right after writing it. Whoever finds an intent of
-/// somebody else must look first: the other one may have died after sending. Where the provider itself
-/// de-duplicates, the look may be skipped, unless it is to prove that there is nothing to release.
+/// Only the driver that wrote an intent sends the request, right after writing it. A driver that finds another one's intent
+/// looks up the key first, because the other one may have died after sending. If the provider de-duplicates, the look-up may be
+/// skipped, unless it must prove that there is nothing to release.
 ///
 /// `is_new`: nobody can have asked for a planned step, as this driver's own process has accepted the order, or has
 /// looked.
 ///
-/// How long it must be looked for is told as a span, not as a moment: the driver measures it by a clock that nobody sets.
-pub(super) fn next_action(step: &Step, mine: &str, manners: Manners, is_new: bool) -> Action {
-    let Manners { is_repeatable, lag } = manners;
+/// `lag` is a span, not a time: the driver measures it by its monotonic clock.
+pub(super) fn next_effect(step: &Step, mine: &ClaimId, semantics: RetrySemantics, is_new: bool) -> Effect {
+    let RetrySemantics { is_repeatable, lag } = semantics;
     match &step.state {
-        // What is held is not bought.
+        // A reservation is not a purchase.
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
-            if is_new || is_repeatable { Action::RecordIntent } else { Action::LookFirst { lag } }
+            if is_new || is_repeatable { Effect::RecordIntent } else { Effect::LookFirst { lag } }
         }
         StepState::Provisioning { claim, progress: CallProgress::IntentOnly, .. } if claim == mine => {
-            Action::Provision
+            Effect::Provision
         }
-        StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => Action::RecordUnknown,
-        // What is hidden yet is found by asking again.
+        StepState::Provisioning { progress: CallProgress::IntentOnly, .. } => Effect::RecordUnknown,
+        // A repeated request finds what lists still hide.
         StepState::Provisioning { progress: CallProgress::OutcomeUnknown, .. } => {
-            Action::FindByKey { lag: if is_repeatable { Duration::ZERO } else { lag } }
+            Effect::FindByKey { lag: if is_repeatable { Duration::ZERO } else { lag } }
         }
         StepState::Provisioning { progress: CallProgress::Running(operation), .. } => {
-            Action::Poll(OperationHandle::new(operation.as_str()))
+            Effect::Poll(OperationHandle::new(operation.as_str()))
         }
         StepState::Compensating { service: Some(service), operation: Some(operation), .. } => {
-            Action::PollRelease(service.clone(), OperationHandle::new(operation.as_str()))
+            Effect::PollRelease(service.clone(), OperationHandle::new(operation.as_str()))
         }
         StepState::Compensating { service: Some(service), operation: None, .. } => {
-            Action::Release(service.clone())
+            Effect::Release(service.clone())
         }
         // Nothing was sent, and nobody else can have asked.
-        StepState::Compensating { service: None, sent: Some(sent), .. } if *sent == Timestamp::UNIX_EPOCH => {
-            Action::FindToRelease { lag: Duration::ZERO }
+        StepState::Compensating { service: None, sent: RequestSent::Never, .. } => {
+            Effect::FindToRelease { lag: Duration::ZERO }
         }
-        StepState::Compensating { service: None, .. } => Action::FindToRelease { lag },
+        StepState::Compensating { service: None, .. } => Effect::FindToRelease { lag },
         StepState::Provisioned { .. }
         | StepState::Committed { .. }
         | StepState::Acting { .. }
         | StepState::Compensated
-        | StepState::Stuck { .. } => Action::Nothing,
+        | StepState::Stuck { .. } => Effect::Nothing,
     }
 }
 
-/// The state in which a step's compensation begins; a step that never sent anything is done at once.
+/// The state in which a step's compensation begins. A step that never sent anything is compensated at once.
 ///
-/// `now` is when the look-up begins: an intent, or an answer that is missing, may be as young as that. `is_new` as in
-/// [`next_action`]: of another planned step it is looked whether there is something, too.
+/// `now` is when the look-up begins: the request may be as recent as that. `is_new` as in [`next_effect`]: the key of any other
+/// planned step is looked up, too.
 pub(super) fn to_compensate(state: &StepState, now: Timestamp, is_new: bool) -> StepState {
     match state {
         StepState::Planned if is_new => StepState::Compensated,
-        // What is held is given back. Where the ledger may have gone back, it may have been bought a moment ago.
+        // A reservation ends with the compensation. If the ledger may have gone back, the step may have been bought.
         StepState::Planned | StepState::Reserving { .. } | StepState::Reserved { .. } => {
-            let sent = Some(if is_new { Timestamp::UNIX_EPOCH } else { now });
+            let sent = if is_new { RequestSent::Never } else { RequestSent::Maybe { at: now } };
             StepState::Compensating { service: None, operation: None, sent, since: now }
         }
         StepState::Compensated => StepState::Compensated,
-        // What an operation was to make may be known by its handle alone.
+        // The service may be known by the operation's handle alone.
         StepState::Provisioning { progress: CallProgress::Running(handle), .. } => {
             let operation = Some(handle.clone());
-            StepState::Compensating { service: None, operation, sent: Some(now), since: now }
+            StepState::Compensating {
+                service: None,
+                operation,
+                sent: RequestSent::Maybe { at: now },
+                since: now,
+            }
         }
         StepState::Provisioning { operation, .. } => {
             let operation = operation.clone();
-            StepState::Compensating { service: None, operation, sent: Some(now), since: now }
+            StepState::Compensating {
+                service: None,
+                operation,
+                sent: RequestSent::Maybe { at: now },
+                since: now,
+            }
         }
         StepState::Provisioned { service }
         | StepState::Committed { service }
         | StepState::Acting { service, .. } => StepState::Compensating {
             service: Some(service.id.clone()),
             operation: None,
-            sent: None,
+            sent: RequestSent::Known,
             since: now,
         },
         StepState::Compensating { .. } => state.clone(),
-        // A person has asked to try again: what was known to exist is ended, not only what its key finds.
+        // An operator retries: the service that was known is released, not only what the key finds.
         StepState::Stuck { service, operation, .. } => StepState::Compensating {
             service: service.clone(),
             operation: operation.clone(),
-            sent: Some(now),
+            sent: RequestSent::Maybe { at: now },
             since: now,
         },
     }
-}
-
-/// The longest wait that a provider can ask for.
-const MOST_PAUSE: Duration = Duration::from_secs(300);
-
-/// How long to wait after a failed call: growing with each try, as long as the provider asks for if that is no more than
-/// five minutes, and never longer than the time that is left.
-pub(super) fn pause(tries: u32, error: &ProviderError, left: Duration) -> Duration {
-    let asked = error.kind.retry_after().unwrap_or_default().min(MOST_PAUSE);
-    back_off(tries).max(asked).min(left)
-}
-
-/// How long to wait before the `n`-th try in a row: doubling from 50 ms to 5 s.
-pub(super) fn back_off(n: u32) -> Duration {
-    Duration::from_millis(50u64.saturating_mul(1 << n.min(7))).min(Duration::from_secs(5))
-}
-
-/// How long to wait before the `n`-th poll in a row of one operation, as long as its provider asks for at least: growing to
-/// a second where it asks for less, so that what takes long is not asked for all the time.
-pub(super) fn between_polls(interval: Duration, n: u32) -> Duration {
-    interval.max(Duration::from_millis(u64::from(n).saturating_mul(10)).min(Duration::from_secs(1)))
 }
 
 #[cfg(test)]
@@ -203,73 +190,77 @@ mod tests {
         }
     }
 
-    fn provisioning(claim: &str, progress: CallProgress) -> Step {
-        step(StepState::Provisioning { claim: claim.to_owned(), since: NOW, progress, operation: None })
+    fn claim(token: u64) -> ClaimId {
+        ClaimId::of_token(token)
     }
 
-    const LAG: Duration = Duration::from_secs(5);
-    const KEY: Manners = Manners { is_repeatable: true, lag: LAG };
-    const LAGGING: Manners = Manners { is_repeatable: false, lag: LAG };
+    fn provisioning(token: u64, progress: CallProgress) -> Step {
+        step(StepState::Provisioning { claim: claim(token), since: NOW, progress, operation: None })
+    }
+
+    const LIST_LAG: Duration = Duration::from_secs(5);
+    const BY_KEY: RetrySemantics = RetrySemantics { is_repeatable: true, lag: LIST_LAG };
+    const LAGGING: RetrySemantics = RetrySemantics { is_repeatable: false, lag: LIST_LAG };
 
     #[test]
     fn nothing_is_called_before_its_intent_is_written() {
-        assert_eq!(next_action(&step(StepState::Planned), "me", KEY, true), Action::RecordIntent);
-        assert_eq!(next_action(&step(StepState::Planned), "me", LAGGING, true), Action::RecordIntent);
+        assert_eq!(next_effect(&step(StepState::Planned), &claim(1), BY_KEY, true), Effect::RecordIntent);
+        assert_eq!(next_effect(&step(StepState::Planned), &claim(1), LAGGING, true), Effect::RecordIntent);
     }
 
     #[test]
     fn an_order_of_an_earlier_process_is_looked_for_unless_a_repeat_does_no_harm() {
         assert_eq!(
-            next_action(&step(StepState::Planned), "me", LAGGING, false),
-            Action::LookFirst { lag: LAG }
+            next_effect(&step(StepState::Planned), &claim(1), LAGGING, false),
+            Effect::LookFirst { lag: LIST_LAG }
         );
-        assert_eq!(next_action(&step(StepState::Planned), "me", KEY, false), Action::RecordIntent);
+        assert_eq!(next_effect(&step(StepState::Planned), &claim(1), BY_KEY, false), Effect::RecordIntent);
     }
 
     #[test]
     fn only_the_writer_of_an_intent_makes_the_call() {
         assert_eq!(
-            next_action(&provisioning("me", CallProgress::IntentOnly), "me", KEY, true),
-            Action::Provision
+            next_effect(&provisioning(1, CallProgress::IntentOnly), &claim(1), BY_KEY, true),
+            Effect::Provision
         );
         assert_eq!(
-            next_action(&provisioning("other", CallProgress::IntentOnly), "me", KEY, true),
-            Action::RecordUnknown
+            next_effect(&provisioning(2, CallProgress::IntentOnly), &claim(1), BY_KEY, true),
+            Effect::RecordUnknown
         );
     }
 
     #[test]
     fn after_an_unknown_outcome_the_key_is_looked_up_for_as_long_as_lists_lag() {
-        let unknown = provisioning("me", CallProgress::OutcomeUnknown);
-        assert_eq!(next_action(&unknown, "me", LAGGING, true), Action::FindByKey { lag: LAG });
-        assert_eq!(next_action(&unknown, "me", KEY, true), Action::FindByKey { lag: Duration::ZERO });
+        let unknown = provisioning(1, CallProgress::OutcomeUnknown);
+        assert_eq!(next_effect(&unknown, &claim(1), LAGGING, true), Effect::FindByKey { lag: LIST_LAG });
+        assert_eq!(next_effect(&unknown, &claim(1), BY_KEY, true), Effect::FindByKey { lag: Duration::ZERO });
     }
 
     #[test]
     fn compensation_of_an_unknown_outcome_looks_before_it_forgets() {
-        let state = to_compensate(&provisioning("me", CallProgress::IntentOnly).state, NOW, true);
-        for manners in [KEY, LAGGING] {
-            let next = next_action(&step(state.clone()), "me", manners, true);
-            assert_eq!(next, Action::FindToRelease { lag: LAG });
+        let state = to_compensate(&provisioning(1, CallProgress::IntentOnly).state, NOW, true);
+        for semantics in [BY_KEY, LAGGING] {
+            let next = next_effect(&step(state.clone()), &claim(1), semantics, true);
+            assert_eq!(next, Effect::FindToRelease { lag: LIST_LAG });
         }
     }
 
     #[test]
     fn compensation_keeps_the_handle_of_what_was_to_be_made() {
         let forgotten = StepState::Provisioning {
-            claim: "me".to_owned(),
+            claim: claim(1),
             since: NOW,
             progress: CallProgress::OutcomeUnknown,
             operation: Some("op".to_owned()),
         };
-        for state in [provisioning("me", CallProgress::Running("op".to_owned())).state, forgotten] {
+        for state in [provisioning(1, CallProgress::Running("op".to_owned())).state, forgotten] {
             let undone = to_compensate(&state, NOW, true);
             let StepState::Compensating { service: None, operation: Some(handle), .. } = &undone else {
                 panic!("{undone:?}")
             };
             assert_eq!(handle, "op");
-            let next = next_action(&step(undone), "me", KEY, true);
-            assert_eq!(next, Action::FindToRelease { lag: LAG });
+            let next = next_effect(&step(undone), &claim(1), BY_KEY, true);
+            assert_eq!(next, Effect::FindToRelease { lag: LIST_LAG });
         }
     }
 
@@ -281,20 +272,14 @@ mod tests {
     #[test]
     fn what_is_held_is_bought_like_what_is_planned_and_given_back_when_undone() {
         for held in [StepState::Reserving { since: NOW }, StepState::Reserved { until: NOW }] {
-            assert_eq!(next_action(&step(held.clone()), "me", LAGGING, true), Action::RecordIntent);
+            assert_eq!(next_effect(&step(held.clone()), &claim(1), LAGGING, true), Effect::RecordIntent);
             assert_eq!(
-                next_action(&step(held.clone()), "me", LAGGING, false),
-                Action::LookFirst { lag: LAG }
+                next_effect(&step(held.clone()), &claim(1), LAGGING, false),
+                Effect::LookFirst { lag: LIST_LAG }
             );
             let undone = to_compensate(&held, NOW, true);
             let lag = Duration::ZERO;
-            assert_eq!(next_action(&step(undone), "me", LAGGING, true), Action::FindToRelease { lag });
+            assert_eq!(next_effect(&step(undone), &claim(1), LAGGING, true), Effect::FindToRelease { lag });
         }
-    }
-
-    #[test]
-    fn back_off_grows_and_is_bounded() {
-        assert_eq!(back_off(0), Duration::from_millis(50));
-        assert_eq!(back_off(u32::MAX), Duration::from_secs(5));
     }
 }

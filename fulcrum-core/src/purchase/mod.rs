@@ -1,42 +1,57 @@
-//! Orders as sagas: every intent is written before its call, every outcome after it, so that a purchase survives
-//! any crash with all of its services or with none.
+//! Orders as sagas: every intent is written before its call, every outcome after it. A purchase survives any crash with all of
+//! its services, or with none.
 //!
-//! `machine` decides from the ledger alone what comes next and does nothing; `drive` does it.
+//! * One order: `claims` claims it, `drive` takes it through its states, `driver` writes what happens. `machine` decides the next
+//!   effect of a step from the ledger alone, and does no I/O.
+//! * One step: `reserve`, `provision`, `compensate`, `lifecycle` (actions on a running service); `serial_slot` and
+//!   `non_idempotent` where a provider takes no idempotency keys.
+//! * Before a purchase: `accept`, `plan_check`, `place_check`, `price_check`, `traffic_check`. After a shortage: `fail_over`.
+//! * Hosts and people: `worker`, `outbox`, `follow`, `operator_actions`, `reconcile`, `archive`, `timeline`.
 
-mod absent;
+mod absent_provider;
 mod accept;
-mod act;
 mod archive;
+mod backoff;
+mod claim_guard;
+mod claims;
 mod compensate;
-mod deliver;
 mod drive;
+mod driver;
+mod dual_clock;
 mod engine;
 mod error;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
 mod fail_over;
-mod failures;
-mod fresh;
-mod held;
-mod listings;
+mod follow;
+mod lifecycle;
+mod listing_cache;
 mod machine;
-mod metrics;
-#[cfg(test)]
-mod model;
-mod moment;
-mod operate;
-mod outcome;
-mod own;
+mod non_idempotent;
+mod operation_handle;
+mod operator_actions;
+mod outbox;
+mod ownership;
 #[allow(clippy::arithmetic_side_effects, reason = "its amounts are checked when a plan is accepted")]
-mod place;
-mod prices;
+mod place_check;
+mod plan_check;
+mod price_check;
+mod price_terms;
 mod provision;
+mod provision_attempt;
+mod provision_request;
+mod recent_orders;
 mod reconcile;
 mod reserve;
-mod serve;
+mod serial_slot;
+mod spans;
+mod step_dependencies;
+mod step_failures;
+mod terminal_state;
+#[cfg(test)]
+mod tests;
 mod timeline;
-mod traffic;
-mod turns;
-mod unkeyed;
+mod traffic_check;
+mod worker;
 
 pub use accept::PurchaseOptions;
 pub use archive::OrderArchive;

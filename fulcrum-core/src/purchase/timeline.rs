@@ -5,10 +5,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Engine, PurchaseError};
+use super::{PurchaseError, engine::Engine};
 use crate::model::{
-    Action, CallProgress, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId,
-    OrderState, ProviderId, RepairAction, StepState, is_hidden,
+    Action, CheckedPrice, Operator, OperatorAction, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
+    ProviderId, RepairAction, is_hidden,
 };
 
 /// An order from its start to now, one line for each event. Displays as plain text and serialises as
@@ -103,7 +103,9 @@ fn words(kind: &OrderEventKind) -> (Subject<'_>, String) {
             let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
             (None, format!("{}{reason}", state.word()))
         }
-        OrderEventKind::Step { index, provider, step } => (Some((*index, Some(provider))), step.words()),
+        OrderEventKind::Step { index, provider, step } => {
+            (Some((*index, Some(provider))), step.description())
+        }
         OrderEventKind::Attempt { index, provider, error } => (Some((*index, Some(provider))), error.clone()),
         OrderEventKind::PricesChecked { planned, current, checks } => {
             let mut said: Vec<String> = checks.iter().map(CheckedPrice::authority).collect();
@@ -158,34 +160,6 @@ fn operator<'a>(by: &Operator, action: &OperatorAction) -> (Subject<'a>, String)
         }
         OperatorAction::Settle { index, evidence } => {
             (Some((*index, None)), format!("nothing is left of it, says {who}: {why}; evidence: {evidence}"))
-        }
-    }
-}
-
-impl StepState {
-    /// In words, for people.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Planned => "planned".to_owned(),
-            Self::Reserving { .. } => "asking to hold it".to_owned(),
-            Self::Reserved { until } => format!("held until {until:.0}"),
-            Self::Provisioning { progress, .. } => match progress {
-                CallProgress::IntentOnly => "intent written, asking".to_owned(),
-                CallProgress::OutcomeUnknown => {
-                    "no answer; looking for the key before anything else".to_owned()
-                }
-                CallProgress::Running(_) => "the cloud works on it".to_owned(),
-            },
-            Self::Provisioned { service } => format!("provisioned {}", service.id),
-            Self::Committed { service } => format!("committed {}", service.id),
-            Self::Compensating { service: None, .. } => "to be undone: finding out what exists".to_owned(),
-            Self::Compensating { service: Some(id), operation: None, .. } => format!("releasing {id}"),
-            Self::Compensating { service: Some(id), operation: Some(_), .. } => {
-                format!("releasing {id}, the cloud works on it")
-            }
-            Self::Acting { service, action, .. } => format!("{} of {}", action.word(), service.id),
-            Self::Compensated => "compensated, nothing exists".to_owned(),
-            Self::Stuck { reason, .. } => format!("stuck: {reason}"),
         }
     }
 }

@@ -721,7 +721,7 @@ async fn two_drivers_make_one_server(ward: &Ward) {
         // Each with its own tokens, as on two hosts.
         let cloud = ward.cloud(json!({}));
         let providers = BTreeMap::from([(cloud.id().clone(), layers::recommended(cloud))]);
-        engines.push(Engine::new(providers, Arc::new(ledger)).with_lease(Duration::from_secs(2)));
+        engines.push(Engine::new(providers, Arc::new(ledger)).with_claim_ttl(Duration::from_secs(2)));
     }
     let policy = Policy::default()
         .with_step_timeout_s(120)

@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use crate::support::{CLOUDS, cloud, count, plan, providers, seed};
 
-const LEASE: Duration = Duration::from_millis(150);
+const CLAIM_TTL: Duration = Duration::from_millis(150);
 /// Longer than this, and an order is in limbo.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
@@ -75,7 +75,7 @@ struct Tossed {
 impl Tossed {
     async fn engine(&self) -> Engine {
         let ledger = SqliteLedger::open(self.folder.path().join("orders.db")).await.expect("a ledger");
-        Engine::new(providers(&self.clouds), Arc::new(ledger)).with_lease(LEASE)
+        Engine::new(providers(&self.clouds), Arc::new(ledger)).with_claim_ttl(CLAIM_TTL)
     }
 
     /// Some drives that are dropped, with a jump after each, and one to the end.
@@ -93,7 +93,7 @@ impl Tossed {
             tokio::time::sleep(Duration::from_millis(self.chance.random_range(0..10))).await;
             if self.chance.random_bool(0.5) {
                 // One that died has the order still; or whoever was dropped just now has.
-                let _ = engine.ledger().claim(&self.id, "a host that died", LEASE).await;
+                let _ = engine.ledger().claim(&self.id, "a host that died", CLAIM_TTL).await;
             }
             drop(engine);
             jump(&self.folder.path().join("orders.db"), by).await.expect("the clock");
@@ -167,7 +167,7 @@ async fn toss(class: IdempotencyClass, holds: bool, is_timed: bool, seed: u64) -
         // By its clock it took days.
         OrderState::Failed | OrderState::Refused if is_timed => {
             assert!(
-                alive == 0 && words.contains("not all there within 3600 s"),
+                alive == 0 && words.contains("within 3600 s (order_timeout_s)"),
                 "{context}: {alive} {words}"
             );
             return (tossed.jumps, bought.state);

@@ -21,15 +21,15 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
-    hindered::{Hindered, Hindrance},
+    hindered_ledger::{Hindered, Hindrance},
+    ledger_spy::Witness,
     multi_host::open,
     operation::{self, Billing, OPERATIONS, Operation, clouds},
-    spy::Witness,
     support::{postgres, providers, seed},
 };
 
 /// Short, as one that cannot be given back is waited for.
-pub(crate) const LEASE: Duration = Duration::from_millis(500);
+pub(crate) const CLAIM_TTL: Duration = Duration::from_millis(500);
 /// Longer than this, and an order is in limbo.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Writes of each operation that are drawn, unless all are tried.
@@ -156,7 +156,7 @@ async fn harmed_at(operation: Operation, harm: Harm, at: usize, after: Duration)
     let hindrance = Harmed { harm, url: database.to_string(), after };
     let hindered = Hindered::new(ledger, at, Arc::new(hindrance));
     let witness = Witness::new(open(&database).await, place.id.clone());
-    let engine = Engine::new(witness.at(&place.clouds), hindered.clone()).with_lease(LEASE);
+    let engine = Engine::new(witness.at(&place.clouds), hindered.clone()).with_claim_ttl(CLAIM_TTL);
     let refused = place.perform(&engine, || true, &context).await;
     assert_eq!(witness.wrong(), Vec::<String>::new(), "{context}");
     // Until what comes after is over.

@@ -21,8 +21,8 @@ use fulcrum_core::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
-    databases::{LEASE, PATIENCE, Place, is_said},
-    hindered::{Hindered, Hindrance},
+    databases::{CLAIM_TTL, PATIENCE, Place, is_said},
+    hindered_ledger::{Hindered, Hindrance},
     multi_host::open,
     operation::{OPERATIONS, clouds},
     standby::{Pair, url},
@@ -180,13 +180,13 @@ async fn turn(turn: Turn, seed: u64) -> Option<usize> {
     for (name, place) in &places {
         let at = chance.random_range(3..12);
         let context = format!("{turn:?}, {name}, seed {seed}, write {at}");
-        let engine = Engine::new(providers(&place.clouds), opened(name, at).await).with_lease(LEASE);
+        let engine = Engine::new(providers(&place.clouds), opened(name, at).await).with_claim_ttl(CLAIM_TTL);
         engines.push((engine, place, context));
     }
     let may_end = || is_over.load(Ordering::SeqCst);
     let performed = engines.iter().map(|(engine, place, context)| place.perform(engine, may_end, context));
     let (clouds, id, at) = (clouds(None, false), OrderId::generate(), chance.random_range(3..16));
-    let engine = Engine::new(providers(&clouds), opened("purchase", at).await).with_lease(LEASE);
+    let engine = Engine::new(providers(&clouds), opened("purchase", at).await).with_claim_ttl(CLAIM_TTL);
     let context = format!("{turn:?}, a purchase, seed {seed}, write {at}");
     let bought = buy(&engine, &clouds, &id, &is_over, &context);
     let (performed, bought) = tokio::join!(futures::future::join_all(performed), bought);

@@ -16,8 +16,8 @@ use std::{
 };
 
 use crate::{
-    hindered::{Hindered, Hindrance},
-    spy::Witness,
+    hindered_ledger::{Hindered, Hindrance},
+    ledger_spy::Witness,
     support::{self, clouds, count, plan},
 };
 use async_trait::async_trait;
@@ -32,7 +32,7 @@ use fulcrum_core::{
 };
 
 /// Short, as a claim that cannot be given back is waited for. One that is lost is taken again.
-pub(crate) const LEASE: Duration = Duration::from_millis(250);
+pub(crate) const CLAIM_TTL: Duration = Duration::from_millis(250);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
 
 /// How this process runs out of space.
@@ -240,7 +240,7 @@ async fn buy(
     let hindered = Hindered::new(ledger.clone(), at, full.clone());
     let id = OrderId::generate();
     let witness = Witness::new(ledger.clone(), id.clone());
-    let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_lease(LEASE);
+    let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_claim_ttl(CLAIM_TTL);
     let policy = Policy::default().with_concurrency(if at.is_multiple_of(2) { 1 } else { 8 });
     let context = format!("{class:?}, no space at write {at}");
     let order = tokio::time::timeout(Duration::from_secs(300), async {

@@ -13,10 +13,10 @@ use std::{
 };
 
 use crate::{
-    disk_full::{Disk, FullDisk, LEASE, clear, file, is_said, on_each_disk, told},
-    hindered::Hindered,
+    disk_full::{CLAIM_TTL, Disk, FullDisk, clear, file, is_said, on_each_disk, told},
+    hindered_ledger::Hindered,
+    ledger_spy::Witness,
     operation::{self, Billing, OPERATIONS, Operation, clouds},
-    spy::Witness,
     support::{providers, seed},
 };
 use fulcrum_core::{
@@ -110,7 +110,7 @@ async fn perform(operation: Operation, at: usize, path: &Path, full: Arc<FullDis
     let id = operation::prepare(operation, &Engine::new(providers(&clouds), ledger.clone())).await;
     let hindered = Hindered::new(ledger.clone(), at, full.clone());
     let witness = Witness::new(ledger.clone(), id.clone());
-    let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_lease(LEASE);
+    let engine = Engine::new(witness.at(&clouds), hindered.clone()).with_claim_ttl(CLAIM_TTL);
     let billing = Billing::Memory(Arc::default());
     log.take();
     let mut refused = 0;

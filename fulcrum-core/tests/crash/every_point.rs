@@ -17,7 +17,7 @@ use std::{
 };
 
 use crate::{
-    mortal::{self, Mortal},
+    kill_points::{self, Mortal},
     support::{CLOUDS, cloud, count, duo, duo_plan, duo_policy, duo_waiting, plan, seed},
 };
 use fulcrum_core::{
@@ -32,7 +32,7 @@ use fulcrum_core::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Waited for twice after each kill: until the dead process's claim lapses, and until nothing of it can be on its way.
-const LEASE: Duration = Duration::from_secs(1);
+const CLAIM_TTL: Duration = Duration::from_secs(1);
 /// Longer than this, and an order is in limbo.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Points of one scenario that are tried at once: their processes wait most of the time.
@@ -232,7 +232,7 @@ fn the_child_that_is_killed() {
     let variable = |name: &str| std::env::var(name).ok();
     let Some(folder) = variable("FULCRUM_KILL_FOLDER").map(PathBuf::from) else { return };
     let number = |name: &str| variable(name).and_then(|text| text.parse().ok()).expect("a number");
-    mortal::die_at(number("FULCRUM_KILL_AT"));
+    kill_points::die_at(number("FULCRUM_KILL_AT"));
     let scenario = &scenarios()[number("FULCRUM_KILL_SCENARIO") as usize];
     let id: OrderId = variable("FULCRUM_KILL_ORDER").expect("an id").parse().expect("an id");
     let providers = CLOUDS
@@ -254,7 +254,7 @@ fn the_child_that_is_killed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let ledger = SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger");
-        let engine = Engine::new(providers, Mortal::ledger(Arc::new(ledger))).with_lease(LEASE);
+        let engine = Engine::new(providers, Mortal::ledger(Arc::new(ledger))).with_claim_ttl(CLAIM_TTL);
         let allow_non_idempotent_purchase = scenario.class == IdempotencyClass::None;
         let policy = Policy::default()
             .with_concurrency(scenario.at_once)
@@ -281,5 +281,5 @@ fn the_child_that_is_killed() {
         };
         tokio::time::timeout(PATIENCE, driven).await.expect("an end, and no limbo");
     });
-    println!("points: {}", mortal::points());
+    println!("points: {}", kill_points::points());
 }

@@ -16,15 +16,15 @@ mod disk_full;
 #[cfg(target_os = "linux")]
 mod disk_full_operations;
 mod every_point;
-mod hindered;
-mod mortal;
+mod hindered_ledger;
+mod kill_points;
+mod ledger_spy;
 mod multi_host;
 mod operation;
 mod operations;
 #[cfg(target_os = "linux")]
 mod power;
 mod random;
-mod spy;
 #[cfg(feature = "postgres")]
 mod standby;
 #[allow(unreachable_pub, reason = "as a module of its own")]

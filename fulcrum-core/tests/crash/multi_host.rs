@@ -17,7 +17,7 @@ use crate::support::{self, CLOUDS, cloud, count, duo, duo_plan, plan, providers,
 use fulcrum_core::ledger::PostgresLedger;
 use fulcrum_core::{
     ledger::{Ledger, OrderQuery, SqliteLedger},
-    model::{CallProgress, OrderEventKind, OrderId, OrderState, Plan, Policy, StepState},
+    model::{CallProgress, ClaimId, OrderEventKind, OrderId, OrderState, Plan, Policy, StepState},
     provider::{
         Call, IdempotencyClass,
         sandbox::{Fault, FaultRule, Sandbox},
@@ -29,7 +29,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 const HOSTS: usize = 3;
 /// So long that a host which goes on after a stop of a little more has a second to end the call that it was in: whoever took
 /// its order over looks for as long as a claim lasts.
-const LEASE: Duration = Duration::from_secs(2);
+const CLAIM_TTL: Duration = Duration::from_secs(2);
 /// An order that takes longer is in limbo.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LAGGING: IdempotencyClass = IdempotencyClass::Searchable { list_lag_ms: 25 };
@@ -150,7 +150,7 @@ async fn harm(most: usize, ledger: &str, folder: &Path, cut: impl AsyncFn()) -> 
                 }
                 2 | 3 => {
                     signal(&hosts[at], "STOP");
-                    tokio::time::sleep(LEASE + LEASE / 8).await;
+                    tokio::time::sleep(CLAIM_TTL + CLAIM_TTL / 8).await;
                     signal(&hosts[at], "CONT");
                     harm.stopped += 1;
                 }
@@ -168,7 +168,7 @@ async fn harm(most: usize, ledger: &str, folder: &Path, cut: impl AsyncFn()) -> 
         }
     }
     // Who was stopped just now may still be about to call.
-    tokio::time::sleep(LEASE).await;
+    tokio::time::sleep(CLAIM_TTL).await;
     for mut host in hosts {
         kill(&mut host);
     }
@@ -194,7 +194,7 @@ async fn handed_on(store: &dyn Ledger, order: &OrderId) -> (bool, usize) {
         claim = store.claim(order, "the judge", Duration::ZERO).await;
     }
     let tokens = claim.expect("claimed by nobody").token - 1;
-    let mut asked_by: std::collections::BTreeMap<u32, String> = Default::default();
+    let mut asked_by: std::collections::BTreeMap<u32, ClaimId> = Default::default();
     let mut looks_by = asked_by.clone();
     let mut adopted = 0;
     for event in store.events(0, Some(order), 1000).await.expect("events") {
@@ -341,7 +341,7 @@ fn the_host_that_is_killed() {
         let known =
             std::env::var("FULCRUM_HOST_CLOUDS").ok().and_then(|text| text.parse().ok()).expect("a number");
         let clouds: Vec<Sandbox> = clouds(&folder).into_iter().take(known).collect();
-        let engine = Engine::new(providers(&clouds), open(&ledger).await).with_lease(LEASE);
+        let engine = Engine::new(providers(&clouds), open(&ledger).await).with_claim_ttl(CLAIM_TTL);
         engine.serve(4, std::future::pending()).await;
     });
 }

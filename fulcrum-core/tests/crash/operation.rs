@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    mortal,
+    kill_points,
     support::{CLOUDS, assert_clean, cloud, count, plan},
 };
 use fulcrum_core::{
@@ -100,7 +100,7 @@ pub(crate) enum Billing {
 
 impl Billing {
     fn take(&self, events: &[OrderEvent]) -> io::Result<()> {
-        mortal::point();
+        kill_points::point();
         match self {
             Self::File(path) => {
                 let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
@@ -113,7 +113,7 @@ impl Billing {
                 told.lock().expect("no panic").extend(events.iter().map(|event| event.sequence));
             }
         }
-        mortal::point();
+        kill_points::point();
         Ok(())
     }
 
@@ -136,7 +136,7 @@ pub(crate) async fn step(
     billing: &Billing,
 ) -> Result<bool, PurchaseError> {
     if operation == Operation::Forget {
-        engine.forget(Timestamp::now()).await?;
+        engine.purge(Timestamp::now()).await?;
         return Ok(engine.ledger().load(id).await?.is_none());
     }
     // What was begun goes on first.
@@ -179,7 +179,7 @@ async fn deliver(engine: &Engine, billing: &Billing) -> Result<(), PurchaseError
     let sink = |events: Vec<OrderEvent>| async move { billing.take(&events) };
     let last = engine.ledger().events(0, None, u32::MAX).await?.last().map(|it| it.sequence);
     let all = async {
-        while engine.ledger().cursor(DELIVERY).await.ok() != last {
+        while engine.ledger().consumer_offset(DELIVERY).await.ok() != last {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

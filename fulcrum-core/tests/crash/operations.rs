@@ -15,7 +15,7 @@ use std::{
 use crate::support::postgres;
 use crate::{
     every_point::assert_ended,
-    mortal::{self, Mortal},
+    kill_points::{self, Mortal},
     multi_host::open,
     operation::{self, Billing, OPERATIONS, Operation, clouds},
     support::{providers, seed},
@@ -24,7 +24,7 @@ use fulcrum_core::{model::OrderId, purchase::Engine};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// A dead process's claim is waited for.
-const LEASE: Duration = Duration::from_secs(1);
+const CLAIM_TTL: Duration = Duration::from_secs(1);
 /// Longer than this, and an order is in limbo.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Points of one operation that are tried at once.
@@ -121,13 +121,13 @@ fn the_child_that_is_killed() {
     runtime.block_on(async {
         let providers = clouds(Some(&folder), false).into_iter().map(Mortal::provider);
         let providers = providers.map(|provider| (provider.id().clone(), provider)).collect();
-        let engine = Engine::new(providers, Mortal::ledger(open(&ledger).await)).with_lease(LEASE);
-        mortal::die_at(number("FULCRUM_KILL_AT"));
+        let engine = Engine::new(providers, Mortal::ledger(open(&ledger).await)).with_claim_ttl(CLAIM_TTL);
+        kill_points::die_at(number("FULCRUM_KILL_AT"));
         let billing = Billing::File(folder.join("delivered"));
         let performed = perform(operation, &engine, &id, &billing);
         tokio::time::timeout(PATIENCE, performed).await.expect("an end, and no limbo");
     });
-    println!("points: {}", mortal::points());
+    println!("points: {}", kill_points::points());
 }
 
 /// How many points there are, and whether the process was killed at this one; none without a server.

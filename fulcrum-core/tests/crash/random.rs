@@ -36,7 +36,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 /// Short, as every process waits for the claims of the one before. One that loses a claim takes it up again.
-const LEASE: Duration = Duration::from_millis(250);
+const CLAIM_TTL: Duration = Duration::from_millis(250);
 /// Orders of one world, and how often its process is killed before it may end in peace.
 const ORDERS: usize = 5;
 const KILLS_OF_ONE: u32 = 14;
@@ -367,7 +367,7 @@ fn the_process_that_is_killed() {
     let providers = world.clouds(&folder).into_iter().map(&mut echo).collect();
     runtime().block_on(async {
         let ledger = Arc::new(SqliteLedger::open(folder.join("orders.db")).await.expect("a ledger"));
-        let engine = Engine::new(providers, ledger.clone()).with_lease(LEASE);
+        let engine = Engine::new(providers, ledger.clone()).with_claim_ttl(CLAIM_TTL);
         for id in &ids {
             let (plan, policy) = world.purchase();
             engine.accept(plan, policy, Some(id.clone())).await.expect("accepted");

@@ -220,9 +220,9 @@ async fn only_orders_of_which_nothing_exists_are_forgotten() {
     }
     let archive = engine.export(&orders[1]).await.expect("exported");
     let last = archive.events.last().expect("an event").at;
-    assert_eq!(engine.forget(last).await.expect("nothing is old enough"), 0);
-    assert_eq!(engine.forget(later()).await.expect("forgotten"), 2);
-    assert_eq!(engine.forget(later()).await.expect("nothing is left"), 0);
+    assert_eq!(engine.purge(last).await.expect("nothing is old enough"), 0);
+    assert_eq!(engine.purge(later()).await.expect("forgotten"), 2);
+    assert_eq!(engine.purge(later()).await.expect("nothing is left"), 0);
     let left = engine.ledger().list(&Default::default()).await.expect("listed");
     assert_eq!(left, [orders[3].clone(), orders[0].clone()]);
     let gone = engine.load(&orders[1]).await;
@@ -252,7 +252,7 @@ async fn what_appears_of_a_forgotten_order_is_unknown_and_left_alone() {
         })
         .expect("tampered");
     assert_eq!(engine.reconcile().await.expect("reconciled").findings[0].kind, FindingKind::Orphan);
-    assert_eq!(engine.forget(later()).await.expect("forgotten"), 1);
+    assert_eq!(engine.purge(later()).await.expect("forgotten"), 1);
     let outcome = engine.repair(&RepairPolicy::all()).await.expect("reconciled");
     let found: Vec<_> = outcome.findings.iter().map(|it| (it.kind, it.service.clone())).collect();
     assert_eq!(found, [(FindingKind::Unknown, late.id)]);

@@ -138,14 +138,14 @@ async fn what_a_host_took_before_it_died_is_delivered_again() {
         first.until(|got| !got.is_empty()).await;
         dying.abort();
         assert!(dying.await.expect_err("it died").is_cancelled());
-        assert_eq!(engine.ledger().cursor(NAME).await.expect("a cursor"), 0);
+        assert_eq!(engine.ledger().consumer_offset(NAME).await.expect("a cursor"), 0);
         let second = Arc::new(Host::default());
         let delivering = deliver(&engine, &second);
         let all = all(&engine).await;
         second.until(|got| got.last() == all.last()).await;
         assert_eq!((first.numbers(), second.numbers()), (all.clone(), all.clone()));
         // Taken and known: not again, also not by a later run.
-        while engine.ledger().cursor(NAME).await.expect("a cursor") != all[all.len() - 1] {
+        while engine.ledger().consumer_offset(NAME).await.expect("a cursor") != all[all.len() - 1] {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         delivering.abort();
@@ -193,7 +193,7 @@ async fn two_hosts_of_one_name_get_everything_between_them() {
         let mut cursor = 0;
         for _ in 0..6 {
             buy(&engine).await;
-            let now = engine.ledger().cursor(NAME).await.expect("a cursor");
+            let now = engine.ledger().consumer_offset(NAME).await.expect("a cursor");
             assert!(now >= cursor, "it went back from {cursor} to {now}");
             cursor = now;
         }
@@ -219,12 +219,12 @@ async fn no_order_is_forgotten_before_it_is_delivered() {
     for engine in engines().await {
         let order = buy(&engine).await;
         engine.cancel(&order).await.expect("cancelled");
-        engine.ledger().advance(NAME, 0).await.expect("begun");
-        assert_eq!(engine.forget(Timestamp::MAX).await.expect("nothing yet"), 0);
+        engine.ledger().commit_offset(NAME, 0).await.expect("begun");
+        assert_eq!(engine.purge(Timestamp::MAX).await.expect("nothing yet"), 0);
         let host = Arc::new(Host::default());
         let delivering = deliver(&engine, &host);
         let waiting = async {
-            while engine.forget(Timestamp::MAX).await.expect("looked") == 0 {
+            while engine.purge(Timestamp::MAX).await.expect("looked") == 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -233,12 +233,12 @@ async fn no_order_is_forgotten_before_it_is_delivered() {
         assert!(is_first_to_last(&host.numbers()), "{:?}", host.numbers());
         delivering.abort();
         // One that nobody needs any more keeps nothing.
-        engine.ledger().advance("old", 0).await.expect("begun");
+        engine.ledger().commit_offset("old", 0).await.expect("begun");
         let order = buy(&engine).await;
         engine.cancel(&order).await.expect("cancelled");
-        engine.ledger().drop_cursor(NAME).await.expect("dropped");
-        assert_eq!(engine.forget(Timestamp::MAX).await.expect("nothing yet"), 0);
-        assert!(engine.ledger().drop_cursor("old").await.expect("dropped"));
-        assert_eq!(engine.forget(Timestamp::MAX).await.expect("forgotten"), 1);
+        engine.ledger().drop_consumer(NAME).await.expect("dropped");
+        assert_eq!(engine.purge(Timestamp::MAX).await.expect("nothing yet"), 0);
+        assert!(engine.ledger().drop_consumer("old").await.expect("dropped"));
+        assert_eq!(engine.purge(Timestamp::MAX).await.expect("forgotten"), 1);
     }
 }

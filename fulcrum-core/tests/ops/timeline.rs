@@ -106,7 +106,7 @@ async fn a_line_is_one_event_whoever_reads_it() {
     for by in [(forged, "why"), ("ada", forged), ("a\nb", "why")] {
         let by = Operator { who: by.0.to_owned(), why: by.1.to_owned() };
         let said = engine.cancel_by(&order.id, by).await;
-        assert!(matches!(said, Err(PurchaseError::NobodySaid(_))), "{said:?}");
+        assert!(matches!(said, Err(PurchaseError::OperatorRequired(_))), "{said:?}");
     }
     let error = format!("alpha: provision failed: {forged}");
     let kind = OrderEventKind::Attempt { index: 0, provider: "alpha".parse().expect("a name"), error };

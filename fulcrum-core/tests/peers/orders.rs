@@ -116,7 +116,8 @@ async fn one(ground: &Ground, plan: &Plan, seed: u64, sum: &mut Sum) {
     let engine = |provider: &Arc<dyn Provider>| {
         let layered = layers::recommended(provider.clone());
         // Whoever takes a step over looks for as long as a claim lasts.
-        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone()).with_lease(TAKE_OVER)
+        Engine::new(BTreeMap::from([(provider.id().clone(), layered)]), ledger.clone())
+            .with_claim_ttl(TAKE_OVER)
     };
     let policy = Policy::default()
         .with_step_timeout_s(ground.step_timeout_s)

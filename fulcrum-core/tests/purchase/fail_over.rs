@@ -247,7 +247,7 @@ async fn whatever_fails(seed: u64) -> (bool, usize) {
     let duo = if chance.random_bool(0.5) { waiting() } else { blueprint("") };
     let ledger = SqliteLedger::in_memory().await.expect("a ledger");
     // Whoever takes a step over waits for as long as a claim lasts.
-    let engine = engine(&all, ledger).with_lease(Duration::from_secs(1));
+    let engine = engine(&all, ledger).with_claim_ttl(Duration::from_secs(1));
     let mut policy = policy(duo.clone());
     if let Some(fail_over) = &mut policy.fail_over {
         fail_over.max_rise_percent = Decimal::from(1000);

@@ -73,7 +73,7 @@ async fn events(engine: &Engine, order: &OrderId) -> Vec<OrderEventKind> {
 /// Claims that an order has seen.
 async fn claims(ledger: &Arc<dyn Ledger>, order: &OrderId) -> u64 {
     let claim = ledger.claim(order, "whoever counts", Duration::ZERO).await.expect("free");
-    ledger.release(&claim).await.expect("released");
+    ledger.relinquish(&claim).await.expect("released");
     claim.token - 1
 }
 
@@ -184,7 +184,7 @@ async fn a_host_takes_only_orders_whose_providers_it_has() {
     let all = clouds(None, KEY, "", &[]);
     let ledger = in_memory().await;
     let host = |clouds: &[Sandbox]| {
-        Engine::new(providers(clouds), ledger.clone()).with_lease(Duration::from_millis(200))
+        Engine::new(providers(clouds), ledger.clone()).with_claim_ttl(Duration::from_millis(200))
     };
     let (everywhere, one, other) = (host(&all), host(&all[..1]), host(&all[1..2]));
     let accept = async |plan| everywhere.accept(plan, Policy::default(), None).await.expect("accepted").id;

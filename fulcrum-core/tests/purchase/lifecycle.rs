@@ -140,7 +140,7 @@ async fn one_service_that_refuses_to_end_ends_no_others() {
 async fn a_person_never_hears_that_a_claim_was_lost() {
     let slow = fault(Call::Act, 3, Fault::Late { ms: 400 });
     let (order, clouds, engine) =
-        bought_with(&[slow], |engine| engine.with_lease(Duration::from_millis(100))).await;
+        bought_with(&[slow], |engine| engine.with_claim_ttl(Duration::from_millis(100))).await;
     let order = engine.act(&order.id, 2, Action::Stop, by()).await.expect("stopped");
     assert_eq!((order.state, status(&order, &clouds)), (OrderState::Committed, STOPPED));
     let order = engine.release(&order.id, 2, by()).await.expect("released");
@@ -253,7 +253,7 @@ async fn one_service_is_released_and_then_the_last_ones() {
     let order = engine.release(&order.id, 2, by()).await.expect("released");
     assert_eq!((order.state, count(&clouds).0), (OrderState::Committed, 2));
     let again = engine.release(&order.id, 2, by()).await;
-    assert!(matches!(again, Err(PurchaseError::NotHeld { step: 2, .. })), "{again:?}");
+    assert!(matches!(again, Err(PurchaseError::NoService { step: 2, .. })), "{again:?}");
     engine.release(&order.id, 0, by()).await.expect("released");
     let order = engine.release(&order.id, 1, by()).await.expect("released");
     assert_eq!((order.state, count(&clouds).0), (OrderState::Ended, 0));
@@ -266,13 +266,13 @@ async fn what_makes_no_sense_is_refused() {
     let nobody = Operator { who: " ".to_owned(), ..by() };
     assert!(matches!(
         engine.act(&order.id, 0, Action::Stop, nobody).await,
-        Err(PurchaseError::NobodySaid(_))
+        Err(PurchaseError::OperatorRequired(_))
     ));
     for step in [3, u32::MAX] {
         let refused = engine.act(&order.id, step, Action::Stop, by()).await;
-        assert!(matches!(refused, Err(PurchaseError::NotHeld { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(PurchaseError::NoService { .. })), "{refused:?}");
     }
     let order = engine.cancel(&order.id).await.expect("cancelled");
     let refused = engine.act(&order.id, 0, Action::Stop, by()).await;
-    assert!(matches!(refused, Err(PurchaseError::NotHeld { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(PurchaseError::NoService { .. })), "{refused:?}");
 }

@@ -7,7 +7,7 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},
     model::{
-        Blueprint, IdempotencyKey, Operator, Order, OrderId, OrderState, Plan, Policy, Service,
+        Blueprint, ClaimId, IdempotencyKey, Operator, Order, OrderId, OrderState, Plan, Policy, Service,
         ServiceStatus, StepState,
     },
     provider::{
@@ -66,7 +66,7 @@ async fn shared(path: &Path, database: Option<&str>) -> Arc<dyn Ledger> {
 }
 
 fn engine(cloud: &Sandbox, ledger: Arc<dyn Ledger>) -> Engine {
-    Engine::new(providers(std::slice::from_ref(cloud)), ledger).with_lease(LONG)
+    Engine::new(providers(std::slice::from_ref(cloud)), ledger).with_claim_ttl(LONG)
 }
 
 async fn buy(engine: &Engine, count: usize) -> Order {
@@ -184,7 +184,7 @@ async fn meddle(cloud: &Sandbox) {
 #[tokio::test]
 async fn of_two_that_may_be_its_own_none_is_touched_and_a_person_must_look() {
     let cloud = unkeyed(None).fault(rule(Call::Provision, 1, Fault::AmbiguousHappened)).build();
-    let engine = engine(&cloud, in_memory().await).with_lease(TAKE_OVER);
+    let engine = engine(&cloud, in_memory().await).with_claim_ttl(TAKE_OVER);
     let (order, ()) = tokio::join!(buy(&engine, 1), meddle(&cloud));
     assert_eq!(order.state, OrderState::Stuck, "{order:#?}");
     let reason = order.reason.clone().unwrap_or_default();
@@ -210,7 +210,7 @@ async fn of_two_that_may_be_its_own_none_is_touched_and_a_person_must_look() {
 async fn what_could_not_be_ended_is_ended_by_its_name_when_a_person_says_so() {
     let refused = FaultRule { times: 2, ..rule(Call::Release, 1, Fault::Forbidden) };
     let cloud = unkeyed(None).fault(refused).build();
-    let engine = engine(&cloud, in_memory().await).with_lease(TAKE_OVER);
+    let engine = engine(&cloud, in_memory().await).with_claim_ttl(TAKE_OVER);
     let policy = policy().with_compensation_timeout_s(0);
     let order = engine.accept(machines(1), policy, None).await.expect("accepted");
     engine.drive(&order.id).await.expect("driven");
@@ -263,7 +263,7 @@ async fn another_driver_finds_what_a_dead_one_has_made() {
             let path = folder.path().join("orders.db");
             let open = async || {
                 let ledger = Arc::new(SqliteLedger::open(&path).await.expect("a ledger"));
-                engine(&cloud, ledger).with_lease(TAKE_OVER)
+                engine(&cloud, ledger).with_claim_ttl(TAKE_OVER)
             };
             let first = open().await;
             let order = first.accept(machines(1), policy(), None).await.expect("accepted");
@@ -308,11 +308,11 @@ async fn a_dead_driver_that_has_not_asked_holds_nobody_up() {
     let engine = engine(&cloud, ledger.clone());
     let dead = engine.accept(machines(1), policy(), None).await.expect("accepted");
     let claim = ledger.claim(&dead.id, "dead", Duration::ZERO).await.expect("claimed");
-    ledger.enter_gate("provision/alpha", &claim, 0, None).await.expect("in");
+    ledger.acquire_slot("provision/alpha", &claim, 0, None).await.expect("in");
     let order = buy(&engine, 1).await;
     assert_eq!(order.state, OrderState::Committed, "{order:#?}");
     // And it cannot go on.
-    assert!(ledger.note_gate("provision/alpha", &claim, 0, "late").await.is_err());
+    assert!(ledger.annotate_slot("provision/alpha", &claim, 0, "late").await.is_err());
     let dead = engine.drive(&dead.id).await.expect("driven");
     assert_eq!((dead.state, alive(&cloud).len()), (OrderState::Committed, 2), "{dead:#?}");
 }
@@ -324,11 +324,12 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
     let engine = engine(&cloud, ledger.clone());
     let dead = engine.accept(machines(1), policy(), None).await.expect("accepted");
     let claim = ledger.claim(&dead.id, "dead", Duration::ZERO).await.expect("claimed");
-    ledger.enter_gate("provision/alpha", &claim, 0, None).await.expect("in");
+    ledger.acquire_slot("provision/alpha", &claim, 0, None).await.expect("in");
     let mut step = dead.steps[0].clone();
     let (since, progress) = (jiff::Timestamp::now(), fulcrum_core::model::CallProgress::IntentOnly);
-    step.state = StepState::Provisioning { claim: claim.token.to_string(), since, progress, operation: None };
-    let change = fulcrum_core::ledger::Change {
+    step.state =
+        StepState::Provisioning { claim: ClaimId::of_token(claim.token), since, progress, operation: None };
+    let change = fulcrum_core::ledger::OrderUpdate {
         order: Some((OrderState::Provisioning, None)),
         steps: vec![step],
         ..Default::default()
@@ -341,7 +342,7 @@ async fn an_intent_that_nobody_resumes_lets_others_time_out_and_buy_nothing() {
     assert!(order.reason.as_deref().is_some_and(|reason| reason.contains(dead.id.as_str())), "{order:#?}");
     // Without what was there before nothing can be told, and nothing is guessed.
     stranger(&cloud, "theirs");
-    let engine = engine.with_lease(TAKE_OVER);
+    let engine = engine.with_claim_ttl(TAKE_OVER);
     let dead = engine.drive(&dead.id).await.expect("driven");
     assert_eq!((dead.state, alive(&cloud).len()), (OrderState::Stuck, 1), "{dead:#?}");
 }
@@ -434,7 +435,7 @@ async fn two_hosts(seed: u64, run: u64) -> Run {
     let (url, _) = (None, run);
     let mut engines = Vec::new();
     for _ in 0..2 {
-        engines.push(engine(&cloud, shared(&path, url).await).with_lease(TAKE_OVER));
+        engines.push(engine(&cloud, shared(&path, url).await).with_claim_ttl(TAKE_OVER));
     }
     let mut ids = Vec::new();
     for at in 0..4 {

@@ -177,13 +177,13 @@ async fn a_person_lets_a_stuck_order_be_undone_once_more_and_that_is_recorded() 
     assert!(matches!(refused, Err(PurchaseError::NotStuck(_))), "{refused:?}");
     // The claim that it took is given back by then.
     let claim = engine.ledger().claim(&order.id, "another host", Duration::ZERO).await.expect("free");
-    engine.ledger().release(&claim).await.expect("released");
+    engine.ledger().relinquish(&claim).await.expect("released");
     let order = engine.cancel(&order.id).await.expect("cancelled");
     assert_eq!(order.state, OrderState::Stuck);
     for by in [Operator { who: " ".to_owned(), ..operator() }, Operator { why: String::new(), ..operator() }]
     {
         let refused = engine.retry(&order.id, by).await;
-        assert!(matches!(refused, Err(PurchaseError::NobodySaid(_))), "{refused:?}");
+        assert!(matches!(refused, Err(PurchaseError::OperatorRequired(_))), "{refused:?}");
     }
     let order = engine.retry(&order.id, operator()).await.expect("undone");
     assert_eq!((order.state, count(&clouds).0), (OrderState::Ended, 0));
@@ -227,7 +227,7 @@ async fn a_person_settles_what_is_stuck_with_evidence() {
     let refused = engine.settle(&order.id, 0, operator(), seen()).await;
     assert!(matches!(refused, Err(PurchaseError::NotStuck(_))), "{refused:?}");
     let refused = engine.settle(&order.id, 2, operator(), " ".to_owned()).await;
-    assert!(matches!(refused, Err(PurchaseError::NobodySaid(_))), "{refused:?}");
+    assert!(matches!(refused, Err(PurchaseError::OperatorRequired(_))), "{refused:?}");
     let order = engine.settle(&order.id, 2, operator(), seen()).await.expect("settled");
     assert_eq!(order.state, OrderState::Ended);
     assert!(order.reason.expect("a reason").contains("ada"));
@@ -322,7 +322,7 @@ async fn dropping_the_driver_leaves_an_order_that_another_one_finishes() {
         let folder = tempfile::tempdir().expect("a folder");
         let clouds = clouds(Some(folder.path()), class, "", &[]);
         let ledger = SqliteLedger::open(folder.path().join("orders.db")).await.expect("a ledger");
-        let engine = Engine::new(providers(&clouds), Arc::new(ledger)).with_lease(TAKE_OVER);
+        let engine = Engine::new(providers(&clouds), Arc::new(ledger)).with_claim_ttl(TAKE_OVER);
         let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
         let _ = tokio::time::timeout(Duration::from_millis(ms), engine.drive(&order.id)).await;
         // What the dropped one held is given back by and by.
@@ -359,7 +359,7 @@ async fn a_follower_sees_every_event_up_to_the_end() {
 async fn a_dropped_driver_lets_the_next_one_go_on_at_once() {
     let clouds = clouds(None, KEY, "", &[]);
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
-    let engine = Engine::new(providers(&clouds), ledger).with_lease(Duration::from_secs(3600));
+    let engine = Engine::new(providers(&clouds), ledger).with_claim_ttl(Duration::from_secs(3600));
     let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
     // Dropped at its first wait, which is after the claim was taken.
     for _ in 0..20 {
@@ -408,7 +408,7 @@ async fn resuming_waits_for_the_claim_of_a_dead_host_to_lapse() {
     let clouds = clouds(None, KEY, "", &[]);
     let ledger: Arc<dyn fulcrum_core::ledger::Ledger> =
         Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
-    let engine = Engine::new(providers(&clouds), ledger.clone()).with_lease(LONG);
+    let engine = Engine::new(providers(&clouds), ledger.clone()).with_claim_ttl(LONG);
     let order = engine.accept(plan(), Policy::default(), None).await.expect("accepted");
     // Its host dies at once: nobody renews this.
     ledger.claim(&order.id, "a host that died", Duration::from_millis(300)).await.expect("claimed");
@@ -422,7 +422,7 @@ async fn resuming_waits_for_the_claim_of_a_dead_host_to_lapse() {
 async fn a_host_whose_claim_may_have_ended_makes_no_call_and_follows_the_next_one() {
     let clouds = clouds(None, KEY, "", &[]);
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
-    let late = Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::ZERO);
+    let late = Engine::new(providers(&clouds), ledger.clone()).with_claim_ttl(Duration::ZERO);
     let order = late.accept(plan(), Policy::default(), None).await.expect("accepted");
     let moment = Duration::from_millis(300);
     assert!(tokio::time::timeout(moment, late.drive(&order.id)).await.is_err(), "nobody has driven it");

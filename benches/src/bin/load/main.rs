@@ -82,7 +82,7 @@ async fn open(arguments: &Arguments, file: &Path) -> Result<Arc<dyn Ledger>, Err
 async fn run(arguments: &Arguments, file: &Path) -> Result<(), Error> {
     let ledger = Arc::new(TimedLedger::new(open(arguments, file).await?));
     let lease = Duration::from_secs(60);
-    let engine = Engine::new(cloud::providers(cloud::cloud()?), ledger.clone()).with_lease(lease);
+    let engine = Engine::new(cloud::providers(cloud::cloud()?), ledger.clone()).with_claim_ttl(lease);
     if arguments.serve {
         engine.serve(arguments.orders, std::future::pending()).await;
         return Ok(());

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Gate, Ledger, OrderQuery, Result, Written},
+    ledger::{Claim, Ledger, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt},
     model::{Operator, Order, OrderEvent, OrderId, ProviderId, ServiceId},
 };
 use tokio::sync::watch;
@@ -51,25 +51,25 @@ impl Ledger for TimedLedger {
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
         self.inner.list(query).await
     }
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
-        self.inner.claim(order, owner, lease).await
+    async fn claim(&self, order: &OrderId, owner: &str, ttl: Duration) -> Result<Claim> {
+        self.inner.claim(order, owner, ttl).await
     }
     async fn claim_next(
         &self,
         owner: &str,
-        lease: Duration,
+        ttl: Duration,
         limit: u32,
         providers: &[ProviderId],
     ) -> Result<Vec<Claim>> {
-        self.inner.claim_next(owner, lease, limit, providers).await
+        self.inner.claim_next(owner, ttl, limit, providers).await
     }
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
-        self.inner.renew(claim, lease).await
+    async fn renew(&self, claim: &Claim, ttl: Duration) -> Result<Claim> {
+        self.inner.renew(claim, ttl).await
     }
-    async fn release(&self, claim: &Claim) -> Result<()> {
-        self.inner.release(claim).await
+    async fn relinquish(&self, claim: &Claim) -> Result<()> {
+        self.inner.relinquish(claim).await
     }
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
+    async fn write(&self, claim: &Claim, change: &OrderUpdate) -> Result<WriteReceipt> {
         let start = Instant::now();
         let written = self.inner.write(claim, change).await?;
         if let ([step], None) = (&change.steps[..], &change.order) {
@@ -81,8 +81,13 @@ impl Ledger for TimedLedger {
     async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
         self.inner.request_cancel(order, by).await
     }
-    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: jiff::Timestamp) -> Result<u32> {
-        self.inner.note_failed_drive(claim, reason, next_try).await
+    async fn record_failed_drive(
+        &self,
+        claim: &Claim,
+        reason: &str,
+        next_try: jiff::Timestamp,
+    ) -> Result<u32> {
+        self.inner.record_failed_drive(claim, reason, next_try).await
     }
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
         self.inner.is_cancelled(order).await
@@ -93,32 +98,32 @@ impl Ledger for TimedLedger {
     async fn verify(&self, order: &OrderId) -> Result<()> {
         self.inner.verify(order).await
     }
-    async fn forget(&self, order: &OrderId, before: jiff::Timestamp) -> Result<bool> {
-        self.inner.forget(order, before).await
+    async fn purge(&self, order: &OrderId, before: jiff::Timestamp) -> Result<bool> {
+        self.inner.purge(order, before).await
     }
-    async fn cursor(&self, name: &str) -> Result<u64> {
-        self.inner.cursor(name).await
+    async fn consumer_offset(&self, name: &str) -> Result<u64> {
+        self.inner.consumer_offset(name).await
     }
-    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
-        self.inner.advance(name, sequence).await
+    async fn commit_offset(&self, name: &str, sequence: u64) -> Result<u64> {
+        self.inner.commit_offset(name, sequence).await
     }
-    async fn drop_cursor(&self, name: &str) -> Result<bool> {
-        self.inner.drop_cursor(name).await
+    async fn drop_consumer(&self, name: &str) -> Result<bool> {
+        self.inner.drop_consumer(name).await
     }
-    async fn enter_gate(
+    async fn acquire_slot(
         &self,
         name: &str,
         claim: &Claim,
         step: u32,
-        instead_of: Option<&Gate>,
-    ) -> Result<Gate> {
-        self.inner.enter_gate(name, claim, step, instead_of).await
+        expected: Option<&SerialSlot>,
+    ) -> Result<SerialSlot> {
+        self.inner.acquire_slot(name, claim, step, expected).await
     }
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
-        self.inner.note_gate(name, claim, step, note).await
+    async fn annotate_slot(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+        self.inner.annotate_slot(name, claim, step, note).await
     }
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
-        self.inner.leave_gate(name, claim, step).await
+    async fn vacate_slot(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+        self.inner.vacate_slot(name, claim, step).await
     }
     async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>> {
         self.inner.services_at(provider).await

@@ -7,17 +7,16 @@ use jiff::Timestamp;
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
 use super::{
-    CHANNEL,
-    error::{LOCKED, READ_ONLY, code, store},
-    in_time,
-    queue::{Cause, Each, Job, Outcome},
+    error::{LOCKED, READ_ONLY, code, driver_error},
+    job::{BatchOutcome, Job, JobOutcome, RefusalCause},
+    session::{CHANNEL, with_timeout},
 };
 use crate::{
     ledger::{
-        LedgerError, Result, Written,
-        chain::{Head, Link},
-        kept::StepTexts,
-        stored::{self, changed_kinds, token},
+        LedgerError, Result, WriteReceipt,
+        codec::{self, changed_kinds, token},
+        hash_chain::{ChainHead, ChainLink},
+        unknown_fields::StepTexts,
     },
     model::{OrderId, Step},
 };
@@ -28,14 +27,14 @@ const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '250ms'";
 /// Why a transaction wrote nothing.
 pub(super) enum Failure {
     /// Nothing was committed, and why.
-    Refused(LedgerError, Cause),
+    Refused(LedgerError, RefusalCause),
     /// It may even be committed.
     Unknown(LedgerError),
 }
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::Refused(error, Cause::Write)
+        Self::Refused(error, RefusalCause::Write)
     }
 }
 
@@ -50,23 +49,23 @@ impl Failure {
 fn failed(error: sqlx::Error) -> Failure {
     match code(&error).as_deref() {
         // Also a deadlock, as with a stranger's locks.
-        Some(LOCKED | "40P01" | "40001") => Failure::Refused(store(error), Cause::Lock),
+        Some(LOCKED | "40P01" | "40001") => Failure::Refused(driver_error(error), RefusalCause::Lock),
         // Read-only, ended by somebody, or of a server that goes down or comes up.
         Some(code) if code == READ_ONLY || code.starts_with("57P") || code.starts_with("08") => {
-            Failure::Refused(store(error), Cause::Session)
+            Failure::Refused(driver_error(error), RefusalCause::Session)
         }
-        Some(_) => Failure::Refused(store(error), Cause::Write),
+        Some(_) => Failure::Refused(driver_error(error), RefusalCause::Write),
         // The connection. Nothing is committed before it is asked for.
-        None => Failure::Refused(store(error), Cause::Session),
+        None => Failure::Refused(driver_error(error), RefusalCause::Session),
     }
 }
 
 /// Writes a batch, all that can be written in one transaction.
-pub(super) async fn write(pool: &PgPool, batch: &[Job]) -> Outcome {
-    match in_time(async { Ok(together(pool, batch).await) }).await {
-        Ok(Ok(each)) => Outcome::Committed(each),
-        Ok(Err(Failure::Refused(error, cause))) => Outcome::Refused(error, cause),
-        Ok(Err(Failure::Unknown(error))) | Err(error) => Outcome::Failed(error),
+pub(super) async fn write(pool: &PgPool, batch: &[Job]) -> BatchOutcome {
+    match with_timeout(async { Ok(run_transaction(pool, batch).await) }).await {
+        Ok(Ok(each)) => BatchOutcome::Committed(each),
+        Ok(Err(Failure::Refused(error, cause))) => BatchOutcome::Refused(error, cause),
+        Ok(Err(Failure::Unknown(error))) | Err(error) => BatchOutcome::Failed(error),
     }
 }
 
@@ -74,7 +73,7 @@ pub(super) async fn write(pool: &PgPool, batch: &[Job]) -> Outcome {
 struct NewRow {
     token: i64,
     is_cancelled: bool,
-    head: Head,
+    head: ChainHead,
     state: Option<&'static str>,
     reason: Option<String>,
     plan: Option<String>,
@@ -83,11 +82,11 @@ struct NewRow {
 }
 
 /// All writes in one transaction; none for those whose claim is not the newest, or whose order another session has locked.
-async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Each>, Failure> {
+async fn run_transaction(pool: &PgPool, batch: &[Job]) -> Result<Vec<JobOutcome>, Failure> {
     let mut transaction = pool.begin_with(BEGIN).await.map_err(failed)?;
-    match put(&mut transaction, batch).await {
+    match write_jobs(&mut transaction, batch).await {
         Ok(written) => {
-            transaction.commit().await.map_err(|error| Failure::Unknown(store(error)))?;
+            transaction.commit().await.map_err(|error| Failure::Unknown(driver_error(error)))?;
             Ok(written)
         }
         Err(failure) => {
@@ -98,22 +97,25 @@ async fn together(pool: &PgPool, batch: &[Job]) -> Result<Vec<Each>, Failure> {
     }
 }
 
-async fn put(transaction: &mut Transaction<'static, Postgres>, batch: &[Job]) -> Result<Vec<Each>, Failure> {
+async fn write_jobs(
+    transaction: &mut Transaction<'static, Postgres>,
+    batch: &[Job],
+) -> Result<Vec<JobOutcome>, Failure> {
     let ids: BTreeSet<&OrderId> = batch.iter().map(|job| &job.claim.order).collect();
-    let mut rows = lock(transaction, &ids).await?;
+    let mut rows = lock_rows(transaction, &ids).await?;
     let mut steps: BTreeMap<(&OrderId, u32), (&Step, &StepTexts)> = BTreeMap::new();
-    let mut links: Vec<(&OrderId, Link)> = Vec::new();
+    let mut links: Vec<(&OrderId, ChainLink)> = Vec::new();
     let mut written = Vec::with_capacity(batch.len());
     for Job { claim, change, texts, .. } in batch {
         // This is where the fencing token is checked; the row stays locked, so that the chain has one end.
         let row = match rows.get_mut(&claim.order) {
             Some(Some(row)) if row.token == token(claim) => row,
             Some(None) => {
-                written.push(Each::Busy);
+                written.push(JobOutcome::Busy);
                 continue;
             }
             Some(Some(_)) | None => {
-                written.push(Each::Fenced);
+                written.push(JobOutcome::Fenced);
                 continue;
             }
         };
@@ -130,20 +132,20 @@ async fn put(transaction: &mut Transaction<'static, Postgres>, batch: &[Job]) ->
             row.plan = Some(plan.clone());
             row.rounds = Some(rounds.clone());
         }
-        if let Some(providers) = stored::more_providers(&row.providers, &change.steps)? {
+        if let Some(providers) = codec::more_providers(&row.providers, &change.steps)? {
             row.providers = providers;
         }
-        written.push(Each::Written(Written { is_cancelled: row.is_cancelled }));
+        written.push(JobOutcome::Written(WriteReceipt { is_cancelled: row.is_cancelled }));
     }
     let rows: BTreeMap<&OrderId, &NewRow> =
         rows.iter().filter_map(|(id, row)| row.as_ref().map(|row| (id, row))).collect();
-    put_steps(
+    upsert_steps(
         transaction,
         &steps.into_iter().map(|((order, _), (step, texts))| (order, step, texts)).collect::<Vec<_>>(),
     )
     .await?;
-    tell(transaction, &links).await?;
-    put_orders(transaction, &rows).await?;
+    insert_events(transaction, &links).await?;
+    update_orders(transaction, &rows).await?;
     let news: Vec<&str> =
         rows.iter().filter(|(_, row)| row.state.is_some()).map(|(id, _)| id.as_str()).collect();
     if !news.is_empty() {
@@ -158,7 +160,7 @@ async fn put(transaction: &mut Transaction<'static, Postgres>, batch: &[Job]) ->
 }
 
 /// The rows of orders, locked; none for an order that another session has locked. Nobody is waited for.
-async fn lock(
+async fn lock_rows(
     transaction: &mut Transaction<'static, Postgres>,
     ids: &BTreeSet<&OrderId>,
 ) -> Result<BTreeMap<OrderId, Option<NewRow>>, Failure> {
@@ -171,14 +173,14 @@ async fn lock(
     .await
     .map_err(failed)?;
     let row = |row: &PgRow| {
-        let id = stored::order_id(row.try_get("id").map_err(store)?)?;
-        let head = Head {
-            count: row.try_get::<i64, _>("events").map_err(store)?.unsigned_abs(),
-            hash: row.try_get("head").map_err(store)?,
+        let id = codec::order_id(row.try_get("id").map_err(driver_error)?)?;
+        let head = ChainHead {
+            count: row.try_get::<i64, _>("events").map_err(driver_error)?.unsigned_abs(),
+            hash: row.try_get("head").map_err(driver_error)?,
         };
-        let token = row.try_get("claim_token").map_err(store)?;
-        let is_cancelled = row.try_get("cancelled").map_err(store)?;
-        let providers = row.try_get("providers").map_err(store)?;
+        let token = row.try_get("claim_token").map_err(driver_error)?;
+        let is_cancelled = row.try_get("cancelled").map_err(driver_error)?;
+        let providers = row.try_get("providers").map_err(driver_error)?;
         let (state, reason, plan, rounds) = (None, None, None, None);
         Ok((id, Some(NewRow { token, is_cancelled, head, state, reason, plan, rounds, providers })))
     };
@@ -193,14 +195,14 @@ async fn lock(
             .await
             .map_err(failed)?;
         for id in locked {
-            rows.insert(stored::order_id(&id)?, None);
+            rows.insert(codec::order_id(&id)?, None);
         }
     }
     Ok(rows)
 }
 
 /// Steps in their new form, each once.
-pub(super) async fn put_steps(
+pub(super) async fn upsert_steps(
     transaction: &mut Transaction<'static, Postgres>,
     steps: &[(&OrderId, &Step, &StepTexts)],
 ) -> Result<(), Failure> {
@@ -238,15 +240,16 @@ pub(super) async fn put_steps(
 }
 
 /// Appends events to the chains of their orders.
-pub(super) async fn tell(
+pub(super) async fn insert_events(
     transaction: &mut Transaction<'static, Postgres>,
-    links: &[(&OrderId, Link)],
+    links: &[(&OrderId, ChainLink)],
 ) -> Result<(), Failure> {
     if links.is_empty() {
         return Ok(());
     }
-    let texts =
-        |of: fn(&Link) -> &str| links.iter().map(|(_, link)| of(link).to_owned()).collect::<Vec<String>>();
+    let texts = |of: fn(&ChainLink) -> &str| {
+        links.iter().map(|(_, link)| of(link).to_owned()).collect::<Vec<String>>()
+    };
     // In this order, so that sequence numbers rise with those within an order.
     sqlx::query(
         "INSERT INTO events (order_id, number, at, kind, hash)
@@ -265,7 +268,7 @@ pub(super) async fn tell(
     Ok(())
 }
 
-async fn put_orders(
+async fn update_orders(
     transaction: &mut Transaction<'static, Postgres>,
     rows: &BTreeMap<&OrderId, &NewRow>,
 ) -> Result<(), Failure> {

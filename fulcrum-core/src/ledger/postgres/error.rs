@@ -1,8 +1,8 @@
-//! What PostgreSQL says, in words that help.
+//! Errors of PostgreSQL, with advice.
 
 use crate::ledger::LedgerError;
 
-/// What to look at where nothing better is known.
+/// The advice if nothing better is known.
 const ADVICE: &str = "check the ledger's address, the role's rights and the server's log";
 
 /// A row or table is locked by another session.
@@ -19,17 +19,17 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
 }
 
-/// An error in words that are enough.
-pub(super) fn said(words: impl Into<String>) -> LedgerError {
+/// An error of the store that says what to do.
+pub(super) fn store_error(words: impl Into<String>) -> LedgerError {
     LedgerError::Store(words.into())
 }
 
-/// An error of the driver, with what to do.
-pub(super) fn store(error: sqlx::Error) -> LedgerError {
+/// An error of the driver, with advice.
+pub(super) fn driver_error(error: sqlx::Error) -> LedgerError {
     let code = code(&error);
-    said(match (code.as_deref(), &error) {
+    store_error(match (code.as_deref(), &error) {
         (Some(LOCKED), _) => format!(
-            "another session of the database holds a lock on it ({error}); try again, and look for that session in \
+            "another session of the database holds a lock on the order's row ({error}); try again, and look for that session in \
              pg_locks if it stays"
         ),
         (Some(READ_ONLY), _) => format!(

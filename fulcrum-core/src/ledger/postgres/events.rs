@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Row, postgres::PgRow};
 
-use super::error::store;
+use super::error::driver_error;
 use crate::{
-    ledger::{LedgerError, Result, stored, stored::verified},
+    ledger::{LedgerError, Result, codec, codec::verified},
     model::{OrderEvent, OrderId},
 };
 
 /// How long a reader waits for writers at most; then it takes what is certain.
-const MOST: Duration = Duration::from_secs(1);
+const MAX_WRITER_WAIT: Duration = Duration::from_secs(1);
 /// Between two looks at who writes.
-const LOOK: Duration = Duration::from_millis(3);
+const WRITER_POLL_INTERVAL: Duration = Duration::from_millis(3);
 
 /// Events of one order: written one transaction after the other, so that nothing appears behind.
 pub(super) async fn of_order(
@@ -37,7 +37,7 @@ pub(super) async fn of_order(
     .bind(order.as_str())
     .fetch_all(pool)
     .await
-    .map_err(store)?;
+    .map_err(driver_error)?;
     rows.iter().map(read_event).collect()
 }
 
@@ -49,8 +49,8 @@ pub(super) async fn of_all(pool: &PgPool, after: u64, limit: u32) -> Result<Vec<
     let Some(last) = seen.last().filter(|_| certain < seen.len()) else { return Ok(seen) };
     let start = Instant::now();
     let mut writers = writers(pool, None).await?;
-    while !writers.is_empty() && start.elapsed() < MOST {
-        tokio::time::sleep(LOOK).await;
+    while !writers.is_empty() && start.elapsed() < MAX_WRITER_WAIT {
+        tokio::time::sleep(WRITER_POLL_INTERVAL).await;
         writers = self::writers(pool, Some(writers)).await?;
     }
     if writers.is_empty() {
@@ -70,7 +70,7 @@ async fn page(pool: &PgPool, after: u64, last: u64, limit: u32) -> Result<Vec<Or
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await
-    .map_err(store)?;
+    .map_err(driver_error)?;
     rows.iter().map(read_event).collect()
 }
 
@@ -85,7 +85,7 @@ async fn writers(pool: &PgPool, of: Option<Vec<String>>) -> Result<Vec<String>> 
     .bind(of)
     .fetch_all(pool)
     .await
-    .map_err(store)
+    .map_err(driver_error)
 }
 
 /// Checks the chain of an order's events.
@@ -94,19 +94,19 @@ pub(super) async fn verify(pool: &PgPool, order: &OrderId) -> Result<()> {
         .bind(order.as_str())
         .fetch_optional(pool)
         .await
-        .map_err(store)?;
+        .map_err(driver_error)?;
     let head = head.ok_or_else(|| LedgerError::NoSuchOrder(order.clone()))?;
     verified(order, &head, &of_order(pool, order, 0, u32::MAX).await?)
 }
 
 pub(super) fn read_event(row: &PgRow) -> Result<OrderEvent> {
-    let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(store);
+    let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs).map_err(driver_error);
     Ok(OrderEvent {
         sequence: count("sequence")?,
         number: count("number")?,
-        order: stored::order_id(row.try_get("order_id").map_err(store)?)?,
-        at: stored::time(row.try_get("at").map_err(store)?, "at")?,
-        kind: stored::kind(row.try_get("kind").map_err(store)?)?,
-        hash: row.try_get("hash").map_err(store)?,
+        order: codec::order_id(row.try_get("order_id").map_err(driver_error)?)?,
+        at: codec::time(row.try_get("at").map_err(driver_error)?, "at")?,
+        kind: codec::kind(row.try_get("kind").map_err(driver_error)?)?,
+        hash: row.try_get("hash").map_err(driver_error)?,
     })
 }

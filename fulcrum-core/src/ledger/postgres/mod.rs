@@ -5,14 +5,20 @@
 //! `LISTEN`/`NOTIFY`. There is no lock that a role without rights on the tables could take.
 
 mod batch;
+mod claims;
+mod consumers;
 mod error;
 mod events;
-mod gate;
+mod job;
 mod open;
 mod orders;
+mod purge;
 mod queue;
-mod retain;
+mod rows;
 mod schema;
+mod serial_slot;
+mod services;
+mod session;
 
 use std::{
     fmt,
@@ -28,18 +34,15 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Change, Claim, Gate, Ledger, OrderQuery, Result, Written, kept::Kept, stored};
-use error::store;
-use queue::Job;
+use super::{
+    Claim, Ledger, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt, codec,
+    unknown_fields::UnknownFields,
+};
+use error::{driver_error, store_error};
+use job::Job;
+use session::{spawn_uncancellable, with_timeout};
 
 use crate::model::{Operator, Order, OrderEvent, OrderId, ProviderId, ServiceId};
-
-/// What is listened to: new orders, cancellations and new states of orders. Not steps: a transaction that notifies
-/// holds a lock of the whole server while it commits, so steps would wait for each other.
-const CHANNEL: &str = "fulcrum_orders";
-
-/// How long any call may take: longer than a session lets a statement take, for a server that is gone without a word.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A ledger that many hosts share.
 pub struct PostgresLedger {
@@ -48,7 +51,7 @@ pub struct PostgresLedger {
     queue: mpsc::UnboundedSender<Job>,
     listener: JoinHandle<()>,
     id: Arc<str>,
-    kept: Arc<Kept>,
+    unknown: Arc<UnknownFields>,
 }
 
 impl fmt::Debug for PostgresLedger {
@@ -84,13 +87,13 @@ impl PostgresLedger {
     pub async fn with_connections(url: &str, most: u32) -> Result<Self> {
         let (pool, listener) = open::open(url, most).await?;
         let id = sqlx::query_scalar("SELECT value FROM ledger_meta WHERE name = 'id'");
-        let id: Option<String> = id.fetch_optional(&pool).await.map_err(store)?;
-        let id = id.ok_or_else(stored::no_id)?.into();
+        let id: Option<String> = id.fetch_optional(&pool).await.map_err(driver_error)?;
+        let id = id.ok_or_else(codec::no_id)?.into();
         let changes = watch::Sender::new(0);
         let listener = tokio::spawn(listen(listener, changes.clone()));
         let (queue, jobs) = mpsc::unbounded_channel();
-        tokio::spawn(queue::serve(pool.clone(), jobs, changes.clone()));
-        Ok(Self { pool, changes, queue, listener, id, kept: Arc::default() })
+        tokio::spawn(queue::run_queue(pool.clone(), jobs, changes.clone()));
+        Ok(Self { pool, changes, queue, listener, id, unknown: Arc::default() })
     }
 }
 
@@ -108,20 +111,6 @@ async fn listen(mut listener: PgListener, changes: watch::Sender<u64>) {
     }
 }
 
-/// Runs a transaction to its end even if nobody waits for it any more: a connection whose caller is dropped while it
-/// begins would go back to the pool with the transaction open.
-async fn unbroken<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let ended = |error| Err(error::said(format!("the host is ending: {error}")));
-    tokio::spawn(in_time(work)).await.unwrap_or_else(ended)
-}
-
-/// Waits for an answer as long as any call may take.
-async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let late =
-        || error::said(format!("PostgreSQL has not answered in {LIMIT:?}; check the network and the server"));
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(late()))
-}
-
 #[async_trait]
 impl Ledger for PostgresLedger {
     fn id(&self) -> &str {
@@ -130,125 +119,129 @@ impl Ledger for PostgresLedger {
 
     async fn create(&self, order: &Order) -> Result<()> {
         let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
-        unbroken(async move { orders::create(&pool, &changes, &order).await }).await
+        spawn_uncancellable(async move { orders::create(&pool, &changes, &order).await }).await
     }
 
     async fn load(&self, order: &OrderId) -> Result<Option<Order>> {
-        in_time(orders::load(&self.pool, &self.kept, order)).await
+        with_timeout(orders::load(&self.pool, &self.unknown, order)).await
     }
 
     async fn list(&self, query: &OrderQuery) -> Result<Vec<OrderId>> {
-        in_time(orders::list(&self.pool, query)).await
+        with_timeout(orders::list(&self.pool, query)).await
     }
 
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+    async fn claim(&self, order: &OrderId, owner: &str, ttl: Duration) -> Result<Claim> {
         let (pool, order, owner) = (self.pool.clone(), order.clone(), owner.to_owned());
-        unbroken(async move { orders::claim(&pool, &order, &owner, lease).await }).await
+        spawn_uncancellable(async move { claims::claim(&pool, &order, &owner, ttl).await }).await
     }
 
     async fn claim_next(
         &self,
         owner: &str,
-        lease: Duration,
+        ttl: Duration,
         limit: u32,
         providers: &[ProviderId],
     ) -> Result<Vec<Claim>> {
-        in_time(orders::claim_next(&self.pool, owner, lease, limit, providers)).await
+        with_timeout(claims::claim_next(&self.pool, owner, ttl, limit, providers)).await
     }
 
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
-        let until = in_time(orders::update_claim(&self.pool, claim, Some(lease))).await?;
+    async fn renew(&self, claim: &Claim, ttl: Duration) -> Result<Claim> {
+        let until = with_timeout(claims::update_claim(&self.pool, claim, Some(ttl))).await?;
         Ok(Claim { until, ..claim.clone() })
     }
 
-    async fn release(&self, claim: &Claim) -> Result<()> {
-        in_time(orders::update_claim(&self.pool, claim, None)).await.map(drop)
+    async fn relinquish(&self, claim: &Claim) -> Result<()> {
+        with_timeout(claims::update_claim(&self.pool, claim, None)).await.map(drop)
     }
 
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
-        let (asker, answer) = oneshot::channel();
-        let ended = || error::said("the runtime in which the ledger was opened has ended");
-        let texts = self.kept.texts(&claim.order, change)?;
-        let job = Job::new(claim.clone(), change.clone(), texts, asker);
+    async fn write(&self, claim: &Claim, change: &OrderUpdate) -> Result<WriteReceipt> {
+        let (reply_to, answer) = oneshot::channel();
+        let ended = || store_error("the runtime in which the ledger was opened has ended");
+        let texts = self.unknown.texts(&claim.order, change)?;
+        let job = Job::new(claim.clone(), change.clone(), texts, reply_to);
         let began = Instant::now();
         self.queue.send(job).map_err(|_| ended())?;
         let written = answer.await.unwrap_or_else(|_| Err(ended()))?;
-        crate::telemetry::written(began);
+        crate::telemetry::write_committed(began);
         Ok(written)
     }
 
     async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
         let (pool, changes, order) = (self.pool.clone(), self.changes.clone(), order.clone());
         let by = by.cloned();
-        unbroken(async move { orders::request_cancel(&pool, &changes, &order, by.as_ref()).await }).await
+        spawn_uncancellable(async move { orders::request_cancel(&pool, &changes, &order, by.as_ref()).await })
+            .await
     }
 
-    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
+    async fn record_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
         let wait = Duration::try_from(next_try.duration_since(Timestamp::now())).unwrap_or_default();
         let (pool, changes, claim) = (self.pool.clone(), self.changes.clone(), claim.clone());
         let reason = reason.to_owned();
-        unbroken(async move { orders::note_failed_drive(&pool, &changes, &claim, &reason, wait).await }).await
+        spawn_uncancellable(async move {
+            orders::record_failed_drive(&pool, &changes, &claim, &reason, wait).await
+        })
+        .await
     }
 
     async fn is_cancelled(&self, order: &OrderId) -> Result<bool> {
-        in_time(orders::is_cancelled(&self.pool, order)).await
+        with_timeout(orders::is_cancelled(&self.pool, order)).await
     }
 
     async fn events(&self, after: u64, order: Option<&OrderId>, limit: u32) -> Result<Vec<OrderEvent>> {
         match order {
-            Some(order) => in_time(events::of_order(&self.pool, order, after, limit)).await,
-            None => in_time(events::of_all(&self.pool, after, limit)).await,
+            Some(order) => with_timeout(events::of_order(&self.pool, order, after, limit)).await,
+            None => with_timeout(events::of_all(&self.pool, after, limit)).await,
         }
     }
 
     async fn verify(&self, order: &OrderId) -> Result<()> {
-        in_time(events::verify(&self.pool, order)).await
+        with_timeout(events::verify(&self.pool, order)).await
     }
 
-    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
-        let (pool, kept, order) = (self.pool.clone(), self.kept.clone(), order.clone());
-        unbroken(async move {
-            let is_gone = retain::forget(&pool, &order, before).await?;
+    async fn purge(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
+        let (pool, unknown, order) = (self.pool.clone(), self.unknown.clone(), order.clone());
+        spawn_uncancellable(async move {
+            let is_gone = purge::purge(&pool, &order, before).await?;
             if is_gone {
-                kept.forget(&order);
+                unknown.remove(&order);
             }
             Ok(is_gone)
         })
         .await
     }
 
-    async fn cursor(&self, name: &str) -> Result<u64> {
-        in_time(retain::cursor(&self.pool, name)).await
+    async fn consumer_offset(&self, name: &str) -> Result<u64> {
+        with_timeout(consumers::offset(&self.pool, name)).await
     }
 
-    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
-        in_time(retain::advance(&self.pool, name, sequence)).await
+    async fn commit_offset(&self, name: &str, sequence: u64) -> Result<u64> {
+        with_timeout(consumers::commit_offset(&self.pool, name, sequence)).await
     }
 
-    async fn drop_cursor(&self, name: &str) -> Result<bool> {
-        in_time(retain::drop_cursor(&self.pool, name)).await
+    async fn drop_consumer(&self, name: &str) -> Result<bool> {
+        with_timeout(consumers::drop_consumer(&self.pool, name)).await
     }
 
-    async fn enter_gate(
+    async fn acquire_slot(
         &self,
         name: &str,
         claim: &Claim,
         step: u32,
-        instead_of: Option<&Gate>,
-    ) -> Result<Gate> {
-        in_time(gate::enter(&self.pool, name, claim, step, instead_of)).await
+        expected: Option<&SerialSlot>,
+    ) -> Result<SerialSlot> {
+        with_timeout(serial_slot::acquire(&self.pool, name, claim, step, expected)).await
     }
 
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
-        in_time(gate::note(&self.pool, name, claim, step, note)).await
+    async fn annotate_slot(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+        with_timeout(serial_slot::annotate(&self.pool, name, claim, step, note)).await
     }
 
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
-        in_time(gate::leave(&self.pool, name, claim, step)).await
+    async fn vacate_slot(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+        with_timeout(serial_slot::vacate(&self.pool, name, claim, step)).await
     }
 
     async fn services_at(&self, provider: &ProviderId) -> Result<Vec<ServiceId>> {
-        in_time(gate::services_at(&self.pool, provider)).await
+        with_timeout(services::services_at(&self.pool, provider)).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

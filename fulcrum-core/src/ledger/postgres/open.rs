@@ -9,9 +9,9 @@ use sqlx::{
 };
 
 use super::{
-    CHANNEL,
-    error::{said, store},
+    error::{driver_error, store_error},
     schema,
+    session::CHANNEL,
 };
 use crate::{
     ledger::{LedgerError, Result},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a connection may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What each session is told: where the tables are, and how long anything may take, unless the role or the URL says so
 /// already.
@@ -37,14 +37,14 @@ pub(super) async fn open(url: &str, most: u32) -> Result<(PgPool, PgListener)> {
     let options = options(url)?;
     // The pool would try until its time is over and then not say why.
     let late = |_| {
-        said(format!(
-            "no PostgreSQL server answered in {PATIENCE:?}; check the ledger's address and the network"
+        store_error(format!(
+            "no PostgreSQL server answered in {CONNECT_TIMEOUT:?}; check the ledger's address and the network"
         ))
     };
-    let mut first = tokio::time::timeout(PATIENCE, connect(&options)).await.map_err(late)??;
+    let mut first = tokio::time::timeout(CONNECT_TIMEOUT, connect(&options)).await.map_err(late)??;
     let pool = PgPoolOptions::new()
         .max_connections(most.max(1))
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(|session, _| {
             sqlx::raw_sql(SESSION).execute(session).map(|told| told.map(drop)).boxed()
         })
@@ -53,8 +53,8 @@ pub(super) async fn open(url: &str, most: u32) -> Result<(PgPool, PgListener)> {
         .before_acquire(|session, _| sqlx::query_scalar(WRITES).fetch_one(session).boxed());
     refuse_standby(&mut first, &options).await?;
     check_sessions(&mut first, &options).await?;
-    prepare(first).await?.close().await.map_err(store)?;
-    let pool = pool.connect_with(options).await.map_err(store)?;
+    prepare(first).await?.close().await.map_err(driver_error)?;
+    let pool = pool.connect_with(options).await.map_err(driver_error)?;
     let listener = listen(&pool).await?;
     Ok((pool, listener))
 }
@@ -68,7 +68,7 @@ async fn prepare(mut connection: PgConnection) -> Result<PgConnection> {
             Ok(connection)
         })
     };
-    threads::blocking(prepare).await.unwrap_or_else(|error| Err(said(error.to_string())))
+    threads::spawn_blocking(prepare).await.unwrap_or_else(|error| Err(store_error(error.to_string())))
 }
 
 /// A connection as the role and the URL make it; a server that is starting is waited for.
@@ -88,7 +88,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
 fn options(url: &str) -> Result<PgConnectOptions> {
     let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
     let options = known.then(|| PgConnectOptions::from_str(url).ok()).flatten().ok_or_else(|| {
-        said("the URL of the PostgreSQL ledger makes no sense; write postgresql://user@host/database")
+        store_error("the ledger's URL is not a valid PostgreSQL URL; write postgresql://user@host/database")
     })?;
     let is_said = url.split_once('?').is_some_and(|(_, query)| {
         query.split('&').any(|pair| ["sslmode=", "ssl-mode="].iter().any(|name| pair.starts_with(name)))
@@ -118,34 +118,35 @@ fn not_connected(options: &PgConnectOptions, error: sqlx::Error) -> LedgerError 
         _ => false,
     };
     if is_verified && is_tls {
-        return said(format!(
+        return store_error(format!(
             "TLS verification of PostgreSQL at {host}:{port} failed: {error}; the server must offer TLS with a certificate for \
              this name. Name its authority by sslrootcert=FILE in the URL, or write sslmode=require for TLS without \
              verification, or sslmode=disable for none where the way there is safe"
         ));
     }
     if matches!(&error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound) {
-        return said(format!(
+        return store_error(format!(
             "a file that the ledger's URL names for PostgreSQL at {host}:{port} is not there ({error}): look at sslrootcert, \
              sslcert, sslkey and the folder of the socket"
         ));
     }
     if error.to_string().contains("unsupported startup parameter") {
-        return said(format!(
+        return store_error(format!(
             "the pooler at {host}:{port} refuses the connection: {error}; add that parameter to its ignore_startup_parameters"
         ));
     }
-    store(error)
+    driver_error(error)
 }
 
 /// A standby answers of a moment ago, and takes no writes.
 async fn refuse_standby(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
-    let row = sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(connection).await.map_err(store)?;
-    if !row.try_get::<bool, _>(0).map_err(store)? {
+    let row =
+        sqlx::raw_sql("SELECT pg_is_in_recovery()").fetch_one(connection).await.map_err(driver_error)?;
+    if !row.try_get::<bool, _>(0).map_err(driver_error)? {
         return Ok(());
     }
     let (host, port) = (options.get_host(), options.get_port());
-    Err(said(format!(
+    Err(store_error(format!(
         "PostgreSQL at {host}:{port} is a standby, which takes no writes and may lag behind; give the ledger the address of the \
          primary, or one that follows it"
     )))
@@ -154,33 +155,33 @@ async fn refuse_standby(connection: &mut PgConnection, options: &PgConnectOption
 /// The ledger tells each session what it needs, prepares statements, and listens: none of that works where a pooler gives
 /// every transaction another session.
 async fn check_sessions(first: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
-    let mut second = PgConnection::connect_with(options).await.map_err(store)?;
+    let mut second = PgConnection::connect_with(options).await.map_err(driver_error)?;
     let mut is_pooled = false;
     for _ in 0..3 {
         let before = session(first).await?;
         let begun = sqlx::raw_sql("BEGIN").execute(&mut second).await;
-        begun.map_err(|error| said(format!("{}: {error}", pooled())))?;
+        begun.map_err(|error| store_error(format!("{}: {error}", pooler_error())))?;
         let held = session(&mut second).await?;
         // Two open connections of one session; or, with the other one held, a session that has changed. The question must
         // not be asked where the only session is the one that is held.
         is_pooled = held == before || session(first).await? != before;
-        sqlx::raw_sql("COMMIT").execute(&mut second).await.map_err(store)?;
+        sqlx::raw_sql("COMMIT").execute(&mut second).await.map_err(driver_error)?;
         if is_pooled {
             break;
         }
     }
     // A pooler may be about to hang up by itself.
     let _ = second.close().await;
-    if is_pooled { Err(said(pooled())) } else { Ok(()) }
+    if is_pooled { Err(store_error(pooler_error())) } else { Ok(()) }
 }
 
 /// The process of the server that serves a connection. Without a prepared statement, as those are what fails.
 async fn session(connection: &mut PgConnection) -> Result<i32> {
-    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await.map_err(store)?;
-    row.try_get(0).map_err(store)
+    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await.map_err(driver_error)?;
+    row.try_get(0).map_err(driver_error)
 }
 
-fn pooled() -> String {
+fn pooler_error() -> String {
     "a pooler stands before PostgreSQL and gives each transaction another session; the ledger needs sessions of its own: \
      connect to the server itself, or to a pool in session mode (pool_mode = session)"
         .to_owned()
@@ -188,19 +189,19 @@ fn pooled() -> String {
 
 /// Listens to other hosts, and proves that what is told arrives.
 async fn listen(pool: &PgPool) -> Result<PgListener> {
-    let mut listener = PgListener::connect_with(pool).await.map_err(store)?;
+    let mut listener = PgListener::connect_with(pool).await.map_err(driver_error)?;
     let probe = format!("fulcrum_{}", uuid::Uuid::now_v7().simple());
-    listener.listen_all([CHANNEL, &probe]).await.map_err(store)?;
-    sqlx::query("SELECT pg_notify($1, '')").bind(&probe).execute(pool).await.map_err(store)?;
+    listener.listen_all([CHANNEL, &probe]).await.map_err(driver_error)?;
+    sqlx::query("SELECT pg_notify($1, '')").bind(&probe).execute(pool).await.map_err(driver_error)?;
     let heard = async {
         loop {
-            if listener.recv().await.map_err(store)?.channel() == probe {
+            if listener.recv().await.map_err(driver_error)?.channel() == probe {
                 return Ok(());
             }
         }
     };
-    tokio::time::timeout(PATIENCE, heard).await.map_err(|_| said(pooled()))??;
-    listener.unlisten(&probe).await.map_err(store)?;
+    tokio::time::timeout(CONNECT_TIMEOUT, heard).await.map_err(|_| store_error(pooler_error()))??;
+    listener.unlisten(&probe).await.map_err(driver_error)?;
     Ok(listener)
 }
 

@@ -1,7 +1,7 @@
-//! The queue before the database: which writes go together, and which wait.
+//! The write queue: which writes share a transaction, and which wait.
 //!
-//! Writes of one order stay in their order, one batch at a time. A row that another session has locked is tried again by and
-//! by, for a while; all other orders go on. So is what a session could not write that has ended meanwhile, as in a fail-over.
+//! Writes of one order keep their sequence, one batch at a time. A write to a row that another session has locked is tried again
+//! for a while; all other orders go on. The same holds for writes of a session that has ended, as in a fail-over.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,74 +10,26 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::{batch, error::said};
+use super::{
+    batch,
+    error::store_error,
+    job::{BatchOutcome, Job, JobOutcome, RefusalCause},
+};
 use crate::{
-    ledger::{Change, Claim, LedgerError, Result, Written, kept::Texts},
+    ledger::{LedgerError, Result, WriteReceipt},
     model::OrderId,
 };
 
 /// Writes in one transaction at most.
-const MOST: usize = 256;
+const MAX_WRITES_PER_TRANSACTION: usize = 256;
 /// Transactions under way at once, so that one can be filled while another becomes durable.
-const AT_ONCE: usize = 2;
+const MAX_TRANSACTIONS_IN_FLIGHT: usize = 2;
 /// How long a write waits for a row that another session has locked, and for a session that can write.
-const LIMIT: Duration = Duration::from_secs(10);
+const LOCK_WAIT_LIMIT: Duration = Duration::from_secs(10);
 /// The first wait for such a row; each next one is twice as long, up to a second.
 const FIRST_WAIT: Duration = Duration::from_millis(2);
-
-/// What waits to be written.
-pub(super) struct Job {
-    pub(super) claim: Claim,
-    pub(super) change: Change,
-    pub(super) texts: Texts,
-    pub(super) asker: oneshot::Sender<Result<Written>>,
-    since: Instant,
-    /// Tried with others before, of which one may be to blame.
-    is_alone: bool,
-}
-
-impl Job {
-    pub(super) fn new(
-        claim: Claim,
-        change: Change,
-        texts: Texts,
-        asker: oneshot::Sender<Result<Written>>,
-    ) -> Self {
-        Self { claim, change, texts, asker, since: Instant::now(), is_alone: false }
-    }
-}
-
-/// What became of a batch.
-pub(super) enum Outcome {
-    /// Committed: what was written of each job, in their order.
-    Committed(Vec<Each>),
-    /// Nothing was written.
-    Refused(LedgerError, Cause),
-    /// The database does not answer, and may even have committed.
-    Failed(LedgerError),
-}
-
-/// What became of one job of a batch that was committed.
-pub(super) enum Each {
-    Written(Written),
-    /// Its claim is not the newest.
-    Fenced,
-    /// Another session has locked its order.
-    Busy,
-}
-
-/// Why nothing of a batch was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// What was to be written.
-    Write,
-    /// A lock that another session holds.
-    Lock,
-    /// The session: it was ended, or it may not write.
-    Session,
-}
 
 #[derive(Default)]
 struct Queue {
@@ -93,7 +45,7 @@ impl Queue {
     fn next(&mut self, now: Instant) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
         let (mut passed, mut rest) = (HashSet::new(), Vec::new());
-        while batch.len() < MOST
+        while batch.len() < MAX_WRITES_PER_TRANSACTION
             && !batch.first().is_some_and(|first: &Job| first.is_alone)
             && let Some(job) = self.waiting.pop_front()
         {
@@ -121,7 +73,7 @@ impl Queue {
     }
 
     /// Puts jobs back in front, each for a later try.
-    fn put_back(&mut self, jobs: Vec<Job>, now: Instant) {
+    fn requeue(&mut self, jobs: Vec<Job>, now: Instant) {
         for job in jobs.into_iter().rev() {
             let wait = self.later.get(&job.claim.order).map_or(FIRST_WAIT, |(_, wait)| *wait * 2);
             let wait = wait.min(Duration::from_secs(1));
@@ -132,11 +84,15 @@ impl Queue {
 }
 
 /// Writes what comes, until nobody can send any more.
-pub(super) async fn serve(pool: PgPool, mut jobs: mpsc::UnboundedReceiver<Job>, changes: watch::Sender<u64>) {
+pub(super) async fn run_queue(
+    pool: PgPool,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    changes: watch::Sender<u64>,
+) {
     let (mut queue, mut under_way, mut arrived) = (Queue::default(), FuturesUnordered::new(), Vec::new());
     let mut is_open = true;
     while is_open || !under_way.is_empty() || !queue.waiting.is_empty() {
-        while under_way.len() < AT_ONCE
+        while under_way.len() < MAX_TRANSACTIONS_IN_FLIGHT
             && let Some(batch) = queue.next(Instant::now())
         {
             let pool = pool.clone();
@@ -147,9 +103,9 @@ pub(super) async fn serve(pool: PgPool, mut jobs: mpsc::UnboundedReceiver<Job>, 
             });
             under_way.push(async move { (orders, written.await) });
         }
-        let due = queue.due().filter(|_| under_way.len() < AT_ONCE);
+        let due = queue.due().filter(|_| under_way.len() < MAX_TRANSACTIONS_IN_FLIGHT);
         tokio::select! {
-            count = jobs.recv_many(&mut arrived, MOST), if is_open => {
+            count = jobs.recv_many(&mut arrived, MAX_WRITES_PER_TRANSACTION), if is_open => {
                 is_open = count > 0;
                 queue.waiting.extend(arrived.drain(..));
             }
@@ -159,7 +115,7 @@ pub(super) async fn serve(pool: PgPool, mut jobs: mpsc::UnboundedReceiver<Job>, 
                 }
                 // Else it has panicked, and whoever asked hears that nobody answers.
                 if let Ok((batch, outcome)) = written {
-                    settle(&mut queue, batch, outcome, &changes);
+                    apply_outcome(&mut queue, batch, outcome, &changes);
                 }
             }
             () = wait_until(due) => {}
@@ -175,34 +131,36 @@ async fn wait_until(due: Option<Instant>) {
 }
 
 /// Answers what is decided, and puts back what is to be tried again.
-fn settle(queue: &mut Queue, batch: Vec<Job>, outcome: Outcome, changes: &watch::Sender<u64>) {
+fn apply_outcome(queue: &mut Queue, batch: Vec<Job>, outcome: BatchOutcome, changes: &watch::Sender<u64>) {
     let now = Instant::now();
     match outcome {
-        Outcome::Committed(each) => {
+        BatchOutcome::Committed(each) => {
             let mut again = Vec::new();
             // Before the answers: whoever has written knows that others hear of it.
-            if each.iter().any(|each| matches!(each, Each::Written(_))) {
+            if each.iter().any(|each| matches!(each, JobOutcome::Written(_))) {
                 changes.send_modify(|count| *count += 1);
             }
             for (job, each) in batch.into_iter().zip(each) {
                 match each {
-                    Each::Busy => again.push(job),
-                    Each::Fenced => {
+                    JobOutcome::Busy => again.push(job),
+                    JobOutcome::Fenced => {
                         answer(queue, job, |job| Err(LedgerError::Fenced(job.claim.order.clone())))
                     }
-                    Each::Written(written) => answer(queue, job, |_| Ok(written)),
+                    JobOutcome::Written(written) => answer(queue, job, |_| Ok(written)),
                 }
             }
             retry(queue, again, now, &locked);
         }
-        Outcome::Refused(_, Cause::Write | Cause::Lock) if batch.len() > 1 => {
+        BatchOutcome::Refused(_, RefusalCause::Write | RefusalCause::Lock) if batch.len() > 1 => {
             // Each by itself, at once.
             let alone = batch.into_iter().map(|job| Job { is_alone: true, ..job });
             let alone: Vec<Job> = alone.collect();
             alone.into_iter().rev().for_each(|job| queue.waiting.push_front(job));
         }
-        Outcome::Refused(error, Cause::Lock | Cause::Session) => retry(queue, batch, now, &|_| error.clone()),
-        Outcome::Refused(error, Cause::Write) | Outcome::Failed(error) => {
+        BatchOutcome::Refused(error, RefusalCause::Lock | RefusalCause::Session) => {
+            retry(queue, batch, now, &|_| error.clone())
+        }
+        BatchOutcome::Refused(error, RefusalCause::Write) | BatchOutcome::Failed(error) => {
             batch.into_iter().for_each(|job| answer(queue, job, |_| Err(error.clone())));
         }
     }
@@ -210,21 +168,21 @@ fn settle(queue: &mut Queue, batch: Vec<Job>, outcome: Outcome, changes: &watch:
 
 fn retry(queue: &mut Queue, jobs: Vec<Job>, now: Instant, why: &dyn Fn(&Job) -> LedgerError) {
     let (again, over): (Vec<_>, Vec<_>) =
-        jobs.into_iter().partition(|job| now.duration_since(job.since) < LIMIT);
-    queue.put_back(again, now);
+        jobs.into_iter().partition(|job| now.duration_since(job.since) < LOCK_WAIT_LIMIT);
+    queue.requeue(again, now);
     over.into_iter().for_each(|job| answer(queue, job, |job| Err(why(job))));
 }
 
-fn answer(queue: &mut Queue, job: Job, outcome: impl FnOnce(&Job) -> Result<Written>) {
+fn answer(queue: &mut Queue, job: Job, outcome: impl FnOnce(&Job) -> Result<WriteReceipt>) {
     queue.later.remove(&job.claim.order);
     let outcome = outcome(&job);
     // Who has asked may have lost interest; what is written stays.
-    let _ = job.asker.send(outcome);
+    let _ = job.reply_to.send(outcome);
 }
 
 fn locked(job: &Job) -> LedgerError {
-    said(format!(
-        "another session of the database has held a lock on order {} for {LIMIT:?}; end that session, which pg_locks names, \
+    store_error(format!(
+        "another session of the database has held a lock on order {} for {LOCK_WAIT_LIMIT:?}; end that session, which pg_locks names, \
          and drive the order again",
         job.claim.order
     ))
@@ -232,11 +190,14 @@ fn locked(job: &Job) -> LedgerError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::ledger::{Claim, OrderUpdate, unknown_fields::Texts};
 
     fn job(order: &OrderId) -> Job {
         let claim = Claim { order: order.clone(), token: 1, until: jiff::Timestamp::UNIX_EPOCH };
-        Job::new(claim, Change::default(), Texts::default(), oneshot::channel().0)
+        Job::new(claim, OrderUpdate::default(), Texts::default(), oneshot::channel().0)
     }
 
     fn orders(batch: Option<Vec<Job>>) -> Vec<OrderId> {
@@ -253,7 +214,7 @@ mod tests {
         assert!(queue.next(now).is_none(), "its order is in a batch under way");
         queue.busy.clear();
         // Locked: what comes later for it waits behind, what comes for another one does not.
-        queue.put_back(vec![job(&one)], now);
+        queue.requeue(vec![job(&one)], now);
         queue.waiting.extend([job(&other)]);
         assert_eq!(orders(queue.next(now)), [other]);
         assert_eq!(queue.due(), Some(now + FIRST_WAIT));
@@ -266,7 +227,7 @@ mod tests {
         let mut queue = Queue::default();
         let mut waits = Vec::new();
         for _ in 0..12 {
-            queue.put_back(vec![job(&order)], now);
+            queue.requeue(vec![job(&order)], now);
             waits.push(queue.later[&order].1);
             queue.waiting.clear();
         }

@@ -5,7 +5,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::MigrateError};
 
-use super::error::{FORBIDDEN, LOCKED, code, said, store};
+use super::error::{FORBIDDEN, LOCKED, code, driver_error, store_error};
 use crate::ledger::{LedgerError, Result, migrations};
 
 /// The tables that a ledger of an older version may have.
@@ -38,7 +38,7 @@ pub(super) async fn prepare(connection: &mut PgConnection) -> Result<()> {
             Ok(()) => return Ok(()),
         }
     }
-    Err(said("other hosts change the ledger's tables all the time; try again"))
+    Err(store_error("other hosts change the ledger's tables all the time; try again"))
 }
 
 enum Failure {
@@ -57,15 +57,15 @@ impl From<sqlx::Error> for Failure {
         match code(&error).as_deref() {
             // Unique violation, duplicate schema or table, and a table that was just moved.
             Some("23505" | "42P06" | "42P07" | "42P01" | "XX000") => Self::Again,
-            Some(FORBIDDEN) => Self::For(said(format!(
+            Some(FORBIDDEN) => Self::For(store_error(format!(
                 "the role may not make or change the ledger's tables: {error}; let an administrator run CREATE SCHEMA \
                  fulcrum AUTHORIZATION the_role, or open the ledger once as the tables' owner"
             ))),
-            Some(LOCKED) => Self::For(said(format!(
+            Some(LOCKED) => Self::For(store_error(format!(
                 "the ledger's tables cannot be changed, as another session holds a lock on them: {error}; stop hosts of \
                  older versions, and try again"
             ))),
-            _ => Self::For(store(error)),
+            _ => Self::For(driver_error(error)),
         }
     }
 }
@@ -118,7 +118,7 @@ async fn older(connection: &mut PgConnection) -> Result<Option<String>, Failure>
             (true, true) => return Ok(Some(schema)),
             (true, false) if has_another => {}
             (true, false) => {
-                return Err(said(format!(
+                return Err(store_error(format!(
                     "the schema {schema} has a ledger of an older version, which belongs to the role {owner}; open the \
                      ledger once as {owner}, which moves it; drop it only if none of its orders holds a service"
                 ))
@@ -155,7 +155,7 @@ async fn update(connection: &mut PgConnection, older: Option<&str>) -> Result<()
     match migrator.run(&mut *transaction).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(_)) => {
-            return Err(said(
+            return Err(store_error(
                 "a newer version of this library has changed the ledger's tables; update this host",
             )
             .into());
@@ -163,7 +163,9 @@ async fn update(connection: &mut PgConnection, older: Option<&str>) -> Result<()
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             return Err(error.into());
         }
-        Err(error) => return Err(said(format!("the ledger's tables cannot be updated: {error}")).into()),
+        Err(error) => {
+            return Err(store_error(format!("the ledger's tables cannot be updated: {error}")).into());
+        }
     }
     transaction.commit().await?;
     Ok(())
@@ -175,7 +177,7 @@ async fn adopt(connection: &mut PgConnection, schema: &str) -> Result<(), Failur
         .fetch_one(&mut *connection)
         .await?;
     if is_taken {
-        return Err(said(format!(
+        return Err(store_error(format!(
             "the database has two ledgers: one in the schema fulcrum, and one of an older version in {schema}; move the one \
              that is not wanted to another database; drop it only if none of its orders holds a service"
         ))

@@ -1,4 +1,4 @@
-//! The ledger's files: whether they are still those that were opened, and a lock that keeps them.
+//! The ledger's files: their identity, and a lock that keeps them in place.
 //!
 //! SQLite tells other processes by POSIX locks that a file is in use. The system drops all of those that a process holds as
 //! soon as that process closes the file anywhere: in another copy of SQLite, or after a plain read. Whoever closes the
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::said;
+use super::error::store_error;
 use crate::ledger::Result;
 
 /// What one file is, whatever its name.
@@ -19,14 +19,14 @@ type Identity = (u64, u64);
 
 /// The database, its log and the log's index, as they were opened.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct LedgerFiles {
     opened: Vec<(PathBuf, Identity)>,
 }
 
-impl Files {
+impl LedgerFiles {
     /// Remembers the files of a database that is open.
     pub(super) fn of(database: &Path) -> Result<Self> {
-        let failed = |error: io::Error| said(format!("{}: {error}", database.display()));
+        let failed = |error: io::Error| store_error(format!("{}: {error}", database.display()));
         let path = fs::canonicalize(database).map_err(failed)?;
         let mut opened = Vec::new();
         for suffix in ["", "-wal", "-shm"] {
@@ -52,7 +52,7 @@ impl Files {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "is gone".to_owned(),
                 Err(error) => format!("cannot be looked at ({error})"),
             };
-            return Err(said(format!(
+            return Err(store_error(format!(
                 "{} {what}, while the ledger has it open: it was removed or replaced, or another SQLite in this process has \
                  closed the database; nothing more is written, as it would be lost. Put the file back or leave it, end this \
                  process and start it again; everything that was confirmed before is kept. Look into a ledger, and copy it, \
@@ -80,20 +80,20 @@ fn identity(path: &Path) -> io::Result<Identity> {
 /// The lock that keeps the files. It must be dropped before the last connection closes, which then can tidy up.
 #[derive(Debug)]
 #[cfg_attr(not(target_os = "linux"), derive(Default))]
-pub(super) struct Guard {
+pub(super) struct FileLock {
     #[cfg(target_os = "linux")]
     _held: Vec<fs::File>,
 }
 
 #[cfg(target_os = "linux")]
-impl Guard {
+impl FileLock {
     /// SQLite's lock bytes (os.h, os_unix.c): those that each user of a database holds for reading, and the byte of the log's
     /// index that says that somebody uses it.
     const SHARED: (i64, i64) = (0x4000_0002, 510);
     const INDEX_IN_USE: (i64, i64) = (128, 1);
 
     /// Takes it, unless the file system has no such locks.
-    pub(super) fn of(files: &Files) -> Self {
+    pub(super) fn of(files: &LedgerFiles) -> Self {
         let suffixes = [("", Self::SHARED), ("-shm", Self::INDEX_IN_USE)];
         let database = files.opened.first().map(|(path, _)| path.clone());
         let held = suffixes.into_iter().filter_map(|(suffix, bytes)| {
@@ -136,8 +136,8 @@ impl Guard {
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Guard {
-    pub(super) fn of(_: &Files) -> Self {
+impl FileLock {
+    pub(super) fn of(_: &LedgerFiles) -> Self {
         Self::default()
     }
 }

@@ -5,7 +5,7 @@
 
 use sqlx::{Connection, Row, SqliteConnection, migrate::MigrateError};
 
-use super::error::{said, store};
+use super::error::{driver_error, store_error};
 use crate::ledger::{Result, migrations};
 
 const MIGRATIONS: &str = "fulcrum_migrations";
@@ -16,21 +16,21 @@ pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<()> {
         return Ok(());
     }
     // Immediate: processes that open at the same time wait for each other.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(store)?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(driver_error)?;
     if !exists(&mut transaction, MIGRATIONS).await? && is_older(&mut transaction).await? {
         sqlx::raw_sql("ALTER TABLE _sqlx_migrations RENAME TO fulcrum_migrations")
             .execute(&mut *transaction)
             .await
-            .map_err(store)?;
+            .map_err(driver_error)?;
     }
     let mut migrator = migrations::sqlite();
     migrator.dangerous_set_table_name(MIGRATIONS);
     match migrator.run(&mut *transaction).await {
-        Ok(()) => transaction.commit().await.map_err(store),
+        Ok(()) => transaction.commit().await.map_err(driver_error),
         Err(MigrateError::VersionMissing(_)) => {
-            Err(said("a newer version of this library has changed its tables; update this host"))
+            Err(store_error("a newer version of this library has changed its tables; update this host"))
         }
-        Err(error) => Err(store(error)),
+        Err(error) => Err(driver_error(error)),
     }
 }
 
@@ -42,10 +42,13 @@ async fn is_current(connection: &mut SqliteConnection) -> Result<bool> {
     let rows = sqlx::query("SELECT version, checksum FROM fulcrum_migrations WHERE success ORDER BY version")
         .fetch_all(connection)
         .await
-        .map_err(store)?;
+        .map_err(driver_error)?;
     let mut run = Vec::with_capacity(rows.len());
     for row in &rows {
-        run.push((row.try_get::<i64, _>(0).map_err(store)?, row.try_get::<Vec<u8>, _>(1).map_err(store)?));
+        run.push((
+            row.try_get::<i64, _>(0).map_err(driver_error)?,
+            row.try_get::<Vec<u8>, _>(1).map_err(driver_error)?,
+        ));
     }
     Ok(migrations::sqlite().iter().map(|known| (known.version, known.checksum.to_vec())).eq(run))
 }
@@ -59,12 +62,12 @@ async fn is_older(connection: &mut SqliteConnection) -> Result<bool> {
         sqlx::query_scalar("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
             .fetch_optional(connection)
             .await
-            .map_err(store)?;
+            .map_err(driver_error)?;
     let first = migrations::sqlite().iter().next().map(|first| first.checksum.to_vec());
     Ok(checksum.is_some() && checksum == first)
 }
 
 async fn exists(connection: &mut SqliteConnection, table: &str) -> Result<bool> {
     let found = sqlx::query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").bind(table);
-    Ok(found.fetch_optional(connection).await.map_err(store)?.is_some())
+    Ok(found.fetch_optional(connection).await.map_err(driver_error)?.is_some())
 }

@@ -17,17 +17,17 @@ use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOption
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    error::{said, store},
-    files::{Files, Guard},
-    forks::AtWork,
+    error::{driver_error, store_error},
+    files::{FileLock, LedgerFiles},
+    fork_guard::Activity,
     schema,
 };
 use crate::ledger::{LedgerError, Result};
 
-/// How long the end of a ledger waits for those who read.
-const PARTING: Duration = Duration::from_secs(5);
+/// How long a closing ledger waits for its readers.
+const READERS_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Writes in one transaction at most.
-const MOST: usize = 256;
+const MAX_WRITES_PER_TRANSACTION: usize = 256;
 
 /// The queue of the thread that writes; the thread ends with the last of its queues.
 #[derive(Debug, Clone)]
@@ -35,26 +35,26 @@ pub(super) struct Writer {
     queue: mpsc::UnboundedSender<Box<dyn Job>>,
 }
 
-/// Something to be written. It may be run again, where a neighbour in the same transaction has failed.
+/// A write. It may run again if another one in the same transaction has failed.
 #[async_trait]
 trait Job: Send {
-    /// Whether the transaction is still good.
+    /// Runs the write; false if the transaction has to be rolled back.
     async fn run(&mut self, connection: &mut SqliteConnection) -> bool;
-    /// Whether others want to know.
+    /// Whether the write is announced.
     fn is_news(&self) -> bool;
-    /// Answers, once it is known whether the transaction is durable.
+    /// Replies, once it is known whether the transaction is durable.
     fn answer(self: Box<Self>, committed: &Result<()>);
 }
 
-/// What is to be done with what.
-pub(super) type Work<T, D> = for<'c> fn(&'c mut SqliteConnection, &'c D) -> BoxFuture<'c, Result<T>>;
+/// The function of a write, and its argument.
+pub(super) type Operation<T, D> = for<'c> fn(&'c mut SqliteConnection, &'c D) -> BoxFuture<'c, Result<T>>;
 
 struct Task<T, D> {
-    work: Work<T, D>,
+    work: Operation<T, D>,
     with: D,
     is_news: bool,
     outcome: Option<Result<T>>,
-    asker: oneshot::Sender<Result<T>>,
+    reply_to: oneshot::Sender<Result<T>>,
 }
 
 #[async_trait]
@@ -76,10 +76,10 @@ impl<T: Send, D: Send + Sync> Job for Task<T, D> {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (_, Err(error)) => Err(error.clone()),
-            (None, Ok(())) => Err(said("not written")),
+            (None, Ok(())) => Err(store_error("the write was not run; try again")),
         };
-        // Who has asked may have lost interest; what is written stays.
-        let _ = self.asker.send(answer);
+        // The caller may be gone; the write stays.
+        let _ = self.reply_to.send(answer);
     }
 }
 
@@ -90,7 +90,7 @@ impl Writer {
         changes: watch::Sender<u64>,
         file: Option<PathBuf>,
         readers: Arc<OnceLock<SqlitePool>>,
-    ) -> Result<(Self, Option<Arc<Files>>)> {
+    ) -> Result<(Self, Option<Arc<LedgerFiles>>)> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let (tell, opened) = oneshot::channel();
         // A thread with a runtime of its own: the ledger goes on when the runtime that opened it has ended. It is made there, as it
@@ -98,27 +98,28 @@ impl Writer {
         let work = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(tell.send(Err(store(error)))),
+                Err(error) => return drop(tell.send(Err(driver_error(error)))),
             };
             runtime.block_on(async move {
-                let at_work = AtWork::begin().await;
+                let activity = Activity::begin().await;
                 let connected = async {
-                    let mut connection = SqliteConnection::connect_with(&options).await.map_err(store)?;
+                    let mut connection =
+                        SqliteConnection::connect_with(&options).await.map_err(driver_error)?;
                     schema::prepare(&mut connection).await?;
-                    let files = file.as_deref().map(Files::of).transpose()?;
+                    let files = file.as_deref().map(LedgerFiles::of).transpose()?;
                     Ok((connection, files.map(Arc::new)))
                 };
                 match connected.await {
                     Ok((connection, files)) => {
-                        let guard = files.as_deref().map(Guard::of);
+                        let guard = files.as_deref().map(FileLock::of);
                         let _ = tell.send(Ok(files.clone()));
-                        let mut connection = Connected { connection, files };
-                        drop(at_work);
-                        serve(&mut connection, jobs, changes).await;
-                        let _at_work = AtWork::begin().await;
+                        let mut connection = WriteConnection { connection, files };
+                        drop(activity);
+                        write_jobs(&mut connection, jobs, changes).await;
+                        let _at_work = Activity::begin().await;
                         // Of two connections that close at once each takes the other one for the last, and the log stays.
                         if let Some(readers) = readers.get() {
-                            let _ = tokio::time::timeout(PARTING, readers.close()).await;
+                            let _ = tokio::time::timeout(READERS_CLOSE_TIMEOUT, readers.close()).await;
                         }
                         drop(guard);
                         let _ = connection.connection.close().await;
@@ -127,110 +128,116 @@ impl Writer {
                 }
             });
         };
-        thread::Builder::new().name("fulcrum-ledger".to_owned()).spawn(work).map_err(store)?;
-        let files = opened.await.unwrap_or_else(|_| Err(said("its thread has ended")))?;
+        thread::Builder::new().name("fulcrum-ledger".to_owned()).spawn(work).map_err(driver_error)?;
+        let files = opened.await.unwrap_or_else(|_| {
+            Err(store_error("the ledger's writer thread has ended; open the ledger again"))
+        })?;
         Ok((Self { queue }, files))
     }
 
     /// Runs `work` in a transaction, perhaps with others', and answers when that is durable. An error of `work` other
     /// than of the store must come before it has changed anything. Dropping the future does not undo it.
-    pub(super) async fn write<T, D>(&self, is_news: bool, with: D, work: Work<T, D>) -> Result<T>
+    pub(super) async fn write<T, D>(&self, is_news: bool, with: D, work: Operation<T, D>) -> Result<T>
     where
         T: Send + 'static,
         D: Send + Sync + 'static,
     {
-        let (asker, answer) = oneshot::channel();
-        let ended = || said("its thread has ended");
-        self.queue.send(Box::new(Task { work, with, is_news, outcome: None, asker })).map_err(|_| ended())?;
+        let (reply_to, answer) = oneshot::channel();
+        let ended = || store_error("the ledger's writer thread has ended; open the ledger again");
+        self.queue
+            .send(Box::new(Task { work, with, is_news, outcome: None, reply_to }))
+            .map_err(|_| ended())?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
 /// The connection that writes, and the files that it writes to.
-struct Connected {
+struct WriteConnection {
     connection: SqliteConnection,
-    files: Option<Arc<Files>>,
+    files: Option<Arc<LedgerFiles>>,
 }
 
-async fn serve(
-    connected: &mut Connected,
+async fn write_jobs(
+    connected: &mut WriteConnection,
     mut jobs: mpsc::UnboundedReceiver<Box<dyn Job>>,
     changes: watch::Sender<u64>,
 ) {
     let mut batch = Vec::new();
-    while jobs.recv_many(&mut batch, MOST).await > 0 {
-        let at_work = AtWork::begin().await;
+    while jobs.recv_many(&mut batch, MAX_WRITES_PER_TRANSACTION).await > 0 {
+        let activity = Activity::begin().await;
         let outcome = match connected.begin().await {
-            Ok(()) => connected.together(&mut batch).await,
-            Err(error) => Outcome::Failed(error),
+            Ok(()) => connected.run_transaction(&mut batch).await,
+            Err(error) => Outcome::AllFailed(error),
         };
-        drop(at_work);
-        let Outcome::Blamed(error) = outcome else {
-            tell(&mut batch, outcome.into(), &changes);
+        drop(activity);
+        let Outcome::JobFailed(error) = outcome else {
+            answer_all(&mut batch, outcome.into(), &changes);
             continue;
         };
         if batch.len() == 1 {
-            tell(&mut batch, Err(error), &changes);
+            answer_all(&mut batch, Err(error), &changes);
             continue;
         }
-        // One of them is to blame: each by itself.
+        // One of them is the cause: each is run alone.
         for job in batch.drain(..) {
             let mut alone = vec![job];
-            let _at_work = AtWork::begin().await;
+            let _at_work = Activity::begin().await;
             let outcome = match connected.begin().await {
-                Ok(()) => connected.together(&mut alone).await,
-                Err(error) => Outcome::Failed(error),
+                Ok(()) => connected.run_transaction(&mut alone).await,
+                Err(error) => Outcome::AllFailed(error),
             };
-            tell(&mut alone, outcome.into(), &changes);
+            answer_all(&mut alone, outcome.into(), &changes);
         }
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Outcome {
     Committed,
-    /// One of the jobs may be to blame.
-    Blamed(LedgerError),
-    /// No job would fare better.
-    Failed(LedgerError),
+    /// One of the writes may be the cause: each is run alone.
+    JobFailed(LedgerError),
+    /// No write would succeed alone.
+    AllFailed(LedgerError),
 }
 
 impl From<Outcome> for Result<()> {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Committed => Ok(()),
-            Outcome::Blamed(error) | Outcome::Failed(error) => Err(error),
+            Outcome::JobFailed(error) | Outcome::AllFailed(error) => Err(error),
         }
     }
 }
 
-fn tell(jobs: &mut Vec<Box<dyn Job>>, committed: Result<()>, changes: &watch::Sender<u64>) {
+fn answer_all(jobs: &mut Vec<Box<dyn Job>>, committed: Result<()>, changes: &watch::Sender<u64>) {
     if committed.is_ok() && jobs.iter().any(|job| job.is_news()) {
         changes.send_modify(|count| *count += 1);
     }
     jobs.drain(..).for_each(|job| job.answer(&committed));
 }
 
-impl Connected {
+impl WriteConnection {
     async fn begin(&mut self) -> Result<()> {
         self.check()?;
         // Immediate: two processes that write wait for each other instead of failing in the middle.
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map(drop).map_err(store)
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map(drop).map_err(driver_error)
     }
 
-    /// All jobs in the transaction that was begun, or none. What is written to files that were taken away is not written.
-    async fn together(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcome {
+    /// Runs all writes in the transaction that was begun, or none. A write to files that were taken away does not count.
+    async fn run_transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Outcome {
         for job in jobs {
             if !job.run(&mut self.connection).await {
                 self.roll_back().await;
-                return Outcome::Blamed(said("another write of the same moment failed"));
+                return Outcome::JobFailed(store_error(
+                    "another write in the same transaction failed; this one is tried again",
+                ));
             }
         }
         if let Err(error) = sqlx::query("COMMIT").execute(&mut self.connection).await {
             self.roll_back().await;
-            return Outcome::Blamed(store(error));
+            return Outcome::JobFailed(driver_error(error));
         }
-        self.check().map_or_else(Outcome::Failed, |()| Outcome::Committed)
+        self.check().map_or_else(Outcome::AllFailed, |()| Outcome::Committed)
     }
 
     /// SQLite may have done so by itself, as where the disk is full.
@@ -239,6 +246,6 @@ impl Connected {
     }
 
     fn check(&self) -> Result<()> {
-        self.files.as_deref().map_or(Ok(()), Files::check)
+        self.files.as_deref().map_or(Ok(()), LedgerFiles::check)
     }
 }

@@ -34,7 +34,7 @@ impl<P: Provider> Trace<P> {
         let began = Instant::now();
         let outcome = make().instrument(span.clone()).await;
         let word = outcome.as_ref().map_or_else(|error| error.kind.word(), |_| "ok");
-        telemetry::called(self.inner.id(), call.word(), word, began);
+        telemetry::call_ended(self.inner.id(), call.word(), word, began);
         span.in_scope(|| match &outcome {
             Ok(_) => tracing::debug!("done"),
             Err(error) => tracing::warn!(kind = %error.kind, request_id = error.request_id, "failed"),
@@ -58,10 +58,10 @@ impl<P: Provider> Trace<P> {
                     Some(Ok(_)) => {}
                     Some(Err(error)) => {
                         tracing::warn!(%provider, call = call.word(), kind = %error.kind, "list failed");
-                        telemetry::called(&provider, call.word(), error.kind.word(), began);
+                        telemetry::call_ended(&provider, call.word(), error.kind.word(), began);
                     }
                     None if has_failed => {}
-                    None => telemetry::called(&provider, call.word(), "ok", began),
+                    None => telemetry::call_ended(&provider, call.word(), "ok", began),
                 }
                 let has_failed = has_failed || matches!(item, Some(Err(_)));
                 item.map(|item| (item, (list, began, has_failed)))

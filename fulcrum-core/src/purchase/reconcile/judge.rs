@@ -1,24 +1,24 @@
-//! Whose a service is, and whether it is as it should be: from an order and a service alone, no I/O, no clock.
+//! Judges a service from an order alone: whose it is, and whether it has drifted. No I/O, no clock.
 
 use crate::model::{
     FindingKind, IdempotencyKey, Order, OrderState, ProviderId, Service, ServiceId, ServiceStatus, Step,
     StepState,
 };
 
-/// What an order says of a service that carries a key.
+/// What an order says about a service with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The order is under way: its driver knows.
-    Leave,
-    /// A step of the order holds it.
-    Held,
-    /// Nothing holds it.
+    /// The order is under way: the service is left to its driver.
+    InProgress,
+    /// A step of the order has it.
+    Owned,
+    /// No step has it.
     Surplus {
         kind: FindingKind,
         why: String,
-        /// What a scan must not end by itself, and what to do instead.
+        /// Why a scan must not release it, and what to do instead.
         spared: Option<&'static str>,
-        /// What the step holds instead, and where.
+        /// The service that the step has instead, and where.
         instead: Option<(ProviderId, ServiceId)>,
     },
 }
@@ -57,12 +57,14 @@ fn judge_steps(
     provider: &ProviderId,
     service: &ServiceId,
 ) -> Verdict {
-    let holds = |step: &Step| step.provider == *provider && held(step).is_some_and(|own| own.id == *service);
+    let holds = |step: &Step| {
+        step.provider == *provider && step.state.service().is_some_and(|own| own.id == *service)
+    };
     if steps.iter().any(holds) {
-        return Verdict::Held;
+        return Verdict::Owned;
     }
     if !state.is_final() {
-        return Verdict::Leave;
+        return Verdict::InProgress;
     }
     let state = state.word();
     let Some(step) = steps.iter().find(|step| step.key == *key) else {
@@ -88,35 +90,19 @@ fn judge_steps(
             surplus(FindingKind::Orphan, why, Some(spared), None)
         }
         StepState::Provisioning { .. } | StepState::Acting { .. } | StepState::Compensating { .. } => {
-            Verdict::Leave
+            Verdict::InProgress
         }
     }
 }
 
-/// What a step is known to have made and not to have ended.
-pub(super) fn held(step: &Step) -> Option<&Service> {
-    match &step.state {
-        StepState::Provisioned { service }
-        | StepState::Committed { service }
-        | StepState::Acting { service, .. } => Some(service),
-        StepState::Planned
-        | StepState::Reserving { .. }
-        | StepState::Reserved { .. }
-        | StepState::Provisioning { .. }
-        | StepState::Compensating { .. }
-        | StepState::Compensated
-        | StepState::Stuck { .. } => None,
-    }
-}
-
-/// What a committed order holds for a step: what should run.
-pub(super) fn promised(order: &Order, index: u32) -> Option<(&Step, &Service)> {
+/// The service that a committed order has for a step, which should run.
+pub(super) fn committed_service(order: &Order, index: u32) -> Option<(&Step, &Service)> {
     let step = order.steps.iter().find(|step| step.index == index)?;
-    let service = held(step)?;
+    let service = step.state.service()?;
     (order.state == OrderState::Committed).then_some((step, service))
 }
 
-/// In what a service differs from what its step holds, in words; empty if in nothing that matters.
+/// How a service differs from the one that its step has, in words; empty if in nothing that matters.
 pub(super) fn differences(key: &IdempotencyKey, held: &Service, now: &Service) -> String {
     let mut found = Vec::new();
     let is_worse = match now.status {
@@ -163,7 +149,9 @@ pub(super) fn differences(key: &IdempotencyKey, held: &Service, now: &Service) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CallProgress, CountryCode, Lease, OfferKind, OrderId, Place, ZoneId};
+    use crate::model::{
+        CallProgress, ClaimId, CountryCode, Lease, OfferKind, OrderId, Place, RequestSent, ZoneId,
+    };
 
     fn key() -> IdempotencyKey {
         IdempotencyKey::of_step(&"018f0000-0000-7000-8000-000000000001".parse::<OrderId>().expect("an id"), 0)
@@ -268,7 +256,7 @@ mod tests {
     fn said(order: OrderState, state: StepState, provider: &str) -> Option<FindingKind> {
         let provider = provider.parse().expect("a name");
         match judge_steps(order, &[step(state)], &key(), &provider, &service().id) {
-            Verdict::Leave | Verdict::Held => None,
+            Verdict::InProgress | Verdict::Owned => None,
             Verdict::Surplus { kind, .. } => Some(kind),
         }
     }
@@ -280,7 +268,7 @@ mod tests {
         let other = IdempotencyKey::of_step(&OrderId::generate(), 0);
         let steps = [step(committed())];
         let acme = service().provider;
-        assert_eq!(judge_steps(OrderState::Stuck, &steps, &other, &acme, &service().id), Verdict::Held);
+        assert_eq!(judge_steps(OrderState::Stuck, &steps, &other, &acme, &service().id), Verdict::Owned);
         // Two providers may use the same names.
         assert_eq!(said(OrderState::Committed, committed(), "other"), Some(FindingKind::Duplicate));
     }
@@ -288,14 +276,15 @@ mod tests {
     #[test]
     fn orders_and_steps_that_are_under_way_are_left_to_their_driver() {
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let claim = "1".to_owned();
+        let claim = ClaimId::of_token(1);
         let asking = StepState::Provisioning {
             claim,
             since: now,
             progress: CallProgress::OutcomeUnknown,
             operation: None,
         };
-        let ending = StepState::Compensating { service: None, operation: None, sent: None, since: now };
+        let ending =
+            StepState::Compensating { service: None, operation: None, sent: RequestSent::Known, since: now };
         for order in [OrderState::Accepted, OrderState::Provisioning, OrderState::Compensating] {
             for state in [StepState::Planned, asking.clone(), ending.clone(), StepState::Compensated] {
                 assert_eq!(said(order, state, "acme"), None, "{order:?}");

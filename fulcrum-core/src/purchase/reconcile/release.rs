@@ -1,24 +1,27 @@
-//! Ends a service that nothing holds: looked at once more under the claim, the intent written before the call.
+//! Releases a surplus service: it is checked once more under the claim, and the intent is written before the call.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use super::{
-    RepairPolicy,
     judge::{Verdict, judge},
-    repair::Done,
+    policy::RepairPolicy,
+    repair::RepairOutcome,
 };
 use crate::{
     model::{Finding, IdempotencyKey, KeyNamespace, Order, OrderState, RepairAction, ServiceStatus},
     provider::{OperationHandle, OperationStatus, Provider, ProviderError},
-    purchase::{Engine, PurchaseError, compensate::is_forgotten, held::Held, machine::back_off},
+    purchase::{
+        PurchaseError, backoff::back_off, claim_guard::ClaimGuard, engine::Engine,
+        operation_handle::is_handle_unknown,
+    },
 };
 
-/// A service that is being ended.
-struct Ending<'a> {
+/// A surplus service that is being released.
+struct SurplusRelease<'a> {
     engine: &'a Engine,
-    held: &'a Held,
+    guard: &'a ClaimGuard,
     order: &'a Order,
     provider: &'a dyn Provider,
     finding: &'a Finding,
@@ -29,45 +32,51 @@ const CHANGED: &str = "its order has changed meanwhile";
 const UNDONE: &str = "its order is about to be undone";
 
 impl Engine {
-    /// Ends a service, if it is still too many; `before` is what was last done about it.
-    pub(super) async fn end(
+    /// Releases a service if it is still surplus; `before` is what was last done about it.
+    pub(super) async fn release_surplus(
         &self,
         policy: &RepairPolicy,
-        held: &Held,
+        guard: &ClaimGuard,
         finding: &Finding,
         before: Option<&RepairAction>,
-    ) -> Result<Done, PurchaseError> {
-        let left = |reason: String| Ok(Done::Left(reason));
+    ) -> Result<RepairOutcome, PurchaseError> {
+        let left = |reason: String| Ok(RepairOutcome::Skipped(reason));
         let Some(provider) = self.providers.get(&finding.provider) else {
             return left("its provider is not in this federation".to_owned());
         };
-        let order = self.load(held.order()).await?;
+        let order = self.load(guard.order()).await?;
         if let Err(reason) = self.check_surplus(&order, provider.as_ref(), finding).await {
             return left(reason);
         }
         let patience = policy.timeout_s.min(order.policy.compensation_timeout_s);
         let until = Instant::now() + Duration::from_secs(patience.into());
-        let ending =
-            Ending { engine: self, held, order: &order, provider: provider.as_ref(), finding, until };
+        let ending = SurplusRelease {
+            engine: self,
+            guard,
+            order: &order,
+            provider: provider.as_ref(),
+            finding,
+            until,
+        };
         if ending.is_undone().await? {
             return left(UNDONE.to_owned());
         }
-        // What failed before is still meant to be ended: an order does not grow with each scan.
+        // An intent from an earlier scan stands: an order does not grow with each scan.
         let stands = matches!(before, Some(RepairAction::Releasing | RepairAction::Failed { .. }));
         if !stands {
-            self.tell(held, finding, RepairAction::Releasing).await?;
+            self.record_repair(guard, finding, RepairAction::Releasing).await?;
         }
         let (action, done) = match ending.run().await? {
-            Ok(()) => (RepairAction::Released, Done::Released),
-            Err(reason) => (RepairAction::Failed { reason: reason.clone() }, Done::Left(reason)),
+            Ok(()) => (RepairAction::Released, RepairOutcome::Released),
+            Err(reason) => (RepairAction::Failed { reason: reason.clone() }, RepairOutcome::Skipped(reason)),
         };
         if !stands || before != Some(&action) {
-            self.tell(held, finding, action).await?;
+            self.record_repair(guard, finding, action).await?;
         }
         Ok(done)
     }
 
-    /// Whether a service is still what the finding says; else why it is left.
+    /// Whether a service is still what the finding says; else why it is skipped.
     async fn check_surplus(
         &self,
         order: &Order,
@@ -98,7 +107,7 @@ impl Engine {
             };
             if !other.is_some_and(|other| is_well(other.status)) {
                 return Err(format!(
-                    "{own}, which its step holds, is gone or broken: this may be all that is left of it; compare them"
+                    "{own}, which its step has, is gone or broken: this may be all that is left of it; compare them"
                 ));
             }
         }
@@ -111,20 +120,20 @@ impl Engine {
     }
 }
 
-impl Ending<'_> {
-    /// Asks until the service is proven to be gone; else why it is not.
+impl SurplusRelease<'_> {
+    /// Releases until the service is proven to be gone; else why it is not.
     async fn run(&self) -> Result<Result<(), String>, PurchaseError> {
         let key = release_key(self.order.namespace.as_ref(), self.finding);
         let mut tries = 0;
         loop {
-            // A host that was stopped for longer than its claim must not call.
-            self.held.check()?;
+            // A host that was paused for longer than its claim must not call.
+            self.guard.check()?;
             let reason = match self.provider.release(&self.finding.service, &key).await {
                 Ok(operation) => match self.gone(&operation).await? {
                     Ok(()) => return Ok(Ok(())),
                     Err(reason) => reason,
                 },
-                // Releasing again is safe in any case; where it is refused for good, a person must look.
+                // A second release is always safe. After a definite refusal a person must look.
                 Err(error) if error.kind.is_retryable() || error.kind.may_have_happened() => {
                     sleep(error.kind.retry_after().unwrap_or_default().min(self.left())).await;
                     error.words()
@@ -143,12 +152,12 @@ impl Ending<'_> {
     async fn gone(&self, operation: &OperationHandle) -> Result<Result<(), String>, PurchaseError> {
         let pause = Duration::from_millis(self.provider.capabilities().poll_interval_ms.clamp(1, 60_000));
         loop {
-            // The operation may go on when the service is gone: with its disks, say. Both must be over.
+            // The operation may go on when the service is gone, as for its disks. Both must be over.
             let is_over = match self.provider.poll(operation).await {
                 Ok(OperationStatus::Succeeded(_)) => true,
                 Ok(OperationStatus::Failed { reason, .. }) => return Ok(Err(reason)),
                 Ok(OperationStatus::Running { .. }) => false,
-                Err(error) => is_forgotten(&error.kind),
+                Err(error) => is_handle_unknown(&error.kind),
             };
             if is_over {
                 match self.provider.describe(&self.finding.service).await {
@@ -171,14 +180,14 @@ impl Ending<'_> {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Whether a customer waits for the claim, to have the services of the order ended.
+    /// Whether the customer has cancelled the order, and waits for its claim.
     async fn is_undone(&self) -> Result<bool, PurchaseError> {
         let may_be = self.order.state == OrderState::Committed;
         Ok(may_be && self.engine.ledger.is_cancelled(&self.order.id).await?)
     }
 }
 
-/// Another effect than the release of what the step itself had made, for a provider that knows effects by their keys.
+/// The idempotency key of the release: another effect than the release of the step's own service.
 fn release_key(namespace: Option<&KeyNamespace>, finding: &Finding) -> IdempotencyKey {
     let key = IdempotencyKey::in_namespace(namespace, &finding.order, finding.step);
     let service = blake3::hash(finding.service.as_str().as_bytes()).to_hex();

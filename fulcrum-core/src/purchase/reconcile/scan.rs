@@ -1,4 +1,4 @@
-//! Reads and confirms: first the lists, then the ledger, then each would-be finding once more.
+//! The scan: reads the lists, then the ledger, and looks at each suspect once more.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +13,8 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::time::sleep;
 
 use super::{
-    Reconciliation,
-    judge::{Verdict, differences, held, judge, promised},
+    judge::{Verdict, committed_service, differences, judge},
+    report::Reconciliation,
 };
 use crate::{
     ledger::{LedgerError, OrderQuery},
@@ -22,17 +22,17 @@ use crate::{
         Finding, FindingKind, IdempotencyKey, Order, OrderId, OrderState, ProviderId, Service, ServiceId,
     },
     provider::{Call, Provider, ProviderError},
-    purchase::{Engine, PurchaseError},
+    purchase::{PurchaseError, engine::Engine},
 };
 
-/// Orders that are listed at once.
-const PAGE: u32 = 256;
-/// Orders that are read at the same time.
-const AT_ONCE: usize = 8;
-/// Services that one provider is asked about at the same time.
-const LOOKS: usize = 4;
+/// Orders in one page.
+const ORDERS_PER_PAGE: u32 = 256;
+/// Orders that are loaded side by side.
+const MAX_PARALLEL_LOADS: usize = 8;
+/// Look-ups at one provider side by side.
+const MAX_PARALLEL_LOOKUPS: usize = 4;
 /// How long a provider may take for its list, and again for all single services.
-const PATIENCE: Duration = Duration::from_secs(600);
+const SCAN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A service of a list.
 struct Listed {
@@ -40,11 +40,11 @@ struct Listed {
     key: IdempotencyKey,
     order: OrderId,
     step: u32,
-    /// Whether a step holds it, whatever its key says.
+    /// Whether a step has it, whatever its key says.
     is_held: bool,
 }
 
-/// A service that a committed order holds, and that does not look as it should.
+/// A service of a committed order that may be missing or drifted.
 #[derive(Clone)]
 struct Suspect {
     order: OrderId,
@@ -53,7 +53,7 @@ struct Suspect {
     service: ServiceId,
 }
 
-/// Every provider's services with a key of ours.
+/// Each provider's services with a key of this library's form.
 type Lists = BTreeMap<ProviderId, BTreeMap<ServiceId, Listed>>;
 
 pub(super) struct Scan<'a> {
@@ -70,10 +70,10 @@ impl<'a> Scan<'a> {
     }
 
     pub(super) async fn run(mut self) -> Result<Reconciliation, PurchaseError> {
-        // What is made after the lists is not in them, and then found by `describe`; what is made before them is in
-        // the ledger, at least as an intent, when that is read.
+        // A service that is made after the lists is found by `describe`. One that is made before them is in the ledger, at least
+        // as an intent, when that is read.
         self.list().await;
-        // Who ends between the two looks is in the second one.
+        // An order that becomes final between the two queries is in the second one.
         self.compare_all(OrderQuery { is_unfinished: true, ..OrderQuery::default() }).await?;
         self.compare_all(OrderQuery { state: Some(OrderState::Committed), ..OrderQuery::default() }).await?;
         self.confirm().await?;
@@ -122,15 +122,15 @@ impl<'a> Scan<'a> {
     }
 
     async fn compare_all(&mut self, query: OrderQuery) -> Result<(), PurchaseError> {
-        let mut query = OrderQuery { limit: PAGE, ..query };
+        let mut query = OrderQuery { limit: ORDERS_PER_PAGE, ..query };
         loop {
             let ids = self.engine.ledger.list(&query).await?;
-            let is_last = ids.len() < PAGE as usize;
+            let is_last = ids.len() < ORDERS_PER_PAGE as usize;
             query.before = ids.last().cloned();
             let engine = self.engine;
             let loads: Vec<_> =
                 ids.into_iter().map(|id| async move { engine.ledger.load(&id).await }).collect();
-            let mut orders = futures::stream::iter(loads).buffered(AT_ONCE);
+            let mut orders = futures::stream::iter(loads).buffered(MAX_PARALLEL_LOADS);
             while let Some(order) = orders.next().await {
                 match order {
                     Ok(Some(order)) => self.compare(&order),
@@ -149,11 +149,11 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Notes what an order holds, and what of it does not look as it should.
+    /// Marks the services that an order has, and collects suspects.
     fn compare(&mut self, order: &Order) {
         self.outcome.scanned.orders += 1;
         for step in &order.steps {
-            let Some(own) = held(step) else { continue };
+            let Some(own) = step.state.service() else { continue };
             let list = self.lists.get_mut(&step.provider);
             let Some(list) = list else {
                 if !self.engine.providers.contains_key(&step.provider) {
@@ -169,7 +169,7 @@ impl<'a> Scan<'a> {
                 }
                 None => false,
             };
-            if !is_fine && promised(order, step.index).is_some() {
+            if !is_fine && committed_service(order, step.index).is_some() {
                 self.suspects.push(Suspect {
                     order: order.id.clone(),
                     step: step.index,
@@ -180,7 +180,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Confirms what may not fit, at all providers side by side: one that is slow or silent holds up no other one's findings.
+    /// Confirms suspects at all providers side by side: a slow or silent one holds up no other.
     async fn confirm(&mut self) -> Result<(), PurchaseError> {
         let mut suspects: BTreeMap<ProviderId, Vec<Suspect>> = BTreeMap::new();
         for suspect in std::mem::take(&mut self.suspects) {
@@ -194,7 +194,8 @@ impl<'a> Scan<'a> {
                 (self.engine.providers.get(&id), surplus.is_empty() && suspects.is_empty())
             {
                 looks.push(
-                    Look::new(self.engine, provider, surplus.len() + suspects.len()).run(surplus, suspects),
+                    ProviderCheck::new(self.engine, provider, surplus.len() + suspects.len())
+                        .run(surplus, suspects),
                 );
             }
         }
@@ -209,7 +210,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Why a look at a provider ends before its end.
+/// Why the check of a provider ends early.
 enum Stop {
     Provider(ProviderError),
     Ledger(PurchaseError),
@@ -221,8 +222,8 @@ impl From<PurchaseError> for Stop {
     }
 }
 
-/// The look-ups of one provider's single services.
-struct Look<'a> {
+/// The look-ups of single services at one provider.
+struct ProviderCheck<'a> {
     engine: &'a Engine,
     provider: &'a Arc<dyn Provider>,
     /// So many services are to be looked at, and so many were.
@@ -231,18 +232,18 @@ struct Look<'a> {
     findings: Mutex<Vec<Finding>>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> ProviderCheck<'a> {
     fn new(engine: &'a Engine, provider: &'a Arc<dyn Provider>, services: usize) -> Self {
         Self { engine, provider, services, asked: AtomicUsize::new(0), findings: Mutex::default() }
     }
 
-    /// What was found, and why it was not looked to the end.
+    /// The findings, and why the check ended early.
     async fn run(
         self,
         surplus: Vec<Listed>,
         suspects: Vec<Suspect>,
     ) -> Result<(ProviderId, Vec<Finding>, Option<String>), PurchaseError> {
-        let (id, patience) = (self.provider.id().clone(), PATIENCE + self.lag());
+        let (id, patience) = (self.provider.id().clone(), SCAN_TIMEOUT + self.lag());
         let looked = tokio::time::timeout(patience, async {
             // Collected first: a closure that borrows inside a stream would keep the future from being spawned.
             let calls: Vec<_> = surplus.iter().map(|listed| self.judge_listed(listed)).collect();
@@ -263,7 +264,7 @@ impl<'a> Look<'a> {
         Ok((id, self.findings.into_inner().unwrap_or_else(PoisonError::into_inner), failed))
     }
 
-    /// An order, if there is one; none at all if it cannot be read: then nothing is concluded of what carries its keys.
+    /// An order, if there is one; none at all if it cannot be read: then nothing is concluded about services with its keys.
     async fn readable(&self, order: &OrderId) -> Result<Option<Option<Order>>, PurchaseError> {
         match self.engine.ledger.load(order).await {
             Ok(order) => Ok(Some(order)),
@@ -272,7 +273,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What the ledger says must hold before and after the provider is asked: then it held at that moment.
+    /// The ledger must say the same before and after the provider is asked: then it held at that moment.
     async fn judge_listed(&self, listed: &Listed) -> Result<(), Stop> {
         let (Listed { service, key, order, step, .. }, provider) = (listed, self.provider.id());
         let Some(present) = self.readable(order).await? else { return Ok(()) };
@@ -291,7 +292,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// What is not there any more, and what is not as it should be.
+    /// Finds services that are missing or drifted.
     async fn find_worse(&self, suspects: Vec<Suspect>) -> Result<(), Stop> {
         let gone = Mutex::new(Vec::new());
         let calls: Vec<_> = suspects.iter().map(|suspect| self.first_look(suspect, &gone)).collect();
@@ -300,7 +301,7 @@ impl<'a> Look<'a> {
         if gone.is_empty() {
             return Ok(());
         }
-        // A provider that shows new services late may show old ones late too, as after a change of its own.
+        // A provider whose lists lag may show old services late too.
         sleep(self.lag()).await;
         let calls: Vec<_> = gone.iter().map(|suspect| self.second_look(suspect)).collect();
         side_by_side(calls).await
@@ -325,9 +326,10 @@ impl<'a> Look<'a> {
 
     async fn drifted(&self, suspect: &Suspect, now: &Service) -> Result<(), PurchaseError> {
         let Suspect { order, step, service, .. } = suspect;
-        // Read after the look: what a driver ends is written down before it is ended.
+        // Read after the look-up: a driver writes before it releases.
         let loaded = self.engine.load(order).await?;
-        let Some((held_by, own)) = promised(&loaded, *step).filter(|(_, own)| own.id == *service) else {
+        let Some((held_by, own)) = committed_service(&loaded, *step).filter(|(_, own)| own.id == *service)
+        else {
             return Ok(());
         };
         let evidence = differences(&held_by.key, own, now);
@@ -340,7 +342,7 @@ impl<'a> Look<'a> {
     async fn missing(&self, suspect: &Suspect) -> Result<(), PurchaseError> {
         let Suspect { order, step, service, .. } = suspect;
         let loaded = self.engine.load(order).await?;
-        if promised(&loaded, *step).is_none_or(|(_, own)| own.id != *service) {
+        if committed_service(&loaded, *step).is_none_or(|(_, own)| own.id != *service) {
             return Ok(());
         }
         let evidence = format!(
@@ -353,7 +355,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// What the provider says of a service.
+    /// The service as its provider describes it.
     async fn describe(&self, service: &ServiceId) -> Result<Option<Service>, Stop> {
         let described = self.provider.describe(service).await.map_err(Stop::Provider)?;
         let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
@@ -376,7 +378,7 @@ impl<'a> Look<'a> {
         evidence: String,
     ) {
         let provider = self.provider.id();
-        crate::telemetry::found(kind);
+        crate::telemetry::finding_reported(kind);
         tracing::warn!(kind = kind.word(), %provider, %service, %order, step, evidence, "found");
         let (provider, service, order) = (provider.clone(), service.clone(), order.clone());
         let finding = Finding { kind, provider, service, order, step, evidence };
@@ -384,24 +386,24 @@ impl<'a> Look<'a> {
     }
 }
 
-/// So many at once, until one ends otherwise than well.
+/// Runs calls side by side until one fails.
 async fn side_by_side<F: Future<Output = Result<(), Stop>>>(calls: Vec<F>) -> Result<(), Stop> {
-    let mut calls = futures::stream::iter(calls).buffer_unordered(LOOKS);
+    let mut calls = futures::stream::iter(calls).buffer_unordered(MAX_PARALLEL_LOOKUPS);
     while let Some(done) = calls.next().await {
         done?;
     }
     Ok(())
 }
 
-/// The services of one provider that carry a key of this library's form, or why they are not told.
+/// The services of one provider with a key of this library's form, or why its list failed.
 async fn list(provider: Arc<dyn Provider>) -> Result<BTreeMap<ServiceId, Listed>, String> {
     let mut list = BTreeMap::new();
-    let read = tokio::time::timeout(PATIENCE, async {
+    let read = tokio::time::timeout(SCAN_TIMEOUT, async {
         let mut services = provider.services();
         while let Some(service) = services.try_next().await? {
             let Some(key) = service.key.clone() else { continue };
             let Some((order, step)) = key.step() else { continue };
-            // Not compared, and by far the largest part.
+            // Attributes are not compared, and are the largest part.
             let service = Service { attributes: BTreeMap::new(), ..service };
             list.insert(service.id.clone(), Listed { service, key, order, step, is_held: false });
         }
@@ -409,6 +411,6 @@ async fn list(provider: Arc<dyn Provider>) -> Result<BTreeMap<ServiceId, Listed>
     });
     match read.await {
         Ok(read) => read.map(|()| list).map_err(|error| error.to_string()),
-        Err(_) => Err(format!("its list did not end within {} s; scan again", PATIENCE.as_secs())),
+        Err(_) => Err(format!("its list did not end within {} s; scan again", SCAN_TIMEOUT.as_secs())),
     }
 }

@@ -1,13 +1,14 @@
-//! Again and again.
+//! Repeats scans and repairs.
 
 use std::{future::Future, pin::pin, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{Engine, PurchaseError, Reconciliation, RepairPolicy};
+use super::{policy::RepairPolicy, report::Reconciliation};
+use crate::purchase::{PurchaseError, engine::Engine};
 
-/// Between two scans at least.
-const MOMENT: Duration = Duration::from_millis(20);
+/// The shortest pause between two scans.
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// [Repairs](Self::repair) at once and then again `interval` after each end, until `stop` is ready, and reports each
@@ -49,7 +50,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                () = sleep(interval.max(MOMENT)) => {}
+                () = sleep(interval.max(MIN_SCAN_INTERVAL)) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use fulcrum_core::ledger::{Change, Ledger, LedgerError, SqliteLedger};
+use fulcrum_core::ledger::{Ledger, LedgerError, OrderUpdate, SqliteLedger};
 
 use super::orders;
 
@@ -103,7 +103,7 @@ async fn a_ledger_whose_files_were_taken_away_refuses_the_next_write_with_words(
             fs::rename(&copy, &file).expect("put back");
         }
         let refused = [
-            ledger.write(&claim, &Change::default()).await.map(drop),
+            ledger.write(&claim, &OrderUpdate::default()).await.map(drop),
             ledger.create(&orders[1]).await,
             ledger.renew(&claim, std::time::Duration::from_secs(60)).await.map(drop),
             ledger.load(&orders[0].id).await.map(drop),

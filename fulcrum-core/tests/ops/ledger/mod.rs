@@ -1,14 +1,14 @@
 //! What every store of orders must do, and what each must do besides.
 
 mod files;
-#[cfg(feature = "postgres")]
-mod neighbours;
 mod operations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod schema;
 #[cfg(feature = "postgres")]
 mod sessions;
+#[cfg(feature = "postgres")]
+mod shared_database;
 mod sqlite;
 mod upgrade;
 
@@ -16,7 +16,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use crate::support::{CLOUDS, clouds, plan, providers};
 use fulcrum_core::{
-    ledger::{Change, Claim, Ledger, LedgerError, SqliteLedger},
+    ledger::{Claim, Ledger, LedgerError, OrderUpdate, SqliteLedger},
     model::{Order, Policy, ProviderId},
     provider::IdempotencyClass,
     purchase::Engine,
@@ -71,7 +71,7 @@ async fn dropped_calls_leave_nothing_behind(ledger: &dyn Ledger) {
             std::thread::sleep(Duration::from_micros(50));
         }
         // On all connections at once: none is in a transaction that nobody ends.
-        for answer in futures::future::join_all((0..8).map(|_| ledger.release(&stale))).await {
+        for answer in futures::future::join_all((0..8).map(|_| ledger.relinquish(&stale))).await {
             assert!(matches!(answer, Err(LedgerError::Fenced(_))), "seed {seed}, turn {turn}: {answer:?}");
         }
     }
@@ -80,8 +80,8 @@ async fn dropped_calls_leave_nothing_behind(ledger: &dyn Ledger) {
         for order in &orders {
             ledger.load(&order.id).await.expect("loaded").expect("there");
             let claim = ledger.claim(&order.id, "after", Duration::from_secs(9)).await.expect("claimed");
-            ledger.write(&claim, &Change::default()).await.expect("written");
-            ledger.release(&claim).await.expect("released");
+            ledger.write(&claim, &OrderUpdate::default()).await.expect("written");
+            ledger.relinquish(&claim).await.expect("released");
             ledger.verify(&order.id).await.expect("whole");
         }
     }
@@ -131,8 +131,8 @@ async fn put_off_by_a_clock(ledger: &dyn Ledger) {
     ledger.create(&order).await.expect("created");
     let claim = ledger.claim(&order.id, "a host", lease).await.expect("claimed");
     let ahead = jiff::Timestamp::now() + Duration::from_secs(10 * 365 * 86_400);
-    ledger.note_failed_drive(&claim, "a test", ahead).await.expect("counted");
-    ledger.release(&claim).await.expect("given back");
+    ledger.record_failed_drive(&claim, "a test", ahead).await.expect("counted");
+    ledger.relinquish(&claim).await.expect("given back");
     let next = ledger.claim_next("another", lease, 10, &everywhere()).await.expect("asked");
     assert_eq!(next.iter().map(|claim| &claim.order).collect::<Vec<_>>(), [&order.id]);
 }

@@ -101,7 +101,7 @@ mod shared {
     use std::time::Duration;
 
     use fulcrum_core::{
-        ledger::{Change, PostgresLedger},
+        ledger::{OrderUpdate, PostgresLedger},
         model::OrderState,
     };
 
@@ -165,11 +165,11 @@ mod shared {
         host.create(&order).await.expect("created");
         let claims =
             host.claim_next("host", Duration::from_secs(60), 1, &everywhere()).await.expect("claimed");
-        let refused = Change { order: Some((OrderState::Refused, None)), ..Change::default() };
+        let refused = OrderUpdate { order: Some((OrderState::Refused, None)), ..OrderUpdate::default() };
         host.write(&claims[0], &refused).await.expect("written");
-        host.release(&claims[0]).await.expect("released");
+        host.relinquish(&claims[0]).await.expect("released");
         assert_eq!(host.events(0, None, 10).await.expect("read").len(), 2);
-        assert!(host.forget(&order.id, jiff::Timestamp::MAX).await.expect("asked"), "not removed");
+        assert!(host.purge(&order.id, jiff::Timestamp::MAX).await.expect("asked"), "not removed");
         assert_eq!(owner.list(&OrderQuery::default()).await.expect("listed"), []);
     }
 
@@ -186,14 +186,17 @@ mod shared {
         let gone = orders(1).await.remove(0);
         file.create(&gone).await.expect("created");
         let claim = file.claim(&gone.id, "a host", Duration::from_secs(60)).await.expect("claimed");
-        file.write(&claim, &Change { order: Some((OrderState::Refused, None)), ..Change::default() })
-            .await
-            .expect("written");
-        file.release(&claim).await.expect("released");
-        file.advance("billing", u64::MAX).await.expect("delivered");
-        assert!(file.forget(&gone.id, jiff::Timestamp::MAX).await.expect("asked"), "not removed");
-        file.drop_cursor("billing").await.expect("dropped");
-        file.advance("billing", 3).await.expect("delivered");
+        file.write(
+            &claim,
+            &OrderUpdate { order: Some((OrderState::Refused, None)), ..OrderUpdate::default() },
+        )
+        .await
+        .expect("written");
+        file.relinquish(&claim).await.expect("released");
+        file.commit_offset("billing", u64::MAX).await.expect("delivered");
+        assert!(file.purge(&gone.id, jiff::Timestamp::MAX).await.expect("asked"), "not removed");
+        file.drop_consumer("billing").await.expect("dropped");
+        file.commit_offset("billing", 3).await.expect("delivered");
         let id = file.id().to_owned();
         drop(file);
         closed(folder.path()).await;

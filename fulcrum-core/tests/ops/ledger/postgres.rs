@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fulcrum_core::{
-    ledger::{Change, Ledger, LedgerError, OrderQuery, PostgresLedger, check_ledger},
+    ledger::{Ledger, LedgerError, OrderQuery, OrderUpdate, PostgresLedger, check_ledger},
     model::{OrderId, OrderState, Policy},
     provider::IdempotencyClass,
     purchase::Engine,
@@ -16,7 +16,7 @@ use crate::support::{
     providers,
 };
 
-const LEASE: Duration = Duration::from_secs(60);
+const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 async fn open(url: &str) -> PostgresLedger {
     PostgresLedger::with_connections(url, 8).await.expect("a ledger")
@@ -41,9 +41,9 @@ async fn dropped_calls_leave_nothing_behind() {
 async fn an_address_that_makes_no_sense_is_an_error_without_its_password() {
     for (url, why) in [
         ("postgresql://user:canary@127.0.0.1:1/none", "refused"),
-        ("nonsense://user:canary@host", "makes no sense"),
-        ("env:canary", "makes no sense"),
-        ("postgresql://user:canary@host:port/none", "makes no sense"),
+        ("nonsense://user:canary@host", "not a valid"),
+        ("env:canary", "not a valid"),
+        ("postgresql://user:canary@host:port/none", "not a valid"),
     ] {
         let opened = tokio::time::timeout(Duration::from_secs(300), PostgresLedger::open(url)).await;
         let error = opened.expect("in time").expect_err("nobody is there");
@@ -64,7 +64,7 @@ async fn hosts_that_ask_for_work_at_once_get_different_orders() {
         (0..8).map(move |_| {
             let host = host.clone();
             tokio::spawn(async move {
-                host.claim_next(&format!("host {at}"), LEASE, 7, &everywhere()).await.expect("claims")
+                host.claim_next(&format!("host {at}"), CLAIM_TTL, 7, &everywhere()).await.expect("claims")
             })
         })
     });
@@ -73,7 +73,7 @@ async fn hosts_that_ask_for_work_at_once_get_different_orders() {
         claims.extend(task.await.expect("no panic"));
     }
     // A row that another host is just looking at is passed by: what is left is given to who asks next.
-    claims.extend(hosts[0].claim_next("host 0", LEASE, 1_000, &everywhere()).await.expect("claims"));
+    claims.extend(hosts[0].claim_next("host 0", CLAIM_TTL, 1_000, &everywhere()).await.expect("claims"));
     let given: BTreeSet<&OrderId> = claims.iter().map(|claim| &claim.order).collect();
     assert_eq!((given.len(), claims.len()), (60, 60));
 }
@@ -118,9 +118,10 @@ async fn a_reader_of_all_events_misses_none_while_many_write() {
         let ledger = ledger.clone();
         writers.push(tokio::spawn(async move {
             ledger.create(&order).await.expect("created");
-            let claim = ledger.claim(&order.id, "writer", LEASE).await.expect("claimed");
+            let claim = ledger.claim(&order.id, "writer", CLAIM_TTL).await.expect("claimed");
             for _ in 0..40 {
-                let change = Change { order: Some((OrderState::Provisioning, None)), ..Change::default() };
+                let change =
+                    OrderUpdate { order: Some((OrderState::Provisioning, None)), ..OrderUpdate::default() };
                 ledger.write(&claim, &change).await.expect("written");
             }
         }));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use fulcrum_core::{
-    ledger::{Change, Ledger, LedgerError, PostgresLedger, check_ledger},
+    ledger::{Ledger, LedgerError, OrderUpdate, PostgresLedger, check_ledger},
     model::OrderState,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::orders;
 use crate::support::postgres::database;
 
-const LEASE: Duration = Duration::from_secs(600);
+const CLAIM_TTL: Duration = Duration::from_secs(600);
 
 async fn open(url: &str) -> PostgresLedger {
     PostgresLedger::with_connections(url, 8).await.expect("a ledger")
@@ -37,8 +37,8 @@ async fn sessions_that_take_no_writes_any_more_are_dropped_and_the_process_goes_
     let ledger = std::sync::Arc::new(open(&url).await);
     let order = orders(1).await.remove(0);
     ledger.create(&order).await.expect("created");
-    let claim = ledger.claim(&order.id, "a host", LEASE).await.expect("claimed");
-    let change = Change { order: Some((OrderState::Provisioning, None)), ..Change::default() };
+    let claim = ledger.claim(&order.id, "a host", CLAIM_TTL).await.expect("claimed");
+    let change = OrderUpdate { order: Some((OrderState::Provisioning, None)), ..OrderUpdate::default() };
 
     // As with a primary that became a standby: sessions live, and refuse everything.
     administer(&url, "ALTER DATABASE THIS SET default_transaction_read_only = on").await;
@@ -61,7 +61,7 @@ async fn sessions_that_take_no_writes_any_more_are_dropped_and_the_process_goes_
     waiting.await.expect("no panic").expect("written");
     for _ in 0..20 {
         ledger.write(&claim, &change).await.expect("written");
-        ledger.renew(&claim, LEASE).await.expect("renewed");
+        ledger.renew(&claim, CLAIM_TTL).await.expect("renewed");
     }
     ledger.request_cancel(&order.id, None).await.expect("noted");
     ledger.verify(&order.id).await.expect("whole");
@@ -73,13 +73,13 @@ async fn sessions_that_were_ended_are_made_anew() {
     let ledger = open(&url).await;
     let order = orders(1).await.remove(0);
     ledger.create(&order).await.expect("created");
-    let claim = ledger.claim(&order.id, "a host", LEASE).await.expect("claimed");
+    let claim = ledger.claim(&order.id, "a host", CLAIM_TTL).await.expect("claimed");
     for state in
         [OrderState::Provisioning, OrderState::Committed, OrderState::Compensating, OrderState::Ended]
     {
         administer(&url, CUT).await;
         ledger
-            .write(&claim, &Change { order: Some((state, None)), ..Change::default() })
+            .write(&claim, &OrderUpdate { order: Some((state, None)), ..OrderUpdate::default() })
             .await
             .expect("written");
     }

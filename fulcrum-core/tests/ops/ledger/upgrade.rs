@@ -70,13 +70,13 @@ pub(crate) async fn finishes(ledger: Arc<dyn Ledger>, store: &str) {
     }
     let cancelled = ledger.load(&id(6)).await.expect("read").expect("there").cancellation.expect("noted");
     assert_eq!((cancelled.at, cancelled.by), (None, None));
-    assert_eq!(ledger.cursor("billing").await.expect("a cursor"), 3);
+    assert_eq!(ledger.consumer_offset("billing").await.expect("a cursor"), 3);
     let unfinished = OrderQuery { is_unfinished: true, ..OrderQuery::default() };
     assert_eq!(ledger.list(&unfinished).await.expect("listed"), [id(7), id(6), id(5)]);
 
     let folder = tempfile::tempdir().expect("a folder");
     let clouds = clouds_of(store, folder.path(), &[]);
-    let engine = Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::from_millis(500));
+    let engine = Engine::new(providers(&clouds), ledger.clone()).with_claim_ttl(Duration::from_millis(500));
     engine.resume_all().await.expect("driven");
     for (number, _, state) in ORDERS {
         let order = ledger.load(&id(number)).await.expect("read").expect("there");
@@ -88,12 +88,12 @@ pub(crate) async fn finishes(ledger: Arc<dyn Ledger>, store: &str) {
     let (alive, ever) = count(&clouds);
     assert_eq!((alive, ever.values().max()), (9, Some(&1)));
     assert_eq!(
-        engine.forget(jiff::Timestamp::MAX).await.expect("forgotten"),
+        engine.purge(jiff::Timestamp::MAX).await.expect("forgotten"),
         0,
         "a delivery has not taken them"
     );
-    ledger.advance("billing", u64::MAX).await.expect("delivered");
-    assert_eq!(engine.forget(jiff::Timestamp::MAX).await.expect("forgotten"), 4);
+    ledger.commit_offset("billing", u64::MAX).await.expect("delivered");
+    assert_eq!(engine.purge(jiff::Timestamp::MAX).await.expect("forgotten"), 4);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn keeps_what_it_does_not_know(ledger: Arc<dyn Ledger>, store: &str, colum
         [FaultRule { call: Call::Provision, sku: None, nth: 1, times: 1000, fault: Fault::SoldOut }];
     let folder = tempfile::tempdir().expect("a folder");
     let clouds = clouds_of(store, folder.path(), &sold_out);
-    let engine = Engine::new(providers(&clouds), ledger.clone()).with_lease(Duration::from_millis(500));
+    let engine = Engine::new(providers(&clouds), ledger.clone()).with_claim_ttl(Duration::from_millis(500));
     let blueprint = duo("");
     let over = engine.accept(duo_plan(&blueprint), duo_policy(blueprint), None).await.expect("accepted");
     add_everywhere(columns).await;

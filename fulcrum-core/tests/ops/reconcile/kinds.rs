@@ -7,7 +7,7 @@ use std::{
 };
 
 use fulcrum_core::{
-    ledger::Change,
+    ledger::OrderUpdate,
     model::{
         FindingKind, IdempotencyKey, OrderId, OrderState, OwnService, Policy, Service, ServiceStatus,
         StepState,
@@ -217,9 +217,9 @@ async fn more_orders_than_one_page_are_compared() {
             cloud.tamper(|all| all.push(made)).expect("tampered");
         }
         let order = Some((OrderState::Committed, None));
-        let change = Change { order, steps: accepted.steps, ..Change::default() };
+        let change = OrderUpdate { order, steps: accepted.steps, ..OrderUpdate::default() };
         ledger.write(&claim, &change).await.expect("written");
-        ledger.release(&claim).await.expect("released");
+        ledger.relinquish(&claim).await.expect("released");
     }
     let began = Instant::now();
     let outcome = market.engine.reconcile().await.expect("reconciled");

@@ -87,7 +87,7 @@ impl Market {
         let ledger = self.engine.ledger();
         loop {
             match ledger.claim(&self.order.id, "the test", Duration::from_secs(60)).await {
-                Ok(claim) => return ledger.release(&claim).await.expect("released"),
+                Ok(claim) => return ledger.relinquish(&claim).await.expect("released"),
                 Err(LedgerError::Claimed { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
                 Err(error) => panic!("{error}"),
             }

@@ -211,10 +211,10 @@ async fn a_host_without_the_claim_ends_nothing() {
     let claim = other.await.expect("claimed");
     let outcome = market.engine.repair(&BOTH).await.expect("repaired");
     assert!(outcome.unrepaired[0].reason.contains("another host"), "{outcome:#?}");
-    market.engine.ledger().release(&claim).await.expect("released");
+    market.engine.ledger().relinquish(&claim).await.expect("released");
     // As after a stop that was longer than the claim.
     let late =
-        Engine::new(providers(&market.clouds), market.engine.ledger().clone()).with_lease(Duration::ZERO);
+        Engine::new(providers(&market.clouds), market.engine.ledger().clone()).with_claim_ttl(Duration::ZERO);
     let outcome = late.repair(&BOTH).await.expect("repaired");
     assert_eq!(outcome.unrepaired[0].reason, LedgerError::Fenced(market.order.id.clone()).to_string());
     assert!(exists(&market.clouds, &second));

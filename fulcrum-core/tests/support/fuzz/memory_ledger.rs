@@ -8,7 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use fulcrum_core::{
-    ledger::{Change, Claim, Gate, Ledger, LedgerError, OrderQuery, Result, Written, verify_events},
+    ledger::{
+        Claim, Ledger, LedgerError, OrderQuery, OrderUpdate, Result, SerialSlot, WriteReceipt, verify_events,
+    },
     model::{
         Acceptance, Cancellation, Operator, Order, OrderEvent, OrderEventKind, OrderId, OrderState,
         ProviderId, RecordedKind, RepairAction, ServiceId, Step, StepState,
@@ -32,7 +34,7 @@ struct Kept {
 struct State {
     orders: BTreeMap<OrderId, Kept>,
     forgotten: BTreeSet<OrderId>,
-    gates: BTreeMap<String, Gate>,
+    gates: BTreeMap<String, SerialSlot>,
     cursors: BTreeMap<String, u64>,
     sequence: u64,
 }
@@ -43,8 +45,8 @@ pub struct MemoryLedger {
     changes: watch::Sender<u64>,
 }
 
-fn after(lease: Duration) -> Timestamp {
-    Timestamp::now().checked_add(lease).unwrap_or(Timestamp::MAX)
+fn after(ttl: Duration) -> Timestamp {
+    Timestamp::now().checked_add(ttl).unwrap_or(Timestamp::MAX)
 }
 
 /// Each part with its length before it.
@@ -80,8 +82,8 @@ impl State {
 }
 
 impl Kept {
-    fn take(&mut self, owner: &str, lease: Duration) -> Claim {
-        (self.owner, self.until) = (Some(owner.to_owned()), after(lease));
+    fn take(&mut self, owner: &str, ttl: Duration) -> Claim {
+        (self.owner, self.until) = (Some(owner.to_owned()), after(ttl));
         self.token += 1;
         Claim { order: self.order.id.clone(), token: self.token, until: self.until }
     }
@@ -172,20 +174,20 @@ impl Ledger for MemoryLedger {
         Ok(state.orders.iter().rev().filter(is_asked).map(|(id, _)| id.clone()).take(most).collect())
     }
 
-    async fn claim(&self, order: &OrderId, owner: &str, lease: Duration) -> Result<Claim> {
+    async fn claim(&self, order: &OrderId, owner: &str, ttl: Duration) -> Result<Claim> {
         let mut state = self.state();
         let kept = state.kept(order)?;
         if !kept.is_free(Timestamp::now()) {
             let (owner, until) = (kept.owner.clone().unwrap_or_default(), kept.until);
             return Err(LedgerError::Claimed { order: order.clone(), owner, until });
         }
-        Ok(kept.take(owner, lease))
+        Ok(kept.take(owner, ttl))
     }
 
     async fn claim_next(
         &self,
         owner: &str,
-        lease: Duration,
+        ttl: Duration,
         limit: u32,
         providers: &[ProviderId],
     ) -> Result<Vec<Claim>> {
@@ -197,23 +199,23 @@ impl Ledger for MemoryLedger {
                 && kept.order.steps.iter().all(|step| providers.contains(&step.provider))
         };
         let work = state.orders.values_mut().filter(is_work).take(limit as usize);
-        Ok(work.map(|kept| kept.take(owner, lease)).collect())
+        Ok(work.map(|kept| kept.take(owner, ttl)).collect())
     }
 
-    async fn renew(&self, claim: &Claim, lease: Duration) -> Result<Claim> {
+    async fn renew(&self, claim: &Claim, ttl: Duration) -> Result<Claim> {
         let mut state = self.state();
         let (kept, _) = state.claimed(claim)?;
-        kept.until = after(lease);
+        kept.until = after(ttl);
         Ok(Claim { until: kept.until, ..claim.clone() })
     }
 
-    async fn release(&self, claim: &Claim) -> Result<()> {
+    async fn relinquish(&self, claim: &Claim) -> Result<()> {
         let mut state = self.state();
         state.claimed(claim)?.0.owner = None;
         Ok(())
     }
 
-    async fn write(&self, claim: &Claim, change: &Change) -> Result<Written> {
+    async fn write(&self, claim: &Claim, change: &OrderUpdate) -> Result<WriteReceipt> {
         let mut state = self.state();
         let (kept, sequence) = state.claimed(claim)?;
         for step in &change.steps {
@@ -248,7 +250,7 @@ impl Ledger for MemoryLedger {
         let is_cancelled = kept.order.cancellation.is_some();
         drop(state);
         self.announce();
-        Ok(Written { is_cancelled })
+        Ok(WriteReceipt { is_cancelled })
     }
 
     async fn request_cancel(&self, order: &OrderId, by: Option<&Operator>) -> Result<()> {
@@ -265,7 +267,7 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn note_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
+    async fn record_failed_drive(&self, claim: &Claim, reason: &str, next_try: Timestamp) -> Result<u32> {
         let mut state = self.state();
         let (kept, sequence) = state.claimed(claim)?;
         kept.failed_drives += 1;
@@ -298,7 +300,7 @@ impl Ledger for MemoryLedger {
         verify_events(&self.state().kept(order)?.events).map(drop)
     }
 
-    async fn forget(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
+    async fn purge(&self, order: &OrderId, before: Timestamp) -> Result<bool> {
         let mut state = self.state();
         let Some(kept) = state.orders.get(order) else { return Ok(false) };
         let last = kept.events.last().expect("each order has an event");
@@ -311,37 +313,37 @@ impl Ledger for MemoryLedger {
         Ok(true)
     }
 
-    async fn cursor(&self, name: &str) -> Result<u64> {
+    async fn consumer_offset(&self, name: &str) -> Result<u64> {
         Ok(self.state().cursors.get(name).copied().unwrap_or(0))
     }
 
-    async fn advance(&self, name: &str, sequence: u64) -> Result<u64> {
+    async fn commit_offset(&self, name: &str, sequence: u64) -> Result<u64> {
         let mut state = self.state();
         let cursor = state.cursors.entry(name.to_owned()).or_default();
         *cursor = sequence.max(*cursor);
         Ok(*cursor)
     }
 
-    async fn drop_cursor(&self, name: &str) -> Result<bool> {
+    async fn drop_consumer(&self, name: &str) -> Result<bool> {
         Ok(self.state().cursors.remove(name).is_some())
     }
 
-    async fn enter_gate(
+    async fn acquire_slot(
         &self,
         name: &str,
         claim: &Claim,
         step: u32,
-        instead_of: Option<&Gate>,
-    ) -> Result<Gate> {
+        expected: Option<&SerialSlot>,
+    ) -> Result<SerialSlot> {
         let mut state = self.state();
         state.claimed(claim)?;
-        let entered = |note| Gate { order: claim.order.clone(), step, token: claim.token, note };
+        let entered = |note| SerialSlot { order: claim.order.clone(), step, token: claim.token, note };
         let gate = match state.gates.get(name) {
             None => entered(None),
             Some(gate) if gate.order == claim.order && gate.step == step && gate.token <= claim.token => {
                 entered(gate.note.clone())
             }
-            Some(gate) => match instead_of {
+            Some(gate) => match expected {
                 Some(other)
                     if (&gate.order, gate.step, gate.token) == (&other.order, other.step, other.token) =>
                 {
@@ -354,14 +356,14 @@ impl Ledger for MemoryLedger {
         Ok(gate)
     }
 
-    async fn note_gate(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
+    async fn annotate_slot(&self, name: &str, claim: &Claim, step: u32, note: &str) -> Result<()> {
         let mut state = self.state();
         let gate = state.gates.get_mut(name).filter(|gate| gate.is_of(claim, step));
         gate.ok_or_else(|| LedgerError::Fenced(claim.order.clone()))?.note = Some(note.to_owned());
         Ok(())
     }
 
-    async fn leave_gate(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
+    async fn vacate_slot(&self, name: &str, claim: &Claim, step: u32) -> Result<()> {
         let mut state = self.state();
         if state.gates.get(name).is_some_and(|gate| gate.is_of(claim, step)) {
             state.gates.remove(name);
@@ -376,14 +378,7 @@ impl Ledger for MemoryLedger {
             .values()
             .flat_map(|kept| &kept.order.steps)
             .filter(|step| step.provider == *provider);
-        let held = steps.filter_map(|step| match &step.state {
-            StepState::Provisioned { service }
-            | StepState::Committed { service }
-            | StepState::Acting { service, .. } => Some(service.id.clone()),
-            StepState::Compensating { service, .. } => service.clone(),
-            _ => None,
-        });
-        Ok(held.collect())
+        Ok(steps.filter_map(|step| step.state.service_id().cloned()).collect())
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

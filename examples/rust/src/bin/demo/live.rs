@@ -78,7 +78,7 @@ impl Bars {
                     StepState::Provisioned { .. } => 2,
                     StepState::Committed { .. } | StepState::Acting { .. } => Self::STAGES,
                 });
-                bar.set_message(step.words());
+                bar.set_message(step.description());
                 let is_there = |bar: &&ProgressBar| bar.position() >= 2;
                 self.order.set_position(self.steps.iter().filter(is_there).count() as u64);
             }

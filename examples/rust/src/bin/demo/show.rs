@@ -139,7 +139,7 @@ pub(crate) fn order(order: &Order) {
 fn state_word(step: &StepState) -> String {
     match step {
         StepState::Planned => "planned".to_owned(),
-        StepState::Reserving { .. } | StepState::Reserved { .. } => step.words(),
+        StepState::Reserving { .. } | StepState::Reserved { .. } => step.description(),
         StepState::Provisioning { .. } => "provisioning".to_owned(),
         StepState::Provisioned { .. } => "provisioned".to_owned(),
         StepState::Committed { .. } => "committed".to_owned(),

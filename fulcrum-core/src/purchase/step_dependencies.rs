@@ -1,0 +1,193 @@
+//! Step dependencies: which steps come first, and which of their attributes a step's settings refer to.
+//!
+//! A step depends on steps of a lower rank that carry a component which one of its own is `after`. Ranks fall along every
+//! dependency, so there is no circular wait, even where components share machines crosswise.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use serde_json::Value;
+
+use crate::model::{
+    Plan, Reference, Service, Settings, Step, StepState, TemplatePart, check_substitution, parse_template,
+};
+
+/// Bytes of the value of one reference.
+const MAX_VALUE_BYTES: usize = 16 << 10;
+/// Bytes of all texts in a step's settings together, once references are replaced.
+const MAX_SETTINGS_BYTES: usize = 1 << 20;
+/// References in the settings of one lease.
+pub(super) const MAX_REFERENCES: usize = 4096;
+
+/// What the steps of one order have become, for the steps that depend on them.
+#[derive(Debug, Default)]
+pub(super) struct StepDependencies {
+    /// None: the step was tried, and has no service.
+    resolved: Mutex<BTreeMap<u32, Option<Service>>>,
+    changed: Notify,
+}
+
+/// Whether one step depends on another one.
+fn depends_on(one: &Step, other: &Step) -> bool {
+    other.lease.rank < one.lease.rank
+        && other.lease.replicas.keys().any(|component| one.lease.after.contains(component))
+}
+
+/// For each step the positions of its prerequisites. Steps that were given up are left out.
+pub(super) fn prerequisites(steps: &[Step]) -> Vec<Vec<u32>> {
+    let is_waited_for = |other: &&Step| other.state != StepState::Compensated;
+    steps
+        .iter()
+        .map(|one| {
+            if one.lease.after.is_empty() {
+                return Vec::new();
+            }
+            let others = steps.iter().filter(is_waited_for).filter(|other| depends_on(one, other));
+            others.map(|other| other.index).collect()
+        })
+        .collect()
+}
+
+impl StepDependencies {
+    /// Starts with the steps that have a service already.
+    pub(super) fn start(&self, steps: &[Step]) {
+        let made = steps.iter().filter_map(|step| Some((step.index, Some(service_of(step)?.clone()))));
+        *self.resolved.lock().unwrap_or_else(PoisonError::into_inner) = made.collect();
+    }
+
+    /// Resolves a step for those that depend on it; none if it could not be written.
+    pub(super) fn resolve(&self, index: u32, step: Option<&Step>) {
+        let service = step.and_then(service_of).cloned();
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner).insert(index, service);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until all prerequisites are resolved; whether each has a service.
+    pub(super) async fn wait_for(&self, others: &[u32]) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Enabled before the check, so that no change between check and wait is missed.
+            changed.as_mut().enable();
+            {
+                let made = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+                if others.iter().any(|other| matches!(made.get(other), Some(None))) {
+                    return false;
+                }
+                if others.iter().all(|other| made.contains_key(other)) {
+                    return true;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// A step's settings with each reference replaced by the attributes of its services, in the order of their steps.
+    ///
+    /// # Errors
+    /// In words: a service that is referred to does not exist, or does not have that attribute.
+    pub(super) fn resolve_settings(
+        &self,
+        step: &Step,
+        steps: &BTreeMap<u32, Vec<String>>,
+        plan: &Plan,
+    ) -> Result<Settings, String> {
+        let made = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        // A service that a fail-over keeps belongs to a step, too.
+        let named = |service: &Service| format!("{}/{}", service.provider, service.id);
+        let own: BTreeSet<String> = made.values().flatten().map(named).collect();
+        let of = |reference: Reference<'_>| -> Result<String, String> {
+            let Reference { component, attribute: what, .. } = reference;
+            let services = made.iter().filter_map(|(index, service)| {
+                let holds = steps.get(index)?.iter().any(|name| name == component);
+                service.as_ref().filter(|_| holds)
+            });
+            let values: Option<Vec<&str>> = services
+                .map(|service| match what {
+                    "id" => Some(service.id.as_str()),
+                    other => service.attributes.get(other).map(String::as_str),
+                })
+                .collect();
+            let mut values = values.ok_or_else(|| format!("{component} has no `{what}`"))?;
+            for lease in
+                plan.leases.iter().filter(|it| it.replicas.keys().any(|name| name.as_str() == component))
+            {
+                let Some(kept) = lease.keeps.as_ref().map(|id| id.as_str()).filter(|id| !own.contains(*id))
+                else {
+                    continue;
+                };
+                if what != "id" {
+                    return Err(format!("{component} ran before, as {kept}; only its id is known"));
+                }
+                let provider = format!("{}/", lease.place.provider);
+                values.push(kept.strip_prefix(&provider).unwrap_or(kept));
+            }
+            values.iter().try_for_each(|value| check_substitution(reference, value))?;
+            let text = values.join(",");
+            match text.len() {
+                0 => Err(format!("{component} is not there")),
+                size if size > MAX_VALUE_BYTES => Err(format!("`{what}` of {component} has {size} bytes")),
+                _ => Ok(text),
+            }
+        };
+        // Each reference is resolved once.
+        let known: RefCell<BTreeMap<(String, String, bool), String>> = RefCell::default();
+        let total = Cell::new(0_usize);
+        let in_text = |value: &str| -> Result<String, String> {
+            let mut text = String::new();
+            for piece in parse_template(value, |name| step.lease.after.contains(name))? {
+                match piece {
+                    TemplatePart::Text(plain) => text += plain,
+                    TemplatePart::Reference(reference) => {
+                        let key = (
+                            reference.component.to_owned(),
+                            reference.attribute.to_owned(),
+                            reference.is_raw,
+                        );
+                        if !known.borrow().contains_key(&key) {
+                            known.borrow_mut().insert(key.clone(), of(reference)?);
+                        }
+                        text += known.borrow().get(&key).map_or("", String::as_str);
+                    }
+                }
+                if total.get().saturating_add(text.len()) > MAX_SETTINGS_BYTES {
+                    return Err(format!(
+                        "they would have more than {MAX_SETTINGS_BYTES} bytes; refer to less"
+                    ));
+                }
+            }
+            total.set(total.get().saturating_add(text.len()));
+            Ok(text)
+        };
+        let value = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, &in_text)?));
+        let settings: Result<_, String> = step.lease.settings.iter().map(value).collect();
+        settings.map_err(|why| format!("its settings cannot be put together: {why}"))
+    }
+}
+
+/// A value with each text in it replaced.
+fn with_texts(value: &Value, replace: &impl Fn(&str) -> Result<String, String>) -> Result<Value, String> {
+    Ok(match value {
+        Value::String(text) => Value::String(replace(text)?),
+        Value::Array(values) => {
+            Value::Array(values.iter().map(|value| with_texts(value, replace)).collect::<Result<_, _>>()?)
+        }
+        Value::Object(values) => {
+            let replaced = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, replace)?));
+            Value::Object(values.iter().map(replaced).collect::<Result<_, String>>()?)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    })
+}
+
+fn service_of(step: &Step) -> Option<&Service> {
+    match &step.state {
+        StepState::Provisioned { service } | StepState::Committed { service } => Some(service),
+        _ => None,
+    }
+}
