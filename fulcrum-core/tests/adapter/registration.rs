@@ -95,7 +95,7 @@ fn each_adapter_is_registered_in_each_place() {
         need(has(format!("{tests}/imitation/{name}.rs")), name, "its imitation");
         let imitations = read(&format!("{tests}/imitation/mod.rs"));
         need(imitations.contains(&format!("mod {name};")), name, "`mod` in imitation/mod.rs");
-        need(read(&format!("{tests}/matrix.rs")).contains(&format!("(\"{name}\", ")), name, "matrix.rs");
+        need(read(&format!("{tests}/matrix.rs")).contains(&format!("\"{name}\",")), name, "matrix.rs");
         need(read(&format!("{tests}/exact.rs")).contains(&format!("\"{name}\" =>")), name, "exact.rs");
         need(has(format!("docs/adapters/{name}.md")), name, "its page");
         need(guide.contains(&format!("({name}.md)")), name, "the link in docs/adapters/README.md");

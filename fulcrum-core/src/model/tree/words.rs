@@ -34,7 +34,7 @@ pub(in crate::model) fn of_message(message: &str) -> String {
 pub(in crate::model) fn unknown_word(written: &str, expected: &[&str]) -> String {
     // All currencies of ISO 4217 are no help.
     if expected.contains(&"EUR") && expected.contains(&"USD") {
-        return format!("`{written}` is no currency of ISO 4217; write EUR, say");
+        return format!("`{written}` is not a currency of ISO 4217; write one such as EUR");
     }
     with_suggestion(
         format!("`{written}` is unknown here; write one of {}", expected.join(", ")),
