@@ -314,12 +314,15 @@ fn declared(line: &str) -> Option<(&str, &str, Option<&str>)> {
             | "default" => {}
             kind if DECLARATIONS.contains(&kind) => {
                 let mut name = words.next()?;
-                if kind == "const" && (name == "fn" || name == "unsafe") {
-                    name = words.find(|it| *it != "fn")?;
+                let is_function = kind == "const" && matches!(name, "fn" | "unsafe" | "async");
+                if is_function {
+                    name = words.find(|it| !matches!(*it, "fn" | "unsafe" | "async"))?;
                 }
                 let name = name.trim_end_matches([':', ';', '{', ',']);
                 let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-                let of = matches!(kind, "const" | "static").then(|| code.split_once(':')).flatten();
+                let of = (!is_function && matches!(kind, "const" | "static"))
+                    .then(|| code.split_once(':'))
+                    .flatten();
                 return is_name.then_some((kind, name, of.map(|(_, of)| of.trim())));
             }
             _ => return None,
@@ -393,6 +396,7 @@ fn a_word_of_our_own_is_found_wherever_it_is_declared() {
     }
     for line in [
         "let held = 1;",
+        "pub const fn new(most: u32) -> Self {",
         "// fn held()",
         "const MAX_ROWS: usize = 3;",
         "const KEY: &str = \"\";",

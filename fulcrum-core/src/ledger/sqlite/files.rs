@@ -89,12 +89,12 @@ pub(super) struct FileLock {
 impl FileLock {
     /// SQLite's lock bytes (os.h, os_unix.c): those that each user of a database holds for reading, and the byte of the log's
     /// index that says that somebody uses it.
-    const SHARED: (i64, i64) = (0x4000_0002, 510);
-    const INDEX_IN_USE: (i64, i64) = (128, 1);
+    const SHARED_LOCK_RANGE: (i64, i64) = (0x4000_0002, 510);
+    const INDEX_LOCK_RANGE: (i64, i64) = (128, 1);
 
     /// Takes it, unless the file system has no such locks.
     pub(super) fn of(files: &LedgerFiles) -> Self {
-        let suffixes = [("", Self::SHARED), ("-shm", Self::INDEX_IN_USE)];
+        let suffixes = [("", Self::SHARED_LOCK_RANGE), ("-shm", Self::INDEX_LOCK_RANGE)];
         let database = files.opened.first().map(|(path, _)| path.clone());
         let held = suffixes.into_iter().filter_map(|(suffix, bytes)| {
             let mut name = database.clone()?.into_os_string();

@@ -40,7 +40,7 @@ struct Bars {
 
 impl Bars {
     /// Wanted, asked for, there, paid for.
-    const STAGES: u64 = 3;
+    const STEP_STAGES: u64 = 3;
 
     fn new(order: &Order) -> Self {
         let all = MultiProgress::new();
@@ -55,7 +55,7 @@ impl Bars {
     fn add(&mut self, lease: &Lease) {
         let name = format!("{} {}", lease.place.provider, lease.sku);
         let template = "  {spinner} {prefix:<32.32} [{bar:12}] {wide_msg}";
-        self.steps.push(bar(&self.all, Self::STAGES, template, name));
+        self.steps.push(bar(&self.all, Self::STEP_STAGES, template, name));
     }
 
     fn tell(&mut self, event: &OrderEvent) {
@@ -76,7 +76,7 @@ impl Bars {
                     | StepState::Compensating { .. }
                     | StepState::Stuck { .. } => 1,
                     StepState::Provisioned { .. } => 2,
-                    StepState::Committed { .. } | StepState::Acting { .. } => Self::STAGES,
+                    StepState::Committed { .. } | StepState::Acting { .. } => Self::STEP_STAGES,
                 });
                 bar.set_message(step.description());
                 let is_there = |bar: &&ProgressBar| bar.position() >= 2;

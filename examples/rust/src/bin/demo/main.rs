@@ -19,9 +19,9 @@ use arguments::Arguments;
 type Error = Box<dyn std::error::Error>;
 
 /// Plans that are tried when products turn out to be sold out.
-const ROUNDS: u32 = 8;
+const MAX_FAIL_OVER_ROUNDS: u32 = 8;
 /// How much dearer they may be, in per cent.
-const MOST_RISE: Decimal = Decimal::ONE_HUNDRED;
+const MAX_RISE_PERCENT: Decimal = Decimal::ONE_HUNDRED;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
@@ -97,7 +97,9 @@ async fn buy(
     if !arguments.json {
         println!("\nBuying it:\n");
     }
-    let fail_over = FailOver::new(blueprint.clone()).with_rounds(ROUNDS).with_max_rise_percent(MOST_RISE);
+    let fail_over = FailOver::new(blueprint.clone())
+        .with_rounds(MAX_FAIL_OVER_ROUNDS)
+        .with_max_rise_percent(MAX_RISE_PERCENT);
     let policy = Policy::default().with_fail_over(fail_over);
     let order = market.accept(plan, policy, None).await?;
     let (driven, ()) = tokio::join!(market.drive(&order.id), live::watch(market, &order, arguments.json));
