@@ -826,17 +826,17 @@ typedef struct fulcrum_attribute {
 /**
  * An operator's action without a name, a reason or evidence.
  */
-#define FULCRUM_PURCHASE_NOBODY_SAID 206
+#define FULCRUM_PURCHASE_OPERATOR_REQUIRED 206
 
 /**
  * An action on a service that is not there, or while another action is under way.
  */
-#define FULCRUM_PURCHASE_NOT_HELD 207
+#define FULCRUM_PURCHASE_NO_SERVICE 207
 
 /**
  * The provider knows no actions.
  */
-#define FULCRUM_PURCHASE_CANNOT_ACT 208
+#define FULCRUM_PURCHASE_ACTION_UNSUPPORTED 208
 
 /**
  * Plan or policy are not those that somebody has approved.

@@ -41,11 +41,11 @@ pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
 /// An operator's action on an order that needs none.
 pub const FULCRUM_PURCHASE_NOT_STUCK: fulcrum_status = 205;
 /// An operator's action without a name, a reason or evidence.
-pub const FULCRUM_PURCHASE_NOBODY_SAID: fulcrum_status = 206;
+pub const FULCRUM_PURCHASE_OPERATOR_REQUIRED: fulcrum_status = 206;
 /// An action on a service that is not there, or while another action is under way.
-pub const FULCRUM_PURCHASE_NOT_HELD: fulcrum_status = 207;
+pub const FULCRUM_PURCHASE_NO_SERVICE: fulcrum_status = 207;
 /// The provider knows no actions.
-pub const FULCRUM_PURCHASE_CANNOT_ACT: fulcrum_status = 208;
+pub const FULCRUM_PURCHASE_ACTION_UNSUPPORTED: fulcrum_status = 208;
 /// Plan or policy are not those that somebody has approved.
 pub const FULCRUM_PURCHASE_NOT_APPROVED: fulcrum_status = 209;
 /// The plan costs more than the policy allows.
@@ -102,9 +102,9 @@ pub(crate) fn name(status: fulcrum_status) -> Option<&'static CStr> {
         FULCRUM_PURCHASE_ID_TAKEN => Some(c"FULCRUM_PURCHASE_ID_TAKEN"),
         FULCRUM_PURCHASE_INVALID_PLAN => Some(c"FULCRUM_PURCHASE_INVALID_PLAN"),
         FULCRUM_PURCHASE_NOT_STUCK => Some(c"FULCRUM_PURCHASE_NOT_STUCK"),
-        FULCRUM_PURCHASE_NOBODY_SAID => Some(c"FULCRUM_PURCHASE_NOBODY_SAID"),
-        FULCRUM_PURCHASE_NOT_HELD => Some(c"FULCRUM_PURCHASE_NOT_HELD"),
-        FULCRUM_PURCHASE_CANNOT_ACT => Some(c"FULCRUM_PURCHASE_CANNOT_ACT"),
+        FULCRUM_PURCHASE_OPERATOR_REQUIRED => Some(c"FULCRUM_PURCHASE_OPERATOR_REQUIRED"),
+        FULCRUM_PURCHASE_NO_SERVICE => Some(c"FULCRUM_PURCHASE_NO_SERVICE"),
+        FULCRUM_PURCHASE_ACTION_UNSUPPORTED => Some(c"FULCRUM_PURCHASE_ACTION_UNSUPPORTED"),
         FULCRUM_PURCHASE_NOT_APPROVED => Some(c"FULCRUM_PURCHASE_NOT_APPROVED"),
         FULCRUM_PURCHASE_OVER_LIMIT => Some(c"FULCRUM_PURCHASE_OVER_LIMIT"),
         FULCRUM_PURCHASE_PANICKED => Some(c"FULCRUM_PURCHASE_PANICKED"),

@@ -76,7 +76,11 @@ const PROVEN: [(&str, &str, &str); 21] = [
     ("limited in size", "provider/http.rs", "an_answer_without_end_is_cut_off"),
     ("Nowhere else are they written", "adapter/secrets.rs", "no_canary_of_a_whole_order_shows_anywhere"),
     ("It causes no panic", "documents/fuzz_smoke.rs", "fn "),
-    ("ends, changes and releases nothing that its own order did not create", "adapter/attached.rs", "fn "),
+    (
+        "ends, changes and releases nothing that its own order did not create",
+        "adapter/foreign_attachments.rs",
+        "fn ",
+    ),
 ];
 
 /// What it said once, and was not so.

@@ -104,9 +104,12 @@ async fn whatever_one_provider_does_the_others_are_there() {
     let bad = [
         (Lists::PanicsAtOnce, "its list panicked: at once"),
         (Lists::PanicsLater, "its list panicked: after 1 offers"),
-        (Lists::NeverAnswers, "no complete list within 1000 ms"),
-        (Lists::HoldsItsThread, "no complete list within 1000 ms"),
-        (Lists::NeverEnds, "no complete list within 1000 ms"),
+        (Lists::NeverAnswers, "no complete list within 1000 ms; call refresh() again, or raise the deadline"),
+        (
+            Lists::HoldsItsThread,
+            "no complete list within 1000 ms; call refresh() again, or raise the deadline",
+        ),
+        (Lists::NeverEnds, "no complete list within 1000 ms; call refresh() again, or raise the deadline"),
     ];
     let good = |name: &str| Lister::new(name, Lists::These(offers(name))) as Arc<dyn Provider>;
     let mut providers = vec![good("beta")];
@@ -243,7 +246,7 @@ async fn an_odd_row_of_a_program_costs_itself_only() {
         (odd(json!({ "memory_mib": [4096] })), "memory_mib: write text or a number, not a list"),
         (odd(json!({ "region": null })), "region: write text, not nothing"),
         (odd(json!({ "region": 7 })), "region: write text, not `7`"),
-        (odd(json!({ "currency": "eur" })), "currency: \"eur\" is no currency"),
+        (odd(json!({ "currency": "eur" })), "currency: \"eur\" is not a currency"),
         (odd(json!({ "currency": null })), "currency"),
         (odd(json!({ "region": "mars" })), "no region is called \"mars\""),
         (odd(json!({ "colour": "red" })), "unknown field `colour`"),

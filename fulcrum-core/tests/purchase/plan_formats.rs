@@ -275,7 +275,7 @@ async fn the_limits_of_settings_and_names_hold_in_plans_too() {
         ("bytes", BTreeMap::from([("user_data".to_owned(), json!("x".repeat(65 << 10)))])),
         ("256", (0..300).map(|at| (format!("a{at}"), json!(at))).collect()),
         ("bytes", (0..10).map(|at| (format!("a{at}"), json!("x".repeat(60 << 10)))).collect()),
-        ("is no name", BTreeMap::from([("x".repeat(1 << 20), json!(1))])),
+        ("is not a valid setting name", BTreeMap::from([("x".repeat(1 << 20), json!(1))])),
     ];
     let clouds = all();
     let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));

@@ -384,7 +384,7 @@ async fn a_table_tells_a_price_for_as_long_as_the_policy_says() {
     let policy = |days| Policy::default().with_max_table_age_days(days);
     assert_refused(&of_table(91, None), plan(), Policy::default(), "ninety days", "91 days old").await;
     assert_refused(&of_table(2, None), plan(), policy(1), "one day", "2 days old").await;
-    assert_refused(&of_table(-3, None), plan(), Policy::default(), "days ahead", "to come").await;
+    assert_refused(&of_table(-3, None), plan(), Policy::default(), "days ahead", "in the future").await;
     let over = of_table(2, Some(days_ago(1)));
     assert_refused(&over, plan(), Policy::default(), "it was valid", "only until a day that has passed")
         .await;

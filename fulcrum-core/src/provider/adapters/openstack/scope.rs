@@ -83,7 +83,7 @@ mod tests {
                 (shop.clone(), Some(owner("7", "u", "other"))),
             ] {
                 let why = scope.check(&project, user.as_ref()).expect_err("another one");
-                assert!(why.contains("and it is to be"), "{why}");
+                assert!(why.contains("it is not used, check the login"), "{why}");
             }
         }
         by_name.check(&owner("p1", "other", "Default"), None).expect_err("another name");
