@@ -78,7 +78,7 @@ def test_services_are_stopped_and_released(market: fulcrum_market.Federation) ->
     before = len(order.services)
     order = market.release(order.id, 0, who="ada", why="not needed")
     assert len(order.services) == before - 1
-    with pytest.raises(errors.PurchaseError, match="holds no service"):
+    with pytest.raises(errors.PurchaseError, match="has no service"):
         market.act(order.id, 0, {"resize": {"sku": "large"}}, who="ada", why="to see")
 
 

@@ -258,7 +258,7 @@ def test_what_cannot_be_held_says_why() -> None:
     market = market_of(Holding())
     market.refresh()
     order = market.purchase(market.compose(APP), {"step_timeout_s": 1, "compensation_timeout_s": 1})
-    assert re.search(r"not held within 1 s: .*(offset|zone)", str(order.reason)), order.reason
+    assert re.search(r"not reserved within 1 s .*(offset|zone)", str(order.reason)), order.reason
 
 
 # --- The way out of what is sold out

@@ -113,7 +113,7 @@ def sync_calls(config: Config) -> None:
             elif isinstance(found, fulcrum_market.Events):
                 assert len(list(found)) > 3
         except fulcrum_market.PurchaseError as error:
-            assert "not stuck" in str(error) or "holds no service" in str(error), (name, error)
+            assert "not stuck" in str(error) or "has no service" in str(error), (name, error)
         except fulcrum_market.DocumentError:
             assert name == "open"
     fulcrum_market.Federation.open("federation.yaml").refresh()
@@ -154,7 +154,7 @@ async def awaited_calls(config: Config) -> None:
             elif isinstance(found, fulcrum_market.Events):
                 assert len([event async for event in found]) > 3
         except fulcrum_market.PurchaseError as error:
-            assert "not stuck" in str(error) or "holds no service" in str(error), (name, error)
+            assert "not stuck" in str(error) or "has no service" in str(error), (name, error)
         except fulcrum_market.DocumentError:
             assert name == "open"
     await (await fulcrum_market.AsyncFederation.open("federation.yaml")).refresh()

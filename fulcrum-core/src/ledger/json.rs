@@ -1,8 +1,4 @@
 //! Values as JSON text, as the stores keep them.
-#![cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "no store of ours is built in")
-)]
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -110,7 +110,13 @@ pub(crate) fn read_text_within(path: &Path, limit: usize) -> io::Result<String> 
 /// [`DocumentError`] with path, line and column: mend the document there.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, DocumentError> {
     check_size(text, limits::MAX_DOCUMENT_BYTES)?;
-    Ok(tree::read(&tree::read_yaml(text)?)?)
+    match tree::read_yaml(text) {
+        // Nothing is written, which is all right where nothing must be.
+        Err(fault) if fault.is_empty_document => {
+            tree::read(&Node::from(tree::Value::Fields(Vec::new()))).map_err(|_| fault.into())
+        }
+        node => Ok(tree::read(&node?)?),
+    }
 }
 
 const JSON: Rules = Rules { max_values: limits::MAX_DOCUMENT_VALUES, may_repeat: false };

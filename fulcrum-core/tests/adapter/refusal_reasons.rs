@@ -79,7 +79,7 @@ async fn what_was_refused_until_the_time_was_over_is_told_with_it() {
     let (order, purchases) = refused(imitation::ALL[3], over("This request was rate-limited.")).await;
     let reason = order.reason.unwrap_or_default();
     assert!(
-        reason.contains("not there within 2 s") && reason.contains("This request was rate-limited."),
+        reason.contains("not provisioned within 2 s") && reason.contains("This request was rate-limited."),
         "{reason}"
     );
     assert!(purchases > 1, "it may pass");

@@ -278,7 +278,7 @@ impl Search<'_> {
             return;
         }
         let lines = || leases.iter().flat_map(|lease| &lease.lines);
-        let mut plan = Plan::new(&self.blueprint, self.catalogue.digest());
+        let mut plan = Plan::new(self.blueprint, self.catalogue.digest());
         plan.blueprint_digest = self.digest.clone();
         plan.monthly = lines().map(|line| line.monthly).sum::<Decimal>()
             + traffic.iter().map(|line| line.monthly).sum::<Decimal>()

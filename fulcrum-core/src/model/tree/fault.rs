@@ -15,6 +15,8 @@ pub(in crate::model) struct Fault {
     pub(in crate::model) at: Position,
     /// A field that the type does not have.
     pub(in crate::model) is_unknown_field: bool,
+    /// Nothing is written but comments.
+    pub(in crate::model) is_empty_document: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +27,19 @@ enum Segment {
 
 impl Fault {
     pub(in crate::model) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), path: Vec::new(), at: Position::default(), is_unknown_field: false }
+        Self {
+            message: message.into(),
+            path: Vec::new(),
+            at: Position::default(),
+            is_unknown_field: false,
+            is_empty_document: false,
+        }
+    }
+
+    /// A document without anything but comments.
+    pub(in crate::model) fn empty_document() -> Self {
+        let at = Position { line: 1, column: 1 };
+        Self { is_empty_document: true, at, ..Self::new(words::EMPTY) }
     }
 
     /// With its place, unless an inner part has told a better one.

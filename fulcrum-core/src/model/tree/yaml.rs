@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How deep lists and maps may stand in each other.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 64;
 /// Values that aliases may add to a document.
 const MAX_ALIASED_VALUES: usize = 100_000;
 
@@ -31,7 +31,7 @@ pub(in crate::model) fn read(text: &str) -> Result<Node<'_>, Fault> {
         };
         told.map_err(|fault| builder.located(fault))?;
     }
-    builder.document.ok_or_else(|| Fault::new(words::EMPTY).at(Position { line: 1, column: 1 }))
+    builder.document.filter(|_| !words::is_blank(text)).ok_or_else(Fault::empty_document)
 }
 
 fn position(span: Span) -> Position {

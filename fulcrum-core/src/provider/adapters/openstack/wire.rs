@@ -165,7 +165,7 @@ pub(super) fn is_foreign(row: &Value) -> bool {
 
 /// Whether a server is told in part only: its cell is down.
 pub(super) fn is_of_down_cell(row: &Value) -> bool {
-    row.get("status").is_some_and(|status| status == "UNKNOWN_SKU") && row.get("metadata").is_none()
+    row.get("status").is_some_and(|status| status == "UNKNOWN") && row.get("metadata").is_none()
 }
 
 #[derive(Debug, Clone, Deserialize)]
