@@ -809,7 +809,7 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PURCHASE_NOT_BUYABLE 202
 
 /**
- * The id belongs to the order of another plan or policy, or of one that was forgotten.
+ * The id belongs to an order of another plan or policy, or to one that was purged.
  */
 #define FULCRUM_PURCHASE_ID_TAKEN 203
 
@@ -829,12 +829,12 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_PURCHASE_OPERATOR_REQUIRED 206
 
 /**
- * An action on a service that is not there, or while another action is under way.
+ * The step has no service to act on, or another action is under way.
  */
 #define FULCRUM_PURCHASE_NO_SERVICE 207
 
 /**
- * The provider knows no actions.
+ * The provider supports no actions.
  */
 #define FULCRUM_PURCHASE_ACTION_UNSUPPORTED 208
 
@@ -894,7 +894,7 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_CONFIG 402
 
 /**
- * Somebody else drives this order.
+ * Another host has claimed this order.
  */
 #define FULCRUM_LEDGER_CLAIMED 501
 
@@ -914,7 +914,7 @@ typedef struct fulcrum_attribute {
 #define FULCRUM_LEDGER_EXISTS 504
 
 /**
- * What is stored makes no sense.
+ * Stored data cannot be read, or does not fit together.
  */
 #define FULCRUM_LEDGER_DAMAGED 505
 

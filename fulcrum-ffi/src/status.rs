@@ -34,7 +34,7 @@ pub const FULCRUM_PROVIDER_UNSUPPORTED: fulcrum_status = 113;
 pub const FULCRUM_PURCHASE_UNKNOWN_PROVIDER: fulcrum_status = 201;
 /// Nothing can be bought there safely.
 pub const FULCRUM_PURCHASE_NOT_BUYABLE: fulcrum_status = 202;
-/// The id belongs to the order of another plan or policy, or of one that was forgotten.
+/// The id belongs to an order of another plan or policy, or to one that was purged.
 pub const FULCRUM_PURCHASE_ID_TAKEN: fulcrum_status = 203;
 /// A plan without leases, or with a damaged one.
 pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
@@ -42,9 +42,9 @@ pub const FULCRUM_PURCHASE_INVALID_PLAN: fulcrum_status = 204;
 pub const FULCRUM_PURCHASE_NOT_STUCK: fulcrum_status = 205;
 /// An operator's action without a name, a reason or evidence.
 pub const FULCRUM_PURCHASE_OPERATOR_REQUIRED: fulcrum_status = 206;
-/// An action on a service that is not there, or while another action is under way.
+/// The step has no service to act on, or another action is under way.
 pub const FULCRUM_PURCHASE_NO_SERVICE: fulcrum_status = 207;
-/// The provider knows no actions.
+/// The provider supports no actions.
 pub const FULCRUM_PURCHASE_ACTION_UNSUPPORTED: fulcrum_status = 208;
 /// Plan or policy are not those that somebody has approved.
 pub const FULCRUM_PURCHASE_NOT_APPROVED: fulcrum_status = 209;
@@ -68,7 +68,7 @@ pub const FULCRUM_COMPOSE_PLAN_MISMATCH: fulcrum_status = 306;
 pub const FULCRUM_DOCUMENT: fulcrum_status = 401;
 /// The federation cannot be set up like this.
 pub const FULCRUM_CONFIG: fulcrum_status = 402;
-/// Somebody else drives this order.
+/// Another host has claimed this order.
 pub const FULCRUM_LEDGER_CLAIMED: fulcrum_status = 501;
 /// Another host has taken the order over; this one must not write or call any more.
 pub const FULCRUM_LEDGER_FENCED: fulcrum_status = 502;
@@ -76,7 +76,7 @@ pub const FULCRUM_LEDGER_FENCED: fulcrum_status = 502;
 pub const FULCRUM_LEDGER_NO_SUCH_ORDER: fulcrum_status = 503;
 /// An order of this id is there already.
 pub const FULCRUM_LEDGER_EXISTS: fulcrum_status = 504;
-/// What is stored makes no sense.
+/// Stored data cannot be read, or does not fit together.
 pub const FULCRUM_LEDGER_DAMAGED: fulcrum_status = 505;
 /// The store itself failed. The text ends with what to do about it.
 pub const FULCRUM_LEDGER_STORE: fulcrum_status = 506;
