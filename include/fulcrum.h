@@ -88,7 +88,7 @@
  */
 typedef enum fulcrum_order_state {
   /**
-   * CallbackCalls down, prices not yet checked.
+   * Written down, prices not yet checked.
    */
   FULCRUM_ORDER_STATE_ACCEPTED = 1,
   /**

@@ -73,7 +73,7 @@ impl ServiceTexts {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum fulcrum_order_state {
-    /// CallbackCalls down, prices not yet checked.
+    /// Written down, prices not yet checked.
     Accepted = 1,
     /// Prices checked; services are being made.
     Provisioning = 2,

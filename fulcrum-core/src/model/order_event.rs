@@ -21,7 +21,7 @@ pub struct OrderEvent {
     pub at: Timestamp,
     /// What.
     pub kind: RecordedKind,
-    /// FailureDomain this event and the one before it, in hexadecimal: `ledger::verify_events`.
+    /// Over this event and the one before it, in hexadecimal: `ledger::verify_events`.
     pub hash: String,
 }
 
