@@ -70,7 +70,7 @@ impl DocumentError {
 impl From<Fault> for DocumentError {
     fn from(fault: Fault) -> Self {
         let (path, at) = (fault.path(), fault.at);
-        Self { path, line: at.line as usize, column: at.column as usize, message: fault.message }
+        Self { path, line: at.line as usize, column: at.column as usize, message: fault.message.clone() }
     }
 }
 
@@ -164,6 +164,16 @@ fn check_known(node: &Node<'_>, known: &serde_json::Value) -> Result<(), Fault> 
 /// Reads a value that stood in a JSON document into a type, with the path of a mistake.
 pub(crate) fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, DocumentError> {
     Ok(tree::read(&Node::from(value))?)
+}
+
+/// Reads the JSON of another program into a type. The last value of a repeated name counts, and depth is limited to 128.
+pub(crate) fn read_foreign_json<T: DeserializeOwned>(bytes: &[u8], max_values: usize) -> Result<T, Fault> {
+    tree::read(&tree::read_json(bytes, Rules { max_values, may_repeat: true })?)
+}
+
+/// Reads a part of another program's JSON into a type.
+pub(crate) fn read_foreign_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, Fault> {
+    tree::read(&Node::from(value))
 }
 
 /// Reads a row of named cells into a type. Cells are text: 0012 is not 12.

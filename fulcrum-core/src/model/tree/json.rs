@@ -59,7 +59,7 @@ fn fault(error: &serde_json::Error, bytes: &[u8]) -> Fault {
         "recursion limit exceeded" => "the document is too deep; write it flatter",
         other => other,
     };
-    Fault::new(words).at(place(error))
+    Fault::in_words(words, error.to_string()).at(place(error))
 }
 
 enum Part {
@@ -136,16 +136,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut fields = FieldsBuilder::default();
         while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            let is_repeated = fields.has(&name);
-            if is_repeated && !self.0.rules.may_repeat {
+            if !self.0.rules.may_repeat && fields.find(&name).is_some() {
                 return Err(A::Error::custom(format!("`{name}` is written twice; keep one of them")));
             }
             self.0.path.push(Part::Name(name.clone().into_owned()));
             let node = map.next_value_seed(Seed(&mut *self.0))?;
             self.0.path.pop();
-            match is_repeated {
-                true => fields.replace(&name, node),
-                false => fields.push(Field { name, at: Position::default(), node }),
+            match fields.find(&name) {
+                Some(field) => field.node = node,
+                None => fields.push(Field { name, at: Position::default(), node }),
             }
         }
         Ok(fields.into_value())

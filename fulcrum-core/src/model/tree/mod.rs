@@ -9,7 +9,7 @@ mod read;
 mod words;
 mod yaml;
 
-pub(super) use fault::Fault;
+pub(crate) use fault::Fault;
 pub(super) use json::{Rules, read as read_json};
 pub(super) use node::{Field, Node, Position, Value};
 pub(super) use read::{read, read_known};
@@ -68,7 +68,7 @@ mod tests {
 
     fn fault_of(text: &str) -> (String, u32, u32, String) {
         let fault = yaml(text).expect_err(text);
-        (fault.path(), fault.at.line, fault.at.column, fault.message)
+        (fault.path(), fault.at.line, fault.at.column, fault.message.clone())
     }
 
     /// The type that reads a scalar decides what it is.
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn json_has_so_many_values_and_each_name_once() {
         fn read(text: &str, rules: Rules) -> Result<Node<'_>, (String, String)> {
-            read_json(text.as_bytes(), rules).map_err(|fault| (fault.path(), fault.message))
+            read_json(text.as_bytes(), rules).map_err(|fault| (fault.path(), fault.message.clone()))
         }
         let long = format!("[{}1]", "1,".repeat(98));
         assert!(read(&long, RULES).is_ok());

@@ -1,7 +1,7 @@
 //! A document as a tree: what every form of text is read into, and every type is read from. So each type is compiled for one
 //! reader, not for one of each form.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashMap};
 
 /// Line and column, counted from 1; 0 if unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,35 +124,31 @@ impl<'t> Node<'t> {
 #[derive(Debug, Default)]
 pub(in crate::model) struct FieldsBuilder<'t> {
     fields: Vec<Field<'t>>,
-    /// All names, as soon as a look at the fields is dearer.
-    names: HashSet<Cow<'t, str>>,
+    /// The index of each name, as soon as a look at the fields is dearer.
+    names: HashMap<Cow<'t, str>, usize>,
 }
 
 impl<'t> FieldsBuilder<'t> {
     const MAX_SCANNED_FIELDS: usize = 8;
 
-    pub(in crate::model) fn has(&self, name: &str) -> bool {
-        match self.names.is_empty() {
-            true => self.fields.iter().any(|field| field.name == name),
-            false => self.names.contains(name),
-        }
+    /// The field of a name that is there.
+    pub(in crate::model) fn find(&mut self, name: &str) -> Option<&mut Field<'t>> {
+        let at = match self.names.is_empty() {
+            true => self.fields.iter().position(|field| field.name == name)?,
+            false => *self.names.get(name)?,
+        };
+        self.fields.get_mut(at)
     }
 
     /// Adds a field whose name is new.
     pub(in crate::model) fn push(&mut self, field: Field<'t>) {
         if !self.names.is_empty() {
-            self.names.insert(field.name.clone());
+            self.names.insert(field.name.clone(), self.fields.len());
         } else if self.fields.len() == Self::MAX_SCANNED_FIELDS {
-            self.names.extend(self.fields.iter().chain([&field]).map(|field| field.name.clone()));
+            let names = self.fields.iter().chain([&field]).map(|field| field.name.clone());
+            self.names.extend(names.enumerate().map(|(at, name)| (name, at)));
         }
         self.fields.push(field);
-    }
-
-    /// Puts another value under a name that is there.
-    pub(in crate::model) fn replace(&mut self, name: &str, node: Node<'t>) {
-        if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
-            field.node = node;
-        }
     }
 
     pub(in crate::model) fn into_value(self) -> Value<'t> {

@@ -110,7 +110,9 @@ impl<'de, 't> Reader<'de, 't> {
     }
 
     /// What is written, for a type that wants something else.
-    fn wrong<T>(self, wanted: &'static str) -> Result<T, Fault> {
+    /// Not generic, as the other methods are: their code is there once for each type that is read.
+    #[cold]
+    fn wrong(self, wanted: &'static str) -> Fault {
         let written;
         let unexpected = match &self.node.value {
             Value::Null => Unexpected::Unit,
@@ -128,7 +130,19 @@ impl<'de, 't> Reader<'de, 't> {
             Value::List(_) => Unexpected::Seq,
             Value::Fields(_) => Unexpected::Map,
         };
-        Err(Fault::invalid_type(unexpected, &wanted).at(self.node.at))
+        Fault::invalid_type(unexpected, &wanted).at(self.node.at)
+    }
+
+    /// The value is not one word, with fields or without.
+    #[cold]
+    fn no_word(self) -> Fault {
+        match &self.node.value {
+            Value::Fields(fields) if fields.len() > 1 => {
+                let words = "only one word can be here; write the next one as an item of its own, after a -";
+                Fault::new(words).at(fields[1].at).at(self.node.at)
+            }
+            _ => Fault::new("write a word, or { word: … }").at(self.node.at),
+        }
     }
 
     fn list<V: Visitor<'de>>(self, items: &'de [Node<'t>], visitor: V) -> Result<V::Value, Fault> {
@@ -136,7 +150,7 @@ impl<'de, 't> Reader<'de, 't> {
         let value = visitor.visit_seq(&mut list)?;
         match list.items.len() {
             0 => Ok(value),
-            _ => Err(Fault::new(format!("{} are written, which are too many; remove some", items.len()))),
+            _ => Err(too_many(items.len())),
         }
     }
 
@@ -160,10 +174,10 @@ impl<'de, 't> Reader<'de, 't> {
                 Core::Unsigned(number) => visitor.visit_u64(number),
                 Core::Signed(number) => visitor.visit_i64(number),
                 Core::Float(number) if number.is_finite() => visitor.visit_f64(number),
-                _ => self.wrong(wanted),
+                _ => Err(self.wrong(wanted)),
             },
-            Value::List(_) | Value::Fields(_) => self.wrong("one value"),
-            _ => self.wrong(wanted),
+            Value::List(_) | Value::Fields(_) => Err(self.wrong("one value")),
+            _ => Err(self.wrong(wanted)),
         };
         self.located(outcome)
     }
@@ -223,7 +237,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                 Core::Bool(truth) => self.located(visitor.visit_bool(truth)),
                 _ => Err(Fault::new("write true or false").at(self.node.at)),
             },
-            _ => self.wrong("bool"),
+            _ => Err(self.wrong("bool")),
         }
     }
 
@@ -234,8 +248,8 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                 Err(Fault::new("nothing is written here; write text").at(self.node.at))
             }
             Value::Scalar { text, .. } => self.located(visitor.visit_borrowed_str(text)),
-            Value::List(_) | Value::Fields(_) => self.wrong("one value"),
-            _ => self.wrong("a string"),
+            Value::List(_) | Value::Fields(_) => Err(self.wrong("one value")),
+            _ => Err(self.wrong("a string")),
         }
     }
 
@@ -271,7 +285,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
             Value::List(items) => self.located(self.list(items, visitor)),
-            _ => self.wrong("a sequence"),
+            _ => Err(self.wrong("a sequence")),
         }
     }
 
@@ -291,7 +305,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
             Value::Fields(fields) => self.located(self.fields(fields, None, visitor)),
-            _ => self.wrong("a map"),
+            _ => Err(self.wrong("a map")),
         }
     }
 
@@ -304,7 +318,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         match &self.node.value {
             Value::Fields(fields) => self.located(self.fields(fields, Some(known), visitor)),
             Value::List(items) => self.located(self.list(items, visitor)),
-            _ => self.wrong("a map"),
+            _ => Err(self.wrong("a map")),
         }
     }
 
@@ -322,15 +336,10 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                 [field] => {
                     visitor.visit_enum(Variant { reader: self, word: &field.name, field: Some(field) })
                 }
-                [_, second, ..] => {
-                    let words =
-                        "only one word can be here; write the next one as an item of its own, after a -";
-                    Err(Fault::new(words).at(second.at).at(self.node.at))
-                }
-                [] => Err(Fault::new("write a word, or { word: … }").at(self.node.at)),
+                _ => Err(self.no_word()),
             },
-            Value::List(_) => Err(Fault::new("write a word, or { word: … }").at(self.node.at)),
-            _ => self.wrong("string or map"),
+            Value::List(_) => Err(self.no_word()),
+            _ => Err(self.wrong("string or map")),
         }
     }
 
@@ -352,7 +361,10 @@ impl<'de> SeqAccess<'de> for &mut List<'de, '_> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let at = self.at;
         self.at += 1;
-        seed.deserialize(self.reader.of(item)).map(Some).map_err(|fault| fault.of_item(at))
+        match seed.deserialize(self.reader.of(item)) {
+            Ok(value) => Ok(Some(value)),
+            Err(fault) => Err(fault.of_item(at)),
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -376,20 +388,31 @@ impl<'de> MapAccess<'de> for Map<'de, '_> {
         self.field = self.fields.find(is_told);
         let Some(field) = self.field else { return Ok(None) };
         let name = Name { text: &field.name };
-        seed.deserialize(name).map(Some).map_err(|fault| {
-            let fault = fault.at(field.at);
-            if fault.is_unknown_field { fault.below(&field.name) } else { fault }
-        })
+        match seed.deserialize(name) {
+            Ok(name) => Ok(Some(name)),
+            Err(fault) if fault.is_unknown_field => Err(in_field(fault, field)),
+            Err(fault) => Err(fault.at(field.at)),
+        }
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        let field = self.field.take().ok_or_else(|| Fault::new("a value without a name"))?;
-        seed.deserialize(self.reader.of(&field.node)).map_err(|fault| fault.at(field.at).below(&field.name))
+        let Some(field) = self.field.take() else { return Err(Fault::new("a value without a name")) };
+        seed.deserialize(self.reader.of(&field.node)).map_err(|fault| in_field(fault, field))
     }
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.fields.len())
     }
+}
+
+#[cold]
+fn too_many(count: usize) -> Fault {
+    Fault::new(format!("{count} are written, which are too many; remove some"))
+}
+
+#[cold]
+fn in_field(fault: Fault, field: &Field<'_>) -> Fault {
+    fault.at(field.at).below(&field.name)
 }
 
 /// A name in a map: text, or what a type makes of it.
@@ -476,9 +499,7 @@ impl<'de, 't> Content<'de, 't> {
     /// Reads what stands below the word.
     fn below<T>(self, read: impl FnOnce(Reader<'de, 't>) -> Result<T, Fault>) -> Result<T, Fault> {
         match self.field {
-            Some(field) => {
-                read(self.reader.of(&field.node)).map_err(|fault| fault.at(field.at).below(&field.name))
-            }
+            Some(field) => read(self.reader.of(&field.node)).map_err(|fault| in_field(fault, field)),
             None => {
                 Err(Fault::new("this word needs fields; write { word: { name: value } }")
                     .at(self.reader.node.at))

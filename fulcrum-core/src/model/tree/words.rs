@@ -99,3 +99,17 @@ pub(in crate::model) fn wanted(expected: &str) -> String {
         other => other.to_owned(),
     }
 }
+
+/// A parser's message without the value in it: `invalid type: string "hunter2", expected a map`.
+pub(in crate::model) fn without_values(words: &str) -> String {
+    for (begins, ends) in
+        [("string \"", "\", expected"), ("variant `", "`, expected"), ("field `", "`, expected")]
+    {
+        if let Some((head, rest)) = words.split_once(begins)
+            && let Some((_, tail)) = rest.rsplit_once(ends)
+        {
+            return format!("{head}{begins}…{ends}{tail}");
+        }
+    }
+    words.to_owned()
+}

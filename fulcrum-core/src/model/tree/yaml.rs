@@ -162,7 +162,7 @@ impl<'t> Builder<'t> {
                     if !is_quoted && is_null(&written) {
                         return Err(no_name().at(node.at));
                     }
-                    if fields.has(&written) {
+                    if fields.find(&written).is_some() {
                         let twice = format!("`{written}` is written twice; keep one of them");
                         return Err(Fault::new(twice).at(node.at));
                     }
@@ -188,7 +188,7 @@ fn merge<'t>(fields: &mut FieldsBuilder<'t>, node: Node<'t>) -> Result<(), Fault
     match node.value {
         Value::Fields(more) => {
             for field in more {
-                if !fields.has(&field.name) {
+                if fields.find(&field.name).is_none() {
                     fields.push(field);
                 }
             }

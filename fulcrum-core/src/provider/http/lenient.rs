@@ -16,7 +16,10 @@ use serde::{
 use serde_json::{Map, Number, Value};
 
 use super::{Request, Response};
-use crate::provider::{RejectedRow, Result};
+use crate::{
+    model,
+    provider::{RejectedRow, Result},
+};
 
 /// Unreadable rows of one response that are named.
 const MAX_NAMED_ROWS: usize = 200;
@@ -82,9 +85,9 @@ impl UnreadableRow {
 
 fn read_row<T: DeserializeOwned>(name: impl FnOnce(&Value) -> String, row: Row) -> Result<T, UnreadableRow> {
     let read = match row.is_whole {
-        true => serde_path_to_error::deserialize(&row.value).map_err(|error| {
-            let (path, reason) = (error.path().to_string(), error.into_inner().to_string());
-            if path == "." { reason } else { format!("{path}: {reason}") }
+        true => model::read_foreign_value(&row.value).map_err(|fault| match fault.path() {
+            path if path.is_empty() => fault.finding().to_owned(),
+            path => format!("{path}: {}", fault.finding()),
         }),
         false => Err(format!("the row has more than {MAX_VALUES_PER_ROW} values")),
     };

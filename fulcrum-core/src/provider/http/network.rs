@@ -149,7 +149,7 @@ fn tls(config: &HttpConfig) -> Result<(rustls::ClientConfig, bool), HttpConfigEr
             .map_err(|error| HttpConfigError::Setting(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((config, has_authorities))
 }
 

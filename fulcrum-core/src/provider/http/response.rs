@@ -17,7 +17,7 @@ use super::{
     retry_after::{seconds_in, wait_of},
 };
 use crate::{
-    model::{ProviderId, SkuId},
+    model::{self, ProviderId, SkuId},
     provider::{Call, RejectedRow, Result},
 };
 
@@ -181,24 +181,14 @@ impl Response {
         if values_in(&self.wire.body) > MAX_VALUES {
             return Err(self.protocol_error(format!("the document has more than {MAX_VALUES} values")));
         }
-        let mut deserializer = serde_json::Deserializer::from_slice(&self.wire.body);
-        let value = self.collecting_rejections(|| serde_path_to_error::deserialize(&mut deserializer));
-        let value: Result<T, String> =
-            value.map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
-                let path = error.path().to_string();
-                let error = without_values(&error.into_inner().to_string());
-                // An error at the root means another document.
-                if path == "." {
-                    format!("{UNEXPECTED_DOCUMENT}: {error}")
-                } else {
-                    format!("{path}: {error}")
-                }
-            });
-        let value = value.and_then(|value| match deserializer.end() {
-            Ok(()) => Ok(value),
-            Err(error) => Err(format!("{UNEXPECTED_DOCUMENT}: {error}")),
-        });
-        value.map_err(|message| self.protocol_error(message))
+        let body = &self.wire.body;
+        let value = self.collecting_rejections(|| model::read_foreign_json(body, MAX_VALUES));
+        value.map_err(|fault| {
+            let (path, finding) = (fault.path(), fault.finding());
+            // An error at the root means another document.
+            let place = if path.is_empty() { UNEXPECTED_DOCUMENT } else { &*path };
+            self.protocol_error(format!("{place}: {finding}"))
+        })
     }
 
     /// Parses an error document as JSON; none if the response is another document.
@@ -206,7 +196,7 @@ impl Response {
         if self.is_html_page() || !self.is_of_type("json") {
             return None;
         }
-        serde_json::from_slice(self.error_body()?).ok()
+        model::read_foreign_json(self.error_body()?, MAX_VALUES).ok()
     }
 
     /// How long the provider asks to wait, at most [`ErrorKind::MAX_RETRY_AFTER`].
@@ -228,20 +218,6 @@ fn values_in(body: &[u8]) -> usize {
         at += 1;
     }
     count
-}
-
-/// A parser's message without the value in it: `invalid type: string "hunter2", expected a map`.
-fn without_values(words: &str) -> String {
-    for (begins, ends) in
-        [("string \"", "\", expected"), ("variant `", "`, expected"), ("field `", "`, expected")]
-    {
-        if let Some((head, rest)) = words.split_once(begins)
-            && let Some((_, tail)) = rest.rsplit_once(ends)
-        {
-            return format!("{head}{begins}…{ends}{tail}");
-        }
-    }
-    words.to_owned()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId},
+    model::{IdempotencyKey, Place, RegionId, Service, ServiceStatus, SkuId, ZoneId, read_foreign_value},
     provider::{
         Call, ErrorKind, Result,
         adapters::common::CallErrors,
@@ -48,8 +48,8 @@ pub(super) async fn get(cloud: &Cloud, target: &ResourceRef, call: Call) -> Resu
     if wire::is_of_down_cell(&server) {
         return Err(cloud.error(call, cell_is_down()));
     }
-    let server: wire::Server = serde_path_to_error::deserialize(server)
-        .map_err(|error| protocol_error(format!("server.{}: {}", error.path(), error.inner())))?;
+    let server: wire::Server = read_foreign_value(&server)
+        .map_err(|fault| protocol_error(format!("server.{}: {}", fault.path(), fault.finding())))?;
     if server.id != target.id {
         return Err(protocol_error(format!(
             "the response to a request about the server {} is about {}",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::{
-    model::Settings,
+    model::{Settings, read_foreign_value},
     provider::{
         Result,
         http::{LenientList, Response},
@@ -61,10 +61,11 @@ impl From<Value> for Costs {
         if value.is_null() {
             return Self::default();
         }
-        let read = serde_path_to_error::deserialize::<_, Metadata>(&value);
+        let read = read_foreign_value::<Metadata>(&value);
         Self(
-            read.map(|metadata| metadata.costs)
-                .map_err(|error| format!("its metadata cannot be read: {error}")),
+            read.map(|metadata| metadata.costs).map_err(|fault| {
+                format!("its metadata cannot be read: {}: {}", fault.path(), fault.finding())
+            }),
         )
     }
 }
