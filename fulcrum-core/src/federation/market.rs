@@ -135,7 +135,7 @@ impl Federation {
         compose(&self.catalogue(), blueprint, options, watch)
     }
 
-    /// Explains a plan: binding conditions, alternatives, and discounts at which other offers would enter; see [`explain()`].
+    /// Explains a plan: binding conditions, alternatives, and discounts at which other providers would enter; see [`explain()`].
     /// Works on the calling thread.
     ///
     /// # Errors

@@ -226,8 +226,8 @@ impl StepState {
     pub fn description(&self) -> String {
         match self {
             Self::Planned => "planned".to_owned(),
-            Self::Reserving { .. } => "asking to hold it".to_owned(),
-            Self::Reserved { until } => format!("held until {until:.0}"),
+            Self::Reserving { .. } => "asking to reserve it".to_owned(),
+            Self::Reserved { until } => format!("reserved until {until:.0}"),
             Self::Provisioning { progress, .. } => match progress {
                 CallProgress::IntentOnly => "intent written, asking".to_owned(),
                 CallProgress::OutcomeUnknown => {

@@ -1,4 +1,5 @@
-//! Purchases at a provider without idempotency keys: one step at a time, with the account listed before and after.
+//! Purchases at a provider without idempotency keys: one step at a time, with the account listed before and after
+//! (decisions 29 and 30).
 //!
 //! Each such provider has a serial slot in the ledger, which at most one step holds. The slot belongs to the step and not to a
 //! host: whoever has the claim of the step's order has the slot. So the slot needs no clock and never expires, and a crash leaves

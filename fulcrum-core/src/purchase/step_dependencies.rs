@@ -188,6 +188,13 @@ fn with_texts(value: &Value, replace: &impl Fn(&str) -> Result<String, String>) 
 fn service_of(step: &Step) -> Option<&Service> {
     match &step.state {
         StepState::Provisioned { service } | StepState::Committed { service } => Some(service),
-        _ => None,
+        StepState::Planned
+        | StepState::Reserving { .. }
+        | StepState::Reserved { .. }
+        | StepState::Provisioning { .. }
+        | StepState::Acting { .. }
+        | StepState::Compensating { .. }
+        | StepState::Compensated
+        | StepState::Stuck { .. } => None,
     }
 }

@@ -155,13 +155,13 @@ macro_rules! at {
 }
 
 at! {
-    at_ec2: imitation::ALL[0],
-    at_exoscale: imitation::ALL[1],
-    at_hetzner: imitation::ALL[2],
-    at_openstack: imitation::ALL[3],
-    at_osb: imitation::ALL[4],
+    at_ec2: imitation::ec2::API,
+    at_exoscale: imitation::exoscale::API,
+    at_hetzner: imitation::hetzner::API,
+    at_openstack: imitation::openstack::API,
+    at_osb: imitation::osb::API,
     at_osb_untold: imitation::UNTOLD,
-    at_proxmox: imitation::ALL[5],
-    at_scaleway: imitation::ALL[6],
-    at_upcloud: imitation::ALL[7],
+    at_proxmox: imitation::proxmox::API,
+    at_scaleway: imitation::scaleway::API,
+    at_upcloud: imitation::upcloud::API,
 }

@@ -78,7 +78,7 @@ async fn an_action_that_is_over_and_has_done_nothing_is_not_done() {
 /// For as long as the cloud is declared to lag, what was before is no word that nothing was done.
 #[tokio::test]
 async fn an_answer_that_is_older_than_the_action_is_waited_for() {
-    let (cloud, service) = bought(imitation::ALL[0]).await;
+    let (cloud, service) = bought(imitation::ec2::API).await;
     for (action, is_on, sku) in
         [(Action::Stop, false, "small"), (to("large"), false, "large"), (Action::Start, true, "large")]
     {
@@ -117,7 +117,7 @@ async fn another_document_is_no_word_that_an_action_was_begun() {
 /// Whatever makes a clone run before it was given its size: it is as small as its template, and is not what was bought.
 #[tokio::test]
 async fn a_clone_in_its_templates_size_is_not_sold() {
-    let api = imitation::ALL[5];
+    let api = imitation::proxmox::API;
     let cloud = Imitation::start(api).await;
     let engine = engine(&cloud, &ledger().await);
     let order = engine.accept(plan(&api, &*cloud.provider).await, policy(), None).await.expect("accepted").id;
@@ -162,7 +162,7 @@ async fn an_instance_behind_a_lost_way_is_not_gone() {
     ];
     for (at, body) in each.iter().enumerate() {
         for tells in [true, false] {
-            let api = imitation::ALL[4];
+            let api = imitation::osb::API;
             let cloud = Imitation::start(api).await;
             cloud.world().tells_instances = tells;
             let engine = engine(&cloud, &ledger().await);

@@ -113,15 +113,15 @@ async fn zone_is_not_empty(api: Api, elsewhere: fn(&Path, &str) -> Arc<dyn Provi
 async fn a_zone_that_is_not_configured_any_more_is_not_empty() {
     // At once: each waits until what the other process may still do is over.
     futures::future::join(
-        zone_is_not_empty(imitation::ALL[1], exoscale_elsewhere, "r"),
-        zone_is_not_empty(imitation::ALL[6], scaleway_elsewhere, "fr-par-1"),
+        zone_is_not_empty(imitation::exoscale::API, exoscale_elsewhere, "r"),
+        zone_is_not_empty(imitation::scaleway::API, scaleway_elsewhere, "fr-par-1"),
     )
     .await;
 }
 
 #[tokio::test]
 async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
-    let bought = buy(imitation::ALL[5]).await;
+    let bought = buy(imitation::proxmox::API).await;
     let (key, id) = (&bought.order.steps[0].key, bought.service.as_str());
     let change = |name: &str, notes: Option<&str>| {
         let mut world = bought.cloud.world();
@@ -174,7 +174,7 @@ async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
 
 #[tokio::test]
 async fn a_server_with_another_name_is_not_made_twice() {
-    let bought = buy(imitation::ALL[2]).await;
+    let bought = buy(imitation::hetzner::API).await;
     let (key, id) = (&bought.order.steps[0].key, bought.service.as_str());
     let rename = |name: &str| {
         let mut world = bought.cloud.world();
@@ -199,7 +199,7 @@ async fn a_server_with_another_name_is_not_made_twice() {
 /// The disk that is priced is the one that is ordered.
 #[tokio::test]
 async fn a_machine_whose_type_of_disk_cannot_be_told_is_not_offered() {
-    let cloud = Imitation::start(imitation::ALL[0]).await;
+    let cloud = Imitation::start(imitation::ec2::API).await;
     for (rows, sold) in [
         (vec![("gp3", "0.1")], true),
         (vec![("gp2", "0.05"), ("gp3", "0.1")], true),

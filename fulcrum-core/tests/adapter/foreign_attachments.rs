@@ -164,7 +164,9 @@ async fn a_disk_that_is_not_ended_yet_is_not_forgotten() {
         of_upcloud(403, "STORAGE_FORBIDDEN"),
         of_upcloud(409, "STORAGE_STATE_ILLEGAL"),
     ]);
-    let all = scaleway.map(|it| (imitation::ALL[6], it)).chain(upcloud.map(|it| (imitation::ALL[7], it)));
+    let all = scaleway
+        .map(|it| (imitation::scaleway::API, it))
+        .chain(upcloud.map(|it| (imitation::upcloud::API, it)));
     future::join_all(all.map(|(api, reply)| disk_is_not_forgotten(api, reply))).await;
 }
 
@@ -189,12 +191,12 @@ macro_rules! at {
 }
 
 at! {
-    at_ec2: imitation::ALL[0], ["vol-0data"];
-    at_exoscale: imitation::ALL[1], ["data-0"];
-    at_hetzner: imitation::ALL[2], ["4711", "backups"];
-    at_openstack: imitation::ALL[3], ["data-0"];
-    at_osb: imitation::ALL[4], ["data-0"];
-    at_proxmox: imitation::ALL[5], ["vm-1-disk-7", "a-disk-of-the-customer"];
-    at_scaleway: imitation::ALL[6], ["data-0"];
-    at_upcloud: imitation::ALL[7], ["data-0"];
+    at_ec2: imitation::ec2::API, ["vol-0data"];
+    at_exoscale: imitation::exoscale::API, ["data-0"];
+    at_hetzner: imitation::hetzner::API, ["4711", "backups"];
+    at_openstack: imitation::openstack::API, ["data-0"];
+    at_osb: imitation::osb::API, ["data-0"];
+    at_proxmox: imitation::proxmox::API, ["vm-1-disk-7", "a-disk-of-the-customer"];
+    at_scaleway: imitation::scaleway::API, ["data-0"];
+    at_upcloud: imitation::upcloud::API, ["data-0"];
 }

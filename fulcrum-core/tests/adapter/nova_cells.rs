@@ -16,7 +16,7 @@ use crate::{
     imitation::{self, Api, Broken, Imitation, Mode},
 };
 
-const API: Api = imitation::ALL[3];
+const API: Api = imitation::openstack::API;
 
 async fn accepted(cloud: &Imitation) -> (Engine, OrderId) {
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));

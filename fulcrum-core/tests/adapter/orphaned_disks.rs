@@ -17,7 +17,7 @@ use crate::{
 
 /// Where a disk is a thing of its own, which stays when its machine is ended by itself.
 fn with_disks() -> [Api; 3] {
-    [imitation::ALL[0], imitation::ALL[6], imitation::ALL[7]]
+    [imitation::ec2::API, imitation::scaleway::API, imitation::upcloud::API]
 }
 
 /// As a person ends it in the console: where disks go with their machine, without its disk.
@@ -118,7 +118,7 @@ async fn is_spared_meanwhile(api: Api) {
 
 #[tokio::test]
 async fn a_disk_that_is_hung_on_something_else_during_a_release_is_spared() {
-    future::join_all([imitation::ALL[6], imitation::ALL[7]].map(is_spared_meanwhile)).await;
+    future::join_all([imitation::scaleway::API, imitation::upcloud::API].map(is_spared_meanwhile)).await;
 }
 
 /// Lists of machines may lag: their disks are listed already, and name them.

@@ -19,7 +19,7 @@ async fn first(provider: &dyn Provider) -> Offer {
 
 #[tokio::test]
 async fn a_listing_that_a_table_completes_is_no_better_than_the_table() {
-    let cloud = Imitation::start(imitation::ALL[6]).await;
+    let cloud = Imitation::start(imitation::scaleway::API).await;
     let offer = first(&*cloud.provider).await;
     let provenance = &offer.provenance;
     assert_eq!(provenance.authority, PriceAuthority::Table, "its disk and its address stand in a table");
@@ -30,7 +30,7 @@ async fn a_listing_that_a_table_completes_is_no_better_than_the_table() {
     let source = &provenance.source;
     assert!(source.contains("products/servers") && source.contains("scaleway.com"), "{source}");
     // What the API tells whole is its own.
-    let cloud = Imitation::start(imitation::ALL[7]).await;
+    let cloud = Imitation::start(imitation::upcloud::API).await;
     assert_eq!(first(&*cloud.provider).await.provenance.authority, PriceAuthority::Listing);
 }
 
@@ -56,7 +56,7 @@ fn dated(folder: &Path, url: &str, disk: &str, address: &str, surcharge: &str) -
 
 #[tokio::test]
 async fn a_price_of_a_table_is_as_old_as_the_oldest_row_of_it() {
-    let cloud = Imitation::start(imitation::ALL[0]).await;
+    let cloud = Imitation::start(imitation::ec2::API).await;
     let (new, old) = ("2026-11-02", "2026-02-03");
     for (disk, address, surcharge, observed) in [
         (new, new, new, date(2026, 11, 1)),

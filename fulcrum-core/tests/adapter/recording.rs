@@ -228,7 +228,7 @@ async fn a_recording_is_its_owners_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let tape = folder.path().join("tape.jsonl");
     let mode = || std::fs::metadata(&tape).expect("a file").permissions().mode() & 0o777;
-    let cloud = Imitation::start(imitation::ALL[2]).await;
+    let cloud = Imitation::start(imitation::hetzner::API).await;
     let provider = recording(&tape, || cloud.another());
     assert_eq!(mode(), 0o600);
     let _: Vec<_> = provider.offers(&OfferFilter::default()).collect().await;

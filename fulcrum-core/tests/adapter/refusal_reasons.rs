@@ -33,7 +33,8 @@ fn refusal(name: &str) -> Reply {
         "scaleway" => json!({ "type": "permissions_denied", "message": WORDS }),
         "upcloud" => json!({ "error": { "error_code": "ACTION_FORBIDDEN", "error_message": WORDS } }),
         "proxmox" => json!({ "data": null, "message": WORDS }),
-        _ => json!({ "message": WORDS }),
+        "exoscale" => json!({ "message": WORDS }),
+        other => panic!("how does {other} word a refusal?"),
     };
     json(403, &body)
 }
@@ -76,14 +77,15 @@ async fn what_was_refused_until_the_time_was_over_is_told_with_it() {
     let over = |message: &str| {
         json(413, &json!({ "overLimit": { "code": 413, "message": message, "retryAfter": "0" } }))
     };
-    let (order, purchases) = refused(imitation::ALL[3], over("This request was rate-limited.")).await;
+    let (order, purchases) = refused(imitation::openstack::API, over("This request was rate-limited.")).await;
     let reason = order.reason.unwrap_or_default();
     assert!(
         reason.contains("not provisioned within 2 s") && reason.contains("This request was rate-limited."),
         "{reason}"
     );
     assert!(purchases > 1, "it may pass");
-    let (order, purchases) = refused(imitation::ALL[3], over("Quota exceeded for cores: Requested 2")).await;
+    let (order, purchases) =
+        refused(imitation::openstack::API, over("Quota exceeded for cores: Requested 2")).await;
     let reason = order.reason.unwrap_or_default();
     assert!(reason.contains("quota of cores") && purchases == 1, "{reason}");
 }
@@ -93,7 +95,7 @@ async fn what_was_refused_until_the_time_was_over_is_told_with_it() {
 async fn a_page_for_people_is_not_quoted() {
     let page: Value = json!({ "x": format!("<html>{WORDS}</html>") });
     let reply = imitation::text(429, page["x"].as_str().expect("text"));
-    let (order, _) = refused(imitation::ALL[3], reply).await;
+    let (order, _) = refused(imitation::openstack::API, reply).await;
     let reason = order.reason.unwrap_or_default();
     assert!(!reason.contains(WORDS), "{reason}");
 }

@@ -203,7 +203,7 @@ async fn a_purchase_that_is_answered_with_the_customers_own_machine_leaves_that_
 /// A login that leads to another project: there, nothing of this one is to be seen.
 #[tokio::test]
 async fn a_token_of_another_project_is_not_used() {
-    let (cloud, order, service) = buy(imitation::ALL[3]).await;
+    let (cloud, order, service) = buy(imitation::openstack::API).await;
     cloud.world().project = Some("other");
     let provider = cloud.another();
     cloud.world().asked.clear();

@@ -149,7 +149,7 @@ async fn a_row_that_is_left_out_is_named_without_a_credential_at_every_adapter()
 
 #[tokio::test]
 async fn an_odd_price_costs_its_own_product_only() {
-    let cloud = Imitation::start(imitation::ALL[7]).await;
+    let cloud = Imitation::start(imitation::upcloud::API).await;
     let price = |amount: Value, price: Value| json!({ "amount": amount, "price": price });
     let numbers = [json!(0), json!(1e-30), json!(1e30), json!(-1), json!(null), json!("7")];
     let mut odd: Vec<_> = numbers.iter().map(|it| price(it.clone(), json!(1))).collect();
@@ -186,7 +186,7 @@ async fn report(cloud: &Imitation) -> SourceReport {
 /// A line of a cluster that says too little to be counted with: what its report names.
 #[tokio::test]
 async fn a_line_of_a_cluster_that_cannot_be_counted_with_is_told_by_its_report() {
-    let cloud = Imitation::start(imitation::ALL[5]).await;
+    let cloud = Imitation::start(imitation::proxmox::API).await;
     assert_eq!(report(&cloud).await.rejected_count, 0);
     let odd = [
         (json!({ "type": "node", "id": "node/a", "status": "online", "maxmem": 7 }), "a node without a name"),
@@ -220,7 +220,7 @@ async fn a_line_of_a_cluster_that_cannot_be_counted_with_is_told_by_its_report()
 /// A line at a number of ours may be a service: without it the list is not whole.
 #[tokio::test]
 async fn a_line_of_a_cluster_that_may_be_ours_makes_its_list_of_services_an_error() {
-    let cloud = Imitation::start(imitation::ALL[5]).await;
+    let cloud = Imitation::start(imitation::proxmox::API).await;
     let ours = |vmid: Value| json!({ "type": "qemu", "id": "qemu/x", "vmid": vmid, "node": "pve1", "maxmem": "much" });
     for (row, is_error) in [
         (ours(json!(100_000_007)), true),
@@ -255,7 +255,7 @@ async fn another_document_is_told_as_one_at_every_adapter() {
 
 #[tokio::test]
 async fn nova_is_found_where_its_address_has_no_version() {
-    let cloud = Imitation::start(imitation::ALL[3]).await;
+    let cloud = Imitation::start(imitation::openstack::API).await;
     for path in ["/compute", "/compute/", "/compute/v2.1", "/compute/v2.1/"] {
         let folder = tempfile::tempdir().expect("a folder");
         imitation::table(folder.path(), "openstack", false);
@@ -273,7 +273,7 @@ async fn nova_is_found_where_its_address_has_no_version() {
 
 #[tokio::test]
 async fn a_handle_of_proxmox_does_not_hold_what_is_not_used_later() {
-    let cloud = Imitation::start(imitation::ALL[5]).await;
+    let cloud = Imitation::start(imitation::proxmox::API).await;
     let folder = tempfile::tempdir().expect("a folder");
     imitation::table(folder.path(), "proxmox", false);
     std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");

@@ -88,6 +88,19 @@ fn the_states_of_an_order_are_the_same_everywhere() {
 }
 
 #[test]
+fn the_states_of_a_step_are_the_same_in_c() {
+    let source = read("fulcrum-core/src/model/step.rs");
+    let (_, after) = source.split_once("pub enum StepState {").expect("the type");
+    let variants = after.split("\n}").next().unwrap_or_default().lines().filter_map(|line| {
+        let name = line.strip_prefix("    ").filter(|name| name.starts_with(char::is_uppercase))?;
+        Some(name.split([' ', ',']).next().unwrap_or_default().to_lowercase())
+    });
+    let states: BTreeSet<String> = variants.collect();
+    assert!(states.len() > 8, "{states:?}");
+    assert_eq!(members(&read("include/fulcrum.h"), "FULCRUM_STEP_STATE_"), states, "fulcrum.h");
+}
+
+#[test]
 fn the_states_of_a_service_are_the_same_everywhere() {
     let states: BTreeSet<String> = ServiceStatus::ALL.iter().map(|status| status.word().to_owned()).collect();
     assert_eq!(members(&read("include/fulcrum.h"), "FULCRUM_SERVICE_STATUS_"), states, "fulcrum.h");

@@ -431,9 +431,22 @@ fn the_map_lists_each_place_of_a_constraint_and_of_a_steps_state() {
         (
             "### Places of a constraint",
             "Constraint",
-            &["AntiAffinity", "FaultTolerance", "MaxDistinct", "Affinity"][..],
+            &["AntiAffinity", "FaultTolerance", "MaxDistinct", "Affinity", "Count", "OneOf", "Limit"][..],
         ),
-        ("### Places of a step's state", "StepState", &["Acting", "Reserving", "Reserved", "Compensating"]),
+        (
+            "### Places of a step's state",
+            "StepState",
+            &[
+                "Acting",
+                "Reserving",
+                "Reserved",
+                "Compensating",
+                "Planned",
+                "Provisioning",
+                "Provisioned",
+                "Compensated",
+            ],
+        ),
     ] {
         let list = page.split(title).nth(1).unwrap_or_else(|| panic!("no {title}"));
         let list = list.split("\n#").next().unwrap_or_default();
