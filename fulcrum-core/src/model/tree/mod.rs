@@ -123,7 +123,7 @@ mod tests {
             let part = vec![format!("*a{}", at - 1); 10].join(", ");
             bomb += &format!("a{at}: &a{at} [{part}]\n");
         }
-        let why = read_yaml(&bomb).expect_err("a bomb").message;
+        let why = read_yaml(&bomb).expect_err("a bomb").message.clone();
         assert!(why.contains("repeats itself too often"), "{why}");
         for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(70) + "1" + &"}".repeat(70)] {
             read_yaml(&deep).expect_err("too deep");
