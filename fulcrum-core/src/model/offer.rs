@@ -195,7 +195,7 @@ fn no_surcharges(surcharges: &[Surcharge]) -> bool {
 
 /// As [`Offer::id`].
 pub(super) fn offer_id(place: &Place, sku: &SkuId, option: PurchaseOption) -> OfferId {
-    offer_id_of(place, &sku.as_str().replace('@', "Over"), option)
+    offer_id_of(place, &sku.as_str().replace('@', "@@"), option)
 }
 
 /// As before plan format 4, when an `@` of the SKU stood alone.
@@ -228,4 +228,19 @@ pub(crate) fn weakest(one: &Arc<Provenance>, other: &Provenance) -> Arc<Provenan
         authority: if is_weaker { PriceAuthority::Table } else { one.authority },
     };
     if weakest == **one { one.clone() } else { Arc::new(weakest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_at_sign_of_a_sku_is_doubled_so_that_no_two_offers_share_a_name() {
+        let place: Place =
+            serde_json::from_str(r#"{"provider": "p", "region": "r", "country": "DE"}"#).expect("a place");
+        let id = |sku, option| offer_id(&place, &SkuId::new(sku).expect("a SKU"), option).to_string();
+        assert_eq!(id("a@spot", PurchaseOption::OnDemand), "p/r/a@@spot");
+        assert_eq!(id("a", PurchaseOption::Spot), "p/r/a@spot");
+        assert_eq!(id("a@@b", PurchaseOption::Committed(12)), "p/r/a@@@@b@committed-12");
+    }
 }
