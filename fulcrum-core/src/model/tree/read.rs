@@ -317,7 +317,6 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     ) -> Result<V::Value, Fault> {
         match &self.node.value {
             Value::Fields(fields) => self.located(self.fields(fields, Some(known), visitor)),
-            Value::List(items) => self.located(self.list(items, visitor)),
             _ => Err(self.wrong("a map")),
         }
     }

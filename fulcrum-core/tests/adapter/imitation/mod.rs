@@ -674,7 +674,7 @@ fn too_many(api: &Api) -> Reply {
         "upcloud" => {
             serde_json::json!({ "error": { "error_code": "TOO_MANY_REQUESTS", "error_message": WORDS } })
         }
-        "exoscale" => serde_json::json!({ "message": WORDS }),
+        "exoscale" | "proxmox" => serde_json::json!({ "message": WORDS }),
         other => panic!("how does {other} word that there were too many requests?"),
     };
     json(429, &body)

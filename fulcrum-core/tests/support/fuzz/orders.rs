@@ -11,8 +11,8 @@ use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::Ledger,
     model::{
-        Action, Blueprint, FailOver, Offer, Operator, Order, OrderId, OrderState, Plan, Policy, ProviderId,
-        Service, ServiceId, ServiceStatus, StepState, parse_json,
+        Action, Blueprint, FailOver, Offer, Operator, Order, OrderId, OrderState, Plan, Policy,
+        PriceAuthority, ProviderId, Service, ServiceId, ServiceStatus, StepState, parse_json,
     },
     provider::{
         IdempotencyClass, Provider,
@@ -182,11 +182,12 @@ impl Clouds {
         }
     }
 
-    /// What a month of a service costs.
-    fn price(&self, service: &Service) -> Decimal {
+    /// What a month of a service costs, by the cloud's quotes or by its list.
+    fn price(&self, service: &Service, is_listed: bool) -> Decimal {
         let (name, offers) = market().offers.get_key_value(service.provider.as_str()).expect("a cloud");
         let offer = offers.iter().find(|offer| offer.sku == service.sku).expect("it is sold");
-        let factor = if service.sku.as_str() == "small" { self.factors[name] } else { Decimal::ONE };
+        let has_risen = service.sku.as_str() == "small" && !is_listed;
+        let factor = if has_risen { self.factors[name] } else { Decimal::ONE };
         offer.price.net_month(0).unwrap_or_default() * factor
     }
 }
@@ -437,7 +438,10 @@ impl Trial<'_> {
             if done.is_changed {
                 continue;
             }
-            let price = self.clouds.price(service);
+            // A cloud that declares quotes and then knows no such call is believed by its list, where prices have not risen.
+            let is_listed =
+                step.lease.checked.as_ref().is_some_and(|it| it.authority == Some(PriceAuthority::Listing));
+            let price = self.clouds.price(service, is_listed);
             paid += price;
             let planned = step.lease.lines.iter().map(|line| line.monthly).sum::<Decimal>();
             let most = planned * (Decimal::ONE + policy.price_tolerance_percent / Decimal::ONE_HUNDRED);
