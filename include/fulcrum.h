@@ -78,10 +78,20 @@
 #include <stdlib.h>
 
 /* A fulcrum_compose_options with its size and nothing else set. */
-#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0, NULL, 0 }
+#define FULCRUM_COMPOSE_OPTIONS_INIT { sizeof(fulcrum_compose_options), 0, 0, NULL, 0, NULL, NULL, 0, 0, NULL, 0, 0 }
 
 /* A fulcrum_purchase_options with its size and nothing else set. */
 #define FULCRUM_PURCHASE_OPTIONS_INIT { sizeof(fulcrum_purchase_options), NULL, 0, NULL, 0 }
+
+/**
+ * Of fulcrum_compose_options: only offers that their provider sells here.
+ */
+#define FULCRUM_OFFERS_ORDERABLE 1
+
+/**
+ * Of fulcrum_compose_options: the offers of comparison tables too. Such a plan may not be purchasable.
+ */
+#define FULCRUM_OFFERS_ALL 2
 
 /**
  * The state of an order.
@@ -383,6 +393,11 @@ typedef struct fulcrum_compose_options {
    * Bytes of `exclude_providers`.
    */
   size_t exclude_providers_length;
+  /**
+   * Which offers may be used: FULCRUM_OFFERS_ORDERABLE, FULCRUM_OFFERS_ALL, or 0: those that can be ordered, if any configured
+   * provider sells at all.
+   */
+  uint32_t offers;
 } fulcrum_compose_options;
 
 /**
@@ -1057,6 +1072,26 @@ fulcrum_status fulcrum_federation_refresh(const struct fulcrum_federation *feder
 fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *federation,
                                                struct fulcrum_text **out_json,
                                                struct fulcrum_error **out_error);
+
+/**
+ * Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by.
+ * Sends nothing.
+ *
+ * @param federation                 borrowed.
+ * @param provider, provider_length  borrowed; its name.
+ * @param kind, kind_length          borrowed; such as `machine` or `database`.
+ * @param out_json                   receives a text that the caller owns and frees with fulcrum_text_free().
+ * @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_settings_schema_json(const struct fulcrum_federation *federation,
+                                                       const uint8_t *provider,
+                                                       size_t provider_length,
+                                                       const uint8_t *kind,
+                                                       size_t kind_length,
+                                                       struct fulcrum_text **out_json,
+                                                       struct fulcrum_error **out_error);
 
 /**
  * Frees a federation; NULL is fine. Orders under way stay in the ledger, and their callbacks get

@@ -220,6 +220,8 @@ struct compose_options {
     std::optional<std::string> exclude;
     /* A JSON array of providers that must not be bought from. */
     std::optional<std::string> exclude_providers;
+    /* FULCRUM_OFFERS_ORDERABLE or FULCRUM_OFFERS_ALL; 0 for those that can be ordered, if any configured provider sells. */
+    std::uint32_t offers = 0;
     /* Threads that search; for the same number the answer is the same each time. */
     std::uint32_t threads = 1;
     /* Enough is a plan so many hundredths of a per cent above the best; 0 for the best. */
@@ -339,6 +341,14 @@ public:
             [&](auto out, auto failure) { return fulcrum_federation_sources_json(get(), out, failure); }));
     }
 
+    /* The JSON Schema of the settings that a provider takes with a kind of product. */
+    std::string settings_schema_json(std::string_view provider, std::string_view kind) const {
+        return detail::string(detail::made<fulcrum_text>([&](auto out, auto failure) {
+            return fulcrum_federation_settings_schema_json(get(), detail::bytes(provider), provider.size(),
+                                                           detail::bytes(kind), kind.size(), out, failure);
+        }));
+    }
+
     /* The orders that an earlier run left unfinished, as they ended now. */
     std::vector<order> resume() const {
         const detail::handle<fulcrum_orders, fulcrum_orders_free> list(detail::made<fulcrum_orders>(
@@ -396,6 +406,7 @@ public:
         raw.exclude_length = detail::view(options.exclude).size();
         raw.exclude_providers = detail::bytes(detail::view(options.exclude_providers));
         raw.exclude_providers_length = detail::view(options.exclude_providers).size();
+        raw.offers = options.offers;
         if (options.progress) {
             raw.progress = &watch::poll;
             raw.userdata = &watched;

@@ -18,7 +18,7 @@ const MARKS: [(&str, IsReached); 2] = [
 fn markets(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("market");
     group.sample_size(10).warm_up_time(std::time::Duration::from_millis(500));
-    let blueprint = market::blueprint(7, COMPONENTS).expect("a blueprint");
+    let blueprint = market::blueprint(7, COMPONENTS, true).expect("a blueprint");
     for offers in [10_000, 100_000] {
         let catalogue = market::catalogue(7, Size::of(offers)).expect("a market");
         for (mark, is_reached) in MARKS {

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from itertools import combinations
 from typing import Any
 
 from linear import FREE, Linear, Term
@@ -180,6 +181,21 @@ class Model:
         markets = own.get("markets") or whole.get("markets") or []
         return offer["kind"] == part.get("kind", "machine") and all(admits(offer, r, markets) for r in (whole, own))
 
+    def may_share(self, one: str, other: str) -> bool:
+        """Whether two components may stand on one machine."""
+        for constraint in self.constraints:
+            ((kind, body),) = constraint.items()
+            pair = {one, other}
+            if kind == "share" and (body == "all" or pair <= set(body)):
+                return True
+            if kind == "colocate" and pair <= set(body["components"]):
+                return True
+            if kind == "everywhere" and body["component"] in pair:
+                (rest,) = pair - {body["component"]}
+                if rest not in body.get("unless", []):
+                    return True
+        return False
+
     # --- what is leased, and what fits on it
 
     def demand(self, name: str) -> dict[str, int]:
@@ -238,6 +254,9 @@ class Model:
             linear.row(0, [(count, 1) for count in slot.replicas.values()] + [(slot.leased, -1)])
             if offer["kind"] == "machine":
                 self.fits(slot)
+                for one, other in combinations(carried, 2):
+                    if not self.may_share(one, other):
+                        linear.row(-FREE, [(slot.present[one], 1), (slot.present[other], 1)], 1)
             if at > 0:  # the slots of an offer are alike
                 linear.row(0, [(self.slots[-1].leased, 1), (slot.leased, -1)])
             self.slots.append(slot)
@@ -306,6 +325,8 @@ class Model:
     def condition(self, kind: str, body: Any) -> None:
         linear = self.linear
         match kind:
+            case "share":
+                pass  # at the slots
             case "count":
                 known(body, "components", "min", "max", "exactly")
                 total = [term for name in body["components"] for term in self.n(name)]

@@ -182,12 +182,17 @@ fn per_gib(tiers: &[(i64, i64)], unit: Unit, digits: u32) -> Price {
 /// An application of so many components: services of random size in a chain of links, every fifth an object storage
 /// or load balancer, every fourth to survive the loss of a provider, every sixth spread over regions.
 ///
+/// Components have machines of their own, or share all.
+///
 /// # Errors
 /// Never; the document is made to be well formed.
-pub fn blueprint(seed: u64, components: usize) -> Result<Blueprint, Error> {
+pub fn blueprint(seed: u64, components: usize, is_shared: bool) -> Result<Blueprint, Error> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut parts = serde_json::Map::new();
     let (mut links, mut constraints) = (Vec::new(), Vec::new());
+    if is_shared {
+        constraints.push(json!({ "share": "all" }));
+    }
     let name = |at: usize| format!("c{at:02}");
     for at in 0..components {
         let replicas = rng.random_range(1..=3) + u32::from(at % 4 == 1);

@@ -248,6 +248,14 @@ fn blueprint(rng: &mut SmallRng, kinds: &[&str]) -> Value {
     let mut whole = json!({ "name": "medium", "horizon_months": pick(rng, [3, 12]) });
     let mut constraints = Vec::new();
     let mut links = Vec::new();
+    match rng.random_range(0..5) {
+        0 => {}
+        1 if machines.len() > 1 => {
+            let some: Vec<&&String> = machines.choose_multiple(rng, 2.max(machines.len() / 2)).collect();
+            constraints.push(json!({ "share": some }));
+        }
+        _ => constraints.push(json!({ "share": "all" })),
+    }
     for kind in kinds {
         match *kind {
             "stock" => {} // of the offers

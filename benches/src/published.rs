@@ -158,7 +158,7 @@ fn blueprint(document: &Value, parameters: &BTreeMap<String, u64>) -> Result<Blu
             Ok((component["name"].as_str().ok_or("no name")?.to_owned(), needs))
         })
         .collect::<Result<_, Error>>()?;
-    let constraints = array(&document["constraints"])
+    let mut constraints = array(&document["constraints"])
         .iter()
         .map(|constraint| {
             let value = || match &constraint["value"] {
@@ -193,6 +193,8 @@ fn blueprint(document: &Value, parameters: &BTreeMap<String, u64>) -> Result<Blu
             })
         })
         .collect::<Result<Vec<Value>, Error>>()?;
+    // The benchmark's components may share machines.
+    constraints.push(json!({"share": "all"}));
     let blueprint =
         json!({"name": document["application"], "components": components, "constraints": constraints});
     Ok(Blueprint::from_json(&blueprint.to_string())?)

@@ -9,7 +9,7 @@ use std::{
 
 use fulcrum_core::{
     compose::{ComposeOptions, Progress, Signal},
-    model::{Blueprint, OfferId, ProviderId, parse_json, to_micros},
+    model::{Blueprint, OfferId, OfferMode, ProviderId, parse_json, to_micros},
 };
 
 use rust_decimal::Decimal;
@@ -49,7 +49,15 @@ pub struct fulcrum_compose_options {
     pub exclude_providers: *const u8,
     /// Bytes of `exclude_providers`.
     pub exclude_providers_length: usize,
+    /// Which offers may be used: FULCRUM_OFFERS_ORDERABLE, FULCRUM_OFFERS_ALL, or 0: those that can be ordered, if any configured
+    /// provider sells at all.
+    pub offers: u32,
 }
+
+/// Of fulcrum_compose_options: only offers that their provider sells here.
+pub const FULCRUM_OFFERS_ORDERABLE: u32 = 1;
+/// Of fulcrum_compose_options: the offers of comparison tables too. Such a plan may not be purchasable.
+pub const FULCRUM_OFFERS_ALL: u32 = 2;
 
 /// The progress of a search; micro-units (1/1,000,000) of the blueprint's currency per month.
 #[repr(C)]
@@ -162,6 +170,17 @@ impl<'a> ComposeCall<'a> {
         if !providers.is_empty() {
             search.options.exclude_providers = parse_json::<BTreeSet<ProviderId>>(providers)?;
         }
+        search.options.offers = match options.offers {
+            0 => None,
+            FULCRUM_OFFERS_ORDERABLE => Some(OfferMode::Orderable),
+            FULCRUM_OFFERS_ALL => Some(OfferMode::All),
+            other => {
+                let message = format!(
+                    "options.offers is {other}; write FULCRUM_OFFERS_ORDERABLE or FULCRUM_OFFERS_ALL"
+                );
+                return Err(fulcrum_error::argument(&message));
+            }
+        };
         if options.max_nodes > 0 {
             search.options.max_nodes = options.max_nodes;
         }

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use fulcrum_core::{
     federation::{Federation, FederationConfig, FulcrumError},
+    model::{OfferKind, ProviderId},
     provider::{Base, Provider},
 };
 use tokio::runtime::Runtime;
@@ -190,6 +191,48 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
         let (federation, out_json) = unsafe { (borrow_federation(federation)?, out(out_json, "out_json")?) };
         let catalogue = federation.inner.catalogue();
         *out_json = fulcrum_text::boxed(serde_json::to_string(catalogue.sources()).unwrap_or_default());
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_with_output(out_json, out_error, call) }
+}
+
+/// Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by.
+/// Sends nothing.
+///
+/// @param federation                 borrowed.
+/// @param provider, provider_length  borrowed; its name.
+/// @param kind, kind_length          borrowed; such as `machine` or `database`.
+/// @param out_json                   receives a text that the caller owns and frees with fulcrum_text_free().
+/// @param out_error                  may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_settings_schema_json(
+    federation: *const fulcrum_federation,
+    provider: *const u8,
+    provider_length: usize,
+    kind: *const u8,
+    kind_length: usize,
+    out_json: *mut *mut fulcrum_text,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL; the rest is the caller's promise above.
+        let (federation, provider, kind, out_json) = unsafe {
+            (
+                borrow_federation(federation)?,
+                utf8(provider, provider_length, "provider")?,
+                utf8(kind, kind_length, "kind")?,
+                out(out_json, "out_json")?,
+            )
+        };
+        let provider: ProviderId =
+            provider.parse().map_err(|error| fulcrum_error::argument(&format!("provider: {error}")))?;
+        let kind: OfferKind = kind.parse().map_err(|error: String| fulcrum_error::argument(&error))?;
+        let schema = federation.inner.settings_schema(&provider, kind)?;
+        *out_json = fulcrum_text::boxed(schema.to_string());
         Ok(())
     };
     // SAFETY: the caller's promise above.

@@ -46,7 +46,8 @@ mod thread_cancellation;
 
 pub use amount::fulcrum_amount;
 pub use compose::{
-    fulcrum_compose_options, fulcrum_federation_compose, fulcrum_progress, fulcrum_progress_callback,
+    FULCRUM_OFFERS_ALL, FULCRUM_OFFERS_ORDERABLE, fulcrum_compose_options, fulcrum_federation_compose,
+    fulcrum_progress, fulcrum_progress_callback,
 };
 pub use error::{
     FULCRUM_FEDERATION_ENDED, FULCRUM_FORKED, FULCRUM_INTERRUPTED, FULCRUM_INVALID_ARGUMENT,
@@ -58,7 +59,7 @@ pub use explain::{
 };
 pub use federation::{
     fulcrum_federation, fulcrum_federation_free, fulcrum_federation_open, fulcrum_federation_open_file,
-    fulcrum_federation_refresh, fulcrum_federation_sources_json,
+    fulcrum_federation_refresh, fulcrum_federation_settings_schema_json, fulcrum_federation_sources_json,
 };
 pub use history::{
     fulcrum_federation_events_json, fulcrum_federation_timeline_json, fulcrum_federation_timeline_text,

@@ -19,7 +19,7 @@ use pyo3::{
 use crate::{
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
-        order_id, purchase_plan, read_id, read_name, run_conformance, until_timeout,
+        order_id, purchase_plan, read_id, read_name, run_conformance, settings_schema, until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     coroutine::{coroutine, coroutine_with_sinks},
@@ -87,13 +87,22 @@ impl AsyncFederation {
         Ok(Catalogue(self.0.get()?.catalogue()))
     }
 
+    fn settings_schema<'py>(
+        &self,
+        py: Python<'py>,
+        provider: &str,
+        kind: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        settings_schema(py, self.0.get()?, provider, kind)
+    }
+
     #[getter]
     fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         python(py, &self.0.get()?.catalogue().sources())
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, progress=None))]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, offers=None, progress=None))]
     fn compose<'py>(
         &self,
         py: Python<'py>,
@@ -103,10 +112,11 @@ impl AsyncFederation {
         threads: usize,
         exclude: Option<&Bound<'py, PyAny>>,
         exclude_providers: Option<&Bound<'py, PyAny>>,
+        offers: Option<&str>,
         progress: Option<Py<PyAny>>,
     ) -> Coroutine<'py> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
-        let options = options(gap_percent, threads, exclude, exclude_providers)?;
+        let options = options(gap_percent, threads, exclude, exclude_providers, offers)?;
         let monitor = ProgressMonitor::new(duration(timeout)?, progress);
         coroutine(py, || {
             run_cancellable(monitor, move |monitor| compose_plan(&market, &blueprint, &options, monitor))

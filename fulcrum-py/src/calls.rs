@@ -4,15 +4,18 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use fulcrum_core::{
     compose::ComposeOptions,
-    federation,
-    model::{self, Action, Blueprint, Operator, OrderId, Policy, ProviderId, Settings, SkuId, parse_yaml},
+    federation::{self, Federation},
+    model::{
+        self, Action, Blueprint, OfferKind, OfferMode, Operator, OrderId, Policy, ProviderId, Settings,
+        SkuId, parse_yaml,
+    },
     provider::Base,
     purchase::{PurchaseError, PurchaseOptions},
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
 
 use crate::{
-    convert::{decimal, document, ids, optional, read, read_or_default},
+    convert::{decimal, document, ids, optional, python, read, read_or_default},
     error::raise,
     host::{self, PythonProvider},
     owned::{OpenFederation, Owned},
@@ -56,7 +59,7 @@ impl Source {
 
 /// The federation of an operator's file.
 pub(crate) async fn open_file(path: PathBuf) -> PyResult<Owned<OpenFederation>> {
-    Ok(OpenFederation::new(federation::Federation::open(&path).await.map_err(raise)?, Vec::new()))
+    Ok(OpenFederation::new(Federation::open(&path).await.map_err(raise)?, Vec::new()))
 }
 
 /// Reads a blueprint and searches, on the calling thread.
@@ -162,16 +165,35 @@ pub(crate) fn read_name<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str
     name.parse().map_err(|error| PyValueError::new_err(format!("{what}: {error}")))
 }
 
+/// The JSON Schema of a provider's settings, as a dict.
+pub(crate) fn settings_schema<'py>(
+    py: Python<'py>,
+    market: &Federation,
+    provider: &str,
+    kind: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let provider = read_name(provider, "provider")?;
+    let kind: OfferKind = kind.parse().map_err(PyValueError::new_err)?;
+    python(py, &market.settings_schema(&provider, kind).map_err(raise)?)
+}
+
 pub(crate) fn options(
     gap_percent: Option<&Bound<'_, PyAny>>,
     threads: usize,
     exclude: Option<&Bound<'_, PyAny>>,
     exclude_providers: Option<&Bound<'_, PyAny>>,
+    offers: Option<&str>,
 ) -> PyResult<ComposeOptions> {
     let threads = NonZeroUsize::new(threads)
         .ok_or_else(|| PyValueError::new_err("threads: 1 or more, such as os.cpu_count()"))?;
     let mut options = ComposeOptions { threads, ..ComposeOptions::default() };
     options.exclude = ids("exclude", exclude)?;
+    options.offers = match offers {
+        None => None,
+        Some("orderable") => Some(OfferMode::Orderable),
+        Some("all") => Some(OfferMode::All),
+        Some(_) => return Err(PyValueError::new_err("offers: write \"orderable\" or \"all\"")),
+    };
     options.exclude_providers = ids("exclude_providers", exclude_providers)?;
     if let Some(gap) = gap_percent {
         options.gap_percent =

@@ -14,7 +14,7 @@ use crate::{
     call_thread::{compute, wait, wait_with_callbacks},
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
-        order_id, purchase_plan, read_id, read_name, run_conformance, until_timeout,
+        order_id, purchase_plan, read_id, read_name, run_conformance, settings_schema, until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     error::raise,
@@ -79,13 +79,22 @@ impl Federation {
         Ok(Catalogue(self.0.get()?.catalogue()))
     }
 
+    fn settings_schema<'py>(
+        &self,
+        py: Python<'py>,
+        provider: &str,
+        kind: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        settings_schema(py, self.0.get()?, provider, kind)
+    }
+
     #[getter]
     fn sources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         python(py, &self.0.get()?.catalogue().sources())
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, progress=None))]
+    #[pyo3(signature = (blueprint, *, timeout=None, gap_percent=None, threads=1, exclude=None, exclude_providers=None, offers=None, progress=None))]
     fn compose(
         &self,
         py: Python<'_>,
@@ -95,10 +104,11 @@ impl Federation {
         threads: usize,
         exclude: Option<&Bound<'_, PyAny>>,
         exclude_providers: Option<&Bound<'_, PyAny>>,
+        offers: Option<&str>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Plan> {
         let (market, blueprint) = (self.0.get()?.clone(), document(blueprint)?);
-        let options = options(gap_percent, threads, exclude, exclude_providers)?;
+        let options = options(gap_percent, threads, exclude, exclude_providers, offers)?;
         let (tells, monitor) = (progress.is_some(), ProgressMonitor::new(duration(timeout)?, progress));
         compute(py, tells, move || compose_plan(&market, &blueprint, &options, monitor))
     }

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 
 import pytest
-from conftest import SHOP, Config
+from conftest import SHOP, Config, provider
 
 import fulcrum_market
 from fulcrum_market import errors
@@ -143,6 +145,49 @@ def test_what_clashes_is_named(market: fulcrum_market.Federation) -> None:
         market.compose(SHOP, exclude_providers=[market.compose(SHOP).leases[0]["place"]["provider"]])
     with pytest.raises(ValueError, match="exclude_providers"):
         market.compose(SHOP, exclude_providers=[""])
+
+
+def test_a_plan_uses_what_can_be_ordered(config: Config, tmp_path: Path) -> None:
+    today = datetime.now(timezone.utc).date().isoformat()
+    listed = provider("leaflet", "1.00")
+    listed["offers"][0]["observed"] = today
+    table = {"format": "fulcrum-catalogue/1", "providers": [listed]}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    config["providers"].append({"catalogue_file": str(tmp_path / "table.json")})
+    market = fulcrum_market.Federation(config)
+    market.refresh()
+    web = {"name": "web", "components": {"web": {"vcpu": 2}}}
+
+    def seller(**options: Any) -> tuple[str, str]:
+        plan = market.compose(web, **options)
+        return plan.leases[0]["place"]["provider"], plan.to_dict()["offers"]
+
+    assert seller() == seller(offers="orderable") == ("alpha", "orderable")
+    assert seller(offers="all") == ("leaflet", "all")
+    with pytest.raises(ValueError, match="orderable"):
+        seller(offers="some")
+    with pytest.raises(fulcrum_market.PurchaseError, match="only lists offers"):
+        market.purchase(market.compose(web, offers="all"))
+
+
+def test_a_form_is_drawn_from_what_a_provider_declares(config: Config) -> None:
+    image = {"name": "image", "type": "text", "kinds": ["machine"], "required": True, "about": "what it boots"}
+    config["providers"][0]["sandbox"]["settings"] = [image, "note"]
+    market = fulcrum_market.Federation(config)
+    schema = market.settings_schema("alpha", "machine")
+    assert schema["required"] == ["image"] and set(schema["properties"]) == {"image", "note"}
+    assert schema["properties"]["image"] == {"type": "string", "description": "what it boots"}
+    assert market.settings_schema("alpha", "database")["required"] == []
+    with pytest.raises(fulcrum_market.PurchaseError, match="nobody"):
+        market.settings_schema("nobody", "machine")
+    with pytest.raises(ValueError, match="kind of offer"):
+        market.settings_schema("alpha", "spaceship")
+    market.refresh()
+    with pytest.raises(fulcrum_market.InfeasibleError, match="needs the setting `image`, a text"):
+        market.compose(SHOP)
+    web = dict(SHOP["components"]["web"], settings={"image": "debian-13"})
+    order = market.purchase(market.compose(dict(SHOP, components={"web": web})))
+    assert order.is_committed
 
 
 def test_progress_is_told_and_its_failure_ends_the_search(market: fulcrum_market.Federation) -> None:

@@ -58,6 +58,7 @@ def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = I
         "resume": lambda: market.resume(),
         "retry": lambda: market.retry(order, **BY),
         "serve": lambda: market.serve(timeout=0.1),
+        "settings_schema": lambda: market.settings_schema("alpha", "machine"),
         "settle": lambda: market.settle(order, 0, evidence="none", **BY),
         "sources": lambda: market.sources,
         "timeline": lambda: market.timeline(order),

@@ -39,7 +39,7 @@ fn main() -> Result<(), Error> {
     let offers = usize::try_from(offers)?;
     let size = Size { providers: (offers / 500).max(20), regions: 5, offers };
     let catalogue = market::catalogue(7, size)?;
-    let blueprint = market::blueprint(7, usize::try_from(parts)?)?;
+    let blueprint = market::blueprint(7, usize::try_from(parts)?, true)?;
     let mut chance = SmallRng::seed_from_u64(seed);
     println!("{offers} offers, {parts} parts, seed {seed}");
     let mut late: Vec<CancelDelay> = Vec::new();

@@ -33,6 +33,9 @@ struct Arguments {
     /// Calls of which each figure is the median.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
+    /// Give components machines of their own; by default all may share.
+    #[arg(long, conflicts_with = "out")]
+    unshared: bool,
     /// Folder for curves.md, curves.csv, curves-again.csv and img/curves-*.svg.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -49,7 +52,7 @@ fn main() -> Result<(), Error> {
     let limit = Duration::try_from_secs_f64(arguments.seconds)?;
     let (mut points, mut again) = (Vec::new(), Vec::new());
     for offers in arguments.offers {
-        let market = Measured::new(arguments.seed, Size::of(offers))?;
+        let market = Measured::new(arguments.seed, Size::of(offers), !arguments.unshared)?;
         for components in &arguments.components {
             eprintln!("{} offers, {components} components", table::grouped(offers));
             points.push(market.point(*components, limit, arguments.repeat)?);

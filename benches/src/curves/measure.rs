@@ -29,6 +29,7 @@ const RECOMPOSED_COMPONENTS: usize = 20;
 pub struct Measured {
     size: Size,
     seed: u64,
+    is_shared: bool,
     catalogue: Catalogue,
     bytes: usize,
 }
@@ -45,15 +46,15 @@ struct Run {
 }
 
 impl Measured {
-    /// Makes a market.
+    /// Makes a market, whose applications' components may share machines or have machines of their own.
     ///
     /// # Errors
     /// As [`market::catalogue`].
-    pub fn new(seed: u64, size: Size) -> Result<Self, Error> {
+    pub fn new(seed: u64, size: Size, is_shared: bool) -> Result<Self, Error> {
         let before = PeakAlloc.current_usage();
         let catalogue = market::catalogue(seed, size)?;
         let bytes = PeakAlloc.current_usage().saturating_sub(before);
-        Ok(Self { size, seed, catalogue, bytes })
+        Ok(Self { size, seed, is_shared, catalogue, bytes })
     }
 
     /// Composes an application of so many components, so many times.
@@ -61,7 +62,7 @@ impl Measured {
     /// # Errors
     /// There is no plan at all; time that is up is no error.
     pub fn point(&self, components: usize, limit: Duration, repeat: usize) -> Result<Point, Error> {
-        let blueprint = market::blueprint(self.seed, components)?;
+        let blueprint = market::blueprint(self.seed, components, self.is_shared)?;
         let runs = (0..repeat.max(1))
             .map(|_| run(&self.catalogue, &blueprint, None, limit))
             .collect::<Result<Vec<_>, _>>()?;
@@ -89,7 +90,7 @@ impl Measured {
     /// # Errors
     /// There is no plan, or none was found in time.
     pub fn again(self, limit: Duration) -> Result<Recomposed, Error> {
-        let blueprint = market::blueprint(self.seed, RECOMPOSED_COMPONENTS)?;
+        let blueprint = market::blueprint(self.seed, RECOMPOSED_COMPONENTS, self.is_shared)?;
         let before = run(&self.catalogue, &blueprint, None, limit)?.plan.ok_or("no plan in time")?;
         let after = with_raised_prices(self.catalogue);
         let anew = run(&after, &blueprint, None, limit)?;

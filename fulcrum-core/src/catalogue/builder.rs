@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{AgeLimits, Catalogue, Rates, SourceReport};
 use crate::{
-    model::{Offer, OfferId, ProviderId},
+    model::{DeclaredSettings, Offer, OfferId, ProviderId},
     provider::{
         RejectedRow,
         table::{Quarantined, quarantine_reason},
@@ -27,7 +27,8 @@ pub struct CatalogueBuilder {
     offers: Vec<Offer>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    settings: BTreeMap<ProviderId, BTreeSet<String>>,
+    settings: BTreeMap<ProviderId, DeclaredSettings>,
+    sellers: BTreeSet<ProviderId>,
     ages: Option<AgeLimits>,
     refused_rates: Option<String>,
 }
@@ -36,8 +37,8 @@ impl CatalogueBuilder {
     /// An empty builder. Ages and validities are counted from `taken_at`, the time of the snapshot.
     pub fn new(taken_at: Timestamp, rates: Rates) -> Self {
         let (offers, quarantined, sources) = (Vec::new(), Vec::new(), Vec::new());
-        let (settings, ages, refused_rates) = (BTreeMap::new(), None, None);
-        Self { taken_at, rates, offers, quarantined, sources, settings, ages, refused_rates }
+        let (settings, sellers, ages, refused_rates) = (BTreeMap::new(), BTreeSet::new(), None, None);
+        Self { taken_at, rates, offers, quarantined, sources, settings, sellers, ages, refused_rates }
     }
 
     /// Leaves out rates, lists and table prices that are too old at the time of the snapshot. Call it first.
@@ -57,9 +58,15 @@ impl CatalogueBuilder {
         self
     }
 
-    /// Declares the known settings of a provider; without a declaration it accepts any.
-    pub fn declare_settings(&mut self, provider: ProviderId, settings: BTreeSet<String>) {
+    /// Declares the settings that a provider takes; without a declaration it accepts any.
+    pub fn declare_settings(&mut self, provider: ProviderId, settings: DeclaredSettings) {
         self.settings.insert(provider, settings);
+    }
+
+    /// Declares that a provider sells what it offers. As soon as one does, plans use only offers of such providers, unless
+    /// their caller says otherwise.
+    pub fn declare_seller(&mut self, provider: ProviderId) {
+        self.sellers.insert(provider);
     }
 
     /// Adds a report unchanged.
@@ -191,6 +198,7 @@ impl CatalogueBuilder {
             self.quarantined,
             self.sources,
             self.settings,
+            self.sellers,
         );
         catalogue.refused_rates = self.refused_rates;
         catalogue

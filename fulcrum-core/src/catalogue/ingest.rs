@@ -72,6 +72,9 @@ pub async fn ingest(
         if let Some(settings) = &provider.capabilities().settings {
             builder.declare_settings(provider.id().clone(), settings.clone());
         }
+        if provider.capabilities().can(Call::Provision) {
+            builder.declare_seller(provider.id().clone());
+        }
     }
     for ListingOutcome { provider, offers, rejected } in answers {
         let (state, listed_at, offers) = match offers {
@@ -157,6 +160,7 @@ impl Catalogue {
         for (provider, settings) in self.settings() {
             builder.declare_settings(provider.clone(), settings.clone());
         }
+        self.sellers().iter().for_each(|provider| builder.declare_seller(provider.clone()));
         Some(builder.build())
     }
 

@@ -22,14 +22,14 @@ pub struct Query {
     /// Place, seller, attributes, market.
     #[serde(rename = "where")]
     pub filter: Filter,
-    /// Minimum capacity in every dimension. Elastic disk counts as any size.
+    /// Minimum capacity in every dimension. Elastic disk counts as any size; it is in the compared price.
     pub at_least: Resources,
     /// The currency of compared prices; ISO 4217.
     #[schemars(with = "String")]
     pub currency: Currency,
-    /// The size in GiB at which prices per unit are compared.
+    /// The size in GiB at which prices per unit are compared, if `at_least` asks for no more.
     pub size_gib: u64,
-    /// The highest net monthly cost.
+    /// The highest net monthly cost of what was asked for.
     #[serde(with = "crate::model::decimal::option")]
     #[schemars(with = "Option<crate::model::AnyDecimal>")]
     pub max_monthly: Option<Decimal>,
@@ -71,6 +71,11 @@ pub enum Sort {
     Id,
 }
 
+/// Whether an attribute has each member of a wanted value: `postgresql+mysql` has `mysql`.
+fn has(all: &str, wanted: &str) -> bool {
+    wanted.split('+').all(|wanted| all.split('+').any(|one| one == wanted))
+}
+
 impl Catalogue {
     /// The first clause of a filter that an offer fails, named as in blueprints; none if it passes.
     ///
@@ -91,8 +96,12 @@ impl Catalogue {
             observed.until((Unit::Day, self.day())).map_or(i32::MAX, |span| span.get_days())
         };
         let attributes = self.attributes(ix);
-        let has_attributes =
-            || filter.attributes.iter().all(|(name, value)| attributes.get(name) == Some(value));
+        let has_attributes = || {
+            filter
+                .attributes
+                .iter()
+                .all(|(name, value)| attributes.get(name).is_some_and(|all| has(all, value)))
+        };
         let is_valid = self.provenance(ix).valid_until.is_none_or(|end| self.day() <= end);
         let is_sovereign = |floor: &SovereigntyFloor| {
             SovereigntyReport::new(self.seller(ix), place, self.day()).meets(floor)
@@ -101,8 +110,9 @@ impl Catalogue {
             let km = place.coordinates.and_then(|at| at.distance_km(&within.of));
             km.is_some_and(|km| km <= within.km)
         };
-        let checks: [(&'static str, bool); 12] = [
+        let checks: [(&'static str, bool); 13] = [
             ("providers", filter.providers.admits(&place.provider)),
+            ("skus", filter.skus.admits(self.sku(ix))),
             ("regions", filter.regions.admits(&place.region)),
             ("zones", is_zone),
             ("countries", filter.countries.admits(&place.country)),
@@ -133,7 +143,7 @@ impl Catalogue {
             .filter(|ix| {
                 self.failed_clause(*ix, &query.filter).is_none() && self.has_capacity(*ix, &query.at_least)
             })
-            .filter_map(|ix| match (self.month_micros(ix, query.size_gib, query.currency), query.sort) {
+            .filter_map(|ix| match (self.month_as_asked(ix, query), query.sort) {
                 (Some(price), _) => max.is_none_or(|max| price <= max).then_some((price, ix)),
                 (None, Sort::Id) if max.is_none() => Some((Micros::MAX, ix)),
                 (None, _) => None,
@@ -153,6 +163,20 @@ impl Catalogue {
             .skip(query.offset)
             .take(query.limit.unwrap_or(usize::MAX))
             .collect()
+    }
+
+    /// A month's net cost of an offer in the size that was asked for, with the disk beyond its own.
+    fn month_as_asked(&self, ix: OfferIx, query: &Query) -> Option<Micros> {
+        let size_gib = query.size_gib.max(query.at_least.disk_gib);
+        let month = self.month_micros(ix, size_gib, query.currency)?;
+        let further_gib = query.at_least.disk_gib.saturating_sub(self.capacity(ix).disk_gib);
+        match self.elastic_disk(ix).filter(|_| further_gib > 0) {
+            None => Some(month),
+            Some(disk) => {
+                let more = to_micros(self.net_month(&disk.price, further_gib, query.currency)?).ok()?;
+                month.checked_add(more)
+            }
+        }
     }
 
     fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {

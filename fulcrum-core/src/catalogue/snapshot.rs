@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::{Rates, SourceReport};
 use crate::{
     model::{
-        ElasticDisk, Micros, Offer, OfferId, OfferKind, Place, Price, Provenance, ProviderId, Resources,
-        Seller, Settings, SkuId, Surcharge, to_micros,
+        DeclaredSettings, ElasticDisk, Micros, Offer, OfferId, OfferKind, OfferMode, Place, Price,
+        Provenance, ProviderId, Resources, Seller, Settings, SkuId, Surcharge, to_micros,
     },
-    provider::{table::Quarantined, unknown_setting},
+    provider::table::Quarantined,
 };
 
 /// Position of an offer in one catalogue; offers are sorted by id.
@@ -59,6 +59,7 @@ impl<T: Hash + Eq + Clone> DictionaryColumn<T> {
 /// Dictionary indices of one offer's values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Positions {
+    pub(crate) sku: u32,
     pub(crate) place: u32,
     pub(crate) capacity: u32,
     pub(crate) disk: u32,
@@ -90,8 +91,10 @@ pub struct Catalogue {
     provenance: DictionaryColumn<Arc<Provenance>>,
     quarantined: Vec<Quarantined>,
     sources: Vec<SourceReport>,
-    /// The known settings of each provider.
-    settings: BTreeMap<ProviderId, BTreeSet<String>>,
+    /// The settings that each provider takes.
+    settings: BTreeMap<ProviderId, DeclaredSettings>,
+    /// The configured providers that sell; empty if none does, or if nobody has said so.
+    sellers: BTreeSet<ProviderId>,
     pub(super) refused_rates: Option<String>,
 }
 
@@ -102,7 +105,8 @@ impl Catalogue {
         offers: &[Offer],
         quarantined: Vec<Quarantined>,
         sources: Vec<SourceReport>,
-        settings: BTreeMap<ProviderId, BTreeSet<String>>,
+        settings: BTreeMap<ProviderId, DeclaredSettings>,
+        sellers: BTreeSet<ProviderId>,
     ) -> Self {
         let mut catalogue = Self {
             taken_at,
@@ -123,6 +127,7 @@ impl Catalogue {
             quarantined,
             sources,
             settings,
+            sellers,
             refused_rates: None,
         };
         for offer in offers {
@@ -170,6 +175,9 @@ impl Catalogue {
         table(&mut hasher, &self.provenance);
         if !self.settings.is_empty() {
             part(&mut hasher, &serde_json::to_vec(&self.settings).unwrap_or_default());
+        }
+        if !self.sellers.is_empty() {
+            part(&mut hasher, &serde_json::to_vec(&self.sellers).unwrap_or_default());
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -219,25 +227,37 @@ impl Catalogue {
         &self.quarantined
     }
 
-    /// The known settings of a provider; none if it accepts any.
-    pub fn settings_of(&self, provider: &ProviderId) -> Option<&BTreeSet<String>> {
+    /// Whether an offer's provider sells it here, and does not only list it.
+    pub fn is_orderable(&self, ix: OfferIx) -> bool {
+        self.sellers.contains(&self.place(ix).provider)
+    }
+
+    /// Which offers a plan uses unless its caller says so: those that can be ordered, if any configured provider sells at all.
+    /// A provider that does not answer does not change this.
+    pub fn default_offer_mode(&self) -> OfferMode {
+        if self.sellers.is_empty() { OfferMode::All } else { OfferMode::Orderable }
+    }
+
+    /// The configured providers that sell.
+    pub(crate) fn sellers(&self) -> &BTreeSet<ProviderId> {
+        &self.sellers
+    }
+
+    /// The settings that a provider takes; none if it accepts any.
+    pub fn settings_of(&self, provider: &ProviderId) -> Option<&DeclaredSettings> {
         self.settings.get(provider)
     }
 
-    /// The known settings of all providers.
-    pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, BTreeSet<String>> {
+    /// The settings that all providers take.
+    pub(crate) fn settings(&self) -> &BTreeMap<ProviderId, DeclaredSettings> {
         &self.settings
     }
 
-    /// A message about the first setting that an offer's provider does not know; none if it knows all.
-    pub(crate) fn unknown_setting(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
-        if settings.is_empty() {
-            return None;
-        }
+    /// A message about the first setting with which an offer cannot be had; none if it can be had with all.
+    pub(crate) fn setting_fault(&self, ix: OfferIx, settings: &Settings) -> Option<String> {
         let provider = &self.place(ix).provider;
-        let known = self.settings.get(provider)?;
-        let unknown = settings.keys().find(|name| !known.contains(*name))?;
-        Some(format!("{provider} {}", unknown_setting(known, unknown)))
+        let fault = self.settings.get(provider)?.fault(self.kind(ix), settings)?;
+        Some(format!("{provider} {fault}"))
     }
 
     /// The report of each provider.
@@ -306,6 +326,7 @@ impl Catalogue {
     pub(crate) fn positions(&self, ix: OfferIx) -> Positions {
         let at = ix.index();
         Positions {
+            sku: self.sku.column[at],
             place: self.place.column[at],
             capacity: self.capacity.column[at],
             disk: self.disk.column[at],

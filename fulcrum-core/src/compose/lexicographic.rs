@@ -33,9 +33,8 @@ pub(super) fn best(
         if best.plan.stop != StopReason::Optimal {
             break;
         }
-        // Each measure minimised before keeps its value.
-        let before = done.iter().filter_map(|(stage, _)| Some((stage.single_measure()?, best.value(stage))));
-        stage.caps.extend(before);
+        // What was minimised before keeps its value.
+        stage.caps.extend(done.iter().map(|(stage, _)| stage.cap_at(best.value(stage))));
         match solve_stage(catalogue, blueprint, &stage, options, watch) {
             Ok(Some((built, bound))) => {
                 best = built;

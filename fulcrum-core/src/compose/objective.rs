@@ -15,6 +15,27 @@ pub(crate) const MICROS_PER_UNIT: i64 = 1_000_000;
 /// payments. It is exact, as no share of a set-up fee has to be rounded.
 pub(crate) type Cost = i64;
 
+/// An upper limit on a weighted sum of measures, over the horizon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cap {
+    pub(crate) weights: Vec<(Measure, i64)>,
+    pub(crate) max: i128,
+}
+
+impl Cap {
+    fn of(measure: Measure, max: i128) -> Self {
+        Self { weights: vec![(measure, 1)], max }
+    }
+
+    /// The measure that is capped, if it is one alone.
+    pub(crate) fn single_measure(&self) -> Option<Measure> {
+        match &*self.weights {
+            [(measure, 1)] => Some(*measure),
+            _ => None,
+        }
+    }
+}
+
 /// One stage of a lexicographic objective: the weights of the measures to minimise, and the caps to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectiveStage {
@@ -22,8 +43,7 @@ pub(crate) struct ObjectiveStage {
     weights: [i64; Measure::ALL.len()],
     /// The blueprint's weights times this number are the weights here.
     pub(crate) scale: i64,
-    /// Upper limits on measures, over the horizon.
-    pub(crate) caps: Vec<(Measure, i128)>,
+    pub(crate) caps: Vec<Cap>,
     /// An offer that must be leased. `why_not` asks for the cost of using it.
     pub(crate) must_use: Option<OfferIx>,
     /// A provider and its discount in millionths. `explain` asks which discount would bring the provider into the
@@ -32,15 +52,15 @@ pub(crate) struct ObjectiveStage {
 }
 
 impl ObjectiveStage {
-    /// The stages of a blueprint's objective, in the order in which they are solved.
+    /// The stages of a blueprint's objective, in the order in which they are solved. Cost breaks the last tie.
     pub(crate) fn stages(blueprint: &Blueprint, options: &ComposeOptions) -> Result<Vec<Self>, ComposeError> {
         let horizon = i128::from(blueprint.horizon_months);
-        let mut caps: Vec<(Measure, i128)> = Vec::new();
+        let mut caps: Vec<Cap> = Vec::new();
         let mut cap = |measure: Measure, max: Decimal| -> Result<(), ComposeError> {
             let micros =
                 max.checked_mul(Decimal::from(MICROS_PER_UNIT)).and_then(|micros| micros.floor().to_i128());
             let micros = micros.ok_or_else(|| ComposeError::TooLarge(format!("a limit of {max}")))?;
-            caps.push((measure, micros.saturating_mul(horizon)));
+            caps.push(Cap::of(measure, micros.saturating_mul(horizon)));
             Ok(())
         };
         if let Some(budget) = blueprint.budget {
@@ -61,8 +81,11 @@ impl ObjectiveStage {
             weights[measure as usize] = 1;
             Self { weights, scale: 1, caps: caps.clone(), must_use: None, discount: None }
         };
+        let then = blueprint.objective.tie_breakers().into_iter().map(single);
         match &blueprint.objective {
-            Objective::InTurn(measures) => Ok(measures.iter().copied().map(single).collect()),
+            Objective::InTurn(measures) => {
+                Ok(measures[..1].iter().copied().map(single).chain(then).collect())
+            }
             Objective::Weighted(weighted) => {
                 let digits = weighted.values().map(|weight| weight.normalize().scale()).max().unwrap_or(0);
                 let scale = 10i64.pow(digits.min(3));
@@ -72,7 +95,8 @@ impl ObjectiveStage {
                     weights[*measure as usize] =
                         whole.ok_or_else(|| ComposeError::TooLarge(format!("a weight of {weight}")))?;
                 }
-                Ok(vec![Self { weights, scale, caps, must_use: None, discount: None }])
+                let first = Self { weights, scale, caps: caps.clone(), must_use: None, discount: None };
+                Ok([first].into_iter().chain(then).collect())
             }
         }
     }
@@ -84,7 +108,18 @@ impl ObjectiveStage {
 
     /// Whether the solve must compute a measure: it is minimised or capped.
     pub(crate) fn tracks(&self, measure: Measure) -> bool {
-        self.weight(measure) != 0 || self.caps.iter().any(|(capped, _)| *capped == measure)
+        self.weight(measure) != 0 || self.capped().any(|capped| capped == measure)
+    }
+
+    /// The measures that caps look at, some of them more than once.
+    pub(crate) fn capped(&self) -> impl Iterator<Item = Measure> {
+        self.caps.iter().flat_map(|cap| cap.weights.iter().map(|(measure, _)| *measure))
+    }
+
+    /// The limit that keeps what this stage has reached.
+    pub(crate) fn cap_at(&self, value: i128) -> Cap {
+        let weights = Measure::ALL.iter().map(|(measure, _)| (*measure, self.weight(*measure)));
+        Cap { weights: weights.filter(|(_, weight)| *weight != 0).collect(), max: value }
     }
 
     /// The measure that is minimised, if there is exactly one.

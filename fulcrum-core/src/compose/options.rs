@@ -8,7 +8,7 @@ use std::{
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId, Plan, ProviderId, StopReason};
+use crate::model::{Measure, OfferId, OfferMode, Plan, ProviderId, StopReason};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct ComposeOptions {
     pub exclude: BTreeSet<OfferId>,
     /// Providers of whom nothing more must be bought; what runs there already may stay.
     pub exclude_providers: BTreeSet<ProviderId>,
+    /// Which offers may be used; none for [`Catalogue::default_offer_mode`](crate::catalogue::Catalogue::default_offer_mode).
+    pub offers: Option<OfferMode>,
     /// Upper limits on measures, besides the blueprint's own; in the measure's unit.
     pub caps: BTreeMap<Measure, Decimal>,
     /// A warm start: a plan that was made for the same blueprint or one like it, perhaps from another catalogue. The
@@ -44,6 +46,13 @@ pub enum Method {
     OnDemand,
 }
 
+impl ComposeOptions {
+    /// The options to ask about a plan with: over the offers that the plan was made of, unless the caller says otherwise.
+    pub(crate) fn as_for(&self, plan: &Plan) -> Self {
+        Self { offers: self.offers.or(plan.offers), ..self.clone() }
+    }
+}
+
 impl Default for ComposeOptions {
     fn default() -> Self {
         Self {
@@ -52,6 +61,7 @@ impl Default for ComposeOptions {
             threads: NonZeroUsize::MIN,
             exclude: BTreeSet::new(),
             exclude_providers: BTreeSet::new(),
+            offers: None,
             caps: BTreeMap::new(),
             start: None,
             method: Method::Auto,

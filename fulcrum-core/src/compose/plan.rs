@@ -113,7 +113,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
         stop: found.stop,
         statistics: found.statistics,
         horizon_months: Some(blueprint.horizon_months),
-        offers: None,
+        offers: Some(problem.offers),
         rates_date: problem.catalogue.rates().date.filter(|_| is_converted),
         proof: Proof::proven(),
         later: BTreeMap::new(),

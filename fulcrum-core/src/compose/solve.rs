@@ -21,9 +21,10 @@ pub(super) fn solve(
     watch: &mut dyn FnMut(&Progress) -> Signal,
 ) -> Result<Option<Solution>, ComposeError> {
     // A plan at the cap is allowed, and the search looks for plans below the cutoff.
+    let minimised = problem.stage.single_measure();
     let caps =
-        problem.stage.caps.iter().filter(|(measure, _)| problem.stage.single_measure() == Some(*measure));
-    let cutoff = caps.map(|(_, max)| max + 1).min();
+        problem.stage.caps.iter().filter(|cap| minimised.is_some() && cap.single_measure() == minimised);
+    let cutoff = caps.map(|cap| cap.max + 1).min();
     let mut should_continue = || watch_for_stop(watch).is_ok();
     let mut interrupt = InterruptCheck::new(&mut should_continue);
     if options.method == Method::Auto

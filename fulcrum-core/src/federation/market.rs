@@ -19,7 +19,7 @@ use crate::{
         ComposeError, ComposeOptions, Explanation, Frontier, Progress, Rejection, Signal, compose, explain,
         pareto, why_not,
     },
-    model::{Blueprint, Measure, Offer, OfferId, Plan, ProviderId, Settings, SkuId},
+    model::{Blueprint, Measure, Offer, OfferId, OfferKind, Plan, ProviderId, Settings, SkuId},
     provider::{
         Call, ErrorKind, OfferFilter, Provider, ProviderError, ProvisionRequest,
         conformance::{Report, SuiteConfig, check_provider},
@@ -106,6 +106,22 @@ impl Federation {
             }
         };
         Ok(check_provider(provider, SuiteConfig::new(request, patience)).await)
+    }
+
+    /// The JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by. Any
+    /// object if the provider has not declared its settings. Sends nothing.
+    ///
+    /// # Errors
+    /// [`PurchaseError::UnknownProvider`].
+    pub fn settings_schema(
+        &self,
+        provider: &ProviderId,
+        kind: OfferKind,
+    ) -> Result<serde_json::Value, PurchaseError> {
+        let found = self.providers.iter().find(|it| it.id() == provider);
+        let provider = found.ok_or_else(|| PurchaseError::UnknownProvider(provider.clone()))?;
+        let declared = provider.capabilities().settings.as_ref();
+        Ok(declared.map_or_else(|| serde_json::json!({ "type": "object" }), |declared| declared.schema(kind)))
     }
 
     /// The present catalogue, without offers that have become too old since; empty before the first

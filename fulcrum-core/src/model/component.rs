@@ -208,6 +208,14 @@ impl Component {
                 format!("two groups are called `{}`; give each a name of its own", group.name),
             ));
         }
+        if self.kind == OfferKind::Other
+            && self.filter.skus.allow.is_empty()
+            && self.filter.attributes.is_empty()
+        {
+            let message = "anything can be an `other`; write which product, as `skus: { allow: [NAME] }` or by its \
+                           `attributes`";
+            return Err(("where", message.to_owned()));
+        }
         let is_storage = matches!(self.kind, OfferKind::BlockStorage | OfferKind::ObjectStorage);
         if is_storage && self.disk_gib == 0 {
             return Err(("disk_gib", "write how many GiB of storage one replica needs".to_owned()));

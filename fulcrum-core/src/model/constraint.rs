@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentId, Measure};
+use super::{ComponentId, Measure, Share};
 
 /// One condition, written as `- spread: { components: [db], over: provider, at_least: 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -19,7 +19,9 @@ pub enum Constraint {
     Linear(Linear),
     /// Exactly one of these components is deployed, the others not at all.
     OneOf(Vec<ComponentId>),
-    /// Components that never share a machine.
+    /// Components that may share machines. Without it a machine carries replicas of one component.
+    Share(Share),
+    /// Components that never share a machine, whatever else permits it.
     #[serde(rename = "conflict")]
     AntiAffinity(AntiAffinity),
     /// On each machine all of these components, in equal numbers, or none.
@@ -253,6 +255,7 @@ impl Constraint {
             Self::Ratio(_) => "serves",
             Self::Linear(_) => "linear",
             Self::OneOf(_) => "one_of",
+            Self::Share(_) => "share",
             Self::AntiAffinity(_) => "conflict",
             Self::Affinity(_) => "colocate",
             Self::FullDeployment(_) => "everywhere",
@@ -270,6 +273,8 @@ impl Constraint {
             Self::Ratio(serves) => [&serves.server, &serves.client].into_iter().chain(&serves.when).collect(),
             Self::Linear(linear) => linear.terms.keys().chain(&linear.when).collect(),
             Self::OneOf(components) => components.iter().collect(),
+            Self::Share(Share::All) => Vec::new(),
+            Self::Share(Share::Among(components)) => components.iter().collect(),
             Self::AntiAffinity(conflict) => [&conflict.component].into_iter().chain(&conflict.with).collect(),
             Self::Affinity(colocate) => colocate.components.iter().collect(),
             Self::FullDeployment(everywhere) => {

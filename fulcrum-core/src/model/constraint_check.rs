@@ -64,6 +64,7 @@ impl Constraint {
                 let twice = components.iter().find(|name| !known.insert(*name));
                 twice.map_or(Ok(()), |name| Err(format!("`{name}` is named twice; name it once")))
             }
+            Self::Share(share) => share.check().and_then(|()| machines_only(&self.components())),
             Self::AntiAffinity(conflict) if conflict.with.contains(&conflict.component) => {
                 Err("a component cannot conflict with itself; write per_machine: 1 on it instead".to_owned())
             }

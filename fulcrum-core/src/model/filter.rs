@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Coordinates, CountryCode, Jurisdiction, PricingCategory, ProviderId, RegionId, SovereigntyFloor, ZoneId,
+    Coordinates, CountryCode, Jurisdiction, PricingCategory, ProviderId, RegionId, SkuId, SovereigntyFloor,
+    ZoneId,
 };
 
 /// Names that are allowed, and names that are not.
@@ -58,6 +59,9 @@ pub struct Filter {
     /// Who may sell.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub providers: Allow<ProviderId>,
+    /// Which products, by the providers' own codes.
+    #[serde(skip_serializing_if = "Allow::is_open")]
+    pub skus: Allow<SkuId>,
     /// Which regions, by the providers' names.
     #[serde(skip_serializing_if = "Allow::is_open")]
     pub regions: Allow<RegionId>,
@@ -79,7 +83,8 @@ pub struct Filter {
     /// The places that are near enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<GeoCircle>,
-    /// Attributes that the offer must have, with exactly these values; `architecture` is one of them.
+    /// Attributes that the offer must have, with these values; `architecture` is one of them. An offer's value may be a set,
+    /// `postgresql+mysql`: it has each of its members.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
     /// How it may be sold; empty for on demand only.

@@ -6,6 +6,7 @@ mod commitment;
 mod component;
 mod constraint;
 mod constraint_check;
+mod declared_setting;
 mod dependencies;
 mod document;
 mod filter;
@@ -35,6 +36,8 @@ mod running;
 mod seller;
 mod service;
 mod settings;
+mod share;
+mod sharing;
 mod sovereignty;
 mod step;
 mod template;
@@ -49,6 +52,7 @@ pub use constraint::{
     Affinity, AntiAffinity, Constraint, Count, FailureDomain, FaultTolerance, FullDeployment, Limit, Linear,
     MaxDistinct, Ratio, Spread,
 };
+pub use declared_setting::{DeclaredSetting, DeclaredSettings, SettingType};
 pub(crate) use dependencies::anti_affine_pairs;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
 pub(crate) use document::{
@@ -84,6 +88,8 @@ pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
 pub use service::{Action, Service, ServiceStatus};
 pub(crate) use settings::SettingIndex;
+pub use share::Share;
+pub(crate) use sharing::Sharing;
 pub use sovereignty::{
     SealAssessment, SovereigntyFloor, SovereigntyLevel, SovereigntyObjective, SovereigntyReport,
 };

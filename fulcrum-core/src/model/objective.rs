@@ -76,7 +76,7 @@ impl fmt::Display for Measure {
 }
 
 /// What is best: `cost`, or `[cost, carbon]` (the second among the best of the first, and so on), or
-/// `{ cost: 1, carbon: 0.05 }` (the least weighted sum).
+/// `{ cost: 1, carbon: 0.05 }` (the least weighted sum). Of plans that are equally good the cheapest is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Objective {
     /// The least of each in turn, among the plans that are best in all before it. Never empty.
@@ -98,6 +98,17 @@ impl Objective {
             Self::InTurn(measures) => measures.clone(),
             Self::Weighted(weights) => weights.keys().copied().collect(),
         }
+    }
+
+    /// What is minimised after the first stage: the further measures, and in the end cost, so that no plan costs more than it
+    /// must. None if cost has a weight, or a place of its own.
+    pub(crate) fn tie_breakers(&self) -> Vec<Measure> {
+        let mut then = match self {
+            Self::InTurn(measures) => measures.get(1..).unwrap_or_default().to_vec(),
+            Self::Weighted(_) => Vec::new(),
+        };
+        then.extend((!self.measures().contains(&Measure::Cost)).then_some(Measure::Cost));
+        then
     }
 
     /// The unit of what is minimised first; money is in `currency`.

@@ -251,7 +251,9 @@ impl CallbackProvider {
     }
 
     fn check_settings(&self, call: Call, request: &ProvisionRequest) -> Result<()> {
-        self.capabilities.check_settings(&request.settings).map_err(|kind| self.error(call, kind))
+        self.capabilities
+            .check_settings(request.kind, &request.settings)
+            .map_err(|kind| self.error(call, kind))
     }
 
     fn outcome_unknown(&self, call: Call, words: String) -> ProviderError {

@@ -1,14 +1,11 @@
 //! The declared capabilities of a provider. The conformance suite tests them, also by losing replies on purpose.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Call, ErrorKind};
-use crate::model::Settings;
+use crate::model::{DeclaredSetting, DeclaredSettings, OfferKind, SettingType, Settings};
 
 /// The idempotency of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -62,18 +59,10 @@ pub struct Capabilities {
     /// zero for `Natural` and `Key`, a minute for `None`.
     #[serde(default)]
     pub list_lag_ms: Option<u64>,
-    /// The known settings; a component with another setting gets no offer of this provider. None if every setting is accepted.
+    /// The settings that it takes, with their types; a component with another setting or value gets no offer of this provider.
+    /// None if every setting is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<BTreeSet<String>>,
-}
-
-/// The message about an unknown setting, after the provider's name.
-pub(crate) fn unknown_setting(known: &BTreeSet<String>, name: &str) -> String {
-    let known = match known.is_empty() {
-        true => "none".to_owned(),
-        false => known.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
-    };
-    format!("does not know the setting `{name}`; it knows {known}")
+    pub settings: Option<DeclaredSettings>,
 }
 
 /// The default list lag of a provider without keys.
@@ -97,22 +86,23 @@ impl Capabilities {
         self.calls.contains(&call)
     }
 
-    /// A set of known settings.
-    pub fn takes(names: &[&str]) -> Option<BTreeSet<String>> {
-        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    /// Settings of machines, all of which may be left out.
+    pub(crate) fn machine_settings<const N: usize>(
+        settings: [(&str, SettingType); N],
+    ) -> Option<DeclaredSettings> {
+        let declared =
+            |(name, value): (&str, SettingType)| DeclaredSetting::new(name, value).of([OfferKind::Machine]);
+        Some(settings.into_iter().map(declared).collect())
     }
 
-    /// Succeeds if all settings are known.
+    /// Succeeds if a product of this kind can be made with all settings.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] names the unknown setting and the known ones.
-    pub fn check_settings(&self, settings: &Settings) -> Result<(), ErrorKind> {
-        let Some(known) = &self.settings else { return Ok(()) };
-        match settings.keys().find(|name| !known.contains(*name)) {
+    /// [`ErrorKind::InvalidRequest`] names the setting, and what the provider takes.
+    pub fn check_settings(&self, kind: OfferKind, settings: &Settings) -> Result<(), ErrorKind> {
+        match self.settings.as_ref().and_then(|declared| declared.fault(kind, settings)) {
             None => Ok(()),
-            Some(name) => Err(ErrorKind::InvalidRequest {
-                message: format!("the provider {}", unknown_setting(known, name)),
-            }),
+            Some(fault) => Err(ErrorKind::InvalidRequest { message: format!("the provider {fault}") }),
         }
     }
 

@@ -135,7 +135,7 @@ pub fn check_exact(request: &ProvisionRequest, sold: &Sold<'_>) -> Result<(), Er
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] names the setting, and the known ones.
 pub fn check_settings(request: &ProvisionRequest, capabilities: &Capabilities) -> Result<(), ErrorKind> {
-    capabilities.check_settings(&request.settings)?;
+    capabilities.check_settings(request.kind, &request.settings)?;
     match request.settings.iter().find(|(_, value)| setting_text(value).is_none()) {
         None => Ok(()),
         Some((name, _)) => {

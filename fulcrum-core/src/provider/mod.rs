@@ -25,7 +25,6 @@ mod surcharges;
 pub mod table;
 
 pub use crate::model::Action;
-pub(crate) use capability::unknown_setting;
 pub use capability::{Capabilities, IdempotencyClass};
 pub use contract::{
     OfferFilter, OfferStream, OperationHandle, OperationStatus, Provider, ProvisionRequest, Quote,

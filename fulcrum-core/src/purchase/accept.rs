@@ -171,7 +171,12 @@ impl Engine {
             check_lease(lease).map_err(|why| invalid(format!("leases[{at}] {why}; compose again")))
         })?;
         for lease in &bought {
-            self.check_buyable(policy, &lease.place.provider)?;
+            self.check_buyable(policy, &lease.place.provider).map_err(|error| match error {
+                PurchaseError::NotBuyable { provider, why } => {
+                    PurchaseError::NotBuyable { provider, why: format!("{why}, such as {}", lease.offer) }
+                }
+                other => other,
+            })?;
         }
         check_references(plan)?;
         if let Some(fail_over) = &policy.fail_over {

@@ -197,7 +197,7 @@ impl Driver<'_> {
     async fn send_request(&self, step: &mut Step, settings: Settings) -> CallOutcome {
         let request = ProvisionRequest { settings, ..request(&self.order.plan.blueprint, step) };
         let provider = self.provider_for_effect(step)?;
-        if let Err(kind) = provider.capabilities().check_settings(&request.settings) {
+        if let Err(kind) = provider.capabilities().check_settings(request.kind, &request.settings) {
             return Ok(Err(ProviderError::new(step.provider.clone(), Call::Provision, kind)));
         }
         let asked = provider.provision(&request, &step.key).await;

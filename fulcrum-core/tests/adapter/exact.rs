@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fulcrum_core::{
-    model::{IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, SkuId},
+    model::{DeclaredSettings, IdempotencyKey, Offer, OfferKind, OrderId, PurchaseOption, SkuId},
     provider::{
         ErrorKind, OfferFilter, OperationStatus, Priced, Provider, ProvisionRequest, adapters,
         sandbox::Sandbox, table::Table,
@@ -96,9 +96,10 @@ fn value(api: &Api, setting: &str) -> Value {
 /// What the settings of an adapter are, or some for one that takes any.
 fn richest(api: &Api, provider: &dyn Provider, offer: &Offer) -> ProvisionRequest {
     let mut request = request(offer);
-    let names =
-        provider.capabilities().settings.clone().unwrap_or_else(|| BTreeSet::from(["size".to_owned()]));
-    request.settings = names.into_iter().map(|name| (name.clone(), value(api, &name))).collect();
+    let declared = provider.capabilities().settings.clone();
+    let declared = declared.unwrap_or_else(|| DeclaredSettings::of_names(&["size"]));
+    request.settings =
+        declared.iter().map(|setting| (setting.name.clone(), value(api, &setting.name))).collect();
     request
 }
 
@@ -298,7 +299,11 @@ async fn an_undeclared_setting_or_one_without_a_form_is_refused_before_anybody_i
             let refused = cloud.provider.provision(&request, &key()).await.expect_err("refused").to_string();
             assert!(refused.contains(&format!("`{name}`")), "{}: {refused}", api.name);
             if name == "firewal" {
-                assert!(known.iter().all(|name| refused.contains(name)), "{}: {refused}", api.name);
+                assert!(
+                    known.iter().all(|setting| refused.contains(&setting.name)),
+                    "{}: {refused}",
+                    api.name
+                );
             }
         }
         assert_eq!(cloud.world().asked.len(), asked, "{}: {:?}", api.name, cloud.world().asked);

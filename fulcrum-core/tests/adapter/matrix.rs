@@ -65,7 +65,9 @@ fn cell(capabilities: &Capabilities, call: Call) -> String {
 /// The settings that an adapter takes.
 fn settings(capabilities: &Capabilities) -> String {
     match &capabilities.settings {
-        Some(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        Some(declared) => {
+            declared.iter().map(|setting| format!("`{}`", setting.name)).collect::<Vec<_>>().join(", ")
+        }
         None => "any".to_owned(),
     }
 }
@@ -115,10 +117,11 @@ fn the_committed_matrix_is_what_the_adapters_declare() {
         let example = page.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
         let read = FederationConfig::from_yaml(example.expect("each page has a configuration"));
         assert!(read.is_ok(), "docs/adapters/{name}.md: {}", read.expect_err("not read"));
-        for setting in capabilities.settings.into_iter().flatten() {
+        for setting in capabilities.settings.iter().flat_map(|declared| declared.iter()) {
             assert!(
-                page.contains(&format!("`{setting}`")),
-                "docs/adapters/{name}.md does not tell of `{setting}`"
+                page.contains(&format!("`{}`", setting.name)),
+                "docs/adapters/{name}.md does not tell of `{}`",
+                setting.name
             );
         }
     }

@@ -40,7 +40,7 @@ fn with_secrets(provider: &dyn Provider, request: ProvisionRequest) -> Provision
     let taken = provider.capabilities().settings.clone();
     let mut request = request;
     for name in ["user_data", "ssh_key", "password"] {
-        if taken.as_ref().is_none_or(|taken| taken.contains(name)) {
+        if taken.as_ref().is_none_or(|taken| taken.has(name)) {
             let value =
                 if name == "ssh_key" { format!("ssh-ed25519 AAAA {CANARY}") } else { USER_DATA.to_owned() };
             request.settings.insert(name.to_owned(), value.as_str().into());

@@ -175,7 +175,7 @@ async fn wanted(api: &Api, provider: &dyn Provider, texts: &mut Texts) -> Plan {
     let taken = provider.capabilities().settings.clone();
     for component in blueprint.components.values_mut() {
         for name in ["user_data", "ssh_key", "password"] {
-            if taken.as_ref().is_none_or(|taken| taken.contains(name)) {
+            if taken.as_ref().is_none_or(|taken| taken.has(name)) {
                 component.settings.insert(name.to_owned(), USER_DATA.into());
             }
         }

@@ -264,12 +264,20 @@ impl Search<'_> {
             return;
         };
         let of = |measure: &Measure| measures[measure];
-        let value: Vec<Decimal> = match &self.blueprint.objective {
-            Objective::InTurn(all) => all.iter().map(of).collect(),
+        // Cost breaks the last tie.
+        let (first, mut then): (Decimal, Vec<Measure>) = match &self.blueprint.objective {
+            Objective::InTurn(all) => (of(&all[0]), all[1..].to_vec()),
             Objective::Weighted(weights) => {
-                vec![weights.iter().map(|(measure, weight)| of(measure) * weight).sum()]
+                (weights.iter().map(|(measure, weight)| of(measure) * weight).sum(), Vec::new())
             }
         };
+        if !self.blueprint.objective.measures().contains(&Measure::Cost) {
+            then.push(Measure::Cost);
+        }
+        let mut value: Vec<Decimal> = [first].into_iter().chain(then.iter().map(of)).collect();
+        if self.front.is_some() {
+            value.truncate(2);
+        }
         let is_known = match &self.front {
             Some(front) => front.iter().any(|point| is_beaten(&value, point)),
             None => self.best.as_ref().is_some_and(|best| *best <= value),
@@ -290,13 +298,8 @@ impl Search<'_> {
             Measures(measures.iter().map(|(measure, value)| (*measure, Amount(*value))).collect());
         plan.objective = value[0];
         plan.bound = value[0];
-        plan.later_stages = match &self.blueprint.objective {
-            Objective::Weighted(_) => Vec::new(),
-            Objective::InTurn(all) => all[1..]
-                .iter()
-                .map(|measure| Stage { measure: *measure, value: of(measure), bound: of(measure) })
-                .collect(),
-        };
+        let stage = |measure: &Measure| Stage { measure: *measure, value: of(measure), bound: of(measure) };
+        plan.later_stages = then.iter().map(stage).collect();
         plan.stop = StopReason::Optimal;
         plan.leases = leases;
         plan.flows = flows;

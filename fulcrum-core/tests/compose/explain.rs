@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fulcrum_core::{
     catalogue::Catalogue,
     compose::{ComposeError, ComposeOptions, Method, Signal, explain, pareto, why_not},
-    model::{Blueprint, Measure, Objective, Offer, Plan},
+    model::{Blueprint, Constraint, Measure, Objective, Offer, Plan, Share},
 };
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
@@ -65,7 +65,13 @@ fn prop_what_a_condition_costs_is_what_a_plan_without_it_saves() {
         };
         costly += check("where.jurisdiction", saved(&|b| b.filter.jurisdiction = None));
         costly += check("running.max_moves", saved(&|b| b.running.max_moves = None));
-        for at in 0..blueprint.constraints.len() {
+        costly += check(
+            "constraints: no `share: all`",
+            saved(&|b| b.constraints.push(Constraint::Share(Share::All))),
+        );
+        // A permission costs nothing.
+        let is_condition = |at: &usize| !matches!(blueprint.constraints[*at], Constraint::Share(_));
+        for at in (0..blueprint.constraints.len()).filter(is_condition) {
             costly += check(&format!("constraints[{at}]"), saved(&|b| drop(b.constraints.remove(at))));
         }
     }

@@ -10,8 +10,10 @@ mod packing;
 #[allow(unreachable_pub, reason = "shared by the tests here")]
 mod random;
 
+mod answers;
 mod anytime;
 mod colgen;
+mod declared;
 mod explain;
 mod mutation;
 mod oracle;

@@ -11,7 +11,7 @@ use fulcrum_core::{
         ComposeError,
         verify::{Violation, verify},
     },
-    model::{Amount, Blueprint, Constraint, Measure, Plan, digest_of},
+    model::{Amount, Blueprint, Constraint, Measure, Plan, Share, digest_of},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
@@ -36,7 +36,10 @@ enum Watchman {
 fn watched(kind: &str) -> (Watchman, &'static [&'static str]) {
     use Watchman::{BruteForce, Verifier};
     match kind {
-        "spread" | "share" => (Verifier, &[".spread"]),
+        "spread" | "max_percent" => (Verifier, &[".spread"]),
+        // Plans in which nothing shares a machine are plans, only dearer.
+        "share" | "share_all" => (BruteForce, &[]),
+        "unshared" => (Verifier, &["leases["]),
         "resource" | "limit" => (Verifier, &[".limit"]),
         "budget" => (Verifier, &["budget"]),
         "where" | "sovereignty" | "within" => (Verifier, &["leases["]),
@@ -74,9 +77,11 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
     };
     match kind {
         "spread" => less.constraints.retain(|c| !matches!(c, Constraint::Spread(s) if s.at_least.is_some())),
-        "share" => {
+        "max_percent" => {
             less.constraints.retain(|c| !matches!(c, Constraint::Spread(s) if s.max_percent.is_some()))
         }
+        "share" | "share_all" => less.constraints.retain(|c| !matches!(c, Constraint::Share(_))),
+        "unshared" => less.constraints.push(Constraint::Share(Share::All)),
         "resource" => less.constraints.retain(|c| !matches!(c, Constraint::Limit(l) if l.resource.is_some())),
         "limit" => less.constraints.retain(|c| !matches!(c, Constraint::Limit(l) if l.measure.is_some())),
         "budget" => less.budget = None,

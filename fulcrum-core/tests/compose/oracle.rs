@@ -225,7 +225,7 @@ fn settings_that_cannot_share_the_only_machine_are_named() {
     let blueprint = Blueprint::from_yaml(
         "{ name: x, components: {
             web: { vcpu: 1, replicas: 1, settings: { image: debian, size: s } },
-            db: { vcpu: 1, replicas: 1, settings: { image: alpine } } } }",
+            db: { vcpu: 1, replicas: 1, settings: { image: alpine } } }, constraints: [ share: all ] }",
     )
     .expect("a blueprint");
     let Err(ComposeError::Infeasible(conflict)) = solve(&catalogue(offers("acme", "DE", rows)), &blueprint)
@@ -338,6 +338,7 @@ fn a_pinned_machine_stays_and_holds_more() {
     let blueprint = |pinned: bool| {
         Blueprint::from_yaml(&format!(
             "{{ name: x, components: {{ web: {{ vcpu: 2, memory_mib: 2048 }}, db: {{ vcpu: 2, memory_mib: 2048 }} }},
+               constraints: [ share: all ],
                running: {{ services: [ {{ id: old, offer: acme/one/l, replicas: {{ web: 1 }}, pinned: {pinned} }} ] }} }}"
         ))
         .expect("a blueprint")

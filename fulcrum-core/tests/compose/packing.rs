@@ -34,7 +34,7 @@ pub fn market(chance: &mut StdRng) -> Catalogue {
 pub fn application(chance: &mut StdRng) -> Blueprint {
     let names: Vec<String> = (0..chance.random_range(4..=6)).map(|at| format!("c{at}")).collect();
     let mut components = serde_json::Map::new();
-    let mut constraints: Vec<Value> = Vec::new();
+    let mut constraints: Vec<Value> = vec![json!({ "share": "all" })];
     for (at, name) in names.iter().enumerate() {
         let vcpu = [0.5, 1.0, 1.5, 2.5, 3.0].choose(chance).copied().unwrap_or(1.0);
         let memory_mib = 512 * chance.random_range(1..=12);

@@ -109,12 +109,15 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
 }
 
 /// The kinds of condition that the generator knows.
-pub const KINDS: [&str; 29] = [
+pub const KINDS: [&str; 32] = [
     "conflict",
     "colocate",
     "everywhere",
     "spread",
+    "max_percent",
     "share",
+    "share_all",
+    "unshared",
     "survive",
     "distinct",
     "count",
@@ -201,10 +204,13 @@ pub fn blueprint_with(
             "spread" => {
                 constraints.push(json!({ "spread": { "components": ["a"], "over": over, "at_least": 2 } }));
             }
-            "share" => {
+            "max_percent" => {
                 constraints
                     .push(json!({ "spread": { "components": ["b"], "over": over, "max_percent": 50 } }));
             }
+            "share" => constraints.push(json!({ "share": ["a", "b"] })),
+            "unshared" => {} // as long as nothing else lets components share
+            "share_all" => constraints.push(json!({ "share": "all" })),
             "survive" => {
                 constraints.push(json!({ "survive": { "components": ["a", "b"], "loss_of": over } }));
             }
@@ -292,6 +298,11 @@ pub fn blueprint_with(
             }
             other => panic!("unknown kind {other}"),
         }
+    }
+    // What forbids sharing matters only where something else permits it.
+    let forbids = chosen.iter().any(|kind| matches!(*kind, "conflict" | "settings"));
+    if forbids || (!chosen.contains(&"unshared") && chance.random_bool(0.5)) {
+        constraints.push(json!({ "share": "all" }));
     }
     a["users"] = json!(users);
     whole["components"] = json!({ "a": a, "b": b });

@@ -283,7 +283,7 @@ async fn components_with_different_settings_share_no_machine() {
     let text = |image: &str| {
         format!(
             "{{ name: app, components: {{ a: {{ vcpu: 1, settings: {{ image: x, size: s }} }},
-                b: {{ vcpu: 1, settings: {{ image: {image} }} }} }} }}"
+                b: {{ vcpu: 1, settings: {{ image: {image} }} }} }}, constraints: [ share: all ] }}"
         )
     };
     assert_eq!(planned(&text("x")).leases.len(), 1);

@@ -15,6 +15,7 @@ mod lifecycle;
 mod multi_call;
 mod non_idempotent;
 mod operation_handles;
+mod orderable;
 mod plan_formats;
 mod price_check;
 mod references;

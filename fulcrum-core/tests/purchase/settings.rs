@@ -114,3 +114,22 @@ async fn what_is_not_known_is_refused_before_anything_is_made() {
     }
     assert_eq!(alpha.resources().expect("state").len(), 0);
 }
+
+/// A plan that did not come from `compose` is looked at again, before the provider is asked.
+#[tokio::test]
+async fn a_value_of_another_type_is_refused_before_the_first_call() {
+    let declared =
+        serde_json::from_str(r#"[{"name": "ports", "type": {"list": "number"}}]"#).expect("declarations");
+    let cloud = cloud("alpha", None).declared_settings(declared).build();
+    let open = catalogue(&[crate::support::cloud("alpha", None).build()]).await;
+    let text = "{ name: shop, components: { web: { vcpu: 2, settings: { ports: ssh } } } }";
+    let plan = composed(&open, &Blueprint::from_yaml(text).expect("a blueprint")).expect("a plan");
+    let ledger = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let engine = Engine::new(providers(std::slice::from_ref(&cloud)), ledger);
+    let order = engine.accept(plan, Policy::default(), None).await.expect("accepted");
+    let order = engine.drive(&order.id).await.expect("driven");
+    assert_eq!(order.state, OrderState::Failed, "{:?}", order.reason);
+    let reason = order.reason.expect("why");
+    assert!(reason.contains("takes the setting `ports` as a list of whole numbers"), "{reason}");
+    assert!(cloud.resources().expect("memory").is_empty());
+}

@@ -117,6 +117,9 @@ int main(int argc, char **argv) {
     fulcrum_error_free(error);
     if (fulcrum_federation_compose(NULL, NULL, 0, NULL, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
 
+    options.offers = 7;
+    if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, NULL) != FULCRUM_INVALID_ARGUMENT) return 1;
+    options.offers = FULCRUM_OFFERS_ORDERABLE;
     if (fulcrum_federation_compose(federation, bytes(blueprint), strlen(blueprint), &options, &plan, &error)) return failed("compose", error);
     if (show_plan(plan)) return 1;
 

@@ -24,6 +24,7 @@ constraints:
   - survive: { components: [web], loss_of: provider }
 )";
     fulcrum::compose_options options;
+    options.offers = FULCRUM_OFFERS_ORDERABLE;
     options.timeout = std::chrono::seconds(10);
     options.progress = [](const fulcrum_progress &now) {
         std::cout << "after " << now.nodes << " nodes: bound " << now.bound_micros << " micro-units a month\n";
@@ -46,7 +47,8 @@ constraints:
     const auto other = market.purchase_async(fulcrum::plan::from_json(plan.json())).get();
     const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_ENDED &&
                          !ended.reason().value_or("").empty() && plan.replicas(0).size() == 1 && order.steps().size() == 2 &&
-                         market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 && market.resume().empty();
+                         market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 &&
+                         market.settings_schema_json(plan.leases().front().provider, "machine").size() > 2 && market.resume().empty();
     const bool is_told = market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
                          market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
     const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;

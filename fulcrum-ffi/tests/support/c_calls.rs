@@ -373,6 +373,7 @@ impl<'a> Pool<'a> {
         let (providers_at, providers_length) = lent(&providers);
         let is_strict = self.draw.chance(64);
         let options = fulcrum_compose_options {
+            offers: u32::from(self.draw.byte() % 4),
             size: if size == 255 {
                 usize::from(self.draw.number()) % size_of::<fulcrum_compose_options>()
             } else {
@@ -842,6 +843,21 @@ impl<'a> Pool<'a> {
         }
         // SAFETY: NULL or live.
         let text = self.got(|out, error| unsafe { fulcrum_federation_sources_json(federation, out, error) });
+        let (provider, kind) = (self.text(), self.text());
+        let ((provider_at, provider_length), (kind_at, kind_length)) = (lent(&provider), lent(&kind));
+        // SAFETY: NULL or live, and all text lives until the call returns.
+        let schema = self.got(|out, error| unsafe {
+            fulcrum_federation_settings_schema_json(
+                federation,
+                provider_at,
+                provider_length,
+                kind_at,
+                kind_length,
+                out,
+                error,
+            )
+        });
+        self.keep_text(schema);
         self.keep_text(text);
     }
 

@@ -2,7 +2,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from os import PathLike
-from typing import Any, Optional, Union, final
+from typing import Any, Literal, Optional, Union, final
 
 from .errors import FulcrumError
 from .provider import Provider
@@ -201,6 +201,13 @@ class Federation:
     @property
     def catalogue(self) -> Catalogue:
         """The present catalogue; empty before the first refresh()."""
+    def settings_schema(self, provider: str, kind: str) -> dict[str, Any]:
+        """The JSON Schema of the settings that a provider takes with a kind of product, such as ``"machine"``.
+
+        Raises:
+            PurchaseError: There is no such provider.
+            ValueError: ``kind`` is not a kind of product.
+        """
     @property
     def sources(self) -> list[dict[str, Any]]:
         """How each provider answered the last refresh(): provider, state (fresh, stale or missing, and why), offers."""
@@ -215,11 +222,13 @@ class Federation:
         threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
         exclude_providers: Optional[Iterable[str]] = None,
+        offers: Optional[Literal["orderable", "all"]] = None,
         progress: Optional[_Progress] = None,
     ) -> Plan:
         """The cheapest plan. After ``timeout`` seconds the best so far, or StoppedError.
 
-        Searches on so many ``threads``, up to 64; for the same number the answer is the same each time.
+        Searches on so many ``threads``, up to 64; for the same number the answer is the same each time. A plan uses only
+        offers that can be ordered, if any configured provider sells; ``offers="all"`` compares those of tables, too.
 
         ``progress`` is called now and then on this thread; if it returns False the best so far is the answer, and an
         exception in it ends the search and comes out here.
@@ -476,6 +485,8 @@ class AsyncFederation:
     @property
     def catalogue(self) -> Catalogue:
         """As Federation.catalogue."""
+    def settings_schema(self, provider: str, kind: str) -> dict[str, Any]:
+        """As Federation.settings_schema()."""
     @property
     def sources(self) -> list[dict[str, Any]]:
         """As Federation.sources."""
@@ -490,6 +501,7 @@ class AsyncFederation:
         threads: int = 1,
         exclude: Optional[Iterable[str]] = None,
         exclude_providers: Optional[Iterable[str]] = None,
+        offers: Optional[Literal["orderable", "all"]] = None,
         progress: Optional[_Progress] = None,
     ) -> Coroutine[Any, Any, Plan]:
         """As Federation.compose. ``progress`` is a plain function, called on a thread of the library's: to touch what

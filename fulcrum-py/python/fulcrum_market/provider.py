@@ -54,8 +54,10 @@ class Provider:
     #: How long a new service may be missing from look-ups and lists; None for what the class says, which is nothing for
     #: natural and key, and a minute where nothing is known by key.
     list_lag_ms: typing.Optional[int] = None
-    #: The settings that it takes; a component with another one is not sold to. None: any.
-    settings: typing.Optional[typing.Iterable[str]] = None
+    #: The settings that it takes; a component with another one is not sold to. None: any. A setting is a name, or a dict
+    #: with ``name``, ``type`` (``"text"``, ``"number"``, ``"boolean"``, ``"reference"``, ``{"list": "text"}`` or
+    #: ``{"choice": ["ssd", "hdd"]}``), ``kinds`` such as ``["machine"]``, ``required`` and ``about``.
+    settings: typing.Optional[typing.Iterable[typing.Union[str, dict[str, typing.Any]]]] = None
 
     def offers(self, filter: typing.Dict[str, typing.Any]) -> typing.Any:
         """Rows as of a price table, all of them."""
@@ -169,7 +171,7 @@ def _describe(provider: Provider) -> str:
         "concurrency": provider.concurrency,
         "poll_interval_ms": provider.poll_interval_ms,
         "list_lag_ms": provider.list_lag_ms,
-        "settings": None if settings is None else sorted(settings),
+        "settings": None if settings is None else list(settings),
     }
     return _to_json({"provider": provider.document, "capabilities": capabilities})
 

@@ -47,7 +47,7 @@ impl Duals {
     pub(crate) fn new(problem: &Problem<'_>, mip: &Mip, duals: IdVec<Row, i128>) -> Self {
         let mut exact: IdVec<Row, bool> = duals.ids().map(|_| false).collect();
         for (term, row) in &mip.lease_rows {
-            exact[*row] = matches!(term, RowTerm::Measure(_) | RowTerm::Resource(..));
+            exact[*row] = matches!(term, RowTerm::Measures(_) | RowTerm::Resource(..));
         }
         let rounded = |(row, scaled): (Row, &i128)| {
             if exact[row] { *scaled } else { micros_to_scaled(floor_to_micros(*scaled)) }
@@ -59,9 +59,11 @@ impl Duals {
             match term {
                 _ if dual == 0 => {}
                 RowTerm::Stock(stocked) => *duals.stock.entry(*stocked).or_default() -= dual,
-                RowTerm::Measure(measure) => {
-                    for (of, weight) in MEASURES.iter().zip(&mut duals.weights) {
-                        *weight = if of == measure { weight.saturating_sub(dual) } else { *weight };
+                RowTerm::Measures(weights) => {
+                    for (of, sum) in MEASURES.iter().zip(&mut duals.weights) {
+                        if let Some((_, weight)) = weights.iter().find(|(measure, _)| measure == of) {
+                            *sum = sum.saturating_sub(dual.saturating_mul((*weight).into()));
+                        }
                     }
                 }
                 RowTerm::MustUse(_) | RowTerm::Pinned(_) | RowTerm::Retained(_) | RowTerm::Resource(..) => {
@@ -117,7 +119,7 @@ impl Duals {
                     if only.is_empty() { all } else { all.max(0) }
                 }
                 RowTerm::MustUse(_) | RowTerm::Pinned(_) => 0,
-                RowTerm::Retained(_) | RowTerm::Stock(_) | RowTerm::Measure(_) => 0, // by replica, or counted above
+                RowTerm::Retained(_) | RowTerm::Stock(_) | RowTerm::Measures(_) => 0, // by replica, or counted above
             };
             sum = sum.saturating_sub(most);
         }
@@ -172,7 +174,7 @@ pub(crate) fn objective(problem: &Problem<'_>, candidate: &Candidate) -> i64 {
 /// The axes of dominance: the objective, capped measures, limited resources.
 pub(crate) fn axes(problem: &Problem<'_>, candidate: &Candidate) -> Vec<i64> {
     let metrics = problem.metrics_of(candidate);
-    let capped = problem.stage.caps.iter().filter_map(|(measure, _)| match measure {
+    let capped = problem.stage.capped().filter_map(|measure| match measure {
         Measure::Cost => Some(candidate.base),
         Measure::Carbon => Some(metrics.carbon),
         Measure::Sovereignty => Some(metrics.sovereignty_shortfall),

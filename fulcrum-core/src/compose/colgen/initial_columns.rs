@@ -42,10 +42,11 @@ impl RestrictedMaster<'_> {
             .into_iter()
             .partition(|column| column.retained.is_some() || must_use == Some(column.offer));
         let first = others.iter().take(1).cloned();
-        let capped =
-            self.problem.stage.caps.iter().filter_map(|(measure, _)| {
-                others.iter().min_by_key(|column| column.measure(*measure)).cloned()
-            });
+        let capped = self
+            .problem
+            .stage
+            .capped()
+            .filter_map(|measure| others.iter().min_by_key(|column| column.measure(measure)).cloned());
         let limited = (0..self.problem.limited.len())
             .filter_map(|at| others.iter().min_by_key(|column| column.uses[at]).cloned());
         first.chain(capped).chain(limited).chain(special).collect()

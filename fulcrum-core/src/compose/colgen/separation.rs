@@ -127,6 +127,7 @@ impl RestrictedMaster<'_> {
             | Constraint::Ratio(_)
             | Constraint::Linear(_)
             | Constraint::OneOf(_)
+            | Constraint::Share(_)
             | Constraint::AntiAffinity(_)
             | Constraint::Affinity(_)
             | Constraint::FullDeployment(_)

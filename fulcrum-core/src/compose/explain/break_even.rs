@@ -63,7 +63,7 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
             component.kind == catalogue.kind(*ix)
                 && passes(&global, *ix)
                 && passes(&own, *ix)
-                && catalogue.unknown_setting(*ix, &component.settings).is_none()
+                && catalogue.setting_fault(*ix, &component.settings).is_none()
         })
     };
     let mut providers = BTreeSet::new();

@@ -1,12 +1,15 @@
 //! The conditions of a blueprint, one by one: how to switch them off, and how to write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use crate::{
     catalogue::Catalogue,
-    model::{Blueprint, Component, ComponentId, Constraint, Filter, Replicas, text_values},
+    model::{
+        Blueprint, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Replicas, Share,
+        Sharing, text_values,
+    },
 };
 
 /// One condition of a blueprint that can be switched off.
@@ -29,11 +32,14 @@ pub(super) enum Condition {
     /// A running service that must stay, by number.
     Pinned(usize),
     MaxMoves,
+    /// Components that nothing permits to share a machine.
+    Unshared,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clause {
     Providers,
+    Skus,
     Regions,
     Zones,
     Countries,
@@ -54,8 +60,9 @@ pub(super) enum Need {
     Named,
 }
 
-const CLAUSES: [Clause; 10] = [
+const CLAUSES: [Clause; 11] = [
     Clause::Providers,
+    Clause::Skus,
     Clause::Regions,
     Clause::Zones,
     Clause::Countries,
@@ -89,8 +96,8 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .filter(|clause| clause.is_set(&blueprint.filter))
         .map(|clause| Condition::Clause(None, clause));
     let constraints = (0..blueprint.constraints.len())
-        // Without its one_of a component is no longer optional, which makes the blueprint stricter.
-        .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_)))
+        // Without its one_of a component is no longer optional, and a share permits something: the blueprint would be stricter.
+        .filter(|at| !matches!(blueprint.constraints[*at], Constraint::OneOf(_) | Constraint::Share(_)))
         .map(Condition::Constraint);
     let settings = components().flat_map(|(name, component)| {
         let clashes = move |setting: &&String| {
@@ -98,7 +105,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
             text_values(value).iter().any(|text| text.contains("${"))
                 || others.any(|other| other != value)
-                || catalogue.settings().values().any(|known| !known.contains(*setting))
+                || catalogue.settings().values().any(|declared| !declared.has(setting))
         };
         component
             .settings
@@ -114,6 +121,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
     let running = &blueprint.running;
     let pinned = (0..running.services.len()).filter(|at| running.services[*at].pinned).map(Condition::Pinned);
     let moves = running.max_moves.map(|_| Condition::MaxMoves);
+    let unshared = Sharing::of(blueprint).is_restricted(blueprint).then_some(Condition::Unshared);
     needs
         .chain(replicas)
         .chain(own)
@@ -124,6 +132,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .chain(users)
         .chain(pinned)
         .chain(moves)
+        .chain(unshared)
         .chain(budget)
         .collect()
 }
@@ -138,8 +147,28 @@ pub(super) fn without<'c>(blueprint: &Blueprint, off: impl IntoIterator<Item = &
             _ => condition.switch_off(&mut rest),
         }
     }
+    // What implies a permission to share leaves the permission behind.
+    let mut implied = Vec::new();
+    for (constraint, _) in blueprint.constraints.iter().zip(&is_off).filter(|(_, is_off)| **is_off) {
+        let mut share = |components: Vec<ComponentId>| {
+            let components: Vec<_> = BTreeSet::from_iter(components).into_iter().collect();
+            if components.len() > 1 {
+                implied.push(Constraint::Share(Share::Among(components)));
+            }
+        };
+        match constraint {
+            Constraint::Affinity(affinity) => share(affinity.components.clone()),
+            Constraint::FullDeployment(everywhere) => {
+                for other in blueprint.machines().filter(|name| !everywhere.unless.contains(name)) {
+                    share(vec![everywhere.component.clone(), other.clone()]);
+                }
+            }
+            _ => {}
+        }
+    }
     let mut is_off = is_off.into_iter();
     rest.constraints.retain(|_| is_off.next() != Some(true));
+    rest.constraints.extend(implied);
     rest
 }
 
@@ -152,6 +181,7 @@ impl Condition {
             Self::Budget => blueprint.budget = None,
             Self::Pinned(at) => blueprint.running.services[*at].pinned = false,
             Self::MaxMoves => blueprint.running.max_moves = None,
+            Self::Unshared => blueprint.constraints.push(Constraint::Share(Share::All)),
             Self::Clause(None, clause) => clause.clear(&mut blueprint.filter),
             Self::Clause(Some(name), clause) => {
                 if let Some(component) = blueprint.components.get_mut(name) {
@@ -189,6 +219,9 @@ impl Condition {
             Self::Budget => format!("budget: {}", blueprint.budget.unwrap_or_default()),
             Self::Pinned(at) => {
                 format!("running.services[{at}].pinned: {}", blueprint.running.services[*at].id)
+            }
+            Self::Unshared => {
+                "constraints: no `share: all`, so components have machines of their own".to_owned()
             }
             Self::MaxMoves => {
                 format!("running.max_moves: {}", blueprint.running.max_moves.unwrap_or_default())
@@ -234,6 +267,7 @@ impl Clause {
     fn word(self) -> &'static str {
         match self {
             Self::Providers => "providers",
+            Self::Skus => "skus",
             Self::Regions => "regions",
             Self::Zones => "zones",
             Self::Countries => "countries",
@@ -255,6 +289,7 @@ impl Clause {
     fn clear(self, filter: &mut Filter) {
         match self {
             Self::Providers => filter.providers = Default::default(),
+            Self::Skus => filter.skus = Default::default(),
             Self::Regions => filter.regions = Default::default(),
             Self::Zones => filter.zones = Default::default(),
             Self::Countries => filter.countries = Default::default(),
@@ -279,6 +314,10 @@ impl Need {
         match self {
             Self::Vcpu => component.vcpu = Decimal::ZERO,
             Self::Memory => component.memory_mib = 0,
+            // Of what is sold by the GiB some is needed.
+            Self::Disk if component.kind != OfferKind::Machine => {
+                component.disk_gib = component.disk_gib.min(1)
+            }
             Self::Disk => component.disk_gib = 0,
             Self::Gpu => component.gpu = 0,
             Self::Named => component.resources.clear(),
@@ -320,7 +359,7 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;
         for ix in catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind) {
-            let unknown = catalogue.unknown_setting(ix, &component.settings)?;
+            let unknown = catalogue.setting_fault(ix, &component.settings)?;
             first.get_or_insert(unknown);
         }
         Some(format!("nobody can make `{name}`: {}", first?))
@@ -328,7 +367,37 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
 }
 
 /// Names an obvious cause: a kind that nobody sells, or the largest size in the catalogue.
-pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Condition]) -> Option<String> {
+/// How comparison tables take part in a plan.
+pub(super) const ALLOW_ALL: &str = "a plan to compare, not to buy, may use it with the option `offers: all`";
+
+/// A component whose kind only providers list that sell nothing here.
+fn listed_only(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
+    blueprint.components.iter().find_map(|(name, component)| {
+        let of_kind = || catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind);
+        if of_kind().any(|ix| catalogue.is_orderable(ix)) {
+            return None;
+        }
+        let lists: BTreeSet<&str> = of_kind().map(|ix| catalogue.place(ix).provider.as_str()).collect();
+        let sellers: Vec<&str> = catalogue.sellers().iter().map(|seller| seller.as_str()).collect();
+        let lists: Vec<&str> = lists.into_iter().collect();
+        Some(format!(
+            "no configured provider that sells ({}) offers a {} for `{name}`; {} only in a table, and {ALLOW_ALL}",
+            sellers.join(", "),
+            component.kind,
+            match &*lists {
+                [one] => format!("{one} lists one"),
+                several => format!("{} list some", several.join(", ")),
+            },
+        ))
+    })
+}
+
+pub(super) fn hint(
+    catalogue: &Catalogue,
+    blueprint: &Blueprint,
+    offers: OfferMode,
+    kept: &[Condition],
+) -> Option<String> {
     let unsold = blueprint
         .components
         .iter()
@@ -337,6 +406,11 @@ pub(super) fn hint(catalogue: &Catalogue, blueprint: &Blueprint, kept: &[Conditi
         let more =
             catalogue.incomplete_sources().unwrap_or_else(|| "add a provider that sells it".to_owned());
         return Some(format!("the catalogue has no {} for `{name}`; {more}", component.kind));
+    }
+    if offers == OfferMode::Orderable
+        && let Some(hint) = listed_only(catalogue, blueprint)
+    {
+        return Some(hint);
     }
     let [Condition::Need(name, need)] = kept else {
         return unmade(catalogue, blueprint).or_else(|| unpriced(catalogue, blueprint));

@@ -56,7 +56,8 @@ pub(crate) fn infeasible_set(
         })
         .collect();
     ways_out.sort_by_key(|way| way.objective);
-    let hint = conditions::hint(catalogue, blueprint, &kept);
+    let offers = options.offers.unwrap_or_else(|| catalogue.default_offer_mode());
+    let hint = conditions::hint(catalogue, blueprint, offers, &kept);
     Ok(InfeasibleSet {
         conditions: kept.iter().map(|condition| condition.text(blueprint)).collect(),
         is_minimal,

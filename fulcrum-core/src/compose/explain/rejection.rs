@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::oracle::{Oracle, Verdict};
+use super::{
+    conditions::ALLOW_ALL,
+    oracle::{Oracle, Verdict},
+};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::{
@@ -11,7 +14,7 @@ use crate::{
         formulation::eligibility,
         options::{ComposeOptions, Progress, Signal},
     },
-    model::{Blueprint, Charge, Component, Dimension, OfferId, Plan},
+    model::{Blueprint, Charge, Component, Dimension, OfferId, OfferKind, OfferMode, Plan},
 };
 
 /// Why an offer is not in a plan.
@@ -47,8 +50,13 @@ pub fn why_not(
         return only("the plan uses it".to_owned());
     }
     let Some(ix) = catalogue.find(offer) else { return only(missing(catalogue, offer)) };
+    let options = &options.as_for(plan);
     if options.exclude.contains(offer) {
         return only("the caller excludes it".to_owned());
+    }
+    let mode = options.offers.unwrap_or_else(|| catalogue.default_offer_mode());
+    if mode == OfferMode::Orderable && !catalogue.is_orderable(ix) {
+        return only(format!("{} only lists it; {ALLOW_ALL}", catalogue.place(ix).provider));
     }
     if catalogue.stock(ix) == Some(0) {
         return only("it is sold out".to_owned());
@@ -122,11 +130,14 @@ fn refusal(
     if let Some(clause) = catalogue.failed_clause(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
-    if let Some(unknown) = catalogue.unknown_setting(ix, &component.settings) {
+    if let Some(unknown) = catalogue.setting_fault(ix, &component.settings) {
         return Some(unknown);
     }
     let (demand, capacity) = (component.demand(), catalogue.capacity(ix));
     let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
+    if is_by_size && demand.disk_gib == 0 && component.kind != OfferKind::Machine {
+        return Some("it is sold by the GiB; write disk_gib".to_owned());
+    }
     demand.dimensions().find_map(|dimension| {
         let (need, has) = (demand.along(&dimension), capacity.along(&dimension));
         let is_bought =

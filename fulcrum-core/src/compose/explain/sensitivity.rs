@@ -76,6 +76,7 @@ pub fn explain(
 ) -> Result<Explanation, ComposeError> {
     blueprint.check()?;
     crate::compose::verify::verify(catalogue, blueprint, plan).map_err(ComposeError::PlanMismatch)?;
+    let options = &options.as_for(plan);
     let mut oracle = Oracle::new(catalogue, options, watch);
     let binding = binding(&mut oracle, blueprint, plan);
     let entry_discounts = break_even::entry_discounts(&mut oracle, blueprint, plan, MAX_ENTRY_DISCOUNTS);

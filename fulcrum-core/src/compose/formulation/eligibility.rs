@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     kind: OfferKind,
+    /// Only if a filter names SKUs: each offer has one of its own.
+    sku: Option<u32>,
     place: u32,
     seller: u32,
     attributes: u32,
@@ -27,6 +29,7 @@ pub(crate) struct Eligibility<'a> {
     horizon_months: u32,
     /// The blueprint's filter with a component's markets, and the component's own; each pair once.
     filters: Vec<(Filter, Filter)>,
+    reads_skus: bool,
     /// Each component, and the position of its filters.
     components: Vec<(&'a Component, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
@@ -49,6 +52,7 @@ impl<'a> Eligibility<'a> {
         Self {
             catalogue,
             horizon_months: blueprint.horizon_months,
+            reads_skus: filters.iter().any(|(global, own)| !global.skus.is_open() || !own.skus.is_open()),
             filters,
             components,
             last: None,
@@ -67,6 +71,7 @@ impl<'a> Eligibility<'a> {
         let price = self.catalogue.price(ix);
         let key = Key {
             kind: self.catalogue.kind(ix),
+            sku: self.reads_skus.then_some(positions.sku),
             place: positions.place,
             seller: positions.seller,
             attributes: positions.attributes,
@@ -127,7 +132,7 @@ impl<'a> Eligibility<'a> {
         let mut set = ComponentBitSet::default();
         for (position, (component, filter)) in self.components.iter().enumerate() {
             // A running service has its settings already.
-            let is_made = || !is_new || self.catalogue.unknown_setting(ix, &component.settings).is_none();
+            let is_made = || !is_new || self.catalogue.setting_fault(ix, &component.settings).is_none();
             if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
             }

@@ -198,6 +198,7 @@ fn partition_of(constraint: &Constraint) -> Option<FailureDomain> {
         | Constraint::Ratio(_)
         | Constraint::Linear(_)
         | Constraint::OneOf(_)
+        | Constraint::Share(_)
         | Constraint::AntiAffinity(_)
         | Constraint::Affinity(_)
         | Constraint::FullDeployment(_)

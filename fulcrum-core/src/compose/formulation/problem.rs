@@ -20,7 +20,7 @@ use crate::{
         options::{ComposeOptions, Progress, Signal},
     },
     model::{
-        Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind,
+        Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, OfferMode,
         SovereigntyReport,
     },
 };
@@ -104,6 +104,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) blueprint: &'a Blueprint,
     pub(crate) stage: ObjectiveStage,
+    /// Which offers may be used.
+    pub(crate) offers: OfferMode,
     pub(crate) components: IdVec<ComponentIx, ComponentSpec>,
     /// Dimensions that some component asks for. Disk is separate, as it can be bought with a machine.
     pub(crate) dimensions: Vec<Dimension>,
@@ -160,6 +162,7 @@ impl<'a> Problem<'a> {
             .collect();
         let places = PlaceClasses::new(blueprint, &stage);
         let mut problem = Self {
+            offers: options.offers.unwrap_or_else(|| catalogue.default_offer_mode()),
             catalogue,
             blueprint,
             stage,
@@ -205,6 +208,7 @@ impl<'a> Problem<'a> {
     ) -> Result<(), ComposeError> {
         let catalogue = self.catalogue;
         let mut eligibility = Eligibility::new(catalogue, self.blueprint);
+        let offers = self.offers;
         let mut base_of_price: FxHashMap<(u32, u32), Option<Cost>> = FxHashMap::default();
         let mut shape_of: FxHashMap<u32, ShapeId> = FxHashMap::default();
         for ix in catalogue.ids() {
@@ -212,6 +216,12 @@ impl<'a> Problem<'a> {
                 watch_for_stop(watch)?;
             }
             let Some(allowed) = eligibility.allowed(ix, &mut self.allowed) else { continue };
+            if offers == OfferMode::Orderable
+                && !catalogue.is_orderable(ix)
+                && self.stage.must_use != Some(ix)
+            {
+                continue;
+            }
             let is_by_size = matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
             if catalogue.kind(ix) == OfferKind::Machine && is_by_size {
                 continue; // the demand says nothing about the size in GiB of a machine

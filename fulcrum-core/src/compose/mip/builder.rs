@@ -232,7 +232,10 @@ impl<'a> Builder<'a> {
             Constraint::MaxDistinct(distinct) => self.distinct(distinct.over, distinct.at_most),
             Constraint::Limit(limit) => self.limit(limit),
             // Patterns obey these constraints already.
-            Constraint::AntiAffinity(_) | Constraint::Affinity(_) | Constraint::FullDeployment(_) => {}
+            Constraint::Share(_)
+            | Constraint::AntiAffinity(_)
+            | Constraint::Affinity(_)
+            | Constraint::FullDeployment(_) => {}
         }
     }
 

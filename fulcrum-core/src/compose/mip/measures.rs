@@ -27,19 +27,18 @@ impl Builder<'_> {
             self.mip.cost[var] = self.mip.cost[var].checked_add(more).ok_or_else(too_large)?;
             self.mip.measure_terms.push((var, measure, amount));
         }
-        for (measure, max) in &stage.caps {
-            if stage.single_measure() == Some(*measure) {
+        for cap in &stage.caps {
+            if cap.single_measure().is_some_and(|measure| stage.single_measure() == Some(measure)) {
                 continue;
             }
-            let measure_terms: Vec<(Var, i64)> = self
-                .mip
-                .measure_terms
-                .iter()
-                .filter(|(_, of, _)| of == measure)
-                .map(|(var, _, amount)| (*var, *amount))
-                .collect();
-            let max = i64::try_from(*max).unwrap_or(i64::MAX);
-            self.lease_row((None, Some(max)), RowTerm::Measure(*measure), measure_terms);
+            let mut terms: Vec<(Var, i64)> = Vec::new();
+            for (var, of, amount) in &self.mip.measure_terms {
+                if let Some((_, weight)) = cap.weights.iter().find(|(measure, _)| measure == of) {
+                    terms.push((*var, amount.checked_mul(*weight).ok_or_else(too_large)?));
+                }
+            }
+            let max = i64::try_from(cap.max).unwrap_or(i64::MAX);
+            self.lease_row((None, Some(max)), RowTerm::Measures(cap.weights.clone()), terms);
         }
         Ok(())
     }

@@ -24,8 +24,8 @@ pub(crate) enum RowTerm {
     Pinned(usize),
     /// Replicas of a component that stay on their lease.
     Retained(ComponentIx),
-    /// The amount of a measure.
-    Measure(Measure),
+    /// A weighted sum of measures.
+    Measures(Vec<(Measure, i64)>),
     /// The amount of the limited resource at this position, on leases that carry one of these components; on all
     /// leases if none are named.
     Resource(usize, Vec<ComponentIx>),
@@ -45,7 +45,9 @@ impl RowTerm {
             Self::Retained(component) => column.retained.map_or(0, |at| {
                 on(&column.members, *component).min(on(&problem.running[at].members, *component)).into()
             }),
-            Self::Measure(measure) => column.measure(*measure),
+            Self::Measures(weights) => weights.iter().fold(0i64, |sum, (measure, weight)| {
+                sum.saturating_add(column.measure(*measure).saturating_mul(*weight))
+            }),
             Self::Resource(at, only) => {
                 let counts = only.is_empty() || column.members.iter().any(|(c, _)| only.contains(c));
                 if counts { i64::try_from(column.uses[*at]).unwrap_or(i64::MAX) } else { 0 }

@@ -118,7 +118,7 @@ pub(crate) fn nondominated<'c>(
     let stage = &problem.stage;
     let axes = |column: &Column| -> Option<Vec<i64>> {
         let uses = column.uses.iter().map(|used| i64::try_from(*used).unwrap_or(i64::MAX));
-        let capped = stage.caps.iter().map(|(measure, _)| column.measure(*measure));
+        let capped = stage.capped().map(|measure| column.measure(measure));
         Some([column.objective(stage)?].into_iter().chain(capped).chain(uses).collect())
     };
     // Columns beyond the range are left out: ingest has refused prices above a thousand million.

@@ -7,7 +7,7 @@ use crate::{
         formulation::{ids::ComponentIx, problem::Problem},
         id_vec::Id,
     },
-    model::{Constraint, SettingIndex, anti_affine_pairs},
+    model::{Constraint, SettingIndex, Sharing, anti_affine_pairs},
 };
 
 /// Affinity and anti-affinity of components on one machine.
@@ -46,10 +46,21 @@ impl PatternRules {
                 | Constraint::Ratio(_)
                 | Constraint::Linear(_)
                 | Constraint::OneOf(_)
+                | Constraint::Share(_)
                 | Constraint::Spread(_)
                 | Constraint::FaultTolerance(_)
                 | Constraint::MaxDistinct(_)
                 | Constraint::Limit(_) => {}
+            }
+        }
+        let sharing = Sharing::of(problem.blueprint);
+        if sharing.is_restricted(problem.blueprint) {
+            let machines: Vec<_> = problem.blueprint.machines().collect();
+            for (at, one) in machines.iter().enumerate() {
+                for other in machines[..at].iter().filter(|other| !sharing.is_permitted(one, other)) {
+                    let (one, other) = (problem.component(one), problem.component(other));
+                    rules.anti_affine.insert((one.min(other), one.max(other)));
+                }
             }
         }
         // A machine is set up in one way: components with different settings are anti-affine.

@@ -50,6 +50,8 @@ pub(crate) fn product_cost(
         return Some((problem.base_cost(candidate.offer, size_gib, true)?, size_gib));
     }
     match charge {
+        // Of a product that is sold by the GiB, nothing is no answer.
+        Charge::PerUnit { .. } if spec.disk_gib == 0 => None,
         Charge::PerUnit { .. } => Some((problem.cost(candidate.offer, spec.disk_gib)?, spec.disk_gib)),
         Charge::Hourly(_) | Charge::Monthly(_) | Charge::HourlyCapped { .. } | Charge::Once => {
             let further = spec.disk_gib.saturating_sub(problem.disk_gib(candidate));

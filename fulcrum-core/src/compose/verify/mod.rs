@@ -13,8 +13,8 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
-        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, Plan, Price,
-        PricingCategory, digest_of, from_micros, to_micros,
+        Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, OfferMode,
+        Plan, Price, PricingCategory, RunningService, Share, digest_of, from_micros, to_micros,
     },
 };
 
@@ -69,6 +69,13 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
+    if plan.offers == Some(OfferMode::Orderable) {
+        let is_listed_only =
+            |at: &usize| plan.leases[*at].keeps.is_none() && !catalogue.is_orderable(offers[*at]);
+        if let Some(at) = (0..plan.leases.len()).find(is_listed_only) {
+            return violation(format!("leases[{at}]"), "its provider only lists it");
+        }
+    }
     let check = Check { catalogue, blueprint, plan, offers };
     for at in 0..plan.leases.len() {
         check.lease(at).map_err(|message| Violation { place: format!("leases[{at}]"), message })?;
@@ -138,7 +145,7 @@ impl Check<'_> {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
             }
-            let unknown = self.catalogue.unknown_setting(ix, &component.settings);
+            let unknown = self.catalogue.setting_fault(ix, &component.settings);
             if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
                 return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
             }
@@ -149,7 +156,36 @@ impl Check<'_> {
             let total = lease.replicas.values().sum::<u32>();
             ensure(total == 1, || "is no machine and carries more than one replica".to_owned())?;
         }
+        let names: Vec<&ComponentId> = lease.replicas.keys().collect();
+        let pairs =
+            names.iter().enumerate().flat_map(|(at, one)| names[..at].iter().map(move |two| (*two, *one)));
+        for (one, other) in pairs {
+            ensure(self.may_share(one, other), || {
+                format!("has {one} and {other}, which no `share` permits to stand on one machine")
+            })?;
+        }
         self.size(lease, ix)
+    }
+
+    fn may_share(&self, one: &ComponentId, other: &ComponentId) -> bool {
+        let has_both = |names: &[ComponentId]| names.contains(one) && names.contains(other);
+        let is_permitted = |constraint: &Constraint| match constraint {
+            Constraint::Share(Share::All) => true,
+            Constraint::Share(Share::Among(names)) => has_both(names),
+            Constraint::Affinity(affinity) => has_both(&affinity.components),
+            Constraint::FullDeployment(everywhere) => {
+                let is_of = |this: &ComponentId, that: &ComponentId| {
+                    everywhere.component == *this && !everywhere.unless.contains(that)
+                };
+                is_of(one, other) || is_of(other, one)
+            }
+            _ => false,
+        };
+        let run_together = |service: &RunningService| {
+            service.replicas.contains_key(one) && service.replicas.contains_key(other)
+        };
+        self.blueprint.constraints.iter().any(is_permitted)
+            || self.blueprint.running.services.iter().any(run_together)
     }
 
     fn size(&self, lease: &Lease, ix: OfferIx) -> Checked {
@@ -189,6 +225,8 @@ impl Check<'_> {
         let is_by_size = matches!(price.charge, Charge::PerUnit { .. });
         let gib = if is_by_size { lease.size_gib } else { 0 };
         let mut expected = vec![(LineKind::Offer, self.catalogue.sku(ix), price, gib)];
+        let is_retained = self.kept(lease).is_some();
+        ensure(!is_by_size || gib > 0 || is_retained, || "is a lease of 0 GiB".to_owned())?;
         let mut disk_sku = None;
         if !is_by_size && lease.size_gib > 0 {
             let disk = self.catalogue.elastic_disk(ix).ok_or("buys disk that is not sold")?;
@@ -312,6 +350,8 @@ impl Check<'_> {
                 let deployed = names.iter().filter(|name| self.n(name) > 0).count();
                 ensure(deployed == 1, || format!("{deployed} are deployed"))
             }
+            // All permissions together are looked at with each lease.
+            Constraint::Share(_) => Ok(()),
             Constraint::AntiAffinity(conflict) => self.machines(|lease| {
                 !lease.replicas.contains_key(&conflict.component)
                     || !conflict.with.iter().any(|other| lease.replicas.contains_key(other))

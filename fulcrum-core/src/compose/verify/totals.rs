@@ -28,13 +28,13 @@ impl Check<'_> {
         if monthly != plan.monthly || once != plan.once {
             return violation("monthly", format!("the lines add up to {monthly} a month and {once} once"));
         }
+        // A stage that the search did not reach may be absent.
+        let reached = self.blueprint.objective.tie_breakers().into_iter().take(plan.later_stages.len());
         let mut needed: BTreeSet<Measure> = match &self.blueprint.objective {
-            // A stage that the search did not reach may be absent.
-            Objective::InTurn(measures) => {
-                measures.iter().copied().take(1 + plan.later_stages.len()).collect()
-            }
+            Objective::InTurn(measures) => measures.iter().copied().take(1).collect(),
             Objective::Weighted(weights) => weights.keys().copied().collect(),
         };
+        needed.extend(reached);
         let limited = self.blueprint.constraints.iter().filter_map(|constraint| match constraint {
             Constraint::Limit(limit) => limit.measure,
             _ => None,
@@ -198,14 +198,15 @@ impl Check<'_> {
     fn objective(&self) -> Result<(), Violation> {
         let plan = self.plan;
         let measured = |measure: Measure| plan.measures.get(measure).unwrap_or_default();
-        let (value, stages) = match &self.blueprint.objective {
-            Objective::InTurn(measures) => (measured(measures[0]), &measures[1..]),
+        let value = match &self.blueprint.objective {
+            Objective::InTurn(measures) => measured(measures[0]),
             Objective::Weighted(weights) => {
                 let parts = weights.iter().map(|(measure, weight)| weight.checked_mul(measured(*measure)));
                 let sum = parts.collect::<Option<Vec<_>>>().and_then(checked_sum);
-                (sum.ok_or_else(|| far("objective"))?, [].as_slice())
+                sum.ok_or_else(|| far("objective"))?
             }
         };
+        let stages = self.blueprint.objective.tie_breakers();
         let slack = match &self.blueprint.objective {
             Objective::InTurn(_) => Decimal::new(1, 6),
             Objective::Weighted(weights) => {
@@ -234,11 +235,11 @@ impl Check<'_> {
             return violation("then", format!("{} stages are needed", stages.len()));
         }
         for (stage, measure) in plan.later_stages.iter().zip(stages) {
-            let is_right = stage.measure == *measure
-                && distance(stage.value, measured(*measure)) <= Decimal::new(1, 6)
+            let is_right = stage.measure == measure
+                && distance(stage.value, measured(measure)) <= Decimal::new(1, 6)
                 && stage.bound <= stage.value;
             if !is_right {
-                return violation("then", format!("{measure} is {}", measured(*measure)));
+                return violation("then", format!("{measure} is {}", measured(measure)));
             }
         }
         Ok(())

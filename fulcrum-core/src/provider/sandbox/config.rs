@@ -1,17 +1,13 @@
 //! The configuration document of sandboxes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{FaultRule, Sandbox, duration_limits, state::file_name};
 use crate::{
-    model::{ProviderId, SkuId},
+    model::{DeclaredSettings, ProviderId, SkuId},
     provider::{
         AccessDenied, Base, IdempotencyClass,
         table::{Table, TableError},
@@ -48,9 +44,9 @@ pub struct SandboxConfig {
     /// How long a reservation lasts, in milliseconds; zero for a cloud without reservations.
     #[serde(default, deserialize_with = "duration_limits::time")]
     pub reserves_for_ms: u64,
-    /// The settings that it knows; none to accept any.
+    /// The settings that it takes: names, or declarations with types; none to accept any.
     #[serde(default)]
-    pub settings: Option<BTreeSet<String>>,
+    pub settings: Option<DeclaredSettings>,
     /// The stock of each SKU.
     #[serde(default)]
     pub stock: BTreeMap<SkuId, u32>,
@@ -138,8 +134,8 @@ impl SandboxConfig {
             builder = builder.idempotency(class);
         }
         builder = builder.list_lag(self.list_lag_ms);
-        if let Some(names) = &self.settings {
-            builder = builder.settings(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        if let Some(declared) = &self.settings {
+            builder = builder.declared_settings(declared.clone());
         }
         builder = builder.reservation_ttl(Duration::from_millis(self.reserves_for_ms));
         if let Some(quota) = self.quota {

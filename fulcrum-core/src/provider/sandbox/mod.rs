@@ -29,7 +29,7 @@ pub use faults::{Fault, FaultRule};
 pub use state::{SandboxReservation, SandboxResource};
 
 use super::{Base, Call, Capabilities, IdempotencyClass};
-use crate::model::{Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
+use crate::model::{DeclaredSettings, Offer, PriceAuthority, ProviderId, ServiceId, SkuId};
 use state::{CloudState, Store};
 
 /// Called by the faults that kill the caller.
@@ -257,7 +257,14 @@ impl SandboxBuilder {
     /// The settings that it knows; by default it accepts any.
     #[must_use]
     pub fn settings(mut self, names: &[&str]) -> Self {
-        self.inner.capabilities.settings = Capabilities::takes(names);
+        self.inner.capabilities.settings = Some(DeclaredSettings::of_names(names));
+        self
+    }
+
+    /// The settings that it takes, with their types.
+    #[must_use]
+    pub fn declared_settings(mut self, settings: DeclaredSettings) -> Self {
+        self.inner.capabilities.settings = Some(settings);
         self
     }
 

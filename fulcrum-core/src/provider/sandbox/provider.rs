@@ -129,7 +129,7 @@ impl Sandbox {
 
     /// The offer that a request matches exactly.
     fn offer(&self, call: Call, request: &ProvisionRequest) -> Result<&Offer> {
-        let is_known = self.inner.capabilities.check_settings(&request.settings);
+        let is_known = self.inner.capabilities.check_settings(request.kind, &request.settings);
         is_known.and_then(|()| find_exact(request, &self.inner.offers)).map_err(|kind| self.error(call, kind))
     }
 

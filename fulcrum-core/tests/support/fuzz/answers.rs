@@ -205,8 +205,9 @@ impl Caller<'_, '_> {
         let gib = if offer.elastic_disk.is_some() { 20 } else { 0 };
         let mut request = ProvisionRequest::of(offer, gib, "web");
         if self.draw.chance(48) {
+            let declared = self.provider.capabilities().settings.iter();
             let names: Vec<String> =
-                self.provider.capabilities().settings.iter().flatten().cloned().collect();
+                declared.flat_map(|all| all.iter()).map(|setting| setting.name.clone()).collect();
             for _ in 0..self.draw.within(1..4) {
                 let name = match names.is_empty() || self.draw.chance(16) {
                     true => self.draw.text(20),

@@ -106,7 +106,7 @@ impl Tiny {
                 concurrency: Some(8),
                 poll_interval_ms: 50,
                 list_lag_ms: None,
-                settings: Some(std::collections::BTreeSet::new()),
+                settings: Some(fulcrum_core::model::DeclaredSettings::default()),
             },
             facts: fulcrum_core::model::parse_json(&facts).map_err(wrong)?,
         })

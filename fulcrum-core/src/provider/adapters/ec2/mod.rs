@@ -24,7 +24,7 @@ use self::{
     handle::{Handle, ResourceRef},
 };
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
+    model::{Action, IdempotencyKey, ProviderId, RegionId, Service, ServiceId, ServiceStatus, SettingType},
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
@@ -67,7 +67,13 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::takes(&["image", "key_name", "security_groups", "subnet", "user_data"]),
+        settings: Capabilities::machine_settings([
+            ("image", SettingType::Text),
+            ("key_name", SettingType::Text),
+            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
+            ("subnet", SettingType::Text),
+            ("user_data", SettingType::Text),
+        ]),
     }
 }
 

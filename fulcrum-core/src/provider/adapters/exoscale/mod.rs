@@ -22,7 +22,7 @@ use self::{handle::Handle, offers::with_disk};
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, RegionId, Service,
-        ServiceId, ServiceStatus,
+        ServiceId, ServiceStatus, SettingType,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -85,7 +85,12 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::takes(&["image", "security_groups", "ssh_keys", "user_data"]),
+        settings: Capabilities::machine_settings([
+            ("image", SettingType::Text),
+            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
+            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
+            ("user_data", SettingType::Text),
+        ]),
     }
 }
 

@@ -23,7 +23,8 @@ use self::{
 };
 use crate::{
     model::{
-        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, parse_json,
+        Action, IdempotencyKey, Offer, Place, ProviderId, Service, ServiceId, ServiceStatus, SettingType,
+        parse_json,
     },
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -88,13 +89,13 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::takes(&[
-            "firewalls",
-            "image",
-            "networks",
-            "placement_group",
-            "ssh_keys",
-            "user_data",
+        settings: Capabilities::machine_settings([
+            ("firewalls", SettingType::List(Box::new(SettingType::Number))),
+            ("image", SettingType::Text),
+            ("networks", SettingType::List(Box::new(SettingType::Number))),
+            ("placement_group", SettingType::List(Box::new(SettingType::Number))),
+            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
+            ("user_data", SettingType::Text),
         ]),
     }
 }

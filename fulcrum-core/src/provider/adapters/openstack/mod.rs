@@ -27,7 +27,10 @@ use self::{
     handle::{Handle, ResourceRef},
 };
 use crate::{
-    model::{Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus},
+    model::{
+        Action, IdempotencyKey, OfferKind, ProviderId, RegionId, Service, ServiceId, ServiceStatus,
+        SettingType,
+    },
     provider::{
         Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream, UsagePeriod,
@@ -71,7 +74,13 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1000,
         list_lag_ms: None,
-        settings: Capabilities::takes(&["image", "key_name", "network", "security_groups", "user_data"]),
+        settings: Capabilities::machine_settings([
+            ("image", SettingType::Text),
+            ("key_name", SettingType::Text),
+            ("network", SettingType::Text),
+            ("security_groups", SettingType::List(Box::new(SettingType::Text))),
+            ("user_data", SettingType::Text),
+        ]),
     }
 }
 

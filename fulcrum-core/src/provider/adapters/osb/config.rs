@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Osb;
 use crate::{
-    model::{OfferKind, ProviderId, RegionId},
+    model::{DeclaredSettings, OfferKind, ProviderId, RegionId},
     provider::{
         Base,
         adapters::common::list_lag_ms,
@@ -54,7 +54,7 @@ pub struct OsbConfig {
     pub kinds: BTreeMap<String, OfferKind>,
     /// The settings that its services take as parameters. Without it any setting is sent, and the broker checks it.
     #[serde(default)]
-    pub settings: Option<BTreeSet<String>>,
+    pub settings: Option<DeclaredSettings>,
     /// Units of costs that are billed by use, such as `1GB of traffic`, on top of a plan's price. A plan with a cost of another
     /// unit is left out and named.
     #[serde(default)]

@@ -51,7 +51,7 @@ impl Osb {
         key: &IdempotencyKey,
     ) -> Result<OperationHandle> {
         let call = Call::Provision;
-        let is_known = self.capabilities.check_settings(&request.settings);
+        let is_known = self.capabilities.check_settings(request.kind, &request.settings);
         is_known.and_then(|()| self.check_request(request)).map_err(|kind| self.error(call, kind))?;
         let ids = self.ids_of(call, &request.sku).await?;
         let asked = purchase_response(self.put_instance(call, key, &ids, &request.settings).await)?;

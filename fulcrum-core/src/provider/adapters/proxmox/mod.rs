@@ -22,6 +22,7 @@ use self::services::vmid_of;
 use crate::{
     model::{
         Action, IdempotencyKey, Offer, OfferKind, Place, ProviderId, PurchaseOption, Service, ServiceId,
+        SettingType,
     },
     provider::{
         Base, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
@@ -71,7 +72,12 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
-        settings: Capabilities::takes(&["image", "ip", "ssh_key", "user"]),
+        settings: Capabilities::machine_settings([
+            ("image", SettingType::Text),
+            ("ip", SettingType::Text),
+            ("ssh_key", SettingType::Text),
+            ("user", SettingType::Text),
+        ]),
     }
 }
 

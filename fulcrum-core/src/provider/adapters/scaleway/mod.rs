@@ -22,7 +22,7 @@ use async_trait::async_trait;
 
 use self::handle::{Handle, VolumeRef};
 use crate::{
-    model::{Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, ZoneId, parse_json},
+    model::{Action, IdempotencyKey, Offer, ProviderId, Service, ServiceId, SettingType, ZoneId, parse_json},
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
@@ -89,7 +89,7 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::takes(&["image"]),
+        settings: Capabilities::machine_settings([("image", SettingType::Text)]),
     }
 }
 

@@ -20,7 +20,7 @@ use iso_currency::Currency;
 
 use self::handle::{Handle, disk_of, server_of};
 use crate::{
-    model::{Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, parse_json},
+    model::{Action, IdempotencyKey, ProviderId, Service, ServiceId, ServiceStatus, SettingType, parse_json},
     provider::{
         Base, Call, Capabilities, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProvisionRequest, RejectedRow, Result, ServiceStream,
@@ -79,7 +79,12 @@ pub fn capabilities() -> Capabilities {
         concurrency: Some(8),
         poll_interval_ms: 2_000,
         list_lag_ms: None,
-        settings: Capabilities::takes(&["image", "ssh_keys", "user", "user_data"]),
+        settings: Capabilities::machine_settings([
+            ("image", SettingType::Text),
+            ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
+            ("user", SettingType::Text),
+            ("user_data", SettingType::Text),
+        ]),
     }
 }
 

@@ -1,0 +1,382 @@
+//! Declared settings: what a provider takes with a product, and of which type.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value, json};
+
+use super::{OfferKind, Settings};
+
+/// The type of a setting's value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingType {
+    /// Any JSON value: the provider has not said.
+    #[default]
+    Any,
+    /// Text; a number or a truth is read as its text.
+    Text,
+    /// A whole number, also as text.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// One of these words.
+    Choice(Vec<String>),
+    /// A list, also as text with commas between its members.
+    List(Box<SettingType>),
+    /// A name or id of something at the provider, such as what a component under `after` has become.
+    Reference,
+}
+
+/// A setting that a provider takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DeclaredSetting {
+    /// Its name in a component's `settings`.
+    pub name: String,
+    /// The kinds of product that take it; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<OfferKind>,
+    /// The type of its value.
+    #[serde(default, rename = "type")]
+    pub value: SettingType,
+    /// Whether nothing is bought without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub required: bool,
+    /// Whether it means the same at each provider that takes it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub portable: bool,
+    /// What it does, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl DeclaredSetting {
+    /// A setting of all kinds of product, which may be left out.
+    pub fn new(name: impl Into<String>, value: SettingType) -> Self {
+        let (name, about) = (name.into(), String::new());
+        Self { name, kinds: Vec::new(), value, required: false, portable: false, about }
+    }
+
+    /// Of these kinds of product only.
+    #[must_use]
+    pub fn of(self, kinds: impl Into<Vec<OfferKind>>) -> Self {
+        Self { kinds: kinds.into(), ..self }
+    }
+
+    /// Described for people.
+    #[must_use]
+    pub fn about(self, about: impl Into<String>) -> Self {
+        Self { about: about.into(), ..self }
+    }
+
+    /// Nothing is bought without it.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    fn is_of(&self, kind: OfferKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+}
+
+/// All settings that a provider takes.
+///
+/// In JSON a list of [`DeclaredSetting`]s; a name alone is a setting of any type, for all kinds of product.
+///
+/// ```
+/// use fulcrum_core::model::{DeclaredSettings, OfferKind, Settings};
+/// let declared: DeclaredSettings = serde_json::from_str(
+///     r#"["note", {"name": "image", "kinds": ["machine"], "type": "text", "required": true},
+///        {"name": "ports", "type": {"list": "number"}}]"#,
+/// )?;
+/// let settings: Settings = serde_json::from_str(r#"{"image": "debian-13", "ports": [22, 443]}"#)?;
+/// assert_eq!(declared.fault(OfferKind::Machine, &settings), None);
+/// let wrong: Settings = serde_json::from_str(r#"{"ports": ["ssh"]}"#)?;
+/// let fault = declared.fault(OfferKind::Machine, &wrong).expect("it is wrong");
+/// assert_eq!(fault, "takes the setting `ports` as a list of whole numbers; write it so");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(with = "Vec<AnyDeclaration>")]
+pub struct DeclaredSettings(Vec<DeclaredSetting>);
+
+/// A declaration as it may be written.
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+enum AnyDeclaration {
+    Name(String),
+    Declared(DeclaredSetting),
+}
+
+impl<'de> Deserialize<'de> for AnyDeclaration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> de::Visitor<'de> for Read {
+            type Value = AnyDeclaration;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a setting, or { name: image, type: text }")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<AnyDeclaration, E> {
+                Ok(AnyDeclaration::Name(name.to_owned()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<AnyDeclaration, A::Error> {
+                let declared = DeclaredSetting::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(AnyDeclaration::Declared(declared))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeclaredSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let declared = |any| match any {
+            AnyDeclaration::Name(name) => DeclaredSetting::new(name, SettingType::Any),
+            AnyDeclaration::Declared(declared) => declared,
+        };
+        Ok(Vec::deserialize(deserializer)?.into_iter().map(declared).collect())
+    }
+}
+
+impl Serialize for DeclaredSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|declared| {
+            match *declared == DeclaredSetting::new(&declared.name, SettingType::Any) {
+                true => json!(declared.name),
+                false => json!(declared),
+            }
+        }))
+    }
+}
+
+impl FromIterator<DeclaredSetting> for DeclaredSettings {
+    fn from_iter<I: IntoIterator<Item = DeclaredSetting>>(all: I) -> Self {
+        let mut all: Vec<DeclaredSetting> = all.into_iter().collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        Self(all)
+    }
+}
+
+impl DeclaredSettings {
+    /// Settings of any type, by name.
+    pub fn of_names(names: &[&str]) -> Self {
+        names.iter().map(|name| DeclaredSetting::new(*name, SettingType::Any)).collect()
+    }
+
+    /// All declarations, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &DeclaredSetting> {
+        self.0.iter()
+    }
+
+    /// Whether a setting of this name is taken by any kind of product.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|declared| declared.name == name)
+    }
+
+    /// The first setting that a product of this kind cannot be made with, in words that follow the provider's name; none if it can
+    /// be made with all.
+    pub fn fault(&self, kind: OfferKind, settings: &Settings) -> Option<String> {
+        let of_kind = || self.0.iter().filter(|declared| declared.is_of(kind));
+        for (name, value) in settings {
+            match of_kind().find(|declared| declared.name == *name) {
+                Some(declared) if declared.value.admits(value) => {}
+                Some(declared) => {
+                    return Some(format!("takes the setting `{name}` as {}; write it so", declared.value));
+                }
+                None if self.has(name) => return Some(format!("takes the setting `{name}` with no {kind}")),
+                None => {
+                    let known: Vec<&str> = of_kind().map(|declared| declared.name.as_str()).collect();
+                    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                    return Some(format!("does not know the setting `{name}`; it knows {known}"));
+                }
+            }
+        }
+        let missing = of_kind().find(|declared| declared.required && !settings.contains_key(&declared.name));
+        missing.map(|declared| format!("needs the setting `{}`, {}", declared.name, declared.value))
+    }
+
+    /// The JSON Schema of the settings of a component of this kind, to draw a form or to check by.
+    pub fn schema(&self, kind: OfferKind) -> Value {
+        let of_kind = || self.0.iter().filter(|declared| declared.is_of(kind));
+        let properties: Map<String, Value> = of_kind()
+            .map(|declared| {
+                let mut schema = declared.value.schema();
+                if !declared.about.is_empty() {
+                    schema["description"] = json!(declared.about);
+                }
+                (declared.name.clone(), schema)
+            })
+            .collect();
+        let required: Vec<&str> =
+            of_kind().filter(|declared| declared.required).map(|declared| declared.name.as_str()).collect();
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    }
+}
+
+/// Whether a text refers to another component, so that its value is known at the purchase only.
+fn is_reference(text: &str) -> bool {
+    text.contains("${")
+}
+
+impl SettingType {
+    fn admits(&self, value: &Value) -> bool {
+        let scalar = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        let is_late = scalar.as_deref().is_some_and(is_reference);
+        match self {
+            Self::Any => true,
+            Self::Text | Self::Reference => scalar.is_some(),
+            Self::Number => is_late || scalar.is_some_and(|text| text.trim().parse::<i64>().is_ok()),
+            Self::Boolean => is_late || scalar.is_some_and(|text| text == "true" || text == "false"),
+            Self::Choice(words) => is_late || scalar.is_some_and(|text| words.contains(&text)),
+            Self::List(of) => match (value, scalar) {
+                (Value::Array(all), _) => all.iter().all(|one| of.admits(one)),
+                (_, Some(text)) if is_late => !text.is_empty(),
+                (_, Some(text)) => {
+                    let mut words = text.split([',', ' ']).filter(|word| !word.is_empty());
+                    words.all(|word| of.admits(&json!(word)))
+                }
+                (_, None) => false,
+            },
+        }
+    }
+
+    fn schema(&self) -> Value {
+        match self {
+            Self::Any => json!({}),
+            Self::Text | Self::Reference => json!({ "type": "string" }),
+            Self::Number => json!({ "type": "integer" }),
+            Self::Boolean => json!({ "type": "boolean" }),
+            Self::Choice(words) => json!({ "enum": words }),
+            Self::List(of) => json!({ "type": "array", "items": of.schema() }),
+        }
+    }
+
+    fn plural(&self) -> String {
+        match self {
+            Self::Any => "values".to_owned(),
+            Self::Text => "texts".to_owned(),
+            Self::Number => "whole numbers".to_owned(),
+            Self::Boolean => "truths".to_owned(),
+            Self::Choice(words) => format!("words, each one of {}", words.join(", ")),
+            Self::List(of) => format!("lists of {}", of.plural()),
+            Self::Reference => "names or ids".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for SettingType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any value"),
+            Self::Text => f.write_str("a text"),
+            Self::Number => f.write_str("a whole number"),
+            Self::Boolean => f.write_str("true or false"),
+            Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
+            Self::List(of) => write!(f, "a list of {}", of.plural()),
+            Self::Reference => f.write_str("a name or id"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> DeclaredSettings {
+        let list = |of| SettingType::List(Box::new(of));
+        [
+            DeclaredSetting::new("image", SettingType::Text)
+                .of([OfferKind::Machine])
+                .required()
+                .about("what it boots"),
+            DeclaredSetting::new("ports", list(SettingType::Number)),
+            DeclaredSetting::new("disk", SettingType::Choice(vec!["ssd".to_owned(), "hdd".to_owned()])),
+            DeclaredSetting::new("public", SettingType::Boolean),
+            DeclaredSetting::new("extra", SettingType::Any),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    fn fault(kind: OfferKind, settings: Value) -> Option<String> {
+        declared().fault(kind, &serde_json::from_value(settings).expect("settings"))
+    }
+
+    #[test]
+    fn a_value_has_its_declared_type() {
+        let with = |name: &str, value: Value| fault(OfferKind::Machine, json!({ "image": "x", name: value }));
+        for (name, value) in [
+            ("ports", json!([22, "443"])),
+            ("ports", json!("22, 443")),
+            ("ports", json!(22)),
+            ("ports", json!("${lb.port}")),
+            ("disk", json!("ssd")),
+            ("public", json!(true)),
+            ("public", json!("false")),
+            ("image", json!(12)),
+            ("extra", json!({ "a": [1] })),
+        ] {
+            assert_eq!(with(name, value.clone()), None, "{name}: {value}");
+        }
+        for (name, value, words) in [
+            ("ports", json!("ssh"), "a list of whole numbers"),
+            ("ports", json!({ "a": 1 }), "a list of whole numbers"),
+            ("ports", json!([[1]]), "a list of whole numbers"),
+            ("disk", json!("tape"), "one of ssd, hdd"),
+            ("public", json!("yes"), "true or false"),
+            ("image", json!(["a"]), "a text"),
+            ("image", json!(null), "a text"),
+        ] {
+            let why = with(name, value.clone()).unwrap_or_else(|| panic!("{name}: {value}"));
+            assert!(why.contains(words) && why.contains(name), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_a_kind_does_not_take_or_lacks_is_named() {
+        let why = fault(OfferKind::Machine, json!({ "imgae": "x" })).expect("unknown");
+        assert_eq!(why, "does not know the setting `imgae`; it knows disk, extra, image, ports, public");
+        let why = fault(OfferKind::Database, json!({ "image": "x" })).expect("of a machine");
+        assert_eq!(why, "takes the setting `image` with no database");
+        let why = fault(OfferKind::Machine, json!({})).expect("required");
+        assert_eq!(why, "needs the setting `image`, a text");
+        assert_eq!(fault(OfferKind::Database, json!({})), None);
+    }
+
+    #[test]
+    fn a_form_can_be_drawn_from_the_schema() {
+        let schema = declared().schema(OfferKind::Machine);
+        assert_eq!(schema["required"], json!(["image"]));
+        assert_eq!(
+            schema["properties"]["image"],
+            json!({ "type": "string", "description": "what it boots" })
+        );
+        assert_eq!(schema["properties"]["ports"]["items"]["type"], "integer");
+        assert_eq!(declared().schema(OfferKind::Database)["properties"].get("image"), None);
+    }
+
+    #[test]
+    fn names_alone_are_written_as_names() {
+        let text = r#"["a",{"name":"b","required":true,"type":{"choice":["x"]}}]"#;
+        let read: DeclaredSettings = serde_json::from_str(text).expect("declarations");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), text);
+    }
+}

@@ -1,0 +1,123 @@
+//! A plan and a query answer what was asked: no tie is broken dearly, nothing of nothing is bought, what is called `other` says
+//! what it is, sets have members, and a price has all that was asked for.
+
+use crate::random::{catalogue, offers, solve};
+use fulcrum_core::{
+    catalogue::{Catalogue, Query},
+    compose::ComposeError,
+    model::{Blueprint, ElasticDisk, Offer, Resources},
+};
+use rust_decimal::Decimal;
+
+fn blueprint(text: &str) -> Blueprint {
+    Blueprint::from_yaml(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn machines() -> Catalogue {
+    let rows = |price: u32| format!("machine,s,one,4,4096,10,{price},,EUR,net,,2026-11-01,test\n");
+    let mut all = offers("acme", "DE", &rows(20));
+    all.extend(offers("umbra", "US", &rows(10)));
+    catalogue(all)
+}
+
+#[test]
+fn of_equally_good_plans_the_cheapest_is_taken_whatever_the_objective() {
+    for objective in ["providers", "[worst_latency, providers]", "{ providers: 1, latency: 0.5 }"] {
+        let text = format!(
+            "{{ name: x, objective: {objective}, components: {{ web: {{ vcpu: 2, replicas: 2 }} }}, constraints: [ share: all ] }}"
+        );
+        let plan = solve(&machines(), &blueprint(&text)).expect("a plan");
+        assert!(plan.is_optimal(), "{objective}");
+        assert_eq!(plan.monthly, Decimal::from(10 * plan.leases.len()), "{objective}");
+        let last = plan.later_stages.last().expect("a stage for cost");
+        assert_eq!((last.measure.word(), last.value, last.bound), ("cost", plan.monthly, plan.monthly));
+    }
+    let by_cost = blueprint("{ name: x, components: { web: { vcpu: 2 } } }");
+    assert!(solve(&machines(), &by_cost).expect("a plan").later_stages.is_empty());
+}
+
+fn storage() -> Vec<Offer> {
+    let mut all = offers("acme", "DE", "machine,disk,one,,,,1,,EUR,net,,2026-11-01,test\n");
+    all[0].price.charge = serde_json::from_str(
+        r#"{ "per_unit": { "unit": "GiB-month", "tiers": [{ "from": "0", "price": "1" }] } }"#,
+    )
+    .expect("a charge");
+    all[0].capacity = Resources::default();
+    all
+}
+
+#[test]
+fn nothing_of_what_is_sold_by_the_gib_is_no_answer() {
+    for kind in ["database", "load_balancer", "public_ip", "kubernetes"] {
+        let mut all = storage();
+        all[0].kind = kind.parse().expect("a kind");
+        let market = catalogue(all);
+        let empty = format!("{{ name: x, components: {{ c: {{ kind: {kind} }} }} }}");
+        assert!(matches!(solve(&market, &blueprint(&empty)), Err(ComposeError::Infeasible(_))), "{kind}");
+        let some = format!("{{ name: x, components: {{ c: {{ kind: {kind}, disk_gib: 3 }} }} }}");
+        let plan = solve(&market, &blueprint(&some)).expect("a plan");
+        assert_eq!((plan.leases[0].size_gib, plan.monthly), (3, Decimal::from(3)), "{kind}");
+    }
+}
+
+#[test]
+fn an_other_says_which_product() {
+    let why =
+        Blueprint::from_yaml("{ name: x, components: { net: { kind: other } } }").expect_err("anything");
+    let why = why.to_string();
+    assert!(why.contains("components.net.where") && why.contains("skus: { allow: [NAME] }"), "{why}");
+
+    let mut all = offers(
+        "acme",
+        "DE",
+        "machine,cheap,one,1,1,1,1,,EUR,net,,2026-11-01,test\nmachine,net,one,1,1,1,5,,EUR,net,,2026-11-01,test\n",
+    );
+    all.iter_mut().for_each(|offer| offer.kind = "other".parse().expect("a kind"));
+    let named =
+        blueprint("{ name: x, components: { net: { kind: other, where: { skus: { allow: [net] } } } } }");
+    let plan = solve(&catalogue(all), &named).expect("a plan");
+    assert_eq!(plan.leases[0].sku.as_str(), "net");
+}
+
+#[test]
+fn a_set_has_its_members() {
+    let mut all = offers("acme", "DE", "machine,db,one,2,2048,10,9,,EUR,net,,2026-11-01,test\n");
+    all[0].kind = "database".parse().expect("a kind");
+    all[0].attributes = std::sync::Arc::new([("engine".to_owned(), "postgresql+mysql".to_owned())].into());
+    let market = catalogue(all);
+    for (wanted, is_found) in [
+        ("postgresql", true),
+        ("mysql", true),
+        ("mysql+postgresql", true),
+        ("sql", false),
+        ("mysql+redis", false),
+        ("", false),
+    ] {
+        let text = format!(
+            "{{ name: x, components: {{ db: {{ kind: database, where: {{ attributes: {{ engine: '{wanted}' }} }} }} }} }}"
+        );
+        assert_eq!(solve(&market, &blueprint(&text)).is_ok(), is_found, "{wanted}");
+    }
+}
+
+#[test]
+fn a_query_prices_what_was_asked_for() {
+    let mut all = offers(
+        "acme",
+        "DE",
+        "machine,small,one,4,4096,10,10,,EUR,net,,2026-11-01,test\nmachine,roomy,one,4,4096,500,40,,EUR,net,,2026-11-01,test\n",
+    );
+    let price = storage().remove(0).price;
+    all[0].elastic_disk =
+        Some(std::sync::Arc::new(ElasticDisk { sku: "disk".parse().expect("a SKU"), price }));
+    let market = catalogue(all);
+    let found = |gib: u64, most: Option<i64>| -> Vec<String> {
+        let mut query = Query { max_monthly: most.map(Decimal::from), ..Query::default() };
+        query.at_least.disk_gib = gib;
+        market.query(&query).into_iter().map(|ix| market.offer(ix).sku.to_string()).collect()
+    };
+    assert_eq!(found(10, None), ["small", "roomy"]);
+    assert_eq!(found(500, None), ["roomy", "small"], "490 GiB more cost 490");
+    assert_eq!(found(500, Some(60)), ["roomy"]);
+    assert_eq!(found(60, Some(60)), ["roomy", "small"], "50 GiB more cost 50");
+}
