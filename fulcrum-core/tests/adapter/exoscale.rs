@@ -142,7 +142,7 @@ fn imitate(cloud: &Mutex<Cloud>, request: &str) -> Vec<u8> {
 
 fn config(folder: &Path, key: &str) -> ExoscaleConfig {
     std::fs::write(folder.join("prices.json"), FACTS).expect("a file");
-    std::fs::write(folder.join("prices.csv"), PRICES).expect("a file");
+    std::fs::write(folder.join("prices.csv"), crate::imitation::read_today(PRICES)).expect("a file");
     std::fs::write(folder.join("key"), key).expect("a file");
     std::fs::write(folder.join("secret"), "canary-e05a-0000").expect("a file");
     let document = json!({ "catalogue": "prices.csv", "key": "file:key", "secret": "file:secret",

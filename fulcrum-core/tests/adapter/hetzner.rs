@@ -38,7 +38,7 @@ public_ip,ipv4,abilian r,,,,,0.5,EUR,net,version=4,2026-11-01,test
 /// With prices of its own, as the server tells none.
 fn config(folder: &Path, url: &str, token: &str) -> HetznerConfig {
     std::fs::write(folder.join("prices.json"), FACTS).expect("a file");
-    std::fs::write(folder.join("prices.csv"), PRICES).expect("a file");
+    std::fs::write(folder.join("prices.csv"), crate::imitation::read_today(PRICES)).expect("a file");
     std::fs::write(folder.join("token"), token).expect("a file");
     let document = json!({
         "token": "file:token",

@@ -60,7 +60,7 @@ impl Desk {
     fn new(password: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-        write("acme.csv", PRICES);
+        write("acme.csv", &crate::imitation::read_today(PRICES));
         write("acme.json", SELLER);
         write("password", password);
         write("wrong", "nonsense");

@@ -33,7 +33,7 @@ machine,small,r,1,1024,20,50,EUR,net,2026-11-01,test
 
 fn document(folder: &Path, secret: &str, http: &Value) -> Value {
     std::fs::write(folder.join("prices.json"), FACTS).expect("a file");
-    std::fs::write(folder.join("prices.csv"), PRICES).expect("a file");
+    std::fs::write(folder.join("prices.csv"), crate::imitation::read_today(PRICES)).expect("a file");
     std::fs::write(folder.join("secret"), secret).expect("a file");
     json!({
         "id": "hoster",

@@ -54,7 +54,8 @@ fn adapter_with(tape: &str, storage: Option<&str>) -> (Scaleway, Arc<Replay>) {
     let replay = Arc::new(Replay::of_text(tape).expect("a recording"));
     let mut config = config(folder.path());
     if let Some(storage) = storage {
-        std::fs::write(folder.path().join("storage.csv"), storage).expect("a file");
+        std::fs::write(folder.path().join("storage.csv"), crate::imitation::read_today(storage))
+            .expect("a file");
         config.storage = Some("storage.csv".into());
     }
     let adapter = config.build(folder.path()).expect("an adapter").with_transport(replay.clone());

@@ -37,7 +37,7 @@ fn of_equally_good_plans_the_cheapest_is_taken_whatever_the_objective() {
 }
 
 fn storage() -> Vec<Offer> {
-    let mut all = offers("acme", "DE", "machine,disk,one,,,,1,,EUR,net,,2026-11-01,test\n");
+    let mut all = offers("acme", "DE", "machine,disk,one,1,1,1,1,,EUR,net,,2026-11-01,test\n");
     all[0].price.charge = serde_json::from_str(
         r#"{ "per_unit": { "unit": "GiB-month", "tiers": [{ "from": "0", "price": "1" }] } }"#,
     )

@@ -792,6 +792,18 @@ fn garbled(reply: Reply, chance: &mut StdRng) -> Reply {
     Reply { status, body: String::from_utf8_lossy(&bytes).into_owned(), ..reply }
 }
 
+/// A price table as if it had been read today: tables are believed for ninety days, and tests for longer.
+pub fn read_today(table: &str) -> String {
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let is_day = |word: &str| word.len() == today.len() && word.parse::<jiff::civil::Date>().is_ok();
+    let dated = |line: &str| {
+        let words: Vec<&str> =
+            line.split(',').map(|word| if is_day(word) { &*today } else { word }).collect();
+        words.join(",") + "\n"
+    };
+    table.lines().map(dated).collect()
+}
+
 /// A price table with the product `small` in the region `r`, and who sells it.
 pub fn table(folder: &Path, id: &str, disk: bool) {
     let seller = format!(
@@ -808,7 +820,7 @@ pub fn table(folder: &Path, id: &str, disk: bool) {
          public_ip,ipv4,r,,,,0.5,,,EUR,net,version=4,2026-11-01,test\n{storage}"
     );
     std::fs::write(folder.join("prices.json"), seller).expect("a file");
-    std::fs::write(folder.join("prices.csv"), prices).expect("a file");
+    std::fs::write(folder.join("prices.csv"), read_today(&prices)).expect("a file");
 }
 
 thread_local! {

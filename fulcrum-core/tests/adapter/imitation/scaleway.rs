@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc};
 use fulcrum_core::provider::adapters::scaleway::{Scaleway, ScalewayConfig};
 use serde_json::{Map, Value, json};
 
-use super::{Api, Ask, Reply, Thing, World, config, json, known};
+use super::{Api, Ask, Reply, Thing, World, config, json, known, read_today};
 
 pub const API: Api = Api {
     name: "scaleway",
@@ -18,8 +18,10 @@ pub const API: Api = Api {
 };
 
 fn adapter(folder: &Path, url: &str) -> Scaleway {
+    let built_in = include_str!("../../../src/provider/adapters/scaleway/storage.csv");
+    std::fs::write(folder.join("storage.csv"), read_today(built_in)).expect("a file");
     let document = json!({ "project": "11111111-2222-3333-4444-555555555555", "secret_key": "file:secret", "zones": ["fr-par-1"],
-        "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url, "timeout_ms": 3000 } });
+        "storage": "storage.csv", "image": "11111111-2222-3333-4444-555555555556", "http": { "base_url": url, "timeout_ms": 3000 } });
     config::<ScalewayConfig>(document).build(folder).expect("an adapter")
 }
 
