@@ -180,6 +180,11 @@ impl DeclaredSettings {
         self.0.iter().any(|declared| declared.name == name)
     }
 
+    /// Whether some kind of product is not made without a setting of this name.
+    pub fn needs(&self, name: &str) -> bool {
+        self.0.iter().any(|declared| declared.required && declared.name == name)
+    }
+
     /// The first setting that a product of this kind cannot be made with, in words that follow the provider's name; none if it can
     /// be made with all.
     pub fn fault(&self, kind: OfferKind, settings: &Settings) -> Option<String> {

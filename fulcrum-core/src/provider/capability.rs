@@ -1,11 +1,14 @@
 //! The declared capabilities of a provider. The conformance suite tests them, also by losing replies on purpose.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Call, ErrorKind};
-use crate::model::{DeclaredSetting, DeclaredSettings, OfferKind, SettingType, Settings};
+use crate::model::{DeclaredSetting, DeclaredSettings, OfferKind, Place, SettingType, Settings};
 
 /// The idempotency of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -63,6 +66,10 @@ pub struct Capabilities {
     /// None if every setting is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<DeclaredSettings>,
+    /// The regions or zones in which look-ups by key look, if the configuration names them; none if they cover the account. What is
+    /// not found is absent in these places only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<BTreeSet<String>>,
 }
 
 /// The default list lag of a provider without keys.
@@ -78,12 +85,21 @@ impl Capabilities {
             poll_interval_ms: 1000,
             list_lag_ms: None,
             settings: None,
+            places: None,
         }
     }
 
     /// Whether a call is supported.
     pub fn can(&self, call: Call) -> bool {
         self.calls.contains(&call)
+    }
+
+    /// Whether a look-up by key that finds nothing proves that nothing is at this place.
+    pub fn covers(&self, place: &Place) -> bool {
+        let at = place.zone.as_ref().map_or(place.region.as_str(), |zone| zone.as_str());
+        let covered =
+            |places: &BTreeSet<String>| places.contains(at) || places.contains(place.region.as_str());
+        self.places.as_ref().is_none_or(covered)
     }
 
     /// Settings of machines, all of which may be left out.

@@ -3,7 +3,7 @@
 use super::driver::{Driver, protocol_error};
 use crate::{
     model::{OwnService, Service, ServiceId, Step},
-    provider::{Call, ProviderError},
+    provider::{Call, ErrorKind, ProviderError},
 };
 
 impl Driver<'_> {
@@ -19,9 +19,21 @@ impl Driver<'_> {
             .map_err(|foreign| protocol_error(step, call, &foreign.to_string()))
     }
 
-    /// The service that the step's key has started.
+    /// The service that the step's key has started. Nothing is proven by a look-up that does not look where it was to be.
     pub(super) async fn find_own_service(&self, step: &Step) -> Result<Option<OwnService>, ProviderError> {
-        let found = self.provider(step).find_by_key(&step.key).await?;
+        let provider = self.provider(step);
+        let found = provider.find_by_key(&step.key).await?;
+        if found.is_none() && !provider.capabilities().covers(&step.lease.place) {
+            let why = format!(
+                "{} is not in the provider's configuration any more, so nobody can look there; add it again",
+                step.lease.place
+            );
+            return Err(ProviderError::new(
+                step.provider.clone(),
+                Call::FindByKey,
+                ErrorKind::unavailable(why),
+            ));
+        }
         found.map(|service| self.verify_ownership(step, Call::FindByKey, None, service)).transpose()
     }
 

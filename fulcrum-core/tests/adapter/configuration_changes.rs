@@ -119,6 +119,41 @@ async fn a_zone_that_is_not_configured_any_more_is_not_empty() {
     .await;
 }
 
+/// A process died after its call, and before it had written what the call made. Another one has not that zone any more.
+async fn lost_call_in_a_zone(api: Api, elsewhere: fn(&Path, &str) -> Arc<dyn Provider>) {
+    let at = api.name;
+    let cloud = Imitation::start(api).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let policy = Policy::default().with_compensation_timeout_s(1).with_max_table_age_days(u32::MAX);
+    let here = engine(cloud.provider.clone(), &ledger);
+    let order = here.accept(plan(&api, &*cloud.provider).await, policy, None).await.expect("accepted");
+    let offers: Vec<_> = cloud.provider.offers(&OfferFilter::default()).try_collect().await.expect("offers");
+    cloud.provider.provision(&request(&offers[0]), &order.steps[0].key).await.expect("made");
+    assert_eq!(cloud.world().things.len(), 1, "{at}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "secret-0000").expect("a file");
+    let there = engine(elsewhere(folder.path(), &cloud.url()), &ledger);
+    let cancelled = there.cancel(&order.id).await.expect("driven");
+    assert!(!cancelled.state.is_over(), "{at}: {:?} {:?}", cancelled.state, cancelled.reason);
+    let reason = cancelled.reason.expect("why");
+    assert!(reason.contains("is not in the provider's configuration any more"), "{at}: {reason}");
+
+    let back = engine(cloud.another(), &ledger);
+    let ended = back.retry(&order.id, by()).await.expect("driven");
+    assert!(ended.state.is_over(), "{at}: {:?} {:?}", ended.state, ended.reason);
+    assert!(cloud.world().things.is_empty(), "{at}: a machine runs of which nobody knows");
+}
+
+#[tokio::test]
+async fn a_lost_call_in_a_zone_that_is_not_configured_any_more_is_not_absent() {
+    futures::future::join(
+        lost_call_in_a_zone(imitation::exoscale::API, exoscale_elsewhere),
+        lost_call_in_a_zone(imitation::scaleway::API, scaleway_elsewhere),
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_machine_of_a_cluster_without_its_name_and_notes_is_not_gone() {
     let bought = buy(imitation::proxmox::API).await;

@@ -107,10 +107,14 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
                 || others.any(|other| other != value)
                 || catalogue.settings().values().any(|declared| !declared.has(setting))
         };
+        // Without a setting that somebody needs the blueprint would be stricter.
+        let is_needed =
+            |setting: &&String| catalogue.settings().values().any(|declared| declared.needs(setting));
         component
             .settings
             .keys()
             .filter(clashes)
+            .filter(move |setting| !is_needed(setting))
             .map(|setting| Condition::Setting(name.clone(), setting.clone()))
     });
     let links = (0..blueprint.links.len()).map(Condition::Link);
@@ -366,7 +370,6 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     })
 }
 
-/// Names an obvious cause: a kind that nobody sells, or the largest size in the catalogue.
 /// How comparison tables take part in a plan.
 pub(super) const ALLOW_ALL: &str = "a plan to compare, not to buy, may use it with the option `offers: all`";
 
@@ -392,6 +395,7 @@ fn listed_only(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     })
 }
 
+/// Names an obvious cause: a kind that nobody sells, or the largest size in the catalogue.
 pub(super) fn hint(
     catalogue: &Catalogue,
     blueprint: &Blueprint,

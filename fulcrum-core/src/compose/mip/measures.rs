@@ -37,7 +37,7 @@ impl Builder<'_> {
                     terms.push((*var, amount.checked_mul(*weight).ok_or_else(too_large)?));
                 }
             }
-            let max = i64::try_from(cap.max).unwrap_or(i64::MAX);
+            let max = i64::try_from(cap.max).map_err(|_| too_large())?;
             self.lease_row((None, Some(max)), RowTerm::Measures(cap.weights.clone()), terms);
         }
         Ok(())

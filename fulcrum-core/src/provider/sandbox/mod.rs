@@ -187,6 +187,7 @@ fn capabilities(class: IdempotencyClass) -> Capabilities {
         poll_interval_ms: 10,
         list_lag_ms: Some(0),
         settings: None,
+        places: None,
     }
 }
 

@@ -74,12 +74,17 @@ pub fn capabilities(client_token: ClientToken, list_lag_ms: u64) -> Capabilities
             ("subnet", SettingType::Text),
             ("user_data", SettingType::Text),
         ]),
+        places: None,
     }
 }
 
 impl Ec2 {
     fn new(cloud: Cloud) -> Self {
-        let capabilities = capabilities(cloud.config.client_token, cloud.config.list_lag_ms);
+        let places = cloud.regions().into_iter().map(|region| region.to_string()).collect();
+        let capabilities = Capabilities {
+            places: Some(places),
+            ..capabilities(cloud.config.client_token, cloud.config.list_lag_ms)
+        };
         Self { capabilities, cloud: Arc::new(cloud) }
     }
 

@@ -91,6 +91,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             ("ssh_keys", SettingType::List(Box::new(SettingType::Text))),
             ("user_data", SettingType::Text),
         ]),
+        places: None,
     }
 }
 
@@ -145,8 +146,11 @@ impl Exoscale {
         }
         Ok(Self {
             id: config.id.clone(),
+            capabilities: Capabilities {
+                places: Some(zones.keys().map(ToString::to_string).collect()),
+                ..capabilities(config.list_lag_ms)
+            },
             zones: Arc::new(zones),
-            capabilities: capabilities(config.list_lag_ms),
             settings: Arc::new(Settings {
                 image: config.image.clone(),
                 public_ip: config.public_ip,

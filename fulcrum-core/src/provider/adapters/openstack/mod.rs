@@ -81,12 +81,15 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
             ("security_groups", SettingType::List(Box::new(SettingType::Text))),
             ("user_data", SettingType::Text),
         ]),
+        places: None,
     }
 }
 
 impl OpenStack {
     fn new(cloud: Cloud) -> Self {
-        Self { capabilities: capabilities(cloud.config.list_lag_ms), cloud: Arc::new(cloud) }
+        let places = cloud.regions().into_iter().map(|region| region.to_string()).collect();
+        let capabilities = Capabilities { places: Some(places), ..capabilities(cloud.config.list_lag_ms) };
+        Self { capabilities, cloud: Arc::new(cloud) }
     }
 
     /// The same adapter over another transport, such as a recording.

@@ -87,6 +87,7 @@ pub fn capabilities(list_lag_ms: u64) -> Capabilities {
         poll_interval_ms: 1_000,
         list_lag_ms: Some(list_lag_ms),
         settings: None,
+        places: None,
     }
 }
 

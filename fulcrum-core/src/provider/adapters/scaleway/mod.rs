@@ -90,6 +90,7 @@ pub fn capabilities() -> Capabilities {
         poll_interval_ms: 2_000,
         list_lag_ms: None,
         settings: Capabilities::machine_settings([("image", SettingType::Text)]),
+        places: None,
     }
 }
 
@@ -127,7 +128,10 @@ impl Scaleway {
         Ok(Self {
             id: config.id.clone(),
             client,
-            capabilities: capabilities(),
+            capabilities: Capabilities {
+                places: Some(zones.iter().map(ToString::to_string).collect()),
+                ..capabilities()
+            },
             zones,
             settings: Arc::new(Settings {
                 project: config.project.clone(),

@@ -85,6 +85,7 @@ pub fn capabilities() -> Capabilities {
             ("user", SettingType::Text),
             ("user_data", SettingType::Text),
         ]),
+        places: None,
     }
 }
 
