@@ -128,7 +128,7 @@ async fn a_value_of_another_type_is_refused_before_the_first_call() {
     let engine = Engine::new(providers(std::slice::from_ref(&cloud)), ledger);
     let order = engine.accept(plan, Policy::default(), None).await.expect("accepted");
     let order = engine.drive(&order.id).await.expect("driven");
-    assert_eq!(order.state, OrderState::Failed, "{:?}", order.reason);
+    assert_eq!(order.state, OrderState::Refused, "{:?}", order.reason);
     let reason = order.reason.expect("why");
     assert!(reason.contains("takes the setting `ports` as a list of whole numbers"), "{reason}");
     assert!(cloud.resources().expect("memory").is_empty());

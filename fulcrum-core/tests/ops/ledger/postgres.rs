@@ -122,7 +122,10 @@ async fn a_reader_of_all_events_misses_none_while_many_write() {
             for _ in 0..40 {
                 let change =
                     OrderUpdate { order: Some((OrderState::Provisioning, None)), ..OrderUpdate::default() };
-                ledger.write(&claim, &change).await.expect("written");
+                // On a busy machine a lock may take longer than its limit; then nothing was written.
+                while let Err(error) = ledger.write(&claim, &change).await {
+                    assert!(error.to_string().contains("holds a lock"), "{error}");
+                }
             }
         }));
     }
