@@ -1074,7 +1074,7 @@ fulcrum_status fulcrum_federation_sources_json(const struct fulcrum_federation *
                                                struct fulcrum_error **out_error);
 
 /**
- * Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by.
+ * Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from.
  * Sends nothing.
  *
  * @param federation                 borrowed.

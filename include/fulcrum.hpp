@@ -220,14 +220,14 @@ struct compose_options {
     std::optional<std::string> exclude;
     /* A JSON array of providers that must not be bought from. */
     std::optional<std::string> exclude_providers;
-    /* FULCRUM_OFFERS_ORDERABLE or FULCRUM_OFFERS_ALL; 0 for those that can be ordered, if any configured provider sells. */
-    std::uint32_t offers = 0;
     /* Threads that search; for the same number the answer is the same each time. */
     std::uint32_t threads = 1;
     /* Enough is a plan so many hundredths of a per cent above the best; 0 for the best. */
     std::uint32_t gap_basis_points = 0;
     /* Returns whether the search goes on. An exception in it ends the search and comes out of compose(). */
     std::function<bool(const fulcrum_progress &)> progress;
+    /* FULCRUM_OFFERS_ORDERABLE or FULCRUM_OFFERS_ALL; 0 for those that can be ordered, if any configured provider sells. */
+    std::uint32_t offers = 0;
 };
 
 struct purchase_options {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::c_void,
+    mem::{MaybeUninit, offset_of},
     num::NonZeroUsize,
     time::{Duration, Instant},
 };
@@ -150,15 +151,18 @@ impl<'a> ComposeCall<'a> {
         }
         // SAFETY: the first field is there in every version.
         let size = unsafe { options.cast::<usize>().read() };
-        if size != size_of::<fulcrum_compose_options>() {
-            let message = format!(
-                "options.size is {size}; set it to sizeof(fulcrum_compose_options), here {}",
-                size_of::<fulcrum_compose_options>()
-            );
+        let (first, whole) =
+            (offset_of!(fulcrum_compose_options, offers), size_of::<fulcrum_compose_options>());
+        if size != first && size != whole {
+            let message =
+                format!("options.size is {size}; set it to sizeof(fulcrum_compose_options), here {whole}");
             return Err(fulcrum_error::argument(&message));
         }
-        // SAFETY: as large as the caller says, which is large enough.
-        let options = unsafe { options.read() };
+        let mut read = MaybeUninit::<fulcrum_compose_options>::zeroed();
+        // SAFETY: the caller's is as large as it says, ours at least as large; they do not overlap.
+        unsafe { read.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(options.cast::<u8>(), size) };
+        // SAFETY: all fields are numbers, pointers or an optional function, for which zero is a value.
+        let options = unsafe { read.assume_init() };
         // SAFETY: the caller's promise above.
         let exclude = unsafe { utf8(options.exclude, options.exclude_length, "options.exclude")? };
         if !exclude.is_empty() {

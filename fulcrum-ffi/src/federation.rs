@@ -197,7 +197,7 @@ pub unsafe extern "C" fn fulcrum_federation_sources_json(
     unsafe { guard_with_output(out_json, out_error, call) }
 }
 
-/// Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by.
+/// Returns the JSON Schema of the settings that a provider takes with a kind of product: to draw a form from.
 /// Sends nothing.
 ///
 /// @param federation                 borrowed.

@@ -72,7 +72,7 @@ pub async fn ingest(
         if let Some(settings) = &provider.capabilities().settings {
             builder.declare_settings(provider.id().clone(), settings.clone());
         }
-        if provider.capabilities().can(Call::Provision) {
+        if provider.capabilities().is_buyable() {
             builder.declare_seller(provider.id().clone());
         }
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, OfferIx};
 use crate::model::{
-    FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources, SovereigntyFloor,
-    SovereigntyReport, to_micros,
+    Charge, FailureDomain, Filter, GeoCircle, Micros, OfferKind, PricingCategory, Resources,
+    SovereigntyFloor, SovereigntyReport, to_micros,
 };
 
 /// A query. Empty for all on-demand offers.
@@ -180,7 +180,9 @@ impl Catalogue {
     }
 
     fn has_capacity(&self, ix: OfferIx, at_least: &Resources) -> bool {
-        let has_elastic_disk = self.elastic_disk(ix).is_some();
+        // Where the buyer chooses the size, a disk is as large as is asked for.
+        let is_by_size = matches!(self.price(ix).charge, Charge::PerUnit { .. });
+        let has_elastic_disk = is_by_size || self.elastic_disk(ix).is_some();
         at_least.dimensions().all(|dimension| {
             self.capacity(ix).along(&dimension) >= at_least.along(&dimension)
                 || (dimension == crate::model::Dimension::DiskGib && has_elastic_disk)

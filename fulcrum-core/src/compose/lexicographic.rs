@@ -1,5 +1,7 @@
 //! Lexicographic objectives: solves the stages in their order, each under the value that the stage before it reached.
 
+use std::sync::Arc;
+
 use super::{
     bnb::branch_and_bound::Goal,
     error::ComposeError,
@@ -35,12 +37,16 @@ pub(super) fn best(
         }
         // What was minimised before keeps its value.
         stage.caps.extend(done.iter().map(|(stage, _)| stage.cap_at(best.value(stage))));
-        match solve_stage(catalogue, blueprint, &stage, options, watch) {
+        let from_best = ComposeOptions { start: Some(Arc::new(best.plan.clone())), ..options.clone() };
+        match solve_stage(catalogue, blueprint, &stage, &from_best, watch) {
             Ok(Some((built, bound))) => {
                 best = built;
                 done.push((stage, bound));
             }
-            Ok(None) | Err(ComposeError::Stopped) => best.plan.stop = StopReason::Limit,
+            // The plan stands; that it is the best in this stage too is not known.
+            Ok(None) | Err(ComposeError::Stopped | ComposeError::TooLarge(_)) => {
+                best.plan.stop = StopReason::Limit;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -122,10 +122,11 @@ impl ObjectiveStage {
         Cap { weights: weights.filter(|(_, weight)| *weight != 0).collect(), max: value }
     }
 
-    /// The measure that is minimised, if there is exactly one.
+    /// The measure that is minimised, if it is one alone, with weight 1: the stage's value is then the measure's.
     pub(crate) fn single_measure(&self) -> Option<Measure> {
         let mut weighed = Measure::ALL.iter().map(|(measure, _)| *measure).filter(|m| self.weight(*m) != 0);
-        weighed.next().filter(|_| weighed.next().is_none() && self.scale == 1)
+        let measure = weighed.next().filter(|_| weighed.next().is_none())?;
+        (self.scale == 1 && self.weight(measure) == 1).then_some(measure)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use rust_decimal::Decimal;
 
-use crate::model::{Measure, OfferId, OfferMode, Plan, ProviderId, StopReason};
+use crate::{
+    catalogue::{Catalogue, OfferIx},
+    model::{Measure, OfferId, OfferMode, Plan, ProviderId, StopReason},
+};
 
 /// How a plan is searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,19 @@ impl ComposeOptions {
     /// The options to ask about a plan with: over the offers that the plan was made of, unless the caller says otherwise.
     pub(crate) fn as_for(&self, plan: &Plan) -> Self {
         Self { offers: self.offers.or(plan.offers), ..self.clone() }
+    }
+
+    /// Which offers a plan uses.
+    pub(crate) fn offer_mode(&self, catalogue: &Catalogue) -> OfferMode {
+        self.offers.unwrap_or_else(|| catalogue.default_offer_mode())
+    }
+
+    /// Whether the caller lets a plan lease an offer.
+    pub(crate) fn admits(&self, catalogue: &Catalogue, ix: OfferIx) -> bool {
+        let is_sold = || self.offer_mode(catalogue) == OfferMode::All || catalogue.is_orderable(ix);
+        is_sold()
+            && !self.exclude_providers.contains(&catalogue.place(ix).provider)
+            && (self.exclude.is_empty() || !self.exclude.contains(&catalogue.offer(ix).id()))
     }
 }
 

@@ -108,7 +108,7 @@ impl Federation {
         Ok(check_provider(provider, SuiteConfig::new(request, patience)).await)
     }
 
-    /// The JSON Schema of the settings that a provider takes with a kind of product: to draw a form from, or to check by. Any
+    /// The JSON Schema of the settings that a provider takes with a kind of product: to draw a form from. Any
     /// object if the provider has not declared its settings. Sends nothing.
     ///
     /// # Errors

@@ -233,6 +233,7 @@ impl Blueprint {
         let named = self.constraints.iter().map(|constraint| constraint.components().len()).sum::<usize>();
         let users = self.components.values().map(|component| component.users.len()).sum::<usize>();
         let pairs = self.assumptions.latency.pairs.len();
+        let carried = self.running.services.iter().map(|service| service.replicas.len()).sum::<usize>();
         for (path, count, most, what) in [
             ("constraints", self.constraints.len(), limits::MAX_CONSTRAINTS, "conditions"),
             (
@@ -245,6 +246,12 @@ impl Blueprint {
             ("components", users, limits::MAX_LINKS, "groups of users"),
             ("assume.latency.pairs", pairs, limits::MAX_LINKS, "pairs"),
             ("running.services", self.running.services.len(), limits::MAX_RUNNING_SERVICES, "services"),
+            (
+                "running.services",
+                carried,
+                limits::MAX_CONSTRAINT_REFERENCES,
+                "names of components in all replicas",
+            ),
         ] {
             if count > most {
                 return Err(DocumentError::at(

@@ -180,6 +180,12 @@ impl DeclaredSettings {
         self.0.iter().any(|declared| declared.name == name)
     }
 
+    /// Whether a product of this kind can be made with this value of this setting.
+    pub(crate) fn admits(&self, kind: OfferKind, name: &str, value: &Value) -> bool {
+        let mut of_kind = self.0.iter().filter(|declared| declared.is_of(kind));
+        of_kind.any(|declared| declared.name == name && declared.value.admits(value))
+    }
+
     /// Whether some kind of product is not made without a setting of this name.
     pub fn needs(&self, name: &str) -> bool {
         self.0.iter().any(|declared| declared.required && declared.name == name)
@@ -207,7 +213,7 @@ impl DeclaredSettings {
         missing.map(|declared| format!("needs the setting `{}`, {}", declared.name, declared.value))
     }
 
-    /// The JSON Schema of the settings of a component of this kind, to draw a form or to check by.
+    /// The JSON Schema of the settings of a component of this kind, to draw a form from. A form's values are checked by [`fault`](Self::fault), which also reads numbers and lists as text.
     pub fn schema(&self, kind: OfferKind) -> Value {
         let of_kind = || self.0.iter().filter(|declared| declared.is_of(kind));
         let properties: Map<String, Value> = of_kind()
@@ -247,7 +253,11 @@ impl SettingType {
         let is_late = scalar.as_deref().is_some_and(is_reference);
         match self {
             Self::Any => true,
-            Self::Text | Self::Reference => scalar.is_some(),
+            // A list of one is read as its member.
+            Self::Text | Self::Reference => match value {
+                Value::Array(all) => matches!(&**all, [one] if !one.is_array() && self.admits(one)),
+                _ => scalar.is_some(),
+            },
             Self::Number => is_late || scalar.is_some_and(|text| text.trim().parse::<i64>().is_ok()),
             Self::Boolean => is_late || scalar.is_some_and(|text| text == "true" || text == "false"),
             Self::Choice(words) => is_late || scalar.is_some_and(|text| words.contains(&text)),

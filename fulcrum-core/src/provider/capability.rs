@@ -94,6 +94,19 @@ impl Capabilities {
         self.calls.contains(&call)
     }
 
+    /// The calls that a purchase needs and that are not supported.
+    pub(crate) fn missing_to_buy(&self) -> Vec<Call> {
+        let is_keyed = self.idempotency_of(Call::Provision) != IdempotencyClass::None;
+        let look = if is_keyed { Call::FindByKey } else { Call::Services };
+        let needed = [Call::Provision, look, Call::Describe, Call::Release, Call::Poll];
+        needed.into_iter().filter(|call| !self.can(*call)).collect()
+    }
+
+    /// Whether all calls that a purchase needs are supported.
+    pub fn is_buyable(&self) -> bool {
+        self.missing_to_buy().is_empty()
+    }
+
     /// Whether a look-up by key that finds nothing proves that nothing is at this place.
     pub fn covers(&self, place: &Place) -> bool {
         let at = place.zone.as_ref().map_or(place.region.as_str(), |zone| zone.as_str());

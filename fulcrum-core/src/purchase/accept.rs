@@ -13,8 +13,8 @@ use super::{
 use crate::{
     ledger::LedgerError,
     model::{
-        IdempotencyKey, KeyNamespace, Lease, Order, OrderId, OrderState, Plan, Policy, ProviderId, Step,
-        StepState, digest_of,
+        Blueprint, IdempotencyKey, KeyNamespace, Lease, Order, OrderId, OrderState, Plan, Policy, ProviderId,
+        Sharing, Step, StepState, digest_of,
     },
     provider::{Call, IdempotencyClass},
     telemetry,
@@ -127,10 +127,7 @@ impl Engine {
         let capabilities = provider.capabilities();
         let refuse = |why: String| Err(PurchaseError::NotBuyable { provider: id.clone(), why });
         let class = capabilities.idempotency_of(Call::Provision);
-        let look = if class == IdempotencyClass::None { Call::Services } else { Call::FindByKey };
-        let needed = [Call::Provision, look, Call::Describe, Call::Release, Call::Poll];
-        let missing: Vec<_> =
-            needed.into_iter().filter(|call| !capabilities.can(*call)).map(Call::word).collect();
+        let missing: Vec<_> = capabilities.missing_to_buy().into_iter().map(Call::word).collect();
         if !capabilities.can(Call::Provision) {
             return refuse("it only lists offers".to_owned());
         }
@@ -185,6 +182,7 @@ impl Engine {
                 let why = "the policy's fail_over names another blueprint than the one that it was made for";
                 return Err(invalid(why.to_owned()));
             }
+            check_sharing(plan, &fail_over.blueprint).map_err(invalid)?;
         }
         let present = self.market.catalogue();
         place_check::check_places(&present, plan).map_err(invalid)?;
@@ -203,6 +201,22 @@ impl Engine {
     fn namespace(&self) -> Option<KeyNamespace> {
         self.namespace.clone()
     }
+}
+
+/// Refuses machines that the blueprint lets nobody share, as plans of versions before `share` have them.
+fn check_sharing(plan: &Plan, blueprint: &Blueprint) -> Result<(), String> {
+    let sharing = Sharing::of(blueprint);
+    for (at, lease) in plan.leases.iter().enumerate() {
+        let names: Vec<_> = lease.replicas.keys().collect();
+        for (before, one) in names.iter().enumerate() {
+            if let Some(other) = names[..before].iter().find(|other| !sharing.is_permitted(one, other)) {
+                return Err(format!(
+                    "leases[{at}] has {other} and {one}, which no `share` permits to stand on one machine; compose again"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether plan and policy are those that were approved; false without a digest.

@@ -18,8 +18,8 @@ use crate::{
     compose::{ComposeOptions, Signal, compose},
     ledger::OrderUpdate,
     model::{
-        Blueprint, FailOver, FailOverRound, OfferId, OrderEventKind, Plan, ProviderId, Running, Shortage,
-        Step, StepState,
+        Blueprint, FailOver, FailOverRound, OfferId, OfferKind, OrderEventKind, Plan, ProviderId, Running,
+        Shortage, Step, StepState,
     },
     threads,
 };
@@ -135,6 +135,7 @@ impl Driver<'_> {
     /// The blueprint with what is bought as running and pinned. What was paid for it at the start is taken off the budget.
     fn with_bought(&self, policy: &FailOver) -> Result<Blueprint, String> {
         let mut blueprint = policy.blueprint.clone();
+        self.name_what_is_other(&mut blueprint);
         for mut service in Running::of_order(&self.order).services {
             service.pinned = true;
             blueprint.running.services.push(service);
@@ -148,6 +149,20 @@ impl Driver<'_> {
         blueprint.budget =
             blueprint.budget.map(|budget| rest(budget).ok_or_else(out_of_range)).transpose()?;
         Ok(blueprint)
+    }
+
+    /// An order accepted by an older version may ask for a product of kind `other` and not say which: it is what was chosen then.
+    fn name_what_is_other(&self, blueprint: &mut Blueprint) {
+        let leases = || self.order.first_plan().leases.iter();
+        for (name, component) in &mut blueprint.components {
+            let filter = &component.filter;
+            let is_named = !filter.skus.allow.is_empty() || !filter.attributes.is_empty();
+            if component.kind == OfferKind::Other && !is_named {
+                let theirs = leases().filter(|lease| lease.replicas.contains_key(name));
+                let chosen: BTreeSet<_> = theirs.map(|lease| &lease.sku).collect();
+                component.filter.skus.allow = chosen.into_iter().cloned().collect();
+            }
+        }
     }
 
     /// What was paid at the start for what is bought and stays.

@@ -121,3 +121,25 @@ fn a_query_prices_what_was_asked_for() {
     assert_eq!(found(500, Some(60)), ["roomy"]);
     assert_eq!(found(60, Some(60)), ["roomy", "small"], "50 GiB more cost 50");
 }
+
+#[test]
+fn a_measure_that_counts_twice_is_limited_by_its_own_value() {
+    for weight in ["2", "\"0.5\"", "1"] {
+        let text = format!(
+            "{{ name: x, budget: 10, objective: {{ cost: {weight} }}, components: {{ web: {{ vcpu: 2 }} }} }}"
+        );
+        let plan = solve(&machines(), &blueprint(&text)).unwrap_or_else(|error| panic!("{weight}: {error}"));
+        assert_eq!(plan.monthly, Decimal::TEN, "{weight}");
+    }
+}
+
+#[test]
+fn what_is_colocated_by_way_of_another_component_shares_the_machine() {
+    let chain = "{ name: x, components: { a: { vcpu: 1 }, b: { vcpu: 1 }, c: { vcpu: 1 } }, constraints: [
+        colocate: { components: [a, b] }, colocate: { components: [b, c] } ] }";
+    assert_eq!(solve(&machines(), &blueprint(chain)).expect("a plan").leases.len(), 1);
+    let agent = "{ name: x, components: { a: { vcpu: 1 }, b: { vcpu: 1 }, c: { vcpu: 1 } }, constraints: [
+        everywhere: { component: a, unless: [c] }, colocate: { components: [b, c] } ] }";
+    let plan = solve(&machines(), &blueprint(agent)).expect("a plan");
+    assert_eq!(plan.leases.len(), 1, "what may stand beside b stands beside c too: {:?}", plan.leases);
+}

@@ -54,9 +54,11 @@ fn value(chance: &mut StdRng, name: &str) -> Value {
 fn is_taken(declared: &[Value], settings: &serde_json::Map<String, Value>) -> bool {
     let of_machine = |it: &&Value| {
         it.is_string()
-            || it.get("kinds").is_none_or(|kinds| kinds.as_array().unwrap().contains(&json!("machine")))
+            || it
+                .get("kinds")
+                .is_none_or(|kinds| kinds.as_array().expect("kinds").contains(&json!("machine")))
     };
-    let name = |it: &Value| it.as_str().or(it["name"].as_str()).unwrap().to_owned();
+    let name = |it: &Value| it.as_str().or(it["name"].as_str()).expect("a name").to_owned();
     let known: BTreeMap<String, &Value> =
         declared.iter().filter(of_machine).map(|it| (name(it), it)).collect();
     let all_known = settings

@@ -273,12 +273,15 @@ pub fn blueprint_with(
                 whole["objective"] = json!([first, "cost"]);
             }
             "weighted" => {
+                let how = number(0, 3);
                 let second = ["carbon", "providers", "sovereignty", "latency", "worst_latency"];
                 let second = second.choose(chance).copied().unwrap_or("carbon");
-                let mut weights = serde_json::Map::new();
-                weights.insert("cost".to_owned(), json!(1));
-                weights.insert(second.to_owned(), json!("0.25"));
-                whole["objective"] = Value::Object(weights);
+                // Also one measure alone, counted several times or in part.
+                whole["objective"] = match how {
+                    0 => json!({ "cost": 2 }),
+                    1 => json!({ "cost": "0.5" }),
+                    _ => json!({ "cost": 1, second: "0.25" }),
+                };
             }
             "running" | "pinned" | "max_moves" => {
                 if whole.get("running").is_none() {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::support::{cloud, providers};
+use crate::support::{cloud, duo_policy, providers};
 use fulcrum_core::{
     catalogue::{Catalogue, IngestOptions, Query, Rates, ingest},
     compose::{ComposeError, ComposeOptions, Signal, compose, explain, why_not},
     ledger::SqliteLedger,
-    model::{Blueprint, OfferMode, Plan, Policy},
+    model::{Blueprint, OfferMode, Plan, Policy, digest_of},
     provider::{
         Call, Provider,
         adapters::catalogue_file::CatalogueFile,
@@ -127,4 +127,26 @@ async fn a_lease_that_cannot_be_ordered_is_refused_by_name_before_anything_is_bo
     let why = why.to_string();
     assert!(why.contains("only lists offers, such as leaflet/one/"), "{why}");
     assert!(alpha.resources().expect("memory").is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_with_shared_machines_is_refused_by_a_policy_that_lets_nobody_share() {
+    let clouds = [cloud("alpha", None).build()];
+    let market = market(&clouds).await;
+    let text = |constraints: &str| {
+        format!(
+            "{{ name: shop, components: {{ web: {{ vcpu: 1 }}, db: {{ vcpu: 1 }} }}, constraints: [{constraints}] }}"
+        )
+    };
+    let mut plan = composed(&market, &text("share: all"), None).expect("a plan");
+    assert_eq!(plan.leases.len(), 1, "both on one machine");
+    // As a version made it that knew no `share`.
+    let blueprint = Blueprint::from_yaml(&text("")).expect("a blueprint");
+    plan.blueprint_digest = digest_of(&blueprint);
+    let engine =
+        Engine::new(providers(&clouds), Arc::new(SqliteLedger::in_memory().await.expect("a ledger")));
+    let refused =
+        engine.accept(plan.clone(), duo_policy(blueprint), None).await.expect_err("nobody may share");
+    assert!(refused.to_string().contains("no `share` permits"), "{refused}");
+    engine.accept(plan, Policy::default(), None).await.expect("it fails over to nothing else");
 }

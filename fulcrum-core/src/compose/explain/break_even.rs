@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::oracle::{Oracle, PlanValue, Verdict};
 use crate::{
-    catalogue::Catalogue,
     compose::{bnb::branch_and_bound::Goal, objective::MICROS_PER_UNIT},
     model::{Blueprint, Filter, Lease, Measure, Objective, Plan, ProviderId, to_micros},
 };
@@ -35,8 +34,7 @@ pub(super) fn entry_discounts(
         return Vec::new();
     }
     let used: BTreeSet<&ProviderId> = plan.leases.iter().map(|lease| &lease.place.provider).collect();
-    let others =
-        eligible(oracle.catalogue, blueprint).into_iter().filter(|provider| !used.contains(provider));
+    let others = eligible(oracle, blueprint).into_iter().filter(|provider| !used.contains(provider));
     let mut entry_discounts = Vec::new();
     for provider in others.take(most) {
         if oracle.is_stopped {
@@ -53,8 +51,9 @@ pub(super) fn entry_discounts(
     entry_discounts
 }
 
-/// Providers with an offer that passes the filters, by name.
-fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId> {
+/// Providers with an offer that the options and the filters let through, by name.
+fn eligible(oracle: &Oracle<'_>, blueprint: &Blueprint) -> BTreeSet<ProviderId> {
+    let catalogue = oracle.catalogue;
     let passes = |filter: &Filter, ix| catalogue.failed_clause(ix, filter).is_none();
     let is_fit = |ix: &_| {
         blueprint.components.values().any(|component| {
@@ -69,7 +68,7 @@ fn eligible(catalogue: &Catalogue, blueprint: &Blueprint) -> BTreeSet<ProviderId
     let mut providers = BTreeSet::new();
     for ix in catalogue.ids() {
         let provider = &catalogue.place(ix).provider;
-        if !providers.contains(provider) && is_fit(&ix) {
+        if !providers.contains(provider) && oracle.options.admits(catalogue, ix) && is_fit(&ix) {
             providers.insert(provider.clone());
         }
     }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, OfferIx},
+    compose::options::ComposeOptions,
     model::{
-        Blueprint, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Replicas, Share,
+        Blueprint, Charge, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Replicas, Share,
         Sharing, text_values,
     },
 };
@@ -105,7 +106,10 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
             let mut others = blueprint.components.values().filter_map(|other| other.settings.get(*setting));
             text_values(value).iter().any(|text| text.contains("${"))
                 || others.any(|other| other != value)
-                || catalogue.settings().values().any(|declared| !declared.has(setting))
+                || catalogue
+                    .settings()
+                    .values()
+                    .any(|declared| !declared.admits(component.kind, setting, value))
         };
         // Without a setting that somebody needs the blueprint would be stricter.
         let is_needed =
@@ -125,7 +129,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
     let running = &blueprint.running;
     let pinned = (0..running.services.len()).filter(|at| running.services[*at].pinned).map(Condition::Pinned);
     let moves = running.max_moves.map(|_| Condition::MaxMoves);
-    let unshared = Sharing::of(blueprint).is_restricted(blueprint).then_some(Condition::Unshared);
+    let unshared = Sharing::of(blueprint).is_restricted().then_some(Condition::Unshared);
     needs
         .chain(replicas)
         .chain(own)
@@ -152,27 +156,14 @@ pub(super) fn without<'c>(blueprint: &Blueprint, off: impl IntoIterator<Item = &
         }
     }
     // What implies a permission to share leaves the permission behind.
-    let mut implied = Vec::new();
-    for (constraint, _) in blueprint.constraints.iter().zip(&is_off).filter(|(_, is_off)| **is_off) {
-        let mut share = |components: Vec<ComponentId>| {
-            let components: Vec<_> = BTreeSet::from_iter(components).into_iter().collect();
-            if components.len() > 1 {
-                implied.push(Constraint::Share(Share::Among(components)));
-            }
-        };
-        match constraint {
-            Constraint::Affinity(affinity) => share(affinity.components.clone()),
-            Constraint::FullDeployment(everywhere) => {
-                for other in blueprint.machines().filter(|name| !everywhere.unless.contains(name)) {
-                    share(vec![everywhere.component.clone(), other.clone()]);
-                }
-            }
-            _ => {}
-        }
-    }
+    let implies = |constraint: &Constraint| {
+        matches!(constraint, Constraint::Affinity(_) | Constraint::FullDeployment(_))
+    };
+    let is_implied = blueprint.constraints.iter().zip(&is_off).any(|(one, is_off)| *is_off && implies(one));
+    let implied = if is_implied { Sharing::of(blueprint).lists() } else { Vec::new() };
     let mut is_off = is_off.into_iter();
     rest.constraints.retain(|_| is_off.next() != Some(true));
-    rest.constraints.extend(implied);
+    rest.constraints.extend(implied.into_iter().map(|list| Constraint::Share(Share::Among(list))));
     rest
 }
 
@@ -359,14 +350,28 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
 }
 
 /// Names a component with a setting that no seller of its kind knows.
-fn unmade(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
+fn unmade(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;
         for ix in catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind) {
+            if !options.admits(catalogue, ix) {
+                continue;
+            }
             let unknown = catalogue.setting_fault(ix, &component.settings)?;
             first.get_or_insert(unknown);
         }
         Some(format!("nobody can make `{name}`: {}", first?))
+    })
+}
+
+/// Names a component without a size, of a kind that is sold by size only.
+fn unsized_volume(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -> Option<String> {
+    let is_by_size = |ix| matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
+    blueprint.components.iter().find_map(|(name, component)| {
+        let fits = |ix: &OfferIx| catalogue.kind(*ix) == component.kind && options.admits(catalogue, *ix);
+        let is_unsized = component.kind != OfferKind::Machine && component.disk_gib == 0;
+        (is_unsized && catalogue.ids().filter(fits).all(is_by_size))
+            .then(|| format!("each {} for `{name}` is sold by the GiB; write its `disk_gib`", component.kind))
     })
 }
 
@@ -383,8 +388,9 @@ fn listed_only(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
         let lists: BTreeSet<&str> = of_kind().map(|ix| catalogue.place(ix).provider.as_str()).collect();
         let sellers: Vec<&str> = catalogue.sellers().iter().map(|seller| seller.as_str()).collect();
         let lists: Vec<&str> = lists.into_iter().collect();
+        let incomplete = catalogue.incomplete_sources().map(|why| format!("; {why}")).unwrap_or_default();
         Some(format!(
-            "no configured provider that sells ({}) offers a {} for `{name}`; {} only in a table, and {ALLOW_ALL}",
+            "no configured provider that sells ({}) offers a {} for `{name}`; {} only in a table, and {ALLOW_ALL}{incomplete}",
             sellers.join(", "),
             component.kind,
             match &*lists {
@@ -399,7 +405,7 @@ fn listed_only(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
 pub(super) fn hint(
     catalogue: &Catalogue,
     blueprint: &Blueprint,
-    offers: OfferMode,
+    options: &ComposeOptions,
     kept: &[Condition],
 ) -> Option<String> {
     let unsold = blueprint
@@ -411,18 +417,20 @@ pub(super) fn hint(
             catalogue.incomplete_sources().unwrap_or_else(|| "add a provider that sells it".to_owned());
         return Some(format!("the catalogue has no {} for `{name}`; {more}", component.kind));
     }
-    if offers == OfferMode::Orderable
+    if options.offer_mode(catalogue) == OfferMode::Orderable
         && let Some(hint) = listed_only(catalogue, blueprint)
     {
         return Some(hint);
     }
     let [Condition::Need(name, need)] = kept else {
-        return unmade(catalogue, blueprint).or_else(|| unpriced(catalogue, blueprint));
+        if let Some(hint) = unsized_volume(catalogue, blueprint, options) {
+            return Some(hint);
+        }
+        return unmade(catalogue, blueprint, options).or_else(|| unpriced(catalogue, blueprint));
     };
     let component = &blueprint.components[name];
-    let offers = || {
-        catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind).map(|ix| catalogue.capacity(ix))
-    };
+    let fits = |ix: &OfferIx| catalogue.kind(*ix) == component.kind && options.admits(catalogue, *ix);
+    let offers = || catalogue.ids().filter(fits).map(|ix| catalogue.capacity(ix));
     let largest = match need {
         Need::Vcpu => offers().map(|capacity| u64::from(capacity.vcpu_milli) / 1000).max(),
         Need::Memory => offers().map(|capacity| capacity.memory_mib).max(),

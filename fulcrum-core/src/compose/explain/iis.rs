@@ -56,8 +56,7 @@ pub(crate) fn infeasible_set(
         })
         .collect();
     ways_out.sort_by_key(|way| way.objective);
-    let offers = options.offers.unwrap_or_else(|| catalogue.default_offer_mode());
-    let hint = conditions::hint(catalogue, blueprint, offers, &kept);
+    let hint = conditions::hint(catalogue, blueprint, options, &kept);
     Ok(InfeasibleSet {
         conditions: kept.iter().map(|condition| condition.text(blueprint)).collect(),
         is_minimal,

@@ -54,8 +54,7 @@ pub fn why_not(
     if options.exclude.contains(offer) {
         return only("the caller excludes it".to_owned());
     }
-    let mode = options.offers.unwrap_or_else(|| catalogue.default_offer_mode());
-    if mode == OfferMode::Orderable && !catalogue.is_orderable(ix) {
+    if options.offer_mode(catalogue) == OfferMode::Orderable && !catalogue.is_orderable(ix) {
         return only(format!("{} only lists it; {ALLOW_ALL}", catalogue.place(ix).provider));
     }
     if catalogue.stock(ix) == Some(0) {

@@ -1,20 +1,20 @@
 //! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
 //! read.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
-    model::{Blueprint, Component, Filter, OfferKind, PricingCategory},
+    model::{Blueprint, Component, Filter, OfferKind, PricingCategory, SkuId},
 };
 
 /// The attributes of an offer that filters read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     kind: OfferKind,
-    /// Only if a filter names SKUs: each offer has one of its own.
+    /// Only if a filter names this SKU: all others are alike.
     sku: Option<u32>,
     place: u32,
     seller: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Eligibility<'a> {
     horizon_months: u32,
     /// The blueprint's filter with a component's markets, and the component's own; each pair once.
     filters: Vec<(Filter, Filter)>,
-    reads_skus: bool,
+    named_skus: FxHashSet<SkuId>,
     /// Each component, and the position of its filters.
     components: Vec<(&'a Component, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
@@ -52,7 +52,11 @@ impl<'a> Eligibility<'a> {
         Self {
             catalogue,
             horizon_months: blueprint.horizon_months,
-            reads_skus: filters.iter().any(|(global, own)| !global.skus.is_open() || !own.skus.is_open()),
+            named_skus: filters
+                .iter()
+                .flat_map(|(global, own)| [&global.skus, &own.skus])
+                .flat_map(|skus| skus.allow.iter().chain(&skus.deny).cloned())
+                .collect(),
             filters,
             components,
             last: None,
@@ -71,7 +75,7 @@ impl<'a> Eligibility<'a> {
         let price = self.catalogue.price(ix);
         let key = Key {
             kind: self.catalogue.kind(ix),
-            sku: self.reads_skus.then_some(positions.sku),
+            sku: self.named_skus.contains(self.catalogue.sku(ix)).then_some(positions.sku),
             place: positions.place,
             seller: positions.seller,
             attributes: positions.attributes,

@@ -54,7 +54,7 @@ impl PatternRules {
             }
         }
         let sharing = Sharing::of(problem.blueprint);
-        if sharing.is_restricted(problem.blueprint) {
+        if sharing.is_restricted() {
             let machines: Vec<_> = problem.blueprint.machines().collect();
             for (at, one) in machines.iter().enumerate() {
                 for other in machines[..at].iter().filter(|other| !sharing.is_permitted(one, other)) {

@@ -3,6 +3,7 @@
 mod flows;
 mod running;
 mod setup;
+mod sharing;
 mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use crate::{
     catalogue::{Catalogue, OfferIx},
     model::{
         Blueprint, Charge, ComponentId, Constraint, FailureDomain, Lease, LineKind, OfferKind, OfferMode,
-        Plan, Price, PricingCategory, RunningService, Share, digest_of, from_micros, to_micros,
+        Plan, Price, PricingCategory, digest_of, from_micros, to_micros,
     },
 };
 
@@ -81,6 +82,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
         check.lease(at).map_err(|message| Violation { place: format!("leases[{at}]"), message })?;
         check.prices(at).map_err(|message| Violation { place: format!("leases[{at}].lines"), message })?;
     }
+    check.sharing()?;
     check.stock()?;
     check.running()?;
     check.replicas()?;
@@ -156,36 +158,7 @@ impl Check<'_> {
             let total = lease.replicas.values().sum::<u32>();
             ensure(total == 1, || "is no machine and carries more than one replica".to_owned())?;
         }
-        let names: Vec<&ComponentId> = lease.replicas.keys().collect();
-        let pairs =
-            names.iter().enumerate().flat_map(|(at, one)| names[..at].iter().map(move |two| (*two, *one)));
-        for (one, other) in pairs {
-            ensure(self.may_share(one, other), || {
-                format!("has {one} and {other}, which no `share` permits to stand on one machine")
-            })?;
-        }
         self.size(lease, ix)
-    }
-
-    fn may_share(&self, one: &ComponentId, other: &ComponentId) -> bool {
-        let has_both = |names: &[ComponentId]| names.contains(one) && names.contains(other);
-        let is_permitted = |constraint: &Constraint| match constraint {
-            Constraint::Share(Share::All) => true,
-            Constraint::Share(Share::Among(names)) => has_both(names),
-            Constraint::Affinity(affinity) => has_both(&affinity.components),
-            Constraint::FullDeployment(everywhere) => {
-                let is_of = |this: &ComponentId, that: &ComponentId| {
-                    everywhere.component == *this && !everywhere.unless.contains(that)
-                };
-                is_of(one, other) || is_of(other, one)
-            }
-            _ => false,
-        };
-        let run_together = |service: &RunningService| {
-            service.replicas.contains_key(one) && service.replicas.contains_key(other)
-        };
-        self.blueprint.constraints.iter().any(is_permitted)
-            || self.blueprint.running.services.iter().any(run_together)
     }
 
     fn size(&self, lease: &Lease, ix: OfferIx) -> Checked {
