@@ -187,7 +187,7 @@ impl DeclaredSettings {
     }
 
     /// Whether some kind of product is not made without a setting of this name.
-    pub fn needs(&self, name: &str) -> bool {
+    pub(crate) fn needs(&self, name: &str) -> bool {
         self.0.iter().any(|declared| declared.required && declared.name == name)
     }
 
