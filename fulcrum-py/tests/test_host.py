@@ -495,7 +495,7 @@ HARD = {
                   "replicas": 3 + i % 4, "per_machine": 3}
         for i in range(14)
     },
-    "constraints": [{"conflict": {"component": "c0", "with": ["c1"]}},
+    "constraints": [{"share": "all"}, {"conflict": {"component": "c0", "with": ["c1"]}},
                     {"spread": {"components": ["c2"], "over": "provider", "at_least": 2}}],
 }
 os.mkfifo(fifo)

@@ -90,6 +90,7 @@ HARD = {
         f"c{at}": {"vcpu": [0.5, 1, 3][at % 3], "memory_mib": [700, 2900, 3700][at * 2 % 3], "replicas": 3 + at % 4}
         for at in range(14)
     },
+    "constraints": [{"share": "all"}],
 }
 
 
