@@ -27,8 +27,11 @@ class Sinks:
     def run(self, coroutine: _Coroutine) -> None:
         """Waits for a coroutine, on a thread of the library's."""
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        has_begun = False
 
         def begin() -> None:
+            nonlocal has_begun
+            has_begun = True
             if self._is_over:
                 coroutine.close()
                 done.cancel()
@@ -51,8 +54,10 @@ class Sinks:
         except RuntimeError:
             coroutine.close()  # Else the interpreter would complain that nobody has awaited it.
             raise
-        while not concurrent.futures.wait([done], timeout=0.5).done:
+        while not concurrent.futures.wait([done], timeout=0.1).done:
             if self.loop.is_closed():
+                if not has_begun:
+                    coroutine.close()
                 raise RuntimeError("the event loop is closed")
         done.result()
 
