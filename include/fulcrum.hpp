@@ -349,15 +349,16 @@ public:
         }));
     }
 
+    /* One page of the ledger's orders, newest first, by a JSON query, see fulcrum_federation_orders(). */
+    std::vector<order> orders(std::string_view query = {}) const {
+        return each_of(detail::made<fulcrum_orders>([&](auto out, auto failure) {
+            return fulcrum_federation_orders(get(), detail::bytes(query), query.size(), out, failure);
+        }));
+    }
     /* The orders that an earlier run left unfinished, as they ended now. */
     std::vector<order> resume() const {
-        const detail::handle<fulcrum_orders, fulcrum_orders_free> list(detail::made<fulcrum_orders>(
+        return each_of(detail::made<fulcrum_orders>(
             [&](auto out, auto failure) { return fulcrum_federation_resume(get(), out, failure); }));
-        std::vector<order> all;
-        for (std::size_t index = 0; index < fulcrum_orders_count(list.get()); ++index)
-            all.emplace_back(detail::made<fulcrum_order>(
-                [&](auto out, auto failure) { return fulcrum_orders_get(list.get(), index, out, failure); }));
-        return all;
     }
 
     /* An order as it is in the ledger; throws FULCRUM_LEDGER_NO_SUCH_ORDER. */
@@ -500,6 +501,15 @@ private:
         } catch (...) {
             return false;
         }
+    }
+
+    static std::vector<order> each_of(fulcrum_orders *owned) {
+        const detail::handle<fulcrum_orders, fulcrum_orders_free> list(owned);
+        std::vector<order> all;
+        for (std::size_t index = 0; index < fulcrum_orders_count(list.get()); ++index)
+            all.emplace_back(detail::made<fulcrum_order>(
+                [&](auto out, auto failure) { return fulcrum_orders_get(list.get(), index, out, failure); }));
+        return all;
     }
 
     static void fulfil(void *userdata, fulcrum_order *made, fulcrum_error *failure) noexcept {

@@ -67,7 +67,7 @@ pub use history::{
 pub use interrupt::fulcrum_federation_interrupt;
 pub use operate::{
     fulcrum_federation_cancel, fulcrum_federation_operate, fulcrum_federation_order,
-    fulcrum_federation_resume, fulcrum_federation_serve,
+    fulcrum_federation_orders, fulcrum_federation_resume, fulcrum_federation_serve,
 };
 pub use order::{
     fulcrum_order, fulcrum_order_free, fulcrum_order_id, fulcrum_order_is_committed, fulcrum_order_json,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fulcrum_core::{
-    ledger::LedgerError,
-    model::{OperatorRequest, Order, OrderId},
+    ledger::{LedgerError, OrderQuery},
+    model::{OperatorRequest, Order, OrderId, parse_json},
 };
 
 use crate::{
@@ -52,6 +52,42 @@ pub unsafe extern "C" fn fulcrum_federation_order(
     };
     // SAFETY: the caller's promise above.
     unsafe { guard_on_call_thread(out_order, out_error, call) }
+}
+
+/// Returns one page of the ledger's orders, newest first. The page after the last is empty.
+///
+/// @param federation           borrowed.
+/// @param query, query_length  borrowed; a JSON object, all of whose fields may be left out: `state`, such as "stuck";
+///                             `unfinished`, true for those with which a host has something to do; `before`, the id of the
+///                             last order of the page before; `limit`, up to 1000. NULL for the first 1000.
+/// @param out_orders           receives orders that the caller owns and frees with fulcrum_orders_free().
+/// @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+///
+/// # Safety
+/// Pointers are valid for the call; no other thread uses the output slots during it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fulcrum_federation_orders(
+    federation: *const fulcrum_federation,
+    query: *const u8,
+    query_length: usize,
+    out_orders: *mut *mut fulcrum_orders,
+    out_error: *mut *mut fulcrum_error,
+) -> fulcrum_status {
+    let call = || {
+        // SAFETY: the helpers reject NULL where it is not allowed; the rest is the caller's promise above.
+        let (federation, query, out_orders) = unsafe {
+            (
+                borrow_federation(federation)?,
+                utf8(query, query_length, "query")?,
+                out(out_orders, "out_orders")?,
+            )
+        };
+        let query = if query.is_empty() { OrderQuery::default() } else { parse_json(query)? };
+        *out_orders = fulcrum_orders::boxed(federation.wait(federation.inner.orders(&query))??);
+        Ok(())
+    };
+    // SAFETY: the caller's promise above.
+    unsafe { guard_on_call_thread(out_orders, out_error, call) }
 }
 
 /// Drives every order that an earlier run left unfinished to its end. Call it once at the start.
@@ -152,7 +188,7 @@ pub unsafe extern "C" fn fulcrum_federation_operate(
                 out(out_order, "out_order")?,
             )
         };
-        let request: OperatorRequest = fulcrum_core::model::parse_json(request)?;
+        let request: OperatorRequest = parse_json(request)?;
         let order = federation.wait(federation.inner.operate(&order_id(id)?, request))??;
         *out_order = fulcrum_order::boxed(order);
         Ok(())

@@ -19,7 +19,8 @@ use pyo3::{
 use crate::{
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
-        order_id, purchase_plan, read_id, read_name, run_conformance, settings_schema, until_timeout,
+        order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
+        until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     coroutine::{coroutine, coroutine_with_sinks},
@@ -275,6 +276,22 @@ impl AsyncFederation {
         coroutine(py, move || async move {
             market.serve(concurrency, until_timeout(timeout)).await;
             Ok(())
+        })
+    }
+
+    #[pyo3(signature = (*, state=None, unfinished=false, before=None, limit=100))]
+    fn orders<'py>(
+        &self,
+        py: Python<'py>,
+        state: Option<&str>,
+        unfinished: bool,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Coroutine<'py> {
+        let (market, query) = (self.0.get()?.clone(), order_query(state, unfinished, before, limit)?);
+        coroutine(py, move || async move {
+            let orders = market.orders(&query).await.map_err(raise)?;
+            Ok(orders.into_iter().map(Order).collect::<Vec<_>>())
         })
     }
 

@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use fulcrum_core::{
     compose::ComposeOptions,
     federation::{self, Federation},
+    ledger::OrderQuery,
     model::{
         self, Action, Blueprint, OfferKind, OfferMode, Operator, OrderId, Policy, ProviderId, Settings,
         SkuId, parse_yaml,
@@ -158,6 +159,16 @@ pub(crate) async fn until_timeout(timeout: Option<Duration>) {
 
 pub(crate) fn order_id(id: &str) -> PyResult<OrderId> {
     id.parse().map_err(|error| PyValueError::new_err(format!("{error}")))
+}
+
+pub(crate) fn order_query(
+    state: Option<&str>,
+    is_unfinished: bool,
+    before: Option<&str>,
+    limit: u32,
+) -> PyResult<OrderQuery> {
+    let state = state.map(|word| read_name(word, "state")).transpose()?;
+    Ok(OrderQuery { state, is_unfinished, before: before.map(order_id).transpose()?, limit })
 }
 
 /// A name of any kind.

@@ -14,7 +14,8 @@ use crate::{
     call_thread::{compute, wait, wait_with_callbacks},
     calls::{
         Source, accept_order, act_on_service, action_text, cancel_order, compose_plan, open_file, options,
-        order_id, purchase_plan, read_id, read_name, run_conformance, settings_schema, until_timeout,
+        order_id, order_query, purchase_plan, read_id, read_name, run_conformance, settings_schema,
+        until_timeout,
     },
     convert::{document, duration, optional, python, seconds},
     error::raise,
@@ -252,6 +253,20 @@ impl Federation {
             market.serve(concurrency, until_timeout(timeout)).await;
             Ok(())
         })
+    }
+
+    #[pyo3(signature = (*, state=None, unfinished=false, before=None, limit=100))]
+    fn orders(
+        &self,
+        py: Python<'_>,
+        state: Option<&str>,
+        unfinished: bool,
+        before: Option<&str>,
+        limit: u32,
+    ) -> PyResult<Vec<Order>> {
+        let (market, query) = (self.0.get()?.clone(), order_query(state, unfinished, before, limit)?);
+        let orders = wait(py, move || async move { market.orders(&query).await.map_err(raise) })?;
+        Ok(orders.into_iter().map(Order).collect())
     }
 
     fn order(&self, py: Python<'_>, id: &str) -> PyResult<Option<Order>> {

@@ -500,3 +500,26 @@ def test_says_why_awaited(config: Config) -> None:
         return said["is_complete"], why["reasons"], len(await market.pareto(SHOP, ("cost", "providers")))
 
     assert asyncio.run(ask()) == (True, ["the plan uses it"], 1)
+
+
+def test_orders_come_in_pages_newest_first(config: Config) -> None:
+    market = fulcrum_market.Federation(config)
+    market.refresh()
+    plan = market.compose(SHOP)
+    made = [market.purchase(plan).id for _ in range(3)]
+    first = market.orders(limit=2)
+    rest = market.orders(limit=2, before=first[-1].id)
+    assert [order.id for order in first + rest] == made[::-1]
+    assert market.orders(before=rest[-1].id) == []
+    assert len(market.orders(state="committed")) == 3
+    assert market.orders(state="stuck") == market.orders(unfinished=True) == []
+    for wrong in ({"state": "lost"}, {"before": "x"}):
+        with pytest.raises(ValueError):
+            market.orders(**wrong)  # type: ignore[arg-type]
+
+
+async def test_a_loop_reads_orders_too(config: Config) -> None:
+    market = await fulcrum_market.AsyncFederation.create(config)
+    await market.refresh()
+    order = await market.purchase(await market.compose(SHOP))
+    assert [each.id for each in await market.orders(state="committed")] == [order.id]

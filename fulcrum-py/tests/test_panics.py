@@ -49,6 +49,7 @@ def calls(market: Any, plan: fulcrum_market.Plan, config: Config, order: str = I
         "forget": lambda: market.forget(datetime.now(timezone.utc)),
         "open": lambda: type(market).open("none.yaml"),
         "order": lambda: market.order(order),
+        "orders": lambda: market.orders(),
         "pareto": lambda: market.pareto(SHOP, ("cost", "providers")),
         "purchase": lambda: market.purchase(plan),
         "reconcile": lambda: market.reconcile(),

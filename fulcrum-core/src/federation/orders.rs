@@ -7,10 +7,13 @@ use jiff::Timestamp;
 
 use super::Federation;
 use crate::{
-    ledger::Ledger,
+    ledger::{Ledger, OrderQuery},
     model::{Action, Operator, OperatorCommand, OperatorRequest, Order, OrderEvent, OrderId, Plan, Policy},
     purchase::{OrderArchive, PurchaseError, PurchaseOptions, Reconciliation, RepairPolicy, Timeline},
 };
+
+/// The most orders of one page.
+const MAX_PAGE: u32 = 1000;
 
 /// The stream of [`Federation::follow`].
 pub type Events = BoxStream<'static, Result<OrderEvent, PurchaseError>>;
@@ -38,6 +41,22 @@ impl Federation {
     ) -> Result<Order, PurchaseError> {
         let order = self.accept(plan, policy, options).await?;
         self.engine.drive(&order.id).await
+    }
+
+    /// One page of the ledger's orders, newest first: at most as many as the query's limit, and 1,000. For the next page, `before`
+    /// is the last order of this one; the page after the last is empty.
+    ///
+    /// # Errors
+    /// [`PurchaseError::Ledger`].
+    pub async fn orders(&self, query: &OrderQuery) -> Result<Vec<Order>, PurchaseError> {
+        let limit = if query.limit == 0 { MAX_PAGE } else { query.limit.min(MAX_PAGE) };
+        let ledger = self.ledger();
+        let mut orders = Vec::new();
+        for id in ledger.list(&OrderQuery { limit, ..query.clone() }).await? {
+            // One that is purged meanwhile is not there any more.
+            orders.extend(ledger.load(&id).await?);
+        }
+        Ok(orders)
     }
 
     /// Writes an order down without buying yet. With an id of the caller's, repeating the call is safe: the same

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::model::{
@@ -112,11 +113,20 @@ pub struct WriteReceipt {
 }
 
 /// Which orders are wanted, newest first.
-#[derive(Debug, Clone, Default)]
+///
+/// ```
+/// use fulcrum_core::{ledger::OrderQuery, model::parse_json};
+/// let stuck: OrderQuery = parse_json(r#"{"state": "stuck", "limit": 20}"#)?;
+/// assert_eq!((stuck.limit, stuck.before), (20, None));
+/// # Ok::<(), fulcrum_core::model::DocumentError>(())
+/// ```
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct OrderQuery {
     /// Only in this state.
     pub state: Option<OrderState>,
     /// Only those with which a host has something to do: they are not final, or committed and cancelled.
+    #[serde(rename = "unfinished")]
     pub is_unfinished: bool,
     /// Only those older than this one: the next page.
     pub before: Option<OrderId>,

@@ -348,6 +348,7 @@ mod tests {
             ("public", json!("false")),
             ("image", json!(12)),
             ("extra", json!({ "a": [1] })),
+            ("image", json!(["debian-13"])),
         ] {
             assert_eq!(with(name, value.clone()), None, "{name}: {value}");
         }
@@ -357,7 +358,8 @@ mod tests {
             ("ports", json!([[1]]), "a list of whole numbers"),
             ("disk", json!("tape"), "one of ssd, hdd"),
             ("public", json!("yes"), "true or false"),
-            ("image", json!(["a"]), "a text"),
+            ("image", json!(["a", "b"]), "a text"),
+            ("image", json!([["a"]]), "a text"),
             ("image", json!(null), "a text"),
         ] {
             let why = with(name, value.clone()).unwrap_or_else(|| panic!("{name}: {value}"));

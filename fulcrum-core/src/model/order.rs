@@ -1,6 +1,6 @@
 //! A durable purchase: data only. `purchase::machine` decides what happens next.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, str::FromStr};
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -224,6 +224,18 @@ impl OrderState {
             Self::Changing => "changing",
             Self::Abandoned => "abandoned",
         }
+    }
+}
+
+impl FromStr for OrderState {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|state| state.word() == text).ok_or_else(|| {
+            format!(
+                "{text:?} is not a state of an order; write one of {}",
+                Self::ALL.map(Self::word).join(", ")
+            )
+        })
     }
 }
 

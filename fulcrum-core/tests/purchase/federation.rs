@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fulcrum_core::{
     compose::{ComposeError, ComposeOptions},
     federation::FederationConfig,
+    ledger::OrderQuery,
     model::{Blueprint, OrderState, Policy},
     provider::Base,
 };
@@ -50,6 +51,21 @@ async fn every_call_of_the_road_can_be_spawned() {
     }
     let reconciled = market.reconcile().await.expect("reconciled");
     assert!(reconciled.is_clean(), "{reconciled:?}");
+    // All nine, in pages, newest first; and none twice.
+    let mut query = OrderQuery { state: Some(OrderState::Committed), limit: 4, ..OrderQuery::default() };
+    let (mut pages, mut ids) = (Vec::new(), Vec::new());
+    loop {
+        let page = market.orders(&query).await.expect("a page");
+        let Some(last) = page.last() else { break };
+        query.before = Some(last.id.clone());
+        pages.push(page.len());
+        ids.extend(page.into_iter().map(|order| order.id));
+    }
+    assert_eq!((pages, ids.last()), (vec![4, 4, 1], Some(&order.id)));
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "{ids:?}");
+    let stuck = OrderQuery { state: Some(OrderState::Stuck), ..OrderQuery::default() };
+    assert!(market.orders(&stuck).await.expect("a page").is_empty());
+    assert_eq!(market.orders(&OrderQuery::default()).await.expect("a page").len(), 9);
 }
 
 const ODD: &str = r#"{"format": "fulcrum-catalogue/1", "providers": [

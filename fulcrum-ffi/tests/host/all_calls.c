@@ -160,6 +160,15 @@ int main(int argc, char **argv) {
         if (fulcrum_federation_reconcile_json(federation, NULL, 0, &json, &error)) return failed("reconcile", error);
         if (!strstr(fulcrum_text_data(json), "\"findings\":[]")) return 1;
         fulcrum_text_free(json);
+        const char *one = "{\"limit\": 1}", *unknown = "{\"state\": \"lost\"}";
+        fulcrum_orders *page = NULL;
+        if (fulcrum_federation_orders(federation, bytes(one), strlen(one), &page, &error)) return failed("orders", error);
+        if (fulcrum_orders_count(page) != 1) return 1;
+        fulcrum_orders_free(page);
+        if (fulcrum_federation_orders(federation, bytes(unknown), strlen(unknown), &page, NULL) == FULCRUM_OK || page) return 1;
+        if (fulcrum_federation_orders(federation, NULL, 0, &page, &error)) return failed("orders", error);
+        if (fulcrum_orders_count(page) < 1) return 1;
+        fulcrum_orders_free(page);
         if (fulcrum_federation_order(federation, bytes("018f0000-0000-7000-8000-000000000001"), 36, &ended, NULL) != FULCRUM_LEDGER_NO_SUCH_ORDER) return 1;
     }
     fulcrum_order_free(order);

@@ -48,7 +48,8 @@ constraints:
     const bool is_read = market.read_order(order.id()).state() == FULCRUM_ORDER_STATE_ENDED &&
                          !ended.reason().value_or("").empty() && plan.replicas(0).size() == 1 && order.steps().size() == 2 &&
                          market.events_json(order.id()).size() > 2 && market.sources_json().size() > 2 &&
-                         market.settings_schema_json(plan.leases().front().provider, "machine").size() > 2 && market.resume().empty();
+                         market.settings_schema_json(plan.leases().front().provider, "machine").size() > 2 && market.resume().empty() &&
+                         market.orders(R"({"state": "ended", "limit": 5})").front().id() == order.id() && market.orders().size() >= 2;
     const bool is_told = market.timeline_text(order.id()).find("order: ended") != std::string::npos &&
                          market.timeline_json(order.id()).find("since_start_ms") != std::string::npos;
     const bool is_whole = is_told && market.reconcile_json().find("\"findings\":[]") != std::string::npos;

@@ -38,6 +38,7 @@ static void calls_with_the_parents(void) {
     fulcrum_error_free(error);
     CHECK(fulcrum_federation_sources_json(market, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_resume(market, &all, NULL) == FULCRUM_FORKED);
+    CHECK(fulcrum_federation_orders(market, NULL, 0, &all, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_compose(market, shop, length, NULL, &made, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_explain_json(market, shop, length, plan, NULL, &text, NULL) == FULCRUM_FORKED);
     CHECK(fulcrum_federation_why_not_json(market, shop, length, plan, bytes("a/b/c"), 5, NULL, &text, NULL) == FULCRUM_FORKED);

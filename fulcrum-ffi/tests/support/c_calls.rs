@@ -622,8 +622,15 @@ impl<'a> Pool<'a> {
         let federation = self.federation();
         let mut list = null_mut();
         let out = if self.draw.chance(200) { &raw mut list } else { null_mut() };
-        // SAFETY: all pointers live until the call returns.
-        self.made(|error| unsafe { fulcrum_federation_resume(federation, out, error) });
+        if self.draw.chance(64) {
+            let query = if self.draw.chance(128) { self.text() } else { Vec::new() };
+            let (at, length) = lent(&query);
+            // SAFETY: all pointers live until the call returns.
+            self.made(|error| unsafe { fulcrum_federation_orders(federation, at, length, out, error) });
+        } else {
+            // SAFETY: all pointers live until the call returns.
+            self.made(|error| unsafe { fulcrum_federation_resume(federation, out, error) });
+        }
         if !list.is_null() {
             self.lists.push(list);
         }

@@ -375,6 +375,25 @@ class Federation:
         """Drives whatever orders wait in the ledger, side by side with other hosts, ``concurrency`` at a time, for ``timeout`` seconds or
         until Ctrl-C. What is under way then is left as it is, for another host or a later run.
         """
+    def orders(
+        self,
+        *,
+        state: Optional[str] = None,
+        unfinished: bool = False,
+        before: Optional[str] = None,
+        limit: int = 100,
+    ) -> list[Order]:
+        """One page of the ledger's orders, newest first, at most 1,000.
+
+        Args:
+            state: Only orders in this state, such as ``"stuck"``.
+            unfinished: Only orders with which a host has something to do.
+            before: The id of the last order of the page before.
+
+        Raises:
+            LedgerError: The ledger failed.
+            ValueError: There is no such state, or ``before`` is not an order's id.
+        """
     def order(self, id: str) -> Optional[Order]:
         """An order as it is in the ledger; None if it is not there.
 
@@ -576,6 +595,15 @@ class AsyncFederation:
         """As Federation.release()."""
     def serve(self, *, concurrency: int = 16, timeout: Optional[float] = None) -> Coroutine[Any, Any, None]:
         """As Federation.serve()."""
+    def orders(
+        self,
+        *,
+        state: Optional[str] = None,
+        unfinished: bool = False,
+        before: Optional[str] = None,
+        limit: int = 100,
+    ) -> Coroutine[Any, Any, list[Order]]:
+        """As Federation.orders()."""
     def order(self, id: str) -> Coroutine[Any, Any, Optional[Order]]:
         """As Federation.order()."""
     def events(self, id: str) -> Coroutine[Any, Any, list[dict[str, Any]]]:
