@@ -1340,6 +1340,24 @@ fulcrum_status fulcrum_federation_order(const struct fulcrum_federation *federat
                                         struct fulcrum_error **out_error);
 
 /**
+ * Returns one page of the ledger's orders, newest first. The page after the last is empty.
+ *
+ * @param federation           borrowed.
+ * @param query, query_length  borrowed; a JSON object, all of whose fields may be left out: `state`, such as "stuck";
+ *                             `unfinished`, true for those with which a host has something to do; `before`, the id of the
+ *                             last order of the page before; `limit`, up to 1000. NULL for the first 1000.
+ * @param out_orders           receives orders that the caller owns and frees with fulcrum_orders_free().
+ * @param out_error            may be NULL; else NULL on success, or an error for fulcrum_error_free().
+ *
+ * @pre Pointers are valid for the call; no other thread uses the output slots during it.
+ */
+fulcrum_status fulcrum_federation_orders(const struct fulcrum_federation *federation,
+                                         const uint8_t *query,
+                                         size_t query_length,
+                                         struct fulcrum_orders **out_orders,
+                                         struct fulcrum_error **out_error);
+
+/**
  * Drives every order that an earlier run left unfinished to its end. Call it once at the start.
  *
  * @param federation  borrowed.

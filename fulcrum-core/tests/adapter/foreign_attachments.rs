@@ -71,6 +71,25 @@ async fn is_spared(api: Api, part: &str, is_lost: bool) {
     assert_eq!(world.parts, BTreeMap::from([(part.to_owned(), false)]), "{at}: {:?}", world.asked);
 }
 
+/// A key that may not list what is attached proves nothing.
+#[tokio::test]
+async fn what_a_key_may_not_see_is_not_absent() {
+    let api = imitation::exoscale::API;
+    let cloud = Imitation::start(api).await;
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
+    let bought = buy(&cloud, &api, &ledger).await;
+    cloud.world().attach(&machine(&cloud), "data-0");
+    cloud.world().forbids_parts = true;
+    let cancelled = engine(cloud.another(), &ledger).cancel(&bought.id).await.expect("driven");
+    assert_eq!(cancelled.state, OrderState::Stuck, "{:?}", cloud.world().asked);
+    assert_eq!(cloud.world().things.len(), 1, "nothing was ended");
+    cloud.world().forbids_parts = false;
+    cloud.world().detach("data-0");
+    let by = Operator { who: "test".to_owned(), why: "the key may list volumes now".to_owned() };
+    let ended = engine(cloud.another(), &ledger).retry(&bought.id, by).await.expect("driven");
+    assert_eq!(ended.state, OrderState::Ended, "{:?}", ended.reason);
+}
+
 /// Attached while the release is under way.
 async fn is_spared_meanwhile(api: Api, part: &str) {
     let at = format!("{} {part} meanwhile", api.name);

@@ -74,6 +74,7 @@ fn answer(world: &mut World, ask: &Ask) -> Reply {
                 _ => json(200, &told),
             }
         }
+        ("GET", ["block-storage"]) if world.forbids_parts => json(403, &json!({ "message": "Forbidden" })),
         ("GET", ["block-storage"]) => {
             let volume = |(id, made): (&String, &bool)| {
                 let on = world.things.values().find(|it| it.parts.contains_key(id));

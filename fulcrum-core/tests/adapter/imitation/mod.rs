@@ -86,6 +86,8 @@ pub struct World {
     pub held_by: BTreeMap<String, String>,
     /// Whether lists of machines lag: what is there is missing from them.
     pub hides: bool,
+    /// Whether the key may not list parts, where they have a list of their own that a release reads.
+    pub forbids_parts: bool,
     /// What is told of each image, beside its name.
     pub image: Value,
     pub mode: Mode,

@@ -191,9 +191,9 @@ impl Exoscale {
                 }
                 list.block_storage_volumes.into_iter().collect()
             }
-            // The zone has no block storage, or the key may not see it.
+            // The zone has no block storage. A key that may not see volumes does not prove that there are none.
             Err(error) => match error.kind {
-                ErrorKind::NotFound { .. } | ErrorKind::Forbidden | ErrorKind::Unsupported => Vec::new(),
+                ErrorKind::NotFound { .. } | ErrorKind::Unsupported => Vec::new(),
                 _ => return Err(error),
             },
         };
