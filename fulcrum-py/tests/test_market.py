@@ -513,7 +513,7 @@ def test_orders_come_in_pages_newest_first(config: Config) -> None:
     assert market.orders(before=rest[-1].id) == []
     assert len(market.orders(state="committed")) == 3
     assert market.orders(state="stuck") == market.orders(unfinished=True) == []
-    for wrong in ({"state": "lost"}, {"before": "x"}):
+    for wrong in ({"state": "lost"}, {"before": ""}):
         with pytest.raises(ValueError):
             market.orders(**wrong)  # type: ignore[arg-type]
 
