@@ -49,7 +49,7 @@ fn line_text(line: usize, column: usize) -> String {
 impl DocumentError {
     /// A mistake at a path, where the line is not known.
     pub fn at(path: impl Into<String>, message: impl Display) -> Self {
-        Self { path: path.into(), line: 0, column: 0, message: message.to_string() }
+        Self { path: path.into(), line: 0, column: 0, message: tree::bounded(&message.to_string()) }
     }
 
     /// The same mistake, seen from the document around it.
@@ -70,7 +70,8 @@ impl DocumentError {
 impl From<Fault> for DocumentError {
     fn from(fault: Fault) -> Self {
         let (path, at) = (fault.path(), fault.at);
-        Self { path, line: at.line as usize, column: at.column as usize, message: fault.message.clone() }
+        let (path, message) = (tree::bounded(&path), tree::bounded(&fault.message));
+        Self { path, line: at.line as usize, column: at.column as usize, message }
     }
 }
 

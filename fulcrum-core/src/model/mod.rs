@@ -97,6 +97,7 @@ pub use step::{
     Attempt, CallProgress, CheckedPrice, ClaimId, PriceCheck, RequestSent, Shortage, Step, StepState,
 };
 pub(crate) use template::{Reference, TemplatePart, check_substitution, parse_template, text_values};
+pub(crate) use tree::{bounded, nearest};
 pub use usage::UsageRecord;
 
 pub(crate) use commitment::Payments;

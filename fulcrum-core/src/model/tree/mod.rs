@@ -13,6 +13,7 @@ pub(crate) use fault::Fault;
 pub(super) use json::{Rules, read as read_json};
 pub(super) use node::{Field, Node, Position, Value};
 pub(super) use read::{read, read_known};
+pub(crate) use words::{bounded, nearest};
 pub(super) use yaml::read as read_yaml;
 
 /// Whether a scalar of YAML without quotes is nothing (YAML 1.2.2, section 10.3.2).

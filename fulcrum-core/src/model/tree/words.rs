@@ -56,11 +56,36 @@ pub(in crate::model) fn unknown_field(written: &str, expected: &[&str]) -> Strin
 }
 
 fn with_suggestion(message: String, written: &str, expected: &[&str]) -> String {
-    let nearest = expected.iter().map(|word| (strsim::damerau_levenshtein(written, word), *word)).min();
-    match nearest.filter(|(distance, word)| *distance <= 1 + word.len() / 3) {
+    match nearest(written, expected).filter(|(distance, word)| *distance <= 1 + word.len() / 3) {
         Some((_, word)) => format!("{message}; did you mean `{word}`?"),
         None => message,
     }
+}
+
+/// The longest word that may be a slip of the pen. To compare two takes time and memory by the product of their lengths.
+const MAX_SLIP_BYTES: usize = 64;
+
+/// The known word that is nearest to what is written, and how many letters apart; none to what is too long to be one of them.
+pub(crate) fn nearest<'w>(written: &str, known: &[&'w str]) -> Option<(usize, &'w str)> {
+    if written.len() > MAX_SLIP_BYTES {
+        return None;
+    }
+    known.iter().map(|word| (strsim::damerau_levenshtein(written, word), *word)).min()
+}
+
+/// The most characters of a message, from its beginning and from its end.
+const FIRST_CHARS: usize = 1_200;
+const LAST_CHARS: usize = 800;
+
+/// A message of a length that people read: of a longer one the middle is left out, as the advice is at its end.
+pub(crate) fn bounded(message: &str) -> String {
+    let count = message.chars().count();
+    if count <= FIRST_CHARS + LAST_CHARS {
+        return message.to_owned();
+    }
+    let first: String = message.chars().take(FIRST_CHARS).collect();
+    let last: String = message.chars().skip(count - LAST_CHARS).collect();
+    format!("{first} … {last}")
 }
 
 /// What to write, and what it is that is written.

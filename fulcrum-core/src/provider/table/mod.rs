@@ -19,7 +19,10 @@ use serde_json::Value;
 
 use self::rows_to_offers::{Origin, RemainingLimits};
 use crate::{
-    model::{DocumentError, Offer, ProviderId, from_cells, from_value, limits, parse_json, read_text},
+    model::{
+        DocumentError, Offer, ProviderId, bounded, from_cells, from_value, limits, nearest, parse_json,
+        read_text,
+    },
     provider::RejectedRow,
 };
 
@@ -220,8 +223,10 @@ impl Table {
             return Err(DocumentError { path: String::new(), line: 1, column: 0, message });
         }
         if let Some(unknown) = header.iter().find(|name| !Row::COLUMNS.contains(name)) {
-            let near = Row::COLUMNS.iter().min_by_key(|name| strsim::damerau_levenshtein(name, unknown));
-            let message = format!("unknown column `{unknown}`; did you mean `{}`?", near.unwrap_or(&"sku"));
+            let message = match nearest(unknown, &Row::COLUMNS) {
+                Some((_, near)) => format!("unknown column `{unknown}`; did you mean `{near}`?"),
+                None => format!("unknown column `{}`; write those of the table", bounded(unknown)),
+            };
             return Err(DocumentError { path: String::new(), line: 1, column: 1, message });
         }
         let twice =

@@ -51,6 +51,18 @@ fn number(text: &str) -> Value {
     text.parse::<Number>().map_or_else(|_| json!(0), Value::Number)
 }
 
+/// What one change adds at most: several that repeat each other's work would fill the memory.
+const MAX_ADDED_NODES: usize = 10_000;
+const MAX_ADDED_BYTES: usize = 1_000_000;
+
+fn nodes(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(nodes).sum(),
+        Value::Object(fields) => fields.values().map(nodes).sum(),
+        _ => 0,
+    }
+}
+
 fn children(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.len(),
@@ -75,7 +87,10 @@ pub fn node(value: &mut Value, draw: &mut Draw<'_>) {
         Value::Array(items) => match what {
             0 => drop(items.remove(at)),
             1 => items.insert(at, items[at].clone()),
-            2 => items.extend(vec![items[at].clone(); usize::from(draw.byte())]),
+            2 => {
+                let times = usize::from(draw.byte()).min(MAX_ADDED_NODES / nodes(&items[at]));
+                items.extend(vec![items[at].clone(); times]);
+            }
             3 => items[at] = self::value(draw),
             4 => items.reverse(),
             5 => items.insert(at, self::value(draw)),
@@ -111,7 +126,7 @@ fn words(text: &str, draw: &mut Draw<'_>) -> String {
         0 => format!("{}{}", &text[..low], &text[high..]),
         1 => format!("{}{}{}", &text[..low], draw.text(24), &text[high..]),
         2 => format!("{}{}{}", &text[..low], draw.choose(&TEXTS), &text[high..]),
-        3 => text.repeat(1 + usize::from(draw.byte())),
+        3 => text.repeat(1 + usize::from(draw.byte()).min(MAX_ADDED_BYTES / text.len().max(1))),
         _ => format!("{}{}", text, &text[low..high]),
     }
 }
