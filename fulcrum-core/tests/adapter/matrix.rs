@@ -19,7 +19,7 @@ fn all() -> Vec<(&'static str, &'static str, Capabilities)> {
         (
             "openstack",
             "keystone, nova, glance, neutron: real servers",
-            adapters::openstack::capabilities(5_000),
+            adapters::openstack::capabilities(30_000),
         ),
         ("osb", "openbrokerapi, a real server", adapters::osb::capabilities(10_000)),
         ("proxmox", "fakepve, a real server", adapters::proxmox::capabilities(10_000)),

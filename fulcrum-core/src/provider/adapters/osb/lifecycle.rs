@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Osb {
-    /// Begins an action. Sends nothing if the state is reached already.
+    /// Begins an action. A broker does not tell the plan of an instance dependably, so it is asked also for one that may have it.
     pub(super) async fn begin_action(&self, service: &ServiceId, action: &Action) -> Result<OperationHandle> {
         let call = Call::Act;
         let Action::Resize { sku } = action else { return Err(self.error(call, ErrorKind::Unsupported)) };
