@@ -168,11 +168,13 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Resu
 }
 
 /// Reads the JSON of another program into a type. The last value of a repeated name counts, and depth is limited to 128.
+#[cfg(feature = "http")]
 pub(crate) fn read_foreign_json<T: DeserializeOwned>(bytes: &[u8], max_values: usize) -> Result<T, Fault> {
     tree::read(&tree::read_json(bytes, Rules { max_values, may_repeat: true })?)
 }
 
 /// Reads a part of another program's JSON into a type.
+#[cfg(feature = "http")]
 pub(crate) fn read_foreign_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, Fault> {
     tree::read(&Node::from(value))
 }

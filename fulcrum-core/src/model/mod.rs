@@ -55,9 +55,9 @@ pub use constraint::{
 pub use declared_setting::{DeclaredSetting, DeclaredSettings, SettingType};
 pub(crate) use dependencies::anti_affine_pairs;
 pub use document::{DocumentError, digest_of, parse_json, parse_yaml, read_text};
-pub(crate) use document::{
-    check_fields, check_size, from_cells, from_value, read_foreign_json, read_foreign_value, read_text_within,
-};
+pub(crate) use document::{check_fields, check_size, from_cells, from_value, read_text_within};
+#[cfg(feature = "http")]
+pub(crate) use document::{read_foreign_json, read_foreign_value};
 pub use filter::{Allow, Filter, GeoCircle};
 pub use finding::{Finding, FindingKind, RepairAction};
 pub use flow::{FeeLine, Flow, FlowTarget, TrafficLine};

@@ -116,9 +116,7 @@ impl Capabilities {
     }
 
     /// Settings of machines, all of which may be left out.
-    pub(crate) fn machine_settings<const N: usize>(
-        settings: [(&str, SettingType); N],
-    ) -> Option<DeclaredSettings> {
+    pub fn machine_settings<const N: usize>(settings: [(&str, SettingType); N]) -> Option<DeclaredSettings> {
         let declared =
             |(name, value): (&str, SettingType)| DeclaredSetting::new(name, value).of([OfferKind::Machine]);
         Some(settings.into_iter().map(declared).collect())

@@ -85,6 +85,7 @@ impl Fault {
     }
 
     /// What is wrong, for people who have not written the document. It has none of the document's values.
+    #[cfg(feature = "http")]
     pub(crate) fn finding(&self) -> &str {
         &self.finding
     }

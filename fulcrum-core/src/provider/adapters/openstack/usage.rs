@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryFutureExt, stream::BoxStream};
 use jiff::fmt::strtime;
-use rust_decimal::Decimal;
 
 use super::{client::Cloud, handle::ResourceRef, wire};
 use crate::{
@@ -58,14 +57,13 @@ fn record_of(
     usage: &wire::ServerUsage,
     period: UsagePeriod,
 ) -> Option<UsageRecord> {
-    let hours = usage.hours.get();
     Some(UsageRecord {
         provider: cloud.id().clone(),
         service: ResourceRef::server(region, &usage.instance_id).service()?,
         sku: SkuId::new(&usage.flavor).ok()?,
         charge_period_start: period.from,
         charge_period_end: period.to,
-        consumed_quantity: hours.parse().or_else(|_| Decimal::from_scientific(hours)).ok()?,
+        consumed_quantity: usage.hours,
         consumed_unit: "Hours".to_owned(),
     })
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::services::KEY_FIELD;
 use crate::provider::http::LenientList;
@@ -269,8 +270,8 @@ pub(super) struct TenantUsage {
 pub(super) struct ServerUsage {
     pub instance_id: String,
     pub flavor: String,
-    /// With all its digits.
-    pub hours: Box<RawValue>,
+    #[serde(with = "crate::model::decimal")]
+    pub hours: Decimal,
 }
 
 #[derive(Deserialize)]
@@ -299,6 +300,24 @@ pub(super) struct FloatingIp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::read_foreign_json;
+
+    #[test]
+    fn the_hours_of_a_server_have_all_their_digits() {
+        for (written, hours) in [
+            ("0.3602777777777778", "0.3602777777777778"),
+            ("12", "12"),
+            ("2.5e-05", "0.000025"),
+            ("744.0", "744"),
+        ] {
+            let text = format!(
+                r#"{{ "server_usages": [{{ "instance_id": "i", "flavor": "f", "hours": {written} }}] }}"#
+            );
+            let read: TenantUsage =
+                read_foreign_json(text.as_bytes(), 100).unwrap_or_else(|_| panic!("{written}"));
+            assert_eq!(read.server_usages[0].hours.normalize().to_string(), hours);
+        }
+    }
 
     /// The examples of nova's own reference, read with the types that read real responses.
     fn sample<T: serde::de::DeserializeOwned>(name: &str) -> Option<T> {
