@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        mpsc::{Sender, channel},
+        mpsc::{SyncSender, sync_channel},
     },
     thread::Builder,
 };
@@ -40,7 +40,8 @@ fn run_lockstep_on<T: Send, R: Send>(
     let stop = StopBroadcast(Mutex::new(Signal::Continue));
     let waiting = Mutex::new(others.iter_mut().enumerate());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let (tick, ticks) = channel();
+    // One tick that waits is enough: whoever has many would keep the watcher from being asked.
+    let (tick, ticks) = sync_channel(1);
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..helpers)
             .map_while(|_| {
@@ -78,8 +79,7 @@ fn run_lockstep_on<T: Send, R: Send>(
         {
             results.push((at, work(part, &mut asked_again)));
         }
-        // Ticks so far are answered already; from here on each tick of another part asks the watcher.
-        ticks.try_iter().for_each(drop);
+        // From here on the ticks of the other parts ask the watcher.
         while ticks.recv().is_ok() {
             if let Some((incumbent, bound, nodes)) = last
                 && stop.signal() == Signal::Continue
@@ -110,9 +110,9 @@ impl StopBroadcast {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = signal;
     }
 
-    fn poll(&self, tick: &Sender<()>) -> Signal {
-        // The receiver is gone only if the first thread panics, which ends all.
-        let _ = tick.send(());
+    fn poll(&self, tick: &SyncSender<()>) -> Signal {
+        // One waits already, or the receiver is gone, as the first thread panics, which ends all.
+        let _ = tick.try_send(());
         self.signal()
     }
 }
