@@ -7,13 +7,13 @@ use fulcrum_core::{
     provider::{OfferFilter, Provider, adapters::ec2::Ec2Config},
 };
 use futures::TryStreamExt;
-use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil::Date};
 use serde_json::json;
 
 use crate::imitation::{self, Imitation};
 
 fn today() -> Date {
-    Timestamp::now().to_zoned(TimeZone::UTC).date()
+    Timestamp::now().strftime("%Y-%m-%d").to_string().parse().expect("a day")
 }
 
 async fn first(provider: &dyn Provider) -> Offer {
