@@ -78,7 +78,8 @@ async fn what_a_key_may_not_see_is_not_absent() {
     let cloud = Imitation::start(api).await;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().await.expect("a ledger"));
     let bought = buy(&cloud, &api, &ledger).await;
-    cloud.world().attach(&machine(&cloud), "data-0");
+    let id = machine(&cloud);
+    cloud.world().attach(&id, "data-0");
     cloud.world().forbids_parts = true;
     let cancelled = engine(cloud.another(), &ledger).cancel(&bought.id).await.expect("driven");
     assert_eq!(cancelled.state, OrderState::Stuck, "{:?}", cloud.world().asked);
