@@ -20,6 +20,10 @@ fn has(row: &[u64], at: usize) -> bool {
     row[at / 64] >> (at % 64) & 1 == 1
 }
 
+fn set(row: &mut [u64], at: usize) {
+    row[at / 64] |= 1 << (at % 64);
+}
+
 fn unite(row: &mut [u64], with: &[u64]) {
     row.iter_mut().zip(with).for_each(|(word, more)| *word |= more);
 }
@@ -39,8 +43,8 @@ impl<'b> Sharing<'b> {
                     let Some(&one) = sharing.numbers.get(&everywhere.component) else { continue };
                     let unless = sharing.mask(everywhere.unless.iter());
                     for other in (0..sharing.rows.len()).filter(|other| !has(&unless, *other)) {
-                        sharing.rows[one][other / 64] |= 1 << (other % 64);
-                        sharing.rows[other][one / 64] |= 1 << (one % 64);
+                        set(&mut sharing.rows[one], other);
+                        set(&mut sharing.rows[other], one);
                     }
                 }
                 _ => {}
@@ -56,7 +60,7 @@ impl<'b> Sharing<'b> {
     fn mask(&self, components: impl Iterator<Item = &'b ComponentId>) -> Vec<u64> {
         let mut mask = vec![0; self.numbers.len().div_ceil(64)];
         for at in components.filter_map(|name| self.numbers.get(name)) {
-            mask[at / 64] |= 1 << (at % 64);
+            set(&mut mask, *at);
         }
         mask
     }
@@ -88,7 +92,7 @@ impl<'b> Sharing<'b> {
         // What each group may share with, as groups; then as their members.
         let words = self.numbers.len().div_ceil(64);
         let mut members = vec![vec![0; words]; self.rows.len()];
-        roots.iter().enumerate().for_each(|(at, root)| members[*root][at / 64] |= 1 << (at % 64));
+        roots.iter().enumerate().for_each(|(at, root)| set(&mut members[*root], at));
         let mut closed = members.clone();
         for (at, root) in roots.iter().enumerate() {
             for other in (0..self.rows.len()).filter(|other| has(&self.rows[at], *other)) {
@@ -96,14 +100,7 @@ impl<'b> Sharing<'b> {
                 unite(&mut closed[*root], &beside);
             }
         }
-        for (at, root) in roots.iter().enumerate() {
-            let is_alone = members[*root].iter().map(|word| word.count_ones()).sum::<u32>() == 1;
-            let row = closed[*root].clone();
-            self.rows[at] = row;
-            if is_alone {
-                self.rows[at][at / 64] |= 1 << (at % 64);
-            }
-        }
+        self.rows = roots.iter().map(|root| closed[*root].clone()).collect();
     }
 
     /// Whether two may share a machine. What is not a machine shares none anyway.
@@ -136,7 +133,7 @@ impl<'b> Sharing<'b> {
                     }
                 }
                 let mut mask = vec![0; words];
-                list.iter().for_each(|at| mask[at / 64] |= 1 << (at % 64));
+                list.iter().for_each(|at| set(&mut mask, *at));
                 list.iter().for_each(|at| unite(&mut listed[*at], &mask));
                 list.sort_unstable();
                 lists.push(list.into_iter().map(|at| names[at].1.clone()).collect());

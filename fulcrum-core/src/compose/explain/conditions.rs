@@ -349,14 +349,20 @@ fn unpriced(catalogue: &Catalogue, blueprint: &Blueprint) -> Option<String> {
     Some(format!("{count} offers in {currency} have no exchange rate to {own} and are left out; {more}"))
 }
 
+/// The offers of a kind that the caller lets a plan lease.
+fn admitted(
+    catalogue: &Catalogue,
+    kind: OfferKind,
+    options: &ComposeOptions,
+) -> impl Iterator<Item = OfferIx> {
+    catalogue.ids().filter(move |ix| catalogue.kind(*ix) == kind && options.admits(catalogue, *ix))
+}
+
 /// Names a component with a setting that no seller of its kind knows.
 fn unmade(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -> Option<String> {
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;
-        for ix in catalogue.ids().filter(|ix| catalogue.kind(*ix) == component.kind) {
-            if !options.admits(catalogue, ix) {
-                continue;
-            }
+        for ix in admitted(catalogue, component.kind, options) {
             let unknown = catalogue.setting_fault(ix, &component.settings)?;
             first.get_or_insert(unknown);
         }
@@ -368,9 +374,8 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions
 fn unsized_volume(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions) -> Option<String> {
     let is_by_size = |ix| matches!(catalogue.price(ix).charge, Charge::PerUnit { .. });
     blueprint.components.iter().find_map(|(name, component)| {
-        let fits = |ix: &OfferIx| catalogue.kind(*ix) == component.kind && options.admits(catalogue, *ix);
         let is_unsized = component.kind != OfferKind::Machine && component.disk_gib == 0;
-        (is_unsized && catalogue.ids().filter(fits).all(is_by_size))
+        (is_unsized && admitted(catalogue, component.kind, options).all(is_by_size))
             .then(|| format!("each {} for `{name}` is sold by the GiB; write its `disk_gib`", component.kind))
     })
 }
@@ -429,8 +434,7 @@ pub(super) fn hint(
         return unmade(catalogue, blueprint, options).or_else(|| unpriced(catalogue, blueprint));
     };
     let component = &blueprint.components[name];
-    let fits = |ix: &OfferIx| catalogue.kind(*ix) == component.kind && options.admits(catalogue, *ix);
-    let offers = || catalogue.ids().filter(fits).map(|ix| catalogue.capacity(ix));
+    let offers = || admitted(catalogue, component.kind, options).map(|ix| catalogue.capacity(ix));
     let largest = match need {
         Need::Vcpu => offers().map(|capacity| u64::from(capacity.vcpu_milli) / 1000).max(),
         Need::Memory => offers().map(|capacity| capacity.memory_mib).max(),

@@ -162,7 +162,7 @@ impl<'a> Problem<'a> {
             .collect();
         let places = PlaceClasses::new(blueprint, &stage);
         let mut problem = Self {
-            offers: options.offers.unwrap_or_else(|| catalogue.default_offer_mode()),
+            offers: options.offer_mode(catalogue),
             catalogue,
             blueprint,
             stage,
