@@ -36,6 +36,7 @@ mod mip;
 mod objective;
 mod options;
 mod pareto;
+mod partners;
 mod plan;
 mod presolve;
 mod solution;

@@ -16,6 +16,7 @@ use crate::{
         id_vec::Id,
         mip::model::Target,
         objective::{MICROS_PER_UNIT, ObjectiveStage, per_month},
+        partners,
         presolve::columns::Column,
         solution::{Solution, UserAssignment},
     },
@@ -76,6 +77,7 @@ pub(super) fn build(problem: &Problem<'_>, found: &Solution) -> Result<Built, Co
             leases.push(Lease { keeps, ..lease.clone() });
         }
     }
+    partners::assign(blueprint, &mut leases);
     let flows = flows(problem, found);
     let traffic = traffic(problem, &flows).ok_or_else(|| too_large("traffic".to_owned()))?;
     let is_converted = is_converted(problem, found, &traffic);
@@ -202,13 +204,15 @@ fn lease(problem: &Problem<'_>, column: &Column) -> Option<Lease> {
         .collect::<Option<_>>()?;
     let components =
         || replicas.keys().filter_map(|name| Some((name, problem.blueprint.components.get(name)?)));
-    let settings = components().flat_map(|(_, component)| component.settings.clone()).collect();
-    let after: BTreeSet<_> = components().flat_map(|(_, component)| component.after.clone()).collect();
+    let settings = components().flat_map(|(_, component)| component.lease_settings().into_owned()).collect();
+    let after: BTreeSet<_> =
+        components().flat_map(|(_, component)| component.predecessors().cloned()).collect();
     let rank = components().filter_map(|(name, _)| problem.ranks.get(name).copied()).max().unwrap_or(0);
     Some(Lease {
         settings,
         after,
         rank,
+        partners: BTreeMap::new(),
         offer: offer.id(),
         sku: offer.sku.clone(),
         kind: offer.kind,

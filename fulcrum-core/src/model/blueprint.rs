@@ -213,9 +213,9 @@ impl Blueprint {
             return Err(DocumentError::at("budget", why));
         }
         for (name, component) in &self.components {
-            component.check().map_err(|(field, message)| {
-                DocumentError::at(format!("components.{name}.{field}"), message)
-            })?;
+            component.check().and_then(|()| self.check_relations(component)).map_err(
+                |(field, message)| DocumentError::at(format!("components.{name}.{field}"), message),
+            )?;
         }
         self.check_links()?;
         self.check_measures()?;

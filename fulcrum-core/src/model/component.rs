@@ -55,6 +55,20 @@ pub struct Component {
     /// Components that must be there before it is bought, such as the network of a machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ComponentId>,
+    /// Of block storage or a public address: the machine component to which it is attached. Each replica of that one has a
+    /// replica of this one for itself, in its zone, or in its region if this one is sold for a region as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<ComponentId>,
+    /// Of a load balancer: the machine component to which it forwards. It is in each region in which that one is, and in no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<ComponentId>,
+    /// The network component in which it is. There is one in each region in which its members are, and in no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<ComponentId>,
+    /// Of a machine: the Kubernetes component of which it is a node. There is one in each region in which its nodes are, and in no
+    /// other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes_of: Option<ComponentId>,
     /// Who uses it from where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserGroup>,
@@ -77,6 +91,10 @@ impl Default for Component {
             per_machine: one(),
             settings: Settings::new(),
             after: Vec::new(),
+            attach: None,
+            targets: None,
+            network: None,
+            nodes_of: None,
             users: Vec::new(),
             filter: Filter::default(),
         }

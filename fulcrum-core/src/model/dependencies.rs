@@ -12,17 +12,17 @@ use super::{
 impl Component {
     /// The components to which its settings refer.
     pub(crate) fn referenced_components(&self) -> BTreeSet<&str> {
-        let before: BTreeSet<&str> = self.after.iter().map(ComponentId::as_str).collect();
+        let before: BTreeSet<&str> = self.predecessors().map(ComponentId::as_str).collect();
         if before.is_empty() {
             return BTreeSet::new();
         }
         let all = self.settings.values().flat_map(text_values);
         let all = all.flat_map(|text| parse_template(text, |name| before.contains(name)).unwrap_or_default());
-        all.filter_map(|piece| match piece {
+        let named = all.filter_map(|piece| match piece {
             TemplatePart::Reference(reference) => Some(reference.component),
             TemplatePart::Text(_) => None,
-        })
-        .collect()
+        });
+        named.chain(self.relations().map(|(_, name)| name.as_str())).collect()
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn anti_affine_pairs<'a>(
 }
 
 impl Blueprint {
-    /// How many components must be there one after the other before each: the longest way through `after`.
+    /// How many components must be there one after the other before each: the longest way through `after` and relations.
     ///
     /// # Errors
     /// The path and message of a name that is not known, or of a circle.
@@ -83,9 +83,11 @@ impl Blueprint {
         let mut missing: BTreeMap<&ComponentId, usize> = BTreeMap::new();
         let (mut ranks, mut ready) = (BTreeMap::new(), Vec::new());
         for (name, component) in &self.components {
-            component.after.iter().for_each(|other| followers.entry(other).or_default().push(name));
-            missing.insert(name, component.after.len());
-            if component.after.is_empty() {
+            // Each once: two relations may name one component.
+            let before: BTreeSet<&ComponentId> = component.predecessors().collect();
+            before.iter().for_each(|other| followers.entry(other).or_default().push(name));
+            missing.insert(name, before.len());
+            if before.is_empty() {
                 ready.push((name, 0));
             }
         }
@@ -107,7 +109,10 @@ impl Blueprint {
             let circle = self.components.keys().filter(|name| !ranks.contains_key(name));
             let names: Vec<_> = circle.map(ComponentId::as_str).collect();
             let path = format!("components.{}.after", names[0]);
-            let message = format!("these wait for one another: {}; leave one `after` out", names.join(", "));
+            let message = format!(
+                "these wait for one another: {}; leave one `after`, or one of the fields that name another, out",
+                names.join(", ")
+            );
             return Err(DocumentError::at(path, message));
         }
         Ok(ranks)
@@ -117,7 +122,7 @@ impl Blueprint {
         let ranks = self.ranks()?;
         let mut references = 0_usize;
         for (name, component) in &self.components {
-            let before: BTreeSet<&str> = component.after.iter().map(ComponentId::as_str).collect();
+            let before: BTreeSet<&str> = component.predecessors().map(ComponentId::as_str).collect();
             let fail = |setting: &str, message: String| {
                 let path = match setting {
                     "" => format!("components.{name}.settings"),

@@ -58,6 +58,9 @@ pub struct Lease {
     /// The greatest rank of its components: how many must be there one after the other before it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rank: u32,
+    /// For each of `attach`, `targets`, `network` and `nodes_of` the leases with which it is made, by their positions in the plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partners: BTreeMap<String, Vec<u32>>,
     /// What it costs, line by line.
     pub lines: Vec<PriceLine>,
     /// In an order's step: the price as it was last checked.
@@ -85,6 +88,7 @@ impl Lease {
             settings: Settings::new(),
             after: BTreeSet::new(),
             rank: 0,
+            partners: BTreeMap::new(),
             lines: Vec::new(),
             checked: None,
             later: BTreeMap::new(),
@@ -141,6 +145,8 @@ struct LeaseDocument {
     after: BTreeSet<ComponentId>,
     #[serde(default)]
     rank: u32,
+    #[serde(default)]
+    partners: BTreeMap<String, Vec<u32>>,
     lines: Vec<PriceLine>,
     #[serde(default)]
     checked: Option<PriceCheck>,
@@ -168,6 +174,7 @@ impl From<LeaseDocument> for Lease {
             settings: read.settings,
             after: read.after,
             rank: read.rank,
+            partners: read.partners,
             lines: read.lines,
             checked: read.checked,
             later: read.later,

@@ -39,13 +39,15 @@ pub enum OfferKind {
     PublicIp,
     /// A managed Kubernetes control plane.
     Kubernetes,
+    /// A private network.
+    Network,
     /// Anything else.
     Other,
 }
 
 impl OfferKind {
     /// All kinds, in a fixed order, with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Machine, "machine"),
         (Self::BlockStorage, "block_storage"),
         (Self::ObjectStorage, "object_storage"),
@@ -53,6 +55,7 @@ impl OfferKind {
         (Self::LoadBalancer, "load_balancer"),
         (Self::PublicIp, "public_ip"),
         (Self::Kubernetes, "kubernetes"),
+        (Self::Network, "network"),
         (Self::Other, "other"),
     ];
 }

@@ -198,6 +198,19 @@ impl Plan {
         Ok(plan)
     }
 
+    /// For each lease the index of its step, in an order with so many steps; `None` for what the plan keeps. The last plan of an
+    /// order has the last steps.
+    pub(crate) fn steps_of_leases(&self, steps: usize) -> Vec<Option<u32>> {
+        let bought = self.leases.iter().filter(|lease| lease.keeps.is_none()).count();
+        let mut next = u32::try_from(steps.saturating_sub(bought)).unwrap_or(u32::MAX);
+        let mut index = |lease: &Lease| {
+            let index = lease.keeps.is_none().then_some(next);
+            next = next.saturating_add(u32::from(index.is_some()));
+            index
+        };
+        self.leases.iter().map(&mut index).collect()
+    }
+
     /// What the plan commits to over its horizon, everything included: leases with their renewals, traffic, fees and moves.
     /// Plans of format 3 tell no horizon: of them it is a month and the start. `None` if it is out of range.
     pub fn total(&self) -> Option<Decimal> {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, ServiceId};
+use super::{Blueprint, ComponentId, DocumentError, Lease, OfferId, Order, Plan, Relation, ServiceId, Step};
 
 /// Services that run now. A plan may keep each of them, with what is on it or with something else, or end it.
 ///
@@ -49,6 +49,9 @@ pub struct RunningService {
     /// Whether it must stay, with all that is on it.
     #[serde(default)]
     pub pinned: bool,
+    /// Of a disk or an address: the running service to which it is attached; one that is not listed here counts as gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<ServiceId>,
 }
 
 /// Replicas of one component that move: they run now, and in the plan as many run elsewhere. Ending a replica that is
@@ -77,18 +80,29 @@ impl Running {
     pub fn of_plan(plan: &Plan) -> Self {
         let name =
             |at: usize, lease: &Lease| lease.keeps.clone().or_else(|| format!("lease-{at}").parse().ok());
-        let services = plan.leases.iter().enumerate();
-        let services =
-            services.filter_map(|(at, lease)| Some(RunningService::of_lease(name(at, lease)?, lease)));
+        let services = plan.leases.iter().enumerate().filter_map(|(at, lease)| {
+            let attach = attached_to(lease).and_then(|to| name(to, plan.leases.get(to)?));
+            Some(RunningService { attach, ..RunningService::of_lease(name(at, lease)?, lease) })
+        });
         Self { services: services.collect(), ..Self::default() }
     }
 
     /// What an order has bought and still holds; services are named `provider/service`.
     pub fn of_order(order: &Order) -> Self {
-        let services = order.steps.iter().filter_map(|step| {
+        let name = |step: &Step| -> Option<ServiceId> {
             let service = step.state.service()?;
-            let name = format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone());
-            Some(RunningService::of_lease(name, &step.lease))
+            Some(format!("{}/{}", step.provider, service.id).parse().unwrap_or(service.id.clone()))
+        };
+        let named: BTreeMap<u32, ServiceId> =
+            order.steps.iter().filter_map(|step| Some((step.index, name(step)?))).collect();
+        let of_lease = order.plan.steps_of_leases(order.steps.len());
+        let services = order.steps.iter().filter_map(|step| {
+            let attach = attached_to(&step.lease).and_then(|at| {
+                let kept = || order.plan.leases.get(at)?.keeps.clone();
+                of_lease.get(at)?.and_then(|index| named.get(&index).cloned()).or_else(kept)
+            });
+            let own = named.get(&step.index)?.clone();
+            Some(RunningService { attach, ..RunningService::of_lease(own, &step.lease) })
         });
         Self { services: services.collect(), ..Self::default() }
     }
@@ -133,13 +147,19 @@ impl Running {
 impl RunningService {
     /// A running service: an instance of `offer`, with nothing on it yet.
     pub fn new(id: ServiceId, offer: OfferId) -> Self {
-        Self { id, offer, replicas: IndexMap::new(), size_gib: 0, pinned: false }
+        Self { id, offer, replicas: IndexMap::new(), size_gib: 0, pinned: false, attach: None }
     }
 
     fn of_lease(id: ServiceId, lease: &Lease) -> Self {
         let (offer, replicas, size_gib) = (lease.offer.clone(), lease.replicas.clone(), lease.size_gib);
-        Self { id, offer, replicas, size_gib, pinned: false }
+        Self { id, offer, replicas, size_gib, pinned: false, attach: None }
     }
+}
+
+/// The position in its plan of the lease to which one is attached.
+fn attached_to(lease: &Lease) -> Option<usize> {
+    let positions = lease.partners.get(Relation::Attach.word())?;
+    usize::try_from(*positions.first()?).ok()
 }
 
 /// Amounts by component, each a number or text.

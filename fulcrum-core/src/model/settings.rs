@@ -23,7 +23,14 @@ fn bytes_of(value: &serde_json::Value) -> usize {
     }
 }
 
-/// The settings of all components as numbers: equal values have equal numbers, so that comparing two long values is cheap.
+/// What a component gives a setting: a value, or another component's service.
+#[derive(PartialEq, Eq, Hash)]
+enum Wanted<'a> {
+    Value(&'a serde_json::Value),
+    Component(&'a ComponentId),
+}
+
+/// The settings and relations of all components as numbers: equal values have equal numbers, so that comparing two long values is cheap.
 pub(crate) struct SettingIndex<'a> {
     names: Vec<&'a str>,
     /// Numbers of name and value, in order.
@@ -36,11 +43,13 @@ impl<'a> SettingIndex<'a> {
         let mut of = BTreeMap::new();
         for (component, it) in &blueprint.components {
             let mut settings: Vec<(u32, u32)> = Vec::new();
-            for (name, value) in &it.settings {
+            let own = it.settings.iter().map(|(name, value)| (name.as_str(), Wanted::Value(value)));
+            let related = it.relations().map(|(relation, name)| (relation.word(), Wanted::Component(name)));
+            for (name, value) in own.chain(related) {
                 let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
                 let value = *values.entry(value).or_insert(count);
-                let name = *numbers.entry(name.as_str()).or_insert_with(|| {
-                    names.push(name.as_str());
+                let name = *numbers.entry(name).or_insert_with(|| {
+                    names.push(name);
                     u32::try_from(names.len() - 1).unwrap_or(u32::MAX)
                 });
                 settings.push((name, value));

@@ -7,7 +7,7 @@ use super::{
     PurchaseError,
     engine::Engine,
     place_check,
-    plan_check::{check_against, check_horizon, check_lease, check_references, check_sums},
+    plan_check::{check_against, check_horizon, check_lease, check_partners, check_references, check_sums},
     price_terms, traffic_check,
 };
 use crate::{
@@ -176,6 +176,7 @@ impl Engine {
             })?;
         }
         check_references(plan)?;
+        check_partners(plan).map_err(invalid)?;
         if let Some(fail_over) = &policy.fail_over {
             fail_over.blueprint.check().map_err(|error| invalid(error.to_string()))?;
             if digest_of(&fail_over.blueprint) != plan.blueprint_digest {

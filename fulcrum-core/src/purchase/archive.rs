@@ -123,9 +123,12 @@ impl OrderArchive {
     }
 }
 
-/// What a lease carries, after what, and when.
-fn carried(lease: &Lease) -> (&IndexMap<ComponentId, u32>, &BTreeSet<ComponentId>, u32) {
-    (&lease.replicas, &lease.after, lease.rank)
+/// What a lease carries, after what, when, and made with which others.
+type Carried<'l> =
+    (&'l IndexMap<ComponentId, u32>, &'l BTreeSet<ComponentId>, u32, &'l BTreeMap<String, Vec<u32>>);
+
+fn carried(lease: &Lease) -> Carried<'_> {
+    (&lease.replicas, &lease.after, lease.rank, &lease.partners)
 }
 
 /// Whether an order is still what was accepted, as far as it may not change; `resized` has the sizes that steps have since.
@@ -175,6 +178,7 @@ fn verify_accepted(
         {
             wanted.replicas = kept.replicas.clone();
             (wanted.after, wanted.rank) = (kept.after.clone(), kept.rank);
+            wanted.partners = kept.partners.clone();
         }
         // Its price check is of its own time.
         wanted.checked = step.lease.checked.clone();

@@ -12,7 +12,10 @@ use std::{
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{PurchaseError, accept::planned_step, driver::Driver, machine::to_compensate, price_check};
+use super::{
+    PurchaseError, accept::planned_step, driver::Driver, machine::to_compensate, plan_check::check_partners,
+    price_check,
+};
 use crate::{
     catalogue::{Catalogue, IngestOptions},
     compose::{ComposeOptions, Signal, compose},
@@ -117,6 +120,7 @@ impl Driver<'_> {
         let plan =
             compose_next(catalogue, self.with_bought(policy)?, options, policy.search_timeout_s).await?;
         self.check_rise(policy, &plan)?;
+        check_partners(&plan)?;
         let mut steps = self.kept_steps(&plan)?;
         let first = u32::try_from(self.order.steps.len()).unwrap_or(u32::MAX);
         let bought = plan.leases.iter().filter(|lease| lease.keeps.is_none());
@@ -207,7 +211,7 @@ impl Driver<'_> {
                 plan.leases.iter().find(|lease| lease.keeps.as_ref().is_some_and(|id| id.as_str() == name));
             let lease = lease.filter(|lease| lease.size_gib == step.lease.size_gib);
             let lease = lease.ok_or_else(|| format!("the next best would change {name}, which is bought"))?;
-            if lease.replicas != step.lease.replicas {
+            if (&lease.replicas, &lease.partners) != (&step.lease.replicas, &step.lease.partners) {
                 // The service was made with its first settings.
                 let was_made_so = |(name, value): (&String, &serde_json::Value)| {
                     step.lease.settings.get(name) == Some(value)
@@ -218,6 +222,7 @@ impl Driver<'_> {
                 let mut step = step.clone();
                 step.lease.replicas = lease.replicas.clone();
                 (step.lease.after, step.lease.rank) = (lease.after.clone(), lease.rank);
+                step.lease.partners = lease.partners.clone();
                 changed.push(step);
             }
         }

@@ -11,8 +11,8 @@ use crate::{
     catalogue::Catalogue,
     compose::verify::verify,
     model::{
-        Lease, LineKind, OfferKind, Plan, Policy, PriceLine, Reference, TemplatePart, parse_template,
-        payments, text_values,
+        Lease, LineKind, OfferKind, Plan, Policy, PriceLine, Reference, Relation, TemplatePart,
+        parse_template, payments, text_values,
     },
 };
 
@@ -179,6 +179,45 @@ pub(super) fn check_references(plan: &Plan) -> Result<(), PurchaseError> {
                     return Err(PurchaseError::InvalidPlan(format!(
                         "a setting refers to {component}, of which it has none; compose again"
                     )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether each lease's partners are in its region and come before it, and carry what its setting of that name refers to.
+pub(super) fn check_partners(plan: &Plan) -> Result<(), String> {
+    for (at, lease) in plan.leases.iter().enumerate() {
+        for (word, positions) in &lease.partners {
+            let fail = |why: &str| Err(format!("leases[{at}].partners.{word} {why}; compose again"));
+            if Relation::of_word(word).is_none() {
+                return fail("is no relation");
+            }
+            let setting = lease.settings.get(word).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let pieces = parse_template(setting, |name| lease.after.contains(name))?;
+            let [TemplatePart::Reference(Reference { component, attribute: "id", .. })] = &*pieces else {
+                return fail("is of no setting that refers to a component");
+            };
+            if positions.is_empty() {
+                return fail("is empty");
+            }
+            for position in positions {
+                let Some(other) = usize::try_from(*position).ok().and_then(|at| plan.leases.get(at)) else {
+                    return fail("names a lease that is not there");
+                };
+                let places = [&lease.place, &other.place].map(|place| (&place.provider, &place.region));
+                if places[0] != places[1] || other.rank >= lease.rank {
+                    return fail("names a lease of another region, or one that comes later");
+                }
+                if !other.replicas.keys().any(|name| name.as_str() == *component) {
+                    return fail("names a lease of another component");
+                }
+                if let (Some(kept), None) = (&lease.keeps, &other.keeps) {
+                    return Err(format!(
+                        "it keeps {kept}, whose `{word}` would be a new service, and nothing is made anew for what \
+                         is kept; leave {kept} out of `running`, or keep what it belongs to"
+                    ));
                 }
             }
         }

@@ -135,6 +135,26 @@ impl StepDependencies {
                 _ => Ok(text),
             }
         };
+        let index_of = plan.steps_of_leases(steps.len());
+        // The ids of the services of some leases of the plan.
+        let partners = |positions: &[u32]| -> Result<Value, String> {
+            let id_of = |position: &u32| {
+                let at = usize::try_from(*position).ok()?;
+                let lease = plan.leases.get(at)?;
+                let own = index_of.get(at)?.and_then(|index| made.get(&index)?.as_ref());
+                let kept = || {
+                    let name = lease.keeps.as_ref()?.as_str();
+                    let provider = format!("{}/", lease.place.provider);
+                    Some(name.strip_prefix(&provider).unwrap_or(name).to_owned())
+                };
+                own.map(|service| service.id.as_str().to_owned()).or_else(kept)
+            };
+            let ids: Option<Vec<String>> = positions.iter().map(id_of).collect();
+            let ids = ids.ok_or("what it belongs to is not there")?;
+            let reference = Reference { component: "a partner", attribute: "id", is_raw: false };
+            ids.iter().try_for_each(|id| check_substitution(reference, id))?;
+            Ok(Value::String(ids.join(",")))
+        };
         // Each reference is resolved once.
         let known: RefCell<BTreeMap<(String, String, bool), String>> = RefCell::default();
         let total = Cell::new(0_usize);
@@ -164,7 +184,13 @@ impl StepDependencies {
             total.set(total.get().saturating_add(text.len()));
             Ok(text)
         };
-        let value = |(name, value): (&String, &Value)| Ok((name.clone(), with_texts(value, &in_text)?));
+        let value = |(name, value): (&String, &Value)| {
+            let value = match step.lease.partners.get(name) {
+                Some(positions) => partners(positions)?,
+                None => with_texts(value, &in_text)?,
+            };
+            Ok((name.clone(), value))
+        };
         let settings: Result<_, String> = step.lease.settings.iter().map(value).collect();
         settings.map_err(|why| format!("its settings cannot be put together: {why}"))
     }

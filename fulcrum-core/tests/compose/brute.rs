@@ -7,8 +7,8 @@ use fulcrum_core::{
     compose::verify::verify,
     model::{
         Amount, Blueprint, ComponentId, EndPoint, FeeLine, Flow, FlowTarget, Lease, LineKind, Measure,
-        Measures, MoveLine, Objective, OfferId, Plan, PriceLine, SovereigntyReport, Stage, StopReason,
-        TrafficLine, digest_of, from_micros,
+        Measures, MoveLine, Objective, OfferId, OfferKind, Plan, PriceLine, Relation, SovereigntyReport,
+        Stage, StopReason, TrafficLine, digest_of, from_micros,
     },
 };
 use rust_decimal::Decimal;
@@ -90,7 +90,13 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                 };
                 let fits = sum(&|need| need.vcpu_milli.into()) <= offer.capacity.vcpu_milli.into()
                     && sum(&|need| need.memory_mib) <= offer.capacity.memory_mib;
-                if a + b == 0 || !fits {
+                let is_of_kind = blueprint
+                    .components
+                    .values()
+                    .zip(counts)
+                    .all(|(it, count)| count == 0 || it.kind == offer.kind);
+                let is_one = offer.kind == OfferKind::Machine || a + b == 1;
+                if a + b == 0 || !fits || !is_of_kind || !is_one {
                     continue;
                 }
                 let (monthly, once) = (offer.price.net_month(0).expect("a price"), offer.price.once);
@@ -101,9 +107,9 @@ fn kinds(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<(OfferIx, Lease)> 
                 let replicas = names.iter().map(|name| (*name).clone()).zip(counts);
                 // In the order of their names: of two values the verifier refuses either.
                 let held = || blueprint.components.iter().zip(counts).filter(|(_, count)| *count > 0);
-                let settings = held().flat_map(|((_, component), _)| component.settings.clone());
+                let settings = held().flat_map(|((_, component), _)| component.lease_settings().into_owned());
                 let after: BTreeSet<_> =
-                    held().flat_map(|((_, component), _)| component.after.clone()).collect();
+                    held().flat_map(|((_, component), _)| component.predecessors().cloned()).collect();
                 let mut lease = Lease::new(
                     (*offer.place).clone(),
                     offer.sku.clone(),
@@ -247,7 +253,8 @@ impl Search<'_> {
     }
 
     fn consider(&mut self, chosen: &[usize], flows: Vec<Flow>) {
-        let leases: Vec<Lease> = chosen.iter().map(|&kind| self.kinds[kind].1.clone()).collect();
+        let mut leases: Vec<Lease> = chosen.iter().map(|&kind| self.kinds[kind].1.clone()).collect();
+        self.find_partners(&mut leases);
         let offers: Vec<OfferIx> = chosen.iter().map(|&kind| self.kinds[kind].0).collect();
         let Some(traffic) = self.traffic(chosen, &flows) else { return };
         let providers: BTreeSet<_> = leases.iter().map(|lease| lease.place.provider.clone()).collect();
@@ -312,6 +319,58 @@ impl Search<'_> {
                 front.push(value.clone());
             }
             self.best = Some(value);
+        }
+    }
+
+    /// Gives each lease the leases with which it is made, if there are such.
+    fn find_partners(&self, leases: &mut [Lease]) {
+        for (name, component) in &self.blueprint.components {
+            for (relation, other) in component.relations() {
+                let holds = |at: &usize, name: &ComponentId| leases[*at].replicas.contains_key(name);
+                let of_name = |name: &ComponentId| (0..leases.len()).filter(|at| holds(at, name)).collect();
+                let (these, those): (Vec<usize>, Vec<usize>) = (of_name(name), of_name(other));
+                let place = |at: usize| &leases[at].place;
+                let is_near = |one: usize, to: usize| {
+                    (&place(one).provider, &place(one).region) == (&place(to).provider, &place(to).region)
+                };
+                let near = |one: usize| those.iter().copied().filter(move |to| is_near(one, *to));
+                let found: Vec<Vec<usize>> = match relation {
+                    Relation::Targets => these.iter().map(|one| near(*one).collect()).collect(),
+                    Relation::Network | Relation::NodesOf => {
+                        these.iter().map(|one| near(*one).take(1).collect()).collect()
+                    }
+                    Relation::Attach => {
+                        // Every way to give each a machine; one is right.
+                        let mut ways: Vec<Vec<usize>> = vec![Vec::new()];
+                        for _ in &these {
+                            let with = |way: &Vec<usize>, to: &usize| {
+                                way.iter().chain([to]).copied().collect::<Vec<_>>()
+                            };
+                            ways = ways
+                                .iter()
+                                .flat_map(|way| those.iter().map(move |to| with(way, to)))
+                                .collect();
+                        }
+                        let is_right = |way: &&Vec<usize>| {
+                            let is_in = |(one, to): (&usize, &usize)| {
+                                let zone = &place(*one).zone;
+                                is_near(*one, *to) && (zone.is_none() || *zone == place(*to).zone)
+                            };
+                            let has_room = |to: &usize| {
+                                let room = leases[*to].replicas[other] as usize;
+                                way.iter().filter(|it| *it == to).count() <= room
+                            };
+                            these.iter().zip(way.iter()).all(is_in) && way.iter().all(has_room)
+                        };
+                        let way = ways.iter().find(is_right).cloned().unwrap_or_default();
+                        way.into_iter().map(|to| vec![to]).collect()
+                    }
+                };
+                for (at, with) in these.into_iter().zip(found) {
+                    let with = with.into_iter().map(|at| u32::try_from(at).expect("few")).collect();
+                    leases[at].partners.insert(relation.word().to_owned(), with);
+                }
+            }
         }
     }
 

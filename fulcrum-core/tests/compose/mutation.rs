@@ -11,7 +11,7 @@ use fulcrum_core::{
         ComposeError,
         verify::{Violation, verify},
     },
-    model::{Amount, Blueprint, Constraint, Measure, Plan, Share, digest_of},
+    model::{Amount, Blueprint, Constraint, Measure, Plan, Relation, Share, digest_of},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_decimal::Decimal;
@@ -56,6 +56,10 @@ fn watched(kind: &str) -> (Watchman, &'static [&'static str]) {
         "pinned" => (Verifier, &[".pinned"]),
         "max_moves" => (Verifier, &["max_moves"]),
         "settings" => (Verifier, &["leases["]),
+        "attach" => (Verifier, &[".attach"]),
+        "targets" => (Verifier, &[".targets"]),
+        "network" => (Verifier, &[".network"]),
+        "nodes_of" => (Verifier, &[".nodes_of"]),
         "conflict" => (Verifier, &[".conflict"]),
         "colocate" => (Verifier, &[".colocate"]),
         "everywhere" => (Verifier, &[".everywhere"]),
@@ -99,6 +103,13 @@ fn without(kind: &str, blueprint: &Blueprint) -> Blueprint {
         "pinned" => less.running.services.iter_mut().for_each(|service| service.pinned = false),
         "max_moves" => less.running.max_moves = None,
         "settings" => less.components.values_mut().for_each(|component| component.settings.clear()),
+        // What waits for it, or is made with it, does so still.
+        "attach" | "targets" | "network" | "nodes_of" => less.components.values_mut().for_each(|component| {
+            let related: Vec<_> = component.relations().map(|(_, name)| name.clone()).collect();
+            component.after.extend(related);
+            (component.attach, component.targets) = (None, None);
+            (component.network, component.nodes_of) = (None, None);
+        }),
         word => less.constraints.retain(|constraint| constraint.word() != word),
     }
     less
@@ -148,9 +159,19 @@ fn try_case(kind: &'static str, seed: u64, score: &mut Score) {
     let blueprint = blueprint_with(&mut chance, &chosen, &mut BTreeMap::new());
     let context = || format!("{kind}, seed {seed}: {}", serde_json::to_string(&blueprint).expect("json"));
     score.cases += 1;
-    let Ok(mutant) = solve(&catalogue, &without(kind, &blueprint)) else {
+    let Ok(mut mutant) = solve(&catalogue, &without(kind, &blueprint)) else {
         return; // there is nothing to buy even so
     };
+    if Relation::of_word(kind).is_some() {
+        // It ignores where things stand, not what they are made with.
+        for lease in &mut mutant.leases {
+            let made_with = lease
+                .replicas
+                .keys()
+                .flat_map(|name| blueprint.components[name].lease_settings().into_owned());
+            lease.settings = made_with.collect();
+        }
+    }
     let plan = match solve(&catalogue, &blueprint) {
         Ok(plan) => Some(plan),
         Err(ComposeError::Infeasible(_)) => None,

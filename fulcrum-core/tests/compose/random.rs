@@ -6,7 +6,7 @@ use fulcrum_core::{
     catalogue::{Catalogue, CatalogueBuilder, Rates},
     compose::{ComposeError, ComposeOptions, Signal, compose},
     model::{
-        Blueprint, Certification, Charge, Offer, Plan, Price, PurchaseOption, Seller, Tax, Tier, Unit,
+        Blueprint, Certification, Charge, Offer, Place, Plan, Price, PurchaseOption, Seller, Tax, Tier, Unit,
         parse_json,
     },
     provider::table::Table,
@@ -68,14 +68,34 @@ fn egress(chance: &mut StdRng) -> Option<Arc<Price>> {
     }))
 }
 
+fn put(offer: &mut Offer, zone: Option<&str>) {
+    let zone = zone.map(|zone| zone.parse().expect("a zone"));
+    offer.place = Arc::new(Place { zone, ..(*offer.place).clone() });
+}
+
 /// Machines of random size and price in three places of two providers.
 pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
     let mut all = Vec::new();
+    // In some markets machines and addresses have zones; then some stand in a region as a whole still.
+    let has_zones = chance.random_bool(0.3);
+    let zone = |chance: &mut StdRng| {
+        let zones = [None, Some("z1"), Some("z2")];
+        zones.choose(chance).copied().flatten().filter(|_| has_zones)
+    };
     for (provider, country, regions) in [("acme", "DE", ["one", "two"].as_slice()), ("umbra", "US", &["one"])]
     {
         let certified = chance.random_bool(0.5);
         for region in regions {
             let egress = egress(chance);
+            for (_, kind) in RELATIONS {
+                let price = chance.random_range(0..=6);
+                let row = format!("{kind},{kind},{region},,,,{price},,EUR,net,,2026-11-01,test\n");
+                let mut offer = offers(provider, country, &row).remove(0);
+                if kind == "public_ip" {
+                    put(&mut offer, zone(chance));
+                }
+                all.push(offer);
+            }
             for size in 0..chance.random_range(1..=2) {
                 let (vcpu, memory) = (chance.random_range(1..=4), chance.random_range(1..=4) * 1024);
                 let price = chance.random_range(1..=20);
@@ -85,6 +105,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
                     "machine,s{size},{region},{vcpu},{memory},10,{price},{once},EUR,net,{stock},2026-11-01,test\n"
                 );
                 let mut offer = offers(provider, country, &row).remove(0);
+                put(&mut offer, zone(chance));
                 offer.egress = egress.clone();
                 offer.capacity.named.insert("power_w".to_owned(), chance.random_range(1..=9));
                 if chance.random_bool(0.2) {
@@ -109,7 +130,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
 }
 
 /// The kinds of condition that the generator knows.
-pub const KINDS: [&str; 32] = [
+pub const KINDS: [&str; 36] = [
     "conflict",
     "colocate",
     "everywhere",
@@ -142,7 +163,38 @@ pub const KINDS: [&str; 32] = [
     "pinned",
     "max_moves",
     "settings",
+    "attach",
+    "targets",
+    "network",
+    "nodes_of",
 ];
+
+/// Kinds that need a product beside the machines, of this kind.
+const RELATIONS: [(&str, &str); 4] = [
+    ("attach", "public_ip"),
+    ("targets", "load_balancer"),
+    ("network", "network"),
+    ("nodes_of", "kubernetes"),
+];
+
+/// Kinds for which both components must be machines.
+const OF_MACHINES: [&str; 6] = ["conflict", "colocate", "share", "running", "pinned", "max_moves"];
+
+/// What can be asked for together: the first of what excludes each other stays.
+fn compatible(chosen: &[&'static str]) -> Vec<&'static str> {
+    let is_relation = |kind: &str| RELATIONS.iter().any(|(word, _)| *word == kind);
+    let mut kept: Vec<&'static str> = Vec::new();
+    for kind in chosen {
+        let is_out = match () {
+            () if is_relation(kind) => kept.iter().any(|it| is_relation(it) || OF_MACHINES.contains(it)),
+            () => OF_MACHINES.contains(kind) && kept.iter().any(|it| is_relation(it)),
+        };
+        if !is_out {
+            kept.push(kind);
+        }
+    }
+    kept
+}
 
 /// Two small components under one to four random conditions; counts which.
 pub fn random_blueprint(chance: &mut StdRng, kinds: &mut BTreeMap<&'static str, usize>) -> Blueprint {
@@ -184,6 +236,7 @@ pub fn blueprint_with(
         json!({ "vcpu": vcpu, "memory_mib": memory, "replicas": { "min": min, "max": 2 }, "per_machine": per_machine })
     };
     let (mut a, mut b) = (component(), component());
+    let chosen = &*compatible(chosen);
     let mut constraints: Vec<Value> = Vec::new();
     let mut links: Vec<Value> = Vec::new();
     let mut users: Vec<Value> = Vec::new();
@@ -299,7 +352,17 @@ pub fn blueprint_with(
                 (a["settings"]["image"], a["settings"]["size"]) = (json!("debian"), json!("s"));
                 b["settings"]["image"] = json!(other);
             }
-            other => panic!("unknown kind {other}"),
+            other => {
+                let related = RELATIONS.iter().find(|(word, _)| *word == other);
+                let (word, product) = related.unwrap_or_else(|| panic!("unknown kind {other}"));
+                b = json!({ "kind": product, "replicas": b["replicas"], "settings": b["settings"] });
+                if b["settings"].is_null() {
+                    b["settings"] = json!({});
+                }
+                let (of, to) =
+                    if matches!(other, "attach" | "targets") { (&mut b, "a") } else { (&mut a, "b") };
+                of[*word] = json!(to);
+            }
         }
     }
     // What forbids sharing matters only where something else permits it.

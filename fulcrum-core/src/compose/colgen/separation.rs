@@ -14,7 +14,7 @@ use crate::{
         mip::model::Mip,
         presolve::columns::{Column, ColumnSet},
     },
-    model::{ComponentId, Constraint, FailureDomain, Measure},
+    model::{ComponentId, Constraint, FailureDomain, Measure, Together},
 };
 
 /// Places that come into scope at a time.
@@ -70,6 +70,9 @@ impl RestrictedMaster<'_> {
         let mut violated = BTreeSet::new();
         for constraint in &self.problem.blueprint.constraints {
             self.violated_constraint(constraint, &replicas, &mut violated);
+        }
+        for rule in self.problem.blueprint.together() {
+            self.violated_together(&rule, &replicas, &mut violated);
         }
         let used_providers = || places_at(&replicas, PartitionKey::Domain(FailureDomain::Provider));
         let fees = &self.problem.blueprint.provider_fees;
@@ -132,6 +135,55 @@ impl RestrictedMaster<'_> {
             | Constraint::Affinity(_)
             | Constraint::FullDeployment(_)
             | Constraint::Limit(_) => {}
+        }
+    }
+
+    fn violated_together(
+        &self,
+        rule: &Together<'_>,
+        replicas: &Replicas,
+        violated: &mut BTreeSet<(PartitionKey, usize)>,
+    ) {
+        let region = PartitionKey::Domain(FailureDomain::Region);
+        let zone = PartitionKey::Domain(FailureDomain::Zone);
+        let n = |component: ComponentIx, key: PartitionKey, place: usize| -> f64 {
+            replicas.get(&(component, key, place)).copied().unwrap_or(0.0)
+        };
+        let max = |component: ComponentIx| f64::from(self.problem.components[component].max);
+        match rule {
+            Together::OneEach { part, whole } => {
+                let (part, whole) = (self.problem.component(part), self.problem.component(whole));
+                let regions = [part, whole].into_iter().flat_map(|component| at(replicas, component, region));
+                let is_uneven = |place: usize| {
+                    (n(part, region, place) - n(whole, region, place)).abs() > REPLICA_TOLERANCE
+                };
+                violated
+                    .extend(regions.filter(|(place, _)| is_uneven(*place)).map(|(place, _)| (region, place)));
+                let zones = at(replicas, part, zone).filter(|(place, _)| self.problem.places.is_zone[*place]);
+                violated.extend(
+                    zones
+                        .filter(|(place, parts)| *parts > n(whole, zone, *place) + REPLICA_TOLERANCE)
+                        .map(|(place, _)| (zone, place)),
+                );
+            }
+            Together::SameRegions { hub, members, is_single } => {
+                let hub = self.problem.component(hub);
+                let members: Vec<_> = members.iter().map(|name| self.problem.component(name)).collect();
+                for member in &members {
+                    let is_without = |(place, count): &(usize, f64)| {
+                        *count > max(*member) * n(hub, region, *place) + REPLICA_TOLERANCE
+                    };
+                    violated.extend(
+                        at(replicas, *member, region).filter(is_without).map(|(place, _)| (region, place)),
+                    );
+                }
+                let is_idle = |(place, count): &(usize, f64)| {
+                    let served: f64 = members.iter().map(|member| n(*member, region, *place)).sum();
+                    *count > max(hub) * served + REPLICA_TOLERANCE
+                        || (*is_single && *count > 1.0 + REPLICA_TOLERANCE)
+                };
+                violated.extend(at(replicas, hub, region).filter(is_idle).map(|(place, _)| (region, place)));
+            }
         }
     }
 

@@ -62,7 +62,7 @@ fn eligible(oracle: &Oracle<'_>, blueprint: &Blueprint) -> BTreeSet<ProviderId> 
             component.kind == catalogue.kind(*ix)
                 && passes(&global, *ix)
                 && passes(&own, *ix)
-                && catalogue.setting_fault(*ix, &component.settings).is_none()
+                && catalogue.setting_fault(*ix, &component.lease_settings()).is_none()
         })
     };
     let mut providers = BTreeSet::new();

@@ -8,8 +8,8 @@ use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::options::ComposeOptions,
     model::{
-        Blueprint, Charge, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Replicas, Share,
-        Sharing, text_values,
+        Blueprint, Charge, Component, ComponentId, Constraint, Filter, OfferKind, OfferMode, Relation,
+        Replicas, Share, Sharing, text_values,
     },
 };
 
@@ -25,6 +25,8 @@ pub(super) enum Condition {
     /// A setting that can cause a clash: another component gives it another value, it refers to another component, or
     /// some provider does not know it.
     Setting(ComponentId, String),
+    /// A field that names another component.
+    Relation(ComponentId, Relation),
     Replicas(ComponentId),
     /// A link, by its number.
     Link(usize),
@@ -121,6 +123,13 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
             .filter(move |setting| !is_needed(setting))
             .map(|setting| Condition::Setting(name.clone(), setting.clone()))
     });
+    let relations = components().flat_map(|(name, component)| {
+        let is_needed = |relation: Relation| {
+            catalogue.settings().values().any(|declared| declared.needs(relation.word()))
+        };
+        let relations = component.relations().filter(move |(relation, _)| !is_needed(*relation));
+        relations.map(|(relation, _)| Condition::Relation(name.clone(), relation))
+    });
     let links = (0..blueprint.links.len()).map(Condition::Link);
     let users = components().flat_map(|(name, component)| {
         (0..component.users.len()).map(|at| Condition::Users(name.clone(), at))
@@ -136,6 +145,7 @@ pub(super) fn all(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<Condition
         .chain(global)
         .chain(constraints)
         .chain(settings)
+        .chain(relations)
         .chain(links)
         .chain(users)
         .chain(pinned)
@@ -193,6 +203,14 @@ impl Condition {
                     component.settings.remove(setting);
                 }
             }
+            Self::Relation(name, relation) => {
+                if let Some(component) = blueprint.components.get_mut(name) {
+                    // What waits for the other one, or refers to it, does so still.
+                    let other = component.related(*relation).cloned();
+                    component.after.extend(other.filter(|other| !component.after.contains(other)));
+                    component.clear_relation(*relation);
+                }
+            }
             Self::Replicas(name) => {
                 if let Some(component) = blueprint.components.get_mut(name) {
                     component.replicas = Replicas::default();
@@ -237,6 +255,11 @@ impl Condition {
             Self::Setting(name, setting) => {
                 let value = &blueprint.components[name].settings[setting];
                 format!("components.{name}.settings.{setting}: {}", shown(value.clone()))
+            }
+            Self::Relation(name, relation) => {
+                let other = blueprint.components[name].related(*relation);
+                let other = other.map(ComponentId::as_str).unwrap_or_default();
+                format!("components.{name}.{relation}: {other}")
             }
             Self::Link(at) => {
                 let json = serde_json::to_value(&blueprint.links[*at]).unwrap_or_default();
@@ -363,7 +386,7 @@ fn unmade(catalogue: &Catalogue, blueprint: &Blueprint, options: &ComposeOptions
     blueprint.components.iter().find_map(|(name, component)| {
         let mut first = None;
         for ix in admitted(catalogue, component.kind, options) {
-            let unknown = catalogue.setting_fault(ix, &component.settings)?;
+            let unknown = catalogue.setting_fault(ix, &component.lease_settings())?;
             first.get_or_insert(unknown);
         }
         Some(format!("nobody can make `{name}`: {}", first?))

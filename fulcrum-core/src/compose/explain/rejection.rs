@@ -129,7 +129,7 @@ fn refusal(
     if let Some(clause) = catalogue.failed_clause(ix, &own) {
         return Some(format!("its own where.{clause} does not allow it"));
     }
-    if let Some(unknown) = catalogue.setting_fault(ix, &component.settings) {
+    if let Some(unknown) = catalogue.setting_fault(ix, &component.lease_settings()) {
         return Some(unknown);
     }
     let (demand, capacity) = (component.demand(), catalogue.capacity(ix));

@@ -1,13 +1,15 @@
 //! Eligibility: which components an offer may carry. Filters run once for each combination of the attributes that they
 //! read.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ids::{AllowedId, ComponentBitSet};
 use crate::{
     catalogue::{Catalogue, OfferIx},
     compose::id_vec::IdVec,
-    model::{Blueprint, Component, Filter, OfferKind, PricingCategory, SkuId},
+    model::{Blueprint, Component, Filter, OfferKind, PricingCategory, Settings, SkuId},
 };
 
 /// The attributes of an offer that filters read.
@@ -30,8 +32,8 @@ pub(crate) struct Eligibility<'a> {
     /// The blueprint's filter with a component's markets, and the component's own; each pair once.
     filters: Vec<(Filter, Filter)>,
     named_skus: FxHashSet<SkuId>,
-    /// Each component, and the position of its filters.
-    components: Vec<(&'a Component, usize)>,
+    /// Each component, what it is made with, and the position of its filters.
+    components: Vec<(&'a Component, Cow<'a, Settings>, usize)>,
     last: Option<(Key, Option<AllowedId>)>,
     known: FxHashMap<Key, Option<AllowedId>>,
     sets: FxHashMap<ComponentBitSet, AllowedId>,
@@ -47,7 +49,7 @@ impl<'a> Eligibility<'a> {
                 filters.push(pair);
                 filters.len() - 1
             });
-            components.push((component, at));
+            components.push((component, component.lease_settings(), at));
         }
         Self {
             catalogue,
@@ -134,9 +136,9 @@ impl<'a> Eligibility<'a> {
             })
             .collect();
         let mut set = ComponentBitSet::default();
-        for (position, (component, filter)) in self.components.iter().enumerate() {
+        for (position, (component, settings, filter)) in self.components.iter().enumerate() {
             // A running service has its settings already.
-            let is_made = || !is_new || self.catalogue.setting_fault(ix, &component.settings).is_none();
+            let is_made = || !is_new || self.catalogue.setting_fault(ix, settings).is_none();
             if component.kind == sold && passes[*filter] && is_made() {
                 set.insert(position);
             }

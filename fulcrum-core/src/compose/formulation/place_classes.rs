@@ -14,7 +14,7 @@ use crate::{
         id_vec::{Id, IdVec},
         objective::ObjectiveStage,
     },
-    model::{Blueprint, Constraint, EndPoint, FailureDomain, Measure, ProviderId},
+    model::{Blueprint, Constraint, EndPoint, FailureDomain, Measure, ProviderId, Together},
 };
 
 /// A key by which places are partitioned.
@@ -57,6 +57,8 @@ pub(crate) struct PlaceClasses {
     pub(crate) ends: Vec<EndPoint>,
     /// The provider of each place in the partition by providers.
     pub(crate) providers: Vec<ProviderId>,
+    /// Whether each place in the partition by zones is one; else it is a region as a whole.
+    pub(crate) is_zone: Vec<bool>,
     currency: Currency,
     is_by_country: bool,
     class_of: FxHashMap<(u32, u32), ClassId>,
@@ -85,6 +87,13 @@ impl PlaceClasses {
         if has_users || !blueprint.links.is_empty() {
             keys.extend([PartitionKey::Domain(FailureDomain::Region), PartitionKey::Site]);
         }
+        let together = blueprint.together();
+        if !together.is_empty() {
+            keys.push(PartitionKey::Domain(FailureDomain::Region));
+        }
+        if together.iter().any(|rule| matches!(rule, Together::OneEach { .. })) {
+            keys.push(PartitionKey::Domain(FailureDomain::Zone));
+        }
         if !blueprint.provider_fees.is_none() || stage.tracks(Measure::Providers) {
             keys.push(PartitionKey::Domain(FailureDomain::Provider));
         }
@@ -97,6 +106,7 @@ impl PlaceClasses {
             sites: Vec::new(),
             ends: Vec::new(),
             providers: Vec::new(),
+            is_zone: Vec::new(),
             currency: blueprint.currency,
             is_by_country: stage.tracks(Measure::Carbon),
             class_of: FxHashMap::default(),
@@ -169,7 +179,8 @@ impl PlaceClasses {
                             .egress(ix)
                             .and_then(|price| TrafficTariff::new(price, catalogue.rates(), self.currency)),
                     }),
-                    PartitionKey::Domain(FailureDomain::Zone | FailureDomain::Country) => {}
+                    PartitionKey::Domain(FailureDomain::Zone) => self.is_zone.push(place.zone.is_some()),
+                    PartitionKey::Domain(FailureDomain::Country) => {}
                 }
             }
             if partition.key == PartitionKey::Domain(FailureDomain::Region) {

@@ -21,7 +21,7 @@ use crate::{
     },
     model::{
         Blueprint, Charge, Component, ComponentId, Constraint, Dimension, Measure, OfferKind, OfferMode,
-        SovereigntyReport,
+        SovereigntyReport, Together,
     },
 };
 
@@ -185,7 +185,7 @@ impl<'a> Problem<'a> {
         Ok(problem)
     }
 
-    /// Lowers the maximum of each component to the maximum of a count that names it.
+    /// Lowers the maximum of each component to the maximum of a count that names it, and to that of what it is attached to.
     fn tighten(&mut self) {
         for constraint in &self.blueprint.constraints {
             let Constraint::Count(count) = constraint else { continue };
@@ -194,6 +194,15 @@ impl<'a> Problem<'a> {
                 let component = self.component(name);
                 let spec = &mut self.components[component];
                 // The rows prove infeasibility if the maximum is below the minimum.
+                spec.max = spec.max.min(most.max(spec.min));
+            }
+        }
+        for rule in self.blueprint.together() {
+            let Together::OneEach { part, whole } = rule else { continue };
+            let (part, whole) = (self.component(part), self.component(whole));
+            let most = self.components[part].max.min(self.components[whole].max);
+            for component in [part, whole] {
+                let spec = &mut self.components[component];
                 spec.max = spec.max.min(most.max(spec.min));
             }
         }

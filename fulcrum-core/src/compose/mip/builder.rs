@@ -68,6 +68,8 @@ fn build(
         builder.constraint(constraint);
         interrupt.charge(pass)?;
     }
+    builder.together();
+    interrupt.charge(pass)?;
     builder.stock();
     builder.fees();
     interrupt.charge(pass)?;

@@ -1,6 +1,6 @@
-//! Rows over places: spread, survival, distinct places, provider fees.
+//! Rows over places: spread, survival, distinct places, what stands together, provider fees.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
     builder::{Builder, VarsByPlace},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     compose::formulation::{ids::ComponentIx, place_classes::PartitionKey},
-    model::{FailureDomain, Measure, to_micros},
+    model::{FailureDomain, Measure, Together, to_micros},
 };
 
 impl Builder<'_> {
@@ -99,6 +99,90 @@ impl Builder<'_> {
         if remaining > 0 {
             self.mip.add_row(Some(need), None, [(total, 1)].into_iter().chain(switch));
         }
+    }
+
+    /// What must stand together because of relations between components.
+    pub(super) fn together(&mut self) {
+        for rule in self.problem.blueprint.together() {
+            match rule {
+                Together::OneEach { part, whole } => {
+                    self.one_each(self.problem.component(part), self.problem.component(whole));
+                }
+                Together::SameRegions { hub, members, is_single } => {
+                    let members: Vec<_> = members.iter().map(|name| self.problem.component(name)).collect();
+                    self.same_regions(self.problem.component(hub), &members, is_single);
+                }
+            }
+        }
+    }
+
+    /// `n(part, region) = n(whole, region)`, and `n(part, zone) ≤ n(whole, zone)` where the zone is no region as a whole.
+    fn one_each(&mut self, part: ComponentIx, whole: ComponentIx) {
+        let (parts, wholes) = (self.replicas[part], self.replicas[whole]);
+        self.mip.add_row(Some(0), Some(0), [(parts, 1), (wholes, -1)]);
+        for pair in self.both_at(part, whole, PartitionKey::Domain(FailureDomain::Region)) {
+            let (_, part, whole) = pair;
+            let terms = [part.map(|part| (part, 1)), whole.map(|whole| (whole, -1))];
+            self.mip.add_row(Some(0), Some(0), terms.into_iter().flatten());
+        }
+        for (zone, part, whole) in self.both_at(part, whole, PartitionKey::Domain(FailureDomain::Zone)) {
+            if let Some(part) = part.filter(|_| self.problem.places.is_zone[zone]) {
+                let terms = [(part, 1)].into_iter().chain(whole.map(|whole| (whole, -1)));
+                self.mip.add_row(None, Some(0), terms);
+            }
+        }
+    }
+
+    /// For each region: `n(member) ≤ max(member) · n(hub)`, and `n(hub) ≤ max(hub) · Σ n(member)`. All regions outside the scope
+    /// count as one.
+    fn same_regions(&mut self, hub: ComponentIx, members: &[ComponentIx], is_single: bool) {
+        let key = PartitionKey::Domain(FailureDomain::Region);
+        let max =
+            |builder: &Self, component: ComponentIx| i64::from(builder.problem.components[component].max);
+        let hub_max = max(self, hub);
+        let mut needed: BTreeMap<usize, Vec<(Var, i64)>> = BTreeMap::new();
+        for member in members {
+            let most = max(self, *member);
+            for (region, hub, member) in self.both_at(hub, *member, key) {
+                if let Some(member) = member {
+                    let terms = [(member, 1)].into_iter().chain(hub.map(|hub| (hub, -most)));
+                    self.mip.add_row(None, Some(0), terms);
+                    needed.entry(region).or_default().push((member, -hub_max));
+                }
+            }
+            let hubs = self.outside_scope(hub, key).into_iter().map(|(var, factor)| (var, -most * factor));
+            let terms: Vec<_> = self.outside_scope(*member, key).into_iter().chain(hubs).collect();
+            if !terms.is_empty() {
+                self.mip.add_row(None, Some(0), terms);
+            }
+        }
+        for (region, hub) in self.replicas_at(hub, key).iter() {
+            let members = needed.remove(region).unwrap_or_default();
+            self.mip.add_row(None, Some(0), [(*hub, 1)].into_iter().chain(members));
+            if is_single {
+                self.mip.add_row(None, Some(1), [(*hub, 1)]);
+            }
+        }
+        let members: Vec<_> = members.iter().flat_map(|member| self.outside_scope(*member, key)).collect();
+        let members = members.into_iter().map(|(var, factor)| (var, -hub_max * factor));
+        let terms: Vec<_> = self.outside_scope(hub, key).into_iter().chain(members).collect();
+        if !terms.is_empty() {
+            self.mip.add_row(None, Some(0), terms);
+        }
+    }
+
+    /// The replicas of two components in each place where one of them may be.
+    fn both_at(
+        &mut self,
+        one: ComponentIx,
+        other: ComponentIx,
+        key: PartitionKey,
+    ) -> Vec<(usize, Option<Var>, Option<Var>)> {
+        let (ones, others) = (self.replicas_at(one, key), self.replicas_at(other, key));
+        let mut both: BTreeMap<usize, (Option<Var>, Option<Var>)> = BTreeMap::new();
+        ones.iter().for_each(|(place, var)| both.entry(*place).or_default().0 = Some(*var));
+        others.iter().for_each(|(place, var)| both.entry(*place).or_default().1 = Some(*var));
+        both.into_iter().map(|(place, (one, other))| (place, one, other)).collect()
     }
 
     /// Whether each place of the scope is used; `None` stands for all places outside, which count as one.

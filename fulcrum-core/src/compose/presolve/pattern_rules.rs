@@ -7,7 +7,7 @@ use crate::{
         formulation::{ids::ComponentIx, problem::Problem},
         id_vec::Id,
     },
-    model::{Constraint, SettingIndex, Sharing, anti_affine_pairs},
+    model::{Component, Constraint, SettingIndex, Sharing, anti_affine_pairs},
 };
 
 /// Affinity and anti-affinity of components on one machine.
@@ -66,7 +66,8 @@ impl PatternRules {
         // A machine is set up in one way: components with different settings are anti-affine.
         let components = &problem.blueprint.components;
         let index = SettingIndex::of(problem.blueprint);
-        for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| !one.settings.is_empty()) {
+        let is_set_up = |one: &Component| !one.settings.is_empty() || one.relations().next().is_some();
+        for (at, (one, _)) in components.iter().enumerate().filter(|(_, (_, one))| is_set_up(one)) {
             for (before, other) in components.keys().enumerate().take(at) {
                 if index.setting_conflict(one, other).is_some() {
                     rules.anti_affine.insert((Id::from_index(before), Id::from_index(at)));

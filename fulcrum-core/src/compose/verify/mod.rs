@@ -1,6 +1,7 @@
 //! The independent verifier: checks a plan from blueprint and catalogue alone. It shares no code with the search.
 
 mod flows;
+mod relations;
 mod running;
 mod setup;
 mod sharing;
@@ -92,6 +93,7 @@ pub fn verify(catalogue: &Catalogue, blueprint: &Blueprint, plan: &Plan) -> Resu
             message,
         })?;
     }
+    check.relations()?;
     check.setup()?;
     check.flows()?;
     check.totals()?;
@@ -147,7 +149,7 @@ impl Check<'_> {
                     return Err(format!("{} is not allowed for {name}: {clause}", lease.offer));
                 }
             }
-            let unknown = self.catalogue.setting_fault(ix, &component.settings);
+            let unknown = self.catalogue.setting_fault(ix, &component.lease_settings());
             if let Some(unknown) = unknown.filter(|_| lease.keeps.is_none()) {
                 return Err(format!("{} cannot be made for {name}: {unknown}", lease.offer));
             }

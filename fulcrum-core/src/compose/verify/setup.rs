@@ -20,13 +20,13 @@ impl Check<'_> {
             let (mut wanted, mut after, mut rank) = (BTreeMap::new(), BTreeSet::new(), 0);
             for name in lease.replicas.keys() {
                 let component = &self.blueprint.components[name];
-                for (setting, value) in &component.settings {
+                for (setting, value) in component.lease_settings().as_ref() {
                     let before = wanted.insert(setting.clone(), value.clone());
                     if before.is_some_and(|before| before != *value) {
                         return violation(place(), format!("its components want another `{setting}` each"));
                     }
                 }
-                after.extend(component.after.iter().cloned());
+                after.extend(component.predecessors().cloned());
                 rank = rank.max(longest(self.blueprint, name, self.blueprint.components.len(), &mut known)?);
             }
             for (name, referred) in &referring {
@@ -66,7 +66,7 @@ fn longest<'a>(
         return violation(format!("components.{name}.after"), "it waits for itself");
     }
     let mut rank = 0;
-    for before in &component.after {
+    for before in component.predecessors() {
         rank = rank.max(longest(blueprint, before, most - 1, known)? + 1);
     }
     known.insert(name, rank);
