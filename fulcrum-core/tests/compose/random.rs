@@ -88,7 +88,7 @@ pub fn random_offers(chance: &mut StdRng) -> Vec<Offer> {
         for region in regions {
             let egress = egress(chance);
             for (_, kind) in RELATIONS {
-                let price = chance.random_range(0..=6);
+                let price = chance.random_range(u8::from(kind != "network")..=6);
                 let row = format!("{kind},{kind},{region},,,,{price},,EUR,net,,2026-11-01,test\n");
                 let mut offer = offers(provider, country, &row).remove(0);
                 if kind == "public_ip" {

@@ -26,9 +26,10 @@ pub struct Quarantined {
 ///
 /// Implausible are zero and negative prices, prices beyond a million a month, tiers that do not rise from zero, tax outside
 /// 0–100 %, a term beyond a hundred years, and a monthly cap above the sum of the hours or below a tenth of it. The same holds
-/// for elastic disk, surcharges and traffic; only traffic and surcharges may be free.
+/// for elastic disk, surcharges and traffic; only traffic, surcharges, networks and
+/// what is of kind `other` may be free.
 pub fn quarantine_reason(offer: &Offer) -> Option<String> {
-    price_reason(&offer.price, offer.kind == OfferKind::Other)
+    price_reason(&offer.price, matches!(offer.kind, OfferKind::Network | OfferKind::Other))
         .or_else(|| {
             unit_reason(&offer.elastic_disk.as_ref()?.price, false).map(|why| format!("its disk: {why}"))
         })
