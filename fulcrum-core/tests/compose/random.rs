@@ -35,7 +35,9 @@ pub fn offers(provider: &str, country: &str, rows: &str) -> Vec<Offer> {
         ],
     });
     let provider = parse_json(&provider.to_string()).expect("a provider");
-    Table::from_csv(&provider, &format!("{HEADER}\n{rows}")).expect("a table").offers
+    let table = Table::from_csv(&provider, &format!("{HEADER}\n{rows}")).expect("a table");
+    assert!(table.rejected.is_empty() && table.quarantined.is_empty(), "{table:?}");
+    table.offers
 }
 
 pub fn catalogue(offers: impl IntoIterator<Item = Offer>) -> Catalogue {

@@ -29,16 +29,19 @@ pub struct Quarantined {
 /// for elastic disk, surcharges and traffic; only traffic, surcharges, networks and
 /// what is of kind `other` may be free.
 pub fn quarantine_reason(offer: &Offer) -> Option<String> {
-    price_reason(&offer.price, matches!(offer.kind, OfferKind::Network | OfferKind::Other))
-        .or_else(|| {
-            unit_reason(&offer.elastic_disk.as_ref()?.price, false).map(|why| format!("its disk: {why}"))
+    let own = match offer.kind {
+        OfferKind::Network => surcharge_reason(&offer.price),
+        kind => price_reason(&offer.price, kind == OfferKind::Other),
+    };
+    own.or_else(|| {
+        unit_reason(&offer.elastic_disk.as_ref()?.price, false).map(|why| format!("its disk: {why}"))
+    })
+    .or_else(|| {
+        offer.surcharges.iter().find_map(|surcharge| {
+            surcharge_reason(&surcharge.price).map(|why| format!("its {}: {why}", surcharge.sku))
         })
-        .or_else(|| {
-            offer.surcharges.iter().find_map(|surcharge| {
-                surcharge_reason(&surcharge.price).map(|why| format!("its {}: {why}", surcharge.sku))
-            })
-        })
-        .or_else(|| unit_reason(offer.egress.as_ref()?, true).map(|why| format!("its traffic: {why}")))
+    })
+    .or_else(|| unit_reason(offer.egress.as_ref()?, true).map(|why| format!("its traffic: {why}")))
 }
 
 /// The highest plausible price, monthly or once.
@@ -70,6 +73,7 @@ fn unit_reason(price: &Price, may_be_free: bool) -> Option<String> {
     common_reason(price).or_else(|| tiers_reason(tiers, price.net_month(1000), may_be_free))
 }
 
+/// Of what may be free: a surcharge, or a network.
 fn surcharge_reason(price: &Price) -> Option<String> {
     match &price.charge {
         Charge::PerUnit { .. } => Some("it is a price per unit".to_owned()),
