@@ -19,6 +19,7 @@ mod orderable;
 mod plan_formats;
 mod price_check;
 mod references;
+mod relations;
 mod reservation;
 mod restored_ledger;
 mod saga;

@@ -1,7 +1,6 @@
 //! The provider calls of the sandbox.
 
 use std::{
-    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -20,7 +19,10 @@ use super::{
     state::{CloudState, Operation},
 };
 use crate::{
-    model::{Charge, IdempotencyKey, Offer, Price, ProviderId, Service, ServiceId, ServiceStatus, SkuId},
+    model::{
+        Charge, IdempotencyKey, Offer, Price, ProviderId, Relation, Service, ServiceId, ServiceStatus, SkuId,
+        setting_text,
+    },
     provider::{
         Action, Call, Capabilities, ErrorKind, IdempotencyClass, OfferFilter, OfferStream, OperationHandle,
         OperationStatus, Provider, ProviderError, ProvisionRequest, Quote, Result, ServiceStream,
@@ -203,6 +205,13 @@ impl Sandbox {
         let is_unkeyed = self.inner.actual_class == IdempotencyClass::None;
         let lag = Duration::from_millis(self.inner.capabilities.list_lag_ms.unwrap_or_default());
         let lag = lag.max(self.inner.actual_class.list_lag());
+        // It says what it belongs to, as real services do.
+        let belongs_to = |relation: Relation| {
+            let text = setting_text(request.settings.get(relation.word())?)?;
+            Some((relation.word().to_owned(), text))
+        };
+        let attributes = Relation::ALL.into_iter().filter_map(belongs_to);
+        let attributes = attributes.chain([("name".to_owned(), request.name.clone())]).collect();
         state.resources.push(SandboxResource {
             service: Service {
                 id: id.clone(),
@@ -211,7 +220,7 @@ impl Sandbox {
                 sku: request.sku.clone(),
                 place: request.place.clone(),
                 status: ServiceStatus::Starting,
-                attributes: BTreeMap::from([("name".to_owned(), request.name.clone())]),
+                attributes,
             },
             size_gib: request.size_gib,
             visible_at: after(lag),
