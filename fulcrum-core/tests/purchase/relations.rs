@@ -21,7 +21,7 @@ use rust_decimal::Decimal;
 /// All kinds in two regions; machines and disks in two zones of the first.
 fn offers() -> Vec<Offer> {
     let provider = r#"{"id": "alpha", "name": "alpha", "legal_name": "alpha GmbH", "country": "DE",
-        "regions": [{"id": "north", "country": "DE"}, {"id": "south", "country": "DE"}]}"#;
+        "regions": [{"id": "north", "country": "DE", "zones": ["n1", "n2"]}, {"id": "south", "country": "DE"}]}"#;
     let csv = "kind,sku,region,zone,vcpu,memory_mib,disk_gib,monthly,unit,unit_price,currency,tax,stock,observed,source\n\
         machine,small,north,n1,2,4096,40,10,,,EUR,net,1,2026-11-01,a test\n\
         machine,small,north,n2,2,4096,40,11,,,EUR,net,,2026-11-01,a test\n\
@@ -102,10 +102,6 @@ impl Bought {
             })
             .collect()
     }
-}
-
-fn ids(services: &[Service]) -> Vec<&str> {
-    services.iter().map(|service| service.id.as_str()).collect()
 }
 
 #[tokio::test]
