@@ -175,6 +175,7 @@ async fn after_a_fail_over_each_machine_has_its_disk() {
         // What runs says so, and a plan for it changes nothing.
         let mut again = shop.clone();
         again.running = Running::of_order(&order);
+        again.running.services.iter_mut().for_each(|service| service.pinned = true);
         assert_eq!(again.running.services.iter().filter(|service| service.attach.is_some()).count(), 2);
         let plan = planned(&again);
         assert!(plan.leases.iter().all(|lease| lease.keeps.is_some()), "{:?}", plan.leases);
