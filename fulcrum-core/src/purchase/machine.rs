@@ -178,6 +178,7 @@ mod tests {
                 settings: Default::default(),
                 after: Default::default(),
                 rank: 0,
+                partners: Default::default(),
                 purchase_option: Default::default(),
                 term_months: 0,
                 disk_sku: None,

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use crate::support::{assert_clean, catalogue, cloud, providers, seed};
+use crate::support::{self, assert_clean, catalogue, cloud, providers, seed};
 use fulcrum_core::{
     compose::{ComposeOptions, Signal, compose},
     ledger::{Ledger, SqliteLedger},

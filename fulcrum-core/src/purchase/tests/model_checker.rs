@@ -183,6 +183,7 @@ impl Decisions {
             settings: Default::default(),
             after: Default::default(),
             rank: 0,
+            partners: Default::default(),
             purchase_option: Default::default(),
             term_months: 0,
             disk_sku: None,
