@@ -42,6 +42,7 @@ mod sharing;
 mod sovereignty;
 mod step;
 mod template;
+mod together;
 mod tree;
 mod usage;
 
@@ -85,7 +86,6 @@ pub use price::{Charge, HOURS_PER_MONTH, Price, Tax, Tier, Unit};
 pub use purchase_option::{PricingCategory, PurchaseOption};
 pub use recorded::RecordedKind;
 pub use relation::Relation;
-pub(crate) use relation::Together;
 pub use resources::{Dimension, Resources};
 pub use running::{MoveLine, Running, RunningService};
 pub use seller::{Certification, LegalEntity, Seller};
@@ -100,6 +100,7 @@ pub use step::{
     Attempt, CallProgress, CheckedPrice, ClaimId, PriceCheck, RequestSent, Shortage, Step, StepState,
 };
 pub(crate) use template::{Reference, TemplatePart, check_substitution, parse_template, text_values};
+pub(crate) use together::Together;
 pub(crate) use tree::{bounded, nearest};
 pub use usage::UsageRecord;
 
