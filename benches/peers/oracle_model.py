@@ -154,6 +154,7 @@ class Model:
         for constraint in self.constraints:
             ((kind, body),) = constraint.items()
             self.condition(kind, body)
+        self.relations()
         self.traffic()
         self.fees()
         if (budget := blueprint.get("budget")) is not None:
@@ -181,8 +182,15 @@ class Model:
         markets = own.get("markets") or whole.get("markets") or []
         return offer["kind"] == part.get("kind", "machine") and all(admits(offer, r, markets) for r in (whole, own))
 
+    def made_with(self, name: str) -> dict[str, str]:
+        """The components that it names."""
+        return {word: self.parts[name][word] for word in ("attach", "targets", "network") if word in self.parts[name]}
+
     def may_share(self, one: str, other: str) -> bool:
         """Whether two components may stand on one machine."""
+        wants, others = self.made_with(one), self.made_with(other)
+        if any(word in others and others[word] != wants[word] for word in wants):
+            return False
         for constraint in self.constraints:
             ((kind, body),) = constraint.items()
             pair = {one, other}
@@ -200,8 +208,9 @@ class Model:
 
     def demand(self, name: str) -> dict[str, int]:
         part = known(
-            self.parts[name], "kind", "vcpu", "memory_mib", "disk_gib", "replicas", "per_machine", "where", "users"
-        )
+            self.parts[name], "kind", "vcpu", "memory_mib", "disk_gib", "replicas", "per_machine", "where", "users",
+            "attach", "targets", "network",
+        )  # fmt: skip
         milli = (Decimal(str(part.get("vcpu", 0))) * 1000).to_integral_value(ROUND_CEILING)
         return {
             "vcpu_milli": int(milli),
@@ -379,6 +388,43 @@ class Model:
                 self.limit(known(body, "resource", "components", "max"))
             case other:
                 raise Unknown(other)
+
+    def relations(self) -> None:
+        """What is attached, serves or is in a network stands with what it names."""
+        members: dict[str, list[str]] = defaultdict(list)
+        for name in self.parts:
+            made_with = self.made_with(name)
+            if "targets" in made_with:
+                members[name].append(made_with["targets"])
+            if "network" in made_with:
+                members[made_with["network"]].append(name)
+            if "attach" in made_with:
+                self.attached(name, made_with["attach"])
+        for hub, names in members.items():
+            hubs = self.sites(hub, "region")
+            sites = {name: self.sites(name, "region") for name in names}
+            for region in set(hubs).union(*sites.values()):
+                here = hubs.get(region, [])
+                there = [(name, sites[name].get(region, [])) for name in names]
+                for name, slots in there:
+                    _, most = self.limits(name)
+                    self.linear.row(-FREE, self.n(name, 1, slots) + self.n(hub, -most, here), 0)
+                _, most = self.limits(hub)
+                served = [term for name, slots in there for term in self.n(name, -most, slots)]
+                self.linear.row(-FREE, self.n(hub, 1, here) + served, 0)
+                if self.parts[hub].get("kind") == "network":
+                    self.linear.row(-FREE, self.n(hub, 1, here), 1)
+
+    def attached(self, part: str, whole: str) -> None:
+        """One for each replica: in its region, and in its zone where it is sold for one."""
+        for over in ("region", "zone"):
+            parts, wholes = self.sites(part, over), self.sites(whole, over)
+            for place in set(parts) | set(wholes):
+                here, there = parts.get(place, []), wholes.get(place, [])
+                if over == "region":
+                    self.linear.row(0, self.n(part, 1, here) + self.n(whole, -1, there), 0)
+                elif any(slot.offer["place"].get("zone") for slot in here):
+                    self.linear.row(-FREE, self.n(part, 1, here) + self.n(whole, -1, there), 0)
 
     def spread(self, body: Document) -> None:
         for name in body["components"]:

@@ -29,7 +29,7 @@ pub struct Instance {
 }
 
 /// The kinds of condition, each at most a few times in one blueprint.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 23] = [
     "count",
     "serves",
     "linear",
@@ -50,6 +50,9 @@ pub const KINDS: [&str; 20] = [
     "fees",
     "link",
     "users",
+    "attach",
+    "targets",
+    "network",
 ];
 
 /// The instance of a seed.
@@ -100,6 +103,8 @@ fn market(rng: &mut SmallRng, is_scarce: bool) -> Result<Vec<Offer>, Error> {
             let kind = match (number, rng.random_range(0..4)) {
                 (0, 0) => OfferKind::ObjectStorage,
                 (1, 0) => OfferKind::LoadBalancer,
+                (1, 1) => OfferKind::PublicIp,
+                (1, 2) => OfferKind::Network,
                 _ => OfferKind::Machine,
             };
             let (capacity, price) = product(rng, kind, terms.level);
@@ -170,6 +175,10 @@ fn product(rng: &mut SmallRng, kind: OfferKind, level: i64) -> (Resources, Price
                 ..Resources::default()
             };
             return (capacity, price(Charge::Monthly(Decimal::new(rng.random_range(500..=2000), 2))));
+        }
+        OfferKind::PublicIp | OfferKind::Network => {
+            let monthly = Decimal::new(rng.random_range(50..=900), 2);
+            return (Resources::default(), price(Charge::Monthly(monthly)));
         }
         _ => price(Charge::Once),
     };
@@ -245,6 +254,7 @@ fn blueprint(rng: &mut SmallRng, kinds: &[&str]) -> Value {
     }
     let machines: Vec<&String> =
         names.iter().zip(&parts).filter(|(_, part)| part["kind"].is_null()).map(|(name, _)| name).collect();
+    let mut related: Vec<Value> = Vec::new();
     let mut whole = json!({ "name": "medium", "horizon_months": pick(rng, [3, 12]) });
     let mut constraints = Vec::new();
     let mut links = Vec::new();
@@ -298,10 +308,28 @@ fn blueprint(rng: &mut SmallRng, kinds: &[&str]) -> Value {
                 parts[rng.random_range(0..count)]["users"] =
                     json!([{ "name": "u", "at": at, "traffic_gib": rng.random_range(1..=300) }]);
             }
+            // Products that stand with machines.
+            "attach" | "targets" if !machines.is_empty() => {
+                let product = if *kind == "attach" { "public_ip" } else { "load_balancer" };
+                let machine = machines.choose(rng);
+                related.push(json!({ "kind": product, *kind: machine, "replicas": { "min": 1, "max": 6 } }));
+            }
+            "network" if !machines.is_empty() => {
+                let name = format!("c{}", count + related.len());
+                related.push(json!({ "kind": "network", "replicas": { "min": 1, "max": 4 } }));
+                for machine in machines.choose_multiple(rng, 2) {
+                    let at = names.iter().position(|name| name == *machine).unwrap_or_default();
+                    parts[at]["network"] = json!(name);
+                }
+            }
+            "attach" | "targets" | "network" => {}
             kind => constraints.push(condition(rng, kind, &names, &machines)),
         }
     }
-    whole["components"] = names.iter().cloned().zip(parts).collect::<Map<_, _>>().into();
+    let numbered = |(at, part)| (format!("c{}", count + at), part);
+    let related = related.into_iter().enumerate().map(numbered);
+    let all = names.iter().cloned().zip(parts).chain(related);
+    whole["components"] = all.collect::<Map<_, _>>().into();
     whole["constraints"] = json!(constraints);
     whole["links"] = json!(links);
     whole
